@@ -1,0 +1,1 @@
+"""Live calls: everything that starts, awaits, bounds or cancels something of a call."""

@@ -1,0 +1,1 @@
+"""The outside: one vendor a file; its words and exceptions stop there."""

@@ -1,0 +1,216 @@
+"""What every vendor client has in common: retries, circuit breaker, figures, health, and logs without content."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+import tenacity
+
+from app.clients.breaker import CircuitBreaker
+from app.clock import utc_now
+from app.errors import BreakerOpen, ProviderError, ProviderRateLimited, ProviderTimeout
+from app.models import ClientMetrics, ServiceHealth
+
+log = structlog.get_logger(__name__)
+
+_LATENCIES_KEPT = 512
+
+
+class ProviderObserver(Protocol):
+    """Told of every finished attempt; the metrics listen here."""
+
+    def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
+        """``result`` is ``ok``, ``cancelled`` or an error code."""
+
+
+class NoObserver:
+    """Listens to nothing."""
+
+    def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently a request is tried again."""
+
+    attempts: int = 3
+    initial_seconds: float = 0.1
+    max_seconds: float = 2.0
+    jitter_seconds: float = 0.1
+
+
+class Attempt:
+    """One attempt at a request, to be told when its answer began."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.started_at = clock()
+        self.first_answer_at: float | None = None
+        self.request_id: str | None = None
+
+    def answered(self, request_id: str | None = None) -> None:
+        """The first piece of the answer is here; the latency of a stream is measured to this moment."""
+        if self.first_answer_at is None:
+            self.first_answer_at = self._clock()
+        self.request_id = request_id or self.request_id
+
+    @property
+    def seconds(self) -> float:
+        """From the start to the first piece of the answer, or until now while there is none."""
+        return (self.first_answer_at or self._clock()) - self.started_at
+
+
+class BaseResilientClient:
+    """Base of the vendor clients.
+
+    ``make_request`` is for requests that may be repeated; a stream on the live path uses ``attempt`` and is repeated
+    only by those who know what the caller has heard.
+    """
+
+    provider = "provider"
+
+    def __init__(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        breaker: CircuitBreaker | None = None,
+        observer: ProviderObserver | None = None,
+    ) -> None:
+        self._retry = retry or RetryPolicy()
+        self._breaker = breaker or CircuitBreaker()
+        self._observer = observer or NoObserver()
+        self._latencies: deque[float] = deque(maxlen=_LATENCIES_KEPT)
+        self._requests = self._failures = self._retries = 0
+        self._last_success: datetime | None = None
+        self._last_error: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._requests} requests, {self._failures} failures, {self._breaker!r}>"
+
+    def map_error(self, error: Exception) -> ProviderError | None:
+        """The service's error for a vendor's or the network's; None for a bug of our own, which is not hidden."""
+        if isinstance(error, ProviderError):
+            return error
+        if isinstance(error, TimeoutError):
+            return ProviderTimeout(self.provider, "no answer before the deadline")
+        return None
+
+    async def make_request(self, request_func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Await ``request_func(*args, **kwargs)``; again, with exponential backoff and jitter, while that may help.
+
+        Raises ProviderError; an error that is not the vendor's passes unchanged.
+        """
+        async for again in tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._retry.attempts),
+            wait=self._wait,
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, ProviderError) and error.retryable),
+            before_sleep=self._count_retry,
+            reraise=True,
+        ):
+            with again:
+                async with self.attempt(getattr(request_func, "__name__", "request")):
+                    return await request_func(*args, **kwargs)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def attempt(self, operation: str) -> AsyncIterator[Attempt]:
+        """One attempt: asks the breaker, maps errors to ProviderError, counts, logs started, complete or failed."""
+        clock = asyncio.get_running_loop().time
+        if not self._breaker.allows(clock()):
+            raise BreakerOpen(self.provider, "not asked, it failed too often just now")
+        self._requests += 1
+        attempt = Attempt(clock)
+        log.debug("provider.started", provider=self.provider, operation=operation)
+        try:
+            yield attempt
+        except Exception as error:
+            mapped = self.map_error(error)
+            if mapped is None:
+                self._breaker.abandoned()
+                raise
+            self._note_failure(operation, attempt, mapped)
+            if mapped is error:
+                raise
+            raise mapped from error
+        except BaseException:
+            self._breaker.abandoned()
+            self._observer.attempt_finished(self.provider, operation, "cancelled", attempt.seconds)
+            raise
+        self._note_success(operation, attempt)
+
+    async def health_check(self) -> ServiceHealth:
+        """How the vendor was seen last; costs no request."""
+        now = asyncio.get_running_loop().time()
+        state = self._breaker.state(now)
+        metrics = self.get_metrics()
+        return ServiceHealth(
+            name=self.provider,
+            status="ok" if state == "closed" and self._last_error is None else "degraded",
+            latency=metrics.latency_p50,
+            last_success=self._last_success,
+            breaker=state,
+            detail=self._last_error,
+        )
+
+    def get_metrics(self) -> ClientMetrics:
+        """Counts since the start, latency percentiles over the last requests."""
+        ordered = sorted(self._latencies)
+
+        def percentile(share: float) -> float | None:
+            return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
+
+        return ClientMetrics(
+            requests=self._requests,
+            failures=self._failures,
+            retries=self._retries,
+            breaker_opens=self._breaker.opens,
+            latency_p50=percentile(0.50),
+            latency_p95=percentile(0.95),
+            latency_p99=percentile(0.99),
+        )
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        policy = self._retry
+        backoff = tenacity.wait_exponential_jitter(
+            initial=policy.initial_seconds, max=policy.max_seconds, jitter=policy.jitter_seconds
+        )(state)
+        error = state.outcome.exception() if state.outcome else None
+        wished = error.retry_after if isinstance(error, ProviderRateLimited) else None
+        return max(backoff, min(wished or 0.0, policy.max_seconds))
+
+    def _count_retry(self, _state: tenacity.RetryCallState) -> None:
+        self._retries += 1
+
+    def _note_success(self, operation: str, attempt: Attempt) -> None:
+        self._breaker.succeeded()
+        self._last_success, self._last_error = utc_now(), None
+        self._latencies.append(attempt.seconds)
+        self._observer.attempt_finished(self.provider, operation, "ok", attempt.seconds)
+        log.debug(
+            "provider.complete",
+            provider=self.provider,
+            operation=operation,
+            seconds=round(attempt.seconds, 4),
+            request_id=attempt.request_id,
+        )
+
+    def _note_failure(self, operation: str, attempt: Attempt, error: ProviderError) -> None:
+        self._failures += 1
+        self._last_error = error.code
+        wait = error.retry_after if isinstance(error, ProviderRateLimited) else None
+        self._breaker.failed(asyncio.get_running_loop().time(), wait=wait)
+        self._observer.attempt_finished(self.provider, operation, error.code, attempt.seconds)
+        log.warning(
+            "provider.failed",
+            provider=self.provider,
+            operation=operation,
+            code=error.code,
+            seconds=round(attempt.seconds, 4),
+            request_id=error.request_id or attempt.request_id,
+        )

@@ -1,0 +1,1 @@
+"""The conversation core: facts in, commands out; no I/O, clock, chance or logging."""

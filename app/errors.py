@@ -1,0 +1,195 @@
+"""Every error of the service, in one tree.
+
+VoiceAgentError
+├── SettingsError            settings_invalid     wrong or missing settings, all named at once
+├── ProviderError            a vendor failed; carries the provider's name
+│   ├── ProviderUnavailable  provider_unavailable refused, cut, 5xx                       retryable
+│   ├── ProviderTimeout      provider_timeout     no progress before the deadline         retryable
+│   ├── ProviderRateLimited  provider_rate_limited 429, perhaps with a time to wait       retryable
+│   ├── ProviderProtocolError provider_protocol   an answer that is not of the protocol   retryable
+│   ├── ProviderRejected     provider_rejected    401, 402, 403, 400 ...: trying again will not help
+│   └── BreakerOpen          breaker_open         not asked: it failed too often just now
+├── AudioError               audio_invalid        audio that cannot be read or converted
+├── CallNotFound             call_not_found       no such call
+├── CallStateError           the call is in the wrong state for the request
+│   ├── CallAlreadyEnded     call_ended
+│   └── CallStillLive        call_live
+├── AdmissionError           a new call cannot be taken
+│   ├── AtCapacity           at_capacity                                                  retryable
+│   └── Draining             draining                                                     retryable
+├── TokenError               a media session token does not open the door
+│   ├── TokenInvalid         token_invalid        unknown or expired
+│   └── TokenUsed            token_used           a second socket for one session
+├── InvalidRequest           invalid_request      a request with a value that cannot be used
+├── OwnershipLost            ownership_lost       another process owns the call now
+└── StorageError             storage_failed       the database could not keep or give a row   retryable
+
+``code`` is stable and for programs, ``str(error)`` is for people, ``retryable`` says whether the same request may
+succeed later. No message ever holds a caller's words or number.
+"""
+
+
+class VoiceAgentError(Exception):
+    """Base of all errors of the service."""
+
+    code = "internal"
+    retryable = False
+
+
+class SettingsError(VoiceAgentError):
+    """Settings are missing or wrong; the message has one line per problem, each with what to do."""
+
+    code = "settings_invalid"
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class ProviderError(VoiceAgentError):
+    """A vendor failed. ``provider`` is its name: deepgram, openai, cartesia, livekit."""
+
+    code = "provider_failed"
+
+    def __init__(self, provider: str, message: str, *, request_id: str | None = None) -> None:
+        self.provider = provider
+        self.request_id = request_id
+        super().__init__(f"{provider}: {message}")
+
+
+class ProviderUnavailable(ProviderError):
+    """The vendor could not be reached, cut the connection, or answered 5xx."""
+
+    code = "provider_unavailable"
+    retryable = True
+
+
+class ProviderTimeout(ProviderError):
+    """The vendor made no progress before the deadline."""
+
+    code = "provider_timeout"
+    retryable = True
+
+
+class ProviderRateLimited(ProviderError):
+    """The vendor answered 429; ``retry_after`` is its wish in seconds, if it gave one."""
+
+    code = "provider_rate_limited"
+    retryable = True
+
+    def __init__(
+        self, provider: str, message: str, *, retry_after: float | None = None, request_id: str | None = None
+    ) -> None:
+        self.retry_after = retry_after
+        super().__init__(provider, message, request_id=request_id)
+
+
+class ProviderProtocolError(ProviderError):
+    """The vendor answered something that is not of its protocol."""
+
+    code = "provider_protocol"
+    retryable = True
+
+
+class ProviderRejected(ProviderError):
+    """The vendor refused for good: a wrong key, no credit, a wrong model, a forbidden region."""
+
+    code = "provider_rejected"
+
+    def __init__(
+        self, provider: str, message: str, *, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        self.status = status
+        super().__init__(provider, message, request_id=request_id)
+
+
+class BreakerOpen(ProviderError):
+    """The vendor was not asked, because it failed too often just now."""
+
+    code = "breaker_open"
+
+
+class AudioError(VoiceAgentError):
+    """Audio that cannot be read or converted: unknown format, odd length, empty."""
+
+    code = "audio_invalid"
+
+
+class CallNotFound(VoiceAgentError):
+    """There is no such call."""
+
+    code = "call_not_found"
+
+
+class CallStateError(VoiceAgentError):
+    """The call is in the wrong state for what was asked."""
+
+    code = "call_state"
+
+
+class CallAlreadyEnded(CallStateError):
+    """The call has ended."""
+
+    code = "call_ended"
+
+
+class CallStillLive(CallStateError):
+    """The call has not ended yet."""
+
+    code = "call_live"
+
+
+class AdmissionError(VoiceAgentError):
+    """A new call cannot be taken."""
+
+    code = "not_admitted"
+    retryable = True
+
+
+class AtCapacity(AdmissionError):
+    """All places for calls are taken."""
+
+    code = "at_capacity"
+
+
+class Draining(AdmissionError):
+    """The service is stopping and takes no new calls."""
+
+    code = "draining"
+
+
+class TokenError(VoiceAgentError):
+    """A media session token does not open the door."""
+
+    code = "token"
+
+
+class TokenInvalid(TokenError):
+    """The token is unknown, of another call, or has expired."""
+
+    code = "token_invalid"
+
+
+class TokenUsed(TokenError):
+    """The token has opened a socket already."""
+
+    code = "token_used"
+
+
+class InvalidRequest(VoiceAgentError):
+    """A request holds a value that cannot be used."""
+
+    code = "invalid_request"
+
+
+class OwnershipLost(VoiceAgentError):
+    """Another process owns the call now; this one must stop."""
+
+    code = "ownership_lost"
+
+
+class StorageError(VoiceAgentError):
+    """The database could not keep or give a row."""
+
+    code = "storage_failed"
+    retryable = True

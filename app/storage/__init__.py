@@ -1,0 +1,1 @@
+"""The journal, call records and session tokens: every SQL statement of the service."""

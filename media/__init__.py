@@ -1,0 +1,1 @@
+"""Sound: bytes, samples, seconds. Knows no words, no calls and no vendor."""

@@ -1,0 +1,1 @@
+"""Doors: HTTP and websockets in, domain out. No decision longer than an if."""

@@ -1,0 +1,63 @@
+"""Guards around every test: a fresh loop, no leaked task, no network beyond this machine, an empty environment.
+
+A coroutine test is run to its end on an event loop of its own. In a module that says ``VIRTUAL_TIME = True`` the loop
+is :class:`tests.support.virtual_time.VirtualTimeLoop`.
+"""
+
+import asyncio
+import inspect
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.virtual_time import VirtualTimeLoop
+
+_KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST", "CI", "TIME_SCALE"}
+_LOOPBACK = ("127.", "::1", "localhost")
+_HANGS_AFTER_SECONDS = 60
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a coroutine test on a loop of its own, and fail it when it leaves a task behind."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    virtual = getattr(pyfuncitem.module, "VIRTUAL_TIME", False)
+
+    async def run() -> None:
+        if virtual:
+            await pyfuncitem.obj(**arguments)
+        else:
+            async with asyncio.timeout(_HANGS_AFTER_SECONDS):
+                await pyfuncitem.obj(**arguments)
+        leaked = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert not leaked, f"tasks left behind: {leaked}"
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop if virtual else None) as runner:
+        runner.run(run())
+    return True
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of this machine reaches a test."""
+    for name in set(os.environ) - _KEPT_VARIABLES:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A connection to another machine is a failure."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith(_LOOPBACK):
+            raise AssertionError(f"a test tried to reach {address[0]}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    yield
