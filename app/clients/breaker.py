@@ -41,13 +41,24 @@ class CircuitBreaker:
         self._open_until = None
         self._probing = False
 
+    def answered(self) -> None:
+        """An answer has begun. After a probe others may ask too, and one more failure opens again.
+
+        A stream may last as long as a call; the others do not wait for its end.
+        """
+        if self._probing:
+            self._failures = self._threshold - 1
+            self._open_until = None
+            self._probing = False
+
     def failed(self, now: float, *, wait: float | None = None) -> None:
-        """A request failed; ``wait`` is the vendor's own wish (Retry-After) in seconds, which opens at once."""
+        """A request failed; the vendor's own wish in seconds (``wait``, Retry-After) opens at once for that long."""
         self._failures += 1
-        was_open = self._open_until is not None
-        if self._probing or wait is not None or self._failures >= self._threshold:
-            self._open_until = now + max(self._recovery_seconds, wait or 0.0)
-            self.opens += 0 if was_open and not self._probing else 1
+        is_due = self._probing or self._failures >= self._threshold
+        pause = wait or (self._recovery_seconds if is_due else 0.0)
+        if pause > 0:
+            self.opens += self.state(now) != "open"
+            self._open_until = max(now + pause, self._open_until or now)
         self._probing = False
 
     def abandoned(self) -> None:

@@ -48,8 +48,9 @@ class RetryPolicy:
 class Attempt:
     """One attempt at a request, to be told when its answer began."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], breaker: CircuitBreaker | None = None) -> None:
         self._clock = clock
+        self._breaker = breaker
         self.started_at = clock()
         self.first_answer_at: float | None = None
         self.request_id: str | None = None
@@ -58,12 +59,15 @@ class Attempt:
         """The first piece of the answer is here; the latency of a stream is measured to this moment."""
         if self.first_answer_at is None:
             self.first_answer_at = self._clock()
+            if self._breaker is not None:
+                self._breaker.answered()
         self.request_id = request_id or self.request_id
 
     @property
     def seconds(self) -> float:
         """From the start to the first piece of the answer, or until now while there is none."""
-        return (self.first_answer_at or self._clock()) - self.started_at
+        until = self._clock() if self.first_answer_at is None else self.first_answer_at
+        return until - self.started_at
 
 
 class BaseResilientClient:
@@ -109,7 +113,7 @@ class BaseResilientClient:
         async for again in tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self._retry.attempts),
             wait=self._wait,
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, ProviderError) and error.retryable),
+            retry=tenacity.retry_if_exception(self._may_help),
             before_sleep=self._count_retry,
             reraise=True,
         ):
@@ -125,7 +129,7 @@ class BaseResilientClient:
         if not self._breaker.allows(clock()):
             raise BreakerOpen(self.provider, "not asked, it failed too often just now")
         self._requests += 1
-        attempt = Attempt(clock)
+        attempt = Attempt(clock, self._breaker)
         log.debug("provider.started", provider=self.provider, operation=operation)
         try:
             yield attempt
@@ -175,14 +179,20 @@ class BaseResilientClient:
             latency_p99=percentile(0.99),
         )
 
+    def _may_help(self, error: BaseException) -> bool:
+        """Whether to try again: not when the vendor wants more patience than we have."""
+        if isinstance(error, ProviderRateLimited) and (error.retry_after or 0.0) > self._retry.max_seconds:
+            return False
+        return isinstance(error, ProviderError) and error.retryable
+
     def _wait(self, state: tenacity.RetryCallState) -> float:
         policy = self._retry
         backoff = tenacity.wait_exponential_jitter(
-            initial=policy.initial_seconds, max=policy.max_seconds, jitter=policy.jitter_seconds
+            multiplier=policy.initial_seconds, max=policy.max_seconds, jitter=policy.jitter_seconds
         )(state)
         error = state.outcome.exception() if state.outcome else None
         wished = error.retry_after if isinstance(error, ProviderRateLimited) else None
-        return max(backoff, min(wished or 0.0, policy.max_seconds))
+        return max(backoff, wished or 0.0)
 
     def _count_retry(self, _state: tenacity.RetryCallState) -> None:
         self._retries += 1

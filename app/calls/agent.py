@@ -1,0 +1,48 @@
+"""Who answers the telephone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.conversation.policy import CallPolicy
+from app.models import VoiceConfig
+from media.formats import AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class AgentProfile:
+    """Prompt, manners, models and voices."""
+
+    prompt: str
+    policy: CallPolicy
+    language: str
+    """The language the agent answers in before it has heard the caller's."""
+    voices: dict[str, str]
+    """Voice ids by language; the one of ``language`` serves the others."""
+    stt_model: str
+    language_model: str
+    voice_model: str
+    speed: float = 1.0
+    emotion: str | None = None
+
+    def voice(self, language: str, audio_format: AudioFormat) -> VoiceConfig:
+        """How the agent sounds in that language and format."""
+        return VoiceConfig(
+            voice_id=self.voices.get(language) or self.voices[self.language],
+            model=self.voice_model,
+            language=language,
+            speed=self.speed,
+            emotion=self.emotion,
+            encoding=audio_format.encoding,
+            sample_rate=audio_format.sample_rate,
+        )
+
+    def describe(self, version: str) -> dict[str, Any]:
+        """What row 1 of the journal says of the agent."""
+        return {
+            "prompt": self.prompt,
+            "models": {"stt": self.stt_model, "llm": self.language_model, "tts": self.voice_model},
+            "voices": self.voices,
+            "speed": self.speed,
+            "emotion": self.emotion,
+            "code_version": version,
+        }

@@ -1,0 +1,62 @@
+"""The journal of one call as its owner writes it."""
+
+from dataclasses import asdict
+
+from app.calls.ports import CallLeg, Journal
+from app.calls.timing import CallClock
+from app.conversation import events as ev
+from app.conversation.record import CallRecord, call_record
+from app.models import JournalRow
+from app.storage.calls import CallEnding
+
+
+class CallLog:
+    """Numbers the rows, keeps them, and shows them to a leg that asked for them."""
+
+    def __init__(self, call_id: str, fence: int, journal: Journal, leg: CallLeg, clock: CallClock) -> None:
+        self._call_id = call_id
+        self._fence = fence
+        self._journal = journal
+        self._leg = leg
+        self._clock = clock
+        self._rows: list[JournalRow] = []
+
+    def __repr__(self) -> str:
+        return f"<CallLog {len(self._rows)} rows>"
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def record(self) -> CallRecord:
+        """The record of the call as far as it has come."""
+        return call_record(self._rows)
+
+    def write(self, event: ev.Event, t: float, turn: int | None) -> None:
+        """Keep a fact; never waits."""
+        row = self._row(event, t, turn)
+        ending = self._ending(t) if isinstance(event, ev.CallEnded) else None
+        self._journal.append(self._call_id, self._fence, row, ending)
+        if self._leg.wants_events:
+            self._leg.send_event(asdict(row))
+
+    async def flush(self) -> None:
+        """Return once every row is safe. Raises OwnershipLost or StorageError."""
+        await self._journal.flush(self._call_id)
+
+    def _row(self, event: ev.Event, t: float, turn: int | None) -> JournalRow:
+        data = ev.row_data(event)
+        row = JournalRow(len(self._rows) + 1, self._clock.wall(t), t, event.type, turn, ev.VERSION, data)
+        self._rows.append(row)
+        return row
+
+    def _ending(self, t: float) -> CallEnding:
+        record = self.record
+        return CallEnding(
+            ended_at=self._clock.wall(t),
+            duration_seconds=record.duration_seconds,
+            end_reason=record.end_reason or "internal_error",
+            fault=record.fault,
+            language=record.language,
+            summary=record.summary(),
+        )

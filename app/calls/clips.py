@@ -1,0 +1,129 @@
+"""Prepared lines as sound: ready at once, and even when the vendor of the voice is down."""
+
+import asyncio
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import structlog
+
+from app.calls.ports import TextToSpeech
+from app.calls.track import SpeechTrack
+from app.clients.streams import SpokenWord, VoiceAudio, VoiceWords
+from app.conversation.spoken import speakable
+from app.errors import ProviderError
+from app.models import VoiceConfig
+from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
+
+_KEPT_IN_MEMORY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A text as sound, with the times of its words."""
+
+    audio: bytes
+    words: tuple[SpokenWord, ...]
+
+    def play_on(self, track: SpeechTrack, text: str, voice: VoiceConfig) -> None:
+        """Put it on a track, which is then complete."""
+        audio_format = AudioFormat(voice.encoding, voice.sample_rate)
+        track.add_clause(text, speakable(text, voice.language))
+        track.add_words(self.words, 0.0)
+        track.add_audio(self.audio, audio_format.samples(self.audio))
+        track.complete = True
+
+
+class ClipStore:
+    """Clips by text and voice. Without a directory they are kept in memory only."""
+
+    def __init__(self, tts: TextToSpeech, directory: Path | None) -> None:
+        self._tts = tts
+        self._directory = directory
+        self._clips: OrderedDict[str, Clip] = OrderedDict()
+
+    async def get(self, text: str, voice: VoiceConfig) -> Clip | None:
+        """The clip, if it is there."""
+        key = _key(text, voice)
+        clip = self._clips.get(key)
+        if clip is None and self._directory is not None:
+            clip = await asyncio.to_thread(_read, self._directory / key)
+            if clip is not None:
+                self._remember(key, clip)
+        return clip
+
+    async def keep(self, text: str, voice: VoiceConfig, track: SpeechTrack) -> None:
+        """Keep what a track has just been given; the track must have kept its sound."""
+        await self._keep(text, voice, Clip(b"".join(track.kept_audio), tuple(track.kept_words)))
+
+    async def prepare(self, texts: Iterable[str], voice: VoiceConfig) -> None:
+        """Have the texts ready; a vendor that fails is no reason to fail."""
+        for text in texts:
+            if await self.get(text, voice) is None:
+                try:
+                    await self._keep(text, voice, await self._synthesize(text, voice))
+                except ProviderError as error:
+                    log.warning("clip.failed", code=error.code)
+                    return
+
+    async def _synthesize(self, text: str, voice: VoiceConfig) -> Clip:
+        utterance = self._tts.utterance(voice, call_id="clips")
+        audio: list[bytes] = []
+        words: list[SpokenWord] = []
+        try:
+            await utterance.say(speakable(text, voice.language).text)
+            await utterance.finish()
+            async for event in utterance:
+                match event:
+                    case VoiceAudio(sound):
+                        audio.append(sound)
+                    case VoiceWords(times):
+                        words.extend(times)
+        finally:
+            utterance.cancel()
+        return Clip(b"".join(audio), tuple(words))
+
+    async def _keep(self, text: str, voice: VoiceConfig, clip: Clip) -> None:
+        if not clip.audio:
+            return
+        key = _key(text, voice)
+        self._remember(key, clip)
+        if self._directory is not None:
+            await asyncio.to_thread(_write, self._directory / key, clip)
+
+    def _remember(self, key: str, clip: Clip) -> None:
+        self._clips[key] = clip
+        self._clips.move_to_end(key)
+        while len(self._clips) > _KEPT_IN_MEMORY:
+            self._clips.popitem(last=False)
+
+
+def _key(text: str, voice: VoiceConfig) -> str:
+    identity = json.dumps([text, asdict(voice)], ensure_ascii=False)
+    return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
+
+
+def _read(path: Path) -> Clip | None:
+    """A line of JSON with the words, then the sound. A file that cannot be read is no clip."""
+    try:
+        head, audio = path.read_bytes().split(b"\n", 1)
+        words = tuple(SpokenWord(*word) for word in json.loads(head))
+    except (OSError, ValueError, TypeError):
+        return None
+    return Clip(audio, words)
+
+
+def _write(path: Path, clip: Clip) -> None:
+    head = json.dumps([[word.text, word.start, word.end] for word in clip.words], ensure_ascii=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(head.encode() + b"\n" + clip.audio)
+        partial.replace(path)
+    except OSError as error:
+        log.warning("clip.not_kept", reason=error.strerror)

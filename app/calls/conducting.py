@@ -1,0 +1,195 @@
+"""Feeds facts to the conversation core, keeps them in the journal, and carries out what the core asks for."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_never
+
+import structlog
+
+from app.calls.call_log import CallLog
+from app.calls.dialogue import DialogueManager
+from app.calls.listening import Ears
+from app.calls.replying import Replier
+from app.calls.speaking import Mouth, Speaking
+from app.calls.timing import CallClock
+from app.calls.track import SpeechTrack
+from app.conversation import commands as cmd
+from app.conversation import events as ev
+from app.conversation.core import ConversationCore
+from app.errors import StorageError
+from app.models import VoiceConfig
+
+log = structlog.get_logger(__name__)
+
+_FACTS_WAITING_MAX = 1000
+_COMMITTED_AT_ONCE = (ev.CallCreated, ev.CallAnswered, ev.CallEnded)
+
+
+class Facts:
+    """Facts on their way to the core, in their order. More than fit cannot wait in a sane call: then it crashes."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[ev.Event] = asyncio.Queue(maxsize=_FACTS_WAITING_MAX)
+        self._open = True
+
+    def tell(self, event: ev.Event) -> None:
+        """A fact for the core; never waits."""
+        if self._open:
+            self._queue.put_nowait(event)
+
+    def close(self) -> None:
+        """The call is over: what is told now is dropped."""
+        self._open = False
+
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
+    async def next(self, until: float) -> ev.Event | None:
+        """The next fact; None when there is none by that moment of the loop's clock."""
+        if not self._queue.empty():
+            return self._queue.get_nowait()
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._queue.get()
+        except TimeoutError:
+            return None
+
+
+class Conductor:
+    """The body of a call. ``run`` returns once the terminal row is committed, or could not be."""
+
+    def __init__(
+        self,
+        *,
+        core: ConversationCore,
+        facts: Facts,
+        call_log: CallLog,
+        clock: CallClock,
+        voice: Callable[[str], VoiceConfig],
+        mouth: Mouth,
+        ears: Ears,
+        dialogue: DialogueManager,
+        replier: Replier,
+        tasks: asyncio.TaskGroup,
+        call_id: str,
+    ) -> None:
+        self._core = core
+        self._facts = facts
+        self._log = call_log
+        self._clock = clock
+        self._voice = voice
+        self._mouth = mouth
+        self._ears = ears
+        self._dialogue = dialogue
+        self._replier = replier
+        self._tasks = tasks
+        self._call_id = call_id
+        self._work: dict[int, tuple[Speaking, asyncio.Task[None]]] = {}
+        self._question: dict[str, float] = {}
+        """When the turn that is being answered was last heard, and when it was over, in call seconds."""
+
+    async def run(self) -> None:
+        """Facts and deadlines in, commands out, until the core has ended the call."""
+        while (deadline := self._core.next_deadline()) is not None:
+            fact = await self._facts.next(self._clock.moment(deadline))
+            if fact is None:
+                await self._handle(self._core.deadline_passed(), self._clock.call_seconds(at_least=deadline))
+            else:
+                await self._handle(fact, self._clock.call_seconds())
+
+    async def _handle(self, event: ev.Event, now: float) -> None:
+        turn = self._core.turn_of(event)
+        commands = self._core.handle(event, now)
+        self._log.write(event, now, turn)
+        if isinstance(event, _COMMITTED_AT_ONCE):
+            await self._commit()
+        for command in commands:
+            await self._carry_out(command, now)
+
+    async def _commit(self) -> None:
+        """A store that cannot keep up ends no call: the rows are tried again while the call goes on."""
+        try:
+            await self._log.flush()
+        except StorageError as error:
+            log.error("journal.behind", code=error.code)
+
+    async def _carry_out(self, command: cmd.Command, now: float) -> None:
+        match command:
+            case cmd.StartReply():
+                self._start_reply(command)
+            case cmd.ReleaseReply(speech):
+                self._release(speech)
+            case cmd.Say():
+                self._say(command)
+            case cmd.PauseSpeech(speech):
+                self._mouth.pause(speech)
+            case cmd.ResumeSpeech(speech):
+                self._mouth.resume(speech)
+            case cmd.StopSpeech(speech):
+                await self._stop(speech)
+            case cmd.RaiseThreshold():
+                self._ears.raise_threshold()
+            case cmd.Record(event):
+                self._record(event, now)
+            case cmd.EndCall(reason, fault):
+                await self._end(reason, fault)
+            case _:
+                assert_never(command)
+
+    def _start_reply(self, command: cmd.StartReply) -> None:
+        voice = self._voice(command.language)
+        speaking = Speaking(
+            command.speech, command.turn, "reply", SpeechTrack(voice.sample_rate), held=command.speculative
+        )
+        if not command.speculative:
+            speaking.stamps.update(self._question)
+        pending = command.text if command.speculative else None
+        messages = self._dialogue.messages(command.language, pending)
+        self._begin(speaking, self._replier.reply(speaking, voice, messages))
+
+    def _release(self, speech: int) -> None:
+        found = self._work.get(speech)
+        if found is not None:
+            speaking, _ = found
+            speaking.stamps.update(self._question)
+            speaking.held = False
+            self._mouth.wake()
+
+    def _say(self, command: cmd.Say) -> None:
+        voice = self._voice(command.language)
+        track = SpeechTrack(voice.sample_rate, keep_sound=True)
+        speaking = Speaking(command.speech, command.turn, command.kind, track)
+        self._begin(speaking, self._replier.line(speaking, voice, command.text))
+
+    def _begin(self, speaking: Speaking, work: Coroutine[Any, Any, None]) -> None:
+        name = f"{self._call_id}:speech:{speaking.number}"
+        self._work[speaking.number] = speaking, self._tasks.create_task(work, name=name)
+
+    async def _stop(self, speech: int) -> None:
+        interrupted = self._mouth.stop(speech)
+        await self._cancel(speech)
+        if interrupted is not None:
+            await self._handle(interrupted, self._clock.call_seconds())
+
+    async def _cancel(self, speech: int) -> None:
+        found = self._work.pop(speech, None)
+        if found is not None:
+            found[1].cancel()
+            await asyncio.wait([found[1]])
+
+    def _record(self, event: ev.StateChanged | ev.CallerIgnored | ev.TurnTaken, now: float) -> None:
+        turn = None
+        if isinstance(event, ev.TurnTaken):
+            turn = event.turn
+            self._question = {"last_voiced": event.ended_t, "turn_ended": now}
+        self._log.write(event, self._clock.call_seconds(), turn)
+
+    async def _end(self, reason: str, fault: str) -> None:
+        for speech in list(self._work):
+            await self._cancel(speech)
+        while (fact := await self._facts.next(0.0)) is not None:
+            self._log.write(fact, self._clock.call_seconds(), self._core.turn_of(fact))
+        self._facts.close()
+        for used in self._ears.bill():
+            self._log.write(used, self._clock.call_seconds(), None)
+        await self._handle(ev.CallEnded(reason, fault), self._clock.call_seconds())

@@ -1,0 +1,190 @@
+"""Takes calls, finds them, and ends those whose process died.
+
+Task ledger. Calls and these tasks belong to the TaskGroup of the service, which ends with the process.
+
+``leases``     keeps this process the owner of its calls. Ends by cancellation.
+``reaper``     ends calls whose owner died. Ends by cancellation.
+``clips:...``  prepares the fixed lines for a new format of audio, once. Ends by itself.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, NoReturn
+
+import structlog
+
+from app.calls.agent import AgentProfile
+from app.calls.orchestrator import CallOrchestrator, CallServices
+from app.calls.ports import CallLeg, JournalReader
+from app.calls.reaper import end_crashed
+from app.clock import iso_utc, utc_now
+from app.conversation import events as ev
+from app.conversation.policy import Lines
+from app.errors import AdmissionError, AtCapacity, Draining, OwnershipLost, StorageError
+from app.models import CallContext
+from app.storage.calls import CallRow
+from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
+
+LEASE_SECONDS = 2.0
+_RENEW_SECONDS = 0.5
+_REAP_SECONDS = 0.5
+_GOODBYE_SECONDS = 20.0
+
+
+class CallDispatcher:
+    """Every call of this process. ``max_live`` counts the calls of all processes on the database."""
+
+    def __init__(
+        self,
+        services: CallServices,
+        agent: AgentProfile,
+        *,
+        reader: JournalReader,
+        tasks: asyncio.TaskGroup,
+        max_live: int,
+    ) -> None:
+        self._services = services
+        self._agent = agent
+        self._reader = reader
+        self._tasks = tasks
+        self._max_live = max_live
+        self._live: dict[str, CallOrchestrator] = {}
+        self._prepared: set[AudioFormat] = set()
+        self._draining = False
+        self._loops = [
+            tasks.create_task(self._keep_leases(), name="leases"),
+            tasks.create_task(self._reap(), name="reaper"),
+        ]
+
+    def __repr__(self) -> str:
+        return f"<CallDispatcher {len(self._live)} live{', draining' if self._draining else ''}>"
+
+    @property
+    def live_calls(self) -> int:
+        """Calls of this process that have not ended."""
+        return len(self._live)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new calls are refused because the service is stopping."""
+        return self._draining
+
+    async def check_admission(self) -> None:
+        """Whether a call would be taken now. Raises Draining or AtCapacity."""
+        if self._draining:
+            self._refuse(Draining("the service is stopping and takes no new calls"))
+        if await self._services.calls.count_live() >= self._max_live:
+            self._refuse(AtCapacity("all places for calls are taken"))
+
+    async def start(self, call: CallContext, leg: CallLeg, *, direction: str) -> CallOrchestrator:
+        """Take the call and have it answered; returns once it runs. Raises Draining, AtCapacity or StorageError."""
+        if self._draining:
+            self._refuse(Draining("the service is stopping and takes no new calls"))
+        row = CallRow(
+            call_id=call.call_id,
+            kind="websocket",
+            direction="web" if direction == "web" else "inbound",
+            status="ringing",
+            created_at=iso_utc(call.start_time),
+            started_at=iso_utc(call.start_time),
+            version=self._services.version,
+            caller_number=call.caller_number,
+            called_number=call.metadata.get("called_number"),
+            language=self._agent.language,
+            recording=self._services.recordings is not None,
+            metadata=call.metadata,
+            owner=self._services.owner,
+            lease_until=utc_now().timestamp() + LEASE_SECONDS,
+        )
+        try:
+            await self._services.calls.create(row, max_live=self._max_live)
+        except AtCapacity as error:
+            self._refuse(error)
+        orchestrator = CallOrchestrator(self._services, self._agent, leg, call, fence=row.fence, spawn=self._spawn)
+        self._live[call.call_id] = orchestrator
+        self._services.metrics.call_started()
+        await orchestrator.handle_call_start(call)
+        self._prepare_lines(leg.audio_format)
+        return orchestrator
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more calls; let the live ones go on for so long, then say goodbye and end them."""
+        self._draining = True
+        log.info("service.draining", live_calls=len(self._live), seconds=seconds)
+        if await self._all_ended(seconds):
+            return
+        for call in list(self._live.values()):
+            call.tell(ev.HangupRequested("shutdown"))
+        if not await self._all_ended(_GOODBYE_SECONDS):
+            log.error("service.calls_left", live_calls=len(self._live))
+
+    def stop(self) -> None:
+        """End the loops; the calls have been drained."""
+        for task in self._loops:
+            task.cancel()
+
+    async def _all_ended(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                for call in list(self._live.values()):
+                    await call.wait_ended()
+        except TimeoutError:
+            return False
+        return True
+
+    def _refuse(self, error: AdmissionError) -> NoReturn:
+        self._services.metrics.call_rejected(error.code)
+        raise error
+
+    def _spawn(self, work: Coroutine[Any, Any, None], call_id: str) -> None:
+        task = self._tasks.create_task(work, name=call_id)
+        task.add_done_callback(lambda _task: self._live.pop(call_id, None))
+
+    def _prepare_lines(self, audio_format: AudioFormat) -> None:
+        """Have what must be said when a vendor fails, or is late, ready as sound before it is needed."""
+        if audio_format in self._prepared:
+            return
+        self._prepared.add(audio_format)
+        for language, lines in self._agent.policy.lines.items():
+            voice = self._agent.voice(language, audio_format)
+            name = f"clips:{language}:{audio_format.encoding}:{audio_format.sample_rate}"
+            self._tasks.create_task(self._services.clips.prepare(_texts(lines), voice), name=name)
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            if self._live:
+                try:
+                    until = utc_now().timestamp() + LEASE_SECONDS
+                    await self._services.calls.renew_leases(self._services.owner, until)
+                except StorageError as error:
+                    log.error("lease.not_renewed", code=error.code)
+
+    async def _reap(self) -> None:
+        while True:
+            try:
+                await self._reap_once()
+            except (StorageError, OwnershipLost) as error:
+                log.error("reaper.failed", code=error.code)
+            await asyncio.sleep(_REAP_SECONDS)
+
+    async def _reap_once(self) -> None:
+        now = utc_now().timestamp()
+        services = self._services
+        expired = await services.calls.take_over_expired(
+            now, services.owner, kind="websocket", until=now + LEASE_SECONDS
+        )
+        for call in expired:
+            end_crashed(call, await self._reader.rows(call.call_id), services.journal)
+            await services.journal.flush(call.call_id)
+            log.warning("call.reaped", call_id=call.call_id)
+
+
+def _texts(lines: Lines) -> list[str]:
+    """Every line, those first that are needed when something is wrong."""
+    urgent = [*lines.fillers, lines.apology, lines.failure_goodbye, lines.greeting]
+    others = [lines.repeat, lines.keypad, *lines.idle, lines.cut_off, lines.deaf, lines.goodbye]
+    goodbyes = [lines.silence_goodbye, lines.limit_goodbye, lines.shutdown_goodbye]
+    return [*urgent, *others, *goodbyes]

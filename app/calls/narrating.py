@@ -1,0 +1,117 @@
+"""Turns clauses into sound on a track; when the vendor fails, goes on from the last word that has sound."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from app.calls.ports import TextToSpeech, Utterance
+from app.calls.track import SpeechTrack
+from app.clients.streams import VoiceAudio, VoiceWords
+from app.conversation.spoken import speakable
+from app.errors import ProviderError
+from app.models import VoiceConfig
+from media.formats import AudioFormat
+
+ErrorT = TypeVar("ErrorT", bound=Exception)
+
+_ATTEMPTS = 2
+_CLAUSES_WAITING_MAX = 64
+"""The model waits while so many clauses are not yet with the voice."""
+
+
+class Narrator:
+    """Gives one utterance its sound."""
+
+    def __init__(
+        self,
+        tts: TextToSpeech,
+        voice: VoiceConfig,
+        track: SpeechTrack,
+        *,
+        call_id: str,
+        on_sound: Callable[[], None],
+        on_retry: Callable[[ProviderError], None],
+    ) -> None:
+        self._tts = tts
+        self._voice = voice
+        self._format = AudioFormat(voice.encoding, voice.sample_rate)
+        self._track = track
+        self._call_id = call_id
+        self._on_sound = on_sound
+        self._on_retry = on_retry
+        self._clauses: asyncio.Queue[str | None] = asyncio.Queue(maxsize=_CLAUSES_WAITING_MAX)
+        self.characters = 0
+        """Sent to the vendor, and on the bill."""
+
+    async def say(self, clause: str) -> None:
+        """The next clause, as it was written."""
+        spoken = speakable(clause, self._voice.language)
+        self._track.add_clause(clause, spoken)
+        await self._clauses.put(spoken.text)
+
+    async def finish(self) -> None:
+        """No more clauses."""
+        await self._clauses.put(None)
+
+    async def run(self) -> None:
+        """Until the last clause has its sound. Raises ProviderError when that cannot be had."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            error = await self._try_narrating()
+            if error is None:
+                self._track.complete = True
+                self._on_sound()
+                return
+            if attempt == _ATTEMPTS or not error.retryable:
+                raise error
+            self._on_retry(error)
+
+    async def _try_narrating(self) -> ProviderError | None:
+        error = None
+        try:
+            await self._narrate()
+        except* ProviderError as group:
+            error = first_of(group)
+        return error
+
+    async def _narrate(self) -> None:
+        first = self._track.unspoken() or await self._next_clause()
+        if first is None:
+            return
+        utterance = self._tts.utterance(self._voice, call_id=self._call_id)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._feed(utterance, first), name=f"{self._call_id}:feed")
+                await self._listen(utterance)
+        finally:
+            self.characters += utterance.characters_sent
+            utterance.cancel()
+
+    async def _next_clause(self) -> str | None:
+        """The next clause that has something to say; None when there is none."""
+        while (clause := await self._clauses.get()) == "":
+            continue
+        return clause
+
+    async def _feed(self, utterance: Utterance, first: str) -> None:
+        clause: str | None = first
+        while clause is not None:
+            await utterance.say(f"{clause} ")
+            clause = await self._next_clause()
+        await utterance.finish()
+
+    async def _listen(self, utterance: Utterance) -> None:
+        offset = self._track.samples / self._format.sample_rate
+        events: AsyncIterator[VoiceAudio | VoiceWords] = aiter(utterance)
+        async for event in events:
+            match event:
+                case VoiceAudio(audio):
+                    self._track.add_audio(audio, self._format.samples(audio))
+                    self._on_sound()
+                case VoiceWords(words):
+                    self._track.add_words(words, offset)
+
+
+def first_of(group: BaseExceptionGroup[ErrorT]) -> ErrorT:
+    """The first error of a group, however deep."""
+    error = group.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,304 @@
+"""One call, alive.
+
+Task ledger. All tasks of a call belong to one TaskGroup, which ends when the core has ended the call.
+
+``<call>``             conducts: facts and deadlines into the core, commands out of it. Ends with the terminal row. A
+                       bug in any task ends here: the call is recorded as ``internal_error``, no other call notices.
+``<call>:ears``        follows the words of the caller. Ends with their stream, or is cancelled at the end of the call.
+``<call>:mouth``       plays utterances. Cancelled at the end of the call.
+``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
+                       and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from app.calls.agent import AgentProfile
+from app.calls.call_log import CallLog
+from app.calls.clips import ClipStore
+from app.calls.conducting import Conductor, Facts
+from app.calls.dialogue import DialogueManager
+from app.calls.listening import Ears
+from app.calls.ports import CallLeg, Journal, LanguageModel, SpeechToText, TextToSpeech
+from app.calls.replying import Replier
+from app.calls.speaking import Mouth
+from app.calls.timing import CallClock
+from app.clock import iso_utc, utc_now
+from app.conversation import events as ev
+from app.conversation.core import ConversationCore
+from app.conversation.record import STAGES, CallRecord
+from app.errors import CallAlreadyEnded, OwnershipLost, StorageError
+from app.models import CallContext, HealthStatus, ServiceHealth
+from app.observability.costs import Prices
+from app.observability.metrics import Metrics
+from app.storage.calls import CallStore
+from media.formats import AudioFormat
+from media.playout import PlayedAudio, Playout
+from media.recording import Recorder
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CallServices:
+    """What every call needs of the world."""
+
+    stt: Callable[[AudioFormat], SpeechToText]
+    """A vendor's client for that format of audio."""
+    model: LanguageModel
+    tts: TextToSpeech
+    clips: ClipStore
+    journal: Journal
+    calls: CallStore
+    metrics: Metrics
+    prices: Prices
+    playout_lead_seconds: float
+    recordings: Path | None
+    """Folder with one folder a call; None when calls are not recorded."""
+    owner: str
+    version: str
+
+
+class CallOrchestrator:
+    """Runs one call from its start to its terminal row."""
+
+    def __init__(
+        self,
+        services: CallServices,
+        agent: AgentProfile,
+        leg: CallLeg,
+        call: CallContext,
+        *,
+        fence: int,
+        spawn: Callable[[Coroutine[Any, Any, None], str], object],
+    ) -> None:
+        self._services = services
+        self._agent = agent
+        self._leg = leg
+        self._call = call
+        self._fence = fence
+        self._spawn = spawn
+        self._clock = CallClock(call.start_time)
+        self._core = ConversationCore(agent.policy, agent.language)
+        self._facts = Facts()
+        self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
+        self._mouth = Mouth(
+            leg,
+            Playout(leg.audio_format, services.playout_lead_seconds),
+            clock=self._clock,
+            tell=self.tell,
+            record=self._record_agent,
+        )
+        self._recorder: Recorder | None = None
+        if services.recordings is not None:
+            self._recorder = Recorder(services.recordings / call.call_id, services.owner, leg.audio_format)
+        self._ears: Ears | None = None
+        self._running = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<CallOrchestrator {self._call.call_id} {self._core.state} {self._log!r} {self._mouth!r}>"
+
+    async def handle_call_start(self, call_context: CallContext) -> None:
+        """Start the call, which the caller hears from now on; returns once it runs."""
+        self._spawn(self._run(), call_context.call_id)
+        await self._running.wait()
+
+    async def handle_audio_received(self, audio_data: bytes) -> None:
+        """The next audio of the caller in the leg's format; never waits."""
+        self.hear(audio_data)
+
+    async def handle_call_end(self, call_context: CallContext) -> None:
+        """The caller is gone; returns once the terminal row is committed."""
+        self.tell(ev.CallerLeft())
+        await self.wait_ended()
+
+    async def get_health_status(self) -> HealthStatus:
+        """How this call is doing."""
+        running = self._running.is_set() and not self._ended.is_set()
+        detail = f"{self._core.state}, {len(self._facts)} facts wait"
+        status: Literal["ok", "failed"] = "ok" if running else "failed"
+        return HealthStatus(status, (ServiceHealth("call", status, detail=detail),))
+
+    def hear(self, audio: bytes) -> None:
+        """As handle_audio_received, for those who are not coroutines."""
+        if self._ears is None:
+            return
+        if self._recorder is not None:
+            self._recorder.caller(audio, self._clock.leg_seconds())
+        self._ears.hear(audio)
+
+    def tell(self, event: ev.Event) -> None:
+        """A fact for the core; after the end it is dropped."""
+        self._facts.tell(event)
+
+    def mark_played(self, name: str) -> None:
+        """The far end has played everything up to a mark."""
+        self._mouth.mark_played(name)
+
+    def cleared(self, played_samples: int) -> None:
+        """The far end tells how much it had played, ever, when it was cleared."""
+        self._mouth.cleared(played_samples)
+
+    def press(self, digit: str) -> None:
+        """The caller pressed a key."""
+        self.tell(ev.CallerDtmf(digit))
+
+    def leave(self, reason: str) -> None:
+        """The caller is gone, for that end reason."""
+        self.tell(ev.CallerLeft(reason))
+
+    @property
+    def record(self) -> CallRecord:
+        """The record of the call as far as it has come."""
+        return self._log.record
+
+    async def wait_ended(self) -> None:
+        """Return once the terminal row is committed and the leg is closed."""
+        await self._ended.wait()
+
+    async def _run(self) -> None:
+        structlog.contextvars.bind_contextvars(call_id=self._call.call_id)
+        try:
+            await self._live()
+        except* OwnershipLost:
+            log.warning("call.ownership_lost")
+        except* Exception as group:  # noqa: BLE001 - the bulkhead: whatever happened ends this call and no other
+            log.error("call.crashed", errors=[_describe(error) for error in _leaves(group)])
+            await self._end_after_a_bug()
+        finally:
+            self._facts.close()
+            self._running.set()
+            self._close_recording()
+            await self._leg.hang_up(self._log.record.end_reason or "internal_error")
+            self._show_the_end()
+            self._ended.set()
+
+    async def _live(self) -> None:
+        call, services = self._call, self._services
+        stream = services.stt(self._leg.audio_format).listen(call_id=call.call_id)
+        async with stream, asyncio.TaskGroup() as tasks:
+            self._ears = Ears(
+                stream,
+                self._leg.audio_format,
+                model=self._agent.stt_model,
+                prices=services.prices,
+                clock=self._clock,
+                tell=self.tell,
+            )
+            conductor = self._conductor(tasks, self._ears)
+            helpers = [
+                tasks.create_task(self._ears.follow(), name=f"{call.call_id}:ears"),
+                tasks.create_task(self._mouth.run(), name=f"{call.call_id}:mouth"),
+            ]
+            created = ev.CallCreated(
+                self._agent.policy.to_dict(), self._agent.language, self._agent.describe(services.version)
+            )
+            self.tell(created)
+            await self._leg.answer(call.call_id)
+            self._clock.answer()
+            self.tell(ev.CallAnswered())
+            tasks.create_task(self._mark_answered(), name=f"{call.call_id}:answered")
+            self._running.set()
+            await conductor.run()
+            for task in helpers:
+                task.cancel()
+            await asyncio.wait(helpers)
+
+    async def _mark_answered(self) -> None:
+        """In the list of calls; the journal, which is the truth, has its own row."""
+        try:
+            await self._services.calls.mark_answered(self._call.call_id, self._fence, iso_utc(utc_now()))
+        except StorageError as error:
+            log.error("call.not_marked_answered", code=error.code)
+        except CallAlreadyEnded:
+            return
+
+    def _conductor(self, tasks: asyncio.TaskGroup, ears: Ears) -> Conductor:
+        call, services = self._call, self._services
+        dialogue = DialogueManager(
+            model=services.model, context=call, prompt=self._agent.prompt, history=self._core.history
+        )
+        replier = Replier(
+            call_id=call.call_id,
+            dialogue=dialogue,
+            tts=services.tts,
+            clips=services.clips,
+            mouth=self._mouth,
+            model_name=self._agent.language_model,
+            prices=services.prices,
+            clock=self._clock,
+            tell=self.tell,
+        )
+        return Conductor(
+            core=self._core,
+            facts=self._facts,
+            call_log=self._log,
+            clock=self._clock,
+            voice=lambda language: self._agent.voice(language, self._leg.audio_format),
+            mouth=self._mouth,
+            ears=ears,
+            dialogue=dialogue,
+            replier=replier,
+            tasks=tasks,
+            call_id=call.call_id,
+        )
+
+    async def _end_after_a_bug(self) -> None:
+        """The record is complete even then."""
+        self._log.write(ev.CallEnded("internal_error", "ours"), self._clock.call_seconds(), None)
+        try:
+            await self._log.flush()
+        except (OwnershipLost, StorageError) as error:
+            log.error("journal.behind", code=error.code)
+
+    def _record_agent(self, played: list[PlayedAudio]) -> None:
+        if self._recorder is not None:
+            for piece in played:
+                self._recorder.agent(piece.audio, piece.at_sample)
+
+    def _close_recording(self) -> None:
+        if self._recorder is not None:
+            self._mouth.flush_recording()
+            self._recorder.close()
+
+    def _show_the_end(self) -> None:
+        """The metrics, and one canonical log line."""
+        record, metrics = self._log.record, self._services.metrics
+        metrics.call_ended(record.end_reason or "ownership_lost", record.fault, record.duration_seconds or 0.0)
+        for turn in record.turns:
+            if turn.latency is not None:
+                metrics.turn_answered({stage: turn.latency[stage] for stage in (*STAGES, "total")})
+        log.info(
+            "call.ended",
+            end_reason=record.end_reason,
+            fault=record.fault,
+            duration_seconds=record.duration_seconds,
+            turns=len(record.turns),
+            rows=len(self._log),
+            language=record.language,
+            heard_seconds=round(self._ears.heard_seconds, 2) if self._ears else 0.0,
+            latency_total=record.latency().get("total"),
+            cost_usd=record.costs.get("total"),
+        )
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _describe(error: Exception) -> str:
+    """Type and place; the message of a stranger's exception may hold a caller's words."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+    return f"{type(error).__name__} at {place}"

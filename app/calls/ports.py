@@ -1,0 +1,120 @@
+"""What a call needs of the world, as narrow protocols; wiring shows that the clients and legs fit."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol, Self
+
+from app.clients.streams import ModelEvent, SpeechEvent, ToolSpec, VoiceEvent
+from app.models import JournalRow, Message, TokenUsage, VoiceConfig
+from app.storage.calls import CallEnding
+from media.formats import AudioFormat
+
+
+class CallLeg(Protocol):
+    """Where the agent's voice goes. Nothing here waits; a far end that does not read is the leg's affair."""
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """Of both directions."""
+
+    @property
+    def wants_events(self) -> bool:
+        """Whether the far end is to be shown the journal."""
+
+    async def answer(self, call_id: str) -> None:
+        """Let sound flow both ways."""
+
+    def send_audio(self, audio: bytes) -> None:
+        """The next sound for the caller."""
+
+    def send_clear(self) -> None:
+        """Throw away what has not been played."""
+
+    def send_mark(self, name: str) -> None:
+        """Tell when the audio so far has been played."""
+
+    def send_event(self, row: Mapping[str, Any]) -> None:
+        """A journal row as a JSON object."""
+
+    async def hang_up(self, reason: str) -> None:
+        """End the leg; returns once it is closed."""
+
+
+class SpeechStream(Protocol):
+    """The caller's words as they are heard."""
+
+    @property
+    def audio_seconds_sent(self) -> float:
+        """What is on the bill."""
+
+    @property
+    def request_ids(self) -> list[str]:
+        """The vendor's, one a connection."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc_info: object) -> None: ...
+    def send(self, audio: bytes) -> None:
+        """Audio in the leg's format; never waits."""
+
+    def __aiter__(self) -> AsyncIterator[SpeechEvent]: ...
+
+
+class SpeechToText(Protocol):
+    """A vendor that hears."""
+
+    def listen(self, *, call_id: str) -> SpeechStream:
+        """A stream for one call."""
+
+
+class LanguageModel(Protocol):
+    """A vendor that thinks."""
+
+    def stream_reply(
+        self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """The answer as it is written; raises ProviderError."""
+
+    def calculate_token_usage(self, messages: list[Message]) -> TokenUsage:
+        """An estimate, for answers whose usage is never told."""
+
+
+class Utterance(Protocol):
+    """A text on its way to becoming sound."""
+
+    @property
+    def characters_sent(self) -> int:
+        """What is on the bill."""
+
+    async def say(self, text: str) -> None:
+        """The next clause."""
+
+    async def finish(self) -> None:
+        """No more text."""
+
+    def cancel(self) -> None:
+        """The rest is not wanted."""
+
+    def __aiter__(self) -> AsyncIterator[VoiceEvent]: ...
+
+
+class TextToSpeech(Protocol):
+    """A vendor that speaks."""
+
+    def utterance(self, voice: VoiceConfig, *, call_id: str) -> Utterance:
+        """An utterance for one turn of one call."""
+
+
+class Journal(Protocol):
+    """Where facts are kept."""
+
+    def append(self, call_id: str, fence: int, row: JournalRow, ending: CallEnding | None = None) -> None:
+        """Keep a row soon; never waits. The last row comes with the call's ending."""
+
+    async def flush(self, call_id: str) -> None:
+        """Return once every row so far is safe. Raises OwnershipLost or StorageError."""
+
+
+class JournalReader(Protocol):
+    """Where facts are found again."""
+
+    async def rows(self, call_id: str, after_seq: int = 0) -> list[JournalRow]:
+        """The committed rows. Raises StorageError."""

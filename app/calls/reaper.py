@@ -1,0 +1,26 @@
+"""Ends the calls whose process died."""
+
+from app.calls.ports import Journal
+from app.clock import iso_after
+from app.conversation import events as ev
+from app.conversation.record import call_record
+from app.models import JournalRow
+from app.storage.calls import CallEnding, CallRow
+
+
+def end_crashed(call: CallRow, rows: list[JournalRow], journal: Journal) -> None:
+    """Write the terminal row of a call that was taken over; it ended when its last fact was written."""
+    t = rows[-1].t if rows else 0.0
+    at = iso_after(call.created_at, t)
+    ended = ev.CallEnded("crashed", "ours")
+    row = JournalRow(len(rows) + 1, at, t, ended.type, None, ev.VERSION, ev.row_data(ended))
+    record = call_record([*rows, row])
+    ending = CallEnding(
+        ended_at=at,
+        duration_seconds=record.duration_seconds,
+        end_reason=ended.reason,
+        fault=ended.fault,
+        language=record.language,
+        summary=record.summary(),
+    )
+    journal.append(call.call_id, call.fence, row, ending)

@@ -1,0 +1,198 @@
+"""Makes the sound of the agent's utterances: an answer from the model clause by clause, or a fixed line."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+
+from app.calls.clips import ClipStore
+from app.calls.dialogue import DialogueManager
+from app.calls.narrating import Narrator, first_of
+from app.calls.ports import TextToSpeech
+from app.calls.speaking import Mouth, Speaking
+from app.calls.timing import CallClock
+from app.calls.track import SpeechTrack
+from app.clients.streams import ModelFinished, TextDelta, ToolCall
+from app.conversation import events as ev
+from app.conversation.sentences import ClauseSplitter
+from app.conversation.turns import SpeechKind
+from app.errors import ProviderError
+from app.models import Message, TokenUsage, VoiceConfig
+from app.observability.costs import Prices
+
+_ATTEMPTS = 2
+_THINK, _SPEAK = "think", "speak"
+
+
+class _StageFailed(Exception):
+    """A vendor failed while the answer was being thought or spoken."""
+
+    def __init__(self, stage: str, error: ProviderError) -> None:
+        self.stage = stage
+        self.error = error
+        super().__init__(stage)
+
+
+class Replier:
+    """Fills utterances with sound. Each method is the whole work of one task, and tells vendors' failures as facts."""
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        dialogue: DialogueManager,
+        tts: TextToSpeech,
+        clips: ClipStore,
+        mouth: Mouth,
+        model_name: str,
+        prices: Prices,
+        clock: CallClock,
+        tell: Callable[[ev.Event], None],
+    ) -> None:
+        self._call_id = call_id
+        self._dialogue = dialogue
+        self._tts = tts
+        self._clips = clips
+        self._mouth = mouth
+        self._model_name = model_name
+        self._prices = prices
+        self._clock = clock
+        self._tell = tell
+
+    async def reply(self, speaking: Speaking, voice: VoiceConfig, messages: list[Message]) -> None:
+        """Write the answer and voice it meanwhile. Once the caller has heard some of it, nothing is tried again."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._mouth.offer(speaking)
+            failure = await self._try_reply(speaking, voice, messages)
+            if failure is None:
+                return
+            final = speaking.started or attempt == _ATTEMPTS or not failure.error.retryable
+            self._give_up(speaking)
+            self._tell_failure(speaking, failure, final=final)
+            if final:
+                return
+            speaking.track = SpeechTrack(voice.sample_rate)
+
+    async def line(self, speaking: Speaking, voice: VoiceConfig, text: str) -> None:
+        """Say a fixed text: from the clips if it is there, else by the vendor, and then it is kept as a clip."""
+        self._mouth.offer(speaking)
+        clip = await self._clips.get(text, voice)
+        speaking.stamps["first_clause"] = self._clock.call_seconds()
+        if clip is not None:
+            clip.play_on(speaking.track, text, voice)
+            self._sound(speaking)
+        else:
+            narrator = self._narrator(speaking, voice)
+            await narrator.say(text)
+            await narrator.finish()
+            try:
+                await self._narrate(speaking, narrator, voice)
+            except _StageFailed as failure:
+                self._give_up(speaking)
+                self._tell_failure(speaking, failure, final=True)
+                return
+            if speaking.kind != SpeechKind.SAY:
+                await self._clips.keep(text, voice, speaking.track)
+        self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, text))
+
+    async def _try_reply(self, speaking: Speaking, voice: VoiceConfig, messages: list[Message]) -> _StageFailed | None:
+        failure = None
+        try:
+            await self._write_and_narrate(speaking, voice, messages)
+        except* _StageFailed as group:
+            failure = first_of(group)
+        return failure
+
+    async def _write_and_narrate(self, speaking: Speaking, voice: VoiceConfig, messages: list[Message]) -> None:
+        narrator = self._narrator(speaking, voice)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._narrate(speaking, narrator, voice), name=f"{self._call_id}:voice:{speaking.number}")
+            await self._write(speaking, narrator, messages)
+
+    async def _write(self, speaking: Speaking, narrator: Narrator, messages: list[Message]) -> None:
+        splitter = ClauseSplitter()
+        answer = ""
+        usage: TokenUsage | None = None
+        request_id = None
+        billed = True
+        try:
+            async with aclosing(self._dialogue.reply(messages)) as events:
+                async for event in events:
+                    match event:
+                        case TextDelta(text):
+                            self._stamp(speaking, "first_token")
+                            answer += text
+                            for clause in splitter.feed(text):
+                                await self._say(speaking, narrator, clause)
+                        case ToolCall(id=call, name=name, arguments=arguments):
+                            self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call, name, arguments))
+                        case ModelFinished():
+                            usage, request_id = event.usage, event.request_id
+        except ProviderError as error:
+            billed = bool(answer)
+            raise _StageFailed(_THINK, error) from error
+        finally:
+            if billed:
+                self._tell_usage(speaking, usage or self._dialogue.estimate_usage(messages, answer), request_id)
+        for clause in splitter.finish():
+            await self._say(speaking, narrator, clause)
+        self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer))
+        await narrator.finish()
+
+    async def _say(self, speaking: Speaking, narrator: Narrator, clause: str) -> None:
+        self._stamp(speaking, "first_clause")
+        await narrator.say(clause)
+
+    async def _narrate(self, speaking: Speaking, narrator: Narrator, voice: VoiceConfig) -> None:
+        try:
+            await narrator.run()
+        except ProviderError as error:
+            raise _StageFailed(_SPEAK, error) from error
+        finally:
+            if narrator.characters:
+                cost = self._prices.tts_cost(voice.model, narrator.characters)
+                self._tell(
+                    ev.ProviderUsed("cartesia", voice.model, speaking.turn, characters=narrator.characters, cost=cost)
+                )
+
+    def _narrator(self, speaking: Speaking, voice: VoiceConfig) -> Narrator:
+        return Narrator(
+            self._tts,
+            voice,
+            speaking.track,
+            call_id=self._call_id,
+            on_sound=lambda: self._sound(speaking),
+            on_retry=lambda error: self._tell_failure(speaking, _StageFailed(_SPEAK, error), final=False),
+        )
+
+    def _sound(self, speaking: Speaking) -> None:
+        self._stamp(speaking, "first_audio")
+        self._mouth.wake()
+
+    def _stamp(self, speaking: Speaking, name: str) -> None:
+        speaking.stamps.setdefault(name, self._clock.call_seconds())
+
+    def _give_up(self, speaking: Speaking) -> None:
+        """What has begun plays to the end of its sound; what has not is forgotten."""
+        if speaking.started:
+            speaking.track.complete = True
+            self._mouth.wake()
+        else:
+            self._mouth.discard(speaking)
+
+    def _tell_failure(self, speaking: Speaking, failure: _StageFailed, *, final: bool) -> None:
+        error = failure.error
+        self._tell(ev.ProviderFailed(error.provider, failure.stage, error.code, final, speaking.turn, speaking.number))
+
+    def _tell_usage(self, speaking: Speaking, usage: TokenUsage, request_id: str | None) -> None:
+        self._tell(
+            ev.ProviderUsed(
+                "openai",
+                self._model_name,
+                speaking.turn,
+                prompt_tokens=usage.prompt,
+                cached_tokens=usage.cached,
+                completion_tokens=usage.completion,
+                cost=usage.cost,
+                request_id=request_id,
+            )
+        )

@@ -1,0 +1,54 @@
+"""Media sessions: a one-use address for one call over one websocket, good for a minute."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.clock import utc_now
+from app.models import CallContext
+from app.storage.sessions import SessionStore
+
+TOKEN_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """What the client is given, once."""
+
+    call_id: str
+    token: str
+    expires_at: datetime
+
+
+class MediaSessions:
+    """Gives out tokens and takes them back; only their hashes are stored."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
+
+    async def create(self, caller: str | None, metadata: dict[str, Any]) -> NewSession:
+        """A session that becomes a call when its websocket starts. Raises StorageError."""
+        session = NewSession(
+            call_id=f"call_{secrets.token_hex(12)}",
+            token=secrets.token_urlsafe(32),
+            expires_at=utc_now() + timedelta(seconds=TOKEN_SECONDS),
+        )
+        await self._store.purge(utc_now())
+        await self._store.create(session.call_id, _hash(session.token), caller, metadata, session.expires_at)
+        return session
+
+    async def redeem(self, call_id: str, token: str) -> CallContext:
+        """The call that the token opens. Raises TokenInvalid or TokenUsed."""
+        session = await self._store.redeem(call_id, _hash(token), utc_now())
+        return CallContext(
+            call_id=session.call_id,
+            caller_number=session.caller,
+            start_time=utc_now(),
+            metadata={**session.metadata, "direction": "web"},
+        )
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,160 @@
+"""The sound of one utterance and the place of its words in it, so that what was heard can be told in words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.clients.streams import SpokenWord
+from app.conversation.spoken import Spoken
+
+_LETTERS_PER_SECOND = 14
+"""Of average speech; for estimates only."""
+
+
+@dataclass(slots=True)
+class Clause:
+    """A piece of the text."""
+
+    text: str
+    spoken: Spoken
+    first_letter: int
+    """Letters spoken before it in this utterance."""
+    letters: int
+    started: bool = False
+
+
+def count_letters(text: str) -> int:
+    """Letters and digits; the measure by which a vendor's words are matched with ours, however they are split."""
+    return sum(map(str.isalnum, text))
+
+
+class SpeechTrack:
+    """Clauses as they are written, sound and word times as they arrive; positions are samples since its beginning."""
+
+    def __init__(self, sample_rate: int, *, keep_sound: bool = False) -> None:
+        self._rate = sample_rate
+        self._keep_sound = keep_sound
+        self._clauses: list[Clause] = []
+        self._letters = 0
+        self._words: list[tuple[int, int]] = []
+        """Of each word the start sample, and the letters spoken once it has begun."""
+        self._word_letters = 0
+        self._unplayed: list[bytes] = []
+        self.kept_audio: list[bytes] = []
+        """All the sound, if it was to be kept."""
+        self.kept_words: list[SpokenWord] = []
+        self.samples = 0
+        self.complete = False
+        """Whether all the sound has arrived."""
+
+    def __repr__(self) -> str:
+        return f"<SpeechTrack {len(self._clauses)} clauses, {len(self._words)} words, {self.samples} samples>"
+
+    @property
+    def text(self) -> str:
+        """Everything that was written, in written form."""
+        return "".join(clause.text for clause in self._clauses)
+
+    def add_clause(self, text: str, spoken: Spoken) -> None:
+        """The next piece of the text and how it is read aloud."""
+        letters = count_letters(spoken.text)
+        self._clauses.append(Clause(text, spoken, self._letters, letters))
+        self._letters += letters
+
+    def add_audio(self, audio: bytes, samples: int) -> None:
+        """The next sound."""
+        self._unplayed.append(audio)
+        self.samples += samples
+        if self._keep_sound:
+            self.kept_audio.append(audio)
+
+    def add_words(self, words: Iterable[SpokenWord], offset_seconds: float) -> None:
+        """Times of the next words; the offset is where their utterance begins on this track."""
+        for word in words:
+            self._word_letters += count_letters(word.text)
+            self._words.append((int((offset_seconds + word.start) * self._rate), self._word_letters))
+            if self._keep_sound:
+                self.kept_words.append(SpokenWord(word.text, offset_seconds + word.start, offset_seconds + word.end))
+
+    def take_audio(self) -> list[bytes]:
+        """The sound that arrived since the last call."""
+        audio, self._unplayed = self._unplayed, []
+        return audio
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether sound waits to be taken."""
+        return bool(self._unplayed)
+
+    def unspoken(self) -> str:
+        """The text, in spoken form, of which no sound has arrived; a word cut in half is not said again."""
+        begun = self._letters_begun(self.samples)[0]
+        rests = [_after_letters(clause.spoken.text, begun - clause.first_letter) for clause in self._clauses]
+        return " ".join(filter(None, rests))
+
+    def next_started_clause(self, sent: int) -> tuple[str, int] | None:
+        """A clause whose first sample is among the samples sent, with its position; each is told once."""
+        for index, clause in enumerate(self._clauses):
+            if clause.started:
+                continue
+            start = 0 if index == 0 else self._start_of(clause)
+            if start is None or start >= sent:
+                return None
+            clause.started = True
+            return clause.text, start
+        return None
+
+    def heard(self, played: int) -> tuple[str, bool]:
+        """What the caller had heard after so many samples, in written form, and whether that is exact."""
+        if self.complete and played >= self.samples and self.samples:
+            return self.text, True
+        letters, exact = self._letters_begun(played)
+        return "".join(_heard_of(clause, letters - clause.first_letter) for clause in self._clauses), exact
+
+    def _letters_begun(self, played: int) -> tuple[int, bool]:
+        if played <= 0:
+            return 0, True
+        known = [letters for start, letters in self._words if start < played]
+        last_known = self._words[-1][0] if self._words else -1
+        if last_known >= played or self._word_letters >= self._letters:
+            return (known[-1] if known else 0), True
+        if self.complete and self.samples:
+            estimate = round(self._letters * played / self.samples)
+        else:
+            since = max(last_known, 0)
+            estimate = self._word_letters + int((played - since) / self._rate * _LETTERS_PER_SECOND)
+        return max(known[-1] if known else 0, min(self._letters, estimate)), False
+
+    def _start_of(self, clause: Clause) -> int | None:
+        begun_before = 0
+        for start, letters in self._words:
+            if begun_before >= clause.first_letter:
+                return start
+            begun_before = letters
+        if self.complete and self._letters:
+            return int(self.samples * clause.first_letter / self._letters)
+        return None
+
+
+def _heard_of(clause: Clause, letters: int) -> str:
+    """The beginning of the clause's written text after so many of its spoken letters have begun."""
+    if letters >= clause.letters:
+        return clause.text
+    if letters <= 0:
+        return ""
+    return clause.text[: clause.spoken.written_length(_words_begun(clause.spoken.text, letters))]
+
+
+def _words_begun(text: str, letters: int) -> int:
+    """How many words of the text have begun once so many letters are spoken."""
+    words = 0
+    for word in text.split():
+        if letters <= 0:
+            break
+        words += 1
+        letters -= count_letters(word)
+    return words
+
+
+def _after_letters(text: str, letters: int) -> str:
+    """The words of the text after those that have begun."""
+    return " ".join(text.split()[_words_begun(text, letters) :])

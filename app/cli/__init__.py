@@ -1,0 +1,46 @@
+"""The command line: ``voice-agent serve | demo | sandbox``."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from app.cli.demo import run_demo
+from app.cli.sandbox_process import PROFILES, print_sandbox
+from app.cli.serve import serve_command
+from app.errors import SettingsError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def serve() -> None:
+    """Answer calls, as the settings say; without any vendor's key, with the sandbox."""
+    serve_command()
+
+
+@app.command()
+def demo(
+    language: Annotated[str, typer.Option(help="ru or en")] = "ru",
+    profile: Annotated[str, typer.Option(help=f"delays of the vendors: {', '.join(PROFILES)}")] = "typical",
+) -> None:
+    """A whole call on this machine, without keys or accounts: watch it, then listen to the recording."""
+    raise typer.Exit(run_demo(language, profile))
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="0 takes a free one")] = 8100,
+    profile: Annotated[str, typer.Option(help=f"delays of the vendors: {', '.join(PROFILES)}")] = "typical",
+) -> None:
+    """Stand-ins for the three vendors, alone; prints the settings that point a service at them."""
+    raise typer.Exit(print_sandbox(port, profile))
+
+
+def main() -> None:
+    """Entry point: settings that are wrong are told in plain lines."""
+    try:
+        app()
+    except SettingsError as error:
+        sys.stderr.write("The settings are not complete:\n" + "".join(f"  {line}\n" for line in error.problems))
+        sys.exit(2)

@@ -1,0 +1,70 @@
+"""The sandbox as a child process: it shares nothing with the service but the wire."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+PROFILES = ("instant", "typical", "slow")
+_STOP_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxAddresses:
+    """Where the stand-ins listen."""
+
+    url: str
+    deepgram_base_url: str
+    openai_base_url: str
+    cartesia_base_url: str
+
+    def settings(self) -> dict[str, str]:
+        """By environment name."""
+        return {
+            "DEEPGRAM_BASE_URL": self.deepgram_base_url,
+            "OPENAI_BASE_URL": self.openai_base_url,
+            "CARTESIA_BASE_URL": self.cartesia_base_url,
+        }
+
+
+@contextmanager
+def sandbox_process(profile: str, *, port: int = 0) -> Iterator[SandboxAddresses]:
+    """Run the sandbox beside this process; it also ends when this process dies."""
+    command = [sys.executable, "-m", "sandbox", "--port", str(port), "--profile", profile, "--with-parent"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
+    try:
+        first_line = child.stdout.readline() if child.stdout else ""
+        if not first_line:
+            raise RuntimeError("the sandbox did not start; what it said is above")
+        yield SandboxAddresses(**json.loads(first_line))
+    finally:
+        child.terminate()
+        try:
+            child.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        for stream in (child.stdin, child.stdout):
+            if stream:
+                stream.close()
+
+
+def print_sandbox(port: int, profile: str) -> int:
+    """Run the sandbox until Ctrl-C."""
+    with sandbox_process(profile, port=port) as addresses:
+        keys = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY")
+        values = {**addresses.settings(), **dict.fromkeys(keys, "sandbox")}
+        sys.stdout.write("# Settings for a service that uses this sandbox:\n")
+        sys.stdout.writelines(f"{name}={value}\n" for name, value in values.items())
+        sys.stdout.write(f"# Scripts, faults and timings: {addresses.url}/control\n")
+        sys.stdout.flush()
+        _wait_for_interrupt()
+    return 0
+
+
+def _wait_for_interrupt() -> None:
+    import signal
+
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})

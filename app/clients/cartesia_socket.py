@@ -1,0 +1,205 @@
+"""One speech socket to Cartesia that carries many contexts at once.
+
+Its task ``cartesia:socket``, with ``cartesia:read`` and ``cartesia:write`` inside it, ends when the socket is lost,
+speaks garbage, is closed, or is retired and carries no context any more. However it ends, every context is told.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol, Self
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from app.clients.cartesia_messages import (
+    API_VERSION,
+    PROVIDER,
+    Answer,
+    AudioChunk,
+    ContextDone,
+    Failure,
+    error_for_status,
+    parse_answer,
+    retry_after_seconds,
+)
+from app.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+
+log = structlog.get_logger(__name__)
+
+_PING_SECONDS = 3.0
+_CLOSE_SECONDS = 0.5
+_MESSAGE_BYTES_MAX = 4 * 2**20
+_MESSAGES_UNSENT_MAX = 1024
+
+# at DEBUG the library writes whole frames and the key into its log
+_library_log = logging.getLogger("websockets.cartesia")
+_library_log.setLevel(logging.INFO)
+
+
+class ContextListener(Protocol):
+    """Whoever speaks through a context. Called by the reader of all contexts: must return at once."""
+
+    def received(self, answer: Answer) -> None:
+        """The next message of the context; after :class:`ContextDone` there is none."""
+
+    def failed(self, error: ProviderError) -> None:
+        """The context is lost; the last call."""
+
+
+class CartesiaSocket:
+    """An open socket; opened by :meth:`open`, owned by the client, which closes it."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        loop = asyncio.get_running_loop()
+        self._clock: Callable[[], float] = loop.time
+        self._connection = connection
+        self._listeners: dict[str, ContextListener] = {}
+        self._unsent: asyncio.Queue[str] = asyncio.Queue(_MESSAGES_UNSENT_MAX)
+        self._retired = self._lost = False
+        self._ending = asyncio.Event()
+        self.opened_at = self.used_at = self._clock()
+        """Loop time of the opening, and of the last request."""
+        self.chunks_dropped = 0
+        """Audio of contexts that nobody listens to, such as cancelled ones."""
+        self._task = loop.create_task(self._run(), name="cartesia:socket")
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "closed" if self.is_over else "retired"
+        return f"<CartesiaSocket {state}, {len(self._listeners)} contexts, {self.chunks_dropped} chunks dropped>"
+
+    @classmethod
+    async def open(cls, url: str, *, api_key: str, seconds: float) -> Self:
+        """Open a socket within that many seconds. Raises ProviderError."""
+        try:
+            connection = await connect(
+                url,
+                additional_headers={"Authorization": f"Bearer {api_key}", "Cartesia-Version": API_VERSION},
+                compression=None,
+                proxy=None,
+                open_timeout=seconds,
+                close_timeout=_CLOSE_SECONDS,
+                ping_interval=_PING_SECONDS,
+                ping_timeout=_PING_SECONDS,
+                max_size=_MESSAGE_BYTES_MAX,
+                logger=_library_log,
+            )
+        except InvalidStatus as refused:
+            response = refused.response
+            wait = retry_after_seconds(response.headers.get("Retry-After"))
+            raise error_for_status(response.status_code, retry_after=wait) from refused
+        except TimeoutError as error:
+            raise ProviderTimeout(PROVIDER, "no socket before the deadline") from error
+        except (OSError, InvalidHandshake) as error:
+            raise ProviderUnavailable(PROVIDER, f"no socket: {type(error).__name__}") from error
+        return cls(connection)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether new contexts may use it; its task may still be at work when not."""
+        return not self._retired and not self.is_over and self._connection.close_code is None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its task has ended."""
+        return self._task.done()
+
+    def attach(self, context_id: str, listener: ContextListener) -> None:
+        """Deliver what is received for a context, until it is done, failed or detached."""
+        if self._lost:
+            listener.failed(ProviderUnavailable(PROVIDER, "the socket was closed"))
+        else:
+            self._listeners[context_id] = listener
+
+    def detach(self, context_id: str) -> None:
+        """Drop whatever still comes for a context."""
+        self._listeners.pop(context_id, None)
+        self._close_if_done()
+
+    def post(self, request: str) -> None:
+        """Send a request without waiting. A vendor that takes no more requests costs the socket."""
+        self.used_at = self._clock()
+        try:
+            self._unsent.put_nowait(request)
+        except asyncio.QueueFull:
+            self._fail_all(ProviderUnavailable(PROVIDER, "the socket takes no more text"))
+
+    def retire(self) -> None:
+        """Take no new context, and close once the last one has ended."""
+        self._retired = True
+        self._close_if_done()
+
+    async def aclose(self) -> None:
+        """Fail what is live and close, within about half a second even when the vendor does not answer."""
+        self._ending.set()
+        await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                parts = (
+                    tasks.create_task(self._read(), name="cartesia:read"),
+                    tasks.create_task(self._write(), name="cartesia:write"),
+                )
+                await self._ending.wait()
+                for part in parts:
+                    part.cancel()
+        finally:
+            self._fail_all(ProviderUnavailable(PROVIDER, "the socket was closed"))
+            try:
+                await self._connection.close()
+            finally:
+                self._connection.transport.abort()  # when cancelled, the closing handshake was cut short
+            log.debug("socket.closed", provider=PROVIDER, chunks_dropped=self.chunks_dropped)
+
+    async def _read(self) -> None:
+        """Deliver messages until the socket is of no more use, then say why to everybody."""
+        try:
+            async for message in self._connection:
+                self._deliver(parse_answer(message))
+        except ConnectionClosed:
+            pass  # the code is read below, as it is after a normal close, which ends the loop silently
+        except ProviderError as error:
+            self._fail_all(error)
+        self._fail_all(ProviderUnavailable(PROVIDER, f"the socket was lost, code {self._connection.close_code}"))
+
+    def _deliver(self, answer: Answer | Failure | None) -> None:
+        if answer is None:
+            return
+        if isinstance(answer, Failure):
+            self._deliver_failure(answer)
+            return
+        listener = self._listeners.get(answer.context_id)
+        if listener is None:
+            self.chunks_dropped += isinstance(answer, AudioChunk)
+            return
+        if isinstance(answer, ContextDone):
+            self.detach(answer.context_id)
+        listener.received(answer)
+
+    def _deliver_failure(self, failure: Failure) -> None:
+        if failure.context_id is None:
+            raise failure.error
+        listener = self._listeners.get(failure.context_id)
+        if listener is not None:
+            self.detach(failure.context_id)
+            listener.failed(failure.error)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._connection.send(await self._unsent.get())
+        except ConnectionClosed:
+            return  # the reader learns of it too, and tells everybody
+
+    def _fail_all(self, error: ProviderError) -> None:
+        self._retired = self._lost = True
+        listeners, self._listeners = self._listeners, {}
+        self._ending.set()
+        for listener in listeners.values():
+            listener.failed(error)
+
+    def _close_if_done(self) -> None:
+        if self._retired and not self._listeners:
+            self._ending.set()

@@ -1,0 +1,166 @@
+"""What the core makes of the agent's own voice and of the vendors behind it."""
+
+from app.conversation import events as ev
+from app.conversation.deadlines import Deadline
+from app.conversation.situation import Situation
+from app.conversation.turns import Speech, SpeechKind
+from app.models import ConversationState
+
+
+class AgentSide:
+    """Handles the facts of the agent's utterances and of failing vendors."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._call = situation
+        self._deaf = False
+
+    def started(self, event: ev.AgentReplyStarted) -> None:
+        """The voice is heard; a caller who is making a sound has the right of way."""
+        call = self._call
+        speech = call.floor.find(event.speech)
+        if speech is None or speech.speculative or speech.started:
+            return
+        if call.floor.audible is not None:
+            call.stop(call.floor.audible)
+        speech.started = True
+        call.deadlines.clear(Deadline.FILLER, Deadline.IDLE, Deadline.START)
+        if speech.kind is SpeechKind.REPLY:
+            call.deadlines.clear(Deadline.REPLY)
+        call.due_in(Deadline.STALL, call.policy.stall_seconds)
+        call.enter(ConversationState.SPEAKING)
+        if call.sound and speech.interruptible:
+            call.pause(speech)
+
+    def generated(self, event: ev.AgentReplyGenerated) -> None:
+        """The whole text is known."""
+        speech = self._call.floor.find(event.speech)
+        if speech is not None:
+            speech.written = event.text
+
+    def clause_started(self, event: ev.AgentClauseStarted) -> None:
+        """The voice makes progress."""
+        speech = self._call.floor.find(event.speech)
+        if speech is not None:
+            speech.clauses.append(event.text)
+            if speech.started:
+                self._call.due_in(Deadline.STALL, self._call.policy.stall_seconds)
+
+    def tool_called(self, event: ev.AgentToolCalled) -> None:
+        """``end_call`` takes effect after the last word of this utterance."""
+        speech = self._call.floor.find(event.speech)
+        if speech is not None and event.name == "end_call":
+            speech.ends_call = "agent_hangup"
+
+    def interrupted(self, event: ev.AgentInterrupted) -> None:
+        """Remember what was heard of an utterance that was cut short."""
+        self._remember_stopped(event)
+
+    def finished(self, event: ev.AgentFinished) -> None:
+        """Remember what was heard; then the call ends, or it is the caller's turn."""
+        call = self._call
+        speech = call.floor.find(event.speech)
+        if speech is None:
+            self._remember_stopped(event)
+            return
+        if speech.speculative:
+            return
+        call.forget(speech)
+        if speech.kind is SpeechKind.FILLER:
+            self._after_filler()
+            return
+        call.history.add(event.turn, "assistant", event.heard)
+        if speech.kind is SpeechKind.REPLY and not speech.started:
+            self._reply_was_empty(speech)
+        elif speech.ends_call:
+            call.end(speech.ends_call)
+        elif speech.broken:
+            self._failed_again(speech.turn, call.lines.cut_off)
+        else:
+            call.failures = 0 if speech.kind is SpeechKind.REPLY else call.failures
+            call.go_on()
+
+    def provider_failed(self, event: ev.ProviderFailed) -> None:
+        """What cannot be heard, thought or said any more is apologised for, once; then the call ends politely."""
+        call = self._call
+        call.blame(f"provider:{event.provider}")
+        if event.stage == "listen":
+            self._ears_failed(final=event.final)
+            return
+        speech = call.floor.find(event.speech) if event.speech is not None else None
+        if speech is None or not event.final:
+            return
+        if speech.speculative:
+            call.forget(speech)
+        elif speech.started and speech.kind is SpeechKind.REPLY:
+            speech.broken = True
+        else:
+            self.failed(speech)
+
+    def provider_restored(self, event: ev.ProviderRestored) -> None:
+        """The caller can be heard again."""
+        if event.stage == "listen":
+            self._deaf = False
+            self._call.deadlines.clear(Deadline.EARS)
+
+    def failed(self, speech: Speech) -> None:
+        """An utterance that was due cannot be heard."""
+        call = self._call
+        call.forget(speech)
+        if speech.kind is SpeechKind.REPLY:
+            self._failed_again(speech.turn, call.lines.apology)
+        elif speech.ends_call:
+            call.end(speech.ends_call)
+        elif speech.kind is SpeechKind.FILLER:
+            self._after_filler()
+        else:
+            call.failures += 1
+            if call.failures >= call.policy.max_failures:
+                call.end("provider_failure")
+            else:
+                call.go_on()
+
+    def still_deaf(self) -> None:
+        """The caller has not been heard for too long: say so once, then give up."""
+        call = self._call
+        if self._deaf:
+            call.close("provider_failure", call.lines.failure_goodbye)
+            return
+        self._deaf = True
+        call.due_in(Deadline.EARS, call.policy.ears_give_up_seconds)
+        if not call.floor.live:
+            call.say(SpeechKind.APOLOGY, call.lines.deaf)
+
+    def _remember_stopped(self, event: ev.AgentInterrupted | ev.AgentFinished) -> None:
+        """It was stopped, perhaps in the moment of its last word."""
+        kind = self._call.floor.take_stopped(event.speech)
+        if kind is not None and kind is not SpeechKind.FILLER:
+            self._call.history.add(event.turn, "assistant", event.heard)
+
+    def _ears_failed(self, *, final: bool) -> None:
+        if final:
+            self._call.close("provider_failure", self._call.lines.failure_goodbye)
+        elif Deadline.EARS not in self._call.deadlines:
+            self._call.due_in(Deadline.EARS, self._call.policy.ears_seconds)
+
+    def _reply_was_empty(self, speech: Speech) -> None:
+        call = self._call
+        if speech.ends_call:
+            call.say(SpeechKind.GOODBYE, call.lines.goodbye, turn=speech.turn, ends_call=speech.ends_call)
+        else:
+            self._failed_again(speech.turn, call.lines.apology)
+
+    def _failed_again(self, turn: int, apology: str) -> None:
+        call = self._call
+        call.failures += 1
+        if call.failures >= call.policy.max_failures:
+            call.close("provider_failure", call.lines.failure_goodbye)
+        else:
+            call.say(SpeechKind.APOLOGY, apology, turn=turn)
+
+    def _after_filler(self) -> None:
+        call = self._call
+        if call.floor.owed:
+            call.enter(ConversationState.PROCESSING)
+            call.due_in(Deadline.FILLER, call.policy.filler_repeat_seconds)
+        else:
+            call.go_on()

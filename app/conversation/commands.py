@@ -1,0 +1,79 @@
+"""What the core asks for, in the imperative; the orchestrator carries each out in order."""
+
+from dataclasses import dataclass
+
+from app.conversation.events import CallerIgnored, StateChanged, TurnTaken
+
+
+@dataclass(frozen=True, slots=True)
+class StartReply:
+    """Write and voice an answer from the history as it stands; hold the sound back while ``speculative``."""
+
+    turn: int
+    speech: int
+    language: str
+    text: str
+    """The caller's words, which a speculative reply cannot find in the history yet."""
+    speculative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReply:
+    """The turn has ended as expected: let the held reply be heard."""
+
+    speech: int
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Say a fixed text."""
+
+    turn: int
+    speech: int
+    kind: str
+    language: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseSpeech:
+    """Be silent at once, and remember where."""
+
+    speech: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeSpeech:
+    """Go on where the caller stopped hearing."""
+
+    speech: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopSpeech:
+    """Be silent at once, drop the rest, and tell what was heard if it had begun."""
+
+    speech: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseThreshold:
+    """The detector takes noise for the caller: make it less sensitive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write a decision of the core into the journal; it is not told back."""
+
+    event: StateChanged | CallerIgnored | TurnTaken
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Write the terminal row, then hang up. Always the last command of a call."""
+
+    reason: str
+    fault: str
+
+
+Command = StartReply | ReleaseReply | Say | PauseSpeech | ResumeSpeech | StopSpeech | RaiseThreshold | Record | EndCall

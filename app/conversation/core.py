@@ -1,0 +1,238 @@
+"""The conversation core: it is told facts with their time, and answers with what is to be done.
+
+The owner carries out the commands in order, feeding back at once the fact that a command yields (a stopped speech
+tells what was heard), then waits for the next fact or for ``next_deadline()``, whichever is first.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from app.conversation import events as ev
+from app.conversation.agent_side import AgentSide
+from app.conversation.caller_side import CallerSide
+from app.conversation.commands import Command, RaiseThreshold
+from app.conversation.deadlines import Deadline
+from app.conversation.history import ConversationHistory
+from app.conversation.policy import CallPolicy
+from app.conversation.situation import Situation
+from app.conversation.turns import SpeechKind
+from app.models import ConversationState
+
+_SAY_REQUESTS_KEPT = 20
+_PAUSES_FOR_NOTHING = 2
+"""After so many the detector's threshold is raised."""
+_NO_FILLER_OVER_SOUND_SECONDS = 0.5
+
+_OF_THE_OPEN_TURN = (ev.CallerWords, ev.CallerTurnEndedEagerly, ev.CallerTurnResumed, ev.CallerTurnEnded, ev.CallerDtmf)
+
+
+class ConversationCore:
+    """Decides what a call does next. Knows no clock, no I/O and no chance: the same facts give the same commands."""
+
+    def __init__(self, policy: CallPolicy, language: str) -> None:
+        self._situation = Situation(policy, language)
+        self._caller_side = CallerSide(self._situation)
+        self._agent_side = AgentSide(self._situation)
+        self._false_pauses = 0
+        self._waited_for_sound = False
+        self._handlers = self._table_of_handlers()
+        self._due = self._table_of_deadlines()
+        self._situation.deadlines.set(Deadline.ANSWER, policy.ring_seconds)
+
+    def __repr__(self) -> str:
+        return f"<ConversationCore {self.state} turn {self._situation.turn} next {self._situation.deadlines.next()}>"
+
+    @property
+    def state(self) -> ConversationState:
+        """Who has the floor."""
+        return self._situation.state
+
+    @property
+    def language(self) -> str:
+        """Code of the language the call is held in."""
+        return self._situation.language
+
+    @property
+    def history(self) -> ConversationHistory:
+        """What was said and heard so far."""
+        return self._situation.history
+
+    def handle(self, event: ev.Event, now: float) -> list[Command]:
+        """Take in a fact; ``now`` is seconds since the call was created and never falls."""
+        if self.state is ConversationState.ENDED:
+            return []
+        self._situation.now, self._situation.commands = now, []
+        closing = self._situation.closing is not None and isinstance(event, _OF_THE_OPEN_TURN)
+        handler = self._handlers.get(type(event))
+        if handler is not None and not closing:
+            handler(event)
+        return self._situation.commands
+
+    def next_deadline(self) -> float | None:
+        """When ``deadline_passed()`` must be handled if nothing happens before; None once the call has ended."""
+        earliest = self._situation.deadlines.next()
+        return earliest[0] if earliest else None
+
+    def deadline_passed(self) -> ev.DeadlinePassed:
+        """The fact to handle when the next deadline has come."""
+        earliest = self._situation.deadlines.next()
+        return ev.DeadlinePassed(earliest[1] if earliest else "none")
+
+    def turn_of(self, event: ev.Event) -> int | None:
+        """The turn number for the event's row; to be asked before the event is handled."""
+        if isinstance(event, _OF_THE_OPEN_TURN):
+            caller = self._situation.caller
+            return caller.number if caller else self._situation.turn + 1
+        return getattr(event, "turn", None)
+
+    def _table_of_handlers(self) -> dict[type, Callable[[Any], None]]:
+        caller, agent = self._caller_side, self._agent_side
+        return {
+            ev.CallAnswered: self._answered,
+            ev.CallEnded: self._ended,
+            ev.CallerLeft: self._left,
+            ev.SayRequested: self._say_requested,
+            ev.HangupRequested: self._hangup_requested,
+            ev.DeadlinePassed: self._deadline,
+            ev.CallerSoundStarted: caller.sound_started,
+            ev.CallerSoundStopped: caller.sound_stopped,
+            ev.CallerWords: caller.words,
+            ev.CallerTurnEndedEagerly: caller.turn_ended_eagerly,
+            ev.CallerTurnResumed: caller.turn_resumed,
+            ev.CallerTurnEnded: caller.turn_ended,
+            ev.CallerDtmf: caller.dtmf,
+            ev.AgentReplyStarted: agent.started,
+            ev.AgentReplyGenerated: agent.generated,
+            ev.AgentClauseStarted: agent.clause_started,
+            ev.AgentToolCalled: agent.tool_called,
+            ev.AgentInterrupted: agent.interrupted,
+            ev.AgentFinished: agent.finished,
+            ev.ProviderFailed: agent.provider_failed,
+            ev.ProviderRestored: agent.provider_restored,
+        }
+
+    def _table_of_deadlines(self) -> dict[str, Callable[[], None]]:
+        return {
+            Deadline.ANSWER: lambda: self._situation.end("no_answer"),
+            Deadline.LIMIT: self._limit_due,
+            Deadline.IDLE: self._idle_due,
+            Deadline.TURN: self._caller_side.words_stand_still,
+            Deadline.DIGITS: self._caller_side.digits_are_complete,
+            Deadline.FILLER: self._filler_due,
+            Deadline.REPLY: self._reply_due,
+            Deadline.START: self._start_due,
+            Deadline.STALL: self._stall_due,
+            Deadline.RESUME: self._resume_due,
+            Deadline.EARS: self._agent_side.still_deaf,
+        }
+
+    # --- the call -----------------------------------------------------------------------------------------------------
+
+    def _answered(self, _event: ev.CallAnswered) -> None:
+        call = self._situation
+        if Deadline.ANSWER not in call.deadlines:
+            return
+        call.deadlines.clear(Deadline.ANSWER)
+        call.due_in(Deadline.LIMIT, call.policy.max_duration_seconds)
+        call.say(SpeechKind.GREETING, call.lines.greeting)
+
+    def _ended(self, _event: ev.CallEnded) -> None:
+        self._situation.deadlines.clear_all()
+        self._situation.machine.transition_to(ConversationState.ENDED)
+
+    def _left(self, event: ev.CallerLeft) -> None:
+        if event.reason != "caller_hangup":
+            self._situation.blame("carrier")
+        self._situation.end(event.reason)
+
+    def _say_requested(self, event: ev.SayRequested) -> None:
+        call = self._situation
+        if call.closing is not None:
+            return
+        if call.floor.live or call.caller:
+            del call.say_requests[: max(0, len(call.say_requests) + 1 - _SAY_REQUESTS_KEPT)]
+            call.say_requests.append(event.text)
+        else:
+            call.say(SpeechKind.SAY, event.text)
+
+    def _hangup_requested(self, event: ev.HangupRequested) -> None:
+        call = self._situation
+        if event.reason == "shutdown":
+            call.blame("ours")
+            call.close("shutdown", call.lines.shutdown_goodbye)
+        else:
+            call.end(event.reason)
+
+    # --- deadlines ----------------------------------------------------------------------------------------------------
+
+    def _deadline(self, event: ev.DeadlinePassed) -> None:
+        due = self._due.get(event.name)
+        if due is not None and self._situation.deadlines.take(Deadline(event.name), self._situation.now):
+            due()
+
+    def _limit_due(self) -> None:
+        call = self._situation
+        if call.closing is not None:
+            call.end(call.closing)
+        else:
+            call.blame("policy")
+            call.close("max_duration", call.lines.limit_goodbye)
+
+    def _idle_due(self) -> None:
+        call = self._situation
+        if call.sound and not self._waited_for_sound:
+            self._waited_for_sound = True
+            call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
+            return
+        self._waited_for_sound = False
+        if call.silences < call.policy.idle_prompts:
+            call.say(SpeechKind.PROMPT, call.lines.idle[min(call.silences, len(call.lines.idle) - 1)])
+            call.silences += 1
+        else:
+            call.say(SpeechKind.GOODBYE, call.lines.silence_goodbye, ends_call="silence")
+
+    def _filler_due(self) -> None:
+        call = self._situation
+        reply, fillers = call.floor.reply, call.lines.fillers
+        if reply is None or not call.floor.owed or call.floor.line is not None or call.fillers >= len(fillers):
+            return
+        if call.sound:
+            call.due_in(Deadline.FILLER, _NO_FILLER_OVER_SOUND_SECONDS)
+            return
+        call.say(SpeechKind.FILLER, fillers[call.fillers], turn=reply.turn)
+        call.fillers += 1
+
+    def _reply_due(self) -> None:
+        reply = self._situation.floor.reply
+        if reply is not None and self._situation.floor.owed:
+            self._situation.blame("ours")
+            self._situation.stop_all()
+            self._agent_side.failed(reply)
+
+    def _start_due(self) -> None:
+        line = self._situation.floor.line
+        if line is not None and not line.started:
+            self._situation.stop(line)
+            self._agent_side.failed(line)
+
+    def _stall_due(self) -> None:
+        call = self._situation
+        speech = call.floor.audible
+        if speech is None:
+            return
+        call.blame("ours")
+        call.stop(speech)
+        if speech.ends_call:
+            call.end(speech.ends_call)
+        else:
+            call.go_on()
+
+    def _resume_due(self) -> None:
+        speech = self._situation.floor.audible
+        if speech is None or not speech.paused:
+            return
+        if not speech.acknowledged:
+            self._false_pauses += 1
+            if self._false_pauses % _PAUSES_FOR_NOTHING == 0:
+                self._situation.commands.append(RaiseThreshold())
+        self._situation.resume(speech)

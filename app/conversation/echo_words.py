@@ -1,0 +1,84 @@
+"""Are the words heard on the line the agent's own, come back?
+
+A loudspeaker or a bad line returns what was just played, and the recognizer takes it for the words of the caller.
+"""
+
+import re
+from difflib import SequenceMatcher
+
+_FEWEST_WORDS = 3
+_FEWEST_WORDS_OF_A_QUESTION = 6
+_SHARE = 0.8
+_SAID_WORDS = 80
+_HEARD_WORDS = 40
+_FUZZY_FROM_LETTERS = 4
+_FUZZY_RATIO = 0.75
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_SENTENCE = re.compile(r"[^.!?…\n]*[.!?…]*")
+_HYPHENS = re.compile("[-'’]")
+
+
+def heard_words(text: str) -> list[str]:
+    """The words of ``text`` as they compare: small letters, ``ё`` as ``е``, no punctuation, hyphens part words."""
+    lowered = text.lower().replace("ё", "е")
+    return [part for word in _WORD.findall(lowered) for part in _HYPHENS.split(word) if part]
+
+
+def is_echo(heard: str, said: str) -> bool:
+    """Whether ``heard`` is nearly a run of the last words of ``said``.
+
+    The rule: at least three words, of which at least 80 % are found in ``said`` in the same order and close together
+    (the run holds at most a quarter more words than were heard). A word may differ in a few letters, as recognizers
+    err. Within a question six words are needed, because a caller answers it by repeating a part: "Во вторник в десять".
+    One or two words are never an echo. ``said`` is what was played lately: its last 80 words are looked at, and the
+    first 40 of ``heard``.
+    """
+    words = heard_words(heard)[:_HEARD_WORDS]
+    if len(words) < _FEWEST_WORDS:
+        return False
+    uttered = _said_words(said)
+    same = _similar_words(set(words), {word for word, _ in uttered})
+    for start in range(len(uttered)):
+        run = uttered[start : start + len(words) + len(words) // 4]
+        if uttered[start][0] not in same[words[0]] and (len(words) < 5 or uttered[start][0] not in same[words[1]]):
+            continue
+        if _in_order(words, [word for word, _ in run], same) >= _SHARE * len(words):
+            asked = any(of_question for _, of_question in run)
+            if len(words) >= (_FEWEST_WORDS_OF_A_QUESTION if asked else _FEWEST_WORDS):
+                return True
+    return False
+
+
+def _said_words(said: str) -> list[tuple[str, bool]]:
+    """The last words that were said, each with whether it belongs to a question."""
+    sentences = _SENTENCE.findall(said[-20 * _SAID_WORDS :])
+    return [(word, "?" in sentence) for sentence in sentences for word in heard_words(sentence)][-_SAID_WORDS:]
+
+
+def _similar_words(heard: set[str], said: set[str]) -> dict[str, set[str]]:
+    return {word: {other for other in said if _similar(word, other)} for word in heard}
+
+
+def _similar(word: str, other: str) -> bool:
+    if word == other:
+        return True
+    if min(len(word), len(other)) < _FUZZY_FROM_LETTERS or abs(len(word) - len(other)) > 2:
+        return False
+    matcher = SequenceMatcher(None, word, other, autojunk=False)
+    return (
+        matcher.real_quick_ratio() >= _FUZZY_RATIO
+        and matcher.quick_ratio() >= _FUZZY_RATIO
+        and matcher.ratio() >= _FUZZY_RATIO
+    )
+
+
+def _in_order(words: list[str], run: list[str], same: dict[str, set[str]]) -> int:
+    """How many of ``words`` occur in ``run`` in their order (the longest common subsequence)."""
+    lengths = [0] * (len(run) + 1)
+    for word in words:
+        diagonal = 0
+        for index, other in enumerate(run, start=1):
+            above = lengths[index]
+            lengths[index] = diagonal + 1 if other in same[word] else max(above, lengths[index - 1])
+            diagonal = above
+    return lengths[-1]

@@ -1,0 +1,364 @@
+"""Facts of a call, in the past tense: what the core is told and what the journal keeps.
+
+Each class is one row type; its fields are the row's ``data``, but for ``turn``, which has a column. All values are
+plain JSON. Times named ``..._t`` are seconds since the call was created. A class is changed only by adding fields with
+defaults, else ``v`` rises and :func:`from_row` learns to read the old shape.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, get_args
+
+from app.models import JournalRow
+
+# --- the call ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallCreated:
+    """Row 1: what the call was run with."""
+
+    type: ClassVar[str] = "call.created"
+    policy: dict[str, Any]
+    language: str
+    agent: dict[str, Any] = field(default_factory=dict)
+    """Prompt, models, voices, code version."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """Sound flows both ways from now on."""
+
+    type: ClassVar[str] = "call.answered"
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The terminal row."""
+
+    type: ClassVar[str] = "call.ended"
+    reason: str
+    fault: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The conversation entered another state; a decision of the core."""
+
+    type: ClassVar[str] = "state.changed"
+    before: str
+    after: str
+
+
+# --- the caller ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSoundStarted:
+    """The detector hears sound from the caller."""
+
+    type: ClassVar[str] = "caller.sound_started"
+    since_t: float
+    """When its first sample arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSoundStopped:
+    """The detector hears the caller no more."""
+
+    type: ClassVar[str] = "caller.sound_stopped"
+    last_voiced_t: float
+    """When the last sample with sound arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerWords:
+    """Interim words of a turn; each replaces the one before."""
+
+    type: ClassVar[str] = "caller.words"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTurnEndedEagerly:
+    """The turn has probably ended."""
+
+    type: ClassVar[str] = "caller.turn_ended_eagerly"
+    text: str
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTurnResumed:
+    """The caller went on after an eager end."""
+
+    type: ClassVar[str] = "caller.turn_resumed"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTurnEnded:
+    """The turn has ended with these words; the words may be empty."""
+
+    type: ClassVar[str] = "caller.turn_ended"
+    text: str
+    confidence: float | None = None
+    language: str | None = None
+    last_voiced_t: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerDtmf:
+    """A key was pressed: one of ``0-9*#A-D``."""
+
+    type: ClassVar[str] = "caller.dtmf"
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerLeft:
+    """The caller is gone."""
+
+    type: ClassVar[str] = "caller.left"
+    reason: str = "caller_hangup"
+    """An end reason: ``caller_hangup``, ``media_lost`` or ``media_timeout``."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerIgnored:
+    """What the caller said was not taken as a turn; a decision of the core."""
+
+    type: ClassVar[str] = "caller.ignored"
+    reason: str
+    """``acknowledgement``, ``echo``, ``unintelligible`` or ``not_interruptible``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """The caller's turn was accepted and an answer is owed; a decision of the core."""
+
+    type: ClassVar[str] = "turn.taken"
+    turn: int
+    text: str
+    source: str
+    """``speech``, ``keypad``, or ``timeout``: the words stood still but no end of turn came."""
+    started_t: float
+    ended_t: float
+    language: str | None = None
+    confidence: float | None = None
+
+
+# --- the agent; ``speech`` is the serial number of an utterance within the call -----------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReplyStarted:
+    """The first frame of an utterance left for the caller."""
+
+    type: ClassVar[str] = "agent.reply_started"
+    turn: int
+    speech: int
+    kind: str
+    stamps: dict[str, float] = field(default_factory=dict)
+    """Of a reply: ``last_voiced turn_ended first_token first_clause first_audio first_frame``, in call seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReplyGenerated:
+    """The whole text of an utterance is known; nothing will be added."""
+
+    type: ClassVar[str] = "agent.reply_generated"
+    turn: int
+    speech: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentClauseStarted:
+    """The first frame of a clause left for the caller."""
+
+    type: ClassVar[str] = "agent.clause_started"
+    turn: int
+    speech: int
+    text: str
+    start_sample: int
+    """Position within the utterance, in samples at the leg's rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPaused:
+    """The voice was held back; the caller had heard this much."""
+
+    type: ClassVar[str] = "agent.paused"
+    turn: int
+    speech: int
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResumed:
+    """The voice goes on where the caller stopped hearing it."""
+
+    type: ClassVar[str] = "agent.resumed"
+    turn: int
+    speech: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInterrupted:
+    """An utterance was cut short."""
+
+    type: ClassVar[str] = "agent.interrupted"
+    turn: int
+    speech: int
+    heard: str
+    generated: str
+    exact: bool = True
+    """Whether ``heard`` comes from word times and the played position, not from an estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFinished:
+    """An utterance was heard to its last word."""
+
+    type: ClassVar[str] = "agent.finished"
+    turn: int
+    speech: int
+    heard: str
+    generated: str
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AgentToolCalled:
+    """The model asked for a tool."""
+
+    type: ClassVar[str] = "agent.tool_called"
+    turn: int
+    speech: int
+    id: str
+    name: str
+    arguments: str
+
+
+# --- the outside ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFailed:
+    """A vendor failed."""
+
+    type: ClassVar[str] = "provider.failed"
+    provider: str
+    stage: str
+    """``listen``, ``think`` or ``speak``."""
+    code: str
+    final: bool
+    """False while the client still tries by itself."""
+    turn: int | None = None
+    speech: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRestored:
+    """A vendor that failed works again."""
+
+    type: ClassVar[str] = "provider.restored"
+    provider: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderUsed:
+    """What a vendor will put on the bill."""
+
+    type: ClassVar[str] = "provider.used"
+    provider: str
+    model: str
+    turn: int | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    characters: int = 0
+    seconds: float = 0.0
+    cost: float | None = None
+    """US dollars; None when the price is unknown."""
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SayRequested:
+    """An operator wants a text to be said after the current speech."""
+
+    type: ClassVar[str] = "operator.say_requested"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangupRequested:
+    """An operator, or the stopping service, wants the call to end."""
+
+    type: ClassVar[str] = "operator.hangup_requested"
+    reason: str = "operator_hangup"
+    """``operator_hangup`` ends at once; ``shutdown`` says goodbye first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """A deadline of the core has come."""
+
+    type: ClassVar[str] = "deadline.passed"
+    name: str
+
+
+Event = (
+    CallCreated
+    | CallAnswered
+    | CallEnded
+    | StateChanged
+    | CallerSoundStarted
+    | CallerSoundStopped
+    | CallerWords
+    | CallerTurnEndedEagerly
+    | CallerTurnResumed
+    | CallerTurnEnded
+    | CallerDtmf
+    | CallerLeft
+    | CallerIgnored
+    | TurnTaken
+    | AgentReplyStarted
+    | AgentReplyGenerated
+    | AgentClauseStarted
+    | AgentPaused
+    | AgentResumed
+    | AgentInterrupted
+    | AgentFinished
+    | AgentToolCalled
+    | ProviderFailed
+    | ProviderRestored
+    | ProviderUsed
+    | SayRequested
+    | HangupRequested
+    | DeadlinePassed
+)
+
+EVENT_TYPES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}
+VERSION = 1
+
+
+def row_data(event: Event) -> dict[str, Any]:
+    """The ``data`` of the event's row."""
+    data = asdict(event)
+    data.pop("turn", None)
+    return data
+
+
+def from_row(row: JournalRow) -> Event | None:
+    """The event of a row; None for a type that this version does not know. Unknown fields are left out."""
+    cls = EVENT_TYPES.get(row.type)
+    if cls is None:
+        return None
+    known = {item.name for item in fields(cls)}
+    values = {name: value for name, value in row.data.items() if name in known}
+    if "turn" in known:
+        values["turn"] = row.turn
+    return cls(**values)

@@ -1,0 +1,119 @@
+"""The manners of the agent: patience in seconds, limits, and what it says when nobody writes it an answer."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Fixed texts in one language."""
+
+    greeting: str
+    repeat: str
+    """After a turn that could not be understood."""
+    keypad: str
+    """After two such turns."""
+    idle: tuple[str, ...]
+    """One after another, when the caller is silent."""
+    fillers: tuple[str, ...]
+    """While the answer is late; each is said once a turn at most."""
+    apology: str
+    """When an answer could not be given."""
+    cut_off: str
+    """When an answer broke off in the middle."""
+    deaf: str
+    """When the caller cannot be heard."""
+    goodbye: str
+    """When the agent ends the call without words of its own."""
+    silence_goodbye: str
+    limit_goodbye: str
+    failure_goodbye: str
+    shutdown_goodbye: str
+
+
+RUSSIAN = Lines(
+    greeting="Здравствуйте! Я голосовой помощник. Чем могу помочь?",
+    repeat="Простите, не расслышала. Повторите, пожалуйста.",
+    keypad="Плохо слышно. Можете ответить клавишами телефона: нажмите цифры и решётку.",
+    idle=("Вы ещё на линии?", "Я вас слушаю. Чем могу помочь?"),
+    fillers=("Секунду, проверяю.", "Ещё мгновение, пожалуйста."),
+    apology="Простите, у меня заминка. Повторите, пожалуйста, ваш вопрос.",
+    cut_off="Простите, я прервалась. О чём рассказать подробнее?",
+    deaf="Простите, связь прервалась, и я вас не слышу. Подождите, пожалуйста.",
+    goodbye="Всего доброго, до свидания!",
+    silence_goodbye="Вас не слышно, поэтому я завершаю звонок. До свидания!",
+    limit_goodbye="К сожалению, время разговора вышло. Перезвоните, пожалуйста. До свидания!",
+    failure_goodbye="Простите, сейчас я не могу вам помочь. Перезвоните, пожалуйста, позже. До свидания!",
+    shutdown_goodbye="Простите, я должна завершить разговор. Перезвоните, пожалуйста. До свидания!",
+)
+
+ENGLISH = Lines(
+    greeting="Hello! I am a voice assistant. How can I help you?",
+    repeat="Sorry, I did not catch that. Could you say it again?",
+    keypad="The line is bad. You can answer with the keys of your phone: press the digits, then the hash key.",
+    idle=("Are you still there?", "I am listening. How can I help you?"),
+    fillers=("One second, let me check.", "Just another moment, please."),
+    apology="Sorry, something got stuck here. Could you repeat your question?",
+    cut_off="Sorry, I broke off. What would you like to hear more about?",
+    deaf="Sorry, the line broke and I cannot hear you. One moment, please.",
+    goodbye="Thank you for calling. Goodbye!",
+    silence_goodbye="I cannot hear you, so I am ending the call. Goodbye!",
+    limit_goodbye="I am afraid our time is up. Please call again. Goodbye!",
+    failure_goodbye="Sorry, I cannot help you right now. Please call again later. Goodbye!",
+    shutdown_goodbye="Sorry, I have to end this call. Please call again. Goodbye!",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """Numbers and lines of one call; seconds unless the name says otherwise."""
+
+    lines: dict[str, Lines] = field(default_factory=lambda: {"ru": RUSSIAN, "en": ENGLISH})
+    """By language code; the agent can speak these languages."""
+    max_response_seconds: float = 1.5
+    """From the caller's last voiced sample to the first sound of the answer."""
+    filler_lead_seconds: float = 0.3
+    """How long before the budget is spent a prepared phrase is started."""
+    filler_repeat_seconds: float = 4.0
+    reply_seconds: float = 12.0
+    """After which an answer is given up."""
+    line_start_seconds: float = 3.0
+    stall_seconds: float = 30.0
+    idle_prompt_seconds: float = 8.0
+    idle_prompts: int = 2
+    """0 switches prompts off: then the call ends after ``idle_end_seconds``."""
+    idle_end_seconds: float = 30.0
+    turn_end_seconds: float = 6.0
+    digits_seconds: float = 2.0
+    noise_seconds: float = 1.5
+    """How long sound without words may hold the voice back."""
+    resume_seconds: float = 0.6
+    """How long to wait for words after the sound has stopped."""
+    ears_seconds: float = 3.0
+    ears_give_up_seconds: float = 10.0
+    ring_seconds: float = 60.0
+    max_duration_seconds: float = 1800.0
+    goodbye_seconds: float = 15.0
+    """After which a goodbye that does not end is cut."""
+    min_confidence: float = 0.35
+    """Turns below it are not understood."""
+    max_failures: int = 2
+    """Answers in a row that may fail before the agent gives up."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For row 1 of the journal."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "CallPolicy":
+        """The inverse; fields of other versions are left out."""
+        values = {name: value for name, value in data.items() if name in cls.__slots__ and name != "lines"}
+        lines = {
+            language: Lines(**{name: _frozen(text) for name, text in texts.items()})
+            for language, texts in data["lines"].items()
+        }
+        return cls(lines=lines, **values)
+
+
+def _frozen(text: Any) -> Any:
+    return tuple(text) if isinstance(text, list) else text

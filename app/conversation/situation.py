@@ -1,0 +1,203 @@
+"""The situation of a call, and the acts that change it; the parts of the core share one."""
+
+from app.conversation import events as ev
+from app.conversation.commands import (
+    Command,
+    EndCall,
+    PauseSpeech,
+    Record,
+    ReleaseReply,
+    ResumeSpeech,
+    Say,
+    StartReply,
+    StopSpeech,
+)
+from app.conversation.deadlines import Deadline, Deadlines
+from app.conversation.history import ConversationHistory
+from app.conversation.policy import CallPolicy, Lines
+from app.conversation.states import ConversationStateMachine
+from app.conversation.turns import CallerTurn, Floor, Speech, SpeechKind
+from app.models import ConversationState
+
+_BLAME = ("none", "caller", "carrier", "policy", "provider", "ours")
+"""Whose fault, from the least to the worst."""
+
+
+class Situation:
+    """Everything the core remembers. ``now`` and ``commands`` belong to the fact that is being handled."""
+
+    def __init__(self, policy: CallPolicy, language: str) -> None:
+        self.policy = policy
+        self.language = language
+        self.machine = ConversationStateMachine()
+        self.deadlines = Deadlines()
+        self.floor = Floor()
+        self.history = ConversationHistory()
+        self.now = 0.0
+        self.commands: list[Command] = []
+        self.turn = 0
+        """Number of the last turn that was opened."""
+        self.caller: CallerTurn | None = None
+        self.sound = False
+        self.sound_since_t = 0.0
+        self.last_voiced_t = 0.0
+        self.agent_ended_t = 0.0
+        self.closing: str | None = None
+        """The end reason, once the end cannot be averted."""
+        self.say_requests: list[str] = []
+        self.failures = 0
+        """Answers in a row that could not be given."""
+        self.silences = 0
+        """Prompts in a row that nobody answered."""
+        self.fillers = 0
+        """Fillers said in this turn."""
+        self._fault = "none"
+
+    @property
+    def state(self) -> ConversationState:
+        """Who has the floor."""
+        return self.machine.get_current_state()
+
+    @property
+    def lines(self) -> Lines:
+        """The fixed texts in the language of the call."""
+        lines = self.policy.lines
+        return lines.get(self.language) or next(iter(lines.values()))
+
+    def due_in(self, name: Deadline, seconds: float) -> None:
+        """Set a deadline that many seconds from now."""
+        self.deadlines.set(name, self.now + seconds)
+
+    def enter(self, state: ConversationState) -> None:
+        """Change the state and write it down."""
+        before = self.state
+        if before is not state and self.machine.transition_to(state):
+            self.commands.append(Record(ev.StateChanged(before, state)))
+
+    def blame(self, fault: str) -> None:
+        """Remember the worst failure of the call."""
+        if _BLAME.index(fault.partition(":")[0]) > _BLAME.index(self._fault.partition(":")[0]):
+            self._fault = fault
+
+    # --- speaking ---------------------------------------------------------------------------------------------------
+
+    def say(
+        self,
+        kind: SpeechKind,
+        text: str,
+        *,
+        turn: int | None = None,
+        ends_call: str | None = None,
+        interruptible: bool = True,
+    ) -> None:
+        """Say a fixed text instead of any other fixed text."""
+        if self.floor.line is not None:
+            self.stop(self.floor.line)
+        if turn is None:
+            self.turn += 1
+            turn = self.turn
+        speech = Speech(
+            self.floor.next_number(), turn, kind, text, interruptible=interruptible, ends_call=ends_call, written=text
+        )
+        self.floor.line = speech
+        self.commands.append(Say(turn, speech.number, kind, self.language, text))
+        self.deadlines.clear(Deadline.IDLE)
+        self.due_in(Deadline.START, self.policy.line_start_seconds)
+
+    def start_reply(self, turn: int, text: str, *, speculative: bool) -> None:
+        """Have an answer made."""
+        speech = Speech(self.floor.next_number(), turn, SpeechKind.REPLY, text, speculative)
+        self.floor.reply = speech
+        self.commands.append(StartReply(turn, speech.number, self.language, text, speculative))
+
+    def answer(self, turn: int, text: str) -> None:
+        """Answer a finished turn: with the reply that was started on suspicion, if it fits, else with a new one."""
+        reply = self.floor.reply
+        if reply is not None and reply.speculative and (reply.turn, reply.text) == (turn, text):
+            if self.floor.line is not None:
+                self.stop(self.floor.line)
+            reply.speculative = False
+            self.commands.append(ReleaseReply(reply.number))
+            return
+        self.stop_all()
+        self.start_reply(turn, text, speculative=False)
+
+    def pause(self, speech: Speech) -> None:
+        """Hold the voice back; words decide whether it goes on."""
+        speech.paused, speech.acknowledged = True, False
+        self.commands.append(PauseSpeech(speech.number))
+        self.due_in(Deadline.RESUME, self.policy.noise_seconds)
+
+    def resume(self, speech: Speech) -> None:
+        """Let the voice go on."""
+        speech.paused = False
+        self.deadlines.clear(Deadline.RESUME)
+        self.due_in(Deadline.STALL, self.policy.stall_seconds)
+        self.commands.append(ResumeSpeech(speech.number))
+
+    def stop(self, speech: Speech) -> None:
+        """Cut an utterance short."""
+        self.floor.stop(speech)
+        self.agent_ended_t = self.now if speech.started else self.agent_ended_t
+        self._clear_deadlines_of(speech)
+        self.commands.append(StopSpeech(speech.number))
+
+    def stop_all(self) -> None:
+        """Whatever the agent says or prepares is over."""
+        for speech in self.floor.live:
+            self.stop(speech)
+
+    def forget(self, speech: Speech) -> None:
+        """An utterance has come to its end by itself."""
+        self.floor.forget(speech)
+        self.agent_ended_t = self.now
+        self._clear_deadlines_of(speech)
+
+    def _clear_deadlines_of(self, speech: Speech) -> None:
+        if speech.started:
+            self.deadlines.clear(Deadline.STALL, Deadline.RESUME)
+        if speech.kind is SpeechKind.REPLY:
+            self.deadlines.clear(Deadline.FILLER, Deadline.REPLY)
+        else:
+            self.deadlines.clear(Deadline.START)
+
+    # --- going on and ending ------------------------------------------------------------------------------------------
+
+    def close_caller_turn(self) -> None:
+        """The caller's open turn has been dealt with."""
+        self.caller = None
+        self.deadlines.clear(Deadline.TURN)
+
+    def go_on(self) -> None:
+        """The agent has said what it had to say: more on request, or it is the caller's turn."""
+        if self.floor.live:
+            return
+        if self.say_requests and self.caller is None:
+            self.say(SpeechKind.SAY, self.say_requests.pop(0))
+            return
+        self.enter(ConversationState.LISTENING)
+        if self.caller is None:
+            policy = self.policy
+            self.due_in(Deadline.IDLE, policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds)
+
+    def close(self, reason: str, goodbye: str) -> None:
+        """End the call politely; nothing the caller does can change that any more."""
+        if self.closing is not None:
+            return
+        if Deadline.ANSWER in self.deadlines:
+            self.end(reason)
+            return
+        self.closing = reason
+        self.stop_all()
+        self.caller = None
+        self.deadlines.clear_all()
+        self.say_requests.clear()
+        self.due_in(Deadline.LIMIT, self.policy.goodbye_seconds)
+        self.say(SpeechKind.GOODBYE, goodbye, ends_call=reason, interruptible=False)
+
+    def end(self, reason: str) -> None:
+        """End the call now."""
+        self.stop_all()
+        self.deadlines.clear_all()
+        self.enter(ConversationState.ENDED)
+        self.commands.append(EndCall(reason, self._fault))

@@ -1,0 +1,233 @@
+"""What every language shares on the way to the voice: a text that remembers its source, and the removal of markup."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Self
+
+Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
+"""What to look for, and what to say instead; a function that returns the match itself leaves it as it is."""
+
+_WINDOW_CHARS = 60
+
+
+def before(match: re.Match[str]) -> str:
+    """The text before a match, as much of it as grammar needs."""
+    return match.string[max(0, match.start() - _WINDOW_CHARS) : match.start()]
+
+
+def after(match: re.Match[str]) -> str:
+    """The text after a match, as much of it as grammar needs."""
+    return match.string[match.end() : match.end() + _WINDOW_CHARS]
+
+
+def listed(words: str) -> frozenset[str]:
+    """The words of a list that is written as a text."""
+    return frozenset(words.split())
+
+
+@dataclass(frozen=True, slots=True)
+class MappedText:
+    """A text made from a written one; once ``text[i]`` is said, ``ends[i]`` written characters are covered."""
+
+    text: str
+    ends: list[int]
+
+    @classmethod
+    def of(cls, written: str) -> Self:
+        """The written text itself."""
+        return cls(written, list(range(1, len(written) + 1)))
+
+    def sub(self, pattern: re.Pattern[str], say: Callable[[re.Match[str]], str]) -> Self:
+        """Say something else for every match (which must not be empty).
+
+        Every character of a replacement covers the whole match; a mark at its beginning covers only the word that it
+        follows, and what is dropped right after a word belongs to that word.
+        """
+        texts: list[str] = []
+        ends: list[int] = []
+        at = 0
+        for match in pattern.finditer(self.text):
+            spoken = say(match)
+            if spoken == match.group():
+                continue
+            texts.append(self.text[at : match.start()])
+            ends += self.ends[at : match.start()]
+            at = match.end()
+            covered = self.ends[at - 1]
+            if spoken:
+                first = ends[-1] if ends and spoken[0] in ".,;" else covered
+                texts.append(spoken)
+                ends += [first] + [covered] * (len(spoken) - 1)
+            elif ends and not self.text[match.start() - 1].isspace():
+                ends[-1] = covered
+        if not at:
+            return self
+        return type(self)("".join(texts) + self.text[at:], ends + self.ends[at:])
+
+    def apply(self, rules: Iterable[Rule]) -> Self:
+        """All rules, one after the other."""
+        mapped = self
+        for pattern, say in rules:
+            mapped = mapped.sub(pattern, say)
+        return mapped
+
+
+def always(text: str) -> Callable[[re.Match[str]], str]:
+    """Say the same for every match."""
+    return lambda _: text
+
+
+def one_of(words: Iterable[str]) -> str:
+    """A pattern for any of the words, the longest first."""
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
+def apart(match: re.Match[str], words: str) -> str:
+    """Words that replace digits, with a space to a letter that touched them."""
+    left = " " if before(match)[-1:].isalpha() else ""
+    right = " " if after(match)[:1].isalpha() else ""
+    return left + words + right
+
+
+def stop_of(match: re.Match[str]) -> str:
+    """The full stop that an abbreviation at the end of a sentence has swallowed."""
+    rest = after(match).lstrip()
+    return "." if match.group().endswith(".") and (not rest or rest[0].isupper()) else ""
+
+
+_ZERO_WIDTH_NON_JOINER = "\u200c"
+_KEPT_SYMBOLS = "№°℃℉"
+
+
+def _odd_char(match: re.Match[str]) -> str:
+    """A pictogram parts words, an invisible character does not; letters, accents and punctuation stay."""
+    char = match.group()
+    kind = unicodedata.category(char)
+    if char in _KEPT_SYMBOLS or char == _ZERO_WIDTH_NON_JOINER:
+        return char
+    if kind in {"So", "Sk"}:
+        return " "
+    variant = 0xFE00 <= ord(char) <= 0xFE0F or 0xE0100 <= ord(char) <= 0xE01EF
+    return "" if variant or kind in {"Cc", "Cf", "Cs", "Co", "Cn", "Me"} else char
+
+
+_LINE_MARK = r"(?:(?:[-*•▪‣·–—]|#{1,6}) |> ?)"
+_SENTENCE_MARKS = ".,!?…:;—–-"
+_AFTER_WORD = "\"'»”’)*_`~"
+
+
+def _line_break(match: re.Match[str]) -> str:
+    """A line that ends without a mark gets a full stop, unless the next one carries its sentence on."""
+    last = before(match).rstrip(_AFTER_WORD)[-1:]
+    if not last:
+        return ""
+    goes_on = after(match)[:1].islower() and not match.group(1)
+    return " " if last in _SENTENCE_MARKS or last.isspace() or goes_on else ". "
+
+
+_MARKUP: tuple[Rule, ...] = (
+    (re.compile(r"[^\w\s!-~«»“”„‘’–—…]"), _odd_char),
+    (re.compile(r"[^\S\n]+"), always(" ")),
+    (re.compile(r"(?m)^ ?(?:```[\w+-]*|~~~[\w+-]*|[-*_=]{3,}|\|?[ :|-]*\|[ :|-]*) ?$"), always("")),
+    (re.compile(r"</?[a-zA-Z][a-zA-Z0-9]{0,15}(?: [^<>\n]{0,200})?/?>"), always(" ")),
+    (re.compile(r"!?\[(?=[^\[\]\n]{0,300}\]\()"), always("")),
+    (re.compile(r"\]\([^()\n]{0,500}\)"), always("")),
+    (re.compile(r"(?m)^ ?\| ?| ?\| ?$"), always("")),
+    (re.compile(r"(?<=[^ |]) ?\| ?"), always(", ")),
+    (re.compile(rf"(?: ?\n)+(?:[ \n]*({_LINE_MARK}+))?[ \n]*"), _line_break),
+    (re.compile(r"(?<!\d)(?<!\d )\*+|\*+(?! ?\d)"), always("")),
+    (re.compile(r"(?<!\w)_+|_+(?!\w)|~~+|`+"), always("")),
+    (re.compile(rf"\A *{_LINE_MARK}+"), always("")),
+)
+_REST: tuple[Rule, ...] = (
+    (re.compile(r"[*_#`~|\\^\[\]{}<>]+"), always(" ")),
+    (re.compile(r"\( ?\)"), always("")),
+    (re.compile(r"\s+"), always(" ")),
+    (re.compile(r" (?=[.,!?;:…](?:\s|$))"), always("")),
+    (re.compile(r"\A "), always("")),
+)
+
+
+def without_markup(text: MappedText) -> MappedText:
+    """Take out markdown, HTML, emoji and invisible characters; ends of lines become ends of sentences."""
+    return text.apply(_MARKUP)
+
+
+def tidied(text: MappedText) -> MappedText:
+    """The last step: drop what is left of markup, and put single spaces."""
+    return text.apply(_REST)
+
+
+def _ascii_digit(match: re.Match[str]) -> str:
+    char = match.group()
+    value = unicodedata.digit(char, None)
+    if value is not None:
+        return str(value)
+    if unicodedata.category(char) != "No":
+        return char
+    glued = before(match)[-1:].isdigit()
+    return (" " if glued else "") + unicodedata.normalize("NFKC", char).replace("\u2044", "/")
+
+
+_UNSPOKEN = re.compile(r"[^\w\s!?.,:;…\-–—'’\"«»“”„‘()]")
+DIGITS: Rule = (re.compile(r"[^\W\x00-\x7f]"), _ascii_digit)
+"""Digits of other scripts, raised and circled ones and fractions too, become plain ones."""
+
+
+def _unspoken(match: re.Match[str]) -> str:
+    return match.group() if unicodedata.category(match.group())[0] in "MCP" and match.group() not in "*#%&@/\\" else " "
+
+
+UNSPOKEN: Rule = (_UNSPOKEN, _unspoken)
+"""Signs that no rule of the language has named are not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressWords:
+    """How the signs of an address are called."""
+
+    at: str
+    dot: str
+    slash: str
+    dash: str
+    underscore: str
+    plus: str
+    domains: dict[str, str]
+    """Endings that are said otherwise than written, such as ``ru``."""
+
+
+_TOP = "ru|рф|com|org|net|info|biz|io|ai|app|dev|su|by|kz|ua|uk|de|eu|edu|gov|online|shop|site|store|pro|tv|me"
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
+_URL = re.compile(r"(?:https?://|\bwww\.)[^\s<>\"«»]+")
+_DOMAIN = re.compile(rf"(?<![\w@.-])(?:[\w-]+\.)+(?:{_TOP})(?![\w-]|\.\w)(?:/[^\s<>\"«»]*)?", re.IGNORECASE)
+_TRAILING = ".,:;!?…)'*_]"
+_SCHEME = re.compile(r"\A(?:https?://)?(?:www\.)?", re.IGNORECASE)
+_LONGEST_PATH = 40
+
+
+def address_rules(words: AddressWords) -> tuple[Rule, ...]:
+    """E-mail and web addresses, said sign by sign; queries, fragments and unreadable paths are left out."""
+    signs = {"@": words.at, ".": words.dot, "/": words.slash, "-": words.dash, "_": words.underscore, "+": words.plus}
+
+    def spelled(address: str) -> str:
+        head, dot, top = address.rpartition(".")
+        if dot and top.lower() in words.domains:
+            address = f"{head}.{words.domains[top.lower()]}"
+        return "".join(f" {signs[char]} " if char in signs else char if char.isalnum() else " " for char in address)
+
+    def email(match: re.Match[str]) -> str:
+        return " ".join(spelled(match.group()).split())
+
+    def site(match: re.Match[str]) -> str:
+        address = match.group().rstrip(_TRAILING)
+        bare = _SCHEME.sub("", address)
+        host, _, path = re.split(r"[?#]", bare, maxsplit=1)[0].partition("/")
+        path = path.rstrip("/")
+        said = spelled(host)
+        if path and len(path) <= _LONGEST_PATH and "%" not in path:
+            said += f" {words.slash} {spelled(path)}"
+        return " ".join(said.split()) + match.group()[len(address) :]
+
+    return ((_EMAIL, email), (_URL, site), (_DOMAIN, site))

@@ -1,0 +1,120 @@
+"""What is going on in a conversation: the caller's open turn, and the agent's live utterances."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.conversation.acknowledgements import is_question
+
+
+class SpeechKind(StrEnum):
+    """Why the agent speaks."""
+
+    REPLY = "reply"
+    GREETING = "greeting"
+    PROMPT = "prompt"
+    APOLOGY = "apology"
+    FILLER = "filler"
+    SAY = "say"
+    GOODBYE = "goodbye"
+
+
+@dataclass(slots=True)
+class CallerTurn:
+    """The caller is saying something."""
+
+    number: int
+    started_t: float
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Speech:
+    """An utterance of the agent that is being written, waits for its first sound, or is heard."""
+
+    number: int
+    turn: int
+    kind: SpeechKind
+    text: str
+    """Of a fixed line its text, of a reply the caller's words that it answers."""
+    speculative: bool = False
+    """Started before the end of the turn was certain."""
+    interruptible: bool = True
+    ends_call: str | None = None
+    """The end reason, when the call ends after the last word."""
+    started: bool = False
+    paused: bool = False
+    acknowledged: bool = False
+    """Since the voice was held back, the caller has only said something like "uh-huh"."""
+    broken: bool = False
+    """The rest of the text will never come."""
+    written: str | None = None
+    """The whole text, once it is known."""
+    clauses: list[str] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        """The clauses that have begun."""
+        return "".join(self.clauses)
+
+    @property
+    def expects_answer(self) -> bool:
+        """Whether "yes" is now an answer: the agent has asked, or is in its last clause."""
+        if not self.clauses:
+            return False
+        last = self.clauses[-1]
+        in_last_clause = self.written is not None and self.written.rstrip().endswith(last.rstrip())
+        return is_question(last) or (in_last_clause and len(self.clauses) > 1)
+
+
+class Floor:
+    """The agent's live utterances: at most one reply and one fixed line, of which one is audible."""
+
+    def __init__(self) -> None:
+        self.reply: Speech | None = None
+        self.line: Speech | None = None
+        self._stopped: dict[int, SpeechKind] = {}
+        self._last_number = 0
+
+    def next_number(self) -> int:
+        """Serial number for an utterance."""
+        self._last_number += 1
+        return self._last_number
+
+    @property
+    def audible(self) -> Speech | None:
+        """The utterance that has begun and not ended; it may be paused."""
+        for speech in (self.line, self.reply):
+            if speech is not None and speech.started:
+                return speech
+        return None
+
+    @property
+    def owed(self) -> bool:
+        """Whether an answer to a finished turn is being made and has not begun."""
+        return self.reply is not None and not self.reply.speculative and not self.reply.started
+
+    @property
+    def live(self) -> list[Speech]:
+        """All that must be stopped for silence to be certain."""
+        return [speech for speech in (self.line, self.reply) if speech is not None]
+
+    def find(self, number: int) -> Speech | None:
+        """The live utterance of that number; None when it is over."""
+        return next((speech for speech in self.live if speech.number == number), None)
+
+    def forget(self, speech: Speech) -> None:
+        """It is over."""
+        if self.reply is speech:
+            self.reply = None
+        if self.line is speech:
+            self.line = None
+
+    def stop(self, speech: Speech) -> None:
+        """It is over, and what was heard of it will be told."""
+        self.forget(speech)
+        if speech.started:
+            self._stopped[speech.number] = speech.kind
+
+    def take_stopped(self, number: int) -> SpeechKind | None:
+        """The kind of a stopped utterance whose end is being told now, once."""
+        return self._stopped.pop(number, None)

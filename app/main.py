@@ -1,0 +1,50 @@
+"""The ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_fastapi_instrumentator import Instrumentator
+from starlette.exceptions import HTTPException
+
+from app.errors import VoiceAgentError
+from app.observability.metrics import Metrics
+from app.settings import Settings
+from app.wiring import VERSION, open_services
+from routers import calls, health, media
+from routers import metrics as figures
+from routers.problems import handle_error, handle_http, handle_validation
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; its services live from startup to shutdown."""
+
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, metrics) as services:
+            app.state.services = services
+            yield
+
+    docs = settings.environment == "development"
+    app = FastAPI(
+        title="Voice agent",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url="/docs" if docs else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if docs else None,
+    )
+    for error, handler in (
+        (VoiceAgentError, handle_error),
+        (HTTPException, handle_http),
+        (RequestValidationError, handle_validation),
+        (Exception, handle_error),
+    ):
+        app.add_exception_handler(error, handler)
+    Instrumentator(registry=metrics.registry).instrument(app)
+    for module in (calls, media, health, figures):
+        app.include_router(module.router)
+    return app

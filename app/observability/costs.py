@@ -1,0 +1,132 @@
+"""What a call costs the operator, in US dollars: a table of list prices and the arithmetic over it.
+
+The defaults are the vendors' public pay-as-you-go prices as collected on 2026-11-22. They are a copy, not the vendors'
+word: contracts, volume and time change them, so every table can be replaced through the constructor of
+:class:`Prices`. An unknown model costs ``None``, never zero.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeVar
+
+from app.models import TokenUsage
+
+_SNAPSHOT_DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+_FAST_TIERS = {"fast", "priority"}
+_STANDARD_TIERS = {None, "auto", "default"}
+
+_Price = TypeVar("_Price")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrice:
+    """US dollars per million tokens of a language model."""
+
+    input: float
+    cached: float
+    """Input tokens that were read from the prompt cache."""
+    output: float
+    fast_factor: float | None = None
+    """What the ``fast`` (``priority``) service tier multiplies all three by; None when it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionPrice:
+    """US dollars per minute of audio sent to speech recognition."""
+
+    one_language: float
+    multilingual: float
+    """With ``language=multi``, or a model that detects the language itself."""
+
+
+LLM_PRICES: Mapping[str, ModelPrice] = MappingProxyType(
+    {
+        "gpt-6-luna": ModelPrice(0.10, 0.01, 0.50, fast_factor=2.0),
+        "gpt-6.1-terra": ModelPrice(1.00, 0.05, 5.00, fast_factor=2.0),
+        "gpt-6-sol": ModelPrice(2.00, 0.20, 10.00, fast_factor=2.0),
+        "gpt-6.1-sol": ModelPrice(2.00, 0.10, 10.00, fast_factor=2.0),
+        "gpt-5.6-luna": ModelPrice(0.20, 0.02, 1.20, fast_factor=2.0),
+        "gpt-5.4-mini": ModelPrice(0.75, 0.075, 4.50),
+        "gpt-4.1-mini": ModelPrice(0.40, 0.10, 1.60),
+        "gpt-4.1": ModelPrice(2.00, 0.50, 8.00),
+        "gpt-4o": ModelPrice(2.50, 1.25, 10.00),
+    }
+)
+"""OpenAI's model pages and the price map of litellm 1.109.1, both read on 2026-11-22."""
+
+STT_PRICES: Mapping[str, RecognitionPrice] = MappingProxyType(
+    {
+        "nova-3": RecognitionPrice(one_language=0.0048, multilingual=0.0058),
+        "flux-general-en": RecognitionPrice(one_language=0.0065, multilingual=0.0065),
+        "flux-general-multi": RecognitionPrice(one_language=0.0078, multilingual=0.0078),
+    }
+)
+"""Deepgram, streaming, pay as you go: deepgram.com/pricing of 2026-08-01 for Nova-3; for Flux a third party's list of
+2026-06-07, with which an older page of Deepgram's documentation disagrees about the multilingual model."""
+
+TTS_PRICES: Mapping[str, float] = MappingProxyType({"sonic": 39.0})
+"""US dollars per million characters. Cartesia bills one credit a character; a million credits of the Startup plan
+($49 for 1.25 million a month) cost 39 dollars, as listed on 2026-06-21; other plans 37 to 50."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The price list that a call is billed with; each table can be replaced.
+
+    A dated snapshot costs what its model costs (``gpt-6-luna-2026-09-22``). Names of speech models also match by their
+    leading parts (``sonic-3.5-2026-05-04``, ``sonic-3.5``, ``sonic``); those of language models do not, because
+    ``gpt-4o-mini`` does not cost what ``gpt-4o`` does.
+    """
+
+    llm: Mapping[str, ModelPrice] = field(default_factory=lambda: LLM_PRICES)
+    stt: Mapping[str, RecognitionPrice] = field(default_factory=lambda: STT_PRICES)
+    tts: Mapping[str, float] = field(default_factory=lambda: TTS_PRICES)
+    telephony_per_minute: float | None = None
+    """The carrier's and LiveKit's price together; there is no public list to copy, so the operator gives it."""
+
+    def llm_cost(self, model: str, usage: TokenUsage, *, service_tier: str | None = None) -> float | None:
+        """Price of the tokens. Writing to the prompt cache, which OpenAI bills at 1.25 times the input price since
+        GPT-5.6, is counted as plain input, because a usage does not tell the two apart."""
+        price = self.llm.get(_SNAPSHOT_DATE.sub("", model))
+        factor = _tier_factor(price, service_tier) if price else None
+        if price is None or factor is None:
+            return None
+        fresh = usage.prompt - usage.cached
+        dollars = fresh * price.input + usage.cached * price.cached + usage.completion * price.output
+        return dollars * factor / 1_000_000
+
+    def stt_cost(self, model: str, language: str | None, seconds: float) -> float | None:
+        """Price of that many seconds of audio sent; ``language`` as the stream was opened with, such as ``multi``."""
+        price = _by_leading_parts(self.stt, model)
+        if price is None:
+            return None
+        return (price.multilingual if language == "multi" else price.one_language) * seconds / 60
+
+    def tts_cost(self, model: str, characters: int) -> float | None:
+        """Price of that many characters sent; those of a cancelled utterance are billed too."""
+        price = _by_leading_parts(self.tts, model)
+        return None if price is None else price * characters / 1_000_000
+
+    def telephony_cost(self, seconds: float) -> float | None:
+        """Price of a connection that lasted so long; every started minute counts as a whole one."""
+        return None if self.telephony_per_minute is None else self.telephony_per_minute * math.ceil(seconds / 60)
+
+
+DEFAULT_PRICES = Prices()
+"""The list prices above, and no price for telephony."""
+
+
+def _tier_factor(price: ModelPrice, service_tier: str | None) -> float | None:
+    if service_tier in _STANDARD_TIERS:
+        return 1.0
+    return price.fast_factor if service_tier in _FAST_TIERS else None
+
+
+def _by_leading_parts(table: Mapping[str, _Price], name: str) -> _Price | None:
+    """The entry for the name, or for as many of its leading parts as there is an entry for."""
+    while name and name not in table:
+        name = name.rpartition("-")[0]
+    return table.get(name)

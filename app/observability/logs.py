@@ -1,0 +1,69 @@
+"""Structured logs: JSON for machines, colours on a terminal, the call's id on every line, no personal data."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_NUMBER = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,}")
+"""A telephone number, or whatever looks like one: eight digits or more."""
+_TOKEN = re.compile(r"(token=)[^&\s\"']+")
+_TALKATIVE_LIBRARIES = (
+    "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpx", "httpx2", "openai", "websockets",
+)  # fmt: skip
+_UNMASKED = {"timestamp", "call_id", "request_id", "session_id"}
+"""Keys whose values are ids or times: digits, but not a person's."""
+
+Event = MutableMapping[str, Any]
+
+
+def mask_personal_data(_logger: Any, _method: str, event: Event) -> Event:
+    """Hide telephone numbers and tokens in every text of a line."""
+    for key, value in event.items():
+        if isinstance(value, str) and key not in _UNMASKED:
+            event[key] = mask(value)
+    return event
+
+
+def mask(text: str) -> str:
+    """The text with telephone numbers and tokens hidden; of a number the last two digits stay."""
+    masked = _NUMBER.sub(lambda match: f"***{match.group()[-2:]}", text)
+    return _TOKEN.sub(r"\1***", masked)
+
+
+def configure_logging(level: str, *, pretty: bool | None = None) -> None:
+    """Send the logs of the service and of its libraries to stderr; pretty by default on a terminal."""
+    if pretty is None:
+        pretty = sys.stderr.isatty()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        mask_personal_data,
+    ]
+    renderer: list[Any] = (
+        [structlog.dev.ConsoleRenderer()]
+        if pretty
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for noisy in _TALKATIVE_LIBRARIES:
+        logging.getLogger(noisy).setLevel(logging.WARNING)

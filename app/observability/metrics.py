@@ -1,0 +1,73 @@
+"""Every Prometheus metric of the service, with its help and buckets. Labels never hold a call, a number or a word."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_TURN_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
+_CALL_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+class Metrics:
+    """The service's own figures; HTTP figures come from the instrumentator and share the registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._active = Gauge("voice_calls_active", "Calls that are alive.", registry=self.registry)
+        self._calls = Counter(
+            "voice_calls_total", "Calls that have ended.", ["end_reason", "fault"], registry=self.registry
+        )
+        self._duration = Histogram(
+            "voice_call_duration_seconds",
+            "From the answer to the end.",
+            buckets=_CALL_BUCKETS,
+            registry=self.registry,
+        )
+        self._latency = Histogram(
+            "voice_turn_latency_seconds",
+            "Stages of an answer, and their total, from the caller's last sound to the first sound of the answer.",
+            ["stage"],
+            buckets=_TURN_BUCKETS,
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "voice_provider_requests_total",
+            "Attempts at requests to vendors, by result.",
+            ["provider", "operation", "result"],
+            registry=self.registry,
+        )
+        self._answer_seconds = Histogram(
+            "voice_provider_first_answer_seconds",
+            "From a request to the first piece of its answer.",
+            ["provider", "operation"],
+            buckets=_TURN_BUCKETS,
+            registry=self.registry,
+        )
+        self._rejected = Counter(
+            "voice_admission_rejected_total", "Calls that were not taken.", ["reason"], registry=self.registry
+        )
+
+    def call_started(self) -> None:
+        """One more call is alive."""
+        self._active.inc()
+
+    def call_ended(self, end_reason: str, fault: str, duration_seconds: float) -> None:
+        """One call less is alive."""
+        self._active.dec()
+        self._calls.labels(end_reason, fault.partition(":")[0]).inc()
+        self._duration.observe(duration_seconds)
+
+    def turn_answered(self, stages: Mapping[str, float]) -> None:
+        """Seconds by stage, and ``total``."""
+        for stage, seconds in stages.items():
+            self._latency.labels(stage).observe(seconds)
+
+    def call_rejected(self, reason: str) -> None:
+        """A call was not taken."""
+        self._rejected.labels(reason).inc()
+
+    def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
+        """An attempt at a vendor's request has ended."""
+        self._requests.labels(provider, operation, result).inc()
+        if result == "ok":
+            self._answer_seconds.labels(provider, operation).observe(seconds)

@@ -1,0 +1,229 @@
+"""Every knob of the service: unit, default and meaning. Wrong settings stop the start, and all are named at once."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AliasChoices,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from app.errors import SettingsError
+
+_CODE_LENGTH = 2
+_VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Read from the environment, names in capitals, and from a file ``.env``."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    # --- the service --------------------------------------------------------------------------------------------------
+    environment: Literal["production", "development"] = "development"
+    """``production`` demands an API_KEY; ``development`` without one listens on this machine only."""
+    host: str = Field("127.0.0.1", validation_alias=AliasChoices("VA_HOST", "HOST"))
+    """Address to listen on; VA_HOST is read first."""
+    port: int = Field(8000, ge=0, le=65535)
+    """TCP port; 0 takes a free one."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+    domain: str | None = None
+    """Public host name of the service; media addresses are wss://DOMAIN when set."""
+    api_key: SecretStr | None = None
+    """Opens /calls and /media/sessions: ``Authorization: Bearer <API_KEY>``."""
+    metrics_token: SecretStr | None = None
+    """Bearer token for /metrics; open when not set."""
+    data_dir: Path = Path("./data")
+    """Holds calls.db, recordings/ and clips/."""
+    database_url: str | None = None
+    """SQLAlchemy address; SQLite in DATA_DIR when not set."""
+    recording: bool = True
+    """Keep a stereo recording of each call."""
+    max_concurrent_calls: int = Field(50, ge=1)
+    """Calls at once; more are refused."""
+    drain_seconds: float = Field(30, ge=0)
+    """How long live calls may go on after SIGTERM."""
+
+    # --- the agent ----------------------------------------------------------------------------------------------------
+    language: str = Field("ru", validation_alias=AliasChoices("VA_LANGUAGE", "LANGUAGE"))
+    """Code of the language the agent starts in; VA_LANGUAGE is read first."""
+    greeting: str | None = None
+    """First words of the agent, in LANGUAGE; a standard greeting when not set."""
+    agent_prompt_file: Path | None = None
+    """Text file with the agent's instructions; a standard assistant when not set."""
+    max_response_latency: Seconds = 1.5
+    """Seconds from the caller's last sound to the answer; a filler is said when it is nearly spent."""
+    context_window_size: int = Field(4000, ge=500)
+    """Estimated tokens of prompt and history that the model is given."""
+    idle_prompt_seconds: Seconds = 8
+    """Silence after which the agent asks whether the caller is there."""
+    idle_prompts: int = Field(2, ge=0)
+    """Such questions before the goodbye; 0 switches them off."""
+    max_call_seconds: Seconds = 1800
+    """Longest call."""
+    playout_lead_ms: int = Field(200, ge=20, le=1000)
+    """Agent audio sent ahead of real time, in milliseconds."""
+
+    # --- the vendors --------------------------------------------------------------------------------------------------
+    providers: Literal["live", "sandbox"] | None = None
+    """``sandbox`` is the default when none of the three keys is set and ENVIRONMENT=development, else ``live``."""
+    sandbox_profile: Literal["instant", "typical", "slow"] = "typical"
+    """Delays of the sandbox."""
+    retry_attempts: int = Field(3, ge=1, le=10)
+    """Attempts at a request that may be repeated."""
+    deepgram_api_key: SecretStr | None = None
+    """Speech to text."""
+    deepgram_base_url: str = "https://api.deepgram.com"
+    """Regional, self-hosted or compatible server."""
+    stt_model: str = "flux-general-multi"
+    """flux-general-multi, flux-general-en, or nova-3."""
+    eager_eot_threshold: float | None = Field(0.5, ge=0.3, le=0.9)
+    """Flux: confidence at which an answer is prepared before the turn is certainly over; empty switches it off."""
+    eot_threshold: float = Field(0.7, ge=0.5, le=1.0)
+    """Flux: confidence that ends a turn."""
+    keyterms: Annotated[tuple[str, ...], NoDecode] = ()
+    """Words to listen for, separated by commas."""
+    openai_api_key: SecretStr | None = None
+    """Language model."""
+    openai_base_url: str = "https://api.openai.com/v1"
+    """OpenAI, or a compatible server; ends in /v1."""
+    openai_api: Literal["responses", "chat"] = "responses"
+    """Which of the vendor's interfaces is used; compatible servers mostly have chat."""
+    llm_model: str = "gpt-6-luna"
+    """Name of the language model."""
+    llm_reasoning_effort: str | None = "none"
+    """Reasoning costs the caller's time; empty leaves it out of the request."""
+    cartesia_api_key: SecretStr | None = None
+    """Text to speech."""
+    cartesia_base_url: str = "https://api.cartesia.ai"
+    """Cartesia, or a compatible server."""
+    tts_model: str = "sonic-3.5"
+    """Name of the voice model."""
+    tts_voice_ru: str = "779673f3-895f-4935-b6b5-b031dc78b319"
+    """Voice id for Russian."""
+    tts_voice_en: str = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
+    """Voice id for English."""
+    tts_speed: float = Field(1.0, ge=0.6, le=1.5)
+    """Speed of the voice."""
+    tts_emotion: str | None = None
+    """Emotion of the voice, as the vendor names it."""
+    tts_pronunciations: str | None = None
+    """Id of a pronunciation dictionary at the vendor."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A LANGUAGE that belongs to gettext is not read."""
+        if isinstance(env_settings, EnvSettingsSource):
+            env_settings.env_vars = {
+                name: value
+                for name, value in env_settings.env_vars.items()
+                if name != "language" or _is_language(value or "")
+            }
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @field_validator("keyterms", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("eager_eot_threshold", "llm_reasoning_effort", "providers", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _ends_in_v1(cls, value: str) -> str:
+        stripped = value.rstrip("/")
+        return stripped if stripped.endswith("/v1") else f"{stripped}/v1"
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_problems_at_once(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Raises SettingsError, with the wrong values and the missing ones."""
+        try:
+            settings, problems = validate(data), []
+        except ValidationError as error:
+            settings, problems = (
+                None,
+                [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_url=False)],
+            )
+        problems += _key_problems(data)
+        if settings is None or problems:
+            raise SettingsError(problems)
+        return settings
+
+    @property
+    def uses_live_vendors(self) -> bool:
+        """Whether the three vendors are asked, rather than the sandbox."""
+        if self.providers is not None:
+            return self.providers == "live"
+        keys = (self.deepgram_api_key, self.openai_api_key, self.cartesia_api_key)
+        return any(keys) or self.environment == "production"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy address of the database."""
+        return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'calls.db').absolute()}"
+
+    @property
+    def recordings_dir(self) -> Path:
+        """One folder a call."""
+        return self.data_dir / "recordings"
+
+    @property
+    def clips_dir(self) -> Path:
+        """Prepared lines as sound."""
+        return self.data_dir / "clips"
+
+
+def load_settings(env_file: str | None = ".env") -> Settings:
+    """Read the settings. Raises SettingsError with a line for every problem; no value of a secret is in it."""
+    return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not say so
+
+
+def _key_problems(values: dict[str, Any]) -> list[str]:
+    """Keys that are missing, given the values as they were read."""
+    production = values.get("environment") == "production"
+    problems = []
+    missing = [name for name in _VENDOR_KEYS if not values.get(name)]
+    providers = values.get("providers") or ("live" if production or len(missing) < len(_VENDOR_KEYS) else "sandbox")
+    if providers == "live":
+        problems += [
+            f"{name.upper()}: is missing; set it, or PROVIDERS=sandbox to try without keys" for name in missing
+        ]
+    host = next((values[name] for name in ("host", "VA_HOST", "HOST") if values.get(name)), _LOOPBACK[0])
+    if not values.get("api_key") and (production or host not in _LOOPBACK):
+        where = "ENVIRONMENT=production" if production else f"HOST={host}"
+        problems.append(f"API_KEY: is missing; {where} needs one, for instance the output of: openssl rand -hex 32")
+    return problems
+
+
+def _is_language(value: str) -> bool:
+    """A bare code such as ru, en or multi; LANGUAGE=ru_RU:en is gettext's, not ours."""
+    return value.isalpha() and value.islower() and (len(value) == _CODE_LENGTH or value == "multi")

@@ -1,0 +1,247 @@
+"""Call records: who called, which process owns the call now, how it ended."""
+
+import base64
+import json
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, tuple_, update
+
+from app.clock import iso_utc, parse_iso
+from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, InvalidRequest, OwnershipLost
+from app.storage.database import Database
+from app.storage.schema import calls, sessions
+
+log = structlog.get_logger(__name__)
+
+Kind = Literal["websocket", "room"]
+Direction = Literal["inbound", "outbound", "web"]
+Status = Literal["ringing", "active", "ended"]
+
+LIVE: tuple[Status, ...] = ("ringing", "active")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """A call as it is stored. Moments are ISO UTC as :func:`app.clock.iso_utc` writes them."""
+
+    call_id: str
+    kind: Kind
+    direction: Direction
+    status: Status
+    created_at: str
+    started_at: str
+    version: str
+    """Of the service that took the call."""
+    caller_number: str | None = None
+    called_number: str | None = None
+    livekit_room: str | None = None
+    answered_at: str | None = None
+    ended_at: str | None = None
+    duration_seconds: float | None = None
+    end_reason: str | None = None
+    fault: str = "none"
+    language: str | None = None
+    recording: bool = False
+    """Whether the call is recorded."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] | None = None
+    """What is worked out at the end: latency, token usage, costs, provider ids."""
+    owner: str | None = None
+    """Name of the owning process, never used by another one."""
+    fence: int = 1
+    """Grows by one with each take-over; who holds an older one has lost the call."""
+    lease_until: float | None = None
+    """Seconds since the epoch, wall time; afterwards another process may take the call over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnding:
+    """How a call ended; committed together with its last journal row."""
+
+    ended_at: str
+    duration_seconds: float | None
+    end_reason: str
+    fault: str
+    language: str | None = None
+    summary: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFilter:
+    """Which calls to list; None matches all."""
+
+    status: Status | None = None
+    direction: Direction | None = None
+    caller: str | None = None
+    called: str | None = None
+    since: str | None = None
+    """Started at this ISO UTC moment or later."""
+    until: str | None = None
+    """Started before this ISO UTC moment."""
+
+
+class CallStore:
+    """The records of all calls. Every method may raise StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, row: CallRow, *, max_live: int | None = None) -> None:
+        """Insert a call. Raises AtCapacity when ``max_live`` calls of all processes live already."""
+        await self._database.write(partial(_create, row, max_live))
+
+    async def get(self, call_id: str) -> CallRow | None:
+        """The call, or None."""
+        statement = select(calls).where(calls.c.call_id == call_id)
+        row = await self._database.read(lambda connection: connection.execute(statement).one_or_none())
+        return None if row is None else _call(row)
+
+    async def mark_answered(self, call_id: str, fence: int, at: str) -> None:
+        """The call is active since ``at`` (ISO UTC); the first answer stands.
+
+        Raises OwnershipLost, CallAlreadyEnded, CallNotFound.
+        """
+        await self._database.write(partial(_mark_answered, call_id, fence, at))
+
+    async def renew_leases(self, owner: str, until: float) -> int:
+        """Keep the owner's live calls until then (epoch seconds); gives their number."""
+        statement = update(calls).where(calls.c.status.in_(LIVE), calls.c.owner == owner).values(lease_until=until)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def take_over_expired(self, now: float, owner: str, *, kind: Kind, until: float) -> list[CallRow]:
+        """Own the live calls of others whose lease has expired, until ``until``; gives them with their new fence.
+
+        Of several processes that try, one gets a call. ``now`` and ``until`` are epoch seconds.
+        """
+        statement = (
+            update(calls)
+            .where(calls.c.status.in_(LIVE), calls.c.kind == kind, calls.c.lease_until < now, calls.c.owner != owner)
+            .values(owner=owner, fence=calls.c.fence + 1, lease_until=until)
+            .returning(calls)
+        )
+        rows = await self._database.write(lambda connection: connection.execute(statement).all())
+        return [_call(row) for row in rows]
+
+    async def expire_owner(self, owner_prefix: str) -> int:
+        """End the leases of a process that is known to be dead; gives the number of calls that wait for an heir."""
+        statement = (
+            update(calls)
+            .where(calls.c.status.in_(LIVE), calls.c.owner.startswith(owner_prefix, autoescape=True))
+            .values(lease_until=0.0)
+        )
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def count_live(self) -> int:
+        """Calls of all processes that have not ended."""
+        return await self._database.read(_count_live)
+
+    async def delete(self, call_id: str) -> None:
+        """Erase the call, its journal and its session, also from the pages and the log of the database file.
+
+        Raises CallNotFound, CallStillLive.
+        """
+        await self._database.write(partial(_delete, call_id))
+        if not await self._database.truncate_log():
+            log.warning("call.erasure_delayed", call_id=call_id)
+
+    async def list(
+        self, wanted: CallFilter, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[CallRow], str | None]:
+        """Up to ``limit`` calls, newest first, and the cursor of the next page, None on the last.
+
+        Calls that start while pages are read are on none of the later pages, and no call is on two. Raises
+        InvalidRequest for a cursor that was not given out here.
+        """
+        statement = list_statement(wanted, limit=limit + 1, after=None if cursor is None else decode_cursor(cursor))
+        rows = await self._database.read(lambda connection: connection.execute(statement).all())
+        page = [_call(row) for row in rows[:limit]]
+        return page, encode_cursor(page[-1]) if len(rows) > limit else None
+
+
+def list_statement(wanted: CallFilter, *, limit: int, after: tuple[str, str] | None) -> Select[Any]:
+    """The query of :meth:`CallStore.list`; ``after`` is the (started_at, call_id) of the call before the page."""
+    equal = {
+        calls.c.status: wanted.status,
+        calls.c.direction: wanted.direction,
+        calls.c.caller_number: wanted.caller,
+        calls.c.called_number: wanted.called,
+    }
+    conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
+    if wanted.since is not None:
+        conditions.append(calls.c.started_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(calls.c.started_at < wanted.until)
+    if after is not None:
+        conditions.append(tuple_(calls.c.started_at, calls.c.call_id) < after)
+    newest_first = (calls.c.started_at.desc(), calls.c.call_id.desc())
+    return select(calls).where(*conditions).order_by(*newest_first).limit(limit)
+
+
+def encode_cursor(last: CallRow) -> str:
+    """Where the page after this call begins, as opaque text for an address."""
+    return base64.urlsafe_b64encode(json.dumps([last.started_at, last.call_id]).encode()).decode()
+
+
+def decode_cursor(cursor: str) -> tuple[str, str]:
+    """The inverse of :func:`encode_cursor`. Raises InvalidRequest."""
+    try:
+        started_at, call_id = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
+        genuine = iso_utc(parse_iso(started_at)) == started_at and call_id.isprintable()
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        genuine, started_at, call_id = False, "", ""
+    if not genuine:
+        raise InvalidRequest("the cursor is none that this service gave out")
+    return started_at, call_id
+
+
+def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding) -> None:
+    """Mark a live call as ended, in the transaction that writes its last journal row."""
+    connection.execute(
+        update(calls)
+        .where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status.in_(LIVE))
+        .values(status="ended", lease_until=None, **asdict(ending))
+    )
+
+
+def _call(row: Row[Any]) -> CallRow:
+    return CallRow(**row._mapping)
+
+
+def _create(row: CallRow, max_live: int | None, connection: Connection) -> None:
+    if max_live is not None and _count_live(connection) >= max_live:
+        raise AtCapacity(f"all {max_live} places for calls are taken")
+    connection.execute(insert(calls), asdict(row))
+
+
+def _count_live(connection: Connection) -> int:
+    return connection.execute(select(func.count()).where(calls.c.status.in_(LIVE))).scalar_one()
+
+
+def _mark_answered(call_id: str, fence: int, at: str, connection: Connection) -> None:
+    answered = (
+        update(calls)
+        .where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status == "ringing")
+        .values(status="active", answered_at=at)
+    )
+    if connection.execute(answered).rowcount:
+        return
+    row = connection.execute(select(calls.c.status, calls.c.fence).where(calls.c.call_id == call_id)).one_or_none()
+    if row is None:
+        raise CallNotFound("there is no such call")
+    if row.fence != fence:
+        raise OwnershipLost("another process owns the call now")
+    if row.status == "ended":
+        raise CallAlreadyEnded("the call has ended")
+
+
+def _delete(call_id: str, connection: Connection) -> None:
+    status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
+    if status is None:
+        raise CallNotFound("there is no such call")
+    if status != "ended":
+        raise CallStillLive("the call has not ended yet")
+    connection.execute(delete(sessions).where(sessions.c.call_id == call_id))
+    connection.execute(delete(calls).where(calls.c.call_id == call_id))  # its journal goes with it

@@ -1,0 +1,289 @@
+"""The database itself: one connection that writes, a few that read, and its migration to the current schema."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.errors import StorageError
+from app.storage.schema import encode_json
+
+log = structlog.get_logger(__name__)
+
+# At level DEBUG the driver logs the parameters of every statement, which are the caller's words.
+logging.getLogger("aiosqlite").setLevel(logging.INFO)
+
+T = TypeVar("T")
+
+_BUSY_MILLISECONDS = 5000
+"""How long a writer waits for the writer of another process."""
+_READERS = 4
+_WRITES_WAITING = 1000
+_WRITER_PRAGMAS = (
+    f"busy_timeout={_BUSY_MILLISECONDS}",
+    "journal_mode=WAL",
+    "synchronous=FULL",  # a commit survives a power cut; NORMAL may lose the last ones
+    "foreign_keys=ON",
+    "secure_delete=ON",  # what is deleted is overwritten with zeros
+)
+_READER_PRAGMAS = (f"busy_timeout={_BUSY_MILLISECONDS}", "query_only=ON")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    run: Callable[[], Awaitable[Any]]
+    done: asyncio.Future[Any]
+
+
+class Database:
+    """Transactions as plain functions of a connection.
+
+    A function that is given to :meth:`write` or :meth:`read` cannot await anything, so no transaction outlives it.
+    Task ``storage.writer`` runs the writes one after the other; it ends in :meth:`close`, after the last of them.
+    A task ``storage.read`` is one read.
+    """
+
+    def __init__(self, writer: AsyncEngine, readers: AsyncEngine) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue(_WRITES_WAITING + 1)  # one place is for the end
+        self._closed = False
+        self._task = asyncio.get_running_loop().create_task(self._run_jobs(), name="storage.writer")
+        self._reads: set[asyncio.Task[Any]] = set()
+        self.transactions = 0
+        """Write transactions that were committed."""
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<Database {state}, {self.transactions} transactions, {self._jobs.qsize()} waiting>"
+
+    @classmethod
+    async def open(cls, url: str) -> "Database":
+        """Connect to a database that :func:`migrate` has prepared.
+
+        ``url`` is SQLAlchemy's, such as ``sqlite+aiosqlite:////data/calls.db``. Raises StorageError.
+        """
+        target = _parsed(url)
+        if target.get_backend_name() == "sqlite" and not await asyncio.to_thread(Path(target.database or "").is_file):
+            raise StorageError(f"there is no database {target.database}: it has not been prepared")
+        writer = _async_engine(target, _WRITER_PRAGMAS, connections=1)
+        begin_immediate(writer.sync_engine)
+        database = cls(writer, _async_engine(target, _READER_PRAGMAS, connections=_READERS))
+        try:
+            await database.write(lambda connection: None)
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Finish the writes that wait and the reads, then close every connection; again it does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put_nowait(None)
+        await asyncio.wait([self._task, *self._reads])
+        await self._writer.dispose()
+        await self._readers.dispose()
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one transaction, committed when this returns and rolled back when it raises.
+
+        A cancelled caller leaves no half: a transaction that has begun runs to its end, another is not begun. Raises
+        StorageError, also at once when 1,000 writes wait already.
+        """
+        result: T = await self._enqueue(partial(self._transact, work))
+        return result
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` on a connection that cannot write; each statement sees the newest commit.
+
+        A cancelled caller does not interrupt the statement, which would cost the connection. Raises StorageError.
+        """
+        if self._closed:
+            raise _closed()
+        reading = asyncio.get_running_loop().create_task(self._read(work), name="storage.read")
+        self._reads.add(reading)
+        reading.add_done_callback(self._reads.discard)
+        return await asyncio.shield(reading)
+
+    async def truncate_log(self) -> bool:
+        """Move the write-ahead log into the database file and empty it, so that no deleted row is left there.
+
+        False when other connections kept it in use for 5 s; a later call, or the last close, empties it. Other
+        databases than SQLite have no such file.
+        """
+        if self._writer.dialect.name != "sqlite":
+            return True
+        emptied: bool = await self._enqueue(self._checkpoint)
+        return emptied
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        try:
+            async with self._readers.connect() as connection:
+                return await connection.run_sync(work)
+        except (SQLAlchemyError, UnicodeError, OverflowError) as error:
+            raise storage_error(error) from error
+
+    async def _enqueue(self, run: Callable[[], Awaitable[Any]]) -> Any:
+        if self._closed:
+            raise _closed()
+        if self._jobs.qsize() >= _WRITES_WAITING:
+            raise StorageError("too many writes wait for the database")
+        job = _Job(run, asyncio.get_running_loop().create_future())
+        self._jobs.put_nowait(job)
+        return await job.done
+
+    async def _run_jobs(self) -> None:
+        while (job := await self._jobs.get()) is not None:
+            if job.done.done():
+                continue
+            try:
+                result = await job.run()
+            except Exception as error:  # noqa: BLE001 - it belongs to the one who asked, and is raised there
+                if not job.done.done():
+                    job.done.set_exception(error)
+            else:
+                if not job.done.done():
+                    job.done.set_result(result)
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        try:
+            async with self._writer.begin() as connection:
+                result = await connection.run_sync(work)
+        except (SQLAlchemyError, UnicodeError, OverflowError) as error:
+            raise storage_error(error) from error
+        self.transactions += 1
+        return result
+
+    async def _checkpoint(self) -> bool:
+        try:
+            async with self._writer.connect() as connection:
+                return await connection.run_sync(_truncate_log)
+        except SQLAlchemyError as error:
+            raise storage_error(error) from error
+
+
+def storage_error(error: Exception) -> StorageError:
+    """The service's error for the database's. It names the kind of failure and quotes no value.
+
+    ``retryable`` is False when the values themselves were refused, so that trying again cannot help.
+    """
+    cause = getattr(error, "orig", None) or error
+    name = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
+    mapped = StorageError(f"the database failed: {name}")
+    unwrapped = type(error) is StatementError  # raised before the database was asked
+    mapped.retryable = not (unwrapped or isinstance(error, IntegrityError | DataError | UnicodeError | OverflowError))
+    return mapped
+
+
+def begin_immediate(engine: Engine) -> None:
+    """Make each transaction of a SQLite engine take the write lock at its beginning, not at its first write."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+
+
+def migrate(url: str) -> None:
+    """Create the database or bring its schema up to date, in one transaction. To be called before it is opened.
+
+    Raises StorageError when the database cannot be written, is none, or belongs to a newer version of the service.
+    """
+    target = _parsed(url)
+    if target.get_backend_name() == "sqlite":
+        _create_file(target)
+    engine = create_engine(
+        target.set(drivername=target.get_backend_name()), poolclass=NullPool, **_engine_options(target)
+    )
+    _set_pragmas(engine, _WRITER_PRAGMAS)
+    begin_immediate(engine)
+    try:
+        with engine.begin() as connection:
+            _upgrade(connection)
+    except SQLAlchemyError as error:
+        mapped = storage_error(error)
+        raise StorageError(f"cannot prepare the database {target.database}: {mapped}") from error
+    finally:
+        engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    scripts = Path(__file__).parent / "migrations"
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
+    if unknown:
+        raise StorageError(
+            f"the database is from a newer version of the service (schema {', '.join(sorted(unknown))}): "
+            "run that version, or restore a backup"
+        )
+    command.upgrade(config, "head")
+
+
+def _create_file(target: URL) -> None:
+    """The database holds personal data, so a new file is for its owner alone."""
+    path = Path(target.database or "")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=True)
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise StorageError(f"cannot write the database {path}: {error.strerror}") from error
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise StorageError("database_url is no address of a database") from error
+
+
+def _engine_options(target: URL) -> dict[str, Any]:
+    options: dict[str, Any] = {"hide_parameters": True, "json_serializer": encode_json}
+    if target.get_backend_name() == "sqlite":
+        options["connect_args"] = {"isolation_level": None}  # the driver begins nothing by itself
+    return options
+
+
+def _async_engine(target: URL, pragmas: tuple[str, ...], *, connections: int) -> AsyncEngine:
+    engine = create_async_engine(
+        target, pool_size=connections, max_overflow=0, pool_timeout=5, **_engine_options(target)
+    )
+    _set_pragmas(engine.sync_engine, pragmas)
+    return engine
+
+
+def _set_pragmas(engine: Engine, pragmas: tuple[str, ...]) -> None:
+    def connected(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", connected)
+
+
+def _truncate_log(connection: Connection) -> bool:
+    cursor = connection.connection.cursor()  # the driver's own: a checkpoint cannot run inside a transaction
+    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    busy = cursor.fetchone()
+    cursor.close()
+    return busy is not None and busy[0] == 0
+
+
+def _closed() -> StorageError:
+    return StorageError("the database is closed")

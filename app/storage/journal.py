@@ -1,0 +1,264 @@
+"""The journal of every call as it is written: rows are appended without waiting and committed in groups."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from app.errors import OwnershipLost, StorageError, VoiceAgentError
+from app.models import JournalRow
+from app.storage.backlog import Backlog, WaitingRow
+from app.storage.calls import CallEnding
+from app.storage.database import Database
+from app.storage.journal_rows import Group, LostRows, write_group
+from app.storage.schema import encode_json
+
+log = structlog.get_logger(__name__)
+
+LAST_TYPE = "call.ended"
+"""Type of the last row of every journal."""
+
+_GROUP_SECONDS = 0.05
+_GROUP_ROWS = 2000
+_RETRY_SECONDS_MAX = 1.0
+_FAILURES_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a call's rows are not all in the journal."""
+
+    error: type[VoiceAgentError]
+    message: str
+    fence: int
+
+
+class JournalWriter:
+    """Writes the journals of all calls of this process.
+
+    Task ``journal.writer`` commits what waits 50 ms after the first row came, or at once when a flush asks. It ends in
+    :meth:`close`. What could not be committed is tried again, in order; how much may wait, :class:`Backlog` says.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        on_committed: Callable[[str], None] | None = None,
+        on_lost: Callable[[str], None] | None = None,
+        backlog: Backlog | None = None,
+        flush_seconds: float = 5.0,
+    ) -> None:
+        """To be made in a running loop.
+
+        ``on_committed`` is told of each call that has new rows, ``on_lost``, once, of each that another process owns.
+        """
+        self._database = database
+        self._on_committed = on_committed
+        self._on_lost = on_lost
+        self._backlog = Backlog() if backlog is None else backlog
+        self._flush_seconds = flush_seconds
+        self._failures: dict[str, _Failure] = {}
+        self._flushers: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
+        self._rows_wait = asyncio.Event()
+        self._commit_asked = asyncio.Event()
+        self._closed = False
+        self._failing = False
+        self.lost_rows = 0
+        """Rows that were appended and will never be in the journal."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="journal.writer")
+
+    def __repr__(self) -> str:
+        state = "failing" if self._failing else "closed" if self._closed else "open"
+        return f"<JournalWriter {state}, {len(self._backlog)} rows waiting, {self.lost_rows} lost>"
+
+    async def close(self) -> None:
+        """Commit what waits, for at most 5 s, then stop; again it does nothing."""
+        if not self._closed:
+            self._closed = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._flush_seconds):
+                    for call_id in list(self._backlog):
+                        with suppress(VoiceAgentError):
+                            await self.flush(call_id)
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if len(self._backlog):
+            log.error("journal.rows_abandoned", rows=len(self._backlog))
+
+    def append(self, call_id: str, fence: int, row: JournalRow, ending: CallEnding | None = None) -> None:
+        """Have the row committed soon; never waits.
+
+        The call's last row, ``call.ended``, comes with the ``ending``, which marks the call as ended in the same
+        transaction; rows after it are dropped. Raises ValueError when one is given without the other, StorageError
+        when the row's data is not JSON or the journal is closed.
+        """
+        if (row.type == LAST_TYPE) is (ending is None):
+            raise ValueError(f"a row {LAST_TYPE} and an ending come together")
+        if self._closed:
+            raise StorageError("the journal is closed")
+        try:
+            data = encode_json(row.data)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise StorageError(f"a row of type {row.type} holds what is not JSON") from error
+        if self._failures:
+            self._forget_older_failure(call_id, fence)
+        if self._backlog.add(call_id, WaitingRow(fence, row, data, ending)):
+            self._rows_wait.set()
+        else:
+            self._drop(call_id, fence, row.type)
+
+    async def flush(self, call_id: str) -> None:
+        """Return once all rows appended so far for the call are committed; asks for a commit at once.
+
+        Raises OwnershipLost, and StorageError after 5 s without a commit (the rows are still tried) or when rows of
+        the call were lost.
+        """
+        mark = self._backlog.mark(call_id)
+        if mark is not None:
+            with self._flusher(call_id, mark) as settled:
+                self._commit_asked.set()
+                try:
+                    async with asyncio.timeout(self._flush_seconds):
+                        await settled
+                except TimeoutError:
+                    raise StorageError("the journal could not be committed in time") from None
+        failure = self._failures.get(call_id)
+        if failure is not None:
+            raise failure.error(failure.message)
+
+    # Committing: the task and what it does
+
+    async def _run(self) -> None:
+        delay = _GROUP_SECONDS
+        while True:
+            await self._rows_wait.wait()
+            await _set_within(self._commit_asked, delay)
+            self._commit_asked.clear()
+            if await self._commit(self._backlog.group(_GROUP_ROWS)):
+                self._note_recovery()
+                delay = 0.0 if len(self._backlog) >= _GROUP_ROWS else _GROUP_SECONDS
+            else:
+                delay = min(max(delay, _GROUP_SECONDS) * 2, _RETRY_SECONDS_MAX)
+            if not len(self._backlog):
+                self._rows_wait.clear()
+                self._commit_asked.clear()
+
+    async def _commit(self, group: Group) -> bool:
+        """Whether the group is settled. A row that the database refuses harms its own call alone."""
+        lost: dict[str, LostRows] = {}
+        try:
+            lost = await self._database.write(partial(write_group, group))
+        except Exception as error:  # noqa: BLE001 - a bug met here must not stop the journals of all calls
+            if isinstance(error, StorageError) and error.retryable:
+                self._note_outage(error)
+                return False
+            parts = _parts(group)
+            if len(parts) > 1:
+                return await self._commit_apart(parts)
+            self._note_refused(group, error)
+        for call_id, rows in group.items():
+            self._settle(call_id, rows, lost.get(call_id))
+        return True
+
+    async def _commit_apart(self, parts: list[Group]) -> bool:
+        for part in parts:
+            if not await self._commit(part):
+                return False
+        return True
+
+    def _settle(self, call_id: str, rows: list[WaitingRow], lost: LostRows | None) -> None:
+        if lost is not None:
+            self.lost_rows += lost.rows
+            if lost.owner_changed:
+                self._note_lost_call(call_id, rows[-1].fence)
+        self._backlog.settle(call_id, len(rows))
+        for mark, settled in self._flushers.get(call_id, ()):
+            if not settled.done() and self._backlog.settled(call_id, mark):
+                settled.set_result(None)
+        _tell(self._on_committed, call_id)
+
+    # What went wrong
+
+    def _drop(self, call_id: str, fence: int, row_type: str) -> None:
+        """The backlog had no place for a row."""
+        self.lost_rows += 1
+        if self._backlog.has_ended(call_id):
+            log.debug("journal.row_late", call_id=call_id, type=row_type)
+        elif self._fail(call_id, _Failure(StorageError, "rows of the call were lost: too many waited", fence)):
+            log.error("journal.rows_lost", call_id=call_id, waiting=len(self._backlog))
+
+    def _fail(self, call_id: str, failure: _Failure) -> bool:
+        """Remember why flushes of the call fail from now on; False when that, or a lost owner, is known already."""
+        known = self._failures.get(call_id)
+        if known is not None and known.error in (OwnershipLost, failure.error):
+            return False
+        self._failures[call_id] = failure
+        if len(self._failures) > _FAILURES_KEPT:
+            del self._failures[next(iter(self._failures))]
+        return True
+
+    def _forget_older_failure(self, call_id: str, fence: int) -> None:
+        """A process that owns a call anew begins with a clean sheet."""
+        failure = self._failures.get(call_id)
+        if failure is not None and failure.fence < fence:
+            del self._failures[call_id]
+
+    def _note_lost_call(self, call_id: str, fence: int) -> None:
+        if not self._fail(call_id, _Failure(OwnershipLost, "another process owns the call now", fence)):
+            return
+        log.warning("journal.ownership_lost", call_id=call_id, fence=fence)
+        _tell(self._on_lost, call_id)
+
+    def _note_refused(self, group: Group, error: Exception) -> None:
+        for call_id, rows in group.items():
+            self.lost_rows += len(rows)
+            self._fail(call_id, _Failure(StorageError, "a row of the call was refused", rows[-1].fence))
+            reason = str(error) if isinstance(error, StorageError) else type(error).__name__
+            log.error("journal.row_refused", call_id=call_id, type=rows[0].row.type, error=reason)
+
+    def _note_outage(self, error: StorageError) -> None:
+        if not self._failing:
+            self._failing = True
+            log.error("journal.commit_failed", rows=len(self._backlog), error=str(error))
+
+    def _note_recovery(self) -> None:
+        if self._failing:
+            self._failing = False
+            log.info("journal.commit_resumed", rows=len(self._backlog))
+
+    @contextmanager
+    def _flusher(self, call_id: str, mark: int) -> Iterator[asyncio.Future[None]]:
+        flusher = (mark, asyncio.get_running_loop().create_future())
+        self._flushers.setdefault(call_id, []).append(flusher)
+        try:
+            yield flusher[1]
+        finally:
+            self._flushers[call_id].remove(flusher)
+            if not self._flushers[call_id]:
+                del self._flushers[call_id]
+
+
+def _parts(group: Group) -> list[Group]:
+    """The group call by call; that of one call, row by row."""
+    if len(group) > 1:
+        return [{call_id: rows} for call_id, rows in group.items()]
+    return [{call_id: [row]} for call_id, rows in group.items() for row in rows]
+
+
+def _tell(listener: Callable[[str], None] | None, call_id: str) -> None:
+    try:
+        if listener is not None:
+            listener(call_id)
+    except Exception as error:  # noqa: BLE001 - a listener's bug must not stop the journals of all calls
+        log.error("journal.listener_failed", call_id=call_id, error=type(error).__name__)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event is set, or after that many seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

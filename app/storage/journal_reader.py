@@ -1,0 +1,122 @@
+"""The journal of any call as it is read: in pages, or live."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from sqlalchemy import Connection, func, select
+
+from app.errors import StorageError
+from app.models import JournalRow
+from app.storage.calls import LIVE
+from app.storage.database import Database
+from app.storage.schema import calls, journal
+
+_POLL_SECONDS = 0.25
+_PAGE_ROWS = 500
+
+
+class JournalReader:
+    """Reads committed rows, whichever process wrote them.
+
+    Task ``journal.poller`` looks, each 0.25 s while anybody follows a call, whether another process has committed
+    rows; it ends in :meth:`close`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._followers: dict[str, set[asyncio.Event]] = {}
+        self._followed = asyncio.Event()
+        self._newest: dict[str, int | None] = {}
+        self._task = asyncio.get_running_loop().create_task(self._poll(), name="journal.poller")
+
+    def __repr__(self) -> str:
+        return f"<JournalReader {len(self._followers)} calls followed>"
+
+    async def close(self) -> None:
+        """Stop looking for rows of other processes; again it does nothing."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def rows(self, call_id: str, after_seq: int = 0, limit: int | None = None) -> list[JournalRow]:
+        """Rows with a ``seq`` above ``after_seq``, in their order. Raises StorageError."""
+        return await self._database.read(partial(_read_rows, call_id, after_seq, limit))
+
+    async def follow(self, call_id: str, after_seq: int = 0) -> AsyncGenerator[list[JournalRow]]:
+        """Rows as they are committed, never an empty list; ends after the call's last row, or when it is deleted.
+
+        Raises StorageError.
+        """
+        with self._following(call_id) as committed:
+            live = True
+            while live:
+                committed.clear()
+                live, rows = await self._database.read(partial(_read_page, call_id, after_seq))
+                if rows:
+                    yield rows
+                    after_seq = rows[-1].seq
+                if len(rows) == _PAGE_ROWS:
+                    live = True  # or at least there may be more to read
+                elif live:
+                    await committed.wait()
+
+    def committed(self, call_id: str) -> None:
+        """Rows of the call were committed in this process: its followers read them now."""
+        for event in self._followers.get(call_id, ()):
+            event.set()
+
+    async def _poll(self) -> None:
+        while True:
+            await self._followed.wait()
+            await asyncio.sleep(_POLL_SECONDS)
+            followed = list(self._followers)
+            try:
+                newest = await self._database.read(partial(_newest_rows, followed))
+            except StorageError:
+                newest = {}  # the followers read for themselves, and are told what failed
+            for call_id in followed:
+                if call_id not in newest or newest[call_id] != self._newest.get(call_id):
+                    self.committed(call_id)
+            self._newest = newest
+
+    @contextmanager
+    def _following(self, call_id: str) -> Iterator[asyncio.Event]:
+        committed = asyncio.Event()
+        self._followers.setdefault(call_id, set()).add(committed)
+        self._followed.set()
+        try:
+            yield committed
+        finally:
+            self._followers[call_id].discard(committed)
+            if not self._followers[call_id]:
+                del self._followers[call_id]
+            if not self._followers:
+                self._followed.clear()
+
+
+def _read_rows(call_id: str, after_seq: int, limit: int | None, connection: Connection) -> list[JournalRow]:
+    statement = (
+        select(journal)
+        .where(journal.c.call_id == call_id, journal.c.seq > after_seq)
+        .order_by(journal.c.seq)
+        .limit(limit)
+    )
+    return [
+        JournalRow(seq, at, t, kind, turn, v, json.loads(data))
+        for _, seq, at, t, kind, turn, v, data in connection.execute(statement)
+    ]
+
+
+def _read_page(call_id: str, after_seq: int, connection: Connection) -> tuple[bool, list[JournalRow]]:
+    """Whether the call may get more rows than these. The status is read first: an ended call has its last row."""
+    status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
+    return status in LIVE, _read_rows(call_id, after_seq, _PAGE_ROWS, connection)
+
+
+def _newest_rows(call_ids: list[str], connection: Connection) -> dict[str, int | None]:
+    """The highest ``seq`` of each call; a deleted call is missing."""
+    highest = select(func.max(journal.c.seq)).where(journal.c.call_id == calls.c.call_id).scalar_subquery()
+    statement = select(calls.c.call_id, highest.label("newest")).where(calls.c.call_id.in_(call_ids))
+    return {row.call_id: row.newest for row in connection.execute(statement)}

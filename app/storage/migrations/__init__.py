@@ -1,0 +1,1 @@
+"""Alembic's scripts; :func:`app.storage.database.migrate` runs them."""

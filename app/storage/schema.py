@@ -1,0 +1,85 @@
+"""The tables, and how JSON is written into them."""
+
+import json
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("call_id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("direction", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("caller_number", String),
+    Column("called_number", String),
+    Column("livekit_room", String),
+    Column("created_at", String, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("answered_at", String),
+    Column("ended_at", String),
+    Column("duration_seconds", Float),
+    Column("end_reason", String),
+    Column("fault", String, nullable=False),
+    Column("language", String),
+    Column("version", String, nullable=False),
+    Column("recording", Boolean, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("summary", JSON(none_as_null=True)),
+    Column("owner", String),
+    Column("fence", Integer, nullable=False),
+    Column("lease_until", Float),
+    # Every list is newest first, so each index ends in the order of the list: no page is ever sorted.
+    Index("calls_by_start", "started_at", "call_id"),
+    Index("calls_by_status", "status", "started_at", "call_id"),
+    Index("calls_by_direction", "direction", "started_at", "call_id"),
+    Index("calls_by_caller", "caller_number", "started_at", "call_id"),
+    Index("calls_by_called", "called_number", "started_at", "call_id"),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("call_id", String, ForeignKey("calls.call_id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", String, nullable=False),
+    Column("t", Float, nullable=False),
+    Column("type", String, nullable=False),
+    Column("turn", Integer),
+    Column("v", Integer, nullable=False),
+    Column("data", Text, nullable=False),  # JSON, encoded when the row is appended, not when it is committed
+    sqlite_with_rowid=False,  # a call's rows lie side by side, and the key is stored once
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", String, primary_key=True),
+    Column("call_id", String, nullable=False, unique=True),
+    Column("caller", String),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("expires_at", String, nullable=False),
+    Column("used_at", String),
+    Index("sessions_by_expiry", "expires_at"),
+)
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def encode_json(value: Any) -> str:
+    """Compact JSON that can always be stored as UTF-8. Raises TypeError or ValueError for what is not JSON.
+
+    Half of a surrogate pair, which a client may send as an escape, stays an escape: UTF-8 cannot hold it.
+    """
+    text = _encode(value)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text

@@ -1,0 +1,72 @@
+"""Media sessions: a token that opens one socket for one call."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from app.clock import iso_utc, utc_now
+from app.errors import TokenInvalid, TokenUsed
+from app.storage.database import Database
+from app.storage.schema import sessions
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSession:
+    """What was said when the session was asked for; the call that it becomes starts with it."""
+
+    call_id: str
+    caller: str | None
+    metadata: dict[str, Any]
+    expires_at: str
+    """ISO UTC."""
+
+
+class SessionStore:
+    """Sessions by the hash of their token; the token itself is never stored. All methods raise StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(
+        self, call_id: str, token_hash: str, caller: str | None, metadata: dict[str, Any], expires_at: datetime
+    ) -> None:
+        """Remember a session; ``call_id`` and ``token_hash`` are new."""
+        row = {
+            "call_id": call_id,
+            "token_hash": token_hash,
+            "caller": caller,
+            "metadata": metadata,
+            "created_at": iso_utc(utc_now()),
+            "expires_at": iso_utc(expires_at),
+        }
+        await self._database.write(lambda connection: connection.execute(insert(sessions), row))
+
+    async def redeem(self, call_id: str, token_hash: str, now: datetime) -> MediaSession:
+        """Use the token up. Of any number of askers one gets the session.
+
+        Raises TokenUsed for the others, TokenInvalid when the token is unknown, of another call, or has expired.
+        """
+        return await self._database.write(partial(_redeem, call_id, token_hash, iso_utc(now)))
+
+    async def purge(self, now: datetime) -> int:
+        """Forget the sessions that have expired, used or not; gives their number."""
+        statement = delete(sessions).where(sessions.c.expires_at <= iso_utc(now))
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+
+def _redeem(call_id: str, token_hash: str, now: str, connection: Connection) -> MediaSession:
+    of_token = (sessions.c.token_hash == token_hash) & (sessions.c.call_id == call_id)
+    row = connection.execute(
+        update(sessions)
+        .where(of_token, sessions.c.used_at.is_(None), sessions.c.expires_at > now)
+        .values(used_at=now)
+        .returning(sessions.c.call_id, sessions.c.caller, sessions.c.metadata, sessions.c.expires_at)
+    ).one_or_none()
+    if row is not None:
+        return MediaSession(**row._mapping)
+    if connection.execute(select(sessions.c.used_at).where(of_token)).scalar_one_or_none() is not None:
+        raise TokenUsed("the token has opened a socket already")
+    raise TokenInvalid("the token is unknown or has expired")

@@ -1,0 +1,255 @@
+"""Builds every object of the service, in order, and takes it apart in reverse."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+import structlog
+from pydantic import SecretStr
+
+from app.calls.agent import AgentProfile
+from app.calls.clips import ClipStore
+from app.calls.dispatcher import CallDispatcher
+from app.calls.orchestrator import CallServices
+from app.calls.sessions import MediaSessions
+from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
+from app.clients.deepgram_stt import DeepgramOptions, DeepgramSTTClient
+from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
+from app.clients.resilient import RetryPolicy
+from app.clock import utc_now
+from app.conversation.policy import ENGLISH, RUSSIAN, CallPolicy
+from app.errors import ProviderError, SettingsError, StorageError
+from app.models import ServiceHealth
+from app.observability.costs import DEFAULT_PRICES
+from app.observability.health import HealthMonitor
+from app.observability.metrics import Metrics
+from app.settings import Settings
+from app.storage.calls import CallStore
+from app.storage.database import Database, migrate
+from app.storage.journal import JournalWriter
+from app.storage.journal_reader import JournalReader
+from app.storage.sessions import SessionStore
+from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
+
+VERSION = version("voice-agent")
+_TELEPHONE = AudioFormat("pcm_s16le", 16000)
+_KEEP_WARM_SECONDS = KEEPALIVE_SECONDS * 0.8
+_STANDARD_PROMPT = (
+    "You are the friendly voice assistant of a company that answers the telephone. Help the caller, ask when something "
+    "is unclear, and say goodbye and call end_call when the caller has everything."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the doors need."""
+
+    settings: Settings
+    version: str
+    journal_reader: JournalReader
+    calls: CallStore
+    sessions: MediaSessions
+    dispatcher: CallDispatcher
+    metrics: Metrics
+    health: HealthMonitor
+
+
+class _Ears:
+    """One speech-to-text client for each format of audio, made when it is first needed."""
+
+    def __init__(self, make: Callable[[AudioFormat], DeepgramSTTClient]) -> None:
+        self._make = make
+        self._clients: dict[AudioFormat, DeepgramSTTClient] = {}
+
+    def __call__(self, audio_format: AudioFormat) -> DeepgramSTTClient:
+        if audio_format not in self._clients:
+            self._clients[audio_format] = self._make(audio_format)
+        return self._clients[audio_format]
+
+    async def health_check(self) -> ServiceHealth:
+        """The worst of them."""
+        checks = [await client.health_check() for client in self._clients.values()]
+        order = ("failed", "degraded", "ok")
+        return min(checks, key=lambda check: order.index(check.status))
+
+    async def aclose(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
+    """Everything the service needs, running; raises SettingsError or StorageError when it cannot be had."""
+    agent = agent_profile(settings)
+    await asyncio.to_thread(_prepare_data_dir, settings)
+    await asyncio.to_thread(migrate, settings.database)
+    database = await Database.open(settings.database)
+    reader = JournalReader(database)
+    journal = JournalWriter(database, on_committed=reader.committed)
+    ears, model, tts = _clients(settings, metrics)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            services = CallServices(
+                stt=ears,
+                model=model,
+                tts=tts,
+                clips=ClipStore(tts, settings.clips_dir),
+                journal=journal,
+                calls=CallStore(database),
+                metrics=metrics,
+                prices=DEFAULT_PRICES,
+                playout_lead_seconds=settings.playout_lead_ms / 1000,
+                recordings=settings.recordings_dir if settings.recording else None,
+                owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+                version=VERSION,
+            )
+            dispatcher = CallDispatcher(
+                services, agent, reader=reader, tasks=tasks, max_live=settings.max_concurrent_calls
+            )
+            warm = [
+                tasks.create_task(_keep_warm(client), name=f"warm:{name}")
+                for name, client in (("openai", model.warm_up), ("cartesia", tts.warm_up))
+            ]
+            yield Services(
+                settings=settings,
+                version=VERSION,
+                journal_reader=reader,
+                calls=services.calls,
+                sessions=MediaSessions(SessionStore(database)),
+                dispatcher=dispatcher,
+                metrics=metrics,
+                health=_health(database, ears, model, tts),
+            )
+            dispatcher.stop()
+            for task in warm:
+                task.cancel()
+    finally:
+        await journal.close()
+        await reader.close()
+        await database.close()
+        for client in (ears, model, tts):
+            await client.aclose()
+
+
+def agent_profile(settings: Settings) -> AgentProfile:
+    """Who answers, by the settings. Raises SettingsError when the prompt cannot be read."""
+    prompt = _STANDARD_PROMPT
+    if settings.agent_prompt_file is not None:
+        try:
+            prompt = settings.agent_prompt_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"AGENT_PROMPT_FILE: {settings.agent_prompt_file} cannot be read: {error}"
+            raise SettingsError([problem]) from error
+    lines = {"ru": RUSSIAN, "en": ENGLISH}
+    language = settings.language if settings.language in lines else next(iter(lines))
+    if settings.greeting:
+        lines[language] = replace(lines[language], greeting=settings.greeting)
+    policy = CallPolicy(
+        lines=lines,
+        max_response_seconds=settings.max_response_latency,
+        idle_prompt_seconds=settings.idle_prompt_seconds,
+        idle_prompts=settings.idle_prompts,
+        max_duration_seconds=settings.max_call_seconds,
+    )
+    return AgentProfile(
+        prompt=prompt,
+        policy=policy,
+        language=language,
+        voices={"ru": settings.tts_voice_ru, "en": settings.tts_voice_en},
+        stt_model=settings.stt_model,
+        language_model=settings.llm_model,
+        voice_model=settings.tts_model,
+        speed=settings.tts_speed,
+        emotion=settings.tts_emotion,
+    )
+
+
+def _clients(settings: Settings, metrics: Metrics) -> tuple[_Ears, OpenAILLMClient, CartesiaTTSClient]:
+    retry = RetryPolicy(attempts=settings.retry_attempts)
+    hints = (settings.language,) if settings.language != "multi" else ()
+
+    def ears(audio_format: AudioFormat) -> DeepgramSTTClient:
+        return DeepgramSTTClient(
+            api_key=_key(settings.deepgram_api_key),
+            base_url=settings.deepgram_base_url,
+            audio_format=audio_format,
+            options=DeepgramOptions(
+                model=settings.stt_model,
+                language=settings.language,
+                language_hints=hints,
+                eager_eot_threshold=settings.eager_eot_threshold,
+                eot_threshold=settings.eot_threshold,
+                keyterms=settings.keyterms,
+            ),
+            retry=retry,
+            observer=metrics,
+        )
+
+    model = OpenAILLMClient(
+        api_key=_key(settings.openai_api_key),
+        base_url=settings.openai_base_url,
+        options=OpenAIOptions(
+            model=settings.llm_model,
+            api=settings.openai_api,
+            reasoning_effort=settings.llm_reasoning_effort,
+            context_window_size=settings.context_window_size,
+        ),
+        retry=retry,
+        observer=metrics,
+    )
+    tts = CartesiaTTSClient(
+        api_key=_key(settings.cartesia_api_key),
+        base_url=settings.cartesia_base_url,
+        options=CartesiaOptions(pronunciation_dict_id=settings.tts_pronunciations),
+        retry=retry,
+        observer=metrics,
+    )
+    ears_by_format = _Ears(ears)
+    ears_by_format(_TELEPHONE)
+    return ears_by_format, model, tts
+
+
+def _key(secret: SecretStr | None) -> str:
+    """The sandbox takes any key."""
+    return secret.get_secret_value() if secret is not None else "sandbox"
+
+
+def _health(database: Database, ears: _Ears, model: OpenAILLMClient, tts: CartesiaTTSClient) -> HealthMonitor:
+    async def storage() -> ServiceHealth:
+        try:
+            await database.read(lambda connection: None)
+        except StorageError as error:
+            return ServiceHealth("storage", "failed", detail=error.code)
+        return ServiceHealth("storage", "ok", last_success=utc_now())
+
+    return HealthMonitor(
+        {
+            "storage": storage,
+            "deepgram": ears.health_check,
+            "openai": model.health_check,
+            "cartesia": tts.health_check,
+        },
+        vital=frozenset({"storage"}),
+    )
+
+
+async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:
+    """Keep a connection open, so that no caller waits for one."""
+    while True:
+        with suppress(ProviderError):
+            await warm_up()
+        await asyncio.sleep(_KEEP_WARM_SECONDS)
+
+
+def _prepare_data_dir(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"DATA_DIR: {settings.data_dir} cannot be made: {error.strerror}"
+        raise SettingsError([problem]) from error

@@ -1,0 +1,120 @@
+"""The calls as data: records, journals, transcripts, recordings."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
+
+from app.clock import iso_utc, parse_iso
+from app.conversation.record import call_record
+from app.errors import CallNotFound, CallStillLive, InvalidRequest
+from app.storage.calls import CallFilter, CallRow
+from app.wiring import Services
+from routers.dependencies import TheServices, require_key
+from routers.schemas import Call, CallPage, EventList, Transcript
+from routers.views import call_of, event_of, recording_wav, summary_of, transcript_text, turns_of
+
+router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["calls"])
+
+_EVENT_STREAM = "text/event-stream"
+
+
+async def _found(call_id: str, services: TheServices) -> CallRow:
+    row = await services.calls.get(call_id)
+    if row is None:
+        raise CallNotFound("there is no such call")
+    return row
+
+
+TheCall = Annotated[CallRow, Depends(_found)]
+
+
+@router.get("")
+async def list_calls(
+    services: TheServices,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: str | None = None,
+    status: Literal["ringing", "active", "ended"] | None = None,
+    direction: Literal["inbound", "outbound", "web"] | None = None,
+    caller: Annotated[str | None, Query(alias="from")] = None,
+    called: Annotated[str | None, Query(alias="to")] = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> CallPage:
+    """Calls, newest first."""
+    wanted = CallFilter(
+        status=status,
+        direction=direction,
+        caller=caller,
+        called=called,
+        since=_moment("since", since),
+        until=_moment("until", until),
+    )
+    rows, next_cursor = await services.calls.list(wanted, limit=limit, cursor=cursor)
+    recordings = services.settings.recordings_dir
+    return CallPage(calls=[summary_of(row, recordings) for row in rows], next_cursor=next_cursor)
+
+
+@router.get("/{call_id}")
+async def get_call(call: TheCall, services: TheServices) -> Call:
+    """The whole record."""
+    rows = await services.journal_reader.rows(call.call_id)
+    return call_of(call, rows, services.settings.recordings_dir)
+
+
+@router.get("/{call_id}/events", response_model=EventList)
+async def get_events(
+    call: TheCall,
+    services: TheServices,
+    request: Request,
+    last_event_id: Annotated[int, Header(ge=0)] = 0,
+) -> EventList | Response:
+    """The journal; as a live stream of server-sent events when the client accepts them."""
+    if _EVENT_STREAM in request.headers.get("accept", ""):
+        return StreamingResponse(_server_sent(call.call_id, services, last_event_id), media_type=_EVENT_STREAM)
+    rows = await services.journal_reader.rows(call.call_id)
+    return EventList(events=[event_of(row) for row in rows])
+
+
+@router.get("/{call_id}/transcript", response_model=Transcript)
+async def get_transcript(
+    call: TheCall, services: TheServices, form: Annotated[Literal["json", "text"], Query(alias="format")] = "json"
+) -> Transcript | Response:
+    """Who said what; ``format=text`` gives one line a turn."""
+    record = call_record(await services.journal_reader.rows(call.call_id))
+    if form == "text":
+        return PlainTextResponse(transcript_text(record))
+    return Transcript(turns=turns_of(record))
+
+
+@router.get("/{call_id}/recording", response_class=Response)
+async def get_recording(call: TheCall, services: TheServices) -> Response:
+    """Stereo WAV: the caller left, the agent right."""
+    if call.status != "ended":
+        raise CallStillLive("the recording is put together when the call has ended")
+    if not summary_of(call, services.settings.recordings_dir).recording_available:
+        raise CallNotFound("this call was not recorded")
+    audio = await asyncio.to_thread(recording_wav, services.settings.recordings_dir / call.call_id)
+    name = f'attachment; filename="{call.call_id}.wav"'
+    return Response(audio, media_type="audio/wav", headers={"Content-Disposition": name})
+
+
+async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIterator[str]:
+    async for rows in services.journal_reader.follow(call_id, after):
+        for row in rows:
+            data = json.dumps(event_of(row).model_dump(), ensure_ascii=False)
+            yield f"id: {row.seq}\nevent: {row.type}\ndata: {data}\n\n"
+
+
+def _moment(name: str, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        moment: datetime = parse_iso(text)
+    except ValueError as error:
+        raise InvalidRequest(f"{name} is not an ISO 8601 moment") from error
+    return iso_utc(moment)

@@ -1,0 +1,66 @@
+"""Errors as RFC 9457 problem documents."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app import errors
+
+_STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
+    errors.CallNotFound: HTTPStatus.NOT_FOUND,
+    errors.CallStateError: HTTPStatus.CONFLICT,
+    errors.AtCapacity: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TokenInvalid: HTTPStatus.FORBIDDEN,
+    errors.TokenUsed: HTTPStatus.CONFLICT,
+    errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def problem(
+    status: HTTPStatus, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """A problem document: ``code`` is stable and for programs, ``detail`` for people."""
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "code": code, "detail": detail}
+    return JSONResponse(
+        {**body, **more}, status_code=status, media_type="application/problem+json", headers=dict(headers or {})
+    )
+
+
+def of_error(error: errors.VoiceAgentError) -> JSONResponse:
+    """The document for one of our errors."""
+    status = next((_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = {"Retry-After": "5"} if error.retryable else {}
+    return problem(status, error.code, str(error), headers=headers)
+
+
+async def handle_error(_request: Request, error: Exception) -> JSONResponse:
+    """One of our errors, wherever it was raised."""
+    if isinstance(error, errors.VoiceAgentError):
+        return of_error(error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
+
+
+async def handle_http(_request: Request, error: Exception) -> JSONResponse:
+    """What the router itself refuses: no such path, no such method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    return problem(status, status.phrase.lower().replace(" ", "_"), str(error.detail), headers=error.headers)
+
+
+async def handle_validation(_request: Request, error: Exception) -> JSONResponse:
+    """A request that is not of its schema; what was sent is not repeated, it may be personal."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    wrong = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
+    if any(item["type"] == "json_invalid" for item in error.errors()):
+        return problem(HTTPStatus.BAD_REQUEST, "malformed_json", "the body is not JSON")
+    detail = "; ".join(f"{item['where']}: {item['what']}" for item in wrong)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=wrong)

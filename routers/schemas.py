@@ -1,0 +1,121 @@
+"""What strangers send and see, as pydantic models."""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field
+
+_METADATA_BYTES = 16 * 1024
+_METADATA_DEPTH = 8
+
+
+def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(metadata, ensure_ascii=False).encode()) > _METADATA_BYTES:
+        raise ValueError(f"metadata is larger than {_METADATA_BYTES} bytes")
+    if _depth(metadata) > _METADATA_DEPTH:
+        raise ValueError(f"metadata is nested deeper than {_METADATA_DEPTH}")
+    return metadata
+
+
+def _depth(value: Any) -> int:
+    level, depth = [value], 0
+    while level and depth <= _METADATA_DEPTH:
+        containers = [item for item in level if isinstance(item, dict | list)]
+        if not containers:
+            break
+        depth += 1
+        level = [child for item in containers for child in (item.values() if isinstance(item, dict) else item)]
+    return depth
+
+
+class SessionRequest(BaseModel):
+    """Who will call, as far as the client wants to tell."""
+
+    caller: Annotated[str | None, Field(max_length=64)] = None
+    metadata: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+
+
+class SessionAnswer(BaseModel):
+    """Where to open the websocket, once, within a minute."""
+
+    call_id: str
+    url: str
+    expires_at: str
+
+
+class Turn(BaseModel):
+    """One utterance; times are seconds since the call was answered."""
+
+    number: int
+    role: str
+    text: str
+    text_generated: str | None
+    started_at: float
+    ended_at: float | None
+    interrupted: bool
+    heard: str
+    stt_confidence: float | None
+    language: str | None
+    latency: dict[str, Any] | None
+
+
+class CallSummary(BaseModel):
+    """A call without its turns. Moments are ISO 8601 in UTC, costs US dollars, an unknown price is null."""
+
+    call_id: str
+    direction: str
+    status: str
+    caller_number: str | None
+    called_number: str | None
+    livekit_room: str | None
+    started_at: str
+    answered_at: str | None
+    ended_at: str | None
+    duration_seconds: float | None
+    end_reason: str | None
+    fault: str
+    language: str | None
+    latency: dict[str, dict[str, float | int]]
+    token_usage: dict[str, float | int | None]
+    costs: dict[str, float | str | None]
+    metadata: dict[str, Any]
+    provider_ids: dict[str, Any]
+    recording_available: bool
+    version: str
+
+
+class Call(CallSummary):
+    """The whole record."""
+
+    turns: list[Turn]
+
+
+class CallPage(BaseModel):
+    """Calls, newest first."""
+
+    calls: list[CallSummary]
+    next_cursor: str | None
+
+
+class Transcript(BaseModel):
+    """Who said what."""
+
+    turns: list[Turn]
+
+
+class EventRow(BaseModel):
+    """A fact of the journal."""
+
+    seq: int
+    at: str
+    t: float
+    type: str
+    turn: int | None
+    v: int
+    data: dict[str, Any]
+
+
+class EventList(BaseModel):
+    """The journal so far."""
+
+    events: list[EventRow]

@@ -1,0 +1,81 @@
+"""Call records as clients see them."""
+
+import io
+from dataclasses import asdict
+from pathlib import Path
+
+from app.conversation.record import CallRecord, TurnRecord, call_record
+from app.models import JournalRow
+from app.storage.calls import CallRow
+from media.recording import assemble, recording_exists
+from routers.schemas import Call, CallSummary, EventRow, Turn
+
+
+def summary_of(row: CallRow, recordings: Path) -> CallSummary:
+    """A call for a list; what is worked out from the journal is there once the call has ended."""
+    summary = row.summary or {}
+    return CallSummary(
+        call_id=row.call_id,
+        direction=row.direction,
+        status=row.status,
+        caller_number=row.caller_number,
+        called_number=row.called_number,
+        livekit_room=row.livekit_room,
+        started_at=row.started_at,
+        answered_at=row.answered_at,
+        ended_at=row.ended_at,
+        duration_seconds=row.duration_seconds,
+        end_reason=row.end_reason,
+        fault=row.fault,
+        language=row.language,
+        latency=summary.get("latency", {}),
+        token_usage=summary.get("token_usage", {}),
+        costs={**summary.get("costs", {}), "currency": "USD"},
+        metadata=row.metadata,
+        provider_ids={"requests": summary.get("requests", [])},
+        recording_available=row.status == "ended" and row.recording and recording_exists(recordings / row.call_id),
+        version=row.version,
+    )
+
+
+def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
+    """The whole record; of a live call as far as it has come."""
+    record = call_record(rows)
+    fresh = summary_of(row, recordings).model_dump()
+    fresh.update(
+        latency=record.latency(),
+        token_usage=asdict(record.token_usage),
+        costs={**record.costs, "currency": "USD"},
+        language=record.language or row.language,
+        provider_ids={"requests": record.request_ids},
+    )
+    return Call(**fresh, turns=turns_of(record))
+
+
+def turns_of(record: CallRecord) -> list[Turn]:
+    """The turns of a record."""
+    return [Turn(**asdict(turn)) for turn in record.turns]
+
+
+def transcript_text(record: CallRecord) -> str:
+    """One line a turn: ``[m:ss] caller: ...``."""
+    return "".join(f"{_line(turn)}\n" for turn in record.turns)
+
+
+def event_of(row: JournalRow) -> EventRow:
+    """A row of the journal."""
+    return EventRow(**asdict(row))
+
+
+def recording_wav(directory: Path) -> bytes:
+    """The stereo recording, put together from its segments."""
+    target = io.BytesIO()
+    assemble(directory, target)
+    return target.getvalue()
+
+
+def _line(turn: TurnRecord) -> str:
+    minutes, seconds = divmod(int(max(0.0, turn.started_at)), 60)
+    who = "caller" if turn.role == "user" else "agent"
+    cut = " —" if turn.interrupted else ""
+    return f"[{minutes}:{seconds:02d}] {who}: {' '.join(turn.text.split())}{cut}"

@@ -1,0 +1,50 @@
+"""``python -m sandbox``: serve the vendors, say in one line of JSON where they are, and go on until told to stop."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+
+from sandbox.profiles import PROFILES
+from sandbox.running import running_sandbox
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT or, with ``--with-parent``, until standard input closes; exit status 0."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--profile", choices=sorted(PROFILES), default="typical", help="how quick the vendors are")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same delays")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # whose clock all processes share
+        runner.run(_serve(parser.parse_args()))
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if options.with_parent:
+        await loop.connect_read_pipe(lambda: _UntilClosed(stop), sys.stdin)
+    serving = running_sandbox(profile=options.profile, seed=options.seed, host=options.host, port=options.port)
+    async with serving as sandbox:
+        sys.stdout.write(json.dumps(sandbox.addresses()) + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+
+
+class _UntilClosed(asyncio.Protocol):
+    """Reads what comes and says when it ends."""
+
+    def __init__(self, closed: asyncio.Event) -> None:
+        self._closed = closed
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
+
+
+if __name__ == "__main__":
+    main()

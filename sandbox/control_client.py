@@ -1,0 +1,35 @@
+"""What the caller tells the sandbox, whose stand-ins cannot understand speech."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from sandbox.media_client import CallFailed
+
+
+class ControlClient:
+    """The sandbox's control for one call; without an address nobody is told anything. Raises CallFailed."""
+
+    def __init__(self, http: httpx.AsyncClient, sandbox_url: str | None, call_id: str) -> None:
+        self._http = http
+        self._call_url = f"{sandbox_url.rstrip('/')}/control/calls/{call_id}" if sandbox_url else None
+
+    async def expect_utterance(self, text: str, seconds: float, language: str) -> None:
+        """The caller is about to make a sound that means ``text``; a cough means nothing."""
+        await self._post("utterances", {"text": text, "duration": seconds, "language": language})
+
+    async def script_replies(self, replies: Sequence[dict[str, Any]]) -> None:
+        """What the language model answers next, in order."""
+        if replies:
+            await self._post("replies", list(replies))
+
+    async def _post(self, what: str, body: Any) -> None:
+        if self._call_url is None:
+            return
+        try:
+            response = await self._http.post(f"{self._call_url}/{what}", json=body)
+        except httpx.HTTPError as error:
+            raise CallFailed(f"the sandbox cannot be reached: {type(error).__name__}") from error
+        if response.is_error:
+            raise CallFailed(f"the sandbox did not take the {what}: {response.status_code}")

@@ -1,0 +1,208 @@
+"""Faults on demand: what goes wrong with which requests, and how it strikes an answer in progress.
+
+A *request* is a websocket or an HTTP request. Cartesia's websocket carries many calls: there it is a context, except
+that faults for no particular call that turn a client away strike the handshake.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, cast, get_args
+
+Vendor = Literal["deepgram", "openai", "cartesia"]
+Kind = Literal["refuse", "unauthorized", "rate_limit", "hang", "stall", "cut", "garbage", "slow", "error_event"]
+Fate = Literal["send", "garbage", "error_event"]
+
+TURNED_AWAY: Final[frozenset[Kind]] = frozenset({"refuse", "unauthorized", "rate_limit"})
+"""Kinds that are answered with an HTTP status instead of an answer."""
+
+_SIDE_ROUTES = frozenset({"models", "voices"})
+_MIDDLE_ITEMS = 2
+
+
+class BadFault(ValueError):
+    """The description of a fault makes no sense; the text says why."""
+
+
+class Stalled(Exception):
+    """Nothing more is sent, and the connection stays open."""
+
+
+class CutOff(Exception):
+    """The connection is dropped now: a websocket with the close code, or without a word."""
+
+    def __init__(self, close_code: int | None) -> None:
+        super().__init__("cut by a fault")
+        self.close_code = close_code
+
+
+@dataclass(slots=True)
+class Fault:
+    """What goes wrong.
+
+    ``after`` requests are spared, ``times`` are struck (None: until cleared). A fault in the middle strikes once
+    ``after_items`` messages and ``after_seconds`` seconds of the answer have passed. With ``close_code`` a cut
+    websocket is closed with that code instead of without any.
+    """
+
+    vendor: Vendor
+    kind: Kind
+    times: int | None = 1
+    after: int = 0
+    after_items: int | None = None
+    after_seconds: float = 0.0
+    retry_after: float | None = None
+    seconds_per_item: float = 0.3
+    call_id: str | None = None
+    route: str | None = None
+    model: str | None = None
+    close_code: int | None = None
+    with_context: bool = True
+    """Cartesia's error event names its context."""
+    struck: int = field(default=0, init=False)
+    """Requests struck so far."""
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Fault":
+        """Read the control message; raises :class:`BadFault`."""
+        known = {each.name for each in fields(cls) if each.init}
+        if not isinstance(data, dict) or not {"vendor", "kind"} <= set(data) <= known:
+            raise BadFault(f"a fault is an object with vendor, kind and some of {sorted(known - {'vendor', 'kind'})}")
+        if data["vendor"] not in get_args(Vendor) or data["kind"] not in get_args(Kind):
+            raise BadFault(f"vendor is one of {get_args(Vendor)}, kind one of {get_args(Kind)}")
+        for name in ("times", "after", "after_items", "after_seconds", "retry_after", "seconds_per_item", "close_code"):
+            value = data.get(name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+                raise BadFault(f"{name} is a number and not negative")
+        return cls(**data)
+
+    def items_before(self) -> int:
+        """Messages that pass before it strikes: a fault in the middle lets some through unless told otherwise."""
+        if self.after_items is not None:
+            return self.after_items
+        return _MIDDLE_ITEMS if self.kind in ("stall", "cut") and not self.after_seconds else 0
+
+
+class FaultBook:
+    """The faults that are set, oldest first."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Set a fault."""
+        self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Forget every fault; answers in progress keep theirs."""
+        self._faults.clear()
+
+    def listed(self) -> list[Fault]:
+        """The faults that are still to strike."""
+        return list(self._faults)
+
+    def take(
+        self,
+        vendor: Vendor,
+        route: str,
+        call_id: str | None,
+        *,
+        model: str | None = None,
+        when: Callable[[Fault], bool] = lambda fault: True,
+    ) -> "Trouble":
+        """The trouble of one request: the first fault that concerns it, counted.
+
+        Side routes (lists of models and voices) are concerned only by lasting faults, and never counted.
+        """
+        for fault in self._faults:
+            if fault.vendor != vendor or not when(fault) or not _concerns(fault, route, call_id, model):
+                continue
+            if route in _SIDE_ROUTES and fault.route is None:
+                if fault.times is None and fault.kind in TURNED_AWAY | {"hang"}:
+                    return Trouble(fault)
+            elif fault.after > 0:
+                fault.after -= 1
+            else:
+                return Trouble(self._strike(fault))
+        return Trouble(None)
+
+    def _strike(self, fault: Fault) -> Fault:
+        fault.struck += 1
+        if fault.times is not None:
+            fault.times -= 1
+            if fault.times <= 0:
+                self._faults.remove(fault)
+        return fault
+
+
+def _concerns(fault: Fault, route: str, call_id: str | None, model: str | None) -> bool:
+    wanted = ((fault.route, route), (fault.call_id, call_id), (fault.model, model))
+    return all(asked is None or asked == actual for asked, actual in wanted)
+
+
+class Trouble:
+    """What is wrong with one request; without a fault, nothing."""
+
+    def __init__(self, fault: Fault | None) -> None:
+        self.fault = fault
+        self._began = asyncio.get_running_loop().time()
+        self._items = 0
+        self._spent = False
+
+    @property
+    def turned_away(self) -> Kind | None:
+        """The kind, when the client is to get an HTTP status instead of an answer."""
+        return self.fault.kind if self.fault is not None and self.fault.kind in TURNED_AWAY else None
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the request is accepted and never answered."""
+        return self.fault is not None and self.fault.kind == "hang"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer to a client that is turned away."""
+        wait = None if self.fault is None else self.fault.retry_after
+        return {} if wait is None else {"Retry-After": f"{wait:g}"}
+
+    async def fate(self) -> Fate:
+        """What becomes of the next message; raises :class:`Stalled` or :class:`CutOff`, and waits when it drips."""
+        fault = self.fault
+        if fault is None or self._spent or not self._due(fault):
+            self._items += 1
+            return "send"
+        self._items += 1
+        match fault.kind:
+            case "stall" | "hang":
+                raise Stalled
+            case "cut":
+                raise CutOff(fault.close_code)
+            case "slow":
+                await asyncio.sleep(fault.seconds_per_item)
+            case "garbage" | "error_event":
+                self._spent = True
+                return cast(Fate, fault.kind)
+            case "refuse" | "unauthorized" | "rate_limit":
+                pass  # turned away before anything is sent
+        return "send"
+
+    @asynccontextmanager
+    async def cutting(self) -> AsyncIterator[None]:
+        """Drop the connection when a timed cut is due, though nothing is being sent; raises :class:`CutOff`."""
+        fault = self.fault
+        if fault is None or fault.kind != "cut" or not fault.after_seconds or fault.after_items:
+            yield
+            return
+        timer = asyncio.timeout_at(self._began + fault.after_seconds)
+        try:
+            async with timer:
+                yield
+        except TimeoutError:
+            if timer.expired():
+                raise CutOff(fault.close_code) from None
+            raise
+
+    def _due(self, fault: Fault) -> bool:
+        passed = asyncio.get_running_loop().time() - self._began
+        return self._items >= fault.items_before() and passed >= fault.after_seconds

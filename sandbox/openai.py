@@ -1,0 +1,126 @@
+"""OpenAI's ``/chat/completions``, ``/responses`` and ``/models`` (platform.openai.com/docs/api-reference)."""
+
+import asyncio
+import json
+from types import ModuleType
+from typing import Any
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from sandbox import openai_chat, openai_responses
+from sandbox.faults import Kind, Trouble
+from sandbox.openai_answer import Answering, BadRequest, PromptCache
+from sandbox.stage import Stage
+from sandbox.wire import NoAnswer, stage_of, whole_answer
+
+_MODELS = (
+    "gpt-6-luna",
+    "gpt-6.1-terra",
+    "gpt-6-sol",
+    "gpt-5.6-luna",
+    "gpt-5.4-mini",
+    "gpt-4.1-mini",
+    "gpt-4.1",
+    "gpt-4o",
+)
+_TURNED_AWAY: dict[Kind, tuple[int, str, str, str]] = {
+    "refuse": (503, "The server is overloaded", "server_error", "server_overloaded"),
+    "unauthorized": (401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key"),
+    "rate_limit": (429, "Rate limit reached", "requests", "rate_limit_exceeded"),
+}
+
+
+def failure(status: int, message: str, kind: str, code: str | None, headers: dict[str, str] | None = None) -> Response:
+    """OpenAI's error body."""
+    body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    return JSONResponse(body, status, {"x-request-id": "req_sandbox", **(headers or {})})
+
+
+def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
+    """The answer to a client without a key, or whom a fault turns away or keeps waiting."""
+    if trouble.turned_away is not None:
+        return failure(*_TURNED_AWAY[trouble.turned_away], headers=trouble.headers)
+    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        return failure(*_TURNED_AWAY["unauthorized"])
+    return NoAnswer() if trouble.hangs else None
+
+
+async def chat_completions(request: Request) -> Response:
+    """``POST /chat/completions``, streamed or whole."""
+    return await _generate(request, "chat/completions")
+
+
+async def responses(request: Request) -> Response:
+    """``POST /responses``, streamed or whole."""
+    return await _generate(request, "responses")
+
+
+async def _generate(request: Request, route: str) -> Response:
+    stage = stage_of(request)
+    received_at = asyncio.get_running_loop().time()
+    try:
+        body = json.loads(await request.body())
+    except ValueError:
+        body = None
+    call_id = _call_id(request, body)
+    stage.keep_request("openai", route, call_id, body)
+    stage.note("openai", "request", call_id)
+    model = body.get("model") if isinstance(body, dict) else None
+    trouble = stage.faults.take("openai", route, call_id, model=model)
+    refusal = turned_away(request, trouble)
+    if refusal is not None:
+        return refusal
+    api = openai_chat if route == "chat/completions" else openai_responses
+    try:
+        asked = api.read(body)
+    except BadRequest as bad:
+        return failure(bad.status, str(bad), "invalid_request_error", bad.code)
+    return await _answer(api, Answering(stage, asked, call_id, received_at, _cache(request)), trouble)
+
+
+async def _answer(api: ModuleType, answering: Answering, trouble: Trouble) -> Response:
+    error = answering.reply.error
+    if error is not None:
+        code = error.get("code")
+        kind = error.get("type", "server_error")
+        return failure(int(error.get("status", 500)), error.get("message", "The server had an error"), kind, code)
+    headers = {"x-request-id": answering.request_id, "openai-processing-ms": "1"}
+    if answering.asked.stream:
+        streamed: Response = api.stream(answering, trouble, headers)
+        return streamed
+    async for _ in answering.pieces():
+        pass
+    broken = failure(500, "The server had an error", "server_error", None)
+    return await whole_answer(JSONResponse(api.whole(answering), headers=headers), broken, trouble)
+
+
+def _call_id(request: Request, body: Any) -> str | None:
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    named = metadata.get("call_id") if isinstance(metadata, dict) else None
+    return named or request.headers.get("x-call-id")
+
+
+def _cache(request: Request) -> PromptCache:
+    cache: PromptCache = request.app.state.prompt_cache
+    return cache
+
+
+async def models(request: Request) -> Response:
+    """``GET /models``."""
+    stage: Stage = stage_of(request)
+    stage.keep_request("openai", "models", None, None)
+    refusal = turned_away(request, stage.faults.take("openai", "models", None))
+    if refusal is not None:
+        return refusal
+    listed = [{"id": model, "object": "model", "created": 1750000000, "owned_by": "openai"} for model in _MODELS]
+    return JSONResponse({"object": "list", "data": listed})
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/chat/completions", chat_completions, methods=["POST"]),
+    Route("/responses", responses, methods=["POST"]),
+    Route("/models", models),
+]

@@ -1,0 +1,107 @@
+"""A sandbox that serves on this machine, inside the running event loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from sandbox.server import create_sandbox
+from sandbox.stage import Stage
+
+_STOPS_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSandbox:
+    """Where the vendors are."""
+
+    url: str
+    stage: Stage
+
+    @property
+    def deepgram_base_url(self) -> str:
+        """For ``DEEPGRAM_BASE_URL``."""
+        return f"{self.url}/deepgram"
+
+    @property
+    def openai_base_url(self) -> str:
+        """For ``OPENAI_BASE_URL``; ends in ``/v1``."""
+        return f"{self.url}/openai/v1"
+
+    @property
+    def cartesia_base_url(self) -> str:
+        """For ``CARTESIA_BASE_URL``."""
+        return f"{self.url}/cartesia"
+
+    def addresses(self) -> dict[str, str]:
+        """All of them by name."""
+        return {
+            "url": self.url,
+            "deepgram_base_url": self.deepgram_base_url,
+            "openai_base_url": self.openai_base_url,
+            "cartesia_base_url": self.cartesia_base_url,
+        }
+
+
+@asynccontextmanager
+async def running_sandbox(
+    *, profile: str = "instant", seed: int = 0, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[RunningSandbox]:
+    """Serve until the context is left; port 0 is any free one. Leaves no task, no socket, no signal handler behind."""
+    app = create_sandbox(profile=profile, seed=seed)
+    listener = socket.create_server((host, port), backlog=512)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+    )
+    server = _Server(config)
+    app.state.hang_up = server.hang_up
+    await server.begin(listener)
+    try:
+        yield RunningSandbox(f"http://{host}:{listener.getsockname()[1]}", app.state.stage)
+    finally:
+        await server.end()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its loop of ticks and its signal handlers, and with the means to drop a connection."""
+
+    async def begin(self, listener: socket.socket) -> None:
+        """Accept connections."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup(sockets=[listener])
+
+    async def end(self) -> None:
+        """Accept no more, close every connection, and wait for what they were doing."""
+        for accepting in self.servers:
+            accepting.close()
+        tasks = set(self.server_state.tasks)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+            if not connection.transport.is_closing():
+                connection.transport.abort()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_STOPS_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the loop tells protocols that their connection is lost one round later
+
+    def hang_up(self, client: Any) -> None:
+        """Close the connection of the peer address without a word."""
+        for connection in list(self.server_state.connections):
+            if connection.transport.get_extra_info("peername")[:2] == tuple(client):
+                connection.transport.abort()

@@ -1,0 +1,149 @@
+"""What a simulated caller does, step by step: plain values, written in Python or read from JSON.
+
+In JSON a step is an object whose ``do`` names it and whose other keys are its fields::
+
+    {"name": "hours", "language": "en", "replies": [{"text": "From nine to five."}],
+     "steps": [{"do": "waits_for_agent"},
+               {"do": "says", "text": "When do you open?"},
+               {"do": "interrupts", "text": "And on Sunday?", "after": 1.5},
+               {"do": "waits_for_agent", "quiet": 0.8},
+               {"do": "hangs_up"}]}
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+Seconds = Annotated[float, Field(ge=0)]
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """Speaks, whatever the agent is doing."""
+
+    text: str
+    language: str | None = None
+    """Code such as ``ru``; None: the score's."""
+    do: Literal["says"] = field(default="says", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupts:
+    """Waits until the agent has been speaking for a while, then speaks over him, wanting the word."""
+
+    text: str
+    after: Seconds = 1.0
+    """Seconds of the agent's speech without a pause of 0.6 s."""
+    language: str | None = None
+    do: Literal["interrupts"] = field(default="interrupts", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Backchannels:
+    """Says a word of attention over the agent, not wanting the word."""
+
+    text: str = "угу"
+    after: Seconds = 1.0
+    language: str | None = None
+    do: Literal["backchannels"] = field(default="backchannels", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Coughs:
+    """A burst of noise without words; over the agent's speech when ``after`` is given, at once when it is None."""
+
+    after: Seconds | None = None
+    seconds: Annotated[float, Field(gt=0, le=5)] = 0.18
+    do: Literal["coughs"] = field(default="coughs", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class WaitsForAgent:
+    """Listens until the agent has spoken and then been quiet for ``quiet`` seconds."""
+
+    quiet: Seconds = 0.6
+    do: Literal["waits_for_agent"] = field(default="waits_for_agent", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Is silent for that long, whatever the agent does."""
+
+    seconds: Seconds
+    do: Literal["waits"] = field(default="waits", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Presses:
+    """Presses keys of the telephone, 0.2 s apart."""
+
+    digits: Annotated[str, Field(pattern=r"^[0-9*#A-D]+$")]
+    do: Literal["presses"] = field(default="presses", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class WaitsForEnd:
+    """Listens until the agent's side ends the call."""
+
+    do: Literal["waits_for_end"] = field(default="waits_for_end", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class HangsUp:
+    """Ends the call. A caller whose score is over hangs up anyway."""
+
+    do: Literal["hangs_up"] = field(default="hangs_up", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+Step = Says | Interrupts | Backchannels | Coughs | WaitsForAgent | Waits | Presses | WaitsForEnd | HangsUp
+
+PASSIVE_STEPS = (WaitsForAgent, Waits, WaitsForEnd)
+"""Steps in which the caller only listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A call as the caller plays it."""
+
+    name: str
+    language: str
+    """Code of the language the caller speaks, such as ``ru``."""
+    steps: tuple[Annotated[Step, Field(discriminator="do")], ...]
+    replies: tuple[dict[str, Any], ...] = ()
+    """What the sandbox's language model answers, in order: ``{"text"?, "tool_calls"?: [{"name", "arguments"}]}``.
+    Empty: it answers by its own rules."""
+    patience: Annotated[float, Field(gt=0)] = 20.0
+    """Seconds of the agent's silence after which a step that waits for him fails."""
+    __pydantic_config__ = _STRICT
+
+
+_SCORE = TypeAdapter(Score)
+
+
+def load_score(text: str | bytes) -> Score:
+    """Read a score from JSON. Raises ValueError naming every step and field that is wrong."""
+    return _SCORE.validate_json(text)
+
+
+# A score reads as what the caller does: ``Score("hours", "en", (waits_for_agent(), says("When do you open?")))``.
+says = Says
+interrupts = Interrupts
+backchannels = Backchannels
+coughs = Coughs
+waits_for_agent = WaitsForAgent
+waits = stays_silent = Waits
+presses = Presses
+waits_for_end = WaitsForEnd
+hangs_up = HangsUp

@@ -1,0 +1,28 @@
+"""The sandbox's application: every vendor under its own path, and the control interface."""
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from sandbox import cartesia, control, deepgram, openai
+from sandbox.openai_answer import PromptCache
+from sandbox.stage import Stage
+from sandbox.voice import default_voice
+
+
+def create_sandbox(*, profile: str = "typical", seed: int = 0) -> Starlette:
+    """An ASGI application whose ``state.stage`` is shared by all vendors.
+
+    Raises KeyError for a profile that is not in :data:`sandbox.profiles.PROFILES`.
+    """
+    default_voice()  # loaded now, not while the first caller waits
+    app = Starlette(
+        routes=[
+            Mount("/deepgram", routes=deepgram.ROUTES),
+            Mount("/openai/v1", routes=openai.ROUTES),
+            Mount("/cartesia", routes=cartesia.ROUTES),
+            Mount("/control", routes=control.ROUTES),
+        ]
+    )
+    app.state.stage = Stage(profile=profile, seed=seed)
+    app.state.prompt_cache = PromptCache()
+    return app

@@ -1,0 +1,294 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from app.clients.breaker import CircuitBreaker
+from app.clients.resilient import Attempt, BaseResilientClient, RetryPolicy
+from app.errors import (
+    BreakerOpen,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+
+VIRTUAL_TIME = True
+
+
+class Ledger:
+    """Keeps every finished attempt."""
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[str, str, str]] = []
+        self.seconds: list[float] = []
+
+    def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
+        self.attempts.append((provider, operation, result))
+        self.seconds.append(seconds)
+
+    @property
+    def results(self) -> list[str]:
+        return [result for _, _, result in self.attempts]
+
+
+class Vendor:
+    """Gives one scripted answer after another; an exception is raised, and time may pass first."""
+
+    def __init__(self, *answers: object, seconds: float = 0.0) -> None:
+        self._answers = list(answers)
+        self._seconds = seconds
+        self.asked_at: list[float] = []
+
+    async def ask(self, *_args: Any, **_kwargs: Any) -> object:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self._seconds)
+        answer = self._answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def client(
+    *, attempts: int = 3, threshold: int = 100, ledger: Ledger | None = None, recovery_seconds: float = 10.0
+) -> BaseResilientClient:
+    return BaseResilientClient(
+        retry=RetryPolicy(attempts=attempts, initial_seconds=0.1, max_seconds=2.0, jitter_seconds=0.0),
+        breaker=CircuitBreaker(threshold=threshold, recovery_seconds=recovery_seconds),
+        observer=ledger,
+    )
+
+
+def unavailable() -> ProviderUnavailable:
+    return ProviderUnavailable("provider", "status 503")
+
+
+def limited(retry_after: float | None) -> ProviderRateLimited:
+    return ProviderRateLimited("provider", "status 429", retry_after=retry_after)
+
+
+async def fail(asked: BaseResilientClient, error: Callable[[], Exception], times: int = 1) -> None:
+    for _ in range(times):
+        with pytest.raises(ProviderError):
+            await asked.make_request(Vendor(error()).ask)
+
+
+async def test_an_answer_is_given_with_the_arguments_passed_on() -> None:
+    async def ask(text: str, *, loud: bool) -> str:
+        return text.upper() if loud else text
+
+    assert await client().make_request(ask, "да", loud=True) == "ДА"
+
+
+async def test_a_failure_that_may_pass_is_tried_again_with_growing_pauses() -> None:
+    vendor = Vendor(unavailable(), unavailable(), "answer")
+
+    assert await client(attempts=3).make_request(vendor.ask) == "answer"
+    assert vendor.asked_at == pytest.approx([0.0, 0.1, 0.3])
+
+
+async def test_the_last_failure_is_raised_when_all_attempts_are_used() -> None:
+    vendor = Vendor(unavailable(), ProviderTimeout("provider", "first"), ProviderTimeout("provider", "second"))
+
+    with pytest.raises(ProviderTimeout, match="second"):
+        await client(attempts=3).make_request(vendor.ask)
+    assert len(vendor.asked_at) == 3
+
+
+async def test_what_was_refused_for_good_is_not_tried_again() -> None:
+    vendor = Vendor(ProviderRejected("provider", "status 401"))
+
+    with pytest.raises(ProviderRejected):
+        await client().make_request(vendor.ask)
+    assert len(vendor.asked_at) == 1
+
+
+async def test_a_bug_of_ours_passes_unchanged_and_is_no_failure_of_the_vendor() -> None:
+    ledger = Ledger()
+    asked = client(threshold=1, ledger=ledger)
+
+    with pytest.raises(ZeroDivisionError):
+        await asked.make_request(Vendor(ZeroDivisionError()).ask)
+    assert asked.get_metrics().failures == 0
+    assert (await asked.health_check()).breaker == "closed"
+
+
+async def test_a_timeout_becomes_the_services_own() -> None:
+    with pytest.raises(ProviderTimeout) as caught:
+        await client(attempts=1).make_request(Vendor(TimeoutError()).ask)
+    assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+async def test_a_rate_limit_is_waited_for_as_long_as_the_vendor_wished() -> None:
+    vendor = Vendor(limited(1.5), "answer")
+
+    assert await client().make_request(vendor.ask) == "answer"
+    assert vendor.asked_at == pytest.approx([0.0, 1.5])
+
+
+async def test_a_wish_longer_than_our_patience_is_not_waited_for() -> None:
+    vendor = Vendor(limited(60.0))
+
+    with pytest.raises(ProviderRateLimited):
+        await client().make_request(vendor.ask)
+    assert len(vendor.asked_at) == 1
+
+
+async def test_nobody_else_asks_while_the_vendor_wants_rest() -> None:
+    asked = client(attempts=1)
+    await fail(asked, lambda: limited(5.0))
+
+    with pytest.raises(BreakerOpen):
+        await asked.make_request(Vendor("unasked").ask)
+    await asyncio.sleep(5.0)
+    assert await asked.make_request(Vendor("answer").ask) == "answer"
+
+
+async def test_after_too_many_failures_the_vendor_is_not_asked_until_it_had_time_to_recover() -> None:
+    asked = client(attempts=1, threshold=2, recovery_seconds=10.0)
+    await fail(asked, unavailable, times=2)
+    vendor = Vendor("answer")
+
+    with pytest.raises(BreakerOpen):
+        await asked.make_request(vendor.ask)
+    assert vendor.asked_at == []
+
+    await asyncio.sleep(10.0)
+    assert await asked.make_request(vendor.ask) == "answer"
+    assert (await asked.health_check()).breaker == "closed"
+
+
+async def test_while_one_request_finds_out_the_others_wait_outside() -> None:
+    asked = client(attempts=1, threshold=1)
+    await fail(asked, unavailable)
+    await asyncio.sleep(10.0)
+
+    async with asked.attempt("probe"):
+        with pytest.raises(BreakerOpen):
+            await asked.make_request(Vendor("unasked").ask)
+
+
+async def test_a_long_stream_that_has_begun_keeps_nobody_outside() -> None:
+    asked = client(attempts=1, threshold=1)
+    await fail(asked, unavailable)
+    await asyncio.sleep(10.0)
+
+    async with asked.attempt("stream") as attempt:
+        attempt.answered()
+        assert await asked.make_request(Vendor("answer").ask) == "answer"
+
+
+async def test_a_cancelled_attempt_says_nothing_about_the_vendor() -> None:
+    ledger = Ledger()
+    asked = client(attempts=1, threshold=1, ledger=ledger)
+    await fail(asked, unavailable)
+    await asyncio.sleep(10.0)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await asked.make_request(Vendor("never", seconds=99.0).ask)
+
+    assert ledger.results == ["provider_unavailable", "cancelled"]
+    assert asked.get_metrics().failures == 1
+    assert await asked.make_request(Vendor("answer").ask) == "answer"
+
+
+async def test_a_stream_is_measured_to_the_first_piece_of_its_answer() -> None:
+    ledger = Ledger()
+    asked = client(ledger=ledger)
+
+    async with asked.attempt("stream") as attempt:
+        await asyncio.sleep(0.2)
+        attempt.answered("req-1")
+        attempt.answered()
+        await asyncio.sleep(5.0)
+
+    assert attempt.request_id == "req-1"
+    assert ledger.attempts == [("provider", "stream", "ok")]
+    assert ledger.seconds == pytest.approx([0.2])
+
+
+async def test_an_answer_that_begins_when_the_clock_says_zero_is_an_answer() -> None:
+    attempt = Attempt(asyncio.get_running_loop().time)
+    attempt.answered()
+    await asyncio.sleep(3.0)
+    assert attempt.seconds == 0.0
+
+
+async def test_a_request_is_measured_to_its_end() -> None:
+    ledger = Ledger()
+    await client(ledger=ledger).make_request(Vendor("answer", seconds=0.7).ask)
+    assert ledger.attempts == [("provider", "ask", "ok")]
+    assert ledger.seconds == pytest.approx([0.7])
+
+
+async def test_the_figures_count_requests_failures_retries_and_openings() -> None:
+    asked = client(attempts=2, threshold=2)
+    await asked.make_request(Vendor("answer", seconds=0.5).ask)
+    with pytest.raises(ProviderUnavailable):
+        await asked.make_request(Vendor(unavailable(), unavailable()).ask)
+
+    metrics = asked.get_metrics()
+
+    assert (metrics.requests, metrics.failures, metrics.retries, metrics.breaker_opens) == (3, 2, 1, 1)
+    assert metrics.latency_p50 == metrics.latency_p99 == pytest.approx(0.5)
+
+
+async def test_percentiles_are_of_the_latencies_in_order() -> None:
+    asked = client()
+    for hundredths in reversed(range(100)):
+        await asked.make_request(Vendor("answer", seconds=hundredths / 100).ask)
+
+    metrics = asked.get_metrics()
+
+    assert metrics.latency_p50 == pytest.approx(0.50)
+    assert metrics.latency_p95 == pytest.approx(0.95)
+    assert metrics.latency_p99 == pytest.approx(0.99)
+
+
+async def test_a_client_that_was_not_used_has_no_latency_and_is_well() -> None:
+    asked = client()
+    health = await asked.health_check()
+    assert asked.get_metrics().latency_p50 is None
+    assert (health.name, health.status, health.last_success, health.detail) == ("provider", "ok", None, None)
+
+
+async def test_health_is_degraded_from_a_failure_until_the_next_success() -> None:
+    asked = client(attempts=1)
+    await fail(asked, unavailable)
+    health = await asked.health_check()
+    assert (health.status, health.detail) == ("degraded", "provider_unavailable")
+
+    await asked.make_request(Vendor("answer").ask)
+    health = await asked.health_check()
+    assert (health.status, health.detail) == ("ok", None)
+    assert health.last_success is not None
+
+
+async def test_the_log_has_ids_and_times_and_never_what_was_said() -> None:
+    asked = client(attempts=1)
+
+    with capture_logs(processors=[structlog.processors.format_exc_info]) as entries:
+        await asked.make_request(Vendor("секрет").ask, "тайна")
+        await fail(asked, lambda: ProviderUnavailable("provider", "status 503", request_id="req-9"))
+
+    assert [entry["event"] for entry in entries] == [
+        "provider.started",
+        "provider.complete",
+        "provider.started",
+        "provider.failed",
+    ]
+    assert entries[-1]["request_id"] == "req-9"
+    assert entries[-1]["code"] == "provider_unavailable"
+    assert "секрет" not in str(entries)
+    assert "тайна" not in str(entries)
+
+
+async def test_its_representation_says_how_it_fares() -> None:
+    asked = client(attempts=1)
+    await fail(asked, unavailable)
+    assert repr(asked).startswith("<BaseResilientClient 1 requests, 1 failures, <CircuitBreaker")

@@ -1,0 +1,105 @@
+"""A migrated SQLite file with the stores on it, and calls and rows to put there."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.models import JournalRow
+from app.storage.backlog import Backlog
+from app.storage.calls import CallEnding, CallRow, CallStore
+from app.storage.database import Database, migrate
+from app.storage.journal import JournalWriter
+from app.storage.journal_reader import JournalReader
+from app.storage.sessions import SessionStore
+
+START = "2026-11-22T10:00:00.000Z"
+END = "2026-11-22T10:01:00.000Z"
+ENDING = CallEnding(ended_at=END, duration_seconds=60.0, end_reason="caller_hangup", fault="none")
+
+
+@dataclass
+class Stores:
+    """Everything that is opened on one database, as one process has it."""
+
+    path: Path
+    database: Database
+    calls: CallStore
+    sessions: SessionStore
+    journal: JournalWriter
+    reader: JournalReader
+    lost: list[str] = field(default_factory=list)
+    """The calls of which the journal said that another process owns them."""
+
+
+def url_of(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+@asynccontextmanager
+async def open_stores(
+    folder: Path, *, backlog: Backlog | None = None, flush_seconds: float = 5.0
+) -> AsyncIterator[Stores]:
+    path = folder / "calls.db"
+    migrate(url_of(path))
+    database = await Database.open(url_of(path))
+    reader = JournalReader(database)
+    lost: list[str] = []
+    journal = JournalWriter(
+        database, on_committed=reader.committed, on_lost=lost.append, backlog=backlog, flush_seconds=flush_seconds
+    )
+    try:
+        yield Stores(path, database, CallStore(database), SessionStore(database), journal, reader, lost)
+    finally:
+        await journal.close()
+        await reader.close()
+        await database.close()
+
+
+def a_call(call_id: str = "call-1", **columns: Any) -> CallRow:
+    given: dict[str, Any] = {
+        "kind": "websocket",
+        "direction": "web",
+        "status": "active",
+        "created_at": START,
+        "started_at": START,
+        "version": "1.2.3",
+        "owner": "worker-a",
+    }
+    return CallRow(call_id=call_id, **(given | columns))
+
+
+def a_row(seq: int, row_type: str = "caller.turn_ended", **data: Any) -> JournalRow:
+    return JournalRow(seq=seq, at=START, t=seq / 10, type=row_type, turn=1, v=1, data=data)
+
+
+def last_row(seq: int) -> JournalRow:
+    return a_row(seq, "call.ended")
+
+
+def look(path: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """What another process sees in the file."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query, parameters).fetchall()
+    finally:
+        connection.close()
+
+
+@asynccontextmanager
+async def locked(path: Path) -> AsyncIterator[Callable[[], None]]:
+    """Another process holds the write lock until the given function is called, or to the end."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+
+    def release() -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    try:
+        yield release
+    finally:
+        release()
+        connection.close()

@@ -1,0 +1,224 @@
+import asyncio
+import logging
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, text
+
+from app.errors import StorageError
+from app.storage.database import Database, migrate
+from app.storage.schema import metadata
+from tests.storage.stores import a_call, locked, look, open_stores, url_of
+
+
+def test_the_migrations_build_the_tables_that_the_code_uses(tmp_path: Path) -> None:
+    migrate(url_of(tmp_path / "calls.db"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'calls.db'}")
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    engine.dispose()
+
+    assert differences == []
+
+
+async def test_migrating_twice_changes_nothing_and_keeps_the_calls(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call())
+    migrate(url_of(tmp_path / "calls.db"))
+
+    assert look(tmp_path / "calls.db", "SELECT call_id FROM calls") == [("call-1",)]
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "calls.db"
+    migrate(url_of(path))
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+
+    with pytest.raises(StorageError, match=r"newer version of the service \(schema 9999\)"):
+        migrate(url_of(path))
+    assert look(path, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+
+    with pytest.raises(StorageError, match=r"cannot write the database .*file/calls\.db"):
+        migrate(url_of(tmp_path / "file" / "calls.db"))
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs a file system that not even root can write")
+def test_a_read_only_file_system_is_a_clear_error() -> None:
+    with pytest.raises(StorageError, match=r"cannot write the database /proc/calls\.db"):
+        migrate(url_of(Path("/proc/calls.db")))
+
+
+def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "calls.db").write_bytes(b"holiday pictures " * 100)
+
+    with pytest.raises(StorageError, match=r"cannot prepare the database .*calls\.db: .*SQLITE_NOTADB"):
+        migrate(url_of(tmp_path / "calls.db"))
+
+
+def test_an_address_that_is_none_is_a_clear_error() -> None:
+    with pytest.raises(StorageError, match="no address of a database"):
+        migrate("calls.db")
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    migrate(url_of(tmp_path / "new folder 100%" / "calls.db"))
+
+    assert (tmp_path / "new folder 100%" / "calls.db").stat().st_mode & 0o077 == 0
+
+
+async def test_the_writer_is_durable_and_wipes_what_is_deleted(tmp_path: Path) -> None:
+    def pragmas(connection: Connection) -> dict[str, object]:
+        names = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "busy_timeout")
+        return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
+
+    async with open_stores(tmp_path) as stores:
+        found = await stores.database.write(pragmas)
+
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "secure_delete": 1,
+        "busy_timeout": 5000,
+    }
+
+
+async def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        with pytest.raises(StorageError, match="SQLITE_READONLY"):
+            await stores.database.read(lambda connection: connection.execute(text("DELETE FROM calls")))
+
+
+async def test_a_write_that_raises_leaves_nothing(tmp_path: Path) -> None:
+    def insert_and_stumble(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO sessions VALUES ('hash', 'call-1', NULL, '{}', 'a', 'b', NULL)"))
+        raise LookupError("stumbled")
+
+    async with open_stores(tmp_path) as stores:
+        with pytest.raises(LookupError):
+            await stores.database.write(insert_and_stumble)
+
+        assert look(stores.path, "SELECT count(*) FROM sessions") == [(0,)]
+
+
+async def test_an_error_names_no_value(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call(caller_number="+79161234567"))
+        with pytest.raises(StorageError) as caught:
+            await stores.calls.create(a_call(caller_number="+79161234567"))
+
+    assert "SQLITE_CONSTRAINT" in str(caught.value)
+    assert caught.value.retryable is False
+    assert "7916" not in str(caught.value) + str(caught.value.__cause__)
+
+
+async def test_a_lock_held_for_a_moment_only_delays_the_write(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores, locked(stores.path) as release, asyncio.TaskGroup() as group:
+        writing = group.create_task(stores.calls.create(a_call()), name="writing")
+        await asyncio.wait([writing], timeout=0.1)
+        assert not writing.done()
+        release()
+        await writing
+
+        assert await stores.calls.count_live() == 1
+
+
+async def test_a_cancelled_writer_that_waits_for_its_turn_writes_nothing(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        async with locked(stores.path), asyncio.TaskGroup() as group:
+            first = group.create_task(stores.calls.create(a_call("first")), name="first")
+            second = group.create_task(stores.calls.create(a_call("second")), name="second")
+            await asyncio.wait([first], timeout=0.05)
+            second.cancel()
+            await asyncio.wait([second])
+            first.cancel()
+            await asyncio.wait([first])
+        await stores.calls.create(a_call("third"))
+
+        # The first had begun, so it ran to its end; the second had not.
+        assert look(stores.path, "SELECT call_id FROM calls ORDER BY call_id") == [("first",), ("third",)]
+
+
+async def test_a_cancelled_reader_leaves_a_database_that_works(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        for steps in range(30):
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(stores.calls.count_live(), name="reading")
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                reading.cancel()
+
+        assert await stores.calls.count_live() == 0
+
+
+async def test_closing_finishes_the_writes_that_wait_and_may_be_repeated(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores, asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(stores.calls.create(a_call(f"call-{number}")), name=f"create-{number}")
+        await asyncio.sleep(0)
+        await asyncio.gather(stores.database.close(), stores.database.close())
+        await stores.database.close()
+
+    assert look(stores.path, "SELECT count(*) FROM calls") == [(20,)]
+
+
+async def test_a_closed_database_says_so(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.database.close()
+
+        with pytest.raises(StorageError, match="closed"):
+            await stores.calls.create(a_call())
+        with pytest.raises(StorageError, match="closed"):
+            await stores.calls.get("call-1")
+
+
+async def test_too_many_waiting_writes_are_refused_at_once(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores, asyncio.TaskGroup() as group, locked(stores.path):
+        first = group.create_task(stores.calls.create(a_call()), name="first")
+        await asyncio.wait([first], timeout=0.05)
+        for number in range(1000):
+            group.create_task(stores.database.write(lambda connection: None), name=f"write-{number}")
+        await asyncio.sleep(0)
+
+        with pytest.raises(StorageError, match="too many writes"):
+            await stores.database.write(lambda connection: None)
+
+
+async def test_only_a_database_that_was_prepared_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="it has not been prepared"):
+        await Database.open(url_of(tmp_path / "calls.db"))
+
+    assert not (tmp_path / "calls.db").exists()
+
+
+async def test_opening_what_is_no_database_fails_and_leaves_nothing_open(tmp_path: Path) -> None:
+    (tmp_path / "calls.db").write_bytes(b"holiday pictures " * 100)
+
+    with pytest.raises(StorageError, match="SQLITE_NOTADB"):
+        await Database.open(url_of(tmp_path / "calls.db"))
+
+
+async def test_the_database_tells_its_state_in_one_line(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        assert repr(stores.database) == "<Database open, 1 transactions, 0 waiting>"
+
+
+async def test_not_even_debug_logs_hold_the_callers_words(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call(caller_number="+79161234567", metadata={"note": "тайна"}))
+        assert await stores.calls.get("call-1") is not None
+
+    assert caplog.records != []
+    assert "7916" not in caplog.text
+    assert "тайна" not in caplog.text

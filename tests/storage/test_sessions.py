@@ -1,0 +1,63 @@
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.clock import parse_iso
+from app.errors import TokenInvalid, TokenUsed
+from app.storage.sessions import MediaSession
+from tests.storage.stores import START, Stores, look, open_stores
+
+NOW = parse_iso(START)
+LATER = NOW + timedelta(seconds=60)
+
+
+async def test_a_token_opens_its_session_once(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.sessions.create("call-1", "hash-1", "Анна", {"order": 7}, LATER)
+        session = await stores.sessions.redeem("call-1", "hash-1", NOW)
+
+        assert session == MediaSession("call-1", "Анна", {"order": 7}, "2026-11-22T10:01:00.000Z")
+        with pytest.raises(TokenUsed):
+            await stores.sessions.redeem("call-1", "hash-1", NOW)
+
+
+async def test_of_many_sockets_in_two_processes_one_gets_the_session(tmp_path: Path) -> None:
+    async def got_it(stores: Stores) -> bool:
+        try:
+            await stores.sessions.redeem("call-1", "hash-1", NOW)
+        except TokenUsed:
+            return False
+        return True
+
+    async with open_stores(tmp_path) as one, open_stores(tmp_path) as other:
+        await one.sessions.create("call-1", "hash-1", None, {}, LATER)
+        async with asyncio.TaskGroup() as group:
+            tries = [group.create_task(got_it(stores), name="socket") for stores in [one, other] * 5]
+
+    assert sum(attempt.result() for attempt in tries) == 1
+
+
+async def test_an_unknown_an_expired_and_anothers_token_are_invalid(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.sessions.create("call-1", "hash-1", None, {}, LATER)
+        await stores.sessions.create("call-2", "hash-2", None, {}, LATER)
+
+        with pytest.raises(TokenInvalid):
+            await stores.sessions.redeem("call-1", "hash-3", NOW)
+        with pytest.raises(TokenInvalid):
+            await stores.sessions.redeem("call-1", "hash-2", NOW)
+        with pytest.raises(TokenInvalid):
+            await stores.sessions.redeem("call-1", "hash-1", LATER)
+        # None of them has used anybody's token up.
+        assert (await stores.sessions.redeem("call-2", "hash-2", NOW)).call_id == "call-2"
+
+
+async def test_expired_sessions_are_forgotten(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.sessions.create("call-1", "hash-1", "Анна", {}, NOW)
+        await stores.sessions.create("call-2", "hash-2", None, {}, LATER)
+
+        assert await stores.sessions.purge(NOW) == 1
+        assert look(stores.path, "SELECT call_id FROM sessions") == [("call-2",)]
