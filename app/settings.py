@@ -33,7 +33,12 @@ class Settings(BaseSettings):
     """Read from the environment, names in capitals, and from a file ``.env``."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, populate_by_name=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
     )
 
     # --- the service --------------------------------------------------------------------------------------------------
@@ -95,8 +100,8 @@ class Settings(BaseSettings):
     """Regional, self-hosted or compatible server."""
     stt_model: str = "flux-general-multi"
     """flux-general-multi, flux-general-en, or nova-3."""
-    eager_eot_threshold: float | None = Field(0.5, ge=0.3, le=0.9)
-    """Flux: confidence at which an answer is prepared before the turn is certainly over; empty switches it off."""
+    eager_eot_threshold: float = Field(0.5, ge=0, le=0.9)
+    """Flux: confidence at which an answer is prepared before the turn is certainly over, 0.3 or more; 0 = never."""
     eot_threshold: float = Field(0.7, ge=0.5, le=1.0)
     """Flux: confidence that ends a turn."""
     keyterms: Annotated[tuple[str, ...], NoDecode] = ()
@@ -109,8 +114,8 @@ class Settings(BaseSettings):
     """Which of the vendor's interfaces is used; compatible servers mostly have chat."""
     llm_model: str = "gpt-6-luna"
     """Name of the language model."""
-    llm_reasoning_effort: str | None = "none"
-    """Reasoning costs the caller's time; empty leaves it out of the request."""
+    llm_reasoning_effort: str = "none"
+    """Reasoning costs the caller's time; ``unset`` leaves it out of the request, for servers that do not know it."""
     cartesia_api_key: SecretStr | None = None
     """Text to speech."""
     cartesia_base_url: str = "https://api.cartesia.ai"
@@ -150,11 +155,6 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("eager_eot_threshold", "llm_reasoning_effort", "providers", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
-        return None if value == "" else value
 
     @field_validator("openai_base_url")
     @classmethod

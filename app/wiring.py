@@ -183,7 +183,7 @@ def _clients(settings: Settings, metrics: Metrics) -> tuple[_Ears, OpenAILLMClie
                 model=settings.stt_model,
                 language=settings.language,
                 language_hints=hints,
-                eager_eot_threshold=settings.eager_eot_threshold,
+                eager_eot_threshold=settings.eager_eot_threshold or None,
                 eot_threshold=settings.eot_threshold,
                 keyterms=settings.keyterms,
             ),
@@ -197,7 +197,7 @@ def _clients(settings: Settings, metrics: Metrics) -> tuple[_Ears, OpenAILLMClie
         options=OpenAIOptions(
             model=settings.llm_model,
             api=settings.openai_api,
-            reasoning_effort=settings.llm_reasoning_effort,
+            reasoning_effort=None if settings.llm_reasoning_effort == "unset" else settings.llm_reasoning_effort,
             context_window_size=settings.context_window_size,
         ),
         retry=retry,

@@ -14,7 +14,7 @@ _KEPT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PlayedAudio:
-    """Audio that the caller has heard."""
+    """Audio that the caller has heard, or will have if it is not cut."""
 
     at_sample: int
     """Position of its first sample, in samples since the leg was ready."""
@@ -61,20 +61,22 @@ class Playout:
         """Samples of this utterance that have left and were not taken back."""
         return self._utterance_sent
 
-    def release(self, now: float) -> bytes:
-        """What may leave now: whole frames, at most the lead ahead of real time."""
+    def release(self, now: float) -> PlayedAudio | None:
+        """What may leave now, and where it will be played: whole frames, at most the lead ahead of real time."""
         here = self._sample(now)
         start = max(self._end, here)
         room = here + self._lead - start
         frame = self._format.frame_samples
         audio = self._take(room // frame * frame, whole_frames=not self._finished)
-        if audio:
-            samples = self._format.samples(audio)
-            self._sent.append(PlayedAudio(start, audio))
-            self._end = start + samples
-            self._utterance_sent += samples
-            self._total_sent += samples
-        return audio
+        if not audio:
+            return None
+        piece = PlayedAudio(start, audio)
+        samples = self._format.samples(audio)
+        self._sent.append(piece)
+        self._end = start + samples
+        self._utterance_sent += samples
+        self._total_sent += samples
+        return piece
 
     def next_release(self, now: float) -> float | None:
         """When more may leave; None while nothing waits."""

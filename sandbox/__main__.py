@@ -5,6 +5,7 @@ import asyncio
 import json
 import signal
 import sys
+from contextlib import AsyncExitStack
 
 from sandbox.profiles import PROFILES
 from sandbox.running import running_sandbox
@@ -27,10 +28,12 @@ async def _serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if options.with_parent:
-        await loop.connect_read_pipe(lambda: _UntilClosed(stop), sys.stdin)
-    serving = running_sandbox(profile=options.profile, seed=options.seed, host=options.host, port=options.port)
-    async with serving as sandbox:
+    async with AsyncExitStack() as resources:
+        if options.with_parent:
+            parent, _ = await loop.connect_read_pipe(lambda: _UntilClosed(stop), sys.stdin)
+            resources.callback(parent.close)
+        serving = running_sandbox(profile=options.profile, seed=options.seed, host=options.host, port=options.port)
+        sandbox = await resources.enter_async_context(serving)
         sys.stdout.write(json.dumps(sandbox.addresses()) + "\n")
         sys.stdout.flush()
         await stop.wait()

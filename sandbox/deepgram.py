@@ -81,7 +81,7 @@ async def _listen(websocket: WebSocket, route: str, make: Callable[[Stage, Send]
     except BadQuery as bad:
         await websocket.send_denial_response(_refusal(400, "INVALID_QUERY_PARAMETER", str(bad)))
         return
-    await websocket.accept(headers=[(b"dg-request-id", _REQUEST_ID.encode())])
+    await websocket.accept(headers=[(b"dg-request-id", stream.request_id.encode())])
     await _serve(websocket, stream, trouble)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from sandbox.deepgram_query import FluxQuery
-from sandbox.deepgram_stream import Fatal, Script, Send, languages_of, request_id, transcript_of
+from sandbox.deepgram_stream import Fatal, Script, Send, languages_of, new_request_id, transcript_of
 from sandbox.hearing import LEAST_SILENCE_SECONDS, UNFINISHED_SILENCE_SECONDS, SpeechDetector
 from sandbox.stage import Stage
 from sandbox.wire import Message
@@ -30,7 +30,7 @@ class FluxStream:
         self._stage = stage
         self._send_message = send
         self._chance = stage.chance("deepgram", query.tag)
-        self._request_id = request_id(self._chance)
+        self.request_id = new_request_id(self._chance)
         self._sequence = 0
         self._detector = SpeechDetector(query.encoding, query.sample_rate)
         languages = ("en",) if query.model.endswith("-en") else query.language_hints
@@ -192,6 +192,6 @@ class FluxStream:
             self._stage.note("deepgram", names[event], self._query.tag, turn=self._turn, silence=silence)
 
     async def _send(self, message: Message) -> None:
-        numbered = {**message, "request_id": self._request_id, "sequence_id": self._sequence}
+        numbered = {**message, "request_id": self.request_id, "sequence_id": self._sequence}
         self._sequence += 1
         await self._send_message(numbered)

@@ -4,7 +4,7 @@ import string
 from typing import Any
 
 from sandbox.deepgram_query import NovaQuery
-from sandbox.deepgram_stream import Script, Send, confidence_of, languages_of, request_id
+from sandbox.deepgram_stream import Script, Send, confidence_of, languages_of, new_request_id
 from sandbox.hearing import LEAST_SILENCE_SECONDS, Heard, SpeechDetector
 from sandbox.stage import Stage
 from sandbox.wire import Message
@@ -27,7 +27,7 @@ class NovaStream:
         self._stage = stage
         self._send = send
         self._chance = stage.chance("deepgram", query.tag)
-        self._request_id = request_id(self._chance)
+        self.request_id = new_request_id(self._chance)
         self._detector = SpeechDetector(query.encoding, query.sample_rate)
         self._script = Script(stage, query.tag, (query.language,) if query.language else ())
         self._recogniser = self._script.recogniser
@@ -74,7 +74,7 @@ class NovaStream:
             {
                 "type": "Metadata",
                 "transaction_key": "deprecated",
-                "request_id": self._request_id,
+                "request_id": self.request_id,
                 "sha256": "0" * 64,
                 "created": _CREATED,
                 "duration": round(self._detector.seconds, 3),
@@ -133,11 +133,11 @@ class NovaStream:
     async def _configure(self, message: Message) -> None:
         if not self._query.model.startswith("nova-3"):
             code, why = "CONFIGURE_KEYTERMS_NOT_SUPPORTED", "keyterms need nova-3"
-            failure = {"type": "ConfigureFailure", "request_id": self._request_id, "code": code, "description": why}
+            failure = {"type": "ConfigureFailure", "request_id": self.request_id, "code": code, "description": why}
             await self._send(failure)
         else:
             keyterms = message.get("keyterms", [])
-            await self._send({"type": "ConfigureSuccess", "request_id": self._request_id, "keyterms": keyterms})
+            await self._send({"type": "ConfigureSuccess", "request_id": self.request_id, "keyterms": keyterms})
 
     def _results(self, *, is_final: bool = False, speech_final: bool = False, from_finalize: bool = False) -> Message:
         words = self._recogniser.words
@@ -155,7 +155,7 @@ class NovaStream:
             "from_finalize": from_finalize,
             "channel": {"alternatives": [alternative]},
             "metadata": {
-                "request_id": self._request_id,
+                "request_id": self.request_id,
                 "model_uuid": "sandbox",
                 "model_info": {"name": f"general-{self._query.model}", "version": "sandbox", "arch": self._query.model},
             },

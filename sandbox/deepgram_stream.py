@@ -19,6 +19,7 @@ class Fatal(Exception):
 class Stream(Protocol):
     """One client's stream; audio and messages in, messages out through ``Send``."""
 
+    request_id: str
     idle_seconds: float | None
     """The socket is closed after this long without a message; None: never."""
 
@@ -76,6 +77,6 @@ def confidence_of(words: list[Heard]) -> float:
     return round(sum(word.confidence for word in words) / len(words), 4) if words else 0.0
 
 
-def request_id(chance: Random) -> str:
+def new_request_id(chance: Random) -> str:
     """An id like Deepgram's."""
     return str(uuid.UUID(int=chance.getrandbits(128), version=4))

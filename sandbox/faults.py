@@ -161,6 +161,11 @@ class Trouble:
         return self.fault is not None and self.fault.kind == "hang"
 
     @property
+    def breaks_off(self) -> bool:
+        """Whether an answer that has begun will not come to its end as it should."""
+        return self.fault is not None and self.fault.kind in ("stall", "cut", "garbage", "error_event")
+
+    @property
     def headers(self) -> dict[str, str]:
         """Headers of the answer to a client that is turned away."""
         wait = None if self.fault is None else self.fault.retry_after

@@ -175,12 +175,12 @@ class Recogniser:
 
     def _begin_segment(self) -> _Segment:
         if not self._waiting:
-            utterance = self._next_utterance() or Utterance("")
-            self._waiting = _segments(utterance)
+            self._waiting = _segments(self._next_utterance() or Utterance(""))
         self._segment = self._waiting.pop(0)
         self._segment.began = self._now - _ONSET_WINDOWS * WINDOW_SECONDS
-        if self._segment.words and self._segment.utterance not in self._said:
-            self._said.append(self._segment.utterance)
+        utterance = self._segment.utterance
+        if self._segment.words and not any(said is utterance for said in self._said):
+            self._said.append(utterance)
         return self._segment
 
     def _hear(self, segment: _Segment, elapsed: float) -> None:

@@ -78,7 +78,8 @@ async def _generate(request: Request, route: str) -> Response:
         asked = api.read(body)
     except BadRequest as bad:
         return failure(bad.status, str(bad), "invalid_request_error", bad.code)
-    return await _answer(api, Answering(stage, asked, call_id, received_at, _cache(request)), trouble)
+    answering = Answering(stage, asked, call_id, received_at, _cache(request), breaks_off=trouble.breaks_off)
+    return await _answer(api, answering, trouble)
 
 
 async def _answer(api: ModuleType, answering: Answering, trouble: Trouble) -> Response:

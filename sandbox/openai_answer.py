@@ -113,7 +113,17 @@ def count_tokens(text: str) -> int:
 class Answering:
     """One answer in the making: the scripted reply, or small talk."""
 
-    def __init__(self, stage: Stage, asked: Asked, call_id: str | None, received_at: float, cache: PromptCache) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        asked: Asked,
+        call_id: str | None,
+        received_at: float,
+        cache: PromptCache,
+        *,
+        breaks_off: bool,
+    ) -> None:
+        """``breaks_off``: a fault will keep the answer from its end."""
         self.asked = asked
         self._stage = stage
         self._call_id = call_id
@@ -121,7 +131,7 @@ class Answering:
         self._chance = stage.chance("openai", call_id)
         self.request_id = f"req_{self._chance.getrandbits(64):016x}"
         self.id = f"{self._chance.getrandbits(96):024x}"
-        scripted = stage.next_reply(call_id)
+        scripted = stage.next_reply(call_id, _conversation_before(asked), asked.heard, keep=breaks_off)
         self.reply: Reply = scripted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
         self.text = ""
         """What has been written so far."""
@@ -174,6 +184,13 @@ class Answering:
 
     def _note(self, event: str, *, characters: int) -> None:
         self._stage.note("openai", event, self._call_id, chars=characters)
+
+
+def _conversation_before(asked: Asked) -> str:
+    """What was said and done around the user's last line, whatever the instructions."""
+    said = [message for message in asked.messages if message.get("role") not in ("system", "developer")]
+    last = max((index for index, message in enumerate(said) if message.get("role") == "user"), default=-1)
+    return json.dumps([message for index, message in enumerate(said) if index != last], ensure_ascii=False)
 
 
 def _as_text(call: ScriptedToolCall) -> str:

@@ -13,7 +13,7 @@ from sandbox.profiles import PROFILES
 
 KEPT_CALLS = 1000
 """Calls whose state is kept; the one that was touched longest ago is forgotten first."""
-_KEPT_TIMINGS = 5000
+_KEPT_TIMINGS = 2000
 _KEPT_REQUESTS = 200
 _LEADING_CALL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -67,6 +67,7 @@ class CallSheet:
         self.timings: deque[dict[str, Any]] = deque(maxlen=_KEPT_TIMINGS)
         self.scripted = False
         """The caller has a script, though it may be at its end: speech beyond it is noise."""
+        self._answered: tuple[str, str, Reply] | None = None
 
     def hear(self, *utterances: Utterance) -> None:
         """Add to what the caller says."""
@@ -76,6 +77,23 @@ class CallSheet:
     def answer(self, *replies: Reply) -> None:
         """Add to what the model answers."""
         self.replies.extend(replies)
+
+    def next_reply(self, before: str, heard: str, *, keep: bool) -> Reply | None:
+        """Take the scripted answer to ``heard``, said after what ``before`` stands for; None when there is none.
+
+        A client that asks before the caller has finished asks again when it knows the rest: the same conversation with
+        a longer last line gets the same answer. ``keep`` leaves it in the script, for an answer that will break off.
+        """
+        if self._answered is not None:
+            earlier_before, earlier_heard, reply = self._answered
+            if before == earlier_before and heard != earlier_heard and heard.startswith(earlier_heard):
+                self._answered = (before, heard, reply)
+                return reply
+        if not self.replies or keep:
+            return self.replies[0] if self.replies else None
+        reply = self.replies.popleft()
+        self._answered = None if reply.error else (before, heard, reply)
+        return reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +130,10 @@ class Stage:
         sheet = None if call_id is None else self._calls.get(call_id)
         return sheet.utterances if sheet is not None and sheet.scripted else None
 
-    def next_reply(self, call_id: str | None) -> Reply | None:
-        """Take the scripted answer, if there is one."""
+    def next_reply(self, call_id: str | None, before: str, heard: str, *, keep: bool) -> Reply | None:
+        """The call's scripted answer, if there is one; see :meth:`CallSheet.next_reply`."""
         sheet = None if call_id is None else self._calls.get(call_id)
-        return sheet.replies.popleft() if sheet is not None and sheet.replies else None
+        return None if sheet is None else sheet.next_reply(before, heard, keep=keep)
 
     def note(self, vendor: Vendor, event: str, call_id: str | None, **details: Any) -> None:
         """Keep when something was sent or received in a call."""

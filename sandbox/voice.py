@@ -60,7 +60,11 @@ Engine = Callable[[str, str, float], Rendered]
 
 
 class Voice:
-    """Speaks with an engine; safe to share between threads."""
+    """Speaks with an engine; safe to share between threads.
+
+    The last texts are remembered, and sound the same again; others may differ by some ms each time, because eSpeak's
+    flutter of the pitch goes on from text to text.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -114,8 +114,8 @@ class EventStream(Response):
             streaming.cancel()
             if not (streaming.done() and streaming.result() == "stalled"):
                 watching.cancel()
-        if streaming.done() and not streaming.cancelled() and streaming.result() == "cut":
-            drop(request)
+        if not streaming.cancelled() and streaming.result() == "cut":
+            await _Dropped()(scope, receive, send)
 
     async def _stream(self, send: Send) -> Literal["ended", "stalled", "cut"]:
         try:

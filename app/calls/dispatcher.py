@@ -94,7 +94,7 @@ class CallDispatcher:
             called_number=call.metadata.get("called_number"),
             language=self._agent.language,
             recording=self._services.recordings is not None,
-            metadata=call.metadata,
+            metadata={key: value for key, value in call.metadata.items() if key != "direction"},
             owner=self._services.owner,
             lease_until=utc_now().timestamp() + LEASE_SECONDS,
         )

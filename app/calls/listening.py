@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from app.calls.ports import SpeechStream
+from app.calls.sounds import CallerSounds
 from app.calls.timing import CallClock
 from app.clients.streams import (
     StreamLost,
@@ -14,8 +15,9 @@ from app.clients.streams import (
 )
 from app.conversation import events as ev
 from app.observability.costs import Prices
-from media.detector import SoundDetector, SoundStarted, SoundStopped
+from media.detector import SoundStarted, SoundStopped
 from media.formats import AudioFormat
+from media.playout import PlayedAudio
 
 _PROVIDER, _STAGE = "deepgram", "listen"
 
@@ -35,7 +37,7 @@ class Ears:
     ) -> None:
         self._stream = stream
         self._format = audio_format
-        self._detector = SoundDetector(audio_format)
+        self._sounds = CallerSounds(audio_format)
         self._model = model
         self._prices = prices
         self._clock = clock
@@ -51,7 +53,7 @@ class Ears:
         """The next audio of the caller, in the leg's format."""
         self.heard_seconds += self._format.seconds(audio)
         self._stream.send(audio)
-        for event in self._detector.feed(audio):
+        for event in self._sounds.feed(audio, self._clock.leg_seconds()):
             match event:
                 case SoundStarted(at_sample):
                     self._tell(ev.CallerSoundStarted(self._arrival(at_sample)))
@@ -68,9 +70,13 @@ class Ears:
         request_id = requests[-1] if requests else None
         return [ev.ProviderUsed(_PROVIDER, self._model, seconds=seconds, cost=cost, request_id=request_id)]
 
+    def note_played(self, piece: PlayedAudio) -> None:
+        """What the caller is about to hear of the agent; it may come back as an echo."""
+        self._sounds.played(piece)
+
     def raise_threshold(self) -> None:
         """Take less for the caller's voice."""
-        self._detector.raise_threshold()
+        self._sounds.raise_threshold()
 
     async def follow(self) -> None:
         """Tell what the vendor hears; ends when the stream does."""
@@ -98,9 +104,9 @@ class Ears:
                     self._tell(ev.ProviderRestored(_PROVIDER, _STAGE))
 
     def _last_voiced_t(self) -> float:
-        return self._arrival(self._detector.last_sound_sample)
+        return self._arrival(self._sounds.last_sound_sample)
 
     def _arrival(self, at_sample: int) -> float:
         """When that sample arrived, in call seconds, as the last one arrives now."""
-        behind = (self._detector.position - at_sample) / self._format.sample_rate
+        behind = (self._sounds.position - at_sample) / self._format.sample_rate
         return round(max(0.0, self._clock.call_seconds() - behind), 6)

@@ -15,8 +15,6 @@ from media.formats import AudioFormat
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
 _ATTEMPTS = 2
-_CLAUSES_WAITING_MAX = 64
-"""The model waits while so many clauses are not yet with the voice."""
 
 
 class Narrator:
@@ -39,19 +37,23 @@ class Narrator:
         self._call_id = call_id
         self._on_sound = on_sound
         self._on_retry = on_retry
-        self._clauses: asyncio.Queue[str | None] = asyncio.Queue(maxsize=_CLAUSES_WAITING_MAX)
+        self._spoken: list[str] = []
+        self._is_finished = False
+        self._more = asyncio.Event()
         self.characters = 0
         """Sent to the vendor, and on the bill."""
 
-    async def say(self, clause: str) -> None:
+    def say(self, clause: str) -> None:
         """The next clause, as it was written."""
         spoken = speakable(clause, self._voice.language)
         self._track.add_clause(clause, spoken)
-        await self._clauses.put(spoken.text)
+        self._spoken.append(spoken.text)
+        self._more.set()
 
-    async def finish(self) -> None:
+    def finish(self) -> None:
         """No more clauses."""
-        await self._clauses.put(None)
+        self._is_finished = True
+        self._more.set()
 
     async def run(self) -> None:
         """Until the last clause has its sound. Raises ProviderError when that cannot be had."""
@@ -74,30 +76,36 @@ class Narrator:
         return error
 
     async def _narrate(self) -> None:
-        first = self._track.unspoken() or await self._next_clause()
-        if first is None:
-            return
+        while not (text := self._track.unspoken()):
+            if self._is_finished:
+                return
+            await self._wait_for_more()
         utterance = self._tts.utterance(self._voice, call_id=self._call_id)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._feed(utterance, first), name=f"{self._call_id}:feed")
+                feeding = self._feed(utterance, text, len(self._spoken))
+                tasks.create_task(feeding, name=f"{self._call_id}:feed")
                 await self._listen(utterance)
         finally:
             self.characters += utterance.characters_sent
             utterance.cancel()
 
-    async def _next_clause(self) -> str | None:
-        """The next clause that has something to say; None when there is none."""
-        while (clause := await self._clauses.get()) == "":
-            continue
-        return clause
+    async def _feed(self, utterance: Utterance, text: str, said: int) -> None:
+        """Say the text, then every clause after those that it holds."""
+        while True:
+            if text:
+                await utterance.say(f"{text} ")
+            while said == len(self._spoken):
+                if self._is_finished:
+                    await utterance.finish()
+                    return
+                await self._wait_for_more()
+            text = self._spoken[said]
+            said += 1
 
-    async def _feed(self, utterance: Utterance, first: str) -> None:
-        clause: str | None = first
-        while clause is not None:
-            await utterance.say(f"{clause} ")
-            clause = await self._next_clause()
-        await utterance.finish()
+    async def _wait_for_more(self) -> None:
+        self._more.clear()
+        await self._more.wait()
 
     async def _listen(self, utterance: Utterance) -> None:
         offset = self._track.samples / self._format.sample_rate

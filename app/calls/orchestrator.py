@@ -93,6 +93,7 @@ class CallOrchestrator:
             Playout(leg.audio_format, services.playout_lead_seconds),
             clock=self._clock,
             tell=self.tell,
+            on_sent=self._note_played,
             record=self._record_agent,
         )
         self._recorder: Recorder | None = None
@@ -131,7 +132,8 @@ class CallOrchestrator:
         if self._ears is None:
             return
         if self._recorder is not None:
-            self._recorder.caller(audio, self._clock.leg_seconds())
+            began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio)
+            self._recorder.caller(audio, began)
         self._ears.hear(audio)
 
     def tell(self, event: ev.Event) -> None:
@@ -257,6 +259,10 @@ class CallOrchestrator:
             await self._log.flush()
         except (OwnershipLost, StorageError) as error:
             log.error("journal.behind", code=error.code)
+
+    def _note_played(self, piece: PlayedAudio) -> None:
+        if self._ears is not None:
+            self._ears.note_played(piece)
 
     def _record_agent(self, played: list[PlayedAudio]) -> None:
         if self._recorder is not None:

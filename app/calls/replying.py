@@ -82,8 +82,8 @@ class Replier:
             self._sound(speaking)
         else:
             narrator = self._narrator(speaking, voice)
-            await narrator.say(text)
-            await narrator.finish()
+            narrator.say(text)
+            narrator.finish()
             try:
                 await self._narrate(speaking, narrator, voice)
             except _StageFailed as failure:
@@ -122,7 +122,7 @@ class Replier:
                             self._stamp(speaking, "first_token")
                             answer += text
                             for clause in splitter.feed(text):
-                                await self._say(speaking, narrator, clause)
+                                self._say(speaking, narrator, clause)
                         case ToolCall(id=call, name=name, arguments=arguments):
                             self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call, name, arguments))
                         case ModelFinished():
@@ -134,13 +134,13 @@ class Replier:
             if billed:
                 self._tell_usage(speaking, usage or self._dialogue.estimate_usage(messages, answer), request_id)
         for clause in splitter.finish():
-            await self._say(speaking, narrator, clause)
+            self._say(speaking, narrator, clause)
         self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer))
-        await narrator.finish()
+        narrator.finish()
 
-    async def _say(self, speaking: Speaking, narrator: Narrator, clause: str) -> None:
+    def _say(self, speaking: Speaking, narrator: Narrator, clause: str) -> None:
         self._stamp(speaking, "first_clause")
-        await narrator.say(clause)
+        narrator.say(clause)
 
     async def _narrate(self, speaking: Speaking, narrator: Narrator, voice: VoiceConfig) -> None:
         try:

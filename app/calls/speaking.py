@@ -50,12 +50,14 @@ class Mouth:
         *,
         clock: CallClock,
         tell: Callable[[ev.Event], None],
+        on_sent: Callable[[PlayedAudio], None],
         record: Callable[[list[PlayedAudio]], None],
     ) -> None:
         self._leg = leg
         self._playout = playout
         self._clock = clock
         self._tell = tell
+        self._on_sent = on_sent
         self._record = record
         self._waiting: list[Speaking] = []
         self._current: Speaking | None = None
@@ -154,9 +156,10 @@ class Mouth:
             self._playout.add(audio)
         if current.track.complete:
             self._playout.finish()
-        audio = self._playout.release(now)
-        if audio:
-            self._leg.send_audio(audio)
+        piece = self._playout.release(now)
+        if piece is not None:
+            self._leg.send_audio(piece.audio)
+            self._on_sent(piece)
             self._tell_progress(current)
         if current.track.complete and self._playout.is_empty:
             return self._finish_when_heard(current, now)

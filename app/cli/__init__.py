@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.demo import run_demo
-from app.cli.sandbox_process import PROFILES, print_sandbox
+from app.cli.demo import Language, run_demo
+from app.cli.sandbox_process import Profile, print_sandbox
 from app.cli.serve import serve_command
 from app.errors import SettingsError
 
@@ -21,8 +21,8 @@ def serve() -> None:
 
 @app.command()
 def demo(
-    language: Annotated[str, typer.Option(help="ru or en")] = "ru",
-    profile: Annotated[str, typer.Option(help=f"delays of the vendors: {', '.join(PROFILES)}")] = "typical",
+    language: Annotated[Language, typer.Option(help="of the conversation")] = "ru",
+    profile: Annotated[Profile, typer.Option(help="delays of the vendors")] = "typical",
 ) -> None:
     """A whole call on this machine, without keys or accounts: watch it, then listen to the recording."""
     raise typer.Exit(run_demo(language, profile))
@@ -31,7 +31,7 @@ def demo(
 @app.command()
 def sandbox(
     port: Annotated[int, typer.Option(help="0 takes a free one")] = 8100,
-    profile: Annotated[str, typer.Option(help=f"delays of the vendors: {', '.join(PROFILES)}")] = "typical",
+    profile: Annotated[Profile, typer.Option(help="delays of the vendors")] = "typical",
 ) -> None:
     """Stand-ins for the three vendors, alone; prints the settings that point a service at them."""
     raise typer.Exit(print_sandbox(port, profile))

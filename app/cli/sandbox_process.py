@@ -1,13 +1,15 @@
 """The sandbox as a child process: it shares nothing with the service but the wire."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
-PROFILES = ("instant", "typical", "slow")
+Profile = Literal["instant", "typical", "slow"]
 _STOP_SECONDS = 5
 
 
@@ -30,7 +32,7 @@ class SandboxAddresses:
 
 
 @contextmanager
-def sandbox_process(profile: str, *, port: int = 0) -> Iterator[SandboxAddresses]:
+def sandbox_process(profile: Profile, *, port: int = 0) -> Iterator[SandboxAddresses]:
     """Run the sandbox beside this process; it also ends when this process dies."""
     command = [sys.executable, "-m", "sandbox", "--port", str(port), "--profile", profile, "--with-parent"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
@@ -51,7 +53,7 @@ def sandbox_process(profile: str, *, port: int = 0) -> Iterator[SandboxAddresses
                 stream.close()
 
 
-def print_sandbox(port: int, profile: str) -> int:
+def print_sandbox(port: int, profile: Profile) -> int:
     """Run the sandbox until Ctrl-C."""
     with sandbox_process(profile, port=port) as addresses:
         keys = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY")
@@ -60,11 +62,6 @@ def print_sandbox(port: int, profile: str) -> int:
         sys.stdout.writelines(f"{name}={value}\n" for name, value in values.items())
         sys.stdout.write(f"# Scripts, faults and timings: {addresses.url}/control\n")
         sys.stdout.flush()
-        _wait_for_interrupt()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
     return 0
-
-
-def _wait_for_interrupt() -> None:
-    import signal
-
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -90,7 +90,7 @@ class OpenAILLMClient(BaseResilientClient):
         tools: Sequence[ToolSpec] = (),
         call_id: str | None = None,
         cache_key: str | None = None,
-    ) -> AsyncIterator[ModelEvent]:
+    ) -> AsyncGenerator[ModelEvent, None]:
         """One answer: pieces of text and whole tool calls as they come, :class:`ModelFinished` last.
 
         Tried once. Closing the generator, or cancelling whoever waits on it, closes the HTTP request at once. Messages
@@ -114,15 +114,12 @@ class OpenAILLMClient(BaseResilientClient):
         finally:
             await answer.aclose()
 
-    async def stream_response(self, messages: list[Message]) -> AsyncIterator[str]:
+    async def stream_response(self, messages: list[Message]) -> AsyncGenerator[str, None]:
         """The text of one answer, piece by piece. Raises ProviderError."""
-        reply = self.stream_reply(messages)
-        try:
+        async with aclosing(self.stream_reply(messages)) as reply:
             async for event in reply:
                 if isinstance(event, TextDelta):
                     yield event.text
-        finally:
-            await cast("Any", reply).aclose()
 
     async def generate_response(self, messages: list[Message], context: ConversationContext) -> str:
         """The whole text of one answer; tried again while that may help. Raises ProviderError."""
@@ -226,7 +223,7 @@ class _Answer:
         if call_id:
             self._headers["X-Call-ID"] = call_id
         self._response: httpx2.Response | None = None
-        self._chunks: AsyncIterator[bytes] | None = None
+        self._chunks: AsyncGenerator[bytes, None] | None = None
         self._events = ServerSentEvents()
         self._patience = options.first_token_seconds
         self.decoder: AnswerDecoder = decoder(options.api)
@@ -267,7 +264,7 @@ class _Answer:
     async def aclose(self) -> None:
         """Close the request; the connection too, unless the body was read to its end."""
         if self._chunks is not None:
-            await cast("Any", self._chunks).aclose()
+            await self._chunks.aclose()
         if self._response is not None:
             await self._response.aclose()
 
@@ -339,8 +336,8 @@ def _vendor_errors(request_id: str | None = None) -> Iterator[None]:
 def _status_error(error: openai.APIStatusError) -> ProviderError:
     mapped = vendor_error(error.status_code, error.code or error.type, request_id=error.request_id)
     if isinstance(mapped, ProviderRateLimited):
-        with suppress(ValueError):  # the header may also be a date, which OpenAI does not send
-            mapped.retry_after = float(error.response.headers.get("retry-after", ""))
+        seconds = error.response.headers.get("retry-after", "")
+        mapped.retry_after = float(seconds) if seconds.isdecimal() else None  # a date is not sent by OpenAI
     return mapped
 
 

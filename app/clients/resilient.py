@@ -141,7 +141,8 @@ class BaseResilientClient:
             self._note_failure(operation, attempt, mapped)
             if mapped is error:
                 raise
-            raise mapped from error
+            # A vendor's exception may quote what was said: it is not kept as the cause.
+            raise mapped from None
         except BaseException:
             self._breaker.abandoned()
             self._observer.attempt_finished(self.provider, operation, "cancelled", attempt.seconds)

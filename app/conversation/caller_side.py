@@ -170,6 +170,7 @@ class CallerSide:
         caller = self._listen_to(text)
         ended = min(call.now, max(ended_t or 0.0, caller.started_t))
         call.close_caller_turn()
+        call.sound = False  # the detector waits longer than the vendor until it calls a pause an end
         self._unclear, call.fillers = 0, 0
         call.history.add(caller.number, "user", text)
         call.commands.append(

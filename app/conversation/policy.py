@@ -72,7 +72,7 @@ class CallPolicy:
     """By language code; the agent can speak these languages."""
     max_response_seconds: float = 1.5
     """From the caller's last voiced sample to the first sound of the answer."""
-    filler_lead_seconds: float = 0.3
+    filler_lead_seconds: float = 0.1
     """How long before the budget is spent a prepared phrase is started."""
     filler_repeat_seconds: float = 4.0
     reply_seconds: float = 12.0

@@ -142,7 +142,7 @@ async def test_leaving_a_bare_text_stream_closes_the_request() -> None:
     async with running([*first_words("responses"), Hang()]) as server, client_of(server) as client:
         stream = client.stream_response(DIALOGUE)
         assert await anext(stream) == "Hel"
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         async with asyncio.timeout(0.5):
             await server.client_left.wait()
 
@@ -173,7 +173,7 @@ async def test_closing_the_reply_closes_the_request_and_replaces_the_connection(
     async with running(begun, answer("chat", "Hello")) as server, client_of(server, "chat") as client:
         reply = client.stream_reply(DIALOGUE)
         assert await anext(reply) == TextDelta("Hel")
-        await reply.aclose()  # type: ignore[attr-defined]
+        await reply.aclose()
         async with asyncio.timeout(0.5):
             await server.client_left.wait()
             await asyncio.wait([task for task in asyncio.all_tasks() if task.get_name() == "openai.spare_connection"])

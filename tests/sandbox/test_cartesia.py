@@ -261,7 +261,7 @@ async def heard_under(fault: Fault) -> tuple[list[str], int | None]:
             messages: list[str] = []
             try:
                 while True:
-                    async with asyncio.timeout(0.2):
+                    async with asyncio.timeout(0.1):
                         messages.append(str(await socket.recv()))
             except ConnectionClosed as closed:
                 return messages, closed.rcvd.code if closed.rcvd else None
@@ -290,7 +290,7 @@ async def test_every_fault_strikes_a_context_in_its_own_way() -> None:
     began = loop.time()
     slow, code = await heard_under(Fault("cartesia", "slow", seconds_per_item=0.01))
     assert (len(slow), code) == (len(whole), -1)
-    assert loop.time() - began >= 0.01 * len(whole) + 0.2
+    assert loop.time() - began >= 0.01 * len(whole) + 0.1
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,24 @@ async def test_a_scripted_error_and_a_scripted_delay_are_obeyed() -> None:
         assert timings["done"]["chars"] == len("Да.")
 
 
+async def test_who_asks_again_when_the_caller_went_on_gets_the_same_answer() -> None:
+    async with running_sandbox() as sandbox, client(sandbox) as sdk:
+        sandbox.stage.call("c1").answer(Reply("Раз."), Reply("Два."), Reply("Три."))
+        heard = [
+            text_of(await chat(sdk, text, extra_headers={"X-Call-ID": "c1"})) for text in ("А", "А вот", "А вот", "Б")
+        ]
+        assert heard == ["Раз.", "Раз.", "Два.", "Три."]
+
+
+async def test_an_answer_that_a_fault_broke_off_is_given_to_who_asks_again() -> None:
+    async with running_sandbox() as sandbox, client(sandbox) as sdk:
+        sandbox.stage.call("c1").answer(Reply("Раз."), Reply("Два."))
+        sandbox.stage.faults.add(Fault("openai", "cut"))
+        with pytest.raises(openai.APIConnectionError):
+            await chat(sdk, extra_headers={"X-Call-ID": "c1"})
+        assert text_of(await chat(sdk, extra_headers={"X-Call-ID": "c1"})) == "Раз."
+
+
 async def test_bad_requests_get_openais_errors() -> None:
     async with (
         running_sandbox() as sandbox,

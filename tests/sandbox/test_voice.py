@@ -20,7 +20,7 @@ def test_every_written_word_has_one_time_and_times_never_go_backwards() -> None:
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 24000, 44100, 48000])
 def test_speech_lasts_equally_long_at_every_rate(sample_rate: int) -> None:
     seconds = len(synthesize(RUSSIAN, "ru", sample_rate).pcm) / 2 / sample_rate
-    assert seconds == pytest.approx(len(synthesize(RUSSIAN, "ru", 16000).pcm) / 2 / 16000, abs=0.01)
+    assert seconds == pytest.approx(len(synthesize(RUSSIAN, "ru", 16000).pcm) / 2 / 16000, abs=0.06)
 
 
 def test_speech_begins_at_once() -> None:
