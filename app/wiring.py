@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 VERSION = version("voice-agent")
 _TELEPHONE = AudioFormat("pcm_s16le", 16000)
 _KEEP_WARM_SECONDS = KEEPALIVE_SECONDS * 0.8
+_LANGUAGES = {"ru": RUSSIAN, "en": ENGLISH}
+"""The languages the agent has fixed lines and voices for; any of them is expected from a caller."""
 _STANDARD_PROMPT = (
     "You are the friendly voice assistant of a company that answers the telephone. Help the caller, ask when something "
     "is unclear, and say goodbye and call end_call when the caller has everything."
@@ -146,7 +148,7 @@ def agent_profile(settings: Settings) -> AgentProfile:
         except (OSError, UnicodeDecodeError) as error:
             problem = f"AGENT_PROMPT_FILE: {settings.agent_prompt_file} cannot be read: {error}"
             raise SettingsError([problem]) from error
-    lines = {"ru": RUSSIAN, "en": ENGLISH}
+    lines = dict(_LANGUAGES)
     language = settings.language if settings.language in lines else next(iter(lines))
     if settings.greeting:
         lines[language] = replace(lines[language], greeting=settings.greeting)
@@ -172,7 +174,7 @@ def agent_profile(settings: Settings) -> AgentProfile:
 
 def _clients(settings: Settings, metrics: Metrics) -> tuple[_Ears, OpenAILLMClient, CartesiaTTSClient]:
     retry = RetryPolicy(attempts=settings.retry_attempts)
-    hints = (settings.language,) if settings.language != "multi" else ()
+    hints = tuple(dict.fromkeys((settings.language, *_LANGUAGES))) if settings.language in _LANGUAGES else ()
 
     def ears(audio_format: AudioFormat) -> DeepgramSTTClient:
         return DeepgramSTTClient(

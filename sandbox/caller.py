@@ -78,7 +78,7 @@ class Caller:
         score's ``language``, which the service may take as a hint.
         """
         sounds = await self._sounds(score)
-        body: dict[str, Any] = {"metadata": {"language": score.language, **(metadata or {})}}
+        body: dict[str, Any] = {"metadata": {"language_hint": score.language, **(metadata or {})}}
         if number is not None:
             body["caller"] = number
         session = await open_session(self._http, self._service_url, body, self._api_key)

@@ -1,6 +1,6 @@
 """Who answers the telephone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.conversation.policy import CallPolicy
@@ -35,6 +35,10 @@ class AgentProfile:
             encoding=audio_format.encoding,
             sample_rate=audio_format.sample_rate,
         )
+
+    def for_language(self, hint: object) -> "AgentProfile":
+        """The same agent, beginning in the language that the caller is expected to speak, if it is one of its own."""
+        return replace(self, language=hint) if isinstance(hint, str) and hint in self.policy.lines else self
 
     def describe(self, version: str) -> dict[str, Any]:
         """What row 1 of the journal says of the agent."""

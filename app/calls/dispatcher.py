@@ -82,6 +82,7 @@ class CallDispatcher:
         """Take the call and have it answered; returns once it runs. Raises Draining, AtCapacity or StorageError."""
         if self._draining:
             self._refuse(Draining("the service is stopping and takes no new calls"))
+        agent = self._agent.for_language(call.metadata.get("language_hint"))
         row = CallRow(
             call_id=call.call_id,
             kind="websocket",
@@ -92,7 +93,7 @@ class CallDispatcher:
             version=self._services.version,
             caller_number=call.caller_number,
             called_number=call.metadata.get("called_number"),
-            language=self._agent.language,
+            language=agent.language,
             recording=self._services.recordings is not None,
             metadata={key: value for key, value in call.metadata.items() if key != "direction"},
             owner=self._services.owner,
@@ -102,7 +103,7 @@ class CallDispatcher:
             await self._services.calls.create(row, max_live=self._max_live)
         except AtCapacity as error:
             self._refuse(error)
-        orchestrator = CallOrchestrator(self._services, self._agent, leg, call, fence=row.fence, spawn=self._spawn)
+        orchestrator = CallOrchestrator(self._services, agent, leg, call, fence=row.fence, spawn=self._spawn)
         self._live[call.call_id] = orchestrator
         self._services.metrics.call_started()
         await orchestrator.handle_call_start(call)
