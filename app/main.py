@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.wiring import VERSION, open_services
 from routers import calls, health, media
 from routers import metrics as figures
+from routers.body_limit import BodyLimit
 from routers.problems import handle_error, handle_http, handle_validation
 
 
@@ -44,6 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
         (Exception, handle_error),
     ):
         app.add_exception_handler(error, handler)
+    app.add_middleware(BodyLimit)
     Instrumentator(registry=metrics.registry).instrument(app)
     for module in (calls, media, health, figures):
         app.include_router(module.router)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -61,15 +62,16 @@ class ClipStore:
         """Keep what a track has just been given; the track must have kept its sound."""
         await self._keep(text, voice, Clip(b"".join(track.kept_audio), tuple(track.kept_words)))
 
-    async def prepare(self, texts: Iterable[str], voice: VoiceConfig) -> None:
-        """Have the texts ready; a vendor that fails is no reason to fail."""
+    async def prepare(self, texts: Iterable[str], voice: VoiceConfig) -> bool:
+        """Have the texts ready. A vendor that fails is no reason to fail: False, and the rest is left out."""
         for text in texts:
             if await self.get(text, voice) is None:
                 try:
                     await self._keep(text, voice, await self._synthesize(text, voice))
                 except ProviderError as error:
                     log.warning("clip.failed", code=error.code)
-                    return
+                    return False
+        return True
 
     async def _synthesize(self, text: str, voice: VoiceConfig) -> Clip:
         utterance = self._tts.utterance(voice, call_id="clips")
@@ -122,7 +124,7 @@ def _write(path: Path, clip: Clip) -> None:
     head = json.dumps([[word.text, word.start, word.end] for word in clip.words], ensure_ascii=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{secrets.token_hex(4)}")
         partial.write_bytes(head.encode() + b"\n" + clip.audio)
         partial.replace(path)
     except OSError as error:

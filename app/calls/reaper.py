@@ -10,10 +10,10 @@ from app.storage.calls import CallEnding, CallRow
 
 def end_crashed(call: CallRow, rows: list[JournalRow], journal: Journal) -> None:
     """Write the terminal row of a call that was taken over; it ended when its last fact was written."""
-    t = rows[-1].t if rows else 0.0
+    seq, t = (rows[-1].seq + 1, rows[-1].t) if rows else (1, 0.0)
     at = iso_after(call.created_at, t)
     ended = ev.CallEnded("crashed", "ours")
-    row = JournalRow(len(rows) + 1, at, t, ended.type, None, ev.VERSION, ev.row_data(ended))
+    row = JournalRow(seq, at, t, ended.type, None, ev.VERSION, ev.row_data(ended))
     record = call_record([*rows, row])
     ending = CallEnding(
         ended_at=at,
