@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from app.errors import VoiceAgentError
 from app.observability.metrics import Metrics
 from app.settings import Settings
-from app.wiring import VERSION, open_services
+from app.wiring import VERSION, check_settings, open_services
 from routers import calls, health, media
 from routers import metrics as figures
 from routers.body_limit import BodyLimit
@@ -19,7 +19,8 @@ from routers.problems import handle_error, handle_http, handle_validation
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application; its services live from startup to shutdown."""
+    """The application; its services live from startup to shutdown. Raises SettingsError."""
+    check_settings(settings)
 
     metrics = Metrics()
 

@@ -41,16 +41,20 @@ class Clip:
 
 
 class ClipStore:
-    """Clips by text and voice. Without a directory they are kept in memory only."""
+    """Clips by text and voice; ``variant`` names what else they depend on, such as a pronunciation dictionary.
 
-    def __init__(self, tts: TextToSpeech, directory: Path | None) -> None:
+    Without a directory they are kept in memory only.
+    """
+
+    def __init__(self, tts: TextToSpeech, directory: Path | None, *, variant: str = "") -> None:
         self._tts = tts
+        self._variant = variant
         self._directory = directory
         self._clips: OrderedDict[str, Clip] = OrderedDict()
 
     async def get(self, text: str, voice: VoiceConfig) -> Clip | None:
         """The clip, if it is there."""
-        key = _key(text, voice)
+        key = self._key(text, voice)
         clip = self._clips.get(key)
         if clip is None and self._directory is not None:
             clip = await asyncio.to_thread(_read, self._directory / key)
@@ -93,21 +97,20 @@ class ClipStore:
     async def _keep(self, text: str, voice: VoiceConfig, clip: Clip) -> None:
         if not clip.audio:
             return
-        key = _key(text, voice)
+        key = self._key(text, voice)
         self._remember(key, clip)
         if self._directory is not None:
             await asyncio.to_thread(_write, self._directory / key, clip)
+
+    def _key(self, text: str, voice: VoiceConfig) -> str:
+        identity = json.dumps([text, asdict(voice), self._variant], ensure_ascii=False)
+        return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
 
     def _remember(self, key: str, clip: Clip) -> None:
         self._clips[key] = clip
         self._clips.move_to_end(key)
         while len(self._clips) > _KEPT_IN_MEMORY:
             self._clips.popitem(last=False)
-
-
-def _key(text: str, voice: VoiceConfig) -> str:
-    identity = json.dumps([text, asdict(voice)], ensure_ascii=False)
-    return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
 
 
 def _read(path: Path) -> Clip | None:

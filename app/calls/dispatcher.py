@@ -139,6 +139,12 @@ class CallDispatcher:
         if not await self._all_ended(_GOODBYE_SECONDS):
             log.error("service.calls_left", live_calls=len(self._live))
 
+    def lose(self, call_id: str) -> None:
+        """Another process owns that call now."""
+        call = self._live.get(call_id)
+        if call is not None:
+            call.lose()
+
     def stop(self) -> None:
         """End the other tasks; the calls have been drained."""
         for task in self._helpers:

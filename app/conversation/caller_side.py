@@ -13,6 +13,8 @@ _SHORT_HELLO_WORDS = 2
 _REPEATS_BEFORE_KEYPAD = 2
 _UNCLEAR_TURNS_MAX = 4
 """In a row; after so many requests to repeat it, or to use the keypad, nobody can be expected to talk to the agent."""
+_DIGITS_MAX = 64
+"""Of one entry; further keys are dropped."""
 _ECHO_SECONDS = 3.0
 """How late the agent's own words may come back from the line and the speech-to-text service."""
 
@@ -103,7 +105,7 @@ class CallerSide:
         self._call.deadlines.clear(Deadline.IDLE)
         if not self._digits:
             self._first_key_t = self._call.now
-        if event.digit != "#":
+        if event.digit != "#" and len(self._digits) < _DIGITS_MAX:
             self._digits += event.digit
         self._call.due_in(Deadline.DIGITS, 0 if event.digit == "#" else self._call.policy.digits_seconds)
 

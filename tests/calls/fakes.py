@@ -11,6 +11,7 @@ from app.calls.agent import AgentProfile
 from app.calls.clips import ClipStore
 from app.calls.orchestrator import CallOrchestrator, CallServices
 from app.clients.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
+from app.conversation import events as ev
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import AtCapacity, OwnershipLost, StorageError
 from app.models import CallContext, JournalRow
@@ -173,6 +174,7 @@ class LiveCall:
         self.far_end = far_end
         self.body = orchestrator
         self.call_id = call_id
+        self.context = a_call(call_id)
         self.began = asyncio.get_running_loop().time()
 
     @property
@@ -210,6 +212,9 @@ class LiveCall:
     def hears(self, *events: SpeechEvent | Exception) -> None:
         for event in events:
             self.ears.tell(event)
+
+    def operator_says(self, text: str) -> None:
+        self.body.tell(ev.SayRequested(text))
 
     def frames(self, audio: bytes) -> None:
         self.body.hear(audio)

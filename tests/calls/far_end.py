@@ -102,7 +102,7 @@ class FarEnd:
         """Raised when it is told to hang up."""
         self._there, self._back = Line(delay), Line(delay)
         self._answers_clear = answers_clear
-        self._echoes_marks = echoes_marks
+        self.echoes_marks = echoes_marks
         self._buffer = JitterBuffer(audio_format, buffer)
         self._clears = 0
         self._loop = asyncio.get_running_loop()
@@ -139,7 +139,7 @@ class FarEnd:
 
     def send_mark(self, name: str) -> None:
         self._note("mark", name)
-        if self._echoes_marks:
+        if self.echoes_marks:
             self._there.carry(lambda: self._mark(name))
 
     def send_event(self, row: Mapping[str, Any]) -> None:

@@ -49,6 +49,12 @@ def test_each_entry_begins_anew() -> None:
     assert call.turns == [("[keypad] 1", "keypad"), ("[keypad] 2", "keypad")]
 
 
+def test_an_entry_that_is_longer_than_any_number_is_cut() -> None:
+    call = greeted_call().caller_presses("12" * 100 + "#").wait(0)
+
+    assert call.turns == [("[keypad] " + "12" * 32, "keypad")]
+
+
 def test_keys_interrupt_the_agent() -> None:
     call = greeted_call().caller_says("Book a table").agent_begins("For how many? ").caller_presses("4")
 

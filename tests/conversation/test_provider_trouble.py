@@ -147,7 +147,7 @@ def test_a_voice_that_was_held_back_has_its_time_again() -> None:
 
 
 def test_an_answer_is_given_up_although_a_filler_is_being_said() -> None:
-    call = call_that_owes_an_answer(reply_seconds=12.0).wait(1.5).agent_begins().wait(10.2)
+    call = call_that_owes_an_answer(reply_seconds=12.0).wait(1.5).agent_begins().wait(10.6)
 
     assert call.replies[0].fate == "stopped"
     assert call.last("filler").fate == "stopped"
