@@ -26,7 +26,7 @@ LANGUAGES = ("ru", "en", "multi")
 """Those that the agent has fixed lines and voices for; ``multi`` begins in the first and listens for any."""
 _EAGER_LEAST = 0.3
 _CODE_LENGTH = 2
-_VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
+VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -234,8 +234,8 @@ def _key_problems(values: dict[str, Any]) -> list[str]:
     """Keys that are missing, given the values as they were read."""
     production = values.get("environment") == "production"
     problems = []
-    missing = [name for name in _VENDOR_KEYS if not values.get(name)]
-    providers = values.get("providers") or ("live" if production or len(missing) < len(_VENDOR_KEYS) else "sandbox")
+    missing = [name for name in VENDOR_KEYS if not values.get(name)]
+    providers = values.get("providers") or ("live" if production or len(missing) < len(VENDOR_KEYS) else "sandbox")
     if providers == "live":
         problems += [
             f"{name.upper()}: is missing; set it, or PROVIDERS=sandbox to try without keys" for name in missing

@@ -62,9 +62,14 @@ class MemoryJournal:
         self.flushes: list[str] = []
         self.storage_fails = False
         self.lost: set[str] = set()
+        self.bugs: set[str] = set()
+        """Calls of which the next row meets a bug."""
         self._grown = asyncio.Event()
 
     def append(self, call_id: str, fence: int, row: JournalRow, ending: CallEnding | None = None) -> None:
+        if call_id in self.bugs:
+            self.bugs.remove(call_id)
+            raise RuntimeError("a bug")
         self.rows_of.setdefault(call_id, []).append(row)
         if ending is not None:
             assert call_id not in self.endings, "a second end"

@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.conversation import events as ev
@@ -39,6 +39,7 @@ def row_of(event: ev.Event, **extra: Any) -> JournalRow:
 
 
 @pytest.mark.parametrize("cls", ev.EVENT_TYPES.values(), ids=ev.EVENT_TYPES)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_every_fact_comes_back_from_its_row(cls: type[ev.Event], data: st.DataObject) -> None:
     event = data.draw(example_of(cls))
@@ -47,6 +48,7 @@ def test_every_fact_comes_back_from_its_row(cls: type[ev.Event], data: st.DataOb
 
 
 @pytest.mark.parametrize("cls", ev.EVENT_TYPES.values(), ids=ev.EVENT_TYPES)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_what_a_newer_version_adds_is_left_out(cls: type[ev.Event], data: st.DataObject) -> None:
     event = data.draw(example_of(cls))
