@@ -56,7 +56,7 @@ def test_what_was_heard_is_estimated_while_the_vendor_has_not_told_the_words() -
     text, exact = track.heard(RATE // 2)
 
     assert not exact
-    assert text == "We open"
+    assert text == "We open at"
 
 
 def test_without_word_times_a_complete_sound_is_divided_by_letters() -> None:
