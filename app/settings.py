@@ -26,6 +26,8 @@ LANGUAGES = ("ru", "en", "multi")
 """Those that the agent has fixed lines and voices for; ``multi`` begins in the first and listens for any."""
 _EAGER_LEAST = 0.3
 _CODE_LENGTH = 2
+_SHELLS_OWN = ("host", "language")
+"""Names that shells and gettext use too; with VA_ before them they are ours alone."""
 VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -61,7 +63,7 @@ class Settings(BaseSettings):
     """Bearer token for /metrics; open when not set."""
     data_dir: Path = Path("./data")
     """Holds calls.db, recordings/ and clips/."""
-    database_url: str | None = None
+    database_url: SecretStr | None = None
     """SQLAlchemy address; SQLite in DATA_DIR when not set."""
     recording: bool = True
     """Keep a stereo recording of each call."""
@@ -145,13 +147,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """A LANGUAGE that belongs to gettext is not read."""
-        if isinstance(env_settings, EnvSettingsSource):
-            env_settings.env_vars = {
-                name: value
-                for name, value in env_settings.env_vars.items()
-                if name != "language" or _is_language(value or "")
-            }
+        """A LANGUAGE that belongs to gettext is not read, nor a shell's LANGUAGE or HOST where ours is set in the file."""
+        if isinstance(env_settings, EnvSettingsSource) and isinstance(dotenv_settings, EnvSettingsSource):
+            ours = {name for name in _SHELLS_OWN if dotenv_settings.env_vars.get(f"va_{name}")}
+            if not _is_language(env_settings.env_vars.get("language") or ""):
+                ours.add("language")
+            env_settings.env_vars = {name: value for name, value in env_settings.env_vars.items() if name not in ours}
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @field_validator("keyterms", mode="before")
@@ -212,7 +213,9 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The SQLAlchemy address of the database."""
-        return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'calls.db').absolute()}"
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{(self.data_dir / 'calls.db').absolute()}"
 
     @property
     def recordings_dir(self) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from media.formats import AudioFormat
 
-_KEPT_SECONDS = 1.0
+_KEPT_SECONDS = 0.5
 """How long played audio is kept, so that the far end may correct what it has played."""
 _ANSWER_SECONDS = 0.5
 """How long the far end may take to say what it had played when it was cut."""

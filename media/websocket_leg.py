@@ -84,6 +84,7 @@ class WebSocketLeg:
         self._name = name
         self._format = started.format
         self._outbox: deque[str | bytes] = deque()
+        self._unsent_marks: set[str] = set()
         self._unread_audio = 0
         self._unread_max = int(_UNREAD_AUDIO_SECONDS_MAX * started.format.sample_rate * started.format.sample_bytes)
         self._written = asyncio.Event()
@@ -132,14 +133,17 @@ class WebSocketLeg:
 
     def send_clear(self) -> None:
         """Throw away what has not been played, here and at the far end."""
-        kept = [message for message in self._outbox if isinstance(message, str)]
-        self._outbox = deque(kept)
+        marks = self._unsent_marks
+        self._outbox = deque(message for message in self._outbox if isinstance(message, str) and message not in marks)
+        self._unsent_marks = set()
         self._unread_audio = 0
         self._put(self._protocol.clear())
 
     def send_mark(self, name: str) -> None:
         """Tell when the audio so far has been played."""
-        self._put(self._protocol.mark(name))
+        mark = self._protocol.mark(name)
+        self._unsent_marks.add(mark)
+        self._put(mark)
 
     def send_event(self, row: Mapping[str, Any]) -> None:
         """A journal row, for a client that asked for them."""
@@ -258,6 +262,8 @@ class WebSocketLeg:
                     message = self._outbox.popleft()
                     if isinstance(message, bytes):
                         self._unread_audio -= len(message)
+                    else:
+                        self._unsent_marks.discard(message)
                     await self._socket.send(message)
                 if self._closing is not None:
                     break

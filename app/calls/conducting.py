@@ -152,7 +152,7 @@ class Conductor:
             await self._carry_out(command, now)
 
     def _silence_at_once(self, commands: list[cmd.Command]) -> None:
-        """Before anything is waited for, lest an utterance that is to be stopped, too, begins when the first is over."""
+        """Before anything is waited for, lest one that is to be stopped, too, begins when the first is over."""
         for command in commands:
             if isinstance(command, cmd.StopSpeech):
                 self._mouth.stop(command.speech)

@@ -65,7 +65,8 @@ class Replier:
             failure = await self._try_reply(speaking, voice, messages)
             if failure is None:
                 return
-            final = speaking.started or attempt == _ATTEMPTS or not failure.error.retryable
+            tried_enough = attempt == _ATTEMPTS or failure.stage == _SPEAK  # the narrator has tried the voice again
+            final = speaking.started or tried_enough or not failure.error.retryable
             self._give_up(speaking)
             self._tell_failure(speaking, failure, final=final)
             if final:

@@ -100,6 +100,7 @@ class SpeechTrack:
         begun = self._letters_begun(self.samples)[0]
         rest = self._text_after(begun)
         self._words = [(start, letters) for start, letters in self._words if start < self.samples]
+        self.kept_words = [word for word in self.kept_words if word.start * self._rate < self.samples]
         self._words_end = min(self._words_end, self.samples)
         self._said_letters = self._word_letters = self._letters - count_letters(rest)
         return rest

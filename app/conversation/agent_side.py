@@ -108,7 +108,7 @@ class AgentSide:
         """An utterance that is over could not be heard, or not to its end."""
         call = self._call
         if speech.ends_call:
-            self._hang_up_without(speech)
+            self._hang_up_without(speech, speech.ends_call)
         elif speech.kind is SpeechKind.REPLY:
             call.failures += 1
             self._apologize(speech.turn, call.lines.cut_off if speech.started else call.lines.apology)
@@ -161,13 +161,13 @@ class AgentSide:
             call.failures = 0 if speech.kind is SpeechKind.REPLY else call.failures
             call.go_on()
 
-    def _hang_up_without(self, speech: Speech) -> None:
+    def _hang_up_without(self, speech: Speech, reason: str) -> None:
         """The last words of the call are lost; an answer of which nothing was heard gives way to a prepared goodbye."""
         call = self._call
         if speech.kind is SpeechKind.REPLY and not speech.started:
-            call.say(SpeechKind.GOODBYE, call.lines.goodbye, turn=speech.turn, ends_call=speech.ends_call)
+            call.say(SpeechKind.GOODBYE, call.lines.goodbye, turn=speech.turn, ends_call=reason)
         else:
-            call.end(speech.ends_call or "agent_hangup")
+            call.end(reason)
 
     def _apologize(self, turn: int, apology: str) -> None:
         call = self._call

@@ -98,9 +98,6 @@ class CallerSide:
 
     def dtmf(self, event: ev.CallerDtmf) -> None:
         """Keys interrupt like words; a pause or the hash key ends the entry."""
-        speech = self._call.floor.audible
-        if speech is not None and not speech.interruptible:
-            return
         self._take_the_floor()
         self._call.deadlines.clear(Deadline.IDLE)
         if not self._digits:
@@ -128,8 +125,6 @@ class CallerSide:
 
     def _reason_to_ignore(self, speech: Speech, text: str) -> str | None:
         """Why words over the agent's voice do not stop it; None when they do."""
-        if not speech.interruptible:
-            return "not_interruptible"
         if self._comes_back(speech, text):
             return "echo"
         if is_stop_word(text):

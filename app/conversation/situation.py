@@ -85,7 +85,7 @@ class Situation:
     def enter(self, state: ConversationState) -> None:
         """Change the state and write it down."""
         before = self.state
-        if before is not state and self.machine.transition_to(state):
+        if self.machine.transition_to(state):
             self.commands.append(Record(ev.StateChanged(before, state)))
 
     def blame(self, fault: str) -> None:
@@ -219,9 +219,7 @@ class Situation:
             return
         self.closing = reason
         self.stop_all()
-        self.caller = None
         self.deadlines.clear_all()
-        self.say_requests.clear()
         self.due_in(Deadline.LIMIT, self.policy.goodbye_seconds)
         self.say(SpeechKind.GOODBYE, goodbye, ends_call=reason, interruptible=False)
 

@@ -130,14 +130,15 @@ async def test_a_model_that_hangs_is_covered_by_fillers_and_given_up() -> None:
     assert len(billed) == 1
 
 
-async def test_a_reply_of_which_nothing_was_heard_is_written_anew_when_the_voice_fails() -> None:
+async def test_the_model_is_not_asked_again_when_it_is_the_voice_that_fails() -> None:
     world = World(model=ScriptedModel(Answer("At nine."), Answer("At nine, as always.")))
     async with live_call(world, FarEnd()) as call:
         world.voice.troubles = [Trouble(), Trouble()]
         await asks(call)
 
-    assert failures(call, "speak") == [False, False]
-    assert call.turns()[-1] == ("assistant", "At nine, as always.")
+    assert failures(call, "speak") == [False, True]
+    assert len([row for row in call.rows_of("provider.used") if row.data["provider"] == "openai"]) == 1
+    assert "apology" in [row.data["kind"] for row in call.rows_of("agent.reply_started")]
 
 
 # --- the voice --------------------------------------------------------------------------------------------------------

@@ -180,6 +180,13 @@ def test_the_end_of_such_a_turn_lets_the_voice_go_on_at_once() -> None:
     assert call.turns == [("When are you open?", "speech")]
 
 
+def test_a_turn_that_is_ignored_leaves_the_agent_the_floor() -> None:
+    call = agent_is_answering().caller_makes_a_sound().caller_ends("uh-huh")
+
+    assert call.state == "speaking"
+    assert call.replies[0].fate == "held back"
+
+
 def test_a_listeners_words_are_no_noise() -> None:
     call = agent_is_answering()
     for _ in range(4):

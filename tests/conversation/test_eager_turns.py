@@ -50,6 +50,19 @@ def test_a_caller_who_goes_on_makes_the_prepared_answer_void() -> None:
     assert call.turns == []
 
 
+def test_the_words_that_came_with_the_resumption_count() -> None:
+    call = suspected_turn().wait(5).caller_resumes("I want to move my appointment to").wait(5)
+    assert call.turns == []
+
+    assert call.wait(1).turns == [("I want to move my appointment to", "timeout")]
+
+
+def test_a_resumption_over_the_agents_voice_opens_no_turn() -> None:
+    call = greeted_call().caller_says("When are you open?").agent_begins("From nine. ").caller_resumes("yes").wait(7)
+
+    assert len(call.turns) == 1
+
+
 def test_then_a_new_suspicion_prepares_a_new_answer() -> None:
     call = suspected_turn().caller_resumes().caller_begins("I want to move my appointment to Tuesday")
 

@@ -63,7 +63,7 @@ def test_what_an_older_version_did_not_know_has_its_default(cls: type[ev.Event])
         for item in fields(cls)
         if (item.default is not MISSING or item.default_factory is not MISSING) and item.name != "turn"
     }
-    required = {item.name: 1 for item in fields(cls) if item.name not in optional}
+    required: dict[str, Any] = {item.name: 1 for item in fields(cls) if item.name not in optional}
     event = cls(**required)
     row = row_of(event)
     old = {name: value for name, value in row.data.items() if name not in optional}

@@ -1,5 +1,7 @@
 """Who may end a call, and how."""
 
+from collections.abc import Callable
+
 import pytest
 
 from app.conversation.commands import EndCall
@@ -110,7 +112,7 @@ def test_a_prepared_answer_that_became_void_takes_its_wish_with_it() -> None:
 
 # --- the caller ------------------------------------------------------------------------------------------------------
 
-MOMENTS = {
+MOMENTS: dict[str, Callable[[], Call]] = {
     "ringing": lambda: Call(),
     "before the greeting": lambda: Call().is_answered(),
     "greeting": lambda: Call().is_answered().agent_begins(),

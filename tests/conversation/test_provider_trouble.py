@@ -74,6 +74,13 @@ def test_how_many_failures_are_borne_is_a_matter_of_policy() -> None:
     assert call_that_owes_an_answer(max_failures=1).thinking_fails().lines[-1] == LINES.failure_goodbye
 
 
+def test_the_apology_takes_the_place_of_a_filler() -> None:
+    call = call_that_owes_an_answer().wait(1.5).agent_begins().thinking_fails()
+
+    assert call.last("filler").fate == "stopped"
+    assert call.lines[-1] == LINES.apology
+
+
 def test_an_answer_that_breaks_off_is_heard_to_its_last_word_and_then_apologised_for() -> None:
     call = call_that_owes_an_answer().agent_begins("Gladly. ").thinking_fails()
     assert call.asked == []

@@ -1,5 +1,7 @@
 """Nobody speaks; or nobody but a noisy line."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,7 +101,7 @@ def test_turns_that_are_ignored_do_not_put_the_question_off() -> None:
     assert call.wait(1).lines[-1] == LINES.idle[0]
 
 
-NOISES = {
+NOISES: dict[str, Callable[[Call], Call]] = {
     "sound": lambda call: call.caller_makes_a_sound(),
     "quiet": lambda call: call.caller_falls_silent(),
     "empty turn": lambda call: call.caller_ends(""),

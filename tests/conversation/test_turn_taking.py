@@ -2,6 +2,7 @@
 
 from app.conversation import events as ev
 from app.conversation.commands import Say, StartReply, StopSpeech
+from app.conversation.policy import CallPolicy
 from tests.conversation.script import LINES, Call, greeted_call
 
 
@@ -145,6 +146,31 @@ def test_the_same_words_said_again_later_are_a_new_turn() -> None:
     assert call.caller_says("What time is it").turns[-1] == ("What time is it", "speech")
 
 
+def test_every_change_of_the_state_is_written_down() -> None:
+    call = greeted_call().caller_says("Are you open today?").agent_says("We are.").caller_hangs_up()
+
+    assert [(data["before"], data["after"]) for data in call.facts("state.changed")] == [
+        ("listening", "speaking"), ("speaking", "listening"),
+        ("listening", "processing"), ("processing", "speaking"), ("speaking", "listening"),
+        ("listening", "ended"),
+    ]  # fmt: skip
+    assert [row.type for row in call.rows][-2:] == ["state.changed", "call.ended"]
+
+
+def test_in_a_call_in_which_nothing_is_late_no_deadline_passes() -> None:
+    call = greeted_call(idle_prompt_seconds=100.0).caller_says("Are you open today?").wait(0.5).agent_begins("We are. ")
+    call.wait(5).caller_makes_a_sound().caller_falls_silent().caller_ends("uh-huh").wait(5)
+    call.agent_goes_on("Until eight. ").wait(5).caller_says("And on Sunday?").wait(0.5)
+
+    call.agent_says("No.").wait(90)
+
+    assert call.facts("deadline.passed") == []
+
+
+def test_a_language_without_lines_of_its_own_has_those_of_the_first_language() -> None:
+    assert Call("fr").is_answered().lines == [CallPolicy().lines["ru"].greeting]
+
+
 # --- the answer is late ----------------------------------------------------------------------------------------------
 
 
@@ -271,6 +297,18 @@ def test_such_a_text_waits_for_the_caller_too() -> None:
     call.caller_ends("I want to pay").agent_says("Gladly.")
 
     assert call.lines[-1] == "Your table is ready."
+
+
+def test_such_a_text_does_not_slip_between_a_callers_words() -> None:
+    call = greeted_call().caller_begins("I want to").operator_says("Your table is ready.").caller_presses("#").wait(0)
+
+    assert call.lines == [LINES.greeting]
+
+
+def test_while_such_a_text_is_being_prepared_nobody_is_asked_whether_he_is_there() -> None:
+    call = greeted_call(idle_prompt_seconds=8.0).wait(7).operator_says("Your table is ready.").wait(2)
+
+    assert call.lines == [LINES.greeting, "Your table is ready."]
 
 
 def test_of_too_many_such_texts_the_oldest_are_forgotten() -> None:

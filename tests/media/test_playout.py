@@ -273,8 +273,8 @@ def test_audio_is_given_to_the_recording_when_it_can_be_corrected_no_more() -> N
     released(playout, 1.0)
     due = playout.next_played()
 
-    assert playout.take_played(1.19) == []
-    assert due == pytest.approx(1.2)
+    assert playout.take_played(0.69) == []
+    assert due == pytest.approx(0.7)
     assert b"".join(piece.audio for piece in playout.take_played(due)) == sound(1600)
     assert playout.next_played() is None
 
@@ -328,7 +328,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(STEPS, st.sampled_from([0.0, 0.04, 0.1]), st.booleans())
 def test_in_any_order_the_caller_hears_every_sample_once_and_positions_never_overlap(
     steps: list[tuple[str, int]], late: float, answers: bool

@@ -1,0 +1,75 @@
+"""Anything that may be told of a call, drawn by chance."""
+
+from hypothesis import strategies as st
+
+from app.conversation import events as ev
+from app.conversation.deadlines import Deadline
+from app.conversation.policy import CallPolicy
+from tests.conversation.script import LINES
+
+texts = st.sampled_from(
+    [
+        "", " ", "yes", "uh-huh", "stop", "one second", "no", "I want to move my appointment", "to Tuesday, please",
+        "I am a voice assistant", "let me check", "да", "Запишите меня на вторник", LINES.greeting, "Of course. ",
+        "Which day?",
+    ]
+)  # fmt: skip
+moments = st.floats(0, 60)
+short_times = st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.6, 4.0, 9.0, 31.0])
+languages = st.sampled_from([None, "en", "ru", "fr"])
+policies = st.builds(
+    CallPolicy,
+    max_duration_seconds=st.sampled_from([30.0, 1800.0]),
+    idle_prompts=st.sampled_from([0, 1, 2, 5]),
+    max_failures=st.sampled_from([1, 2, 3]),
+)
+caller_facts = st.one_of(
+    st.builds(ev.CallerSoundStarted, moments),
+    st.builds(ev.CallerSoundStopped, moments),
+    st.builds(ev.CallerWords, texts),
+    st.builds(ev.CallerTurnEndedEagerly, texts, languages),
+    st.builds(ev.CallerTurnResumed, texts),
+    st.builds(
+        ev.CallerTurnEnded, texts, st.none() | st.sampled_from([0.1, 0.9]), languages, st.none() | moments
+    ),
+    st.builds(ev.CallerDtmf, st.sampled_from("0129*#A")),
+)  # fmt: skip
+outside_facts = st.one_of(
+    st.builds(ev.ProviderFailed, st.just("deepgram"), st.just("listen"), st.just("lost"), st.booleans()),
+    st.builds(ev.ProviderRestored, st.just("deepgram"), st.sampled_from(["listen", "think"])),
+    st.builds(ev.ProviderUsed, st.just("openai"), st.just("m")),
+    st.builds(ev.SayRequested, texts),
+)
+odd_facts = st.one_of(
+    st.just(ev.CallAnswered()),
+    st.builds(ev.DeadlinePassed, st.sampled_from([*Deadline, "none", "unheard of"])),
+    st.builds(ev.CallCreated, st.just({}), st.just("en")),
+    st.builds(ev.StateChanged, st.just("listening"), st.just("ended")),
+    st.builds(ev.CallerIgnored, st.just("echo")),
+    st.builds(ev.TurnTaken, st.just(3), texts, st.just("speech"), moments, moments),
+)
+last_facts = st.one_of(
+    st.builds(ev.CallerLeft, st.sampled_from(["caller_hangup", "media_lost"])),
+    st.builds(ev.HangupRequested, st.sampled_from(["operator_hangup", "shutdown"])),
+    st.builds(ev.ProviderFailed, st.just("deepgram"), st.just("listen"), st.just("lost"), st.just(True)),
+)
+
+
+@st.composite
+def agent_facts(draw: st.DrawFn, speeches: st.SearchStrategy[int]) -> ev.Event:
+    """Any fact of an utterance with one of those numbers."""
+    turn, speech, text = draw(st.integers(0, 9)), draw(speeches), draw(texts)
+    kind = draw(st.sampled_from(["reply", "greeting", "filler"]))
+    stage = draw(st.sampled_from(["think", "speak"]))
+    facts: list[ev.Event] = [
+        ev.AgentReplyStarted(turn, speech, kind),
+        ev.AgentReplyGenerated(turn, speech, text),
+        ev.AgentClauseStarted(turn, speech, text, 0),
+        ev.AgentPaused(turn, speech, text),
+        ev.AgentResumed(turn, speech),
+        ev.AgentInterrupted(turn, speech, text, text),
+        ev.AgentFinished(turn, speech, text, text),
+        ev.AgentToolCalled(turn, speech, "1", draw(st.sampled_from(["end_call", "dance"])), "{}"),
+        ev.ProviderFailed("openai", stage, "broken", draw(st.booleans()), turn, speech),
+    ]
+    return draw(st.sampled_from(facts))

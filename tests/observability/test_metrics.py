@@ -1,0 +1,57 @@
+"""Figures for Prometheus."""
+
+import pytest
+from prometheus_client import generate_latest
+
+from app.observability.metrics import Metrics
+
+
+def shown(metrics: Metrics) -> str:
+    return generate_latest(metrics.registry).decode()
+
+
+def test_live_calls_are_counted_up_and_down() -> None:
+    metrics = Metrics()
+    metrics.call_started()
+    metrics.call_started()
+    assert "voice_calls_active 2.0" in shown(metrics)
+    metrics.call_ended("silence", "none", 12.0)
+    assert "voice_calls_active 1.0" in shown(metrics)
+    assert 'voice_calls_total{end_reason="silence",fault="none"} 1.0' in shown(metrics)
+    assert "voice_call_duration_seconds_sum 12.0" in shown(metrics)
+
+
+def test_a_fault_is_counted_without_its_details() -> None:
+    metrics = Metrics()
+    metrics.call_ended("provider_failure", "provider:openai", 1.0)
+    assert 'fault="provider"' in shown(metrics)
+    assert "openai" not in shown(metrics)
+
+
+def test_the_stages_of_an_answer_are_observed() -> None:
+    metrics = Metrics()
+    metrics.turn_answered({"end_of_turn": 0.2, "total": 0.7})
+    assert 'voice_turn_latency_seconds_sum{stage="total"} 0.7' in shown(metrics)
+    assert 'voice_turn_latency_seconds_bucket{le="0.65",stage="total"} 0.0' in shown(metrics)
+    assert 'voice_turn_latency_seconds_bucket{le="0.8",stage="total"} 1.0' in shown(metrics)
+
+
+@pytest.mark.parametrize(("result", "observed"), [("ok", True), ("provider_timeout", False)])
+def test_only_an_answer_says_how_long_answers_take(result: str, observed: bool) -> None:
+    metrics = Metrics()
+    metrics.attempt_finished("openai", "stream_reply", result, 0.4)
+    requests = f'voice_provider_requests_total{{operation="stream_reply",provider="openai",result="{result}"}} 1.0'
+    assert requests in shown(metrics)
+    assert ("voice_provider_first_answer_seconds_sum" in shown(metrics)) is observed
+
+
+def test_calls_that_are_not_taken_are_counted_by_reason() -> None:
+    metrics = Metrics()
+    metrics.call_rejected("at_capacity")
+    assert 'voice_admission_rejected_total{reason="at_capacity"} 1.0' in shown(metrics)
+
+
+def test_two_services_in_one_process_share_no_figure() -> None:
+    first, second = Metrics(), Metrics()
+    first.call_started()
+    assert "voice_calls_active 0.0" in shown(second)

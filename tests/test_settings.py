@@ -1,0 +1,240 @@
+"""Settings: they load, or the start is refused with every problem named and no secret told."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from app.errors import SettingsError
+from app.settings import Settings, load_settings
+
+KEYS = {"DEEPGRAM_API_KEY": "dg-secret", "OPENAI_API_KEY": "oa-secret", "CARTESIA_API_KEY": "ca-secret"}
+GOOD: dict[str, str] = {
+    "ENVIRONMENT": "production",
+    "VA_HOST": "0.0.0.0",  # noqa: S104 - nothing listens here
+    "PORT": "8080",
+    "LOG_LEVEL": "debug",
+    "API_KEY": "api-secret",
+    "METRICS_TOKEN": "metrics-secret",
+    "DATABASE_URL": "postgresql+asyncpg://agent:database-secret@db/calls",
+    "MAX_CONCURRENT_CALLS": "7",
+    "VA_LANGUAGE": "en",
+    "MAX_RESPONSE_LATENCY": "1.2",
+    "IDLE_PROMPTS": "0",
+    "PLAYOUT_LEAD_MS": "100",
+    "RECORDING": "false",
+    "EOT_THRESHOLD": "0.8",
+    "TTS_SPEED": "1.1",
+    "OPENAI_BASE_URL": "https://eu.api.openai.com",
+    **KEYS,
+}
+BAD: dict[str, str] = {
+    "ENVIRONMENT": "staging",
+    "PORT": "70000",
+    "LOG_LEVEL": "loud",
+    "MAX_CONCURRENT_CALLS": "0",
+    "DRAIN_SECONDS": "-1",
+    "VA_LANGUAGE": "fr",
+    "MAX_RESPONSE_LATENCY": "soon",
+    "CONTEXT_WINDOW_SIZE": "10",
+    "IDLE_PROMPT_SECONDS": "0",
+    "PLAYOUT_LEAD_MS": "5000",
+    "RECORDING": "perhaps",
+    "PROVIDERS": "both",
+    "RETRY_ATTEMPTS": "0",
+    "EAGER_EOT_THRESHOLD": "0.1",
+    "EOT_THRESHOLD": "1.5",
+    "TTS_SPEED": "3",
+    "OPENAI_BASE_URL": "api.openai.com",
+    "OPENAI_API": "assistants",
+}
+SECRETS = (*KEYS.values(), "api-secret", "metrics-secret", "database-secret")
+
+
+def loaded(variables: Mapping[str, str], env_file: Path | None = None) -> Settings:
+    """As a process with these variables and no others would load them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            patch.delenv(name)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        return load_settings(None if env_file is None else str(env_file))
+
+
+def problems(variables: Mapping[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        loaded(variables)
+    return refused.value.problems
+
+
+def named(variables: Mapping[str, str]) -> set[str]:
+    """The variables that are complained about."""
+    return {problem.partition(":")[0] for problem in problems(variables)}
+
+
+def test_without_any_variable_the_sandbox_is_used_on_this_machine_only() -> None:
+    settings = loaded({})
+    assert (settings.uses_live_vendors, settings.environment, settings.host) == (False, "development", "127.0.0.1")
+    assert settings.api_key is None
+
+
+def test_everything_that_is_set_is_read() -> None:
+    settings = loaded(GOOD)
+    assert (settings.port, settings.language, settings.recording, settings.tts_speed) == (8080, "en", False, 1.1)
+    assert settings.api_key == SecretStr("api-secret")
+    assert settings.uses_live_vendors
+
+
+def test_every_wrong_variable_is_named_at_once() -> None:
+    assert named(BAD) == set(BAD)
+
+
+def test_wrong_and_missing_variables_are_named_together() -> None:
+    wrong = {"ENVIRONMENT": "production", "PORT": "none"}
+    assert named(wrong) == {"PORT", "API_KEY", *KEYS}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_some_keys_of_vendors_are_not_enough(count: int) -> None:
+    given_keys = dict(list(KEYS.items())[:count])
+    assert named(given_keys) == set(KEYS) - set(given_keys)
+
+
+@pytest.mark.parametrize(
+    ("variables", "live"),
+    [
+        ({}, False),
+        (KEYS, True),
+        ({**KEYS, "PROVIDERS": "sandbox"}, False),
+        ({"PROVIDERS": "sandbox"}, False),
+        ({"ENVIRONMENT": "production", "PROVIDERS": "sandbox", "API_KEY": "k"}, False),
+        ({"ENVIRONMENT": "production", "API_KEY": "k", **KEYS}, True),
+        ({name: "" for name in KEYS}, False),
+    ],
+)
+def test_the_sandbox_is_used_when_asked_for_or_when_there_is_no_key_in_development(
+    variables: dict[str, str], live: bool
+) -> None:
+    assert loaded(variables).uses_live_vendors is live
+
+
+def test_production_asks_the_vendors_and_so_needs_their_keys() -> None:
+    assert named({"ENVIRONMENT": "production", "API_KEY": "k"}) == set(KEYS)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.7", "::"])  # noqa: S104 - nothing listens here
+@pytest.mark.parametrize("name", ["HOST", "VA_HOST"])
+def test_a_service_that_others_can_reach_needs_a_key(name: str, host: str) -> None:
+    assert named({name: host}) == {"API_KEY"}
+    assert loaded({name: host, "API_KEY": "k"}).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_a_service_of_this_machine_needs_no_key(host: str) -> None:
+    assert loaded({"HOST": host}).host == host
+
+
+def test_the_name_that_no_shell_uses_goes_first() -> None:
+    settings = loaded({"VA_HOST": "127.0.0.1", "HOST": "machine.local", "VA_LANGUAGE": "en", "LANGUAGE": "ru"})
+    assert (settings.host, settings.language) == ("127.0.0.1", "en")
+
+
+@pytest.mark.parametrize("gettexts", ["en_US:en", "ru_RU.UTF-8", "en_GB", "C", "EN", "english", "de:fr"])
+def test_a_language_that_is_gettexts_is_ignored(gettexts: str) -> None:
+    assert loaded({"LANGUAGE": gettexts}).language == "ru"
+
+
+@pytest.mark.parametrize("code", ["ru", "en", "multi"])
+def test_a_bare_code_is_a_language(code: str) -> None:
+    assert loaded({"LANGUAGE": code}).language == code
+
+
+def test_a_language_that_the_agent_does_not_speak_is_refused() -> None:
+    assert "ru, en, multi" in problems({"VA_LANGUAGE": "de"})[0]
+
+
+@pytest.mark.parametrize(
+    ("given_url", "used"),
+    [
+        ("https://api.openai.com", "https://api.openai.com/v1"),
+        ("https://api.openai.com/", "https://api.openai.com/v1"),
+        ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+        ("https://api.openai.com/v1/", "https://api.openai.com/v1"),
+        ("http://127.0.0.1:8000/openai", "http://127.0.0.1:8000/openai/v1"),
+    ],
+)
+def test_the_address_of_openai_ends_in_v1(given_url: str, used: str) -> None:
+    assert loaded({"OPENAI_BASE_URL": given_url}).openai_base_url == used
+
+
+def test_an_empty_value_counts_as_not_set() -> None:
+    assert loaded(dict.fromkeys([*GOOD, *BAD], "")) == loaded({})
+
+
+def test_words_to_listen_for_are_separated_by_commas() -> None:
+    assert loaded({"KEYTERMS": "Сбер, клиника ,,МРТ"}).keyterms == ("Сбер", "клиника", "МРТ")
+
+
+def test_a_file_is_read_and_the_environment_goes_before_it(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("PORT=9000\nVA_LANGUAGE=en\nAPI_KEY=of-the-file\n# PORT=1\n", encoding="utf-8")
+    settings = loaded({"PORT": "9001"}, file)
+    assert (settings.port, settings.language) == (9001, "en")
+    assert settings.api_key == SecretStr("of-the-file")
+
+
+def test_a_name_of_ours_in_the_file_goes_before_that_of_the_shell(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("VA_LANGUAGE=en\nVA_HOST=127.0.0.1\n", encoding="utf-8")
+    settings = loaded({"LANGUAGE": "ru", "HOST": "machine.local"}, file)
+    assert (settings.host, settings.language) == ("127.0.0.1", "en")
+    assert loaded({"VA_LANGUAGE": "multi"}, file).language == "multi"
+
+
+def test_the_database_is_a_file_in_the_data_folder_unless_another_is_named(tmp_path: Path) -> None:
+    assert loaded({"DATA_DIR": str(tmp_path)}).database == f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}"
+    assert loaded(GOOD).database == GOOD["DATABASE_URL"]
+
+
+def test_no_secret_is_shown() -> None:
+    settings = loaded(GOOD)
+    shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()} {vars(settings)}"
+    assert not [secret for secret in SECRETS if secret in shown]
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        loaded({}).port = 1  # type: ignore[misc]  # that is the point
+
+
+@given(st.dictionaries(st.sampled_from(sorted({*GOOD, *BAD, "HOST", "LANGUAGE"})), st.booleans()))
+def test_settings_load_or_name_every_variable_that_is_wrong(choice: dict[str, bool]) -> None:
+    """True: a good value; False: a bad one, where there is one."""
+    variables = {
+        name: GOOD[name] if good or name not in BAD else BAD[name] for name, good in choice.items() if name in GOOD
+    }
+    variables |= {name: BAD[name] for name, good in choice.items() if name in BAD and not good}
+    wrong = {name for name, value in variables.items() if BAD.get(name) == value}
+    try:
+        loaded(variables)
+    except SettingsError as error:
+        complaints = {problem.partition(":")[0] for problem in error.problems}
+        assert wrong <= complaints
+        assert complaints <= wrong | {"API_KEY", *KEYS}
+        assert not [secret for secret in SECRETS if secret in str(error)]
+    else:
+        assert not wrong
+
+
+@given(
+    st.sampled_from(sorted({*GOOD, *BAD})), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+)
+def test_whatever_a_variable_holds_the_answer_is_settings_or_a_complaint_about_it(name: str, value: str) -> None:
+    try:
+        loaded({name: value})
+    except SettingsError as error:
+        assert {problem.partition(":")[0] for problem in error.problems} <= {name, "API_KEY", *KEYS}
