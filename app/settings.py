@@ -147,7 +147,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """A LANGUAGE that belongs to gettext is not read, nor a shell's LANGUAGE or HOST where ours is set in the file."""
+        """gettext's LANGUAGE is not read, nor a shell's LANGUAGE or HOST where ours is set in the file."""
         if isinstance(env_settings, EnvSettingsSource) and isinstance(dotenv_settings, EnvSettingsSource):
             ours = {name for name in _SHELLS_OWN if dotenv_settings.env_vars.get(f"va_{name}")}
             if not _is_language(env_settings.env_vars.get("language") or ""):

@@ -17,6 +17,7 @@ from app.calls.track import SpeechTrack
 from app.conversation import commands as cmd
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
+from app.conversation.turns import SpeechKind
 from app.errors import StorageError
 from app.models import VoiceConfig
 
@@ -191,7 +192,12 @@ class Conductor:
         await self._remember_what_was_heard()
         voice = self._voice(command.language)
         speaking = Speaking(
-            command.speech, command.turn, "reply", SpeechTrack(voice.sample_rate), held=command.speculative
+            command.speech,
+            command.turn,
+            SpeechKind.REPLY,
+            command.language,
+            SpeechTrack(voice.sample_rate),
+            held=command.speculative,
         )
         if not command.speculative:
             speaking.stamps.update(self._question)
@@ -216,7 +222,7 @@ class Conductor:
     def _say(self, command: cmd.Say) -> None:
         voice = self._voice(command.language)
         track = SpeechTrack(voice.sample_rate, keep_sound=True)
-        speaking = Speaking(command.speech, command.turn, command.kind, track)
+        speaking = Speaking(command.speech, command.turn, command.kind, command.language, track)
         self._begin(speaking, self._replier.line(speaking, voice, command.text))
 
     def _begin(self, speaking: Speaking, work: Coroutine[Any, Any, None]) -> None:

@@ -63,8 +63,6 @@ class Ears:
     def bill(self) -> list[ev.ProviderUsed]:
         """What the vendor heard, and what that costs."""
         seconds = round(self._stream.audio_seconds_sent, 3)
-        if not seconds:
-            return []
         cost = self._prices.stt_cost(self._model, self._language, seconds)
         requests = self._stream.request_ids
         request_id = requests[-1] if requests else None

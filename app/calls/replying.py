@@ -141,9 +141,10 @@ class Replier:
         finally:
             if billed:
                 self._tell_usage(speaking, usage or self._dialogue.estimate_usage(messages, answer), request_id)
+            # However it ends: what was written and will not be heard is known to the journal alone.
+            self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer))
         for clause in splitter.finish():
             self._say(speaking, narrator, clause)
-        self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer))
 
     def _say(self, speaking: Speaking, narrator: Narrator, clause: str) -> None:
         self._stamp(speaking, "first_clause")

@@ -24,6 +24,7 @@ class Speaking:
     number: int
     turn: int
     kind: str
+    language: str
     track: SpeechTrack
     held: bool = False
     """Not to be heard before the turn has really ended."""
@@ -234,7 +235,8 @@ class Mouth:
         if not current.started:
             current.started = True
             current.stamps["first_frame"] = self._clock.call_seconds()
-            self._tell(ev.AgentReplyStarted(current.turn, current.number, current.kind, dict(current.stamps)))
+            stamps = dict(current.stamps)
+            self._tell(ev.AgentReplyStarted(current.turn, current.number, current.kind, stamps, current.language))
         while (clause := current.track.next_started_clause(self._playout.sent)) is not None:
             self._tell(ev.AgentClauseStarted(current.turn, current.number, *clause))
 

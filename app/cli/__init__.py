@@ -7,7 +7,6 @@ import typer
 
 from app.cli.demo import Language, run_demo
 from app.cli.sandbox_process import Profile, print_sandbox
-from app.cli.serve import serve_command
 from app.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -16,6 +15,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.command()
 def serve() -> None:
     """Answer calls, as the settings say; without any vendor's key, with the sandbox."""
+    from app.cli.serve import (
+        serve_command,  # the vendors' libraries, which no other command needs, take seconds to load
+    )
+
     serve_command()
 
 

@@ -160,6 +160,8 @@ class AgentReplyStarted:
     kind: str
     stamps: dict[str, float] = field(default_factory=dict)
     """Of a reply: ``last_voiced turn_ended first_token first_clause first_audio first_frame``, in call seconds."""
+    language: str | None = None
+    """Code of the language it is spoken in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,6 @@ class _Reader:
 
     def _turn_taken(self, row: JournalRow) -> None:
         data = row.data
-        self._record.language = data.get("language") or self._record.language
         self._record.turns.append(
             TurnRecord(
                 number=row.turn or 0,
@@ -180,7 +179,8 @@ class _Reader:
         self._heard_of.add(number)
         stamps = row.data.get("stamps", {})
         turn.started_at = self._since_answer(min(row.t, stamps.get("first_frame", row.t)))
-        turn.language = self._record.language
+        turn.language = row.data.get("language") or turn.language
+        self._record.language = turn.language
         if row.data["kind"] == "filler":
             self._fillers.add(number)
             self._filler_at.setdefault(turn.number, turn.started_at)
@@ -224,6 +224,8 @@ class _Reader:
 
     def _costs(self) -> dict[str, float | None]:
         parts: dict[str, float | None] = {name: _sum(self._bill.get(name, [])) for name in ("stt", "llm", "tts")}
+        if "stt" not in self._bill:
+            parts["stt"] = None  # it is billed at the end of a call, which this one has not come to
         total = _sum(list(parts.values()))
         return {**parts, "telephony": None, "total": total}
 

@@ -12,9 +12,10 @@ _NUMBER = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,}")
 """A telephone number, or whatever looks like one: eight digits or more."""
 _TOKEN = re.compile(r"(token=)[^&\s\"']+")
 _TALKATIVE_LIBRARIES = (
-    "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "openai", "websockets",
+    "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "openai",
+    "websockets",
 )  # fmt: skip
-_UNMASKED = {"timestamp", "call_id", "request_id", "session_id"}
+_UNMASKED = {"timestamp", "call_id", "request_id", "request_ids", "session_id"}
 """Keys whose values are ids or times: digits, but not a person's."""
 
 Event = MutableMapping[str, Any]
@@ -23,9 +24,21 @@ Event = MutableMapping[str, Any]
 def mask_personal_data(_logger: Any, _method: str, event: Event) -> Event:
     """Hide telephone numbers and tokens in every text of a line."""
     for key, value in event.items():
-        if isinstance(value, str) and key not in _UNMASKED:
-            event[key] = mask(value)
+        if key not in _UNMASKED:
+            event[key] = _masked(value)
     return event
+
+
+def _masked(value: Any) -> Any:
+    match value:
+        case str():
+            return mask(value)
+        case dict():
+            return {key: item if key in _UNMASKED else _masked(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_masked(item) for item in value]
+        case _:
+            return value
 
 
 def mask(text: str) -> str:

@@ -115,7 +115,7 @@ def test_the_bill_of_a_cancelled_answer_is_in_the_journal_before_its_end() -> No
 
     assert_laws(call)
     types = [row.type for row in call.rows]
-    assert types.count("provider.used") == 3, "the greeting's voice, the answer's model and voice"
+    assert types.count("provider.used") == 4, "the greeting's voice, the answer's model and voice, what was heard"
     assert call.body.record.token_usage.prompt > 0
     assert call.body.record.costs["tts"]
 

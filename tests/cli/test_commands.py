@@ -8,7 +8,6 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.end_to_end.processes import environment
 from tests.test_settings import loaded
@@ -46,13 +45,6 @@ def test_what_can_be_known_before_the_start_is_told_in_the_same_way(tmp_path: Pa
     assert "AGENT_PROMPT_FILE: nowhere.txt cannot be read" in finished.stderr
     assert "DATA_DIR: data" in finished.stderr
     assert "Traceback" not in finished.stderr
-
-
-@pytest.mark.parametrize("command", ["serve", "demo", "sandbox"])
-def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
-    finished = run(tmp_path, command, "--help")
-    assert finished.returncode == 0
-    assert "Usage" in finished.stdout
 
 
 async def test_the_sandbox_prints_settings_that_a_service_can_be_started_with(tmp_path: Path) -> None:

@@ -221,14 +221,16 @@ def test_greeting_prompts_and_apologies_are_turns_without_latency() -> None:
     ]
 
 
-def test_the_language_is_the_callers() -> None:
+def test_the_language_is_the_one_that_was_spoken_and_not_what_one_word_was_taken_for() -> None:
     record = record_of(
-        (9.0, ev.TurnTaken(2, "Когда?", "speech", 8.0, 9.0, "ru")), (11.0, ev.AgentReplyStarted(2, 2, "r"))
+        (9.0, ev.TurnTaken(2, "Okay.", "speech", 8.0, 9.0, "en")),
+        (11.0, ev.AgentReplyStarted(2, 2, "reply", language="ru")),
     )
 
     assert record_of().language == "en"
     assert record.language == "ru"
     assert only_answer(record).language == "ru"
+    assert record.turns[-2].language == "en"
 
 
 def test_rows_of_other_versions_are_left_out() -> None:
@@ -368,10 +370,12 @@ def test_one_unknown_price_makes_the_sum_unknown() -> None:
     assert record.token_usage.cost is None
 
 
-def test_what_was_not_used_costs_nothing() -> None:
+def test_what_was_not_used_costs_nothing_but_hearing_is_unknown_until_it_is_billed() -> None:
     record = record_of()
+    billed = record_of((3.0, ev.ProviderUsed("deepgram", "nova-3", seconds=0.0, cost=0.0)))
 
-    assert record.costs == {"stt": 0.0, "llm": 0.0, "tts": 0.0, "telephony": None, "total": 0.0}
+    assert record.costs == {"stt": None, "llm": 0.0, "tts": 0.0, "telephony": None, "total": None}
+    assert billed.costs == {"stt": 0.0, "llm": 0.0, "tts": 0.0, "telephony": None, "total": 0.0}
     assert record.token_usage == TokenUsage()
 
 

@@ -12,6 +12,8 @@ from app import wiring
 from app.calls.agent import AgentProfile
 from app.clients import resilient
 from app.clients.breaker import CircuitBreaker
+from app.clients.cartesia_messages import CartesiaOptions
+from app.clients.openai_requests import OpenAIOptions
 from app.settings import Settings
 from sandbox.call_report import CallReport
 from sandbox.caller import Caller
@@ -33,6 +35,7 @@ HARMLESS = {
     # what is only late, or is skipped: nothing has failed
     ("deepgram", "garbage"),
     ("deepgram", "slow"),
+    ("openai", "slow"),
     ("cartesia", "slow"),
 }
 UNNOTICED = {
@@ -66,6 +69,8 @@ class Lived:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wiring, "agent_profile", _impatient(wiring.agent_profile))
+        patch.setattr(wiring, "OpenAIOptions", partial(OpenAIOptions, first_token_seconds=1.2, token_gap_seconds=1.2))
+        patch.setattr(wiring, "CartesiaOptions", partial(CartesiaOptions, audio_gap_seconds=1.2))
         patch.setattr(resilient, "CircuitBreaker", partial(CircuitBreaker, threshold=10_000))
         data_dir = tmp_path_factory.mktemp("vendors")
         quick = {"greeting": GREETING, "idle_prompt_seconds": 3, "idle_prompts": 1}
@@ -77,7 +82,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 def _impatient(profile_of: "partial[AgentProfile]") -> "partial[AgentProfile]":
     def agent_profile(settings: Settings) -> AgentProfile:
         agent = profile_of(settings)
-        policy = replace(agent.policy, ears_seconds=1.0, ears_give_up_seconds=2.0, reply_seconds=4.0)
+        policy = replace(agent.policy, ears_seconds=1.0, ears_give_up_seconds=2.0)
         return replace(agent, policy=policy)
 
     return agent_profile  # type: ignore[return-value]  # a function is as good

@@ -1,9 +1,11 @@
 """Log lines: JSON, the call's id on each, and nothing of a person in them, whoever wrote them."""
 
 import asyncio
+import io
 import json
-import logging
-from collections.abc import Callable, Iterator
+import logging as stdlib
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import pytest
@@ -13,21 +15,23 @@ from hypothesis import strategies as st
 
 from app.observability.logs import configure_logging, mask
 
-Lines = Callable[[], list[dict[str, Any]]]
-
-
-@pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """What was logged since; the logging of this process is as before afterwards."""
-    root = logging.getLogger()
-    before = root.handlers, root.level, structlog.get_config()
-    levels = {name: logging.getLogger(name).level for name in root.manager.loggerDict}
-    configure_logging("debug", pretty=False)
-    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    root.handlers, root.level = before[0], before[1]
-    structlog.configure(**before[2])
-    for name in root.manager.loggerDict:
-        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+@contextmanager
+def logging(level: str = "debug") -> Iterator[list[dict[str, Any]]]:
+    """What is logged meanwhile, line by line, once it is over; then the logging of this process is as before."""
+    root, before = stdlib.getLogger(), structlog.get_config()
+    handlers, root_level = root.handlers, root.level
+    levels = {name: stdlib.getLogger(name).level for name in root.manager.loggerDict}
+    written, lines = io.StringIO(), []
+    try:
+        with redirect_stderr(written):
+            configure_logging(level, pretty=False)
+        yield lines
+        lines += [json.loads(line) for line in written.getvalue().splitlines()]
+    finally:
+        root.handlers, root.level = handlers, root_level
+        structlog.configure(**before)
+        for name in root.manager.loggerDict:
+            stdlib.getLogger(name).setLevel(levels.get(name, stdlib.NOTSET))
 
 
 @pytest.mark.parametrize(
@@ -56,52 +60,57 @@ def test_a_token_in_an_address_is_hidden(text: str) -> None:
     assert "token=***" in mask(text)
 
 
-def test_a_line_is_json_with_event_level_and_moment(lines: Lines) -> None:
-    structlog.get_logger("app.test").info("call.ended", turns=3, text="приём")
-    (line,) = lines()
+def test_a_line_is_json_with_event_level_and_moment() -> None:
+    with logging() as lines:
+        structlog.get_logger("app.test").info("call.ended", turns=3, text="приём")
+    (line,) = lines
     assert (line["event"], line["level"], line["turns"], line["text"]) == ("call.ended", "info", 3, "приём")
     assert line["timestamp"].endswith("Z")
 
 
-def test_a_library_is_logged_in_the_same_way_and_masked(lines: Lines) -> None:
-    logging.getLogger("uvicorn.error").warning('%s - "WebSocket %s"', "127.0.0.1:5", "/media/c?token=secret")
-    logging.getLogger("some.library").info("dialled %s", "+79991234567")
-    first, second = lines()
-    assert first["event"] == '127.0.0.1:5 - "WebSocket /media/c?token=***"'
-    assert second["event"] == "dialled ***67"
+def test_a_library_is_logged_in_the_same_way_and_masked() -> None:
+    with logging() as lines:
+        stdlib.getLogger("uvicorn.error").warning('%s - "WebSocket %s"', "127.0.0.1:5", "/media/c?token=secret")
+        stdlib.getLogger("some.library").info("dialled %s", "+79991234567")
+    assert [line["event"] for line in lines] == ['127.0.0.1:5 - "WebSocket /media/c?token=***"', "dialled ***67"]
 
 
-def test_a_traceback_is_masked_too(lines: Lines) -> None:
-    try:
-        raise ValueError("no such number +79991234567")
-    except ValueError:
-        structlog.get_logger("app.test").exception("call.crashed")
-        logging.getLogger("uvicorn.error").exception("bug")
-    for line in lines():
+def test_a_traceback_is_masked_too() -> None:
+    with logging() as lines:
+        try:
+            raise ValueError("no such number +79991234567")
+        except ValueError:
+            structlog.get_logger("app.test").exception("call.crashed")
+            stdlib.getLogger("uvicorn.error").exception("bug")
+    assert len(lines) == 2
+    for line in lines:
         assert "ValueError" in line["exception"]
         assert "9991234567" not in json.dumps(line)
 
 
-def test_ids_and_moments_are_not_taken_for_numbers(lines: Lines) -> None:
-    structlog.get_logger("app.test").info("x", call_id="call_123456789012", request_id="1234567890")
-    (line,) = lines()
-    assert (line["call_id"], line["request_id"]) == ("call_123456789012", "1234567890")
+def test_ids_and_moments_are_not_taken_for_numbers() -> None:
+    with logging() as lines:
+        structlog.get_logger("app.test").info("x", call_id="call_123456789012", request_id="1234567890")
+    assert (lines[0]["call_id"], lines[0]["request_id"]) == ("call_123456789012", "1234567890")
 
 
-def test_values_that_hold_others_are_masked_too(lines: Lines) -> None:
-    structlog.get_logger("app.test").info("x", numbers=["+79991234567"], headers={"from": "+79991234567"})
-    assert "9991234567" not in json.dumps(lines())
+def test_values_that_hold_others_are_masked_too() -> None:
+    with logging() as lines:
+        structlog.get_logger("app.test").info("x", numbers=["+79991234567"], headers={"from": ("+79991234567",)})
+        structlog.get_logger("app.test").info("x", request_ids=["1234567890"])
+    assert "9991234567" not in json.dumps(lines)
+    assert lines[1]["request_ids"] == ["1234567890"]
 
 
-def test_libraries_that_would_quote_what_was_said_are_silent_at_debug(lines: Lines) -> None:
-    for name in ("websockets.server", "openai._base_client", "httpcore.http11", "httpcore2.http2", "aiosqlite", "h2"):
-        logging.getLogger(name).debug("what was said")
-    logging.getLogger("uvicorn.error").debug("> TEXT 'what was said'")
-    logging.getLogger("app.clients.deepgram_stream.socket").debug("< TEXT 'what was said'")
-    assert "what was said" not in json.dumps(lines())
+def test_libraries_that_would_quote_what_was_said_are_silent_at_debug() -> None:
+    quoting = ("websockets.server", "openai._base_client", "httpcore.http11", "httpcore2.http2", "aiosqlite")
+    with logging() as lines:
+        for name in (*quoting, "uvicorn.error", "app.clients.deepgram_stream.socket"):
+            stdlib.getLogger(name).debug("< TEXT 'what was said'")
+    assert lines == []
 
 
-async def test_calls_at_the_same_time_keep_their_ids_apart(lines: Lines) -> None:
+async def test_calls_at_the_same_time_keep_their_ids_apart() -> None:
     log = structlog.get_logger("app.test")
 
     async def call(call_id: str) -> None:
@@ -110,12 +119,12 @@ async def test_calls_at_the_same_time_keep_their_ids_apart(lines: Lines) -> None
         await asyncio.sleep(0)
         log.info("two")
 
-    async with asyncio.TaskGroup() as tasks:
-        for call_id in ("a", "b"):
-            tasks.create_task(call(call_id), name=call_id)
-    log.info("after")
-    written = lines()
-    assert [(line["event"], line.get("call_id")) for line in written] == [
+    with logging() as lines:
+        async with asyncio.TaskGroup() as tasks:
+            for call_id in ("a", "b"):
+                tasks.create_task(call(call_id), name=call_id)
+        log.info("after")
+    assert [(line["event"], line.get("call_id")) for line in lines] == [
         ("one", "a"),
         ("one", "b"),
         ("two", "a"),
@@ -124,10 +133,10 @@ async def test_calls_at_the_same_time_keep_their_ids_apart(lines: Lines) -> None
     ]
 
 
-def test_the_level_is_the_least_that_is_written(capsys: pytest.CaptureFixture[str], lines: Lines) -> None:
-    configure_logging("warning", pretty=False)
-    log = structlog.get_logger("app.test.of.level")
-    log.info("no")
-    log.warning("yes")
-    logging.getLogger("uvicorn.error").info("no")
-    assert [line["event"] for line in lines()] == ["yes"]
+def test_the_level_is_the_least_that_is_written() -> None:
+    with logging("warning") as lines:
+        log = structlog.get_logger("app.test")
+        log.info("no")
+        log.warning("yes")
+        stdlib.getLogger("uvicorn.error").info("no")
+    assert [line["event"] for line in lines] == ["yes"]

@@ -20,7 +20,10 @@ async def components(http: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
 async def until_vendors_were_asked(service: RunningService, http: httpx.AsyncClient) -> None:
     """Connections are warmed up after the start."""
     async with asyncio.timeout(5):
-        while any((await components(http))[vendor]["last_success"] is None for vendor in ("openai", "cartesia")):
+        while True:
+            parts = await components(http)
+            if parts["openai"]["last_success"] and parts["cartesia"]["last_success"]:
+                return
             await asyncio.sleep(0.02)
 
 
