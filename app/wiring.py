@@ -15,15 +15,18 @@ from app.calls.agent import AgentProfile
 from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
 from app.calls.orchestrator import CallServices
+from app.calls.rooms import MakeLeg, RoomCalls
 from app.calls.sessions import MediaSessions
+from app.calls.webhooks import Webhooks
 from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
 from app.clients.deepgram_stt import DeepgramOptions, DeepgramSTTClient
+from app.clients.livekit_api import LiveKitClient
 from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
 from app.clock import utc_now
 from app.conversation.policy import ENGLISH, RUSSIAN, CallPolicy
 from app.errors import ProviderError, SettingsError, StorageError
-from app.models import ServiceHealth
+from app.models import ServiceHealth, TelephoneCall
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import HealthMonitor
 from app.observability.metrics import Metrics
@@ -33,7 +36,9 @@ from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.sessions import SessionStore
+from app.storage.webhooks import WebhookInbox
 from media.formats import AudioFormat
+from media.room_leg import RoomLeg
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +63,8 @@ class Services:
     calls: CallStore
     sessions: MediaSessions
     dispatcher: CallDispatcher
+    webhooks: Webhooks | None
+    """None without LiveKit."""
     metrics: Metrics
     health: HealthMonitor
 
@@ -95,6 +102,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
     reader = JournalReader(database)
     journal = JournalWriter(database, on_committed=reader.committed)
     ears, model, tts = _clients(settings, metrics)
+    livekit = _livekit(settings, metrics)
     try:
         async with asyncio.TaskGroup() as tasks:
             services = CallServices(
@@ -118,6 +126,19 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 tasks.create_task(_keep_warm(client), name=f"warm:{name}")
                 for name, client in (("openai", model.warm_up), ("cartesia", tts.warm_up))
             ]
+            webhooks, rooms = None, None
+            if livekit is not None:
+                inbox = WebhookInbox(database)
+                rooms = RoomCalls(
+                    dispatcher=dispatcher,
+                    livekit=livekit,
+                    inbox=inbox,
+                    calls=services.calls,
+                    make_leg=_legs(settings, livekit),
+                    room_prefix=settings.room_prefix,
+                    tasks=tasks,
+                )
+                webhooks = Webhooks(secrets=settings.livekit_webhook_secrets, inbox=inbox, rooms=rooms, metrics=metrics)
             yield Services(
                 settings=settings,
                 version=VERSION,
@@ -125,9 +146,12 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 calls=services.calls,
                 sessions=MediaSessions(SessionStore(database)),
                 dispatcher=dispatcher,
+                webhooks=webhooks,
                 metrics=metrics,
-                health=_health(database, ears, model, tts),
+                health=_health(database, ears, model, tts, livekit),
             )
+            if rooms is not None:
+                rooms.stop()
             dispatcher.stop()
             for task in warm:
                 task.cancel()
@@ -135,8 +159,9 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         await journal.close()
         await reader.close()
         await database.close()
-        for client in (ears, model, tts):
-            await client.aclose()
+        for client in (ears, model, tts, livekit):
+            if client is not None:
+                await client.aclose()
 
 
 def agent_profile(settings: Settings) -> AgentProfile:
@@ -217,12 +242,36 @@ def _clients(settings: Settings, metrics: Metrics) -> tuple[_Ears, OpenAILLMClie
     return ears_by_format, model, tts
 
 
+def _livekit(settings: Settings, metrics: Metrics) -> LiveKitClient | None:
+    if settings.livekit_url is None:
+        return None
+    return LiveKitClient(
+        url=settings.livekit_api_url or settings.livekit_url,
+        api_key=settings.livekit_api_key or "",
+        api_secret=_key(settings.livekit_api_secret),
+        retry=RetryPolicy(attempts=settings.retry_attempts),
+        observer=metrics,
+    )
+
+
+def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
+    def make_leg(caller: TelephoneCall, call_id: str, end_call: Callable[[], Awaitable[None]]) -> RoomLeg:
+        token = livekit.agent_token(caller.room, call_id)
+        return RoomLeg(
+            url=settings.livekit_url or "", token=token, caller=caller.identity, name=call_id, end_call=end_call
+        )
+
+    return make_leg
+
+
 def _key(secret: SecretStr | None) -> str:
     """The sandbox takes any key."""
     return secret.get_secret_value() if secret is not None else "sandbox"
 
 
-def _health(database: Database, ears: _Ears, model: OpenAILLMClient, tts: CartesiaTTSClient) -> HealthMonitor:
+def _health(
+    database: Database, ears: _Ears, model: OpenAILLMClient, tts: CartesiaTTSClient, livekit: LiveKitClient | None
+) -> HealthMonitor:
     async def storage() -> ServiceHealth:
         try:
             await database.read(lambda connection: None)
@@ -236,6 +285,7 @@ def _health(database: Database, ears: _Ears, model: OpenAILLMClient, tts: Cartes
             "deepgram": ears.health_check,
             "openai": model.health_check,
             "cartesia": tts.health_check,
+            **({"livekit": livekit.health_check} if livekit is not None else {}),
         },
         vital=frozenset({"storage"}),
     )

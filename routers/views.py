@@ -3,6 +3,7 @@
 import io
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from app.conversation.record import CallRecord, TurnRecord, call_record
 from app.models import JournalRow
@@ -32,7 +33,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         token_usage=summary.get("token_usage", {}),
         costs={**summary.get("costs", {}), "currency": "USD"},
         metadata=row.metadata,
-        provider_ids={"requests": summary.get("requests", [])},
+        provider_ids=_provider_ids(row, summary.get("requests", [])),
         recording_available=row.status == "ended" and row.recording and recording_exists(recordings / row.call_id),
         version=row.version,
     )
@@ -47,7 +48,7 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         token_usage=asdict(record.token_usage),
         costs={**record.costs, "currency": "USD"},
         language=record.language or row.language,
-        provider_ids={"requests": record.request_ids},
+        provider_ids=_provider_ids(row, record.request_ids),
     )
     return Call(**fresh, turns=turns_of(record))
 
@@ -72,6 +73,10 @@ def recording_wav(directory: Path) -> bytes:
     target = io.BytesIO()
     assemble(directory, target)
     return target.getvalue()
+
+
+def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
+    return {"sip_call_id": row.sip_call_id, "room_sid": row.room_sid, "requests": requests}
 
 
 def _line(turn: TurnRecord) -> str:

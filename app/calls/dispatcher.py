@@ -16,13 +16,13 @@ import structlog
 from app.calls.agent import AgentProfile
 from app.calls.orchestrator import CallOrchestrator, CallServices
 from app.calls.ports import CallLeg, JournalReader
-from app.calls.reaper import end_crashed
+from app.calls.reaper import end_crashed, end_without_core
 from app.clock import iso_utc, utc_now
 from app.conversation import events as ev
 from app.conversation.policy import Lines
 from app.errors import AdmissionError, AtCapacity, Draining, OwnershipLost, StorageError
-from app.models import CallContext
-from app.storage.calls import CallRow
+from app.models import CallContext, TelephoneCall
+from app.storage.calls import CallRow, Direction, Kind
 from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,7 @@ LEASE_SECONDS = 2.0
 _RENEW_SECONDS = 0.5
 _REAP_SECONDS = 0.5
 _GOODBYE_SECONDS = 20.0
+_KINDS: tuple[Kind, ...] = ("websocket", "room")
 
 
 class CallDispatcher:
@@ -78,27 +79,17 @@ class CallDispatcher:
         if await self._services.calls.count_live() >= self._max_live:
             self._refuse(AtCapacity("all places for calls are taken"))
 
-    async def start(self, call: CallContext, leg: CallLeg, *, direction: str) -> CallOrchestrator:
-        """Take the call and have it answered; returns once it runs. Raises Draining, AtCapacity or StorageError."""
+    async def start(
+        self, call: CallContext, leg: CallLeg, *, direction: Direction, telephone: TelephoneCall | None = None
+    ) -> CallOrchestrator:
+        """Take the call and have it answered; returns once it runs.
+
+        Raises Draining, AtCapacity, StorageError, and CallTaken for a telephone call that was taken before.
+        """
         if self._draining:
             self._refuse(Draining("the service is stopping and takes no new calls"))
         agent = self._agent.for_language(call.metadata.get("language_hint"))
-        row = CallRow(
-            call_id=call.call_id,
-            kind="websocket",
-            direction="web" if direction == "web" else "inbound",
-            status="ringing",
-            created_at=iso_utc(call.start_time),
-            started_at=iso_utc(call.start_time),
-            version=self._services.version,
-            caller_number=call.caller_number,
-            called_number=call.metadata.get("called_number"),
-            language=agent.language,
-            recording=self._services.recordings is not None,
-            metadata={key: value for key, value in call.metadata.items() if key != "direction"},
-            owner=self._services.owner,
-            lease_until=utc_now().timestamp() + LEASE_SECONDS,
-        )
+        row = self._row(call, agent.language, direction, telephone)
         try:
             await self._services.calls.create(row, max_live=self._max_live)
         except AtCapacity as error:
@@ -109,6 +100,13 @@ class CallDispatcher:
         await orchestrator.handle_call_start(call)
         self._prepare_lines(leg.audio_format)
         return orchestrator
+
+    async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> None:
+        """A telephone call that was not taken has a record too. Raises StorageError, and CallTaken when it has one."""
+        row = self._row(call, self._agent.language, "inbound", telephone)
+        await self._services.calls.create(row)
+        end_without_core(row, [], self._services.journal, ev.CallEnded(reason, "policy"))
+        await self._services.journal.flush(call.call_id)
 
     async def drain(self, seconds: float) -> None:
         """Take no more calls; let the live ones go on for so long, then say goodbye and end them."""
@@ -134,6 +132,27 @@ class CallDispatcher:
         except TimeoutError:
             return False
         return True
+
+    def _row(self, call: CallContext, language: str, direction: Direction, telephone: TelephoneCall | None) -> CallRow:
+        return CallRow(
+            call_id=call.call_id,
+            kind="websocket" if telephone is None else "room",
+            direction=direction,
+            status="ringing",
+            created_at=iso_utc(call.start_time),
+            started_at=iso_utc(call.start_time),
+            version=self._services.version,
+            caller_number=call.caller_number,
+            called_number=call.metadata.get("called_number"),
+            livekit_room=call.livekit_room,
+            language=language,
+            recording=self._services.recordings is not None,
+            metadata={key: value for key, value in call.metadata.items() if key != "direction"},
+            owner=self._services.owner,
+            lease_until=utc_now().timestamp() + LEASE_SECONDS,
+            room_sid=telephone.room_sid if telephone else None,
+            sip_call_id=telephone.sip_call_id if telephone else None,
+        )
 
     def _refuse(self, error: AdmissionError) -> NoReturn:
         self._services.metrics.call_rejected(error.code)
@@ -174,9 +193,13 @@ class CallDispatcher:
     async def _reap_once(self) -> None:
         now = utc_now().timestamp()
         services = self._services
-        expired = await services.calls.take_over_expired(
-            now, services.owner, kind="websocket", until=now + LEASE_SECONDS
-        )
+        expired = [
+            call
+            for kind in _KINDS
+            for call in await services.calls.take_over_expired(
+                now, services.owner, kind=kind, until=now + LEASE_SECONDS
+            )
+        ]
         for call in expired:
             end_crashed(call, await self._reader.rows(call.call_id), services.journal)
             await services.journal.flush(call.call_id)
