@@ -27,7 +27,8 @@ TELEPHONE = Telephone(MediaFormat("mulaw", RATE), acknowledges_clear=False, echo
 
 _STATUS = "sip.callStatus"
 _AGENT = "agent-"
-_QUEUE_MS = 100
+_PIECE_SAMPLES = RATE // 100
+"""Without a queue the SDK takes 10 ms at a time."""
 _RINGS_SECONDS = 180.0
 _EAR_FRAMES = 2
 """Frames the caller's earpiece is ahead, so that a late tick of this process makes no gap in what he hears."""
@@ -92,9 +93,8 @@ class TelephoneLine:
         """Told by the identity of the agent, once the call is answered."""
         self.ready_at = 0.0
         """The loop's clock when the call was answered."""
-        self.rang_at = 0.0
         self._room = rtc.Room()
-        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=_QUEUE_MS)
+        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=0)  # no queue: a late frame must not delay all after it
         self._mixer = Mixer(RATE)
         self._agent_heard = asyncio.Event()
         self._over = asyncio.Event()
@@ -110,12 +110,17 @@ class TelephoneLine:
     async def join(self, url: str, token: str) -> None:
         """Enter the room and begin to ring."""
         await self._room.connect(url, token)
-        self.rang_at = asyncio.get_running_loop().time()
         track = rtc.LocalAudioTrack.create_audio_track("telephone", self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self._room.local_participant.publish_track(track, options)
 
     async def answered(self) -> None:
+        """Ring until somebody's track is heard, then be active. Raises CallFailed as :meth:`rung` does."""
+        await self.rung()
+        await self._room.local_participant.set_attributes({_STATUS: "active"})
+        self.ready_at = asyncio.get_running_loop().time()
+
+    async def rung(self) -> None:
         """Ring until somebody's track is heard. Raises CallFailed when the service ends the call, or after 3 min."""
         heard = asyncio.get_running_loop().create_task(self._agent_heard.wait(), name="carrier.rings")
         over = asyncio.get_running_loop().create_task(self._over.wait(), name="carrier.over")
@@ -128,8 +133,6 @@ class TelephoneLine:
             await asyncio.wait(waits)
         if self._over.is_set() or not self._agent_heard.is_set():
             raise CallFailed(f"the call was not answered: {self._ended_by_service or 'it rang for too long'}")
-        await self._room.local_participant.set_attributes({_STATUS: "active"})
-        self.ready_at = asyncio.get_running_loop().time()
 
     async def messages(self) -> AsyncIterator[ServiceMessage]:
         """The agent's sound, 20 ms each 20 ms, silence included."""
@@ -144,8 +147,8 @@ class TelephoneLine:
     async def send_audio(self, audio: bytes) -> None:
         """μ-law, 20 ms."""
         if not self._over.is_set():
-            samples = decode(audio, "pcm_mulaw")
-            await self._source.capture_frame(rtc.AudioFrame(samples.tobytes(), RATE, 1, len(samples)))
+            for piece in decode(audio, "pcm_mulaw").reshape(-1, _PIECE_SAMPLES):
+                await self._source.capture_frame(rtc.AudioFrame(piece.tobytes(), RATE, 1, _PIECE_SAMPLES))
 
     async def send_digit(self, digit: str) -> None:
         """As RFC 4733 telephone-event becomes."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import httpx
 import uvicorn
 
 from app.cli.serve import uvicorn_config
+from app.clients.livekit_api import LiveKitClient
 from app.main import create_app
 from app.settings import Settings
 from app.wiring import Services
@@ -29,7 +31,7 @@ from sandbox.voice import synthesize
 KEY, SECRET = "devkey", "a-secret-of-more-than-32-characters-for-tests"
 NUMBER, OUR_NUMBER = "+79990000001", "+74950000000"
 GREETING = "Здравствуйте, слушаю вас внимательно."
-_STARTS_SECONDS = 10
+_START_LOOKS, _LOOK_SECONDS = 200, 0.05
 _CONFIG = """
 port: {port}
 bind_addresses: ["127.0.0.1"]
@@ -62,7 +64,7 @@ def livekit_server(folder: Path) -> Iterator[LiveKitServer]:
     config = folder / "livekit.yaml"
     config.write_text(_CONFIG.format(**dict(zip(names, ports, strict=True)), key=KEY, secret=SECRET))
     with (folder / "livekit.log").open("wb") as log:
-        process = subprocess.Popen([_binary(), "--config", str(config)], stdout=log, stderr=log)
+        process = subprocess.Popen([_binary(), "--config", str(config)], stdout=log, stderr=log)  # noqa: S603 - ours
         try:
             _wait_until_it_listens(server.port, process)
             yield server
@@ -102,16 +104,26 @@ class House:
                 record: dict[str, Any] = (await self.get(f"/calls/{call_id}")).json()
                 if record["status"] == "ended" and not self.services.dispatcher.live_calls:
                     return record
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_LOOK_SECONDS)
 
-    async def calls(self, number: int) -> list[dict[str, Any]]:
-        """The list of calls, once there are so many that have ended."""
+    async def until_no_room_is_open(self) -> None:
+        """Return once LiveKit has ended them all."""
+        client = LiveKitClient(url=self.carrier.url, api_key=KEY, api_secret=SECRET)
+        try:
+            async with asyncio.timeout(5):
+                while await client.list_rooms():  # noqa: ASYNC110 - the server can only be asked
+                    await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            await client.aclose()
+
+    async def ended_calls(self, number: int) -> list[dict[str, Any]]:
+        """The calls that have ended, once there are so many."""
         async with asyncio.timeout(15):
             while True:
-                calls: list[dict[str, Any]] = (await self.get("/calls")).json()["calls"]
-                if len([call for call in calls if call["status"] == "ended"]) >= number:
+                calls: list[dict[str, Any]] = (await self.get("/calls?status=ended")).json()["calls"]
+                if len(calls) >= number:
                     return calls
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_LOOK_SECONDS)
 
 
 @asynccontextmanager
@@ -188,22 +200,13 @@ def _free_port() -> int:
 
 
 def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
-    loop = asyncio.new_event_loop()
-
-    async def listens() -> None:
-        async with asyncio.timeout(_STARTS_SECONDS):
-            while process.poll() is None:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except OSError:
-                    await asyncio.sleep(0.05)
-                else:
-                    writer.close()
-                    await writer.wait_closed()
-                    return
-        raise RuntimeError("the livekit-server did not start")
-
-    try:
-        loop.run_until_complete(listens())
-    finally:
-        loop.close()
+    for _ in range(_START_LOOKS):
+        if process.poll() is not None:
+            break
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+    raise RuntimeError("the livekit-server did not start")
