@@ -36,7 +36,7 @@ class WebhookInbox:
         return await self._database.write(partial(_add, row, iso_utc(now - _KEPT)))
 
     async def take(self, now: datetime) -> list[TelephoneCall]:
-        """The callers nobody has taken yet, oldest first; whoever takes them is the only one."""
+        """The callers nobody has taken yet; whoever takes them is the only one."""
         return await self._database.write(partial(_take, iso_utc(now)))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -27,6 +28,7 @@ from sandbox.carrier import TELEPHONE, Carrier
 from sandbox.running import RunningSandbox, running_sandbox
 from sandbox.score import Score
 from sandbox.voice import synthesize
+from tests.support.webhooks import signed
 
 KEY, SECRET = "devkey", "a-secret-of-more-than-32-characters-for-tests"
 NUMBER, OUR_NUMBER = "+79990000001", "+74950000000"
@@ -106,6 +108,12 @@ class House:
                     return record
                 await asyncio.sleep(_LOOK_SECONDS)
 
+    async def webhook(self, body: bytes) -> int:
+        """The status with which a webhook signed by LiveKit's key is answered."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
+            headers = {"Authorization": signed(body, SECRET)}
+            return (await http.post("/webhooks/livekit", content=body, headers=headers)).status_code
+
     async def until_no_room_is_open(self) -> None:
         """Return once LiveKit has ended them all."""
         client = LiveKitClient(url=self.carrier.url, api_key=KEY, api_secret=SECRET)
@@ -159,6 +167,17 @@ async def house(
             await app.state.services.dispatcher.drain(2)
             uvicorn_server.should_exit = True
             await asyncio.wait([serving])
+
+
+def joined(event_id: str, room: str, room_sid: str, sip_call_id: str) -> bytes:
+    """The webhook that tells of a caller."""
+    participant = {
+        "identity": f"sip_{NUMBER}",
+        "kind": "SIP",
+        "attributes": {"sip.callID": sip_call_id, "sip.phoneNumber": NUMBER},
+    }
+    told = {"id": event_id, "event": "participant_joined", "room": {"name": room, "sid": room_sid}}
+    return json.dumps({**told, "participant": participant}).encode()
 
 
 def speak(text: str, language: str, sample_rate: int) -> bytes:
