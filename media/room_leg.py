@@ -6,7 +6,6 @@ participant turns ``active`` when the telephone has been answered.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -24,8 +23,6 @@ _SOURCE_QUEUE_MS = 1000
 """More than the playout lead, so that handing over never waits. Not a multiple of 10 would abort the process."""
 _PUMP_SAMPLES = _FORMAT.sample_rate // 100
 """The source plays whole 10 ms; a shorter rest would stay in it until the next utterance."""
-_SOURCE_LOW_SECONDS = 0.1
-"""Sound is handed over in one piece when the source has so little left: each piece costs the SDK a round trip."""
 _UNWRITTEN_SECONDS_MAX = 5
 _CAPTURE_ATTEMPTS = 4
 _CAPTURE_PAUSE_SECONDS = 0.01
@@ -62,7 +59,6 @@ class RoomLeg:
         self._source = rtc.AudioSource(_FORMAT.sample_rate, 1, queue_size_ms=_SOURCE_QUEUE_MS)
         self._unwritten = bytearray()
         self._to_write = asyncio.Event()
-        self._cleared = asyncio.Event()
         self._active = asyncio.Event()
         self._track: rtc.Track | None = None
         self._track_changed = asyncio.Event()
@@ -111,7 +107,6 @@ class RoomLeg:
         """Be silent at once: what was not played is thrown away."""
         self._unwritten.clear()
         self._source.clear_queue()
-        self._cleared.set()
 
     def send_mark(self, name: str) -> None:
         """Nobody at the far end could tell; what was heard is known by the clock."""
@@ -163,12 +158,6 @@ class RoomLeg:
     async def _write(self) -> None:
         while True:
             await self._to_write.wait()
-            self._cleared.clear()
-            spare = self._source.queued_duration - _SOURCE_LOW_SECONDS
-            if spare > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(spare):
-                        await self._cleared.wait()
             self._to_write.clear()
             audio = bytes(self._unwritten)
             self._unwritten.clear()
