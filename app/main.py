@@ -11,14 +11,16 @@ from starlette.exceptions import HTTPException
 from app.errors import VoiceAgentError
 from app.observability.metrics import Metrics
 from app.settings import Settings
-from app.wiring import VERSION, open_services
+from app.wiring import VERSION, check_settings, open_services
 from routers import calls, health, media, webhooks
 from routers import metrics as figures
+from routers.body_limit import BodyLimit
 from routers.problems import handle_error, handle_http, handle_validation
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application; its services live from startup to shutdown."""
+    """The application; its services live from startup to shutdown. Raises SettingsError."""
+    check_settings(settings)
 
     metrics = Metrics()
 
@@ -44,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         (Exception, handle_error),
     ):
         app.add_exception_handler(error, handler)
+    app.add_middleware(BodyLimit)
     Instrumentator(registry=metrics.registry).instrument(app)
     for module in (calls, media, webhooks, health, figures):
         app.include_router(module.router)

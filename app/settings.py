@@ -22,8 +22,11 @@ from pydantic_settings import (
 
 from app.errors import SettingsError
 
+LANGUAGES = ("ru", "en", "multi")
+"""Those that the agent has fixed lines and voices for; ``multi`` begins in the first and listens for any."""
+_EAGER_LEAST = 0.3
 _CODE_LENGTH = 2
-_VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
+VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -69,7 +72,7 @@ class Settings(BaseSettings):
 
     # --- the agent ----------------------------------------------------------------------------------------------------
     language: str = Field("ru", validation_alias=AliasChoices("VA_LANGUAGE", "LANGUAGE"))
-    """Code of the language the agent starts in; VA_LANGUAGE is read first."""
+    """Code of the language the agent starts in: ru, en, or multi; VA_LANGUAGE is read first."""
     greeting: str | None = None
     """First words of the agent, in LANGUAGE; a standard greeting when not set."""
     agent_prompt_file: Path | None = None
@@ -170,11 +173,31 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, value: str) -> str:
+        if value not in LANGUAGES:
+            raise ValueError(f"use one of {', '.join(LANGUAGES)}")
+        return value
+
+    @field_validator("eager_eot_threshold")
+    @classmethod
+    def _eager_or_never(cls, value: float) -> float:
+        if 0 < value < _EAGER_LEAST:
+            raise ValueError(f"use 0, or {_EAGER_LEAST} and more")
+        return value
+
+    @field_validator("deepgram_base_url", "openai_base_url", "cartesia_base_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("use an address that begins with https:// or http://")
+        return value.rstrip("/")
+
     @field_validator("openai_base_url")
     @classmethod
     def _ends_in_v1(cls, value: str) -> str:
-        stripped = value.rstrip("/")
-        return stripped if stripped.endswith("/v1") else f"{stripped}/v1"
+        return value if value.endswith("/v1") else f"{value}/v1"
 
     @field_validator("livekit_webhook_keys")
     @classmethod
@@ -241,8 +264,8 @@ def _key_problems(values: dict[str, Any]) -> list[str]:
     """Keys that are missing, given the values as they were read."""
     production = values.get("environment") == "production"
     problems = []
-    missing = [name for name in _VENDOR_KEYS if not values.get(name)]
-    providers = values.get("providers") or ("live" if production or len(missing) < len(_VENDOR_KEYS) else "sandbox")
+    missing = [name for name in VENDOR_KEYS if not values.get(name)]
+    providers = values.get("providers") or ("live" if production or len(missing) < len(VENDOR_KEYS) else "sandbox")
     if providers == "live":
         problems += [
             f"{name.upper()}: is missing; set it, or PROVIDERS=sandbox to try without keys" for name in missing
@@ -274,4 +297,4 @@ def _pairs(text: str) -> dict[str, str]:
 
 def _is_language(value: str) -> bool:
     """A bare code such as ru, en or multi; LANGUAGE=ru_RU:en is gettext's, not ours."""
-    return value.isalpha() and value.islower() and (len(value) == _CODE_LENGTH or value == "multi")
+    return value.isalpha() and value.islower() and (len(value) == _CODE_LENGTH or value in LANGUAGES)

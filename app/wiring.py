@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -25,7 +25,7 @@ from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOpt
 from app.clients.resilient import RetryPolicy
 from app.clock import utc_now
 from app.conversation.policy import ENGLISH, RUSSIAN, CallPolicy
-from app.errors import ProviderError, SettingsError, StorageError
+from app.errors import SettingsError, StorageError
 from app.models import ServiceHealth, TelephoneCall
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import HealthMonitor
@@ -96,72 +96,82 @@ class _Ears:
 async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
     """Everything the service needs, running; raises SettingsError or StorageError when it cannot be had."""
     agent = agent_profile(settings)
-    await asyncio.to_thread(_prepare_data_dir, settings)
     await asyncio.to_thread(migrate, settings.database)
-    database = await Database.open(settings.database)
-    reader = JournalReader(database)
-    journal = JournalWriter(database, on_committed=reader.committed)
-    ears, model, tts = _clients(settings, metrics)
-    livekit = _livekit(settings, metrics)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            services = CallServices(
-                stt=ears,
-                model=model,
-                tts=tts,
-                clips=ClipStore(tts, settings.clips_dir),
-                journal=journal,
-                calls=CallStore(database),
-                metrics=metrics,
-                prices=DEFAULT_PRICES,
-                playout_lead_seconds=settings.playout_lead_ms / 1000,
-                recordings=settings.recordings_dir if settings.recording else None,
-                owner=f"{os.getpid()}-{secrets.token_hex(4)}",
-                version=VERSION,
-            )
-            dispatcher = CallDispatcher(
-                services, agent, reader=reader, tasks=tasks, max_live=settings.max_concurrent_calls
-            )
-            warm = [
-                tasks.create_task(_keep_warm(client), name=f"warm:{name}")
-                for name, client in (("openai", model.warm_up), ("cartesia", tts.warm_up))
-            ]
-            webhooks, rooms = None, None
-            if livekit is not None:
-                inbox = WebhookInbox(database)
-                rooms = RoomCalls(
-                    dispatcher=dispatcher,
-                    livekit=livekit,
-                    inbox=inbox,
-                    calls=services.calls,
-                    make_leg=_legs(settings, livekit),
-                    room_prefix=settings.room_prefix,
-                    tasks=tasks,
-                )
-                webhooks = Webhooks(secrets=settings.livekit_webhook_secrets, inbox=inbox, rooms=rooms, metrics=metrics)
-            yield Services(
-                settings=settings,
-                version=VERSION,
-                journal_reader=reader,
-                calls=services.calls,
-                sessions=MediaSessions(SessionStore(database)),
+    async with AsyncExitStack() as stack:
+        database = await Database.open(settings.database)
+        stack.push_async_callback(database.close)
+        reader = JournalReader(database)
+        stack.push_async_callback(reader.close)
+        journal = JournalWriter(database, on_committed=reader.committed)
+        stack.push_async_callback(journal.close)
+        ears, model, tts = _clients(settings, metrics)
+        for client in (ears, model, tts):
+            stack.push_async_callback(client.aclose)
+        livekit = _livekit(settings, metrics)
+        if livekit is not None:
+            stack.push_async_callback(livekit.aclose)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        services = CallServices(
+            stt=ears,
+            model=model,
+            tts=tts,
+            clips=ClipStore(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
+            journal=journal,
+            calls=CallStore(database),
+            metrics=metrics,
+            prices=DEFAULT_PRICES,
+            playout_lead_seconds=settings.playout_lead_ms / 1000,
+            recordings=settings.recordings_dir if settings.recording else None,
+            owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+            version=VERSION,
+        )
+        dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.max_concurrent_calls)
+        journal.on_lost = dispatcher.lose
+        warm = [
+            tasks.create_task(_keep_warm(client), name=f"warm:{name}")
+            for name, client in (("openai", model.warm_up), ("cartesia", tts.warm_up))
+        ]
+        webhooks, rooms = None, None
+        if livekit is not None:
+            inbox = WebhookInbox(database)
+            rooms = RoomCalls(
                 dispatcher=dispatcher,
-                webhooks=webhooks,
-                metrics=metrics,
-                health=_health(database, ears, model, tts, livekit),
+                livekit=livekit,
+                inbox=inbox,
+                calls=services.calls,
+                make_leg=_legs(settings, livekit),
+                room_prefix=settings.room_prefix,
+                tasks=tasks,
             )
-            if rooms is not None:
-                rooms.stop()
-            dispatcher.stop()
-            for task in warm:
-                task.cancel()
-    finally:
-        await journal.close()
-        await reader.close()
-        await database.close()
-        for client in (ears, model, tts, livekit):
-            if client is not None:
-                await client.aclose()
+            webhooks = Webhooks(secrets=settings.livekit_webhook_secrets, inbox=inbox, rooms=rooms, metrics=metrics)
+        yield Services(
+            settings=settings,
+            version=VERSION,
+            journal_reader=reader,
+            calls=services.calls,
+            sessions=MediaSessions(SessionStore(database)),
+            dispatcher=dispatcher,
+            webhooks=webhooks,
+            metrics=metrics,
+            health=_health(database, journal, ears, model, tts, livekit),
+        )
+        if rooms is not None:
+            rooms.stop()
+        dispatcher.stop()
+        for task in warm:
+            task.cancel()
+
+
+def check_settings(settings: Settings) -> None:
+    """What can be known before the start. Raises SettingsError with every problem."""
+    problems = []
+    for check in (agent_profile, _prepare_data_dir):
+        try:
+            check(settings)
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(problems)
 
 
 def agent_profile(settings: Settings) -> AgentProfile:
@@ -270,13 +280,20 @@ def _key(secret: SecretStr | None) -> str:
 
 
 def _health(
-    database: Database, ears: _Ears, model: OpenAILLMClient, tts: CartesiaTTSClient, livekit: LiveKitClient | None
+    database: Database,
+    journal: JournalWriter,
+    ears: _Ears,
+    model: OpenAILLMClient,
+    tts: CartesiaTTSClient,
+    livekit: LiveKitClient | None,
 ) -> HealthMonitor:
     async def storage() -> ServiceHealth:
         try:
-            await database.read(lambda connection: None)
+            await database.ping()
         except StorageError as error:
             return ServiceHealth("storage", "failed", detail=error.code)
+        if journal.is_failing:
+            return ServiceHealth("storage", "failed", detail="the journal cannot be written")
         return ServiceHealth("storage", "ok", last_success=utc_now())
 
     return HealthMonitor(
@@ -294,8 +311,10 @@ def _health(
 async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:
     """Keep a connection open, so that no caller waits for one."""
     while True:
-        with suppress(ProviderError):
+        try:
             await warm_up()
+        except Exception as error:  # noqa: BLE001 - a warm connection is a kindness; calls must not die of it
+            log.warning("warm_up.failed", error=type(error).__name__)
         await asyncio.sleep(_KEEP_WARM_SECONDS)
 
 

@@ -104,9 +104,11 @@ class RoomLeg:
         self._to_write.set()
 
     def send_clear(self) -> None:
-        """Be silent at once: what was not played is thrown away."""
+        """Be silent at once: what was not played is thrown away. How much was played nobody tells, only the clock."""
         self._unwritten.clear()
         self._source.clear_queue()
+        if self._listener is not None:
+            asyncio.get_running_loop().call_soon(self._listener.cleared, None)
 
     def send_mark(self, name: str) -> None:
         """Nobody at the far end could tell; what was heard is known by the clock."""

@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol, assert_never
 
 from media.formats import AudioFormat
 from media.native_protocol import (
-    CLOSE_TOO_BIG,
+    CLOSE_CODES,
     AudioReceived,
     Cleared,
     DtmfPressed,
@@ -20,7 +21,8 @@ from media.native_protocol import (
 )
 
 _CLOSE_NORMAL = 1000
-_CLOSE_INTERNAL = 1011
+_HANGUP_CODES = (1000, 1001, 1005)
+"""With these codes a client leaves of its own will: done, going away, none given (RFC 6455, 7.4.1)."""
 _GOODBYE_SECONDS = 2.0
 """How long a far end may take to read the last messages."""
 _UNREAD_AUDIO_SECONDS_MAX = 5.0
@@ -60,8 +62,8 @@ class CallerSide(Protocol):
     def mark_played(self, name: str) -> None:
         """Everything before the mark has been played."""
 
-    def cleared(self, played_samples: int) -> None:
-        """Samples played, ever, when it was cleared."""
+    def cleared(self, played_samples: int | None) -> None:
+        """The answer to a clear: samples played, ever, until then; None when the client does not tell."""
 
     def leave(self, reason: str) -> None:
         """The caller is gone: ``caller_hangup``, ``media_lost`` or ``media_timeout``."""
@@ -87,7 +89,9 @@ class WebSocketLeg:
         self._written = asyncio.Event()
         self._closing: int | None = None
         self._closed = asyncio.Event()
+        self._is_socket_closed = False
         self._caller: CallerSide | None = None
+        self._bug: Exception | None = None
 
     def __repr__(self) -> str:
         return f"<WebSocketLeg {self._name} {self._format}, {len(self._outbox)} messages wait>"
@@ -153,8 +157,7 @@ class WebSocketLeg:
         """Say the end and close; returns once the websocket is closed, within 2 s whatever the far end does."""
         if self._closing is None:
             self._put(self._protocol.end(reason))
-            self._closing = _CLOSE_NORMAL
-            self._written.set()
+            self._close_with(_CLOSE_NORMAL)
         try:
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self._closed.wait()
@@ -162,7 +165,10 @@ class WebSocketLeg:
             self._closed.set()
 
     async def run(self, caller: CallerSide) -> None:
-        """Tell the caller's side what comes in; returns once the leg is closed by :meth:`hang_up`."""
+        """Tell the caller's side what comes in; returns once the leg is closed, by whichever side.
+
+        What a method of the caller's side raises ends the stream as ``internal``, and is raised again from here.
+        """
         self._caller = caller
         async with asyncio.TaskGroup() as tasks:
             writer = tasks.create_task(self._write(), name=f"{self._name}:writer")
@@ -171,20 +177,23 @@ class WebSocketLeg:
             for task in (reader, writer):
                 task.cancel()
             await asyncio.wait([reader, writer])
+        await self._close_socket()
+        if self._bug is not None:
+            raise self._bug
 
     async def _read(self, caller: CallerSide) -> None:
-        while True:
-            try:
-                events = await _next_events(self._socket, self._protocol)
-            except FarEndGone as gone:
-                caller.leave("caller_hangup" if gone.code in (1000, 1001, 1005) else "media_lost")
-                self._closing = self._closing or _CLOSE_NORMAL
-                self._outbox.clear()
-                self._written.set()
-                return
-            for event in events:
-                if not self._pass_on(event, caller):
-                    return
+        try:
+            while all(self._pass_on(event, caller) for event in await _next_events(self._socket, self._protocol)):
+                continue
+        except FarEndGone as gone:
+            caller.leave("caller_hangup" if gone.code in _HANGUP_CODES else "media_lost")
+            self._outbox.clear()
+            self._close_with(_CLOSE_NORMAL)
+        except Exception as error:  # noqa: BLE001 - a bug of the caller's side: the client is told, then it is raised
+            self._bug = error
+            caller.leave("media_lost")
+            self._put(self._protocol.error("internal", "something went wrong on this side"))
+            self._close_with(CLOSE_CODES["internal"])
 
     def _pass_on(self, event: ProtocolEvent, caller: CallerSide) -> bool:
         """False when nothing will follow."""
@@ -196,17 +205,15 @@ class WebSocketLeg:
             case MarkPlayed(name):
                 caller.mark_played(name)
             case Cleared(played_samples):
-                if played_samples is not None:
-                    caller.cleared(played_samples)
+                caller.cleared(played_samples)
             case Stopped():
                 caller.leave("caller_hangup")
                 return False
             case Rejected(code, message, close_code):
                 caller.leave("media_timeout" if code == "media_timeout" else "media_lost")
-                if close_code != CLOSE_TOO_BIG and code is not None:
+                if code is not None:
                     self._put(self._protocol.error(code, message))
-                self._closing = close_code
-                self._written.set()
+                self._close_with(close_code)
                 return False
             case Started():
                 raise AssertionError("the protocol rejects a second start")
@@ -225,9 +232,16 @@ class WebSocketLeg:
     def _lose(self) -> None:
         """The client does not read: nothing more is written for it."""
         self._outbox.clear()
-        self._closing = _CLOSE_INTERNAL
+        self._close_with(CLOSE_CODES["internal"])
+        self._closed.set()
         if self._caller is not None:
             self._caller.leave("media_lost")
+
+    def _close_with(self, code: int) -> None:
+        """Once everything is written; the first code stands."""
+        if self._closing is None:
+            self._closing = code
+        self._written.set()
 
     async def _write(self) -> None:
         try:
@@ -242,9 +256,17 @@ class WebSocketLeg:
                     break
                 await self._written.wait()
         except FarEndGone:
-            self._closing = self._closing or _CLOSE_NORMAL
-        await self._socket.close(self._closing or _CLOSE_INTERNAL)
+            self._close_with(_CLOSE_NORMAL)
+        await self._close_socket()
         self._closed.set()
+
+    async def _close_socket(self) -> None:
+        if self._is_socket_closed:
+            return
+        self._is_socket_closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self._socket.close(CLOSE_CODES["internal"] if self._closing is None else self._closing)
 
 
 async def _next_events(socket: MediaSocket, protocol: NativeProtocol) -> list[ProtocolEvent]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -21,6 +22,8 @@ from routers.views import call_of, event_of, recording_wav, summary_of, transcri
 router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["calls"])
 
 _EVENT_STREAM = "text/event-stream"
+_LAST_SEQ = 2**53 - 1
+"""The largest number that every client can tell from its neighbours; no journal is so long."""
 
 
 async def _found(call_id: str, services: TheServices) -> CallRow:
@@ -71,11 +74,12 @@ async def get_events(
     call: TheCall,
     services: TheServices,
     request: Request,
-    last_event_id: Annotated[int, Header(ge=0)] = 0,
+    last_event_id: Annotated[int, Header(ge=0, le=_LAST_SEQ)] = 0,
 ) -> EventList | Response:
     """The journal; as a live stream of server-sent events when the client accepts them."""
     if _EVENT_STREAM in request.headers.get("accept", ""):
-        return StreamingResponse(_server_sent(call.call_id, services, last_event_id), media_type=_EVENT_STREAM)
+        stream = _server_sent(call.call_id, services, last_event_id)
+        return StreamingResponse(stream, media_type=_EVENT_STREAM, headers={"Cache-Control": "no-store"})
     rows = await services.journal_reader.rows(call.call_id)
     return EventList(events=[event_of(row) for row in rows])
 
@@ -104,10 +108,11 @@ async def get_recording(call: TheCall, services: TheServices) -> Response:
 
 
 async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIterator[str]:
-    async for rows in services.journal_reader.follow(call_id, after):
-        for row in rows:
-            data = json.dumps(event_of(row).model_dump(), ensure_ascii=False)
-            yield f"id: {row.seq}\nevent: {row.type}\ndata: {data}\n\n"
+    async with aclosing(services.journal_reader.follow(call_id, after)) as pages:
+        async for rows in pages:
+            for row in rows:
+                data = json.dumps(event_of(row).model_dump(), ensure_ascii=False)
+                yield f"id: {row.seq}\nevent: {row.type}\ndata: {data}\n\n"
 
 
 def _moment(name: str, text: str | None) -> str | None:
@@ -115,6 +120,6 @@ def _moment(name: str, text: str | None) -> str | None:
         return None
     try:
         moment: datetime = parse_iso(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InvalidRequest(f"{name} is not an ISO 8601 moment") from error
     return iso_utc(moment)

@@ -73,7 +73,8 @@ class _Socket:
     async def receive(self) -> str | bytes:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
-            raise FarEndGone(message.get("code") or _ABNORMAL)
+            # uvicorn tells a connection that broke as 1005 too, but then there is no reason, not even an empty one.
+            raise FarEndGone(message["code"] if "reason" in message else _ABNORMAL)
         audio: bytes | None = message.get("bytes")
         return audio if audio is not None else message["text"]
 

@@ -22,6 +22,8 @@ _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+_CODES = {HTTPStatus.BAD_REQUEST: "malformed_json", HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large"}
+"""The router's refusals whose code is not the phrase of the status, which differs from one Python to the next."""
 
 
 def problem(
@@ -53,7 +55,8 @@ async def handle_http(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
-    return problem(status, status.phrase.lower().replace(" ", "_"), str(error.detail), headers=error.headers)
+    code = _CODES.get(status) or status.phrase.lower().replace(" ", "_")
+    return problem(status, code, str(error.detail), headers=error.headers)
 
 
 async def handle_validation(_request: Request, error: Exception) -> JSONResponse:

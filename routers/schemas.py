@@ -10,7 +10,8 @@ _METADATA_DEPTH = 8
 
 
 def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(metadata, ensure_ascii=False).encode()) > _METADATA_BYTES:
+    """Raises ValueError, also for what Python reads and JSON does not know: NaN, and half of a surrogate pair."""
+    if len(json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode()) > _METADATA_BYTES:
         raise ValueError(f"metadata is larger than {_METADATA_BYTES} bytes")
     if _depth(metadata) > _METADATA_DEPTH:
         raise ValueError(f"metadata is nested deeper than {_METADATA_DEPTH}")

@@ -28,6 +28,11 @@ class CallLog:
         return len(self._rows)
 
     @property
+    def is_ended(self) -> bool:
+        """Whether the terminal row is written."""
+        return bool(self._rows) and self._rows[-1].type == ev.CallEnded.type
+
+    @property
     def record(self) -> CallRecord:
         """The record of the call as far as it has come."""
         return call_record(self._rows)

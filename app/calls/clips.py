@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -40,16 +41,20 @@ class Clip:
 
 
 class ClipStore:
-    """Clips by text and voice. Without a directory they are kept in memory only."""
+    """Clips by text and voice; ``variant`` names what else they depend on, such as a pronunciation dictionary.
 
-    def __init__(self, tts: TextToSpeech, directory: Path | None) -> None:
+    Without a directory they are kept in memory only.
+    """
+
+    def __init__(self, tts: TextToSpeech, directory: Path | None, *, variant: str = "") -> None:
         self._tts = tts
+        self._variant = variant
         self._directory = directory
         self._clips: OrderedDict[str, Clip] = OrderedDict()
 
     async def get(self, text: str, voice: VoiceConfig) -> Clip | None:
         """The clip, if it is there."""
-        key = _key(text, voice)
+        key = self._key(text, voice)
         clip = self._clips.get(key)
         if clip is None and self._directory is not None:
             clip = await asyncio.to_thread(_read, self._directory / key)
@@ -61,15 +66,16 @@ class ClipStore:
         """Keep what a track has just been given; the track must have kept its sound."""
         await self._keep(text, voice, Clip(b"".join(track.kept_audio), tuple(track.kept_words)))
 
-    async def prepare(self, texts: Iterable[str], voice: VoiceConfig) -> None:
-        """Have the texts ready; a vendor that fails is no reason to fail."""
+    async def prepare(self, texts: Iterable[str], voice: VoiceConfig) -> bool:
+        """Have the texts ready. A vendor that fails is no reason to fail: False, and the rest is left out."""
         for text in texts:
             if await self.get(text, voice) is None:
                 try:
                     await self._keep(text, voice, await self._synthesize(text, voice))
                 except ProviderError as error:
                     log.warning("clip.failed", code=error.code)
-                    return
+                    return False
+        return True
 
     async def _synthesize(self, text: str, voice: VoiceConfig) -> Clip:
         utterance = self._tts.utterance(voice, call_id="clips")
@@ -91,21 +97,20 @@ class ClipStore:
     async def _keep(self, text: str, voice: VoiceConfig, clip: Clip) -> None:
         if not clip.audio:
             return
-        key = _key(text, voice)
+        key = self._key(text, voice)
         self._remember(key, clip)
         if self._directory is not None:
             await asyncio.to_thread(_write, self._directory / key, clip)
+
+    def _key(self, text: str, voice: VoiceConfig) -> str:
+        identity = json.dumps([text, asdict(voice), self._variant], ensure_ascii=False)
+        return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
 
     def _remember(self, key: str, clip: Clip) -> None:
         self._clips[key] = clip
         self._clips.move_to_end(key)
         while len(self._clips) > _KEPT_IN_MEMORY:
             self._clips.popitem(last=False)
-
-
-def _key(text: str, voice: VoiceConfig) -> str:
-    identity = json.dumps([text, asdict(voice)], ensure_ascii=False)
-    return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
 
 
 def _read(path: Path) -> Clip | None:
@@ -122,7 +127,7 @@ def _write(path: Path, clip: Clip) -> None:
     head = json.dumps([[word.text, word.start, word.end] for word in clip.words], ensure_ascii=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{secrets.token_hex(4)}")
         partial.write_bytes(head.encode() + b"\n" + clip.audio)
         partial.replace(path)
     except OSError as error:

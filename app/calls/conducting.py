@@ -1,6 +1,7 @@
 """Feeds facts to the conversation core, keeps them in the journal, and carries out what the core asks for."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
@@ -25,34 +26,75 @@ _FACTS_WAITING_MAX = 1000
 _COMMITTED_AT_ONCE = (ev.CallCreated, ev.CallAnswered, ev.CallEnded)
 
 
+class FactsOverflow(Exception):
+    """More facts wait than can wait in a sane call."""
+
+
 class Facts:
-    """Facts on their way to the core, in their order. More than fit cannot wait in a sane call: then it crashes."""
+    """Facts on their way to the core, in their order. When too many wait the call crashes, and so it does on demand."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[ev.Event] = asyncio.Queue(maxsize=_FACTS_WAITING_MAX)
+        self._waiting: deque[ev.Event] = deque()
+        self._changed = asyncio.Event()
         self._open = True
+        self._failure: Exception | None = None
 
     def tell(self, event: ev.Event) -> None:
-        """A fact for the core; never waits."""
-        if self._open:
-            self._queue.put_nowait(event)
+        """A fact for the core; never waits, never raises."""
+        if not self._open:
+            return
+        if len(self._waiting) >= _FACTS_WAITING_MAX:
+            self.fail(FactsOverflow())
+            return
+        self._waiting.append(event)
+        self._changed.set()
+
+    def fail(self, error: Exception) -> None:
+        """Something is wrong that nobody but the call itself must suffer: whoever waits for facts gets the error."""
+        self._failure = self._failure or error
+        self._open = False
+        self._changed.set()
 
     def close(self) -> None:
         """The call is over: what is told now is dropped."""
         self._open = False
 
     def __len__(self) -> int:
-        return self._queue.qsize()
+        return len(self._waiting)
 
     async def next(self, until: float) -> ev.Event | None:
         """The next fact; None when there is none by that moment of the loop's clock."""
-        if not self._queue.empty():
-            return self._queue.get_nowait()
         try:
             async with asyncio.timeout_at(until):
-                return await self._queue.get()
+                while not self._waiting and self._failure is None:
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
             return None
+        if self._failure is not None:
+            raise self._failure
+        return self._waiting.popleft()
+
+    def take_interruptions(self) -> list[ev.AgentInterrupted]:
+        """What was heard of stopped utterances, out of its turn."""
+        taken = [fact for fact in self._waiting if isinstance(fact, ev.AgentInterrupted)]
+        for fact in taken:
+            self._waiting.remove(fact)
+        return taken
+
+    def take_all(self) -> list[ev.Event]:
+        """Everything that waits; nothing is accepted any more."""
+        self.close()
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
+
+
+def last_facts(facts: Facts, mouth: Mouth, ears: Ears | None) -> list[ev.Event]:
+    """What must be in the journal before the end: facts that wait, what was heard of the agent, what the ears cost."""
+    interrupted = mouth.silence()
+    waiting = facts.take_all()
+    return [*waiting, *([interrupted] if interrupted else []), *(ears.bill() if ears else [])]
 
 
 class Conductor:
@@ -103,6 +145,8 @@ class Conductor:
         self._log.write(event, now, turn)
         if isinstance(event, _COMMITTED_AT_ONCE):
             await self._commit()
+        if isinstance(event, ev.AgentFinished):
+            self._work.pop(event.speech, None)
         for command in commands:
             await self._carry_out(command, now)
 
@@ -116,7 +160,7 @@ class Conductor:
     async def _carry_out(self, command: cmd.Command, now: float) -> None:
         match command:
             case cmd.StartReply():
-                self._start_reply(command)
+                await self._start_reply(command)
             case cmd.ReleaseReply(speech):
                 self._release(speech)
             case cmd.Say():
@@ -136,7 +180,8 @@ class Conductor:
             case _:
                 assert_never(command)
 
-    def _start_reply(self, command: cmd.StartReply) -> None:
+    async def _start_reply(self, command: cmd.StartReply) -> None:
+        await self._remember_what_was_heard()
         voice = self._voice(command.language)
         speaking = Speaking(
             command.speech, command.turn, "reply", SpeechTrack(voice.sample_rate), held=command.speculative
@@ -146,6 +191,12 @@ class Conductor:
         pending = command.text if command.speculative else None
         messages = self._dialogue.messages(command.language, pending)
         self._begin(speaking, self._replier.reply(speaking, voice, messages))
+
+    async def _remember_what_was_heard(self) -> None:
+        """The next prompt holds it, even if the far end has not said yet how much it had played."""
+        told, untold = self._facts.take_interruptions(), self._mouth.settle()
+        for interrupted in [*told, untold] if untold else told:
+            await self._handle(interrupted, self._clock.call_seconds())
 
     def _release(self, speech: int) -> None:
         found = self._work.get(speech)
@@ -166,10 +217,8 @@ class Conductor:
         self._work[speaking.number] = speaking, self._tasks.create_task(work, name=name)
 
     async def _stop(self, speech: int) -> None:
-        interrupted = self._mouth.stop(speech)
+        self._mouth.stop(speech)
         await self._cancel(speech)
-        if interrupted is not None:
-            await self._handle(interrupted, self._clock.call_seconds())
 
     async def _cancel(self, speech: int) -> None:
         found = self._work.pop(speech, None)
@@ -187,9 +236,6 @@ class Conductor:
     async def _end(self, reason: str, fault: str) -> None:
         for speech in list(self._work):
             await self._cancel(speech)
-        while (fact := await self._facts.next(0.0)) is not None:
+        for fact in last_facts(self._facts, self._mouth, self._ears):
             self._log.write(fact, self._clock.call_seconds(), self._core.turn_of(fact))
-        self._facts.close()
-        for used in self._ears.bill():
-            self._log.write(used, self._clock.call_seconds(), None)
         await self._handle(ev.CallEnded(reason, fault), self._clock.call_seconds())

@@ -4,11 +4,12 @@ Task ledger. Calls and these tasks belong to the TaskGroup of the service, which
 
 ``leases``     keeps this process the owner of its calls. Ends by cancellation.
 ``reaper``     ends calls whose owner died. Ends by cancellation.
-``clips:...``  prepares the fixed lines for a new format of audio, once. Ends by itself.
+``clips:...``  prepares the fixed lines for a new format of audio, once. Ends by itself, or by cancellation.
 """
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import structlog
@@ -20,7 +21,7 @@ from app.calls.reaper import end_crashed, end_without_core
 from app.clock import iso_utc, utc_now
 from app.conversation import events as ev
 from app.conversation.policy import Lines
-from app.errors import AdmissionError, AtCapacity, Draining, OwnershipLost, StorageError
+from app.errors import AdmissionError, AtCapacity, Draining
 from app.models import CallContext, TelephoneCall
 from app.storage.calls import CallRow, Direction, Kind
 from media.formats import AudioFormat
@@ -32,6 +33,8 @@ _RENEW_SECONDS = 0.5
 _REAP_SECONDS = 0.5
 _GOODBYE_SECONDS = 20.0
 _KINDS: tuple[Kind, ...] = ("websocket", "room")
+_HANGUP_SECONDS = 5.0
+_FIRST_FENCE = 1
 
 
 class CallDispatcher:
@@ -53,8 +56,11 @@ class CallDispatcher:
         self._max_live = max_live
         self._live: dict[str, CallOrchestrator] = {}
         self._prepared: set[AudioFormat] = set()
+        self._preparing: set[asyncio.Task[None]] = set()
+        self._taken_over: list[CallRow] = []
+        """Calls of dead processes that are ours now and have no end yet."""
         self._draining = False
-        self._loops = [
+        self._helpers = [
             tasks.create_task(self._keep_leases(), name="leases"),
             tasks.create_task(self._reap(), name="reaper"),
         ]
@@ -82,20 +88,24 @@ class CallDispatcher:
     async def start(
         self, call: CallContext, leg: CallLeg, *, direction: Direction, telephone: TelephoneCall | None = None
     ) -> CallOrchestrator:
-        """Take the call and have it answered; returns once it runs.
+        """Take the call, which begins now, and have it answered; returns once it runs.
 
         Raises Draining, AtCapacity, StorageError, and CallTaken for a telephone call that was taken before.
         """
         if self._draining:
             self._refuse(Draining("the service is stopping and takes no new calls"))
+        call = replace(call, start_time=utc_now())
         agent = self._agent.for_language(call.metadata.get("language_hint"))
-        row = self._row(call, agent.language, direction, telephone)
-        try:
-            await self._services.calls.create(row, max_live=self._max_live)
-        except AtCapacity as error:
-            self._refuse(error)
-        orchestrator = CallOrchestrator(self._services, agent, leg, call, fence=row.fence, spawn=self._spawn)
+        orchestrator = CallOrchestrator(self._services, agent, leg, call, fence=_FIRST_FENCE, spawn=self._spawn)
         self._live[call.call_id] = orchestrator
+        try:
+            await self._services.calls.create(self._row(call, agent, direction, telephone), max_live=self._max_live)
+        except AtCapacity as error:
+            del self._live[call.call_id]
+            self._refuse(error)
+        except BaseException:
+            del self._live[call.call_id]
+            raise
         self._services.metrics.call_started()
         await orchestrator.handle_call_start(call)
         self._prepare_lines(leg.audio_format)
@@ -103,7 +113,7 @@ class CallDispatcher:
 
     async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> None:
         """A telephone call that was not taken has a record too. Raises StorageError, and CallTaken when it has one."""
-        row = self._row(call, self._agent.language, "inbound", telephone)
+        row = self._row(call, self._agent, "inbound", telephone)
         await self._services.calls.create(row)
         end_without_core(row, [], self._services.journal, ev.CallEnded(reason, "policy"))
         await self._services.journal.flush(call.call_id)
@@ -119,9 +129,15 @@ class CallDispatcher:
         if not await self._all_ended(_GOODBYE_SECONDS):
             log.error("service.calls_left", live_calls=len(self._live))
 
+    def lose(self, call_id: str) -> None:
+        """Another process owns that call now."""
+        call = self._live.get(call_id)
+        if call is not None:
+            call.lose()
+
     def stop(self) -> None:
-        """End the loops; the calls have been drained."""
-        for task in self._loops:
+        """End the other tasks; the calls have been drained."""
+        for task in self._helpers:
             task.cancel()
 
     async def _all_ended(self, seconds: float) -> bool:
@@ -133,7 +149,10 @@ class CallDispatcher:
             return False
         return True
 
-    def _row(self, call: CallContext, language: str, direction: Direction, telephone: TelephoneCall | None) -> CallRow:
+    def _row(
+        self, call: CallContext, agent: AgentProfile, direction: Direction, telephone: TelephoneCall | None
+    ) -> CallRow:
+        called = call.metadata.get("called_number")
         return CallRow(
             call_id=call.call_id,
             kind="websocket" if telephone is None else "room",
@@ -143,12 +162,13 @@ class CallDispatcher:
             started_at=iso_utc(call.start_time),
             version=self._services.version,
             caller_number=call.caller_number,
-            called_number=call.metadata.get("called_number"),
+            called_number=called if isinstance(called, str) else None,
             livekit_room=call.livekit_room,
-            language=language,
+            language=agent.language,
             recording=self._services.recordings is not None,
-            metadata={key: value for key, value in call.metadata.items() if key != "direction"},
+            metadata=call.metadata,
             owner=self._services.owner,
+            fence=_FIRST_FENCE,
             lease_until=utc_now().timestamp() + LEASE_SECONDS,
             room_sid=telephone.room_sid if telephone else None,
             sip_call_id=telephone.sip_call_id if telephone else None,
@@ -167,43 +187,55 @@ class CallDispatcher:
         if audio_format in self._prepared:
             return
         self._prepared.add(audio_format)
+        name = f"clips:{audio_format.encoding}:{audio_format.sample_rate}"
+        task = self._tasks.create_task(self._prepare(audio_format), name=name)
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
+
+    async def _prepare(self, audio_format: AudioFormat) -> None:
         for language, lines in self._agent.policy.lines.items():
             voice = self._agent.voice(language, audio_format)
-            name = f"clips:{language}:{audio_format.encoding}:{audio_format.sample_rate}"
-            self._tasks.create_task(self._services.clips.prepare(_texts(lines), voice), name=name)
+            if not await self._services.clips.prepare(_texts(lines), voice):
+                self._prepared.discard(audio_format)  # the next call of this format tries again
+                return
 
     async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
-            if self._live:
-                try:
-                    until = utc_now().timestamp() + LEASE_SECONDS
-                    await self._services.calls.renew_leases(self._services.owner, until)
-                except StorageError as error:
-                    log.error("lease.not_renewed", code=error.code)
+            until = utc_now().timestamp() + LEASE_SECONDS
+            try:
+                await self._services.calls.renew_leases(self._services.owner, list(self._live), until)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the calls go on and it is tried again
+                log.error("lease.not_renewed", error=type(error).__name__)
 
     async def _reap(self) -> None:
         while True:
             try:
                 await self._reap_once()
-            except (StorageError, OwnershipLost) as error:
-                log.error("reaper.failed", code=error.code)
+            except Exception as error:  # noqa: BLE001 - the service's calls must not die of somebody else's
+                log.error("reaper.failed", error=type(error).__name__)
             await asyncio.sleep(_REAP_SECONDS)
 
     async def _reap_once(self) -> None:
         now = utc_now().timestamp()
+        until = now + LEASE_SECONDS
         services = self._services
         expired = [
             call
             for kind in _KINDS
             for call in await services.calls.take_over_expired(
-                now, services.owner, kind=kind, until=now + LEASE_SECONDS
+                now, services.owner, kind=kind, until=until, alive=list(self._live)
             )
         ]
         for call in expired:
-            end_crashed(call, await self._reader.rows(call.call_id), services.journal)
-            await services.journal.flush(call.call_id)
-            log.warning("call.reaped", call_id=call.call_id)
+            try:
+                end_crashed(call, await self._reader.rows(call.call_id), services.journal)
+                await services.journal.flush(call.call_id)
+            except Exception as error:  # noqa: BLE001 - the other calls are ended all the same; this one is tried again
+                log.error("reaper.failed", call_id=call.call_id, error=type(error).__name__)
+            else:
+                services.metrics.call_crashed()
+                log.warning("call.ended", call_id=call.call_id, end_reason="crashed", fault="ours")
 
 
 def _texts(lines: Lines) -> list[str]:

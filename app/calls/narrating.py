@@ -76,10 +76,12 @@ class Narrator:
         return error
 
     async def _narrate(self) -> None:
-        while not (text := self._track.unspoken()):
+        text = self._track.break_off()
+        while not text:
             if self._is_finished:
                 return
             await self._wait_for_more()
+            text = self._track.unspoken()
         utterance = self._tts.utterance(self._voice, call_id=self._call_id)
         try:
             async with asyncio.TaskGroup() as tasks:

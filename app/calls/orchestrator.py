@@ -14,6 +14,7 @@ Task ledger. All tasks of a call belong to one TaskGroup, which ends when the co
 import asyncio
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ import structlog
 from app.calls.agent import AgentProfile
 from app.calls.call_log import CallLog
 from app.calls.clips import ClipStore
-from app.calls.conducting import Conductor, Facts
+from app.calls.conducting import Conductor, Facts, last_facts
 from app.calls.dialogue import DialogueManager
 from app.calls.listening import Ears
 from app.calls.ports import CallLeg, Journal, LanguageModel, SpeechToText, TextToSpeech
@@ -102,6 +103,7 @@ class CallOrchestrator:
         if services.recordings is not None:
             self._recorder = Recorder(services.recordings / call.call_id, services.owner, leg.audio_format)
         self._ears: Ears | None = None
+        self._has_left = False
         self._running = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -119,7 +121,7 @@ class CallOrchestrator:
 
     async def handle_call_end(self, call_context: CallContext) -> None:
         """The caller is gone; returns once the terminal row is committed."""
-        self.tell(ev.CallerLeft())
+        self.leave("caller_hangup")
         await self.wait_ended()
 
     async def get_health_status(self) -> HealthStatus:
@@ -131,12 +133,15 @@ class CallOrchestrator:
 
     def hear(self, audio: bytes) -> None:
         """As handle_audio_received, for those who are not coroutines."""
-        if self._ears is None:
+        if self._ears is None or self._log.is_ended:
             return
-        if self._recorder is not None:
-            began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio)
-            self._recorder.caller(audio, began)
-        self._ears.hear(audio)
+        try:
+            if self._recorder is not None:
+                began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio)
+                self._recorder.caller(audio, began)
+            self._ears.hear(audio)
+        except Exception as error:  # noqa: BLE001 - a bug met here is the call's, not that of the leg that reads
+            self._facts.fail(error)
 
     def tell(self, event: ev.Event) -> None:
         """A fact for the core; after the end it is dropped."""
@@ -146,8 +151,8 @@ class CallOrchestrator:
         """The far end has played everything up to a mark."""
         self._mouth.mark_played(name)
 
-    def cleared(self, played_samples: int) -> None:
-        """The far end tells how much it had played, ever, when it was cleared."""
+    def cleared(self, played_samples: int | None) -> None:
+        """The far end answers a clear: the samples it had played, ever, if it knows."""
         self._mouth.cleared(played_samples)
 
     def press(self, digit: str) -> None:
@@ -155,8 +160,14 @@ class CallOrchestrator:
         self.tell(ev.CallerDtmf(digit))
 
     def leave(self, reason: str) -> None:
-        """The caller is gone, for that end reason."""
-        self.tell(ev.CallerLeft(reason))
+        """The caller is gone, for that end reason; the first one stands."""
+        if not self._has_left:
+            self._has_left = True
+            self.tell(ev.CallerLeft(reason))
+
+    def lose(self) -> None:
+        """Another process owns the call now: stop, and write nothing more."""
+        self._facts.fail(OwnershipLost("another process owns the call now"))
 
     @property
     def record(self) -> CallRecord:
@@ -177,12 +188,18 @@ class CallOrchestrator:
             log.error("call.crashed", errors=[_describe(error) for error in _leaves(group)])
             await self._end_after_a_bug()
         finally:
-            self._facts.close()
-            self._running.set()
+            await self._close()
+
+    async def _close(self) -> None:
+        self._facts.close()
+        self._running.set()
+        with _bulkhead("recording"):
             self._close_recording()
+        with _bulkhead("leg"):
             await self._leg.hang_up(self._log.record.end_reason or "internal_error")
+        with _bulkhead("metrics"):
             self._show_the_end()
-            self._ended.set()
+        self._ended.set()
 
     async def _live(self) -> None:
         call, services = self._call, self._services
@@ -264,11 +281,17 @@ class CallOrchestrator:
 
     async def _end_after_a_bug(self) -> None:
         """The record is complete even then."""
-        self._log.write(ev.CallEnded("internal_error", "ours"), self._clock.call_seconds(), None)
-        try:
+        with _bulkhead("journal"):
+            if not self._log.is_ended:
+                self._write_the_end()
             await self._log.flush()
-        except (OwnershipLost, StorageError) as error:
-            log.error("journal.behind", code=error.code)
+
+    def _write_the_end(self) -> None:
+        now = self._clock.call_seconds()
+        with _bulkhead("last facts"):
+            for fact in last_facts(self._facts, self._mouth, self._ears):
+                self._log.write(fact, now, self._core.turn_of(fact))
+        self._log.write(ev.CallEnded("internal_error", "ours"), now, None)
 
     def _note_played(self, piece: PlayedAudio) -> None:
         if self._ears is not None:
@@ -303,6 +326,15 @@ class CallOrchestrator:
             latency_total=record.latency().get("total"),
             cost_usd=record.costs.get("total"),
         )
+
+
+@contextmanager
+def _bulkhead(step: str) -> Iterator[None]:
+    """Whatever goes wrong while a call is closed is written down, and harms no other call."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - see above
+        log.error("call.not_closed", step=step, error=_describe(error))
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:

@@ -15,9 +15,9 @@ def end_crashed(call: CallRow, rows: list[JournalRow], journal: Journal) -> None
 
 def end_without_core(call: CallRow, rows: list[JournalRow], journal: Journal, ended: ev.CallEnded) -> None:
     """Write the terminal row with the time of the row before it, or of the call's beginning."""
-    t = rows[-1].t if rows else 0.0
+    seq, t = (rows[-1].seq + 1, rows[-1].t) if rows else (1, 0.0)
     at = iso_after(call.created_at, t)
-    row = JournalRow(len(rows) + 1, at, t, ended.type, None, ev.VERSION, ev.row_data(ended))
+    row = JournalRow(seq, at, t, ended.type, None, ev.VERSION, ev.row_data(ended))
     record = call_record([*rows, row])
     ending = CallEnding(
         ended_at=at,

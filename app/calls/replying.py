@@ -70,7 +70,7 @@ class Replier:
             self._tell_failure(speaking, failure, final=final)
             if final:
                 return
-            speaking.track = SpeechTrack(voice.sample_rate)
+            speaking.begin_anew(SpeechTrack(voice.sample_rate))
 
     async def line(self, speaking: Speaking, voice: VoiceConfig, text: str) -> None:
         """Say a fixed text: from the clips if it is there, else by the vendor, and then it is kept as a clip."""
@@ -103,10 +103,17 @@ class Replier:
         return failure
 
     async def _write_and_narrate(self, speaking: Speaking, voice: VoiceConfig, messages: list[Message]) -> None:
+        """When the model breaks off in the middle, the clauses that it has written are said to their end."""
         narrator = self._narrator(speaking, voice)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._narrate(speaking, narrator, voice), name=f"{self._call_id}:voice:{speaking.number}")
-            await self._write(speaking, narrator, messages)
+            try:
+                await self._write(speaking, narrator, messages)
+            except _StageFailed as failure:
+                if not speaking.started:
+                    raise
+                self._tell_failure(speaking, failure, final=True)
+            narrator.finish()
 
     async def _write(self, speaking: Speaking, narrator: Narrator, messages: list[Message]) -> None:
         splitter = ClauseSplitter()
@@ -136,7 +143,6 @@ class Replier:
         for clause in splitter.finish():
             self._say(speaking, narrator, clause)
         self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer))
-        narrator.finish()
 
     def _say(self, speaking: Speaking, narrator: Narrator, clause: str) -> None:
         self._stamp(speaking, "first_clause")
@@ -174,7 +180,7 @@ class Replier:
     def _give_up(self, speaking: Speaking) -> None:
         """What has begun plays to the end of its sound; what has not is forgotten."""
         if speaking.started:
-            speaking.track.complete = True
+            speaking.track.give_up()
             self._mouth.wake()
         else:
             self._mouth.discard(speaking)

@@ -46,7 +46,7 @@ class MediaSessions:
             call_id=session.call_id,
             caller_number=session.caller,
             start_time=utc_now(),
-            metadata={**session.metadata, "direction": "web"},
+            metadata=session.metadata,
         )
 
 

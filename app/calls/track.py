@@ -38,6 +38,10 @@ class SpeechTrack:
         self._words: list[tuple[int, int]] = []
         """Of each word the start sample, and the letters spoken once it has begun."""
         self._word_letters = 0
+        self._words_end = 0
+        """The sample at which the last of these words ends."""
+        self._said_letters = 0
+        """Letters that had begun when the voice was lost."""
         self._unplayed: list[bytes] = []
         self.kept_audio: list[bytes] = []
         """All the sound, if it was to be kept."""
@@ -45,6 +49,8 @@ class SpeechTrack:
         self.samples = 0
         self.complete = False
         """Whether all the sound has arrived."""
+        self._is_broken = False
+        """Whether some of the text will never have sound."""
 
     def __repr__(self) -> str:
         return f"<SpeechTrack {len(self._clauses)} clauses, {len(self._words)} words, {self.samples} samples>"
@@ -72,6 +78,7 @@ class SpeechTrack:
         for word in words:
             self._word_letters += count_letters(word.text)
             self._words.append((int((offset_seconds + word.start) * self._rate), self._word_letters))
+            self._words_end = int((offset_seconds + word.end) * self._rate)
             if self._keep_sound:
                 self.kept_words.append(SpokenWord(word.text, offset_seconds + word.start, offset_seconds + word.end))
 
@@ -85,11 +92,25 @@ class SpeechTrack:
         """Whether sound waits to be taken."""
         return bool(self._unplayed)
 
-    def unspoken(self) -> str:
-        """The text, in spoken form, of which no sound has arrived; a word cut in half is not said again."""
+    def break_off(self) -> str:
+        """No more sound comes of what was said; the next sound is of what this returns: the rest, in spoken form.
+
+        A word cut in half is not said again.
+        """
         begun = self._letters_begun(self.samples)[0]
-        rests = [_after_letters(clause.spoken.text, begun - clause.first_letter) for clause in self._clauses]
-        return " ".join(filter(None, rests))
+        rest = self._text_after(begun)
+        self._words = [(start, letters) for start, letters in self._words if start < self.samples]
+        self._words_end = min(self._words_end, self.samples)
+        self._said_letters = self._word_letters = self._letters - count_letters(rest)
+        return rest
+
+    def unspoken(self) -> str:
+        """The text, in spoken form, that was written since everything before it had been spoken."""
+        return self._text_after(self._said_letters)
+
+    def give_up(self) -> None:
+        """There will be no more sound, though there is more text."""
+        self._is_broken = self.complete = True
 
     def next_started_clause(self, sent: int) -> tuple[str, int] | None:
         """A clause whose first sample is among the samples sent, with its position; each is told once."""
@@ -105,10 +126,19 @@ class SpeechTrack:
 
     def heard(self, played: int) -> tuple[str, bool]:
         """What the caller had heard after so many samples, in written form, and whether that is exact."""
-        if self.complete and played >= self.samples and self.samples:
+        if self._is_whole and played >= self.samples:
             return self.text, True
         letters, exact = self._letters_begun(played)
         return "".join(_heard_of(clause, letters - clause.first_letter) for clause in self._clauses), exact
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the sound is that of the whole text, so that proportions hold."""
+        return self.complete and not self._is_broken and self.samples > 0
+
+    def _text_after(self, letters: int) -> str:
+        rests = [_after_letters(clause.spoken.text, letters - clause.first_letter) for clause in self._clauses]
+        return " ".join(filter(None, rests))
 
     def _letters_begun(self, played: int) -> tuple[int, bool]:
         if played <= 0:
@@ -117,11 +147,11 @@ class SpeechTrack:
         last_known = self._words[-1][0] if self._words else -1
         if last_known >= played or self._word_letters >= self._letters:
             return (known[-1] if known else 0), True
-        if self.complete and self.samples:
+        if self._is_whole:
             estimate = round(self._letters * played / self.samples)
         else:
-            since = max(last_known, 0)
-            estimate = self._word_letters + int((played - since) / self._rate * _LETTERS_PER_SECOND)
+            unknown = max(0, played - self._words_end)
+            estimate = self._word_letters + int(unknown / self._rate * _LETTERS_PER_SECOND)
         return max(known[-1] if known else 0, min(self._letters, estimate)), False
 
     def _start_of(self, clause: Clause) -> int | None:
@@ -130,7 +160,7 @@ class SpeechTrack:
             if begun_before >= clause.first_letter:
                 return start
             begun_before = letters
-        if self.complete and self._letters:
+        if self._is_whole and self._letters:
             return int(self.samples * clause.first_letter / self._letters)
         return None
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from sandbox.voice import synthesize
 
 Language = Literal["ru", "en"]
 _FOLDER = Path("data/demo")
+_API_KEY = secrets.token_hex(16)
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -37,7 +39,8 @@ def run_demo(language: Language, profile: Profile) -> int:
 
 async def _call(url: str, sandbox: SandboxAddresses, language: Language, profile: Profile) -> int:
     view = CallView(language, profile)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    headers = {"Authorization": f"Bearer {_API_KEY}"}
+    async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
         await _until_ready(http, url)
         with view.live():
             try:
@@ -57,18 +60,17 @@ async def _play(url: str, sandbox: SandboxAddresses, language: Language, view: C
     def speak(text: str, language: str, sample_rate: int) -> bytes:
         return synthesize(text, language, sample_rate).pcm
 
-    async with Caller(url, speak, sandbox_url=sandbox.url, on_event=view.show) as caller:
+    async with Caller(url, speak, sandbox_url=sandbox.url, api_key=_API_KEY, on_event=view.show) as caller:
         return await caller.call(demo(language))
 
 
 async def _until_ready(http: httpx.AsyncClient, url: str) -> None:
     async with asyncio.timeout(_START_SECONDS):
         while True:
-            try:
+            with suppress(httpx.TransportError):
                 if (await http.get(f"{url}/health/ready")).is_success:
                     return
-            except httpx.TransportError:
-                await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 @contextmanager
@@ -77,7 +79,7 @@ def _service(sandbox: SandboxAddresses, language: Language) -> Iterator[str]:
     port = _free_port()
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"), "sandbox")
     settings = {"PORT": str(port), "VA_HOST": "127.0.0.1", "VA_LANGUAGE": language, "DATA_DIR": str(_FOLDER)}
-    environment = {**os.environ, **keys, **sandbox.settings(), **settings, "PROVIDERS": "live", "API_KEY": ""}
+    environment = {**os.environ, **keys, **sandbox.settings(), **settings, "PROVIDERS": "live", "API_KEY": _API_KEY}
     log_path = _FOLDER / "service.log"
     with log_path.open("ab") as log:
         service = subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], env=environment, stderr=log)

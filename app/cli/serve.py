@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from app.cli.sandbox_process import sandbox_process
 from app.main import create_app
 from app.observability.logs import configure_logging
-from app.settings import Settings, load_settings
+from app.settings import VENDOR_KEYS, Settings, load_settings
 from media.native_protocol import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
@@ -44,8 +44,10 @@ class DrainingServer(uvicorn.Server):
         self._drain = self._loop.create_task(self._drain_then_stop(), name="drain")
 
     async def _drain_then_stop(self) -> None:
-        await self._app.state.services.dispatcher.drain(self._drain_seconds)
-        self.should_exit = True
+        try:
+            await self._app.state.services.dispatcher.drain(self._drain_seconds)
+        finally:
+            self.should_exit = True
 
 
 def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -72,10 +74,15 @@ def serve_command() -> None:
     with ExitStack() as stack:
         if not settings.uses_live_vendors:
             addresses = stack.enter_context(sandbox_process(settings.sandbox_profile))
-            settings = settings.model_copy(update={name.lower(): value for name, value in addresses.settings().items()})
-            log.warning("service.sandbox", note="no vendor's key is set: voices and words are made up on this machine")
+            settings = settings.model_copy(update={**_lower(addresses.settings()), **dict.fromkeys(VENDOR_KEYS)})
+            log.warning("service.sandbox", note="no vendor is asked: voices and words are made up on this machine")
         else:
             log.info("service.live", note="calls are heard, thought and spoken by Deepgram, OpenAI and Cartesia")
         app = create_app(settings)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         DrainingServer(uvicorn_config(app, settings), app, settings.drain_seconds).run()
+
+
+def _lower(environment: dict[str, str]) -> dict[str, str]:
+    """Environment names as the settings' own."""
+    return {name.lower(): value for name, value in environment.items()}

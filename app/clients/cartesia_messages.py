@@ -43,8 +43,9 @@ class CartesiaOptions:
     """The longest silence of the vendor within an HTTP request."""
     context_idle_seconds: float = 0.8
     """After this time without audio a spoken context is not used again: the vendor forgets it after 1 s."""
-    recycle_seconds: float = 280.0
-    """Age at which a socket is replaced: the vendor closes a socket that was idle for 5 minutes."""
+    recycle_seconds: float = 200.0
+    """Age at which a socket is replaced: the vendor closes one that was idle for 5 minutes, and it is looked after
+    each 4 minutes."""
     volume: float | None = None
     """0.5 to 2.0; None leaves it to the vendor."""
     pronunciation_dict_id: str | None = None

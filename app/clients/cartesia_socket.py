@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from app.clients.cartesia_messages import (
     API_VERSION,
@@ -91,7 +91,7 @@ class CartesiaSocket:
             raise error_for_status(response.status_code, retry_after=wait) from refused
         except TimeoutError as error:
             raise ProviderTimeout(PROVIDER, "no socket before the deadline") from error
-        except (OSError, InvalidHandshake) as error:
+        except (OSError, WebSocketException) as error:
             raise ProviderUnavailable(PROVIDER, f"no socket: {type(error).__name__}") from error
         return cls(connection)
 

@@ -16,7 +16,14 @@ from typing import Any, Self
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake, InvalidStatus, InvalidUpgrade
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidUpgrade,
+    InvalidURI,
+)
 
 from app.clients.deepgram_messages import PROVIDER, DeepgramOptions, TurnAssembly
 from app.clients.replay_buffer import ReplayBuffer, Timeline
@@ -314,7 +321,7 @@ def socket_error(error: Exception) -> ProviderError | None:
     match error:
         case InvalidStatus():
             return status_error(error.response.status_code, dict(error.response.headers.raw_items()))
-        case InvalidHandshake():
+        case InvalidHandshake() | InvalidURI():
             kind = ProviderProtocolError if isinstance(error, InvalidUpgrade) else ProviderUnavailable
             return kind(PROVIDER, f"the socket did not open ({type(error).__name__})")
         case ConnectionClosed():

@@ -13,6 +13,8 @@ class AgentSide:
     def __init__(self, situation: Situation) -> None:
         self._call = situation
         self._deaf = False
+        self.is_deaf_for_good = False
+        """The speech-to-text service gave up before the call was answered."""
 
     def started(self, event: ev.AgentReplyStarted) -> None:
         """The voice is heard; a caller who is making a sound has the right of way."""
@@ -20,16 +22,17 @@ class AgentSide:
         speech = call.floor.find(event.speech)
         if speech is None or speech.speculative or speech.started:
             return
-        if call.floor.audible is not None:
-            call.stop(call.floor.audible)
+        other = call.floor.line if speech.kind is SpeechKind.REPLY else call.floor.audible
+        if other is not None:
+            call.stop(other)
         speech.started = True
         call.deadlines.clear(Deadline.FILLER, Deadline.IDLE, Deadline.START)
         if speech.kind is SpeechKind.REPLY:
             call.deadlines.clear(Deadline.REPLY)
-        call.due_in(Deadline.STALL, call.policy.stall_seconds)
+        call.expect_progress(speech)
         call.enter(ConversationState.SPEAKING)
-        if call.sound and speech.interruptible:
-            call.pause(speech)
+        if call.sound and (call.caller is not None or call.now - call.sound_since_t <= call.policy.noise_seconds):
+            call.hold_back(speech)
 
     def generated(self, event: ev.AgentReplyGenerated) -> None:
         """The whole text is known."""
@@ -43,7 +46,7 @@ class AgentSide:
         if speech is not None:
             speech.clauses.append(event.text)
             if speech.started:
-                self._call.due_in(Deadline.STALL, self._call.policy.stall_seconds)
+                self._call.expect_progress(speech)
 
     def tool_called(self, event: ev.AgentToolCalled) -> None:
         """``end_call`` takes effect after the last word of this utterance."""
@@ -65,19 +68,15 @@ class AgentSide:
         if speech.speculative:
             return
         call.forget(speech)
-        if speech.kind is SpeechKind.FILLER:
-            self._after_filler()
-            return
-        call.history.add(event.turn, "assistant", event.heard)
-        if speech.kind is SpeechKind.REPLY and not speech.started:
-            self._reply_was_empty(speech)
-        elif speech.ends_call:
-            call.end(speech.ends_call)
-        elif speech.broken:
-            self._failed_again(speech.turn, call.lines.cut_off)
+        if speech.started and speech.kind is not SpeechKind.FILLER:
+            call.history.add(event.turn, "assistant", event.heard)
+        was_empty = speech.kind is SpeechKind.REPLY and not speech.started
+        if was_empty and not speech.ends_call:
+            call.blame("ours")
+        if was_empty or speech.broken:
+            self.lost(speech)
         else:
-            call.failures = 0 if speech.kind is SpeechKind.REPLY else call.failures
-            call.go_on()
+            self._was_heard(speech)
 
     def provider_failed(self, event: ev.ProviderFailed) -> None:
         """What cannot be heard, thought or said any more is apologised for, once; then the call ends politely."""
@@ -87,14 +86,17 @@ class AgentSide:
             self._ears_failed(final=event.final)
             return
         speech = call.floor.find(event.speech) if event.speech is not None else None
-        if speech is None or not event.final:
+        if speech is None:
             return
-        if speech.speculative:
-            call.forget(speech)
-        elif speech.started and speech.kind is SpeechKind.REPLY:
+        if not event.final:
+            if event.stage == "think":
+                speech.ends_call = None  # the answer is written anew
+        elif speech.started:
             speech.broken = True
         else:
-            self.failed(speech)
+            call.forget(speech)
+            if not speech.speculative:
+                self.lost(speech)
 
     def provider_restored(self, event: ev.ProviderRestored) -> None:
         """The caller can be heard again."""
@@ -102,19 +104,19 @@ class AgentSide:
             self._deaf = False
             self._call.deadlines.clear(Deadline.EARS)
 
-    def failed(self, speech: Speech) -> None:
-        """An utterance that was due cannot be heard."""
+    def lost(self, speech: Speech) -> None:
+        """An utterance that is over could not be heard, or not to its end."""
         call = self._call
-        call.forget(speech)
-        if speech.kind is SpeechKind.REPLY:
-            self._failed_again(speech.turn, call.lines.apology)
-        elif speech.ends_call:
-            call.end(speech.ends_call)
+        if speech.ends_call:
+            self._hang_up_without(speech)
+        elif speech.kind is SpeechKind.REPLY:
+            call.failures += 1
+            self._apologize(speech.turn, call.lines.cut_off if speech.started else call.lines.apology)
         elif speech.kind is SpeechKind.FILLER:
             self._after_filler()
         else:
-            call.failures += 1
-            if call.failures >= call.policy.max_failures:
+            call.unsaid += 1
+            if call.failures + call.unsaid >= call.policy.max_failures:
                 call.end("provider_failure")
             else:
                 call.go_on()
@@ -122,6 +124,9 @@ class AgentSide:
     def still_deaf(self) -> None:
         """The caller has not been heard for too long: say so once, then give up."""
         call = self._call
+        if call.ringing:
+            call.due_in(Deadline.EARS, call.policy.ears_seconds)
+            return
         if self._deaf:
             call.close("provider_failure", call.lines.failure_goodbye)
             return
@@ -137,22 +142,36 @@ class AgentSide:
             self._call.history.add(event.turn, "assistant", event.heard)
 
     def _ears_failed(self, *, final: bool) -> None:
-        if final:
-            self._call.close("provider_failure", self._call.lines.failure_goodbye)
-        elif Deadline.EARS not in self._call.deadlines:
-            self._call.due_in(Deadline.EARS, self._call.policy.ears_seconds)
-
-    def _reply_was_empty(self, speech: Speech) -> None:
         call = self._call
-        if speech.ends_call:
+        if final and call.ringing:
+            self.is_deaf_for_good = True
+        elif final:
+            call.close("provider_failure", call.lines.failure_goodbye)
+        elif Deadline.EARS not in call.deadlines:
+            call.due_in(Deadline.EARS, call.policy.ears_seconds)
+
+    def _was_heard(self, speech: Speech) -> None:
+        call = self._call
+        if speech.kind is SpeechKind.FILLER:
+            self._after_filler()
+        elif speech.ends_call:
+            call.end(speech.ends_call)
+        else:
+            call.unsaid = 0
+            call.failures = 0 if speech.kind is SpeechKind.REPLY else call.failures
+            call.go_on()
+
+    def _hang_up_without(self, speech: Speech) -> None:
+        """The last words of the call are lost; an answer of which nothing was heard gives way to a prepared goodbye."""
+        call = self._call
+        if speech.kind is SpeechKind.REPLY and not speech.started:
             call.say(SpeechKind.GOODBYE, call.lines.goodbye, turn=speech.turn, ends_call=speech.ends_call)
         else:
-            self._failed_again(speech.turn, call.lines.apology)
+            call.end(speech.ends_call or "agent_hangup")
 
-    def _failed_again(self, turn: int, apology: str) -> None:
+    def _apologize(self, turn: int, apology: str) -> None:
         call = self._call
-        call.failures += 1
-        if call.failures >= call.policy.max_failures:
+        if call.failures + call.unsaid >= call.policy.max_failures:
             call.close("provider_failure", call.lines.failure_goodbye)
         else:
             call.say(SpeechKind.APOLOGY, apology, turn=turn)

@@ -10,7 +10,7 @@ from typing import Any
 from app.conversation import events as ev
 from app.conversation.agent_side import AgentSide
 from app.conversation.caller_side import CallerSide
-from app.conversation.commands import Command, RaiseThreshold
+from app.conversation.commands import Command
 from app.conversation.deadlines import Deadline
 from app.conversation.history import ConversationHistory
 from app.conversation.policy import CallPolicy
@@ -19,8 +19,6 @@ from app.conversation.turns import SpeechKind
 from app.models import ConversationState
 
 _SAY_REQUESTS_KEPT = 20
-_PAUSES_FOR_NOTHING = 2
-"""After so many the detector's threshold is raised."""
 _NO_FILLER_OVER_SOUND_SECONDS = 0.5
 
 _OF_THE_OPEN_TURN = (ev.CallerWords, ev.CallerTurnEndedEagerly, ev.CallerTurnResumed, ev.CallerTurnEnded, ev.CallerDtmf)
@@ -33,7 +31,6 @@ class ConversationCore:
         self._situation = Situation(policy, language)
         self._caller_side = CallerSide(self._situation)
         self._agent_side = AgentSide(self._situation)
-        self._false_pauses = 0
         self._waited_for_sound = False
         self._handlers = self._table_of_handlers()
         self._due = self._table_of_deadlines()
@@ -62,9 +59,9 @@ class ConversationCore:
         if self.state is ConversationState.ENDED:
             return []
         self._situation.now, self._situation.commands = now, []
-        closing = self._situation.closing is not None and isinstance(event, _OF_THE_OPEN_TURN)
+        unheard = self._situation.ringing or self._situation.closing is not None
         handler = self._handlers.get(type(event))
-        if handler is not None and not closing:
+        if handler is not None and not (unheard and isinstance(event, _OF_THE_OPEN_TURN)):
             handler(event)
         return self._situation.commands
 
@@ -130,11 +127,14 @@ class ConversationCore:
 
     def _answered(self, _event: ev.CallAnswered) -> None:
         call = self._situation
-        if Deadline.ANSWER not in call.deadlines:
+        if not call.ringing:
             return
         call.deadlines.clear(Deadline.ANSWER)
         call.due_in(Deadline.LIMIT, call.policy.max_duration_seconds)
-        call.say(SpeechKind.GREETING, call.lines.greeting)
+        if self._agent_side.is_deaf_for_good:
+            call.close("provider_failure", call.lines.failure_goodbye)
+        else:
+            call.say(SpeechKind.GREETING, call.lines.greeting)
 
     def _ended(self, _event: ev.CallEnded) -> None:
         self._situation.deadlines.clear_all()
@@ -149,7 +149,7 @@ class ConversationCore:
         call = self._situation
         if call.closing is not None:
             return
-        if call.floor.live or call.caller:
+        if call.ringing or call.floor.live or call.caller:
             del call.say_requests[: max(0, len(call.say_requests) + 1 - _SAY_REQUESTS_KEPT)]
             call.say_requests.append(event.text)
         else:
@@ -185,8 +185,9 @@ class ConversationCore:
             call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
             return
         self._waited_for_sound = False
-        if call.silences < call.policy.idle_prompts:
-            call.say(SpeechKind.PROMPT, call.lines.idle[min(call.silences, len(call.lines.idle) - 1)])
+        prompts = call.lines.idle
+        if prompts and call.silences < call.policy.idle_prompts:
+            call.say(SpeechKind.PROMPT, prompts[min(call.silences, len(prompts) - 1)])
             call.silences += 1
         else:
             call.say(SpeechKind.GOODBYE, call.lines.silence_goodbye, ends_call="silence")
@@ -207,32 +208,23 @@ class ConversationCore:
         if reply is not None and self._situation.floor.owed:
             self._situation.blame("ours")
             self._situation.stop_all()
-            self._agent_side.failed(reply)
+            self._agent_side.lost(reply)
 
     def _start_due(self) -> None:
         line = self._situation.floor.line
         if line is not None and not line.started:
+            self._situation.blame("ours")
             self._situation.stop(line)
-            self._agent_side.failed(line)
+            self._agent_side.lost(line)
 
     def _stall_due(self) -> None:
-        call = self._situation
-        speech = call.floor.audible
-        if speech is None:
-            return
-        call.blame("ours")
-        call.stop(speech)
-        if speech.ends_call:
-            call.end(speech.ends_call)
-        else:
-            call.go_on()
+        speech = self._situation.floor.audible
+        if speech is not None:
+            self._situation.blame("ours")
+            self._situation.stop(speech)
+            self._agent_side.lost(speech)
 
     def _resume_due(self) -> None:
         speech = self._situation.floor.audible
-        if speech is None or not speech.paused:
-            return
-        if not speech.acknowledged:
-            self._false_pauses += 1
-            if self._false_pauses % _PAUSES_FOR_NOTHING == 0:
-                self._situation.commands.append(RaiseThreshold())
-        self._situation.resume(speech)
+        if speech is not None and speech.paused:
+            self._situation.resume(speech)

@@ -129,7 +129,7 @@ class CallerIgnored:
 
     type: ClassVar[str] = "caller.ignored"
     reason: str
-    """``acknowledgement``, ``echo``, ``unintelligible`` or ``not_interruptible``."""
+    """``acknowledgement``, ``echo``, ``unintelligible``, ``not_interruptible`` or ``repeated`` (taken before)."""
 
 
 @dataclass(frozen=True, slots=True)

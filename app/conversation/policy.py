@@ -1,6 +1,6 @@
 """The manners of the agent: patience in seconds, limits, and what it says when nobody writes it an answer."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -78,7 +78,8 @@ class CallPolicy:
     reply_seconds: float = 12.0
     """After which an answer is given up."""
     line_start_seconds: float = 3.0
-    stall_seconds: float = 30.0
+    stall_seconds: float = 15.0
+    """After a clause that should have ended, until an utterance that does not go on is given up."""
     idle_prompt_seconds: float = 8.0
     idle_prompts: int = 2
     """0 switches prompts off: then the call ends after ``idle_end_seconds``."""
@@ -106,14 +107,14 @@ class CallPolicy:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "CallPolicy":
-        """The inverse; fields of other versions are left out."""
-        values = {name: value for name, value in data.items() if name in cls.__slots__ and name != "lines"}
-        lines = {
-            language: Lines(**{name: _frozen(text) for name, text in texts.items()})
-            for language, texts in data["lines"].items()
-        }
-        return cls(lines=lines, **values)
+        """The inverse; of other versions, fields are left out that are unknown here, and others have their defaults."""
+        policy = cls()
+        known = {name: data[name] for name in cls.__slots__ if name in data and name != "lines"}
+        lines = {language: _lines(language, texts) for language, texts in data.get("lines", {}).items()}
+        return replace(policy, lines=lines or policy.lines, **known)
 
 
-def _frozen(text: Any) -> Any:
-    return tuple(text) if isinstance(text, list) else text
+def _lines(language: str, texts: dict[str, Any]) -> Lines:
+    known = {name: texts[name] for name in Lines.__slots__ if name in texts}
+    frozen: dict[str, Any] = {name: tuple(text) if isinstance(text, list) else text for name, text in known.items()}
+    return replace(RUSSIAN if language == "ru" else ENGLISH, **frozen)

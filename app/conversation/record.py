@@ -1,7 +1,7 @@
 """The record of a call, worked out from its journal and nothing else."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from app.models import ConversationMetrics, JournalRow, TokenUsage
@@ -101,8 +101,11 @@ class _Reader:
     def __init__(self) -> None:
         self._record = CallRecord()
         self._budget = 0.0
-        self._speeches: dict[int, TurnRecord] = {}
-        self._said: dict[int, list[str]] = {}
+        self._utterances: dict[int, TurnRecord] = {}
+        """By the number of the speech, from its first row on."""
+        self._heard_of: set[int] = set()
+        """Speeches that belong into the record: their beginning, or something that was heard of them, was told."""
+        self._said: dict[int, str] = {}
         self._paused_at: dict[int, float] = {}
         self._filler_at: dict[int, float] = {}
         self._fillers: set[int] = set()
@@ -113,19 +116,29 @@ class _Reader:
             handler = _ROWS.get(row.type)
             if handler is not None:
                 handler(self, row)
-        for number, turn in self._speeches.items():
-            if turn.ended_at is None:
-                turn.text, turn.heard = "".join(self._said.get(number, ())), "estimated"
+        for number in self._heard_of - self._fillers:
+            self._record.turns.append(self._completed(number, self._utterances[number]))
         self._record.costs = self._costs()
-        self._record.turns.sort(key=lambda turn: (turn.number, turn.role == "assistant"))
+        if "llm" in self._bill:
+            self._record.token_usage = replace(self._record.token_usage, cost=self._record.costs["llm"])
+        self._record.turns.sort(key=lambda turn: (turn.number, turn.role == "assistant", turn.started_at))
         return self._record
+
+    def _completed(self, number: int, turn: TurnRecord) -> TurnRecord:
+        """An utterance whose end was never told was heard, as far as is known, to the last clause that has begun."""
+        if turn.ended_at is None:
+            turn.text, turn.heard = self._said.get(number, ""), "estimated"
+        if turn.text_generated is None or not turn.text_generated.startswith(turn.text):
+            turn.text_generated = turn.text
+        return turn
 
     def _created(self, row: JournalRow) -> None:
         self._record.language = row.data.get("language")
         self._budget = row.data.get("policy", {}).get("max_response_seconds", 0.0)
 
     def _answered(self, row: JournalRow) -> None:
-        self._record.answered_t = row.t
+        if self._record.answered_t is None:
+            self._record.answered_t = row.t
 
     def _ended(self, row: JournalRow) -> None:
         self._record.ended_t = row.t
@@ -147,32 +160,40 @@ class _Reader:
             )
         )
 
-    def _reply_started(self, row: JournalRow) -> None:
-        number, speech = row.turn or 0, row.data["speech"]
-        if row.data["kind"] == "filler":
-            self._fillers.add(speech)
-            self._filler_at.setdefault(number, self._since_answer(row.t))
-            return
-        turn = TurnRecord(
-            number=number,
-            role="assistant",
-            text="",
-            text_generated=None,
-            started_at=self._since_answer(row.t),
-            ended_at=None,
-            language=self._record.language,
-            latency=self._latency(number, row.data.get("stamps", {})),
+    def _utterance(self, row: JournalRow) -> TurnRecord:
+        """Its rows come in any order: an utterance that is cut in its first moment has its end told first."""
+        return self._utterances.setdefault(
+            row.data["speech"],
+            TurnRecord(
+                number=row.turn or 0,
+                role="assistant",
+                text="",
+                text_generated=None,
+                started_at=self._since_answer(row.t),
+                ended_at=None,
+                language=self._record.language,
+            ),
         )
-        self._speeches[speech] = turn
-        self._record.turns.append(turn)
+
+    def _reply_started(self, row: JournalRow) -> None:
+        number, turn = row.data["speech"], self._utterance(row)
+        self._heard_of.add(number)
+        stamps = row.data.get("stamps", {})
+        turn.started_at = self._since_answer(min(row.t, stamps.get("first_frame", row.t)))
+        turn.language = self._record.language
+        if row.data["kind"] == "filler":
+            self._fillers.add(number)
+            self._filler_at.setdefault(turn.number, turn.started_at)
+        else:
+            turn.latency = self._latency(turn.number, stamps)
 
     def _clause_started(self, row: JournalRow) -> None:
-        self._said.setdefault(row.data["speech"], []).append(row.data["text"])
+        self._utterance(row)
+        number = row.data["speech"]
+        self._said[number] = self._said.get(number, "") + row.data["text"]
 
     def _generated(self, row: JournalRow) -> None:
-        turn = self._speeches.get(row.data["speech"])
-        if turn is not None:
-            turn.text_generated = row.data["text"]
+        self._utterance(row).text_generated = row.data["text"]
 
     def _paused(self, row: JournalRow) -> None:
         self._paused_at[row.data["speech"]] = self._since_answer(row.t)
@@ -181,13 +202,15 @@ class _Reader:
         self._paused_at.pop(row.data["speech"], None)
 
     def _speech_ended(self, row: JournalRow) -> None:
-        turn = self._speeches.get(row.data["speech"])
-        if turn is None:
-            return
+        turn, number = self._utterance(row), row.data["speech"]
         turn.interrupted = row.type == "agent.interrupted"
-        turn.text, turn.text_generated = row.data["heard"], turn.text_generated or row.data["generated"]
+        turn.text, generated = row.data["heard"], row.data["generated"]
+        if turn.text_generated is None or not turn.text_generated.startswith(generated):
+            turn.text_generated = generated
         turn.heard = "exact" if row.data.get("exact", True) else "estimated"
-        turn.ended_at = self._paused_at.get(row.data["speech"], self._since_answer(row.t))
+        turn.ended_at = self._paused_at.get(number, self._since_answer(row.t))
+        if turn.interrupted and turn.text:
+            self._heard_of.add(number)
 
     def _provider_used(self, row: JournalRow) -> None:
         data = row.data
@@ -196,7 +219,7 @@ class _Reader:
             self._record.request_ids.append(data["request_id"])
         if data["provider"] == "openai":
             self._record.token_usage += TokenUsage(
-                data["prompt_tokens"], data["cached_tokens"], data["completion_tokens"], data.get("cost")
+                data.get("prompt_tokens", 0), data.get("cached_tokens", 0), data.get("completion_tokens", 0)
             )
 
     def _costs(self) -> dict[str, float | None]:

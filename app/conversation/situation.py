@@ -5,6 +5,7 @@ from app.conversation.commands import (
     Command,
     EndCall,
     PauseSpeech,
+    RaiseThreshold,
     Record,
     ReleaseReply,
     ResumeSpeech,
@@ -19,6 +20,9 @@ from app.conversation.states import ConversationStateMachine
 from app.conversation.turns import CallerTurn, Floor, Speech, SpeechKind
 from app.models import ConversationState
 
+_PAUSES_FOR_NOTHING = 2
+"""After so many in a call the detector's threshold is raised; after so many in an utterance only words hold it back."""
+_SLOWEST_LETTERS_PER_SECOND = 10.0
 _BLAME = ("none", "caller", "carrier", "policy", "provider", "ours")
 """Whose fault, from the least to the worst."""
 
@@ -39,24 +43,34 @@ class Situation:
         """Number of the last turn that was opened."""
         self.caller: CallerTurn | None = None
         self.sound = False
-        self.sound_since_t = 0.0
+        self.sound_since_t = float("-inf")
         self.last_voiced_t = 0.0
         self.agent_ended_t = 0.0
+        self.agent_said = ""
+        """Of the utterance that ended last."""
         self.closing: str | None = None
         """The end reason, once the end cannot be averted."""
         self.say_requests: list[str] = []
         self.failures = 0
         """Answers in a row that could not be given."""
+        self.unsaid = 0
+        """Fixed lines in a row that could not be said."""
         self.silences = 0
         """Prompts in a row that nobody answered."""
         self.fillers = 0
         """Fillers said in this turn."""
+        self._false_pauses = 0
         self._fault = "none"
 
     @property
     def state(self) -> ConversationState:
         """Who has the floor."""
         return self.machine.get_current_state()
+
+    @property
+    def ringing(self) -> bool:
+        """Whether the call waits to be answered."""
+        return Deadline.ANSWER in self.deadlines
 
     @property
     def lines(self) -> Lines:
@@ -96,9 +110,8 @@ class Situation:
         if turn is None:
             self.turn += 1
             turn = self.turn
-        speech = Speech(
-            self.floor.next_number(), turn, kind, text, interruptible=interruptible, ends_call=ends_call, written=text
-        )
+        speech = Speech(self.floor.next_number(), turn, kind, text, self.language, written=text)
+        speech.interruptible, speech.ends_call = interruptible, ends_call
         self.floor.line = speech
         self.commands.append(Say(turn, speech.number, kind, self.language, text))
         self.deadlines.clear(Deadline.IDLE)
@@ -106,14 +119,14 @@ class Situation:
 
     def start_reply(self, turn: int, text: str, *, speculative: bool) -> None:
         """Have an answer made."""
-        speech = Speech(self.floor.next_number(), turn, SpeechKind.REPLY, text, speculative)
+        speech = Speech(self.floor.next_number(), turn, SpeechKind.REPLY, text, self.language, speculative)
         self.floor.reply = speech
         self.commands.append(StartReply(turn, speech.number, self.language, text, speculative))
 
     def answer(self, turn: int, text: str) -> None:
         """Answer a finished turn: with the reply that was started on suspicion, if it fits, else with a new one."""
-        reply = self.floor.reply
-        if reply is not None and reply.speculative and (reply.turn, reply.text) == (turn, text):
+        reply, wanted = self.floor.reply, (turn, text, self.language)
+        if reply is not None and reply.speculative and (reply.turn, reply.text, reply.language) == wanted:
             if self.floor.line is not None:
                 self.stop(self.floor.line)
             reply.speculative = False
@@ -122,24 +135,41 @@ class Situation:
         self.stop_all()
         self.start_reply(turn, text, speculative=False)
 
-    def pause(self, speech: Speech) -> None:
-        """Hold the voice back; words decide whether it goes on."""
-        speech.paused, speech.acknowledged = True, False
-        self.commands.append(PauseSpeech(speech.number))
-        self.due_in(Deadline.RESUME, self.policy.noise_seconds)
+    def hold_back(self, speech: Speech) -> None:
+        """Be silent for the caller's sound; words decide whether the voice goes on. New sounds extend that once."""
+        noise_seconds = self.policy.noise_seconds
+        if not speech.paused:
+            if not speech.interruptible or speech.false_pauses >= _PAUSES_FOR_NOTHING:
+                return
+            speech.paused, speech.paused_t, speech.acknowledged = True, self.now, False
+            self.commands.append(PauseSpeech(speech.number))
+        latest = max(self.now, speech.paused_t + 2 * noise_seconds)
+        self.deadlines.set(Deadline.RESUME, min(self.now + noise_seconds, latest))
 
     def resume(self, speech: Speech) -> None:
         """Let the voice go on."""
+        if not speech.acknowledged:
+            self._count_false_pause(speech)
         speech.paused = False
         self.deadlines.clear(Deadline.RESUME)
-        self.due_in(Deadline.STALL, self.policy.stall_seconds)
+        self.expect_progress(speech)
         self.commands.append(ResumeSpeech(speech.number))
+
+    def expect_progress(self, speech: Speech) -> None:
+        """The voice must come to its next clause, or to its end, in about the time that the clause takes."""
+        letters = len(speech.clauses[-1]) if speech.clauses else 0
+        self.due_in(Deadline.STALL, self.policy.stall_seconds + letters / _SLOWEST_LETTERS_PER_SECOND)
+
+    def _count_false_pause(self, speech: Speech) -> None:
+        speech.false_pauses += 1
+        self._false_pauses += 1
+        if self._false_pauses % _PAUSES_FOR_NOTHING == 0:
+            self.commands.append(RaiseThreshold())
 
     def stop(self, speech: Speech) -> None:
         """Cut an utterance short."""
         self.floor.stop(speech)
-        self.agent_ended_t = self.now if speech.started else self.agent_ended_t
-        self._clear_deadlines_of(speech)
+        self._note_end_of(speech)
         self.commands.append(StopSpeech(speech.number))
 
     def stop_all(self) -> None:
@@ -150,11 +180,11 @@ class Situation:
     def forget(self, speech: Speech) -> None:
         """An utterance has come to its end by itself."""
         self.floor.forget(speech)
-        self.agent_ended_t = self.now
-        self._clear_deadlines_of(speech)
+        self._note_end_of(speech)
 
-    def _clear_deadlines_of(self, speech: Speech) -> None:
+    def _note_end_of(self, speech: Speech) -> None:
         if speech.started:
+            self.agent_ended_t, self.agent_said = self.now, speech.said
             self.deadlines.clear(Deadline.STALL, Deadline.RESUME)
         if speech.kind is SpeechKind.REPLY:
             self.deadlines.clear(Deadline.FILLER, Deadline.REPLY)
@@ -176,7 +206,7 @@ class Situation:
             self.say(SpeechKind.SAY, self.say_requests.pop(0))
             return
         self.enter(ConversationState.LISTENING)
-        if self.caller is None:
+        if self.caller is None and Deadline.IDLE not in self.deadlines:
             policy = self.policy
             self.due_in(Deadline.IDLE, policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds)
 
@@ -184,7 +214,7 @@ class Situation:
         """End the call politely; nothing the caller does can change that any more."""
         if self.closing is not None:
             return
-        if Deadline.ANSWER in self.deadlines:
+        if self.ringing:
             self.end(reason)
             return
         self.closing = reason

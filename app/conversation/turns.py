@@ -36,6 +36,7 @@ class Speech:
     kind: SpeechKind
     text: str
     """Of a fixed line its text, of a reply the caller's words that it answers."""
+    language: str
     speculative: bool = False
     """Started before the end of the turn was certain."""
     interruptible: bool = True
@@ -43,8 +44,11 @@ class Speech:
     """The end reason, when the call ends after the last word."""
     started: bool = False
     paused: bool = False
+    paused_t: float = 0.0
     acknowledged: bool = False
     """Since the voice was held back, the caller has only said something like "uh-huh"."""
+    false_pauses: int = 0
+    """How often it was held back for nothing."""
     broken: bool = False
     """The rest of the text will never come."""
     written: str | None = None
@@ -64,6 +68,9 @@ class Speech:
         last = self.clauses[-1]
         in_last_clause = self.written is not None and self.written.rstrip().endswith(last.rstrip())
         return is_question(last) or (in_last_clause and len(self.clauses) > 1)
+
+
+_STOPPED_KEPT = 8
 
 
 class Floor:
@@ -110,10 +117,12 @@ class Floor:
             self.line = None
 
     def stop(self, speech: Speech) -> None:
-        """It is over, and what was heard of it will be told."""
+        """It is over. What was heard of it will be told, even if its beginning was not told yet."""
         self.forget(speech)
-        if speech.started:
+        if not speech.speculative:
             self._stopped[speech.number] = speech.kind
+        if len(self._stopped) > _STOPPED_KEPT:
+            del self._stopped[min(self._stopped)]
 
     def take_stopped(self, number: int) -> SpeechKind | None:
         """The kind of a stopped utterance whose end is being told now, once."""

@@ -64,6 +64,10 @@ class Metrics:
         self._calls.labels(end_reason, fault.partition(":")[0]).inc()
         self._duration.observe(duration_seconds)
 
+    def call_crashed(self) -> None:
+        """A call was ended whose process had died; it was never alive here."""
+        self._calls.labels("crashed", "ours").inc()
+
     def turn_answered(self, stages: Mapping[str, float]) -> None:
         """Seconds by stage, and ``total``."""
         for stage, seconds in stages.items():

@@ -2,12 +2,13 @@
 
 import base64
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, or_, select, tuple_, update
 
 from app.clock import iso_utc, parse_iso
 from app.errors import (
@@ -121,33 +122,32 @@ class CallStore:
         """
         await self._database.write(partial(_mark_answered, call_id, fence, at))
 
-    async def renew_leases(self, owner: str, until: float) -> int:
-        """Keep the owner's live calls until then (epoch seconds); gives their number."""
-        statement = update(calls).where(calls.c.status.in_(LIVE), calls.c.owner == owner).values(lease_until=until)
+    async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> int:
+        """Keep these calls of the owner until then (epoch seconds); gives the number of those that live."""
+        statement = (
+            update(calls)
+            .where(calls.c.call_id.in_(call_ids), calls.c.status.in_(LIVE), calls.c.owner == owner)
+            .values(lease_until=until)
+        )
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
-    async def take_over_expired(self, now: float, owner: str, *, kind: Kind, until: float) -> list[CallRow]:
-        """Own the live calls of others whose lease has expired, until ``until``; gives them with their new fence.
+    async def take_over_expired(
+        self, now: float, owner: str, *, kind: Kind, until: float, alive: Collection[str] = ()
+    ) -> list[CallRow]:
+        """Own the live calls whose lease has expired, until ``until``; gives them with their new fence.
 
-        Of several processes that try, one gets a call. ``now`` and ``until`` are epoch seconds.
+        Of several processes that try, one gets a call. Those of the owner itself are taken, too, unless they are
+        ``alive`` there. ``now`` and ``until`` are epoch seconds.
         """
         statement = (
             update(calls)
-            .where(calls.c.status.in_(LIVE), calls.c.kind == kind, calls.c.lease_until < now, calls.c.owner != owner)
+            .where(calls.c.status.in_(LIVE), calls.c.kind == kind, calls.c.lease_until < now)
+            .where(or_(calls.c.owner != owner, calls.c.call_id.not_in(alive)))
             .values(owner=owner, fence=calls.c.fence + 1, lease_until=until)
             .returning(calls)
         )
         rows = await self._database.write(lambda connection: connection.execute(statement).all())
         return [_call(row) for row in rows]
-
-    async def expire_owner(self, owner_prefix: str) -> int:
-        """End the leases of a process that is known to be dead; gives the number of calls that wait for an heir."""
-        statement = (
-            update(calls)
-            .where(calls.c.status.in_(LIVE), calls.c.owner.startswith(owner_prefix, autoescape=True))
-            .values(lease_until=0.0)
-        )
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def of_room(self, room_sid: str) -> list[CallRow]:
         """The calls that were, or are, held in that room of LiveKit."""

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -117,6 +117,10 @@ class Database:
         self._reads.add(reading)
         reading.add_done_callback(self._reads.discard)
         return await asyncio.shield(reading)
+
+    async def ping(self) -> None:
+        """Ask the database for something that it must be there for. Raises StorageError."""
+        await self.read(lambda connection: connection.execute(text("SELECT version_num FROM alembic_version")).all())
 
     async def truncate_log(self) -> bool:
         """Move the write-ahead log into the database file and empty it, so that no deleted row is left there.

@@ -58,7 +58,7 @@ class JournalWriter:
         """
         self._database = database
         self._on_committed = on_committed
-        self._on_lost = on_lost
+        self.on_lost = on_lost
         self._backlog = Backlog() if backlog is None else backlog
         self._flush_seconds = flush_seconds
         self._failures: dict[str, _Failure] = {}
@@ -74,6 +74,11 @@ class JournalWriter:
     def __repr__(self) -> str:
         state = "failing" if self._failing else "closed" if self._closed else "open"
         return f"<JournalWriter {state}, {len(self._backlog)} rows waiting, {self.lost_rows} lost>"
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last commit failed and is being tried again."""
+        return self._failing
 
     async def close(self) -> None:
         """Commit what waits, for at most 5 s, then stop; again it does nothing."""
@@ -211,7 +216,7 @@ class JournalWriter:
         if not self._fail(call_id, _Failure(OwnershipLost, "another process owns the call now", fence)):
             return
         log.warning("journal.ownership_lost", call_id=call_id, fence=fence)
-        _tell(self._on_lost, call_id)
+        _tell(self.on_lost, call_id)
 
     def _note_refused(self, group: Group, error: Exception) -> None:
         for call_id, rows in group.items():

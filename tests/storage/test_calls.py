@@ -139,31 +139,29 @@ async def test_of_two_processes_one_takes_an_expired_call_over(tmp_path: Path) -
     assert len({call.owner for call in taken}) == 1
 
 
-async def test_only_expired_live_calls_of_others_and_of_the_kind_are_taken_over(tmp_path: Path) -> None:
+async def test_only_expired_live_calls_of_the_kind_are_taken_over_and_none_that_is_alive_here(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call("expired", owner="dead", lease_until=100.0))
         await stores.calls.create(a_call("held", owner="alive", lease_until=102.0))
         await stores.calls.create(a_call("mine", owner="heir", lease_until=100.0))
+        await stores.calls.create(a_call("lost", owner="heir", lease_until=100.0))
         await stores.calls.create(a_call("room", owner="dead", lease_until=100.0, kind="room"))
         await stores.calls.create(a_call("ended", owner="dead", lease_until=100.0))
         await end(stores, "ended")
-        taken = await stores.calls.take_over_expired(101.0, "heir", kind="websocket", until=103.0)
+        taken = await stores.calls.take_over_expired(101.0, "heir", kind="websocket", until=103.0, alive=["mine"])
 
-    assert [call.call_id for call in taken] == ["expired"]
+    assert sorted(call.call_id for call in taken) == ["expired", "lost"]
 
 
-async def test_a_renewed_lease_is_kept_and_the_calls_of_a_dead_process_wait_for_an_heir(tmp_path: Path) -> None:
+async def test_a_renewed_lease_is_kept_and_only_of_the_calls_that_are_named(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
-        await stores.calls.create(a_call("call-1", owner="host/w_1/a", lease_until=100.0))
-        await stores.calls.create(a_call("call-2", owner="host/wx1/b", lease_until=100.0))
-        assert await stores.calls.renew_leases("host/w_1/a", 200.0) == 1
-        assert await stores.calls.renew_leases("host/wx1/b", 200.0) == 1
-        assert await stores.calls.take_over_expired(150.0, "heir", kind="websocket", until=250.0) == []
-
-        assert await stores.calls.expire_owner("host/w_1/") == 1
+        await stores.calls.create(a_call("call-1", owner="worker", lease_until=100.0))
+        await stores.calls.create(a_call("call-2", owner="worker", lease_until=100.0))
+        await stores.calls.create(a_call("call-3", owner="other", lease_until=100.0))
+        assert await stores.calls.renew_leases("worker", ["call-1", "call-3"], 200.0) == 1
         taken = await stores.calls.take_over_expired(150.0, "heir", kind="websocket", until=250.0)
 
-    assert [call.call_id for call in taken] == ["call-1"]
+    assert sorted(call.call_id for call in taken) == ["call-2", "call-3"]
 
 
 # Lists

@@ -1,0 +1,46 @@
+# syntax=docker/dockerfile:1
+#
+#   docker build -t voice-agent .
+#   docker run --env-file .env -p 8000:8000 -v voice-data:/data --stop-timeout 45 voice-agent
+#
+# It writes to /data only, so that it also runs with: --read-only --tmpfs /tmp --cap-drop ALL
+# SIGTERM lets live calls end within DRAIN_SECONDS; the time to stop must be longer.
+
+FROM python:3.13-slim AS build
+WORKDIR /build
+# What the image runs has no installer in it: the build's own pip installs into it from outside.
+RUN python -m venv --without-pip /opt/venv
+COPY . .
+ENV PIP_CACHE_DIR=/cache
+RUN --mount=type=cache,target=/cache \
+    pip --python /opt/venv/bin/python install --constraint requirements.lock setuptools \
+    && pip --python /opt/venv/bin/python install --constraint requirements.lock --no-build-isolation . \
+    && pip --python /opt/venv/bin/python uninstall --yes setuptools
+
+FROM python:3.13-slim AS base
+RUN pip uninstall --yes --root-user-action ignore pip \
+    && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin agent \
+    && install --directory --owner agent --group agent --mode 0750 /data
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    ENVIRONMENT=production \
+    VA_HOST=0.0.0.0 \
+    PORT=8000 \
+    DATA_DIR=/data
+WORKDIR /data
+VOLUME /data
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import http.client, os, sys; door = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=2); door.request('GET', '/health/live'); sys.exit(door.getresponse().status != 200)"]
+
+# Fly.io mounts a new volume as root's: this one hands it over, then gives up every privilege.
+FROM base AS fly
+ENTRYPOINT ["sh", "-c", "chown agent:agent /data && exec setpriv --reuid agent --regid agent --init-groups --no-new-privs --inh-caps=-all \"$@\"", "--"]
+CMD ["voice-agent", "serve"]
+
+FROM base AS service
+USER agent
+CMD ["voice-agent", "serve"]

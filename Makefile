@@ -1,0 +1,68 @@
+# Needs make and Python 3.11 or newer, nothing else; everything is installed into .venv, once.
+# A new pyproject.toml or requirements.lock makes the next verb install again.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --root-user-action ignore
+PACKAGES := app routers media sandbox
+CANDIDATES := python3.13 python3.12 python3.11 python3
+OLDEST := python3.11
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check lock env-example clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED) ## a whole call on this machine, without keys (ARGS="--language en --profile instant")
+	@$(PYTHON) -m app.cli demo $(ARGS)
+
+run: $(INSTALLED) ## the service, as .env says; without any vendor's key, with the sandbox
+	@$(PYTHON) -m app.cli serve
+
+test: $(INSTALLED) ## every test (ARGS="-k barge_in")
+	@$(PYTHON) -m pytest $(ARGS)
+
+check: $(INSTALLED) ## lint, format, types, import contracts
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy $(PACKAGES:%=--package %)
+	$(VENV)/bin/lint-imports --no-logo
+
+lock: ## write requirements.lock anew, with the newest versions that the ranges of pyproject.toml allow
+	@$(OLDEST) --version || { echo "The lock is made with the oldest Python we support: its versions install on newer ones too." >&2; exit 1; }
+	rm -rf $(VENV)-lock
+	$(OLDEST) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python $(PIP_INSTALL) --upgrade pip
+	$(VENV)-lock/bin/python $(PIP_INSTALL) '.[dev,sandbox]'
+	{ echo '# Exact versions for the Makefile, CI and the image, as constraints for pip. Written by: make lock'; \
+	  $(VENV)-lock/bin/python -m pip freeze --all --exclude pip --exclude voice-agent; } > requirements.lock
+	rm -rf $(VENV)-lock build voice_agent.egg-info
+
+env-example: $(INSTALLED) ## write .env.example anew from app/settings.py
+	$(PYTHON) -m tests.support.env_example
+
+clean: ## remove what can be made again; recordings and calls in data/ stay
+	rm -rf $(VENV) $(VENV)-lock build dist voice_agent.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find $(wildcard $(PACKAGES) tests bench) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# A candidate counts when it runs (a version manager's stand-in may not), is new enough and can make environments.
+$(INSTALLED): pyproject.toml requirements.lock
+	@if ! $(PYTHON) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    for candidate in $(CANDIDATES); do \
+	        if $$candidate -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	            found=$$candidate; break; \
+	        fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo 'Python 3.11 or newer with its venv module is needed (on Debian and Ubuntu: apt install python3-venv).' >&2; \
+	        exit 1; \
+	    fi; \
+	    $$found -m venv --clear $(VENV); \
+	fi
+	@echo "Installing into $(VENV) with $$($(PYTHON) --version): once, about a minute"
+	@$(PYTHON) $(PIP_INSTALL) --constraint requirements.lock setuptools
+	@$(PYTHON) $(PIP_INSTALL) --constraint requirements.lock --no-build-isolation --editable '.[dev,sandbox]'
+	@touch $(INSTALLED)

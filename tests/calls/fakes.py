@@ -1,0 +1,266 @@
+"""A call in virtual time: the real body and core, with vendors, a far end, a journal and a list of calls in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from app.calls.agent import AgentProfile
+from app.calls.clips import ClipStore
+from app.calls.orchestrator import CallOrchestrator, CallServices
+from app.clients.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
+from app.conversation import events as ev
+from app.conversation.policy import CallPolicy, Lines
+from app.errors import AtCapacity, OwnershipLost, StorageError
+from app.models import CallContext, JournalRow
+from app.observability.costs import DEFAULT_PRICES
+from app.observability.metrics import Metrics
+from app.storage.calls import CallEnding, CallRow
+from media.formats import AudioFormat
+from tests.calls.far_end import FarEnd
+from tests.calls.vendors import ScriptedEars, ScriptedModel, ScriptedStream, ScriptedVoice
+from tests.support.virtual_time import VirtualTimeLoop
+
+T = TypeVar("T")
+
+START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+LINES = Lines(
+    greeting="Hello, how can I help?",
+    repeat="Please say it again.",
+    keypad="Please use the keys.",
+    idle=("Are you there?", "I am listening."),
+    fillers=("One second, let me check.", "Just a moment more."),
+    apology="Sorry, something went wrong. Please ask again.",
+    cut_off="Sorry, I broke off.",
+    deaf="I cannot hear you, one moment.",
+    goodbye="Goodbye!",
+    silence_goodbye="I hear nothing. Goodbye!",
+    limit_goodbye="Our time is up. Goodbye!",
+    failure_goodbye="I cannot help now. Goodbye!",
+    shutdown_goodbye="I have to end the call. Goodbye!",
+)
+POLICY = CallPolicy(lines={"en": LINES})
+AGENT = AgentProfile(
+    prompt="You help.",
+    policy=POLICY,
+    language="en",
+    voices={"en": "voice-1"},
+    stt_model="nova-3",
+    language_model="gpt-6-luna",
+    voice_model="sonic-3.5",
+)
+
+
+class MemoryJournal:
+    """Keeps the rows as they are appended; storage that fails, or an owner that has lost the call, on demand."""
+
+    def __init__(self) -> None:
+        self.rows_of: dict[str, list[JournalRow]] = {}
+        self.endings: dict[str, CallEnding] = {}
+        self.flushes: list[str] = []
+        self.storage_fails = False
+        self.lost: set[str] = set()
+        self.bugs: set[str] = set()
+        """Calls of which the next row meets a bug."""
+        self._grown = asyncio.Event()
+
+    def append(self, call_id: str, fence: int, row: JournalRow, ending: CallEnding | None = None) -> None:
+        if call_id in self.bugs:
+            self.bugs.remove(call_id)
+            raise RuntimeError("a bug")
+        self.rows_of.setdefault(call_id, []).append(row)
+        if ending is not None:
+            assert call_id not in self.endings, "a second end"
+            self.endings[call_id] = ending
+        self._grown.set()
+
+    async def flush(self, call_id: str) -> None:
+        self.flushes.append(call_id)
+        await asyncio.sleep(0.005)
+        if call_id in self.lost:
+            raise OwnershipLost("another process owns the call now")
+        if self.storage_fails:
+            raise StorageError("the disk is full")
+
+    async def rows(self, call_id: str, after_seq: int = 0) -> list[JournalRow]:
+        return [row for row in self.rows_of.get(call_id, []) if row.seq > after_seq]
+
+    async def grown(self) -> None:
+        self._grown.clear()
+        await self._grown.wait()
+
+
+class MemoryCalls:
+    """The list of calls."""
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        self.created: dict[str, CallRow] = {}
+        self.answered: list[str] = []
+        self.renewals: list[float] = []
+        self.expired: list[CallRow] = []
+        self.live_elsewhere = 0
+        self.create_takes = 0.001
+        self._journal = journal
+
+    async def create(self, row: CallRow, *, max_live: int | None = None) -> None:
+        await asyncio.sleep(self.create_takes)
+        if max_live is not None and await self.count_live() >= max_live:
+            raise AtCapacity("all places are taken")
+        self.created[row.call_id] = row
+
+    async def mark_answered(self, call_id: str, fence: int, at: str) -> None:
+        self.answered.append(call_id)
+
+    async def renew_leases(self, owner: str, call_ids: list[str], until: float) -> int:
+        self.renewals.append(asyncio.get_running_loop().time())
+        return 0
+
+    async def take_over_expired(
+        self, now: float, owner: str, *, kind: str, until: float, alive: list[str]
+    ) -> list[CallRow]:
+        expired, self.expired = self.expired, []
+        return expired
+
+    async def count_live(self) -> int:
+        return self.live_elsewhere + len(self.created.keys() - self._journal.endings.keys())
+
+
+@dataclass
+class World:
+    """What several calls share."""
+
+    ears: ScriptedEars = field(default_factory=ScriptedEars)
+    model: ScriptedModel = field(default_factory=ScriptedModel)
+    voice: ScriptedVoice = field(default_factory=ScriptedVoice)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    agent: AgentProfile = AGENT
+    lead: float = 0.2
+
+    def __post_init__(self) -> None:
+        self.calls = MemoryCalls(self.journal)
+        self.clips = ClipStore(self.voice, None)
+        self.services = CallServices(
+            stt=self.ears,
+            model=self.model,
+            tts=self.voice,
+            clips=self.clips,
+            journal=self.journal,
+            calls=self.calls,  # type: ignore[arg-type]  # the real one is a class over a database
+            metrics=Metrics(),
+            prices=DEFAULT_PRICES,
+            playout_lead_seconds=self.lead,
+            recordings=None,
+            owner="worker-a",
+            version="1.2.3",
+        )
+
+    async def prepare_clips(self, audio_format: AudioFormat) -> None:
+        """As the service does at the first call."""
+        lines = self.agent.policy.lines["en"]
+        texts = [*lines.fillers, *(text for text in vars_of(lines) if isinstance(text, str))]
+        await self.clips.prepare(texts, self.agent.voice("en", audio_format))
+
+
+def vars_of(lines: Lines) -> list[Any]:
+    return [getattr(lines, name) for name in Lines.__slots__]
+
+
+def a_call(call_id: str = "call-1") -> CallContext:
+    return CallContext(call_id, None, START)
+
+
+class LiveCall:
+    """One call that runs, with the far end that hears it and the words of its caller."""
+
+    def __init__(self, world: World, far_end: FarEnd, orchestrator: CallOrchestrator, call_id: str) -> None:
+        self.world = world
+        self.far_end = far_end
+        self.body = orchestrator
+        self.call_id = call_id
+        self.context = a_call(call_id)
+        self.began = asyncio.get_running_loop().time()
+
+    @property
+    def ears(self) -> ScriptedStream:
+        return self.world.ears.streams[self.call_id]
+
+    @property
+    def rows(self) -> list[JournalRow]:
+        return self.world.journal.rows_of.get(self.call_id, [])
+
+    def rows_of(self, row_type: str) -> list[JournalRow]:
+        return [row for row in self.rows if row.type == row_type]
+
+    @property
+    def now(self) -> float:
+        """Seconds since the call was created."""
+        return asyncio.get_running_loop().time() - self.began
+
+    async def until(self, row_type: str, count: int = 1, **data: Any) -> JournalRow:
+        """Wait for a row; its data may be asked for."""
+        async with asyncio.timeout(120):
+            while True:
+                found = [row for row in self.rows_of(row_type) if data.items() <= row.data.items()]
+                if len(found) >= count:
+                    return found[count - 1]
+                await self.world.journal.grown()
+
+    async def greeted(self) -> None:
+        await self.until("agent.finished")
+
+    def says(self, text: str, *, language: str | None = "en") -> None:
+        """The caller's whole turn, all at once."""
+        self.hears(TurnUpdated(Transcript(text)), TurnEnded(Transcript(text, confidence=0.9, language=language)))
+
+    def hears(self, *events: SpeechEvent | Exception) -> None:
+        for event in events:
+            self.ears.tell(event)
+
+    def operator_says(self, text: str) -> None:
+        self.body.tell(ev.SayRequested(text))
+
+    def frames(self, audio: bytes) -> None:
+        self.body.hear(audio)
+
+    async def ended(self) -> None:
+        async with asyncio.timeout(120):
+            await self.body.wait_ended()
+
+    def turns(self) -> list[tuple[str, str]]:
+        return [(turn.role, turn.text) for turn in self.body.record.turns]
+
+
+@asynccontextmanager
+async def live_call(
+    world: World, far_end: FarEnd, *, call_id: str = "call-1", greeted: bool = True
+) -> AsyncIterator[LiveCall]:
+    """A call from its answer to its end; the caller leaves when the block does."""
+    async with asyncio.TaskGroup() as tasks:
+
+        def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
+            return tasks.create_task(work, name=name)
+
+        orchestrator = CallOrchestrator(world.services, world.agent, far_end, a_call(call_id), fence=1, spawn=spawn)
+        far_end.caller = orchestrator
+        call = LiveCall(world, far_end, orchestrator, call_id)
+        await orchestrator.handle_call_start(a_call(call_id))
+        if greeted:
+            await call.greeted()
+        yield call
+        orchestrator.leave("caller_hangup")
+        await call.ended()
+
+
+def in_virtual_time(work: Callable[[], Awaitable[T]]) -> T:
+    """Run to the end on a loop of its own, leaving no task behind; for tests that run many calls."""
+
+    async def run() -> T:
+        result = await work()
+        left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert not left, f"tasks left behind: {left}"
+        return result
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(run())

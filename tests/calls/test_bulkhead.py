@@ -1,0 +1,194 @@
+"""A bug ends the call that has it, with a complete record, and no other."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app.conversation import events as ev
+from tests.calls.fakes import LiveCall, World, live_call
+from tests.calls.far_end import FarEnd
+from tests.calls.vendors import Answer, ScriptedModel, Trouble
+
+VIRTUAL_TIME = True
+
+STORY = "We open at nine on weekdays. On Saturday we open at ten, and on Sunday we stay closed. Come when you like."
+BUG = ZeroDivisionError("a bug")
+
+
+class Grenade:
+    """Something whose use is a bug."""
+
+    def __call__(self, *_arguments: object, **_more: object) -> object:
+        raise BUG
+
+
+def in_the_ears(call: LiveCall) -> None:
+    call.hears(BUG)
+
+
+def in_the_detector(call: LiveCall) -> None:
+    call.body._ears._sounds = Grenade()  # type: ignore[union-attr,assignment]
+    call.frames(bytes(320))
+
+
+def in_the_mouth(call: LiveCall) -> None:
+    call.far_end.send_audio = Grenade()  # type: ignore[method-assign,assignment]
+
+
+def in_the_conductor(call: LiveCall) -> None:
+    call.body.tell(ev.CallerWords(None))  # type: ignore[arg-type]
+
+
+def in_the_journal(call: LiveCall) -> None:
+    call.world.journal.bugs.add(call.call_id)
+    call.body.tell(ev.CallerWords("no wait, tomorrow please"))
+
+
+BUGS = [in_the_ears, in_the_detector, in_the_mouth, in_the_conductor, in_the_journal]
+
+
+@pytest.mark.parametrize("bug", BUGS)
+async def test_a_bug_ends_its_call_as_an_internal_error_and_another_call_notices_nothing(
+    bug: Callable[[LiveCall], None],
+) -> None:
+    world = World(model=ScriptedModel(Answer(STORY)))
+    healthy_end = FarEnd()
+    async with (
+        live_call(world, healthy_end, call_id="healthy") as healthy,
+        live_call(world, FarEnd(), call_id="broken") as broken,
+    ):
+        broken.says("When do you open?")
+        healthy.says("When do you open?")
+        await broken.until("agent.reply_started", 2)
+        await asyncio.sleep(1.0)
+        bug(broken)
+        await broken.ended()
+        await healthy.until("agent.finished", 2)
+
+    record = broken.body.record
+    assert (record.end_reason, record.fault) == ("internal_error", "ours")
+    assert broken.far_end.ended == "internal_error"
+    assert broken.rows[-1].type == "call.ended"
+    assert [row.type for row in broken.rows].count("call.ended") == 1
+    spoken = [turn for turn in record.turns if turn.role == "assistant"][-1]
+    assert spoken.interrupted
+    assert STORY.startswith(spoken.text.strip())
+    assert 0 < len(spoken.text) < len(STORY)
+    assert {row.data["provider"] for row in broken.rows_of("provider.used")} >= {"openai", "cartesia"}
+
+    assert healthy.turns()[-1] == ("assistant", STORY)
+    assert healthy.body.record.end_reason == "caller_hangup"
+    assert healthy.body.record.fault == "none"
+    assert healthy_end.heard == b"".join(utterance.audio for utterance in world.voice.of_call("healthy"))
+
+
+async def test_a_bug_in_the_task_of_an_answer_ends_the_call() -> None:
+    world = World(model=ScriptedModel(Answer(STORY, each_token=0.1, fails=BUG)))
+    async with live_call(world, FarEnd()) as call:
+        call.says("When do you open?")
+        await call.ended()
+
+    assert call.body.record.end_reason == "internal_error"
+
+
+async def test_a_bug_in_the_voice_ends_the_call() -> None:
+    world = World(model=ScriptedModel(Answer(STORY)))
+    async with live_call(world, FarEnd()) as call:
+        world.voice.troubles = [Trouble(1.0, BUG)]
+        call.says("When do you open?")
+        await call.ended()
+
+    assert call.body.record.end_reason == "internal_error"
+
+
+async def test_a_leg_that_cannot_even_be_closed_harms_nobody() -> None:
+    far_end = FarEnd()
+    far_end.fails_with = BUG
+
+    async with live_call(World(), far_end) as call:
+        pass
+
+    assert call.body.record.end_reason == "caller_hangup"
+    assert call.rows[-1].type == "call.ended"
+
+
+async def test_more_facts_than_fit_crash_that_call_alone() -> None:
+    world = World()
+    async with live_call(world, FarEnd(), call_id="sane") as sane, live_call(world, FarEnd(), call_id="mad") as mad:
+        for number in range(5000):
+            mad.body.tell(ev.CallerDtmf(str(number % 10)))
+        await mad.ended()
+        sane.says("When do you open?")
+        await sane.until("agent.finished", 2)
+
+    assert mad.body.record.end_reason == "internal_error"
+    assert len(mad.rows) < 1100
+    assert sane.body.record.end_reason == "caller_hangup"
+
+
+async def test_facts_that_come_after_the_end_are_dropped() -> None:
+    async with live_call(World(), FarEnd()) as call:
+        call.body.leave("caller_hangup")
+        await call.ended()
+        rows = len(call.rows)
+        call.frames(bytes(320) * 100)
+        call.body.press("5")
+        call.body.leave("media_lost")
+        await asyncio.sleep(1)
+
+    assert len(call.rows) == rows
+    assert len(call.rows_of("caller.left")) == 1
+
+
+# --- storage and ownership --------------------------------------------------------------------------------------------
+
+
+async def test_storage_that_fails_ends_no_call() -> None:
+    world = World(model=ScriptedModel(Answer("At nine.")))
+    world.journal.storage_fails = True
+
+    async with live_call(world, FarEnd()) as call:
+        call.says("When do you open?")
+        await call.until("agent.finished", 2)
+
+    assert call.turns()[-1] == ("assistant", "At nine.")
+    assert call.body.record.end_reason == "caller_hangup"
+    assert call.rows[-1].type == "call.ended"
+
+
+async def test_a_call_that_another_process_owns_stops_without_writing() -> None:
+    world = World(model=ScriptedModel(Answer(STORY)))
+    async with live_call(world, FarEnd()) as call:
+        call.says("When do you open?")
+        await call.until("agent.reply_started", 2)
+        await asyncio.sleep(1.0)
+        rows = len(call.rows)
+        call.body.lose()
+        await call.ended()
+        sent = len(call.far_end.sends_of("audio"))
+        await asyncio.sleep(1.0)
+
+    assert len(call.rows) == rows
+    assert len(call.far_end.sends_of("audio")) == sent
+    assert world.model.open_streams == 0
+    assert call.far_end.ended is not None
+
+
+async def test_a_call_that_was_lost_before_it_began_writes_no_end() -> None:
+    world = World()
+    world.journal.lost.add("call-1")
+
+    async with live_call(world, FarEnd(), greeted=False) as call:
+        await call.ended()
+
+    assert call.rows_of("call.ended") == []
+    assert call.far_end.ended is not None
+
+
+async def test_health_tells_of_a_call_that_crashed() -> None:
+    async with live_call(World(), FarEnd()) as call:
+        in_the_ears(call)
+        await call.ended()
+
+        assert (await call.body.get_health_status()).status == "failed"

@@ -1,0 +1,107 @@
+"""Prepared phrases: they cover a late answer, and the answer waits for their end."""
+
+import pytest
+
+from app.errors import ProviderUnavailable
+from tests.calls.fakes import AGENT, LINES, World, live_call
+from tests.calls.far_end import TELEPHONE, FarEnd
+from tests.calls.vendors import Answer, ScriptedModel
+
+VIRTUAL_TIME = True
+
+BUDGET = AGENT.policy.max_response_seconds
+
+
+def a_late_world(seconds: float) -> World:
+    return World(model=ScriptedModel(Answer("At nine.", first_token=seconds)))
+
+
+async def test_a_late_answer_is_covered_before_the_budget_is_spent() -> None:
+    world = a_late_world(3.5)
+    await world.prepare_clips(TELEPHONE)
+    async with live_call(world, FarEnd()) as call:
+        asked_at = call.now
+        call.says("When do you open?")
+        filler = await call.until("agent.reply_started", kind="filler")
+        await call.until("agent.finished", 3)
+
+    assert BUDGET - 0.2 < filler.t - asked_at < BUDGET
+    assert call.turns()[-1] == ("assistant", "At nine."), "a filler is no part of the text"
+
+
+@pytest.mark.parametrize("ready_after", [1.42, 1.6, 2.0, 3.0])
+async def test_an_answer_that_comes_during_a_filler_waits_for_its_end(ready_after: float) -> None:
+    """Nothing of either is lost, and they do not mix."""
+    world = a_late_world(ready_after - 0.1)
+    await world.prepare_clips(TELEPHONE)
+    far_end = FarEnd()
+    async with live_call(world, far_end) as call:
+        call.says("When do you open?")
+        await call.until("agent.finished", 3)
+
+    prepared = await clip_of(world, LINES.greeting) + await clip_of(world, LINES.fillers[0])
+    assert far_end.heard == prepared + world.voice.of_call("call-1")[0].audio
+    kinds = [row.data["kind"] for row in call.rows_of("agent.reply_started")]
+    assert kinds == ["greeting", "filler", "reply"]
+    filler_ends = call.rows_of("agent.finished")[1].t
+    assert call.rows_of("agent.reply_started")[2].t >= filler_ends
+
+
+async def clip_of(world: World, text: str) -> bytes:
+    clip = await world.clips.get(text, world.agent.voice("en", TELEPHONE))
+    assert clip is not None
+    return clip.audio
+
+
+async def test_an_answer_in_time_needs_no_filler() -> None:
+    world = a_late_world(1.0)
+    async with live_call(world, FarEnd()) as call:
+        call.says("When do you open?")
+        await call.until("agent.finished", 2)
+
+    assert [row.data["kind"] for row in call.rows_of("agent.reply_started")] == ["greeting", "reply"]
+
+
+async def test_the_latency_of_an_answer_counts_to_the_answer_and_names_the_filler() -> None:
+    world = a_late_world(3.5)
+    async with live_call(world, FarEnd()) as call:
+        call.says("When do you open?")
+        await call.until("agent.finished", 3)
+
+    latency = call.body.record.turns[-1].latency
+    assert latency is not None
+    assert latency["total"] == pytest.approx(3.63, abs=0.01)
+    assert not latency["budget_kept"]
+    assert latency["filler_at"] is not None
+
+
+async def test_a_line_that_was_said_once_is_a_clip_the_next_time() -> None:
+    world = World(model=ScriptedModel(Answer("At nine.", first_token=3.5)))
+    async with live_call(world, FarEnd()) as call:
+        for question in range(2):
+            call.says("When do you open?")
+            await call.until("agent.finished", 3 + 2 * question)
+
+    said = [text for utterance in world.voice.of_call("call-1") for text in utterance.said]
+    assert [text.strip() for text in said] == [LINES.greeting, LINES.fillers[0], "At nine.", "At nine."]
+
+
+async def test_what_an_operator_says_is_not_kept_as_a_clip() -> None:
+    world = World()
+    async with live_call(world, FarEnd()) as call:
+        call.operator_says("Your code is 1234.")
+        await call.until("agent.finished", 2)
+
+    assert await world.clips.get("Your code is 1234.", world.agent.voice("en", TELEPHONE)) is None
+
+
+async def test_clips_that_cannot_be_made_are_told_and_made_later() -> None:
+    world = World()
+    voice = world.agent.voice("en", TELEPHONE)
+    world.voice.down = ProviderUnavailable("cartesia", "the line was cut")
+
+    assert not await world.clips.prepare([LINES.greeting], voice)
+    world.voice.down = None
+    assert await world.clips.prepare([LINES.greeting], voice)
+
+    assert await world.clips.get(LINES.greeting, voice) is not None

@@ -1,0 +1,241 @@
+"""Vendors that follow a script: ears, a model and a voice; each keeps what it was asked and fails on demand."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from app.clients.streams import (
+    ModelEvent,
+    ModelFinished,
+    SpeechEvent,
+    SpokenWord,
+    TextDelta,
+    ToolCall,
+    ToolSpec,
+    VoiceAudio,
+    VoiceEvent,
+    VoiceWords,
+)
+from app.errors import ProviderUnavailable
+from app.models import Message, TokenUsage, VoiceConfig
+from media.formats import AudioFormat
+
+NEVER = 3600.0
+
+
+# --- ears -------------------------------------------------------------------------------------------------------------
+
+
+class ScriptedStream:
+    """One call's words, as the test says them."""
+
+    def __init__(self) -> None:
+        self.audio_seconds_sent = 0.0
+        self.request_ids = ["stt-1"]
+        self.heard: list[bytes] = []
+        self.is_open = False
+        self._events: asyncio.Queue[SpeechEvent | Exception | None] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        self.is_open = True
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.is_open = False
+
+    def send(self, audio: bytes) -> None:
+        self.heard.append(audio)
+        self.audio_seconds_sent += len(audio) / 2 / 8000
+
+    def tell(self, event: SpeechEvent | Exception | None) -> None:
+        """The next event; an exception is a bug of ours, None the end of the stream."""
+        self._events.put_nowait(event)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SpeechEvent:
+        event = await self._events.get()
+        if isinstance(event, Exception):
+            raise event
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+
+class ScriptedEars:
+    """Opens one stream a call, by call id."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, ScriptedStream] = {}
+
+    def __call__(self, audio_format: AudioFormat) -> Self:
+        return self
+
+    def listen(self, *, call_id: str) -> ScriptedStream:
+        self.streams[call_id] = ScriptedStream()
+        return self.streams[call_id]
+
+
+# --- the model --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Answer:
+    """What the model writes next, word by word; times in seconds."""
+
+    text: str = ""
+    first_token: float = 0.2
+    each_token: float = 0.03
+    fails: Exception | None = None
+    """After the text."""
+    hangs: bool = False
+    """After the text."""
+    tool: str | None = None
+
+
+class ScriptedModel:
+    """Gives the answers in their order, and the last one for ever after."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers) or [Answer("All right.")]
+        self.asked: list[list[Message]] = []
+        self.open_streams = 0
+
+    async def stream_reply(
+        self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
+    ) -> AsyncGenerator[ModelEvent, None]:
+        self.asked.append(messages)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.open_streams += 1
+        try:
+            await asyncio.sleep(answer.first_token)
+            for token in answer.text.replace(" ", " \0").split("\0") if answer.text else ():
+                yield TextDelta(token)
+                await asyncio.sleep(answer.each_token)
+            if answer.hangs:
+                await asyncio.sleep(NEVER)
+            if answer.fails is not None:
+                raise answer.fails
+            if answer.tool is not None:
+                yield ToolCall("tool-1", answer.tool, "{}")
+            yield ModelFinished("stop", TokenUsage(100, 0, len(answer.text.split()), 0.001), "llm-1")
+        finally:
+            self.open_streams -= 1
+
+    def calculate_token_usage(self, messages: list[Message]) -> TokenUsage:
+        return TokenUsage(90, 0, len(messages[-1].content.split()), 0.0009)
+
+
+# --- the voice --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Trouble:
+    """How an utterance fails: after so many seconds of its sound, with that error."""
+
+    after: float = 0.0
+    error: Exception = field(default_factory=lambda: ProviderUnavailable("cartesia", "the line was cut"))
+    stalls: bool = False
+    """Makes no sound any more instead of failing."""
+
+
+class ScriptedVoice:
+    """Says each word at 0.06 s a letter, in bursts faster than real time; within 8 s no two samples are alike."""
+
+    def __init__(self, *, first_sound: float = 0.1, burst: float = 0.37, every: float = 0.05) -> None:
+        self.first_sound, self.burst, self.every = first_sound, burst, every
+        self.tells_words = True
+        self.troubles: list[Trouble | None] = []
+        """Of the next utterances."""
+        self.down: Exception | None = None
+        self.utterances: list[ScriptedUtterance] = []
+        self._samples_made = 0
+
+    def utterance(self, voice: VoiceConfig, *, call_id: str) -> "ScriptedUtterance":
+        trouble = self.troubles.pop(0) if self.troubles else None
+        if self.down is not None:
+            trouble = Trouble(error=self.down)
+        made = ScriptedUtterance(self, AudioFormat(voice.encoding, voice.sample_rate), trouble, call_id)
+        self.utterances.append(made)
+        return made
+
+    def of_call(self, call_id: str) -> "list[ScriptedUtterance]":
+        return [utterance for utterance in self.utterances if utterance.call_id == call_id]
+
+    def sound(self, samples: int) -> bytes:
+        """The next samples: they count, so that each can be told from all others."""
+        numbers = np.arange(self._samples_made, self._samples_made + samples)
+        self._samples_made += samples
+        return (numbers % 65536).astype("<u2").tobytes()
+
+
+class ScriptedUtterance:
+    """Text in, sound and word times out."""
+
+    def __init__(self, voice: ScriptedVoice, audio_format: AudioFormat, trouble: Trouble | None, call_id: str) -> None:
+        self.call_id = call_id
+        self.said: list[str] = []
+        self.said_at: list[float] = []
+        self.audio = b""
+        self.words: list[SpokenWord] = []
+        self.characters_sent = 0
+        self.is_open = True
+        self._voice = voice
+        self._format = audio_format
+        self._trouble = trouble
+        self._texts: asyncio.Queue[str | None] = asyncio.Queue()
+        self._seconds = 0.0
+
+    async def say(self, text: str) -> None:
+        self.said.append(text)
+        self.said_at.append(asyncio.get_running_loop().time())
+        self.characters_sent += len(text)
+        self._texts.put_nowait(text)
+
+    async def finish(self) -> None:
+        self._texts.put_nowait(None)
+
+    def cancel(self) -> None:
+        self.is_open = False
+
+    async def __aiter__(self) -> AsyncGenerator[VoiceEvent, None]:
+        is_first = True
+        while (text := await self._texts.get()) is not None:
+            await asyncio.sleep(self._voice.first_sound if is_first else self._voice.every)
+            is_first = False
+            words = self._timed(text.split())
+            if self._voice.tells_words:
+                yield VoiceWords(words)
+            missing = self._seconds - self._format.seconds(self.audio)
+            while missing > 1e-9:
+                piece = min(missing, self._voice.burst)
+                await self._meet_trouble(piece)
+                yield VoiceAudio(self._make(piece))
+                missing -= piece
+                await asyncio.sleep(self._voice.every)
+
+    def _timed(self, texts: list[str]) -> tuple[SpokenWord, ...]:
+        words = []
+        for text in texts:
+            end = self._seconds + 0.06 * max(1, sum(map(str.isalnum, text)))
+            words.append(SpokenWord(text, self._seconds, end))
+            self._seconds = end + 0.04
+        self.words += words
+        return tuple(words)
+
+    def _make(self, seconds: float) -> bytes:
+        audio = self._voice.sound(round(seconds * self._format.sample_rate))
+        self.audio += audio
+        return audio
+
+    async def _meet_trouble(self, seconds: float) -> None:
+        trouble = self._trouble
+        if trouble is None or self._format.seconds(self.audio) + seconds <= trouble.after:
+            return
+        if trouble.stalls:
+            await asyncio.sleep(NEVER)
+        raise trouble.error

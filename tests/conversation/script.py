@@ -1,0 +1,359 @@
+"""The language of these tests: a telephone call, told as it happens.
+
+``Call`` holds a conversation core and plays the world around it: it keeps the time, lets deadlines come, does what the
+core asks for, and tells the facts that follow. What a caller or the agent does takes the time it takes in life.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.clock import iso_after
+from app.conversation import commands as cmd
+from app.conversation import events as ev
+from app.conversation.core import ConversationCore
+from app.conversation.policy import ENGLISH, CallPolicy
+from app.conversation.record import CallRecord, call_record
+from app.models import JournalRow
+
+LINES = ENGLISH
+_BORN = "2026-11-22T10:00:00.000Z"
+_BEFORE_WORDS, _BEFORE_SILENCE, _BEFORE_TURN_END = 0.4, 0.6, 0.3
+
+
+@dataclass(slots=True)
+class Utterance:
+    """What the agent was asked to say."""
+
+    number: int
+    turn: int
+    kind: str
+    text: str
+    """Of a line what it says, of a reply what it answers."""
+    language: str
+    held: bool = False
+    fate: str = "waiting"
+    """``waiting``, ``speaking``, ``held back``, ``finished``, ``stopped`` or ``failed``."""
+    clauses: list[str] = field(default_factory=list)
+    written: str | None = None
+    stamps: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def live(self) -> bool:
+        return self.fate in ("waiting", "speaking", "held back")
+
+    @property
+    def audible(self) -> bool:
+        return self.fate in ("speaking", "held back")
+
+    @property
+    def said(self) -> str:
+        return "".join(self.clauses)
+
+
+class Call:
+    """A call from its creation on. Verbs make something happen; ``asked`` is what the core wanted for the last one."""
+
+    def __init__(self, language: str = "en", **manners: Any) -> None:
+        self.policy = replace(CallPolicy(), **manners)
+        self.core = ConversationCore(self.policy, language)
+        self.now = 0.0
+        self.rows: list[JournalRow] = []
+        self.answers: list[list[cmd.Command]] = []
+        """What the core asked for, row by row."""
+        self.asked: list[cmd.Command] = []
+        self.utterances: list[Utterance] = []
+        self.threshold_raised = 0
+        self.ended: tuple[str, str] | None = None
+        """End reason and fault."""
+        self._heard: str | None = None
+        self.tell(ev.CallCreated(self.policy.to_dict(), language))
+
+    # --- what can be seen ---------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        return self.core.state.value
+
+    @property
+    def remembers(self) -> list[tuple[str, str]]:
+        return [(remark.role, remark.text) for remark in self.core.history]
+
+    @property
+    def record(self) -> CallRecord:
+        return call_record(self.rows)
+
+    @property
+    def lines(self) -> list[str]:
+        """The fixed texts that the agent was asked to say, in their order."""
+        return [utterance.text for utterance in self.utterances if utterance.kind != "reply"]
+
+    @property
+    def replies(self) -> list[Utterance]:
+        return [utterance for utterance in self.utterances if utterance.kind == "reply"]
+
+    @property
+    def live(self) -> list[Utterance]:
+        return [utterance for utterance in self.utterances if utterance.live]
+
+    @property
+    def audible(self) -> Utterance | None:
+        return next((utterance for utterance in self.utterances if utterance.audible), None)
+
+    @property
+    def waiting(self) -> list[Utterance]:
+        """What may begin as soon as there is sound."""
+        return [utterance for utterance in self.utterances if utterance.fate == "waiting" and not utterance.held]
+
+    def last(self, kind: str) -> Utterance:
+        return next(utterance for utterance in reversed(self.utterances) if utterance.kind == kind)
+
+    def facts(self, of: str) -> list[dict[str, Any]]:
+        """The data of every row of a type."""
+        return [row.data for row in self.rows if row.type == of]
+
+    @property
+    def ignored(self) -> list[str]:
+        return [data["reason"] for data in self.facts("caller.ignored")]
+
+    @property
+    def turns(self) -> list[tuple[str, str]]:
+        """The turns that were taken, each with its source."""
+        return [(data["text"], data["source"]) for data in self.facts("turn.taken")]
+
+    # --- the call -----------------------------------------------------------------------------------------------------
+
+    def is_answered(self) -> "Call":
+        return self._happens(ev.CallAnswered())
+
+    def is_greeted(self) -> "Call":
+        """Answered, and the greeting was heard."""
+        self.is_answered()
+        return self.agent_says_the_line()
+
+    def operator_says(self, text: str) -> "Call":
+        return self._happens(ev.SayRequested(text))
+
+    def operator_hangs_up(self) -> "Call":
+        return self._happens(ev.HangupRequested())
+
+    def service_stops(self) -> "Call":
+        return self._happens(ev.HangupRequested("shutdown"))
+
+    def wait(self, seconds: float) -> "Call":
+        """Nothing happens, but what is due."""
+        self.asked = []
+        self._pass(seconds)
+        return self
+
+    # --- the caller ---------------------------------------------------------------------------------------------------
+
+    def caller_makes_a_sound(self) -> "Call":
+        return self._happens(ev.CallerSoundStarted(self.now))
+
+    def caller_falls_silent(self) -> "Call":
+        return self._happens(ev.CallerSoundStopped(self.now))
+
+    def caller_begins(self, text: str) -> "Call":
+        """Words so far; the turn goes on."""
+        return self._happens(ev.CallerWords(text))
+
+    def caller_seems_to_end(self, text: str, language: str | None = None) -> "Call":
+        return self._happens(ev.CallerTurnEndedEagerly(text, language))
+
+    def caller_resumes(self, text: str = "") -> "Call":
+        return self._happens(ev.CallerTurnResumed(text))
+
+    def caller_ends(self, text: str, confidence: float | None = 0.9, language: str | None = None) -> "Call":
+        return self._happens(ev.CallerTurnEnded(text, confidence, language, self.now))
+
+    def caller_says(self, text: str, confidence: float | None = 0.9, language: str | None = None) -> "Call":
+        """A whole turn: sound, words, silence, and the end of the turn."""
+        self.asked = []
+        self._tell(ev.CallerSoundStarted(self.now))
+        self._pass(_BEFORE_WORDS)
+        self._tell(ev.CallerWords(text))
+        self._pass(_BEFORE_SILENCE)
+        last_voiced_t = self.now
+        self._tell(ev.CallerSoundStopped(last_voiced_t))
+        self._pass(_BEFORE_TURN_END)
+        self._tell(ev.CallerTurnEnded(text, confidence, language, last_voiced_t))
+        return self
+
+    def caller_presses(self, keys: str) -> "Call":
+        return self._happens(*(ev.CallerDtmf(digit) for digit in keys))
+
+    def caller_hangs_up(self) -> "Call":
+        return self._happens(ev.CallerLeft())
+
+    def line_breaks(self) -> "Call":
+        return self._happens(ev.CallerLeft("media_lost"))
+
+    # --- the agent ----------------------------------------------------------------------------------------------------
+
+    def agent_begins(self, clause: str | None = None) -> "Call":
+        """The first sound of what waits leaves for the caller: of a reply this clause, else of a line all its words."""
+        self.asked = []
+        self.begin(next(speech for speech in self.waiting if (speech.kind == "reply") is (clause is not None)), clause)
+        return self
+
+    def agent_goes_on(self, clause: str) -> "Call":
+        speech = self._speaking()
+        speech.clauses.append(clause)
+        return self._happens(ev.AgentClauseStarted(speech.turn, speech.number, clause, 0))
+
+    def agent_has_written(self, text: str) -> "Call":
+        """The whole text of the reply is known; it need not have begun."""
+        speech = self.audible or self.waiting[0]
+        speech.written = text
+        return self._happens(ev.AgentReplyGenerated(speech.turn, speech.number, text))
+
+    def agent_falls_silent(self) -> "Call":
+        """What is being said was heard to its last word."""
+        self.asked = []
+        self.finish(self._speaking())
+        return self
+
+    def agent_says(self, *clauses: str) -> "Call":
+        """A whole reply."""
+        self.agent_begins(clauses[0])
+        for clause in clauses[1:]:
+            self._pass(1.0)
+            self.agent_goes_on(clause)
+        self.agent_has_written("".join(clauses))
+        self._pass(1.0)
+        return self.agent_falls_silent()
+
+    def agent_says_the_line(self) -> "Call":
+        """The line that waits, from its beginning to its end."""
+        self.agent_begins()
+        self._pass(1.0)
+        return self.agent_falls_silent()
+
+    def agent_has_nothing_to_say(self) -> "Call":
+        """The reply has ended without a sound."""
+        self.asked = []
+        self.finish(self.waiting[0])
+        return self
+
+    def model_asks_to_hang_up(self) -> "Call":
+        speech = self.live[-1]
+        return self._happens(ev.AgentToolCalled(speech.turn, speech.number, "call_1", "end_call", "{}"))
+
+    def caller_has_heard(self, text: str) -> "Call":
+        """When the agent is stopped next, so much of what it said was heard."""
+        self._heard = text
+        return self
+
+    # --- the vendors --------------------------------------------------------------------------------------------------
+
+    def thinking_fails(self, *, final: bool = True) -> "Call":
+        return self._provider_fails("openai", "think", self.replies[-1], final=final)
+
+    def speaking_fails(self, *, final: bool = True) -> "Call":
+        return self._provider_fails("cartesia", "speak", self.audible or self.live[-1], final=final)
+
+    def hearing_fails(self, *, final: bool = False) -> "Call":
+        return self._happens(ev.ProviderFailed("deepgram", "listen", "stt_lost", final))
+
+    def hearing_works_again(self) -> "Call":
+        return self._happens(ev.ProviderRestored("deepgram", "listen"))
+
+    def _provider_fails(self, provider: str, stage: str, speech: Utterance, *, final: bool) -> "Call":
+        if final and not speech.audible:
+            speech.fate = "failed"
+        return self._happens(ev.ProviderFailed(provider, stage, "broken", final, speech.turn, speech.number))
+
+    # --- the world ----------------------------------------------------------------------------------------------------
+
+    def begin(self, speech: Utterance, clause: str | None = None) -> None:
+        """Its first sound leaves."""
+        speech.fate = "speaking"
+        self._tell(ev.AgentReplyStarted(speech.turn, speech.number, speech.kind, dict(speech.stamps)))
+        text = clause if clause is not None else speech.text
+        if speech.audible:
+            speech.clauses.append(text)
+            self._tell(ev.AgentClauseStarted(speech.turn, speech.number, text, 0))
+
+    def finish(self, speech: Utterance) -> None:
+        """It was heard to its last word."""
+        speech.fate = "finished"
+        self._tell(ev.AgentFinished(speech.turn, speech.number, speech.said, speech.said))
+
+    def tell(self, event: ev.Event) -> list[cmd.Command]:
+        """Any fact; returns what the core asked for."""
+        self.asked = []
+        self._tell(event)
+        return self.asked
+
+    def _happens(self, *events: ev.Event) -> "Call":
+        self.asked = []
+        for event in events:
+            self._tell(event)
+        return self
+
+    def _tell(self, event: ev.Event) -> None:
+        turn = self.core.turn_of(event)
+        commands = self.core.handle(event, self.now)
+        self._write(event, turn, commands)
+        for command in commands:
+            if not isinstance(command, cmd.Record):
+                self.asked.append(command)
+            for fact in self._carry_out(command):
+                self._tell(fact)
+
+    def _carry_out(self, command: cmd.Command) -> Iterator[ev.Event]:
+        match command:
+            case cmd.StartReply(turn, speech, language, text, held):
+                self.utterances.append(Utterance(speech, turn, "reply", text, language, held))
+            case cmd.Say(turn, speech, kind, language, text):
+                self.utterances.append(Utterance(speech, turn, kind, text, language, written=text))
+            case cmd.ReleaseReply(speech):
+                self._of(speech).held = False
+            case cmd.PauseSpeech(speech):
+                self._of(speech).fate = "held back"
+                yield ev.AgentPaused(self._of(speech).turn, speech, self._of(speech).said)
+            case cmd.ResumeSpeech(speech):
+                self._of(speech).fate = "speaking"
+                yield ev.AgentResumed(self._of(speech).turn, speech)
+            case cmd.StopSpeech(speech):
+                yield from self._stop(self._of(speech))
+            case cmd.RaiseThreshold():
+                self.threshold_raised += 1
+            case cmd.Record(event):
+                self._write(event, getattr(event, "turn", None), [])
+            case cmd.EndCall(reason, fault):
+                self.ended = reason, fault
+                yield ev.CallEnded(reason, fault)
+
+    def _stop(self, speech: Utterance) -> Iterator[ev.Event]:
+        was_audible = speech.audible
+        if speech.live:
+            speech.fate = "stopped"
+        if was_audible:
+            heard, self._heard = speech.said if self._heard is None else self._heard, None
+            yield ev.AgentInterrupted(speech.turn, speech.number, heard, speech.said)
+
+    def _write(self, event: ev.Event, turn: int | None, commands: list[cmd.Command]) -> None:
+        data, at = ev.row_data(event), iso_after(_BORN, self.now)
+        self.rows.append(JournalRow(len(self.rows) + 1, at, self.now, event.type, turn, ev.VERSION, data))
+        self.answers.append(commands)
+
+    def _pass(self, seconds: float) -> None:
+        until = self.now + seconds
+        while (deadline := self.core.next_deadline()) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self._tell(self.core.deadline_passed())
+        self.now = until
+
+    def _of(self, number: int) -> Utterance:
+        return next(utterance for utterance in self.utterances if utterance.number == number)
+
+    def _speaking(self) -> Utterance:
+        assert self.audible is not None, "the agent is silent"
+        return self.audible
+
+
+def greeted_call(**manners: Any) -> Call:
+    """A call in English whose greeting was heard."""
+    return Call(**manners).is_greeted()

@@ -1,0 +1,285 @@
+"""The caller makes himself heard while the agent speaks."""
+
+import pytest
+
+from app.conversation.commands import PauseSpeech, RaiseThreshold, ResumeSpeech, StopSpeech
+from tests.conversation.script import Call, greeted_call
+
+
+def agent_is_answering(clause: str = "We are open from nine to six. ", **manners: object) -> Call:
+    return greeted_call(**manners).caller_says("When are you open?").agent_begins(clause)
+
+
+# --- sound, then words -----------------------------------------------------------------------------------------------
+
+
+def test_a_sound_of_the_caller_holds_the_voice_back_at_once() -> None:
+    call = agent_is_answering().caller_makes_a_sound()
+
+    assert call.asked == [PauseSpeech(2)]
+    assert call.state == "speaking"
+
+
+def test_words_stop_the_voice_and_what_was_heard_is_remembered() -> None:
+    call = agent_is_answering().caller_has_heard("We are open").caller_makes_a_sound().wait(0.4)
+
+    call.caller_begins("and on Sunday")
+
+    assert call.asked == [StopSpeech(2)]
+    assert call.state == "listening"
+    assert call.remembers[-1] == ("assistant", "We are open")
+
+
+def test_a_caller_who_interrupts_is_answered_with_both_in_mind() -> None:
+    call = agent_is_answering().caller_has_heard("We are open").caller_says("and on Sunday?")
+
+    assert call.replies[-1].text == "and on Sunday?"
+    assert call.remembers[-3:] == [
+        ("user", "When are you open?"),
+        ("assistant", "We are open"),
+        ("user", "and on Sunday?"),
+    ]
+
+
+def test_words_stop_the_voice_even_when_no_sound_was_noticed() -> None:
+    assert agent_is_answering().caller_begins("and on Sunday").asked == [StopSpeech(2)]
+
+
+def test_an_end_of_turn_over_the_voice_is_a_turn_even_when_no_words_came_before() -> None:
+    call = agent_is_answering().caller_ends("and on Sunday?")
+
+    assert [reply.fate for reply in call.replies] == ["stopped", "waiting"]
+
+
+def test_what_the_agent_had_no_time_to_say_is_not_remembered() -> None:
+    call = agent_is_answering().caller_has_heard("").caller_begins("and on Sunday")
+
+    assert call.remembers[-1] == ("user", "When are you open?")
+
+
+def test_an_utterance_that_ended_in_the_moment_of_its_stop_is_remembered_as_heard() -> None:
+    call = agent_is_answering()
+    speech = call.replies[0]
+    speech.fate = "finished"
+
+    call.caller_begins("and on Sunday")
+    call.finish(speech)
+
+    assert call.remembers[-1] == ("assistant", "We are open from nine to six. ")
+
+
+def test_an_utterance_that_was_cut_in_its_first_moment_is_remembered_as_heard() -> None:
+    call = greeted_call().caller_says("When are you open?")
+    call.replies[0].fate, call.replies[0].clauses = "speaking", ["We are open."]
+
+    call.caller_has_heard("We").caller_begins("on Sunday I mean")
+
+    assert call.remembers[-1] == ("assistant", "We")
+
+
+# --- sound, and nothing more -----------------------------------------------------------------------------------------
+
+
+def test_noise_without_words_holds_the_voice_back_for_a_moment_only() -> None:
+    call = agent_is_answering(noise_seconds=1.5).caller_makes_a_sound().wait(1.4)
+    assert call.asked == []
+
+    call.wait(0.1)
+
+    assert call.asked == [ResumeSpeech(2)]
+    assert call.replies[0].fate == "speaking"
+
+
+def test_a_cough_holds_the_voice_back_even_shorter() -> None:
+    call = agent_is_answering(resume_seconds=0.6).caller_makes_a_sound().wait(0.2).caller_falls_silent().wait(0.5)
+    assert call.asked == []
+
+    assert call.wait(0.1).asked == [ResumeSpeech(2)]
+
+
+def test_a_caller_who_clears_his_throat_before_he_speaks_is_waited_for() -> None:
+    call = agent_is_answering().caller_makes_a_sound().wait(0.2).caller_falls_silent().wait(0.4)
+
+    call.caller_makes_a_sound().wait(0.8)
+    assert call.replies[0].fate == "held back"
+
+    assert call.caller_begins("and on Sunday").replies[0].fate == "stopped"
+
+
+def test_noise_that_comes_and_goes_cannot_hold_the_voice_back_for_long() -> None:
+    call = agent_is_answering(noise_seconds=1.5).caller_makes_a_sound()
+    began = call.now
+    while not call.facts("agent.resumed"):
+        call.wait(0.2).caller_falls_silent().wait(0.2).caller_makes_a_sound()
+
+    assert call.now - began <= 2 * 1.5 + 0.4
+
+
+def test_two_false_pauses_make_the_detector_less_sensitive() -> None:
+    call = agent_is_answering()
+
+    call.caller_makes_a_sound().caller_falls_silent().wait(1)
+    assert call.threshold_raised == 0
+    call.caller_makes_a_sound().caller_falls_silent().wait(1)
+
+    assert call.asked == [RaiseThreshold(), ResumeSpeech(2)]
+
+
+def test_after_two_false_pauses_only_words_hold_the_same_utterance_back() -> None:
+    call = agent_is_answering()
+    for _ in range(2):
+        call.caller_makes_a_sound().caller_falls_silent().wait(1)
+
+    assert call.caller_makes_a_sound().asked == []
+    assert call.caller_begins("and on Sunday").asked == [StopSpeech(2)]
+
+
+def test_the_next_utterance_may_be_held_back_again() -> None:
+    call = agent_is_answering()
+    for _ in range(2):
+        call.caller_makes_a_sound().caller_falls_silent().wait(1)
+    call.agent_falls_silent().caller_says("And on Sunday?").agent_begins("No. ")
+
+    assert call.caller_makes_a_sound().asked == [PauseSpeech(3)]
+
+
+def test_a_voice_that_is_held_back_is_not_held_back_twice() -> None:
+    call = agent_is_answering().caller_makes_a_sound().caller_falls_silent()
+
+    assert call.caller_makes_a_sound().asked == []
+
+
+def test_an_answer_that_begins_while_the_caller_makes_a_sound_gives_him_the_right_of_way() -> None:
+    call = greeted_call().caller_says("When are you open?").caller_makes_a_sound().wait(0.2)
+
+    assert call.agent_begins("We are open. ").asked == [PauseSpeech(2)]
+
+
+def test_noise_that_has_gone_on_for_a_while_has_no_right_of_way() -> None:
+    call = greeted_call().caller_says("When are you open?").caller_makes_a_sound().wait(1.9)
+
+    assert call.agent_begins("We are open. ").asked == []
+
+
+# --- "uh-huh" --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["uh-huh", "Yes.", "угу", "да-да", "ok, got it"])
+def test_a_listener_who_says_that_he_listens_does_not_stop_the_voice(word: str) -> None:
+    call = agent_is_answering().caller_makes_a_sound().caller_begins(word).caller_falls_silent()
+
+    assert call.wait(0.6).asked == [ResumeSpeech(2)]
+    assert call.replies[0].fate == "speaking"
+
+
+def test_the_end_of_such_a_turn_lets_the_voice_go_on_at_once() -> None:
+    call = agent_is_answering().caller_says("uh-huh")
+
+    assert call.asked[-1] == ResumeSpeech(2)
+    assert call.ignored == ["acknowledgement"]
+    assert call.turns == [("When are you open?", "speech")]
+
+
+def test_a_listeners_words_are_no_noise() -> None:
+    call = agent_is_answering()
+    for _ in range(4):
+        call.caller_says("uh-huh").wait(1)
+
+    assert call.threshold_raised == 0
+    assert call.caller_makes_a_sound().asked == [PauseSpeech(2)]
+
+
+def test_such_words_do_not_pause_a_voice_that_was_not_held_back() -> None:
+    assert agent_is_answering().caller_begins("uh-huh").asked == []
+
+
+def test_a_listener_who_goes_on_to_ask_stops_the_voice() -> None:
+    call = agent_is_answering().caller_makes_a_sound().caller_begins("yes").caller_begins("yes but on Sunday")
+
+    assert call.asked == [StopSpeech(2)]
+
+
+def test_after_a_question_such_a_word_is_the_answer() -> None:
+    call = agent_is_answering("Shall I book nine o'clock?").caller_says("yes")
+
+    assert call.turns[-1] == ("yes", "speech")
+    assert call.replies[0].fate == "stopped"
+
+
+def test_in_the_last_clause_such_a_word_is_an_answer() -> None:
+    call = agent_is_answering("I can book nine o'clock. ").agent_goes_on("Tell me if that suits you.")
+    assert call.caller_begins("yes").asked == []
+
+    call.agent_has_written("I can book nine o'clock. Tell me if that suits you.")
+
+    assert call.caller_begins("yes").asked == [StopSpeech(2)]
+
+
+def test_before_the_first_clause_nothing_can_be_answered() -> None:
+    call = greeted_call().caller_says("When are you open?").agent_begins("")
+    call.replies[0].clauses.clear()
+
+    assert call.caller_begins("yes").asked == []
+
+
+@pytest.mark.parametrize("words", ["stop", "wait", "подождите", "hold on a second"])
+def test_a_caller_who_says_stop_is_obeyed(words: str) -> None:
+    assert agent_is_answering().caller_begins(words).asked == [StopSpeech(2)]
+
+
+# --- echo ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_agents_own_words_do_not_stop_it() -> None:
+    call = agent_is_answering().caller_makes_a_sound().caller_begins("open from nine to six")
+
+    assert call.asked == []
+    assert call.caller_falls_silent().caller_ends("open from nine to six").asked == [ResumeSpeech(2)]
+    assert call.ignored == ["echo"]
+
+
+def test_pauses_for_an_echo_are_pauses_for_nothing() -> None:
+    call = agent_is_answering()
+    for _ in range(2):
+        call.caller_makes_a_sound().caller_falls_silent().caller_ends("open from nine to six")
+
+    assert call.threshold_raised == 1
+
+
+def test_the_agents_last_words_that_come_back_after_it_has_ended_are_no_turn() -> None:
+    call = agent_is_answering().caller_makes_a_sound().wait(1.6).agent_falls_silent().wait(0.2)
+
+    call.caller_begins("open from nine to six").caller_falls_silent()
+    call.caller_seems_to_end("open from nine to six").caller_ends("open from nine to six")
+
+    assert call.ignored == ["echo"]
+    assert len(call.replies) == 1
+    assert call.state == "listening"
+
+
+def test_a_caller_who_repeats_the_agents_words_afterwards_is_heard() -> None:
+    call = agent_is_answering().agent_falls_silent().wait(0.2)
+
+    assert call.caller_says("Open from nine to six?").turns[-1] == ("Open from nine to six?", "speech")
+
+
+def test_the_words_before_the_last_ones_may_still_come_back_while_the_next_utterance_is_heard() -> None:
+    call = agent_is_answering().operator_says("Please come in, the table is ready.").agent_falls_silent()
+    call.agent_begins().wait(0.5)
+
+    assert call.caller_begins("open from nine to six").asked == []
+    assert call.wait(4).caller_begins("open from nine to six").asked == [StopSpeech(3)]
+
+
+@pytest.mark.parametrize("words", ["One second", "one second, let me check"])
+def test_a_filler_that_comes_back_does_not_stop_itself_although_it_sounds_like_a_command(words: str) -> None:
+    call = greeted_call().caller_says("When are you open?").wait(1.5).agent_begins()
+
+    assert call.caller_begins(words).asked == []
+    assert call.replies[0].fate == "waiting"
+
+
+def test_a_caller_who_speaks_over_a_filler_is_heard() -> None:
+    call = greeted_call().caller_says("When are you open?").wait(1.5).agent_begins()
+
+    assert call.caller_begins("one second let me ask something else").asked == [StopSpeech(3), StopSpeech(2)]

@@ -1,0 +1,139 @@
+"""From the first ring to the end of the greeting."""
+
+from app.conversation import events as ev
+from app.conversation.commands import Say
+from tests.conversation.script import LINES, Call
+
+
+def test_an_answered_call_is_greeted() -> None:
+    call = Call().is_answered()
+
+    assert call.asked == [Say(turn=1, speech=1, kind="greeting", language="en", text=LINES.greeting)]
+    assert call.state == "listening"
+
+
+def test_the_agent_speaks_from_the_first_sound_of_the_greeting_to_its_last() -> None:
+    call = Call().is_answered()
+
+    assert call.agent_begins().state == "speaking"
+    assert call.agent_falls_silent().state == "listening"
+    assert call.remembers == [("assistant", LINES.greeting)]
+
+
+def test_nothing_is_said_while_the_phone_rings() -> None:
+    call = Call()
+
+    call.caller_says("Hello? Is anybody there?").caller_presses("1#").operator_says("Good news.").hearing_fails()
+    call.wait(20)
+
+    assert call.utterances == []
+    assert call.state == "listening"
+
+
+def test_what_an_operator_wants_said_while_the_phone_rings_follows_the_greeting() -> None:
+    call = Call().operator_says("Your table is ready.").is_greeted()
+
+    assert call.lines == [LINES.greeting, "Your table is ready."]
+
+
+def test_a_call_that_nobody_answers_ends() -> None:
+    call = Call(ring_seconds=45.0).wait(44.9)
+    assert call.ended is None
+
+    call.wait(0.1)
+
+    assert call.ended == ("no_answer", "none")
+
+
+def test_answering_twice_greets_once() -> None:
+    call = Call().is_greeted().is_answered()
+
+    assert call.lines == [LINES.greeting]
+
+
+def test_the_caller_may_hang_up_while_the_phone_rings() -> None:
+    assert Call().caller_hangs_up().ended == ("caller_hangup", "none")
+
+
+def test_a_service_that_stops_while_the_phone_rings_says_nothing() -> None:
+    call = Call().service_stops()
+
+    assert call.ended == ("shutdown", "ours")
+    assert call.lines == []
+
+
+def test_a_short_hello_before_the_greeting_does_not_cost_the_greeting() -> None:
+    call = Call().is_answered().caller_says("Hello?")
+
+    assert call.last("greeting").fate == "waiting"
+    assert call.ignored == ["not_interruptible"]
+    assert call.agent_says_the_line().remembers == [("assistant", LINES.greeting)]
+
+
+def test_a_caller_who_says_what_he_wants_before_the_greeting_is_answered_at_once() -> None:
+    call = Call().is_answered().caller_says("I want to move my appointment")
+
+    assert call.last("greeting").fate == "stopped"
+    assert call.replies[0].text == "I want to move my appointment"
+    assert call.state == "processing"
+
+
+def test_a_caller_may_interrupt_the_greeting() -> None:
+    call = Call().is_answered().agent_begins().caller_has_heard("Hello! I am")
+
+    call.caller_says("I want to move my appointment")
+
+    assert call.last("greeting").fate == "stopped"
+    assert call.remembers == [("assistant", "Hello! I am"), ("user", "I want to move my appointment")]
+
+
+def test_a_greeting_that_begins_while_the_caller_makes_a_sound_waits_for_his_words() -> None:
+    call = Call().is_answered().caller_makes_a_sound().wait(0.2).agent_begins()
+
+    assert call.last("greeting").fate == "held back"
+    assert call.wait(2).last("greeting").fate == "speaking"
+
+
+def test_a_line_that_is_noisy_from_the_beginning_does_not_hold_the_greeting_back() -> None:
+    call = Call().is_answered().caller_makes_a_sound().wait(1.9).agent_begins()
+
+    assert call.last("greeting").fate == "speaking"
+
+
+def test_a_greeting_that_cannot_be_said_leaves_a_call_that_listens() -> None:
+    call = Call().is_answered().speaking_fails()
+
+    assert call.state == "listening"
+    assert call.ended is None
+    assert call.caller_says("I want to move my appointment").state == "processing"
+
+
+def test_a_greeting_that_does_not_begin_is_given_up() -> None:
+    call = Call(line_start_seconds=3.0).is_answered().wait(3.0)
+
+    assert call.last("greeting").fate == "stopped"
+    assert call.caller_hangs_up().ended == ("caller_hangup", "ours")
+
+
+def test_a_caller_whom_nobody_can_hear_is_told_so_as_soon_as_the_call_is_answered() -> None:
+    call = Call().hearing_fails(final=True)
+    assert call.ended is None
+
+    call.is_answered()
+
+    assert call.lines == [LINES.failure_goodbye]
+    assert call.agent_says_the_line().ended == ("provider_failure", "provider:deepgram")
+
+
+def test_speech_to_text_that_is_late_while_the_phone_rings_is_given_its_time_after_the_answer() -> None:
+    call = Call(ears_seconds=3.0).hearing_fails().wait(10).is_greeted()
+
+    assert call.lines == [LINES.greeting]
+    assert call.wait(3).lines[-1] == LINES.deaf
+
+
+def test_row_one_holds_the_policy_that_the_call_was_run_with() -> None:
+    first = Call(ring_seconds=12.0).rows[0]
+
+    assert (first.type, first.seq, first.data["language"]) == (ev.CallCreated.type, 1, "en")
+    assert first.data["policy"]["ring_seconds"] == 12.0

@@ -1,0 +1,46 @@
+"""What both remember of a call."""
+
+from app.conversation.history import ConversationHistory, Remark
+
+
+def remembered(history: ConversationHistory) -> list[str]:
+    return [remark.text for remark in history]
+
+
+def test_remarks_keep_the_order_of_their_turns() -> None:
+    history = ConversationHistory()
+    history.add(1, "assistant", "Hello!")
+    history.add(2, "user", "I want to pay.")
+    history.add(2, "assistant", "Gladly.")
+
+    assert list(history) == [
+        Remark(1, "assistant", "Hello!"),
+        Remark(2, "user", "I want to pay."),
+        Remark(2, "assistant", "Gladly."),
+    ]
+    assert len(history) == 3
+
+
+def test_what_was_heard_of_a_cut_reply_comes_before_the_words_that_cut_it() -> None:
+    history = ConversationHistory()
+    history.add(2, "user", "I want to pay.")
+    history.add(3, "user", "And a receipt.")
+    history.add(2, "assistant", "Gladly")
+
+    assert remembered(history) == ["I want to pay.", "Gladly", "And a receipt."]
+
+
+def test_within_a_turn_the_caller_comes_first_and_the_agents_remarks_keep_their_order() -> None:
+    history = ConversationHistory()
+    history.add(2, "assistant", "Gladly.")
+    history.add(2, "assistant", "Sorry, I broke off.")
+    history.add(2, "user", "I want to pay.")
+
+    assert remembered(history) == ["I want to pay.", "Gladly.", "Sorry, I broke off."]
+
+
+def test_what_nobody_heard_leaves_no_trace() -> None:
+    history = ConversationHistory()
+    history.add(1, "assistant", "")
+
+    assert len(history) == 0

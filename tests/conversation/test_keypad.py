@@ -1,0 +1,115 @@
+"""The keys of the telephone."""
+
+import pytest
+
+from app.conversation.commands import StopSpeech
+from tests.conversation.script import LINES, Call, greeted_call
+
+
+def test_digits_become_a_turn_after_a_pause() -> None:
+    call = greeted_call(digits_seconds=2.0).caller_presses("42").wait(1.9)
+    assert call.turns == []
+
+    call.wait(0.1)
+
+    assert call.turns == [("[keypad] 42", "keypad")]
+    assert call.replies[0].text == "[keypad] 42"
+    assert call.state == "processing"
+
+
+def test_every_key_prolongs_the_pause() -> None:
+    call = greeted_call(digits_seconds=2.0)
+    for digit in "123":
+        call.caller_presses(digit).wait(1.5)
+    assert call.turns == []
+
+    assert call.wait(1).turns == [("[keypad] 123", "keypad")]
+
+
+def test_the_hash_key_ends_the_entry_at_once() -> None:
+    assert greeted_call().caller_presses("42#").wait(0).turns == [("[keypad] 42", "keypad")]
+
+
+@pytest.mark.parametrize("keys", ["0", "*9", "A1", "*"])
+def test_every_other_key_is_a_part_of_it(keys: str) -> None:
+    assert greeted_call().caller_presses(keys).wait(2).turns == [(f"[keypad] {keys}", "keypad")]
+
+
+def test_a_hash_key_alone_says_nothing() -> None:
+    call = greeted_call().caller_presses("#").wait(0)
+
+    assert call.turns == []
+    assert call.state == "listening"
+    assert call.wait(8).lines[-1] == LINES.idle[0]
+
+
+def test_each_entry_begins_anew() -> None:
+    call = greeted_call().caller_presses("1#").wait(0).agent_says("One.").caller_presses("2#").wait(0)
+
+    assert call.turns == [("[keypad] 1", "keypad"), ("[keypad] 2", "keypad")]
+
+
+def test_an_entry_that_is_longer_than_any_number_is_cut() -> None:
+    call = greeted_call().caller_presses("12" * 100 + "#").wait(0)
+
+    assert call.turns == [("[keypad] " + "12" * 32, "keypad")]
+
+
+def test_keys_interrupt_the_agent() -> None:
+    call = greeted_call().caller_says("Book a table").agent_begins("For how many? ").caller_presses("4")
+
+    assert call.asked == [StopSpeech(2)]
+    assert call.state == "listening"
+    assert call.wait(2).replies[-1].text == "[keypad] 4"
+
+
+def test_keys_void_an_answer_that_is_owed() -> None:
+    call = greeted_call().caller_says("Book a table").caller_presses("4")
+
+    assert call.replies[0].fate == "stopped"
+    assert call.wait(2).remembers[-2:] == [("user", "Book a table"), ("user", "[keypad] 4")]
+
+
+def test_keys_let_a_greeting_that_has_not_begun_be_said() -> None:
+    call = Call().is_answered().caller_presses("4")
+
+    assert call.last("greeting").fate == "waiting"
+
+
+def test_keys_do_nothing_against_a_forced_goodbye() -> None:
+    call = greeted_call().service_stops().agent_begins().caller_presses("4#").wait(1)
+
+    assert call.turns == []
+    assert call.last("goodbye").fate == "speaking"
+
+
+def test_words_between_keys_and_their_turn_lose_neither() -> None:
+    call = greeted_call().caller_presses("42").caller_says("that is my number")
+    assert call.turns == [("that is my number", "speech")]
+
+    call.wait(1)
+
+    assert call.turns == [("that is my number", "speech"), ("[keypad] 42", "keypad")]
+    assert [reply.fate for reply in call.replies] == ["stopped", "waiting"]
+
+
+def test_the_tones_of_the_keys_are_no_mumbling() -> None:
+    call = greeted_call().wait(1).caller_makes_a_sound().caller_presses("4").caller_falls_silent().caller_ends("")
+
+    assert call.lines == [LINES.greeting]
+    assert call.wait(2).turns == [("[keypad] 4", "keypad")]
+
+
+def test_the_turn_began_with_the_first_key() -> None:
+    call = greeted_call().wait(3)
+    began = call.now
+
+    taken = call.caller_presses("4").wait(1).caller_presses("2").wait(2).facts("turn.taken")[0]
+
+    assert (taken["started_t"], taken["ended_t"]) == (began, began + 3)
+
+
+def test_keys_are_no_silence() -> None:
+    call = greeted_call(idle_prompt_seconds=8.0, digits_seconds=2.0).wait(7.9).caller_presses("4").wait(1.9)
+
+    assert call.lines == [LINES.greeting]

@@ -1,0 +1,170 @@
+"""The whole service as ``voice-agent serve`` runs it, on a free port of this machine, and a sandbox beside it."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from fastapi import FastAPI
+
+from app.cli.serve import DrainingServer, uvicorn_config
+from app.main import create_app
+from app.settings import Settings
+from app.wiring import Services
+from sandbox.running import RunningSandbox, running_sandbox
+
+API_KEY = "key-of-the-tests"
+
+_WAITS_SECONDS = 50
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """Where the service listens, and what is behind it."""
+
+    url: str
+    settings: Settings
+    app: FastAPI
+    server: DrainingServer
+    sandbox: RunningSandbox
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def services(self) -> Services:
+        """The objects of the running application."""
+        services: Services = self.app.state.services
+        return services
+
+    @property
+    def media_url(self) -> str:
+        """The beginning of every media address."""
+        return self.url.replace("http:", "ws:") + "/media"
+
+    def client(self, api_key: str | None = API_KEY) -> httpx.Client:
+        """For tests that are not coroutines."""
+        return httpx.Client(base_url=self.url, headers=_authorization(api_key), trust_env=False)
+
+    def async_client(self, api_key: str | None = API_KEY) -> httpx.AsyncClient:
+        """For tests on an event loop."""
+        return httpx.AsyncClient(base_url=self.url, headers=_authorization(api_key), trust_env=False)
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do it on the service's own event loop, from another thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(_WAITS_SECONDS)
+
+
+def settings_for(data_dir: Path, sandbox: RunningSandbox | None = None, **overrides: Any) -> Settings:
+    """Settings of a service that asks the sandbox as if it were the vendors."""
+    vendors = {} if sandbox is None else {name: url for name, url in sandbox.addresses().items() if name != "url"}
+    keys = dict.fromkeys(("deepgram_api_key", "openai_api_key", "cartesia_api_key"), "sandbox")
+    values = {
+        "providers": "live",
+        "host": "127.0.0.1",
+        "port": 0,
+        "language": "ru",
+        "data_dir": data_dir,
+        "api_key": API_KEY,
+        "tts_speed": 1.5,
+        **keys,
+        **vendors,
+        **overrides,
+    }
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not
+
+
+@asynccontextmanager
+async def running_service(
+    data_dir: Path, *, profile: str = "instant", **overrides: Any
+) -> AsyncIterator[RunningService]:
+    """Serve until the context is left; ``overrides`` are settings by their names in the code.
+
+    The sandbox has a thread of its own, so that its work is no delay of the service.
+    """
+    with _in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
+        settings = settings_for(data_dir, sandbox, **overrides)
+        app = create_app(settings)
+        server = _Server(uvicorn_config(app, settings), app, settings.drain_seconds)
+        listener = socket.create_server(("127.0.0.1", settings.port), backlog=512)
+        loop = asyncio.get_running_loop()
+        serving = loop.create_task(server.serve([listener]), name="service")
+        waiting = loop.create_task(server.ready.wait(), name="service.ready")
+        try:
+            await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                raise RuntimeError("the service did not start") from serving.exception()
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield RunningService(url, settings, app, server, sandbox, loop)
+        finally:
+            waiting.cancel()
+            server.should_exit = True
+            await asyncio.wait([serving, waiting])
+
+
+@contextmanager
+def service_in_thread(data_dir: Path, **options: Any) -> Iterator[RunningService]:
+    """As :func:`running_service`, on an event loop in a thread of its own, so that many tests can share it."""
+    with _in_thread("service", lambda: running_service(data_dir, **options)) as service:
+        yield service
+
+
+@contextmanager
+def _in_thread(name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) -> Iterator[_T]:
+    """Enter and leave the context on an event loop of its own, which must not be left with a task."""
+    entered: Future[tuple[_T, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def stay() -> None:
+        async with make() as value:
+            leave = asyncio.Event()
+            entered.set_result((value, asyncio.get_running_loop(), leave))
+            await leave.wait()
+        left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert not left, f"tasks left behind: {left}"
+
+    def run() -> None:
+        try:
+            asyncio.run(stay())
+        except BaseException as error:
+            if entered.done():
+                raise
+            entered.set_exception(error)
+
+    thread = threading.Thread(target=run, name=name)
+    thread.start()
+    try:
+        value, loop, leave = entered.result(_WAITS_SECONDS)
+        try:
+            yield value
+        finally:
+            loop.call_soon_threadsafe(leave.set)
+    finally:
+        thread.join(_WAITS_SECONDS)
+        assert not thread.is_alive(), f"{name} did not stop"
+
+
+class _Server(DrainingServer):
+    """The server of the command, without its signal handlers, and telling when it serves."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _authorization(api_key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}

@@ -1,0 +1,199 @@
+"""The calls as data, from a database that other processes filled."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.end_to_end.service import RunningService, service_in_thread
+from tests.routers.kept_calls import execute, keep_call
+
+ENDED = [("call.created", {"language": "ru"}), ("call.answered", {}), ("call.ended", {"reason": "silence"})]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with service_in_thread(tmp_path_factory.mktemp("calls")) as running:
+        data = running.settings.data_dir
+        for day in range(1, 6):
+            moment = f"2026-11-0{day}T10:00:00.000Z"
+            keep_call(data, f"call_{day}", ENDED, started_at=moment, created_at=moment, caller_number=f"+7999000000{day}")
+        keep_call(data, "call_live", status="active", started_at="2026-11-21T10:00:00.000Z", direction="inbound")
+        yield running
+
+
+@pytest.fixture
+def http(service: RunningService) -> Iterator[httpx.Client]:
+    with service.client() as client:
+        yield client
+
+
+def ids(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [call["call_id"] for call in answer.json()["calls"]]
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert {"type", "title", "status", "code", "detail"} <= set(document)
+    assert (document["status"], document["code"]) == (status, code)
+    return document
+
+
+def test_calls_are_listed_newest_first_and_without_turns(http: httpx.Client) -> None:
+    answer = http.get("/calls")
+    assert ids(answer) == ["call_live", "call_5", "call_4", "call_3", "call_2", "call_1"]
+    assert answer.json()["next_cursor"] is None
+    assert all("turns" not in call for call in answer.json()["calls"])
+
+
+def test_pages_follow_one_another_until_the_cursor_is_null(http: httpx.Client) -> None:
+    seen: list[str] = []
+    cursor = None
+    for _page in range(3):
+        answer = http.get("/calls", params={"limit": 2, **({"cursor": cursor} if cursor else {})})
+        seen += ids(answer)
+        cursor = answer.json()["next_cursor"]
+    assert seen == ["call_live", "call_5", "call_4", "call_3", "call_2", "call_1"]
+    assert cursor is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"status": "active"}, ["call_live"]),
+        ({"status": "ended", "limit": "1"}, ["call_5"]),
+        ({"direction": "inbound"}, ["call_live"]),
+        ({"direction": "outbound"}, []),
+        ({"from": "+79990000003"}, ["call_3"]),
+        ({"to": "+79990000003"}, []),
+        ({"since": "2026-11-04", "until": "2026-11-05T10:00:00Z"}, ["call_4"]),
+        ({"since": "2026-11-05T13:00:00+03:00", "status": "ended"}, ["call_5"]),
+    ],
+)
+def test_calls_are_found_by_what_is_known_of_them(http: httpx.Client, wanted: dict[str, str], found: list[str]) -> None:
+    assert ids(http.get("/calls", params=wanted)) == found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"limit": "0"},
+        {"limit": "201"},
+        {"limit": "many"},
+        {"limit": "9" * 30},
+        {"status": "finished"},
+        {"direction": "sideways"},
+        {"cursor": "nonsense"},
+        {"cursor": "курсор"},
+        {"cursor": "WzEsMl0="},
+        {"since": "yesterday"},
+        {"until": "2026-13-01"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"until": "9999-12-31T23:59:59-14:00"},
+    ],
+    ids=str,
+)
+def test_a_query_that_makes_no_sense_is_refused(http: httpx.Client, wrong: dict[str, str]) -> None:
+    assert_problem(http.get("/calls", params=wrong), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("limit", [1, 200])
+def test_the_bounds_of_the_limit_are_allowed(http: httpx.Client, limit: int) -> None:
+    assert len(ids(http.get("/calls", params={"limit": limit}))) == min(limit, 6)
+
+
+@pytest.mark.parametrize("what", ["", "/events", "/transcript", "/recording"])
+def test_a_call_that_never_was_is_not_found(http: httpx.Client, what: str) -> None:
+    assert_problem(http.get(f"/calls/call_none{what}"), 404, "call_not_found")
+
+
+def test_a_path_or_a_method_that_does_not_exist_is_a_problem_document(http: httpx.Client) -> None:
+    assert_problem(http.get("/nothing"), 404, "not_found")
+    document = http.put("/calls/call_1")
+    assert_problem(document, 405, "method_not_allowed")
+    assert document.headers["allow"] == "GET"
+
+
+def test_the_recording_of_a_live_call_is_a_conflict(http: httpx.Client) -> None:
+    assert_problem(http.get("/calls/call_live/recording"), 409, "call_live")
+
+
+def test_a_call_that_was_not_recorded_has_no_recording(http: httpx.Client) -> None:
+    assert http.get("/calls/call_1").json()["recording_available"] is False
+    assert_problem(http.get("/calls/call_1/recording"), 404, "call_not_found")
+
+
+def test_the_form_of_a_transcript_is_json_or_text(http: httpx.Client) -> None:
+    assert http.get("/calls/call_1/transcript").json() == {"turns": []}
+    text = http.get("/calls/call_1/transcript", params={"format": "text"})
+    assert (text.text, text.headers["content-type"]) == ("", "text/plain; charset=utf-8")
+    assert_problem(http.get("/calls/call_1/transcript", params={"format": "pdf"}), 422, "invalid_request")
+
+
+def test_the_journal_is_a_list_of_rows(http: httpx.Client) -> None:
+    events = http.get("/calls/call_1/events").json()["events"]
+    assert [(row["seq"], row["type"]) for row in events] == [
+        (1, "call.created"),
+        (2, "call.answered"),
+        (3, "call.ended"),
+    ]
+    assert set(events[0]) == {"seq", "at", "t", "type", "turn", "v", "data"}
+
+
+@pytest.mark.parametrize(("after", "left"), [(None, [1, 2, 3]), ("2", [3]), ("3", []), ("77", [])])
+def test_the_stream_of_an_ended_call_goes_on_after_the_last_event_and_ends(
+    http: httpx.Client, after: str | None, left: list[int]
+) -> None:
+    headers = {"Accept": "text/event-stream", **({"Last-Event-ID": after} if after else {})}
+    answer = http.get("/calls/call_1/events", headers=headers)
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    assert [int(line[4:]) for line in answer.text.splitlines() if line.startswith("id: ")] == left
+
+
+@pytest.mark.parametrize("after", ["-1", "first", "9" * 40])
+def test_a_last_event_that_cannot_be_is_refused(http: httpx.Client, after: str) -> None:
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": after}
+    assert_problem(http.get("/calls/call_1/events", headers=headers), 422, "invalid_request")
+
+
+async def test_rows_of_another_process_come_live_and_the_stream_ends_with_the_call(service: RunningService) -> None:
+    data = service.settings.data_dir
+    call_id = keep_call(data, "call_followed", status="active", started_at="2026-10-01T00:00:00.000Z")
+    lines: list[str] = []
+
+    def another_process(statement: str, *values: Any) -> None:
+        execute(data, statement, values)
+
+    async with service.async_client() as http, asyncio.timeout(5):
+        async with http.stream("GET", f"/calls/{call_id}/events", headers={"Accept": "text/event-stream"}) as answer:
+            async for line in answer.aiter_lines():
+                lines.append(line)
+                if line == "id: 1":
+                    row = (call_id, 2, "x", 1.0, "call.ended", None, 1, '{"reason": "silence", "text": "до\\nсвидания"}')
+                    another_process("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
+                    another_process("UPDATE calls SET status = 'ended' WHERE call_id = ?", call_id)
+    assert [line for line in lines if line.startswith(("id:", "event:"))] == [
+        "id: 1",
+        "event: call.created",
+        "id: 2",
+        "event: call.ended",
+    ]
+    data_lines = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+    assert data_lines[1]["data"]["text"] == "до\nсвидания"
+    execute(data, "DELETE FROM calls WHERE call_id = ?", (call_id,))
+
+
+async def test_a_client_that_leaves_a_stream_is_forgotten(service: RunningService) -> None:
+    async with service.async_client() as http, asyncio.timeout(5):
+        async with http.stream("GET", "/calls/call_live/events", headers={"Accept": "text/event-stream"}) as answer:
+            assert (await anext(answer.aiter_lines())) == "id: 1"
+            assert "1 calls followed" in repr(service.services.journal_reader)
+        while "0 calls followed" not in repr(service.services.journal_reader):
+            await asyncio.sleep(0.01)

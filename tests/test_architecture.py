@@ -1,0 +1,255 @@
+"""The house keeps its own floors: who may import whom, how long things may be, and what must not be there at all."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path, PurePosixPath
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+import app.errors
+from app.conversation.events import EVENT_TYPES, Event
+from app.errors import VoiceAgentError
+from tests.support.sources import PACKAGES, ROOT, importers, python_files, text, tree
+
+MODULE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 50
+
+VENDORS = {
+    "cartesia": {"app/clients/cartesia_tts.py"},
+    "deepgram": {"app/clients/deepgram_stt.py"},
+    "httpx2": {"app/clients/openai_llm.py"},  # what the OpenAI client is built on
+    "openai": {"app/clients/openai_llm.py"},
+    "websockets": {  # a file for each far end
+        "app/clients/cartesia_socket.py",
+        "app/clients/deepgram_stream.py",
+        "sandbox/media_client.py",
+    },
+}
+SQL = ("aiosqlite", "alembic", "sqlalchemy", "sqlite3")
+DOORS = ("app/main.py", "app/cli/serve.py", "routers/")
+
+BOUNDED_OTHERWISE = {
+    "app/calls/conducting.py _waiting": "Facts.tell fails the call when too many wait",
+    "app/clients/cartesia_utterance.py _unread": "the utterance fails when too many seconds of audio wait",
+    "app/clients/deepgram_stream.py _waiting": "Events.put drops the oldest and counts it",
+    "app/storage/backlog.py rows": "Backlog.add counts all rows and refuses more",
+    "media/playout.py _sent": "what has been played for some seconds is taken out; the lead bounds the rest",
+    "media/playout.py _waiting": "one utterance, emptied when the next begins",
+    "media/websocket_leg.py _outbox": "too much unread audio or too many messages end the leg",
+    "sandbox/earpiece.py _queue": "the sound the service sent ahead, which is what the earpiece measures",
+    "sandbox/mouth.py _coming": "the sounds of one score",
+    "sandbox/stage.py replies": "a script that a test wrote",
+    "sandbox/stage.py utterances": "a script that a test wrote",
+}
+QUEUES = {"LifoQueue": "maxsize", "PriorityQueue": "maxsize", "Queue": "maxsize", "deque": "maxlen"}
+
+STORIES = {"tests/calls", "tests/conversation"}
+"""Here a file may be named for what happens in a call, where no module is."""
+ABOUT_NO_MODULE = {
+    "tests/end_to_end": "the running service",
+    "tests/routers/test_doors.py": "what all doors have in common",
+    "tests/test_architecture.py": "the rules of the code",
+    "tests/test_conftest.py": "the guards of the tests",
+    "tests/test_documentation.py": "the documents",
+    "tests/test_packaging.py": "what is installed and deployed",
+}
+
+
+def test_the_import_contracts_hold() -> None:
+    lint = Path(sys.executable).with_name("lint-imports")
+
+    outcome = subprocess.run([lint, "--no-cache", "--no-logo"], cwd=ROOT, capture_output=True, text=True)  # noqa: S603 - ours
+
+    assert outcome.returncode == 0, outcome.stdout
+
+
+@pytest.mark.parametrize("package", VENDORS)
+def test_a_vendors_package_stays_in_its_file(package: str) -> None:
+    assert importers(package, *PACKAGES) == VENDORS[package]
+
+
+def test_fastapi_stays_at_the_doors() -> None:
+    assert {path for path in importers("fastapi", *PACKAGES) if not path.startswith(DOORS)} == set()
+
+
+@pytest.mark.parametrize("package", SQL)
+def test_sql_stays_in_storage(package: str) -> None:
+    assert {path for path in importers(package, *PACKAGES) if not path.startswith("app/storage/")} == set()
+
+
+def test_no_mocking_library_is_used() -> None:
+    assert importers("unittest", *PACKAGES, "tests", "bench") == set()
+
+
+def test_a_file_is_short_enough_to_be_read_at_once() -> None:
+    lengths = {path: len(text(path).splitlines()) for path in python_files(*PACKAGES, "tests", "bench")}
+
+    assert {path: lines for path, lines in lengths.items() if lines > MODULE_LINES_MAX} == {}
+
+
+def test_a_function_is_short_enough_to_be_read_at_once() -> None:
+    lengths = {
+        f"{path} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in python_files(*PACKAGES, "tests", "bench")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+    assert {name: lines for name, lines in lengths.items() if lines > FUNCTION_LINES_MAX} == {}
+
+
+def test_a_file_is_named_for_its_concept() -> None:
+    vague = {"base", "common", "helper", "helpers", "misc", "util", "utils"}
+
+    assert [
+        path for path in python_files(*PACKAGES, "tests", "bench") if vague & set(PurePosixPath(path).stem.split("_"))
+    ] == []
+
+
+def test_every_queue_has_an_end_or_a_reason() -> None:
+    unbounded = {name for path in python_files(*PACKAGES) for name in _unbounded_queues(path)}
+
+    assert unbounded == set(BOUNDED_OTHERWISE)
+
+
+def _unbounded_queues(path: str) -> Iterator[str]:
+    """``file name`` of every queue without an end, where the name is what it is assigned to."""
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        made = [call for call in ast.walk(node.value) if isinstance(call, ast.Call) and _last_name(call.func) in QUEUES]
+        if any(not _is_bounded(call) for call in made):
+            yield f"{path} {_last_name(target)}"
+
+
+def _last_name(node: ast.expr) -> str:
+    return ast.unparse(node).partition("[")[0].rpartition(".")[2]
+
+
+def _is_bounded(call: ast.Call) -> bool:
+    kind = _last_name(call.func)
+    limits = [word.value for word in call.keywords if word.arg == QUEUES[kind]] + call.args[int(kind == "deque") :][:1]
+    return any(not (isinstance(limit, ast.Constant) and not limit.value) for limit in limits)
+
+
+@pytest.mark.parametrize(
+    ("source", "bounded"),
+    [
+        ("asyncio.Queue()", False),
+        ("asyncio.Queue(0)", False),
+        ("asyncio.Queue(maxsize=MAX)", True),
+        ("Queue(100)", True),
+        ("deque()", False),
+        ("deque(first)", False),
+        ("deque(first, 100)", True),
+        ("deque[int](maxlen=MAX)", True),
+        ("deque(maxlen=None)", False),
+    ],
+)
+def test_an_end_is_seen_where_there_is_one(source: str, bounded: bool) -> None:
+    call = ast.parse(source, mode="eval").body
+
+    assert isinstance(call, ast.Call)
+    assert _is_bounded(call) is bounded
+
+
+def test_every_error_is_drawn_in_the_tree_where_it_stands() -> None:
+    errors = {error.__name__: error for error in _subclasses(VoiceAgentError)}
+    drawn = dict(_drawn_errors())
+
+    assert {name: parent for name, (parent, _) in drawn.items()} == {
+        name: error.__base__.__name__ for name, error in errors.items() if error.__base__
+    }
+    for name, error in errors.items():
+        _, said = drawn[name]
+        is_raised = not list(_subclasses(error))
+        assert said.split()[0] == error.code or not is_raised, f"{name} has the code {error.code}"
+        assert said.endswith(" retryable") == error.retryable or not is_raised, f"{name} is drawn wrongly"
+
+
+def test_no_two_errors_share_a_code() -> None:
+    errors: list[type[VoiceAgentError]] = [VoiceAgentError, *_subclasses(VoiceAgentError)]
+    codes = [error.code for error in errors]
+
+    assert len(codes) == len(set(codes))
+
+
+def _subclasses(error: type[VoiceAgentError]) -> Iterator[type[VoiceAgentError]]:
+    for child in error.__subclasses__():
+        if child.__module__ == app.errors.__name__:
+            yield child
+            yield from _subclasses(child)
+
+
+def _drawn_errors() -> Iterator[tuple[str, tuple[str, str]]]:
+    """Name of each error in the drawing, with its parent and what is said of it."""
+    parents = ["VoiceAgentError"]
+    for found in re.finditer(
+        r"^(?P<depth>(?:│ {3})*)[├└]── (?P<name>\w+) +(?P<said>.+)$", app.errors.__doc__ or "", re.M
+    ):
+        depth = len(found["depth"]) // 4
+        parents[depth + 1 :] = [found["name"]]
+        yield found["name"], (parents[depth], found["said"])
+
+
+@pytest.mark.parametrize("event", EVENT_TYPES.values(), ids=EVENT_TYPES)
+def test_an_event_is_a_fact_and_carries_no_sound(event: type[Event]) -> None:
+    hints = get_type_hints(event)
+    kinds = {kind for item in fields(event) for kind in _parts(hints[item.name])}
+
+    assert kinds <= {str, int, float, bool, type(None), dict, tuple, list, Any}
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """The plain types a hint is made of."""
+    inner = [part for part in get_args(hint) if part is not Ellipsis]
+    if not inner or isinstance(origin := getattr(hint, "__origin__", None), type):
+        yield hint if not inner else origin
+    for part in inner:
+        yield from _parts(part)
+
+
+def test_nothing_is_left_for_later() -> None:
+    marks = re.compile(r"TO[D]O|FIX[M]E|XX[X]")
+
+    assert _found(marks) == {}
+
+
+def test_no_file_knows_the_machine_it_was_written_on() -> None:
+    assert _found(re.compile(r"(?<![\w.])/(?:work|root|home|Users)/")) == {}
+
+
+def _found(pattern: re.Pattern[str]) -> Mapping[str, list[str]]:
+    written = [
+        *python_files(*PACKAGES, "tests", "bench"),
+        "pyproject.toml",
+        "Makefile",
+        ".ci/run",
+        "Dockerfile",
+        "fly.toml",
+    ]
+    found = {path: [line for line in text(path).splitlines() if pattern.search(line)] for path in written}
+    return {path: lines for path, lines in found.items() if lines}
+
+
+def test_the_tests_mirror_the_source() -> None:
+    tests = [path for path in map(PurePosixPath, python_files("tests")) if path.name.startswith("test_")]
+
+    about_modules = [path for path in tests if not {str(path), str(path.parent)} & set(ABOUT_NO_MODULE)]
+
+    assert [str(path) for path in about_modules if not _has_subject(path)] == []
+
+
+def _has_subject(test: PurePosixPath) -> bool:
+    """Whether the folder that the test's folder mirrors has a module whose name begins with the same word."""
+    folder = test.parent.relative_to("tests")
+    source = ROOT / (folder if folder.parts and folder.parts[0] in PACKAGES else PurePosixPath("app", folder))
+    subjects = {path.stem.partition("_")[0] for path in source.glob("*.py")}
+    subject = test.stem.removeprefix("test_").partition("_")[0]
+    return subject in subjects or (str(test.parent) in STORIES and source.is_dir())

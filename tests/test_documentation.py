@@ -1,0 +1,132 @@
+"""What the documents say is what the code does: settings, metrics, states, events, verbs, links."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+from prometheus_client.metrics_core import Metric
+
+from app.conversation.events import EVENT_TYPES
+from app.conversation.states import TRANSITIONS
+from app.models import ConversationState
+from app.observability.metrics import Metrics
+from app.settings import Settings, load_settings
+from tests.support.env_example import ROOT, env_example, setting_names
+from tests.support.sources import documents, text
+
+GUIDES = ("README.md", "ARCHITECTURE.md")
+NOT_SETTINGS = {"ARGS"}
+"""Names in capitals that a guide may give a value and that the Makefile reads, not the service."""
+
+
+def test_the_example_of_the_environment_is_written_from_the_settings() -> None:
+    assert text(".env.example") == env_example(), "run: make env-example"
+
+
+def test_the_example_of_the_environment_names_every_setting_once() -> None:
+    lines = [
+        line.lstrip("#").partition("=")[0] for line in text(".env.example").splitlines() if re.match("#?[A-Z]", line)
+    ]
+
+    assert len(lines) == len(set(lines)) == len(Settings.model_fields)
+    assert set(lines) <= setting_names()
+
+
+def test_the_example_of_the_environment_changes_nothing() -> None:
+    assert load_settings(str(ROOT / ".env.example")) == load_settings(None)
+
+
+def test_the_defaults_in_the_example_are_those_of_the_service(tmp_path: Path) -> None:
+    everything = tmp_path / "everything.env"
+    everything.write_text(re.sub(r"^#(?=[A-Z_]+=)", "", text(".env.example"), flags=re.M), encoding="utf-8")
+
+    assert load_settings(str(everything)) == load_settings(None)
+
+
+def test_the_readme_names_every_metric_and_no_other() -> None:
+    named = set(re.findall(r"`(voice_\w+)(?:\{.*?\})?`", text("README.md")))
+
+    assert named == {_exposed_name(family) for family in Metrics().registry.collect()}
+
+
+def _exposed_name(family: Metric) -> str:
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def test_the_state_diagram_is_the_table() -> None:
+    (diagram,) = re.findall(r"^```mermaid\nstateDiagram-v2\n(.+?)^```", text("ARCHITECTURE.md"), re.M | re.S)
+    arrows = {tuple(pair) for pair in re.findall(r"^\s*(\S+) --> (\w+)", diagram, re.M)}
+
+    start = {("[*]", ConversationState.LISTENING.name)}
+    assert arrows == start | {(one.name, other.name) for one, others in TRANSITIONS.items() for other in others}
+
+
+def test_the_architecture_lists_every_event_and_no_other() -> None:
+    families = "|".join({name.partition(".")[0] for name in EVENT_TYPES})
+    named = set(re.findall(rf"`((?:{families})\.[a-z_]+)`", text("ARCHITECTURE.md")))
+
+    assert named == set(EVENT_TYPES)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_names_only_settings_that_exist(guide: str) -> None:
+    given = re.findall(r"(?<![\w$.{-])([A-Z][A-Z0-9_]+)=", _code_of(guide))
+    mentioned = re.findall(r"(?<![\w$.{-])([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?![\w(.])", _code_of(guide))
+
+    assert {*given, *mentioned} - NOT_SETTINGS - setting_names() == set()
+
+
+@pytest.mark.parametrize("guide", documents())
+def test_a_verb_of_make_exists(guide: str) -> None:
+    verbs = set(re.findall(r"^([a-z-]+):.*## ", text("Makefile"), re.M))
+    named = {match for code in _code_spans(guide) for match in re.findall(r"(?:^|&& |; )make ([a-z-]+)", code, re.M)}
+
+    assert named <= verbs
+
+
+def test_every_verb_of_make_is_told_by_help_and_declared() -> None:
+    declared = re.search(r"^\.PHONY: (.+)$", text("Makefile"), re.M)
+
+    assert declared
+    assert set(shlex.split(declared[1])) == set(re.findall(r"^([a-z-]+):.*## ", text("Makefile"), re.M))
+
+
+@pytest.mark.parametrize("document", documents())
+def test_a_link_within_the_project_leads_somewhere(document: str) -> None:
+    lost = [
+        link
+        for link in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", _prose_of(document))
+        if not _leads_somewhere(document, link)
+    ]
+
+    assert lost == []
+
+
+def _leads_somewhere(document: str, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = ROOT / PurePosixPath(document).parent / name if name else ROOT / document
+    if not target.exists():
+        return False
+    return not anchor or target.suffix != ".md" or anchor in _anchors(target.read_text(encoding="utf-8"))
+
+
+def _anchors(markdown: str) -> Iterator[str]:
+    """What a heading is linked by: its words, small, with hyphens."""
+    for heading in re.findall(r"^#+ +(.+)$", re.sub(r"^```.*?^```", "", markdown, flags=re.M | re.S), re.M):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _prose_of(document: str) -> str:
+    return re.sub(r"^```.*?^```", "", text(document), flags=re.M | re.S)
+
+
+def _code_spans(document: str) -> list[str]:
+    """Blocks of code, and code within lines."""
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text(document), re.M | re.S)
+    return [*blocks, *re.findall(r"(?<!`)`([^`\n]+)`(?!`)", _prose_of(document))]
+
+
+def _code_of(document: str) -> str:
+    return "\n".join(_code_spans(document))
