@@ -111,39 +111,14 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         if livekit is not None:
             stack.push_async_callback(livekit.aclose)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        services = CallServices(
-            stt=ears,
-            model=model,
-            tts=tts,
-            clips=ClipStore(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
-            journal=journal,
-            calls=CallStore(database),
-            metrics=metrics,
-            prices=DEFAULT_PRICES,
-            playout_lead_seconds=settings.playout_lead_ms / 1000,
-            recordings=settings.recordings_dir if settings.recording else None,
-            owner=f"{os.getpid()}-{secrets.token_hex(4)}",
-            version=VERSION,
-        )
+        services = _call_services(settings, metrics, database, journal, ears, model, tts)
         dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.max_concurrent_calls)
         journal.on_lost = dispatcher.lose
         warm = [
-            tasks.create_task(_keep_warm(client), name=f"warm:{name}")
-            for name, client in (("openai", model.warm_up), ("cartesia", tts.warm_up))
+            tasks.create_task(_keep_warm(client.warm_up), name=f"warm:{client.provider}") for client in (model, tts)
         ]
-        webhooks, rooms = None, None
-        if livekit is not None:
-            inbox = WebhookInbox(database)
-            rooms = RoomCalls(
-                dispatcher=dispatcher,
-                livekit=livekit,
-                inbox=inbox,
-                calls=services.calls,
-                make_leg=_legs(settings, livekit),
-                room_prefix=settings.room_prefix,
-                tasks=tasks,
-            )
-            webhooks = Webhooks(secrets=settings.livekit_webhook_secrets, inbox=inbox, rooms=rooms, metrics=metrics)
+        inbox = WebhookInbox(database)
+        rooms = None if livekit is None else _rooms(settings, livekit, inbox, services, dispatcher, tasks)
         yield Services(
             settings=settings,
             version=VERSION,
@@ -151,7 +126,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             calls=services.calls,
             sessions=MediaSessions(SessionStore(database)),
             dispatcher=dispatcher,
-            webhooks=webhooks,
+            webhooks=None if rooms is None else Webhooks(settings.livekit_webhook_secrets, inbox, rooms, metrics),
             metrics=metrics,
             health=_health(database, journal, ears, model, tts, livekit),
         )
@@ -160,6 +135,31 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         dispatcher.stop()
         for task in warm:
             task.cancel()
+
+
+def _call_services(
+    settings: Settings,
+    metrics: Metrics,
+    database: Database,
+    journal: JournalWriter,
+    ears: _Ears,
+    model: OpenAILLMClient,
+    tts: CartesiaTTSClient,
+) -> CallServices:
+    return CallServices(
+        stt=ears,
+        model=model,
+        tts=tts,
+        clips=ClipStore(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
+        journal=journal,
+        calls=CallStore(database),
+        metrics=metrics,
+        prices=DEFAULT_PRICES,
+        playout_lead_seconds=settings.playout_lead_ms / 1000,
+        recordings=settings.recordings_dir if settings.recording else None,
+        owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+        version=VERSION,
+    )
 
 
 def check_settings(settings: Settings) -> None:
@@ -261,6 +261,25 @@ def _livekit(settings: Settings, metrics: Metrics) -> LiveKitClient | None:
         api_secret=_key(settings.livekit_api_secret),
         retry=RetryPolicy(attempts=settings.retry_attempts),
         observer=metrics,
+    )
+
+
+def _rooms(
+    settings: Settings,
+    livekit: LiveKitClient,
+    inbox: WebhookInbox,
+    services: CallServices,
+    dispatcher: CallDispatcher,
+    tasks: asyncio.TaskGroup,
+) -> RoomCalls:
+    return RoomCalls(
+        dispatcher=dispatcher,
+        livekit=livekit,
+        inbox=inbox,
+        calls=services.calls,
+        make_leg=_legs(settings, livekit),
+        room_prefix=settings.room_prefix,
+        tasks=tasks,
     )
 
 

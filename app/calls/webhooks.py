@@ -16,7 +16,7 @@ _WANTED = "participant_joined"
 class Webhooks:
     """Takes what LiveKit sends; nothing is worked on before it is answered."""
 
-    def __init__(self, *, secrets: Mapping[str, str], inbox: WebhookInbox, rooms: RoomCalls, metrics: Metrics) -> None:
+    def __init__(self, secrets: Mapping[str, str], inbox: WebhookInbox, rooms: RoomCalls, metrics: Metrics) -> None:
         self._secrets = secrets
         self._inbox = inbox
         self._rooms = rooms
