@@ -1,10 +1,10 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build -t voice-agent .
-#   docker run --env-file .env -p 8000:8000 -v voice-data:/data --stop-timeout 45 voice-agent
+#   docker run --env-file .env -p 8000:8000 -v voice-data:/data --stop-timeout 75 voice-agent
 #
 # It writes to /data only, so that it also runs with: --read-only --tmpfs /tmp --cap-drop ALL
-# SIGTERM lets live calls end within DRAIN_SECONDS; the time to stop must be longer.
+# SIGTERM lets live calls go on for DRAIN_SECONDS and then says goodbye; the time to stop must be half a minute longer.
 
 FROM python:3.13-slim AS build
 WORKDIR /build

@@ -147,11 +147,18 @@ class WebSocketLeg:
 
     async def refuse(self, reason: str) -> None:
         """Instead of :meth:`answer` and :meth:`run`: there is no place for this call after all."""
+        await self._say_last(self._protocol.end(reason), _CLOSE_NORMAL)
+
+    async def fail(self, message: str) -> None:
+        """Instead of :meth:`answer` and :meth:`run`: this side cannot do its part."""
+        await self._say_last(self._protocol.error("internal", message), CLOSE_CODES["internal"])
+
+    async def _say_last(self, message: str, code: int) -> None:
         try:
-            await self._socket.send(self._protocol.end(reason))
+            await self._socket.send(message)
         except FarEndGone:
             return
-        await self._socket.close(_CLOSE_NORMAL)
+        await self._socket.close(code)
 
     async def hang_up(self, reason: str) -> None:
         """Say the end and close; returns once the websocket is closed, within 2 s whatever the far end does."""

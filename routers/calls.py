@@ -1,14 +1,14 @@
 """The calls as data: records, journals, transcripts, recordings."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
+from starlette.background import BackgroundTask
 
 from app.clock import iso_utc, parse_iso
 from app.conversation.record import call_record
@@ -17,11 +17,12 @@ from app.storage.calls import CallFilter, CallRow
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
 from routers.schemas import Call, CallPage, EventList, Transcript
-from routers.views import call_of, event_of, recording_wav, summary_of, transcript_text, turns_of
+from routers.views import call_of, events_json, server_sent, summary_of, transcript_text, turns_of, write_recording
 
 router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["calls"])
 
 _EVENT_STREAM = "text/event-stream"
+_JSON = "application/json"
 _LAST_SEQ = 2**53 - 1
 """The largest number that every client can tell from its neighbours; no journal is so long."""
 
@@ -59,14 +60,16 @@ async def list_calls(
     )
     rows, next_cursor = await services.calls.list(wanted, limit=limit, cursor=cursor)
     recordings = services.settings.recordings_dir
-    return CallPage(calls=[summary_of(row, recordings) for row in rows], next_cursor=next_cursor)
+    calls = await asyncio.to_thread(lambda: [summary_of(row, recordings) for row in rows])
+    return CallPage(calls=calls, next_cursor=next_cursor)
 
 
-@router.get("/{call_id}")
-async def get_call(call: TheCall, services: TheServices) -> Call:
+@router.get("/{call_id}", response_model=Call)
+async def get_call(call: TheCall, services: TheServices) -> Response:
     """The whole record."""
     rows = await services.journal_reader.rows(call.call_id)
-    return call_of(call, rows, services.settings.recordings_dir)
+    record = await asyncio.to_thread(call_of, call, rows, services.settings.recordings_dir)
+    return Response(record.model_dump_json(), media_type=_JSON)
 
 
 @router.get("/{call_id}/events", response_model=EventList)
@@ -75,13 +78,13 @@ async def get_events(
     services: TheServices,
     request: Request,
     last_event_id: Annotated[int, Header(ge=0, le=_LAST_SEQ)] = 0,
-) -> EventList | Response:
+) -> Response:
     """The journal; as a live stream of server-sent events when the client accepts them."""
     if _EVENT_STREAM in request.headers.get("accept", ""):
         stream = _server_sent(call.call_id, services, last_event_id)
         return StreamingResponse(stream, media_type=_EVENT_STREAM, headers={"Cache-Control": "no-store"})
     rows = await services.journal_reader.rows(call.call_id)
-    return EventList(events=[event_of(row) for row in rows])
+    return Response(await asyncio.to_thread(events_json, rows), media_type=_JSON)
 
 
 @router.get("/{call_id}/transcript", response_model=Transcript)
@@ -89,7 +92,7 @@ async def get_transcript(
     call: TheCall, services: TheServices, form: Annotated[Literal["json", "text"], Query(alias="format")] = "json"
 ) -> Transcript | Response:
     """Who said what; ``format=text`` gives one line a turn."""
-    record = call_record(await services.journal_reader.rows(call.call_id))
+    record = await asyncio.to_thread(call_record, await services.journal_reader.rows(call.call_id))
     if form == "text":
         return PlainTextResponse(transcript_text(record))
     return Transcript(turns=turns_of(record))
@@ -102,17 +105,17 @@ async def get_recording(call: TheCall, services: TheServices) -> Response:
         raise CallStillLive("the recording is put together when the call has ended")
     if not summary_of(call, services.settings.recordings_dir).recording_available:
         raise CallNotFound("this call was not recorded")
-    audio = await asyncio.to_thread(recording_wav, services.settings.recordings_dir / call.call_id)
-    name = f'attachment; filename="{call.call_id}.wav"'
-    return Response(audio, media_type="audio/wav", headers={"Content-Disposition": name})
+    path = await asyncio.to_thread(write_recording, services.settings.recordings_dir / call.call_id)
+    return FileResponse(
+        path, media_type="audio/wav", filename=f"{call.call_id}.wav", background=BackgroundTask(path.unlink)
+    )
 
 
 async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIterator[str]:
     async with aclosing(services.journal_reader.follow(call_id, after)) as pages:
         async for rows in pages:
             for row in rows:
-                data = json.dumps(event_of(row).model_dump(), ensure_ascii=False)
-                yield f"id: {row.seq}\nevent: {row.type}\ndata: {data}\n\n"
+                yield server_sent(row)
 
 
 def _moment(name: str, text: str | None) -> str | None:

@@ -28,10 +28,11 @@ async def create_session(
     wanted = wanted or SessionRequest()
     session = await services.sessions.create(wanted.caller, wanted.metadata)
     domain = services.settings.domain
-    host = f"wss://{domain}" if domain else f"ws://{request.headers.get('host', 'localhost')}"
+    scheme = "wss" if domain or request.url.scheme == "https" else "ws"
+    host = domain or request.headers.get("host", "localhost")
     return SessionAnswer(
         call_id=session.call_id,
-        url=f"{host}/media/{session.call_id}?token={session.token}",
+        url=f"{scheme}://{host}/media/{session.call_id}?token={session.token}",
         expires_at=iso_utc(session.expires_at),
     )
 
@@ -54,8 +55,11 @@ async def media(websocket: WebSocket, call_id: str, services: TheServices, token
 async def _serve(leg: WebSocketLeg, call: CallContext, services: Services) -> None:
     try:
         orchestrator = await services.dispatcher.start(call, leg, direction="web")
-    except (AdmissionError, StorageError) as error:
-        await leg.refuse("rejected_capacity" if isinstance(error, AdmissionError) else "internal_error")
+    except AdmissionError:
+        await leg.refuse("rejected_capacity")
+        return
+    except StorageError:
+        await leg.fail("the call could not be stored")
         return
     try:
         await leg.run(orchestrator)

@@ -1,15 +1,20 @@
 """Call records as clients see them."""
 
-import io
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from tempfile import NamedTemporaryFile
+from typing import Any, BinaryIO, cast
 
 from app.conversation.record import CallRecord, TurnRecord, call_record
 from app.models import JournalRow
 from app.storage.calls import CallRow
 from media.recording import assemble, recording_exists
-from routers.schemas import Call, CallSummary, EventRow, Turn
+from routers.schemas import Call, CallSummary, Turn
+
+_NO_COSTS: dict[str, float | str | None] = {
+    "stt": None, "llm": None, "tts": None, "telephony": None, "total": None, "currency": "USD",
+}  # fmt: skip
 
 
 def summary_of(row: CallRow, recordings: Path) -> CallSummary:
@@ -31,7 +36,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         language=row.language,
         latency=summary.get("latency", {}),
         token_usage=summary.get("token_usage", {}),
-        costs={**summary.get("costs", {}), "currency": "USD"},
+        costs={**_NO_COSTS, **summary.get("costs", {})},
         metadata=row.metadata,
         provider_ids=_provider_ids(row, summary.get("requests", [])),
         recording_available=row.status == "ended" and row.recording and recording_exists(recordings / row.call_id),
@@ -46,7 +51,7 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
     fresh.update(
         latency=record.latency(),
         token_usage=asdict(record.token_usage),
-        costs={**record.costs, "currency": "USD"},
+        costs={**_NO_COSTS, **record.costs},
         language=record.language or row.language,
         provider_ids=_provider_ids(row, record.request_ids),
     )
@@ -63,16 +68,21 @@ def transcript_text(record: CallRecord) -> str:
     return "".join(f"{_line(turn)}\n" for turn in record.turns)
 
 
-def event_of(row: JournalRow) -> EventRow:
-    """A row of the journal."""
-    return EventRow(**asdict(row))
+def events_json(rows: list[JournalRow]) -> str:
+    """The journal as a JSON document. Rows are not checked one by one: a long call has thousands."""
+    return json.dumps({"events": [asdict(row) for row in rows]}, ensure_ascii=False)
 
 
-def recording_wav(directory: Path) -> bytes:
-    """The stereo recording, put together from its segments."""
-    target = io.BytesIO()
-    assemble(directory, target)
-    return target.getvalue()
+def server_sent(row: JournalRow) -> str:
+    """A row of the journal as a server-sent event."""
+    return f"id: {row.seq}\nevent: {row.type}\ndata: {json.dumps(asdict(row), ensure_ascii=False)}\n\n"
+
+
+def write_recording(directory: Path) -> Path:
+    """The stereo recording, put together from its segments in a file that its reader deletes."""
+    with NamedTemporaryFile(suffix=".wav", delete=False) as target:
+        assemble(directory, cast("BinaryIO", target))
+    return Path(target.name)
 
 
 def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
@@ -82,5 +92,4 @@ def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
 def _line(turn: TurnRecord) -> str:
     minutes, seconds = divmod(int(max(0.0, turn.started_at)), 60)
     who = "caller" if turn.role == "user" else "agent"
-    cut = " —" if turn.interrupted else ""
-    return f"[{minutes}:{seconds:02d}] {who}: {' '.join(turn.text.split())}{cut}"
+    return f"[{minutes}:{seconds:02d}] {who}: {' '.join(turn.text.split())}"

@@ -27,8 +27,8 @@ USED_WITHOUT_AN_IMPORT = {
     "httptools": "uvicorn's parser",
     "uvloop": "uvicorn's event loop",
 }
-CLOSING_SECONDS = 10
-"""What remains for closing everything after the calls have been drained."""
+CLOSING_SECONDS = 35
+"""For the goodbyes after the drain, the hangups after them, and closing everything."""
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,11 @@ class CallLog:
         """Keep a fact; never waits."""
         row = self._row(event, t, turn)
         ending = self._ending(t) if isinstance(event, ev.CallEnded) else None
-        self._journal.append(self._call_id, self._fence, row, ending)
+        try:
+            self._journal.append(self._call_id, self._fence, row, ending)
+        except BaseException:
+            self._rows.pop()  # its number is free again
+            raise
         if self._leg.wants_events:
             self._leg.send_event(asdict(row))
 

@@ -147,8 +147,15 @@ class Conductor:
             await self._commit()
         if isinstance(event, ev.AgentFinished):
             self._work.pop(event.speech, None)
+        self._silence_at_once(commands)
         for command in commands:
             await self._carry_out(command, now)
+
+    def _silence_at_once(self, commands: list[cmd.Command]) -> None:
+        """Before anything is waited for, lest an utterance that is to be stopped, too, begins when the first is over."""
+        for command in commands:
+            if isinstance(command, cmd.StopSpeech):
+                self._mouth.stop(command.speech)
 
     async def _commit(self) -> None:
         """A store that cannot keep up ends no call: the rows are tried again while the call goes on."""

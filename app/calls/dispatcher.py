@@ -57,9 +57,9 @@ class CallDispatcher:
         self._live: dict[str, CallOrchestrator] = {}
         self._prepared: set[AudioFormat] = set()
         self._preparing: set[asyncio.Task[None]] = set()
-        self._taken_over: list[CallRow] = []
-        """Calls of dead processes that are ours now and have no end yet."""
         self._draining = False
+        self._left = asyncio.Event()
+        """A call of this process has ended, or could not be taken."""
         self._helpers = [
             tasks.create_task(self._keep_leases(), name="leases"),
             tasks.create_task(self._reap(), name="reaper"),
@@ -101,10 +101,10 @@ class CallDispatcher:
         try:
             await self._services.calls.create(self._row(call, agent, direction, telephone), max_live=self._max_live)
         except AtCapacity as error:
-            del self._live[call.call_id]
+            self._forget(call.call_id)
             self._refuse(error)
         except BaseException:
-            del self._live[call.call_id]
+            self._forget(call.call_id)
             raise
         self._services.metrics.call_started()
         await orchestrator.handle_call_start(call)
@@ -137,14 +137,15 @@ class CallDispatcher:
 
     def stop(self) -> None:
         """End the other tasks; the calls have been drained."""
-        for task in self._helpers:
+        for task in (*self._helpers, *self._preparing):
             task.cancel()
 
     async def _all_ended(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                for call in list(self._live.values()):
-                    await call.wait_ended()
+                while self._live:
+                    self._left.clear()
+                    await self._left.wait()
         except TimeoutError:
             return False
         return True
@@ -180,7 +181,11 @@ class CallDispatcher:
 
     def _spawn(self, work: Coroutine[Any, Any, None], call_id: str) -> None:
         task = self._tasks.create_task(work, name=call_id)
-        task.add_done_callback(lambda _task: self._live.pop(call_id, None))
+        task.add_done_callback(lambda _task: self._forget(call_id))
+
+    def _forget(self, call_id: str) -> None:
+        self._live.pop(call_id, None)
+        self._left.set()
 
     def _prepare_lines(self, audio_format: AudioFormat) -> None:
         """Have what must be said when a vendor fails, or is late, ready as sound before it is needed."""
@@ -193,11 +198,14 @@ class CallDispatcher:
         task.add_done_callback(self._preparing.discard)
 
     async def _prepare(self, audio_format: AudioFormat) -> None:
-        for language, lines in self._agent.policy.lines.items():
-            voice = self._agent.voice(language, audio_format)
-            if not await self._services.clips.prepare(_texts(lines), voice):
-                self._prepared.discard(audio_format)  # the next call of this format tries again
-                return
+        try:
+            for language, lines in self._agent.policy.lines.items():
+                voice = self._agent.voice(language, audio_format)
+                if not await self._services.clips.prepare(_texts(lines), voice):
+                    self._prepared.discard(audio_format)  # the next call of this format tries again
+                    return
+        except Exception as error:  # noqa: BLE001 - a line that cannot be made into sound must not end the calls
+            log.error("clips.failed", error=type(error).__name__)
 
     async def _keep_leases(self) -> None:
         while True:

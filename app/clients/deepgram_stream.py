@@ -218,6 +218,8 @@ class Conversation:
     async def _read(self) -> None:
         try:
             async with self._patience:
+                if self._options.is_flux:
+                    await self._be_greeted()
                 while True:
                     self._take_in(await self._socket.recv())
                     if self._asked_to_close:
@@ -227,6 +229,14 @@ class Conversation:
                 raise
         except TimeoutError:
             log.warning("stream.finish_unanswered", provider=PROVIDER, seconds=_QUIET_SECONDS)
+
+    async def _be_greeted(self) -> None:
+        """Flux says ``Connected`` at once; a socket that opens and says nothing will not hear anything either."""
+        try:
+            async with asyncio.timeout(self._options.connect_seconds):
+                self._take_in(await self._socket.recv())
+        except TimeoutError:
+            raise ProviderTimeout(PROVIDER, "the socket opened and says nothing") from None
 
     def _take_in(self, raw: str | bytes) -> None:
         try:

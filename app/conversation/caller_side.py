@@ -166,11 +166,19 @@ class CallerSide:
         return "echo" if late and is_echo(text, call.agent_said) else None
 
     def _comes_back(self, speech: Speech, text: str) -> bool:
-        """Whether these are the agent's own words. Each word of a filler is, for it sounds like a caller's "wait"."""
-        if speech.kind is SpeechKind.FILLER and set(heard_words(text)) <= set(heard_words(speech.text)):
+        """Whether these are the agent's own words.
+
+        Each word of a filler is, for it sounds like a caller's "wait". Where the detector, which knows what was
+        played, has noticed no sound of the caller, a word or two are enough, unless they may answer a question.
+        """
+        words = heard_words(text)
+        if speech.kind is SpeechKind.FILLER and set(words) <= set(heard_words(speech.text)):
             return True
-        before = self._call.agent_said if self._echo_is_due() else ""
-        return is_echo(text, f"{before} {speech.said}")
+        said = f"{self._call.agent_said if self._echo_is_due() else ''} {speech.said}"
+        if is_echo(text, said):
+            return True
+        unnoticed = not (self._call.sound or speech.paused or speech.expects_answer)
+        return unnoticed and _is_run_of(words, heard_words(said))
 
     def _echo_is_due(self) -> bool:
         return self._call.now - self._call.agent_ended_t <= _ECHO_SECONDS
@@ -254,3 +262,8 @@ class CallerSide:
             call.say(SpeechKind.PROMPT, call.lines.keypad, turn=turn)
         else:
             call.say(SpeechKind.GOODBYE, call.lines.silence_goodbye, turn=turn, ends_call="silence")
+
+
+def _is_run_of(words: list[str], said: list[str]) -> bool:
+    count = len(words)
+    return count > 0 and any(said[start : start + count] == words for start in range(len(said) - count + 1))

@@ -40,9 +40,18 @@ class JournalReader:
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def rows(self, call_id: str, after_seq: int = 0, limit: int | None = None) -> list[JournalRow]:
-        """Rows with a ``seq`` above ``after_seq``, in their order. Raises StorageError."""
-        return await self._database.read(partial(_read_rows, call_id, after_seq, limit))
+    async def rows(self, call_id: str, after_seq: int = 0) -> list[JournalRow]:
+        """Rows with a ``seq`` above ``after_seq``, in their order. Raises StorageError.
+
+        Read in pages, between which live calls have their turn.
+        """
+        rows: list[JournalRow] = []
+        while True:
+            page = await self._database.read(partial(_read_rows, call_id, after_seq))
+            rows += page
+            if len(page) < _PAGE_ROWS:
+                return rows
+            after_seq = page[-1].seq
 
     async def follow(self, call_id: str, after_seq: int = 0) -> AsyncGenerator[list[JournalRow]]:
         """Rows as they are committed, never an empty list; ends after the call's last row, or when it is deleted.
@@ -96,12 +105,12 @@ class JournalReader:
                 self._followed.clear()
 
 
-def _read_rows(call_id: str, after_seq: int, limit: int | None, connection: Connection) -> list[JournalRow]:
+def _read_rows(call_id: str, after_seq: int, connection: Connection) -> list[JournalRow]:
     statement = (
         select(journal)
         .where(journal.c.call_id == call_id, journal.c.seq > after_seq)
         .order_by(journal.c.seq)
-        .limit(limit)
+        .limit(_PAGE_ROWS)
     )
     return [
         JournalRow(seq, at, t, kind, turn, v, json.loads(data))
@@ -112,7 +121,7 @@ def _read_rows(call_id: str, after_seq: int, limit: int | None, connection: Conn
 def _read_page(call_id: str, after_seq: int, connection: Connection) -> tuple[bool, list[JournalRow]]:
     """Whether the call may get more rows than these. The status is read first: an ended call has its last row."""
     status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
-    return status in LIVE, _read_rows(call_id, after_seq, _PAGE_ROWS, connection)
+    return status in LIVE, _read_rows(call_id, after_seq, connection)
 
 
 def _newest_rows(call_ids: list[str], connection: Connection) -> dict[str, int | None]:

@@ -1,10 +1,11 @@
 """A call in virtual time: the real body and core, with vendors, a far end, a journal and a list of calls in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from app.calls.agent import AgentProfile
@@ -98,14 +99,19 @@ class MemoryCalls:
     def __init__(self, journal: MemoryJournal) -> None:
         self.created: dict[str, CallRow] = {}
         self.answered: list[str] = []
-        self.renewals: list[float] = []
+        self.renewals: list[tuple[float, list[str]]] = []
+        """When, and of which calls."""
         self.expired: list[CallRow] = []
+        """Calls of dead processes; one that was not ended is found again."""
+        self.fails_with: Exception | None = None
         self.live_elsewhere = 0
         self.create_takes = 0.001
         self._journal = journal
 
     async def create(self, row: CallRow, *, max_live: int | None = None) -> None:
         await asyncio.sleep(self.create_takes)
+        if self.fails_with is not None:
+            raise self.fails_with
         if max_live is not None and await self.count_live() >= max_live:
             raise AtCapacity("all places are taken")
         self.created[row.call_id] = row
@@ -113,15 +119,18 @@ class MemoryCalls:
     async def mark_answered(self, call_id: str, fence: int, at: str) -> None:
         self.answered.append(call_id)
 
-    async def renew_leases(self, owner: str, call_ids: list[str], until: float) -> int:
-        self.renewals.append(asyncio.get_running_loop().time())
-        return 0
+    async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> int:
+        if self.fails_with is not None:
+            raise self.fails_with
+        self.renewals.append((asyncio.get_running_loop().time(), list(call_ids)))
+        return len(call_ids)
 
     async def take_over_expired(
-        self, now: float, owner: str, *, kind: str, until: float, alive: list[str]
+        self, now: float, owner: str, *, kind: str, until: float, alive: Collection[str] = ()
     ) -> list[CallRow]:
-        expired, self.expired = self.expired, []
-        return expired
+        if self.fails_with is not None:
+            raise self.fails_with
+        return [call for call in self.expired if call.call_id not in self._journal.endings]
 
     async def count_live(self) -> int:
         return self.live_elsewhere + len(self.created.keys() - self._journal.endings.keys())
@@ -137,6 +146,7 @@ class World:
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     agent: AgentProfile = AGENT
     lead: float = 0.2
+    recordings: Path | None = None
 
     def __post_init__(self) -> None:
         self.calls = MemoryCalls(self.journal)
@@ -151,7 +161,7 @@ class World:
             metrics=Metrics(),
             prices=DEFAULT_PRICES,
             playout_lead_seconds=self.lead,
-            recordings=None,
+            recordings=self.recordings,
             owner="worker-a",
             version="1.2.3",
         )

@@ -1,7 +1,10 @@
 """Prepared phrases: they cover a late answer, and the answer waits for their end."""
 
+import asyncio
+
 import pytest
 
+from app.conversation import events as ev
 from app.errors import ProviderUnavailable
 from tests.calls.fakes import AGENT, LINES, World, live_call
 from tests.calls.far_end import TELEPHONE, FarEnd
@@ -47,6 +50,25 @@ async def test_an_answer_that_comes_during_a_filler_waits_for_its_end(ready_afte
     assert call.rows_of("agent.reply_started")[2].t >= filler_ends
 
 
+@pytest.mark.parametrize("answer_is_ready", [True, False])
+async def test_a_caller_who_cuts_in_on_a_filler_stops_the_answer_that_waits_for_its_end(answer_is_ready: bool) -> None:
+    world = a_late_world(1.4 if answer_is_ready else 9.0)
+    await world.prepare_clips(TELEPHONE)
+    async with live_call(world, FarEnd()) as call:
+        call.says("When do you open?")
+        await call.until("agent.reply_started", kind="filler")
+        await asyncio.sleep(0.4)
+        call.body.tell(ev.CallerWords("no wait, tomorrow please"))
+        await asyncio.sleep(3)
+        running = [task.get_name() for task in asyncio.all_tasks() if ":speech:" in task.get_name()]
+        assert running == []
+        assert world.model.open_streams == 0
+
+    kinds = [row.data["kind"] for row in call.rows_of("agent.reply_started")]
+    assert kinds == ["greeting", "filler"]
+    assert [row.data["provider"] for row in call.rows_of("provider.used")].count("openai") == 1
+
+
 async def clip_of(world: World, text: str) -> bytes:
     clip = await world.clips.get(text, world.agent.voice("en", TELEPHONE))
     assert clip is not None
@@ -70,7 +92,7 @@ async def test_the_latency_of_an_answer_counts_to_the_answer_and_names_the_fille
 
     latency = call.body.record.turns[-1].latency
     assert latency is not None
-    assert latency["total"] == pytest.approx(3.63, abs=0.01)
+    assert latency["total"] == pytest.approx(3.66, abs=0.01)
     assert not latency["budget_kept"]
     assert latency["filler_at"] is not None
 

@@ -238,6 +238,22 @@ def test_the_agents_own_words_do_not_stop_it() -> None:
     assert call.ignored == ["echo"]
 
 
+@pytest.mark.parametrize("words", ["we", "we are", "nine to"])
+def test_the_first_words_of_an_echo_do_not_stop_it_when_the_caller_made_no_sound(words: str) -> None:
+    call = agent_is_answering()
+
+    assert call.caller_begins(words).asked == []
+    assert call.caller_makes_a_sound().caller_begins(words).asked == [StopSpeech(2)]
+
+
+def test_a_word_of_the_agents_question_may_be_the_answer_to_it() -> None:
+    assert agent_is_answering("Shall I book nine or ten?").caller_begins("nine").asked == [StopSpeech(2)]
+
+
+def test_other_words_stop_it_although_the_caller_made_no_sound() -> None:
+    assert agent_is_answering().caller_begins("open on").asked == [StopSpeech(2)]
+
+
 def test_pauses_for_an_echo_are_pauses_for_nothing() -> None:
     call = agent_is_answering()
     for _ in range(2):

@@ -1,0 +1,341 @@
+"""The dispatcher takes calls, keeps them, drains them, and ends those of dead processes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from app.calls.dispatcher import CallDispatcher
+from app.clock import iso_utc
+from app.conversation import events as ev
+from app.conversation.record import call_record
+from app.errors import AtCapacity, Draining, ProviderUnavailable, StorageError
+from app.models import JournalRow
+from app.storage.calls import CallRow
+from tests.calls.fakes import AGENT, LINES, START, LiveCall, World, a_call, live_call
+from tests.calls.far_end import FarEnd
+from tests.calls.vendors import Answer, ScriptedModel
+
+VIRTUAL_TIME = True
+
+STORY = "We open at nine on weekdays. On Saturday we open at ten, and on Sunday we stay closed. Come when you like."
+
+
+class Desk:
+    """A dispatcher, and the telephones that call it."""
+
+    def __init__(self, world: World, dispatcher: CallDispatcher) -> None:
+        self.world = world
+        self.dispatcher = dispatcher
+
+    async def rings(self, call_id: str = "call-1") -> LiveCall:
+        far_end = FarEnd()
+        began = asyncio.get_running_loop().time()
+        body = await self.dispatcher.start(a_call(call_id), far_end, direction="web")
+        far_end.caller = body
+        call = LiveCall(self.world, far_end, body, call_id)
+        call.began = began
+        return call
+
+
+@asynccontextmanager
+async def desk(world: World, *, max_live: int = 10) -> AsyncIterator[Desk]:
+    """Calls that live at the end are left by their callers."""
+    async with asyncio.TaskGroup() as tasks:
+        dispatcher = CallDispatcher(world.services, world.agent, reader=world.journal, tasks=tasks, max_live=max_live)
+        yield Desk(world, dispatcher)
+        for call_id in list(dispatcher._live):
+            dispatcher._live[call_id].leave("caller_hangup")
+        await asyncio.sleep(3)
+        dispatcher.stop()
+
+
+def reasons(world: World) -> dict[str, str]:
+    return {call_id: ending.end_reason for call_id, ending in world.journal.endings.items()}
+
+
+# --- admission --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_is_taken_stored_and_marked_as_answered() -> None:
+    world = World()
+    async with desk(world) as open_desk:
+        call = await open_desk.rings()
+        await call.greeted()
+        assert open_desk.dispatcher.live_calls == 1
+        assert world.calls.created["call-1"].owner == "worker-a"
+        assert world.calls.created["call-1"].status == "ringing"
+        assert world.calls.answered == ["call-1"]
+
+    assert open_desk.dispatcher.live_calls == 0
+    assert reasons(world) == {"call-1": "caller_hangup"}
+
+
+async def test_a_call_too_many_is_refused_and_a_place_is_free_again_after_a_call() -> None:
+    world = World()
+    async with desk(world, max_live=2) as open_desk:
+        first, _ = await open_desk.rings("one"), await open_desk.rings("two")
+        with pytest.raises(AtCapacity):
+            await open_desk.dispatcher.check_admission()
+        with pytest.raises(AtCapacity):
+            await open_desk.rings("three")
+        assert open_desk.dispatcher.live_calls == 2
+
+        first.body.leave("caller_hangup")
+        await first.ended()
+        await open_desk.dispatcher.check_admission()
+        await open_desk.rings("four")
+
+    assert reasons(world).keys() == {"one", "two", "four"}
+
+
+async def test_the_calls_of_other_processes_count() -> None:
+    world = World()
+    world.calls.live_elsewhere = 10
+    async with desk(world, max_live=10) as open_desk:
+        with pytest.raises(AtCapacity):
+            await open_desk.rings()
+
+
+async def test_a_call_that_cannot_be_stored_is_not_taken() -> None:
+    world = World()
+    world.calls.fails_with = StorageError("the disk is full")
+    async with desk(world) as open_desk:
+        with pytest.raises(StorageError):
+            await open_desk.rings()
+        assert open_desk.dispatcher.live_calls == 0
+        world.calls.fails_with = None
+        await (await open_desk.rings("call-2")).greeted()
+
+
+# --- leases -----------------------------------------------------------------------------------------------------------
+
+
+async def test_leases_are_renewed_long_before_they_expire() -> None:
+    world = World()
+    async with desk(world) as open_desk:
+        await open_desk.rings("one")
+        await open_desk.rings("two")
+        await asyncio.sleep(5)
+
+    times = [at for at, calls in world.calls.renewals if {"one", "two"} <= set(calls)]
+    assert len(times) >= 9
+    assert max(after - before for before, after in pairwise(times)) <= 0.51
+
+
+async def test_storage_that_fails_for_a_while_harms_no_call() -> None:
+    world = World()
+    async with desk(world) as open_desk:
+        call = await open_desk.rings()
+        await call.greeted()
+        world.calls.fails_with = StorageError("locked")
+        await asyncio.sleep(2)
+        world.calls.fails_with = None
+        renewed = len(world.calls.renewals)
+        await asyncio.sleep(1)
+        assert len(world.calls.renewals) > renewed
+        call.says("When do you open?")
+        await call.until("agent.finished", 2)
+
+
+async def test_a_call_that_another_process_took_is_dropped_here() -> None:
+    world = World()
+    async with desk(world) as open_desk:
+        call = await open_desk.rings()
+        await call.greeted()
+        open_desk.dispatcher.lose("call-1")
+        open_desk.dispatcher.lose("unknown")
+        await call.ended()
+
+    assert reasons(world) == {}
+
+
+# --- draining ---------------------------------------------------------------------------------------------------------
+
+
+async def test_draining_takes_no_new_call_and_waits_for_the_live_ones() -> None:
+    world = World(model=ScriptedModel(Answer("Goodbye!", tool="end_call")))
+    async with desk(world) as open_desk:
+        call = await open_desk.rings()
+        await call.greeted()
+        drained = asyncio.get_running_loop().create_task(open_desk.dispatcher.drain(30), name="drain")
+        await asyncio.sleep(0.1)
+        with pytest.raises(Draining):
+            await open_desk.dispatcher.check_admission()
+        with pytest.raises(Draining):
+            await open_desk.rings("call-2")
+        call.says("Thank you, that is all.")
+        began = call.now
+        await drained
+        assert call.now - began < 5
+
+    assert reasons(world) == {"call-1": "agent_hangup"}
+
+
+async def test_calls_that_outlast_the_draining_hear_a_goodbye_and_have_a_complete_record() -> None:
+    world = World(model=ScriptedModel(Answer(STORY)))
+    async with desk(world) as open_desk:
+        calls = [await open_desk.rings("one"), await open_desk.rings("two")]
+        for call in calls:
+            await call.greeted()
+        calls[0].says("When do you open?")
+        await calls[0].until("agent.reply_started", 2)
+        began = calls[0].now
+        await open_desk.dispatcher.drain(2)
+        assert calls[0].now - began < 8
+        assert open_desk.dispatcher.live_calls == 0
+
+    for call in calls:
+        assert call.turns()[-1] == ("assistant", LINES.shutdown_goodbye)
+        assert call.rows[-1].type == "call.ended"
+        assert call.far_end.ended == "shutdown"
+    assert reasons(world) == {"one": "shutdown", "two": "shutdown"}
+
+
+async def test_a_call_that_was_being_stored_when_the_draining_began_is_drained_too() -> None:
+    world = World()
+    world.calls.create_takes = 1.0
+    async with desk(world) as open_desk:
+        starting = asyncio.get_running_loop().create_task(open_desk.rings(), name="start")
+        await asyncio.sleep(0.5)
+        await open_desk.dispatcher.drain(2)
+        await starting
+        assert open_desk.dispatcher.live_calls == 0
+
+    assert reasons(world) == {"call-1": "shutdown"}
+
+
+async def test_a_call_that_was_refused_while_the_draining_began_does_not_hold_it_up() -> None:
+    world = World()
+    world.calls.create_takes = 1.0
+    world.calls.live_elsewhere = 10
+    async with desk(world, max_live=10) as open_desk:
+        starting = asyncio.get_running_loop().create_task(open_desk.rings(), name="start")
+        await asyncio.sleep(0.5)
+        began = asyncio.get_running_loop().time()
+        await open_desk.dispatcher.drain(30)
+        assert asyncio.get_running_loop().time() - began < 1
+        with pytest.raises(AtCapacity):
+            await starting
+
+
+# --- calls of dead processes ------------------------------------------------------------------------------------------
+
+
+async def a_dead_call(world: World, call_id: str) -> CallRow:
+    """Half a call in the journal: its process died while the agent spoke."""
+    dying = World(model=ScriptedModel(Answer(STORY)))
+    async with live_call(dying, FarEnd(), call_id=call_id) as call:
+        call.says("When do you open?")
+        await call.until("agent.clause_started", 3)
+        world.journal.rows_of[call_id] = list(call.rows)
+    row = CallRow(
+        call_id=call_id,
+        kind="websocket",
+        direction="web",
+        status="active",
+        created_at=iso_utc(START),
+        started_at=iso_utc(START),
+        version="1.2.3",
+        owner="worker-a",
+        fence=2,
+    )
+    world.calls.expired.append(row)
+    return row
+
+
+async def test_a_call_of_a_dead_process_is_ended_as_crashed_with_what_was_said() -> None:
+    world = World()
+    await a_dead_call(world, "dead-1")
+    async with desk(world):
+        await asyncio.sleep(1)
+
+    rows = world.journal.rows_of["dead-1"]
+    record = call_record(rows)
+    assert (record.end_reason, record.fault) == ("crashed", "ours")
+    assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+    assert rows[-1].t == rows[-2].t
+    assert record.turns[-1].role == "assistant"
+    assert record.turns[-1].text.startswith("We open at nine on weekdays. ")
+    assert reasons(world) == {"dead-1": "crashed"}
+
+
+async def test_a_call_that_died_before_its_first_row_is_ended_too() -> None:
+    world = World()
+    await a_dead_call(world, "dead-1")
+    world.journal.rows_of.clear()
+    async with desk(world):
+        await asyncio.sleep(1)
+
+    assert [row.type for row in world.journal.rows_of["dead-1"]] == ["call.ended"]
+
+
+async def test_one_call_that_cannot_be_read_does_not_keep_the_others_from_their_end() -> None:
+    world = World()
+    await a_dead_call(world, "dead-1")
+    await a_dead_call(world, "dead-2")
+    first = world.journal.rows_of["dead-1"]
+    first.append(JournalRow(len(first) + 1, first[-1].at, first[-1].t, "turn.taken", 9, ev.VERSION, {}))
+    async with desk(world) as open_desk:
+        call = await open_desk.rings()
+        await call.greeted()
+        await asyncio.sleep(2)
+        call.says("When do you open?")
+        await call.until("agent.finished", 2)
+
+    assert reasons(world) == {"dead-2": "crashed", "call-1": "caller_hangup"}
+
+
+# --- prepared lines ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_lines_are_prepared_once_for_each_format() -> None:
+    world = World()
+    async with desk(world) as open_desk:
+        await open_desk.rings("one")
+        await open_desk.rings("two")
+        await asyncio.sleep(20)
+
+    prepared = [utterance.said[0] for utterance in world.voice.of_call("clips")]
+    assert len(prepared) == len(set(prepared)) >= 12
+    assert prepared[0] == LINES.fillers[0]
+
+
+async def test_lines_that_could_not_be_prepared_are_tried_at_the_next_call() -> None:
+    world = World()
+    world.voice.down = ProviderUnavailable("cartesia", "the line was cut")
+    async with desk(world) as open_desk:
+        await open_desk.rings("one")
+        await asyncio.sleep(1)
+        tried = len(world.voice.of_call("clips"))
+        world.voice.down = None
+        await open_desk.rings("two")
+        await asyncio.sleep(20)
+
+    assert tried == 1
+    assert len(world.voice.of_call("clips")) > 10
+
+
+async def test_a_service_that_stops_does_not_wait_for_lines_that_are_being_prepared() -> None:
+    world = World()
+    world.voice.first_sound = 100.0
+    async with desk(world) as open_desk:
+        await open_desk.rings()
+        began = asyncio.get_running_loop().time()
+
+    assert asyncio.get_running_loop().time() - began < 10
+
+
+async def test_a_bug_while_lines_are_prepared_harms_no_call() -> None:
+    lines = replace(LINES, keypad=None)  # type: ignore[arg-type]
+    world = World(agent=replace(AGENT, policy=replace(AGENT.policy, lines={"en": lines})))
+    async with desk(world) as open_desk:
+        call = await open_desk.rings()
+        await asyncio.sleep(5)
+        call.says("When do you open?")
+        await call.until("agent.finished", 2)
+
+    assert reasons(world) == {"call-1": "caller_hangup"}

@@ -1,0 +1,77 @@
+"""The recording of a call holds what was heard, where it was heard."""
+
+import asyncio
+import io
+import wave
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from app.conversation import events as ev
+from media.recording import assemble
+from tests.calls.fakes import LiveCall, World, live_call
+from tests.calls.far_end import FarEnd
+from tests.calls.vendors import Answer, ScriptedModel
+
+VIRTUAL_TIME = True
+
+RATE = 8000
+STORY = "We open at nine on weekdays. On Saturday we open at ten, and on Sunday we stay closed. Come when you like."
+
+
+def agents_side(folder: Path) -> npt.NDArray[np.uint16]:
+    target = io.BytesIO()
+    assemble(folder / "call-1", target)
+    target.seek(0)
+    with wave.open(target) as wav:
+        return np.frombuffer(wav.readframes(wav.getnframes()), "<u2").reshape(-1, 2)[:, 1]
+
+
+def said(call: LiveCall) -> list[npt.NDArray[np.uint16]]:
+    return [np.frombuffer(utterance.audio, "<u2") for utterance in call.world.voice.of_call("call-1")]
+
+
+def answered_at(call: LiveCall) -> float:
+    return call.far_end.sent[0].at
+
+
+async def test_the_agents_voice_is_where_it_was_heard(tmp_path: Path) -> None:
+    world = World(model=ScriptedModel(Answer(STORY)), recordings=tmp_path)
+    async with live_call(world, FarEnd(delay=0.0)) as call:
+        await asyncio.sleep(1)
+        call.says("When do you open?")
+        await call.until("agent.finished", 2)
+
+    recorded = agents_side(tmp_path)
+    for begins, sound in zip(call.far_end.first_heard_at, said(call), strict=True):
+        start = round((begins - answered_at(call)) * RATE)
+        assert (recorded[start : start + len(sound)] == sound).all()
+
+
+async def test_what_was_cut_is_not_in_it_and_what_was_resumed_is_there_once(tmp_path: Path) -> None:
+    world = World(model=ScriptedModel(Answer(STORY)), recordings=tmp_path)
+    async with live_call(world, FarEnd(delay=0.03, buffer=0.05)) as call:
+        call.says("When do you open?")
+        await call.until("agent.reply_started", 2)
+        await asyncio.sleep(1.0)
+        call.body.tell(ev.CallerSoundStarted(call.now))
+        await call.until("agent.resumed")
+        await asyncio.sleep(1.0)
+        call.body.tell(ev.CallerSoundStarted(call.now))
+        await asyncio.sleep(0.3)
+        call.body.tell(ev.CallerWords("no wait, tomorrow please"))
+        await call.until("agent.interrupted")
+
+    recorded = agents_side(tmp_path)
+    heard = np.frombuffer(call.far_end.heard, "<u2")
+    assert (recorded[recorded > 0] == heard[heard > 0]).all()
+
+
+async def test_a_process_that_dies_in_a_silence_has_written_what_was_said_before(tmp_path: Path) -> None:
+    world = World(recordings=tmp_path)
+    async with live_call(world, FarEnd(delay=0.0)):
+        await asyncio.sleep(1.4)
+        recorded = agents_side(tmp_path)
+        sound = np.frombuffer(world.voice.utterances[0].audio, "<u2")
+        assert np.count_nonzero(recorded) >= len(sound) - 0.25 * RATE

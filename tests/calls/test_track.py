@@ -1,0 +1,130 @@
+"""Which words were heard after so many samples, and which are still to be said."""
+
+import pytest
+
+from app.calls.track import SpeechTrack
+from app.clients.streams import SpokenWord
+from app.conversation.spoken import speakable
+
+RATE = 8000
+
+
+def track_of(*clauses: str) -> SpeechTrack:
+    track = SpeechTrack(RATE)
+    for clause in clauses:
+        track.add_clause(clause, speakable(clause, "en"))
+    return track
+
+
+def with_sound(track: SpeechTrack, seconds: float) -> SpeechTrack:
+    samples = int(seconds * RATE)
+    track.add_audio(bytes(2 * samples), samples)
+    return track
+
+
+def words(*timed: tuple[str, float]) -> list[SpokenWord]:
+    return [SpokenWord(text, start, start + 0.3) for text, start in timed]
+
+
+def test_a_word_that_has_begun_was_heard() -> None:
+    track = with_sound(track_of("We open at nine."), 2.0)
+    track.add_words(words(("We", 0.0), ("open", 0.5), ("at", 1.0), ("nine.", 1.5)), 0.0)
+
+    heard = [track.heard(samples) for samples in (0, 1, 4000, 4001, 8001, 12001)]
+
+    assert heard == [
+        ("", True),
+        ("We", True),
+        ("We", True),
+        ("We open", True),
+        ("We open at", True),
+        ("We open at nine.", True),
+    ]
+
+
+def test_a_number_is_heard_as_it_was_written() -> None:
+    track = with_sound(track_of("It costs 1500 rubles."), 3.0)
+    spoken = speakable("It costs 1500 rubles.", "en").text.split()
+    track.add_words(words(*((word, index * 0.5) for index, word in enumerate(spoken))), 0.0)
+
+    assert track.heard(int(1.1 * RATE))[0] == "It costs 1500"
+
+
+def test_what_was_heard_is_estimated_while_the_vendor_has_not_told_the_words() -> None:
+    track = with_sound(track_of("We open at nine on weekdays."), 2.0)
+
+    text, exact = track.heard(RATE // 2)
+
+    assert not exact
+    assert text == "We open at"
+
+
+def test_without_word_times_a_complete_sound_is_divided_by_letters() -> None:
+    track = with_sound(track_of("We open at nine on weekdays."), 4.0)
+    track.complete = True
+
+    assert track.heard(2 * RATE) == ("We open at nine", False)
+    assert track.heard(4 * RATE) == ("We open at nine on weekdays.", True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rest"),
+    [
+        (0.0, "We open at nine. Come in."),
+        (0.4, "open at nine. Come in."),
+        (0.6, "at nine. Come in."),
+        (1.9, "Come in."),
+        (2.1, "in."),
+    ],
+)
+def test_a_voice_that_breaks_off_has_the_words_without_sound_still_to_say(seconds: float, rest: str) -> None:
+    """The times of words come before their sound."""
+    track = with_sound(track_of("We open at nine. ", "Come in."), seconds)
+    timed = words(("We", 0.0), ("open", 0.5), ("at", 1.0), ("nine.", 1.5), ("Come", 2.0), ("in.", 2.5))
+    track.add_words(timed, 0.0)
+
+    assert track.break_off() == rest
+
+
+def test_the_words_of_a_second_voice_follow_those_of_the_first() -> None:
+    track = with_sound(track_of("We open at nine."), 1.2)
+    track.add_words(words(("We", 0.0), ("open", 0.5), ("at", 1.0), ("nine.", 1.5)), 0.0)
+    assert track.break_off() == "nine."
+
+    with_sound(track, 0.5)
+    track.add_words(words(("nine.", 0.2)), 1.2)
+    track.complete = True
+
+    assert track.heard(int(1.3 * RATE))[0] == "We open at"
+    assert track.heard(int(1.45 * RATE))[0] == "We open at nine."
+
+
+def test_a_clause_that_is_written_after_the_voice_was_lost_is_said_whole() -> None:
+    """However long the silence at the end of what was said before."""
+    track = with_sound(track_of("We open at nine. "), 5.0)
+    track.add_words(words(("We", 0.0), ("open", 0.5), ("at", 1.0), ("nine.", 1.5)), 0.0)
+    assert track.break_off() == ""
+
+    track.add_clause("Come in.", speakable("Come in.", "en"))
+
+    assert track.unspoken() == "Come in."
+
+
+def test_a_text_that_was_given_up_is_heard_as_far_as_it_has_sound() -> None:
+    track = with_sound(track_of("We open at nine."), 1.2)
+    track.add_words(words(("We", 0.0), ("open", 0.5), ("at", 1.0), ("nine.", 1.5)), 0.0)
+
+    track.give_up()
+
+    assert track.complete
+    assert track.heard(track.samples) == ("We open at", True)
+
+
+def test_a_clause_begins_with_its_first_word() -> None:
+    track = with_sound(track_of("We open at nine. ", "Come in."), 3.0)
+    track.add_words(words(("We", 0.0), ("open", 0.5), ("at", 1.0), ("nine.", 1.5), ("Come", 2.0), ("in.", 2.5)), 0.0)
+
+    assert track.next_started_clause(1) == ("We open at nine. ", 0)
+    assert track.next_started_clause(16000) is None
+    assert track.next_started_clause(16001) == ("Come in.", 16000)
+    assert track.next_started_clause(99999) is None
