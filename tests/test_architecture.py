@@ -24,7 +24,7 @@ VENDORS = {
     "deepgram": {"app/clients/deepgram_stt.py"},
     "aiohttp": {"app/clients/livekit_api.py"},  # what LiveKit's client is built on
     "jwt": {"app/clients/livekit_webhooks.py"},
-    "livekit": {"app/clients/livekit_api.py", "media/room_leg.py", "sandbox/carrier.py"},  # requests, sound, a telephone
+    "livekit": {"app/clients/livekit_api.py", "media/room_leg.py", "sandbox/carrier.py"},
     "httpx2": {"app/clients/openai_llm.py"},  # what the OpenAI client is built on
     "openai": {"app/clients/openai_llm.py"},
     "websockets": {  # a file for each far end

@@ -224,6 +224,7 @@ class CallOrchestrator:
             )
             self.tell(created)
             self._running.set()
+            await asyncio.sleep(0)  # the answer goes first: a client is told that it is ready, then of the facts
             await conductor.run()
             for task in helpers:
                 task.cancel()
