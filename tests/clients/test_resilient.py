@@ -117,7 +117,7 @@ async def test_a_bug_of_ours_passes_unchanged_and_is_no_failure_of_the_vendor() 
     assert (await asked.health_check()).breaker == "closed"
 
 
-async def test_a_timeout_becomes_the_services_own() -> None:
+async def test_a_timeout_becomes_the_services_own_and_does_not_drag_the_strangers_along() -> None:
     with pytest.raises(ProviderTimeout) as caught:
         await client(attempts=1).make_request(Vendor(TimeoutError()).ask)
     assert caught.value.__cause__ is None
