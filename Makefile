@@ -10,7 +10,7 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 OLDEST := python3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock env-example clean
+.PHONY: help demo run test test-room check lock env-example clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,8 +21,11 @@ demo: $(INSTALLED) ## a whole call on this machine, without keys (ARGS="--langua
 run: $(INSTALLED) ## the service, as .env says; without any vendor's key, with the sandbox
 	@$(PYTHON) -m app.cli serve
 
-test: $(INSTALLED) ## every test (ARGS="-k barge_in")
+test: $(INSTALLED) ## every test that needs no other server (ARGS="-k barge_in")
 	@$(PYTHON) -m pytest $(ARGS)
+
+test-room: $(INSTALLED) ## telephone calls through a real livekit-server (LIVEKIT_SERVER=<its path>, or on the PATH)
+	@$(PYTHON) -m pytest -m room tests/room $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, import contracts
 	$(PYTHON) -m ruff check .

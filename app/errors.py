@@ -16,7 +16,9 @@ VoiceAgentError
 │   └── CallStillLive        call_live
 ├── AdmissionError           a new call cannot be taken
 │   ├── AtCapacity           at_capacity                                                  retryable
+│   ├── CallTaken            call_taken           the same telephone call was taken before
 │   └── Draining             draining                                                     retryable
+├── WebhookInvalid           webhook_invalid      a webhook that LiveKit did not sign
 ├── TokenError               a media session token does not open the door
 │   ├── TokenInvalid         token_invalid        unknown or expired
 │   └── TokenUsed            token_used           a second socket for one session
@@ -156,6 +158,19 @@ class Draining(AdmissionError):
     """The service is stopping and takes no new calls."""
 
     code = "draining"
+
+
+class CallTaken(AdmissionError):
+    """The same telephone call, told of twice, was taken before."""
+
+    code = "call_taken"
+    retryable = False
+
+
+class WebhookInvalid(VoiceAgentError):
+    """A webhook whose signature does not hold."""
+
+    code = "webhook_invalid"
 
 
 class TokenError(VoiceAgentError):

@@ -12,7 +12,7 @@ from app.errors import VoiceAgentError
 from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.wiring import VERSION, check_settings, open_services
-from routers import calls, health, media
+from routers import calls, health, media, webhooks
 from routers import metrics as figures
 from routers.body_limit import BodyLimit
 from routers.problems import handle_error, handle_http, handle_validation
@@ -48,6 +48,6 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_exception_handler(error, handler)
     app.add_middleware(BodyLimit)
     Instrumentator(registry=metrics.registry).instrument(app)
-    for module in (calls, media, health, figures):
+    for module in (calls, media, webhooks, health, figures):
         app.include_router(module.router)
     return app

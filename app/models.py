@@ -30,6 +30,24 @@ class CallContext:
 
 
 @dataclass(frozen=True, slots=True)
+class TelephoneCall:
+    """A caller's participant in a LiveKit room. What the carrier told is untrusted, and personal data."""
+
+    room: str
+    """Name of the room."""
+    room_sid: str
+    identity: str
+    """Of the participant."""
+    attributes: dict[str, str]
+    """The participant's: ``sip.callID``, ``sip.phoneNumber``, ``sip.trunkPhoneNumber``, ``sip.callStatus`` ..."""
+
+    @property
+    def sip_call_id(self) -> str:
+        """LiveKit's name of the call; with ``room_sid`` it is the call's identity."""
+        return self.attributes["sip.callID"]
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of the dialogue, in the terms of a language model."""
 

@@ -92,6 +92,20 @@ class Settings(BaseSettings):
     playout_lead_ms: int = Field(200, ge=20, le=1000)
     """Agent audio sent ahead of real time, in milliseconds."""
 
+    # --- the telephone ------------------------------------------------------------------------------------------------
+    livekit_url: str | None = None
+    """Websocket address of LiveKit, such as wss://livekit.example.org; telephone calls are taken when it is set."""
+    livekit_api_key: str | None = None
+    """Name of the key that LiveKit knows the service by."""
+    livekit_api_secret: SecretStr | None = None
+    """Secret of that key."""
+    livekit_api_url: str | None = None
+    """Address of LiveKit's HTTP interface, when it is not that of LIVEKIT_URL."""
+    livekit_webhook_keys: SecretStr | None = None
+    """Keys that may sign webhooks, ``key:secret`` separated by commas; LIVEKIT_API_KEY and its secret when not set."""
+    room_prefix: str = Field("call", min_length=1)
+    """Rooms whose name begins so hold telephone calls for the agent; the dispatch rule names them."""
+
     # --- the vendors --------------------------------------------------------------------------------------------------
     providers: Literal["live", "sandbox"] | None = None
     """``sandbox`` is the default when none of the three keys is set and ENVIRONMENT=development, else ``live``."""
@@ -186,6 +200,13 @@ class Settings(BaseSettings):
     def _ends_in_v1(cls, value: str) -> str:
         return value if value.endswith("/v1") else f"{value}/v1"
 
+    @field_validator("livekit_webhook_keys")
+    @classmethod
+    def _are_pairs(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _pairs(value.get_secret_value()):
+            raise ValueError("write key:secret, several separated by commas")
+        return value
+
     @model_validator(mode="wrap")
     @classmethod
     def _all_problems_at_once(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
@@ -197,7 +218,7 @@ class Settings(BaseSettings):
                 None,
                 [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_url=False)],
             )
-        problems += _key_problems(data)
+        problems += _key_problems(data) + _telephone_problems(data)
         if settings is None or problems:
             raise SettingsError(problems)
         return settings
@@ -209,6 +230,15 @@ class Settings(BaseSettings):
             return self.providers == "live"
         keys = (self.deepgram_api_key, self.openai_api_key, self.cartesia_api_key)
         return any(keys) or self.environment == "production"
+
+    @property
+    def livekit_webhook_secrets(self) -> dict[str, str]:
+        """Secrets that may sign webhooks, by the name of their key; empty without LiveKit."""
+        if self.livekit_webhook_keys is not None:
+            return _pairs(self.livekit_webhook_keys.get_secret_value())
+        if self.livekit_api_key is None or self.livekit_api_secret is None:
+            return {}
+        return {self.livekit_api_key: self.livekit_api_secret.get_secret_value()}
 
     @property
     def database(self) -> str:
@@ -248,6 +278,24 @@ def _key_problems(values: dict[str, Any]) -> list[str]:
         where = "ENVIRONMENT=production" if production else f"HOST={host}"
         problems.append(f"API_KEY: is missing; {where} needs one, for instance the output of: openssl rand -hex 32")
     return problems
+
+
+def _telephone_problems(values: dict[str, Any]) -> list[str]:
+    """What telephone calls need and do not have."""
+    if not values.get("livekit_url"):
+        return []
+    needed = ("livekit_api_key", "livekit_api_secret")
+    return [
+        f"{name.upper()}: is missing; LIVEKIT_URL is set, and LiveKit asks for it"
+        for name in needed
+        if not values.get(name)
+    ]
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """``key:secret`` pairs; empty when one of them is none."""
+    pairs = [part.strip().partition(":") for part in text.split(",")]
+    return {key: secret for key, _, secret in pairs} if all(key and secret for key, _, secret in pairs) else {}
 
 
 def _is_language(value: str) -> bool:

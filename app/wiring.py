@@ -15,15 +15,18 @@ from app.calls.agent import AgentProfile
 from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
 from app.calls.orchestrator import CallServices
+from app.calls.rooms import MakeLeg, RoomCalls
 from app.calls.sessions import MediaSessions
+from app.calls.webhooks import Webhooks
 from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
 from app.clients.deepgram_stt import DeepgramOptions, DeepgramSTTClient
+from app.clients.livekit_api import LiveKitClient
 from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
 from app.clock import utc_now
 from app.conversation.policy import ENGLISH, RUSSIAN, CallPolicy
 from app.errors import SettingsError, StorageError
-from app.models import ServiceHealth
+from app.models import ServiceHealth, TelephoneCall
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import HealthMonitor
 from app.observability.metrics import Metrics
@@ -33,7 +36,9 @@ from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.sessions import SessionStore
+from app.storage.webhooks import WebhookInbox
 from media.formats import AudioFormat
+from media.room_leg import RoomLeg
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +63,8 @@ class Services:
     calls: CallStore
     sessions: MediaSessions
     dispatcher: CallDispatcher
+    webhooks: Webhooks | None
+    """None without LiveKit."""
     metrics: Metrics
     health: HealthMonitor
 
@@ -100,27 +107,18 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         ears, model, tts = _clients(settings, metrics)
         for client in (ears, model, tts):
             stack.push_async_callback(client.aclose)
+        livekit = _livekit(settings, metrics)
+        if livekit is not None:
+            stack.push_async_callback(livekit.aclose)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        services = CallServices(
-            stt=ears,
-            model=model,
-            tts=tts,
-            clips=ClipStore(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
-            journal=journal,
-            calls=CallStore(database),
-            metrics=metrics,
-            prices=DEFAULT_PRICES,
-            playout_lead_seconds=settings.playout_lead_ms / 1000,
-            recordings=settings.recordings_dir if settings.recording else None,
-            owner=f"{os.getpid()}-{secrets.token_hex(4)}",
-            version=VERSION,
-        )
+        services = _call_services(settings, metrics, database, journal, ears, model, tts)
         dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.max_concurrent_calls)
         journal.on_lost = dispatcher.lose
         warm = [
-            tasks.create_task(_keep_warm(client), name=f"warm:{name}")
-            for name, client in (("openai", model.warm_up), ("cartesia", tts.warm_up))
+            tasks.create_task(_keep_warm(client.warm_up), name=f"warm:{client.provider}") for client in (model, tts)
         ]
+        inbox = WebhookInbox(database)
+        rooms = None if livekit is None else _rooms(settings, livekit, inbox, services, dispatcher, tasks)
         yield Services(
             settings=settings,
             version=VERSION,
@@ -128,12 +126,40 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             calls=services.calls,
             sessions=MediaSessions(SessionStore(database)),
             dispatcher=dispatcher,
+            webhooks=None if rooms is None else Webhooks(settings.livekit_webhook_secrets, inbox, rooms, metrics),
             metrics=metrics,
-            health=_health(database, journal, ears, model, tts),
+            health=_health(database, journal, ears, model, tts, livekit),
         )
+        if rooms is not None:
+            rooms.stop()
         dispatcher.stop()
         for task in warm:
             task.cancel()
+
+
+def _call_services(
+    settings: Settings,
+    metrics: Metrics,
+    database: Database,
+    journal: JournalWriter,
+    ears: _Ears,
+    model: OpenAILLMClient,
+    tts: CartesiaTTSClient,
+) -> CallServices:
+    return CallServices(
+        stt=ears,
+        model=model,
+        tts=tts,
+        clips=ClipStore(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
+        journal=journal,
+        calls=CallStore(database),
+        metrics=metrics,
+        prices=DEFAULT_PRICES,
+        playout_lead_seconds=settings.playout_lead_ms / 1000,
+        recordings=settings.recordings_dir if settings.recording else None,
+        owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+        version=VERSION,
+    )
 
 
 def check_settings(settings: Settings) -> None:
@@ -226,13 +252,59 @@ def _clients(settings: Settings, metrics: Metrics) -> tuple[_Ears, OpenAILLMClie
     return ears_by_format, model, tts
 
 
+def _livekit(settings: Settings, metrics: Metrics) -> LiveKitClient | None:
+    if settings.livekit_url is None:
+        return None
+    return LiveKitClient(
+        url=settings.livekit_api_url or settings.livekit_url,
+        api_key=settings.livekit_api_key or "",
+        api_secret=_key(settings.livekit_api_secret),
+        retry=RetryPolicy(attempts=settings.retry_attempts),
+        observer=metrics,
+    )
+
+
+def _rooms(
+    settings: Settings,
+    livekit: LiveKitClient,
+    inbox: WebhookInbox,
+    services: CallServices,
+    dispatcher: CallDispatcher,
+    tasks: asyncio.TaskGroup,
+) -> RoomCalls:
+    return RoomCalls(
+        dispatcher=dispatcher,
+        livekit=livekit,
+        inbox=inbox,
+        calls=services.calls,
+        make_leg=_legs(settings, livekit),
+        room_prefix=settings.room_prefix,
+        tasks=tasks,
+    )
+
+
+def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
+    def make_leg(caller: TelephoneCall, call_id: str, end_call: Callable[[], Awaitable[None]]) -> RoomLeg:
+        token = livekit.agent_token(caller.room, call_id)
+        return RoomLeg(
+            url=settings.livekit_url or "", token=token, caller=caller.identity, name=call_id, end_call=end_call
+        )
+
+    return make_leg
+
+
 def _key(secret: SecretStr | None) -> str:
     """The sandbox takes any key."""
     return secret.get_secret_value() if secret is not None else "sandbox"
 
 
 def _health(
-    database: Database, journal: JournalWriter, ears: _Ears, model: OpenAILLMClient, tts: CartesiaTTSClient
+    database: Database,
+    journal: JournalWriter,
+    ears: _Ears,
+    model: OpenAILLMClient,
+    tts: CartesiaTTSClient,
+    livekit: LiveKitClient | None,
 ) -> HealthMonitor:
     async def storage() -> ServiceHealth:
         try:
@@ -249,6 +321,7 @@ def _health(
             "deepgram": ears.health_check,
             "openai": model.health_check,
             "cartesia": tts.health_check,
+            **({"livekit": livekit.health_check} if livekit is not None else {}),
         },
         vital=frozenset({"storage"}),
     )

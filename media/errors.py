@@ -1,7 +1,8 @@
-"""What can be wrong with sound.
+"""What can be wrong with sound and with the lines that carry it.
 
 MediaError
 ├── BadAudio             audio_invalid    bytes that are no audio of the format they claim
+├── NotAnswered          not_answered     a call whose line could not be opened, or whose caller left before
 └── RecordingUnreadable  recording_unreadable  segments that cannot be put together
 
 ``code`` is stable and for programs, ``str(error)`` is for people.
@@ -18,6 +19,16 @@ class BadAudio(MediaError):
     """The bytes are no audio of the format they claim: half a sample at the end."""
 
     code = "audio_invalid"
+
+
+class NotAnswered(MediaError):
+    """No sound will flow. ``reason`` is an end reason: ``caller_hangup`` or ``media_lost``."""
+
+    code = "not_answered"
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class RecordingUnreadable(MediaError):

@@ -16,6 +16,7 @@ _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.CallStateError: HTTPStatus.CONFLICT,
     errors.AtCapacity: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.WebhookInvalid: HTTPStatus.UNAUTHORIZED,
     errors.TokenInvalid: HTTPStatus.FORBIDDEN,
     errors.TokenUsed: HTTPStatus.CONFLICT,
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,

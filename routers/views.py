@@ -38,7 +38,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         token_usage=summary.get("token_usage", {}),
         costs={**_NO_COSTS, **summary.get("costs", {})},
         metadata=row.metadata,
-        provider_ids=_provider_ids(summary.get("requests", [])),
+        provider_ids=_provider_ids(row, summary.get("requests", [])),
         recording_available=row.status == "ended" and row.recording and recording_exists(recordings / row.call_id),
         version=row.version,
     )
@@ -53,7 +53,7 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         token_usage=asdict(record.token_usage),
         costs={**_NO_COSTS, **record.costs},
         language=record.language or row.language,
-        provider_ids=_provider_ids(record.request_ids),
+        provider_ids=_provider_ids(row, record.request_ids),
     )
     return Call(**fresh, turns=turns_of(record))
 
@@ -85,8 +85,8 @@ def write_recording(directory: Path) -> Path:
     return Path(target.name)
 
 
-def _provider_ids(requests: list[str]) -> dict[str, Any]:
-    return {"sip_call_id": None, "room_sid": None, "requests": requests}
+def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
+    return {"sip_call_id": row.sip_call_id, "room_sid": row.room_sid, "requests": requests}
 
 
 def _line(turn: TurnRecord) -> str:

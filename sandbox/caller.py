@@ -1,4 +1,4 @@
-"""A simulated caller: plays a score over the native media websocket, in real time, with real sound.
+"""A simulated caller: plays a score over a line, in real time, with real sound.
 
 A frame's sound is spoken during the 20 ms before it is sent, as on a telephone; so the caller has finished speaking
 no later than his last frame left.
@@ -6,6 +6,7 @@ no later than his last frame left.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from sandbox.call_report import CallReport
 from sandbox.caller_call import CallInProgress
 from sandbox.caller_events import CallerEvent, Connected, Ended, Ready
 from sandbox.control_client import ControlClient
+from sandbox.line import Line
 from sandbox.media_client import CallFailed, media_socket, open_session
 from sandbox.mouth import Mouth, Sound, SoundMaker
 from sandbox.score import Backchannels, Coughs, Interrupts, Says, Score, Step
@@ -85,16 +87,32 @@ class Caller:
         self._tell(Connected(session.call_id))
         control = ControlClient(self._http, self._sandbox_url, session.call_id)
         await control.script_replies(score.replies)
-        mouth = Mouth(self._sound_maker.background)
         async with media_socket(session, self._telephone.format, events=True) as client:
-            self._tell(Ready(client.ready_at))
-            call = CallInProgress(score, sounds, mouth, self._telephone, client, control, self._tell)
-            try:
-                async with asyncio.timeout(self._longest_call):
-                    await call.run()
-            except TimeoutError:
-                call.failure = CallFailed(f"score {score.name!r}: not over after {self._longest_call:g} s")
+            call = await self._play(score, sounds, client, control)
         return self._outcome(call)
+
+    async def call_through(self, score: Score, dial: Callable[[], AbstractAsyncContextManager[Line]]) -> CallReport:
+        """As :meth:`call`, over a line of another kind; its ``dial`` gives it once it is answered."""
+        sounds = await self._sounds(score)
+        async with dial() as line:
+            self._tell(Connected(line.call_id))
+            control = ControlClient(self._http, self._sandbox_url, line.call_id)
+            await control.script_replies(score.replies)
+            call = await self._play(score, sounds, line, control)
+        return self._outcome(call)
+
+    async def _play(
+        self, score: Score, sounds: Mapping[Step, Sound], line: Line, control: ControlClient
+    ) -> CallInProgress:
+        self._tell(Ready(line.ready_at))
+        mouth = Mouth(self._sound_maker.background)
+        call = CallInProgress(score, sounds, mouth, self._telephone, line, control, self._tell)
+        try:
+            async with asyncio.timeout(self._longest_call):
+                await call.run()
+        except TimeoutError:
+            call.failure = CallFailed(f"score {score.name!r}: not over after {self._longest_call:g} s")
+        return call
 
     def _outcome(self, call: CallInProgress) -> CallReport:
         report = call.report()

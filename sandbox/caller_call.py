@@ -1,4 +1,4 @@
-"""A simulated caller's call in progress: three tasks around one websocket."""
+"""A simulated caller's call in progress: three tasks around one line."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,6 +18,7 @@ from sandbox.caller_hearing import CallerHearing
 from sandbox.control_client import ControlClient
 from sandbox.ear import Span
 from sandbox.earpiece import Piece
+from sandbox.line import Line
 from sandbox.media_client import (
     AgentAudio,
     AgentMark,
@@ -26,7 +27,6 @@ from sandbox.media_client import (
     CallFailed,
     ClearRequested,
     JournalRow,
-    MediaClient,
     ServiceMessage,
     StepFailed,
 )
@@ -56,7 +56,7 @@ _END_FOLLOWS_STOP_SECONDS = 5.0
 class CallInProgress:
     """One call from ``ready`` to its end; times inside are seconds since ``ready``.
 
-    Its tasks: ``caller.listens`` ends with the socket, and then the other two are cancelled; ``caller.sends`` ends
+    Its tasks: ``caller.listens`` ends with the line, and then the other two are cancelled; ``caller.sends`` ends
     when either side ends the call; ``caller.performs`` ends when the score is over and the caller has hung up.
     """
 
@@ -66,14 +66,14 @@ class CallInProgress:
         sounds: Mapping[Step, Sound],
         mouth: Mouth,
         telephone: Telephone,
-        client: MediaClient,
+        line: Line,
         control: ControlClient,
         on_event: Callable[[CallerEvent], None],
     ) -> None:
         self.failure: CallFailed | None = None
         """Why the call did not go as the score says."""
         self._score, self._sounds, self._mouth, self._telephone = score, sounds, mouth, telephone
-        self._client, self._control, self._tell = client, control, on_event
+        self._line, self._control, self._tell = line, control, on_event
         self._loop = asyncio.get_running_loop()
         self._hearing = CallerHearing(telephone.format.sample_rate)
         self._said: list[Piece] = []
@@ -115,13 +115,13 @@ class CallInProgress:
         """The whole call; to be asked after :meth:`run`."""
         return CallReport(
             score=self._score.name,
-            call_id=self._client.call_id,
+            call_id=self._line.call_id,
             format=self._telephone.format,
-            ready_at=self._client.ready_at,
+            ready_at=self._line.ready_at,
             ended_at=self._ended_at,
             ended_by=self._ended_by,
             end_reason=self._end_reason,
-            close_code=self._client.close_code,
+            close_code=self._line.close_code,
             completed=self.failure is None and self._nothing_left_to_do(),
             steps=tuple(self._steps),
             utterances=self._utterances(),
@@ -137,7 +137,7 @@ class CallInProgress:
         )
 
     def _now(self) -> float:
-        return self._loop.time() - self._client.ready_at
+        return self._loop.time() - self._line.ready_at
 
     def _nothing_left_to_do(self) -> bool:
         """Whether every step that was not performed to its end only listens, or hangs up."""
@@ -161,7 +161,7 @@ class CallInProgress:
 
     async def _listen(self) -> None:
         try:
-            async for message in self._client.messages():
+            async for message in self._line.messages():
                 await self._take(message, self._now())
         except CallBroken as failure:
             if self._ended_by != "caller" or failure.code:
@@ -177,7 +177,7 @@ class CallInProgress:
                 cleared = self._hearing.clear(now)
                 self._tell(cleared)
                 if self._telephone.acknowledges_clear:
-                    await self._client.send_cleared(cleared.played_samples)
+                    await self._line.send_cleared(cleared.played_samples)
             case JournalRow(row=row):
                 self._rows.append(row)
                 self._tell(Journaled(now, row))
@@ -197,10 +197,10 @@ class CallInProgress:
         """A frame each 20 ms by an absolute schedule; what a stall held up is sent at once after it."""
         sent = 0
         while not self._ended_by:
-            due = self._client.ready_at + (sent + 1) * FRAME_SECONDS
+            due = self._line.ready_at + (sent + 1) * FRAME_SECONDS
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             await self._notice(self._now())
-            await self._client.send_audio(self._mouth.next_frame())
+            await self._line.send_audio(self._mouth.next_frame())
             self._delays.append(self._loop.time() - due)
             sent += 1
 
@@ -208,7 +208,7 @@ class CallInProgress:
         """Hear what was played, and see whether what the score waits for has come."""
         for mark in self._hearing.listen(now):
             if self._telephone.echoes_marks:
-                await self._client.send_mark(mark)
+                await self._line.send_mark(mark)
         speaks = self._hearing.speaks(now)
         span = self._hearing.last_span
         if span and speaks != self._agent_speaks:
@@ -310,13 +310,13 @@ class CallInProgress:
     async def _press(self, digits: str) -> None:
         for digit in digits:
             self._tell(CallerPresses(self._now(), digit))
-            await self._client.send_digit(digit)
+            await self._line.send_digit(digit)
             self._was_heard(self._now())
             await asyncio.sleep(_BETWEEN_DIGITS_SECONDS)
 
     async def _hang_up(self) -> None:
         """Say ``stop`` and leave the service some time to say ``end``; its end cancels this task."""
         self._end("caller", self._now())
-        await self._client.send_stop()
+        await self._line.send_stop()
         await asyncio.sleep(_END_FOLLOWS_STOP_SECONDS)
-        await self._client.close()
+        await self._line.close()

@@ -113,7 +113,7 @@ def test_some_keys_of_vendors_are_not_enough(count: int) -> None:
         ({"PROVIDERS": "sandbox"}, False),
         ({"ENVIRONMENT": "production", "PROVIDERS": "sandbox", "API_KEY": "k"}, False),
         ({"ENVIRONMENT": "production", "API_KEY": "k", **KEYS}, True),
-        ({name: "" for name in KEYS}, False),
+        (dict.fromkeys(KEYS, ""), False),
     ],
 )
 def test_the_sandbox_is_used_when_asked_for_or_when_there_is_no_key_in_development(

@@ -17,13 +17,13 @@ import structlog
 from app.calls.agent import AgentProfile
 from app.calls.orchestrator import CallOrchestrator, CallServices
 from app.calls.ports import CallLeg, JournalReader
-from app.calls.reaper import end_crashed
+from app.calls.reaper import end_crashed, end_without_core
 from app.clock import iso_utc, utc_now
 from app.conversation import events as ev
 from app.conversation.policy import Lines
 from app.errors import AdmissionError, AtCapacity, Draining
-from app.models import CallContext
-from app.storage.calls import CallRow, Direction
+from app.models import CallContext, TelephoneCall
+from app.storage.calls import CallRow, Direction, Kind
 from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
@@ -32,6 +32,7 @@ LEASE_SECONDS = 2.0
 _RENEW_SECONDS = 0.5
 _REAP_SECONDS = 0.5
 _GOODBYE_SECONDS = 20.0
+_KINDS: tuple[Kind, ...] = ("websocket", "room")
 _HANGUP_SECONDS = 5.0
 _FIRST_FENCE = 1
 
@@ -84,10 +85,12 @@ class CallDispatcher:
         if await self._services.calls.count_live() >= self._max_live:
             self._refuse(AtCapacity("all places for calls are taken"))
 
-    async def start(self, call: CallContext, leg: CallLeg, *, direction: Direction) -> CallOrchestrator:
+    async def start(
+        self, call: CallContext, leg: CallLeg, *, direction: Direction, telephone: TelephoneCall | None = None
+    ) -> CallOrchestrator:
         """Take the call, which begins now, and have it answered; returns once it runs.
 
-        Raises Draining, AtCapacity or StorageError.
+        Raises Draining, AtCapacity, StorageError, and CallTaken for a telephone call that was taken before.
         """
         if self._draining:
             self._refuse(Draining("the service is stopping and takes no new calls"))
@@ -96,7 +99,7 @@ class CallDispatcher:
         orchestrator = CallOrchestrator(self._services, agent, leg, call, fence=_FIRST_FENCE, spawn=self._spawn)
         self._live[call.call_id] = orchestrator
         try:
-            await self._services.calls.create(self._row(call, agent, direction), max_live=self._max_live)
+            await self._services.calls.create(self._row(call, agent, direction, telephone), max_live=self._max_live)
         except AtCapacity as error:
             self._forget(call.call_id)
             self._refuse(error)
@@ -108,25 +111,12 @@ class CallDispatcher:
         self._prepare_lines(leg.audio_format)
         return orchestrator
 
-    def _row(self, call: CallContext, agent: AgentProfile, direction: Direction) -> CallRow:
-        called = call.metadata.get("called_number")
-        return CallRow(
-            call_id=call.call_id,
-            kind="websocket",
-            direction=direction,
-            status="ringing",
-            created_at=iso_utc(call.start_time),
-            started_at=iso_utc(call.start_time),
-            version=self._services.version,
-            caller_number=call.caller_number,
-            called_number=called if isinstance(called, str) else None,
-            language=agent.language,
-            recording=self._services.recordings is not None,
-            metadata=call.metadata,
-            owner=self._services.owner,
-            fence=_FIRST_FENCE,
-            lease_until=utc_now().timestamp() + LEASE_SECONDS,
-        )
+    async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> None:
+        """A telephone call that was not taken has a record too. Raises StorageError, and CallTaken when it has one."""
+        row = self._row(call, self._agent, "inbound", telephone)
+        await self._services.calls.create(row)
+        end_without_core(row, [], self._services.journal, ev.CallEnded(reason, "policy"))
+        await self._services.journal.flush(call.call_id)
 
     async def drain(self, seconds: float) -> None:
         """Take no more calls; let the live ones go on for so long, then say goodbye and end them."""
@@ -159,6 +149,31 @@ class CallDispatcher:
         except TimeoutError:
             return False
         return True
+
+    def _row(
+        self, call: CallContext, agent: AgentProfile, direction: Direction, telephone: TelephoneCall | None
+    ) -> CallRow:
+        called = call.metadata.get("called_number")
+        return CallRow(
+            call_id=call.call_id,
+            kind="websocket" if telephone is None else "room",
+            direction=direction,
+            status="ringing",
+            created_at=iso_utc(call.start_time),
+            started_at=iso_utc(call.start_time),
+            version=self._services.version,
+            caller_number=call.caller_number,
+            called_number=called if isinstance(called, str) else None,
+            livekit_room=call.livekit_room,
+            language=agent.language,
+            recording=self._services.recordings is not None,
+            metadata=call.metadata,
+            owner=self._services.owner,
+            fence=_FIRST_FENCE,
+            lease_until=utc_now().timestamp() + LEASE_SECONDS,
+            room_sid=telephone.room_sid if telephone else None,
+            sip_call_id=telephone.sip_call_id if telephone else None,
+        )
 
     def _refuse(self, error: AdmissionError) -> NoReturn:
         self._services.metrics.call_rejected(error.code)
@@ -213,9 +228,13 @@ class CallDispatcher:
         now = utc_now().timestamp()
         until = now + LEASE_SECONDS
         services = self._services
-        expired = await services.calls.take_over_expired(
-            now, services.owner, kind="websocket", until=until, alive=list(self._live)
-        )
+        expired = [
+            call
+            for kind in _KINDS
+            for call in await services.calls.take_over_expired(
+                now, services.owner, kind=kind, until=until, alive=list(self._live)
+            )
+        ]
         for call in expired:
             try:
                 end_crashed(call, await self._reader.rows(call.call_id), services.journal)

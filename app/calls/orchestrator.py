@@ -5,6 +5,7 @@ Task ledger. All tasks of a call belong to one TaskGroup, which ends when the co
 ``<call>``             conducts: facts and deadlines into the core, commands out of it. Ends with the terminal row. A
                        bug in any task ends here: the call is recorded as ``internal_error``, no other call notices.
 ``<call>:ears``        follows the words of the caller. Ends with their stream, or is cancelled at the end of the call.
+``<call>:answer``      has the leg answered, which may ring for a while. Ends when sound flows, or is cancelled.
 ``<call>:mouth``       plays utterances. Cancelled at the end of the call.
 ``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
                        and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
@@ -39,6 +40,7 @@ from app.models import CallContext, HealthStatus, ServiceHealth
 from app.observability.costs import Prices
 from app.observability.metrics import Metrics
 from app.storage.calls import CallStore
+from media.errors import NotAnswered
 from media.formats import AudioFormat
 from media.playout import PlayedAudio, Playout
 from media.recording import Recorder
@@ -215,20 +217,29 @@ class CallOrchestrator:
             helpers = [
                 tasks.create_task(self._ears.follow(), name=f"{call.call_id}:ears"),
                 tasks.create_task(self._mouth.run(), name=f"{call.call_id}:mouth"),
+                tasks.create_task(self._answer(), name=f"{call.call_id}:answer"),
             ]
             created = ev.CallCreated(
                 self._agent.policy.to_dict(), self._agent.language, self._agent.describe(services.version)
             )
             self.tell(created)
-            await self._leg.answer(call.call_id)
-            self._clock.answer()
-            self.tell(ev.CallAnswered())
-            tasks.create_task(self._mark_answered(), name=f"{call.call_id}:answered")
             self._running.set()
+            await asyncio.sleep(0)  # the answer goes first: a client is told that it is ready, then of the facts
             await conductor.run()
             for task in helpers:
                 task.cancel()
             await asyncio.wait(helpers)
+
+    async def _answer(self) -> None:
+        try:
+            await self._leg.answer(self._call.call_id)
+        except NotAnswered as error:
+            log.warning("call.not_answered", reason=error.reason)
+            self.leave(error.reason)
+            return
+        self._clock.answer()
+        self.tell(ev.CallAnswered())
+        await self._mark_answered()
 
     async def _mark_answered(self) -> None:
         """In the list of calls; the journal, which is the truth, has its own row."""

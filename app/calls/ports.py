@@ -21,7 +21,7 @@ class CallLeg(Protocol):
         """Whether the far end is to be shown the journal."""
 
     async def answer(self, call_id: str) -> None:
-        """Let sound flow both ways."""
+        """Let sound flow both ways; returns once it does. Raises NotAnswered."""
 
     def send_audio(self, audio: bytes) -> None:
         """The next sound for the caller."""

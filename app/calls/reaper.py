@@ -1,4 +1,4 @@
-"""Ends the calls whose process died."""
+"""Ends the calls that no core can end: their process died, or they were never taken."""
 
 from app.calls.ports import Journal
 from app.clock import iso_after
@@ -10,9 +10,13 @@ from app.storage.calls import CallEnding, CallRow
 
 def end_crashed(call: CallRow, rows: list[JournalRow], journal: Journal) -> None:
     """Write the terminal row of a call that was taken over; it ended when its last fact was written."""
+    end_without_core(call, rows, journal, ev.CallEnded("crashed", "ours"))
+
+
+def end_without_core(call: CallRow, rows: list[JournalRow], journal: Journal, ended: ev.CallEnded) -> None:
+    """Write the terminal row with the time of the row before it, or of the call's beginning."""
     seq, t = (rows[-1].seq + 1, rows[-1].t) if rows else (1, 0.0)
     at = iso_after(call.created_at, t)
-    ended = ev.CallEnded("crashed", "ours")
     row = JournalRow(seq, at, t, ended.type, None, ev.VERSION, ev.row_data(ended))
     record = call_record([*rows, row])
     ending = CallEnding(

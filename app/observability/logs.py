@@ -12,8 +12,8 @@ _NUMBER = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,}")
 """A telephone number, or whatever looks like one: eight digits or more."""
 _TOKEN = re.compile(r"(token=)[^&\s\"']+")
 _TALKATIVE_LIBRARIES = (
-    "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "openai",
-    "websockets",
+    "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "livekit",
+    "openai", "websockets",
 )  # fmt: skip
 _UNMASKED = {"timestamp", "call_id", "request_id", "request_ids", "session_id"}
 """Keys whose values are ids or times: digits, but not a person's."""

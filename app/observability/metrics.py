@@ -47,6 +47,13 @@ class Metrics:
             "voice_admission_rejected_total", "Calls that were not taken.", ["reason"], registry=self.registry
         )
 
+        self._webhooks = Counter(
+            "voice_webhooks_total",
+            "Webhooks of LiveKit, by what became of them.",
+            ["event", "result"],
+            registry=self.registry,
+        )
+
     def call_started(self) -> None:
         """One more call is alive."""
         self._active.inc()
@@ -69,6 +76,10 @@ class Metrics:
     def call_rejected(self, reason: str) -> None:
         """A call was not taken."""
         self._rejected.labels(reason).inc()
+
+    def webhook_received(self, event: str, result: str) -> None:
+        """``result`` is ``accepted``, ``duplicate``, ``ignored`` or ``refused``."""
+        self._webhooks.labels(event, result).inc()
 
     def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
         """An attempt at a vendor's request has ended."""

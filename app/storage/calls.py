@@ -11,9 +11,17 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, or_, select, tuple_, update
 
 from app.clock import iso_utc, parse_iso
-from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, InvalidRequest, OwnershipLost
+from app.errors import (
+    AtCapacity,
+    CallAlreadyEnded,
+    CallNotFound,
+    CallStillLive,
+    CallTaken,
+    InvalidRequest,
+    OwnershipLost,
+)
 from app.storage.database import Database
-from app.storage.schema import calls, sessions
+from app.storage.schema import calls, sessions, webhook_inbox
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +64,9 @@ class CallRow:
     """Grows by one with each take-over; who holds an older one has lost the call."""
     lease_until: float | None = None
     """Seconds since the epoch, wall time; afterwards another process may take the call over."""
+    room_sid: str | None = None
+    """Of the LiveKit room; with ``sip_call_id`` it is unique."""
+    sip_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +102,11 @@ class CallStore:
         self._database = database
 
     async def create(self, row: CallRow, *, max_live: int | None = None) -> None:
-        """Insert a call. Raises AtCapacity when ``max_live`` calls of all processes live already."""
+        """Insert a call.
+
+        Raises CallTaken when the same telephone call is there already, AtCapacity when ``max_live`` calls of all
+        processes live.
+        """
         await self._database.write(partial(_create, row, max_live))
 
     async def get(self, call_id: str) -> CallRow | None:
@@ -132,6 +147,12 @@ class CallStore:
             .returning(calls)
         )
         rows = await self._database.write(lambda connection: connection.execute(statement).all())
+        return [_call(row) for row in rows]
+
+    async def of_room(self, room_sid: str) -> list[CallRow]:
+        """The calls that were, or are, held in that room of LiveKit."""
+        statement = select(calls).where(calls.c.room_sid == room_sid)
+        rows = await self._database.read(lambda connection: connection.execute(statement).all())
         return [_call(row) for row in rows]
 
     async def count_live(self) -> int:
@@ -211,6 +232,9 @@ def _call(row: Row[Any]) -> CallRow:
 
 
 def _create(row: CallRow, max_live: int | None, connection: Connection) -> None:
+    same = (calls.c.room_sid == row.room_sid) & (calls.c.sip_call_id == row.sip_call_id)
+    if row.room_sid is not None and connection.execute(select(calls.c.call_id).where(same)).first():
+        raise CallTaken("this telephone call was taken before")
     if max_live is not None and _count_live(connection) >= max_live:
         raise AtCapacity(f"all {max_live} places for calls are taken")
     connection.execute(insert(calls), asdict(row))
@@ -244,4 +268,6 @@ def _delete(call_id: str, connection: Connection) -> None:
     if status != "ended":
         raise CallStillLive("the call has not ended yet")
     connection.execute(delete(sessions).where(sessions.c.call_id == call_id))
+    room = select(calls.c.room_sid).where(calls.c.call_id == call_id).scalar_subquery()
+    connection.execute(delete(webhook_inbox).where(webhook_inbox.c.room_sid == room))
     connection.execute(delete(calls).where(calls.c.call_id == call_id))  # its journal goes with it

@@ -32,6 +32,9 @@ calls = Table(
     Column("owner", String),
     Column("fence", Integer, nullable=False),
     Column("lease_until", Float),
+    Column("room_sid", String),
+    Column("sip_call_id", String),
+    Index("calls_by_telephone_call", "room_sid", "sip_call_id", unique=True),  # one call, however often it is told of
     # Every list is newest first, so each index ends in the order of the list: no page is ever sorted.
     Index("calls_by_start", "started_at", "call_id"),
     Index("calls_by_status", "status", "started_at", "call_id"),
@@ -65,6 +68,20 @@ sessions = Table(
     Column("expires_at", String, nullable=False),
     Column("used_at", String),
     Index("sessions_by_expiry", "expires_at"),
+)
+
+webhook_inbox = Table(
+    "webhook_inbox",
+    metadata,
+    Column("event_id", String, primary_key=True),
+    Column("event", String, nullable=False),
+    Column("room", String, nullable=False),
+    Column("room_sid", String, nullable=False),
+    Column("identity", String, nullable=False),
+    Column("attributes", JSON, nullable=False),
+    Column("received_at", String, nullable=False),
+    Column("taken_at", String),
+    Index("webhook_inbox_by_age", "received_at"),
 )
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

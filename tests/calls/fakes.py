@@ -130,7 +130,7 @@ class MemoryCalls:
     ) -> list[CallRow]:
         if self.fails_with is not None:
             raise self.fails_with
-        return [call for call in self.expired if call.call_id not in self._journal.endings]
+        return [call for call in self.expired if call.kind == kind and call.call_id not in self._journal.endings]
 
     async def count_live(self) -> int:
         return self.live_elsewhere + len(self.created.keys() - self._journal.endings.keys())

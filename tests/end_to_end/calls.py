@@ -51,9 +51,7 @@ def speak(text: str, language: str, sample_rate: int) -> bytes:
     return synthesize(text, language, sample_rate, SPEED).pcm
 
 
-async def hold(
-    service: RunningService, wanted: Score, telephone: Telephone | None = None, **session: Any
-) -> Held:
+async def hold(service: RunningService, wanted: Score, telephone: Telephone | None = None, **session: Any) -> Held:
     """One call. Raises CallFailed when it does not go as the score says."""
     caller = Caller(
         service.url,

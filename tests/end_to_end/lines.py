@@ -31,7 +31,7 @@ class Line:
         self.audio = b""
 
     async def send(self, message: Any) -> None:
-        """Bytes and text as they are, anything else as JSON; nothing when the line is closed, of which the end tells."""
+        """Bytes and text as they are, anything else as JSON; nothing when the line is closed."""
         with suppress(ConnectionClosed):
             await self.socket.send(message if isinstance(message, bytes | str) else json.dumps(message))
 

@@ -84,7 +84,9 @@ async def serving(
     log_path = data_dir / log_name
     with log_path.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.cli", "serve"), stderr=log, env=environment(**keys, **vendors, **own, **variables)
+            *(sys.executable, "-m", "app.cli", "serve"),
+            stderr=log,
+            env=environment(**keys, **vendors, **own, **variables),
         )
     service = ServiceProcess(f"http://127.0.0.1:{port}", process, log_path, sandbox["url"])
     try:

@@ -80,9 +80,7 @@ async def _evening(service: RunningService) -> Evening:
     async with service.async_client() as http, asyncio.TaskGroup() as tasks:
         before = {call["call_id"] for call in (await http.get("/calls")).json()["calls"]}
         holding = tasks.create_task(
-            hold_all(
-                service, {name: (SCORE, Telephone(audio)) for name, audio in FORMATS.items()}, number=NUMBER
-            ),
+            hold_all(service, {name: (SCORE, Telephone(audio)) for name, audio in FORMATS.items()}, number=NUMBER),
             name="calls",
         )
         result = Evening({})
@@ -241,9 +239,7 @@ def test_the_record_says_who_called_what_it_cost_and_how_it_ended(evening: Eveni
 
 
 @each_format
-def test_the_transcript_is_the_turns_or_a_line_for_each(
-    service: RunningService, evening: Evening, name: str
-) -> None:
+def test_the_transcript_is_the_turns_or_a_line_for_each(service: RunningService, evening: Evening, name: str) -> None:
     call = evening.calls[name]
     with service.client() as http:
         assert http.get(f"/calls/{call.call_id}/transcript").json()["turns"] == call.record["turns"]
@@ -288,9 +284,7 @@ def shift_ms(recorded: NDArray[np.float64], true: NDArray[np.float64]) -> int:
 
 
 @each_format
-def test_the_recording_has_the_caller_left_and_the_agent_right_as_they_were_heard(
-    evening: Evening, name: str
-) -> None:
+def test_the_recording_has_the_caller_left_and_the_agent_right_as_they_were_heard(evening: Evening, name: str) -> None:
     report = evening.calls[name].report
     rate, left, right = channels(evening.recordings[name])
     assert rate == FORMATS[name].sample_rate
@@ -316,7 +310,13 @@ def test_calls_are_found_by_their_caller_and_paged(service: RunningService, even
     cursor: str | None = None
     with service.client() as http:
         while cursor is not None or not found:
-            page = {"limit": 2, "from": NUMBER, "status": "ended", "direction": "web", **({"cursor": cursor} if cursor else {})}
+            page = {
+                "limit": 2,
+                "from": NUMBER,
+                "status": "ended",
+                "direction": "web",
+                **({"cursor": cursor} if cursor else {}),
+            }
             answer = http.get("/calls", params=page).json()
             found += [call["call_id"] for call in answer["calls"]]
             cursor = answer["next_cursor"]

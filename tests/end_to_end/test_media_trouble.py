@@ -197,9 +197,7 @@ def test_the_good_call_beside_them_notices_nothing(evening: Evening) -> None:
     assert max(good.report.responses) < 1.0
 
 
-def test_no_call_is_left_and_no_crash_was_seen(
-    service: RunningService, evening: Evening
-) -> None:
+def test_no_call_is_left_and_no_crash_was_seen(service: RunningService, evening: Evening) -> None:
     assert service.services.dispatcher.live_calls == 0
     with service.client() as http:
         reasons = {call["end_reason"] for call in http.get("/calls?limit=200").json()["calls"]}

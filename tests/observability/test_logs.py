@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from app.observability.logs import configure_logging, mask
 
+
 @contextmanager
 def logging(level: str = "debug") -> Iterator[list[dict[str, Any]]]:
     """What is logged meanwhile, line by line, once it is over; then the logging of this process is as before."""

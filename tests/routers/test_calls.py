@@ -20,7 +20,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         data = running.settings.data_dir
         for day in range(1, 6):
             moment = f"2026-11-0{day}T10:00:00.000Z"
-            keep_call(data, f"call_{day}", ENDED, started_at=moment, created_at=moment, caller_number=f"+7999000000{day}")
+            keep_call(
+                data, f"call_{day}", ENDED, started_at=moment, created_at=moment, caller_number=f"+7999000000{day}"
+            )
         keep_call(data, "call_live", status="active", started_at="2026-11-21T10:00:00.000Z", direction="inbound")
         yield running
 
@@ -176,7 +178,16 @@ async def test_rows_of_another_process_come_live_and_the_stream_ends_with_the_ca
             async for line in answer.aiter_lines():
                 lines.append(line)
                 if line == "id: 1":
-                    row = (call_id, 2, "x", 1.0, "call.ended", None, 1, '{"reason": "silence", "text": "до\\nсвидания"}')
+                    row = (
+                        call_id,
+                        2,
+                        "x",
+                        1.0,
+                        "call.ended",
+                        None,
+                        1,
+                        '{"reason": "silence", "text": "до\\nсвидания"}',
+                    )
                     another_process("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
                     another_process("UPDATE calls SET status = 'ended' WHERE call_id = ?", call_id)
     assert [line for line in lines if line.startswith(("id:", "event:"))] == [

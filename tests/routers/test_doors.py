@@ -92,7 +92,9 @@ def test_a_session_is_given_without_a_body(http: httpx.Client) -> None:
     assert http.post("/media/sessions", json=None).status_code == 201
 
 
-@pytest.mark.parametrize("body", [b"{", b"nothing", b'{"caller": "+7",}', b"\xff\xfe", b"[" * 10_000, b'{"caller": 1e5000'])
+@pytest.mark.parametrize(
+    "body", [b"{", b"nothing", b'{"caller": "+7",}', b"\xff\xfe", b"[" * 10_000, b'{"caller": 1e5000']
+)
 def test_a_body_that_is_not_json_is_refused(http: httpx.Client, body: bytes) -> None:
     answer = http.post("/media/sessions", content=body, headers={"Content-Type": "application/json"})
     assert_problem(answer, 400, "malformed_json")
@@ -169,7 +171,9 @@ def padded(size: int) -> bytes:
 def test_a_body_of_64_kilobytes_is_taken_and_a_larger_one_is_not(http: httpx.Client) -> None:
     headers = {"Content-Type": "application/json"}
     assert http.post("/media/sessions", content=padded(MAX_BODY_BYTES), headers=headers).status_code == 201
-    assert_problem(http.post("/media/sessions", content=padded(MAX_BODY_BYTES + 1), headers=headers), 413, "body_too_large")
+    assert_problem(
+        http.post("/media/sessions", content=padded(MAX_BODY_BYTES + 1), headers=headers), 413, "body_too_large"
+    )
 
 
 def test_a_large_body_is_refused_though_its_length_is_not_told(http: httpx.Client) -> None:

@@ -132,16 +132,15 @@ async def test_what_the_session_was_asked_with_is_in_the_record(service: Running
 async def test_a_full_service_takes_no_more_calls_but_its_sessions_stay_good(tmp_path: Path) -> None:
     async with running_service(tmp_path, max_concurrent_calls=1) as service:
         waiting, too_late = await new_session(service), await new_session(service)
-        async with opened(too_late["url"]) as second:
-            async with new_line(service, START) as first:
-                status, problem = await refusal_of(waiting["url"])
-                assert (status, problem["code"]) == (503, "at_capacity")
-                await second.send(START)
-                assert await second.until("end") == {"type": "end", "reason": "rejected_capacity"}
-                assert await second.closed() == 1000
-                assert await status_of(service, too_late["call_id"]) == 404
-                await first.send({"type": "stop"})
-                assert await first.closed() == 1000
+        async with opened(too_late["url"]) as second, new_line(service, START) as first:
+            status, problem = await refusal_of(waiting["url"])
+            assert (status, problem["code"]) == (503, "at_capacity")
+            await second.send(START)
+            assert await second.until("end") == {"type": "end", "reason": "rejected_capacity"}
+            assert await second.closed() == 1000
+            assert await status_of(service, too_late["call_id"]) == 404
+            await first.send({"type": "stop"})
+            assert await first.closed() == 1000
         async with opened(waiting["url"]) as line:
             await line.send(START)
             await line.until("ready")

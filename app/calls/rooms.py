@@ -1,0 +1,201 @@
+"""Telephone calls: callers wait in rooms of LiveKit; each is found, answered through a leg, and let go.
+
+Task ledger; all belong to the TaskGroup of the service.
+
+``rooms.inbox``       takes the callers that webhooks told of. Ends by cancellation.
+``rooms.reconciler``  looks into the rooms each few seconds: webhooks may be lost. Ends by cancellation.
+``<call>:room``       one caller, from the ring to the end of the room. Ends with the call.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+
+from app.calls.dispatcher import CallDispatcher
+from app.calls.ports import CallLeg
+from app.clients.livekit_api import LiveKitClient, RoomSeen
+from app.clock import parse_iso, utc_now
+from app.errors import AdmissionError, AtCapacity, CallTaken, OwnershipLost, ProviderError, StorageError
+from app.models import CallContext, TelephoneCall
+from app.storage.calls import CallRow, CallStore
+from app.storage.webhooks import WebhookInbox
+from media.websocket_leg import CallerSide
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 3.0
+_LEFT_OPEN_SECONDS = 10.0
+"""A room is ended when its call has been over for so long: whoever should have ended it is gone."""
+_TAKE_AGAIN_SECONDS = 1.0
+_HEADERS_MAX = 50
+_TEXT_MAX = 256
+_HEADER = "sip.h."
+
+
+class RoomCallLeg(CallLeg, Protocol):
+    """A leg that has to be run."""
+
+    async def run(self, caller: CallerSide) -> None:
+        """Carry the sound until the leg is closed."""
+
+
+MakeLeg = Callable[[TelephoneCall, str, Callable[[], Awaitable[None]]], RoomCallLeg]
+"""``make_leg(caller, call_id, end_call)``."""
+
+
+class RoomCalls:
+    """Every caller in a room with the prefix is answered once, or refused once."""
+
+    def __init__(
+        self,
+        *,
+        dispatcher: CallDispatcher,
+        livekit: LiveKitClient,
+        inbox: WebhookInbox,
+        calls: CallStore,
+        make_leg: MakeLeg,
+        room_prefix: str,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._livekit = livekit
+        self._inbox = inbox
+        self._calls = calls
+        self._make_leg = make_leg
+        self._prefix = room_prefix
+        self._tasks = tasks
+        self._rung = asyncio.Event()
+        self._handled: set[tuple[str, str]] = set()
+        """Callers this process is concerned with now."""
+        self._loops = [
+            tasks.create_task(self._follow_inbox(), name="rooms.inbox"),
+            tasks.create_task(self._reconcile(), name="rooms.reconciler"),
+        ]
+
+    def __repr__(self) -> str:
+        return f"<RoomCalls {len(self._handled)} callers>"
+
+    def is_ours(self, caller: TelephoneCall) -> bool:
+        """Whether the caller waits in a room for the agent."""
+        return caller.room.startswith(self._prefix)
+
+    def ring(self) -> None:
+        """A caller waits in the inbox."""
+        self._rung.set()
+
+    def stop(self) -> None:
+        """End the loops; the calls have been drained."""
+        for task in self._loops:
+            task.cancel()
+
+    async def _follow_inbox(self) -> None:
+        while True:
+            self._rung.clear()
+            try:
+                for caller in await self._inbox.take(utc_now()):
+                    self._meet(caller)
+            except StorageError as error:
+                log.error("inbox.not_read", code=error.code)
+                await asyncio.sleep(_TAKE_AGAIN_SECONDS)
+                continue
+            await self._rung.wait()
+
+    def _meet(self, caller: TelephoneCall) -> None:
+        identity = (caller.room_sid, caller.sip_call_id)
+        if identity in self._handled:
+            return
+        self._handled.add(identity)
+        call_id = f"call_{secrets.token_hex(12)}"
+        task = self._tasks.create_task(self._serve(caller, call_id), name=f"{call_id}:room")
+        task.add_done_callback(lambda _task: self._handled.discard(identity))
+
+    async def _serve(self, caller: TelephoneCall, call_id: str) -> None:
+        call = _context(caller, call_id)
+        leg = self._make_leg(caller, call_id, lambda: self._end_room(caller.room))
+        try:
+            orchestrator = await self._dispatcher.start(call, leg, direction="inbound", telephone=caller)
+        except CallTaken:
+            return
+        except AdmissionError as error:
+            await self._refuse(caller, call, "rejected_capacity" if isinstance(error, AtCapacity) else "shutdown")
+            return
+        except StorageError as error:
+            log.error("caller.not_taken", code=error.code)  # the reconciler finds him again
+            return
+        try:
+            await leg.run(orchestrator)
+        finally:
+            orchestrator.leave("media_lost")
+        await orchestrator.wait_ended()
+
+    async def _refuse(self, caller: TelephoneCall, call: CallContext, reason: str) -> None:
+        try:
+            await self._livekit.remove_participant(caller.room, caller.identity)
+            await self._dispatcher.record_refusal(call, reason, telephone=caller)
+        except (ProviderError, StorageError, AdmissionError, OwnershipLost) as error:
+            log.warning("caller.not_refused", code=error.code)
+
+    async def _end_room(self, room: str) -> None:
+        """What cannot be ended now the reconciler ends later."""
+        with suppress(ProviderError):
+            await self._livekit.delete_room(room)
+
+    async def _reconcile(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                for room in await self._livekit.list_rooms():
+                    if room.name.startswith(self._prefix):
+                        await self._look_into(room)
+            except (ProviderError, StorageError) as error:
+                log.warning("rooms.not_seen", code=error.code)
+
+    async def _look_into(self, room: RoomSeen) -> None:
+        """Meet a caller nobody told of; end a room whose calls are over."""
+        known = {call.sip_call_id: call for call in await self._calls.of_room(room.sid)}
+        if any(call.status != "ended" for call in known.values()):
+            return
+        waiting = [caller for caller in await self._livekit.list_callers(room) if caller.sip_call_id not in known]
+        for caller in waiting:
+            log.info("caller.found", room_sid=room.sid)
+            self._meet(caller)
+        if known and not waiting and all(map(_is_long_over, known.values())):
+            log.warning("room.left_open", room_sid=room.sid)
+            await self._livekit.delete_room(room.name)
+
+
+def _is_long_over(call: CallRow) -> bool:
+    over = utc_now() - parse_iso(call.ended_at or call.started_at)
+    return over.total_seconds() > _LEFT_OPEN_SECONDS
+
+
+def _context(caller: TelephoneCall, call_id: str) -> CallContext:
+    """The call by the attributes of its participant, which are the carrier's: cut to a sane length, never obeyed."""
+    attributes = caller.attributes
+    metadata: dict[str, object] = {
+        "called_number": _text(attributes, "sip.trunkPhoneNumber"),
+        "trunk": _text(attributes, "sip.trunkID"),
+        "language_hint": _text(attributes, "va.language"),
+        "sip_headers": _headers(attributes),
+    }
+    return CallContext(
+        call_id=call_id,
+        caller_number=_text(attributes, "sip.phoneNumber"),
+        start_time=utc_now(),
+        livekit_room=caller.room,
+        metadata={name: value for name, value in metadata.items() if value},
+    )
+
+
+def _text(attributes: Mapping[str, str], name: str) -> str | None:
+    value = attributes.get(name)
+    return value[:_TEXT_MAX] if value else None
+
+
+def _headers(attributes: Mapping[str, str]) -> dict[str, str]:
+    headers = [(name.removeprefix(_HEADER), value) for name, value in attributes.items() if name.startswith(_HEADER)]
+    return {name[:_TEXT_MAX]: value[:_TEXT_MAX] for name, value in headers[:_HEADERS_MAX]}

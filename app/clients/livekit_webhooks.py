@@ -1,0 +1,100 @@
+"""LiveKit's webhooks: who may send them, and what of them is wanted.
+
+https://docs.livekit.io/home/server/webhooks/: the ``Authorization`` header is a JWT without ``Bearer``, signed with one
+of the server's keys, whose claim ``sha256`` is the base64 of the SHA-256 of the body as it was sent.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import jwt
+
+from app.errors import WebhookInvalid
+from app.models import TelephoneCall
+
+KNOWN_EVENTS = frozenset(
+    {
+        "room_started",
+        "room_finished",
+        "participant_joined",
+        "participant_left",
+        "participant_connection_aborted",
+        "track_published",
+        "track_unpublished",
+        "egress_started",
+        "egress_updated",
+        "egress_ended",
+        "ingress_started",
+        "ingress_ended",
+        "agent_job_started",
+        "agent_job_ended",
+    }
+)
+_CALL_ID = "sip.callID"
+_OUR_LEG = "va.leg"
+"""Attribute of a participant whom the service itself has called; such a one never starts a call."""
+_LEEWAY_SECONDS = 60
+"""How far the clocks may be apart; LiveKit's own tolerance."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """What is wanted of a webhook."""
+
+    event_id: str
+    event: str
+    caller: TelephoneCall | None
+    """The participant it tells of, if that is a caller's."""
+
+
+def verify_webhook(body: bytes, token: str, secrets: Mapping[str, str], now: datetime) -> None:
+    """Raises WebhookInvalid unless the token is for this body, fresh, and signed with one of the secrets, by key."""
+    try:
+        key = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        secret = secrets.get(key) if isinstance(key, str) else None
+        if secret is None:
+            raise WebhookInvalid("the webhook is signed with a key that is not known here")
+        options: Any = {"require": ["exp", "iss"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
+        claims = jwt.decode(token, secret, algorithms=["HS256"], options=options)
+    except jwt.InvalidTokenError as error:
+        raise WebhookInvalid("the webhook's token does not verify") from error
+    moment = now.timestamp()
+    if not _number(claims.get("nbf"), 0) - _LEEWAY_SECONDS <= moment <= _number(claims["exp"], 0) + _LEEWAY_SECONDS:
+        raise WebhookInvalid("the webhook's token is not valid now")
+    digest = base64.b64encode(hashlib.sha256(body).digest())
+    if not hmac.compare_digest(digest, str(claims.get("sha256", "")).encode()):
+        raise WebhookInvalid("the webhook's body is not the one that was signed")
+
+
+def read_webhook(body: bytes) -> WebhookEvent:
+    """What is wanted of a verified body. Raises WebhookInvalid when it is no event."""
+    try:
+        event = json.loads(body)
+        return WebhookEvent(str(event["id"]), str(event["event"]), _caller(event))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WebhookInvalid("the webhook's body is no event") from error
+
+
+def telephone_call(room: str, room_sid: str, identity: str, attributes: Mapping[str, str]) -> TelephoneCall | None:
+    """The call of a participant of kind SIP; None for a leg of our own, and without the id of a call."""
+    if not attributes.get(_CALL_ID) or _OUR_LEG in attributes:
+        return None
+    return TelephoneCall(room, room_sid, identity, dict(attributes))
+
+
+def _caller(event: dict[str, Any]) -> TelephoneCall | None:
+    participant, room = event.get("participant", {}), event.get("room", {})
+    if participant.get("kind") != "SIP":
+        return None
+    attributes = {str(name): str(value) for name, value in participant.get("attributes", {}).items()}
+    return telephone_call(str(room["name"]), str(room["sid"]), str(participant["identity"]), attributes)
+
+
+def _number(value: Any, otherwise: float) -> float:
+    return float(value) if isinstance(value, int | float) else otherwise

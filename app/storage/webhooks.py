@@ -1,0 +1,68 @@
+"""Callers that webhooks told of and that wait to be answered. No webhook counts twice; none is kept whole."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from app.clock import iso_utc
+from app.models import TelephoneCall
+from app.storage.database import Database
+from app.storage.schema import webhook_inbox
+
+_KEPT = timedelta(hours=1)
+"""How long an event's id is remembered; a webhook can be sent again for less than ten minutes."""
+_TAKEN_AT_ONCE = 100
+
+
+class WebhookInbox:
+    """Events by their id. All methods raise StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, event_id: str, event: str, caller: TelephoneCall, now: datetime) -> bool:
+        """Keep an event that is to be worked on; False when it is there already. Forgets those of an hour ago."""
+        row = {
+            "event_id": event_id,
+            "event": event,
+            "room": caller.room,
+            "room_sid": caller.room_sid,
+            "identity": caller.identity,
+            "attributes": caller.attributes,
+            "received_at": iso_utc(now),
+        }
+        return await self._database.write(partial(_add, row, iso_utc(now - _KEPT)))
+
+    async def take(self, now: datetime) -> list[TelephoneCall]:
+        """The callers nobody has taken yet; whoever takes them is the only one."""
+        return await self._database.write(partial(_take, iso_utc(now)))
+
+
+def _add(row: dict[str, Any], forget_before: str, connection: Connection) -> bool:
+    connection.execute(delete(webhook_inbox).where(webhook_inbox.c.received_at < forget_before))
+    same = select(webhook_inbox.c.event_id).where(webhook_inbox.c.event_id == row["event_id"])
+    if connection.execute(same).first():
+        return False
+    connection.execute(insert(webhook_inbox), row)
+    return True
+
+
+def _take(now: str, connection: Connection) -> list[TelephoneCall]:
+    waiting = (
+        select(webhook_inbox.c.event_id)
+        .where(webhook_inbox.c.taken_at.is_(None))
+        .order_by(webhook_inbox.c.received_at)
+        .limit(_TAKEN_AT_ONCE)
+    )
+    taken = (
+        update(webhook_inbox)
+        .where(webhook_inbox.c.event_id.in_(waiting))
+        .values(taken_at=now)
+        .returning(webhook_inbox.c.room, webhook_inbox.c.room_sid, webhook_inbox.c.identity, webhook_inbox.c.attributes)
+    )
+    return [
+        TelephoneCall(room, room_sid, identity, attributes)
+        for room, room_sid, identity, attributes in connection.execute(taken)
+    ]

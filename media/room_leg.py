@@ -1,0 +1,283 @@
+"""A leg through a LiveKit room: the service is a participant beside the caller's, who stands for a telephone.
+
+https://docs.livekit.io/sip/: publishing the agent's track is what answers the call; ``sip.callStatus`` of the caller's
+participant turns ``active`` when the telephone has been answered.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from livekit import rtc
+from livekit.rtc.participant import PublishTrackError
+
+from media.errors import NotAnswered
+from media.formats import AudioFormat
+from media.websocket_leg import CallerSide
+
+log = structlog.get_logger(__name__)
+
+_FORMAT = AudioFormat("pcm_s16le", 16000)
+_SOURCE_QUEUE_MS = 1000
+"""More than the playout lead, so that handing over never waits. Not a multiple of 10 would abort the process."""
+_PUMP_SAMPLES = _FORMAT.sample_rate // 100
+"""The source plays whole 10 ms; a shorter rest would stay in it until the next utterance."""
+_UNWRITTEN_SECONDS_MAX = 5
+_CAPTURE_ATTEMPTS = 4
+_CAPTURE_PAUSE_SECONDS = 0.01
+_CALLER_FRAMES_MAX = 50
+"""20 ms frames of the caller that may wait here; then the oldest are dropped."""
+_CONNECT_SECONDS = 5.0
+_CALLER_RETURNS_SECONDS = 10.0
+"""After a lost connection is restored; LiveKit announces everybody anew."""
+_REACHES_THE_CALLER_SECONDS = 0.3
+"""Of the last sound: encoding, the server, LiveKit SIP's mixer with its 60 ms."""
+_GOODBYE_SECONDS = 5.0
+_DIGITS = frozenset("0123456789*#ABCD")
+_STATUS = "sip.callStatus"
+
+
+class RoomLeg:
+    """One caller's leg. ``run`` carries the sound; its tasks ``<name>:writer`` and ``<name>:reader`` end with it.
+
+    ``<name>:track``, owned by the reader, follows one audio track of the caller. What waits to be written is bounded
+    by 5 s, the oldest is dropped; what the caller says while nobody reads, by 1 s, the same.
+    """
+
+    wants_events = False
+    """Nobody on a telephone reads the journal."""
+    audio_format = _FORMAT
+    """Of both directions; the SDK resamples to and from the track's 48 kHz."""
+
+    def __init__(
+        self, *, url: str, token: str, caller: str, name: str, end_call: Callable[[], Awaitable[None]]
+    ) -> None:
+        """``caller`` is the identity of the caller's participant; ``end_call`` makes the server end the room."""
+        self._url, self._token, self._caller, self._name, self._end_call = url, token, caller, name, end_call
+        self._room = rtc.Room()
+        self._source = rtc.AudioSource(_FORMAT.sample_rate, 1, queue_size_ms=_SOURCE_QUEUE_MS)
+        self._unwritten = bytearray()
+        self._to_write = asyncio.Event()
+        self._active = asyncio.Event()
+        self._track: rtc.Track | None = None
+        self._track_changed = asyncio.Event()
+        self._listener: CallerSide | None = None
+        self._left: str | None = None
+        """Why the caller is gone, as an end reason."""
+        self._replaced = False
+        self._reconnecting = False
+        self._missing: asyncio.TimerHandle | None = None
+        self._hanging_up = False
+        self._closed = asyncio.Event()
+        self._follow_room()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed.is_set() else "active" if self._active.is_set() else "ringing"
+        return f"<RoomLeg {self._name} {state}, {len(self._unwritten)} bytes wait>"
+
+    async def answer(self, call_id: str) -> None:
+        """Join, publish the agent's track, and return when the telephone has been answered. Raises NotAnswered."""
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._room.connect(self._url, self._token, rtc.RoomOptions(auto_subscribe=True))
+            caller = self._room.remote_participants.get(self._caller)
+            if caller is None:
+                raise NotAnswered("caller_hangup", "the caller has left the room")
+            self._note_status(caller.attributes)
+            track = rtc.LocalAudioTrack.create_audio_track("agent", self._source)
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._room.local_participant.publish_track(track, options)
+        except (rtc.ConnectError, PublishTrackError, TimeoutError) as error:
+            raise NotAnswered("media_lost", f"the room cannot be joined: {type(error).__name__}") from error
+        await self._active.wait()
+
+    def send_audio(self, audio: bytes) -> None:
+        """The next sound for the caller."""
+        self._unwritten += audio
+        short = -_FORMAT.samples(audio) % _PUMP_SAMPLES
+        self._unwritten += _FORMAT.silence(short)
+        excess = len(self._unwritten) - _UNWRITTEN_SECONDS_MAX * _FORMAT.sample_rate * _FORMAT.sample_bytes
+        if excess > 0:
+            del self._unwritten[:excess]
+        self._to_write.set()
+
+    def send_clear(self) -> None:
+        """Be silent at once: what was not played is thrown away. How much was played nobody tells, only the clock."""
+        self._unwritten.clear()
+        self._source.clear_queue()
+        if self._listener is not None:
+            asyncio.get_running_loop().call_soon(self._listener.cleared, None)
+
+    def send_mark(self, name: str) -> None:
+        """Nobody at the far end could tell; what was heard is known by the clock."""
+
+    def send_event(self, row: Mapping[str, Any]) -> None:
+        """Nobody wants it."""
+
+    async def hang_up(self, reason: str) -> None:
+        """Let the last sound reach the caller, then end the room; returns within 6 s whatever the server does."""
+        if self._hanging_up:
+            await self._closed.wait()
+            return
+        self._hanging_up = True
+        try:
+            if self._active.is_set() and self._left is None:
+                await asyncio.sleep(self._seconds_unplayed() + _REACHES_THE_CALLER_SECONDS)
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                if not self._replaced:
+                    await self._end_call()
+                await self._room.disconnect()
+                await self._source.aclose()
+        except TimeoutError:
+            log.warning("room.not_left", call_id=self._name)
+        finally:
+            if self._missing is not None:
+                self._missing.cancel()
+            self._closed.set()
+
+    async def run(self, caller: CallerSide) -> None:
+        """Tell the caller's side what comes in; returns once the leg is closed by :meth:`hang_up`."""
+        self._listener = caller
+        if self._left is not None:
+            caller.leave(self._left)
+        async with asyncio.TaskGroup() as tasks:
+            work = [
+                tasks.create_task(self._write(), name=f"{self._name}:writer"),
+                tasks.create_task(self._read(caller), name=f"{self._name}:reader"),
+            ]
+            await self._closed.wait()
+            for task in work:
+                task.cancel()
+            await asyncio.wait(work)
+
+    # --- the agent's sound --------------------------------------------------------------------------------------------
+
+    def _seconds_unplayed(self) -> float:
+        return min(_FORMAT.seconds(bytes(self._unwritten)) + self._source.queued_duration, _SOURCE_QUEUE_MS / 1000)
+
+    async def _write(self) -> None:
+        while True:
+            await self._to_write.wait()
+            self._to_write.clear()
+            audio = bytes(self._unwritten)
+            self._unwritten.clear()
+            if audio:
+                await self._capture(rtc.AudioFrame(audio, _FORMAT.sample_rate, 1, _FORMAT.samples(audio)))
+
+    async def _capture(self, frame: rtc.AudioFrame) -> None:
+        """For some 10 ms after the queue was cleared the SDK may refuse."""
+        refused = ""
+        for _ in range(_CAPTURE_ATTEMPTS):
+            try:
+                await self._source.capture_frame(frame)
+            except Exception as error:  # noqa: BLE001 - the SDK has no class of its own for it
+                refused = type(error).__name__
+                await asyncio.sleep(_CAPTURE_PAUSE_SECONDS)
+            else:
+                return
+        log.warning("room.sound_refused", call_id=self._name, error=refused)
+
+    # --- the caller's sound -------------------------------------------------------------------------------------------
+
+    async def _read(self, caller: CallerSide) -> None:
+        await self._active.wait()
+        loop = asyncio.get_running_loop()
+        hearing: asyncio.Task[None] | None = None
+        try:
+            while True:
+                self._track_changed.clear()
+                if self._track is not None:
+                    hearing = loop.create_task(self._hear(self._track, caller), name=f"{self._name}:track")
+                await self._track_changed.wait()
+                await _cancelled(hearing)
+        finally:
+            await _cancelled(hearing)
+
+    async def _hear(self, track: rtc.Track, caller: CallerSide) -> None:
+        stream = rtc.AudioStream(
+            track,
+            capacity=_CALLER_FRAMES_MAX,
+            sample_rate=_FORMAT.sample_rate,
+            num_channels=1,
+            frame_size_ms=20,
+        )
+        try:
+            async for event in stream:
+                caller.hear(bytes(event.frame.data))
+        finally:
+            await stream.aclose()
+
+    # --- the room -----------------------------------------------------------------------------------------------------
+
+    def _follow_room(self) -> None:
+        on = self._room.on
+        on("participant_attributes_changed", self._attributes_changed)
+        on("participant_connected", self._participant_connected)
+        on("participant_disconnected", self._participant_disconnected)
+        on("track_subscribed", self._track_subscribed)
+        on("sip_dtmf_received", self._key_pressed)
+        on("reconnecting", self._connection_lost)
+        on("reconnected", self._connection_restored)
+        on("disconnected", self._disconnected)
+
+    def _attributes_changed(self, changed: dict[str, str], participant: rtc.Participant) -> None:
+        if participant.identity == self._caller:
+            self._note_status(changed)
+
+    def _note_status(self, attributes: Mapping[str, str]) -> None:
+        status = attributes.get(_STATUS)
+        if status == "active":
+            self._active.set()
+        elif status == "hangup":
+            self._leave("caller_hangup")
+
+    def _participant_connected(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity == self._caller and self._missing is not None:
+            self._missing.cancel()
+            self._missing = None
+
+    def _participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity == self._caller and not self._reconnecting:
+            self._leave("caller_hangup")
+
+    def _track_subscribed(
+        self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        if participant.identity == self._caller and track.kind == rtc.TrackKind.KIND_AUDIO:
+            self._track = track
+            self._track_changed.set()
+
+    def _key_pressed(self, key: rtc.SipDTMF) -> None:
+        sender = key.participant.identity if key.participant else None
+        if self._listener is not None and sender == self._caller and key.digit in _DIGITS:
+            self._listener.press(key.digit)
+
+    def _connection_lost(self) -> None:
+        self._reconnecting = True
+        log.warning("room.connection_lost", call_id=self._name)
+
+    def _connection_restored(self) -> None:
+        self._reconnecting = False
+        if self._caller not in self._room.remote_participants:
+            loop = asyncio.get_running_loop()
+            self._missing = loop.call_later(_CALLER_RETURNS_SECONDS, self._leave, "caller_hangup")
+
+    def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        if reason == rtc.DisconnectReason.DUPLICATE_IDENTITY:
+            self._replaced = True  # another process has taken the call over: the room is its own
+        ended = (rtc.DisconnectReason.ROOM_DELETED, rtc.DisconnectReason.ROOM_CLOSED)
+        self._leave("caller_hangup" if reason in ended else "media_lost")
+
+    def _leave(self, reason: str) -> None:
+        if self._left is None and not self._hanging_up:
+            self._left = reason
+            if self._listener is not None:
+                self._listener.leave(reason)
+
+
+async def _cancelled(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])
