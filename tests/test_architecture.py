@@ -55,6 +55,7 @@ STORIES = {"tests/calls", "tests/conversation"}
 """Here a file may be named for what happens in a call, where no module is."""
 ABOUT_NO_MODULE = {
     "tests/end_to_end": "the running service",
+    "tests/cli": "the commands as a person types them",
     "tests/room": "telephone calls through a real livekit-server",
     "tests/routers/test_doors.py": "what all doors have in common",
     "tests/test_architecture.py": "the rules of the code",

@@ -64,7 +64,9 @@ class MemoryJournal:
         self.storage_fails = False
         self.lost: set[str] = set()
         self.bugs: set[str] = set()
-        """Calls of which the next row meets a bug."""
+        """Calls of which the next row meets a bug ..."""
+        self.flush_bugs: set[str] = set()
+        """... or the next flush."""
         self._grown = asyncio.Event()
 
     def append(self, call_id: str, fence: int, row: JournalRow, ending: CallEnding | None = None) -> None:
@@ -80,6 +82,9 @@ class MemoryJournal:
     async def flush(self, call_id: str) -> None:
         self.flushes.append(call_id)
         await asyncio.sleep(0.005)
+        if call_id in self.flush_bugs:
+            self.flush_bugs.remove(call_id)
+            raise RuntimeError("a bug")
         if call_id in self.lost:
             raise OwnershipLost("another process owns the call now")
         if self.storage_fails:

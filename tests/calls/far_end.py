@@ -117,9 +117,14 @@ class FarEnd:
         return self.audio_format.samples(self.heard)
 
     @property
+    def stretches(self) -> list[Stretch]:
+        """Of sound without a break."""
+        return [stretch for stretch in self._buffer.stretches if stretch.audio]
+
+    @property
     def first_heard_at(self) -> list[float]:
         """When each stretch of sound began, on the loop's clock."""
-        return [stretch.begins for stretch in self._buffer.stretches if stretch.audio]
+        return [stretch.begins for stretch in self.stretches]
 
     def sends_of(self, what: str) -> list[Sent]:
         return [sent for sent in self.sent if sent.what == what]

@@ -232,6 +232,23 @@ def test_every_sample_is_heard_once_at_any_moment(
     assert_every_sample_was_heard_once(call)
 
 
+def test_a_voice_that_is_held_back_after_its_last_frame_left_still_ends_when_it_has_been_heard() -> None:
+    """Its mark was thrown away with the rest, so there is another."""
+    far_end: list[FarEnd] = []
+
+    async def work() -> LiveCall:
+        far_end.append(FarEnd(delay=0.02, buffer=0.06))
+        return await hold_back(far_end[0], [(STORY_SECONDS - 0.1, 1.0)])
+
+    call = in_virtual_time(work)
+
+    assert_every_sample_was_heard_once(call)
+    assert [sent.value for sent in far_end[0].sends_of("mark")] == ["speech-1", "speech-2", "speech-2-2"]
+    true_end = far_end[0].first_heard_at[-1] + TELEPHONE.seconds(bytes(far_end[0].stretches[-1].audio))
+    finished = call.rows_of("agent.finished")[1].t
+    assert call.began + finished == pytest.approx(true_end + 0.02, abs=0.002)
+
+
 def test_a_far_end_that_never_tells_loses_no_more_than_its_buffer() -> None:
     far_end_of = {"delay": 0.02, "buffer": 0.05, "answers_clear": False}
 

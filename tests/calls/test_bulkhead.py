@@ -127,6 +127,26 @@ async def test_more_facts_than_fit_crash_that_call_alone() -> None:
     assert sane.body.record.end_reason == "caller_hangup"
 
 
+async def test_a_bug_after_the_last_row_writes_no_second_end() -> None:
+    world = World()
+    async with live_call(world, FarEnd()) as call:
+        world.journal.flush_bugs.add("call-1")
+        call.body.leave("caller_hangup")
+        await call.ended()
+
+    assert [row.type for row in call.rows].count("call.ended") == 1
+    assert call.body.record.end_reason == "caller_hangup"
+
+
+async def test_a_caller_leaves_once() -> None:
+    async with live_call(World(), FarEnd()) as call:
+        call.body.leave("caller_hangup")
+        call.body.leave("media_lost")
+        await call.ended()
+
+    assert [row.data["reason"] for row in call.rows_of("caller.left")] == ["caller_hangup"]
+
+
 async def test_facts_that_come_after_the_end_are_dropped() -> None:
     async with live_call(World(), FarEnd()) as call:
         call.body.leave("caller_hangup")

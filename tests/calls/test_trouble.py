@@ -49,6 +49,21 @@ async def test_a_model_that_fails_before_its_first_word_is_asked_once_more() -> 
     latency = call.body.record.turns[-1].latency
     assert latency is not None
     assert latency["llm_first_token"] == pytest.approx(0.4, abs=0.01), "both attempts"
+    billed = [row for row in call.rows_of("provider.used") if row.data["provider"] == "openai"]
+    assert len(billed) == 1, "what never answered costs nothing"
+
+
+async def test_a_second_attempt_has_stages_of_its_own() -> None:
+    world = World(model=ScriptedModel(Answer("At", fails=CUT), Answer("At nine.")))
+
+    async with live_call(world, FarEnd()) as call:
+        await asks(call)
+
+    latency = call.body.record.turns[-1].latency
+    assert latency is not None
+    assert latency["llm_first_token"] == pytest.approx(0.2 + 0.03 + 0.2, abs=0.01)
+    billed = [row for row in call.rows_of("provider.used") if row.data["provider"] == "openai"]
+    assert len(billed) == 2
 
 
 async def test_a_model_that_fails_twice_is_apologised_for_at_once() -> None:

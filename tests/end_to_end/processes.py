@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -80,9 +80,8 @@ async def serving(
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"), "a-vendors-secret-key")
     vendors = {name.upper(): url for name, url in sandbox.items() if name != "url"}
     own = {"PORT": str(port), "API_KEY": KEY, "DATA_DIR": str(data_dir), "GREETING": GREETING, "TTS_SPEED": "1.5"}
-    data_dir.mkdir(parents=True, exist_ok=True)
     log_path = data_dir / log_name
-    with log_path.open("wb") as log:
+    with _new_file(log_path) as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.cli", "serve"),
             stderr=log,
@@ -96,6 +95,11 @@ async def serving(
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def _new_file(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("wb")
 
 
 async def _until_ready(service: ServiceProcess) -> None:

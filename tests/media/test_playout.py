@@ -250,6 +250,9 @@ def test_the_end_of_an_earlier_utterance_that_was_thrown_away_is_not_taken_for_t
     playout.cut(0.3)
     playout.correct(700 + 800, 0.32)
     assert playout.sent == 800
+    taken = playout.take_played(1.0, everything=True)
+    assert b"".join(piece.audio for piece in taken) == sound(800) + sound(800, first=20000)
+    assert [piece.at_sample for piece in taken] == [0, 1600]
 
 
 def test_a_new_utterance_begins_with_nothing() -> None:

@@ -170,26 +170,18 @@ async def test_rows_of_another_process_come_live_and_the_stream_ends_with_the_ca
     call_id = keep_call(data, "call_followed", status="active", started_at="2026-10-01T00:00:00.000Z")
     lines: list[str] = []
 
-    def another_process(statement: str, *values: Any) -> None:
-        execute(data, statement, values)
+    last_row = (call_id, 2, "x", 1.0, "call.ended", None, 1, '{"reason": "silence", "text": "до\\nсвидания"}')
 
-    async with service.async_client() as http, asyncio.timeout(5):
-        async with http.stream("GET", f"/calls/{call_id}/events", headers={"Accept": "text/event-stream"}) as answer:
-            async for line in answer.aiter_lines():
-                lines.append(line)
-                if line == "id: 1":
-                    row = (
-                        call_id,
-                        2,
-                        "x",
-                        1.0,
-                        "call.ended",
-                        None,
-                        1,
-                        '{"reason": "silence", "text": "до\\nсвидания"}',
-                    )
-                    another_process("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
-                    another_process("UPDATE calls SET status = 'ended' WHERE call_id = ?", call_id)
+    async with (
+        asyncio.timeout(5),
+        service.async_client() as http,
+        http.stream("GET", f"/calls/{call_id}/events", headers={"Accept": "text/event-stream"}) as answer,
+    ):
+        async for line in answer.aiter_lines():
+            lines.append(line)
+            if line == "id: 1":
+                execute(data, "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", last_row)
+                execute(data, "UPDATE calls SET status = 'ended' WHERE call_id = ?", (call_id,))
     assert [line for line in lines if line.startswith(("id:", "event:"))] == [
         "id: 1",
         "event: call.created",

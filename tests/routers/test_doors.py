@@ -138,7 +138,7 @@ def test_what_fits_is_taken(http: httpx.Client, wanted: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        '{"caller": "+%s"}' % ("7" * 64),
+        f'{{"caller": "+{"7" * 64}"}}',
         '{"caller": 79990000000}',
         '{"caller": "\\ud800"}',
         '{"metadata": []}',
@@ -147,9 +147,9 @@ def test_what_fits_is_taken(http: httpx.Client, wanted: dict[str, Any]) -> None:
         '{"metadata": {"a": NaN}}',
         '{"metadata": {"a": 1e999}}',
         '{"metadata": {"a": "\\ud800"}}',
-        '{"metadata": {"a": "%s"}}' % ("x" * 16 * 1024),
-        '{"metadata": %s1%s}' % ('{"a":' * 9, "}" * 9),
-        '{"metadata": {"a": %s1%s}}' % ("[" * 8, "]" * 8),
+        '{"metadata": {"a": "' + "x" * 16 * 1024 + '"}}',
+        '{"metadata": ' + '{"a":' * 9 + "1" + "}" * 10,
+        '{"metadata": {"a": ' + "[" * 8 + "1" + "]" * 8 + "}}",
         "[]",
         '"text"',
         "7",
