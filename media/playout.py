@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from media.formats import AudioFormat
 
-_KEPT_SECONDS = 0.5
-"""How long played audio is kept, so that the far end may correct what it has played."""
+_KEPT_SECONDS = 0.7
+"""How long played audio is kept before it is recorded: an answer at the last moment may still take back 0.2 s of it."""
 _ANSWER_SECONDS = 0.5
 """How long the far end may take to say what it had played when it was cut."""
 _OPEN_CUTS_MAX = 256

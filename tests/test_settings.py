@@ -211,7 +211,7 @@ def test_no_secret_is_shown() -> None:
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        loaded({}).port = 1  # type: ignore[misc]  # that is the point
+        loaded({}).port = 1
 
 
 @given(st.dictionaries(st.sampled_from(sorted({*GOOD, *BAD, "HOST", "LANGUAGE"})), st.booleans()))

@@ -43,7 +43,7 @@ class JitterBuffer:
         if not self.stretches:
             return now
         last = self.stretches[-1]
-        return max(now, last.begins + self._format.seconds(last.audio))
+        return max(now, last.begins + self._format.seconds(bytes(last.audio)))
 
     def played(self, now: float) -> bytes:
         return b"".join(bytes(stretch.audio[: self._played_of(stretch, now)]) for stretch in self.stretches)

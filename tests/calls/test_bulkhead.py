@@ -28,7 +28,7 @@ def in_the_ears(call: LiveCall) -> None:
 
 
 def in_the_detector(call: LiveCall) -> None:
-    call.body._ears._sounds = Grenade()  # type: ignore[union-attr,assignment]
+    call.body._ears._sounds = Grenade()  # type: ignore[union-attr]
     call.frames(bytes(320))
 
 

@@ -272,7 +272,8 @@ def envelope(samples: NDArray[np.int16], rate: int) -> NDArray[np.float64]:
     """Loudness of every millisecond."""
     size = rate // 1000
     whole = samples[: len(samples) // size * size].astype(np.float64).reshape(-1, size)
-    return np.sqrt(np.mean(whole**2, axis=1))
+    levels: NDArray[np.float64] = np.sqrt(np.mean(whole**2, axis=1))
+    return levels
 
 
 def shift_ms(recorded: NDArray[np.float64], true: NDArray[np.float64]) -> int:
@@ -310,13 +311,9 @@ def test_calls_are_found_by_their_caller_and_paged(service: RunningService, even
     cursor: str | None = None
     with service.client() as http:
         while cursor is not None or not found:
-            page = {
-                "limit": 2,
-                "from": NUMBER,
-                "status": "ended",
-                "direction": "web",
-                **({"cursor": cursor} if cursor else {}),
-            }
+            page = {"limit": "2", "from": NUMBER, "status": "ended", "direction": "web"}
+            if cursor is not None:
+                page["cursor"] = cursor
             answer = http.get("/calls", params=page).json()
             found += [call["call_id"] for call in answer["calls"]]
             cursor = answer["next_cursor"]

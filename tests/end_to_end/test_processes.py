@@ -89,6 +89,8 @@ async def _calling(service: ServiceProcess, wanted: Score, story: Story) -> Asyn
                 story.shown.append(row)
                 if row["type"] == AGENT_SPEAKS and row["data"]["text"].strip() != GREETING:
                     speaking.set()
+            case _:
+                pass
 
     async with service.caller(on_event=on_event) as caller, asyncio.TaskGroup() as tasks:
         call = tasks.create_task(_survive(caller, wanted), name="call")
@@ -150,7 +152,8 @@ async def _read(service: ServiceProcess, story: Story) -> None:
 
 def seconds_of(wav: bytes) -> float:
     with wave.open(io.BytesIO(wav)) as reader:
-        return reader.getnframes() / reader.getframerate()
+        seconds: float = reader.getnframes() / reader.getframerate()
+        return seconds
 
 
 def report_of(story: Story) -> CallReport:

@@ -22,7 +22,7 @@ def logging(level: str = "debug") -> Iterator[list[dict[str, Any]]]:
     root, before = stdlib.getLogger(), structlog.get_config()
     handlers, root_level = root.handlers, root.level
     levels = {name: stdlib.getLogger(name).level for name in root.manager.loggerDict}
-    written, lines = io.StringIO(), []
+    written, lines = io.StringIO(), list[dict[str, Any]]()
     try:
         with redirect_stderr(written):
             configure_logging(level, pretty=False)

@@ -49,7 +49,8 @@ def http(service: RunningService) -> Iterator[httpx.Client]:
 def test_without_the_right_key_a_door_stays_closed(service: RunningService, method: str, path: str) -> None:
     with service.client(api_key=None) as http:
         for key in WRONG_KEYS:
-            answer = http.request(method, path, headers={} if key is None else {"Authorization": key})
+            headers = [] if key is None else [(b"Authorization", key if isinstance(key, bytes) else key.encode())]
+            answer = http.request(method, path, headers=headers)
             assert_problem(answer, 401, "unauthorized")
             assert answer.headers["www-authenticate"] == "Bearer"
 
