@@ -33,7 +33,6 @@ _RENEW_SECONDS = 0.5
 _REAP_SECONDS = 0.5
 _GOODBYE_SECONDS = 20.0
 _KINDS: tuple[Kind, ...] = ("websocket", "room")
-_HANGUP_SECONDS = 5.0
 _FIRST_FENCE = 1
 
 
