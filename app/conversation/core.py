@@ -1,6 +1,6 @@
 """The conversation core: it is told facts with their time, and answers with what is to be done.
 
-The owner carries out the commands in order, then waits for the next fact or for ``next_deadline()``, whichever is first.
+The owner carries out the commands in order, then waits for the next fact or for ``next_deadline()``, what comes first.
 What was heard of a stopped speech is told as soon as it is known, and always before the next reply is begun.
 """
 
