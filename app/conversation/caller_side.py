@@ -125,10 +125,11 @@ class CallerSide:
 
     def _reason_to_ignore(self, speech: Speech, text: str) -> str | None:
         """Why words over the agent's voice do not stop it; None when they do."""
-        if self._comes_back(speech, text):
-            return "echo"
-        if is_stop_word(text):
+        noticed = self._call.sound or speech.paused
+        if noticed and is_stop_word(text) and speech.kind is not SpeechKind.FILLER:
             return None
+        if self._comes_back(speech, text, noticed=noticed):
+            return "echo"
         acknowledges = is_acknowledgement(text, self._call.language) and not speech.expects_answer
         return "acknowledgement" if acknowledges else None
 
@@ -160,11 +161,11 @@ class CallerSide:
         late = call.floor.audible is None and self._echo_is_due() and call.sound_since_t <= call.agent_ended_t
         return "echo" if late and is_echo(text, call.agent_said) else None
 
-    def _comes_back(self, speech: Speech, text: str) -> bool:
+    def _comes_back(self, speech: Speech, text: str, *, noticed: bool) -> bool:
         """Whether these are the agent's own words.
 
         Each word of a filler is, for it sounds like a caller's "wait". Where the detector, which knows what was
-        played, has noticed no sound of the caller, a word or two are enough, unless they may answer a question.
+        played, has not noticed the caller, a word or two are enough, unless they may answer a question.
         """
         words = heard_words(text)
         if speech.kind is SpeechKind.FILLER and set(words) <= set(heard_words(speech.text)):
@@ -172,16 +173,15 @@ class CallerSide:
         said = f"{self._call.agent_said if self._echo_is_due() else ''} {speech.said}"
         if is_echo(text, said):
             return True
-        unnoticed = not (self._call.sound or speech.paused or speech.expects_answer)
-        return unnoticed and _is_run_of(words, heard_words(said))
+        return not noticed and not speech.expects_answer and _is_run_of(words, heard_words(said))
 
     def _echo_is_due(self) -> bool:
         return self._call.now - self._call.agent_ended_t <= _ECHO_SECONDS
 
     def _follow_language(self, text: str, language: str | None) -> None:
         """One word is not enough to change the language."""
-        if language in self._call.policy.lines and len(text.split()) > 1:
-            self._call.language = language or self._call.language
+        if language is not None and language in self._call.policy.lines and len(text.split()) > 1:
+            self._call.language = language
 
     def _ignore(self, reason: str) -> None:
         call = self._call
@@ -192,7 +192,7 @@ class CallerSide:
         if speech is not None and speech.paused and not call.sound:
             speech.acknowledged |= reason in ("acknowledgement", "repeated")
             call.resume(speech)
-        elif not call.floor.owed:
+        else:
             call.go_on()
 
     def _take_the_floor(self) -> None:
@@ -261,4 +261,4 @@ class CallerSide:
 
 def _is_run_of(words: list[str], said: list[str]) -> bool:
     count = len(words)
-    return count > 0 and any(said[start : start + count] == words for start in range(len(said) - count + 1))
+    return any(said[start : start + count] == words for start in range(len(said) - count + 1))

@@ -155,6 +155,12 @@ def test_an_answer_that_begins_while_the_caller_makes_a_sound_gives_him_the_righ
     assert call.agent_begins("We are open. ").asked == [PauseSpeech(2)]
 
 
+def test_the_last_breath_of_a_turn_does_not_hold_its_answer_back() -> None:
+    call = greeted_call().caller_makes_a_sound().wait(0.6).caller_ends("When are you open?").wait(0.3)
+
+    assert call.agent_begins("We are open. ").asked == []
+
+
 def test_noise_that_has_gone_on_for_a_while_has_no_right_of_way() -> None:
     call = greeted_call().caller_says("When are you open?").caller_makes_a_sound().wait(1.9)
 
@@ -170,6 +176,23 @@ def test_a_listener_who_says_that_he_listens_does_not_stop_the_voice(word: str) 
 
     assert call.wait(0.6).asked == [ResumeSpeech(2)]
     assert call.replies[0].fate == "speaking"
+
+
+def test_such_a_word_shortens_the_pause_although_the_sound_goes_on() -> None:
+    call = agent_is_answering(resume_seconds=0.6, noise_seconds=1.5)
+    for _ in range(2):
+        call.caller_makes_a_sound().caller_begins("uh-huh").wait(0.6)
+        assert call.asked == [ResumeSpeech(2)]
+
+    assert call.threshold_raised == 0
+
+
+def test_such_a_turn_is_no_noise_even_when_only_its_end_is_told() -> None:
+    call = agent_is_answering()
+    for _ in range(2):
+        call.caller_makes_a_sound().caller_falls_silent().caller_ends("uh-huh")
+
+    assert call.threshold_raised == 0
 
 
 def test_the_end_of_such_a_turn_lets_the_voice_go_on_at_once() -> None:
@@ -253,8 +276,39 @@ def test_the_first_words_of_an_echo_do_not_stop_it_when_the_caller_made_no_sound
     assert call.caller_makes_a_sound().caller_begins(words).asked == [StopSpeech(2)]
 
 
+def test_after_a_sound_such_words_are_the_callers() -> None:
+    call = agent_is_answering().caller_makes_a_sound().caller_falls_silent().caller_begins("we are")
+
+    assert call.asked == [StopSpeech(2)]
+
+
+def test_during_a_sound_they_are_so_even_if_it_held_nothing_back() -> None:
+    call = agent_is_answering().caller_makes_a_sound().wait(2)
+
+    assert call.caller_begins("we are").asked == [StopSpeech(2)]
+
+
 def test_a_word_of_the_agents_question_may_be_the_answer_to_it() -> None:
     assert agent_is_answering("Shall I book nine or ten?").caller_begins("nine").asked == [StopSpeech(2)]
+
+
+def test_a_caller_who_was_noticed_may_tell_the_agent_to_wait_in_its_own_words() -> None:
+    call = agent_is_answering("Wait a moment for me, I am looking it up. ").caller_begins("wait a moment for me")
+    assert call.asked == []
+
+    assert call.caller_makes_a_sound().caller_begins("wait a moment for me").asked == [StopSpeech(2)]
+
+
+def test_after_a_while_the_agents_words_are_the_callers() -> None:
+    call = agent_is_answering().agent_falls_silent().wait(3.1)
+
+    assert call.caller_ends("open from nine to six").turns[-1] == ("open from nine to six", "speech")
+
+
+def test_words_that_began_as_the_callers_do_not_end_as_an_echo() -> None:
+    call = agent_is_answering().agent_falls_silent().wait(0.5).caller_begins("so you are")
+
+    assert call.caller_ends("open from nine to six").turns[-1] == ("open from nine to six", "speech")
 
 
 def test_other_words_stop_it_although_the_caller_made_no_sound() -> None:
@@ -299,7 +353,9 @@ def test_a_filler_that_comes_back_does_not_stop_itself_although_it_sounds_like_a
     call = greeted_call().caller_says("When are you open?").wait(1.5).agent_begins()
 
     assert call.caller_begins(words).asked == []
-    assert call.replies[0].fate == "waiting"
+    call.caller_makes_a_sound().caller_begins(words)
+
+    assert [utterance.fate for utterance in call.live] == ["waiting", "held back"]
 
 
 def test_a_caller_who_speaks_over_a_filler_is_heard() -> None:

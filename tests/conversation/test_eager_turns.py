@@ -57,6 +57,10 @@ def test_the_words_that_came_with_the_resumption_count() -> None:
     assert call.wait(1).turns == [("I want to move my appointment to", "timeout")]
 
 
+def test_a_resumption_without_words_leaves_those_that_were_said() -> None:
+    assert suspected_turn().caller_resumes("").wait(6).turns == [("I want to move my appointment", "timeout")]
+
+
 def test_a_resumption_over_the_agents_voice_opens_no_turn() -> None:
     call = greeted_call().caller_says("When are you open?").agent_begins("From nine. ").caller_resumes("yes").wait(7)
 
@@ -144,6 +148,7 @@ def test_no_suspicion_starts_anything_while_an_answer_is_owed() -> None:
 
     assert call.caller_seems_to_end("yes").asked == []
     assert call.caller_resumes("yes").asked == []
+    assert len(call.wait(7).turns) == 1
 
 
 def test_a_suspicion_without_words_is_none() -> None:

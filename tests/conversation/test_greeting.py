@@ -1,7 +1,7 @@
 """From the first ring to the end of the greeting."""
 
 from app.conversation import events as ev
-from app.conversation.commands import Say
+from app.conversation.commands import Say, StopSpeech
 from tests.conversation.script import LINES, Call
 
 
@@ -67,7 +67,15 @@ def test_a_short_hello_before_the_greeting_does_not_cost_the_greeting() -> None:
 
     assert call.last("greeting").fate == "waiting"
     assert call.ignored == ["not_interruptible"]
-    assert call.agent_says_the_line().remembers == [("assistant", LINES.greeting)]
+    assert call.agent_says_the_line().wait(7).remembers == [("assistant", LINES.greeting)]
+    assert call.turns == []
+
+
+def test_what_was_prepared_for_a_short_hello_is_dropped() -> None:
+    call = Call().is_answered().caller_seems_to_end("Hello there!").caller_ends("Hello there!")
+
+    assert call.replies[0].fate == "stopped"
+    assert call.last("greeting").fate == "waiting"
 
 
 def test_a_caller_who_says_what_he_wants_before_the_greeting_is_answered_at_once() -> None:
@@ -85,6 +93,10 @@ def test_a_caller_may_interrupt_the_greeting() -> None:
 
     assert call.last("greeting").fate == "stopped"
     assert call.remembers == [("assistant", "Hello! I am"), ("user", "I want to move my appointment")]
+
+
+def test_words_stop_a_greeting_that_has_begun() -> None:
+    assert Call().is_answered().agent_begins().caller_begins("I want to").asked == [StopSpeech(1)]
 
 
 def test_a_greeting_that_begins_while_the_caller_makes_a_sound_waits_for_his_words() -> None:

@@ -64,6 +64,26 @@ def test_an_answer_that_the_caller_cut_short_counts_as_one() -> None:
     assert call.lines[-1] == LINES.apology
 
 
+def test_an_apology_that_the_caller_cut_short_does_not() -> None:
+    call = call_that_owes_an_answer().thinking_fails().agent_begins().caller_says("I said I want to pay")
+
+    assert call.thinking_fails().lines[-1] == LINES.failure_goodbye
+
+
+def test_an_answer_of_which_nothing_was_heard_does_not() -> None:
+    call = call_that_owes_an_answer().thinking_fails().agent_says_the_line().caller_says("I said I want to pay")
+    call.caller_says("Do you hear me?")
+
+    assert call.thinking_fails().lines[-1] == LINES.failure_goodbye
+
+
+def test_an_answer_that_broke_off_does_not() -> None:
+    call = call_that_owes_an_answer().thinking_fails().agent_says_the_line().caller_says("I said I want to pay")
+    call.agent_begins("You can ").thinking_fails().caller_says("Yes?")
+
+    assert call.thinking_fails().lines[-1] == LINES.failure_goodbye
+
+
 def test_a_prompt_between_two_failures_does_not() -> None:
     call = call_that_owes_an_answer().thinking_fails().agent_says_the_line().wait(8).agent_says_the_line()
 

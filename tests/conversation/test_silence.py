@@ -70,6 +70,16 @@ def test_a_caller_who_is_speaking_is_not_asked() -> None:
     assert call.lines == [LINES.greeting]
 
 
+def test_words_count_although_no_sound_was_noticed() -> None:
+    call = greeted_call(idle_prompt_seconds=8.0).wait(7).caller_begins("I would like").wait(3)
+
+    assert call.lines == [LINES.greeting]
+
+
+def test_a_short_answer_to_a_question_that_has_not_begun_is_a_turn() -> None:
+    assert greeted_call().wait(8).caller_ends("I'm here").turns == [("I'm here", "speech")]
+
+
 def test_a_sound_without_words_puts_the_question_off_once() -> None:
     call = greeted_call(idle_prompt_seconds=8.0).wait(7).caller_makes_a_sound().wait(8.9)
     assert call.lines == [LINES.greeting]

@@ -84,6 +84,12 @@ def test_a_small_word_after_the_agent_has_finished_is_a_turn() -> None:
     assert call.caller_says("yes").turns[-1] == ("yes", "speech")
 
 
+def test_a_small_word_that_stands_still_is_a_turn_as_well() -> None:
+    call = greeted_call().caller_says("Book it").agent_says("Shall I send you a message?").wait(1)
+
+    assert call.caller_begins("yes").wait(6).turns[-1] == ("yes", "timeout")
+
+
 def test_the_agent_answers_in_the_callers_language() -> None:
     call = greeted_call().caller_says("Запишите меня на вторник", language="ru")
 

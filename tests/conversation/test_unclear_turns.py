@@ -43,6 +43,23 @@ def test_a_turn_whose_words_vanish_is_asked_for_again() -> None:
     assert greeted_call().wait(1).caller_begins("book").caller_ends("").lines[-1] == LINES.repeat
 
 
+def test_a_turn_without_words_does_nothing_to_a_voice_that_is_not_held_back() -> None:
+    call = greeted_call().caller_says("When are you open?").agent_begins("From nine. ")
+
+    assert call.caller_begins(" ").asked == []
+    assert call.caller_ends("").asked == []
+
+
+def test_an_unclear_turn_over_the_voice_takes_the_floor() -> None:
+    call = greeted_call().caller_says("When are you open?").agent_begins("From nine. ")
+
+    call.caller_ends("mmph grzl", confidence=0.1)
+
+    assert call.replies[0].fate == "stopped"
+    assert call.state == "listening"
+    assert call.lines[-1] == LINES.repeat
+
+
 def test_a_turn_without_words_over_the_voice_lets_it_go_on() -> None:
     call = greeted_call().caller_says("When are you open?").agent_begins("From nine. ")
 

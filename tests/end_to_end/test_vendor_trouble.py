@@ -79,7 +79,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         patch.setattr(wiring, "CartesiaOptions", partial(CartesiaOptions, audio_gap_seconds=1.2))
         patch.setattr(resilient, "CircuitBreaker", partial(CircuitBreaker, threshold=10_000))
         data_dir = tmp_path_factory.mktemp("vendors")
-        quick = {"greeting": GREETING, "idle_prompt_seconds": 4, "idle_prompts": 1}
+        quick = {"greeting": GREETING, "idle_prompts": 0}
         with service_in_thread(data_dir, **quick) as running:
             running.run(hold(running, score(waits_for_agent(QUIET))))
             yield running
@@ -88,7 +88,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 def _impatient(profile_of: Callable[[Settings], AgentProfile]) -> Callable[[Settings], AgentProfile]:
     def agent_profile(settings: Settings) -> AgentProfile:
         agent = profile_of(settings)
-        policy = replace(agent.policy, ears_seconds=1.0, ears_give_up_seconds=2.0)
+        policy = replace(agent.policy, ears_seconds=1.0, ears_give_up_seconds=2.0, idle_end_seconds=6.0)
         return replace(agent, policy=policy)
 
     return agent_profile
@@ -142,7 +142,7 @@ def cases(*, lasts: Lasts | None = None) -> "pytest.MarkDecorator":
 
 def _mark(request: pytest.FixtureRequest, reason: str | None) -> None:
     if reason is not None:
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=reason == _UNNOTICED))
 
 
 def silences(report: CallReport) -> list[float]:
@@ -183,11 +183,11 @@ def test_the_call_comes_to_an_end_with_a_word_from_the_agent(
 def test_the_record_names_the_vendor_that_failed(
     lived: dict[tuple[Vendor, Kind, Lasts], Lived], case: tuple[Vendor, Kind, Lasts], request: pytest.FixtureRequest
 ) -> None:
-    vendor, kind, _lasts = case
-    _mark(request, _UNNOTICED if KNOWN.get(case) == _UNNOTICED else None)
+    vendor, kind, lasts = case
+    _mark(request, _UNNOTICED if KNOWN.get(case) == _UNNOTICED and lasts == "for ever" else None)
     call = lived[case].call
     failed = {row["data"]["provider"] for row in call.rows("provider.failed")}
-    assert vendor in failed or (vendor, kind) in HARMLESS
+    assert vendor in failed or (vendor, kind) in HARMLESS or lasts == "once"
     assert call.record["fault"] in ({f"provider:{each}" for each in failed} or {"none"})
 
 
