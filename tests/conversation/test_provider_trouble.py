@@ -79,7 +79,7 @@ def test_an_answer_of_which_nothing_was_heard_does_not() -> None:
 
 def test_an_answer_that_broke_off_does_not() -> None:
     call = call_that_owes_an_answer().thinking_fails().agent_says_the_line().caller_says("I said I want to pay")
-    call.agent_begins("You can ").thinking_fails().caller_says("Yes?")
+    call.agent_begins("You can ").thinking_fails().caller_says("What can I do?")
 
     assert call.thinking_fails().lines[-1] == LINES.failure_goodbye
 

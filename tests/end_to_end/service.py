@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import sys
 import threading
@@ -90,7 +91,7 @@ async def running_service(
 
     The sandbox has a thread of its own, so that its work is no delay of the service.
     """
-    with _quick_turns(), _in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
+    with _as_alone(), _in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
         settings = settings_for(data_dir, sandbox, **overrides)
         app = create_app(settings)
         server = _Server(uvicorn_config(app, settings), app, settings.drain_seconds)
@@ -152,13 +153,16 @@ def _in_thread(name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) -
 
 
 @contextmanager
-def _quick_turns() -> Iterator[None]:
-    """Threads that wait for each other, as here the driver of the database for the sandbox, wait 5 ms otherwise."""
+def _as_alone() -> Iterator[None]:
+    """As in a process of its own: what the tests left is not searched for garbage, which stops everything for 200 ms,
+    and a thread, such as the driver of the database, does not wait 5 ms for that of the sandbox."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(0.0005)
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         sys.setswitchinterval(usual)
 
 
