@@ -22,7 +22,8 @@ run: $(INSTALLED) ## the service, as .env says; without any vendor's key, with t
 	@$(PYTHON) -m app.cli serve
 
 test: $(INSTALLED) ## every test that needs no other server (ARGS="-k barge_in")
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest --ignore tests/end_to_end $(ARGS)
+	@$(PYTHON) -m pytest tests/end_to_end # calls in real time, in a process without the litter of 2,600 tests before
 
 test-room: $(INSTALLED) ## telephone calls through a real livekit-server (LIVEKIT_SERVER=<its path>, or on the PATH)
 	@$(PYTHON) -m pytest -m room tests/room $(ARGS)

@@ -18,14 +18,11 @@ GOOD = score(
     waits_for_agent(QUIET),
     says("Расскажите ещё, пожалуйста."),
     waits_for_agent(QUIET),
-    says("А потом?"),
-    waits_for_agent(QUIET),
     says("До свидания!"),
     waits_for_end(),
     replies=(
         {"text": "Хорошо, спрашивайте."},
         {"text": "Мы открыты каждый день с девяти утра до восьми вечера, приходите к нам."},
-        {"text": "Потом мы закрываемся на ночь и отдыхаем до самого утра."},
         {"text": "Всего доброго!", "tool_calls": END_CALL},
     ),
 )
@@ -186,15 +183,14 @@ def test_a_client_that_does_wrong_is_told_and_cut_off(evening: Evening, name: st
 def test_the_good_call_beside_them_notices_nothing(evening: Evening) -> None:
     good = evening[0]
     assert (good.record["end_reason"], good.record["fault"], good.report.completed) == ("agent_hangup", "none", True)
-    assert good.said("user") == ["Постойте!", "Расскажите ещё, пожалуйста.", "А потом?", "До свидания!"]
+    assert good.said("user") == ["Постойте!", "Расскажите ещё, пожалуйста.", "До свидания!"]
     assert [turn["interrupted"] for turn in good.record["turns"] if turn["role"] == "assistant"] == [
         True,
         False,
         False,
         False,
-        False,
     ]
-    assert max(good.report.responses) < 1.0
+    assert max(good.report.responses) < 1.5
 
 
 def test_no_call_is_left_and_no_crash_was_seen(service: RunningService, evening: Evening) -> None:
