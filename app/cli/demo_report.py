@@ -22,6 +22,8 @@ _STAGES = {
 }
 _WIDTH = 140
 _TEXT_SHOWN = 52
+_SOFT_BEGINNING_SECONDS = 0.02
+"""An answer is audible from its first loud sample on, which the clocks may put a frame before its arrival."""
 
 
 def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[str, Any]], recording: Path) -> None:
@@ -59,9 +61,11 @@ def added_latencies(report: CallReport, timings: list[dict[str, Any]]) -> list[f
     for utterance in report.utterances:
         if utterance.answered_at is None:
             continue
-        ended = next(at for at in ends if at > report.ready_at + utterance.ended_at)
-        heard = next(at for at in arrivals if at > ended)
-        added.append(heard - ended - _taken_by_vendors(timings, ended, heard))
+        answered = report.ready_at + utterance.answered_at
+        heard = next((at for at in reversed(arrivals) if at <= answered + _SOFT_BEGINNING_SECONDS), None)
+        ended = max((at for at in ends if heard is not None and at <= heard), default=None)
+        if heard is not None and ended is not None:
+            added.append(heard - ended - _taken_by_vendors(timings, ended, heard))
     return added
 
 
@@ -71,13 +75,17 @@ def _taken_by_vendors(timings: list[dict[str, Any]], ended: float, heard: float)
     sound = _last(before, "cartesia", "first_audio", text=1)
     if sound is None:
         return 0.0
-    clause = next(item for item in before if item["event"] == "input" and item["context_id"] == sound["context_id"])
+    clause = _first(before, "cartesia", "input", context_id=sound["context_id"]) or sound
     text = _last([item for item in before if item["at"] <= clause["at"]], "openai", "delta")
     request = _last([item for item in before if item["at"] <= clause["at"]], "openai", "request")
     took: float = max(0.0, sound["at"] - max(clause["at"], ended))
     if text is not None and request is not None:
         took += max(0.0, text["at"] - max(request["at"], ended))
     return took
+
+
+def _first(timings: list[dict[str, Any]], vendor: str, event: str, **more: Any) -> dict[str, Any] | None:
+    return _last(timings[::-1], vendor, event, **more)
 
 
 def _last(timings: list[dict[str, Any]], vendor: str, event: str, **more: Any) -> dict[str, Any] | None:
