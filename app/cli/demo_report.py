@@ -22,8 +22,6 @@ _STAGES = {
 }
 _WIDTH = 140
 _TEXT_SHOWN = 52
-_SOFT_BEGINNING_SECONDS = 0.02
-"""An answer is audible from its first loud sample on, which the clocks may put a frame before its arrival."""
 
 
 def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[str, Any]], recording: Path) -> None:
@@ -62,7 +60,7 @@ def added_latencies(report: CallReport, timings: list[dict[str, Any]]) -> list[f
         if utterance.answered_at is None:
             continue
         answered = report.ready_at + utterance.answered_at
-        heard = next((at for at in reversed(arrivals) if at <= answered + _SOFT_BEGINNING_SECONDS), None)
+        heard = min((abs(at - answered), at) for at in arrivals)[1] if arrivals else None
         ended = max((at for at in ends if heard is not None and at <= heard), default=None)
         if heard is not None and ended is not None:
             added.append(heard - ended - _taken_by_vendors(timings, ended, heard))
