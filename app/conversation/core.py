@@ -147,8 +147,6 @@ class ConversationCore:
 
     def _say_requested(self, event: ev.SayRequested) -> None:
         call = self._situation
-        if call.closing is not None:
-            return
         if call.ringing or call.floor.live or call.caller:
             del call.say_requests[: max(0, len(call.say_requests) + 1 - _SAY_REQUESTS_KEPT)]
             call.say_requests.append(event.text)

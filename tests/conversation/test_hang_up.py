@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from app.conversation import events as ev
 from app.conversation.commands import EndCall
 from tests.conversation.script import LINES, Call, greeted_call
 
@@ -30,6 +31,13 @@ def test_the_wish_to_hang_up_may_come_after_the_first_words() -> None:
     call = greeted_call().caller_says("That is all").agent_begins("Goodbye, then!").model_asks_to_hang_up()
 
     assert call.agent_falls_silent().ended == ("agent_hangup", "none")
+
+
+def test_another_tool_ends_nothing() -> None:
+    call = greeted_call().caller_says("What is the weather?")
+    call.tell(ev.AgentToolCalled(2, 2, "call_1", "look_out_of_the_window", "{}"))
+
+    assert call.agent_says("It rains.").ended is None
 
 
 def test_an_agent_that_hangs_up_without_a_word_says_a_prepared_goodbye() -> None:
@@ -147,6 +155,14 @@ def test_what_was_heard_until_then_is_in_the_record() -> None:
 
     assert [turn.text for turn in call.record.turns][-1] == "Glad"
     assert call.record.turns[-1].interrupted
+
+
+def test_a_call_that_somebody_else_has_ended_is_over() -> None:
+    call = greeted_call().caller_says("I want to pay")
+
+    assert call.tell(ev.CallEnded("crashed", "ours")) == []
+    assert call.state == "ended"
+    assert call.core.next_deadline() is None
 
 
 def test_a_lost_line_is_the_carriers_fault() -> None:

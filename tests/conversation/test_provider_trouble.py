@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.conversation import events as ev
 from app.conversation.commands import StartReply
 from tests.conversation.script import LINES, Call, greeted_call
 
@@ -153,6 +154,13 @@ def test_an_answer_that_stalls_is_cut_and_apologised_for() -> None:
     assert call.lines[-1] == LINES.cut_off
 
 
+def test_an_answer_that_stalls_before_its_first_clause_is_cut_as_well() -> None:
+    call = call_that_owes_an_answer(stall_seconds=15.0)
+    call.tell(ev.AgentReplyStarted(2, 2, "reply"))
+
+    assert call.wait(15).lines[-1] == LINES.cut_off
+
+
 def test_a_long_clause_is_no_stall() -> None:
     call = greeted_call(stall_seconds=15.0).operator_says("Please listen. " * 40).agent_begins().wait(45)
 
@@ -214,6 +222,22 @@ def test_a_line_that_could_be_heard_forgives_the_greeting_that_could_not() -> No
     call = Call().is_answered().speaking_fails().wait(8).agent_says_the_line().caller_says("I want to pay")
 
     assert call.thinking_fails().lines[-1] == LINES.apology
+
+
+def test_a_greeting_that_was_not_heard_and_an_answer_that_fails_are_two_in_a_row() -> None:
+    call = Call().is_answered().speaking_fails().caller_says("I want to pay").thinking_fails()
+
+    assert call.lines[-1] == LINES.failure_goodbye
+
+
+def test_a_line_without_a_sound_is_passed_over() -> None:
+    call = Call().is_answered().agent_has_nothing_to_say()
+    assert call.state == "listening"
+
+    call.operator_says("...").agent_has_nothing_to_say()
+
+    assert call.ended is None
+    assert call.remembers == []
 
 
 def test_a_line_that_breaks_off_is_waited_for_to_its_last_word() -> None:
@@ -332,7 +356,7 @@ def test_ears_that_give_up_end_the_call_politely_at_once() -> None:
 
 def test_the_restoration_of_another_vendor_gives_no_ears() -> None:
     call = greeted_call(ears_seconds=3.0).hearing_fails()
-    call.tell(call.core.deadline_passed())
+    call.tell(ev.ProviderRestored("openai", "think"))
 
     assert call.wait(3).lines[-1] == LINES.deaf
 

@@ -71,6 +71,10 @@ def test_a_call_that_was_never_answered_lasted_no_time() -> None:
     assert (record.duration_seconds, record.answered_t) == (0.0, None)
 
 
+def test_the_first_answer_counts() -> None:
+    assert record_of((9.0, ev.CallAnswered()), (32.0, ev.CallEnded("caller_hangup"))).duration_seconds == 30.0
+
+
 def test_a_live_call_has_no_duration() -> None:
     assert record_of().duration_seconds is None
 
@@ -168,6 +172,12 @@ def test_an_utterance_that_was_cut_in_its_first_moment_has_its_end_told_first() 
     turn = only_answer(record)
     assert (turn.text, turn.text_generated, turn.interrupted, turn.ended_at) == ("At", "At nine.", True, 9.0)
     assert turn.latency is not None
+
+
+def test_what_was_heard_counts_even_if_its_beginning_was_never_told() -> None:
+    record = record_of((11.0, ev.AgentInterrupted(2, 2, "At", "At nine.")), (11.0, ev.CallEnded("caller_hangup")))
+
+    assert [(turn.text, turn.interrupted) for turn in record.turns] == [("At", True)]
 
 
 def test_an_utterance_of_which_nothing_was_heard_is_no_turn() -> None:

@@ -111,6 +111,13 @@ def test_turns_that_are_ignored_do_not_put_the_question_off() -> None:
     assert call.wait(1).lines[-1] == LINES.idle[0]
 
 
+def test_every_question_is_put_off_once() -> None:
+    call = greeted_call(idle_prompt_seconds=8.0).caller_makes_a_sound().wait(16).agent_says_the_line().wait(15.9)
+
+    assert call.lines[1:] == [LINES.idle[0]]
+    assert call.wait(0.2).lines[1:] == list(LINES.idle)
+
+
 NOISES: dict[str, Callable[[Call], Call]] = {
     "sound": lambda call: call.caller_makes_a_sound(),
     "quiet": lambda call: call.caller_falls_silent(),

@@ -34,6 +34,17 @@ def test_question_and_answer_share_the_number_of_the_turn_and_every_turn_has_its
     ]  # fmt: skip
 
 
+def test_every_fact_of_a_turn_has_its_number() -> None:
+    call = greeted_call().caller_makes_a_sound().caller_begins("Are").caller_seems_to_end("Are you open?").wait(0.1)
+    call.caller_ends("Are you open?").agent_says("We are.").caller_begins("Until when?")
+
+    assert [(row.type, row.turn) for row in call.rows if row.turn is not None and row.turn > 1] == [
+        ("caller.words", 2), ("caller.turn_ended_eagerly", 2), ("caller.turn_ended", 2), ("turn.taken", 2),
+        ("agent.reply_started", 2), ("agent.clause_started", 2), ("agent.reply_generated", 2), ("agent.finished", 2),
+        ("caller.words", 3),
+    ]  # fmt: skip
+
+
 def test_the_turn_is_written_down_with_its_times() -> None:
     call = greeted_call()
     began = call.now
@@ -274,6 +285,7 @@ def test_an_answer_that_never_comes_is_apologised_for() -> None:
 
     assert call.replies[0].fate == "stopped"
     assert LINES.apology in call.lines
+    assert call.caller_hangs_up().ended == ("caller_hangup", "ours")
 
 
 # --- an operator speaks ----------------------------------------------------------------------------------------------
