@@ -5,6 +5,7 @@ is :class:`tests.support.virtual_time.VirtualTimeLoop`.
 """
 
 import asyncio
+import gc
 import inspect
 import os
 import socket
@@ -17,6 +18,12 @@ from tests.support.virtual_time import VirtualTimeLoop
 _KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST", "CI", "TIME_SCALE"}
 _LOOPBACK = ("127.", "::1", "localhost")
 _HANGS_AFTER_SECONDS = 60
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no search for garbage in it may stop a test for the fifth of a second that it takes."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
