@@ -181,7 +181,7 @@ async def _feed(stream: SpeechStream, audio_stream: AsyncIterator[bytes]) -> Non
         async for audio in audio_stream:
             await stream.room()
             stream.send(audio)
-    except Exception:
+    except Exception:  # whatever went wrong in the source, it is raised again below
         await stream.finish()
         raise
     await stream.finish()

@@ -225,7 +225,7 @@ def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # a server of another language has nothing to wait on but its port
         else:
             return
     raise RuntimeError("the livekit-server did not start")

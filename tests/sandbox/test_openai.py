@@ -201,7 +201,7 @@ async def test_bad_requests_get_openais_errors() -> None:
         with pytest.raises(openai.BadRequestError, match="messages"):
             await sdk.chat.completions.create(model=MODEL, messages=[])
         with pytest.raises(openai.NotFoundError) as missing:
-            await sdk.responses.create(model="claude", input="hello")
+            await sdk.responses.create(model="no-such-model", input="hello")
         assert missing.value.code == "model_not_found"
         assert missing.value.request_id
         assert MODEL in [model.id async for model in sdk.models.list()]
