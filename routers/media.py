@@ -61,11 +61,7 @@ async def _serve(leg: WebSocketLeg, call: CallContext, services: Services) -> No
     except StorageError:
         await leg.fail("the call could not be stored")
         return
-    try:
-        await leg.run(orchestrator)
-    finally:
-        orchestrator.leave("media_lost")
-    await orchestrator.wait_ended()
+    await orchestrator.carry(leg.run(orchestrator))
 
 
 class _Socket:

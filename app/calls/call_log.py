@@ -20,6 +20,8 @@ class CallLog:
         self._leg = leg
         self._clock = clock
         self._rows: list[JournalRow] = []
+        self._record: tuple[int, CallRecord] | None = None
+        """As of so many rows."""
 
     def __repr__(self) -> str:
         return f"<CallLog {len(self._rows)} rows>"
@@ -34,8 +36,10 @@ class CallLog:
 
     @property
     def record(self) -> CallRecord:
-        """The record of the call as far as it has come."""
-        return call_record(self._rows)
+        """The record of the call as far as it has come; worked out once for the same rows."""
+        if self._record is None or self._record[0] != len(self._rows):
+            self._record = len(self._rows), call_record(self._rows)
+        return self._record[1]
 
     def write(self, event: ev.Event, t: float, turn: int | None) -> None:
         """Keep a fact; never waits."""
@@ -45,6 +49,7 @@ class CallLog:
             self._journal.append(self._call_id, self._fence, row, ending)
         except BaseException:
             self._rows.pop()  # its number is free again
+            self._record = None
             raise
         if self._leg.wants_events:
             self._leg.send_event(asdict(row))

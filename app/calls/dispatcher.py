@@ -209,6 +209,8 @@ class CallDispatcher:
     async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
+            if not self._live:
+                continue
             until = utc_now().timestamp() + LEASE_SECONDS
             try:
                 await self._services.calls.renew_leases(self._services.owner, list(self._live), until)

@@ -13,7 +13,7 @@ Task ledger. All tasks of a call belong to one TaskGroup, which ends when the co
 
 import asyncio
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,6 +168,14 @@ class CallOrchestrator:
     def lose(self) -> None:
         """Another process owns the call now: stop, and write nothing more."""
         self._facts.fail(OwnershipLost("another process owns the call now"))
+
+    async def carry(self, leg_runs: Awaitable[None]) -> None:
+        """Return once the running leg is closed and the call has ended; a leg that breaks is a caller who is gone."""
+        try:
+            await leg_runs
+        finally:
+            self.leave("media_lost")
+        await self.wait_ended()
 
     @property
     def record(self) -> CallRecord:

@@ -126,11 +126,7 @@ class RoomCalls:
         except StorageError as error:
             log.error("caller.not_taken", code=error.code)  # the reconciler finds him again
             return
-        try:
-            await leg.run(orchestrator)
-        finally:
-            orchestrator.leave("media_lost")
-        await orchestrator.wait_ended()
+        await orchestrator.carry(leg.run(orchestrator))
 
     async def _refuse(self, caller: TelephoneCall, call: CallContext, reason: str) -> None:
         try:

@@ -32,11 +32,6 @@ class CallClock:
         """The call is answered now."""
         self._answered = self._time()
 
-    @property
-    def is_answered(self) -> bool:
-        """Whether sound flows."""
-        return self._answered is not None
-
     def moment(self, call_seconds: float) -> float:
         """On the loop's clock, for its timers."""
         return self._created + call_seconds

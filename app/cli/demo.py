@@ -15,7 +15,7 @@ import httpx
 
 from app.cli.demo_report import print_report
 from app.cli.demo_view import CallView
-from app.cli.sandbox_process import Profile, SandboxAddresses, sandbox_process
+from app.cli.sandbox_process import Profile, SandboxAddresses, sandbox_process, stop_child
 from sandbox.call_report import CallReport
 from sandbox.caller import Caller
 from sandbox.media_client import CallFailed
@@ -86,12 +86,7 @@ def _service(sandbox: SandboxAddresses, language: Language) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
-            service.terminate()
-            try:
-                service.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                service.kill()
-                service.wait()
+            stop_child(service, _STOP_SECONDS)
 
 
 def _free_port() -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Profile = Literal["instant", "typical", "slow"]
 _STOP_SECONDS = 5
@@ -42,15 +42,20 @@ def sandbox_process(profile: Profile, *, port: int = 0) -> Iterator[SandboxAddre
             raise RuntimeError("the sandbox did not start; what it said is above")
         yield SandboxAddresses(**json.loads(first_line))
     finally:
-        child.terminate()
-        try:
-            child.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        stop_child(child, _STOP_SECONDS)
         for stream in (child.stdin, child.stdout):
             if stream:
                 stream.close()
+
+
+def stop_child(child: "subprocess.Popen[Any]", seconds: float) -> None:
+    """Have a child process end by itself within so many seconds, or end it."""
+    child.terminate()
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def print_sandbox(port: int, profile: Profile) -> int:

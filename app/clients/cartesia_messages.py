@@ -5,7 +5,6 @@ Wire formats: https://docs.cartesia.ai/api-reference/tts/websocket and .../tts/b
 
 import binascii
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -184,15 +183,6 @@ def error_for_status(
     if status is not None and 400 <= status < 500:
         return ProviderRejected(PROVIDER, message, status=status, request_id=request_id)
     return ProviderUnavailable(PROVIDER, message, request_id=request_id)
-
-
-def retry_after_seconds(header: str | None) -> float | None:
-    """``Retry-After`` in seconds; None without it, or when it is a date (RFC 9110, 10.2.3)."""
-    try:
-        seconds = float(header or "")
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _words(timestamps: dict[str, Any]) -> tuple[SpokenWord, ...]:

@@ -22,8 +22,8 @@ from app.clients.cartesia_messages import (
     Failure,
     error_for_status,
     parse_answer,
-    retry_after_seconds,
 )
+from app.clients.resilient import retry_after_seconds
 from app.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 
 log = structlog.get_logger(__name__)

@@ -15,13 +15,12 @@ from app.clients.cartesia_messages import (
     CartesiaOptions,
     error_for_status,
     http_url,
-    retry_after_seconds,
     speech_fields,
     websocket_url,
 )
 from app.clients.cartesia_socket import CartesiaSocket
 from app.clients.cartesia_utterance import Utterance
-from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
+from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
 from app.clients.streams import VoiceAudio
 from app.errors import BreakerOpen, ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
 from app.models import VoiceConfig

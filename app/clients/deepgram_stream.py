@@ -7,7 +7,6 @@ https://developers.deepgram.com/reference/speech-to-text/listen-flux (Flux).
 import asyncio
 import json
 import logging
-import math
 import re
 import ssl
 from collections import deque
@@ -27,6 +26,7 @@ from websockets.exceptions import (
 
 from app.clients.deepgram_messages import PROVIDER, DeepgramOptions, TurnAssembly
 from app.clients.replay_buffer import ReplayBuffer, Timeline
+from app.clients.resilient import retry_after_seconds
 from app.clients.streams import SpeechEvent, TurnUpdated
 from app.errors import (
     ProviderError,
@@ -350,7 +350,7 @@ def status_error(status: int, headers: dict[str, Any]) -> ProviderError:
     request_id = known.get("dg-request-id")
     message = f"HTTP {status}" + (f", {known['dg-error'][:200]}" if "dg-error" in known else "")
     if status == 429:
-        wished = _seconds(known.get("retry-after"))
+        wished = retry_after_seconds(known.get("retry-after"))
         return ProviderRateLimited(PROVIDER, message, retry_after=wished, request_id=request_id)
     if status in (408, 504):
         return ProviderTimeout(PROVIDER, message, request_id=request_id)
@@ -376,14 +376,6 @@ def _closed_error(error: ConnectionClosed) -> ProviderError:
             return ProviderRejected(PROVIDER, named)
         case _:
             return ProviderUnavailable(PROVIDER, named)
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        seconds = float(text or "")
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _json_object(raw: str | bytes) -> dict[str, Any]:

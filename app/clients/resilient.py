@@ -1,6 +1,7 @@
 """What every vendor client has in common: retries, circuit breaker, figures, health, and logs without content."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -225,3 +226,12 @@ class BaseResilientClient:
             seconds=round(attempt.seconds, 4),
             request_id=error.request_id or attempt.request_id,
         )
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """``Retry-After`` in seconds; None without it, or when it is a date (RFC 9110, 10.2.3)."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None

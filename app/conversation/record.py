@@ -1,6 +1,6 @@
 """The record of a call, worked out from its journal and nothing else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -88,11 +88,6 @@ class CallRecord:
 def call_record(rows: Iterable[JournalRow]) -> CallRecord:
     """Work out the record; the journal may be unfinished, and may hold rows that this version does not know."""
     return _Reader().read(rows)
-
-
-def turn_dicts(turns: Sequence[TurnRecord]) -> list[dict[str, Any]]:
-    """The turns as JSON objects."""
-    return [asdict(turn) for turn in turns]
 
 
 class _Reader:

@@ -13,7 +13,6 @@ from app.clients.cartesia_messages import (
     error_for_status,
     http_url,
     parse_answer,
-    retry_after_seconds,
     speech_fields,
     text_request,
     websocket_url,
@@ -194,11 +193,3 @@ def test_a_rate_limit_keeps_the_wish_to_wait() -> None:
     error = error_for_status(429, retry_after=2.5)
     assert isinstance(error, ProviderRateLimited)
     assert error.retry_after == 2.5
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("3", 3.0), ("0.5", 0.5), (None, None), ("Fri, 31 Dec 2027 23:59:59 GMT", None), ("-1", None), ("inf", None)],
-)
-def test_retry_after_is_read_when_it_is_a_number_of_seconds(header: str | None, seconds: float | None) -> None:
-    assert retry_after_seconds(header) == seconds

@@ -7,7 +7,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from app.clients.breaker import CircuitBreaker
-from app.clients.resilient import Attempt, BaseResilientClient, RetryPolicy
+from app.clients.resilient import Attempt, BaseResilientClient, RetryPolicy, retry_after_seconds
 from app.errors import (
     BreakerOpen,
     ProviderError,
@@ -292,3 +292,11 @@ async def test_its_representation_says_how_it_fares() -> None:
     asked = client(attempts=1)
     await fail(asked, unavailable)
     assert repr(asked).startswith("<BaseResilientClient 1 requests, 1 failures, <CircuitBreaker")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("3", 3.0), ("0.5", 0.5), (None, None), ("Fri, 31 Dec 2027 23:59:59 GMT", None), ("-1", None), ("inf", None)],
+)
+def test_retry_after_is_read_when_it_is_a_number_of_seconds(header: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(header) == seconds

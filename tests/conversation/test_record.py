@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.conversation import events as ev
-from app.conversation.record import STAGES, CallRecord, TurnRecord, call_record, turn_dicts
+from app.conversation.record import STAGES, CallRecord, TurnRecord, call_record
 from app.models import JournalRow, TokenUsage
 from tests.conversation.script import LINES, Call, greeted_call
 
@@ -96,7 +96,7 @@ def test_the_record_of_a_live_call_grows_with_it() -> None:
 def test_a_turn_of_the_caller_has_its_times_since_the_answer() -> None:
     record = record_of((9.3, ev.TurnTaken(2, "When?", "speech", 8.0, 9.0, "en", 0.87)))
 
-    assert turn_dicts(record.turns) == [
+    assert [asdict(turn) for turn in record.turns] == [
         {
             "number": 2,
             "role": "user",
