@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData()
 
@@ -84,6 +84,31 @@ webhook_inbox = Table(
     Index("webhook_inbox_by_age", "received_at"),
 )
 
+call_requests = Table(
+    "call_requests",
+    metadata,
+    Column("request_id", Integer, primary_key=True),
+    Column("call_id", String, ForeignKey("calls.call_id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("taken_at", String),
+    Index("call_requests_by_call", "call_id"),
+    # Owners look here all the time.
+    Index("call_requests_waiting", "request_id", sqlite_where=text("taken_at IS NULL")),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("body_hash", String, nullable=False),
+    Column("call_id", String, ForeignKey("calls.call_id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", String, nullable=False),
+    Index("idempotency_keys_by_age", "created_at"),
+    Index("idempotency_keys_by_call", "call_id"),
+)
+
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -92,11 +117,11 @@ def encode_json(value: Any) -> str:
 
     Half of a surrogate pair, which a client may send as an escape, stays an escape: UTF-8 cannot hold it.
     """
-    text = _encode(value)
-    if text.isascii():
-        return text
+    encoded = _encode(value)
+    if encoded.isascii():
+        return encoded
     try:
-        text.encode()
+        encoded.encode()
     except UnicodeEncodeError:
         return json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text
+    return encoded
