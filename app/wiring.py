@@ -15,6 +15,7 @@ from app.calls.agent import AgentProfile
 from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
 from app.calls.orchestrator import CallServices
+from app.calls.requests import CallRequests
 from app.calls.rooms import MakeLeg, RoomCalls
 from app.calls.sessions import MediaSessions
 from app.calls.webhooks import Webhooks
@@ -35,6 +36,7 @@ from app.storage.calls import CallStore
 from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
+from app.storage.requests import CallRequestStore
 from app.storage.sessions import SessionStore
 from app.storage.webhooks import WebhookInbox
 from media.formats import AudioFormat
@@ -63,6 +65,7 @@ class Services:
     calls: CallStore
     sessions: MediaSessions
     dispatcher: CallDispatcher
+    requests: CallRequests
     webhooks: Webhooks | None
     """None without LiveKit."""
     metrics: Metrics
@@ -117,6 +120,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         warm = [
             tasks.create_task(_keep_warm(client.warm_up), name=f"warm:{client.provider}") for client in (model, tts)
         ]
+        requests = CallRequests(CallRequestStore(database), dispatcher, owner=services.owner, tasks=tasks)
         inbox = WebhookInbox(database)
         rooms = None if livekit is None else _rooms(settings, livekit, inbox, services, dispatcher, tasks)
         yield Services(
@@ -126,12 +130,14 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             calls=services.calls,
             sessions=MediaSessions(SessionStore(database)),
             dispatcher=dispatcher,
+            requests=requests,
             webhooks=None if rooms is None else Webhooks(settings.livekit_webhook_secrets, inbox, rooms, metrics),
             metrics=metrics,
             health=_health(database, journal, ears, model, tts, livekit),
         )
         if rooms is not None:
             rooms.stop()
+        requests.stop()
         dispatcher.stop()
         for task in warm:
             task.cancel()

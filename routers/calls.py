@@ -1,9 +1,10 @@
-"""The calls as data: records, journals, transcripts, recordings."""
+"""The calls as data: records, journals, transcripts, recordings; and what may be asked of a live one."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -16,7 +17,7 @@ from app.errors import CallNotFound, CallStillLive, InvalidRequest
 from app.storage.calls import CallFilter, CallRow
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
-from routers.schemas import Call, CallPage, EventList, Transcript
+from routers.schemas import Call, CallPage, EventList, SayRequest, Transcript
 from routers.views import call_of, events_json, server_sent, summary_of, transcript_text, turns_of, write_recording
 
 router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["calls"])
@@ -67,9 +68,21 @@ async def list_calls(
 @router.get("/{call_id}", response_model=Call)
 async def get_call(call: TheCall, services: TheServices) -> Response:
     """The whole record."""
-    rows = await services.journal_reader.rows(call.call_id)
-    record = await asyncio.to_thread(call_of, call, rows, services.settings.recordings_dir)
-    return Response(record.model_dump_json(), media_type=_JSON)
+    return await _record(call, services)
+
+
+@router.post("/{call_id}/hangup", response_model=Call, status_code=HTTPStatus.ACCEPTED)
+async def hang_up(call_id: str, services: TheServices) -> Response:
+    """Have the call ended at once; its end is the last event."""
+    await services.requests.ask(call_id, "hangup")
+    return await _accepted(call_id, services)
+
+
+@router.post("/{call_id}/say", response_model=Call, status_code=HTTPStatus.ACCEPTED)
+async def say(call_id: str, wanted: SayRequest, services: TheServices) -> Response:
+    """Have the agent say a text after what it is saying now; that it does is an event."""
+    await services.requests.ask(call_id, "say", text=wanted.text)
+    return await _accepted(call_id, services)
 
 
 @router.get("/{call_id}/events", response_model=EventList)
@@ -109,6 +122,17 @@ async def get_recording(call: TheCall, services: TheServices) -> Response:
     return FileResponse(
         path, media_type="audio/wav", filename=f"{call.call_id}.wav", background=BackgroundTask(path.unlink)
     )
+
+
+async def _accepted(call_id: str, services: Services) -> Response:
+    """What was asked is safe; the record as it is by now."""
+    return await _record(await _found(call_id, services), services, HTTPStatus.ACCEPTED)
+
+
+async def _record(call: CallRow, services: Services, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    rows = await services.journal_reader.rows(call.call_id)
+    record = await asyncio.to_thread(call_of, call, rows, services.settings.recordings_dir)
+    return Response(record.model_dump_json(), status_code=status, media_type=_JSON)
 
 
 async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIterator[str]:

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 _METADATA_BYTES = 16 * 1024
 _METADATA_DEPTH = 8
@@ -102,6 +102,12 @@ class Transcript(BaseModel):
     """Who said what."""
 
     turns: list[Turn]
+
+
+class SayRequest(BaseModel):
+    """What the agent is to say after its current speech."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 
 
 class EventRow(BaseModel):

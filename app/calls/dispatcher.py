@@ -128,6 +128,12 @@ class CallDispatcher:
         if not await self._all_ended(_GOODBYE_SECONDS):
             log.error("service.calls_left", live_calls=len(self._live))
 
+    def tell(self, call_id: str, fact: ev.Event) -> None:
+        """A fact for a call of this process; a call that is gone needs none."""
+        call = self._live.get(call_id)
+        if call is not None:
+            call.tell(fact)
+
     def lose(self, call_id: str) -> None:
         """Another process owns that call now."""
         call = self._live.get(call_id)

@@ -90,6 +90,8 @@ class CallOrchestrator:
         self._clock = CallClock(call.start_time)
         self._core = ConversationCore(agent.policy, agent.language)
         self._facts = Facts()
+        # The first fact, whatever is told of the call before it runs.
+        self._facts.tell(ev.CallCreated(agent.policy.to_dict(), agent.language, agent.describe(services.version)))
         self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
         self._mouth = Mouth(
             leg,
@@ -227,10 +229,6 @@ class CallOrchestrator:
                 tasks.create_task(self._mouth.run(), name=f"{call.call_id}:mouth"),
                 tasks.create_task(self._answer(), name=f"{call.call_id}:answer"),
             ]
-            created = ev.CallCreated(
-                self._agent.policy.to_dict(), self._agent.language, self._agent.describe(services.version)
-            )
-            self.tell(created)
             self._running.set()
             await asyncio.sleep(0)  # the answer goes first: a client is told that it is ready, then of the facts
             await conductor.run()

@@ -200,3 +200,27 @@ async def test_a_client_that_leaves_a_stream_is_forgotten(service: RunningServic
             assert "1 calls followed" in repr(service.services.journal_reader)
         while "0 calls followed" not in repr(service.services.journal_reader):
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("door", "body"), [("hangup", None), ("say", {"text": "  Минуту. "})])
+def test_what_is_asked_of_a_live_call_is_kept_for_its_owner(
+    service: RunningService, http: httpx.Client, door: str, body: dict[str, str] | None
+) -> None:
+    answer = http.post(f"/calls/call_live/{door}", json=body)
+    assert (answer.status_code, answer.json()["call_id"], answer.json()["status"]) == (202, "call_live", "active")
+    kept = execute(service.settings.data_dir, "SELECT kind, data, taken_at FROM call_requests ORDER BY request_id")
+    assert kept[-1] == (door, '{"text":"Минуту."}' if body else "{}", None)
+
+
+@pytest.mark.parametrize(("door", "body"), [("hangup", None), ("say", {"text": "x"})])
+def test_of_a_call_that_has_ended_or_never_was_nothing_can_be_asked(
+    http: httpx.Client, door: str, body: dict[str, str] | None
+) -> None:
+    assert_problem(http.post(f"/calls/call_1/{door}", json=body), 409, "call_ended")
+    assert_problem(http.post(f"/calls/call_9/{door}", json=body), 404, "call_not_found")
+
+
+@pytest.mark.parametrize("text", ["", " \n", "x" * 1001, None, 7])
+def test_only_some_words_can_be_said(http: httpx.Client, text: object) -> None:
+    assert_problem(http.post("/calls/call_live/say", json={"text": text}), 422, "invalid_request")
+    assert_problem(http.post("/calls/call_live/say", json={}), 422, "invalid_request")

@@ -19,6 +19,8 @@ CLOSED_DOORS = [
     ("GET", "/calls/call_1/events"),
     ("GET", "/calls/call_1/transcript"),
     ("GET", "/calls/call_1/recording"),
+    ("POST", "/calls/call_1/hangup"),
+    ("POST", "/calls/call_1/say"),
     ("POST", "/media/sessions"),
 ]
 WRONG_KEYS = [

@@ -1,0 +1,76 @@
+"""What operators ask of live calls: kept by whatever process is asked, carried out by the one that owns the call.
+
+Task ledger.
+
+``requests``  looks for what is asked of the calls of this process. Ends by cancellation.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from app.calls.dispatcher import CallDispatcher
+from app.clock import utc_now
+from app.conversation import events as ev
+from app.errors import StorageError
+from app.storage.requests import CallRequest, CallRequestStore
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 0.2
+
+_FACTS: dict[str, type[ev.Event]] = {"hangup": ev.HangupRequested, "say": ev.SayRequested}
+"""What a kind of request is to the call; the request's data are the fact's fields."""
+
+
+class CallRequests:
+    """Requests on their way to the calls: ``hangup`` ``{}``, ``say`` ``{"text"}``.
+
+    A new kind is a line in ``_FACTS`` and a door that asks for it.
+    """
+
+    def __init__(
+        self, store: CallRequestStore, dispatcher: CallDispatcher, *, owner: str, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._owner = owner
+        self._asked_here = asyncio.Event()
+        self._task = tasks.create_task(self._follow(), name="requests")
+
+    async def ask(self, call_id: str, kind: str, **data: Any) -> None:
+        """Return once the request is safe; what becomes of it is told by the journal of the call.
+
+        Raises CallNotFound, CallAlreadyEnded, StorageError.
+        """
+        await self._store.add(CallRequest(call_id, kind, data), utc_now())
+        self._asked_here.set()
+
+    def stop(self) -> None:
+        """Look no more; the calls have been drained."""
+        self._task.cancel()
+
+    async def _follow(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._asked_here.wait()
+            self._asked_here.clear()
+            if self._dispatcher.live_calls:
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            for request in await self._store.take(self._owner, utc_now()):
+                self._carry_out(request)
+        except StorageError as error:
+            log.error("requests.not_read", code=error.code)
+
+    def _carry_out(self, request: CallRequest) -> None:
+        fact = _FACTS.get(request.kind)
+        if fact is None:  # a newer version of the service, running beside this one
+            log.warning("request.unknown", call_id=request.call_id, kind=request.kind)
+            return
+        self._dispatcher.tell(request.call_id, fact(**request.data))

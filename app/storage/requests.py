@@ -1,0 +1,76 @@
+"""What is asked of live calls, by whatever process was asked, until the owner of the call takes it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from app.clock import iso_utc
+from app.errors import CallAlreadyEnded, CallNotFound
+from app.storage.calls import LIVE
+from app.storage.database import Database
+from app.storage.schema import call_requests, calls
+
+_FORGOTTEN_AFTER = timedelta(hours=1)
+"""A request that waits so long waits for a call that ended before its owner had taken it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """``data`` is a JSON object; its keys depend on the kind."""
+
+    call_id: str
+    kind: str
+    data: dict[str, Any]
+
+
+class CallRequestStore:
+    """Requests in the order they were made. All methods may raise StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, request: CallRequest, now: datetime) -> None:
+        """Keep a request for the owner of the call. Raises CallNotFound, CallAlreadyEnded."""
+        await self._database.write(partial(_add, request, now))
+
+    async def take(self, owner: str, now: datetime) -> list[CallRequest]:
+        """What is asked of the live calls of this owner, oldest first; each is given once.
+
+        To look costs a read; only what is found is worth a write.
+        """
+        found = select(call_requests.c.request_id).where(_waiting_for(owner)).limit(1)
+        if await self._database.read(lambda connection: connection.execute(found).first()) is None:
+            return []
+        return await self._database.write(partial(_take, owner, iso_utc(now)))
+
+
+def _waiting_for(owner: str) -> ColumnElement[bool]:
+    owned = select(calls.c.call_id).where(
+        calls.c.call_id == call_requests.c.call_id, calls.c.owner == owner, calls.c.status.in_(LIVE)
+    )
+    return call_requests.c.taken_at.is_(None) & owned.exists()
+
+
+def _add(request: CallRequest, now: datetime, connection: Connection) -> None:
+    status = connection.execute(select(calls.c.status).where(calls.c.call_id == request.call_id)).scalar_one_or_none()
+    if status is None:
+        raise CallNotFound("there is no such call")
+    if status == "ended":
+        raise CallAlreadyEnded("the call has ended")
+    waiting = call_requests.c.taken_at.is_(None)
+    connection.execute(
+        delete(call_requests).where(waiting, call_requests.c.created_at < iso_utc(now - _FORGOTTEN_AFTER))
+    )
+    row = {"call_id": request.call_id, "kind": request.kind, "data": request.data, "created_at": iso_utc(now)}
+    connection.execute(insert(call_requests), row)
+
+
+def _take(owner: str, now: str, connection: Connection) -> list[CallRequest]:
+    taken = connection.execute(
+        update(call_requests).where(_waiting_for(owner)).values(taken_at=now).returning(call_requests)
+    )
+    rows = sorted(taken, key=lambda row: row.request_id)
+    return [CallRequest(row.call_id, row.kind, row.data) for row in rows]
