@@ -18,6 +18,7 @@ VoiceAgentError
 │   ├── AtCapacity           at_capacity                                                  retryable
 │   ├── CallTaken            call_taken           the same telephone call was taken before
 │   └── Draining             draining                                                     retryable
+├── TransferFailed           transfer_failed      the caller could not be handed over
 ├── WebhookInvalid           webhook_invalid      a webhook that LiveKit did not sign
 ├── TokenError               a media session token does not open the door
 │   ├── TokenInvalid         token_invalid        unknown or expired
@@ -29,6 +30,11 @@ VoiceAgentError
 ``code`` is stable and for programs, ``str(error)`` is for people, ``retryable`` says whether the same request may
 succeed later. No message ever holds a caller's words or number.
 """
+
+from typing import Literal
+
+TransferFailure = Literal["refused", "no_answer", "busy", "unavailable", "not_a_telephone"]
+"""Why a caller could not be handed over."""
 
 
 class VoiceAgentError(Exception):
@@ -165,6 +171,20 @@ class CallTaken(AdmissionError):
 
     code = "call_taken"
     retryable = False
+
+
+class TransferFailed(VoiceAgentError):
+    """The caller could not be handed over, and is with the agent as before.
+
+    ``reason`` is ``refused``, ``no_answer``, ``busy``, ``unavailable`` (nothing was tried, or it got lost) or
+    ``not_a_telephone``.
+    """
+
+    code = "transfer_failed"
+
+    def __init__(self, reason: TransferFailure) -> None:
+        self.reason = reason
+        super().__init__(f"the caller was not handed over: {reason}")
 
 
 class WebhookInvalid(VoiceAgentError):

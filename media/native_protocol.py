@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from media.formats import AudioFormat, Encoding
+from media.keypad import KEYS
 
 ErrorCode = Literal["bad_start", "bad_message", "bad_format", "audio_too_fast", "media_timeout", "internal"]
 
@@ -41,7 +42,6 @@ MAX_OPEN_MARKS = 256
 """Marks that the client has not echoed; when there are more, the oldest is forgotten and its echo ignored."""
 
 _FORMATS = "pcm_s16le at 8000, 16000, 24000 or 48000 Hz, or mulaw at 8000 Hz"
-_DIGITS = frozenset("0123456789*#ABCD")
 _KEYS = {
     "start": {"type", "format", "events"},
     "dtmf": {"type", "digit"},
@@ -285,7 +285,7 @@ class NativeProtocol:
 
 def _dtmf(message: dict[str, Any]) -> DtmfPressed:
     digit = message.get("digit")
-    if not isinstance(digit, str) or digit not in _DIGITS:
+    if not isinstance(digit, str) or digit not in KEYS:
         raise _Refusal("bad_message", "digit is one of 0-9 * # A-D")
     return DtmfPressed(digit)
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import structlog
 from livekit import rtc
-from livekit.rtc.participant import PublishTrackError
+from livekit.rtc.participant import PublishDTMFError, PublishTrackError
 
 from media.errors import NotAnswered
 from media.formats import AudioFormat
+from media.keypad import KEYS, TONE_SECONDS, WAIT, WAIT_SECONDS, event_code
 from media.websocket_leg import CallerSide
 
 log = structlog.get_logger(__name__)
@@ -34,19 +35,21 @@ _CALLER_RETURNS_SECONDS = 10.0
 _REACHES_THE_CALLER_SECONDS = 0.3
 """Of the last sound: encoding, the server, LiveKit SIP's mixer with its 60 ms."""
 _GOODBYE_SECONDS = 5.0
-_DIGITS = frozenset("0123456789*#ABCD")
+_KEYS_WAITING_MAX = 100
 _STATUS = "sip.callStatus"
 
 
 class RoomLeg:
-    """One caller's leg. ``run`` carries the sound; its tasks ``<name>:writer`` and ``<name>:reader`` end with it.
+    """One caller's leg. ``run`` carries the sound; its tasks ``<name>:writer``, ``:keys`` and ``:reader`` end with it.
 
     ``<name>:track``, owned by the reader, follows one audio track of the caller. What waits to be written is bounded
-    by 5 s, the oldest is dropped; what the caller says while nobody reads, by 1 s, the same.
+    by 5 s, the oldest is dropped; what the caller says while nobody reads, by 1 s, the same. Of the keys that wait to
+    be pressed, those beyond 100 are dropped.
     """
 
     wants_events = False
     """Nobody on a telephone reads the journal."""
+    can_send_digits = True
     audio_format = _FORMAT
     """Of both directions; the SDK resamples to and from the track's 48 kHz."""
 
@@ -59,6 +62,7 @@ class RoomLeg:
         self._source = rtc.AudioSource(_FORMAT.sample_rate, 1, queue_size_ms=_SOURCE_QUEUE_MS)
         self._unwritten = bytearray()
         self._to_write = asyncio.Event()
+        self._keys: asyncio.Queue[str] = asyncio.Queue(_KEYS_WAITING_MAX)
         self._active = asyncio.Event()
         self._track: rtc.Track | None = None
         self._track_changed = asyncio.Event()
@@ -116,6 +120,11 @@ class RoomLeg:
     def send_event(self, row: Mapping[str, Any]) -> None:
         """Nobody wants it."""
 
+    def send_digits(self, digits: str) -> None:
+        """Press keys, one after another; ``w`` waits half a second."""
+        for digit in digits[: _KEYS_WAITING_MAX - self._keys.qsize()]:
+            self._keys.put_nowait(digit)
+
     async def hang_up(self, reason: str) -> None:
         """Let the last sound reach the caller, then end the room; returns within 6 s whatever the server does."""
         if self._hanging_up:
@@ -145,6 +154,7 @@ class RoomLeg:
         async with asyncio.TaskGroup() as tasks:
             work = [
                 tasks.create_task(self._write(), name=f"{self._name}:writer"),
+                tasks.create_task(self._press_keys(), name=f"{self._name}:keys"),
                 tasks.create_task(self._read(caller), name=f"{self._name}:reader"),
             ]
             await self._closed.wait()
@@ -178,6 +188,19 @@ class RoomLeg:
             else:
                 return
         log.warning("room.sound_refused", call_id=self._name, error=refused)
+
+    async def _press_keys(self) -> None:
+        while True:
+            key = await self._keys.get()
+            if key != WAIT:
+                await self._press_key(key)
+            await asyncio.sleep(WAIT_SECONDS if key == WAIT else TONE_SECONDS)
+
+    async def _press_key(self, key: str) -> None:
+        try:
+            await self._room.local_participant.publish_dtmf(code=event_code(key), digit=key)
+        except PublishDTMFError as error:
+            log.warning("room.key_not_pressed", call_id=self._name, error=type(error).__name__)
 
     # --- the caller's sound -------------------------------------------------------------------------------------------
 
@@ -251,7 +274,7 @@ class RoomLeg:
 
     def _key_pressed(self, key: rtc.SipDTMF) -> None:
         sender = key.participant.identity if key.participant else None
-        if self._listener is not None and sender == self._caller and key.digit in _DIGITS:
+        if self._listener is not None and sender == self._caller and key.digit in KEYS:
             self._listener.press(key.digit)
 
     def _connection_lost(self) -> None:

@@ -76,6 +76,8 @@ class WebSocketLeg:
     written is bounded: a client that does not read for 5 s of audio, or 2,000 messages, is taken for gone.
     """
 
+    can_send_digits = False
+
     def __init__(self, socket: MediaSocket, protocol: NativeProtocol, started: Started, name: str) -> None:
         self._socket = socket
         self._protocol = protocol
@@ -163,6 +165,9 @@ class WebSocketLeg:
         except FarEndGone:
             return
         await self._socket.close(code)
+
+    def send_digits(self, digits: str) -> None:
+        """There is no telephone line behind the websocket."""
 
     async def hang_up(self, reason: str) -> None:
         """Say the end and close; returns once the websocket is closed, within 2 s whatever the far end does."""

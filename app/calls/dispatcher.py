@@ -16,7 +16,7 @@ import structlog
 
 from app.calls.agent import AgentProfile
 from app.calls.orchestrator import CallOrchestrator, CallServices
-from app.calls.ports import CallLeg, JournalReader
+from app.calls.ports import CallLeg, JournalReader, Telephony
 from app.calls.reaper import end_crashed, end_without_core
 from app.clock import iso_utc, utc_now
 from app.conversation import events as ev
@@ -85,17 +85,26 @@ class CallDispatcher:
             self._refuse(AtCapacity("all places for calls are taken"))
 
     async def start(
-        self, call: CallContext, leg: CallLeg, *, direction: Direction, telephone: TelephoneCall | None = None
+        self,
+        call: CallContext,
+        leg: CallLeg,
+        *,
+        direction: Direction,
+        telephone: TelephoneCall | None = None,
+        telephony: Telephony | None = None,
     ) -> CallOrchestrator:
         """Take the call, which begins now, and have it answered; returns once it runs.
 
+        ``telephony`` hands the caller over to a human; calls without one cannot.
         Raises Draining, AtCapacity, StorageError, and CallTaken for a telephone call that was taken before.
         """
         if self._draining:
             self._refuse(Draining("the service is stopping and takes no new calls"))
         call = replace(call, start_time=utc_now())
         agent = self._agent.for_language(call.metadata.get("language_hint"))
-        orchestrator = CallOrchestrator(self._services, agent, leg, call, fence=_FIRST_FENCE, spawn=self._spawn)
+        orchestrator = CallOrchestrator(
+            self._services, agent, leg, call, fence=_FIRST_FENCE, spawn=self._spawn, telephony=telephony
+        )
         self._live[call.call_id] = orchestrator
         try:
             await self._services.calls.create(self._row(call, agent, direction, telephone), max_live=self._max_live)

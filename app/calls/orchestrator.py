@@ -27,7 +27,7 @@ from app.calls.clips import ClipStore
 from app.calls.conducting import Conductor, Facts, last_facts
 from app.calls.dialogue import DialogueManager
 from app.calls.listening import Ears
-from app.calls.ports import CallLeg, Journal, LanguageModel, SpeechToText, TextToSpeech
+from app.calls.ports import CallLeg, Journal, LanguageModel, SpeechToText, Telephony, TextToSpeech
 from app.calls.replying import Replier
 from app.calls.speaking import Mouth
 from app.calls.timing import CallClock
@@ -80,6 +80,7 @@ class CallOrchestrator:
         *,
         fence: int,
         spawn: Callable[[Coroutine[Any, Any, None], str], object],
+        telephony: Telephony | None = None,
     ) -> None:
         self._services = services
         self._agent = agent
@@ -87,6 +88,7 @@ class CallOrchestrator:
         self._call = call
         self._fence = fence
         self._spawn = spawn
+        self._telephony = telephony
         self._clock = CallClock(call.start_time)
         self._core = ConversationCore(agent.policy, agent.language)
         self._facts = Facts()

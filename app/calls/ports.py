@@ -1,7 +1,7 @@
 """What a call needs of the world, as narrow protocols; wiring shows that the clients and legs fit."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from app.clients.streams import ModelEvent, SpeechEvent, ToolSpec, VoiceEvent
 from app.models import JournalRow, Message, TokenUsage, VoiceConfig
@@ -20,6 +20,10 @@ class CallLeg(Protocol):
     def wants_events(self) -> bool:
         """Whether the far end is to be shown the journal."""
 
+    @property
+    def can_send_digits(self) -> bool:
+        """Whether the far end is a telephone line, on which keys can be pressed."""
+
     async def answer(self, call_id: str) -> None:
         """Let sound flow both ways; returns once it does. Raises NotAnswered."""
 
@@ -35,8 +39,33 @@ class CallLeg(Protocol):
     def send_event(self, row: Mapping[str, Any]) -> None:
         """A journal row as a JSON object."""
 
+    def send_digits(self, digits: str) -> None:
+        """Press these keys one after another: ``0-9*#A-D``, and ``w``, which waits half a second.
+
+        Only for legs that ``can_send_digits``.
+        """
+
     async def hang_up(self, reason: str) -> None:
-        """End the leg; returns once it is closed."""
+        """End the leg; returns once it is closed.
+
+        After ``transferred`` the caller may be talking to a human in the same room: the agent leaves, and nobody ends
+        the room, neither now nor later; it is over when they hang up.
+        """
+
+
+Handover = Literal["refer", "dialled"]
+"""``refer``: the telephone network took the caller along; ``dialled``: a human was called into the caller's room."""
+
+
+class Telephony(Protocol):
+    """What a telephone call can do besides carrying sound; a websocket call has none."""
+
+    async def transfer(self, to: str) -> Handover:
+        """Hand the caller over to ``to``, ``+`` and digits or a ``sip:`` address, and return once he is with him.
+
+        The agent is silent meanwhile, and the caller must hear it ring. Takes a minute at most. Raises TransferFailed;
+        then the caller is with the agent as before. Cancelling it calls the human off.
+        """
 
 
 class SpeechStream(Protocol):

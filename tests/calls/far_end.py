@@ -90,10 +90,12 @@ class FarEnd:
         answers_clear: bool = True,
         echoes_marks: bool = True,
         wants_events: bool = False,
+        can_send_digits: bool = False,
     ) -> None:
         """``delay`` in seconds, each way."""
         self.audio_format = audio_format
         self.wants_events = wants_events
+        self.can_send_digits = can_send_digits
         self.sent: list[Sent] = []
         self.rows: list[Mapping[str, Any]] = []
         self.ended: str | None = None
@@ -149,6 +151,9 @@ class FarEnd:
 
     def send_event(self, row: Mapping[str, Any]) -> None:
         self.rows.append(row)
+
+    def send_digits(self, digits: str) -> None:
+        self._note("digits", digits)
 
     async def hang_up(self, reason: str) -> None:
         if self.fails_with is not None:
