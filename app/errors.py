@@ -18,6 +18,7 @@ VoiceAgentError
 │   ├── AtCapacity           at_capacity                                                  retryable
 │   ├── CallTaken            call_taken           the same telephone call was taken before
 │   └── Draining             draining                                                     retryable
+├── DialFailed               dial_failed          a telephone that was called was not answered
 ├── TransferFailed           transfer_failed      the caller could not be handed over
 ├── WebhookInvalid           webhook_invalid      a webhook that LiveKit did not sign
 ├── TokenError               a media session token does not open the door
@@ -32,6 +33,9 @@ succeed later. No message ever holds a caller's words or number.
 """
 
 from typing import Literal
+
+DialFailure = Literal["busy", "declined", "no_answer", "invalid_number", "carrier_error"]
+"""Why a telephone was not answered."""
 
 TransferFailure = Literal["refused", "no_answer", "busy", "unavailable", "not_a_telephone"]
 """Why a caller could not be handed over."""
@@ -171,6 +175,20 @@ class CallTaken(AdmissionError):
 
     code = "call_taken"
     retryable = False
+
+
+class DialFailed(VoiceAgentError):
+    """A telephone was called, or should have been, and nobody answered.
+
+    ``reason`` is an end reason; ``detail`` is what the network said, such as ``sip 486``.
+    """
+
+    code = "dial_failed"
+
+    def __init__(self, reason: DialFailure, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"the call was not answered: {reason}, {detail}")
 
 
 class TransferFailed(VoiceAgentError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from sandbox.server import create_sandbox
 from sandbox.stage import Stage
@@ -53,6 +54,13 @@ async def running_sandbox(
 ) -> AsyncIterator[RunningSandbox]:
     """Serve until the context is left; port 0 is any free one. Leaves no task, no socket, no signal handler behind."""
     app = create_sandbox(profile=profile, seed=seed)
+    async with serving(app, host=host, port=port) as url:
+        yield RunningSandbox(url, app.state.stage)
+
+
+@asynccontextmanager
+async def serving(app: Starlette, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve an application until the context is left, and give its address; ``app.state.hang_up`` drops a peer."""
     listener = socket.create_server((host, port), backlog=512)
     config = uvicorn.Config(
         app,
@@ -68,7 +76,7 @@ async def running_sandbox(
     app.state.hang_up = server.hang_up
     await server.begin(listener)
     try:
-        yield RunningSandbox(f"http://{host}:{listener.getsockname()[1]}", app.state.stage)
+        yield f"http://{host}:{listener.getsockname()[1]}"
     finally:
         await server.end()
 

@@ -1,9 +1,10 @@
-"""LiveKit's server interface: rooms, who is in them, and the tokens that open them.
+"""LiveKit's server interface: rooms, who is in them, the tokens that open them, and telephones called into them.
 
 https://docs.livekit.io/reference/server/server-apis/ (Twirp over HTTP). A self-hosted server is asked once for each
 attempt; what may be repeated is repeated here.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,9 +13,11 @@ from typing import Any
 import aiohttp
 from livekit import api
 
-from app.clients.livekit_webhooks import telephone_call
+from app.clients.dialling import Dial, dial_failure
+from app.clients.livekit_webhooks import OUR_LEG, telephone_call
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.errors import (
+    DialFailed,
     ProviderError,
     ProviderProtocolError,
     ProviderRateLimited,
@@ -28,6 +31,8 @@ _TIMEOUT_SECONDS = 3.0
 _TOKEN_TTL = timedelta(hours=1)
 """For joining, and for coming back after a lost connection."""
 _NOT_FOUND = "not_found"
+_ANSWER_SECONDS = 8.0
+"""Beyond the ringing: for joining the room, and for the answer's way."""
 _UNAVAILABLE = frozenset({"unavailable", "internal", "unknown", "aborted", "dataloss"})
 
 
@@ -74,16 +79,28 @@ class LiveKitClient(BaseResilientClient):
         answer = await self.make_request(self._livekit.room.list_rooms, api.ListRoomsRequest())
         return [RoomSeen(room.name, room.sid) for room in answer.rooms]
 
+    async def create_room(self, name: str, *, empty_seconds: int) -> RoomSeen:
+        """The room of that name, made if need be; it ends when nobody has come for so long."""
+        request = api.CreateRoomRequest(name=name, empty_timeout=empty_seconds)
+        room = await self.make_request(self._livekit.room.create_room, request)
+        return RoomSeen(room.name, room.sid)
+
     async def list_callers(self, room: RoomSeen) -> list[TelephoneCall]:
         """The callers in the room."""
-        request = api.ListParticipantsRequest(room=room.name)
-        answer = await self.make_request(self._livekit.room.list_participants, request)
         return [
             call
-            for participant in answer.participants
-            if participant.kind == api.ParticipantInfo.Kind.SIP
-            and (call := telephone_call(room.name, room.sid, participant.identity, participant.attributes))
+            for telephone in await self._telephones(room)
+            if (call := telephone_call(room.name, room.sid, telephone.identity, telephone.attributes))
         ]
+
+    async def count_telephones(self, room: RoomSeen) -> int:
+        """Those in the room: of callers, and of people the service has called."""
+        return len(await self._telephones(room))
+
+    async def _telephones(self, room: RoomSeen) -> list[api.ParticipantInfo]:
+        request = api.ListParticipantsRequest(room=room.name)
+        answer = await self.make_request(self._livekit.room.list_participants, request)
+        return [participant for participant in answer.participants if participant.kind == api.ParticipantInfo.Kind.SIP]
 
     async def remove_participant(self, room: str, identity: str) -> None:
         """Hang up on somebody; one who is not there is no error."""
@@ -93,6 +110,61 @@ class LiveKitClient(BaseResilientClient):
     async def delete_room(self, room: str) -> None:
         """End the room and the calls in it; a room that is not there is no error."""
         await self.make_request(_unless_gone(self._livekit.room.delete_room), api.DeleteRoomRequest(room=room))
+
+    async def outbound_trunk(self, name: str) -> str | None:
+        """The id of the trunk of that name, or with that id, to call out through."""
+        answer = await self.make_request(self._livekit.sip.list_outbound_trunk, api.ListSIPOutboundTrunkRequest())
+        return next((trunk.sip_trunk_id for trunk in answer.items if name in (trunk.name, trunk.sip_trunk_id)), None)
+
+    async def dial(self, dial: Dial) -> str:
+        """Call a telephone, once, and return LiveKit's id of the call when it is answered.
+
+        Until then its participant is in the room already, with ``sip.callStatus`` other than ``active``. Raises
+        DialFailed; ProviderError when LiveKit could not be asked, which leaves open whether the telephone rings.
+        """
+        request = api.CreateSIPParticipantRequest(
+            sip_trunk_id=dial.trunk_id,
+            sip_call_to=dial.to,
+            sip_number=dial.number or "",
+            room_name=dial.room,
+            participant_identity=dial.identity,
+            participant_attributes={OUR_LEG: dial.leg},
+            play_dialtone=dial.ringing_is_heard,
+            wait_until_answered=True,
+        )
+        request.ringing_timeout.seconds = dial.ring_seconds
+        request.max_call_duration.seconds = dial.max_seconds
+        call = self._livekit.sip.create_sip_participant
+        answer: api.SIPParticipantInfo = await self._ring(call, request, dial.ring_seconds)
+        return answer.sip_call_id
+
+    async def refer(self, room: str, identity: str, to: str, *, ring_seconds: int) -> None:
+        """Ask the caller's network, once, to take the caller to ``to``, a ``tel:`` or ``sip:`` address (SIP REFER).
+
+        Raises DialFailed when he was not taken there, and ProviderError.
+        """
+        request = api.TransferSIPParticipantRequest(
+            room_name=room, participant_identity=identity, transfer_to=to, play_dialtone=True
+        )
+        request.ringing_timeout.seconds = ring_seconds
+        transfer = self._livekit.sip.transfer_sip_participant
+        answer: api.TransferSIPParticipantResponse = await self._ring(transfer, request, ring_seconds)
+        # livekit-server 1.13 answers a success with an empty message, and everything else with an error.
+        if answer.ByteSize() and answer.status != api.SIPTransferStatus.STS_TRANSFER_SUCCESSFUL:
+            raise _not_taken(answer)
+
+    async def _ring(self, ask: Callable[..., Awaitable[Any]], request: Any, ring_seconds: int) -> Any:
+        """What LiveKit answers about a telephone is no failure of LiveKit's, which other requests would suffer from."""
+        began = asyncio.get_running_loop().time()
+        async with self.attempt(getattr(ask, "__name__", "request")):
+            try:
+                return await ask(request, timeout=ring_seconds + _ANSWER_SECONDS)
+            except api.ServerError as error:
+                refused = error
+        status = refused.sip_status_code if isinstance(refused, api.SipCallError) else None
+        rang = asyncio.get_running_loop().time() - began
+        reason = dial_failure(refused.code, status, rang_seconds=rang, ring_seconds=ring_seconds)
+        raise DialFailed(reason, f"livekit {refused.code}" if status is None else f"sip {status}")
 
     def map_error(self, error: Exception) -> ProviderError | None:
         """The package raises the errors of aiohttp as they are; they quote addresses, so they are not quoted here."""
@@ -115,6 +187,14 @@ def _of_server(error: api.ServerError) -> ProviderError:
     if error.code in ("malformed", "bad_route"):
         return ProviderProtocolError("livekit", error.code)
     return ProviderRejected("livekit", error.code, status=error.status)
+
+
+def _not_taken(answer: api.TransferSIPParticipantResponse) -> DialFailed:
+    if answer.reason == api.SIPTransferReason.STR_RINGING_TIMEOUT:
+        return DialFailed("no_answer", "the transfer rang out")
+    status = answer.sip_status.code or None
+    reason = dial_failure("unknown", status, rang_seconds=0, ring_seconds=0)
+    return DialFailed(reason, f"transfer {api.SIPTransferReason.Name(answer.reason).lower()}")
 
 
 def _unless_gone(request: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[None]]:

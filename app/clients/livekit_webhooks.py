@@ -36,9 +36,9 @@ KNOWN_EVENTS = frozenset(
         "agent_job_ended",
     }
 )
-_CALL_ID = "sip.callID"
-_OUR_LEG = "va.leg"
+OUR_LEG = "va.leg"
 """Attribute of a participant whom the service itself has called; such a one never starts a call."""
+_CALL_ID = "sip.callID"
 _LEEWAY_SECONDS = 60
 """How far the clocks may be apart; LiveKit's own tolerance."""
 
@@ -83,7 +83,7 @@ def read_webhook(body: bytes) -> WebhookEvent:
 
 def telephone_call(room: str, room_sid: str, identity: str, attributes: Mapping[str, str]) -> TelephoneCall | None:
     """The call of a participant of kind SIP; None for a leg of our own, and without the id of a call."""
-    if not attributes.get(_CALL_ID) or _OUR_LEG in attributes:
+    if not attributes.get(_CALL_ID) or OUR_LEG in attributes:
         return None
     return TelephoneCall(room, room_sid, identity, dict(attributes))
 
