@@ -29,6 +29,7 @@ _CODE_LENGTH = 2
 _SHELLS_OWN = ("host", "language")
 """Names that shells and gettext use too; with VA_ before them they are ours alone."""
 VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
+_PLACES_OF_A_WORKER = 50
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -67,8 +68,10 @@ class Settings(BaseSettings):
     """SQLAlchemy address; SQLite in DATA_DIR when not set."""
     recording: bool = True
     """Keep a stereo recording of each call."""
-    max_concurrent_calls: int = Field(50, ge=1)
-    """Calls at once; more are refused."""
+    workers: int = Field(1, ge=1, le=64)
+    """Processes that share the calls; one carries about ten telephone calls, or a hundred over websockets."""
+    max_concurrent_calls: int | None = Field(None, ge=1)
+    """Calls at once, of all workers together; more are refused. 50 for each worker when not set."""
     drain_seconds: float = Field(30, ge=0)
     """How long live calls may go on after SIGTERM."""
 
@@ -230,6 +233,11 @@ class Settings(BaseSettings):
             return self.providers == "live"
         keys = (self.deepgram_api_key, self.openai_api_key, self.cartesia_api_key)
         return any(keys) or self.environment == "production"
+
+    @property
+    def places(self) -> int:
+        """Calls at once, of all workers together."""
+        return self.max_concurrent_calls or _PLACES_OF_A_WORKER * self.workers
 
     @property
     def livekit_webhook_secrets(self) -> dict[str, str]:

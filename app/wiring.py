@@ -1,6 +1,7 @@
 """Builds every object of the service, in order, and takes it apart in reverse."""
 
 import asyncio
+import math
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +13,7 @@ import structlog
 from pydantic import SecretStr
 
 from app.calls.agent import AgentProfile
+from app.calls.claims import Claims, Share
 from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
 from app.calls.orchestrator import CallServices
@@ -96,10 +98,16 @@ class _Ears:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
-    """Everything the service needs, running; raises SettingsError or StorageError when it cannot be had."""
+async def open_services(settings: Settings, metrics: Metrics, owner: str | None = None) -> AsyncIterator[Services]:
+    """Everything the service needs, running; raises SettingsError or StorageError when it cannot be had.
+
+    ``owner`` is what the supervisor named this worker, for which it has prepared the database; None for a process
+    alone.
+    """
     agent = agent_profile(settings)
-    await asyncio.to_thread(migrate, settings.database)
+    if owner is None:
+        owner = new_owner()
+        await asyncio.to_thread(migrate, settings.database)
     async with AsyncExitStack() as stack:
         database = await Database.open(settings.database)
         stack.push_async_callback(database.close)
@@ -114,15 +122,14 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         if livekit is not None:
             stack.push_async_callback(livekit.aclose)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        services = _call_services(settings, metrics, database, journal, ears, model, tts)
-        dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.max_concurrent_calls)
+        services = _call_services(settings, metrics, database, journal, ears, model, tts, owner)
+        dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.places)
         journal.on_lost = dispatcher.lose
         warm = [
             tasks.create_task(_keep_warm(client.warm_up), name=f"warm:{client.provider}") for client in (model, tts)
         ]
-        requests = CallRequests(CallRequestStore(database), dispatcher, owner=services.owner, tasks=tasks)
-        inbox = WebhookInbox(database)
-        rooms = None if livekit is None else _rooms(settings, livekit, inbox, services, dispatcher, tasks)
+        requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
+        telephone = None if livekit is None else _telephone(settings, livekit, database, services, dispatcher, tasks)
         yield Services(
             settings=settings,
             version=VERSION,
@@ -131,12 +138,12 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             sessions=MediaSessions(SessionStore(database)),
             dispatcher=dispatcher,
             requests=requests,
-            webhooks=None if rooms is None else Webhooks(settings.livekit_webhook_secrets, inbox, rooms, metrics),
+            webhooks=None if telephone is None else telephone.webhooks,
             metrics=metrics,
             health=_health(database, journal, ears, model, tts, livekit),
         )
-        if rooms is not None:
-            rooms.stop()
+        if telephone is not None:
+            telephone.stop()
         requests.stop()
         dispatcher.stop()
         for task in warm:
@@ -151,6 +158,7 @@ def _call_services(
     ears: _Ears,
     model: OpenAILLMClient,
     tts: CartesiaTTSClient,
+    owner: str,
 ) -> CallServices:
     return CallServices(
         stt=ears,
@@ -163,9 +171,14 @@ def _call_services(
         prices=DEFAULT_PRICES,
         playout_lead_seconds=settings.playout_lead_ms / 1000,
         recordings=settings.recordings_dir if settings.recording else None,
-        owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+        owner=owner,
         version=VERSION,
     )
+
+
+def new_owner() -> str:
+    """A name for a process that owns calls; no other has it, ever."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def check_settings(settings: Settings) -> None:
@@ -270,23 +283,47 @@ def _livekit(settings: Settings, metrics: Metrics) -> LiveKitClient | None:
     )
 
 
-def _rooms(
+@dataclass(frozen=True, slots=True)
+class _Telephone:
+    """What there is for telephone calls beside the dispatcher."""
+
+    rooms: RoomCalls
+    claims: Claims
+    webhooks: Webhooks
+
+    def stop(self) -> None:
+        self.claims.stop()
+        self.rooms.stop()
+
+
+def _telephone(
     settings: Settings,
     livekit: LiveKitClient,
-    inbox: WebhookInbox,
+    database: Database,
     services: CallServices,
     dispatcher: CallDispatcher,
     tasks: asyncio.TaskGroup,
-) -> RoomCalls:
-    return RoomCalls(
+) -> _Telephone:
+    rooms = RoomCalls(
         dispatcher=dispatcher,
         livekit=livekit,
-        inbox=inbox,
         calls=services.calls,
         make_leg=_legs(settings, livekit),
         room_prefix=settings.room_prefix,
         tasks=tasks,
     )
+    dispatcher.on_crashed = rooms.let_go
+    inbox = WebhookInbox(database)
+    claims = Claims(
+        inbox,
+        services.calls,
+        Share(services.owner, math.ceil(settings.places / settings.workers), has_siblings=settings.workers > 1),
+        live_calls=lambda: dispatcher.live_calls,
+        on_caller=rooms.meet,
+        tasks=tasks,
+    )
+    secrets = settings.livekit_webhook_secrets
+    return _Telephone(rooms, claims, Webhooks(secrets, inbox, rooms, claims, services.metrics))
 
 
 def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:

@@ -8,7 +8,7 @@ Task ledger. Calls and these tasks belong to the TaskGroup of the service, which
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -23,7 +23,7 @@ from app.conversation import events as ev
 from app.conversation.policy import Lines
 from app.errors import AdmissionError, AtCapacity, Draining
 from app.models import CallContext, TelephoneCall
-from app.storage.calls import CallRow, Direction, Kind
+from app.storage.calls import CallRow, Direction
 from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,6 @@ LEASE_SECONDS = 2.0
 _RENEW_SECONDS = 0.5
 _REAP_SECONDS = 0.5
 _GOODBYE_SECONDS = 20.0
-_KINDS: tuple[Kind, ...] = ("websocket", "room")
 _FIRST_FENCE = 1
 
 
@@ -57,6 +56,8 @@ class CallDispatcher:
         self._prepared: set[AudioFormat] = set()
         self._preparing: set[asyncio.Task[None]] = set()
         self._draining = False
+        self.on_crashed: Callable[[CallRow], None] | None = None
+        """Told of each call that was ended here because its process had died."""
         self._left = asyncio.Event()
         """A call of this process has ended, or could not be taken."""
         self._helpers = [
@@ -244,13 +245,7 @@ class CallDispatcher:
         now = utc_now().timestamp()
         until = now + LEASE_SECONDS
         services = self._services
-        expired = [
-            call
-            for kind in _KINDS
-            for call in await services.calls.take_over_expired(
-                now, services.owner, kind=kind, until=until, alive=list(self._live)
-            )
-        ]
+        expired = await services.calls.take_over_expired(now, services.owner, until=until, alive=list(self._live))
         for call in expired:
             try:
                 end_crashed(call, await self._reader.rows(call.call_id), services.journal)
@@ -260,6 +255,8 @@ class CallDispatcher:
             else:
                 services.metrics.call_crashed()
                 log.warning("call.ended", call_id=call.call_id, end_reason="crashed", fault="ours")
+                if self.on_crashed is not None:
+                    self.on_crashed(call)
 
 
 def _texts(lines: Lines) -> list[str]:

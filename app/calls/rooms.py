@@ -2,9 +2,9 @@
 
 Task ledger; all belong to the TaskGroup of the service.
 
-``rooms.inbox``       takes the callers that webhooks told of. Ends by cancellation.
 ``rooms.reconciler``  looks into the rooms each few seconds: webhooks may be lost. Ends by cancellation.
-``<call>:room``       one caller, from the ring to the end of the room. Ends with the call.
+``<call>:room``       one caller, from the ring to the end of the room. Ends with the call. Or the end of the room of a
+                      call that crashed.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from app.clock import parse_iso, utc_now
 from app.errors import AdmissionError, AtCapacity, CallTaken, OwnershipLost, ProviderError, StorageError
 from app.models import CallContext, TelephoneCall
 from app.storage.calls import CallRow, CallStore
-from app.storage.webhooks import WebhookInbox
 from media.websocket_leg import CallerSide
 
 log = structlog.get_logger(__name__)
@@ -30,7 +29,6 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 3.0
 _LEFT_OPEN_SECONDS = 10.0
 """A room is ended when its call has been over for so long: whoever should have ended it is gone."""
-_TAKE_AGAIN_SECONDS = 1.0
 _HEADERS_MAX = 50
 _TEXT_MAX = 256
 _HEADER = "sip.h."
@@ -55,7 +53,6 @@ class RoomCalls:
         *,
         dispatcher: CallDispatcher,
         livekit: LiveKitClient,
-        inbox: WebhookInbox,
         calls: CallStore,
         make_leg: MakeLeg,
         room_prefix: str,
@@ -63,18 +60,13 @@ class RoomCalls:
     ) -> None:
         self._dispatcher = dispatcher
         self._livekit = livekit
-        self._inbox = inbox
         self._calls = calls
         self._make_leg = make_leg
         self._prefix = room_prefix
         self._tasks = tasks
-        self._rung = asyncio.Event()
         self._handled: set[tuple[str, str]] = set()
         """Callers this process is concerned with now."""
-        self._loops = [
-            tasks.create_task(self._follow_inbox(), name="rooms.inbox"),
-            tasks.create_task(self._reconcile(), name="rooms.reconciler"),
-        ]
+        self._reconciler = tasks.create_task(self._reconcile(), name="rooms.reconciler")
 
     def __repr__(self) -> str:
         return f"<RoomCalls {len(self._handled)} callers>"
@@ -83,28 +75,17 @@ class RoomCalls:
         """Whether the caller waits in a room for the agent."""
         return caller.room.startswith(self._prefix)
 
-    def ring(self) -> None:
-        """A caller waits in the inbox."""
-        self._rung.set()
-
     def stop(self) -> None:
-        """End the loops; the calls have been drained."""
-        for task in self._loops:
-            task.cancel()
+        """Look into no more rooms; the calls have been drained."""
+        self._reconciler.cancel()
 
-    async def _follow_inbox(self) -> None:
-        while True:
-            self._rung.clear()
-            try:
-                for caller in await self._inbox.take(utc_now()):
-                    self._meet(caller)
-            except StorageError as error:
-                log.error("inbox.not_read", code=error.code)
-                await asyncio.sleep(_TAKE_AGAIN_SECONDS)
-                continue
-            await self._rung.wait()
+    def let_go(self, call: CallRow) -> None:
+        """The process that held the call died: end the room, so that the caller does not listen to silence."""
+        if call.livekit_room is not None:
+            self._tasks.create_task(self._end_room(call.livekit_room), name=f"{call.call_id}:room")
 
-    def _meet(self, caller: TelephoneCall) -> None:
+    def meet(self, caller: TelephoneCall) -> None:
+        """Answer the caller, or refuse him; one who is met already is left alone."""
         identity = (caller.room_sid, caller.sip_call_id)
         if identity in self._handled:
             return
@@ -158,7 +139,7 @@ class RoomCalls:
         waiting = [caller for caller in await self._livekit.list_callers(room) if caller.sip_call_id not in known]
         for caller in waiting:
             log.info("caller.found", room_sid=room.sid)
-            self._meet(caller)
+            self.meet(caller)
         if known and not waiting and all(map(_is_long_over, known.values())):
             log.warning("room.left_open", room_sid=room.sid)
             await self._livekit.delete_room(room.name)

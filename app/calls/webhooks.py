@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from app.calls.claims import Claims
 from app.calls.rooms import RoomCalls
 from app.clients.livekit_webhooks import KNOWN_EVENTS, read_webhook, verify_webhook
 from app.clock import utc_now
@@ -16,10 +17,13 @@ _WANTED = "participant_joined"
 class Webhooks:
     """Takes what LiveKit sends; nothing is worked on before it is answered."""
 
-    def __init__(self, secrets: Mapping[str, str], inbox: WebhookInbox, rooms: RoomCalls, metrics: Metrics) -> None:
+    def __init__(
+        self, secrets: Mapping[str, str], inbox: WebhookInbox, rooms: RoomCalls, claims: Claims, metrics: Metrics
+    ) -> None:
         self._secrets = secrets
         self._inbox = inbox
         self._rooms = rooms
+        self._claims = claims
         self._metrics = metrics
 
     async def receive(self, body: bytes, token: str) -> None:
@@ -35,5 +39,5 @@ class Webhooks:
         if event.event == _WANTED and event.caller is not None and self._rooms.is_ours(event.caller):
             is_new = await self._inbox.add(event.event_id, event.event, event.caller, now)
             result = "accepted" if is_new else "duplicate"
-            self._rooms.ring()
+            self._claims.ring()
         self._metrics.webhook_received(event.event if event.event in KNOWN_EVENTS else "unknown", result)

@@ -30,6 +30,8 @@ Direction = Literal["inbound", "outbound", "web"]
 Status = Literal["ringing", "active", "ended"]
 
 LIVE: tuple[Status, ...] = ("ringing", "active")
+_UNOWNED = (calls.c.status == "ringing") & (calls.c.direction == "outbound") & calls.c.owner.is_(None)
+"""A call that is to be placed, and that no process has taken yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,22 +134,55 @@ class CallStore:
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def take_over_expired(
-        self, now: float, owner: str, *, kind: Kind, until: float, alive: Collection[str] = ()
+        self, now: float, owner: str, *, until: float, alive: Collection[str] = ()
     ) -> list[CallRow]:
         """Own the live calls whose lease has expired, until ``until``; gives them with their new fence.
 
         Of several processes that try, one gets a call. Those of the owner itself are taken, too, unless they are
         ``alive`` there. ``now`` and ``until`` are epoch seconds.
         """
+        expired = (
+            calls.c.status.in_(LIVE)
+            & (calls.c.lease_until < now)
+            & or_(calls.c.owner != owner, calls.c.call_id.not_in(alive))
+        )
+        found = select(calls.c.call_id).where(expired).limit(1)
+        if await self._database.read(lambda connection: connection.execute(found).first()) is None:
+            return []  # as nearly always: no other process has to wait for a write that changes nothing
         statement = (
             update(calls)
-            .where(calls.c.status.in_(LIVE), calls.c.kind == kind, calls.c.lease_until < now)
-            .where(or_(calls.c.owner != owner, calls.c.call_id.not_in(alive)))
+            .where(expired)
             .values(owner=owner, fence=calls.c.fence + 1, lease_until=until)
             .returning(calls)
         )
         rows = await self._database.write(lambda connection: connection.execute(statement).all())
         return [_call(row) for row in rows]
+
+    async def claim_unowned(self, owner: str, until: float, limit: int) -> list[CallRow]:
+        """Own up to ``limit`` calls that are to be placed and have no owner, the oldest first; each has one taker.
+
+        Given with their new fence, and a lease until ``until`` (epoch seconds).
+        """
+        unowned = select(calls.c.call_id).where(_UNOWNED).order_by(calls.c.started_at, calls.c.call_id).limit(limit)
+        statement = (
+            update(calls)
+            .where(calls.c.call_id.in_(unowned))
+            .values(owner=owner, fence=calls.c.fence + 1, lease_until=until)
+            .returning(calls)
+        )
+        rows = await self._database.write(lambda connection: connection.execute(statement).all())
+        return sorted(map(_call, rows), key=lambda call: (call.started_at, call.call_id))
+
+    async def is_any_unclaimed(self) -> bool:
+        """Whether a caller waits in the inbox, or a call that is to be placed has no owner."""
+        waiting = select(webhook_inbox.c.event_id).where(webhook_inbox.c.taken_at.is_(None)).exists()
+        statement = select(or_(waiting, select(calls.c.call_id).where(_UNOWNED).exists()))
+        return await self._database.read(lambda connection: bool(connection.execute(statement).scalar_one()))
+
+    async def expire_leases(self, owner: str) -> int:
+        """The owner is dead: its live calls may be taken over at once; gives their number."""
+        statement = update(calls).where(calls.c.owner == owner, calls.c.status.in_(LIVE)).values(lease_until=0.0)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def of_room(self, room_sid: str) -> list[CallRow]:
         """The calls that were, or are, held in that room of LiveKit."""

@@ -82,6 +82,7 @@ webhook_inbox = Table(
     Column("received_at", String, nullable=False),
     Column("taken_at", String),
     Index("webhook_inbox_by_age", "received_at"),
+    Index("webhook_inbox_waiting", "received_at", sqlite_where=text("taken_at IS NULL")),
 )
 
 call_requests = Table(

@@ -13,7 +13,6 @@ from app.storage.schema import webhook_inbox
 
 _KEPT = timedelta(hours=1)
 """How long an event's id is remembered; a webhook can be sent again for less than ten minutes."""
-_TAKEN_AT_ONCE = 100
 
 
 class WebhookInbox:
@@ -35,9 +34,9 @@ class WebhookInbox:
         }
         return await self._database.write(partial(_add, row, iso_utc(now - _KEPT)))
 
-    async def take(self, now: datetime) -> list[TelephoneCall]:
-        """The callers nobody has taken yet; whoever takes them is the only one."""
-        return await self._database.write(partial(_take, iso_utc(now)))
+    async def take(self, now: datetime, limit: int) -> list[TelephoneCall]:
+        """Up to so many callers that nobody has taken yet, who came first; whoever takes them is the only one."""
+        return await self._database.write(partial(_take, iso_utc(now), limit))
 
 
 def _add(row: dict[str, Any], forget_before: str, connection: Connection) -> bool:
@@ -49,12 +48,12 @@ def _add(row: dict[str, Any], forget_before: str, connection: Connection) -> boo
     return True
 
 
-def _take(now: str, connection: Connection) -> list[TelephoneCall]:
+def _take(now: str, limit: int, connection: Connection) -> list[TelephoneCall]:
     waiting = (
         select(webhook_inbox.c.event_id)
         .where(webhook_inbox.c.taken_at.is_(None))
         .order_by(webhook_inbox.c.received_at)
-        .limit(_TAKEN_AT_ONCE)
+        .limit(limit)
     )
     taken = (
         update(webhook_inbox)

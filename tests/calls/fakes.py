@@ -131,11 +131,11 @@ class MemoryCalls:
         return len(call_ids)
 
     async def take_over_expired(
-        self, now: float, owner: str, *, kind: str, until: float, alive: Collection[str] = ()
+        self, now: float, owner: str, *, until: float, alive: Collection[str] = ()
     ) -> list[CallRow]:
         if self.fails_with is not None:
             raise self.fails_with
-        return [call for call in self.expired if call.kind == kind and call.call_id not in self._journal.endings]
+        return [call for call in self.expired if call.call_id not in self._journal.endings]
 
     async def count_live(self) -> int:
         return self.live_elsewhere + len(self.created.keys() - self._journal.endings.keys())

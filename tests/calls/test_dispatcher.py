@@ -263,6 +263,17 @@ async def test_a_call_of_a_dead_process_is_ended_as_crashed_with_what_was_said()
     assert reasons(world) == {"dead-1": "crashed"}
 
 
+async def test_whoever_ends_a_call_of_a_dead_process_lets_its_caller_go() -> None:
+    world = World()
+    dead = await a_dead_call(world, "dead-1")
+    let_go: list[CallRow] = []
+    async with desk(world) as open_desk:
+        open_desk.dispatcher.on_crashed = let_go.append
+        await asyncio.sleep(2)
+
+    assert let_go == [dead]
+
+
 async def test_a_call_that_died_before_its_first_row_is_ended_too() -> None:
     world = World()
     await a_dead_call(world, "dead-1")

@@ -127,9 +127,7 @@ async def test_of_two_processes_one_takes_an_expired_call_over(tmp_path: Path) -
             await one.calls.create(a_call(f"call-{number}", owner="dead", lease_until=100.0))
         async with asyncio.TaskGroup() as group:
             tries = [
-                group.create_task(
-                    stores.calls.take_over_expired(101.0, name, kind="websocket", until=103.0), name=f"take-{name}"
-                )
+                group.create_task(stores.calls.take_over_expired(101.0, name, until=103.0), name=f"take-{name}")
                 for name, stores in (("one", one), ("other", other))
             ]
         taken: list[CallRow] = [call for attempt in tries for call in attempt.result()]
@@ -139,7 +137,7 @@ async def test_of_two_processes_one_takes_an_expired_call_over(tmp_path: Path) -
     assert len({call.owner for call in taken}) == 1
 
 
-async def test_only_expired_live_calls_of_the_kind_are_taken_over_and_none_that_is_alive_here(tmp_path: Path) -> None:
+async def test_only_expired_live_calls_are_taken_over_and_none_that_is_alive_here(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call("expired", owner="dead", lease_until=100.0))
         await stores.calls.create(a_call("held", owner="alive", lease_until=102.0))
@@ -148,9 +146,9 @@ async def test_only_expired_live_calls_of_the_kind_are_taken_over_and_none_that_
         await stores.calls.create(a_call("room", owner="dead", lease_until=100.0, kind="room"))
         await stores.calls.create(a_call("ended", owner="dead", lease_until=100.0))
         await end(stores, "ended")
-        taken = await stores.calls.take_over_expired(101.0, "heir", kind="websocket", until=103.0, alive=["mine"])
+        taken = await stores.calls.take_over_expired(101.0, "heir", until=103.0, alive=["mine"])
 
-    assert sorted(call.call_id for call in taken) == ["expired", "lost"]
+    assert sorted(call.call_id for call in taken) == ["expired", "lost", "room"]
 
 
 async def test_a_renewed_lease_is_kept_and_only_of_the_calls_that_are_named(tmp_path: Path) -> None:
@@ -159,7 +157,7 @@ async def test_a_renewed_lease_is_kept_and_only_of_the_calls_that_are_named(tmp_
         await stores.calls.create(a_call("call-2", owner="worker", lease_until=100.0))
         await stores.calls.create(a_call("call-3", owner="other", lease_until=100.0))
         assert await stores.calls.renew_leases("worker", ["call-1", "call-3"], 200.0) == 1
-        taken = await stores.calls.take_over_expired(150.0, "heir", kind="websocket", until=250.0)
+        taken = await stores.calls.take_over_expired(150.0, "heir", until=250.0)
 
     assert sorted(call.call_id for call in taken) == ["call-2", "call-3"]
 

@@ -174,7 +174,7 @@ async def test_who_lost_a_call_writes_nothing_more_and_is_told_once(tmp_path: Pa
         await loser.calls.create(a_call("call-2"))
         loser.journal.append("call-1", 1, a_row(1))
         await loser.journal.flush("call-1")
-        await heir.calls.take_over_expired(2.0, "worker-b", kind="websocket", until=4.0)
+        await heir.calls.take_over_expired(2.0, "worker-b", until=4.0)
 
         loser.journal.append("call-1", 1, a_row(2, by="loser"))
         loser.journal.append("call-2", 1, a_row(1))

@@ -37,9 +37,9 @@ async def test_an_event_counts_once(tmp_path: Path) -> None:
         inbox = WebhookInbox(stores.database)
         assert await inbox.add("EV_1", "participant_joined", caller(), NOW)
         assert not await inbox.add("EV_1", "participant_joined", caller(), NOW)
-        assert await inbox.take(NOW) == [caller()]
+        assert await inbox.take(NOW, 9) == [caller()]
         assert not await inbox.add("EV_1", "participant_joined", caller(), NOW)
-        assert await inbox.take(NOW) == []
+        assert await inbox.take(NOW, 9) == []
 
 
 async def test_an_event_is_forgotten_after_an_hour(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ async def test_an_event_is_forgotten_after_an_hour(tmp_path: Path) -> None:
         inbox = WebhookInbox(stores.database)
         await inbox.add("EV_1", "participant_joined", caller(), NOW)
         assert await inbox.add("EV_2", "participant_joined", caller(2), NOW + timedelta(minutes=61))
-        assert [each.identity for each in await inbox.take(NOW)] == ["sip_2"]
+        assert [each.identity for each in await inbox.take(NOW, 9)] == ["sip_2"]
 
 
 async def test_a_telephone_call_is_taken_once(tmp_path: Path) -> None:
@@ -72,4 +72,4 @@ async def test_an_erased_call_leaves_nothing_in_the_inbox(tmp_path: Path) -> Non
         await inbox.add("EV_1", "participant_joined", caller(), NOW)
         await stores.calls.create(replace(row("call_a"), status="ended", ended_at=END, end_reason="caller_hangup"))
         await stores.calls.delete("call_a")
-        assert await inbox.take(NOW) == []
+        assert await inbox.take(NOW, 9) == []

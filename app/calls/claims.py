@@ -1,0 +1,125 @@
+"""Which process takes which call: callers in the inbox, and calls to be placed, go to the idlest.
+
+Task ledger.
+
+``claims``  takes what waits. Ends by cancellation.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from app.calls.dispatcher import LEASE_SECONDS
+from app.clock import utc_now
+from app.errors import StorageError
+from app.models import TelephoneCall
+from app.storage.calls import CallRow, CallStore
+from app.storage.webhooks import WebhookInbox
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 0.05
+"""Between two looks, where another process may have been told; a look costs 0.3 ms."""
+_LOOK_AGAIN_SECONDS = 1.0
+"""After storage has failed."""
+_WAIT_SECONDS_A_CALL = 0.003
+"""How much longer than an idle process one waits for each of its calls: the idlest is the first."""
+_WAIT_SECONDS_WHEN_FULL = 0.25
+_TAKEN_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What part of the calls this process is meant to carry."""
+
+    owner: str
+    places: int
+    """Calls of this process, before it leaves others to the other processes."""
+    has_siblings: bool
+    """Whether other processes take calls from the same database."""
+
+
+class Claims:
+    """Takes callers and calls to be placed, each once, and hands them on.
+
+    A process alone takes all it finds when it is rung. One of several looks each 50 ms, and takes one at a time, after
+    a wait that grows with its calls. One without a free place waits for a quarter of a second: what is still there
+    then, no other process has a place for; it is handed on here, to be refused, or answered if there is a place after
+    all.
+
+    ``on_caller`` is given a caller in a room. ``on_outbound`` is given a call that is to be placed: whoever wants one
+    inserts a row into ``calls`` with direction ``outbound``, status ``ringing`` and neither owner nor lease, and rings.
+    The row given has this process for its owner, the fence to write its journal with, and a lease of 2 s, before the
+    end of which the dispatcher must have the call. Both are called on the event loop and must not wait; neither has to
+    be asked about draining or capacity, which the dispatcher knows.
+    """
+
+    def __init__(
+        self,
+        inbox: WebhookInbox,
+        calls: CallStore,
+        share: Share,
+        *,
+        live_calls: Callable[[], int],
+        on_caller: Callable[[TelephoneCall], None],
+        on_outbound: Callable[[CallRow], None] | None = None,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._inbox = inbox
+        self._calls = calls
+        self._share = share
+        self._live_calls = live_calls
+        self._on_caller = on_caller
+        self._on_outbound = on_outbound
+        self._rung = asyncio.Event()
+        self._task = tasks.create_task(self._follow(), name="claims")
+
+    def ring(self) -> None:
+        """Something waits: this process was told of it."""
+        self._rung.set()
+
+    def stop(self) -> None:
+        """Take no more; the calls have been drained."""
+        self._task.cancel()
+
+    async def _follow(self) -> None:
+        self._rung.set()
+        while True:
+            await self._woken()
+            try:
+                while await self._calls.is_any_unclaimed():
+                    await asyncio.sleep(self._wait_seconds())
+                    if not await self._claim():
+                        break
+            except StorageError as error:
+                log.error("claims.not_read", code=error.code)
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                self._rung.set()
+
+    async def _woken(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS if self._share.has_siblings else None):
+                await self._rung.wait()
+        self._rung.clear()
+
+    def _wait_seconds(self) -> float:
+        if not self._share.has_siblings:
+            return 0.0
+        live = self._live_calls()
+        return live * _WAIT_SECONDS_A_CALL if live < self._share.places else _WAIT_SECONDS_WHEN_FULL
+
+    async def _claim(self) -> bool:
+        """Whether there was anything to take."""
+        now, limit = utc_now(), 1 if self._share.has_siblings else _TAKEN_AT_ONCE
+        callers = await self._inbox.take(now, limit)
+        for caller in callers:
+            self._on_caller(caller)
+        if callers or self._on_outbound is None:
+            return bool(callers)
+        rows = await self._calls.claim_unowned(self._share.owner, now.timestamp() + LEASE_SECONDS, limit)
+        for row in rows:
+            self._on_outbound(row)
+        return bool(rows)
