@@ -37,6 +37,7 @@ from sandbox.score import (
     Backchannels,
     Coughs,
     HangsUp,
+    Holds,
     Interrupts,
     Presses,
     Says,
@@ -84,6 +85,7 @@ class CallInProgress:
         self._last_demand = 0.0  # the last sound that wanted an answer
         self._awaited: tuple[Callable[[], bool], asyncio.Future[None]] | None = None
         self._agent_speaks = False
+        self._on_hold = False
         self._rows: list[dict[str, Any]] = []
         self._delays: list[float] = []
         self._ended_by = ""
@@ -200,7 +202,9 @@ class CallInProgress:
             due = self._line.ready_at + (sent + 1) * FRAME_SECONDS
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             await self._notice(self._now())
-            await self._line.send_audio(self._mouth.next_frame())
+            frame = self._mouth.next_frame()
+            if not self._on_hold:
+                await self._line.send_audio(frame)
             self._delays.append(self._loop.time() - due)
             sent += 1
 
@@ -243,8 +247,10 @@ class CallInProgress:
             case WaitsForAgent(quiet=quiet):
                 await self._until(number, step, lambda: self._agent_has_finished(quiet))
                 self._was_heard(self._now())
-            case Waits(seconds=seconds):
+            case Waits(seconds=seconds) | Holds(seconds=seconds):
+                self._on_hold = isinstance(step, Holds)
                 await asyncio.sleep(seconds)
+                self._on_hold = False
             case Presses(digits=digits):
                 await self._press(digits)
             case WaitsForEnd():

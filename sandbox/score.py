@@ -83,6 +83,15 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
+class Holds:
+    """Puts the call on hold: sends no sound at all, not even silence, for that long."""
+
+    seconds: Seconds
+    do: Literal["holds"] = field(default="holds", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
 class Presses:
     """Presses keys of the telephone, 0.2 s apart."""
 
@@ -107,9 +116,9 @@ class HangsUp:
     __pydantic_config__ = _STRICT
 
 
-Step = Says | Interrupts | Backchannels | Coughs | WaitsForAgent | Waits | Presses | WaitsForEnd | HangsUp
+Step = Says | Interrupts | Backchannels | Coughs | WaitsForAgent | Waits | Holds | Presses | WaitsForEnd | HangsUp
 
-PASSIVE_STEPS = (WaitsForAgent, Waits, WaitsForEnd)
+PASSIVE_STEPS = (WaitsForAgent, Waits, Holds, WaitsForEnd)
 """Steps in which the caller only listens."""
 
 
@@ -144,6 +153,7 @@ backchannels = Backchannels
 coughs = Coughs
 waits_for_agent = WaitsForAgent
 waits = stays_silent = Waits
+holds = Holds
 presses = Presses
 waits_for_end = WaitsForEnd
 hangs_up = HangsUp

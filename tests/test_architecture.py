@@ -24,7 +24,13 @@ VENDORS = {
     "deepgram": {"app/clients/deepgram_stt.py"},
     "aiohttp": {"app/clients/livekit_api.py"},  # what LiveKit's client is built on
     "jwt": {"app/clients/livekit_webhooks.py"},
-    "livekit": {"app/clients/livekit_api.py", "media/room_leg.py", "sandbox/carrier.py"},
+    "livekit": {
+        "app/clients/livekit_api.py",
+        "media/room_leg.py",
+        "sandbox/carrier.py",  # tokens and trunks
+        "sandbox/sip_requests.py",  # what is asked of livekit-sip, in protobuf
+        "sandbox/telephone_line.py",  # who joins the room
+    },
     "httpx2": {"app/clients/openai_llm.py"},  # what the OpenAI client is built on
     "openai": {"app/clients/openai_llm.py"},
     "websockets": {  # a file for each far end

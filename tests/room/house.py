@@ -3,13 +3,9 @@
 import asyncio
 import contextlib
 import json
-import os
-import shutil
 import socket
-import subprocess
-import time
-from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,56 +23,14 @@ from sandbox.caller import Caller
 from sandbox.carrier import TELEPHONE, Carrier
 from sandbox.running import RunningSandbox, running_sandbox
 from sandbox.score import Score
+from sandbox.sip_front import SipFront, running_front
 from sandbox.voice import synthesize
+from tests.room.servers import KEY, SECRET, LiveKitServer, free_port
 from tests.support.webhooks import signed
 
-KEY, SECRET = "devkey", "a-secret-of-more-than-32-characters-for-tests"
 NUMBER, OUR_NUMBER = "+79990000001", "+74950000000"
 GREETING = "Здравствуйте, слушаю вас внимательно."
-_START_LOOKS, _LOOK_SECONDS = 200, 0.05
-_CONFIG = """
-port: {port}
-bind_addresses: ["127.0.0.1"]
-rtc: {{tcp_port: {tcp_port}, udp_port: {udp_port}, use_external_ip: false, node_ip: 127.0.0.1,
-       enable_loopback_candidate: true}}
-keys: {{{key}: {secret}}}
-webhook: {{api_key: {key}, urls: ["http://127.0.0.1:{webhook_port}/webhooks/livekit"]}}
-logging: {{level: error}}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveKitServer:
-    """Where it listens, and where it sends its webhooks."""
-
-    port: int
-    webhook_port: int
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
-
-
-@contextmanager
-def livekit_server(folder: Path) -> Iterator[LiveKitServer]:
-    """Runs until the context is left; it needs no Redis for rooms."""
-    ports = [_free_port() for _ in range(4)]
-    server = LiveKitServer(ports[0], ports[3])
-    names = ("port", "tcp_port", "udp_port", "webhook_port")
-    config = folder / "livekit.yaml"
-    config.write_text(_CONFIG.format(**dict(zip(names, ports, strict=True)), key=KEY, secret=SECRET))
-    with (folder / "livekit.log").open("wb") as log:
-        process = subprocess.Popen([_binary(), "--config", str(config)], stdout=log, stderr=log)
-        try:
-            _wait_until_it_listens(server.port, process)
-            yield server
-        finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -87,6 +41,7 @@ class House:
     services: Services
     sandbox: RunningSandbox
     carrier: Carrier
+    front: SipFront
 
     async def call(self, score: Score, number: str = NUMBER) -> CallReport:
         """Play a score over the telephone."""
@@ -139,13 +94,15 @@ async def house(
     server: LiveKitServer, folder: Path, *, hears_webhooks: bool = True, **more: Any
 ) -> AsyncIterator[House]:
     """The service, on the port that the webhooks go to unless it is to miss them."""
-    async with running_sandbox() as sandbox:
+    carrier = Carrier(server.url, KEY, SECRET, OUR_NUMBER)
+    async with running_sandbox() as sandbox, running_front(carrier, speak, sandbox_url=sandbox.url) as front:
         values = {
             "providers": "sandbox",
             "data_dir": folder,
-            "port": server.webhook_port if hears_webhooks else _free_port(),
+            "port": server.webhook_port if hears_webhooks else free_port(),
             "greeting": GREETING,
             "livekit_url": server.url,
+            "livekit_api_url": front.url,
             "livekit_api_key": KEY,
             "livekit_api_secret": SECRET,
             **{name: url for name, url in sandbox.addresses().items() if name != "url"},
@@ -157,12 +114,7 @@ async def house(
         serving = asyncio.get_running_loop().create_task(uvicorn_server.serve(), name="service")
         await uvicorn_server.ready.wait()
         try:
-            yield House(
-                f"http://127.0.0.1:{settings.port}",
-                app.state.services,
-                sandbox,
-                Carrier(server.url, KEY, SECRET, OUR_NUMBER),
-            )
+            yield House(f"http://127.0.0.1:{settings.port}", app.state.services, sandbox, carrier, front)
         finally:
             await app.state.services.dispatcher.drain(2)
             uvicorn_server.should_exit = True
@@ -196,36 +148,3 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
-
-
-def _binary() -> str:
-    """The server's own name for its program is ``livekit-server``; ``go install`` calls it ``server``."""
-    told = os.environ.get("LIVEKIT_SERVER")
-    installed = Path.home() / "go" / "bin" / "server"
-    found = told or shutil.which("livekit-server") or (str(installed) if installed.is_file() else None)
-    if found is None:
-        raise RuntimeError(
-            "no livekit-server here: go install github.com/livekit/livekit-server/cmd/server@v1.13.5, "
-            "or LIVEKIT_SERVER=<its path>"
-        )
-    return found
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(_START_LOOKS):
-        if process.poll() is not None:
-            break
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(_LOOK_SECONDS)  # a server of another language has nothing to wait on but its port
-        else:
-            return
-    raise RuntimeError("the livekit-server did not start")

@@ -1,14 +1,14 @@
 """Whole telephone calls through a real livekit-server, from the ring to the record."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox.media_client import CallFailed
 from sandbox.score import Score, hangs_up, interrupts, presses, says, waits, waits_for_agent, waits_for_end
-from tests.room.house import GREETING, NUMBER, OUR_NUMBER, LiveKitServer, house, joined, livekit_server
+from tests.room.house import GREETING, NUMBER, OUR_NUMBER, house, joined
+from tests.room.servers import LiveKitServer
 from tests.room.sound import delay_at, heard_agent, is_silent, recorded_agent, utterances
 
 pytestmark = pytest.mark.room
@@ -43,12 +43,6 @@ JITTER_SECONDS = 0.12
 """By how much the receivers of WebRTC change their buffers in the course of a call, mostly in its first seconds."""
 WITHIN = 0.25
 """Seconds from the ends of an utterance, where it is compared."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKitServer]:
-    with livekit_server(tmp_path_factory.mktemp("livekit")) as running:
-        yield running
 
 
 async def test_a_whole_call_is_held_and_recorded_as_it_was_heard(server: LiveKitServer, tmp_path: Path) -> None:

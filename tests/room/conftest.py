@@ -1,0 +1,13 @@
+"""One livekit-server for all tests that do not stop it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.room.servers import LiveKitServer, livekit_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKitServer]:
+    with livekit_server(tmp_path_factory.mktemp("livekit")) as running:
+        yield running
