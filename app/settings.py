@@ -1,7 +1,7 @@
 """Every knob of the service: unit, default and meaning. Wrong settings stop the start, and all are named at once."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     AliasChoices,
@@ -15,24 +15,32 @@ from pydantic import (
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from app.errors import SettingsError
+from app.settings_checks import (
+    LANGUAGES,
+    HostAndPort,
+    HttpAddress,
+    IPv4,
+    Networks,
+    Seconds,
+    SipAddress,
+    TelephoneNumber,
+    WebsocketAddress,
+    Words,
+    is_language,
+    key_problems,
+    key_secret_pairs,
+    telephone_problems,
+)
 
-LANGUAGES = ("ru", "en", "multi")
-"""Those that the agent has fixed lines and voices for; ``multi`` begins in the first and listens for any."""
 _EAGER_LEAST = 0.3
-_CODE_LENGTH = 2
 _SHELLS_OWN = ("host", "language")
 """Names that shells and gettext use too; with VA_ before them they are ours alone."""
-VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
 _PLACES_OF_A_WORKER = 50
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-Seconds = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseSettings):
@@ -56,7 +64,7 @@ class Settings(BaseSettings):
     """TCP port; 0 takes a free one."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
-    domain: str | None = None
+    domain: HostAndPort | None = None
     """Public host name of the service; media addresses are wss://DOMAIN when set."""
     api_key: SecretStr | None = None
     """Opens /calls and /media/sessions: ``Authorization: Bearer <API_KEY>``."""
@@ -96,18 +104,34 @@ class Settings(BaseSettings):
     """Agent audio sent ahead of real time, in milliseconds."""
 
     # --- the telephone ------------------------------------------------------------------------------------------------
-    livekit_url: str | None = None
+    livekit_url: WebsocketAddress | None = None
     """Websocket address of LiveKit, such as wss://livekit.example.org; telephone calls are taken when it is set."""
     livekit_api_key: str | None = None
     """Name of the key that LiveKit knows the service by."""
     livekit_api_secret: SecretStr | None = None
     """Secret of that key."""
-    livekit_api_url: str | None = None
+    livekit_api_url: WebsocketAddress | None = None
     """Address of LiveKit's HTTP interface, when it is not that of LIVEKIT_URL."""
     livekit_webhook_keys: SecretStr | None = None
     """Keys that may sign webhooks, ``key:secret`` separated by commas; LIVEKIT_API_KEY and its secret when not set."""
     room_prefix: str = Field("call", min_length=1)
     """Rooms whose name begins so hold telephone calls for the agent; the dispatch rule names them."""
+
+    # --- the carrier --------------------------------------------------------------------------------------------------
+    sip_number: TelephoneNumber | None = None
+    """The number that callers dial, such as +74950000000; ``voice-agent setup`` gives it to LiveKit's trunks."""
+    sip_allowed_addresses: Networks = ()
+    """Addresses and networks that the carrier calls from, separated by commas; nobody else may call."""
+    sip_server: HostAndPort | None = None
+    """Host of the carrier for calling out, such as sip.example.org:5060; without it there is no calling out."""
+    sip_username: str | None = None
+    """Login at the carrier, if it asks for one when we call out."""
+    sip_password: SecretStr | None = None
+    """Password of that login."""
+    livekit_sip_uri: SipAddress | None = None
+    """Where the carrier finds LiveKit SIP, such as sip:abc.sip.livekit.cloud; sip:PUBLIC_IP:5060 when not set."""
+    public_ip: IPv4 | None = None
+    """Address of a LiveKit SIP of your own, as the internet sees it."""
 
     # --- the vendors --------------------------------------------------------------------------------------------------
     providers: Literal["live", "sandbox"] | None = None
@@ -118,7 +142,7 @@ class Settings(BaseSettings):
     """Attempts at a request that may be repeated."""
     deepgram_api_key: SecretStr | None = None
     """Speech to text."""
-    deepgram_base_url: str = "https://api.deepgram.com"
+    deepgram_base_url: HttpAddress = "https://api.deepgram.com"
     """Regional, self-hosted or compatible server."""
     stt_model: str = "flux-general-multi"
     """flux-general-multi, flux-general-en, or nova-3."""
@@ -126,11 +150,11 @@ class Settings(BaseSettings):
     """Flux: confidence at which an answer is prepared before the turn is certainly over, 0.3 or more; 0 = never."""
     eot_threshold: float = Field(0.7, ge=0.5, le=1.0)
     """Flux: confidence that ends a turn."""
-    keyterms: Annotated[tuple[str, ...], NoDecode] = ()
+    keyterms: Words = ()
     """Words to listen for, separated by commas."""
     openai_api_key: SecretStr | None = None
     """Language model."""
-    openai_base_url: str = "https://api.openai.com/v1"
+    openai_base_url: HttpAddress = "https://api.openai.com/v1"
     """OpenAI, or a compatible server; ends in /v1."""
     openai_api: Literal["responses", "chat"] = "responses"
     """Which of the vendor's interfaces is used; compatible servers mostly have chat."""
@@ -140,7 +164,7 @@ class Settings(BaseSettings):
     """Reasoning costs the caller's time; ``unset`` leaves it out of the request, for servers that do not know it."""
     cartesia_api_key: SecretStr | None = None
     """Text to speech."""
-    cartesia_base_url: str = "https://api.cartesia.ai"
+    cartesia_base_url: HttpAddress = "https://api.cartesia.ai"
     """Cartesia, or a compatible server."""
     tts_model: str = "sonic-3.5"
     """Name of the voice model."""
@@ -167,15 +191,10 @@ class Settings(BaseSettings):
         """gettext's LANGUAGE is not read, nor a shell's LANGUAGE or HOST where ours is set in the file."""
         if isinstance(env_settings, EnvSettingsSource) and isinstance(dotenv_settings, EnvSettingsSource):
             ours = {name for name in _SHELLS_OWN if dotenv_settings.env_vars.get(f"va_{name}")}
-            if not _is_language(env_settings.env_vars.get("language") or ""):
+            if not is_language(env_settings.env_vars.get("language") or ""):
                 ours.add("language")
             env_settings.env_vars = {name: value for name, value in env_settings.env_vars.items() if name not in ours}
         return init_settings, env_settings, dotenv_settings, file_secret_settings
-
-    @field_validator("keyterms", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("language")
     @classmethod
@@ -191,13 +210,6 @@ class Settings(BaseSettings):
             raise ValueError(f"use 0, or {_EAGER_LEAST} and more")
         return value
 
-    @field_validator("deepgram_base_url", "openai_base_url", "cartesia_base_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("use an address that begins with https:// or http://")
-        return value.rstrip("/")
-
     @field_validator("openai_base_url")
     @classmethod
     def _ends_in_v1(cls, value: str) -> str:
@@ -205,8 +217,8 @@ class Settings(BaseSettings):
 
     @field_validator("livekit_webhook_keys")
     @classmethod
-    def _are_pairs(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _pairs(value.get_secret_value()):
+    def _arekey_secret_pairs(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not key_secret_pairs(value.get_secret_value()):
             raise ValueError("write key:secret, several separated by commas")
         return value
 
@@ -221,7 +233,7 @@ class Settings(BaseSettings):
                 None,
                 [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_url=False)],
             )
-        problems += _key_problems(data) + _telephone_problems(data)
+        problems += key_problems(data) + telephone_problems(data)
         if settings is None or problems:
             raise SettingsError(problems)
         return settings
@@ -243,10 +255,15 @@ class Settings(BaseSettings):
     def livekit_webhook_secrets(self) -> dict[str, str]:
         """Secrets that may sign webhooks, by the name of their key; empty without LiveKit."""
         if self.livekit_webhook_keys is not None:
-            return _pairs(self.livekit_webhook_keys.get_secret_value())
+            return key_secret_pairs(self.livekit_webhook_keys.get_secret_value())
         if self.livekit_api_key is None or self.livekit_api_secret is None:
             return {}
         return {self.livekit_api_key: self.livekit_api_secret.get_secret_value()}
+
+    @property
+    def sip_address(self) -> str | None:
+        """Where the carrier sends calls to, ``sip:host:port``; None when neither setting tells."""
+        return self.livekit_sip_uri or (self.public_ip and f"sip:{self.public_ip}:5060")
 
     @property
     def database(self) -> str:
@@ -269,43 +286,3 @@ class Settings(BaseSettings):
 def load_settings(env_file: str | None = ".env") -> Settings:
     """Read the settings. Raises SettingsError with a line for every problem; no value of a secret is in it."""
     return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not say so
-
-
-def _key_problems(values: dict[str, Any]) -> list[str]:
-    """Keys that are missing, given the values as they were read."""
-    production = values.get("environment") == "production"
-    problems = []
-    missing = [name for name in VENDOR_KEYS if not values.get(name)]
-    providers = values.get("providers") or ("live" if production or len(missing) < len(VENDOR_KEYS) else "sandbox")
-    if providers == "live":
-        problems += [
-            f"{name.upper()}: is missing; set it, or PROVIDERS=sandbox to try without keys" for name in missing
-        ]
-    host = next((values[name] for name in ("host", "VA_HOST", "HOST") if values.get(name)), _LOOPBACK[0])
-    if not values.get("api_key") and (production or host not in _LOOPBACK):
-        where = "ENVIRONMENT=production" if production else f"HOST={host}"
-        problems.append(f"API_KEY: is missing; {where} needs one, for instance the output of: openssl rand -hex 32")
-    return problems
-
-
-def _telephone_problems(values: dict[str, Any]) -> list[str]:
-    """What telephone calls need and do not have."""
-    if not values.get("livekit_url"):
-        return []
-    needed = ("livekit_api_key", "livekit_api_secret")
-    return [
-        f"{name.upper()}: is missing; LIVEKIT_URL is set, and LiveKit asks for it"
-        for name in needed
-        if not values.get(name)
-    ]
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """``key:secret`` pairs; empty when one of them is none."""
-    pairs = [part.strip().partition(":") for part in text.split(",")]
-    return {key: secret for key, _, secret in pairs} if all(key and secret for key, _, secret in pairs) else {}
-
-
-def _is_language(value: str) -> bool:
-    """A bare code such as ru, en or multi; LANGUAGE=ru_RU:en is gettext's, not ours."""
-    return value.isalpha() and value.islower() and (len(value) == _CODE_LENGTH or value in LANGUAGES)

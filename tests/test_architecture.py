@@ -25,7 +25,8 @@ VENDORS = {
     "aiohttp": {"app/clients/livekit_api.py"},  # what LiveKit's client is built on
     "jwt": {"app/clients/livekit_webhooks.py"},
     "livekit": {
-        "app/clients/livekit_api.py",
+        "app/clients/livekit_api.py",  # rooms and calls
+        "app/clients/livekit_sip.py",  # trunks and rules
         "media/room_leg.py",
         "sandbox/carrier.py",  # tokens and trunks
         "sandbox/sip_requests.py",  # what is asked of livekit-sip, in protobuf

@@ -1,4 +1,4 @@
-"""The command line: ``voice-agent serve | demo | sandbox``."""
+"""The command line: ``voice-agent serve | demo | sandbox | setup``."""
 
 import sys
 from typing import Annotated
@@ -38,6 +38,17 @@ def sandbox(
 ) -> None:
     """Stand-ins for the three vendors, alone; prints the settings that point a service at them."""
     raise typer.Exit(print_sandbox(port, profile))
+
+
+@app.command()
+def setup(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the difference and change nothing")] = False,
+    force: Annotated[bool, typer.Option("--force", help="make a trunk that the whole internet may call by")] = False,
+) -> None:
+    """Make trunks and dispatch rule at LiveKit as the settings say; as often as you like."""
+    from app.cli.setup import setup_command  # LiveKit's library, which takes its time to load
+
+    raise typer.Exit(setup_command(dry_run=dry_run, force=force))
 
 
 def main() -> None:

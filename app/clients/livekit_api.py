@@ -33,6 +33,7 @@ _TOKEN_TTL = timedelta(hours=1)
 _NOT_FOUND = "not_found"
 _ANSWER_SECONDS = 8.0
 """Beyond the ringing: for joining the room, and for the answer's way."""
+_UNAUTHORIZED = 401
 _UNAVAILABLE = frozenset({"unavailable", "internal", "unknown", "aborted", "dataloss"})
 
 
@@ -178,6 +179,8 @@ class LiveKitClient(BaseResilientClient):
 
 
 def _of_server(error: api.ServerError) -> ProviderError:
+    if error.status == _UNAUTHORIZED:  # said in plain text, which the package takes for an unknown error
+        return ProviderRejected("livekit", "does not know the key, or the secret is another", status=error.status)
     if error.code == "deadline_exceeded":
         return ProviderTimeout("livekit", "gave up waiting for its own services")
     if error.code == "resource_exhausted":

@@ -1,0 +1,120 @@
+"""What a setting may be, and which ones another one needs; every refusal says what to write, and quotes no value."""
+
+import ipaddress
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+LANGUAGES = ("ru", "en", "multi")
+"""Those that the agent has fixed lines and voices for; ``multi`` begins in the first and listens for any."""
+VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
+_CODE_LENGTH = 2
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+
+
+def _host_and_port(value: str) -> str:
+    if not re.fullmatch(rf"{_HOST}(:\d{{1,5}})?", value):
+        raise ValueError("write the host name alone, such as voice.example.org")
+    return value
+
+
+def _ipv4_address(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise ValueError("write an IPv4 address, such as 203.0.113.7") from None
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(each)) for each in value)
+    except ValueError:
+        raise ValueError(
+            "write IP addresses or networks, such as 203.0.113.7 or 203.0.113.0/24, separated by commas"
+        ) from None
+
+
+def _telephone_number(value: str) -> str:
+    number = re.sub(r"[ ().-]", "", value)
+    if not re.fullmatch(r"\+?[0-9]{3,18}", number):
+        raise ValueError("write the number with its country, such as +74950000000")
+    return number
+
+
+def _sip_address(value: str) -> str:
+    if not re.fullmatch(rf"(sips?:)?{_HOST}(:\d{{1,5}})?(;transport=(udp|tcp|tls))?", value):
+        raise ValueError("write sip: and a host, perhaps with a port, such as sip:203.0.113.7:5060")
+    return value if re.match("sips?:", value) else f"sip:{value}"
+
+
+def _address(value: str, *schemes: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in schemes and parts.hostname and (parts.port or 1)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"use an address that begins with {schemes[0]}:// or {schemes[1]}://")
+    return value.rstrip("/")
+
+
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Separated by commas."""
+Networks = Annotated[Words, AfterValidator(_networks)]
+"""Addresses and networks, separated by commas."""
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
+IPv4 = Annotated[str, AfterValidator(_ipv4_address)]
+TelephoneNumber = Annotated[str, AfterValidator(_telephone_number)]
+SipAddress = Annotated[str, AfterValidator(_sip_address)]
+"""``sip:host``, perhaps with a port and a transport."""
+HttpAddress = Annotated[str, AfterValidator(lambda value: _address(value, "https", "http"))]
+WebsocketAddress = Annotated[str, AfterValidator(lambda value: _address(value, "wss", "ws", "https", "http"))]
+
+
+def key_problems(values: dict[str, Any]) -> list[str]:
+    """Keys that are missing, given the values as they were read."""
+    production = values.get("environment") == "production"
+    problems = []
+    missing = [name for name in VENDOR_KEYS if not values.get(name)]
+    providers = values.get("providers") or ("live" if production or len(missing) < len(VENDOR_KEYS) else "sandbox")
+    if providers == "live":
+        problems += [
+            f"{name.upper()}: is missing; set it, or PROVIDERS=sandbox to try without keys" for name in missing
+        ]
+    host = next((values[name] for name in ("host", "VA_HOST", "HOST") if values.get(name)), _LOOPBACK[0])
+    if not values.get("api_key") and (production or host not in _LOOPBACK):
+        where = "ENVIRONMENT=production" if production else f"HOST={host}"
+        problems.append(f"API_KEY: is missing; {where} needs one, for instance the output of: openssl rand -hex 32")
+    return problems
+
+
+def telephone_problems(values: dict[str, Any]) -> list[str]:
+    """What telephone calls need and do not have."""
+    if not values.get("livekit_url"):
+        return []
+    needed = ("livekit_api_key", "livekit_api_secret")
+    return [
+        f"{name.upper()}: is missing; LIVEKIT_URL is set, and LiveKit asks for it"
+        for name in needed
+        if not values.get(name)
+    ]
+
+
+def key_secret_pairs(text: str) -> dict[str, str]:
+    """``key:secret`` pairs; empty when one of them is none."""
+    pairs = [part.strip().partition(":") for part in text.split(",")]
+    return {key: secret for key, _, secret in pairs} if all(key and secret for key, _, secret in pairs) else {}
+
+
+def is_language(value: str) -> bool:
+    """A bare code such as ru, en or multi; LANGUAGE=ru_RU:en is gettext's, not ours."""
+    return value.isalpha() and value.islower() and (len(value) == _CODE_LENGTH or value in LANGUAGES)
