@@ -1,8 +1,10 @@
 """Every knob of the service: unit, default and meaning. Wrong settings stop the start, and all are named at once."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
     Field,
@@ -87,9 +89,9 @@ class Settings(BaseSettings):
     language: str = Field("ru", validation_alias=AliasChoices("VA_LANGUAGE", "LANGUAGE"))
     """Code of the language the agent starts in: ru, en, or multi; VA_LANGUAGE is read first."""
     greeting: str | None = None
-    """First words of the agent, in LANGUAGE; a standard greeting when not set."""
+    """First words of the agent, in LANGUAGE; those of the agent's file, or a standard greeting, when not set."""
     agent_prompt_file: Path | None = None
-    """Text file with the agent's instructions; a standard assistant when not set."""
+    """A whole agent (.yaml), or a text file with its instructions alone; a standard assistant when not set."""
     max_response_latency: Seconds = 1.5
     """Seconds from the caller's last sound to the answer; a filler is said when it is nearly spent."""
     context_window_size: int = Field(4000, ge=500)
@@ -286,3 +288,9 @@ class Settings(BaseSettings):
 def load_settings(env_file: str | None = ".env") -> Settings:
     """Read the settings. Raises SettingsError with a line for every problem; no value of a secret is in it."""
     return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not say so
+
+
+def environment(env_file: str = ".env") -> dict[str, str]:
+    """What ``${NAME}`` in an agent's file may name: the environment, and behind it the file ``.env``."""
+    written = dotenv_values(env_file, interpolate=False)
+    return {**{name: value for name, value in written.items() if value}, **os.environ}

@@ -1,6 +1,7 @@
 """Builds every object of the service, in order, and takes it apart in reverse."""
 
 import asyncio
+import hashlib
 import math
 import os
 import secrets
@@ -13,6 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from app.calls.agent import AgentProfile
+from app.calls.agent_file import AgentFile, read_agent_file
 from app.calls.claims import Claims, Share
 from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
@@ -33,7 +35,7 @@ from app.models import ServiceHealth, TelephoneCall
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import HealthMonitor
 from app.observability.metrics import Metrics
-from app.settings import Settings
+from app.settings import Settings, environment
 from app.storage.calls import CallStore
 from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
@@ -115,7 +117,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         stack.push_async_callback(reader.close)
         journal = JournalWriter(database, on_committed=reader.committed)
         stack.push_async_callback(journal.close)
-        ears, model, tts = _clients(settings, metrics)
+        ears, model, tts = _clients(settings, agent.hears, metrics)
         for client in (ears, model, tts):
             stack.push_async_callback(client.aclose)
         livekit = _livekit(settings, metrics)
@@ -194,15 +196,10 @@ def check_settings(settings: Settings) -> None:
 
 
 def agent_profile(settings: Settings) -> AgentProfile:
-    """Who answers, by the settings. Raises SettingsError when the prompt cannot be read."""
-    prompt = _STANDARD_PROMPT
-    if settings.agent_prompt_file is not None:
-        try:
-            prompt = settings.agent_prompt_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            problem = f"AGENT_PROMPT_FILE: {settings.agent_prompt_file} cannot be read: {error}"
-            raise SettingsError([problem]) from error
-    lines = dict(_LANGUAGES)
+    """Who answers, by the settings, which win over the agent's file. Raises SettingsError when that cannot be used."""
+    agent = _agent_file(settings)
+    settings = _with_file(settings, agent)
+    lines = {**_LANGUAGES, **agent.lines}
     language = settings.language if settings.language in lines else next(iter(lines))
     if settings.greeting:
         lines[language] = replace(lines[language], greeting=settings.greeting)
@@ -214,21 +211,38 @@ def agent_profile(settings: Settings) -> AgentProfile:
         max_duration_seconds=settings.max_call_seconds,
     )
     return AgentProfile(
-        prompt=prompt,
+        prompt=agent.prompt,
         policy=policy,
         language=language,
+        hears=settings.language,
         voices={"ru": settings.tts_voice_ru, "en": settings.tts_voice_en},
         stt_model=settings.stt_model,
         language_model=settings.llm_model,
         voice_model=settings.tts_model,
         speed=settings.tts_speed,
         emotion=settings.tts_emotion,
+        name=agent.name,
+        sha256=agent.sha256,
+        tools=agent.tools,
     )
 
 
-def _clients(settings: Settings, metrics: Metrics) -> tuple[_Ears, OpenAILLMClient, CartesiaTTSClient]:
+def _agent_file(settings: Settings) -> AgentFile:
+    if settings.agent_prompt_file is not None:
+        return read_agent_file(settings.agent_prompt_file, environment())
+    return AgentFile("standard", _STANDARD_PROMPT, hashlib.sha256(_STANDARD_PROMPT.encode()).hexdigest())
+
+
+def _with_file(settings: Settings, agent: AgentFile) -> Settings:
+    """What the settings leave to their defaults, as the agent's file says it."""
+    said = {"language": agent.language, **{f"tts_voice_{language}": voice for language, voice in agent.voices.items()}}
+    wins = settings.model_fields_set
+    return settings.model_copy(update={name: value for name, value in said.items() if value and name not in wins})
+
+
+def _clients(settings: Settings, language: str, metrics: Metrics) -> tuple[_Ears, OpenAILLMClient, CartesiaTTSClient]:
     retry = RetryPolicy(attempts=settings.retry_attempts)
-    hints = tuple(dict.fromkeys((settings.language, *_LANGUAGES))) if settings.language in _LANGUAGES else ()
+    hints = tuple(dict.fromkeys((language, *_LANGUAGES))) if language in _LANGUAGES else ()
 
     def ears(audio_format: AudioFormat) -> DeepgramSTTClient:
         return DeepgramSTTClient(
@@ -237,7 +251,7 @@ def _clients(settings: Settings, metrics: Metrics) -> tuple[_Ears, OpenAILLMClie
             audio_format=audio_format,
             options=DeepgramOptions(
                 model=settings.stt_model,
-                language=settings.language,
+                language=language,
                 language_hints=hints,
                 eager_eot_threshold=settings.eager_eot_threshold or None,
                 eot_threshold=settings.eot_threshold,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.calls.tools import AgentTool
 from app.conversation.policy import CallPolicy
 from app.models import VoiceConfig
 from media.formats import AudioFormat
@@ -23,6 +24,12 @@ class AgentProfile:
     voice_model: str
     speed: float = 1.0
     emotion: str | None = None
+    hears: str = "multi"
+    """The language it expects to hear at first, or ``multi``."""
+    name: str = "standard"
+    sha256: str = ""
+    """Of the file it was read from, or of its prompt when there is none; in hexadecimal."""
+    tools: tuple[AgentTool, ...] = ()
 
     def voice(self, language: str, audio_format: AudioFormat) -> VoiceConfig:
         """How the agent sounds in that language and format."""
@@ -43,10 +50,13 @@ class AgentProfile:
     def describe(self, version: str) -> dict[str, Any]:
         """What row 1 of the journal says of the agent."""
         return {
+            "name": self.name,
+            "agent_hash": self.sha256,
             "prompt": self.prompt,
             "models": {"stt": self.stt_model, "llm": self.language_model, "tts": self.voice_model},
             "voices": self.voices,
             "speed": self.speed,
             "emotion": self.emotion,
+            "tools": [tool.describe() for tool in self.tools],
             "code_version": version,
         }

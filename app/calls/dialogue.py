@@ -3,19 +3,11 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from app.calls.ports import LanguageModel
+from app.calls.tools import BUILT_IN
 from app.clients.streams import ModelEvent, TextDelta, ToolSpec
 from app.clock import utc_now
 from app.conversation.history import ConversationHistory
 from app.models import CallContext, ConversationContext, ConversationSummary, Message, TokenUsage
-
-END_CALL = ToolSpec(
-    name="end_call",
-    description=(
-        "Hang up. Call it together with your goodbye, once the caller has said goodbye or needs nothing more; "
-        "the line closes after your last word was heard."
-    ),
-    parameters={"type": "object", "properties": {}, "additionalProperties": False},
-)
 
 _MANNERS = (
     "You are speaking on the telephone. Answer briefly, in one to three spoken sentences, without lists, markdown or "
@@ -34,7 +26,7 @@ class DialogueManager:
         context: CallContext,
         prompt: str,
         history: ConversationHistory | None = None,
-        tools: Sequence[ToolSpec] = (END_CALL,),
+        tools: Sequence[ToolSpec] = BUILT_IN,
     ) -> None:
         self._model = model
         self._context = context

@@ -1,0 +1,89 @@
+from typing import Any
+
+import pytest
+
+from app.calls.marked_yaml import BadYaml, MarkedYaml
+
+TEXT = """\
+name: clinic   # a comment
+lines:
+  ru:
+    fillers: [one, two]
+tools:
+  - name: first
+  - name: second
+    timeout_seconds: 60
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ((), 1),
+        (("lines",), 2),
+        (("lines", "ru", "fillers"), 4),
+        (("lines", "ru", "fillers", 1), 4),
+        (("tools", 1), 7),
+        (("tools", 1, "timeout_seconds"), 8),
+        (("tools", 1, "url"), 7),
+        (("tools", 7), 5),
+        (("lines", "de"), 2),
+    ],
+)
+def test_each_part_has_a_line_and_what_is_missing_that_of_what_is_around_it(
+    place: tuple[str | int, ...], line: int
+) -> None:
+    assert MarkedYaml(TEXT).line(place) == line
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("no", "no"),
+        ("10:30", "10:30"),
+        ("2026-11-26", "2026-11-26"),
+        ("0x1f", "0x1f"),
+        ("3", 3),
+        ("-1.5", -1.5),
+        ("1e3", 1000.0),
+        ("true", True),
+        ("~", None),
+        ("", None),
+        ("'3'", "3"),
+    ],
+)
+def test_words_that_look_like_something_else_stay_words(written: str, meant: Any) -> None:
+    assert MarkedYaml(f"key: {written}").data == {"key": meant}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "says"),
+    [
+        ("a: 1\nb: [2\nc: 3\n", 3, 2, "expected ',' or ']'"),
+        ("a: 1\n\tb: 2\n", 2, 1, "cannot start any token"),
+        ("a: 1\nb: 2\na: 3\n", 3, 1, "a: is there twice"),
+        ("a:\n  - b: 1\n    b: 2\n", 3, 5, "b: is there twice"),
+        ("a: 1\n--- \nb: 2\n", 2, 1, "another document"),
+        ("a: &x\n  - *x\n", 1, 4, "it holds itself"),
+        ("a: \x07\n", 1, 4, "a character that YAML does not allow"),
+        ("a: !!python/object:os.system x\n", 1, 4, "is not known here"),
+        ("? [a]\n: 1\n", 1, 3, "a key is a plain word"),
+    ],
+)
+def test_what_cannot_be_read_is_shown_by_line_and_column(text: str, line: int, column: int, says: str) -> None:
+    with pytest.raises(BadYaml) as caught:
+        MarkedYaml(text)
+
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.column) == (line, column)
+    assert says in problem.text
+
+
+def test_parts_may_be_named_and_used_again() -> None:
+    read = MarkedYaml("a: &who {x: 1}\nb:\n  <<: *who\n  y: 2\n")
+
+    assert read.data["b"] == {"x": 1, "y": 2}
+
+
+def test_nothing_is_a_document_too() -> None:
+    assert MarkedYaml("# only a comment\n").data is None
