@@ -1,20 +1,19 @@
 """Builds every object of the service, in order, and takes it apart in reverse."""
 
 import asyncio
-import hashlib
 import math
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import structlog
 from pydantic import SecretStr
 
 from app.calls.agent import AgentProfile
-from app.calls.agent_file import AgentFile, read_agent_file
+from app.calls.agent_settings import agent_profile
 from app.calls.claims import Claims, Share
 from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
@@ -29,13 +28,12 @@ from app.clients.livekit_api import LiveKitClient
 from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
 from app.clock import utc_now
-from app.conversation.policy import ENGLISH, RUSSIAN, CallPolicy
 from app.errors import SettingsError, StorageError
 from app.models import ServiceHealth, TelephoneCall
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import HealthMonitor
 from app.observability.metrics import Metrics
-from app.settings import Settings, environment
+from app.settings import Settings
 from app.storage.calls import CallStore
 from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
@@ -51,12 +49,6 @@ log = structlog.get_logger(__name__)
 VERSION = version("voice-agent")
 _TELEPHONE = AudioFormat("pcm_s16le", 16000)
 _KEEP_WARM_SECONDS = KEEPALIVE_SECONDS * 0.8
-_LANGUAGES = {"ru": RUSSIAN, "en": ENGLISH}
-"""The languages the agent has fixed lines and voices for; any of them is expected from a caller."""
-_STANDARD_PROMPT = (
-    "You are the friendly voice assistant of a company that answers the telephone. Help the caller, ask when something "
-    "is unclear, and say goodbye and call end_call when the caller has everything."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +109,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         stack.push_async_callback(reader.close)
         journal = JournalWriter(database, on_committed=reader.committed)
         stack.push_async_callback(journal.close)
-        ears, model, tts = _clients(settings, agent.hears, metrics)
+        ears, model, tts = _clients(settings, agent, metrics)
         for client in (ears, model, tts):
             stack.push_async_callback(client.aclose)
         livekit = _livekit(settings, metrics)
@@ -195,54 +187,12 @@ def check_settings(settings: Settings) -> None:
         raise SettingsError(problems)
 
 
-def agent_profile(settings: Settings) -> AgentProfile:
-    """Who answers, by the settings, which win over the agent's file. Raises SettingsError when that cannot be used."""
-    agent = _agent_file(settings)
-    settings = _with_file(settings, agent)
-    lines = {**_LANGUAGES, **agent.lines}
-    language = settings.language if settings.language in lines else next(iter(lines))
-    if settings.greeting:
-        lines[language] = replace(lines[language], greeting=settings.greeting)
-    policy = CallPolicy(
-        lines=lines,
-        max_response_seconds=settings.max_response_latency,
-        idle_prompt_seconds=settings.idle_prompt_seconds,
-        idle_prompts=settings.idle_prompts,
-        max_duration_seconds=settings.max_call_seconds,
-    )
-    return AgentProfile(
-        prompt=agent.prompt,
-        policy=policy,
-        language=language,
-        hears=settings.language,
-        voices={"ru": settings.tts_voice_ru, "en": settings.tts_voice_en},
-        stt_model=settings.stt_model,
-        language_model=settings.llm_model,
-        voice_model=settings.tts_model,
-        speed=settings.tts_speed,
-        emotion=settings.tts_emotion,
-        name=agent.name,
-        sha256=agent.sha256,
-        tools=agent.tools,
-    )
-
-
-def _agent_file(settings: Settings) -> AgentFile:
-    if settings.agent_prompt_file is not None:
-        return read_agent_file(settings.agent_prompt_file, environment())
-    return AgentFile("standard", _STANDARD_PROMPT, hashlib.sha256(_STANDARD_PROMPT.encode()).hexdigest())
-
-
-def _with_file(settings: Settings, agent: AgentFile) -> Settings:
-    """What the settings leave to their defaults, as the agent's file says it."""
-    said = {"language": agent.language, **{f"tts_voice_{language}": voice for language, voice in agent.voices.items()}}
-    wins = settings.model_fields_set
-    return settings.model_copy(update={name: value for name, value in said.items() if value and name not in wins})
-
-
-def _clients(settings: Settings, language: str, metrics: Metrics) -> tuple[_Ears, OpenAILLMClient, CartesiaTTSClient]:
+def _clients(
+    settings: Settings, agent: AgentProfile, metrics: Metrics
+) -> tuple[_Ears, OpenAILLMClient, CartesiaTTSClient]:
     retry = RetryPolicy(attempts=settings.retry_attempts)
-    hints = tuple(dict.fromkeys((language, *_LANGUAGES))) if language in _LANGUAGES else ()
+    languages = agent.policy.lines
+    hints = tuple(dict.fromkeys((agent.hears, *languages))) if agent.hears in languages else ()
 
     def ears(audio_format: AudioFormat) -> DeepgramSTTClient:
         return DeepgramSTTClient(
@@ -251,7 +201,7 @@ def _clients(settings: Settings, language: str, metrics: Metrics) -> tuple[_Ears
             audio_format=audio_format,
             options=DeepgramOptions(
                 model=settings.stt_model,
-                language=language,
+                language=agent.hears,
                 language_hints=hints,
                 eager_eot_threshold=settings.eager_eot_threshold or None,
                 eot_threshold=settings.eot_threshold,

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.calls.agent_settings import agent_profile
 from app.conversation.policy import RUSSIAN
 from app.errors import SettingsError
 from app.settings import Settings, load_settings
-from app.wiring import agent_profile, check_settings
+from app.wiring import check_settings
 
 FILE = """\
 prompt: You sell flowers.
