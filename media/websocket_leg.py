@@ -1,23 +1,25 @@
-"""A leg over a websocket that speaks the native protocol: the caller's sound comes in, the agent's goes out."""
+"""A leg over a websocket, in any of its dialects: the caller's sound comes in, the agent's goes out."""
 
 import asyncio
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
 from media.formats import AudioFormat
-from media.native_protocol import (
+from media.stream_protocol import (
     CLOSE_CODES,
     AudioReceived,
     Cleared,
     DtmfPressed,
+    ErrorCode,
     MarkPlayed,
-    NativeProtocol,
     ProtocolEvent,
     Rejected,
     Started,
     Stopped,
+    StreamProtocol,
 )
 
 _CLOSE_NORMAL = 1000
@@ -69,8 +71,18 @@ class CallerSide(Protocol):
         """The caller is gone: ``caller_hangup``, ``media_lost`` or ``media_timeout``."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """A message that waits to be written."""
+
+    message: str | bytes
+    audio_bytes: int = 0
+    """How much of the agent's sound is in it, in the leg's format."""
+    is_mark: bool = False
+
+
 class WebSocketLeg:
-    """Made by :meth:`accept` once the client has sent ``start``.
+    """Made once the far end has told its format, mostly by :func:`wait_for_start`.
 
     ``run`` reads; its task ``<name>:writer`` writes, in the order of the calls, and ends with the leg. What waits to be
     written is bounded: a client that does not read for 5 s of audio, or 2,000 messages, is taken for gone.
@@ -78,17 +90,24 @@ class WebSocketLeg:
 
     can_send_digits = False
 
-    def __init__(self, socket: MediaSocket, protocol: NativeProtocol, started: Started, name: str) -> None:
+    def __init__(
+        self,
+        socket: MediaSocket,
+        protocol: StreamProtocol,
+        audio_format: AudioFormat,
+        name: str,
+        *,
+        wants_events: bool = False,
+    ) -> None:
         self._socket = socket
         self._protocol = protocol
-        self.wants_events = started.wants_events
+        self.wants_events = wants_events
         """Whether the client asked for the journal's rows."""
         self._name = name
-        self._format = started.format
-        self._outbox: deque[str | bytes] = deque()
-        self._unsent_marks: set[str] = set()
+        self._format = audio_format
+        self._outbox: deque[_Outgoing] = deque()
         self._unread_audio = 0
-        self._unread_max = int(_UNREAD_AUDIO_SECONDS_MAX * started.format.sample_rate * started.format.sample_bytes)
+        self._unread_max = int(_UNREAD_AUDIO_SECONDS_MAX * audio_format.sample_rate * audio_format.sample_bytes)
         self._written = asyncio.Event()
         self._closing: int | None = None
         self._closed = asyncio.Event()
@@ -98,26 +117,6 @@ class WebSocketLeg:
 
     def __repr__(self) -> str:
         return f"<WebSocketLeg {self._name} {self._format}, {len(self._outbox)} messages wait>"
-
-    @classmethod
-    async def accept(cls, socket: MediaSocket, name: str) -> "WebSocketLeg | None":
-        """Wait for ``start``; None when the client said something else, nothing in time, or left. Then it is closed."""
-        clock = asyncio.get_running_loop().time
-        protocol = NativeProtocol(clock())
-        while True:
-            try:
-                events = await _next_events(socket, protocol)
-            except FarEndGone:
-                return None
-            for event in events:
-                match event:
-                    case Started():
-                        return cls(socket, protocol, event, name)
-                    case Rejected():
-                        await _reject(socket, protocol, event)
-                        return None
-                    case _:
-                        continue
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -130,22 +129,19 @@ class WebSocketLeg:
 
     def send_audio(self, audio: bytes) -> None:
         """The next sound for the caller."""
-        self._unread_audio += len(audio)
-        self._put(audio)
+        self._put(self._protocol.audio(audio), audio_bytes=len(audio))
 
     def send_clear(self) -> None:
         """Throw away what has not been played, here and at the far end."""
-        marks = self._unsent_marks
-        self._outbox = deque(message for message in self._outbox if isinstance(message, str) and message not in marks)
-        self._unsent_marks = set()
+        self._outbox = deque(each for each in self._outbox if not each.audio_bytes and not each.is_mark)
         self._unread_audio = 0
         self._put(self._protocol.clear())
+        if not self._protocol.answers_clear and self._caller is not None:
+            asyncio.get_running_loop().call_soon(self._caller.cleared, None)
 
     def send_mark(self, name: str) -> None:
         """Tell when the audio so far has been played."""
-        mark = self._protocol.mark(name)
-        self._unsent_marks.add(mark)
-        self._put(mark)
+        self._put(self._protocol.mark(name), is_mark=True)
 
     def send_event(self, row: Mapping[str, Any]) -> None:
         """A journal row, for a client that asked for them."""
@@ -155,16 +151,15 @@ class WebSocketLeg:
         """Instead of :meth:`answer` and :meth:`run`: there is no place for this call after all."""
         await self._say_last(self._protocol.end(reason), _CLOSE_NORMAL)
 
-    async def fail(self, message: str) -> None:
-        """Instead of :meth:`answer` and :meth:`run`: this side cannot do its part."""
-        await self._say_last(self._protocol.error("internal", message), CLOSE_CODES["internal"])
+    async def fail(self, code: ErrorCode, message: str) -> None:
+        """Instead of :meth:`answer` and :meth:`run`: one side cannot do its part."""
+        await self._say_last(self._protocol.error(code, message), CLOSE_CODES[code])
 
-    async def _say_last(self, message: str, code: int) -> None:
-        try:
-            await self._socket.send(message)
-        except FarEndGone:
-            return
-        await self._socket.close(code)
+    async def _say_last(self, message: str | None, code: int) -> None:
+        with suppress(FarEndGone):
+            if message is not None:
+                await self._socket.send(message)
+            await self._socket.close(code)
 
     def send_digits(self, digits: str) -> None:
         """There is no telephone line behind the websocket."""
@@ -237,10 +232,12 @@ class WebSocketLeg:
                 assert_never(event)
         return True
 
-    def _put(self, message: str | bytes) -> None:
-        if self._closing is not None:
+    def _put(self, message: str | bytes | None, *, audio_bytes: int = 0, is_mark: bool = False) -> None:
+        """None is what the dialect has no message for."""
+        if self._closing is not None or message is None:
             return
-        self._outbox.append(message)
+        self._outbox.append(_Outgoing(message, audio_bytes, is_mark))
+        self._unread_audio += audio_bytes
         if self._unread_audio > self._unread_max or len(self._outbox) > _UNREAD_MESSAGES_MAX:
             self._lose()
         self._written.set()
@@ -264,12 +261,9 @@ class WebSocketLeg:
             while True:
                 self._written.clear()
                 while self._outbox:
-                    message = self._outbox.popleft()
-                    if isinstance(message, bytes):
-                        self._unread_audio -= len(message)
-                    else:
-                        self._unsent_marks.discard(message)
-                    await self._socket.send(message)
+                    next_out = self._outbox.popleft()
+                    self._unread_audio -= next_out.audio_bytes
+                    await self._socket.send(next_out.message)
                 if self._closing is not None:
                     break
                 await self._written.wait()
@@ -287,7 +281,25 @@ class WebSocketLeg:
                 await self._socket.close(CLOSE_CODES["internal"] if self._closing is None else self._closing)
 
 
-async def _next_events(socket: MediaSocket, protocol: NativeProtocol) -> list[ProtocolEvent]:
+async def wait_for_start(socket: MediaSocket, protocol: StreamProtocol) -> Started | None:
+    """None when the far end said something else, nothing in time, or left. Then the socket is closed."""
+    while True:
+        try:
+            events = await _next_events(socket, protocol)
+        except FarEndGone:
+            return None
+        for event in events:
+            match event:
+                case Started():
+                    return event
+                case Rejected():
+                    await _reject(socket, protocol, event)
+                    return None
+                case _:
+                    continue
+
+
+async def _next_events(socket: MediaSocket, protocol: StreamProtocol) -> list[ProtocolEvent]:
     clock = asyncio.get_running_loop().time
     try:
         async with asyncio.timeout_at(protocol.next_deadline()):
@@ -297,10 +309,9 @@ async def _next_events(socket: MediaSocket, protocol: NativeProtocol) -> list[Pr
     return protocol.receive(message, clock())
 
 
-async def _reject(socket: MediaSocket, protocol: NativeProtocol, rejected: Rejected) -> None:
-    try:
-        if rejected.code is not None:
-            await socket.send(protocol.error(rejected.code, rejected.message))
-    except FarEndGone:
-        return
-    await socket.close(rejected.close_code)
+async def _reject(socket: MediaSocket, protocol: StreamProtocol, rejected: Rejected) -> None:
+    with suppress(FarEndGone):
+        message = protocol.error(rejected.code, rejected.message) if rejected.code is not None else None
+        if message is not None:
+            await socket.send(message)
+        await socket.close(rejected.close_code)

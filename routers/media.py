@@ -1,16 +1,23 @@
-"""Media: sessions, and the websocket through which a call's sound flows."""
+"""Media: sessions, and the websockets through which a call's sound flows."""
 
+import asyncio
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 from fastapi import APIRouter, Body, Depends, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from app.calls.sessions import NewSession
 from app.clock import iso_utc
 from app.errors import AdmissionError, StorageError, TokenError
 from app.models import CallContext
 from app.wiring import Services
-from media.websocket_leg import FarEndGone, WebSocketLeg
+from media.egress_protocol import EGRESS_FORMAT, EgressProtocol
+from media.native_protocol import NativeProtocol
+from media.twilio_protocol import TwilioProtocol
+from media.websocket_leg import FarEndGone, WebSocketLeg, wait_for_start
 from routers.dependencies import TheServices, require_key
 from routers.problems import of_error
 from routers.schemas import SessionAnswer, SessionRequest
@@ -29,39 +36,97 @@ async def create_session(
     session = await services.sessions.create(wanted.caller, wanted.metadata)
     domain = services.settings.domain
     scheme = "wss" if domain or request.url.scheme == "https" else "ws"
-    host = domain or request.headers.get("host", "localhost")
+    door = f"{scheme}://{domain or request.headers.get('host', 'localhost')}/media"
     return SessionAnswer(
         call_id=session.call_id,
-        url=f"{scheme}://{host}/media/{session.call_id}?token={session.token}",
+        url=f"{door}/{session.call_id}?token={session.token}",
+        twiml=_twiml(f"{door}/twilio", session),
         expires_at=iso_utc(session.expires_at),
     )
 
 
+def _twiml(url: str, session: NewSession) -> str:
+    """What Twilio is to do with a call: https://www.twilio.com/docs/voice/twiml/stream. It drops the url's query."""
+    response = Element("Response")
+    stream = SubElement(SubElement(response, "Connect"), "Stream", url=url)
+    SubElement(stream, "Parameter", name="call_id", value=session.call_id)
+    SubElement(stream, "Parameter", name="token", value=session.token)
+    return tostring(response, encoding="unicode")
+
+
+@router.websocket("/twilio")
+async def twilio(websocket: WebSocket, services: TheServices) -> None:
+    """Twilio Media Streams; whose call it is says the stream's ``start``, and before that there is nothing."""
+    try:
+        await services.dispatcher.check_admission()
+    except (AdmissionError, StorageError) as error:
+        await websocket.send_denial_response(of_error(error))
+        return
+    await websocket.accept()
+    socket, protocol = _Socket(websocket), TwilioProtocol(_now())
+    started = await wait_for_start(socket, protocol)
+    if started is None:
+        return
+    leg = WebSocketLeg(socket, protocol, started.format, started.claims["call_id"])
+    try:
+        call = await services.sessions.redeem(started.claims["call_id"], started.claims["token"])
+    except TokenError:
+        await leg.fail("bad_start", "the token opens no call")
+    except StorageError:
+        await leg.fail("internal", "the session could not be looked up")
+    else:
+        ids = {name: started.claims[name] for name in ("stream_sid", "call_sid")}
+        await _serve(leg, replace(call, metadata={**call.metadata, "twilio": ids}), services)
+
+
+@router.websocket("/egress/{call_id}")
+async def egress(websocket: WebSocket, call_id: str, services: TheServices, token: str = "") -> None:
+    """LiveKit track egress: what is said in a room is recorded and transcribed, and nobody answers."""
+    call = await _opened(websocket, call_id, token, services)
+    if call is not None:
+        leg = WebSocketLeg(_Socket(websocket), EgressProtocol(_now()), EGRESS_FORMAT, call_id)
+        await _serve(leg, call, services, listens_only=True)
+
+
 @router.websocket("/{call_id}")
 async def media(websocket: WebSocket, call_id: str, services: TheServices, token: str = "") -> None:
-    """The native media protocol; refused before the upgrade when the token or the room does not fit."""
+    """The native media protocol."""
+    call = await _opened(websocket, call_id, token, services)
+    if call is None:
+        return
+    socket, protocol = _Socket(websocket), NativeProtocol(_now())
+    started = await wait_for_start(socket, protocol)
+    if started is not None:
+        leg = WebSocketLeg(socket, protocol, started.format, call_id, wants_events=started.wants_events)
+        await _serve(leg, call, services)
+
+
+async def _opened(websocket: WebSocket, call_id: str, token: str, services: Services) -> CallContext | None:
+    """Accept the socket, or refuse it before the upgrade when the token or the room does not fit: None."""
     try:
         await services.dispatcher.check_admission()
         call = await services.sessions.redeem(call_id, token)
     except (TokenError, AdmissionError, StorageError) as error:
         await websocket.send_denial_response(of_error(error))
-        return
+        return None
     await websocket.accept()
-    leg = await WebSocketLeg.accept(_Socket(websocket), call_id)
-    if leg is not None:
-        await _serve(leg, call, services)
+    return call
 
 
-async def _serve(leg: WebSocketLeg, call: CallContext, services: Services) -> None:
+async def _serve(leg: WebSocketLeg, call: CallContext, services: Services, *, listens_only: bool = False) -> None:
     try:
-        orchestrator = await services.dispatcher.start(call, leg, direction="web")
+        orchestrator = await services.dispatcher.start(call, leg, direction="web", listens_only=listens_only)
     except AdmissionError:
         await leg.refuse("rejected_capacity")
         return
     except StorageError:
-        await leg.fail("the call could not be stored")
+        await leg.fail("internal", "the call could not be stored")
         return
     await orchestrator.carry(leg.run(orchestrator))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class _Socket:

@@ -37,10 +37,11 @@ class SessionRequest(BaseModel):
 
 
 class SessionAnswer(BaseModel):
-    """Where to open the websocket, once, within a minute."""
+    """Where to open the websocket, once, within a minute; ``twiml`` has Twilio do it."""
 
     call_id: str
     url: str
+    twiml: str
     expires_at: str
 
 

@@ -47,6 +47,10 @@ class AgentProfile:
         """The same agent, beginning in the language that the caller is expected to speak, if it is one of its own."""
         return replace(self, language=hint) if isinstance(hint, str) and hint in self.policy.lines else self
 
+    def silent(self) -> "AgentProfile":
+        """The same agent, listening only."""
+        return replace(self, policy=replace(self.policy, speaks=False))
+
     def describe(self, version: str) -> dict[str, Any]:
         """What row 1 of the journal says of the agent."""
         return {

@@ -93,16 +93,20 @@ class CallDispatcher:
         direction: Direction,
         telephone: TelephoneCall | None = None,
         telephony: Telephony | None = None,
+        listens_only: bool = False,
     ) -> CallOrchestrator:
         """Take the call, which begins now, and have it answered; returns once it runs.
 
-        ``telephony`` hands the caller over to a human; calls without one cannot.
+        ``telephony`` hands the caller over to a human; calls without one cannot. ``listens_only`` is for a leg through
+        which nobody can be spoken to: what comes is recorded and transcribed.
         Raises Draining, AtCapacity, StorageError, and CallTaken for a telephone call that was taken before.
         """
         if self._draining:
             self._refuse(Draining("the service is stopping and takes no new calls"))
         call = replace(call, start_time=utc_now())
         agent = self._agent.for_language(call.metadata.get("language_hint"))
+        if listens_only:
+            agent = agent.silent()
         orchestrator = CallOrchestrator(
             self._services, agent, leg, call, fence=_FIRST_FENCE, spawn=self._spawn, telephony=telephony
         )
@@ -117,7 +121,8 @@ class CallDispatcher:
             raise
         self._services.metrics.call_started()
         await orchestrator.handle_call_start(call)
-        self._prepare_lines(leg.audio_format)
+        if not listens_only:
+            self._prepare_lines(leg.audio_format)
         return orchestrator
 
     async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> None:

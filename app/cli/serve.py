@@ -15,7 +15,7 @@ from app.main import create_app
 from app.observability.logs import configure_logging
 from app.settings import Settings, load_settings
 from app.settings_checks import VENDOR_KEYS
-from media.native_protocol import MAX_MESSAGE_BYTES
+from media.stream_protocol import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
 

@@ -142,7 +142,10 @@ class AgentSide:
             self._call.history.add(event.turn, "assistant", event.heard)
 
     def _ears_failed(self, *, final: bool) -> None:
+        """Who cannot be told that he is not heard is recorded all the same."""
         call = self._call
+        if not call.policy.speaks:
+            return
         if final and call.ringing:
             self.is_deaf_for_good = True
         elif final:

@@ -67,7 +67,7 @@ class CallerSide:
     def turn_ended_eagerly(self, event: ev.CallerTurnEndedEagerly) -> None:
         """Start the answer on suspicion; nothing of it is heard yet."""
         text, floor = event.text.strip(), self._call.floor
-        if not text or floor.audible or floor.owed or self._nothing_new(text):
+        if not self._call.policy.speaks or not text or floor.audible or floor.owed or self._nothing_new(text):
             return
         self._follow_language(text, event.language)
         caller = self._listen_to(text)
@@ -232,6 +232,8 @@ class CallerSide:
         call.commands.append(
             Record(ev.TurnTaken(caller.number, text, source, caller.started_t, ended, language, confidence))
         )
+        if not call.policy.speaks:
+            return
         call.answer(caller.number, text)
         late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds
         call.deadlines.set(Deadline.FILLER, max(call.now, late))

@@ -100,6 +100,8 @@ class CallPolicy:
     """Turns below it are not understood."""
     max_failures: int = 2
     """Answers in a row that may fail before the agent gives up."""
+    speaks: bool = True
+    """False: nobody would hear the agent. It listens until the far end leaves or the limit has come."""
 
     def to_dict(self) -> dict[str, Any]:
         """For row 1 of the journal."""

@@ -104,7 +104,9 @@ class Situation:
         ends_call: str | None = None,
         interruptible: bool = True,
     ) -> None:
-        """Say a fixed text instead of any other fixed text."""
+        """Say a fixed text instead of any other fixed text; an agent that does not speak lets it be."""
+        if not self.policy.speaks:
+            return
         if self.floor.line is not None:
             self.stop(self.floor.line)
         if turn is None:
@@ -206,7 +208,7 @@ class Situation:
             self.say(SpeechKind.SAY, self.say_requests.pop(0))
             return
         self.enter(ConversationState.LISTENING)
-        if self.caller is None and Deadline.IDLE not in self.deadlines:
+        if self.caller is None and self.policy.speaks and Deadline.IDLE not in self.deadlines:
             policy = self.policy
             self.due_in(Deadline.IDLE, policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds)
 
@@ -214,7 +216,7 @@ class Situation:
         """End the call politely; nothing the caller does can change that any more."""
         if self.closing is not None:
             return
-        if self.ringing:
+        if self.ringing or not self.policy.speaks:
             self.end(reason)
             return
         self.closing = reason

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.formats import AudioFormat
-from media.native_protocol import (
+from media.native_protocol import NativeProtocol
+from media.stream_protocol import (
     CLOSE_CODES,
     MAX_OPEN_MARKS,
     AudioReceived,
@@ -16,7 +17,6 @@ from media.native_protocol import (
     DtmfPressed,
     ErrorCode,
     MarkPlayed,
-    NativeProtocol,
     ProtocolEvent,
     Rejected,
     Started,

@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from media.formats import AudioFormat
-from media.websocket_leg import FarEndGone, WebSocketLeg
+from media.native_protocol import NativeProtocol
+from media.stream_protocol import Started
+from media.websocket_leg import WebSocketLeg, wait_for_start
+from tests.media.socket_in_memory import Caller, Socket, settled
 
 VIRTUAL_TIME = True
 
@@ -18,87 +20,15 @@ FRAME = b"\x01\x02" * 160
 SECOND = b"\x01\x02" * 8000
 
 
-class Socket:
-    """Messages in, messages out; the client stops reading, or goes, when the test says so."""
-
-    def __init__(self, *incoming: str | bytes) -> None:
-        self.sent: list[Any] = []
-        self.closes: list[int] = []
-        self.sending = 0
-        self._incoming: asyncio.Queue[str | bytes | int] = asyncio.Queue()
-        self._reads = asyncio.Event()
-        self._reads.set()
-        for message in incoming:
-            self.says(message)
-
-    def says(self, message: str | bytes | dict[str, Any]) -> None:
-        self._incoming.put_nowait(json.dumps(message) if isinstance(message, dict) else message)
-
-    def goes(self, code: int) -> None:
-        self._incoming.put_nowait(code)
-
-    def stops_reading(self) -> None:
-        self._reads.clear()
-
-    def reads_again(self) -> None:
-        self._reads.set()
-
-    async def receive(self) -> str | bytes:
-        message = await self._incoming.get()
-        if isinstance(message, int):
-            raise FarEndGone(message)
-        return message
-
-    async def send(self, message: str | bytes) -> None:
-        self.sending += 1
-        await self._reads.wait()
-        self.sending -= 1
-        if self.closes:
-            raise FarEndGone(1006)
-        self.sent.append(message if isinstance(message, bytes) else json.loads(message))
-
-    async def close(self, code: int) -> None:
-        self.closes.append(code)
-
-    def sent_types(self) -> list[str]:
-        return ["audio" if isinstance(message, bytes) else message["type"] for message in self.sent]
-
-
-class Caller:
-    """Keeps what it was told; raises when the test says so."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, Any]] = []
-        self.left = asyncio.Event()
-        self.bug: Exception | None = None
-
-    def hear(self, audio: bytes) -> None:
-        if self.bug is not None:
-            raise self.bug
-        self.told.append(("hear", audio))
-
-    def press(self, digit: str) -> None:
-        self.told.append(("press", digit))
-
-    def mark_played(self, name: str) -> None:
-        self.told.append(("mark", name))
-
-    def cleared(self, played_samples: int | None) -> None:
-        self.told.append(("cleared", played_samples))
-
-    def leave(self, reason: str) -> None:
-        self.told.append(("leave", reason))
-        self.left.set()
-
-    @property
-    def reasons(self) -> list[Any]:
-        return [value for what, value in self.told if what == "leave"]
+async def started(socket: Socket) -> tuple[NativeProtocol, Started | None]:
+    protocol = NativeProtocol(asyncio.get_running_loop().time())
+    return protocol, await wait_for_start(socket, protocol)
 
 
 async def accepted(socket: Socket) -> WebSocketLeg:
-    leg = await WebSocketLeg.accept(socket, "call-1")
-    assert leg is not None
-    return leg
+    protocol, start = await started(socket)
+    assert start is not None
+    return WebSocketLeg(socket, protocol, start.format, "call-1")
 
 
 @asynccontextmanager
@@ -110,11 +40,6 @@ async def running(socket: Socket, caller: Caller) -> AsyncIterator[WebSocketLeg]
         tasks.create_task(leg.run(caller), name="leg")
         yield leg
         await leg.hang_up("agent_hangup")
-
-
-async def settled() -> None:
-    """Everything that is ready has run."""
-    await asyncio.sleep(0.001)
 
 
 # --- how it begins ----------------------------------------------------------------------------------------------------
@@ -146,7 +71,7 @@ async def test_audio_that_came_before_the_answer_is_kept() -> None:
 async def test_a_client_that_does_not_start_is_told_why_and_closed(message: str, code: str, close: int) -> None:
     socket = Socket(message)
 
-    assert await WebSocketLeg.accept(socket, "call-1") is None
+    assert (await started(socket))[1] is None
 
     assert [(sent["type"], sent["code"]) for sent in socket.sent] == [("error", code)]
     assert socket.closes == [close]
@@ -155,7 +80,7 @@ async def test_a_client_that_does_not_start_is_told_why_and_closed(message: str,
 async def test_a_client_that_says_nothing_is_closed_after_five_seconds() -> None:
     socket, began = Socket(), asyncio.get_running_loop().time()
 
-    assert await WebSocketLeg.accept(socket, "call-1") is None
+    assert (await started(socket))[1] is None
 
     assert asyncio.get_running_loop().time() - began == pytest.approx(5, abs=0.1)
     assert socket.closes == [1008]
@@ -165,7 +90,7 @@ async def test_a_client_that_leaves_before_it_starts_leaves_nothing() -> None:
     socket = Socket()
     socket.goes(1006)
 
-    assert await WebSocketLeg.accept(socket, "call-1") is None
+    assert (await started(socket))[1] is None
 
 
 async def test_a_call_for_which_there_is_no_place_is_ended_politely() -> None:
@@ -176,13 +101,6 @@ async def test_a_call_for_which_there_is_no_place_is_ended_politely() -> None:
 
     assert socket.sent == [{"type": "end", "reason": "rejected_capacity"}]
     assert socket.closes == [1000]
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-async def test_events_are_sent_to_those_who_asked(wanted: bool) -> None:
-    leg = await accepted(Socket(json.dumps({**json.loads(START), "events": wanted})))
-
-    assert leg.wants_events is wanted
 
 
 # --- what flows -------------------------------------------------------------------------------------------------------

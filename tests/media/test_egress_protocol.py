@@ -1,0 +1,109 @@
+"""LiveKit's track egress: what it sends, byte for byte, and what is made of it."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from media.egress_protocol import EGRESS_FORMAT, EgressProtocol
+from media.stream_protocol import CLOSE_CODES, AudioReceived, ErrorCode, Rejected
+
+SECONDS = 0.5
+
+
+def tone(hertz: float, amplitude: int) -> npt.NDArray[np.int16]:
+    """At 48000 Hz."""
+    times = np.arange(int(48000 * SECONDS)) / 48000
+    return np.round(amplitude * np.sin(2 * np.pi * hertz * times)).astype("<i2")
+
+
+def buffers(left: npt.NDArray[np.int16], right: npt.NDArray[np.int16], samples: int = 480) -> list[bytes]:
+    """As GStreamer hands them out: 10 ms of both channels, interleaved."""
+    both = np.column_stack([left, right]).astype("<i2").tobytes()
+    return [both[at : at + 4 * samples] for at in range(0, len(both), 4 * samples)]
+
+
+def heard(protocol: EgressProtocol, messages: list[bytes]) -> npt.NDArray[np.int16]:
+    audio = b""
+    for number, message in enumerate(messages):
+        for event in protocol.receive(message, 0.01 * number):
+            assert isinstance(event, AudioReceived)
+            audio += event.audio
+    return np.frombuffer(audio, "<i2")
+
+
+@pytest.mark.parametrize("samples", [480, 441, 1])
+def test_two_channels_at_48_khz_become_one_at_16(samples: int) -> None:
+    sent = tone(440, 8000)
+    messages = (
+        buffers(sent, sent, samples)
+        if samples > 1
+        else [each for part in buffers(sent, sent) for each in (part[:4], part[4:])]
+    )
+
+    sound = heard(EgressProtocol(0.0), messages)
+
+    assert len(sound) == pytest.approx(SECONDS * EGRESS_FORMAT.sample_rate, abs=320)
+    steady = sound[2000:6000].astype(float)
+    assert np.sqrt(np.mean(steady**2)) == pytest.approx(8000 / np.sqrt(2), rel=0.02)
+    spectrum = np.abs(np.fft.rfft(steady))
+    assert np.argmax(spectrum) * 16000 / 4000 == 440
+
+
+def test_what_is_in_one_channel_only_is_heard_too() -> None:
+    sent = tone(440, 8000)
+
+    sound = heard(EgressProtocol(0.0), buffers(sent, np.zeros_like(sent)))
+
+    assert np.abs(sound[2000:6000]).max() == pytest.approx(4000, rel=0.02)
+
+
+def test_the_loudest_sound_in_both_channels_does_not_wrap_around() -> None:
+    loudest = np.full(4800, 32767, "<i2")
+
+    assert heard(EgressProtocol(0.0), buffers(loudest, loudest)).min() > -2000
+
+
+@pytest.mark.parametrize("text", ['{"muted":true}', '{"muted":false}'])
+def test_a_mute_is_known_and_needs_nothing_for_silence_goes_on(text: str) -> None:
+    protocol = EgressProtocol(0.0)
+
+    assert protocol.receive(text, 0.0) == []
+    assert protocol.ignored == 0
+
+
+def test_a_text_that_is_not_known_is_ignored_and_counted() -> None:
+    protocol = EgressProtocol(0.0)
+
+    assert protocol.receive('{"weather":"fine"}', 0.0) == []
+    assert protocol.ignored == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"), [(b"\x00" * 1922, "bad_format"), ("muted", "bad_message"), ("[true]", "bad_message")]
+)
+def test_what_is_no_egress_is_refused(wrong: str | bytes, code: ErrorCode) -> None:
+    (event,) = EgressProtocol(0.0).receive(wrong, 0.0)
+
+    assert isinstance(event, Rejected)
+    assert (event.code, event.close_code) == (code, CLOSE_CODES[code])
+
+
+def test_it_has_started_when_it_is_open_and_ends_after_ten_seconds_without_audio() -> None:
+    protocol = EgressProtocol(0.0)
+    protocol.receive(b"\x00" * 1920, 2.9)
+    protocol.receive(b"\x00" * 1920, 3.0)
+
+    assert protocol.deadline_passed(12.9) == []
+    (event,) = protocol.deadline_passed(13.0)
+    assert isinstance(event, Rejected)
+    assert event.code == "media_timeout"
+
+
+def test_nothing_is_said_to_one_who_does_not_listen() -> None:
+    protocol = EgressProtocol(0.0)
+
+    said = [protocol.ready("call-1"), protocol.audio(b"\x00\x00"), protocol.mark("speech-1"), protocol.clear()]
+
+    assert said == [None] * 4
+    assert protocol.error("internal", "something went wrong") is None
+    assert protocol.is_over
