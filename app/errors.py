@@ -16,8 +16,10 @@ VoiceAgentError
 │   └── CallStillLive        call_live
 ├── AdmissionError           a new call cannot be taken
 │   ├── AtCapacity           at_capacity                                                  retryable
+│   ├── DialLimitReached     dial_limit           enough calls were placed for now                retryable
 │   ├── CallTaken            call_taken           the same telephone call was taken before
 │   └── Draining             draining                                                     retryable
+├── DestinationNotAllowed    destination_not_allowed a number that may not be called
 ├── DialFailed               dial_failed          a telephone that was called was not answered
 ├── TransferFailed           transfer_failed      the caller could not be handed over
 ├── WebhookInvalid           webhook_invalid      a webhook that LiveKit did not sign
@@ -25,6 +27,7 @@ VoiceAgentError
 │   ├── TokenInvalid         token_invalid        unknown or expired
 │   └── TokenUsed            token_used           a second socket for one session
 ├── InvalidRequest           invalid_request      a request with a value that cannot be used
+├── KeyReused                idempotency_key_reused one key for two different requests
 ├── OwnershipLost            ownership_lost       another process owns the call now
 └── StorageError             storage_failed       the database could not keep or give a row   retryable
 
@@ -170,11 +173,27 @@ class Draining(AdmissionError):
     code = "draining"
 
 
+class DialLimitReached(AdmissionError):
+    """As many calls were placed as may be, to that number or at all; ``retry_after`` seconds later one more may be."""
+
+    code = "dial_limit"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
 class CallTaken(AdmissionError):
     """The same telephone call, told of twice, was taken before."""
 
     code = "call_taken"
     retryable = False
+
+
+class DestinationNotAllowed(VoiceAgentError):
+    """The number is none of those that may be called."""
+
+    code = "destination_not_allowed"
 
 
 class DialFailed(VoiceAgentError):
@@ -233,6 +252,12 @@ class InvalidRequest(VoiceAgentError):
     """A request holds a value that cannot be used."""
 
     code = "invalid_request"
+
+
+class KeyReused(VoiceAgentError):
+    """An idempotency key came with another request before."""
+
+    code = "idempotency_key_reused"
 
 
 class OwnershipLost(VoiceAgentError):

@@ -109,7 +109,7 @@ class CallStore:
         Raises CallTaken when the same telephone call is there already, AtCapacity when ``max_live`` calls of all
         processes live.
         """
-        await self._database.write(partial(_create, row, max_live))
+        await self._database.write(partial(create_call, row, max_live))
 
     async def get(self, call_id: str) -> CallRow | None:
         """The call, or None."""
@@ -123,6 +123,14 @@ class CallStore:
         Raises OwnershipLost, CallAlreadyEnded, CallNotFound.
         """
         await self._database.write(partial(_mark_answered, call_id, fence, at))
+
+    async def note_telephone(
+        self, call_id: str, fence: int, *, room_sid: str | None = None, sip_call_id: str | None = None
+    ) -> None:
+        """The room that a call is placed from, and LiveKit's id of it, once they are known."""
+        known = {name: value for name, value in (("room_sid", room_sid), ("sip_call_id", sip_call_id)) if value}
+        statement = update(calls).where(calls.c.call_id == call_id, calls.c.fence == fence).values(**known)
+        await self._database.write(lambda connection: connection.execute(statement))
 
     async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> int:
         """Keep these calls of the owner until then (epoch seconds); gives the number of those that live."""
@@ -253,6 +261,16 @@ def decode_cursor(cursor: str) -> tuple[str, str]:
     return started_at, call_id
 
 
+def create_call(row: CallRow, max_live: int | None, connection: Connection) -> None:
+    """Insert a call as :meth:`CallStore.create` does, in a transaction that holds more."""
+    same = (calls.c.room_sid == row.room_sid) & (calls.c.sip_call_id == row.sip_call_id)
+    if row.room_sid is not None and connection.execute(select(calls.c.call_id).where(same)).first():
+        raise CallTaken("this telephone call was taken before")
+    if max_live is not None and _count_live(connection) >= max_live:
+        raise AtCapacity(f"all {max_live} places for calls are taken")
+    connection.execute(insert(calls), asdict(row))
+
+
 def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding) -> None:
     """Mark a live call as ended, in the transaction that writes its last journal row."""
     connection.execute(
@@ -264,15 +282,6 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
 
 def _call(row: Row[Any]) -> CallRow:
     return CallRow(**row._mapping)
-
-
-def _create(row: CallRow, max_live: int | None, connection: Connection) -> None:
-    same = (calls.c.room_sid == row.room_sid) & (calls.c.sip_call_id == row.sip_call_id)
-    if row.room_sid is not None and connection.execute(select(calls.c.call_id).where(same)).first():
-        raise CallTaken("this telephone call was taken before")
-    if max_live is not None and _count_live(connection) >= max_live:
-        raise AtCapacity(f"all {max_live} places for calls are taken")
-    connection.execute(insert(calls), asdict(row))
 
 
 def _count_live(connection: Connection) -> int:

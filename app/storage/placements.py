@@ -1,0 +1,95 @@
+"""Calls that are to be placed: each once for its idempotency key, and no more than the limits allow."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
+
+from app.clock import iso_utc, parse_iso
+from app.errors import DialLimitReached, KeyReused
+from app.storage.calls import CallRow, create_call
+from app.storage.database import Database
+from app.storage.schema import calls, idempotency_keys
+
+_KEPT = timedelta(hours=24)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DialLimits:
+    """How many calls may be placed, by all processes."""
+
+    number_per_hour: int
+    """To the same number."""
+    all_per_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """The client's name of a request, kept for 24 h."""
+
+    key: str
+    body_hash: str
+
+
+class PlacementStore:
+    """Where calls begin that nobody has called for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def place(
+        self, row: CallRow, *, limits: DialLimits, max_live: int, key: IdempotencyKey | None, now: datetime
+    ) -> str:
+        """Insert a call for whichever process claims it, and give its id; for a key that is known, that of its call.
+
+        Raises KeyReused, DialLimitReached, AtCapacity, StorageError.
+        """
+        return await self._database.write(partial(_place, row, limits, max_live, key, now))
+
+
+def _place(
+    row: CallRow,
+    limits: DialLimits,
+    max_live: int,
+    key: IdempotencyKey | None,
+    now: datetime,
+    connection: Connection,
+) -> str:
+    forgotten = idempotency_keys.c.created_at < iso_utc(now - _KEPT)
+    connection.execute(delete(idempotency_keys).where(forgotten))
+    if key is not None and (placed := _placed_before(key, connection)):
+        return placed
+    to_number = calls.c.called_number == row.called_number
+    _check(to_number, limits.number_per_hour, _HOUR, now, connection, "calls to this number in an hour")
+    _check(None, limits.all_per_day, _DAY, now, connection, "calls placed in a day")
+    create_call(row, max_live, connection)
+    if key is not None:
+        values = {"key": key.key, "body_hash": key.body_hash, "call_id": row.call_id, "created_at": iso_utc(now)}
+        connection.execute(insert(idempotency_keys), values)
+    return row.call_id
+
+
+def _placed_before(key: IdempotencyKey, connection: Connection) -> str | None:
+    statement = select(idempotency_keys.c.body_hash, idempotency_keys.c.call_id)
+    known = connection.execute(statement.where(idempotency_keys.c.key == key.key)).one_or_none()
+    if known is None:
+        return None
+    if known.body_hash != key.body_hash:
+        raise KeyReused("this Idempotency-Key was used for another request; take a new key for a new call")
+    call_id: str = known.call_id
+    return call_id
+
+
+def _check(
+    which: ColumnElement[bool] | None, limit: int, window: timedelta, now: datetime, connection: Connection, what: str
+) -> None:
+    """Whether one more fits in: the call that is ``limit`` calls ago must lie before the window."""
+    placed = select(calls.c.started_at).where(calls.c.direction == "outbound")
+    if which is not None:
+        placed = placed.where(which)
+    newest_first = placed.order_by(calls.c.started_at.desc()).offset(limit - 1).limit(1)
+    last = connection.execute(newest_first).scalar_one_or_none()
+    if last is not None and (wait := parse_iso(last) + window - now) > timedelta(0):
+        raise DialLimitReached(f"the limit of {limit} {what} is reached", retry_after=wait.total_seconds())
