@@ -1,7 +1,6 @@
 """Builds every object of the service, in order, and takes it apart in reverse."""
 
 import asyncio
-import math
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,12 +13,10 @@ from pydantic import SecretStr
 
 from app.calls.agent import AgentProfile
 from app.calls.agent_settings import agent_profile
-from app.calls.claims import Claims, Share
 from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
 from app.calls.orchestrator import CallServices
 from app.calls.requests import CallRequests
-from app.calls.rooms import MakeLeg, RoomCalls
 from app.calls.sessions import MediaSessions
 from app.calls.webhooks import Webhooks
 from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
@@ -29,7 +26,7 @@ from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOpt
 from app.clients.resilient import RetryPolicy
 from app.clock import utc_now
 from app.errors import SettingsError, StorageError
-from app.models import ServiceHealth, TelephoneCall
+from app.models import ServiceHealth
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import HealthMonitor
 from app.observability.metrics import Metrics
@@ -40,9 +37,8 @@ from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.requests import CallRequestStore
 from app.storage.sessions import SessionStore
-from app.storage.webhooks import WebhookInbox
+from app.wiring_telephone import open_telephone
 from media.formats import AudioFormat
-from media.room_leg import RoomLeg
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +119,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
             tasks.create_task(_keep_warm(client.warm_up), name=f"warm:{client.provider}") for client in (model, tts)
         ]
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
-        telephone = None if livekit is None else _telephone(settings, livekit, database, services, dispatcher, tasks)
+        telephone = open_telephone(settings, livekit, database, services, dispatcher, tasks) if livekit else None
         yield Services(
             settings=settings,
             version=VERSION,
@@ -245,59 +241,6 @@ def _livekit(settings: Settings, metrics: Metrics) -> LiveKitClient | None:
         retry=RetryPolicy(attempts=settings.retry_attempts),
         observer=metrics,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Telephone:
-    """What there is for telephone calls beside the dispatcher."""
-
-    rooms: RoomCalls
-    claims: Claims
-    webhooks: Webhooks
-
-    def stop(self) -> None:
-        self.claims.stop()
-        self.rooms.stop()
-
-
-def _telephone(
-    settings: Settings,
-    livekit: LiveKitClient,
-    database: Database,
-    services: CallServices,
-    dispatcher: CallDispatcher,
-    tasks: asyncio.TaskGroup,
-) -> _Telephone:
-    rooms = RoomCalls(
-        dispatcher=dispatcher,
-        livekit=livekit,
-        calls=services.calls,
-        make_leg=_legs(settings, livekit),
-        room_prefix=settings.room_prefix,
-        tasks=tasks,
-    )
-    dispatcher.on_crashed = rooms.let_go
-    inbox = WebhookInbox(database)
-    claims = Claims(
-        inbox,
-        services.calls,
-        Share(services.owner, math.ceil(settings.places / settings.workers), has_siblings=settings.workers > 1),
-        live_calls=lambda: dispatcher.live_calls,
-        on_caller=rooms.meet,
-        tasks=tasks,
-    )
-    secrets = settings.livekit_webhook_secrets
-    return _Telephone(rooms, claims, Webhooks(secrets, inbox, rooms, claims, services.metrics))
-
-
-def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
-    def make_leg(caller: TelephoneCall, call_id: str, end_call: Callable[[], Awaitable[None]]) -> RoomLeg:
-        token = livekit.agent_token(caller.room, call_id)
-        return RoomLeg(
-            url=settings.livekit_url or "", token=token, caller=caller.identity, name=call_id, end_call=end_call
-        )
-
-    return make_leg
 
 
 def _key(secret: SecretStr | None) -> str:

@@ -22,7 +22,11 @@ class BadAudio(MediaError):
 
 
 class NotAnswered(MediaError):
-    """No sound will flow. ``reason`` is an end reason: ``caller_hangup`` or ``media_lost``."""
+    """No sound will flow.
+
+    ``reason`` is an end reason: ``caller_hangup``, ``media_lost``, or why a telephone that was called did not answer.
+    The message says what happened, without anybody's number.
+    """
 
     code = "not_answered"
 

@@ -6,7 +6,7 @@ participant turns ``active`` when the telephone has been answered.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from livekit import rtc
@@ -39,6 +39,16 @@ _KEYS_WAITING_MAX = 100
 _STATUS = "sip.callStatus"
 
 
+class Dialling(Protocol):
+    """How the telephone of a call that we place comes into the room."""
+
+    async def open_room(self) -> None:
+        """Have the room made, before the agent enters it. Raises NotAnswered."""
+
+    async def ring(self) -> None:
+        """Call the telephone, which rings from now on; returns when it is answered. Raises NotAnswered."""
+
+
 class RoomLeg:
     """One caller's leg. ``run`` carries the sound; its tasks ``<name>:writer``, ``:keys`` and ``:reader`` end with it.
 
@@ -54,9 +64,20 @@ class RoomLeg:
     """Of both directions; the SDK resamples to and from the track's 48 kHz."""
 
     def __init__(
-        self, *, url: str, token: str, caller: str, name: str, end_call: Callable[[], Awaitable[None]]
+        self,
+        *,
+        url: str,
+        token: str,
+        caller: str,
+        name: str,
+        end_call: Callable[[], Awaitable[None]],
+        dialling: Dialling | None = None,
     ) -> None:
-        """``caller`` is the identity of the caller's participant; ``end_call`` makes the server end the room."""
+        """``caller`` is the identity of the other side's participant; ``end_call`` makes the server end the room.
+
+        With ``dialling`` he does not wait in the room, but is called.
+        """
+        self._dialling = dialling
         self._url, self._token, self._caller, self._name, self._end_call = url, token, caller, name, end_call
         self._room = rtc.Room()
         self._source = rtc.AudioSource(_FORMAT.sample_rate, 1, queue_size_ms=_SOURCE_QUEUE_MS)
@@ -82,20 +103,38 @@ class RoomLeg:
 
     async def answer(self, call_id: str) -> None:
         """Join, publish the agent's track, and return when the telephone has been answered. Raises NotAnswered."""
+        if self._dialling is not None:
+            await self._dialling.open_room()
+        await self._enter()
+        if self._dialling is None:
+            await self._active.wait()
+            return
+        await self._dialling.ring()
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._active.wait()
+        except TimeoutError as error:
+            raise NotAnswered("media_lost", "the telephone was answered and did not come into the room") from error
+
+    async def _enter(self) -> None:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._room.connect(self._url, self._token, rtc.RoomOptions(auto_subscribe=True))
-            caller = self._room.remote_participants.get(self._caller)
-            if caller is None:
-                raise NotAnswered("caller_hangup", "the caller has left the room")
-            self._note_status(caller.attributes)
+            self._meet_caller()
             track = rtc.LocalAudioTrack.create_audio_track("agent", self._source)
             options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._room.local_participant.publish_track(track, options)
         except (rtc.ConnectError, PublishTrackError, TimeoutError) as error:
             raise NotAnswered("media_lost", f"the room cannot be joined: {type(error).__name__}") from error
-        await self._active.wait()
+
+    def _meet_caller(self) -> None:
+        """One who waits is there by now; one who is called comes later."""
+        caller = self._room.remote_participants.get(self._caller)
+        if caller is not None:
+            self._note_status(caller.attributes)
+        elif self._dialling is None:
+            raise NotAnswered("caller_hangup", "the caller has left the room")
 
     def send_audio(self, audio: bytes) -> None:
         """The next sound for the caller."""
@@ -254,7 +293,7 @@ class RoomLeg:
         if status == "active":
             self._active.set()
         elif status == "hangup":
-            self._leave("caller_hangup")
+            self._caller_left()
 
     def _participant_connected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._caller and self._missing is not None:
@@ -263,6 +302,11 @@ class RoomLeg:
 
     def _participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._caller and not self._reconnecting:
+            self._caller_left()
+
+    def _caller_left(self) -> None:
+        """Why a telephone that we call does not answer, the dialling tells."""
+        if self._dialling is None or self._active.is_set():
             self._leave("caller_hangup")
 
     def _track_subscribed(

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.protobuf.message import Message
 from livekit import api
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,7 +17,7 @@ from app.clients.resilient import RetryPolicy
 from sandbox.running import serving
 
 KEY, SECRET = "devkey", "a-secret-of-more-than-32-characters-for-tests"
-_REQUESTS: dict[str, type[Message]] = {
+_REQUESTS: dict[str, type[Any]] = {
     "CreateRoom": api.CreateRoomRequest,
     "ListParticipants": api.ListParticipantsRequest,
     "ListSIPOutboundTrunk": api.ListSIPOutboundTrunkRequest,
@@ -45,9 +44,9 @@ def sip(status: int, code: str = "failed_precondition") -> Refuse:
 
 @dataclass
 class TwirpServer:
-    """Gives one answer for each method, always."""
+    """Gives one answer for each method, always: a message of the protocol, or a refusal."""
 
-    answers: dict[str, Message | Refuse]
+    answers: dict[str, Any]
     asked: list[tuple[str, Any]] = field(default_factory=list)
     """Methods and requests, in the order of their arrival."""
     url: str = ""
@@ -66,7 +65,7 @@ class TwirpServer:
 
 
 @asynccontextmanager
-async def running(**answers: Message | Refuse) -> AsyncIterator[TwirpServer]:
+async def running(**answers: Any) -> AsyncIterator[TwirpServer]:
     """Serve these answers, by method."""
     server = TwirpServer(answers)
     routes = [Route("/twirp/{service}/{method}", server.answer, methods=["POST"])]
