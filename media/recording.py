@@ -23,6 +23,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from media.arrival import ArrivalOrder
 from media.errors import RecordingUnreadable
 from media.formats import SAMPLE_RATES, AudioFormat, Encoding
 from media.g711 import mulaw_to_pcm
@@ -38,8 +39,6 @@ _CHANNELS = {_CALLER: 0, _AGENT: 1}
 
 _WRITE_SECONDS = 0.25
 """So much audio, of both sides together, is held back at most."""
-_GAP_SECONDS = 0.06
-"""Audio that comes this much later than the last ended begins a new stretch; less is jitter."""
 _BLOCK_SECONDS = 10
 """The WAV is made in pieces of this length, so that a long call needs little memory."""
 _LONGEST_SAMPLES = (0xFFFFFFFF - 36) // 4
@@ -81,6 +80,7 @@ class Recorder:
         self._directory = directory
         self._owner = owner
         self._format = audio_format
+        self._arrivals = ArrivalOrder(audio_format.sample_rate)
         self._caller = _Side(_CALLER)
         self._agent = _Side(_AGENT)
         self._ended_stretches: list[bytes] = []
@@ -93,12 +93,12 @@ class Recorder:
     def caller(self, audio: bytes, at_seconds: float) -> None:
         """The caller's audio, and when its first sample came, in seconds since the answer.
 
-        It follows the audio before it, unless it comes more than 60 ms later: then there is silence between. What came
-        before the answer is left out.
+        It follows the audio before it, unless it comes more than 60 ms later: then there is silence between, or the
+        backlog of a stall. What came before the answer is left out.
         """
-        arrival, end = round(at_seconds * self._format.sample_rate), self._caller.end
-        follows = end and arrival - end <= _GAP_SECONDS * self._format.sample_rate
-        self._place(self._caller, audio, end if follows else arrival)
+        arrival = round(at_seconds * self._format.sample_rate)
+        for start, placed in self._arrivals.place(audio, self._format.samples(audio), arrival):
+            self._place(self._caller, placed, start)
 
     def agent(self, audio: bytes, at_sample: int) -> None:
         """The agent's audio, and the sample since the answer at which it is heard; what is told twice counts once."""
@@ -107,6 +107,8 @@ class Recorder:
     def close(self) -> None:
         """Write what is held back; what comes after this is left out. May be called twice."""
         if not self._closed:
+            for start, placed in self._arrivals.flush():
+                self._place(self._caller, placed, start)
             self._closed = True
             self._write()
             self._close_file()

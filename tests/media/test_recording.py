@@ -64,7 +64,7 @@ def test_the_caller_is_left_and_the_agent_right_each_in_its_place(tmp_path: Path
 
 def test_jitter_makes_no_gap_and_a_late_stretch_does(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "one", PCM)
-    for number, arrival in enumerate([0.0, 0.035, 0.02, 0.12, 0.13, 0.5]):
+    for number, arrival in enumerate([0.0, 0.035, 0.06, 0.12, 0.13, 0.5]):
         recorder.caller(ramp(160, 1000 * number), arrival)
     recorder.close()
 
@@ -186,13 +186,23 @@ def test_after_the_close_nothing_is_taken(tmp_path: Path) -> None:
     assert recording_exists(tmp_path)
 
 
+def test_of_a_stalled_caller_the_backlog_fills_the_stall(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, "one", PCM)
+    for number in range(150):
+        said = number * 0.02
+        recorder.caller(ramp(160, 160 * number + 1), 1.98 if 1.0 <= said < 2.0 else said)
+    recorder.close()
+
+    assert wav_of(tmp_path)[0].tolist() == numbers(ramp(150 * 160))
+
+
 def test_no_more_than_a_quarter_of_a_second_is_held_back(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "one", PCM)
     for frame in range(200):
         recorder.caller(ramp(160), frame * 0.1)  # a gap before each frame
         if frame % 11 == 0 and any(tmp_path.iterdir()):
             written = np.count_nonzero(wav_of(tmp_path)[0])
-            assert (frame + 1) * 160 - written < 2000
+            assert (frame + 1) * 160 - written < 2000 + 160  # and what came last
     recorder.close()
     assert np.count_nonzero(wav_of(tmp_path)[0]) == 200 * 160
 
@@ -275,7 +285,7 @@ def test_a_full_disk_stops_the_recording_and_what_was_written_is_heard(tmp_path:
 
 def test_a_file_that_cannot_be_closed_is_a_failure_and_no_crash(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "one", PCM)
-    recorder.caller(ramp(4000), 0.0)
+    recorder.agent(ramp(4000), 0)
     assert recorder._file is not None
     os.close(recorder._file)  # no file system at hand fails only when it closes
 
@@ -327,6 +337,7 @@ def test_any_interleaving_is_what_a_plain_model_keeps(steps: list[tuple[str, int
             fresh = len(kept) == origin[what] or not kept
             start = max(len(kept) if fresh and kept else 0, len(kept) + distance)
             if what == "caller":
+                start = max(start, len(kept))  # nothing comes before it was said
                 recorder.caller(audio, start / 8000)
                 if kept and not fresh and start - len(kept) <= 480:
                     start = len(kept)
