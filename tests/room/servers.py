@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 KEY, SECRET = "devkey", "a-secret-of-more-than-32-characters-for-tests"
+_TOLD = os.environ.get("LIVEKIT_SERVER")
 _START_LOOKS, _LOOK_SECONDS = 200, 0.05
 _STOP_SECONDS = 5
 _CONFIG = """
@@ -23,6 +24,10 @@ keys: {{{key}: {secret}}}
 webhook: {{api_key: {key}, urls: ["http://127.0.0.1:{webhook_port}/webhooks/livekit"]}}
 logging: {{level: error}}
 """
+
+
+class ProgramMissing(Exception):
+    """A server is not installed here; the text says how to get it."""
 
 
 @dataclass(slots=True)
@@ -98,15 +103,15 @@ def _stop(process: "subprocess.Popen[bytes] | None") -> None:
 def _livekit_server() -> str:
     """Packages call the program ``livekit-server``, ``go install`` calls it ``server``."""
     installed = Path.home() / "go" / "bin" / "server"
-    told = os.environ.get("LIVEKIT_SERVER") or (str(installed) if installed.is_file() else None)
-    how = "go install github.com/livekit/livekit-server/cmd/server@v1.13.5, or LIVEKIT_SERVER=<its path>"
+    told = _TOLD or (str(installed) if installed.is_file() else None)
+    how = "go install github.com/livekit/livekit-server/cmd/server@v1.13.5 (Go 1.26), or LIVEKIT_SERVER=<its path>"
     return told or _program("livekit-server", how)
 
 
 def _program(name: str, how: str) -> str:
     found = shutil.which(name)
     if found is None:
-        raise RuntimeError(f"no {name} here: {how}")
+        raise ProgramMissing(f"Calls through real rooms need {name}, which is not here. To get it: {how}")
     return found
 
 
