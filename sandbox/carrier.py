@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from livekit import api
 
+from sandbox.media_client import CallFailed
 from sandbox.media_format import MediaFormat
 from sandbox.sip_outcomes import TwirpError
 from sandbox.telephone import Telephone
@@ -30,6 +31,10 @@ class Carrier:
     api_secret: str
     called_number: str = "+70000000001"
     room_prefix: str = "call"
+    trunk_id: str = "ST_stand_in"
+    rule_id: str = "SDR_stand_in"
+    room_config: api.RoomConfiguration | None = None
+    """For the room of a call; None: as the server makes rooms."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """More of them, for every caller."""
     lines: dict[tuple[str, str], TelephoneLine] = field(default_factory=dict)
@@ -51,8 +56,8 @@ class Carrier:
         attributes = {
             "sip.phoneNumber": number,
             "sip.trunkPhoneNumber": self.called_number,
-            "sip.trunkID": "ST_stand_in",
-            "sip.ruleID": "SDR_stand_in",
+            "sip.trunkID": self.trunk_id,
+            "sip.ruleID": self.rule_id,
             STATUS: "ringing",
             **{f"sip.h.{name.lower()}": value for name, value in (headers or {}).items()},
             **self.attributes,
@@ -100,7 +105,33 @@ class Carrier:
         told = {key: value for key, value in attributes.items() if value}
         grants = api.VideoGrants(room_join=True, room=line.room_name, can_update_own_metadata=True)
         token = api.AccessToken(self.api_key, self.api_secret).with_identity(line.identity).with_kind("sip")
+        if self.room_config is not None:
+            token = token.with_room_config(self.room_config)
         return token.with_name(name).with_attributes(told).with_grants(grants).to_jwt()
+
+
+async def carrier_of(url: str, api_key: str, api_secret: str, number: str) -> Carrier:
+    """The carrier of calls to the number, as the trunks and rules at the server say. Raises CallFailed without them."""
+    async with api.LiveKitAPI(url, api_key, api_secret, failover=False) as livekit:
+        trunks = await livekit.sip.list_inbound_trunk(api.ListSIPInboundTrunkRequest())
+        rules = await livekit.sip.list_dispatch_rule(api.ListSIPDispatchRuleRequest())
+    wanted = number.lstrip("+")
+    takes_it = [trunk for trunk in trunks.items if wanted in {each.lstrip("+") for each in trunk.numbers}]
+    for trunk in takes_it:
+        for rule in rules.items:
+            if rule.rule.HasField("dispatch_rule_individual") and trunk.sip_trunk_id in rule.trunk_ids:
+                return Carrier(
+                    url,
+                    api_key,
+                    api_secret,
+                    called_number=number,
+                    room_prefix=rule.rule.dispatch_rule_individual.room_prefix,
+                    trunk_id=trunk.sip_trunk_id,
+                    rule_id=rule.sip_dispatch_rule_id,
+                    room_config=rule.room_config if rule.HasField("room_config") else None,
+                    attributes=dict(rule.attributes),
+                )
+    raise CallFailed("no trunk with a rule of its own takes calls to that number")
 
 
 def new_call_id() -> str:

@@ -1,16 +1,30 @@
-"""One livekit-server for all tests that do not stop it."""
+"""One livekit-server for all tests that do not stop it, and one rig for all calls that need nothing special."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import pytest
 
+from tests.room.rig import Rig, rig
 from tests.room.servers import LiveKitServer, ProgramMissing, livekit_server
+
+_T = TypeVar("_T")
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKitServer]:
+    yield from _running(livekit_server(tmp_path_factory.mktemp("livekit")))
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    yield from _running(rig(tmp_path_factory.mktemp("rig")))
+
+
+def _running(wanted: AbstractContextManager[_T]) -> Iterator[_T]:
     try:
-        with livekit_server(tmp_path_factory.mktemp("livekit")) as running:
+        with wanted as running:
             yield running
     except ProgramMissing as error:
         pytest.exit(str(error), returncode=2)

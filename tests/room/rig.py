@@ -1,0 +1,162 @@
+"""The whole system as it is run: Redis, livekit-server, the sandbox and the service are processes of their own.
+
+The telephones, and what stands in LiveKit SIP's place for them, are in the process of the tests.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from livekit import api
+
+from app.cli.sandbox_process import SandboxAddresses, sandbox_process, stop_child
+from sandbox.call_report import CallReport
+from sandbox.caller import Caller
+from sandbox.carrier import TELEPHONE, Carrier, carrier_of
+from sandbox.score import Score
+from tests.room.house import GREETING, OUR_NUMBER, speak
+from tests.room.servers import KEY, SECRET, LiveKitServer, livekit_server
+
+_API_KEY = "key-of-the-operator"
+_STARTS_SECONDS, _STOPS_SECONDS = 30, 15
+_LOOK_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class Rig:
+    """Where everything is, and what an operator, a caller and a disaster can do."""
+
+    url: str
+    server: LiveKitServer
+    sandbox: SandboxAddresses
+    carrier: Carrier
+    service: "subprocess.Popen[bytes]"
+    log_path: Path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {_API_KEY}"}
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, headers=self.headers, trust_env=False, timeout=20)
+
+    async def call(self, score: Score, number: str) -> CallReport:
+        """Play a score over the telephone."""
+        async with self.caller() as caller:
+            return await caller.call_through(score, lambda: self.carrier.dial(number))
+
+    def caller(self) -> Caller:
+        """For several calls at once."""
+        return Caller(
+            self.url,
+            speak,
+            sandbox_url=self.sandbox.url,
+            api_key=_API_KEY,
+            telephone=TELEPHONE,
+            longest_call_seconds=50,
+        )
+
+    async def get(self, path: str) -> Any:
+        async with self.client() as http:
+            return (await http.get(path)).raise_for_status()
+
+    async def record(self, call_id: str) -> dict[str, Any]:
+        """The record once the call has ended."""
+        async with asyncio.timeout(15):
+            while True:
+                record: dict[str, Any] = (await self.get(f"/calls/{call_id}")).json()
+                if record["status"] == "ended":
+                    return record
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def record_of(self, number: str) -> dict[str, Any]:
+        """The record of the only call from a number, once it has ended."""
+        async with asyncio.timeout(15):
+            while True:
+                calls = (await self.get(f"/calls?from={number.replace('+', '%2B')}&status=ended")).json()["calls"]
+                if calls:
+                    [call] = calls
+                    return await self.record(call["call_id"])
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def journal(self, call_id: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = (await self.get(f"/calls/{call_id}/events")).json()["events"]
+        return rows
+
+    async def rooms(self) -> list[str]:
+        """Those that are open."""
+        async with api.LiveKitAPI(self.server.url, KEY, SECRET, failover=False) as livekit:
+            return [room.name for room in (await livekit.room.list_rooms(api.ListRoomsRequest())).rooms]
+
+    def workers(self) -> list[int]:
+        """The processes under the supervisor, those that multiprocessing keeps for itself left out."""
+        children = Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@contextmanager
+def rig(folder: Path, **variables: str) -> Iterator[Rig]:
+    """Runs until the context is left."""
+    with ExitStack() as stack:
+        server = stack.enter_context(livekit_server(folder))
+        sandbox = stack.enter_context(sandbox_process("instant"))
+        environment = _environment(folder, server, sandbox, variables)
+        _run_setup(environment)
+        carrier = asyncio.run(carrier_of(server.url, KEY, SECRET, OUR_NUMBER))
+        log_path = folder / "service.log"
+        with log_path.open("wb") as log:
+            command = [sys.executable, "-m", "app.cli", "serve"]
+            service = subprocess.Popen(command, env=environment, stderr=log)
+        stack.callback(stop_child, service, _STOPS_SECONDS)
+        running = Rig(f"http://127.0.0.1:{server.webhook_port}", server, sandbox, carrier, service, log_path)
+        _wait_until_ready(running)
+        yield running
+
+
+def _environment(
+    folder: Path, server: LiveKitServer, sandbox: SandboxAddresses, variables: dict[str, str]
+) -> dict[str, str]:
+    """Nothing of this machine but where the programs are."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"), "a-vendors-secret-key")
+    own = {
+        "API_KEY": _API_KEY,
+        "DATA_DIR": str(folder / "data"),
+        "ENVIRONMENT": "development",
+        "GREETING": GREETING,
+        "LIVEKIT_API_KEY": KEY,
+        "LIVEKIT_API_SECRET": SECRET,
+        "LIVEKIT_URL": server.url,
+        "PORT": str(server.webhook_port),
+        "PUBLIC_IP": "203.0.113.7",
+        "SIP_ALLOWED_ADDRESSES": "203.0.113.9/32",
+        "SIP_NUMBER": OUR_NUMBER,
+        "SIP_SERVER": "sip.example.org:5060",
+        "VA_HOST": "127.0.0.1",
+    }
+    return {**kept, **keys, **sandbox.settings(), **own, **variables}
+
+
+def _run_setup(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "app.cli", "setup"]
+    outcome = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+def _wait_until_ready(running: Rig) -> None:
+    for _ in range(round(_STARTS_SECONDS / _LOOK_SECONDS)):
+        assert running.service.poll() is None, running.log_path.read_text()
+        try:
+            if httpx.get(f"{running.url}/health/ready", trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(_LOOK_SECONDS)
+    raise AssertionError(f"the service did not start: {running.log_path.read_text()}")
