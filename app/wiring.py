@@ -29,6 +29,7 @@ from app.errors import SettingsError, StorageError
 from app.models import ServiceHealth
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import HealthMonitor
+from app.observability.loop_lag import watch_loop_lag
 from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.storage.calls import CallStore
@@ -115,9 +116,10 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         services = _call_services(settings, metrics, database, journal, ears, model, tts, owner)
         dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.places)
         journal.on_lost = dispatcher.lose
-        warm = [
+        helpers = [
             tasks.create_task(_keep_warm(client.warm_up), name=f"warm:{client.provider}") for client in (model, tts)
         ]
+        helpers.append(tasks.create_task(watch_loop_lag(metrics.loop_was_late), name="loop.lag"))
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
         telephone = open_telephone(settings, livekit, database, services, dispatcher, tasks) if livekit else None
         yield Services(
@@ -136,7 +138,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
             telephone.stop()
         requests.stop()
         dispatcher.stop()
-        for task in warm:
+        for task in helpers:
             task.cancel()
 
 

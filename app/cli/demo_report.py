@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from sandbox.added_latency import added_latencies
 from sandbox.call_report import CallReport
 
 _STAGES = {
@@ -33,7 +34,7 @@ def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[
     console.print(_turns(record))
     costs = {name: value for name, value in record["costs"].items() if isinstance(value, float)}
     console.print("costs     " + ", ".join(f"{name} ${value:.5f}" for name, value in costs.items()))
-    added = [] if _has_fillers(record) else added_latencies(report, timings)
+    added = [] if _has_fillers(record) else added_latencies(_heard_answers(report), timings)
     if added:
         ordered = [f"{seconds * 1000:.1f}" for seconds in sorted(added)]
         middle = ordered[(len(ordered) - 1) // 2]
@@ -47,48 +48,11 @@ def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[
     console.print(f"log       {recording.parent / 'service.log'}")
 
 
-def added_latencies(report: CallReport, timings: list[dict[str, Any]]) -> list[float]:
-    """For each answered turn the seconds that were neither the vendors' nor the caller's.
-
-    ``timings`` are the sandbox's, on the same clock as ``report.ready_at``. A vendor that worked on the answer before
-    the end of the turn was told took no time of the caller's.
-    """
-    ends = [timing["at"] for timing in timings if timing["event"] == "end_of_turn"]
+def _heard_answers(report: CallReport) -> list[float]:
+    """When each answer came, on the clock that all processes of this machine share; nearest to where it was heard."""
     arrivals = [report.ready_at + at for at in report.arrivals]
-    added = []
-    for utterance in report.utterances:
-        if utterance.answered_at is None:
-            continue
-        answered = report.ready_at + utterance.answered_at
-        heard = min((abs(at - answered), at) for at in arrivals)[1] if arrivals else None
-        ended = max((at for at in ends if heard is not None and at <= heard), default=None)
-        if heard is not None and ended is not None:
-            added.append(heard - ended - _taken_by_vendors(timings, ended, heard))
-    return added
-
-
-def _taken_by_vendors(timings: list[dict[str, Any]], ended: float, heard: float) -> float:
-    """Of the answer that was heard: from request to the text of its first clause, from that text to its first sound."""
-    before = [timing for timing in timings if timing["at"] <= heard]
-    sound = _last(before, "cartesia", "first_audio", text=1)
-    if sound is None:
-        return 0.0
-    clause = _first(before, "cartesia", "input", context_id=sound["context_id"]) or sound
-    text = _last([item for item in before if item["at"] <= clause["at"]], "openai", "delta")
-    request = _last([item for item in before if item["at"] <= clause["at"]], "openai", "request")
-    took: float = max(0.0, sound["at"] - max(clause["at"], ended))
-    if text is not None and request is not None:
-        took += max(0.0, text["at"] - max(request["at"], ended))
-    return took
-
-
-def _first(timings: list[dict[str, Any]], vendor: str, event: str, **more: Any) -> dict[str, Any] | None:
-    return _last(timings[::-1], vendor, event, **more)
-
-
-def _last(timings: list[dict[str, Any]], vendor: str, event: str, **more: Any) -> dict[str, Any] | None:
-    wanted = {"vendor": vendor, "event": event, **more}
-    return next((item for item in reversed(timings) if wanted.items() <= item.items()), None)
+    answered = [report.ready_at + each.answered_at for each in report.utterances if each.answered_at is not None]
+    return [min(arrivals, key=lambda at: abs(at - moment)) for moment in answered] if arrivals else []
 
 
 def _has_fillers(record: dict[str, Any]) -> bool:

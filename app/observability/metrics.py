@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _TURN_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
+_LAG_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1)
 _CALL_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -53,6 +54,17 @@ class Metrics:
             ["event", "result"],
             registry=self.registry,
         )
+
+        self._loop_lag = Histogram(
+            "voice_event_loop_lag_seconds",
+            "By how much timers of the event loop came late.",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
+
+    def loop_was_late(self, seconds: float) -> None:
+        """A timer came so much later than it was due."""
+        self._loop_lag.observe(seconds)
 
     def call_started(self) -> None:
         """One more call is alive."""

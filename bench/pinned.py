@@ -1,0 +1,111 @@
+"""Child processes of a benchmark, each on cores of its own, and what the kernel says of them (Linux)."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_STARTS_SECONDS = 30
+_STOPS_SECONDS = 60
+_LOOKS_SECONDS = 0.002
+SERVICE_CORE, LOAD_CORE = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A process that runs."""
+
+    pid: int
+    url: str
+    ready_after: float
+    """Seconds from its start until it was ready."""
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, all threads."""
+        return cpu_seconds(self.pid)
+
+    def resident_bytes(self) -> int:
+        """Memory that it holds now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@contextmanager
+def sandbox(profile: str) -> Iterator[tuple[Pinned, dict[str, str]]]:
+    """The vendors' stand-ins on the load's core, and their addresses by the service's environment names."""
+    command = [sys.executable, "-m", "sandbox", "--profile", profile, "--with-parent"]
+    with _child(command, {}, LOAD_CORE, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        told = json.loads(child.stdout.readline())
+        names = ("deepgram_base_url", "openai_base_url", "cartesia_base_url")
+        yield Pinned(child.pid, told["url"], 0.0), {name.upper(): told[name] for name in names}
+
+
+@contextmanager
+def service(data_dir: Path, addresses: dict[str, str], **more: str) -> Iterator[Pinned]:
+    """The service as an operator runs it, on a core of its own; its log goes to a file in its folder."""
+    port = free_port()
+    keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY", "API_KEY"), "bench")
+    environment = {
+        **keys, **addresses, "PROVIDERS": "live", "PORT": str(port), "DATA_DIR": str(data_dir), "VA_HOST": "127.0.0.1",
+        "MAX_CONCURRENT_CALLS": "500", "DRAIN_SECONDS": "0", **more,
+    }  # fmt: skip
+    began = time.monotonic()  # noqa: TID251 - a process is timed, there is no loop
+    with (
+        (data_dir / "service.log").open("ab") as log,
+        _child([sys.executable, "-m", "app.cli", "serve"], environment, SERVICE_CORE, stderr=log) as child,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        _until_ready(url, child)
+        yield Pinned(child.pid, url, time.monotonic() - began)  # noqa: TID251 - as above
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _child(command: Sequence[str], environment: dict[str, str], core: int, **pipes: Any) -> Iterator[Any]:
+    pinned = ["taskset", "--cpu-list", str(core), *command]
+    child = subprocess.Popen(pinned, env={**os.environ, **environment}, **pipes)  # noqa: S603 - our own programs
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(_STOPS_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _until_ready(url: str, child: "subprocess.Popen[bytes]") -> None:
+    with httpx.Client(trust_env=False) as http:
+        for _ in range(int(_STARTS_SECONDS / _LOOKS_SECONDS)):
+            if child.poll() is not None:
+                raise RuntimeError("the service did not start; its log says why")
+            try:
+                if http.get(f"{url}/health/ready").is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(_LOOKS_SECONDS)
+    raise RuntimeError("the service was not ready in time")

@@ -1,0 +1,46 @@
+"""What a service adds to its vendors' time, by what the stand-ins sent, and when a caller heard the answers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+Timings = Sequence[dict[str, Any]]
+"""``timings`` of ``GET /control/calls/{call_id}``."""
+
+
+def added_latencies(answers: Sequence[float], timings: Timings) -> list[float]:
+    """For each answer the seconds that were neither the vendors' nor the caller's.
+
+    ``answers`` are the moments when the first sound of each came, on the clock of ``timings``. A vendor that worked on
+    the answer before the end of the turn was told took no time of the caller's.
+    """
+    ends = [timing["at"] for timing in timings if timing["event"] == "end_of_turn"]
+    added = []
+    for heard in answers:
+        ended = max((at for at in ends if at <= heard), default=None)
+        if ended is not None:
+            added.append(heard - ended - _taken_by_vendors(timings, ended, heard))
+    return added
+
+
+def _taken_by_vendors(timings: Timings, ended: float, heard: float) -> float:
+    """Of the answer that was heard: from request to the text of its first clause, from that text to its first sound."""
+    before = [timing for timing in timings if timing["at"] <= heard]
+    sound = _last(before, "cartesia", "first_audio", text=1)
+    if sound is None:
+        return 0.0
+    clause = _first(before, "cartesia", "input", context_id=sound["context_id"]) or sound
+    text = _last([item for item in before if item["at"] <= clause["at"]], "openai", "delta")
+    request = _last([item for item in before if item["at"] <= clause["at"]], "openai", "request")
+    took: float = max(0.0, sound["at"] - max(clause["at"], ended))
+    if text is not None and request is not None:
+        took += max(0.0, text["at"] - max(request["at"], ended))
+    return took
+
+
+def _first(timings: Timings, vendor: str, event: str, **more: Any) -> dict[str, Any] | None:
+    return _last(timings[::-1], vendor, event, **more)
+
+
+def _last(timings: Timings, vendor: str, event: str, **more: Any) -> dict[str, Any] | None:
+    wanted = {"vendor": vendor, "event": event, **more}
+    return next((item for item in reversed(timings) if wanted.items() <= item.items()), None)
