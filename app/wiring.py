@@ -116,10 +116,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         services = _call_services(settings, metrics, database, journal, ears, model, tts, owner)
         dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.places)
         journal.on_lost = dispatcher.lose
-        helpers = [
-            tasks.create_task(_keep_warm(client.warm_up), name=f"warm:{client.provider}") for client in (model, tts)
-        ]
-        helpers.append(tasks.create_task(watch_loop_lag(metrics.loop_was_late), name="loop.lag"))
+        helpers = _helpers(tasks, metrics, model, tts)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
         telephone = open_telephone(settings, livekit, database, services, dispatcher, tasks) if livekit else None
         yield Services(
@@ -277,6 +274,17 @@ def _health(
         },
         vital=frozenset({"storage"}),
     )
+
+
+def _helpers(
+    tasks: asyncio.TaskGroup, metrics: Metrics, model: OpenAILLMClient, tts: CartesiaTTSClient
+) -> list[asyncio.Task[None]]:
+    """What runs beside the calls until the shutdown."""
+    warm = {f"warm:{client.provider}": _keep_warm(client.warm_up) for client in (model, tts)}
+    return [
+        *(tasks.create_task(work, name=name) for name, work in warm.items()),
+        tasks.create_task(watch_loop_lag(metrics.loop_was_late), name="loop.lag"),
+    ]
 
 
 async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:
