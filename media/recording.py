@@ -1,7 +1,8 @@
 """Both sides of a call on disk, written as the call goes and put together when somebody wants to hear it.
 
 Each owner of a call (a process) appends to a segment file of its own, so a process that dies loses only what it had not
-written, a quarter of a second at most, and whoever takes over shares nothing with it. Time 0 is the answer.
+written: a quarter of a second, or less than a second behind a pause of the caller. Whoever takes over shares nothing
+with it. Time 0 is the answer.
 
 A segment is a header and records: ``header = magic "VASEG1" | encoding u8 (0 pcm_s16le, 1 mulaw) | rate u32``,
 ``record = side "C" or "A" | first sample u64 | bytes u32 | audio``, little-endian; the records of a side are in order

@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 _FACTS_WAITING_MAX = 1000
 _COMMITTED_AT_ONCE = (ev.CallCreated, ev.CallAnswered, ev.CallEnded)
+_BEFORE_THE_GREETING = (ev.CallCreated, ev.CallAnswered)
+_GREETING_WAITS_SECONDS = 0.25
+"""For the commit of each of them: a caller who has been answered must not hear how slow the store is."""
 
 
 class FactsOverflow(Exception):
@@ -145,7 +148,7 @@ class Conductor:
         commands = self._core.handle(event, now)
         self._log.write(event, now, turn)
         if isinstance(event, _COMMITTED_AT_ONCE):
-            await self._commit()
+            await self._commit(_GREETING_WAITS_SECONDS if isinstance(event, _BEFORE_THE_GREETING) else None)
         if isinstance(event, ev.AgentFinished):
             self._work.pop(event.speech, None)
         self._silence_at_once(commands)
@@ -158,12 +161,13 @@ class Conductor:
             if isinstance(command, cmd.StopSpeech):
                 self._mouth.stop(command.speech)
 
-    async def _commit(self) -> None:
+    async def _commit(self, patience: float | None) -> None:
         """A store that cannot keep up ends no call: the rows are tried again while the call goes on."""
         try:
-            await self._log.flush()
-        except StorageError as error:
-            log.error("journal.behind", code=error.code)
+            async with asyncio.timeout(patience):
+                await self._log.flush()
+        except (StorageError, TimeoutError) as error:
+            log.error("journal.behind", error=type(error).__name__)
 
     async def _carry_out(self, command: cmd.Command, now: float) -> None:
         match command:

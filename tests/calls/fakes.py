@@ -62,6 +62,7 @@ class MemoryJournal:
         self.endings: dict[str, CallEnding] = {}
         self.flushes: list[str] = []
         self.storage_fails = False
+        self.flush_takes = 0.005
         self.lost: set[str] = set()
         self.bugs: set[str] = set()
         """Calls of which the next row meets a bug ..."""
@@ -81,7 +82,7 @@ class MemoryJournal:
 
     async def flush(self, call_id: str) -> None:
         self.flushes.append(call_id)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(self.flush_takes)
         if call_id in self.flush_bugs:
             self.flush_bugs.remove(call_id)
             raise RuntimeError("a bug")

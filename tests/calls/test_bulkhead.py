@@ -177,6 +177,21 @@ async def test_storage_that_fails_ends_no_call() -> None:
     assert call.rows[-1].type == "call.ended"
 
 
+async def test_a_slow_store_keeps_nobody_from_being_greeted() -> None:
+    world = World()
+    world.journal.flush_takes = 3.0
+
+    async with live_call(world, FarEnd(delay=0.0), greeted=False) as call:
+        await call.until("agent.reply_started")
+        assert call.far_end.sends_of("audio")[0].at - call.began < 0.8
+        left = call.now
+        call.body.leave("caller_hangup")
+        await call.ended()
+        assert call.now - left > 2.9  # the terminal row is waited for
+
+    assert [row.type for row in call.rows[:3]] == ["call.created", "call.answered", "agent.reply_started"]
+
+
 async def test_a_call_that_another_process_owns_stops_without_writing() -> None:
     world = World(model=ScriptedModel(Answer(STORY)))
     async with live_call(world, FarEnd()) as call:
