@@ -13,6 +13,11 @@ def iso_utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def iso_from_epoch(seconds: float) -> str:
+    """The moment so many seconds after the epoch, as file systems tell it, as ISO."""
+    return iso_utc(datetime.fromtimestamp(seconds, UTC))
+
+
 def parse_iso(text: str) -> datetime:
     """The inverse of :func:`iso_utc`; also takes any ISO 8601 moment. Raises ValueError."""
     moment = datetime.fromisoformat(text)

@@ -12,10 +12,12 @@ from app.errors import VoiceAgentError
 from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.wiring import VERSION, check_settings, open_services
-from routers import calls, health, media, webhooks
+from routers import calls, health, media, session, webhooks
 from routers import metrics as figures
+from routers.attempts import FailedAttempts
 from routers.body_limit import BodyLimit
 from routers.problems import handle_error, handle_http, handle_validation
+from routers.safe_headers import SafeHeaders
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,8 +48,10 @@ def create_app(settings: Settings) -> FastAPI:
         (Exception, handle_error),
     ):
         app.add_exception_handler(error, handler)
+    app.state.failed_attempts = FailedAttempts()
     app.add_middleware(BodyLimit)
+    app.add_middleware(SafeHeaders)
     Instrumentator(registry=metrics.registry).instrument(app)
-    for module in (calls, media, webhooks, health, figures):
+    for module in (calls, media, webhooks, health, figures, session):
         app.include_router(module.router)
     return app

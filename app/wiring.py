@@ -15,6 +15,7 @@ from app.calls.agent import AgentProfile
 from app.calls.agent_settings import agent_profile
 from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
+from app.calls.erasure import CallEraser
 from app.calls.orchestrator import CallServices
 from app.calls.requests import CallRequests
 from app.calls.sessions import MediaSessions
@@ -56,6 +57,7 @@ class Services:
     version: str
     journal_reader: JournalReader
     calls: CallStore
+    eraser: CallEraser
     sessions: MediaSessions
     dispatcher: CallDispatcher
     requests: CallRequests
@@ -116,7 +118,8 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         services = _call_services(settings, metrics, database, journal, ears, model, tts, owner)
         dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.places)
         journal.on_lost = dispatcher.lose
-        helpers = _helpers(tasks, metrics, model, tts)
+        eraser = CallEraser(services.calls, settings.recordings_dir)
+        helpers = _helpers(tasks, metrics, model, tts, eraser)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
         telephone = open_telephone(settings, livekit, database, services, dispatcher, tasks) if livekit else None
         yield Services(
@@ -124,6 +127,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
             version=VERSION,
             journal_reader=reader,
             calls=services.calls,
+            eraser=eraser,
             sessions=MediaSessions(SessionStore(database)),
             dispatcher=dispatcher,
             requests=requests,
@@ -277,13 +281,14 @@ def _health(
 
 
 def _helpers(
-    tasks: asyncio.TaskGroup, metrics: Metrics, model: OpenAILLMClient, tts: CartesiaTTSClient
+    tasks: asyncio.TaskGroup, metrics: Metrics, model: OpenAILLMClient, tts: CartesiaTTSClient, eraser: CallEraser
 ) -> list[asyncio.Task[None]]:
     """What runs beside the calls until the shutdown."""
     warm = {f"warm:{client.provider}": _keep_warm(client.warm_up) for client in (model, tts)}
     return [
         *(tasks.create_task(work, name=name) for name, work in warm.items()),
         tasks.create_task(watch_loop_lag(metrics.loop_was_late), name="loop.lag"),
+        tasks.create_task(eraser.sweep(), name="recordings.sweeper"),
     ]
 
 

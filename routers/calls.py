@@ -18,12 +18,15 @@ from app.storage.calls import CallFilter, CallRow
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
 from routers.schemas import Call, CallPage, EventList, SayRequest, Transcript
-from routers.views import call_of, events_json, server_sent, summary_of, transcript_text, turns_of, write_recording
+from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, server_sent
+from routers.views import call_of, events_json, summary_of, transcript_text, turns_of, write_recording
 
 router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["calls"])
 
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
+_HEARTBEAT_SECONDS = 15.0
+"""Proxies close a connection on which nothing comes for a minute, some for half of one."""
 _LAST_SEQ = 2**53 - 1
 """The largest number that every client can tell from its neighbours; no journal is so long."""
 
@@ -85,6 +88,12 @@ async def say(call_id: str, wanted: SayRequest, services: TheServices) -> Respon
     return await _accepted(call_id, services)
 
 
+@router.delete("/{call_id}", status_code=HTTPStatus.NO_CONTENT)
+async def delete_call(call: TheCall, services: TheServices) -> None:
+    """Erase the call: its record, its journal, its recording, and what LiveKit told of it."""
+    await services.eraser.erase(call)
+
+
 @router.get("/{call_id}/events", response_model=EventList)
 async def get_events(
     call: TheCall,
@@ -92,10 +101,13 @@ async def get_events(
     request: Request,
     last_event_id: Annotated[int, Header(ge=0, le=_LAST_SEQ)] = 0,
 ) -> Response:
-    """The journal; as a live stream of server-sent events when the client accepts them."""
+    """The journal; as a live stream of server-sent events when the client accepts them.
+
+    The stream ends by itself after the call's last event; a client that comes back for more gets 204, and with that an
+    EventSource stops. While nothing happens there is a comment each 15 s.
+    """
     if _EVENT_STREAM in request.headers.get("accept", ""):
-        stream = _server_sent(call.call_id, services, last_event_id)
-        return StreamingResponse(stream, media_type=_EVENT_STREAM, headers={"Cache-Control": "no-store"})
+        return await _stream(call, services, last_event_id)
     rows = await services.journal_reader.rows(call.call_id)
     return Response(await asyncio.to_thread(events_json, rows), media_type=_JSON)
 
@@ -120,7 +132,10 @@ async def get_recording(call: TheCall, services: TheServices) -> Response:
         raise CallNotFound("this call was not recorded")
     path = await asyncio.to_thread(write_recording, services.settings.recordings_dir / call.call_id)
     return FileResponse(
-        path, media_type="audio/wav", filename=f"{call.call_id}.wav", background=BackgroundTask(path.unlink)
+        path,
+        media_type="audio/wav",
+        filename=f"{call.call_id}.wav",
+        background=BackgroundTask(path.unlink, missing_ok=True),
     )
 
 
@@ -135,11 +150,20 @@ async def _record(call: CallRow, services: Services, status: HTTPStatus = HTTPSt
     return Response(record.model_dump_json(), status_code=status, media_type=_JSON)
 
 
+async def _stream(call: CallRow, services: Services, after: int) -> Response:
+    if call.status == "ended" and after and not await services.journal_reader.rows(call.call_id, after):
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    # X-Accel-Buffering has nginx pass events on as they come.
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_server_sent(call.call_id, services, after), media_type=_EVENT_STREAM, headers=headers)
+
+
 async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIterator[str]:
-    async with aclosing(services.journal_reader.follow(call_id, after)) as pages:
+    yield STREAM_BEGINNING
+    pages = services.journal_reader.follow(call_id, after, quiet_seconds=_HEARTBEAT_SECONDS)
+    async with aclosing(pages):
         async for rows in pages:
-            for row in rows:
-                yield server_sent(row)
+            yield "".join(map(server_sent, rows)) or HEARTBEAT
 
 
 def _moment(name: str, text: str | None) -> str | None:

@@ -1,13 +1,18 @@
 """The typed way from a request to the services, past the key."""
 
+import asyncio
 import hmac
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, NoReturn
 
-from fastapi import Depends, HTTPException
+from fastapi import Depends, HTTPException, Security
 from fastapi.requests import HTTPConnection
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
 from app.wiring import Services
+from routers import session_cookie
+from routers.attempts import FailedAttempts
 
 
 def services_of(connection: HTTPConnection) -> Services:
@@ -18,21 +23,69 @@ def services_of(connection: HTTPConnection) -> Services:
 
 TheServices = Annotated[Services, Depends(services_of)]
 
+_Bearer = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Security(HTTPBearer(auto_error=False, scheme_name="bearer", description="`Authorization: Bearer <API_KEY>`")),
+]
+_Cookie = Annotated[
+    str | None,
+    Security(
+        APIKeyCookie(
+            name=session_cookie.NAME, auto_error=False, scheme_name="cookie", description="Given by `POST /session`"
+        )
+    ),
+]
 
-def require_key(connection: HTTPConnection, services: TheServices) -> None:
-    """Refuse a request without the API key; where no key is set, the service listens on this machine only."""
-    _require(connection, services.settings.api_key)
 
-
-def require_metrics_token(connection: HTTPConnection, services: TheServices) -> None:
-    """Refuse a request without the metrics token, if one is set."""
-    _require(connection, services.settings.metrics_token)
-
-
-def _require(connection: HTTPConnection, secret: SecretStr | None) -> None:
-    if secret is None:
+async def require_key(connection: HTTPConnection, services: TheServices, bearer: _Bearer, cookie: _Cookie) -> None:
+    """Refuse a request without the API key or the cookie; with no key set, the service listens on this machine only."""
+    key = services.settings.api_key
+    if key is None or _is_right(bearer, key):
         return
-    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-    right = hmac.compare_digest(given.encode(), secret.get_secret_value().encode())
-    if scheme.lower() != "bearer" or not right:
-        raise HTTPException(401, "a valid key is needed: Authorization: Bearer <key>", {"WWW-Authenticate": "Bearer"})
+    if cookie is None or not session_cookie.is_genuine(cookie, key):
+        refuse(connection, guessed=bool(cookie) or _has_key(connection))
+    require_own_page(connection, services)
+
+
+async def require_metrics_token(connection: HTTPConnection, services: TheServices, bearer: _Bearer) -> None:
+    """Refuse a request without the metrics token, if one is set."""
+    token = services.settings.metrics_token
+    if token is not None and not _is_right(bearer, token):
+        refuse(connection, guessed=_has_key(connection))
+
+
+def is_same(given: str, secret: SecretStr) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(given.encode(), secret.get_secret_value().encode())
+
+
+def refuse(connection: HTTPConnection, *, guessed: bool) -> NoReturn:
+    """Raises 401, or 429 when this address was wrong too often. To have no key is not to be wrong about it.
+
+    The address is that of the connection, or what a proxy says, if uvicorn trusts it (``FORWARDED_ALLOW_IPS``).
+    """
+    attempts: FailedAttempts = connection.app.state.failed_attempts
+    address = connection.client.host if connection.client else ""
+    if guessed and (quiet_seconds := attempts.fail(address, asyncio.get_running_loop().time())):
+        raise HTTPException(
+            HTTPStatus.TOO_MANY_REQUESTS, "too many wrong keys came from here", {"Retry-After": str(quiet_seconds)}
+        )
+    raise HTTPException(
+        HTTPStatus.UNAUTHORIZED,
+        "a valid key is needed: Authorization: Bearer <key>",
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
+def require_own_page(connection: HTTPConnection, services: TheServices) -> None:
+    """Refuse what a page of another site has the browser send."""
+    if not session_cookie.is_from_here(connection, services.settings.domain):
+        raise HTTPException(HTTPStatus.FORBIDDEN, "this request comes from a page of another site")
+
+
+def _is_right(bearer: HTTPAuthorizationCredentials | None, secret: SecretStr) -> bool:
+    return bearer is not None and is_same(bearer.credentials, secret)
+
+
+def _has_key(connection: HTTPConnection) -> bool:
+    return "authorization" in connection.headers

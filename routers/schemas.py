@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints
 
 _METADATA_BYTES = 16 * 1024
 _METADATA_DEPTH = 8
@@ -27,6 +27,22 @@ def _depth(value: Any) -> int:
         depth += 1
         level = [child for item in containers for child in (item.values() if isinstance(item, dict) else item)]
     return depth
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457); ``code`` is stable and for programs, ``detail`` for people."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+
+
+class SessionKey(BaseModel):
+    """What opens the dashboard."""
+
+    api_key: SecretStr
 
 
 class SessionRequest(BaseModel):

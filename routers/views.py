@@ -73,14 +73,12 @@ def events_json(rows: list[JournalRow]) -> str:
     return json.dumps({"events": [asdict(row) for row in rows]}, ensure_ascii=False)
 
 
-def server_sent(row: JournalRow) -> str:
-    """A row of the journal as a server-sent event."""
-    return f"id: {row.seq}\nevent: {row.type}\ndata: {json.dumps(asdict(row), ensure_ascii=False)}\n\n"
-
-
 def write_recording(directory: Path) -> Path:
-    """The stereo recording, put together from its segments in a file that its reader deletes."""
-    with NamedTemporaryFile(suffix=".wav", delete=False) as target:
+    """The stereo recording, put together from its segments in a file that its reader deletes.
+
+    It lies beside them, so that a process that dies in between leaves no sound where nobody looks for it.
+    """
+    with NamedTemporaryFile(dir=directory, suffix=".wav", delete=False) as target:
         assemble(directory, cast("BinaryIO", target))
     return Path(target.name)
 

@@ -17,8 +17,8 @@ from tests.support.env_example import ROOT, env_example, setting_names
 from tests.support.sources import documents, text
 
 GUIDES = ("README.md", "ARCHITECTURE.md")
-NOT_SETTINGS = {"ARGS"}
-"""Names in capitals that a guide may give a value and that the Makefile reads, not the service."""
+NOT_SETTINGS = {"ARGS", "FORWARDED_ALLOW_IPS"}
+"""Names in capitals that a guide may give a value and that the Makefile or uvicorn reads, not the service."""
 
 
 def test_the_example_of_the_environment_is_written_from_the_settings() -> None:

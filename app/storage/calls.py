@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -201,6 +201,16 @@ class CallStore:
     async def count_live(self) -> int:
         """Calls of all processes that have not ended."""
         return await self._database.read(_count_live)
+
+    async def oldest_start(self) -> str | None:
+        """When the oldest call began, as ISO UTC; None when there is no call."""
+        statement = select(func.min(calls.c.started_at))
+        return await self._database.read(lambda connection: connection.execute(statement).scalar_one())
+
+    async def known(self, call_ids: Iterable[str]) -> set[str]:
+        """Those of the calls that are there; at most some hundreds are asked for at once."""
+        statement = select(calls.c.call_id).where(calls.c.call_id.in_(list(call_ids)))
+        return await self._database.read(lambda connection: set(connection.execute(statement).scalars()))
 
     async def delete(self, call_id: str) -> None:
         """Erase the call, its journal and its session, also from the pages and the log of the database file.

@@ -15,6 +15,7 @@ from app.storage.calls import CallEnding
 from app.storage.database import Database
 from app.storage.journal_rows import Group, LostRows, write_group
 from app.storage.schema import encode_json
+from app.storage.waiting import set_within
 
 log = structlog.get_logger(__name__)
 
@@ -141,7 +142,7 @@ class JournalWriter:
         delay = _GROUP_SECONDS
         while True:
             await self._rows_wait.wait()
-            await _set_within(self._commit_asked, delay)
+            await set_within(self._commit_asked, delay)
             self._commit_asked.clear()
             if await self._commit(self._backlog.group(_GROUP_ROWS)):
                 self._note_recovery()
@@ -260,10 +261,3 @@ def _tell(listener: Callable[[str], None] | None, call_id: str) -> None:
             listener(call_id)
     except Exception as error:  # noqa: BLE001 - a listener's bug must not stop the journals of all calls
         log.error("journal.listener_failed", call_id=call_id, error=type(error).__name__)
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    """Return when the event is set, or after that many seconds."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

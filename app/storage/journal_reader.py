@@ -13,6 +13,7 @@ from app.models import JournalRow
 from app.storage.calls import LIVE
 from app.storage.database import Database
 from app.storage.schema import calls, journal
+from app.storage.waiting import set_within
 
 _POLL_SECONDS = 0.25
 _PAGE_ROWS = 500
@@ -53,10 +54,12 @@ class JournalReader:
                 return rows
             after_seq = page[-1].seq
 
-    async def follow(self, call_id: str, after_seq: int = 0) -> AsyncGenerator[list[JournalRow]]:
-        """Rows as they are committed, never an empty list; ends after the call's last row, or when it is deleted.
+    async def follow(
+        self, call_id: str, after_seq: int = 0, *, quiet_seconds: float | None = None
+    ) -> AsyncGenerator[list[JournalRow]]:
+        """Rows as they are committed; ends after the call's last row, or when it is deleted.
 
-        Raises StorageError.
+        An empty list says that there was none for ``quiet_seconds``; never, when that is None. Raises StorageError.
         """
         with self._following(call_id) as committed:
             live = True
@@ -68,8 +71,8 @@ class JournalReader:
                     after_seq = rows[-1].seq
                 if len(rows) == _PAGE_ROWS:
                     live = True  # or at least there may be more to read
-                elif live:
-                    await committed.wait()
+                elif live and not await set_within(committed, quiet_seconds):
+                    yield []
 
     def committed(self, call_id: str) -> None:
         """Rows of the call were committed in this process: its followers read them now."""

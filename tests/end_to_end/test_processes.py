@@ -6,11 +6,12 @@ import json
 import re
 import wave
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from sandbox.call_report import CallReport
@@ -54,6 +55,10 @@ class Story:
     lines: list[str] = field(default_factory=list)
     shown: list[dict[str, Any]] = field(default_factory=list)
     """Journal rows that the caller was shown before the end."""
+    streamed: list[list[int]] = field(default_factory=list)
+    """Numbers of the rows that came as server-sent events, before the process died and after."""
+    stream_status: int = 0
+    """Of a request for more than the last of them."""
     token: str = ""
     seconds: float = 0.0
     """Until the dead call was ended, or until the process was gone."""
@@ -111,9 +116,11 @@ async def _survive(caller: Caller, wanted: Score) -> CallReport:
 async def _killed(folder: Path, sandbox: dict[str, str]) -> Story:
     story = Story()
     async with serving(folder, sandbox, log_name="first.log") as first, _calling(first, PATIENT, story) as call:
+        streaming = asyncio.get_running_loop().create_task(_stream(first, story), name="stream")
         await asyncio.sleep(1.0)
         await first.kill()
         story.report = await call
+        await streaming
     loop = asyncio.get_running_loop()
     async with serving(folder, sandbox) as second, second.client() as http:
         started = loop.time()
@@ -121,9 +128,26 @@ async def _killed(folder: Path, sandbox: dict[str, str]) -> Story:
             assert loop.time() - started < 5
             await asyncio.sleep(0.05)
         story.seconds = loop.time() - started
+        await _stream(second, story)
+        story.stream_status = await _stream(second, story)
         await _read(second, story)
         story.status = await second.terminate()
     return story
+
+
+async def _stream(service: ServiceProcess, story: Story) -> int:
+    """Read server-sent events, after the last one that was seen, until there are no more. Gives the status."""
+    seen = [number for numbers in story.streamed for number in numbers]
+    headers = {"Accept": "text/event-stream", **({"Last-Event-ID": str(seen[-1])} if seen else {})}
+    numbers: list[int] = []
+    story.streamed.append(numbers)
+    path = f"/calls/{story.record['call_id']}/events"
+    async with service.client() as http, http.stream("GET", path, headers=headers) as answer:
+        with suppress(httpx.TransportError):  # the process may die
+            async for line in answer.aiter_lines():
+                if line.startswith("id: "):
+                    numbers.append(int(line[4:]))
+        return answer.status_code
 
 
 async def _told_to_stop(folder: Path, sandbox: dict[str, str], wanted: Score, drain: str, level: str) -> Story:
@@ -179,6 +203,15 @@ def test_the_journal_of_a_killed_process_is_whole_but_for_its_last_second(storie
     assert kept == story.shown[: len(kept)]
     lost = story.shown[len(kept) :]
     assert all(row["t"] > story.shown[-1]["t"] - 1.0 for row in lost)
+
+
+def test_a_stream_of_events_goes_on_after_a_restart_where_it_was_cut(stories: dict[str, Story]) -> None:
+    story = stories["killed"]
+    before, after, nothing = story.streamed
+    assert before
+    assert after
+    assert before + after == [row["seq"] for row in story.journal]
+    assert (nothing, story.stream_status) == ([], 204)
 
 
 def test_the_recording_of_a_killed_process_lacks_a_second_at_most(stories: dict[str, Story]) -> None:

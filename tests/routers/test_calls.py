@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -148,7 +149,7 @@ def test_the_journal_is_a_list_of_rows(http: httpx.Client) -> None:
     assert set(events[0]) == {"seq", "at", "t", "type", "turn", "v", "data"}
 
 
-@pytest.mark.parametrize(("after", "left"), [(None, [1, 2, 3]), ("2", [3]), ("3", []), ("77", [])])
+@pytest.mark.parametrize(("after", "left"), [(None, [1, 2, 3]), ("0", [1, 2, 3]), ("2", [3])])
 def test_the_stream_of_an_ended_call_goes_on_after_the_last_event_and_ends(
     http: httpx.Client, after: str | None, left: list[int]
 ) -> None:
@@ -156,7 +157,14 @@ def test_the_stream_of_an_ended_call_goes_on_after_the_last_event_and_ends(
     answer = http.get("/calls/call_1/events", headers=headers)
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.text.startswith("retry: 2000\n\nid: ")
     assert [int(line[4:]) for line in answer.text.splitlines() if line.startswith("id: ")] == left
+
+
+@pytest.mark.parametrize("after", ["3", "77"])
+def test_a_client_that_has_seen_the_last_event_is_told_to_come_no_more(http: httpx.Client, after: str) -> None:
+    answer = http.get("/calls/call_1/events", headers={"Accept": "text/event-stream", "Last-Event-ID": after})
+    assert (answer.status_code, answer.content) == (204, b"")
 
 
 @pytest.mark.parametrize("after", ["-1", "first", "9" * 40])
@@ -193,10 +201,23 @@ async def test_rows_of_another_process_come_live_and_the_stream_ends_with_the_ca
     execute(data, "DELETE FROM calls WHERE call_id = ?", (call_id,))
 
 
+async def test_while_nothing_happens_the_stream_beats(service: RunningService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("routers.calls._HEARTBEAT_SECONDS", 0.01)
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": "1"}
+    async with (
+        asyncio.timeout(5),
+        service.async_client() as http,
+        http.stream("GET", "/calls/call_live/events", headers=headers) as answer,
+    ):
+        lines = answer.aiter_lines()
+        assert [await anext(lines) for _ in range(6)] == ["retry: 2000", "", ": nothing new", "", ": nothing new", ""]
+
+
 async def test_a_client_that_leaves_a_stream_is_forgotten(service: RunningService) -> None:
     async with service.async_client() as http, asyncio.timeout(5):
         async with http.stream("GET", "/calls/call_live/events", headers={"Accept": "text/event-stream"}) as answer:
-            assert (await anext(answer.aiter_lines())) == "id: 1"
+            lines = answer.aiter_lines()
+            assert [await anext(lines) for _ in range(3)] == ["retry: 2000", "", "id: 1"]
             assert "1 calls followed" in repr(service.services.journal_reader)
         while "0 calls followed" not in repr(service.services.journal_reader):
             await asyncio.sleep(0.01)
@@ -224,3 +245,47 @@ def test_of_a_call_that_has_ended_or_never_was_nothing_can_be_asked(
 def test_only_some_words_can_be_said(http: httpx.Client, text: object) -> None:
     assert_problem(http.post("/calls/call_live/say", json={"text": text}), 422, "invalid_request")
     assert_problem(http.post("/calls/call_live/say", json={}), 422, "invalid_request")
+
+
+def test_an_erased_call_is_gone_with_every_byte_of_it(service: RunningService, http: httpx.Client) -> None:
+    data, said = service.settings.data_dir, "тайна-звонящего"
+    rows = [("call.created", {"language": "ru"}), *[("turn.taken", {"text": said * 40})] * 200, ENDED[-1]]
+    keep_call(
+        data, "call_erased", rows, caller_number="+79160000001", room_sid="RM_erased", metadata=f'{{"a": "{said}"}}'
+    )
+    execute(
+        data,
+        "INSERT INTO webhook_inbox VALUES ('EV_1', 'participant_joined', 'call', 'RM_erased', ?, '{}', '2026', NULL)",
+        (said,),
+    )
+    folder = data / "recordings" / "call_erased"
+    folder.mkdir(parents=True)
+    (folder / "a.seg").write_bytes(b"VASEG1" + said.encode())
+    assert said.encode() in bytes_of(data)
+
+    answer = http.delete("/calls/call_erased")
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert said.encode() not in bytes_of(data)
+    assert b"+79160000001" not in bytes_of(data)
+    assert not list(folder.parent.iterdir())
+    for door in ("", "/events", "/transcript", "/recording"):
+        assert_problem(http.get(f"/calls/call_erased{door}"), 404, "call_not_found")
+    assert_problem(http.delete("/calls/call_erased"), 404, "call_not_found")
+    assert "call_1" in ids(http.get("/calls"))
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_a_call_that_is_alive_is_not_erased(http: httpx.Client) -> None:
+    assert_problem(http.delete("/calls/call_live"), 409, "call_live")
+    assert http.get("/calls/call_live").status_code == 200
+
+
+@pytest.mark.parametrize("call_id", ["%2e%2e", "..%2f..", "call_none", "%00", "a" * 5000, "ё", "'; DROP TABLE calls"])
+def test_what_is_no_call_is_not_erased(service: RunningService, http: httpx.Client, call_id: str) -> None:
+    answer = http.delete(f"/calls/{call_id}")
+    assert answer.status_code in (404, 405)
+    assert (service.settings.data_dir / "calls.db").exists()

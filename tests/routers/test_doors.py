@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from routers.attempts import FailedAttempts
 from routers.body_limit import MAX_BODY_BYTES
 from tests.end_to_end.service import API_KEY, RunningService, running_service, service_in_thread
 from tests.routers.test_calls import assert_problem
@@ -19,6 +20,7 @@ CLOSED_DOORS = [
     ("GET", "/calls/call_1/events"),
     ("GET", "/calls/call_1/transcript"),
     ("GET", "/calls/call_1/recording"),
+    ("DELETE", "/calls/call_1"),
     ("POST", "/calls/call_1/hangup"),
     ("POST", "/calls/call_1/say"),
     ("POST", "/media/sessions"),
@@ -49,6 +51,7 @@ def http(service: RunningService) -> Iterator[httpx.Client]:
 
 @pytest.mark.parametrize(("method", "path"), CLOSED_DOORS)
 def test_without_the_right_key_a_door_stays_closed(service: RunningService, method: str, path: str) -> None:
+    service.app.state.failed_attempts = FailedAttempts(budget=len(WRONG_KEYS))
     with service.client(api_key=None) as http:
         for key in WRONG_KEYS:
             headers = [] if key is None else [(b"Authorization", key if isinstance(key, bytes) else key.encode())]
@@ -195,6 +198,12 @@ def test_a_large_body_is_refused_without_a_key_too(service: RunningService) -> N
 
 def test_nobody_is_told_which_server_this_is(http: httpx.Client) -> None:
     assert "server" not in http.get("/health").headers
+
+
+@pytest.mark.parametrize("path", ["/calls", "/calls/none", "/nothing", "/health"])
+def test_no_answer_lets_a_browser_guess_its_type(http: httpx.Client, path: str) -> None:
+    headers = http.get(path).headers
+    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
 
 
 def test_production_has_no_documentation_of_its_doors(tmp_path: Path) -> None:

@@ -119,6 +119,16 @@ async def test_a_follower_that_leaves_is_forgotten(tmp_path: Path) -> None:
         assert repr(stores.reader) == "<JournalReader 0 calls followed>"
 
 
+async def test_a_follower_may_be_told_that_nothing_is_new(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call())
+        await write(stores, a_row(1))
+        rows = stores.reader.follow("call-1", quiet_seconds=0.01)
+        assert [[row.seq for row in await anext(rows)] for _ in range(3)] == [[1], [], []]
+        await write(stores, last_row(2))
+        assert [row.seq for page in [page async for page in rows] for row in page] == [2]
+
+
 async def test_a_follower_is_told_when_the_database_fails(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call())

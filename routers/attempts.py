@@ -1,0 +1,41 @@
+"""How often an address may be wrong about a key. No I/O."""
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _Failures:
+    since: float
+    count: int
+
+
+class FailedAttempts:
+    """Counts failures by address, ``budget`` within ``seconds`` after the first; what is right is never counted.
+
+    Of more than ``addresses`` the one whose count began first is forgotten. Each process counts for itself.
+    """
+
+    def __init__(self, *, budget: int = 10, seconds: float = 60.0, addresses: int = 1000) -> None:
+        self._budget = budget
+        self._seconds = seconds
+        self._addresses = addresses
+        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._failures)
+
+    def fail(self, address: str, now: float) -> int:
+        """One more; gives the seconds for which the address is to be quiet, 0 while its budget lasts.
+
+        ``now`` is in seconds, of any clock that does not go back.
+        """
+        failures = self._failures.get(address)
+        if failures is None or now - failures.since >= self._seconds:
+            self._failures.pop(address, None)
+            failures = self._failures[address] = _Failures(now, 0)
+            if len(self._failures) > self._addresses:
+                self._failures.popitem(last=False)
+        failures.count += 1
+        return math.ceil(failures.since + self._seconds - now) if failures.count > self._budget else 0

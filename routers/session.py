@@ -1,0 +1,33 @@
+"""Logging in and out of the dashboard."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from routers.dependencies import TheServices, is_same, refuse, require_own_page
+from routers.problems import documents
+from routers.schemas import SessionKey
+from routers.session_cookie import clear_cookie, set_cookie
+
+router = APIRouter(prefix="/session", dependencies=[Depends(require_own_page)], tags=["session"])
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=documents(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS),
+)
+async def open_session(wanted: SessionKey, request: Request, response: Response, services: TheServices) -> None:
+    """Exchange the API key for a cookie that is good for twelve hours."""
+    key = services.settings.api_key
+    if key is None:
+        return
+    if not is_same(wanted.api_key.get_secret_value(), key):
+        refuse(request, guessed=True)
+    set_cookie(response, key, secure=request.url.scheme == "https")
+
+
+@router.delete("", status_code=HTTPStatus.NO_CONTENT)
+async def close_session(request: Request, response: Response) -> None:
+    """Have the browser throw its cookie away."""
+    clear_cookie(response, secure=request.url.scheme == "https")
