@@ -276,19 +276,28 @@ async def voices(request: Request) -> Response:
         return refusal
     if trouble.hangs:
         return NoAnswer()
-    listed = [
-        {
-            "id": voice_id,
-            "name": name,
-            "language": language,
-            "description": "A voice of the sandbox",
-            "is_public": True,
-            "is_owner": False,
-            "created_at": "2026-01-01T00:00:00Z",
-        }
-        for voice_id, name, language in (() if "starting_after" in request.query_params else _VOICES)
-    ]
+    listed = [_described(*each) for each in (() if "starting_after" in request.query_params else _VOICES)]
     return JSONResponse({"data": listed, "has_more": False, "next_page": None})
+
+
+async def voice(request: Request) -> Response:
+    """``/voices/{id}``: any id is a voice."""
+    stage = stage_of(request)
+    stage.keep_request("cartesia", "voices/id", None, dict(request.path_params))
+    refusal = turned_away(request, stage.faults.take("cartesia", "voices/id", None))
+    return refusal or JSONResponse(_described(request.path_params["voice_id"], "Any", "ru"))
+
+
+def _described(voice_id: str, name: str, language: str) -> dict[str, Any]:
+    return {
+        "id": voice_id,
+        "name": name,
+        "language": language,
+        "description": "A voice of the sandbox",
+        "is_public": True,
+        "is_owner": False,
+        "created_at": "2026-01-01T00:00:00Z",
+    }
 
 
 ROUTES: list[BaseRoute] = [
@@ -296,4 +305,5 @@ ROUTES: list[BaseRoute] = [
     Route("/tts/bytes", tts_bytes, methods=["POST"]),
     Route("/tts/sse", tts_sse, methods=["POST"]),
     Route("/voices", voices),
+    Route("/voices/{voice_id}", voice),
 ]

@@ -148,8 +148,17 @@ async def transcribe(request: Request) -> Response:
     return await whole_answer(JSONResponse(heard), error, trouble)
 
 
+async def key_details(request: Request) -> Response:
+    """``GET /v1/auth/token``: what the key may do."""
+    stage = stage_of(request)
+    stage.keep_request("deepgram", "v1/auth/token", None, None)
+    refusal = turned_away(request, stage.faults.take("deepgram", "v1/auth/token", None))
+    return refusal or JSONResponse({"api_key_id": _REQUEST_ID, "scopes": ["usage:write"]})
+
+
 ROUTES: list[BaseRoute] = [
     WebSocketRoute("/v1/listen", listen_v1),
     WebSocketRoute("/v2/listen", listen_v2),
     Route("/v1/listen", transcribe, methods=["POST"]),
+    Route("/v1/auth/token", key_details),
 ]

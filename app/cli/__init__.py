@@ -1,4 +1,4 @@
-"""The command line: ``voice-agent serve | demo | sandbox | setup``."""
+"""The command line: ``voice-agent serve | demo | sandbox | setup | doctor``."""
 
 import sys
 from typing import Annotated
@@ -49,6 +49,14 @@ def setup(
     from app.cli.setup import setup_command  # LiveKit's library, which takes its time to load
 
     raise typer.Exit(setup_command(dry_run=dry_run, force=force))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at everything that a call depends on, and say what is wrong and what to do."""
+    from app.cli.doctor import doctor_command  # the libraries of all vendors, which take their time to load
+
+    raise typer.Exit(doctor_command())
 
 
 def main() -> None:

@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 import pytest
 from livekit import api
 
+from app.cli.checks.findings import examine
+from app.cli.checks.machine import clocks, compare_clocks
+from app.cli.checks.telephony import telephony_checks
 from app.cli.setup import set_up
 from app.settings import Settings
 from tests.room.servers import KEY, SECRET, LiveKitServer, livekit_server
@@ -137,3 +140,15 @@ async def test_a_number_that_another_trunk_has_stops_everything(
 async def test_a_wrong_secret_is_told_as_such(server: LiveKitServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert await set_up(wishes(server, LIVEKIT_API_SECRET="another-secret-of-more-than-32-characters")) == 1
     assert "does not know the key, or the secret is another" in capsys.readouterr().out
+
+
+async def test_the_doctor_finds_what_setup_made_and_what_it_did_not(server: LiveKitServer) -> None:
+    before = await examine(telephony_checks(wishes(server)))
+    assert [(finding.about, finding.grade) for finding in before] == [("LiveKit", "good"), ("inbound trunk", "wrong")]
+    assert await set_up(wishes(server)) == 0
+    after = await examine(telephony_checks(wishes(server)))
+    assert {finding.grade for finding in after} == {"good"}
+    assert [finding.about for finding in after] == ["LiveKit", "inbound trunk", "dispatch rule", "outbound trunk"]
+    (wrong,) = await examine(telephony_checks(wishes(server, LIVEKIT_API_SECRET="another-secret-of-32-characters-x")))
+    assert wrong.said == "does not know the key, or the secret is another"
+    assert (await compare_clocks(clocks(wishes(server)))).grade == "good"

@@ -1,0 +1,83 @@
+"""Whether the outside finds us: webhooks through the public name, and SIP at the address that the carrier was told."""
+
+import json
+import secrets
+from collections.abc import Sequence
+
+import httpx
+
+from app.cli.checks.findings import Check, Finding, why
+from app.cli.checks.sip_options import RESEND_SECONDS, ask_options, host_and_port
+from app.clients.livekit_webhooks import sign_webhook
+from app.clock import utc_now
+from app.settings import Settings
+
+_SECONDS = 8.0
+_WEBHOOK, _SIP = "webhooks", "SIP address"
+_MEANS = {
+    401: (
+        "the service there knows another key or secret, or its clock is wrong",
+        "Compare LIVEKIT_API_KEY, LIVEKIT_API_SECRET and LIVEKIT_WEBHOOK_KEYS with those it runs with.",
+    ),
+    404: ("another program answers there", "Have DOMAIN or the proxy lead to this service."),
+    502: ("the proxy does not reach the service", "Is the service running, does the proxy know its port?"),
+    503: ("the service there takes no telephone calls, or is stopping", "Has it LIVEKIT_URL set?"),
+}
+
+
+def door_checks(settings: Settings) -> list[Check]:
+    """Of both doors; each says so when the settings do not name it."""
+    url = f"https://{settings.domain}/webhooks/livekit"
+
+    async def webhook() -> Sequence[Finding]:
+        if settings.domain is None or not settings.livekit_webhook_secrets:
+            said = f"{'LIVEKIT_URL' if settings.domain else 'DOMAIN'} is not set"
+            return [Finding(_WEBHOOK, "not checked", said)]
+        return [await try_webhook(url, *next(iter(settings.livekit_webhook_secrets.items())))]
+
+    async def sip() -> Sequence[Finding]:
+        if settings.sip_address is None:
+            return [Finding(_SIP, "not checked", "neither LIVEKIT_SIP_URI nor PUBLIC_IP is set")]
+        return [await try_sip(settings.sip_address)]
+
+    return [Check(_WEBHOOK, webhook, 2 * _SECONDS + 1), Check(_SIP, sip)]
+
+
+async def try_webhook(url: str, key: str, secret: str) -> Finding:
+    """Send a webhook that means nothing, signed, and one signed with a wrong secret, which must be refused."""
+    body = json.dumps({"id": f"doctor-{secrets.token_hex(8)}", "event": "doctor"}).encode()
+    try:
+        status = await _sent(url, body, sign_webhook(body, key, secret, utc_now()))
+        forged = await _sent(url, body, sign_webhook(body, key, secrets.token_hex(32), utc_now()))
+    except httpx.HTTPError as error:
+        return Finding(_WEBHOOK, "wrong", f"{url} cannot be reached: {type(error).__name__}", why(error))
+    if status != httpx.codes.OK:
+        said, advice = _MEANS.get(status, ("that is not this service's answer", "Does DOMAIN lead to this service?"))
+        return Finding(_WEBHOOK, "wrong", f"{url} answers with HTTP {status}: {said}", advice)
+    if forged != httpx.codes.UNAUTHORIZED:
+        said = f"{url} takes a webhook with a forged signature: that is not this service"
+        return Finding(_WEBHOOK, "wrong", said, "Have DOMAIN or the proxy lead to this service.")
+    return Finding(_WEBHOOK, "good", f"{url} takes a signed one and refuses a forged one")
+
+
+async def _sent(url: str, body: bytes, token: str) -> int:
+    headers = {"Authorization": token, "Content-Type": "application/webhook+json"}
+    async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
+        return (await http.post(url, content=body, headers=headers)).status_code
+
+
+async def try_sip(address: str, waits: Sequence[float] = RESEND_SECONDS) -> Finding:
+    """Ask whether SIP is spoken there."""
+    if "transport=t" in address or address.startswith("sips:"):
+        return Finding(_SIP, "not checked", f"{address} is not for UDP, and only UDP is tried")
+    host, port = host_and_port(address)
+    try:
+        status = await ask_options(host, port, waits)
+    except OSError as error:
+        return Finding(_SIP, "wrong", f"{address} cannot be asked: {type(error).__name__}", why(error))
+    if status is None:
+        said = f"{address} gave no answer to OPTIONS over UDP within {sum(waits):g} seconds"
+        if host.endswith(".livekit.cloud"):
+            return Finding(_SIP, "beware", said, "LiveKit Cloud may leave it unanswered: try a call.")
+        return Finding(_SIP, "wrong", said, f"Does LiveKit SIP run, is UDP port {port} open to the outside?")
+    return Finding(_SIP, "good", f"{address} answers to OPTIONS ({status})")

@@ -1,0 +1,116 @@
+"""This machine: its folder, its disk, its database, its clock."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import httpx
+
+from app.cli.checks.findings import Check, Finding
+from app.clock import utc_now
+from app.errors import StorageError
+from app.settings import Settings
+from app.storage.database import Database
+
+_SECONDS = 5.0
+_GIB = 2**30
+_RECORDING_BYTES_AN_HOUR = 2 * 2 * 16000 * 3600
+"""Two channels of 16 bits, at the rate of telephone calls."""
+_FREE_GIB_WISE, _FREE_GIB_LEAST = 2.0, 0.2
+_SKEW_WISE, _SKEW_MOST = 5.0, 60.0
+"""Seconds; LiveKit's tokens and webhooks are refused beyond the second."""
+
+
+def machine_checks(settings: Settings) -> list[Check]:
+    """Folder and disk, database, clock."""
+
+    async def folder() -> Sequence[Finding]:
+        return await asyncio.to_thread(look_at_folder, settings.data_dir)
+
+    async def database() -> Sequence[Finding]:
+        return [await open_database(settings.database)]
+
+    async def clock() -> Sequence[Finding]:
+        return [await compare_clocks(clocks(settings))]
+
+    return [Check("DATA_DIR", folder), Check("database", database), Check("clock", clock, 3 * _SECONDS + 1)]
+
+
+def look_at_folder(folder: Path) -> list[Finding]:
+    """Whether it can be written, and how much room is left."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
+    except OSError as error:
+        advice = "Give the folder to the user that the service runs as, or set DATA_DIR to another."
+        return [Finding("DATA_DIR", "wrong", f"{folder} cannot be written: {error.strerror}", advice)]
+    return [Finding("DATA_DIR", "good", f"{folder} can be written"), judge_room(shutil.disk_usage(folder).free)]
+
+
+def judge_room(free_bytes: int) -> Finding:
+    """How long recordings may go on."""
+    free = free_bytes / _GIB
+    said = f"{free:.1f} GiB free, about {free_bytes // _RECORDING_BYTES_AN_HOUR} hours of recordings"
+    if free < _FREE_GIB_LEAST:
+        return Finding("disk", "wrong", said, "Make room: on a full disk no call can be recorded or even kept.")
+    if free < _FREE_GIB_WISE:
+        return Finding("disk", "beware", said, "Make room, or keep no recordings: RECORDING=false")
+    return Finding("disk", "good", said)
+
+
+async def open_database(url: str) -> Finding:
+    """Open it and ask it something; one that is not there yet is no fault."""
+    scheme, _, path = url.partition(":///")
+    if scheme.startswith("sqlite") and not await asyncio.to_thread(Path(path).exists):
+        return Finding("database", "good", "is not there yet; the first start makes it")
+    try:
+        opened = await Database.open(url)
+        try:
+            await opened.ping()
+        finally:
+            await opened.close()
+    except StorageError as error:
+        advice = "Is it a database of this service, may its user write it, is the disk full?"
+        return Finding("database", "wrong", str(error), advice)
+    return Finding("database", "good", "opens and answers")
+
+
+def clocks(settings: Settings) -> list[str]:
+    """Addresses of servers that tell the time with every answer, LiveKit first: its tokens depend on it."""
+    addresses = [settings.livekit_api_url or settings.livekit_url or ""]
+    if settings.uses_live_vendors:
+        addresses += [settings.deepgram_base_url, settings.openai_base_url]
+    return [f"http{address.removeprefix('ws').removeprefix('http')}" for address in addresses if address]
+
+
+async def compare_clocks(addresses: Sequence[str]) -> Finding:
+    """Our clock beside that of the first server that tells its own."""
+    async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
+        for address in addresses:
+            try:
+                told = (await http.head(address)).headers.get("date")
+            except httpx.HTTPError:
+                continue
+            if told:
+                return judge_clock(told, utc_now())
+    return Finding("clock", "not checked", "no server told the time")
+
+
+def judge_clock(told: str, now: datetime) -> Finding:
+    """Compare a ``Date`` header, which has whole seconds, with our time."""
+    try:
+        ahead = (now - parsedate_to_datetime(told)).total_seconds()
+    except (ValueError, TypeError):
+        return Finding("clock", "not checked", "the time that a server told cannot be read")
+    off = max(0.0, abs(ahead) - 1)
+    said = f"{off:.0f} seconds {'ahead' if ahead > 0 else 'behind'}" if off >= 1 else "is right"
+    if off > _SKEW_MOST:
+        return Finding("clock", "wrong", said, "Set it by NTP: LiveKit refuses tokens and its webhooks are refused.")
+    return Finding(
+        "clock", "beware" if off > _SKEW_WISE else "good", said, "Set it by NTP." if off > _SKEW_WISE else ""
+    )

@@ -1,0 +1,122 @@
+"""LiveKit: whether it can be reached and takes the key, and whether its trunks and rules bring our callers to us."""
+
+from collections.abc import Iterator, Sequence
+
+from app.cli.checks.findings import Check, Finding, Grade
+from app.cli.masking import masked
+from app.cli.setup import sip_client
+from app.cli.telephony_plan import plan, wishes
+from app.clients.trunks import DispatchRule, InboundTrunk, Telephony, inbound_trunk_name, outbound_trunk_name
+from app.errors import ProviderError, ProviderRejected
+from app.settings import Settings
+
+_SETUP = "Run: voice-agent setup"
+
+
+def telephony_checks(settings: Settings) -> list[Check]:
+    """None without LiveKit but one that says so."""
+    if settings.livekit_url is None:
+
+        async def absent() -> Sequence[Finding]:
+            said = "LIVEKIT_URL is not set: no telephone calls, websockets only"
+            return [Finding("LiveKit", "not checked", said)]
+
+        return [Check("LiveKit", absent)]
+
+    async def look() -> Sequence[Finding]:
+        return await _looked(settings)
+
+    return [Check("LiveKit", look)]
+
+
+async def _looked(settings: Settings) -> Sequence[Finding]:
+    client = sip_client(settings)
+    try:
+        try:
+            await client.list_rooms()
+        except ProviderRejected:
+            advice = "Compare LIVEKIT_API_KEY and LIVEKIT_API_SECRET with those of the server or the project."
+            return [Finding("LiveKit", "wrong", "does not know the key, or the secret is another", advice)]
+        except ProviderError as error:
+            return [Finding("LiveKit", "wrong", f"cannot be asked ({error})", "Does it run, is LIVEKIT_URL right?")]
+        reached = Finding("LiveKit", "good", "can be reached and takes the key")
+        try:
+            return [reached, *judge(await client.telephony(), settings)]
+        except ProviderError as error:
+            advice = "A server of your own needs Redis for them; without it there are no telephone calls."
+            return [reached, Finding("trunks", "wrong", f"LiveKit does not tell its trunks ({error})", advice)]
+    finally:
+        await client.aclose()
+
+
+def judge(found: Telephony, settings: Settings) -> list[Finding]:
+    """What the trunks and rules mean for calls to our number."""
+    if settings.sip_number is None:
+        said = f"SIP_NUMBER is not set; LiveKit has {len(found.inbound)} inbound trunks and {len(found.rules)} rules"
+        return [Finding("trunks", "not checked", said, "Set it, then run: voice-agent setup")]
+    number = settings.sip_number
+    trunks = [trunk for trunk in found.inbound if trunk.takes(number)]
+    if not trunks:
+        return [Finding("inbound trunk", "wrong", f"no trunk takes calls to {masked(number)}", _SETUP)]
+    # One with the number is asked before one for every number.
+    trunk = next((trunk for trunk in trunks if trunk.numbers), trunks[0])
+    findings = [_inbound(trunk), *_rules(trunk, number, found.rules, settings.room_prefix)]
+    findings += [
+        Finding("inbound trunk", "beware", f"{other.name} is open to the whole internet", "Give it addresses.")
+        for other in found.inbound
+        if other is not trunk and other.is_open_to_the_world
+    ]
+    return [*findings, *_outbound(found, settings), *_otherwise(found, settings)]
+
+
+def _inbound(trunk: InboundTrunk) -> Finding:
+    if trunk.is_open_to_the_world:
+        said = f"{trunk.name} is open: anybody on the internet may call at your cost"
+        advice = "Set SIP_ALLOWED_ADDRESSES to the carrier's addresses, then run: voice-agent setup"
+        return Finding("inbound trunk", "wrong", said, advice)
+    guard = "with a password" if trunk.asks_password else f"from {len(trunk.allowed_addresses)} addresses or networks"
+    return Finding("inbound trunk", "good", f"{trunk.name} takes our number's calls {guard}")
+
+
+def _rules(trunk: InboundTrunk, number: str, rules: Sequence[DispatchRule], prefix: str) -> Iterator[Finding]:
+    """The rules for the trunk alone go before those for all."""
+    asked = [rule for rule in rules if rule.catches(number, trunk)]
+    asked = [rule for rule in asked if rule.trunk_ids] or asked
+    if not asked:
+        yield Finding("dispatch rule", "wrong", "no rule gives our callers a room: they hear nothing", _SETUP)
+    for rule in asked:
+        grade: Grade = "wrong"
+        name = rule.name or "one without a name"
+        if rule.needs_pin:
+            said = f"{name} asks callers for a PIN"
+        elif rule.kind != "individual":
+            said = f"{name} is of kind {rule.kind}: callers share a room, or end each other's calls"
+        elif not f"{rule.room_prefix}_".startswith(prefix):
+            said = f"{name} makes rooms {rule.room_prefix}_..., and the agent answers in {prefix}... alone"
+        else:
+            grade, said = "good", f"{name} gives every caller a room of his own"
+        yield Finding("dispatch rule", grade, said, "" if grade == "good" else f"{_SETUP}, or change the rule.")
+
+
+def _outbound(found: Telephony, settings: Settings) -> Iterator[Finding]:
+    name = outbound_trunk_name(settings.room_prefix)
+    there = any(trunk.name == name for trunk in found.outbound)
+    if settings.sip_server is None:
+        yield Finding("outbound trunk", "not checked", "SIP_SERVER is not set: no calling out")
+    elif there:
+        yield Finding("outbound trunk", "good", f"{name} is there")
+    else:
+        yield Finding("outbound trunk", "wrong", f"there is no {name}, and so no calling out", _SETUP)
+
+
+def _otherwise(found: Telephony, settings: Settings) -> Iterator[Finding]:
+    """Ours, and other than the settings say."""
+    todo = plan(wishes(settings), found)
+    differ = [
+        change.what
+        for change in (todo.inbound, todo.rule, todo.outbound)
+        if change is not None and change.found is not None and change.is_needed
+    ]
+    if differ:
+        said = f"other than the settings say: {', '.join(differ)}"
+        yield Finding(inbound_trunk_name(settings.room_prefix), "beware", said, "Compare: voice-agent setup --dry-run")

@@ -1,0 +1,127 @@
+"""Whether the three vendors take our keys: one authenticated request each that costs nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from app.cli.checks.findings import Check, Finding, Grade, why
+from app.clients.cartesia_messages import API_VERSION
+from app.clients.deepgram_messages import rest_url
+from app.settings import Settings
+
+_SECONDS = 8.0
+_REGION = "unsupported_country_region_territory"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a vendor is asked."""
+
+    name: str
+    setting: str
+    """Beginning of the names of its settings."""
+    url: str
+    headers: Mapping[str, str]
+    wanted: str
+    """What must be there for the request to be found."""
+    model: str = ""
+    """What must be in the list that is answered."""
+
+
+def vendor_checks(settings: Settings) -> list[Check]:
+    """One for each vendor; one alone when the sandbox stands in for them."""
+    if not settings.uses_live_vendors:
+
+        async def sandbox() -> Sequence[Finding]:
+            said = "the sandbox stands in for Deepgram, OpenAI and Cartesia: voices and words are made up"
+            return [Finding("vendors", "beware", said, "Set the three keys for real calls.")]
+
+        return [Check("vendors", sandbox)]
+    return [_check(question) for question in questions(settings)]
+
+
+def questions(settings: Settings) -> tuple[Question, ...]:
+    """https://developers.deepgram.com/docs/authenticating, https://platform.openai.com/docs/api-reference/models/list,
+    https://docs.cartesia.ai/api-reference/voices/get."""
+    voice = "en" if settings.language == "en" else "ru"
+    return (
+        Question(
+            "Deepgram",
+            "DEEPGRAM",
+            f"{rest_url(settings.deepgram_base_url)}/v1/auth/token",
+            {"Authorization": f"Token {_told(settings.deepgram_api_key)}"},
+            "a key to look at: a server of your own may know none",
+        ),
+        Question(
+            "OpenAI",
+            "OPENAI",
+            f"{settings.openai_base_url}/models",
+            {"Authorization": f"Bearer {_told(settings.openai_api_key)}"},
+            "a list of models: a compatible server may have none",
+            model=settings.llm_model,
+        ),
+        Question(
+            "Cartesia",
+            "CARTESIA",
+            f"{settings.cartesia_base_url}/voices/{settings.tts_voice_en if voice == 'en' else settings.tts_voice_ru}",
+            {"Authorization": f"Bearer {_told(settings.cartesia_api_key)}", "Cartesia-Version": API_VERSION},
+            f"the voice of TTS_VOICE_{voice.upper()}",
+        ),
+    )
+
+
+def judge(question: Question, status: int, answer: Any) -> Finding:
+    """What the vendor's answer means; ``answer`` is its JSON, or None when it has none."""
+    if status == HTTPStatus.OK:
+        return _model_found(question, answer)
+    base_url = f"{question.setting}_BASE_URL"
+    means: dict[int, tuple[Grade, str, str]] = {
+        401: ("wrong", "does not know the key", f"Copy {question.setting}_API_KEY anew from its console."),
+        402: ("wrong", "there is no credit left", "Pay at its console; no call can be held till then."),
+        403: (
+            "wrong",
+            "refuses: the key may not do this, or requests from this machine's country are blocked",
+            f"Look at the key's rights; {base_url} sets another server.",
+        ),
+        404: ("beware", f"answers, but has not {question.wanted}", f"Is {base_url} right?"),
+        429: ("beware", "takes the key, but there were too many requests", "Look at its limits."),
+    }
+    if status == HTTPStatus.FORBIDDEN and _REGION in str(answer):
+        advice = f"Run the service in a country it serves, or set {base_url} to a server that may be asked."
+        return Finding(question.name, "wrong", "does not serve the country of this machine's address", advice)
+    unknown: tuple[Grade, str, str] = ("wrong", f"answers with HTTP {status}", "Its status page may tell; try later.")
+    return Finding(question.name, *means.get(status, unknown))
+
+
+def _model_found(question: Question, answer: Any) -> Finding:
+    listed = answer.get("data") if isinstance(answer, dict) else None
+    if question.model and isinstance(listed, list):
+        models = {model.get("id") for model in listed if isinstance(model, dict)}
+        if question.model not in models:
+            said = f"takes the key, but LLM_MODEL={question.model} is not in its list of models"
+            return Finding(question.name, "wrong", said, "Choose one that the key may use.")
+    return Finding(question.name, "good", "takes the key")
+
+
+def _check(question: Question) -> Check:
+    async def look() -> Sequence[Finding]:
+        async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
+            try:
+                response = await http.get(question.url, headers=dict(question.headers))
+            except httpx.HTTPError as error:
+                return [Finding(question.name, "wrong", f"cannot be reached: {type(error).__name__}", why(error))]
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        return [judge(question, response.status_code, answer)]
+
+    return Check(question.name, look)
+
+
+def _told(key: SecretStr | None) -> str:
+    return key.get_secret_value() if key is not None else ""

@@ -1,0 +1,74 @@
+"""``voice-agent doctor``: looks at everything that a call depends on, and says what is wrong and what to do."""
+
+import asyncio
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.checks.doors import door_checks
+from app.cli.checks.findings import Finding, Grade, examine
+from app.cli.checks.machine import machine_checks
+from app.cli.checks.telephony import telephony_checks
+from app.cli.checks.vendors import vendor_checks
+from app.errors import SettingsError
+from app.observability.logs import configure_logging
+from app.settings import Settings, load_settings
+from app.wiring import check_settings
+
+_STYLES: dict[Grade, str] = {"good": "green", "beware": "yellow", "wrong": "bold red", "not checked": "dim"}
+
+
+def doctor_command() -> int:
+    """The exit status: 1 when something is wrong."""
+    configure_logging("error")
+    findings = diagnose()
+    console = Console(highlight=False)
+    console.print(table(findings))
+    wrong = sum(finding.grade == "wrong" for finding in findings)
+    console.print(f"{wrong} wrong" if wrong else "Nothing is wrong.", style=_STYLES["wrong" if wrong else "good"])
+    return int(wrong > 0)
+
+
+def diagnose() -> list[Finding]:
+    """Everything that was found; with wrong settings, those alone."""
+    try:
+        settings = load_settings()
+        check_settings(settings)
+    except SettingsError as error:
+        return [Finding(*_split(problem)) for problem in error.problems]
+    return [_of_settings(settings), *asyncio.run(_all(settings))]
+
+
+async def _all(settings: Settings) -> list[Finding]:
+    return await examine(
+        [
+            *machine_checks(settings),
+            *vendor_checks(settings),
+            *telephony_checks(settings),
+            *door_checks(settings),
+        ]
+    )
+
+
+def table(findings: Sequence[Finding]) -> Table:
+    """A row for each finding, with what to do under what was found."""
+    shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    shown.add_column(no_wrap=True)
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for finding in findings:
+        said = f"{finding.said}\n{finding.advice}" if finding.advice else finding.said
+        shown.add_row(Text(finding.grade, _STYLES[finding.grade]), Text(finding.about), Text(said))
+    return shown
+
+
+def _of_settings(settings: Settings) -> Finding:
+    vendors = "live" if settings.uses_live_vendors else "sandbox"
+    return Finding("settings", "good", f"complete; ENVIRONMENT={settings.environment}, PROVIDERS={vendors}")
+
+
+def _split(problem: str) -> tuple[str, Grade, str]:
+    name, _, said = problem.partition(": ")
+    return name, "wrong", said
