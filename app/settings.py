@@ -31,6 +31,7 @@ from app.settings_checks import (
     Seconds,
     SipAddress,
     TelephoneNumber,
+    TransferTargets,
     WebsocketAddress,
     Words,
     is_language,
@@ -118,6 +119,9 @@ class Settings(BaseSettings):
     """Keys that may sign webhooks, ``key:secret`` separated by commas; LIVEKIT_API_KEY and its secret when not set."""
     room_prefix: str = Field("call", min_length=1)
     """Rooms whose name begins so hold telephone calls for the agent; the dispatch rule names them."""
+
+    transfer_targets: TransferTargets = {}
+    """Who may take callers over, such as sales=+74950000000,help=sip:help@example.org; nobody when not set."""
 
     # --- the carrier --------------------------------------------------------------------------------------------------
     sip_number: TelephoneNumber | None = None

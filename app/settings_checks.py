@@ -14,6 +14,8 @@ VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
 _CODE_LENGTH = 2
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+_HOST_OF_SIP = rf"{_HOST}(:\d{{1,5}})?(;transport=(udp|tcp|tls))?"
+_TAKES_CALLS = re.compile(rf"\+[0-9]{{3,15}}|sips?:[A-Za-z0-9._+-]{{1,64}}@{_HOST_OF_SIP}")
 
 
 def _host_and_port(value: str) -> str:
@@ -46,9 +48,22 @@ def _telephone_number(value: str) -> str:
 
 
 def _sip_address(value: str) -> str:
-    if not re.fullmatch(rf"(sips?:)?{_HOST}(:\d{{1,5}})?(;transport=(udp|tcp|tls))?", value):
+    if not re.fullmatch(rf"(sips?:)?{_HOST_OF_SIP}", value):
         raise ValueError("write sip: and a host, perhaps with a port, such as sip:203.0.113.7:5060")
     return value if re.match("sips?:", value) else f"sip:{value}"
+
+
+def _targets(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    entries = [entry.partition("=") for entry in _split(value)]
+    targets = {name.strip(): address.strip() for name, _, address in entries}
+    usable = all(re.fullmatch(r"[\w-]{1,32}", name) for name in targets)
+    if not usable or not all(map(_TAKES_CALLS.fullmatch, targets.values())):
+        raise ValueError("write name=number or name=sip:address, such as sales=+74950000000,help=sip:help@example.org")
+    if len(targets) < len(entries):
+        raise ValueError("give each name once")
+    return targets
 
 
 def _address(value: str, *schemes: str) -> str:
@@ -76,6 +91,8 @@ IPv4 = Annotated[str, AfterValidator(_ipv4_address)]
 TelephoneNumber = Annotated[str, AfterValidator(_telephone_number)]
 SipAddress = Annotated[str, AfterValidator(_sip_address)]
 """``sip:host``, perhaps with a port and a transport."""
+TransferTargets = Annotated[dict[str, str], NoDecode, BeforeValidator(_targets)]
+"""``name=address`` pairs, separated by commas; an address is ``+`` and digits, or of SIP with a user."""
 HttpAddress = Annotated[str, AfterValidator(lambda value: _address(value, "https", "http"))]
 WebsocketAddress = Annotated[str, AfterValidator(lambda value: _address(value, "wss", "ws", "https", "http"))]
 

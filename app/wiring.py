@@ -166,6 +166,7 @@ def _call_services(
         recordings=settings.recordings_dir if settings.recording else None,
         owner=owner,
         version=VERSION,
+        transfer_targets=settings.transfer_targets,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 import structlog
 
+from app.calls.actions import CallActions
 from app.calls.call_log import CallLog
 from app.calls.dialogue import DialogueManager
 from app.calls.listening import Ears
@@ -28,6 +29,9 @@ _COMMITTED_AT_ONCE = (ev.CallCreated, ev.CallAnswered, ev.CallEnded)
 _BEFORE_THE_GREETING = (ev.CallCreated, ev.CallAnswered)
 _GREETING_WAITS_SECONDS = 0.25
 """For the commit of each of them: a caller who has been answered must not hear how slow the store is."""
+_TRANSFER_WAITS_SECONDS = 1.0
+"""The same, before a human is called."""
+_OF_SPEECHES = cmd.StartReply | cmd.ReleaseReply | cmd.Say | cmd.PauseSpeech | cmd.ResumeSpeech | cmd.StopSpeech
 
 
 class FactsOverflow(Exception):
@@ -116,6 +120,7 @@ class Conductor:
         ears: Ears,
         dialogue: DialogueManager,
         replier: Replier,
+        actions: CallActions,
         tasks: asyncio.TaskGroup,
         call_id: str,
     ) -> None:
@@ -128,6 +133,7 @@ class Conductor:
         self._ears = ears
         self._dialogue = dialogue
         self._replier = replier
+        self._actions = actions
         self._tasks = tasks
         self._call_id = call_id
         self._work: dict[int, tuple[Speaking, asyncio.Task[None]]] = {}
@@ -171,6 +177,24 @@ class Conductor:
 
     async def _carry_out(self, command: cmd.Command, now: float) -> None:
         match command:
+            case cmd.RaiseThreshold():
+                self._ears.raise_threshold()
+            case cmd.Transfer(to):
+                await self._commit(_TRANSFER_WAITS_SECONDS)
+                self._actions.transfer(to)
+            case cmd.CancelTransfer():
+                await self._actions.cancel_transfer()
+            case cmd.SendDigits(digits):
+                self._actions.send_digits(digits)
+            case cmd.Record(event):
+                self._record(event, now)
+            case cmd.EndCall(reason, fault):
+                await self._end(reason, fault)
+            case _:
+                await self._carry_out_speech(command)
+
+    async def _carry_out_speech(self, command: _OF_SPEECHES) -> None:
+        match command:
             case cmd.StartReply():
                 await self._start_reply(command)
             case cmd.ReleaseReply(speech):
@@ -183,12 +207,6 @@ class Conductor:
                 self._mouth.resume(speech)
             case cmd.StopSpeech(speech):
                 await self._stop(speech)
-            case cmd.RaiseThreshold():
-                self._ears.raise_threshold()
-            case cmd.Record(event):
-                self._record(event, now)
-            case cmd.EndCall(reason, fault):
-                await self._end(reason, fault)
             case _:
                 assert_never(command)
 
@@ -243,7 +261,9 @@ class Conductor:
             found[1].cancel()
             await asyncio.wait([found[1]])
 
-    def _record(self, event: ev.StateChanged | ev.CallerIgnored | ev.TurnTaken, now: float) -> None:
+    def _record(
+        self, event: ev.StateChanged | ev.CallerIgnored | ev.TurnTaken | ev.TransferStarted, now: float
+    ) -> None:
         turn = None
         if isinstance(event, ev.TurnTaken):
             turn = event.turn
@@ -253,6 +273,7 @@ class Conductor:
     async def _end(self, reason: str, fault: str) -> None:
         for speech in list(self._work):
             await self._cancel(speech)
+        await self._actions.cancel_transfer()
         for fact in last_facts(self._facts, self._mouth, self._ears):
             self._log.write(fact, self._clock.call_seconds(), self._core.turn_of(fact))
         await self._handle(ev.CallEnded(reason, fault), self._clock.call_seconds())

@@ -267,6 +267,6 @@ class CallDispatcher:
 def _texts(lines: Lines) -> list[str]:
     """Every line, those first that are needed when something is wrong."""
     urgent = [*lines.fillers, lines.apology, lines.failure_goodbye, lines.greeting]
-    others = [lines.repeat, lines.keypad, *lines.idle, lines.cut_off, lines.deaf, lines.goodbye]
-    goodbyes = [lines.silence_goodbye, lines.limit_goodbye, lines.shutdown_goodbye]
+    others = [lines.repeat, lines.keypad, *lines.idle, lines.cut_off, lines.deaf, lines.transfer, lines.transfer_failed]
+    goodbyes = [lines.goodbye, lines.silence_goodbye, lines.limit_goodbye, lines.shutdown_goodbye]
     return [*urgent, *others, *goodbyes]

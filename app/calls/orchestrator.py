@@ -9,11 +9,12 @@ Task ledger. All tasks of a call belong to one TaskGroup, which ends when the co
 ``<call>:mouth``       plays utterances. Cancelled at the end of the call.
 ``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
                        and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
+``<call>:transfer``    hands the caller over. Ends with the outcome; the end of the call, or of the wish, cancels it.
 """
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, Literal
 
 import structlog
 
+from app.calls.actions import CallActions
 from app.calls.agent import AgentProfile
 from app.calls.call_log import CallLog
 from app.calls.clips import ClipStore
@@ -66,6 +68,8 @@ class CallServices:
     """Folder with one folder a call; None when calls are not recorded."""
     owner: str
     version: str
+    transfer_targets: Mapping[str, str]
+    """Addresses of those to whom callers may be handed over, by their names."""
 
 
 class CallOrchestrator:
@@ -260,8 +264,20 @@ class CallOrchestrator:
 
     def _conductor(self, tasks: asyncio.TaskGroup, ears: Ears) -> Conductor:
         call, services = self._call, self._services
+        actions = CallActions(
+            call_id=call.call_id,
+            leg=self._leg,
+            telephony=self._telephony,
+            targets=services.transfer_targets,
+            tasks=tasks,
+            tell=self.tell,
+        )
         dialogue = DialogueManager(
-            model=services.model, context=call, prompt=self._agent.prompt, history=self._core.history
+            model=services.model,
+            context=call,
+            prompt=self._agent.prompt,
+            history=self._core.history,
+            tools=actions.tools,
         )
         replier = Replier(
             call_id=call.call_id,
@@ -284,6 +300,7 @@ class CallOrchestrator:
             ears=ears,
             dialogue=dialogue,
             replier=replier,
+            actions=actions,
             tasks=tasks,
             call_id=call.call_id,
         )

@@ -63,8 +63,10 @@ class Telephony(Protocol):
     async def transfer(self, to: str) -> Handover:
         """Hand the caller over to ``to``, ``+`` and digits or a ``sip:`` address, and return once he is with him.
 
-        The agent is silent meanwhile, and the caller must hear it ring. Takes a minute at most. Raises TransferFailed;
-        then the caller is with the agent as before. Cancelling it calls the human off.
+        The agent is silent meanwhile, and the caller must hear it ring. Takes a minute at most; then the core calls it
+        off (``CallPolicy.transfer_seconds``). Raises TransferFailed; then the caller is with the agent as before.
+        Cancelling it calls the human off. That the caller leaves, as he does when the network takes him along, may be
+        told up to 2 s before it returns.
         """
 
 

@@ -3,6 +3,7 @@
 from app.conversation import events as ev
 from app.conversation.deadlines import Deadline
 from app.conversation.situation import Situation
+from app.conversation.tool_calls import forget_tool_calls, note_tool_call
 from app.conversation.turns import Speech, SpeechKind
 from app.models import ConversationState
 
@@ -13,8 +14,6 @@ class AgentSide:
     def __init__(self, situation: Situation) -> None:
         self._call = situation
         self._deaf = False
-        self.is_deaf_for_good = False
-        """The speech-to-text service gave up before the call was answered."""
 
     def started(self, event: ev.AgentReplyStarted) -> None:
         """The voice is heard; a caller who is making a sound has the right of way."""
@@ -49,10 +48,10 @@ class AgentSide:
                 self._call.expect_progress(speech)
 
     def tool_called(self, event: ev.AgentToolCalled) -> None:
-        """``end_call`` takes effect after the last word of this utterance."""
+        """The built-in tools take effect after the last word of this utterance."""
         speech = self._call.floor.find(event.speech)
-        if speech is not None and event.name == "end_call":
-            speech.ends_call = "agent_hangup"
+        if speech is not None:
+            note_tool_call(speech, event)
 
     def interrupted(self, event: ev.AgentInterrupted) -> None:
         """Remember what was heard of an utterance that was cut short."""
@@ -71,10 +70,10 @@ class AgentSide:
         if speech.started and speech.kind is not SpeechKind.FILLER:
             call.history.add(event.turn, "assistant", event.heard)
         was_empty = speech.kind is SpeechKind.REPLY and not speech.started
-        if was_empty and not speech.ends_call:
-            call.blame("ours")
-        if was_empty or speech.broken:
+        if speech.broken:
             self.lost(speech)
+        elif was_empty:
+            self._was_empty(speech)
         else:
             self._was_heard(speech)
 
@@ -90,7 +89,7 @@ class AgentSide:
             return
         if not event.final:
             if event.stage == "think":
-                speech.ends_call = None  # the answer is written anew
+                forget_tool_calls(speech)
         elif speech.started:
             speech.broken = True
         else:
@@ -107,7 +106,9 @@ class AgentSide:
     def lost(self, speech: Speech) -> None:
         """An utterance that is over could not be heard, or not to its end."""
         call = self._call
-        if speech.ends_call:
+        if speech.hands_over_to is not None:
+            self._hand_over_without(speech, speech.hands_over_to)
+        elif speech.ends_call:
             self._hang_up_without(speech, speech.ends_call)
         elif speech.kind is SpeechKind.REPLY:
             call.failures += 1
@@ -124,7 +125,7 @@ class AgentSide:
     def still_deaf(self) -> None:
         """The caller has not been heard for too long: say so once, then give up."""
         call = self._call
-        if call.ringing:
+        if call.ringing or call.handing_over:
             call.due_in(Deadline.EARS, call.policy.ears_seconds)
             return
         if self._deaf:
@@ -146,17 +147,34 @@ class AgentSide:
         call = self._call
         if not call.policy.speaks:
             return
-        if final and call.ringing:
-            self.is_deaf_for_good = True
+        if final and (call.ringing or call.handing_over):
+            call.deaf_for_good = True
         elif final:
             call.close("provider_failure", call.lines.failure_goodbye)
         elif Deadline.EARS not in call.deadlines:
             call.due_in(Deadline.EARS, call.policy.ears_seconds)
 
+    def _was_empty(self, speech: Speech) -> None:
+        """An answer without a word is a failure, unless the agent has something to do instead."""
+        call = self._call
+        if speech.digits:
+            call.press(speech.turn, speech.digits)
+        if speech.hands_over_to is not None or speech.ends_call:
+            self.lost(speech)
+        elif speech.digits:
+            call.go_on()
+        else:
+            call.blame("ours")
+            self.lost(speech)
+
     def _was_heard(self, speech: Speech) -> None:
         call = self._call
+        if speech.digits:
+            call.press(speech.turn, speech.digits)
         if speech.kind is SpeechKind.FILLER:
             self._after_filler()
+        elif speech.hands_over_to is not None:
+            call.hand_over(speech.hands_over_to)
         elif speech.ends_call:
             call.end(speech.ends_call)
         else:
@@ -171,6 +189,14 @@ class AgentSide:
             call.say(SpeechKind.GOODBYE, call.lines.goodbye, turn=speech.turn, ends_call=reason)
         else:
             call.end(reason)
+
+    def _hand_over_without(self, speech: Speech, to: str) -> None:
+        """The words before a transfer are lost; those of which nothing was heard give way to a prepared line."""
+        call = self._call
+        if speech.kind is SpeechKind.REPLY and not speech.started:
+            call.say(SpeechKind.TRANSFER, call.lines.transfer, turn=speech.turn, hands_over_to=to)
+        else:
+            call.hand_over(to)
 
     def _apologize(self, turn: int, apology: str) -> None:
         call = self._call

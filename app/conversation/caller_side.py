@@ -116,6 +116,8 @@ class CallerSide:
     def digits_are_complete(self) -> None:
         """Take the keys as a turn."""
         digits, self._digits = self._digits, ""
+        if self._call.handing_over:
+            return
         if digits:
             text = f"[keypad] {digits}"
             self._listen_to(text, since_t=self._first_key_t)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.conversation.events import CallerIgnored, StateChanged, TurnTaken
+from app.conversation.events import CallerIgnored, StateChanged, TransferStarted, TurnTaken
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,31 @@ class RaiseThreshold:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """Hand the caller over, and tell the outcome."""
+
+    to: str
+    """A name, or an address, on the list of those who take callers over; or anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTransfer:
+    """Call off the transfer that is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Press keys on the telephone line."""
+
+    digits: str
+    """Of ``0-9*#A-D``, and ``w`` for half a second."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Write a decision of the core into the journal; it is not told back."""
 
-    event: StateChanged | CallerIgnored | TurnTaken
+    event: StateChanged | CallerIgnored | TurnTaken | TransferStarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +97,17 @@ class EndCall:
     fault: str
 
 
-Command = StartReply | ReleaseReply | Say | PauseSpeech | ResumeSpeech | StopSpeech | RaiseThreshold | Record | EndCall
+Command = (
+    StartReply
+    | ReleaseReply
+    | Say
+    | PauseSpeech
+    | ResumeSpeech
+    | StopSpeech
+    | RaiseThreshold
+    | Transfer
+    | CancelTransfer
+    | SendDigits
+    | Record
+    | EndCall
+)

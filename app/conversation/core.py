@@ -12,6 +12,7 @@ from app.conversation.agent_side import AgentSide
 from app.conversation.caller_side import CallerSide
 from app.conversation.commands import Command
 from app.conversation.deadlines import Deadline
+from app.conversation.handing_over import HandingOver
 from app.conversation.history import ConversationHistory
 from app.conversation.policy import CallPolicy
 from app.conversation.situation import Situation
@@ -31,6 +32,7 @@ class ConversationCore:
         self._situation = Situation(policy, language)
         self._caller_side = CallerSide(self._situation)
         self._agent_side = AgentSide(self._situation)
+        self._handing_over = HandingOver(self._situation)
         self._waited_for_sound = False
         self._handlers = self._table_of_handlers()
         self._due = self._table_of_deadlines()
@@ -59,7 +61,8 @@ class ConversationCore:
         if self.state is ConversationState.ENDED:
             return []
         self._situation.now, self._situation.commands = now, []
-        unheard = self._situation.ringing or self._situation.closing is not None
+        call = self._situation
+        unheard = call.ringing or call.closing is not None or call.handing_over
         handler = self._handlers.get(type(event))
         if handler is not None and not (unheard and isinstance(event, _OF_THE_OPEN_TURN)):
             handler(event)
@@ -90,6 +93,9 @@ class ConversationCore:
             ev.CallerLeft: self._left,
             ev.SayRequested: self._say_requested,
             ev.HangupRequested: self._hangup_requested,
+            ev.TransferRequested: self._handing_over.requested,
+            ev.TransferFailed: self._handing_over.failed,
+            ev.TransferCompleted: self._handing_over.completed,
             ev.DeadlinePassed: self._deadline,
             ev.CallerSoundStarted: caller.sound_started,
             ev.CallerSoundStopped: caller.sound_stopped,
@@ -121,6 +127,7 @@ class ConversationCore:
             Deadline.STALL: self._stall_due,
             Deadline.RESUME: self._resume_due,
             Deadline.EARS: self._agent_side.still_deaf,
+            Deadline.TRANSFER: self._handing_over.overdue,
         }
 
     # --- the call -----------------------------------------------------------------------------------------------------
@@ -131,7 +138,7 @@ class ConversationCore:
             return
         call.deadlines.clear(Deadline.ANSWER)
         call.due_in(Deadline.LIMIT, call.policy.max_duration_seconds)
-        if self._agent_side.is_deaf_for_good:
+        if call.deaf_for_good:
             call.close("provider_failure", call.lines.failure_goodbye)
         else:
             call.say(SpeechKind.GREETING, call.lines.greeting)
@@ -143,11 +150,12 @@ class ConversationCore:
     def _left(self, event: ev.CallerLeft) -> None:
         if event.reason != "caller_hangup":
             self._situation.blame("carrier")
-        self._situation.end(event.reason)
+        if not self._handing_over.left(event.reason):
+            self._situation.end(event.reason)
 
     def _say_requested(self, event: ev.SayRequested) -> None:
         call = self._situation
-        if call.ringing or call.floor.live or call.caller:
+        if call.ringing or call.floor.live or call.caller or call.handing_over:
             del call.say_requests[: max(0, len(call.say_requests) + 1 - _SAY_REQUESTS_KEPT)]
             call.say_requests.append(event.text)
         else:

@@ -26,6 +26,8 @@ class Deadline(StrEnum):
     """The voice should have come to its end, or to its next clause."""
     RESUME = "resume"
     """The voice was held back for nothing."""
+    TRANSFER = "transfer"
+    """The caller should be with the human to whom he is being handed over."""
     EARS = "ears"
     """The caller has not been heard for too long, because the speech-to-text service is gone."""
 

@@ -242,6 +242,35 @@ class AgentToolCalled:
     arguments: str
 
 
+# --- the transfer to a human ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStarted:
+    """The caller is being handed over; a decision of the core."""
+
+    type: ClassVar[str] = "transfer.started"
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed:
+    """The caller could not be handed over, and is with the agent as before."""
+
+    type: ClassVar[str] = "transfer.failed"
+    reason: str
+    """``refused``, ``no_answer``, ``busy``, ``unavailable`` or ``not_a_telephone``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCompleted:
+    """The caller is with the human."""
+
+    type: ClassVar[str] = "transfer.completed"
+    how: str
+    """``refer``: the telephone network took him along; ``dialled``: the human was called into the room."""
+
+
 # --- the outside ----------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +334,14 @@ class HangupRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferRequested:
+    """An operator wants the caller to be handed over after the current speech."""
+
+    type: ClassVar[str] = "operator.transfer_requested"
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """A deadline of the core has come."""
 
@@ -313,35 +350,13 @@ class DeadlinePassed:
 
 
 Event = (
-    CallCreated
-    | CallAnswered
-    | CallEnded
-    | StateChanged
-    | CallerSoundStarted
-    | CallerSoundStopped
-    | CallerWords
-    | CallerTurnEndedEagerly
-    | CallerTurnResumed
-    | CallerTurnEnded
-    | CallerDtmf
-    | CallerLeft
-    | CallerIgnored
-    | TurnTaken
-    | AgentReplyStarted
-    | AgentReplyGenerated
-    | AgentClauseStarted
-    | AgentPaused
-    | AgentResumed
-    | AgentInterrupted
-    | AgentFinished
-    | AgentToolCalled
-    | ProviderFailed
-    | ProviderRestored
-    | ProviderUsed
-    | SayRequested
-    | HangupRequested
-    | DeadlinePassed
-)
+    CallCreated | CallAnswered | CallEnded | StateChanged | CallerSoundStarted | CallerSoundStopped
+    | CallerWords | CallerTurnEndedEagerly | CallerTurnResumed | CallerTurnEnded | CallerDtmf | CallerLeft
+    | CallerIgnored | TurnTaken | AgentReplyStarted | AgentReplyGenerated | AgentClauseStarted | AgentPaused
+    | AgentResumed | AgentInterrupted | AgentFinished | AgentToolCalled | TransferStarted | TransferFailed
+    | TransferCompleted | ProviderFailed | ProviderRestored | ProviderUsed | SayRequested | HangupRequested
+    | TransferRequested | DeadlinePassed
+)  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}
 VERSION = 1

@@ -10,7 +10,7 @@ class Remark:
 
     turn: int
     role: str
-    """``user`` or ``assistant``."""
+    """``user``, ``assistant``, or ``system`` for what the agent did besides."""
     text: str
 
 
@@ -38,4 +38,4 @@ class ConversationHistory:
 
 
 def _order(remark: Remark) -> tuple[int, bool]:
-    return remark.turn, remark.role == "assistant"
+    return remark.turn, remark.role != "user"

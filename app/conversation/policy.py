@@ -23,6 +23,10 @@ class Lines:
     """When an answer broke off in the middle."""
     deaf: str
     """When the caller cannot be heard."""
+    transfer: str
+    """Before the caller is handed over to a human, when the agent has no words of its own for it."""
+    transfer_failed: str
+    """When he could not be handed over."""
     goodbye: str
     """When the agent ends the call without words of its own."""
     silence_goodbye: str
@@ -40,6 +44,8 @@ RUSSIAN = Lines(
     apology="Простите, у меня заминка. Повторите, пожалуйста, ваш вопрос.",
     cut_off="Простите, я прервалась. О чём рассказать подробнее?",
     deaf="Простите, связь прервалась, и я вас не слышу. Подождите, пожалуйста.",
+    transfer="Соединяю вас с сотрудником, оставайтесь, пожалуйста, на линии.",
+    transfer_failed="К сожалению, соединить не удалось. Чем ещё я могу помочь?",
     goodbye="Всего доброго, до свидания!",
     silence_goodbye="Вас не слышно, поэтому я завершаю звонок. До свидания!",
     limit_goodbye="К сожалению, время разговора вышло. Перезвоните, пожалуйста. До свидания!",
@@ -56,6 +62,8 @@ ENGLISH = Lines(
     apology="Sorry, something got stuck here. Could you repeat your question?",
     cut_off="Sorry, I broke off. What would you like to hear more about?",
     deaf="Sorry, the line broke and I cannot hear you. One moment, please.",
+    transfer="I am putting you through, please stay on the line.",
+    transfer_failed="I am sorry, nobody could take your call. What else can I do for you?",
     goodbye="Thank you for calling. Goodbye!",
     silence_goodbye="I cannot hear you, so I am ending the call. Goodbye!",
     limit_goodbye="I am afraid our time is up. Please call again. Goodbye!",
@@ -94,6 +102,8 @@ class CallPolicy:
     ears_give_up_seconds: float = 10.0
     ring_seconds: float = 60.0
     max_duration_seconds: float = 1800.0
+    transfer_seconds: float = 65.0
+    """After which a transfer without an outcome is called off."""
     goodbye_seconds: float = 15.0
     """After which a goodbye that does not end is cut."""
     min_confidence: float = 0.35

@@ -2,6 +2,7 @@
 
 from app.conversation import events as ev
 from app.conversation.commands import (
+    CancelTransfer,
     Command,
     EndCall,
     PauseSpeech,
@@ -10,8 +11,10 @@ from app.conversation.commands import (
     ReleaseReply,
     ResumeSpeech,
     Say,
+    SendDigits,
     StartReply,
     StopSpeech,
+    Transfer,
 )
 from app.conversation.deadlines import Deadline, Deadlines
 from app.conversation.history import ConversationHistory
@@ -50,7 +53,11 @@ class Situation:
         """Of the utterance that ended last."""
         self.closing: str | None = None
         """The end reason, once the end cannot be averted."""
+        self.deaf_for_good = False
+        """The speech-to-text service gave up when the call could not be ended for it."""
         self.say_requests: list[str] = []
+        self.transfer_request: str | None = None
+        """Who is to take the caller over, as soon as the agent has said what it has to say."""
         self.failures = 0
         """Answers in a row that could not be given."""
         self.unsaid = 0
@@ -71,6 +78,11 @@ class Situation:
     def ringing(self) -> bool:
         """Whether the call waits to be answered."""
         return Deadline.ANSWER in self.deadlines
+
+    @property
+    def handing_over(self) -> bool:
+        """Whether the caller is on the way to a human, which nothing that he says averts."""
+        return Deadline.TRANSFER in self.deadlines or any(speech.is_final for speech in self.floor.live)
 
     @property
     def lines(self) -> Lines:
@@ -102,6 +114,7 @@ class Situation:
         *,
         turn: int | None = None,
         ends_call: str | None = None,
+        hands_over_to: str | None = None,
         interruptible: bool = True,
     ) -> None:
         """Say a fixed text instead of any other fixed text; an agent that does not speak lets it be."""
@@ -113,7 +126,7 @@ class Situation:
             self.turn += 1
             turn = self.turn
         speech = Speech(self.floor.next_number(), turn, kind, text, self.language, written=text)
-        speech.interruptible, speech.ends_call = interruptible, ends_call
+        speech.interruptible, speech.ends_call, speech.hands_over_to = interruptible, ends_call, hands_over_to
         self.floor.line = speech
         self.commands.append(Say(turn, speech.number, kind, self.language, text))
         self.deadlines.clear(Deadline.IDLE)
@@ -141,7 +154,7 @@ class Situation:
         """Be silent for the caller's sound; words decide whether the voice goes on. New sounds extend that once."""
         noise_seconds = self.policy.noise_seconds
         if not speech.paused:
-            if not speech.interruptible or speech.false_pauses >= _PAUSES_FOR_NOTHING:
+            if not speech.interruptible or speech.is_final or speech.false_pauses >= _PAUSES_FOR_NOTHING:
                 return
             speech.paused, speech.paused_t, speech.acknowledged = True, self.now, False
             self.commands.append(PauseSpeech(speech.number))
@@ -207,10 +220,34 @@ class Situation:
         if self.say_requests and self.caller is None:
             self.say(SpeechKind.SAY, self.say_requests.pop(0))
             return
+        if self.hand_over_on_request():
+            return
         self.enter(ConversationState.LISTENING)
         if self.caller is None and self.policy.speaks and Deadline.IDLE not in self.deadlines:
             policy = self.policy
             self.due_in(Deadline.IDLE, policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds)
+
+    def hand_over_on_request(self) -> bool:
+        """Announce the transfer that was asked for, if nobody is saying anything or pressing keys."""
+        to = self.transfer_request
+        if to is None or self.floor.live or self.caller is not None or Deadline.DIGITS in self.deadlines:
+            return False
+        self.transfer_request = None
+        self.say(SpeechKind.TRANSFER, self.lines.transfer, hands_over_to=to)
+        return True
+
+    def hand_over(self, to: str) -> None:
+        """Hand the caller over now; he has heard that it will be done."""
+        self.close_caller_turn()
+        self.enter(ConversationState.PROCESSING)
+        self.deadlines.clear(Deadline.IDLE)
+        self.due_in(Deadline.TRANSFER, self.policy.transfer_seconds)
+        self.commands += [Record(ev.TransferStarted(to)), Transfer(to)]
+
+    def press(self, turn: int, digits: str) -> None:
+        """Press keys on the line; the model is to know that it has done so."""
+        self.history.add(turn, "system", f"You pressed these keys: {digits}")
+        self.commands.append(SendDigits(digits))
 
     def close(self, reason: str, goodbye: str) -> None:
         """End the call politely; nothing the caller does can change that any more."""
@@ -220,6 +257,8 @@ class Situation:
             self.end(reason)
             return
         self.closing = reason
+        if Deadline.TRANSFER in self.deadlines:
+            self.commands.append(CancelTransfer())
         self.stop_all()
         self.deadlines.clear_all()
         self.due_in(Deadline.LIMIT, self.policy.goodbye_seconds)

@@ -15,6 +15,7 @@ class SpeechKind(StrEnum):
     APOLOGY = "apology"
     FILLER = "filler"
     SAY = "say"
+    TRANSFER = "transfer"
     GOODBYE = "goodbye"
 
 
@@ -42,6 +43,10 @@ class Speech:
     interruptible: bool = True
     ends_call: str | None = None
     """The end reason, when the call ends after the last word."""
+    hands_over_to: str | None = None
+    """Who takes the caller over after the last word."""
+    digits: str = ""
+    """The keys to press after the last word."""
     started: bool = False
     paused: bool = False
     paused_t: float = 0.0
@@ -59,6 +64,11 @@ class Speech:
     def said(self) -> str:
         """The clauses that have begun."""
         return "".join(self.clauses)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the caller is handed over after it, whatever he says."""
+        return self.hands_over_to is not None and (self.started or self.kind is not SpeechKind.REPLY)
 
     @property
     def expects_answer(self) -> bool:

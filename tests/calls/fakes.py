@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 from app.calls.agent import AgentProfile
 from app.calls.clips import ClipStore
 from app.calls.orchestrator import CallOrchestrator, CallServices
+from app.calls.ports import Handover
 from app.clients.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
 from app.conversation import events as ev
 from app.conversation.policy import CallPolicy, Lines
-from app.errors import AtCapacity, OwnershipLost, StorageError
+from app.errors import AtCapacity, OwnershipLost, StorageError, TransferFailed
 from app.models import CallContext, JournalRow
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.metrics import Metrics
@@ -36,6 +37,8 @@ LINES = Lines(
     apology="Sorry, something went wrong. Please ask again.",
     cut_off="Sorry, I broke off.",
     deaf="I cannot hear you, one moment.",
+    transfer="I will put you through.",
+    transfer_failed="Nobody answers. What else?",
     goodbye="Goodbye!",
     silence_goodbye="I hear nothing. Goodbye!",
     limit_goodbye="Our time is up. Goodbye!",
@@ -153,6 +156,8 @@ class World:
     agent: AgentProfile = AGENT
     lead: float = 0.2
     recordings: Path | None = None
+    targets: dict[str, str] = field(default_factory=dict)
+    telephony: "ScriptedTelephony | None" = None
 
     def __post_init__(self) -> None:
         self.calls = MemoryCalls(self.journal)
@@ -170,6 +175,7 @@ class World:
             recordings=self.recordings,
             owner="worker-a",
             version="1.2.3",
+            transfer_targets=self.targets,
         )
 
     async def prepare_clips(self, audio_format: AudioFormat) -> None:
@@ -181,6 +187,28 @@ class World:
 
 def vars_of(lines: Lines) -> list[Any]:
     return [getattr(lines, name) for name in Lines.__slots__]
+
+
+class ScriptedTelephony:
+    """A telephone network that hands a caller over after a while, or fails to."""
+
+    def __init__(self, outcome: Handover | TransferFailed = "refer", *, takes: float = 5.0) -> None:
+        """``takes`` is in seconds."""
+        self.outcome, self.takes = outcome, takes
+        self.called: list[tuple[str, float]] = []
+        """Whom, and when by the loop's clock."""
+        self.called_off = 0
+
+    async def transfer(self, to: str) -> Handover:
+        self.called.append((to, asyncio.get_running_loop().time()))
+        try:
+            await asyncio.sleep(self.takes)
+        except asyncio.CancelledError:
+            self.called_off += 1
+            raise
+        if isinstance(self.outcome, TransferFailed):
+            raise self.outcome
+        return self.outcome
 
 
 def a_call(call_id: str = "call-1") -> CallContext:
@@ -258,7 +286,15 @@ async def live_call(
         def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
             return tasks.create_task(work, name=name)
 
-        orchestrator = CallOrchestrator(world.services, world.agent, far_end, a_call(call_id), fence=1, spawn=spawn)
+        orchestrator = CallOrchestrator(
+            world.services,
+            world.agent,
+            far_end,
+            a_call(call_id),
+            fence=1,
+            spawn=spawn,
+            telephony=world.telephony,
+        )
         far_end.caller = orchestrator
         call = LiveCall(world, far_end, orchestrator, call_id)
         await orchestrator.handle_call_start(a_call(call_id))

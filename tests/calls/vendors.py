@@ -95,6 +95,7 @@ class Answer:
     hangs: bool = False
     """After the text."""
     tool: str | None = None
+    arguments: str = "{}"
 
 
 class ScriptedModel:
@@ -103,12 +104,15 @@ class ScriptedModel:
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers) or [Answer("All right.")]
         self.asked: list[list[Message]] = []
+        self.offered: list[str] = []
+        """Names of the tools, the last time it was asked."""
         self.open_streams = 0
 
     async def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
     ) -> AsyncGenerator[ModelEvent, None]:
         self.asked.append(messages)
+        self.offered = [tool.name for tool in tools]
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         self.open_streams += 1
         try:
@@ -121,7 +125,7 @@ class ScriptedModel:
             if answer.fails is not None:
                 raise answer.fails
             if answer.tool is not None:
-                yield ToolCall("tool-1", answer.tool, "{}")
+                yield ToolCall("tool-1", answer.tool, answer.arguments)
             yield ModelFinished("stop", TokenUsage(100, 0, len(answer.text.split()), 0.001), "llm-1")
         finally:
             self.open_streams -= 1

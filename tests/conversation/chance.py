@@ -39,6 +39,8 @@ outside_facts = st.one_of(
     st.builds(ev.ProviderRestored, st.just("deepgram"), st.sampled_from(["listen", "think"])),
     st.builds(ev.ProviderUsed, st.just("openai"), st.just("m")),
     st.builds(ev.SayRequested, texts),
+    st.builds(ev.TransferRequested, st.sampled_from(["", "sales"])),
+    st.builds(ev.TransferFailed, st.sampled_from(["refused", "no_answer", "unavailable"])),
 )
 odd_facts = st.one_of(
     st.just(ev.CallAnswered()),
@@ -46,13 +48,19 @@ odd_facts = st.one_of(
     st.builds(ev.CallCreated, st.just({}), st.just("en")),
     st.builds(ev.StateChanged, st.just("listening"), st.just("ended")),
     st.builds(ev.CallerIgnored, st.just("echo")),
+    st.builds(ev.TransferStarted, st.just("sales")),
     st.builds(ev.TurnTaken, st.just(3), texts, st.just("speech"), moments, moments),
 )
 last_facts = st.one_of(
     st.builds(ev.CallerLeft, st.sampled_from(["caller_hangup", "media_lost"])),
+    st.builds(ev.TransferCompleted, st.sampled_from(["refer", "dialled"])),
     st.builds(ev.HangupRequested, st.sampled_from(["operator_hangup", "shutdown"])),
     st.builds(ev.ProviderFailed, st.just("deepgram"), st.just("listen"), st.just("lost"), st.just(True)),
 )
+
+
+tools = st.sampled_from(["end_call", "transfer", "send_dtmf", "dance"])
+arguments = st.sampled_from(["{}", "", "[1]", '{"target": "sales"}', '{"target": 5}', '{"digits": "1w2#"}'])
 
 
 @st.composite
@@ -69,7 +77,7 @@ def agent_facts(draw: st.DrawFn, speeches: st.SearchStrategy[int]) -> ev.Event:
         ev.AgentResumed(turn, speech),
         ev.AgentInterrupted(turn, speech, text, text),
         ev.AgentFinished(turn, speech, text, text),
-        ev.AgentToolCalled(turn, speech, "1", draw(st.sampled_from(["end_call", "dance"])), "{}"),
+        ev.AgentToolCalled(turn, speech, "1", draw(tools), draw(arguments)),
         ev.ProviderFailed("openai", stage, "broken", draw(st.booleans()), turn, speech),
     ]
     return draw(st.sampled_from(facts))

@@ -64,6 +64,9 @@ class Call:
         self.asked: list[cmd.Command] = []
         self.utterances: list[Utterance] = []
         self.threshold_raised = 0
+        self.transfer: str | None = None
+        """To whom the caller is being handed over."""
+        self.pressed = ""
         self.ended: tuple[str, str] | None = None
         """End reason and fault."""
         self._heard: str | None = None
@@ -136,6 +139,16 @@ class Call:
 
     def operator_hangs_up(self) -> "Call":
         return self._happens(ev.HangupRequested())
+
+    def operator_hands_over(self, to: str = "sales") -> "Call":
+        return self._happens(ev.TransferRequested(to))
+
+    def human_takes_over(self, how: str = "refer") -> "Call":
+        return self._happens(ev.TransferCompleted(how))
+
+    def transfer_fails(self, reason: str = "no_answer") -> "Call":
+        self.transfer = None
+        return self._happens(ev.TransferFailed(reason))
 
     def service_stops(self) -> "Call":
         return self._happens(ev.HangupRequested("shutdown"))
@@ -237,8 +250,15 @@ class Call:
         return self
 
     def model_asks_to_hang_up(self) -> "Call":
+        return self.model_calls("end_call")
+
+    def model_calls(self, name: str, arguments: str = "{}") -> "Call":
+        """A tool, together with the answer that is being made."""
         speech = self.live[-1]
-        return self._happens(ev.AgentToolCalled(speech.turn, speech.number, "call_1", "end_call", "{}"))
+        return self._happens(ev.AgentToolCalled(speech.turn, speech.number, "call_1", name, arguments))
+
+    def model_hands_over(self, target: str = "sales") -> "Call":
+        return self.model_calls("transfer", f'{{"target": "{target}"}}')
 
     def caller_has_heard(self, text: str) -> "Call":
         """When the agent is stopped next, so much of what it said was heard."""
@@ -318,13 +338,25 @@ class Call:
                 yield ev.AgentResumed(self._of(speech).turn, speech)
             case cmd.StopSpeech(speech):
                 yield from self._stop(self._of(speech))
-            case cmd.RaiseThreshold():
-                self.threshold_raised += 1
-            case cmd.Record(event):
-                self._write(event, getattr(event, "turn", None), [])
             case cmd.EndCall(reason, fault):
                 self.ended = reason, fault
                 yield ev.CallEnded(reason, fault)
+            case _:
+                self._carry_out_silently(command)
+
+    def _carry_out_silently(self, command: cmd.Command) -> None:
+        """What no fact follows upon, or not at once."""
+        match command:
+            case cmd.RaiseThreshold():
+                self.threshold_raised += 1
+            case cmd.Transfer(to):
+                self.transfer = to
+            case cmd.CancelTransfer():
+                self.transfer = None
+            case cmd.SendDigits(digits):
+                self.pressed += digits
+            case cmd.Record(event):
+                self._write(event, getattr(event, "turn", None), [])
 
     def _stop(self, speech: Utterance) -> Iterator[ev.Event]:
         was_audible = speech.audible

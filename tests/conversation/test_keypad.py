@@ -113,3 +113,80 @@ def test_keys_are_no_silence() -> None:
     call = greeted_call(idle_prompt_seconds=8.0, digits_seconds=2.0).wait(7.9).caller_presses("4").wait(1.9)
 
     assert call.lines == [LINES.greeting]
+
+
+# --- keys that the agent presses -------------------------------------------------------------------------------------
+
+
+def at_a_menu() -> Call:
+    """A machine has asked for keys, and the agent wants to press some."""
+    return greeted_call().caller_says("For sales, press one").model_calls("send_dtmf", '{"digits": "1w2#"}')
+
+
+def test_the_agent_presses_keys_after_its_last_word() -> None:
+    call = at_a_menu().agent_begins("One moment. ")
+    assert call.pressed == ""
+
+    assert call.agent_falls_silent().pressed == "1w2#"
+    assert call.state == "listening"
+
+
+def test_an_agent_without_a_word_presses_them_at_once_and_listens() -> None:
+    call = at_a_menu().agent_has_nothing_to_say()
+
+    assert call.pressed == "1w2#"
+    assert call.state == "listening"
+    assert call.lines == [LINES.greeting]
+    assert call.wait(8).lines[-1] == LINES.idle[0]
+
+
+def test_the_model_is_told_which_keys_it_pressed() -> None:
+    call = at_a_menu().agent_says("One moment.").caller_says("Thank you")
+
+    assert call.remembers[-3:] == [
+        ("assistant", "One moment."),
+        ("system", "You pressed these keys: 1w2#"),
+        ("user", "Thank you"),
+    ]
+
+
+def test_words_over_the_agents_void_its_keys() -> None:
+    assert at_a_menu().agent_begins("One moment. ").caller_says("For support, press two").pressed == ""
+
+
+def test_several_wishes_are_pressed_in_their_order() -> None:
+    call = at_a_menu().model_calls("send_dtmf", '{"digits": "3"}').agent_has_nothing_to_say()
+
+    assert call.pressed == "1w2#3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        ('{"digits": "1-2 w a"}', "12wA"),
+        ('{"digits": "W*"}', "w*"),
+        ('{"digits": "' + "1" * 500 + '"}', "1" * 32),
+    ],
+)
+def test_only_keys_are_pressed_and_no_more_than_an_entry_has(arguments: str, keys: str) -> None:
+    call = greeted_call().caller_says("Press one").model_calls("send_dtmf", arguments).agent_says("Yes.")
+
+    assert call.pressed == keys
+
+
+@pytest.mark.parametrize("arguments", ["", "[]", '{"digits": 5}', '{"digits": "hello"}'])
+def test_a_wish_without_keys_is_no_answer(arguments: str) -> None:
+    call = greeted_call().caller_says("Press one").model_calls("send_dtmf", arguments).agent_has_nothing_to_say()
+
+    assert call.pressed == ""
+    assert call.lines[-1] == LINES.apology
+
+
+def test_keys_are_pressed_before_the_agent_hangs_up() -> None:
+    call = at_a_menu().model_asks_to_hang_up().agent_says("Goodbye.")
+
+    assert (call.pressed, call.ended) == ("1w2#", ("agent_hangup", "none"))
+
+
+def test_a_broken_answer_presses_nothing() -> None:
+    assert at_a_menu().agent_begins("One. ").speaking_fails().agent_falls_silent().pressed == ""

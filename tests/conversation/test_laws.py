@@ -23,7 +23,7 @@ from tests.conversation.chance import (
     short_times,
 )
 
-_ENDS_WITHIN_SECONDS = 100.0
+_ENDS_WITHIN_SECONDS = 150.0
 """Of a call of which nobody tells anything any more: neither the caller, nor the agent's voice, nor a vendor."""
 
 
@@ -52,6 +52,7 @@ class Watched:
         self.lines: set[int] = set()
         self.begun: set[int] = set()
         self.held: set[int] = set()
+        self.transferring = False
         self.over: set[int] = set()
         """Utterances of which nothing more can be told."""
 
@@ -87,9 +88,11 @@ class Watched:
         for command in commands:
             match command:
                 case cmd.StartReply(speech=speech, speculative=held):
+                    assert not self.transferring, "somebody speaks while the human is being called"
                     assert not self.replies, "two replies are alive"
                     self._add(self.replies, speech, held=held)
                 case cmd.Say(speech=speech):
+                    assert not self.transferring, "somebody speaks while the human is being called"
                     assert not self.lines, "two lines are alive"
                     self._add(self.lines, speech, held=False)
                 case cmd.ReleaseReply(speech):
@@ -100,12 +103,19 @@ class Watched:
                 case cmd.StopSpeech(speech):
                     assert speech in self.numbers
                     self._drop(speech)
+                case cmd.Transfer():
+                    assert not self.transferring, "two humans are called"
+                    self.transferring = True
+                case cmd.CancelTransfer():
+                    assert self.transferring
+                    self.transferring = False
                 case _:
                     pass
         assert len(self.begun & self._live) <= 1, "two utterances are heard"
 
     def _follow_fact(self, event: ev.Event) -> None:
         speech = getattr(event, "speech", None)
+        self.transferring = self.transferring and not isinstance(event, ev.TransferFailed)
         if isinstance(event, ev.AgentFinished | ev.AgentInterrupted) and speech in set(self.numbers) - self._live:
             self.over.add(speech)
         if speech not in self._live or speech in self.held:

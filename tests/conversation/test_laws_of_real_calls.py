@@ -80,6 +80,11 @@ class ARealCall(RuleBasedStateMachine):
     def the_model_hangs_up(self) -> None:
         self.call.model_asks_to_hang_up()
 
+    @precondition(lambda self: self.call.live)
+    @rule(tool=st.sampled_from(["transfer", "send_dtmf"]))
+    def the_model_acts(self, tool: str) -> None:
+        self.call.model_calls(tool, '{"target": "sales", "digits": "1w"}')
+
     # --- the outside ---
 
     @precondition(lambda self: any(reply.live for reply in self.call.replies))
@@ -104,6 +109,18 @@ class ARealCall(RuleBasedStateMachine):
     def say_requested(self) -> None:
         self.call.operator_says("Your table is ready.")
 
+    @rule()
+    def transfer_requested(self) -> None:
+        self.call.operator_hands_over()
+
+    @precondition(lambda self: self.call.transfer)
+    @rule(succeeds=st.booleans())
+    def transfer_has_an_outcome(self, succeeds: bool) -> None:
+        if succeeds:
+            self.call.human_takes_over()
+        else:
+            self.call.transfer_fails()
+
     @rule(event=last_facts, luck=st.integers(0, 9))
     def the_end(self, event: ev.Event, luck: int) -> None:
         if luck == 0:
@@ -120,6 +137,8 @@ class ARealCall(RuleBasedStateMachine):
         if not hasattr(self, "call") or self.call.ended:
             return
         call = self.call
+        if call.transfer is not None:
+            assert (call.state, call.live) == ("processing", [])
         assert len([utterance for utterance in call.live if utterance.kind == "reply"]) <= 1
         assert len([utterance for utterance in call.live if utterance.kind != "reply"]) <= 1
         if call.audible is not None:
@@ -132,6 +151,7 @@ class ARealCall(RuleBasedStateMachine):
             return
         _let_it_end(self.call)
         _every_turn_was_answered(self.call)
+        _whoever_was_announced_was_called(self.call)
         _the_history_is_what_was_heard(self.call)
         _the_record_is_true(self.call)
         _the_journal_replays(self.call)
@@ -162,7 +182,9 @@ def _let_it_end(call: Call) -> None:
         if call.core.next_deadline() is None:
             return
         speech = call.audible or next(iter(call.waiting), None)
-        if speech is None or speech.fate == "held back":
+        if call.transfer is not None:
+            call.transfer_fails()
+        elif speech is None or speech.fate == "held back":
             deadline = call.core.next_deadline()
             assert deadline is not None
             call.wait(max(0.0, deadline - call.now))
@@ -195,10 +217,20 @@ def _every_turn_was_answered(call: Call) -> None:
     assert not owed
 
 
+def _whoever_was_announced_was_called(call: Call) -> None:
+    """Once the prepared line was heard, nothing but the end of the call keeps the caller from the human."""
+    lines = [utterance for utterance in call.utterances if utterance.kind == "transfer"]
+    announced = [line for line in lines if line.fate == "finished"]
+    assert len(call.facts("transfer.started")) >= len(announced)
+    assert all(line.fate in ("finished", "failed") for line in lines[:-1])
+
+
 def _the_history_is_what_was_heard(call: Call) -> None:
     heard = [data["heard"] for kind in ("agent.finished", "agent.interrupted") for data in call.facts(kind)]
+    pressed = "You pressed these keys: "
+    said_by = {"assistant": heard, "user": [taken for taken, _ in call.turns]}
     for role, text in call.remembers:
-        assert text in (heard if role == "assistant" else [taken for taken, _ in call.turns])
+        assert text.startswith(pressed) if role == "system" else text in said_by[role]
     assert len([role for role, _ in call.remembers if role == "user"]) == len(call.turns)
 
 

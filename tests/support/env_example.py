@@ -73,6 +73,8 @@ def _written(default: object) -> str:
             return str(default).lower()
         case tuple():
             return ",".join(default)
+        case dict():
+            return ",".join(f"{name}={value}" for name, value in default.items())
         case _:
             return str(default)
 

@@ -1,0 +1,78 @@
+"""What the agent does in a call besides talking: it hands the caller over to a human, and presses keys.
+
+When it is done is the core's to decide.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from app.calls.ports import CallLeg, Handover, Telephony
+from app.calls.tools import built_in_tools
+from app.clients.streams import ToolSpec
+from app.conversation import events as ev
+from app.errors import TransferFailed
+
+log = structlog.get_logger(__name__)
+
+
+class CallActions:
+    """The acts of one call. Its task ``<call>:transfer`` ends with the outcome, or is cancelled."""
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        leg: CallLeg,
+        telephony: Telephony | None,
+        targets: Mapping[str, str],
+        tasks: asyncio.TaskGroup,
+        tell: Callable[[ev.Event], None],
+    ) -> None:
+        """``targets`` are the addresses of those who may take callers over, by their names."""
+        self._call_id = call_id
+        self._leg = leg
+        self._telephony = telephony
+        self._targets = targets
+        self._tasks = tasks
+        self._tell = tell
+        self._transfer: asyncio.Task[None] | None = None
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """The built-in ones that work in this call."""
+        humans = self._targets if self._telephony is not None else ()
+        return built_in_tools(humans, presses_keys=self._leg.can_send_digits)
+
+    def transfer(self, to: str) -> None:
+        """Hand the caller over to a name or an address on the list; the outcome is told as a fact."""
+        self._transfer = self._tasks.create_task(self._hand_over(to), name=f"{self._call_id}:transfer")
+
+    async def cancel_transfer(self) -> None:
+        """Call it off; returns once nobody is being called."""
+        if self._transfer is not None:
+            self._transfer.cancel()
+            await asyncio.wait([self._transfer])
+
+    def send_digits(self, digits: str) -> None:
+        """Press keys, where there is a line for it."""
+        if self._leg.can_send_digits:
+            self._leg.send_digits(digits)
+        else:
+            log.warning("call.keys_not_pressed", call_id=self._call_id, keys=len(digits))
+
+    async def _hand_over(self, to: str) -> None:
+        try:
+            self._tell(ev.TransferCompleted(await self._handed_over(to)))
+        except TransferFailed as error:
+            log.warning("call.not_handed_over", call_id=self._call_id, reason=error.reason)
+            self._tell(ev.TransferFailed(error.reason))
+
+    async def _handed_over(self, to: str) -> Handover:
+        if self._telephony is None:
+            raise TransferFailed("not_a_telephone")
+        address = self._targets.get(to, to)
+        if address not in self._targets.values():
+            raise TransferFailed("refused")
+        return await self._telephony.transfer(address)
