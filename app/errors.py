@@ -13,7 +13,8 @@ VoiceAgentError
 ├── CallNotFound             call_not_found       no such call
 ├── CallStateError           the call is in the wrong state for the request
 │   ├── CallAlreadyEnded     call_ended
-│   └── CallStillLive        call_live
+│   ├── CallStillLive        call_live
+│   └── NotATelephone        not_a_telephone      nobody can take over a caller who did not call by telephone
 ├── AdmissionError           a new call cannot be taken
 │   ├── AtCapacity           at_capacity                                                  retryable
 │   ├── DialLimitReached     dial_limit           enough calls were placed for now                retryable
@@ -21,6 +22,7 @@ VoiceAgentError
 │   └── Draining             draining                                                     retryable
 ├── DestinationNotAllowed    destination_not_allowed a number that may not be called
 ├── DialFailed               dial_failed          a telephone that was called was not answered
+├── TransferNotAllowed       transfer_not_allowed not one of those who may take callers over
 ├── TransferFailed           transfer_failed      the caller could not be handed over
 ├── WebhookInvalid           webhook_invalid      a webhook that LiveKit did not sign
 ├── TokenError               a media session token does not open the door
@@ -154,6 +156,12 @@ class CallStillLive(CallStateError):
     code = "call_live"
 
 
+class NotATelephone(CallStateError):
+    """The caller did not come by telephone, and so nobody can take him over."""
+
+    code = "not_a_telephone"
+
+
 class AdmissionError(VoiceAgentError):
     """A new call cannot be taken."""
 
@@ -208,6 +216,12 @@ class DialFailed(VoiceAgentError):
         self.reason = reason
         self.detail = detail
         super().__init__(f"the call was not answered: {reason}, {detail}")
+
+
+class TransferNotAllowed(VoiceAgentError):
+    """Neither a name nor an address on the list of those who may take callers over."""
+
+    code = "transfer_not_allowed"
 
 
 class TransferFailed(VoiceAgentError):

@@ -11,13 +11,14 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
+from app.calls.actions import check_transfer
 from app.clock import iso_utc, parse_iso
 from app.conversation.record import call_record
 from app.errors import CallNotFound, CallStillLive, InvalidRequest
 from app.storage.calls import CallFilter, CallRow
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
-from routers.schemas import Call, CallPage, EventList, SayRequest, Transcript
+from routers.schemas import Call, CallPage, EventList, SayRequest, Transcript, TransferRequest
 from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, server_sent
 from routers.views import call_of, events_json, summary_of, transcript_text, turns_of, write_recording
 
@@ -92,6 +93,14 @@ async def say(call_id: str, wanted: SayRequest, services: TheServices) -> Respon
 async def delete_call(call: TheCall, services: TheServices) -> None:
     """Erase the call: its record, its journal, its recording, and what LiveKit told of it."""
     await services.eraser.erase(call)
+
+
+@router.post("/{call_id}/transfer", response_model=Call, status_code=HTTPStatus.ACCEPTED)
+async def transfer(call: TheCall, wanted: TransferRequest, services: TheServices) -> Response:
+    """Have the caller handed over to a human after what the agent is saying now; the outcome is an event."""
+    check_transfer(call, wanted.to, services.settings.transfer_targets)
+    await services.requests.ask(call.call_id, "transfer", to=wanted.to)
+    return await _accepted(call.call_id, services)
 
 
 @router.get("/{call_id}/events", response_model=EventList)

@@ -17,6 +17,7 @@ _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.CallStateError: HTTPStatus.CONFLICT,
     errors.AtCapacity: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TransferNotAllowed: HTTPStatus.FORBIDDEN,
     errors.WebhookInvalid: HTTPStatus.UNAUTHORIZED,
     errors.TokenInvalid: HTTPStatus.FORBIDDEN,
     errors.TokenUsed: HTTPStatus.CONFLICT,

@@ -127,6 +127,12 @@ class SayRequest(BaseModel):
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 
 
+class TransferRequest(BaseModel):
+    """Who is to take the caller over: a name, or an address, of TRANSFER_TARGETS."""
+
+    to: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
 class EventRow(BaseModel):
     """A fact of the journal."""
 

@@ -52,6 +52,7 @@ BAD: dict[str, str] = {
     "TTS_SPEED": "3",
     "OPENAI_BASE_URL": "api.openai.com",
     "OPENAI_API": "assistants",
+    "TRANSFER_TARGETS": "+74950000000",
 }
 SECRETS = (*KEYS.values(), "api-secret", "metrics-secret", "database-secret")
 

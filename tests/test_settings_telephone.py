@@ -30,3 +30,35 @@ def test_keys_of_webhooks_are_pairs(keys: str) -> None:
     with pytest.raises(SettingsError, match="LIVEKIT_WEBHOOK_KEYS") as caught:
         settings(**LIVEKIT, livekit_webhook_keys=keys)
     assert "secret" not in str(caught.value).replace("key:secret, several", "")
+
+
+def test_humans_who_take_callers_over_have_a_name_and_an_address() -> None:
+    given = settings(transfer_targets=" sales=+74950000000, отдел_кадров=sip:hr.1@pbx.example.org:5080;transport=tcp")
+
+    assert settings().transfer_targets == {}
+    assert given.transfer_targets == {
+        "sales": "+74950000000",
+        "отдел_кадров": "sip:hr.1@pbx.example.org:5080;transport=tcp",
+    }
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        "+74950000000",
+        "sales=",
+        "=+74950000000",
+        "sales=74950000000",
+        "sales=+7495 0000000",
+        "the sales=+74950000000",
+        "sales=sip:example.org",
+        "sales=sip:a b@example.org",
+        "sales=sip:help@example.org?Replaces=x",
+        "sales=+74950000000;help=+74950000001",
+        "sales=+74950000000,sales=+74950000001",
+    ],
+)
+def test_nobody_else_is_let_onto_the_list(targets: str) -> None:
+    with pytest.raises(SettingsError, match="TRANSFER_TARGETS") as caught:
+        settings(transfer_targets=targets)
+    assert "0000001" not in str(caught.value)

@@ -12,9 +12,25 @@ from app.calls.ports import CallLeg, Handover, Telephony
 from app.calls.tools import built_in_tools
 from app.clients.streams import ToolSpec
 from app.conversation import events as ev
-from app.errors import TransferFailed
+from app.errors import NotATelephone, TransferFailed, TransferNotAllowed
+from app.storage.calls import CallRow
 
 log = structlog.get_logger(__name__)
+
+
+def address_of(to: str, targets: Mapping[str, str]) -> str:
+    """Where a name, or an address, of the list is called. Raises TransferNotAllowed for anything else."""
+    address = targets.get(to, to)
+    if address not in targets.values():
+        raise TransferNotAllowed("not one of TRANSFER_TARGETS, neither a name nor an address")
+    return address
+
+
+def check_transfer(call: CallRow, to: str, targets: Mapping[str, str]) -> None:
+    """Whether a transfer may be asked for. Raises TransferNotAllowed, NotATelephone."""
+    address_of(to, targets)
+    if call.kind != "room":
+        raise NotATelephone("the caller did not come by telephone, and cannot be handed over")
 
 
 class CallActions:
@@ -72,7 +88,8 @@ class CallActions:
     async def _handed_over(self, to: str) -> Handover:
         if self._telephony is None:
             raise TransferFailed("not_a_telephone")
-        address = self._targets.get(to, to)
-        if address not in self._targets.values():
-            raise TransferFailed("refused")
+        try:
+            address = address_of(to, self._targets)
+        except TransferNotAllowed as error:
+            raise TransferFailed("refused") from error
         return await self._telephony.transfer(address)

@@ -105,6 +105,8 @@ class LinesShape(_Shape):
     apology: Text | None = None
     cut_off: Text | None = None
     deaf: Text | None = None
+    transfer: Text | None = None
+    transfer_failed: Text | None = None
     goodbye: Text | None = None
     silence_goodbye: Text | None = None
     limit_goodbye: Text | None = None

@@ -21,12 +21,16 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.2
 
-_FACTS: dict[str, type[ev.Event]] = {"hangup": ev.HangupRequested, "say": ev.SayRequested}
+_FACTS: dict[str, type[ev.Event]] = {
+    "hangup": ev.HangupRequested,
+    "say": ev.SayRequested,
+    "transfer": ev.TransferRequested,
+}
 """What a kind of request is to the call; the request's data are the fact's fields."""
 
 
 class CallRequests:
-    """Requests on their way to the calls: ``hangup`` ``{}``, ``say`` ``{"text"}``.
+    """Requests on their way to the calls: ``hangup`` ``{}``, ``say`` ``{"text"}``, ``transfer`` ``{"to"}``.
 
     A new kind is a line in ``_FACTS`` and a door that asks for it.
     """

@@ -229,8 +229,8 @@ class Situation:
 
     def hand_over_on_request(self) -> bool:
         """Announce the transfer that was asked for, if nobody is saying anything or pressing keys."""
-        to = self.transfer_request
-        if to is None or self.floor.live or self.caller is not None or Deadline.DIGITS in self.deadlines:
+        to, busy = self.transfer_request, self.floor.live or self.caller is not None
+        if to is None or busy or Deadline.DIGITS in self.deadlines or not self.policy.speaks:
             return False
         self.transfer_request = None
         self.say(SpeechKind.TRANSFER, self.lines.transfer, hands_over_to=to)

@@ -88,6 +88,14 @@ async def test_requests_are_carried_out_in_their_order() -> None:
         assert asked == ["operator.say_requested", "operator.hangup_requested"]
 
 
+async def test_a_transfer_that_is_asked_for_reaches_the_call() -> None:
+    async with board(World()) as here:
+        call = await here.desk.rings()
+        await call.greeted()
+        await here.requests.ask("call-1", "transfer", to="sales")
+        assert (await call.until("operator.transfer_requested")).data == {"to": "sales"}
+
+
 async def test_what_is_asked_before_a_call_runs_comes_after_its_first_row() -> None:
     world = World()
     world.calls.create_takes = 1.0

@@ -23,6 +23,7 @@ CLOSED_DOORS = [
     ("DELETE", "/calls/call_1"),
     ("POST", "/calls/call_1/hangup"),
     ("POST", "/calls/call_1/say"),
+    ("POST", "/calls/call_1/transfer"),
     ("POST", "/media/sessions"),
 ]
 WRONG_KEYS = [
