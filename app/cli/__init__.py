@@ -1,13 +1,14 @@
 """The command line: ``voice-agent serve | demo | sandbox | setup | doctor``."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from app.cli.demo import Language, run_demo
 from app.cli.sandbox_process import Profile, print_sandbox
 from app.errors import SettingsError
+
+Language = Literal["ru", "en"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -28,6 +29,8 @@ def demo(
     profile: Annotated[Profile, typer.Option(help="delays of the vendors")] = "typical",
 ) -> None:
     """A whole call on this machine, without keys or accounts: watch it, then listen to the recording."""
+    from app.cli.demo import run_demo  # the simulated caller, which a service in production need not load
+
     raise typer.Exit(run_demo(language, profile))
 
 

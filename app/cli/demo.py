@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
 
 import httpx
 
+from app.cli import Language
 from app.cli.demo_report import print_report
 from app.cli.demo_view import CallView
 from app.cli.sandbox_process import Profile, SandboxAddresses, sandbox_process, stop_child
@@ -22,7 +22,6 @@ from sandbox.media_client import CallFailed
 from sandbox.scores import demo
 from sandbox.voice import synthesize
 
-Language = Literal["ru", "en"]
 _FOLDER = Path("data/demo")
 _API_KEY = secrets.token_hex(16)
 _START_SECONDS = 30.0

@@ -7,6 +7,9 @@ from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer,
 
 metadata = MetaData()
 
+REVISION = "0004"
+"""Of the newest file in ``migrations/versions``, which makes these tables."""
+
 calls = Table(
     "calls",
     metadata,

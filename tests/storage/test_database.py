@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from app.errors import StorageError
 from app.storage.database import Database, migrate
-from app.storage.schema import metadata
+from app.storage.schema import REVISION, metadata
 from tests.storage.stores import a_call, locked, look, open_stores, url_of
 
 
@@ -22,6 +22,16 @@ def test_the_migrations_build_the_tables_that_the_code_uses(tmp_path: Path) -> N
     engine.dispose()
 
     assert differences == []
+
+
+def test_the_schema_that_a_start_takes_for_current_is_the_newest_migrations(tmp_path: Path) -> None:
+    migrate(url_of(tmp_path / "calls.db"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'calls.db'}")
+    with engine.connect() as connection:
+        revisions = MigrationContext.configure(connection).get_current_heads()
+    engine.dispose()
+
+    assert revisions == (REVISION,)
 
 
 async def test_migrating_twice_changes_nothing_and_keeps_the_calls(tmp_path: Path) -> None:
