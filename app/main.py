@@ -20,15 +20,18 @@ from routers.problems import handle_error, handle_http, handle_validation
 from routers.safe_headers import SafeHeaders
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application; its services live from startup to shutdown. Raises SettingsError."""
+def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
+    """The application; its services live from startup to shutdown. Raises SettingsError.
+
+    ``owner`` is the name that a supervisor gave this worker; None for a process alone.
+    """
     check_settings(settings)
 
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, metrics) as services:
+        async with open_services(settings, metrics, owner) as services:
             app.state.services = services
             yield
 

@@ -99,7 +99,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
     """
     agent = agent_profile(settings)
     if owner is None:
-        owner = new_owner()
+        owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         await asyncio.to_thread(migrate, settings.database)
     async with AsyncExitStack() as stack:
         database = await Database.open(settings.database)
@@ -168,11 +168,6 @@ def _call_services(
         version=VERSION,
         transfer_targets=settings.transfer_targets,
     )
-
-
-def new_owner() -> str:
-    """A name for a process that owns calls; no other has it, ever."""
-    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def check_settings(settings: Settings) -> None:

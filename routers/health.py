@@ -5,7 +5,9 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from app.errors import StorageError
 from app.models import HealthStatus, ServiceHealth
+from app.wiring import Services
 from routers.dependencies import TheServices
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -19,18 +21,26 @@ async def live() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(services: TheServices, response: Response) -> dict[str, Any]:
-    """Whether calls may come: not while the service stops, nor without its storage."""
+    """Whether calls may come, and how many all workers carry: not while the service stops, nor without its storage."""
     status = await services.health.status()
     draining = services.dispatcher.is_draining
     if draining or status.status == "failed":
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    return {"status": "draining" if draining else status.status, "live_calls": services.dispatcher.live_calls}
+    return {"status": "draining" if draining else status.status, "live_calls": await _live_calls(services)}
 
 
 @router.get("")
 async def health(services: TheServices) -> dict[str, Any]:
     """Every component as it was last seen."""
     return {**_shown(await services.health.status()), "version": services.version}
+
+
+async def _live_calls(services: Services) -> int:
+    """Of all workers; of this one alone while the storage cannot say."""
+    try:
+        return await services.calls.count_live()
+    except StorageError:
+        return services.dispatcher.live_calls
 
 
 def _shown(status: HealthStatus) -> dict[str, Any]:

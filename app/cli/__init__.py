@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from app.cli.sandbox_process import Profile, print_sandbox
+from app.cli.settings_problems import SETTINGS_STATUS, tell_problems
 from app.errors import SettingsError
+from app.settings import load_settings
 
 Language = Literal["ru", "en"]
 
@@ -14,13 +16,20 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="processes; WORKERS when not given")] = None,
+) -> None:
     """Answer calls, as the settings say; without any vendor's key, with the sandbox."""
-    from app.cli.serve import (
-        serve_command,  # the vendors' libraries, which no other command needs, take seconds to load
-    )
+    settings = load_settings()
+    if workers is not None:
+        settings = settings.model_copy(update={"workers": workers})
+    if settings.workers > 1:
+        from app.cli.supervisor import supervise  # nor does it load what no other command needs
 
-    serve_command()
+        raise typer.Exit(supervise(settings))
+    from app.cli.serve import serve_alone  # the vendors' libraries, which no other command needs, take seconds to load
+
+    serve_alone(settings)
 
 
 @app.command()
@@ -67,5 +76,5 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        sys.stderr.write("The settings are not complete:\n" + "".join(f"  {line}\n" for line in error.problems))
-        sys.exit(2)
+        tell_problems(error)
+        sys.exit(SETTINGS_STATUS)

@@ -9,6 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import structlog
+
+from app.settings import Settings
+from app.settings_checks import VENDOR_KEYS
+
+log = structlog.get_logger(__name__)
+
 Profile = Literal["instant", "typical", "slow"]
 _STOP_SECONDS = 5
 
@@ -46,6 +53,19 @@ def sandbox_process(profile: Profile, *, port: int = 0) -> Iterator[SandboxAddre
         for stream in (child.stdin, child.stdout):
             if stream:
                 stream.close()
+
+
+@contextmanager
+def vendors(settings: Settings) -> Iterator[Settings]:
+    """The settings with the addresses of the vendors: the real ones, or those of a sandbox that runs meanwhile."""
+    if settings.uses_live_vendors:
+        log.info("service.live", note="calls are heard, thought and spoken by Deepgram, OpenAI and Cartesia")
+        yield settings
+        return
+    with sandbox_process(settings.sandbox_profile) as sandbox:
+        log.warning("service.sandbox", note="no vendor is asked: voices and words are made up on this machine")
+        addresses = {name.lower(): url for name, url in sandbox.settings().items()}
+        yield settings.model_copy(update={**addresses, **dict.fromkeys(VENDOR_KEYS)})
 
 
 def stop_child(child: "subprocess.Popen[Any]", seconds: float) -> None:

@@ -3,18 +3,17 @@
 import asyncio
 import gc
 import signal
-from contextlib import ExitStack
+import socket
 from types import FrameType
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from app.cli.sandbox_process import sandbox_process
+from app.cli.sandbox_process import vendors
 from app.main import create_app
 from app.observability.logs import configure_logging
-from app.settings import Settings, load_settings
-from app.settings_checks import VENDOR_KEYS
+from app.settings import Settings
 from media.stream_protocol import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
@@ -33,17 +32,27 @@ class DrainingServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drain: asyncio.Task[None] | None = None
 
-    async def serve(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]  # sockets are passed on
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server will stop when its calls have ended."""
+        return self._drain is not None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the calls have ended after a signal."""
         self._loop = asyncio.get_running_loop()
-        await super().serve(sockets)  # type: ignore[arg-type]  # as above
+        await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or SIGINT."""
-        if self._drain is not None or self._loop is None or not self.started:
+        if not self.drain():
             super().handle_exit(sig, frame)
-            return
+
+    def drain(self) -> bool:
+        """Let the calls end, then stop; False when that was begun before, or when there is nothing to drain yet."""
+        if self._drain is not None or self._loop is None or not self.started:
+            return False
         self._drain = self._loop.create_task(self._drain_then_stop(), name="drain")
+        return True
 
     async def _drain_then_stop(self) -> None:
         try:
@@ -69,26 +78,19 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def serve_command() -> None:
-    """``voice-agent serve``. Raises SettingsError."""
-    settings = load_settings()
+def serve_alone(settings: Settings) -> None:
+    """Serve in this process until a signal. Raises SettingsError."""
     configure_logging(settings.log_level)
-    with ExitStack() as stack:
-        if not settings.uses_live_vendors:
-            addresses = stack.enter_context(sandbox_process(settings.sandbox_profile))
-            settings = settings.model_copy(update={**_lower(addresses.settings()), **dict.fromkeys(VENDOR_KEYS)})
-            log.warning("service.sandbox", note="no vendor is asked: voices and words are made up on this machine")
-        else:
-            log.info("service.live", note="calls are heard, thought and spoken by Deepgram, OpenAI and Cartesia")
-        app = create_app(settings)
-        # A full garbage collection would look at the 200,000 objects of the vendors' libraries, and every call would
-        # fall silent for 100 ms; frozen, they are never looked at again.
-        gc.collect()
-        gc.freeze()
+    with vendors(settings) as complete:
+        app = create_app(complete)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        DrainingServer(uvicorn_config(app, settings), app, settings.drain_seconds).run()
+        run_server(DrainingServer(uvicorn_config(app, complete), app, complete.drain_seconds))
 
 
-def _lower(environment: dict[str, str]) -> dict[str, str]:
-    """Environment names as the settings' own."""
-    return {name.lower(): value for name, value in environment.items()}
+def run_server(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+    """Serve to the end, in a process that has imported and built what it needs."""
+    # A full garbage collection would look at the 200,000 objects of the vendors' libraries, and every call would
+    # fall silent for 100 ms; frozen, they are never looked at again.
+    gc.collect()
+    gc.freeze()
+    server.run(sockets)

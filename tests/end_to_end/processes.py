@@ -34,8 +34,9 @@ class ServiceProcess:
     def caller(self, **options: Any) -> Caller:
         return Caller(self.url, speak, sandbox_url=self.sandbox_url, api_key=KEY, longest_call_seconds=30, **options)
 
-    def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False)
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, **options)
 
     def log_lines(self) -> list[str]:
         return self.log_path.read_text().splitlines()

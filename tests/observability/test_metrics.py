@@ -1,9 +1,14 @@
 """Figures for Prometheus."""
 
-import pytest
-from prometheus_client import generate_latest
+import os
+import subprocess
+import sys
+from pathlib import Path
 
-from app.observability.metrics import Metrics
+import pytest
+from prometheus_client import Gauge, generate_latest
+
+from app.observability.metrics import FOLDER_VARIABLE, Metrics, forget_process
 
 
 def shown(metrics: Metrics) -> str:
@@ -55,3 +60,42 @@ def test_two_services_in_one_process_share_no_figure() -> None:
     first, second = Metrics(), Metrics()
     first.call_started()
     assert "voice_calls_active 0.0" in shown(second)
+
+
+def test_every_gauge_says_how_the_workers_gauges_are_put_together() -> None:
+    collectors = Metrics().registry._collector_to_names
+    gauges = [collector for collector in collectors if isinstance(collector, Gauge)]
+    assert gauges
+    assert {gauge._multiprocess_mode for gauge in gauges} <= {"livesum", "livemax", "livemostrecent"}
+
+
+WORKER = """
+from app.observability.metrics import Metrics
+metrics = Metrics()
+metrics.call_started()
+metrics.call_started()
+metrics.call_ended("silence", "none", 12.5)
+metrics.turn_answered({"total": 0.7})
+print(__import__("os").getpid())
+"""
+
+
+def test_the_figures_of_all_workers_are_added_up_and_those_of_the_present_end_with_the_worker(tmp_path: Path) -> None:
+    environment = {**os.environ, FOLDER_VARIABLE: str(tmp_path)}
+
+    def run(program: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    def figures() -> str:
+        return run("from app.observability.metrics import Metrics\nprint(Metrics().exposition().decode())")
+
+    first, _second = int(run(WORKER)), int(run(WORKER))
+    assert "voice_calls_active 2.0" in figures()
+    forget_process(first, str(tmp_path))
+    shown = figures()
+    assert "voice_calls_active 1.0" in shown
+    assert 'voice_calls_total{end_reason="silence",fault="none"} 2.0' in shown
+    assert 'voice_turn_latency_seconds_bucket{le="0.8",stage="total"} 2.0' in shown
+    assert "voice_call_duration_seconds_sum 25.0" in shown

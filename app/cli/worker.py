@@ -1,0 +1,65 @@
+"""``python -m app.cli.worker``: one of several processes that serve; only a supervisor starts it."""
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO
+
+import structlog
+
+from app.cli.orders import read_order
+from app.cli.serve import DrainingServer, run_server, uvicorn_config
+from app.cli.settings_problems import SETTINGS_STATUS, tell_problems
+from app.errors import SettingsError
+from app.main import create_app
+from app.observability.logs import configure_logging
+
+
+class WorkerServer(DrainingServer):
+    """Does what the supervisor says. When the supervisor is gone it drains and stops: nobody would replace it."""
+
+    commands: BinaryIO
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until the calls have ended after a command."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.commands, self._obey, loop)
+        try:
+            await super().serve(sockets)
+        finally:
+            loop.remove_reader(self.commands)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A host may signal every process; what that means for the calls the supervisor says, once."""
+
+    def _obey(self, loop: asyncio.AbstractEventLoop) -> None:
+        is_told = bool(self.commands.read(1))
+        if not is_told:
+            loop.remove_reader(self.commands)
+        if not self.drain() and (is_told or not self.is_draining):
+            self.should_exit = True
+
+
+def main() -> None:
+    """Serve as the first line of standard input says."""
+    with Path("/dev/stdin").open("rb", buffering=0) as commands:
+        order = read_order(commands)
+        settings = order.settings
+        configure_logging(settings.log_level)
+        structlog.contextvars.bind_contextvars(worker=order.number)
+        try:
+            app = create_app(settings, order.owner)
+        except SettingsError as error:
+            if order.number == 1:  # the others would say the same
+                tell_problems(error)
+            sys.exit(SETTINGS_STATUS)
+        server = WorkerServer(uvicorn_config(app, settings), app, settings.drain_seconds)
+        server.commands = commands
+        with socket.socket(fileno=order.listener) as listener:
+            run_server(server, [listener])
+
+
+if __name__ == "__main__":
+    main()
