@@ -28,6 +28,7 @@ from app.settings_checks import (
     HttpAddress,
     IPv4,
     Networks,
+    NumberPrefixes,
     Seconds,
     SipAddress,
     TelephoneNumber,
@@ -138,6 +139,16 @@ class Settings(BaseSettings):
     """Where the carrier finds LiveKit SIP, such as sip:abc.sip.livekit.cloud; sip:PUBLIC_IP:5060 when not set."""
     public_ip: IPv4 | None = None
     """Address of a LiveKit SIP of your own, as the internet sees it."""
+
+    # --- calls that we place ------------------------------------------------------------------------------------------
+    dial_prefixes: NumberPrefixes = ()
+    """Beginnings of the numbers that may be called, such as +7495,+7812; none may when not set."""
+    ring_seconds: int = Field(40, ge=5, le=50)
+    """How long a telephone that we call rings."""
+    dials_per_number_hour: int = Field(3, ge=1)
+    """Calls that may be placed to the same number in an hour."""
+    dials_per_day: int = Field(200, ge=1)
+    """Calls that may be placed in 24 hours, to all numbers together."""
 
     # --- the vendors --------------------------------------------------------------------------------------------------
     providers: Literal["live", "sandbox"] | None = None

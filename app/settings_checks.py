@@ -47,6 +47,12 @@ def _telephone_number(value: str) -> str:
     return number
 
 
+def _prefixes(value: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not re.fullmatch(r"\+[0-9]{1,15}", each) for each in value):
+        raise ValueError("write beginnings of numbers with their country, such as +7495,+7812")
+    return value
+
+
 def _sip_address(value: str) -> str:
     if not re.fullmatch(rf"(sips?:)?{_HOST_OF_SIP}", value):
         raise ValueError("write sip: and a host, perhaps with a port, such as sip:203.0.113.7:5060")
@@ -88,6 +94,8 @@ Networks = Annotated[Words, AfterValidator(_networks)]
 """Addresses and networks, separated by commas."""
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 IPv4 = Annotated[str, AfterValidator(_ipv4_address)]
+NumberPrefixes = Annotated[Words, AfterValidator(_prefixes)]
+"""``+`` and digits each, separated by commas."""
 TelephoneNumber = Annotated[str, AfterValidator(_telephone_number)]
 SipAddress = Annotated[str, AfterValidator(_sip_address)]
 """``sip:host``, perhaps with a port and a transport."""

@@ -19,7 +19,6 @@ from app.calls.erasure import CallEraser
 from app.calls.orchestrator import CallServices
 from app.calls.requests import CallRequests
 from app.calls.sessions import MediaSessions
-from app.calls.webhooks import Webhooks
 from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
 from app.clients.deepgram_stt import DeepgramOptions, DeepgramSTTClient
 from app.clients.livekit_api import LiveKitClient
@@ -39,7 +38,7 @@ from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.requests import CallRequestStore
 from app.storage.sessions import SessionStore
-from app.wiring_telephone import open_telephone
+from app.wiring_telephone import Telephone, open_telephone
 from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
@@ -61,7 +60,7 @@ class Services:
     sessions: MediaSessions
     dispatcher: CallDispatcher
     requests: CallRequests
-    webhooks: Webhooks | None
+    telephone: Telephone | None
     """None without LiveKit."""
     metrics: Metrics
     health: HealthMonitor
@@ -131,7 +130,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
             sessions=MediaSessions(SessionStore(database)),
             dispatcher=dispatcher,
             requests=requests,
-            webhooks=None if telephone is None else telephone.webhooks,
+            telephone=telephone,
             metrics=metrics,
             health=_health(database, journal, ears, model, tts, livekit),
         )

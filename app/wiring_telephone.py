@@ -7,15 +7,23 @@ from dataclasses import dataclass
 
 from app.calls.claims import Claims, Share
 from app.calls.dispatcher import CallDispatcher
+from app.calls.line import Line
 from app.calls.orchestrator import CallServices
+from app.calls.outbound import OutboundCalls
+from app.calls.placing import DialRules, Placing
 from app.calls.rooms import MakeLeg, RoomCalls
+from app.calls.telephony import RoomTelephony
 from app.calls.webhooks import Webhooks
 from app.clients.livekit_api import LiveKitClient
-from app.models import TelephoneCall
+from app.clients.trunks import outbound_trunk_name
 from app.settings import Settings
 from app.storage.database import Database
+from app.storage.placements import DialLimits, PlacementStore
 from app.storage.webhooks import WebhookInbox
-from media.room_leg import RoomLeg
+from media.room_leg import Dialling, RoomLeg
+
+_GOODBYE_SECONDS = 60
+"""Longest call after its time is up: the agent says goodbye, and hangs up itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,7 @@ class Telephone:
     rooms: RoomCalls
     claims: Claims
     webhooks: Webhooks
+    placing: Placing
 
     def stop(self) -> None:
         """Take no more calls; those there were have been drained."""
@@ -41,15 +50,33 @@ def open_telephone(
     tasks: asyncio.TaskGroup,
 ) -> Telephone:
     """Everything about telephone calls, running in ``tasks`` until it is stopped."""
+    make_leg, line = _legs(settings, livekit), _line(settings, livekit)
+
+    def make_telephony(room: str, caller: str) -> RoomTelephony:
+        return RoomTelephony(livekit, line, room=room, caller=caller)
+
     rooms = RoomCalls(
         dispatcher=dispatcher,
         livekit=livekit,
         calls=services.calls,
-        make_leg=_legs(settings, livekit),
+        make_leg=make_leg,
+        make_telephony=make_telephony,
         room_prefix=settings.room_prefix,
+        max_call_seconds=settings.max_call_seconds,
         tasks=tasks,
     )
     dispatcher.on_crashed = rooms.let_go
+    outbound = OutboundCalls(
+        dispatcher=dispatcher,
+        livekit=livekit,
+        calls=services.calls,
+        make_leg=make_leg,
+        end_room=rooms.end_room,
+        make_telephony=make_telephony,
+        line=line,
+        ring_seconds=settings.ring_seconds,
+        tasks=tasks,
+    )
     inbox = WebhookInbox(database)
     claims = Claims(
         inbox,
@@ -57,17 +84,50 @@ def open_telephone(
         Share(services.owner, math.ceil(settings.places / settings.workers), has_siblings=settings.workers > 1),
         live_calls=lambda: dispatcher.live_calls,
         on_caller=rooms.meet,
+        on_outbound=outbound.take,
         tasks=tasks,
     )
     secrets = settings.livekit_webhook_secrets
-    return Telephone(rooms, claims, Webhooks(secrets, inbox, rooms, claims, services.metrics))
+    webhooks = Webhooks(secrets, inbox, rooms, claims, services.metrics)
+    return Telephone(rooms, claims, webhooks, _placing(settings, database, dispatcher, claims))
 
 
 def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
-    def make_leg(caller: TelephoneCall, call_id: str, end_call: Callable[[], Awaitable[None]]) -> RoomLeg:
-        token = livekit.agent_token(caller.room, call_id)
+    def make_leg(
+        room: str,
+        caller: str,
+        call_id: str,
+        end_call: Callable[[], Awaitable[None]],
+        dialling: Dialling | None = None,
+    ) -> RoomLeg:
         return RoomLeg(
-            url=settings.livekit_url or "", token=token, caller=caller.identity, name=call_id, end_call=end_call
+            url=settings.livekit_url or "",
+            token=livekit.agent_token(room, call_id),
+            caller=caller,
+            name=call_id,
+            end_call=end_call,
+            dialling=dialling,
         )
 
     return make_leg
+
+
+def _line(settings: Settings, livekit: LiveKitClient) -> Line:
+    return Line(
+        livekit,
+        trunk_name=outbound_trunk_name(settings.room_prefix),
+        number=settings.sip_number,
+        max_seconds=math.ceil(settings.max_call_seconds + _GOODBYE_SECONDS),
+    )
+
+
+def _placing(settings: Settings, database: Database, dispatcher: CallDispatcher, claims: Claims) -> Placing:
+    limits = DialLimits(settings.dials_per_number_hour, settings.dials_per_day)
+    return Placing(
+        DialRules(settings.dial_prefixes, settings.sip_number, limits),
+        PlacementStore(database),
+        dispatcher,
+        max_live=settings.places,
+        room_prefix=settings.room_prefix,
+        ring=claims.ring,
+    )

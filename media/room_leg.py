@@ -165,7 +165,10 @@ class RoomLeg:
             self._keys.put_nowait(digit)
 
     async def hang_up(self, reason: str) -> None:
-        """Let the last sound reach the caller, then end the room; returns within 6 s whatever the server does."""
+        """Let the last sound reach the caller, then end the room; returns within 6 s whatever the server does.
+
+        A caller who was ``transferred`` may be talking to a human in the room: then the agent alone leaves it.
+        """
         if self._hanging_up:
             await self._closed.wait()
             return
@@ -174,7 +177,7 @@ class RoomLeg:
             if self._active.is_set() and self._left is None:
                 await asyncio.sleep(self._seconds_unplayed() + _REACHES_THE_CALLER_SECONDS)
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                if not self._replaced:
+                if not self._replaced and reason != "transferred":
                     await self._end_call()
                 await self._room.disconnect()
                 await self._source.aclose()
@@ -296,9 +299,11 @@ class RoomLeg:
             self._caller_left()
 
     def _participant_connected(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.identity == self._caller and self._missing is not None:
-            self._missing.cancel()
-            self._missing = None
+        if participant.identity == self._caller:
+            self._note_status(participant.attributes)
+            if self._missing is not None:
+                self._missing.cancel()
+                self._missing = None
 
     def _participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._caller and not self._reconnecting:

@@ -7,7 +7,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
@@ -18,7 +18,7 @@ from app.errors import CallNotFound, CallStillLive, InvalidRequest
 from app.storage.calls import CallFilter, CallRow
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
-from routers.schemas import Call, CallPage, EventList, SayRequest, Transcript, TransferRequest
+from routers.schemas import Call, CallPage, EventList, PlacedCall, SayRequest, Transcript, TransferRequest
 from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, server_sent
 from routers.views import call_of, events_json, summary_of, transcript_text, turns_of, write_recording
 
@@ -67,6 +67,19 @@ async def list_calls(
     recordings = services.settings.recordings_dir
     calls = await asyncio.to_thread(lambda: [summary_of(row, recordings) for row in rows])
     return CallPage(calls=calls, next_cursor=next_cursor)
+
+
+@router.post("", response_model=Call, status_code=HTTPStatus.ACCEPTED)
+async def place_call(
+    wanted: PlacedCall,
+    services: TheServices,
+    key: Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)] = None,
+) -> Response:
+    """Call a telephone; what becomes of it is told by the call. The same key and body again is the same call."""
+    if services.telephone is None:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "no telephone calls are placed: LIVEKIT_URL is not set")
+    placing = services.telephone.placing
+    return await _accepted(await placing.place(wanted.to, wanted.number, wanted.metadata, key), services)
 
 
 @router.get("/{call_id}", response_model=Call)

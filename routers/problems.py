@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents."""
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -18,12 +19,16 @@ _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.AtCapacity: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TransferNotAllowed: HTTPStatus.FORBIDDEN,
+    errors.DialLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.DestinationNotAllowed: HTTPStatus.FORBIDDEN,
+    errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.WebhookInvalid: HTTPStatus.UNAUTHORIZED,
     errors.TokenInvalid: HTTPStatus.FORBIDDEN,
     errors.TokenUsed: HTTPStatus.CONFLICT,
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+_TRY_AGAIN_SECONDS = 5
 _CODES = {HTTPStatus.BAD_REQUEST: "malformed_json", HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large"}
 """The router's refusals whose code is not the phrase of the status, which differs from one Python to the next."""
 _EXAMPLES = {
@@ -63,7 +68,8 @@ def problem(
 def of_error(error: errors.VoiceAgentError) -> JSONResponse:
     """The document for one of our errors."""
     status = next((_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
-    headers = {"Retry-After": "5"} if error.retryable else {}
+    wait = error.retry_after if isinstance(error, errors.DialLimitReached) else _TRY_AGAIN_SECONDS
+    headers = {"Retry-After": str(math.ceil(wait))} if error.retryable else {}
     return problem(status, error.code, str(error), headers=headers)
 
 

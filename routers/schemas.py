@@ -8,6 +8,9 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstrai
 _METADATA_BYTES = 16 * 1024
 _METADATA_DEPTH = 8
 
+TelephoneNumber = Annotated[str, Field(pattern=r"^\+[0-9]{5,15}$")]
+"""E.164."""
+
 
 def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     """Raises ValueError, also for what Python reads and JSON does not know: NaN, and half of a surrogate pair."""
@@ -49,6 +52,14 @@ class SessionRequest(BaseModel):
     """Who will call, as far as the client wants to tell."""
 
     caller: Annotated[str | None, Field(max_length=64)] = None
+    metadata: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+
+
+class PlacedCall(BaseModel):
+    """Whom to call, and what the agent is to know of it."""
+
+    to: TelephoneNumber
+    number: Annotated[TelephoneNumber | None, Field(alias="from")] = None
     metadata: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
 
 

@@ -12,7 +12,7 @@ router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 @router.post("/livekit", response_class=Response)
 async def livekit(services: TheServices, request: Request) -> Response:
     """A signed event; answered as soon as it is safe, worked on afterwards."""
-    if services.webhooks is None:
+    if services.telephone is None:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "no telephone calls are taken: LIVEKIT_URL is not set")
-    await services.webhooks.receive(await request.body(), request.headers.get("authorization", ""))
+    await services.telephone.webhooks.receive(await request.body(), request.headers.get("authorization", ""))
     return Response()

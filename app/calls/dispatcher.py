@@ -78,10 +78,24 @@ class CallDispatcher:
         """Whether new calls are refused because the service is stopping."""
         return self._draining
 
-    async def check_admission(self) -> None:
-        """Whether a call would be taken now. Raises Draining or AtCapacity."""
+    @property
+    def version(self) -> str:
+        """Of the service."""
+        return self._services.version
+
+    @property
+    def records(self) -> bool:
+        """Whether calls are recorded."""
+        return self._services.recordings is not None
+
+    def check_not_draining(self) -> None:
+        """Raises Draining when no call is taken because the service is stopping."""
         if self._draining:
             self._refuse(Draining("the service is stopping and takes no new calls"))
+
+    async def check_admission(self) -> None:
+        """Whether a call would be taken now. Raises Draining or AtCapacity."""
+        self.check_not_draining()
         if await self._services.calls.count_live() >= self._max_live:
             self._refuse(AtCapacity("all places for calls are taken"))
 
@@ -101,8 +115,7 @@ class CallDispatcher:
         which nobody can be spoken to: what comes is recorded and transcribed.
         Raises Draining, AtCapacity, StorageError, and CallTaken for a telephone call that was taken before.
         """
-        if self._draining:
-            self._refuse(Draining("the service is stopping and takes no new calls"))
+        self.check_not_draining()
         call = replace(call, start_time=utc_now())
         agent = self._agent.for_language(call.metadata.get("language_hint"))
         if listens_only:
@@ -125,12 +138,34 @@ class CallDispatcher:
             self._prepare_lines(leg.audio_format)
         return orchestrator
 
+    async def start_placed(self, row: CallRow, leg: CallLeg, *, telephony: Telephony | None = None) -> CallOrchestrator:
+        """Run a call that this process has claimed, whose telephone rings from now on; returns once it runs.
+
+        Raises Draining.
+        """
+        self.check_not_draining()
+        metadata = {**row.metadata, "called_number": row.called_number, "direction": row.direction}
+        call = CallContext(row.call_id, row.caller_number, utc_now(), row.livekit_room, metadata)
+        agent = self._agent.for_language(row.metadata.get("language_hint"))
+        orchestrator = CallOrchestrator(
+            self._services, agent, leg, call, fence=row.fence, spawn=self._spawn, telephony=telephony
+        )
+        self._live[call.call_id] = orchestrator
+        self._services.metrics.call_started()
+        await orchestrator.handle_call_start(call)
+        self._prepare_lines(leg.audio_format)
+        return orchestrator
+
+    async def end_unstarted(self, row: CallRow, ended: ev.CallEnded) -> None:
+        """Write the end of a call of this process that never ran. Raises StorageError, OwnershipLost."""
+        end_without_core(row, [], self._services.journal, ended)
+        await self._services.journal.flush(row.call_id)
+
     async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> None:
         """A telephone call that was not taken has a record too. Raises StorageError, and CallTaken when it has one."""
         row = self._row(call, self._agent, "inbound", telephone)
         await self._services.calls.create(row)
-        end_without_core(row, [], self._services.journal, ev.CallEnded(reason, "policy"))
-        await self._services.journal.flush(call.call_id)
+        await self.end_unstarted(row, ev.CallEnded(reason, "policy"))
 
     async def drain(self, seconds: float) -> None:
         """Take no more calls; let the live ones go on for so long, then say goodbye and end them."""

@@ -167,11 +167,11 @@ class CallOrchestrator:
         """The caller pressed a key."""
         self.tell(ev.CallerDtmf(digit))
 
-    def leave(self, reason: str) -> None:
+    def leave(self, reason: str, detail: str | None = None) -> None:
         """The caller is gone, for that end reason; the first one stands."""
         if not self._has_left:
             self._has_left = True
-            self.tell(ev.CallerLeft(reason))
+            self.tell(ev.CallerLeft(reason, detail))
 
     def lose(self) -> None:
         """Another process owns the call now: stop, and write nothing more."""
@@ -246,8 +246,8 @@ class CallOrchestrator:
         try:
             await self._leg.answer(self._call.call_id)
         except NotAnswered as error:
-            log.warning("call.not_answered", reason=error.reason)
-            self.leave(error.reason)
+            log.warning("call.not_answered", reason=error.reason, detail=str(error))
+            self.leave(error.reason, str(error))
             return
         self._clock.answer()
         self.tell(ev.CallAnswered())

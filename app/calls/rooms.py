@@ -9,19 +9,20 @@ Task ledger; all belong to the TaskGroup of the service.
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Protocol
 
 import structlog
 
 from app.calls.dispatcher import CallDispatcher
-from app.calls.ports import CallLeg
+from app.calls.ports import CallLeg, Telephony
 from app.clients.livekit_api import LiveKitClient, RoomSeen
 from app.clock import parse_iso, utc_now
 from app.errors import AdmissionError, AtCapacity, CallTaken, OwnershipLost, ProviderError, StorageError
 from app.models import CallContext, TelephoneCall
 from app.storage.calls import CallRow, CallStore
+from media.room_leg import Dialling
 from media.websocket_leg import CallerSide
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 3.0
 _LEFT_OPEN_SECONDS = 10.0
 """A room is ended when its call has been over for so long: whoever should have ended it is gone."""
+_CONVERSATION = 2
+"""Telephones."""
 _HEADERS_MAX = 50
 _TEXT_MAX = 256
 _HEADER = "sip.h."
@@ -41,8 +44,18 @@ class RoomCallLeg(CallLeg, Protocol):
         """Carry the sound until the leg is closed."""
 
 
-MakeLeg = Callable[[TelephoneCall, str, Callable[[], Awaitable[None]]], RoomCallLeg]
-"""``make_leg(caller, call_id, end_call)``."""
+class MakeLeg(Protocol):
+    """Makes the leg of a call."""
+
+    def __call__(
+        self,
+        room: str,
+        caller: str,
+        call_id: str,
+        end_call: Callable[[], Awaitable[None]],
+        dialling: Dialling | None = None,
+    ) -> RoomCallLeg:
+        """``caller`` is the identity of the other side's participant, who is called with ``dialling``."""
 
 
 class RoomCalls:
@@ -55,14 +68,18 @@ class RoomCalls:
         livekit: LiveKitClient,
         calls: CallStore,
         make_leg: MakeLeg,
+        make_telephony: Callable[[str, str], Telephony],
         room_prefix: str,
+        max_call_seconds: float,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._dispatcher = dispatcher
         self._livekit = livekit
         self._calls = calls
         self._make_leg = make_leg
+        self._make_telephony = make_telephony
         self._prefix = room_prefix
+        self._max_call_seconds = max_call_seconds
         self._tasks = tasks
         self._handled: set[tuple[str, str]] = set()
         """Callers this process is concerned with now."""
@@ -82,7 +99,7 @@ class RoomCalls:
     def let_go(self, call: CallRow) -> None:
         """The process that held the call died: end the room, so that the caller does not listen to silence."""
         if call.livekit_room is not None:
-            self._tasks.create_task(self._end_room(call.livekit_room), name=f"{call.call_id}:room")
+            self._tasks.create_task(self.end_room(call.livekit_room), name=f"{call.call_id}:room")
 
     def meet(self, caller: TelephoneCall) -> None:
         """Answer the caller, or refuse him; one who is met already is left alone."""
@@ -96,9 +113,12 @@ class RoomCalls:
 
     async def _serve(self, caller: TelephoneCall, call_id: str) -> None:
         call = _context(caller, call_id)
-        leg = self._make_leg(caller, call_id, lambda: self._end_room(caller.room))
+        leg = self._make_leg(caller.room, caller.identity, call_id, lambda: self.end_room(caller.room))
+        telephony = self._make_telephony(caller.room, caller.identity)
         try:
-            orchestrator = await self._dispatcher.start(call, leg, direction="inbound", telephone=caller)
+            orchestrator = await self._dispatcher.start(
+                call, leg, direction="inbound", telephone=caller, telephony=telephony
+            )
         except CallTaken:
             return
         except AdmissionError as error:
@@ -116,7 +136,7 @@ class RoomCalls:
         except (ProviderError, StorageError, AdmissionError, OwnershipLost) as error:
             log.warning("caller.not_refused", code=error.code)
 
-    async def _end_room(self, room: str) -> None:
+    async def end_room(self, room: str) -> None:
         """What cannot be ended now the reconciler ends later."""
         with suppress(ProviderError):
             await self._livekit.delete_room(room)
@@ -140,14 +160,20 @@ class RoomCalls:
         for caller in waiting:
             log.info("caller.found", room_sid=room.sid)
             self.meet(caller)
-        if known and not waiting and all(map(_is_long_over, known.values())):
-            log.warning("room.left_open", room_sid=room.sid)
+        if known and not waiting and await self._is_of_no_use(room, known.values()):
+            log.info("room.ended", room_sid=room.sid)
             await self._livekit.delete_room(room.name)
 
+    async def _is_of_no_use(self, room: RoomSeen, ended: Collection[CallRow]) -> bool:
+        """Whether nobody talks in it: neither the agent nor, after a transfer, the caller and the human."""
+        over = min(map(_seconds_over, ended))
+        if any(call.end_reason == "transferred" for call in ended):
+            return over > self._max_call_seconds or await self._livekit.count_telephones(room) < _CONVERSATION
+        return over > _LEFT_OPEN_SECONDS
 
-def _is_long_over(call: CallRow) -> bool:
-    over = utc_now() - parse_iso(call.ended_at or call.started_at)
-    return over.total_seconds() > _LEFT_OPEN_SECONDS
+
+def _seconds_over(call: CallRow) -> float:
+    return (utc_now() - parse_iso(call.ended_at or call.started_at)).total_seconds()
 
 
 def _context(caller: TelephoneCall, call_id: str) -> CallContext:

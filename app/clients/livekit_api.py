@@ -113,9 +113,9 @@ class LiveKitClient(BaseResilientClient):
         await self.make_request(_unless_gone(self._livekit.room.delete_room), api.DeleteRoomRequest(room=room))
 
     async def outbound_trunk(self, name: str) -> str | None:
-        """The id of the trunk of that name, or with that id, to call out through."""
+        """The id of the trunk of that name, to call out through."""
         answer = await self.make_request(self._livekit.sip.list_outbound_trunk, api.ListSIPOutboundTrunkRequest())
-        return next((trunk.sip_trunk_id for trunk in answer.items if name in (trunk.name, trunk.sip_trunk_id)), None)
+        return next((trunk.sip_trunk_id for trunk in answer.items if trunk.name == name), None)
 
     async def dial(self, dial: Dial) -> str:
         """Call a telephone, once, and return LiveKit's id of the call when it is answered.

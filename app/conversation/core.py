@@ -22,6 +22,8 @@ from app.models import ConversationState
 _SAY_REQUESTS_KEPT = 20
 _NO_FILLER_OVER_SOUND_SECONDS = 0.5
 
+_FAULTS_OF_THE_CARRIER = ("media_lost", "media_timeout", "carrier_error")
+
 _OF_THE_OPEN_TURN = (ev.CallerWords, ev.CallerTurnEndedEagerly, ev.CallerTurnResumed, ev.CallerTurnEnded, ev.CallerDtmf)
 
 
@@ -148,7 +150,7 @@ class ConversationCore:
         self._situation.machine.transition_to(ConversationState.ENDED)
 
     def _left(self, event: ev.CallerLeft) -> None:
-        if event.reason != "caller_hangup":
+        if event.reason in _FAULTS_OF_THE_CARRIER:
             self._situation.blame("carrier")
         if not self._handing_over.left(event.reason):
             self._situation.end(event.reason)

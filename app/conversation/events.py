@@ -120,7 +120,10 @@ class CallerLeft:
 
     type: ClassVar[str] = "caller.left"
     reason: str = "caller_hangup"
-    """An end reason: ``caller_hangup``, ``media_lost`` or ``media_timeout``."""
+    """An end reason: ``caller_hangup``, ``media_lost``, ``media_timeout``; of one whom we called and who did not answer
+    ``busy``, ``declined``, ``no_answer``, ``invalid_number`` or ``carrier_error``."""
+    detail: str | None = None
+    """What is known besides of a call that was not answered, such as ``sip 486``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ odd_facts = st.one_of(
     st.builds(ev.TurnTaken, st.just(3), texts, st.just("speech"), moments, moments),
 )
 last_facts = st.one_of(
-    st.builds(ev.CallerLeft, st.sampled_from(["caller_hangup", "media_lost"])),
+    st.builds(ev.CallerLeft, st.sampled_from(["caller_hangup", "media_lost", "busy", "carrier_error"])),
     st.builds(ev.TransferCompleted, st.sampled_from(["refer", "dialled"])),
     st.builds(ev.HangupRequested, st.sampled_from(["operator_hangup", "shutdown"])),
     st.builds(ev.ProviderFailed, st.just("deepgram"), st.just("listen"), st.just("lost"), st.just(True)),

@@ -16,6 +16,7 @@ from tests.routers.test_calls import assert_problem
 
 CLOSED_DOORS = [
     ("GET", "/calls"),
+    ("POST", "/calls"),
     ("GET", "/calls/call_1"),
     ("GET", "/calls/call_1/events"),
     ("GET", "/calls/call_1/transcript"),
