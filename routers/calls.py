@@ -15,7 +15,8 @@ from app.calls.actions import check_transfer
 from app.clock import iso_utc, parse_iso
 from app.conversation.record import call_record
 from app.errors import CallNotFound, CallStillLive, InvalidRequest
-from app.storage.calls import CallFilter, CallRow
+from app.storage.call_lists import CallFilter
+from app.storage.calls import CallRow
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
 from routers.schemas import Call, CallPage, EventList, PlacedCall, SayRequest, Transcript, TransferRequest

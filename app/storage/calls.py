@@ -1,25 +1,15 @@
 """Call records: who called, which process owns the call now, how it ended."""
 
-import base64
-import json
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from app.clock import iso_utc, parse_iso
-from app.errors import (
-    AtCapacity,
-    CallAlreadyEnded,
-    CallNotFound,
-    CallStillLive,
-    CallTaken,
-    InvalidRequest,
-    OwnershipLost,
-)
+from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost
+from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import Database
 from app.storage.schema import calls, sessions, webhook_inbox
 
@@ -81,20 +71,6 @@ class CallEnding:
     fault: str
     language: str | None = None
     summary: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFilter:
-    """Which calls to list; None matches all."""
-
-    status: Status | None = None
-    direction: Direction | None = None
-    caller: str | None = None
-    called: str | None = None
-    since: str | None = None
-    """Started at this ISO UTC moment or later."""
-    until: str | None = None
-    """Started before this ISO UTC moment."""
 
 
 class CallStore:
@@ -232,43 +208,7 @@ class CallStore:
         statement = list_statement(wanted, limit=limit + 1, after=None if cursor is None else decode_cursor(cursor))
         rows = await self._database.read(lambda connection: connection.execute(statement).all())
         page = [_call(row) for row in rows[:limit]]
-        return page, encode_cursor(page[-1]) if len(rows) > limit else None
-
-
-def list_statement(wanted: CallFilter, *, limit: int, after: tuple[str, str] | None) -> Select[Any]:
-    """The query of :meth:`CallStore.list`; ``after`` is the (started_at, call_id) of the call before the page."""
-    equal = {
-        calls.c.status: wanted.status,
-        calls.c.direction: wanted.direction,
-        calls.c.caller_number: wanted.caller,
-        calls.c.called_number: wanted.called,
-    }
-    conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
-    if wanted.since is not None:
-        conditions.append(calls.c.started_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(calls.c.started_at < wanted.until)
-    if after is not None:
-        conditions.append(tuple_(calls.c.started_at, calls.c.call_id) < after)
-    newest_first = (calls.c.started_at.desc(), calls.c.call_id.desc())
-    return select(calls).where(*conditions).order_by(*newest_first).limit(limit)
-
-
-def encode_cursor(last: CallRow) -> str:
-    """Where the page after this call begins, as opaque text for an address."""
-    return base64.urlsafe_b64encode(json.dumps([last.started_at, last.call_id]).encode()).decode()
-
-
-def decode_cursor(cursor: str) -> tuple[str, str]:
-    """The inverse of :func:`encode_cursor`. Raises InvalidRequest."""
-    try:
-        started_at, call_id = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
-        genuine = iso_utc(parse_iso(started_at)) == started_at and call_id.isprintable()
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        genuine, started_at, call_id = False, "", ""
-    if not genuine:
-        raise InvalidRequest("the cursor is none that this service gave out")
-    return started_at, call_id
+        return page, encode_cursor(page[-1].started_at, page[-1].call_id) if len(rows) > limit else None
 
 
 def create_call(row: CallRow, max_live: int | None, connection: Connection) -> None:

@@ -1,18 +1,14 @@
 import asyncio
-import base64
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
-from sqlalchemy.dialects import sqlite
 
 from app.clock import parse_iso
-from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, InvalidRequest, OwnershipLost
-from app.storage.calls import CallFilter, CallRow, decode_cursor, encode_cursor, list_statement
-from app.storage.database import migrate
-from tests.storage.stores import ENDING, START, Stores, a_call, a_row, last_row, look, open_stores, url_of
+from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, OwnershipLost
+from app.storage.calls import CallFilter, CallRow
+from tests.storage.stores import ENDING, START, Stores, a_call, a_row, last_row, look, open_stores
 
 
 async def end(stores: Stores, call_id: str, *, seq: int = 1) -> None:
@@ -211,101 +207,6 @@ async def test_a_filter_lists_the_calls_that_match_all_of_it(tmp_path: Path) -> 
         assert await listed(since="2026-11-23T10:00:00.000Z") == ["d"]
         assert await listed(until="2026-11-23T10:00:00.000Z") == ["c", "b", "a"]
         assert await listed(caller="+70") == []
-
-
-def _cursor(value: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
-
-
-@pytest.mark.parametrize(
-    "forged",
-    [
-        "",
-        "garbage",
-        "%%%%",
-        "ключ",
-        _cursor(None),
-        _cursor([]),
-        _cursor([START]),
-        _cursor([START, 7]),
-        _cursor([7, "call-1"]),
-        _cursor(["yesterday", "call-1"]),
-        _cursor(["2026-11-22", "call-1"]),
-        _cursor(["9999-12-31T23:59:59-23:00", "call-1"]),
-        _cursor([START, "half a pair \ud83d"]),
-        _cursor([START, "call-1", "more"]),
-        _cursor({"started_at": START, "call_id": "call-1"}),
-        base64.urlsafe_b64encode(b"[" * 20_000).decode(),
-        encode_cursor(a_call())[:-3],
-        encode_cursor(a_call()) + "AAAA",
-    ],
-)
-def test_a_forged_cursor_is_an_invalid_request(forged: str) -> None:
-    with pytest.raises(InvalidRequest):
-        decode_cursor(forged)
-
-
-def test_a_cursor_leads_back_to_its_call() -> None:
-    assert decode_cursor(encode_cursor(a_call("call-ё"))) == (START, "call-ё")
-
-
-def _filters() -> list[CallFilter]:
-    since, until = START, "2026-11-23T10:00:00.000Z"
-    return [
-        CallFilter(status="ended"),
-        CallFilter(direction="inbound"),
-        CallFilter(caller="+71"),
-        CallFilter(called="+79"),
-        CallFilter(since=since),
-        CallFilter(until=until),
-        CallFilter(since=since, until=until),
-        CallFilter(status="ended", direction="inbound"),
-        CallFilter(status="ended", since=since, until=until),
-        CallFilter(direction="inbound", caller="+71", since=since),
-        CallFilter(caller="+71", called="+79"),
-        CallFilter(
-            status="active",
-            direction="inbound",
-            caller="+71",
-            called="+79",
-            since=since,
-            until="2026-11-24T10:00:00.000Z",
-        ),
-    ]
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("plans") / "calls.db"
-    migrate(url_of(path))
-    return path
-
-
-def plan_of(path: Path, wanted: CallFilter, after: tuple[str, str] | None) -> str:
-    statement = list_statement(wanted, limit=51, after=after).compile(
-        dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
-    )
-    return "\n".join(row[-1] for row in look(path, f"EXPLAIN QUERY PLAN {statement}"))
-
-
-@pytest.mark.parametrize("after", [None, (START, "call-1")], ids=["first page", "later page"])
-@pytest.mark.parametrize("wanted", _filters(), ids=str)
-def test_every_filtered_page_is_read_from_an_index_in_order(
-    empty_database: Path, wanted: CallFilter, after: tuple[str, str] | None
-) -> None:
-    plan = plan_of(empty_database, wanted, after)
-
-    assert "SEARCH calls USING INDEX" in plan
-    assert "SCAN" not in plan
-    assert "TEMP B-TREE" not in plan
-
-
-def test_the_unfiltered_list_is_never_sorted(empty_database: Path) -> None:
-    first = plan_of(empty_database, CallFilter(), None)
-    later = plan_of(empty_database, CallFilter(), (START, "call-1"))
-
-    assert first == "SCAN calls USING INDEX calls_by_start"
-    assert later.startswith("SEARCH calls USING INDEX calls_by_start")
 
 
 # Erasure

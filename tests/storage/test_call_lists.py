@@ -1,0 +1,90 @@
+"""The plans by which pages are read, and the cursors that lead from one to the next."""
+
+import base64
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+from sqlalchemy.dialects import sqlite
+
+from app.errors import InvalidRequest
+from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
+from app.storage.database import migrate
+from tests.storage.stores import START, look, url_of
+
+VALUES = {
+    "status": "ended",
+    "direction": "inbound",
+    "caller": "+71",
+    "called": "+79",
+    "since": START,
+    "until": "2026-11-24T10:00:00.000Z",
+}
+FILTERS = [
+    CallFilter(**{name: value for (name, value), used in zip(VALUES.items(), chosen, strict=True) if used})
+    for chosen in product((False, True), repeat=len(VALUES))
+]
+
+
+def _cursor(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "",
+        "garbage",
+        "%%%%",
+        "ключ",
+        _cursor(None),
+        _cursor([]),
+        _cursor([START]),
+        _cursor([START, 7]),
+        _cursor([7, "call-1"]),
+        _cursor(["yesterday", "call-1"]),
+        _cursor(["2026-11-22", "call-1"]),
+        _cursor(["9999-12-31T23:59:59-23:00", "call-1"]),
+        _cursor([START, "half a pair \ud83d"]),
+        _cursor([START, "call-1", "more"]),
+        _cursor({"started_at": START, "call_id": "call-1"}),
+        base64.urlsafe_b64encode(b"[" * 20_000).decode(),
+        encode_cursor(START, "call-1")[:-3],
+        encode_cursor(START, "call-1") + "AAAA",
+    ],
+)
+def test_a_forged_cursor_is_an_invalid_request(forged: str) -> None:
+    with pytest.raises(InvalidRequest):
+        decode_cursor(forged)
+
+
+def test_a_cursor_leads_back_to_its_call() -> None:
+    assert decode_cursor(encode_cursor(START, "call-ё")) == (START, "call-ё")
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plans") / "calls.db"
+    migrate(url_of(path))
+    return path
+
+
+def plan_of(path: Path, wanted: CallFilter, after: tuple[str, str] | None) -> str:
+    statement = list_statement(wanted, limit=51, after=after).compile(
+        dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
+    )
+    return "\n".join(row[-1] for row in look(path, f"EXPLAIN QUERY PLAN {statement}"))
+
+
+@pytest.mark.parametrize("after", [None, (START, "call-1")], ids=["first page", "later page"])
+def test_every_combination_of_filters_is_read_from_its_own_index_in_order(
+    empty_database: Path, after: tuple[str, str] | None
+) -> None:
+    for wanted in FILTERS:
+        plan = plan_of(empty_database, wanted, after)
+        used = [name for name in ("status", "direction", "caller", "called") if getattr(wanted, name) is not None]
+
+        assert plan.startswith(f"SEARCH calls USING INDEX calls_by_{'_'.join(used) or 'start'} ("), wanted
+        assert "SCAN" not in plan
+        assert "TEMP B-TREE" not in plan
