@@ -1,9 +1,7 @@
 """What the compose file tells livekit-server, told to a real one."""
 
 import asyncio
-import os
 import re
-from asyncio.subprocess import DEVNULL
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import yaml
 from app.clients.livekit_sip import LiveKitSIPClient
 from app.clients.trunks import Telephony
 from app.errors import ProviderError
-from tests.room.servers import KEY, SECRET, free_port, livekit_server
+from tests.room.servers import KEY, SECRET, free_port, livekit_server, livekit_told_by
 from tests.test_deploy import services
 
 pytestmark = pytest.mark.room
@@ -24,22 +22,13 @@ async def test_the_compose_files_livekit_starts_and_keeps_trunks_in_redis(tmp_pa
         config = yaml.safe_load(filled(told["LIVEKIT_CONFIG"]))
         config["port"], config["rtc"]["tcp_port"], config["rtc"]["udp_port"] = (free_port() for _ in range(3))
         config["redis"] = yaml.safe_load(other.config.read_text())["redis"]
-        environment = {
-            "HOME": os.environ["HOME"],
-            "PATH": os.environ["PATH"],
-            "LIVEKIT_CONFIG": yaml.safe_dump(config),
-            "LIVEKIT_KEYS": filled(told["LIVEKIT_KEYS"]),
-        }
-        assert other.process
-        program = str(list(other.process.args)[0])  # type: ignore[call-overload]  # it is a list
-        server = await asyncio.create_subprocess_exec(program, env=environment, stderr=DEVNULL)
+        environment = {"LIVEKIT_CONFIG": yaml.safe_dump(config), "LIVEKIT_KEYS": filled(told["LIVEKIT_KEYS"])}
         client = LiveKitSIPClient(url=f"http://127.0.0.1:{config['port']}", api_key=KEY, api_secret=SECRET)
         try:
-            assert await told_by(client) == Telephony()
+            with livekit_told_by(environment):
+                assert await told_by(client) == Telephony()
         finally:
             await client.aclose()
-            server.terminate()
-            await server.wait()
 
 
 async def told_by(client: LiveKitSIPClient) -> Telephony:
