@@ -103,7 +103,8 @@ class SipFront:
             raise TwirpError("not_found", "participant does not exist")
         self.transfers.append(refer.to)
         destination = self.directory.find(refer.to)
-        if destination.outcome == "no_answer" or destination.after > refer.ringing_seconds:
+        rings = destination.transfer != "refused"  # a network that knows no REFER calls nobody
+        if rings and (destination.outcome == "no_answer" or destination.after > refer.ringing_seconds):
             await line.over_within(refer.ringing_seconds)
             raise TwirpError("deadline_exceeded", "context deadline exceeded")
         await line.over_within(destination.after)

@@ -111,6 +111,7 @@ _REFUSALS: dict[Outcome, SipStatus] = {
 }
 _HTTP_STATUS = {
     "canceled": 408,
+    "deadline_exceeded": 408,
     "failed_precondition": 412,
     "internal": 500,
     "invalid_argument": 400,

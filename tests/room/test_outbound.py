@@ -1,24 +1,19 @@
 """Telephones that are called: through a real livekit-server, with a stand-in for LiveKit SIP that has every outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from livekit import api
 
 from sandbox.score import Score, says, waits_for_agent, waits_for_end
 from sandbox.sip_outcomes import Destination
-from tests.room.house import GREETING, OUR_NUMBER, House, house
-from tests.room.servers import KEY, SECRET, LiveKitServer
+from tests.room.calling_out import FRIEND, ask, calling_house, facts, place
+from tests.room.house import GREETING, OUR_NUMBER
+from tests.room.servers import LiveKitServer
 
 pytestmark = pytest.mark.room
 
-FRIEND = "+79990000077"
-ALLOWED: dict[str, Any] = {"dial_prefixes": "+7999", "sip_number": OUR_NUMBER, "dials_per_number_hour": 100}
 TALK = Score(
     "talk",
     "ru",
@@ -28,37 +23,12 @@ TALK = Score(
 )
 
 
-@asynccontextmanager
-async def calling_house(server: LiveKitServer, folder: Path, **more: Any) -> AsyncIterator[House]:
-    """A service with a trunk to call out by."""
-    async with house(server, folder, **(ALLOWED | more)) as home:
-        async with api.LiveKitAPI(home.front.url, KEY, SECRET) as livekit:
-            known = await livekit.sip.list_outbound_trunk(api.ListSIPOutboundTrunkRequest())
-            if not any(trunk.name == "call-out" for trunk in known.items):
-                trunk = api.SIPOutboundTrunkInfo(name="call-out", address="sip.example.org", numbers=[OUR_NUMBER])
-                await livekit.sip.create_outbound_trunk(api.CreateSIPOutboundTrunkRequest(trunk=trunk))
-        yield home
-
-
-async def place(home: House, to: str = FRIEND, **body: Any) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=home.url, trust_env=False) as http:
-        answer = await http.post("/calls", json={"to": to, **body})
-    assert answer.status_code == 202, answer.text
-    call: dict[str, Any] = answer.json()
-    return call
-
-
-async def journal(home: House, call_id: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = (await home.get(f"/calls/{call_id}/events")).json()["events"]
-    return rows
-
-
 async def test_one_who_answers_is_greeted_and_talked_to(server: LiveKitServer, tmp_path: Path) -> None:
     async with calling_house(server, tmp_path) as home:
         home.front.directory.numbers[FRIEND] = Destination(after=0.5, score=TALK)
-        placed = await place(home, metadata={"order": 17})
+        placed = await ask(home, "/calls", to=FRIEND, metadata={"order": 17})
         record = await home.record(placed["call_id"])
-        rows = await journal(home, placed["call_id"])
+        rows = (await home.get(f"/calls/{placed['call_id']}/events")).json()["events"]
         await home.until_no_room_is_open()
     [called] = home.front.calls
     assert (placed["status"], placed["direction"], placed["answered_at"]) == ("ringing", "outbound", None)
@@ -89,19 +59,19 @@ async def test_a_call_that_the_network_refuses_says_why(
 ) -> None:
     async with calling_house(server, tmp_path) as home:
         home.front.directory.numbers[FRIEND] = Destination(outcome, after=0.2)
-        placed = await place(home)
-        record = await home.record(placed["call_id"])
-        rows = await journal(home, placed["call_id"])
+        call_id = await place(home)
+        record = await home.record(call_id)
+        left = await facts(home, call_id, "caller.left")
         await home.until_no_room_is_open()
     assert (record["end_reason"], record["fault"], record["answered_at"]) == (reason, fault, None)
     assert record["turns"] == []
-    assert [row["data"] for row in rows if row["type"] == "caller.left"] == [{"reason": reason, "detail": detail}]
+    assert left == [{"reason": reason, "detail": detail}]
 
 
 async def test_a_telephone_rings_so_long_and_no_longer(server: LiveKitServer, tmp_path: Path) -> None:
     async with calling_house(server, tmp_path, ring_seconds=5) as home:
         home.front.directory.numbers[FRIEND] = Destination("no_answer")
-        record = await home.record((await place(home))["call_id"])
+        record = await home.record(await place(home))
         await home.until_no_room_is_open()
     assert (record["end_reason"], record["fault"], record["answered_at"]) == ("no_answer", "none", None)
 
@@ -109,13 +79,12 @@ async def test_a_telephone_rings_so_long_and_no_longer(server: LiveKitServer, tm
 async def test_a_call_is_cancelled_while_it_rings(server: LiveKitServer, tmp_path: Path) -> None:
     async with calling_house(server, tmp_path) as home:
         home.front.directory.numbers[FRIEND] = Destination("no_answer")
-        placed = await place(home)
+        call_id = await place(home)
         async with asyncio.timeout(5):
             while not home.front.calls:
                 await asyncio.sleep(0.05)
-        async with httpx.AsyncClient(base_url=home.url, trust_env=False) as http:
-            assert (await http.post(f"/calls/{placed['call_id']}/hangup")).status_code == 202
-        record = await home.record(placed["call_id"])
+        await ask(home, f"/calls/{call_id}/hangup")
+        record = await home.record(call_id)
         await home.until_no_room_is_open()
         async with asyncio.timeout(5):
             await home.front.calls[0].settled.wait()
@@ -126,7 +95,7 @@ async def test_a_call_is_cancelled_while_it_rings(server: LiveKitServer, tmp_pat
 async def test_one_who_hangs_up_is_gone(server: LiveKitServer, tmp_path: Path) -> None:
     async with calling_house(server, tmp_path) as home:
         home.front.directory.numbers[FRIEND] = Destination(score=Score("brief", "ru", (waits_for_agent(),)))
-        record = await home.record((await place(home))["call_id"])
+        record = await home.record(await place(home))
         await home.until_no_room_is_open()
     assert (record["end_reason"], record["fault"]) == ("caller_hangup", "none")
     assert record["answered_at"]
@@ -137,20 +106,19 @@ async def test_without_a_livekit_sip_the_call_says_so_and_callers_are_answered(
 ) -> None:
     async with calling_house(server, tmp_path) as home:
         home.front.directory.sip_is_there = False
-        placed = await place(home)
-        record = await home.record(placed["call_id"])
-        rows = await journal(home, placed["call_id"])
+        call_id = await place(home)
+        record = await home.record(call_id)
+        left = await facts(home, call_id, "caller.left")
         async with home.carrier.dial("+79990000008") as line:
             answered = line.call_id
         await home.record(answered)
     assert (record["end_reason"], record["fault"]) == ("carrier_error", "carrier")
-    [left] = [row["data"] for row in rows if row["type"] == "caller.left"]
-    assert left["detail"] == "livekit unavailable"
+    assert left == [{"reason": "carrier_error", "detail": "livekit unavailable"}]
 
 
 async def test_the_language_of_the_call_may_be_told(server: LiveKitServer, tmp_path: Path) -> None:
     async with calling_house(server, tmp_path) as home:
         home.front.directory.numbers[FRIEND] = Destination(score=Score("brief", "en", (waits_for_agent(),)))
-        record = await home.record((await place(home, metadata={"language_hint": "en"}))["call_id"])
+        record = await home.record(await place(home, metadata={"language_hint": "en"}))
     assert record["language"] == "en"
     assert record["turns"][0]["text"].isascii()

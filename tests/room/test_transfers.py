@@ -1,0 +1,154 @@
+"""Callers who are handed over to a human, over a real livekit-server: by their network, or in their room."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sandbox.media_client import AgentAudio
+from sandbox.score import Score, says, waits
+from sandbox.sip_outcomes import Destination
+from sandbox.telephone_line import TelephoneLine
+from tests.room.calling_out import ask, calling_house, facts, until_fact
+from tests.room.house import NUMBER, House
+from tests.room.servers import LiveKitServer
+
+pytestmark = pytest.mark.room
+
+HUMAN = "+74951234567"
+TARGETS = {"transfer_targets": f"sales={HUMAN}"}
+TALKS = Score("sales", "ru", (waits(1.5), says("Здравствуйте, отдел продаж."), waits(3)))
+LOUD = 500
+
+
+@pytest.fixture(autouse=True)
+def reconciler_that_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.calls.rooms._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("app.calls.rooms._LEFT_OPEN_SECONDS", 0.5)
+
+
+@pytest.fixture
+def short_ringing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.calls.telephony._RING_SECONDS", 2)
+
+
+@asynccontextmanager
+async def asked_for_sales(home: House) -> AsyncIterator[TelephoneLine]:
+    """A caller who has been greeted, and whom an operator wants to be handed over."""
+    async with home.carrier.dial(NUMBER) as line:
+        await until_fact(home, line.call_id, "agent.finished")
+        await ask(home, f"/calls/{line.call_id}/transfer", to="sales")
+        yield line
+
+
+async def loudness(line: TelephoneLine) -> list[float]:
+    """Of each frame that comes until the call is over."""
+    return [
+        float(np.abs(message.samples.astype(np.int32)).max())
+        async for message in line.messages()
+        if isinstance(message, AgentAudio)
+    ]
+
+
+@pytest.mark.parametrize("accepted", ["accepted", "accepted_untold"])
+async def test_a_network_that_can_takes_the_caller_along(server: LiveKitServer, tmp_path: Path, accepted: Any) -> None:
+    async with calling_house(server, tmp_path, **TARGETS) as home:
+        home.front.directory.numbers[HUMAN] = Destination(after=0.3, transfer=accepted)
+        async with asked_for_sales(home) as line:
+            record = await home.record(line.call_id)
+            await home.until_no_room_is_open()
+            how = await facts(home, line.call_id, "transfer.completed")
+        calls = (await home.get("/calls")).json()["calls"]
+    assert (record["end_reason"], record["fault"]) == ("transferred", "none")
+    assert how == [{"how": "refer"}]
+    assert home.front.transfers == [f"tel:{HUMAN}"]
+    assert home.front.calls == []
+    assert len(calls) == 1
+
+
+async def test_a_human_who_answers_talks_to_the_caller_in_his_room_and_the_agent_leaves(
+    server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with calling_house(server, tmp_path, **TARGETS) as home:
+        home.front.directory.numbers[HUMAN] = Destination(after=0.3, transfer="refused", score=TALKS)
+        async with asked_for_sales(home) as line:
+            record = await home.record(line.call_id)
+            how = await facts(home, line.call_id, "transfer.completed")
+            heard = await loudness(line)  # the human hangs up, and the room ends for the caller, too
+            await home.until_no_room_is_open()
+        calls = (await home.get("/calls")).json()["calls"]
+    [human] = home.front.calls
+    assert (record["end_reason"], record["fault"]) == ("transferred", "none")
+    assert how == [{"how": "dialled"}]
+    assert (human.dial.attributes["va.leg"], human.dial.number) == ("transfer", HUMAN)
+    assert human.report
+    assert (human.report.completed, human.report.ended_by) == (True, "caller")
+    assert max(heard) > LOUD
+    assert len(heard) / 50 > 1.5
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("human", "reason", "dialled"),
+    [
+        (Destination("no_answer", transfer="accepted"), "no_answer", False),
+        (Destination("no_answer", after=0.1, transfer="refused"), "no_answer", True),
+        (Destination("busy", after=0.2, transfer="refused"), "busy", True),
+        (Destination("declined", after=0.2, transfer="declined"), "refused", True),
+        (Destination("trunk_failure", after=0.2, transfer="failed"), "unavailable", True),
+    ],
+    ids=["rings_out_at_his_network", "rings_out", "busy", "declined", "trunk_failure"],
+)
+async def test_a_caller_whose_human_does_not_come_stays_with_the_agent(
+    server: LiveKitServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    human: Destination,
+    reason: str,
+    dialled: bool,
+) -> None:
+    monkeypatch.setattr("app.calls.telephony._RING_SECONDS", 2)
+    async with calling_house(server, tmp_path, **TARGETS) as home:
+        home.front.directory.numbers[HUMAN] = human
+        async with asked_for_sales(home) as line:
+            assert (await until_fact(home, line.call_id, "transfer.failed"))["reason"] == reason
+            async with asyncio.timeout(5):
+                while len(await facts(home, line.call_id, "agent.finished")) < 3:
+                    await asyncio.sleep(0.1)
+            assert not line.is_over
+        record = await home.record(line.call_id)
+        await home.until_no_room_is_open()
+    assert record["end_reason"] == "caller_hangup"
+    assert record["turns"][-1]["text"].startswith("К сожалению, соединить не удалось.")
+    assert [call.state for call in home.front.calls] == ["not_answered"] * dialled
+
+
+async def test_a_caller_who_hangs_up_meanwhile_calls_the_human_off(server: LiveKitServer, tmp_path: Path) -> None:
+    async with calling_house(server, tmp_path, **TARGETS) as home:
+        home.front.directory.numbers[HUMAN] = Destination("no_answer", transfer="refused")
+        async with asked_for_sales(home) as line:
+            async with asyncio.timeout(10):
+                while not home.front.calls:
+                    await asyncio.sleep(0.05)
+        record = await home.record(line.call_id)
+        await home.until_no_room_is_open()
+        async with asyncio.timeout(5):
+            await home.front.calls[0].settled.wait()
+    assert record["end_reason"] == "caller_hangup"
+    assert home.front.calls[0].state == "not_answered"
+
+
+async def test_a_telephone_that_we_called_can_be_handed_over_too(server: LiveKitServer, tmp_path: Path) -> None:
+    called = "+79990000078"
+    async with calling_house(server, tmp_path, **TARGETS) as home:
+        home.front.directory.numbers[HUMAN] = Destination(after=0.1)
+        call_id = (await ask(home, "/calls", to=called))["call_id"]
+        await until_fact(home, call_id, "agent.finished")
+        await ask(home, f"/calls/{call_id}/transfer", to=HUMAN)
+        record = await home.record(call_id)
+        await home.until_no_room_is_open()
+    assert record["end_reason"] == "transferred"
