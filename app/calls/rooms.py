@@ -9,12 +9,13 @@ Task ledger; all belong to the TaskGroup of the service.
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Protocol
 
 import structlog
 
+from app.calls.caller_attributes import call_context
 from app.calls.dispatcher import CallDispatcher
 from app.calls.ports import CallLeg, Telephony
 from app.clients.livekit_api import LiveKitClient, RoomSeen
@@ -32,9 +33,6 @@ _LEFT_OPEN_SECONDS = 10.0
 """A room is ended when its call has been over for so long: whoever should have ended it is gone."""
 _CONVERSATION = 2
 """Telephones."""
-_HEADERS_MAX = 50
-_TEXT_MAX = 256
-_HEADER = "sip.h."
 
 
 class RoomCallLeg(CallLeg, Protocol):
@@ -106,16 +104,20 @@ class RoomCalls:
         identity = (caller.room_sid, caller.sip_call_id)
         if identity in self._handled:
             return
+        is_alone = all(room_sid != caller.room_sid for room_sid, _ in self._handled)
         self._handled.add(identity)
         call_id = f"call_{secrets.token_hex(12)}"
-        task = self._tasks.create_task(self._serve(caller, call_id), name=f"{call_id}:room")
+        task = self._tasks.create_task(self._serve(caller, call_id, is_alone), name=f"{call_id}:room")
         task.add_done_callback(lambda _task: self._handled.discard(identity))
 
-    async def _serve(self, caller: TelephoneCall, call_id: str) -> None:
-        call = _context(caller, call_id)
+    async def _serve(self, caller: TelephoneCall, call_id: str, is_alone: bool) -> None:
+        call = call_context(caller, call_id)
         leg = self._make_leg(caller.room, caller.identity, call_id, lambda: self.end_room(caller.room))
         telephony = self._make_telephony(caller.room, caller.identity)
         try:
+            if not is_alone or await self._is_in_use(caller):
+                await self._refuse(caller, call, "rejected_policy")
+                return
             orchestrator = await self._dispatcher.start(
                 call, leg, direction="inbound", telephone=caller, telephony=telephony
             )
@@ -128,6 +130,11 @@ class RoomCalls:
             log.error("caller.not_taken", code=error.code)  # the reconciler finds him again
             return
         await orchestrator.carry(leg.run(orchestrator))
+
+    async def _is_in_use(self, caller: TelephoneCall) -> bool:
+        """Whether another's call is held in the room: two agents in one room would speak to each other's callers."""
+        others = [call for call in await self._calls.of_room(caller.room_sid) if call.sip_call_id != caller.sip_call_id]
+        return any(call.status != "ended" for call in others)
 
     async def _refuse(self, caller: TelephoneCall, call: CallContext, reason: str) -> None:
         try:
@@ -174,31 +181,3 @@ class RoomCalls:
 
 def _seconds_over(call: CallRow) -> float:
     return (utc_now() - parse_iso(call.ended_at or call.started_at)).total_seconds()
-
-
-def _context(caller: TelephoneCall, call_id: str) -> CallContext:
-    """The call by the attributes of its participant, which are the carrier's: cut to a sane length, never obeyed."""
-    attributes = caller.attributes
-    metadata: dict[str, object] = {
-        "called_number": _text(attributes, "sip.trunkPhoneNumber"),
-        "trunk": _text(attributes, "sip.trunkID"),
-        "language_hint": _text(attributes, "va.language"),
-        "sip_headers": _headers(attributes),
-    }
-    return CallContext(
-        call_id=call_id,
-        caller_number=_text(attributes, "sip.phoneNumber"),
-        start_time=utc_now(),
-        livekit_room=caller.room,
-        metadata={name: value for name, value in metadata.items() if value},
-    )
-
-
-def _text(attributes: Mapping[str, str], name: str) -> str | None:
-    value = attributes.get(name)
-    return value[:_TEXT_MAX] if value else None
-
-
-def _headers(attributes: Mapping[str, str]) -> dict[str, str]:
-    headers = [(name.removeprefix(_HEADER), value) for name, value in attributes.items() if name.startswith(_HEADER)]
-    return {name[:_TEXT_MAX]: value[:_TEXT_MAX] for name, value in headers[:_HEADERS_MAX]}

@@ -69,7 +69,7 @@ class StreamLost:
 
 @dataclass(frozen=True, slots=True)
 class StreamRestored:
-    """A socket is back, has been sent the unacknowledged audio again, and hears, or at least stays open."""
+    """The socket is back and unacknowledged audio was sent again."""
 
     gap_seconds: float
     """How long there was no socket."""

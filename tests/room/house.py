@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import json
+import secrets
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,12 @@ class House:
     carrier: Carrier
     front: SipFront
 
-    async def call(self, score: Score, number: str = NUMBER) -> CallReport:
+    async def call(self, score: Score, number: str = NUMBER, *, headers: Mapping[str, str] | None = None) -> CallReport:
         """Play a score over the telephone."""
         async with Caller(
             self.url, speak, sandbox_url=self.sandbox.url, telephone=TELEPHONE, longest_call_seconds=40
         ) as caller:
-            return await caller.call_through(score, lambda: self.carrier.dial(number))
+            return await caller.call_through(score, lambda: self.carrier.dial(number, headers=headers))
 
     async def get(self, path: str) -> Any:
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
@@ -94,13 +95,15 @@ async def house(
     server: LiveKitServer, folder: Path, *, hears_webhooks: bool = True, **more: Any
 ) -> AsyncIterator[House]:
     """The service, on the port that the webhooks go to unless it is to miss them."""
-    carrier = Carrier(server.url, KEY, SECRET, OUR_NUMBER)
+    prefix = f"call{secrets.token_hex(3)}"  # the server may still have webhooks of a house before
+    carrier = Carrier(server.url, KEY, SECRET, OUR_NUMBER, prefix)
     async with running_sandbox() as sandbox, running_front(carrier, speak, sandbox_url=sandbox.url) as front:
         values = {
             "providers": "sandbox",
             "data_dir": folder,
             "port": server.webhook_port if hears_webhooks else free_port(),
             "greeting": GREETING,
+            "room_prefix": prefix,
             "livekit_url": server.url,
             "livekit_api_url": front.url,
             "livekit_api_key": KEY,
