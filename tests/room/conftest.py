@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -20,6 +21,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKitServer]:
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     yield from _running(rig(tmp_path_factory.mktemp("rig")))
+
+
+@pytest.fixture
+def own_system(tmp_path: Path) -> Iterator[Rig]:
+    """For a test that breaks it."""
+    yield from _running(rig(tmp_path))
 
 
 def _running(wanted: AbstractContextManager[_T]) -> Iterator[_T]:

@@ -1,8 +1,7 @@
 """Stands between a livekit-server and the service, and delivers its webhooks as a bad network does."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,8 +24,8 @@ class Letter:
     headers: dict[str, str]
 
 
-Deliver = Callable[[Letter], bool]
-"""Whether it is to go on now; what is not stays with the postman."""
+Deliver = Callable[["Postman", Letter], Awaitable[None]]
+"""What is done with a webhook when it comes; what is not handed over stays with the postman."""
 
 
 class Postman:
@@ -35,7 +34,6 @@ class Postman:
     def __init__(self, http: httpx.AsyncClient, room_prefix: str, deliver: Deliver) -> None:
         self.letters: list[Letter] = []
         self._http, self._prefix, self._deliver = http, room_prefix, deliver
-        self._came = asyncio.Event()
 
     async def receive(self, request: Request) -> Response:
         """The door that the server knows."""
@@ -46,21 +44,12 @@ class Postman:
             headers = {name: request.headers[name] for name in ("authorization", "content-type")}
             letter = Letter(told["event"], room, body, headers)
             self.letters.append(letter)
-            self._came.set()
-            if self._deliver(letter):
-                await self.hand_over(letter)
+            await self._deliver(self, letter)
         return Response()
 
     async def hand_over(self, letter: Letter) -> int:
         """The status with which the service answers."""
         return (await self._http.post("/webhooks/livekit", content=letter.body, headers=letter.headers)).status_code
-
-    async def until(self, event: str) -> None:
-        """Return when a webhook of that kind has come."""
-        async with asyncio.timeout(10):
-            while event not in {letter.event for letter in self.letters}:
-                self._came.clear()
-                await self._came.wait()
 
 
 @asynccontextmanager

@@ -1,12 +1,13 @@
 """Redis and livekit-server as child processes, which listen on free ports of this machine."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ KEY, SECRET = "devkey", "a-secret-of-more-than-32-characters-for-tests"
 _TOLD = os.environ.get("LIVEKIT_SERVER")
 _START_LOOKS, _LOOK_SECONDS = 200, 0.05
 _STOP_SECONDS = 5
+_PORTS = range(15000, 32000)
 _CONFIG = """
 port: {port}
 bind_addresses: ["127.0.0.1"]
@@ -70,23 +72,13 @@ def livekit_server(folder: Path) -> Iterator[LiveKitServer]:
         yield server
 
 
-@contextmanager
-def livekit_told_by(environment: Mapping[str, str]) -> Iterator[None]:
-    """A livekit-server that has its configuration from the environment alone, as containers have."""
-    kept = {name: os.environ[name] for name in ("HOME", "PATH")}
-    process = subprocess.Popen([_livekit_server()], env={**kept, **environment}, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        _stop(process)
-
-
 def free_port() -> int:
-    """One that nothing listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """One that nothing listens on now, and that no outgoing connection of this machine will be given."""
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

@@ -1,0 +1,59 @@
+"""What dies in the middle of calls, the livekit-server or a worker; and more calls than are comfortable."""
+
+import asyncio
+
+import pytest
+
+from sandbox.score import Score, says, waits, waits_for_agent, waits_for_end
+from tests.room.house import GREETING
+from tests.room.rig import Rig
+
+pytestmark = pytest.mark.room
+
+_BYE = {"text": "Всего доброго.", "tool_calls": [{"name": "end_call", "arguments": {}}]}
+MANY = 20
+BACK_SECONDS = 2.0
+
+
+async def test_many_calls_at_once_are_each_answered_once(system: Rig) -> None:
+    numbers = [f"+799900020{index:02}" for index in range(MANY)]
+    everybody_is_in = asyncio.Barrier(MANY)
+    async with asyncio.TaskGroup() as tasks:
+        for number in numbers:
+            tasks.create_task(_stays_until(system, number, everybody_is_in), name=number)
+    records = [await system.record_of(number) for number in numbers]
+    assert len({record["call_id"] for record in records}) == MANY
+    for record in records:
+        assert (record["end_reason"], record["fault"]) == ("caller_hangup", "none")
+        assert GREETING.startswith(record["turns"][0]["text"])
+
+
+async def _stays_until(system: Rig, number: str, everybody_is_in: asyncio.Barrier) -> None:
+    """Called at once, by telephones that make no sound, so that the cores are left to the service."""
+    async with system.carrier.dial(number):
+        await everybody_is_in.wait()
+        await asyncio.sleep(4)
+
+
+async def test_a_call_goes_on_when_the_livekit_server_is_back(own_system: Rig) -> None:
+    asks = "Вы ещё здесь?"
+    score = Score(
+        "restart",
+        "ru",
+        (waits_for_agent(), waits(11), says(asks), waits_for_agent(), says("До свидания."), waits_for_end()),
+        ({"text": "Да, я вас слушаю."}, _BYE),
+        patience=20,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        calling = tasks.create_task(own_system.call(score, "+79990003001"), name="call")
+        await asyncio.sleep(5)
+        own_system.server.kill()
+        await asyncio.sleep(2)
+        await asyncio.to_thread(own_system.server.start)
+    report = calling.result()
+    record = await own_system.record(report.call_id)
+    assert (record["end_reason"], record["fault"]) == ("agent_hangup", "none")
+    spoken = [turn["text"] for turn in record["turns"]]
+    assert spoken[spoken.index(asks) :] == [asks, "Да, я вас слушаю.", "До свидания.", _BYE["text"]]
+    assert report.utterances[0].answered_after is not None
+    assert report.utterances[0].answered_after < BACK_SECONDS
