@@ -61,7 +61,7 @@ def test_a_caller_who_presses_keys_for_ever_reaches_it_too() -> None:
     call = greeted_call(max_duration_seconds=300.0)
     while call.ended is None:
         call.caller_presses("1").wait(1)
-        if call.waiting:
+        if any(speech.kind != "reply" for speech in call.waiting):
             call.agent_says_the_line()
 
     assert call.ended == ("max_duration", "policy")
