@@ -10,7 +10,7 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 OLDEST := python3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-room check lock env-example clean
+.PHONY: help demo run test test-room check lock env-example deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ lock: ## write requirements.lock anew, with the newest versions that the ranges 
 
 env-example: $(INSTALLED) ## write .env.example anew from app/settings.py
 	$(PYTHON) -m tests.support.env_example
+
+deploy: ## to Fly.io: build, deploy, wait until it is ready, else go back to the version before
+	@deploy/fly.sh $(ARGS)
 
 clean: ## remove what can be made again; recordings and calls in data/ stay
 	rm -rf $(VENV) $(VENV)-lock build dist voice_agent.egg-info

@@ -15,7 +15,7 @@ _CODE_LENGTH = 2
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 _HOST_OF_SIP = rf"{_HOST}(:\d{{1,5}})?(;transport=(udp|tcp|tls))?"
-_TAKES_CALLS = re.compile(rf"\+[0-9]{{3,15}}|sips?:[A-Za-z0-9._+-]{{1,64}}@{_HOST_OF_SIP}")
+_TAKES_CALLS = re.compile(rf"\+[0-9]{{3,15}}|sip:[A-Za-z0-9._+-]{{1,64}}@{_HOST_OF_SIP}")
 
 
 def _host_and_port(value: str) -> str:
@@ -100,7 +100,7 @@ TelephoneNumber = Annotated[str, AfterValidator(_telephone_number)]
 SipAddress = Annotated[str, AfterValidator(_sip_address)]
 """``sip:host``, perhaps with a port and a transport."""
 TransferTargets = Annotated[dict[str, str], NoDecode, BeforeValidator(_targets)]
-"""``name=address`` pairs, separated by commas; an address is ``+`` and digits, or of SIP with a user."""
+"""``name=address``, separated by commas; an address is ``+`` and digits, or ``sip:user@host``, as LiveKit takes it."""
 HttpAddress = Annotated[str, AfterValidator(lambda value: _address(value, "https", "http"))]
 WebsocketAddress = Annotated[str, AfterValidator(lambda value: _address(value, "wss", "ws", "https", "http"))]
 

@@ -52,6 +52,7 @@ def test_humans_who_take_callers_over_have_a_name_and_an_address() -> None:
         "sales=+7495 0000000",
         "the sales=+74950000000",
         "sales=sip:example.org",
+        "sales=sips:help@example.org",
         "sales=sip:a b@example.org",
         "sales=sip:help@example.org?Replaces=x",
         "sales=+74950000000;help=+74950000001",

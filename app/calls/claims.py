@@ -22,7 +22,7 @@ from app.storage.webhooks import WebhookInbox
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.05
-"""Between two looks, where another process may have been told; a look costs 0.3 ms."""
+"""Between two looks, where another process may have been told; a look costs half a millisecond, so 1 % of a core."""
 _LOOK_AGAIN_SECONDS = 1.0
 """After storage has failed."""
 _WAIT_SECONDS_A_CALL = 0.003

@@ -10,6 +10,7 @@ import logging
 import re
 import ssl
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -52,6 +53,8 @@ _QUIET_SECONDS = 3.0
 """How long Deepgram may be silent after it was asked to finish."""
 _ORPHAN_SECONDS = 1.5
 """How long a new socket may be silent about a turn that an earlier one began, before that turn is taken as ended."""
+STEADY_SECONDS = 1.0
+"""A socket that has stayed open so long may be trusted."""
 _GARBAGE_IN_A_ROW = 3
 _EVENTS_KEPT = 1024
 _MESSAGES_KEPT = 64
@@ -150,6 +153,8 @@ class Conversation:
         self._garbage = 0
         self.heard = False
         """Whether Deepgram said anything about the audio."""
+        self.on_working: Callable[[], None] = lambda: None
+        """Called before the first of that is given to the reader, and when the socket has stayed open for 1 s."""
 
     @classmethod
     async def open(
@@ -216,10 +221,12 @@ class Conversation:
             raise loss
 
     async def _read(self) -> None:
+        steady: asyncio.TimerHandle | None = None
         try:
             async with self._patience:
                 if self._options.is_flux:
                     await self._be_greeted()
+                steady = asyncio.get_running_loop().call_later(STEADY_SECONDS, lambda: self.on_working())
                 while True:
                     self._take_in(await self._socket.recv())
                     if self._asked_to_close:
@@ -229,6 +236,9 @@ class Conversation:
                 raise
         except TimeoutError:
             log.warning("stream.finish_unanswered", provider=PROVIDER, seconds=_QUIET_SECONDS)
+        finally:
+            if steady is not None:
+                steady.cancel()
 
     async def _be_greeted(self) -> None:
         """Flux says ``Connected`` at once; a socket that opens and says nothing will not hear anything either."""
@@ -253,7 +263,9 @@ class Conversation:
         if heard is None:
             self._ear.ignored += 1
             return
-        self.heard = self.heard or bool(heard.events) or heard.acknowledged is not None
+        if not self.heard and (heard.events or heard.acknowledged is not None):
+            self.heard = True
+            self.on_working()
         if heard.acknowledged is not None:
             self._ear.buffer.acknowledge(self._timeline.position(heard.acknowledged))
         if heard.events:

@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import structlog
 
 from app.clients.deepgram_messages import PROVIDER, DeepgramOptions, FluxTurns, NovaTurns
-from app.clients.deepgram_stream import Conversation, Ear, Endpoint
+from app.clients.deepgram_stream import STEADY_SECONDS, Conversation, Ear, Endpoint
 from app.clients.replay_buffer import ReplayBuffer
 from app.clients.resilient import BaseResilientClient
 from app.clients.streams import SpeechEvent, StreamLost, StreamRestored
@@ -19,7 +20,8 @@ log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0)
 _PROVEN_SECONDS = 5.0
-"""A socket that lived so long, or heard something, ends the outage before it."""
+"""A socket that lived so long, or was steady and heard something, ends the outage before it; until then attempts are
+spaced, and in the end given up."""
 
 
 class SpeechStream:
@@ -157,26 +159,30 @@ class SpeechStream:
 
     async def _one_socket(self, outage: "_Outage") -> tuple[ProviderError | None, bool]:
         """From opening to loss: the loss, None when all is heard; and whether the socket was any good."""
-        clock = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
         try:
-            conversation = await self._open(min(self._options.connect_seconds, outage.ends_at - clock()))
+            conversation = await self._open(min(self._options.connect_seconds, outage.ends_at - loop.time()))
         except ProviderError as error:
             return error, False
-        opened_at = clock()
+        opened_at = loop.time()
+        conversation.on_working = partial(self._tell_restored, outage, opened_at)
         try:
             await conversation.replay()
-            if outage.announced:
-                outage.announced = False
-                self._ear.emit(StreamRestored(gap_seconds=clock() - outage.lost_at))
             await conversation.run()
         except ProviderError as error:
             conversation.abort()
             self._on_loss(error)
-            outage.lost_at = clock()
-            return error, conversation.heard or clock() - opened_at >= _PROVEN_SECONDS
+            outage.lost(loop.time())
+            lived = loop.time() - opened_at
+            return error, lived >= (STEADY_SECONDS if conversation.heard else _PROVEN_SECONDS)
         finally:
             await conversation.close()
         return None, True
+
+    def _tell_restored(self, outage: "_Outage", opened_at: float) -> None:
+        if outage.announced:
+            outage.announced = False
+            self._ear.emit(StreamRestored(gap_seconds=opened_at - outage.lost_at))
 
     async def _open(self, patience: float) -> Conversation:
         async with self._client.attempt("listen") as attempt:
@@ -195,6 +201,11 @@ class _Outage:
         self.ends_at = now + give_up_seconds
         self.announced = False
         self._tries = 0
+
+    def lost(self, now: float) -> None:
+        """A socket is gone; while none has been told as restored, the gap goes on."""
+        if not self.announced:
+            self.lost_at = now
 
     def next_delay(self, loss: ProviderError, now: float) -> float | None:
         """Seconds to wait; None when another attempt would not help, or its time would be after the end."""

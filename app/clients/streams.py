@@ -69,7 +69,7 @@ class StreamLost:
 
 @dataclass(frozen=True, slots=True)
 class StreamRestored:
-    """The socket is back and unacknowledged audio was sent again."""
+    """A socket is back, has been sent the unacknowledged audio again, and hears, or at least stays open."""
 
     gap_seconds: float
     """How long there was no socket."""

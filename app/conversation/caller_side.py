@@ -14,7 +14,7 @@ _REPEATS_BEFORE_KEYPAD = 2
 _UNCLEAR_TURNS_MAX = 4
 """In a row; after so many requests to repeat it, or to use the keypad, nobody can be expected to talk to the agent."""
 _DIGITS_MAX = 64
-"""Of one entry; further keys are dropped."""
+"""Of one entry; keys that come in the same moment are dropped."""
 _ECHO_SECONDS = 3.0
 """How late the agent's own words may come back from the line and the speech-to-text service."""
 
@@ -97,14 +97,15 @@ class CallerSide:
             self._take_turn(text, "speech", event.last_voiced_t, event.language, event.confidence)
 
     def dtmf(self, event: ev.CallerDtmf) -> None:
-        """Keys interrupt like words; a pause or the hash key ends the entry."""
+        """Keys interrupt like words; a pause or the hash key ends the entry, or that it is full."""
         self._take_the_floor()
         self._call.deadlines.clear(Deadline.IDLE)
         if not self._digits:
             self._first_key_t = self._call.now
         if event.digit != "#" and len(self._digits) < _DIGITS_MAX:
             self._digits += event.digit
-        self._call.due_in(Deadline.DIGITS, 0 if event.digit == "#" else self._call.policy.digits_seconds)
+        is_over = event.digit == "#" or len(self._digits) == _DIGITS_MAX
+        self._call.due_in(Deadline.DIGITS, 0 if is_over else self._call.policy.digits_seconds)
 
     def words_stand_still(self) -> None:
         """No end of the turn was told: take the words as they are."""

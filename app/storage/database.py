@@ -76,7 +76,9 @@ class Database:
             raise StorageError(f"there is no database {target.database}: it has not been prepared")
         writer = _async_engine(target, _WRITER_PRAGMAS, connections=1)
         begin_immediate(writer.sync_engine)
-        database = cls(writer, _async_engine(target, _READER_PRAGMAS, connections=_READERS))
+        # A reader has no transaction, so none has to be rolled back, which is nearly half of what a look costs.
+        options = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+        database = cls(writer, _async_engine(target, _READER_PRAGMAS, connections=_READERS, **options))
         try:
             await database.write(lambda connection: None)
         except BaseException:
@@ -254,9 +256,9 @@ def _engine_options(target: URL) -> dict[str, Any]:
     return options
 
 
-def _async_engine(target: URL, pragmas: tuple[str, ...], *, connections: int) -> AsyncEngine:
+def _async_engine(target: URL, pragmas: tuple[str, ...], *, connections: int, **options: Any) -> AsyncEngine:
     engine = create_async_engine(
-        target, pool_size=connections, max_overflow=0, pool_timeout=5, **_engine_options(target)
+        target, pool_size=connections, max_overflow=0, pool_timeout=5, **options, **_engine_options(target)
     )
     _set_pragmas(engine.sync_engine, pragmas)
     return engine

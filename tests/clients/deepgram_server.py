@@ -34,11 +34,18 @@ class Stage:
     cut_after: float | None = None
     close: tuple[int, str] | None = None
     answers_close: bool = True
+    greets: bool = True
+    """As Flux does, at once; Nova has no greeting."""
 
 
 def hears(*says: Say, last_words: tuple[Message, ...] = ()) -> Stage:
     """Sends what is to be said when its audio is here; ``last_words`` and a close when asked to finish."""
     return Stage(says=says, last_words=last_words)
+
+
+def opens_only() -> Stage:
+    """Opens the socket and hears, but does not even greet."""
+    return Stage(greets=False)
 
 
 def drops_after(seconds: float, *says: Say) -> Stage:
@@ -130,6 +137,8 @@ class DeepgramServer:
             await self._over.wait()
             return
         try:
+            if session.stage.greets and session.path.endswith("/v2/listen"):
+                await self._send(connection, {"type": "Connected", "sequence_id": 0})
             if await self._step(connection, session):
                 return
             async for raw in connection:

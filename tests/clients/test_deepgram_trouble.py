@@ -32,8 +32,21 @@ from tests.clients.deepgram_server import (
     hangs,
     hears,
     nova,
+    opens_only,
     stalls,
 )
+
+
+def steady_after(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("deepgram_stream", "speech_stream"):
+        monkeypatch.setattr(f"app.clients.{module}.STEADY_SECONDS", seconds)
+
+
+@pytest.fixture(autouse=True)
+def steady_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sockets of most of these tests hear without a word."""
+    steady_after(0.03, monkeypatch)
+
 
 # --- the loss of a socket ----------------------------------------------------------------------------------------
 
@@ -181,15 +194,51 @@ async def test_attempts_end_after_the_time_for_them() -> None:
         assert (first.final, last.final) == (False, True)
 
 
-async def test_sockets_that_open_only_to_close_are_one_outage_in_the_end() -> None:
+async def test_sockets_that_open_only_to_close_are_one_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    steady_after(60.0, monkeypatch)
     async with (
         deepgram(*[closes(1011, "NET-0001")] * 50) as server,
         listening(server, give_up_seconds=0.4) as stream,
     ):
+        first, last = await rest(stream)
+        assert isinstance(first, StreamLost)
+        assert isinstance(last, StreamLost)
+        assert (first.final, last.final) == (False, True)
+        assert len(server.sessions) < 10
+
+
+async def test_sockets_that_are_cut_as_soon_as_they_hear_are_spaced_and_given_up_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steady_after(60.0, monkeypatch)
+    cut = drops_after(0.1, (0.1, flux("Update", "алло", end=0.1)))
+    async with deepgram(*[cut] * 500) as server, listening(server, give_up_seconds=1.0) as stream:
+        speak(stream, 0.0, 0.1)
         events = await rest(stream)
         assert isinstance(events[-1], StreamLost)
         assert events[-1].final
         assert len(server.sessions) < 10
+        assert len(events) < 30
+
+
+async def test_a_socket_that_opens_and_does_not_greet_is_not_restored() -> None:
+    """It is steady enough, but Flux greets, and what does not greet does not hear."""
+    async with (
+        deepgram(*[opens_only()] * 9) as server,
+        listening(server, connect_seconds=0.2, give_up_seconds=0.6) as stream,
+    ):
+        first, last = await rest(stream)
+        assert isinstance(first, StreamLost)
+        assert isinstance(last, StreamLost)
+        assert (first.final, last.final) == (False, True)
+
+
+async def test_a_socket_that_hears_is_restored_before_its_words_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    steady_after(60.0, monkeypatch)
+    stages = [answers(503), hears((0.1, flux("EndOfTurn", "алло")))]
+    async with deepgram(*stages) as server, listening(server) as stream:
+        speak(stream, 0.0, 0.1)
+        await read(stream, StreamLost, StreamRestored, TurnEnded)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,14 @@ def test_an_entry_that_is_longer_than_any_number_is_cut() -> None:
     assert call.turns == [("[keypad] " + "12" * 32, "keypad")]
 
 
+def test_a_key_that_is_stuck_does_not_keep_the_agent_waiting() -> None:
+    call = greeted_call(digits_seconds=2.0)
+    for _ in range(70):
+        call.caller_presses("1").wait(0.1)
+
+    assert call.turns == [("[keypad] " + "1" * 64, "keypad")]
+
+
 def test_keys_interrupt_the_agent() -> None:
     call = greeted_call().caller_says("Book a table").agent_begins("For how many? ").caller_presses("4")
 

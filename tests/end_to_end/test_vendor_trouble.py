@@ -39,11 +39,8 @@ HARMLESS = {
     ("openai", "slow"),
     ("cartesia", "slow"),
 }
-_TOLD_TOO_EARLY = "a socket that opens again counts as restored before it has heard anything, so nobody is told"
 _UNNOTICED = "a socket that falls silent in the middle of a turn is not noticed"
 KNOWN: dict[tuple[Vendor, Kind, Lasts], str] = {
-    ("deepgram", "hang", "for ever"): _TOLD_TOO_EARLY,
-    ("deepgram", "cut", "for ever"): _TOLD_TOO_EARLY,
     ("deepgram", "stall", "for ever"): _UNNOTICED,
     ("deepgram", "stall", "once"): _UNNOTICED,
 }

@@ -97,9 +97,9 @@ class Rig:
             return [room.name for room in (await livekit.room.list_rooms(api.ListRoomsRequest())).rooms]
 
     def workers(self) -> list[int]:
-        """The processes under the supervisor, those that multiprocessing keeps for itself left out."""
+        """The processes under the supervisor that take calls."""
         children = Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [int(pid) for pid in children if b"app.cli.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +70,17 @@ def livekit_server(folder: Path) -> Iterator[LiveKitServer]:
         server.start()
         stack.callback(lambda: _stop(server.process))
         yield server
+
+
+@contextmanager
+def livekit_told_by(environment: Mapping[str, str]) -> Iterator[None]:
+    """A livekit-server that has its configuration from the environment alone, as containers have."""
+    kept = {name: os.environ[name] for name in ("HOME", "PATH")}
+    process = subprocess.Popen([_livekit_server()], env={**kept, **environment}, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        _stop(process)
 
 
 def free_port() -> int:

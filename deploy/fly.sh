@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Builds the image, deploys it on Fly.io, and waits until the new version is ready; when it is not, the image before it is
+# deployed again. Run by: make deploy. Needs fly, logged in, and curl. Arguments go to fly deploy.
+#
+# A database that the new version has changed stays changed, and the old version refuses one that is newer than itself: then
+# the way back is the volume's snapshot of the night before (fly volumes snapshots list).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+READY_SECONDS=${READY_SECONDS:-180}
+LOOK_SECONDS=${LOOK_SECONDS:-3}
+
+domain=$(sed -n 's/^DOMAIN = "\([^"]*\)".*/\1/p' fly.toml)
+ready_url=${READY_URL:-https://$domain/health/ready}
+label=$(date -u +%Y%m%d-%H%M%S)
+
+# The image that the machine runs now, as registry/name:label@digest; nothing before the first deployment.
+running_image() {
+    fly machine list --json | sed -n 's/.*"image": *"\([^"]*\)".*/\1/p' | head -n 1
+}
+
+# Whether a machine of that image answers that calls may come, within READY_SECONDS.
+is_ready() {
+    local wanted=$1 until=$((SECONDS + READY_SECONDS))
+    while ((SECONDS <= until)); do
+        if [[ $(running_image) == *"$wanted"* ]] && curl --silent --fail --max-time 5 --output /dev/null "$ready_url"; then
+            return 0
+        fi
+        sleep "$LOOK_SECONDS"
+    done
+    return 1
+}
+
+previous=$(running_image)
+echo "Deploying $label; until now runs: ${previous:-nothing}"
+if fly deploy --image-label "$label" "$@" && is_ready ":$label"; then
+    echo "Ready: $label"
+    exit 0
+fi
+
+if [[ $(running_image) == "$previous" ]]; then
+    echo "Not deployed: nothing was changed." >&2
+elif [[ -z $previous ]]; then
+    echo "Not ready, and there is no version before it. See: fly logs" >&2
+else
+    echo "Not ready: going back to $previous" >&2
+    if fly deploy --image "$previous" && is_ready "$previous"; then
+        echo "The version before is ready again. What went wrong: fly logs" >&2
+    else
+        echo "The version before is not ready either. See: fly logs, fly volumes snapshots list" >&2
+    fi
+fi
+exit 1

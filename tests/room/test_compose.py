@@ -1,0 +1,47 @@
+"""What the compose file tells livekit-server, told to a real one."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.clients.livekit_sip import LiveKitSIPClient
+from app.clients.trunks import Telephony
+from app.errors import ProviderError
+from tests.room.servers import KEY, SECRET, free_port, livekit_server, livekit_told_by
+from tests.test_deploy import services
+
+pytestmark = pytest.mark.room
+
+
+async def test_the_compose_files_livekit_starts_and_keeps_trunks_in_redis(tmp_path: Path) -> None:
+    with livekit_server(tmp_path) as other:
+        told = services()["livekit"]["environment"]
+        config = yaml.safe_load(filled(told["LIVEKIT_CONFIG"]))
+        config["port"], config["rtc"]["tcp_port"], config["rtc"]["udp_port"] = (free_port() for _ in range(3))
+        config["redis"] = yaml.safe_load(other.config.read_text())["redis"]
+        environment = {"LIVEKIT_CONFIG": yaml.safe_dump(config), "LIVEKIT_KEYS": filled(told["LIVEKIT_KEYS"])}
+        client = LiveKitSIPClient(url=f"http://127.0.0.1:{config['port']}", api_key=KEY, api_secret=SECRET)
+        try:
+            with livekit_told_by(environment):
+                assert await told_by(client) == Telephony()
+        finally:
+            await client.aclose()
+
+
+async def told_by(client: LiveKitSIPClient) -> Telephony:
+    """What the server knows, once it is up."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await client.telephony()
+            except ProviderError:
+                await asyncio.sleep(0.1)
+
+
+def filled(template: str) -> str:
+    """As compose fills in what ``.env`` says."""
+    values = {"LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
+    return re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: values[found[1]], template)
