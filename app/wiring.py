@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from tempfile import TemporaryFile
 
 import structlog
 from pydantic import SecretStr
@@ -298,8 +299,14 @@ async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:
 
 
 def _prepare_data_dir(settings: Settings) -> None:
+    """Make it, and see whether a file can be made in it."""
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=settings.data_dir):
+            pass
     except OSError as error:
-        problem = f"DATA_DIR: {settings.data_dir} cannot be made: {error.strerror}"
+        problem = (
+            f"DATA_DIR: {settings.data_dir} cannot be written: {error.strerror}. "
+            "Name a folder on a disk that is not read-only, in which the user of this process may make files"
+        )
         raise SettingsError([problem]) from error

@@ -30,13 +30,15 @@ class MediaSessions:
 
     async def create(self, caller: str | None, metadata: dict[str, Any]) -> NewSession:
         """A session that becomes a call when its websocket starts. Raises StorageError."""
+        now = utc_now()
         session = NewSession(
             call_id=f"call_{secrets.token_hex(12)}",
             token=secrets.token_urlsafe(32),
-            expires_at=utc_now() + timedelta(seconds=TOKEN_SECONDS),
+            expires_at=now + timedelta(seconds=TOKEN_SECONDS),
         )
-        await self._store.purge(utc_now())
-        await self._store.create(session.call_id, _hash(session.token), caller, metadata, session.expires_at)
+        await self._store.create(
+            session.call_id, _hash(session.token), caller, metadata, now=now, expires_at=session.expires_at
+        )
         return session
 
     async def redeem(self, call_id: str, token: str) -> CallContext:

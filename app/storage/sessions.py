@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from app.clock import iso_utc, utc_now
+from app.clock import iso_utc
 from app.errors import TokenInvalid, TokenUsed
 from app.storage.database import Database
 from app.storage.schema import sessions
@@ -31,18 +31,25 @@ class SessionStore:
         self._database = database
 
     async def create(
-        self, call_id: str, token_hash: str, caller: str | None, metadata: dict[str, Any], expires_at: datetime
+        self,
+        call_id: str,
+        token_hash: str,
+        caller: str | None,
+        metadata: dict[str, Any],
+        *,
+        now: datetime,
+        expires_at: datetime,
     ) -> None:
-        """Remember a session; ``call_id`` and ``token_hash`` are new."""
+        """Remember a session, and forget those that have expired; ``call_id`` and ``token_hash`` are new."""
         row = {
             "call_id": call_id,
             "token_hash": token_hash,
             "caller": caller,
             "metadata": metadata,
-            "created_at": iso_utc(utc_now()),
+            "created_at": iso_utc(now),
             "expires_at": iso_utc(expires_at),
         }
-        await self._database.write(lambda connection: connection.execute(insert(sessions), row))
+        await self._database.write(partial(_create, row))
 
     async def redeem(self, call_id: str, token_hash: str, now: datetime) -> MediaSession:
         """Use the token up. Of any number of askers one gets the session.
@@ -51,10 +58,10 @@ class SessionStore:
         """
         return await self._database.write(partial(_redeem, call_id, token_hash, iso_utc(now)))
 
-    async def purge(self, now: datetime) -> int:
-        """Forget the sessions that have expired, used or not; gives their number."""
-        statement = delete(sessions).where(sessions.c.expires_at <= iso_utc(now))
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+def _create(row: dict[str, Any], connection: Connection) -> None:
+    connection.execute(delete(sessions).where(sessions.c.expires_at <= row["created_at"]))
+    connection.execute(insert(sessions), row)
 
 
 def _redeem(call_id: str, token_hash: str, now: str, connection: Connection) -> MediaSession:

@@ -47,6 +47,15 @@ def test_what_can_be_known_before_the_start_is_told_in_the_same_way(tmp_path: Pa
     assert "Traceback" not in finished.stderr
 
 
+def test_a_data_directory_that_is_read_only_stops_the_start(tmp_path: Path) -> None:
+    finished = run(
+        tmp_path, "serve", ENVIRONMENT="development", DATA_DIR="/sys/kernel"
+    )  # not even root may write there
+    assert finished.returncode == 2
+    assert "DATA_DIR: /sys/kernel cannot be written: Permission denied. Name a folder" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
 async def test_the_sandbox_prints_settings_that_a_service_can_be_started_with(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "sandbox", "--port", "0", "--profile", "instant", stdout=PIPE, cwd=tmp_path,

@@ -217,7 +217,9 @@ async def test_a_deleted_call_leaves_no_byte_of_the_caller_in_any_file(tmp_path:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call("call-1", caller_number="+79160000001", metadata={"note": secret}))
         await stores.calls.create(a_call("call-2", metadata={"note": kept}))
-        await stores.sessions.create("call-1", "hash", secret, {"note": secret}, parse_iso(START))
+        await stores.sessions.create(
+            "call-1", "hash", secret, {"note": secret}, now=parse_iso(START), expires_at=parse_iso(START)
+        )
         for seq in range(1, 301):
             for call_id, text in (("call-1", secret), ("call-2", kept)):
                 stores.journal.append(call_id, 1, a_row(seq, text=f"{text} {seq} " * (seq % 40)))
