@@ -332,6 +332,8 @@ class CallOrchestrator:
         if self._recorder is not None:
             self._mouth.flush_recording()
             self._recorder.close()
+            if self._recorder.failed is not None:
+                log.error("recording.incomplete", reason=self._recorder.failed)
 
     def _show_the_end(self) -> None:
         """The metrics, and one canonical log line."""
