@@ -1,13 +1,36 @@
 """Tools of the agent that are HTTP endpoints of somebody else's."""
 
-from collections.abc import Mapping
+import asyncio
+import http.cookiejar
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-import httpx
+import httpx2
 from pydantic import SecretStr
 
+from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
+from app.errors import (
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+ANSWER_BYTES_MAX = 16 * 1024
+_IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
+"""RFC 9110, 9.2.2: asking twice does no more than asking once."""
+_WITHOUT_BODY = frozenset({"GET", "DELETE"})
+_LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60)
+_REFUSED = frozenset({401, 403, 407})
+_TOO_MANY = 429
+_SERVER_ERRORS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +42,147 @@ class HttpEndpoint:
     url: str
     headers: Mapping[str, SecretStr] = field(default_factory=dict)
     timeout_seconds: float = 3.0
-    """For the whole request."""
+    """For the whole request, and for asking again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What an endpoint answered."""
+
+    status: int
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what was asked."""
+        return httpx2.codes.is_success(self.status)
 
 
 def url_problem(url: str) -> str | None:
     """Why no tool can be asked at that address; None when it can."""
     try:
-        read = httpx.URL(url)
-    except httpx.InvalidURL:
+        read = httpx2.URL(url)
+    except httpx2.InvalidURL:
         return "is no address"
+    if any(map(str.isspace, url)):
+        return "is no address: there is a space in it"
     if read.scheme not in ("http", "https") or not read.host:
         return "is no address that begins with https:// or http://"
     if read.userinfo:
         return "holds a password; put that into a header, as ${NAME}"
     return "has a fragment, which is never sent" if read.fragment else None
+
+
+def tool_connections() -> httpx2.AsyncClient:
+    """What all tools share. It follows no redirect and keeps no cookie, so that calls do not know of each other."""
+    return httpx2.AsyncClient(
+        limits=_LIMITS,
+        timeout=None,  # every request has its own deadline
+        follow_redirects=False,
+        cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=())),
+        # Compressed, a small answer may be a large one.
+        headers={"Accept": "application/json, text/plain;q=0.9, */*;q=0.1", "Accept-Encoding": "identity"},
+    )
+
+
+class HttpToolClient(BaseResilientClient):
+    """Asks one endpoint, over connections that are shared. A breaker of its own keeps one bad tool from the others."""
+
+    provider = "tools"
+
+    def __init__(
+        self,
+        endpoint: HttpEndpoint,
+        connections: httpx2.AsyncClient,
+        *,
+        retry: RetryPolicy | None = None,
+        observer: ProviderObserver | None = None,
+    ) -> None:
+        super().__init__(retry=retry, observer=observer)
+        self.endpoint = endpoint
+        self._connections = connections
+
+    async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
+        """Ask with these arguments: GET and DELETE have them in the query, the others as a JSON body.
+
+        An answer 4xx is an answer too, but for 401, 403, 407 and 429. Asked again, within ``timeout_seconds``, only
+        where asking twice does no more than asking once. Raises ProviderError.
+        """
+        deadline = asyncio.get_running_loop().time() + self.endpoint.timeout_seconds
+        request = self._request(arguments, {"X-Call-Id": call_id, "Idempotency-Key": f"{call_id}:{tool_call_id}"})
+
+        async def ask() -> ToolAnswer:
+            async with asyncio.timeout_at(deadline):
+                return await self._ask(request)
+
+        ask.__name__ = self.endpoint.name
+        if self.endpoint.method in _IDEMPOTENT:
+            answer: ToolAnswer = await self.make_request(ask)
+            return answer
+        async with self.attempt(self.endpoint.name):
+            return await ask()
+
+    def map_error(self, error: Exception) -> ProviderError | None:
+        """None for a bug of our own; nothing that was sent or answered is in the error."""
+        if isinstance(error, httpx2.HTTPError):
+            return ProviderUnavailable(self.provider, type(error).__name__)
+        return super().map_error(error)
+
+    def _may_help(self, error: BaseException) -> bool:
+        """When the deadline has come, nothing does."""
+        return super()._may_help(error) and not isinstance(error, ProviderTimeout)
+
+    def _request(self, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> Callable[[], httpx2.Request]:
+        endpoint = self.endpoint
+        secrets = {name: value.get_secret_value() for name, value in endpoint.headers.items()}
+        query = list(_query(arguments)) if endpoint.method in _WITHOUT_BODY else []
+        url = httpx2.URL(endpoint.url)
+        url = url.copy_with(params=[*url.params.multi_items(), *query]) if query else url
+        body = None if endpoint.method in _WITHOUT_BODY else dict(arguments)
+        return lambda: self._connections.build_request(endpoint.method, url, headers={**secrets, **headers}, json=body)
+
+    async def _ask(self, request: Callable[[], httpx2.Request]) -> ToolAnswer:
+        response = await self._connections.send(request(), stream=True)
+        try:
+            self._check(response)
+            return ToolAnswer(response.status_code, await self._text(response))
+        finally:
+            await response.aclose()
+
+    def _check(self, response: httpx2.Response) -> None:
+        status = response.status_code
+        if status >= _SERVER_ERRORS:
+            raise ProviderUnavailable(self.provider, f"answered {status}")
+        if status == _TOO_MANY:
+            wait = retry_after_seconds(response.headers.get("retry-after"))
+            raise ProviderRateLimited(self.provider, f"answered {status}", retry_after=wait)
+        if status in _REFUSED:
+            raise ProviderRejected(self.provider, f"answered {status}", status=status)
+        if response.has_redirect_location or status < httpx2.codes.OK:
+            raise ProviderRejected(self.provider, f"answered {status}; redirects are not followed", status=status)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise ProviderProtocolError(self.provider, "compressed the answer, which was not asked for")
+
+    async def _text(self, response: httpx2.Response) -> str:
+        body = bytearray()
+        async with aclosing(response.aiter_raw()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > ANSWER_BYTES_MAX:
+                    raise ProviderProtocolError(self.provider, f"answered more than {ANSWER_BYTES_MAX} bytes")
+        return _decoded(bytes(body), response.charset_encoding or "utf-8")
+
+
+def _decoded(body: bytes, charset: str) -> str:
+    try:
+        return body.decode(charset, "replace")
+    except LookupError:
+        return body.decode("utf-8", "replace")
+
+
+def _query(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A list is its elements under one name; an object is JSON; what is null is left out."""
+    for name, value in arguments.items():
+        for part in value if isinstance(value, list) else [value]:
+            if part is not None:
+                yield name, part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
