@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,6 +22,7 @@ from app.calls.requests import CallRequests
 from app.calls.sessions import MediaSessions
 from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
 from app.clients.deepgram_stt import DeepgramOptions, DeepgramSTTClient
+from app.clients.http_tools import HttpToolClient, tool_connections
 from app.clients.livekit_api import LiveKitClient
 from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
@@ -109,13 +110,12 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         journal = JournalWriter(database, on_committed=reader.committed)
         stack.push_async_callback(journal.close)
         ears, model, tts = _clients(settings, agent, metrics)
-        for client in (ears, model, tts):
-            stack.push_async_callback(client.aclose)
         livekit = _livekit(settings, metrics)
-        if livekit is not None:
-            stack.push_async_callback(livekit.aclose)
+        for client in filter(None, (ears, model, tts, livekit)):
+            stack.push_async_callback(client.aclose)
+        tools = await stack.enter_async_context(_tools(settings, agent, metrics))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        services = _call_services(settings, metrics, database, journal, ears, model, tts, owner)
+        services = _call_services(settings, metrics, database, journal, ears, model, tts, tools, owner)
         dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.places)
         journal.on_lost = dispatcher.lose
         eraser = CallEraser(services.calls, settings.recordings_dir)
@@ -133,7 +133,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
             requests=requests,
             telephone=telephone,
             metrics=metrics,
-            health=_health(database, journal, ears, model, tts, livekit),
+            health=_health(database, journal, ears, model, tts, tools, livekit),
         )
         if telephone is not None:
             telephone.stop()
@@ -151,12 +151,14 @@ def _call_services(
     ears: _Ears,
     model: OpenAILLMClient,
     tts: CartesiaTTSClient,
+    tools: Mapping[str, HttpToolClient],
     owner: str,
 ) -> CallServices:
     return CallServices(
         stt=ears,
         model=model,
         tts=tts,
+        tools=tools,
         clips=ClipStore(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
         journal=journal,
         calls=CallStore(database),
@@ -230,6 +232,22 @@ def _clients(
     return ears_by_format, model, tts
 
 
+@asynccontextmanager
+async def _tools(
+    settings: Settings, agent: AgentProfile, metrics: Metrics
+) -> AsyncIterator[Mapping[str, HttpToolClient]]:
+    """A client for each tool of the agent's file, by name."""
+    if not agent.tools:
+        yield {}
+        return
+    retry = RetryPolicy(attempts=settings.retry_attempts)
+    async with tool_connections() as connections:
+        yield {
+            tool.spec.name: HttpToolClient(tool.endpoint, connections, retry=retry, observer=metrics)
+            for tool in agent.tools
+        }
+
+
 def _livekit(settings: Settings, metrics: Metrics) -> LiveKitClient | None:
     if settings.livekit_url is None:
         return None
@@ -253,6 +271,7 @@ def _health(
     ears: _Ears,
     model: OpenAILLMClient,
     tts: CartesiaTTSClient,
+    tools: Mapping[str, HttpToolClient],
     livekit: LiveKitClient | None,
 ) -> HealthMonitor:
     async def storage() -> ServiceHealth:
@@ -270,6 +289,7 @@ def _health(
             "deepgram": ears.health_check,
             "openai": model.health_check,
             "cartesia": tts.health_check,
+            **{f"tool:{name}": tool.health_check for name, tool in tools.items()},
             **({"livekit": livekit.health_check} if livekit is not None else {}),
         },
         vital=frozenset({"storage"}),

@@ -14,6 +14,7 @@ from app.calls.listening import Ears
 from app.calls.replying import Replier
 from app.calls.speaking import Mouth, Speaking
 from app.calls.timing import CallClock
+from app.calls.tool_runs import ToolRuns
 from app.calls.track import SpeechTrack
 from app.conversation import commands as cmd
 from app.conversation import events as ev
@@ -121,6 +122,7 @@ class Conductor:
         dialogue: DialogueManager,
         replier: Replier,
         actions: CallActions,
+        tools: ToolRuns,
         tasks: asyncio.TaskGroup,
         call_id: str,
     ) -> None:
@@ -134,6 +136,7 @@ class Conductor:
         self._dialogue = dialogue
         self._replier = replier
         self._actions = actions
+        self._tools = tools
         self._tasks = tasks
         self._call_id = call_id
         self._work: dict[int, tuple[Speaking, asyncio.Task[None]]] = {}
@@ -186,6 +189,8 @@ class Conductor:
                 await self._actions.cancel_transfer()
             case cmd.SendDigits(digits):
                 self._actions.send_digits(digits)
+            case cmd.RunTool(id=tool_id):
+                self._tools.run(tool_id)
             case cmd.Record(event):
                 self._record(event, now)
             case cmd.EndCall(reason, fault):
@@ -274,6 +279,7 @@ class Conductor:
         for speech in list(self._work):
             await self._cancel(speech)
         await self._actions.cancel_transfer()
+        await self._tools.settle()
         for fact in last_facts(self._facts, self._mouth, self._ears):
             self._log.write(fact, self._clock.call_seconds(), self._core.turn_of(fact))
         await self._handle(ev.CallEnded(reason, fault), self._clock.call_seconds())

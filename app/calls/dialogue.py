@@ -3,10 +3,9 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from app.calls.ports import LanguageModel
-from app.calls.tools import BUILT_IN
 from app.clients.streams import ModelEvent, TextDelta, ToolSpec
 from app.clock import utc_now
-from app.conversation.history import ConversationHistory
+from app.conversation.history import ConversationHistory, Remark
 from app.models import CallContext, ConversationContext, ConversationSummary, Message, TokenUsage
 
 _MANNERS = (
@@ -14,6 +13,7 @@ _MANNERS = (
     "emoji. Text that starts with [keypad] are keys that the caller pressed. Never claim to have done what you have "
     "not done."
 )
+_RUNNING = '{"status": "running", "message": "It is not known yet what comes of it. Do not call it again for that."}'
 
 
 class DialogueManager:
@@ -26,13 +26,11 @@ class DialogueManager:
         context: CallContext,
         prompt: str,
         history: ConversationHistory | None = None,
-        tools: Sequence[ToolSpec] = BUILT_IN,
     ) -> None:
         self._model = model
         self._context = context
         self._prompt = f"{prompt.strip()}\n\n{_MANNERS}"
         self._history = history if history is not None else ConversationHistory()
-        self._tools = tools
         self._turn = 0
 
     def messages(self, language: str, pending: str | None = None) -> list[Message]:
@@ -41,15 +39,15 @@ class DialogueManager:
         What never changes comes first, so that the vendor's prompt cache is of use.
         """
         messages = [Message("system", self._prompt)]
-        messages += [Message(remark.role, remark.text) for remark in self._history]
+        messages += [message for remark in self._history for message in _shown(remark)]
         if pending is not None:
             messages.append(Message("user", pending))
         messages.append(Message("system", f"Answer in the language with the code {language}."))
         return messages
 
-    def reply(self, messages: list[Message]) -> AsyncGenerator[ModelEvent, None]:
-        """The answer as it is written. Raises ProviderError."""
-        return self._model.stream_reply(messages, tools=self._tools, call_id=self._context.call_id)
+    def reply(self, messages: list[Message], tools: Sequence[ToolSpec] = ()) -> AsyncGenerator[ModelEvent, None]:
+        """The answer as it is written, with the tools that may be called. Raises ProviderError."""
+        return self._model.stream_reply(messages, tools=tools, call_id=self._context.call_id)
 
     def estimate_usage(self, messages: list[Message], answer: str) -> TokenUsage:
         """For an answer that was broken off, so that the vendor never told its usage."""
@@ -80,3 +78,16 @@ class DialogueManager:
             topics_text="\n".join(said),
             end_reason=None,
         )
+
+
+def _shown(remark: Remark) -> list[Message]:
+    """As the model is shown it: a tool's result follows its call."""
+    tool = remark.tool
+    if tool is None:
+        return [Message(remark.role, remark.text)]
+    called = {"id": tool.id, "name": tool.name, "arguments": tool.arguments}
+    result = _RUNNING if tool.is_running else remark.text
+    return [
+        Message("assistant", "", metadata={"tool_calls": [called]}),
+        Message("tool", result, metadata={"tool_call_id": tool.id}),
+    ]

@@ -10,6 +10,8 @@ Task ledger. All tasks of a call belong to one TaskGroup, which ends when the co
 ``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
                        and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
 ``<call>:transfer``    hands the caller over. Ends with the outcome; the end of the call, or of the wish, cancels it.
+``<call>:tool:<id>``   runs a tool of the agent's file. Ends by its deadline; given up when it changes nothing and
+                       nobody waits for it. The end of the call waits for it.
 """
 
 import asyncio
@@ -33,6 +35,9 @@ from app.calls.ports import CallLeg, Journal, LanguageModel, SpeechToText, Telep
 from app.calls.replying import Replier
 from app.calls.speaking import Mouth
 from app.calls.timing import CallClock
+from app.calls.tool_runs import ToolEndpoint, ToolRuns
+from app.calls.tools import Toolbox
+from app.calls.writing import Writer
 from app.clock import iso_utc, utc_now
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
@@ -59,6 +64,8 @@ class CallServices:
     model: LanguageModel
     tts: TextToSpeech
     clips: ClipStore
+    tools: Mapping[str, ToolEndpoint]
+    """Those of the agent's file, by name."""
     journal: Journal
     calls: CallStore
     metrics: Metrics
@@ -273,19 +280,22 @@ class CallOrchestrator:
             tell=self.tell,
         )
         dialogue = DialogueManager(
-            model=services.model,
-            context=call,
-            prompt=self._agent.prompt,
-            history=self._core.history,
-            tools=actions.tools,
+            model=services.model, context=call, prompt=self._agent.prompt, history=self._core.history
+        )
+        tools = ToolRuns(
+            call_id=call.call_id,
+            toolbox=Toolbox(actions.tools, self._agent.tools),
+            endpoints=services.tools,
+            tasks=tasks,
+            clock=self._clock,
+            tell=self.tell,
         )
         replier = Replier(
             call_id=call.call_id,
-            dialogue=dialogue,
+            writer=Writer(dialogue, tools, self._agent, clock=self._clock, tell=self.tell),
             tts=services.tts,
             clips=services.clips,
             mouth=self._mouth,
-            model_name=self._agent.language_model,
             prices=services.prices,
             clock=self._clock,
             tell=self.tell,
@@ -301,6 +311,7 @@ class CallOrchestrator:
             dialogue=dialogue,
             replier=replier,
             actions=actions,
+            tools=tools,
             tasks=tasks,
             call_id=call.call_id,
         )

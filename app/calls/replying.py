@@ -2,21 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
 
 from app.calls.clips import ClipStore
-from app.calls.dialogue import DialogueManager
 from app.calls.narrating import Narrator, first_of
 from app.calls.ports import TextToSpeech
 from app.calls.speaking import Mouth, Speaking
 from app.calls.timing import CallClock
 from app.calls.track import SpeechTrack
-from app.clients.streams import ModelFinished, TextDelta, ToolCall
+from app.calls.writing import Answer, Writer
 from app.conversation import events as ev
-from app.conversation.sentences import ClauseSplitter
 from app.conversation.turns import SpeechKind
 from app.errors import ProviderError
-from app.models import Message, TokenUsage, VoiceConfig
+from app.models import Message, VoiceConfig
 from app.observability.costs import Prices
 
 _ATTEMPTS = 2
@@ -39,30 +36,29 @@ class Replier:
         self,
         *,
         call_id: str,
-        dialogue: DialogueManager,
+        writer: Writer,
         tts: TextToSpeech,
         clips: ClipStore,
         mouth: Mouth,
-        model_name: str,
         prices: Prices,
         clock: CallClock,
         tell: Callable[[ev.Event], None],
     ) -> None:
         self._call_id = call_id
-        self._dialogue = dialogue
+        self._writer = writer
         self._tts = tts
         self._clips = clips
         self._mouth = mouth
-        self._model_name = model_name
         self._prices = prices
         self._clock = clock
         self._tell = tell
 
     async def reply(self, speaking: Speaking, voice: VoiceConfig, messages: list[Message]) -> None:
         """Write the answer and voice it meanwhile. Once the caller has heard some of it, nothing is tried again."""
+        answer = Answer(list(messages))
         for attempt in range(1, _ATTEMPTS + 1):
             self._mouth.offer(speaking)
-            failure = await self._try_reply(speaking, voice, messages)
+            failure = await self._try_reply(speaking, voice, answer)
             if failure is None:
                 return
             tried_enough = attempt == _ATTEMPTS or failure.stage == _SPEAK  # the narrator has tried the voice again
@@ -95,60 +91,27 @@ class Replier:
                 await self._clips.keep(text, voice, speaking.track)
         self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, text))
 
-    async def _try_reply(self, speaking: Speaking, voice: VoiceConfig, messages: list[Message]) -> _StageFailed | None:
+    async def _try_reply(self, speaking: Speaking, voice: VoiceConfig, answer: Answer) -> _StageFailed | None:
         failure = None
         try:
-            await self._write_and_narrate(speaking, voice, messages)
+            await self._write_and_narrate(speaking, voice, answer)
         except* _StageFailed as group:
             failure = first_of(group)
         return failure
 
-    async def _write_and_narrate(self, speaking: Speaking, voice: VoiceConfig, messages: list[Message]) -> None:
+    async def _write_and_narrate(self, speaking: Speaking, voice: VoiceConfig, answer: Answer) -> None:
         """When the model breaks off in the middle, the clauses that it has written are said to their end."""
         narrator = self._narrator(speaking, voice)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._narrate(speaking, narrator, voice), name=f"{self._call_id}:voice:{speaking.number}")
             try:
-                await self._write(speaking, narrator, messages)
-            except _StageFailed as failure:
+                await self._writer.write(speaking, answer, narrator.say)
+            except ProviderError as error:
+                failure = _StageFailed(_THINK, error)
                 if not speaking.started:
-                    raise
+                    raise failure from error
                 self._tell_failure(speaking, failure, final=True)
             narrator.finish()
-
-    async def _write(self, speaking: Speaking, narrator: Narrator, messages: list[Message]) -> None:
-        splitter = ClauseSplitter()
-        answer = ""
-        usage: TokenUsage | None = None
-        request_id = None
-        billed = True
-        try:
-            async with aclosing(self._dialogue.reply(messages)) as events:
-                async for event in events:
-                    match event:
-                        case TextDelta(text):
-                            self._stamp(speaking, "first_token")
-                            answer += text
-                            for clause in splitter.feed(text):
-                                self._say(speaking, narrator, clause)
-                        case ToolCall(id=call, name=name, arguments=arguments):
-                            self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call, name, arguments))
-                        case ModelFinished():
-                            usage, request_id = event.usage, event.request_id
-        except ProviderError as error:
-            billed = bool(answer)
-            raise _StageFailed(_THINK, error) from error
-        finally:
-            if billed:
-                self._tell_usage(speaking, usage or self._dialogue.estimate_usage(messages, answer), request_id)
-            # However it ends: what was written and will not be heard is known to the journal alone.
-            self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer))
-        for clause in splitter.finish():
-            self._say(speaking, narrator, clause)
-
-    def _say(self, speaking: Speaking, narrator: Narrator, clause: str) -> None:
-        self._stamp(speaking, "first_clause")
-        narrator.say(clause)
 
     async def _narrate(self, speaking: Speaking, narrator: Narrator, voice: VoiceConfig) -> None:
         try:
@@ -190,17 +153,3 @@ class Replier:
     def _tell_failure(self, speaking: Speaking, failure: _StageFailed, *, final: bool) -> None:
         error = failure.error
         self._tell(ev.ProviderFailed(error.provider, failure.stage, error.code, final, speaking.turn, speaking.number))
-
-    def _tell_usage(self, speaking: Speaking, usage: TokenUsage, request_id: str | None) -> None:
-        self._tell(
-            ev.ProviderUsed(
-                "openai",
-                self._model_name,
-                speaking.turn,
-                prompt_tokens=usage.prompt,
-                cached_tokens=usage.cached,
-                completion_tokens=usage.completion,
-                cost=usage.cost,
-                request_id=request_id,
-            )
-        )

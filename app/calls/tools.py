@@ -1,8 +1,9 @@
 """The tools that the model may call: those built into the agent and those of its file, put together here."""
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from app.clients.http_tools import HttpEndpoint
 from app.clients.streams import ToolSpec
@@ -57,6 +58,48 @@ class AgentTool:
             "timeout_seconds": self.endpoint.timeout_seconds,
             "one_moment": dict(self.one_moment),
         }
+
+    def read(self, arguments: str) -> dict[str, Any]:
+        """The arguments as the model wrote them. Raises BadArguments when they are none that this tool takes."""
+        from jsonschema import Draft202012Validator
+
+        try:
+            read = json.loads(arguments or "{}", parse_constant=_no_number)
+            json.dumps(read, ensure_ascii=False).encode()  # a half of a surrogate pair has no bytes
+        except (ValueError, RecursionError):
+            raise BadArguments("the arguments are not JSON") from None
+        for error in Draft202012Validator(self.spec.parameters).iter_errors(read):
+            raise BadArguments(f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message}")
+        return dict(read)
+
+
+class BadArguments(Exception):
+    """The model called a tool with arguments that it does not take; the text may quote them."""
+
+
+class Toolbox:
+    """What the model of one agent may call, by name."""
+
+    def __init__(self, built_in: Sequence[ToolSpec], tools: Sequence[AgentTool]) -> None:
+        self.built_in = tuple(built_in)
+        self._tools = {tool.spec.name: tool for tool in tools}
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """Of all of them, as the model is shown them; the order never changes, for the vendor's prompt cache."""
+        return (*self.built_in, *(tool.spec for tool in self._tools.values()))
+
+    def is_built_in(self, name: str) -> bool:
+        """Whether the conversation itself carries it out."""
+        return any(tool.name == name for tool in self.built_in)
+
+    def find(self, name: str) -> AgentTool | None:
+        """The agent's own tool of that name."""
+        return self._tools.get(name)
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number in JSON")
 
 
 def built_in_tools(humans: Collection[str], *, presses_keys: bool) -> tuple[ToolSpec, ...]:

@@ -5,7 +5,7 @@ import http.cookiejar
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import httpx2
@@ -20,6 +20,7 @@ from app.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
+from app.models import ServiceHealth
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -121,6 +122,10 @@ class HttpToolClient(BaseResilientClient):
             return answer
         async with self.attempt(self.endpoint.name):
             return await ask()
+
+    async def health_check(self) -> ServiceHealth:
+        """As of every client, under the tool's name."""
+        return replace(await super().health_check(), name=f"tool:{self.endpoint.name}")
 
     def map_error(self, error: Exception) -> ProviderError | None:
         """None for a bug of our own; nothing that was sent or answered is in the error."""

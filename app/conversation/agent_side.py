@@ -4,6 +4,7 @@ from app.conversation import events as ev
 from app.conversation.deadlines import Deadline
 from app.conversation.situation import Situation
 from app.conversation.tool_calls import forget_tool_calls, note_tool_call
+from app.conversation.tools import want_tool
 from app.conversation.turns import Speech, SpeechKind
 from app.models import ConversationState
 
@@ -50,8 +51,14 @@ class AgentSide:
     def tool_called(self, event: ev.AgentToolCalled) -> None:
         """The built-in tools take effect after the last word of this utterance."""
         speech = self._call.floor.find(event.speech)
-        if speech is not None:
+        if speech is not None and event.timeout_seconds:
+            want_tool(self._call, speech, event)
+        elif speech is not None:
             note_tool_call(speech, event)
+
+    def tool_finished(self, event: ev.AgentToolFinished) -> None:
+        """The next prompts hold what came of it."""
+        self._call.history.tool_finished(event.id, event.result)
 
     def interrupted(self, event: ev.AgentInterrupted) -> None:
         """Remember what was heard of an utterance that was cut short."""

@@ -6,6 +6,7 @@ from app.conversation.commands import Record
 from app.conversation.deadlines import Deadline
 from app.conversation.echo_words import heard_words, is_echo
 from app.conversation.situation import Situation
+from app.conversation.tools import run_wanted_tools
 from app.conversation.turns import CallerTurn, Speech, SpeechKind
 from app.models import ConversationState
 
@@ -242,6 +243,7 @@ class CallerSide:
         call.deadlines.set(Deadline.FILLER, max(call.now, late))
         call.due_in(Deadline.REPLY, call.policy.reply_seconds)
         call.enter(ConversationState.PROCESSING)
+        run_wanted_tools(call)
 
     def _drop_speculation(self) -> None:
         reply = self._call.floor.reply

@@ -57,6 +57,15 @@ class StopSpeech:
 
 
 @dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run the tool that the model has called: it is certain that the caller has finished."""
+
+    turn: int
+    speech: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RaiseThreshold:
     """The detector takes noise for the caller: make it less sensitive."""
 
@@ -104,6 +113,7 @@ Command = (
     | PauseSpeech
     | ResumeSpeech
     | StopSpeech
+    | RunTool
     | RaiseThreshold
     | Transfer
     | CancelTransfer

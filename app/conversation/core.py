@@ -110,6 +110,7 @@ class ConversationCore:
             ev.AgentReplyGenerated: agent.generated,
             ev.AgentClauseStarted: agent.clause_started,
             ev.AgentToolCalled: agent.tool_called,
+            ev.AgentToolFinished: agent.tool_finished,
             ev.AgentInterrupted: agent.interrupted,
             ev.AgentFinished: agent.finished,
             ev.ProviderFailed: agent.provider_failed,

@@ -8,6 +8,11 @@ defaults, else ``v`` rises and :func:`from_row` learns to read the old shape.
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, get_args
 
+from app.conversation.action_events import AgentToolCalled as AgentToolCalled
+from app.conversation.action_events import AgentToolFinished as AgentToolFinished
+from app.conversation.action_events import TransferCompleted as TransferCompleted
+from app.conversation.action_events import TransferFailed as TransferFailed
+from app.conversation.action_events import TransferStarted as TransferStarted
 from app.models import JournalRow
 
 # --- the call ------------------------------------------------------------------------------------------------------
@@ -233,47 +238,6 @@ class AgentFinished:
     exact: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class AgentToolCalled:
-    """The model asked for a tool."""
-
-    type: ClassVar[str] = "agent.tool_called"
-    turn: int
-    speech: int
-    id: str
-    name: str
-    arguments: str
-
-
-# --- the transfer to a human ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class TransferStarted:
-    """The caller is being handed over; a decision of the core."""
-
-    type: ClassVar[str] = "transfer.started"
-    to: str
-
-
-@dataclass(frozen=True, slots=True)
-class TransferFailed:
-    """The caller could not be handed over, and is with the agent as before."""
-
-    type: ClassVar[str] = "transfer.failed"
-    reason: str
-    """``refused``, ``no_answer``, ``busy``, ``unavailable`` or ``not_a_telephone``."""
-
-
-@dataclass(frozen=True, slots=True)
-class TransferCompleted:
-    """The caller is with the human."""
-
-    type: ClassVar[str] = "transfer.completed"
-    how: str
-    """``refer``: the telephone network took him along; ``dialled``: the human was called into the room."""
-
-
 # --- the outside ----------------------------------------------------------------------------------------------------
 
 
@@ -284,7 +248,7 @@ class ProviderFailed:
     type: ClassVar[str] = "provider.failed"
     provider: str
     stage: str
-    """``listen``, ``think`` or ``speak``."""
+    """``listen``, ``think``, ``speak`` or ``act``."""
     code: str
     final: bool
     """False while the client still tries by itself."""
@@ -353,10 +317,10 @@ class DeadlinePassed:
 
 
 Event = (
-    CallCreated | CallAnswered | CallEnded | StateChanged | CallerSoundStarted | CallerSoundStopped
-    | CallerWords | CallerTurnEndedEagerly | CallerTurnResumed | CallerTurnEnded | CallerDtmf | CallerLeft
-    | CallerIgnored | TurnTaken | AgentReplyStarted | AgentReplyGenerated | AgentClauseStarted | AgentPaused
-    | AgentResumed | AgentInterrupted | AgentFinished | AgentToolCalled | TransferStarted | TransferFailed
+    CallCreated | CallAnswered | CallEnded | StateChanged | CallerSoundStarted | CallerSoundStopped | CallerWords
+    | CallerTurnEndedEagerly | CallerTurnResumed | CallerTurnEnded | CallerDtmf | CallerLeft | CallerIgnored
+    | TurnTaken | AgentReplyStarted | AgentReplyGenerated | AgentClauseStarted | AgentPaused | AgentResumed
+    | AgentInterrupted | AgentFinished | AgentToolCalled | AgentToolFinished | TransferStarted | TransferFailed
     | TransferCompleted | ProviderFailed | ProviderRestored | ProviderUsed | SayRequested | HangupRequested
     | TransferRequested | DeadlinePassed
 )  # fmt: skip

@@ -1,17 +1,32 @@
-"""What was said, as both remember it: the caller's turns, and of the agent only what the caller heard."""
+"""What both remember: the caller's turns, of the agent only what the caller heard, and what its tools gave."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+_ORDER = {"user": 0, "tool": 1, "assistant": 2, "system": 2}
+"""Within a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A tool that was run for the agent."""
+
+    id: str
+    name: str
+    arguments: str
+    is_running: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something that was said by one side in one turn."""
+    """Something that was said by one side in one turn, or the result of a tool."""
 
     turn: int
     role: str
-    """``user``, ``assistant``, or ``system`` for what the agent did besides."""
+    """``user``, ``assistant``, ``tool``, or ``system`` for what the agent did besides."""
     text: str
+    tool: ToolUse | None = None
+    """Of a tool's result, which is empty while the tool is running."""
 
 
 class ConversationHistory:
@@ -28,14 +43,26 @@ class ConversationHistory:
 
     def add(self, turn: int, role: str, text: str) -> None:
         """Remember a remark; an empty one leaves no trace."""
-        if not text:
-            return
-        remark = Remark(turn, role, text)
+        if text:
+            self._insert(Remark(turn, role, text))
+
+    def tool_called(self, turn: int, tool_id: str, name: str, arguments: str) -> None:
+        """A tool runs from now on."""
+        self._insert(Remark(turn, "tool", "", ToolUse(tool_id, name, arguments)))
+
+    def tool_finished(self, tool_id: str, result: str) -> None:
+        """What came of it; of a tool that does not run nothing is remembered."""
+        for place, remark in enumerate(self._remarks):
+            tool = remark.tool
+            if tool is not None and tool.id == tool_id and tool.is_running:
+                self._remarks[place] = replace(remark, text=result, tool=replace(tool, is_running=False))
+
+    def _insert(self, remark: Remark) -> None:
         place = len(self._remarks)
         while place and _order(self._remarks[place - 1]) > _order(remark):
             place -= 1
         self._remarks.insert(place, remark)
 
 
-def _order(remark: Remark) -> tuple[int, bool]:
-    return remark.turn, remark.role != "user"
+def _order(remark: Remark) -> tuple[int, int]:
+    return remark.turn, _ORDER[remark.role]

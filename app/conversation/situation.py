@@ -170,10 +170,10 @@ class Situation:
         self.expect_progress(speech)
         self.commands.append(ResumeSpeech(speech.number))
 
-    def expect_progress(self, speech: Speech) -> None:
+    def expect_progress(self, speech: Speech, *, beside_seconds: float = 0.0) -> None:
         """The voice must come to its next clause, or to its end, in about the time that the clause takes."""
         letters = len(speech.clauses[-1]) if speech.clauses else 0
-        self.due_in(Deadline.STALL, self.policy.stall_seconds + letters / _SLOWEST_LETTERS_PER_SECOND)
+        self.due_in(Deadline.STALL, self.policy.stall_seconds + letters / _SLOWEST_LETTERS_PER_SECOND + beside_seconds)
 
     def _count_false_pause(self, speech: Speech) -> None:
         speech.false_pauses += 1

@@ -29,6 +29,7 @@ def note_tool_call(speech: Speech, event: ev.AgentToolCalled) -> None:
 def forget_tool_calls(speech: Speech) -> None:
     """The answer is written anew."""
     speech.ends_call, speech.hands_over_to, speech.digits = None, None, ""
+    speech.tools.clear()
 
 
 def _text(arguments: str, name: str) -> str:

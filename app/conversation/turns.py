@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.conversation.acknowledgements import is_question
+from app.conversation.events import AgentToolCalled
 
 
 class SpeechKind(StrEnum):
@@ -59,6 +60,8 @@ class Speech:
     written: str | None = None
     """The whole text, once it is known."""
     clauses: list[str] = field(default_factory=list)
+    tools: list[AgentToolCalled] = field(default_factory=list)
+    """To be run when it is certain that the turn is over."""
 
     @property
     def said(self) -> str:

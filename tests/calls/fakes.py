@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from app.observability.metrics import Metrics
 from app.storage.calls import CallEnding, CallRow
 from media.formats import AudioFormat
 from tests.calls.far_end import FarEnd
-from tests.calls.vendors import ScriptedEars, ScriptedModel, ScriptedStream, ScriptedVoice
+from tests.calls.vendors import ScriptedEars, ScriptedModel, ScriptedStream, ScriptedTool, ScriptedVoice
 from tests.support.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
@@ -154,6 +154,8 @@ class World:
     voice: ScriptedVoice = field(default_factory=ScriptedVoice)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     agent: AgentProfile = AGENT
+    tools: dict[str, ScriptedTool] = field(default_factory=dict)
+    """Where the agent's tools are asked, by name."""
     lead: float = 0.2
     recordings: Path | None = None
     targets: dict[str, str] = field(default_factory=dict)
@@ -166,6 +168,7 @@ class World:
             stt=self.ears,
             model=self.model,
             tts=self.voice,
+            tools=self.tools,
             clips=self.clips,
             journal=self.journal,
             calls=self.calls,  # type: ignore[arg-type]  # the real one is a class over a database
@@ -177,6 +180,11 @@ class World:
             version="1.2.3",
             transfer_targets=self.targets,
         )
+
+    def has_tool(self, tool: ScriptedTool) -> None:
+        """The agent can use it."""
+        self.tools[tool.name] = tool
+        self.agent = replace(self.agent, tools=(*self.agent.tools, tool.described))
 
     async def prepare_clips(self, audio_format: AudioFormat) -> None:
         """As the service does at the first call."""

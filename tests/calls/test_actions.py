@@ -232,7 +232,7 @@ async def test_keys_that_nobody_could_hear_are_not_pressed() -> None:
 async def offered(world: World, far_end: FarEnd) -> list[str]:
     async with live_call(world, far_end) as call:
         await _asks(call)
-    return world.model.offered
+    return world.model.offered[-1]
 
 
 async def _asks(call: LiveCall) -> None:

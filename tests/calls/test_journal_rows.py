@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from app.clients.streams import StreamLost, StreamRestored, Transcript, TurnEndedEagerly, TurnResumed
 from app.conversation import events as ev
-from app.conversation.commands import Record
+from app.conversation.commands import Record, RunTool
 from app.conversation.replay import replay
 from app.errors import ProviderTimeout, ProviderUnavailable
 from app.models import JournalRow
 from tests.calls.fakes import LiveCall, World, in_virtual_time, live_call
 from tests.calls.far_end import FarEnd
-from tests.calls.vendors import Answer, ScriptedModel, Trouble
+from tests.calls.vendors import Answer, ScriptedModel, ScriptedTool, Trouble
 
 STORY = "We open at nine on weekdays. On Saturday we open at ten, and on Sunday we stay closed. Come when you like."
 CUT = ProviderUnavailable("openai", "the connection was cut")
@@ -50,6 +50,9 @@ ANSWERS = st.lists(
             Answer(STORY),
             Answer("At nine."),
             Answer("At nine. Goodbye!", tool="end_call"),
+            Answer(tool="find_times"),
+            Answer("One moment.", tool="book"),
+            Answer(tool="book", arguments="{"),
             Answer("At nine.", first_token=2.0),
             Answer(STORY[:50], each_token=0.1, fails=CUT),
             Answer(fails=CUT),
@@ -63,6 +66,8 @@ ANSWERS = st.lists(
 
 async def lives_through(script: list[tuple[str, float]], answers: list[Answer], far_end: FarEnd) -> LiveCall:
     world = World(model=ScriptedModel(*answers))
+    world.has_tool(ScriptedTool("find_times", "GET"))
+    world.has_tool(ScriptedTool("book", "POST", seconds=2.0))
     async with live_call(world, far_end, greeted=False) as call:
         for act, seconds in script:
             ACTS[act](call)
@@ -92,10 +97,25 @@ def assert_laws(call: LiveCall) -> None:
     billed = [row for row in rows if row.type == "provider.used" and row.data["provider"] == "openai"]
     assert len(billed) <= answers_begun
 
+    assert_laws_of_tools(call, rows)
+
     begun = {row.data["speech"] for row in rows if row.type == "agent.reply_started"}
     over = [row.data["speech"] for row in rows if row.type in ("agent.finished", "agent.interrupted")]
     assert len(over) == len(set(over))
     assert begun <= set(over)
+
+
+def assert_laws_of_tools(call: LiveCall, rows: list[JournalRow]) -> None:
+    """Each is run once at most, when the core says so, and then its end is told."""
+    called = [row.data["id"] for row in rows if row.type == "agent.tool_called"]
+    finished = [row.data["id"] for row in rows if row.type == "agent.tool_finished"]
+    wanted = [command.id for _, commands in replay(rows) for command in commands if isinstance(command, RunTool)]
+    asked = [key.partition(":")[2] for tool in call.world.tools.values() for key, _ in tool.asked]
+    assert len(called) == len(set(called))
+    assert len(finished) == len(set(finished))
+    assert set(asked) <= set(wanted) <= set(finished) <= set(called)
+    assert len(asked) == len(set(asked))
+    assert call.world.tools["book"].cancelled == 0
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)

@@ -1,12 +1,14 @@
 """Vendors that follow a script: ears, a model and a voice; each keeps what it was asked and fails on demand."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
+from app.calls.tools import AgentTool
+from app.clients.http_tools import HttpEndpoint, Method, ToolAnswer
 from app.clients.streams import (
     ModelEvent,
     ModelFinished,
@@ -19,7 +21,7 @@ from app.clients.streams import (
     VoiceEvent,
     VoiceWords,
 )
-from app.errors import ProviderUnavailable
+from app.errors import ProviderError, ProviderUnavailable
 from app.models import Message, TokenUsage, VoiceConfig
 from media.formats import AudioFormat
 
@@ -104,15 +106,15 @@ class ScriptedModel:
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers) or [Answer("All right.")]
         self.asked: list[list[Message]] = []
-        self.offered: list[str] = []
-        """Names of the tools, the last time it was asked."""
+        self.offered: list[list[str]] = []
+        """Names of the tools that it might call."""
         self.open_streams = 0
 
     async def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
     ) -> AsyncGenerator[ModelEvent, None]:
-        self.asked.append(messages)
-        self.offered = [tool.name for tool in tools]
+        self.asked.append(list(messages))
+        self.offered.append([tool.name for tool in tools])
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         self.open_streams += 1
         try:
@@ -132,6 +134,46 @@ class ScriptedModel:
 
     def calculate_token_usage(self, messages: list[Message]) -> TokenUsage:
         return TokenUsage(90, 0, len(messages[-1].content.split()), 0.0009)
+
+
+# --- a tool -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class ScriptedTool:
+    """A tool of the agent that takes its time, then answers or fails."""
+
+    name: str = "find_times"
+    method: Method = "GET"
+    seconds: float = 1.0
+    answer: ToolAnswer | ProviderError = field(default_factory=lambda: ToolAnswer(200, '{"times": ["10:00"]}'))
+    one_moment: str | None = "Let me look at the schedule."
+    timeout_seconds: float = 8.0
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Call id and tool call id, and the arguments."""
+    asked_at: list[float] = field(default_factory=list)
+    cancelled: int = 0
+
+    @property
+    def described(self) -> AgentTool:
+        parameters = {"type": "object", "properties": {"day": {"type": "string"}}}
+        return AgentTool(
+            ToolSpec(self.name, "Free times.", parameters),
+            HttpEndpoint(self.name, self.method, "https://example.org/", timeout_seconds=self.timeout_seconds),
+            {"en": self.one_moment} if self.one_moment else {},
+        )
+
+    async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
+        self.asked.append((f"{call_id}:{tool_call_id}", dict(arguments)))
+        self.asked_at.append(asyncio.get_running_loop().time())
+        try:
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if isinstance(self.answer, ProviderError):
+            raise self.answer
+        return self.answer
 
 
 # --- the voice --------------------------------------------------------------------------------------------------------

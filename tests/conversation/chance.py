@@ -78,6 +78,8 @@ def agent_facts(draw: st.DrawFn, speeches: st.SearchStrategy[int]) -> ev.Event:
         ev.AgentInterrupted(turn, speech, text, text),
         ev.AgentFinished(turn, speech, text, text),
         ev.AgentToolCalled(turn, speech, "1", draw(tools), draw(arguments)),
+        ev.AgentToolCalled(turn, speech, "2", "dance", "{}", 8.0, draw(st.sampled_from([None, "One moment."]))),
+        ev.AgentToolFinished(turn, speech, "3", "dance", False, None, 8.0, text),
         ev.ProviderFailed("openai", stage, "broken", draw(st.booleans()), turn, speech),
     ]
     return draw(st.sampled_from(facts))

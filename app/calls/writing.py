@@ -1,0 +1,194 @@
+"""Writes an answer with the model: text for the voice, and between its pieces the tools that the model uses."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from app.calls.agent import AgentProfile
+from app.calls.dialogue import DialogueManager
+from app.calls.speaking import Speaking
+from app.calls.timing import CallClock
+from app.calls.tool_runs import ToolRuns, WantedTool
+from app.calls.tools import AgentTool, BadArguments
+from app.clients.streams import ModelFinished, TextDelta, ToolCall
+from app.conversation import events as ev
+from app.conversation.sentences import ClauseSplitter
+from app.errors import ProviderError
+from app.models import Message, TokenUsage
+
+_ROUNDS_MAX = 3
+"""How often an answer may use tools; then the model must say what it knows."""
+_TOOLS_A_ROUND_MAX = 3
+_BETWEEN_ROUNDS = " "
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer that is being written. What tools gave stands when the rest of it is tried again."""
+
+    messages: list[Message]
+    """What the model is shown; grows by the tools that were used."""
+    rounds: int = 0
+    """How often tools were used."""
+    text: str = ""
+    """Of this attempt, with the lines that were said while tools ran."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """What the model writes in one go."""
+
+    text: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    """Of tools whose results it waits for."""
+    usage: TokenUsage | None = None
+    request_id: str | None = None
+
+
+class Writer:
+    """Asks the model until it has nothing more to say, and tells what was used and written as facts."""
+
+    def __init__(
+        self,
+        dialogue: DialogueManager,
+        tools: ToolRuns,
+        agent: AgentProfile,
+        *,
+        clock: CallClock,
+        tell: Callable[[ev.Event], None],
+    ) -> None:
+        self._dialogue = dialogue
+        self._tools = tools
+        self._policy = agent.policy
+        self._model_name = agent.language_model
+        self._clock = clock
+        self._tell = tell
+
+    async def write(self, speaking: Speaking, answer: Answer, say: Callable[[str], None]) -> None:
+        """Write it from its beginning; ``say`` is given each clause. Raises ProviderError."""
+        answer.text = ""
+        try:
+            while (written := await self._write_round(speaking, answer, say)).calls:
+                answer.rounds += 1
+                await self._use_tools(speaking, answer, written, say)
+        finally:
+            # However it ends: what was written and will not be heard is known to the journal alone.
+            self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer.text))
+
+    async def _write_round(self, speaking: Speaking, answer: Answer, say: Callable[[str], None]) -> _Round:
+        splitter, written, billed = ClauseSplitter(), _Round(), True
+        may_use_tools = answer.rounds < _ROUNDS_MAX
+        offered = self._tools.toolbox.specs if may_use_tools else self._tools.toolbox.built_in
+        try:
+            async with aclosing(self._dialogue.reply(answer.messages, offered)) as events:
+                async for event in events:
+                    match event:
+                        case TextDelta(text):
+                            self._stamp(speaking, "first_token")
+                            written.text += text
+                            answer.text += text
+                            self._say_all(speaking, splitter.feed(text), say)
+                        case ToolCall():
+                            self._note_call(speaking, event, written)
+                        case ModelFinished():
+                            written.usage, written.request_id = event.usage, event.request_id
+        except ProviderError:
+            billed = bool(written.text)
+            raise
+        finally:
+            if billed:
+                self._tell_usage(speaking, answer, written)
+        written.calls = written.calls[:_TOOLS_A_ROUND_MAX] if may_use_tools else []
+        if written.calls and written.text:
+            answer.text += _BETWEEN_ROUNDS
+            splitter.feed(_BETWEEN_ROUNDS)
+        self._say_all(speaking, splitter.finish(), say)
+        return written
+
+    def _note_call(self, speaking: Speaking, call: ToolCall, written: _Round) -> None:
+        """The conversation carries out what is built in, after the last word; for other tools the answer waits."""
+        call = self._tools.named(call)
+        if self._tools.toolbox.is_built_in(call.name):
+            self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call.id, call.name, call.arguments))
+        else:
+            written.calls.append(call)
+
+    async def _use_tools(self, speaking: Speaking, answer: Answer, written: _Round, say: Callable[[str], None]) -> None:
+        """One after another, and show the model what each gave."""
+        text, quiet = written.text, not written.text
+        for call in written.calls:
+            try:
+                tool = self._tools.check(call)
+            except BadArguments as error:
+                result = self._tools.refuse(speaking, call, str(error))
+            else:
+                line = self._line(speaking, tool) if quiet else None
+                result = await self._use_tool(speaking, answer, call, tool, line, say)
+                quiet = False
+            asked = {"id": call.id, "name": call.name, "arguments": call.arguments}
+            answer.messages.append(Message("assistant", text, metadata={"tool_calls": [asked]}))
+            answer.messages.append(Message("tool", result, metadata={"tool_call_id": call.id}))
+            text = ""
+
+    async def _use_tool(
+        self,
+        speaking: Speaking,
+        answer: Answer,
+        call: ToolCall,
+        tool: AgentTool,
+        line: str | None,
+        say: Callable[[str], None],
+    ) -> str:
+        """Of an answer that has said nothing yet, the core says the line, and all that is needed until it begins."""
+        if line is not None and answer.text:
+            self._say_line(answer, line, say)
+            line = None
+        wanted = self._tools.want(speaking, call, tool, line)
+        try:
+            return await self._bridged(speaking, answer, wanted, say)
+        finally:
+            self._tools.give_up(wanted)
+
+    async def _bridged(self, speaking: Speaking, answer: Answer, wanted: WantedTool, say: Callable[[str], None]) -> str:
+        """The result; an answer that has begun is not silent until then."""
+        for line in self._policy.lines[speaking.language].fillers:
+            done, _ = await asyncio.wait([wanted.result], timeout=self._policy.filler_repeat_seconds)
+            if done:
+                break
+            if speaking.started:
+                self._say_line(answer, line, say)
+        return await wanted.result
+
+    def _line(self, speaking: Speaking, tool: AgentTool) -> str | None:
+        """What is said while it runs: its own line, or a prepared one."""
+        fillers = self._policy.lines[speaking.language].fillers
+        return tool.one_moment.get(speaking.language) or next(iter(fillers), None)
+
+    def _say_line(self, answer: Answer, line: str, say: Callable[[str], None]) -> None:
+        line += _BETWEEN_ROUNDS
+        answer.text += line
+        say(line)
+
+    def _say_all(self, speaking: Speaking, clauses: list[str], say: Callable[[str], None]) -> None:
+        for clause in clauses:
+            self._stamp(speaking, "first_clause")
+            say(clause)
+
+    def _stamp(self, speaking: Speaking, name: str) -> None:
+        speaking.stamps.setdefault(name, self._clock.call_seconds())
+
+    def _tell_usage(self, speaking: Speaking, answer: Answer, written: _Round) -> None:
+        usage = written.usage or self._dialogue.estimate_usage(answer.messages, written.text)
+        self._tell(
+            ev.ProviderUsed(
+                "openai",
+                self._model_name,
+                speaking.turn,
+                prompt_tokens=usage.prompt,
+                cached_tokens=usage.cached,
+                completion_tokens=usage.completion,
+                cost=usage.cost,
+                request_id=written.request_id,
+            )
+        )
