@@ -111,8 +111,8 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         stack.push_async_callback(journal.close)
         ears, model, tts = _clients(settings, agent, metrics)
         livekit = _livekit(settings, metrics)
-        for client in filter(None, (ears, model, tts, livekit)):
-            stack.push_async_callback(client.aclose)
+        for close in (ears.aclose, model.aclose, tts.aclose, *([livekit.aclose] if livekit else [])):
+            stack.push_async_callback(close)
         tools = await stack.enter_async_context(_tools(settings, agent, metrics))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         services = _call_services(settings, metrics, database, journal, ears, model, tts, tools, owner)
