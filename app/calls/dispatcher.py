@@ -91,13 +91,13 @@ class CallDispatcher:
     def check_not_draining(self) -> None:
         """Raises Draining when no call is taken because the service is stopping."""
         if self._draining:
-            self._refuse(Draining("the service is stopping and takes no new calls"))
+            self.refuse(Draining("the service is stopping and takes no new calls"))
 
     async def check_admission(self) -> None:
         """Whether a call would be taken now. Raises Draining or AtCapacity."""
         self.check_not_draining()
         if await self._services.calls.count_live() >= self._max_live:
-            self._refuse(AtCapacity("all places for calls are taken"))
+            self.refuse(AtCapacity("all places for calls are taken"))
 
     async def start(
         self,
@@ -128,7 +128,7 @@ class CallDispatcher:
             await self._services.calls.create(self._row(call, agent, direction, telephone), max_live=self._max_live)
         except AtCapacity as error:
             self._forget(call.call_id)
-            self._refuse(error)
+            self.refuse(error)
         except BaseException:
             self._forget(call.call_id)
             raise
@@ -230,7 +230,8 @@ class CallDispatcher:
             sip_call_id=telephone.sip_call_id if telephone else None,
         )
 
-    def _refuse(self, error: AdmissionError) -> NoReturn:
+    def refuse(self, error: AdmissionError) -> NoReturn:
+        """Raise the error, and count it."""
         self._services.metrics.call_rejected(error.code)
         raise error
 

@@ -10,7 +10,7 @@ from typing import Any
 from app.calls.dispatcher import CallDispatcher
 from app.clients.trunks import bare_number
 from app.clock import iso_utc, utc_now
-from app.errors import DestinationNotAllowed, InvalidRequest
+from app.errors import AdmissionError, DestinationNotAllowed, InvalidRequest
 from app.storage.calls import CallRow
 from app.storage.placements import DialLimits, IdempotencyKey, PlacementStore
 
@@ -78,13 +78,13 @@ class Placing:
             metadata=metadata,
         )
         body = _hash({"to": to, "from": number, "metadata": metadata})
-        placed = await self._store.place(
-            row,
-            limits=self._rules.limits,
-            max_live=self._max_live,
-            key=None if key is None else IdempotencyKey(key, body),
-            now=now,
-        )
+        named = None if key is None else IdempotencyKey(key, body)
+        try:
+            placed = await self._store.place(
+                row, limits=self._rules.limits, max_live=self._max_live, key=named, now=now
+            )
+        except AdmissionError as error:
+            self._dispatcher.refuse(error)
         self._ring()
         return placed
 

@@ -19,6 +19,9 @@ from sandbox.running import serving
 KEY, SECRET = "devkey", "a-secret-of-more-than-32-characters-for-tests"
 _REQUESTS: dict[str, type[Any]] = {
     "CreateRoom": api.CreateRoomRequest,
+    "DeleteRoom": api.DeleteRoomRequest,
+    "ListRooms": api.ListRoomsRequest,
+    "RemoveParticipant": api.RoomParticipantIdentity,
     "ListParticipants": api.ListParticipantsRequest,
     "ListSIPOutboundTrunk": api.ListSIPOutboundTrunkRequest,
     "CreateSIPParticipant": api.CreateSIPParticipantRequest,
@@ -50,6 +53,16 @@ class TwirpServer:
     asked: list[tuple[str, Any]] = field(default_factory=list)
     """Methods and requests, in the order of their arrival."""
     url: str = ""
+
+    def requests(self, method: str) -> list[Any]:
+        """Those that came for one method."""
+        return [request for asked, request in self.asked if asked == method]
+
+    async def until(self, method: str, times: int = 1) -> None:
+        """Return once the method was asked for so often."""
+        async with asyncio.timeout(5):
+            while len(self.requests(method)) < times:
+                await asyncio.sleep(0.01)
 
     async def answer(self, request: Request) -> Response:
         method = request.path_params["method"]

@@ -12,6 +12,7 @@ import pytest
 from app.main import create_app
 from app.settings import Settings
 from tests.routers.test_calls import assert_problem
+from tests.storage.stores import a_call
 
 OUR_NUMBER = "+74950000000"
 TO = "+79990000001"
@@ -126,6 +127,26 @@ async def test_a_service_that_stops_places_no_calls(tmp_path: Path) -> None:
     async with door(tmp_path) as (http, services):
         await services.dispatcher.drain(0)
         assert_problem(await place(http), 503, "draining")
+
+
+async def test_a_call_that_could_not_be_placed_in_time_is_not_placed_any_more(tmp_path: Path) -> None:
+    before = {"created_at": "2026-11-22T10:00:00.000Z", "started_at": "2026-11-22T10:00:00.000Z"}
+    waits: dict[str, Any] = {"kind": "room", "direction": "outbound", "status": "ringing", "owner": None, **before}
+    async with door(tmp_path) as (http, services):
+        await services.calls.create(a_call("call-1", called_number=TO, **waits))
+        services.telephone.claims.ring()
+        record = await ended(http, "call-1")
+        rows = (await http.get("/calls/call-1/events")).json()["events"]
+    assert (record["end_reason"], record["fault"]) == ("shutdown", "ours")
+    assert [row["type"] for row in rows] == ["call.ended"]
+
+
+async def test_a_key_is_erased_with_its_call(tmp_path: Path) -> None:
+    async with door(tmp_path) as (http, _):
+        first = (await place(http, key="order-17")).json()["call_id"]
+        await ended(http, first)
+        assert (await http.delete(f"/calls/{first}")).status_code == 204
+        assert (await place(http, key="order-17")).json()["call_id"] != first
 
 
 async def test_without_livekit_no_call_is_placed(tmp_path: Path) -> None:
