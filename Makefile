@@ -10,7 +10,7 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 OLDEST := python3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-room check lock env-example deploy clean
+.PHONY: help demo run test test-room test-browser check lock env-example deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test: $(INSTALLED) ## every test that needs no other server (ARGS="-k barge_in")
 
 test-room: $(INSTALLED) ## telephone calls through a real livekit-server (LIVEKIT_SERVER=<its path>, or on the PATH)
 	@$(PYTHON) -m pytest -m room tests/room $(ARGS)
+
+test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
+	@$(PYTHON) -m pytest -m browser tests/browser $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, import contracts
 	$(PYTHON) -m ruff check .

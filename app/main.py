@@ -12,7 +12,7 @@ from app.errors import VoiceAgentError
 from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.wiring import VERSION, check_settings, open_services
-from routers import calls, health, media, session, webhooks
+from routers import calls, dashboard, health, media, session, webhooks
 from routers import metrics as figures
 from routers.attempts import FailedAttempts
 from routers.body_limit import BodyLimit
@@ -55,6 +55,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(SafeHeaders)
     Instrumentator(registry=metrics.registry).instrument(app)
-    for module in (calls, media, webhooks, health, figures, session):
+    for module in (calls, media, webhooks, health, figures, session, dashboard):
         app.include_router(module.router)
+    app.mount("/static", dashboard.Static())
     return app

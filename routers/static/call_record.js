@@ -1,0 +1,123 @@
+// The record of a call as elements: turns with their latency, the figures, the sound.
+
+import { callPath } from "./api.js";
+import { element, facts, table } from "./elements.js";
+import { clock, endReason, fault, milliseconds, moment, money, parties, STAGES } from "./words.js";
+
+const COST_PARTS = [["stt", "Hearing"], ["llm", "Thinking"], ["tts", "Speaking"], ["telephony", "Telephone"], ["total", "Total"]];
+let player = null;
+
+/** Everything about the call, in order. The player is kept while the same call is drawn again, and plays on. */
+export function record(call) {
+  return [
+    element("h1", {}, parties(call), " ", element("span", { class: `badge ${call.status}` }, call.status)),
+    outcome(call),
+    recording(call),
+    turns(call),
+    latencies(call),
+    costs(call),
+    details(call),
+  ].filter((part) => part !== null);
+}
+
+function outcome(call) {
+  const ended = call.status === "ended";
+  const bad = call.fault && call.fault !== "none";
+  return element(
+    "section",
+    { class: "card", "aria-label": "Outcome" },
+    ended ? element("p", { class: "lead" }, endReason(call.end_reason)) : null,
+    bad || ended ? element("p", { class: bad ? "fault" : "hint" }, fault(call.fault)) : null,
+    facts([
+      ["Began", moment(call.started_at)],
+      ["Answered", moment(call.answered_at)],
+      ["Lasted", ended ? clock(call.duration_seconds) : null],
+      ["Direction", call.direction],
+      ["Language", call.language],
+    ]),
+  );
+}
+
+function recording(call) {
+  if (!call.recording_available) return null;
+  if (player?.dataset.call !== call.call_id) {
+    player = element("audio", { controls: true, preload: "none", src: callPath(call.call_id, "/recording"), "data-call": call.call_id, "aria-label": "Recording: caller left, agent right" });
+  }
+  return element("section", { class: "card", "aria-label": "Recording" }, player, element("p", { class: "hint" }, "The caller is on the left, the agent on the right. Press the time of a turn to hear it."));
+}
+
+function turns(call) {
+  const said = call.turns.map((turn) => turnOf(turn, call));
+  return element("section", { class: "turns", role: "log", "aria-label": "What was said" }, said.length ? said : element("p", { class: "hint" }, "Nothing was said so far."));
+}
+
+function turnOf(turn, call) {
+  const agent = turn.role === "assistant";
+  const unheard = agent && turn.text_generated?.startsWith(turn.text) ? turn.text_generated.slice(turn.text.length) : "";
+  return element(
+    "article",
+    { class: `turn ${agent ? "agent" : "caller"}` },
+    element("p", { class: "meta" }, agent ? "Agent" : "Caller", " · ", timeOf(turn, call), unheard && turn.interrupted ? " · interrupted; the pale words were not heard" : null),
+    element("p", { class: "said", dir: "auto" }, turn.text, unheard ? element("span", { class: "unheard" }, unheard) : null),
+    turn.latency ? stagesBar(turn.latency) : null,
+  );
+}
+
+function timeOf(turn, call) {
+  const at = clock(turn.started_at);
+  if (!call.recording_available) return at;
+  const hear = () => {
+    player.currentTime = Math.max(0, turn.started_at);
+    player.play();
+  };
+  return element("button", { type: "button", class: "time", "aria-label": `Hear it from ${at}`, onclick: hear }, at);
+}
+
+/** One bar an answer: its stages, as wide as they are long. */
+function stagesBar(latency) {
+  const scale = Math.max(latency.total, 1.5);
+  const parts = STAGES.map(([stage, name]) => {
+    const part = element("span", { class: `stage ${stage}`, title: `${name}: ${milliseconds(latency[stage])}` });
+    part.style.width = `${(100 * latency[stage]) / scale}%`;
+    return part;
+  });
+  const told = STAGES.map(([stage, name]) => `${name} ${milliseconds(latency[stage])}`).join(", ");
+  const late = latency.budget_kept ? null : element("span", { class: "fault" }, "late");
+  return element("div", { class: "latency" }, element("div", { class: "bar", role: "img", "aria-label": told }, parts), element("span", { class: "total" }, `${latency.total.toFixed(2)} s`), late);
+}
+
+function latencies(call) {
+  const rows = [...STAGES, ["total", "In all"]].filter(([stage]) => call.latency[stage]).map(([stage, name]) => {
+    const { p50, p95, max } = call.latency[stage];
+    return [element("span", { class: "key" }, element("span", { class: `swatch stage ${stage}`, "aria-hidden": "true" }), name), ...[p50, p95, max].map(milliseconds)];
+  });
+  if (!rows.length) return null;
+  return element("section", { class: "card" }, element("h2", {}, "From the caller's last sound to the answer"), table("Latency by stage", ["Stage", "Median", "95 %", "Longest"], rows));
+}
+
+function costs(call) {
+  const rows = COST_PARTS.map(([part, name]) => [name, money(call.costs[part], call.costs.currency)]);
+  const { prompt, cached, completion } = call.token_usage;
+  const tokens = prompt === undefined ? null : element("p", { class: "hint" }, `${prompt} tokens read, of them ${cached} from the cache; ${completion} written.`);
+  return element("section", { class: "card" }, element("h2", {}, "Costs"), table("Costs", ["For", "Amount"], rows), tokens);
+}
+
+function details(call) {
+  const { sip_call_id: sip, room_sid: room, requests } = call.provider_ids;
+  const metadata = Object.keys(call.metadata).length ? element("pre", {}, JSON.stringify(call.metadata, null, 2)) : null;
+  return element(
+    "details",
+    { class: "card" },
+    element("summary", {}, "Details"),
+    facts([
+      ["Call", call.call_id],
+      ["Room", call.livekit_room],
+      ["Room at LiveKit", room],
+      ["SIP call", sip],
+      ["Requests to vendors", requests?.length ? String(requests.length) : null],
+      ["Version", call.version],
+    ]),
+    metadata,
+    element("p", {}, element("a", { href: callPath(call.call_id, "/events") }, "Every event"), " · ", element("a", { href: callPath(call.call_id, "/transcript?format=text") }, "Transcript as text")),
+  );
+}

@@ -1,0 +1,76 @@
+// Shows one view at a time, by the part of the address after #, and asks for the key when the service wants it.
+
+import { ask, Refused } from "./api.js";
+import { callList } from "./call_list.js";
+import { callView } from "./call_view.js";
+import { element, notify } from "./elements.js";
+
+const main = document.getElementById("main");
+const logOut = document.getElementById("log-out");
+let leave = () => {};
+
+/** Put a view in place of the last one; it gives what ends it. */
+async function show(view) {
+  leave();
+  const left = new AbortController();
+  leave = () => left.abort();
+  main.replaceChildren(element("p", { class: "hint" }, "Loading…"));
+  try {
+    await view(main, left.signal, fail);
+  } catch (error) {
+    if (!left.signal.aborted) fail(error);
+  }
+}
+
+/** Where every failure ends. */
+function fail(error) {
+  if (!(error instanceof Refused)) throw error;
+  if (error.status === 401 || error.status === 429) return show(login);
+  if (error.status === 404) {
+    main.replaceChildren(element("h1", {}, "Nothing here"), element("p", {}, error.message), element("p", {}, element("a", { href: "#/" }, "All calls")));
+    return undefined;
+  }
+  return notify(error.message);
+}
+
+async function login(place) {
+  logOut.hidden = true;
+  const key = element("input", { id: "key", type: "password", autocomplete: "current-password", required: true });
+  const wrong = element("p", { class: "wrong", role: "alert" });
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      await ask("session", { method: "POST", body: { api_key: key.value } });
+      route();
+    } catch (error) {
+      wrong.textContent = { 401: "This is not the key.", 429: "Too many wrong keys. Wait a minute." }[error.status] ?? error.message;
+      key.select();
+    }
+  };
+  const form = element("form", { class: "login card", onsubmit: submit }, element("h1", {}, "Log in"), element("label", { for: "key" }, "API key"), key, wrong, element("button", { type: "submit" }, "Log in"));
+  place.replaceChildren(form);
+  key.focus();
+}
+
+function route() {
+  const [path, query] = (location.hash.slice(1) || "/").split("?");
+  const callId = path.match(/^\/calls\/([^/]+)$/)?.[1];
+  if (location.hash && !location.hash.startsWith("#/")) return; // a place on the page
+  logOut.hidden = false;
+  if (callId) show((...arguments_) => callView(decodeURIComponent(callId), ...arguments_));
+  else show((...arguments_) => callList(new URLSearchParams(query), ...arguments_));
+}
+
+logOut.addEventListener("click", async () => {
+  try {
+    await ask("session", { method: "DELETE" });
+    show(login);
+  } catch (error) {
+    fail(error);
+  }
+});
+addEventListener("hashchange", () => {
+  route();
+  if (location.hash.startsWith("#/")) main.focus();
+});
+route();

@@ -1,0 +1,69 @@
+"""The dashboard in a real browser: Chromium draws the page, and what it has drawn is read."""
+
+import html
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.service import RunningService, service_in_thread
+from tests.routers.kept_calls import keep_call
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script><b>bold</b> \' " &amp; {{7*7}}'
+ROWS = [
+    ("call.created", {"language": "ru"}),
+    ("call.answered", {}),
+    ("turn.taken", {"turn": 1, "text": HOSTILE, "source": "words", "started_t": 1.0, "ended_t": 2.0}),
+    ("call.ended", {"reason": "caller_hangup"}),
+]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with service_in_thread(tmp_path_factory.mktemp("browser"), api_key=None) as running:
+        data = running.settings.data_dir
+        told = {
+            "caller_number": HOSTILE,
+            "livekit_room": HOSTILE,
+            "metadata": '{"a": "<script>document.title=3</script>"}',
+        }
+        keep_call(data, "call_hostile", ROWS, end_reason="caller_hangup", **told)
+        yield running
+
+
+def drawn(url: str, folder: Path) -> str:
+    """The page as it stands when its scripts have run."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium, "Chromium is missing: on Debian and Ubuntu, apt install chromium"
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", f"--user-data-dir={folder}")
+    outcome = subprocess.run([chromium, *options, "--dump-dom", url], capture_output=True, text=True, timeout=60)
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout
+
+
+@pytest.mark.parametrize("view", ["#/", "#/calls/call_hostile"])
+def test_what_a_stranger_says_is_shown_as_text_and_never_run(
+    service: RunningService, tmp_path: Path, view: str
+) -> None:
+    page = drawn(f"{service.url}/{view}", tmp_path)
+
+    assert HOSTILE in html.unescape(re.sub(r"<[^>]+>", "", page))
+    assert "<title>Voice agent</title>" in page
+    assert not re.search(r"<b>|<img src=\"?x|document\.title=\d</script>", page)
+
+
+def test_a_call_that_is_not_there_is_told(service: RunningService, tmp_path: Path) -> None:
+    assert "there is no such call" in drawn(f"{service.url}/#/calls/none", tmp_path)
+
+
+def test_without_the_key_the_page_asks_for_it(tmp_path: Path) -> None:
+    with service_in_thread(tmp_path / "data") as locked:
+        page = drawn(f"{locked.url}/", tmp_path / "profile")
+
+    assert 'type="password"' in page
+    assert "Calls</h1>" not in page
