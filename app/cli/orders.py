@@ -18,7 +18,7 @@ class WorkerOrder:
     number: int
     """From 1 on; a worker that replaces another has its number."""
     owner: str
-    """Name under which the worker owns calls, never used by another."""
+    """Name under which the worker owns calls, as :class:`app.storage.calls.CallRow` has it."""
     listener: int
     """File descriptor of the socket that all workers accept connections on."""
     settings: Settings

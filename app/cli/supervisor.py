@@ -73,6 +73,7 @@ class Supervisor:
         self._settings = settings
         self._listener = listener
         self._metrics_folder = metrics_folder
+        self._family = secrets.token_hex(4)
         self._workers: dict[int, Process] = {}
         self._signals = 0
         self._told = asyncio.Event()
@@ -111,7 +112,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         failures = 0
         while not self._signals:
-            owner = f"worker{number}-{secrets.token_hex(6)}"
+            owner = f"{self._family}.worker{number}-{secrets.token_hex(4)}"
             began = loop.time()
             status = await self._run_worker(number, owner)
             await _release(owner, calls)

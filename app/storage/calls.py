@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, false, func, insert, or_, select, update
 
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
@@ -20,6 +20,8 @@ Direction = Literal["inbound", "outbound", "web"]
 Status = Literal["ringing", "active", "ended"]
 
 LIVE: tuple[Status, ...] = ("ringing", "active")
+_SLOW_SECONDS = 10.0
+"""For so long a worker may be too busy to renew its leases; losing its calls would be worse for their callers."""
 _UNOWNED = (calls.c.status == "ringing") & (calls.c.direction == "outbound") & calls.c.owner.is_(None)
 """A call that is to be placed, and that no process has taken yet."""
 
@@ -51,7 +53,7 @@ class CallRow:
     summary: dict[str, Any] | None = None
     """What is worked out at the end: latency, token usage, costs, provider ids."""
     owner: str | None = None
-    """Name of the owning process, never used by another one."""
+    """Name of the owning process, never used by another one. Workers of one supervisor share a first word and a dot."""
     fence: int = 1
     """Grows by one with each take-over; who holds an older one has lost the call."""
     lease_until: float | None = None
@@ -123,11 +125,12 @@ class CallStore:
         """Own the live calls whose lease has expired, until ``until``; gives them with their new fence.
 
         Of several processes that try, one gets a call. Those of the owner itself are taken, too, unless they are
-        ``alive`` there. ``now`` and ``until`` are epoch seconds.
+        ``alive`` there. Those of a worker under the same supervisor are taken when :meth:`expire_leases` has said that
+        it is dead: until then it is only slow, for ten seconds. ``now`` and ``until`` are epoch seconds.
         """
         expired = (
             calls.c.status.in_(LIVE)
-            & (calls.c.lease_until < now)
+            & (calls.c.lease_until < case((_is_sibling(owner), now - _SLOW_SECONDS), else_=now))
             & or_(calls.c.owner != owner, calls.c.call_id.not_in(alive))
         )
         found = select(calls.c.call_id).where(expired).limit(1)
@@ -228,6 +231,12 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
         .where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status.in_(LIVE))
         .values(status="ended", lease_until=None, **asdict(ending))
     )
+
+
+def _is_sibling(owner: str) -> ColumnElement[bool]:
+    """Whether a call is another worker's under the same supervisor, which tells when one of them dies."""
+    family, dot, _ = owner.partition(".")
+    return (calls.c.owner != owner) & calls.c.owner.startswith(family + dot, autoescape=True) if dot else false()
 
 
 def _call(row: Row[Any]) -> CallRow:

@@ -108,7 +108,7 @@ class Exchange:
             await line.send({**START, "events": True})
             await line.until("ready")
             (owner,) = execute(self._folder, "SELECT owner FROM calls WHERE call_id = ?", (line.call_id,))[0]
-            phone = Phone(line, int(owner.removeprefix("worker").partition("-")[0]))
+            phone = Phone(line, int(owner.partition(".worker")[2].partition("-")[0]))
             listening = tasks.create_task(phone.listen(), name="listening")
             silence = tasks.create_task(line.be_silent(), name="silence")
             ready.set_result(phone)

@@ -100,6 +100,24 @@ async def test_the_calls_of_a_worker_that_is_known_to_be_dead_can_be_taken_over_
         assert [(call.call_id, call.owner, call.fence) for call in taken] == [("one", "heir", 2)]
 
 
+async def test_a_worker_that_is_late_keeps_its_calls_while_its_supervisor_does_not_call_it_dead(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call("sibling", owner="a1.worker2-x", lease_until=100.0))
+        await stores.calls.create(a_call("own", owner="a1.worker1-x", lease_until=100.0))
+        await stores.calls.create(a_call("stranger", owner="b2.worker2-x", lease_until=100.0))
+        await stores.calls.create(a_call("alone", owner="17-x", lease_until=100.0))
+        heir = "a1.worker1-x"
+
+        taken = await stores.calls.take_over_expired(102.0, heir, until=104.0)
+        assert sorted(call.call_id for call in taken) == ["alone", "own", "stranger"]
+        await stores.calls.create(a_call("hangs", owner="a1.worker3-x", lease_until=91.0))
+        taken = await stores.calls.take_over_expired(102.0, heir, until=104.0, alive=["alone", "own", "stranger"])
+        assert [call.call_id for call in taken] == ["hangs"]
+        await stores.calls.expire_leases("a1.worker2-x")
+        taken = await stores.calls.take_over_expired(102.0, heir, until=104.0)
+        assert [call.call_id for call in taken] == ["sibling"]
+
+
 async def test_to_look_for_what_waits_writes_nothing_and_scans_no_table(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         before = stores.database.transactions

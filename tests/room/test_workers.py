@@ -1,0 +1,64 @@
+"""Telephone calls on two workers: shared by both, and let go at once when one of them dies."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.clock import parse_iso, utc_now
+from tests.room.rig import Rig, rig
+from tests.routers.kept_calls import execute
+
+pytestmark = pytest.mark.room
+
+CALLERS = 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("two-workers")
+
+
+@pytest.fixture(scope="module")
+def two_workers(folder: Path) -> Iterator[Rig]:
+    with rig(folder, WORKERS="2", IDLE_PROMPT_SECONDS="100") as running:
+        yield running
+
+
+async def test_when_a_worker_dies_its_callers_are_let_go_and_the_others_notice_nothing(
+    two_workers: Rig, folder: Path
+) -> None:
+    numbers = [f"+7999000500{index}" for index in range(CALLERS)]
+    async with asyncio.timeout(60), AsyncExitStack() as lines:
+        await asyncio.gather(*(lines.enter_async_context(two_workers.carrier.dial(number)) for number in numbers))
+        calls = await _answered(two_workers)
+        owners = dict(execute(folder / "data", "SELECT call_id, owner FROM calls"))
+        shares = Counter(owners[call["call_id"]] for call in calls)
+        assert len(shares) == 2
+
+        rooms = {call["livekit_room"] for call in calls if ".worker1-" in owners[call["call_id"]]}
+        killed = utc_now()
+        os.kill(two_workers.workers()[0], signal.SIGKILL)
+        while rooms & set(await two_workers.rooms()):
+            await asyncio.sleep(0.05)
+        assert (utc_now() - killed).total_seconds() < 3
+        records = [(await two_workers.get(f"/calls/{call['call_id']}")).json() for call in calls]
+        for record in records:
+            died = record["livekit_room"] in rooms
+            assert record["status"] == ("ended" if died else "active")
+            assert record["end_reason"] == ("crashed" if died else None)
+            assert not died or parse_iso(record["ended_at"]) <= utc_now()
+
+
+async def _answered(system: Rig) -> list[dict[str, Any]]:
+    while True:
+        calls: list[dict[str, Any]] = (await system.get("/calls?status=active")).json()["calls"]
+        if len(calls) == CALLERS:
+            return calls
+        await asyncio.sleep(0.1)
