@@ -27,6 +27,8 @@ _BUSY_MILLISECONDS = 5000
 """How long a writer waits for the writer of another process."""
 _READERS = 4
 _WRITES_WAITING = 1000
+_TURN_SECONDS_MAX = 5.0
+"""A write whose turn comes later is not begun: behind a lock everybody would wait for all those before him."""
 _WRITER_PRAGMAS = (
     f"busy_timeout={_BUSY_MILLISECONDS}",
     "journal_mode=WAL",
@@ -41,6 +43,8 @@ _READER_PRAGMAS = (f"busy_timeout={_BUSY_MILLISECONDS}", "query_only=ON")
 class _Job:
     run: Callable[[], Awaitable[Any]]
     done: asyncio.Future[Any]
+    asked_at: float
+    """The loop's clock."""
 
 
 class Database:
@@ -99,7 +103,7 @@ class Database:
         """Run ``work`` in one transaction, committed when this returns and rolled back when it raises.
 
         A cancelled caller leaves no half: a transaction that has begun runs to its end, another is not begun. Raises
-        StorageError, also at once when 1,000 writes wait already.
+        StorageError, also at once when 1,000 writes wait already, and when its turn does not come within 5 s.
         """
         result: T = await self._enqueue(partial(self._transact, work))
         return result
@@ -143,13 +147,18 @@ class Database:
             raise _closed()
         if self._jobs.qsize() >= _WRITES_WAITING:
             raise StorageError("too many writes wait for the database")
-        job = _Job(run, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        job = _Job(run, loop.create_future(), loop.time())
         self._jobs.put_nowait(job)
         return await job.done
 
     async def _run_jobs(self) -> None:
+        loop = asyncio.get_running_loop()
         while (job := await self._jobs.get()) is not None:
             if job.done.done():
+                continue
+            if loop.time() - job.asked_at > _TURN_SECONDS_MAX:
+                job.done.set_exception(StorageError("the database is busy, or locked by another process"))
                 continue
             try:
                 result = await job.run()

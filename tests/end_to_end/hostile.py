@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +117,7 @@ async def _ask_wrongly(service: ServiceProcess, evening: Evening) -> None:
         evening.answers["no key"] = await http.get("/calls", headers={"Authorization": "Bearer of nobody"})
 
 
-async def _new_session(service: ServiceProcess, **body: Any) -> dict[str, Any]:
+async def new_session(service: ServiceProcess, **body: Any) -> dict[str, Any]:
     async with service.client() as http:
         session: dict[str, Any] = (await http.post("/media/sessions", json=body)).raise_for_status().json()
     return session
@@ -125,19 +127,23 @@ async def _open_wrongly(service: ServiceProcess, evening: Evening) -> None:
     media = service.url.replace("http:", "ws:") + "/media"
     for door in ("", "/egress"):
         for name, call_id in HOSTILE_IDS.items():
-            evening.refusals[f"{door} {name}"] = await _status_of(f"{media}{door}/{call_id}?token=x")
-    session = await _new_session(service)
-    evening.refusals["a wrong token"] = await _status_of(session["url"] + "x")
+            evening.refusals[f"{door} {name}"] = await status_of(f"{media}{door}/{call_id}?token=x")
+    session = await new_session(service)
+    evening.refusals["a wrong token"] = await status_of(session["url"] + "x")
     async with opened(session["url"]) as line:
         await line.send(START)
         await line.until("ready")
-        evening.refusals["a second socket"] = await _status_of(session["url"])
+        evening.refusals["a second socket"] = await status_of(session["url"])
         await line.send({"type": "stop"})
         evening.refusals["a good one"] = await line.closed()
-    evening.refusals["a used token"] = await _status_of(session["url"])
+    evening.refusals["a used token"] = await status_of(session["url"])
+    expired = await new_session(service)
+    with closing(sqlite3.connect(service.log_path.with_name("calls.db"), isolation_level=None)) as database:
+        database.execute("UPDATE sessions SET expires_at = '2026' WHERE call_id = ?", (expired["call_id"],))
+    evening.refusals["an expired token"] = await status_of(expired["url"])
     for name, message in (("audio of 10 MB", bytes(10 << 20)), ("text of 10 MB", "x" * (10 << 20))):
         for door in ("/twilio", "/call"):
-            url = f"{media}/twilio" if door == "/twilio" else (await _new_session(service))["url"]
+            url = f"{media}/twilio" if door == "/twilio" else (await new_session(service))["url"]
             async with opened(url) as line:
                 await line.send(message)
                 evening.refusals[f"{name} at {door}"] = await line.closed()
@@ -146,7 +152,7 @@ async def _open_wrongly(service: ServiceProcess, evening: Evening) -> None:
         evening.refusals["Twilio with a wrong token"] = await line.closed()
 
 
-async def _status_of(url: str) -> int:
+async def status_of(url: str) -> int:
     try:
         async with opened(url):
             return 101

@@ -26,6 +26,8 @@ from tests.end_to_end.hostile import (
     WRONG_SESSIONS,
     Evening,
     be_hostile,
+    new_session,
+    status_of,
 )
 from tests.end_to_end.processes import ServiceProcess, sandbox_process, serving
 
@@ -144,6 +146,7 @@ def test_a_session_that_asks_too_much_is_refused(evenings: dict[str, Evening], n
         ("a wrong token", 403),
         ("a second socket", 409),
         ("a used token", 409),
+        ("an expired token", 403),
         ("a good one", 1000),
         ("audio of 10 MB at /twilio", 1009),
         ("audio of 10 MB at /call", 1009),
@@ -186,16 +189,20 @@ def test_hostile_clients_cost_little_memory(evenings: dict[str, Evening]) -> Non
 
 async def _lock(service: ServiceProcess, evening: Evening) -> None:
     """Another process writes for longer than anybody waits for it."""
+    session = await new_session(service)
     connection = sqlite3.connect(service.log_path.with_name("calls.db"), isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        async with service.client() as http:
+        async with service.client() as http, asyncio.TaskGroup() as tasks:
             http.timeout = httpx.Timeout(15)
-            evening.answers["asked while locked"] = await http.post("/media/sessions")
+            opening = tasks.create_task(status_of(session["url"]), name="opening")
+            asking = [tasks.create_task(http.post("/media/sessions"), name="asking") for _ in range(5)]
             evening.answers["read while locked"] = await http.get("/calls")
     finally:
         connection.rollback()
         connection.close()
+    evening.refusals["while locked"] = opening.result()
+    evening.answers |= {f"asked while locked {number}": task.result() for number, task in enumerate(asking)}
     async with service.client() as http:
         evening.answers["asked after"] = await http.post("/media/sessions")
 
@@ -204,9 +211,11 @@ def test_a_locked_database_is_told_to_those_who_wait_for_it_and_not_to_those_who
     evenings: dict[str, Evening],
 ) -> None:
     answers = evenings["locked"].answers
-    refused = answers["asked while locked"]
-    assert (refused.status_code, refused.json()["code"], is_problem(refused)) == (503, "storage_failed", True)
-    assert refused.headers["retry-after"]
+    for number in range(5):
+        refused = answers[f"asked while locked {number}"]
+        assert (refused.status_code, refused.json()["code"], is_problem(refused)) == (503, "storage_failed", True)
+        assert refused.headers["retry-after"]
+    assert evenings["locked"].refusals["while locked"] == 503
     assert answers["read while locked"].status_code == 200
     assert answers["asked after"].status_code == 201
 

@@ -9,6 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
 
 from app.errors import StorageError
+from app.storage import database as storage
 from app.storage.database import Database, migrate
 from app.storage.schema import REVISION, metadata
 from tests.storage.stores import a_call, locked, look, open_stores, url_of
@@ -141,6 +142,24 @@ async def test_a_lock_held_for_a_moment_only_delays_the_write(tmp_path: Path) ->
         await writing
 
         assert await stores.calls.count_live() == 1
+
+
+async def test_behind_a_lock_nobody_waits_for_all_those_before_him(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_WRITER_PRAGMAS", ("busy_timeout=500",))
+    monkeypatch.setattr(storage, "_TURN_SECONDS_MAX", 0.4)
+    async with open_stores(tmp_path) as stores, locked(stores.path) as release:
+        began = asyncio.get_running_loop().time()
+        writes = [stores.database.write(lambda connection: None) for _ in range(5)]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        took = asyncio.get_running_loop().time() - began
+        release()
+        await stores.database.write(lambda connection: None)
+
+    assert [type(outcome) for outcome in outcomes] == [StorageError] * 5
+    assert {outcome.retryable for outcome in outcomes if isinstance(outcome, StorageError)} == {True}
+    assert took < 1.5  # each alone waits for half a second
 
 
 async def test_a_cancelled_writer_that_waits_for_its_turn_writes_nothing(tmp_path: Path) -> None:
