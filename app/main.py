@@ -16,6 +16,7 @@ from routers import calls, dashboard, health, media, session, webhooks
 from routers import metrics as figures
 from routers.attempts import FailedAttempts
 from routers.body_limit import BodyLimit
+from routers.description import describe, operation_id
 from routers.problems import handle_error, handle_http, handle_validation
 from routers.safe_headers import SafeHeaders
 
@@ -43,6 +44,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
         docs_url="/docs" if docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if docs else None,
+        generate_unique_id_function=operation_id,
     )
     for error, handler in (
         (VoiceAgentError, handle_error),
@@ -58,4 +60,5 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
     for module in (calls, media, webhooks, health, figures, session, dashboard):
         app.include_router(module.router)
     app.mount("/static", dashboard.Static())
+    describe(app)
     return app

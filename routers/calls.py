@@ -29,6 +29,7 @@ _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
 _HEARTBEAT_SECONDS = 15.0
 """Proxies close a connection on which nothing comes for a minute, some for half of one."""
+_SINCE, _UNTIL = "Started then or later: a moment of ISO 8601, in UTC when it names no zone.", "Started before then."
 _LAST_SEQ = 2**53 - 1
 """The largest number that every client can tell from its neighbours; no journal is so long."""
 
@@ -47,13 +48,13 @@ TheCall = Annotated[CallRow, Depends(_found)]
 async def list_calls(
     services: TheServices,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: str | None = None,
+    cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
     status: Literal["ringing", "active", "ended"] | None = None,
     direction: Literal["inbound", "outbound", "web"] | None = None,
-    caller: Annotated[str | None, Query(alias="from")] = None,
-    called: Annotated[str | None, Query(alias="to")] = None,
-    since: str | None = None,
-    until: str | None = None,
+    caller: Annotated[str | None, Query(alias="from", examples=["+70000000001"])] = None,
+    called: Annotated[str | None, Query(alias="to", examples=["+70000000002"])] = None,
+    since: Annotated[str | None, Query(description=_SINCE, examples=["2026-11-22"])] = None,
+    until: Annotated[str | None, Query(description=_UNTIL, examples=["2026-11-23T10:00:00Z"])] = None,
 ) -> CallPage:
     """Calls, newest first."""
     wanted = CallFilter(

@@ -14,13 +14,13 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 
 @router.get("/live")
-async def live() -> dict[str, str]:
+async def check_live() -> dict[str, str]:
     """The process runs."""
     return {"status": "ok"}
 
 
 @router.get("/ready")
-async def ready(services: TheServices, response: Response) -> dict[str, Any]:
+async def check_ready(services: TheServices, response: Response) -> dict[str, Any]:
     """Whether calls may come, and how many all workers carry: not while the service stops, nor without its storage."""
     status = await services.health.status()
     draining = services.dispatcher.is_draining
@@ -30,7 +30,7 @@ async def ready(services: TheServices, response: Response) -> dict[str, Any]:
 
 
 @router.get("")
-async def health(services: TheServices) -> dict[str, Any]:
+async def get_health(services: TheServices) -> dict[str, Any]:
     """Every component as it was last seen."""
     return {**_shown(await services.health.status()), "version": services.version}
 

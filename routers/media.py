@@ -28,7 +28,7 @@ _ABNORMAL = 1006
 
 
 @router.post("/sessions", status_code=HTTPStatus.CREATED, dependencies=[Depends(require_key)])
-async def create_session(
+async def create_media_session(
     services: TheServices, request: Request, wanted: Annotated[SessionRequest | None, Body()] = None
 ) -> SessionAnswer:
     """An address for one websocket; the session becomes a call when the socket sends ``start``."""

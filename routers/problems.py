@@ -11,7 +11,6 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app import errors
-from routers.schemas import Problem
 
 _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.CallNotFound: HTTPStatus.NOT_FOUND,
@@ -31,28 +30,6 @@ _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
 _TRY_AGAIN_SECONDS = 5
 _CODES = {HTTPStatus.BAD_REQUEST: "malformed_json", HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large"}
 """The router's refusals whose code is not the phrase of the status, which differs from one Python to the next."""
-_EXAMPLES = {
-    HTTPStatus.BAD_REQUEST: ("malformed_json", "the body is not JSON"),
-    HTTPStatus.UNAUTHORIZED: ("unauthorized", "a valid key is needed: Authorization: Bearer <key>"),
-    HTTPStatus.FORBIDDEN: ("forbidden", "this request comes from a page of another site"),
-    HTTPStatus.NOT_FOUND: ("call_not_found", "there is no such call"),
-    HTTPStatus.CONFLICT: ("call_live", "the call has not ended yet"),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("body_too_large", "a body has at most 65536 bytes"),
-    HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid_request", "query.limit: Input should be less than or equal to 200"),
-    HTTPStatus.TOO_MANY_REQUESTS: ("too_many_requests", "too many wrong keys came from here"),
-    HTTPStatus.SERVICE_UNAVAILABLE: ("storage_failed", "the database failed: SQLITE_BUSY"),
-}
-"""For the description of the interface: code and detail of one problem of each status."""
-
-
-def documents(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """The problems of a door as FastAPI wants them described."""
-    return {status.value: _described(status, *_EXAMPLES[status]) for status in statuses}
-
-
-def _described(status: HTTPStatus, code: str, detail: str) -> dict[str, Any]:
-    example = {"type": "about:blank", "title": status.phrase, "status": status, "code": code, "detail": detail}
-    return {"model": Problem, "description": status.phrase, "content": {"application/json": {"example": example}}}
 
 
 def problem(

@@ -11,6 +11,9 @@ _METADATA_DEPTH = 8
 TelephoneNumber = Annotated[str, Field(pattern=r"^\+[0-9]{5,15}$")]
 """E.164."""
 
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""ISO 8601 in UTC."""
+
 
 def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     """Raises ValueError, also for what Python reads and JSON does not know: NaN, and half of a surrogate pair."""
@@ -69,7 +72,7 @@ class SessionAnswer(BaseModel):
     call_id: str
     url: str
     twiml: str
-    expires_at: str
+    expires_at: Moment
 
 
 class Turn(BaseModel):
@@ -97,9 +100,9 @@ class CallSummary(BaseModel):
     caller_number: str | None
     called_number: str | None
     livekit_room: str | None
-    started_at: str
-    answered_at: str | None
-    ended_at: str | None
+    started_at: Moment
+    answered_at: Moment | None
+    ended_at: Moment | None
     duration_seconds: float | None
     end_reason: str | None
     fault: str
@@ -148,7 +151,7 @@ class EventRow(BaseModel):
     """A fact of the journal."""
 
     seq: int
-    at: str
+    at: Moment
     t: float
     type: str
     turn: int | None

@@ -5,18 +5,13 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Request, Response
 
 from routers.dependencies import TheServices, is_same, refuse, require_own_page
-from routers.problems import documents
 from routers.schemas import SessionKey
 from routers.session_cookie import clear_cookie, set_cookie
 
 router = APIRouter(prefix="/session", dependencies=[Depends(require_own_page)], tags=["session"])
 
 
-@router.post(
-    "",
-    status_code=HTTPStatus.NO_CONTENT,
-    responses=documents(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS),
-)
+@router.post("", status_code=HTTPStatus.NO_CONTENT)
 async def open_session(wanted: SessionKey, request: Request, response: Response, services: TheServices) -> None:
     """Exchange the API key for a cookie that is good for twelve hours."""
     key = services.settings.api_key

@@ -1,0 +1,162 @@
+"""One call, as every door shows it: the examples of the interface's description."""
+
+from http import HTTPStatus
+from typing import Any
+
+_ID = "call_5f0c6a1d2b3e4f5a6b7c8d9e"
+_JSON = "application/json"
+_STAGES = {
+    "end_of_turn": 0.26,
+    "llm_first_token": 0.261,
+    "first_clause": 0.084,
+    "tts_first_audio": 0.068,
+    "playout": 0.001,
+    "total": 0.674,
+}
+_TURNS: list[dict[str, Any]] = [
+    {
+        "number": 1,
+        "role": "user",
+        "text": "When do you open?",
+        "text_generated": None,
+        "started_at": 3.42,
+        "ended_at": 4.81,
+        "interrupted": False,
+        "heard": "exact",
+        "stt_confidence": 0.97,
+        "language": "en",
+        "latency": None,
+    },
+    {
+        "number": 1,
+        "role": "assistant",
+        "text": "We open at nine",
+        "text_generated": "We open at nine every day.",
+        "started_at": 5.484,
+        "ended_at": 6.2,
+        "interrupted": True,
+        "heard": "exact",
+        "stt_confidence": None,
+        "language": "en",
+        "latency": {**_STAGES, "budget_kept": True, "filler_at": None},
+    },
+]
+_SUMMARY: dict[str, Any] = {
+    "call_id": _ID,
+    "direction": "inbound",
+    "status": "ended",
+    "caller_number": "+70000000001",
+    "called_number": "+70000000002",
+    "livekit_room": "call-_+70000000001_5vHnq2",
+    "started_at": "2026-11-22T10:00:00.000Z",
+    "answered_at": "2026-11-22T10:00:00.412Z",
+    "ended_at": "2026-11-22T10:00:47.900Z",
+    "duration_seconds": 47.488,
+    "end_reason": "caller_hangup",
+    "fault": "none",
+    "language": "en",
+    "latency": {stage: {"p50": value, "p95": value, "max": value, "count": 1} for stage, value in _STAGES.items()},
+    "token_usage": {"prompt": 412, "cached": 256, "completion": 9, "cost": 0.0003},
+    "costs": {"stt": 0.0062, "llm": 0.0003, "tts": 0.0334, "telephony": None, "total": 0.0399, "currency": "USD"},
+    "metadata": {"order": 7},
+    "provider_ids": {"sip_call_id": "SCL_m3Xc9", "room_sid": "RM_k2Vb7", "requests": ["req_8f2a"]},
+    "recording_available": True,
+    "version": "0.1.0",
+}
+_CALL = {**_SUMMARY, "turns": _TURNS}
+_LIVE = {
+    **_CALL,
+    "status": "active",
+    "ended_at": None,
+    "duration_seconds": None,
+    "end_reason": None,
+    "recording_available": False,
+}
+_EVENT: dict[str, Any] = {
+    "seq": 2,
+    "at": "2026-11-22T10:00:00.412Z",
+    "t": 0.412,
+    "type": "call.answered",
+    "turn": None,
+    "v": 1,
+    "data": {},
+}
+_STREAM = (
+    f'retry: 2000\n\nid: 2\nevent: call.answered\ndata: {{"seq": 2, "at": "{_EVENT["at"]}", "t": 0.412, '
+    '"type": "call.answered", "turn": null, "v": 1, "data": {}}\n\n'
+)
+_COMPONENT = {
+    "name": "deepgram",
+    "status": "ok",
+    "latency": 0.041,
+    "last_success": "2026-11-22T10:00:00+00:00",
+    "breaker": "closed",
+    "detail": None,
+}
+_MEDIA = f"wss://voice.example.org/media/{_ID}?token=3q2-7w"
+_TWIML = (
+    '<Response><Connect><Stream url="wss://voice.example.org/media/twilio">'
+    f'<Parameter name="call_id" value="{_ID}" /><Parameter name="token" value="3q2-7w" />'
+    "</Stream></Connect></Response>"
+)
+
+BODIES: dict[str, dict[str, Any]] = {
+    "place_call": {"to": "+70000000001", "from": "+70000000002", "metadata": {"order": 7}},
+    "say": {"text": "The technician is on the way."},
+    "transfer": {"to": "reception"},
+    "create_media_session": {"caller": "+70000000001", "metadata": {"order": 7}},
+    "open_session": {"api_key": "the output of: openssl rand -hex 32"},
+}
+"""What is sent, by operation."""
+
+ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
+    "list_calls": ((200, _JSON, {"calls": [_SUMMARY], "next_cursor": None}),),
+    "place_call": ((202, _JSON, {**_LIVE, "direction": "outbound", "status": "ringing", "answered_at": None}),),
+    "get_call": ((200, _JSON, _CALL),),
+    "delete_call": ((204, None, None),),
+    "hang_up": ((202, _JSON, _LIVE),),
+    "say": ((202, _JSON, _LIVE),),
+    "transfer": ((202, _JSON, _LIVE),),
+    "get_events": (
+        (200, _JSON, {"events": [_EVENT]}),
+        (200, "text/event-stream", _STREAM),
+        (204, None, None),
+    ),
+    "get_transcript": (
+        (200, _JSON, {"turns": _TURNS}),
+        (200, "text/plain", "[0:03] caller: When do you open?\n[0:05] agent: We open at nine\n"),
+    ),
+    "get_recording": ((200, "audio/wav", "RIFF…"),),
+    "create_media_session": (
+        (201, _JSON, {"call_id": _ID, "url": _MEDIA, "twiml": _TWIML, "expires_at": "2026-11-22T10:01:00.000Z"}),
+    ),
+    "receive_livekit_webhook": ((200, None, None),),
+    "check_live": ((200, _JSON, {"status": "ok"}),),
+    "check_ready": ((200, _JSON, {"status": "ok", "live_calls": 3}),),
+    "get_health": ((200, _JSON, {"status": "ok", "components": [_COMPONENT], "version": "0.1.0"}),),
+    "get_metrics": ((200, "text/plain", "voice_calls_active 3.0\n"),),
+    "open_session": ((204, None, None),),
+    "close_session": ((204, None, None),),
+}
+"""Status, media type and body of what is answered when all is well, by operation; no type is no body."""
+
+CONFLICTS = {"delete_call", "hang_up", "say", "transfer", "get_recording"}
+"""What can be asked in the wrong moment of a call."""
+
+_PROBLEMS = {
+    HTTPStatus.BAD_REQUEST: ("malformed_json", "the body is not JSON"),
+    HTTPStatus.UNAUTHORIZED: ("unauthorized", "a valid key is needed: Authorization: Bearer <key>"),
+    HTTPStatus.FORBIDDEN: ("forbidden", "this request comes from a page of another site"),
+    HTTPStatus.NOT_FOUND: ("call_not_found", "there is no such call"),
+    HTTPStatus.CONFLICT: ("call_live", "the call has not ended yet"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("body_too_large", "a body has at most 65536 bytes"),
+    HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid_request", "query.limit: Input should be less than or equal to 200"),
+    HTTPStatus.TOO_MANY_REQUESTS: ("too_many_requests", "too many wrong keys came from here"),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("storage_failed", "the database failed: SQLITE_BUSY"),
+}
+
+
+def problem(status: HTTPStatus) -> dict[str, Any]:
+    """A problem document of that status."""
+    code, detail = _PROBLEMS[status]
+    return {"type": "about:blank", "title": status.phrase, "status": status.value, "code": code, "detail": detail}
