@@ -81,7 +81,7 @@ def open_telephone(
     claims = Claims(
         inbox,
         services.calls,
-        Share(services.owner, math.ceil(settings.places / settings.workers), has_siblings=settings.workers > 1),
+        _share(settings, services.owner),
         live_calls=lambda: dispatcher.live_calls,
         on_caller=rooms.meet,
         on_outbound=outbound.take,
@@ -90,6 +90,11 @@ def open_telephone(
     secrets = settings.livekit_webhook_secrets
     webhooks = Webhooks(secrets, inbox, rooms, claims, services.metrics)
     return Telephone(rooms, claims, webhooks, _placing(settings, database, dispatcher, claims))
+
+
+def _share(settings: Settings, owner: str) -> Share:
+    places = math.ceil(settings.places / settings.workers)
+    return Share(owner, places, settings.places, has_siblings=settings.workers > 1)
 
 
 def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:

@@ -25,8 +25,9 @@ _LOOK_SECONDS = 0.05
 """Between two looks, where another process may have been told; a look costs half a millisecond, so 1 % of a core."""
 _LOOK_AGAIN_SECONDS = 1.0
 """After storage has failed."""
-_WAIT_SECONDS_A_CALL = 0.003
+_WAIT_SECONDS_A_CALL = 0.002
 """How much longer than an idle process one waits for each of its calls: the idlest is the first."""
+_WAIT_SECONDS_MAX = 0.04
 _WAIT_SECONDS_WHEN_FULL = 0.25
 _TAKEN_AT_ONCE = 100
 
@@ -38,6 +39,8 @@ class Share:
     owner: str
     places: int
     """Calls of this process, before it leaves others to the other processes."""
+    all_places: int
+    """Calls of all processes together; who comes then is refused."""
     has_siblings: bool
     """Whether other processes take calls from the same database."""
 
@@ -46,9 +49,9 @@ class Claims:
     """Takes callers and calls to be placed, each once, and hands them on.
 
     A process alone takes all it finds when it is rung. One of several looks each 50 ms, and takes one at a time, after
-    a wait that grows with its calls. One without a free place waits for a quarter of a second: what is still there
-    then, no other process has a place for; it is handed on here, to be refused, or answered if there is a place after
-    all.
+    a wait that grows with its calls; after a quarter of a second when it has its share, because a process with more
+    than its share is better than a caller nobody answers. When nobody has a place, all are taken at once, to be
+    refused.
 
     ``on_caller`` is given a caller in a room. ``on_outbound`` is given a call that is to be placed: whoever wants one
     inserts a row into ``calls`` with direction ``outbound``, status ``ringing`` and neither owner nor lease, and rings.
@@ -91,8 +94,9 @@ class Claims:
             await self._woken()
             try:
                 while await self._calls.is_any_unclaimed():
-                    await asyncio.sleep(self._wait_seconds())
-                    if not await self._claim():
+                    seconds, limit = await self._patience()
+                    await asyncio.sleep(seconds)
+                    if not await self._claim(limit):
                         break
             except StorageError as error:
                 log.error("claims.not_read", code=error.code)
@@ -105,15 +109,20 @@ class Claims:
                 await self._rung.wait()
         self._rung.clear()
 
-    def _wait_seconds(self) -> float:
+    async def _patience(self) -> tuple[float, int]:
+        """For how many seconds what waits is left to others, and how many are taken then."""
         if not self._share.has_siblings:
-            return 0.0
+            return 0.0, _TAKEN_AT_ONCE
         live = self._live_calls()
-        return live * _WAIT_SECONDS_A_CALL if live < self._share.places else _WAIT_SECONDS_WHEN_FULL
+        if live < self._share.places:
+            return min(live * _WAIT_SECONDS_A_CALL, _WAIT_SECONDS_MAX), 1
+        if await self._calls.count_owned() >= self._share.all_places:
+            return 0.0, _TAKEN_AT_ONCE
+        return _WAIT_SECONDS_WHEN_FULL, 1
 
-    async def _claim(self) -> bool:
+    async def _claim(self, limit: int) -> bool:
         """Whether there was anything to take."""
-        now, limit = utc_now(), 1 if self._share.has_siblings else _TAKEN_AT_ONCE
+        now = utc_now()
         callers = await self._inbox.take(now, limit)
         for caller in callers:
             self._on_caller(caller)

@@ -191,6 +191,11 @@ class CallStore:
         statement = select(calls.c.call_id).where(calls.c.call_id.in_(list(call_ids)))
         return await self._database.read(lambda connection: set(connection.execute(statement).scalars()))
 
+    async def count_owned(self) -> int:
+        """Those of them that a process has; the others are still to be placed."""
+        statement = select(func.count()).where(calls.c.status.in_(LIVE), calls.c.owner.is_not(None))
+        return await self._database.read(lambda connection: connection.execute(statement).scalar_one())
+
     async def delete(self, call_id: str) -> None:
         """Erase the call, its journal and its session, also from the pages and the log of the database file.
 

@@ -20,6 +20,7 @@ class Waiting:
     def __init__(self) -> None:
         self.callers: list[TelephoneCall] = []
         self.outbound: list[CallRow] = []
+        self.workers: list[Worker] = []
         self.looks = 0
         self.fails = False
 
@@ -34,6 +35,10 @@ class Waiting:
         await asyncio.sleep(0.002)
         taken, self.callers[:limit] = self.callers[:limit], []
         return taken
+
+    async def count_owned(self) -> int:
+        await asyncio.sleep(0.0003)
+        return sum(worker.live for worker in self.workers)
 
     async def claim_unowned(self, owner: str, until: float, limit: int) -> list[CallRow]:
         await asyncio.sleep(0.002)
@@ -56,7 +61,7 @@ class Worker:
         self.claims = Claims(
             waiting,  # type: ignore[arg-type]  # the real one is a class over a database
             waiting,  # type: ignore[arg-type]  # the same
-            Share("worker-a", places, has_siblings=not alone),
+            Share("worker-a", places, 2 * places, has_siblings=not alone),
             live_calls=lambda: self.live,
             on_caller=lambda _caller: self.callers.append(asyncio.get_running_loop().time()),
             on_outbound=self.placed.append,
@@ -74,6 +79,7 @@ async def workers(waiting: Waiting, *live: int, places: int = 25, alone: bool = 
         each = []
         for number in live:
             each.append(Worker(waiting, number, places, tasks, alone=alone))
+            waiting.workers = each
             await asyncio.sleep(0.02)  # nobody looks at the same moment
         yield each
         for worker in each:
@@ -123,15 +129,26 @@ async def test_a_full_process_leaves_callers_to_one_with_places() -> None:
         assert (len(full.callers), len(open_one.callers)) == (0, 1)
 
 
-async def test_a_caller_for_whom_nobody_has_a_place_is_met_all_the_same_to_be_refused() -> None:
+async def test_callers_for_whom_nobody_has_a_place_are_met_at_once_to_be_refused() -> None:
     waiting = Waiting()
     async with workers(waiting, 25, 25) as (first, second):
         began = asyncio.get_running_loop().time()
-        waiting.call_in(1)
+        waiting.call_in(20)
         await asyncio.sleep(1)
         met = first.callers + second.callers
-        assert len(met) == 1
-        assert met[0] - began < 0.35
+        assert len(met) == 20
+        assert max(met) - began < 0.06
+
+
+async def test_a_caller_whom_no_process_with_a_place_takes_is_met_by_one_that_has_its_share() -> None:
+    waiting = Waiting()
+    async with workers(waiting, 25, 0) as (full, stuck):
+        stuck.claims.stop()
+        began = asyncio.get_running_loop().time()
+        waiting.call_in(1)
+        await asyncio.sleep(1)
+        assert len(full.callers) == 1
+        assert full.callers[0] - began < 0.35
 
 
 async def test_calls_to_be_placed_are_shared_as_callers_are() -> None:

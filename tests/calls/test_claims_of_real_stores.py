@@ -23,7 +23,7 @@ class Process:
         self.claims = Claims(
             self.inbox,
             stores.calls,
-            Share(name, places=50, has_siblings=True),
+            Share(name, places=50, all_places=100, has_siblings=True),
             live_calls=lambda: len(self.met) + len(self.placed),
             on_caller=lambda caller: self.met.append(caller.identity),
             on_outbound=self.placed.append,
