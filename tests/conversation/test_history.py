@@ -39,6 +39,21 @@ def test_within_a_turn_the_caller_comes_first_and_the_agents_remarks_keep_their_
     assert remembered(history) == ["I want to pay.", "Gladly.", "Sorry, I broke off."]
 
 
+def test_a_tool_stands_between_the_question_and_the_answer_from_its_beginning_on() -> None:
+    history = ConversationHistory()
+    history.add(2, "assistant", "Gladly.")
+    history.add(2, "user", "I want to pay.")
+    history.tool_called(2, "tool-1", "pay", "{}")
+    history.add(3, "user", "Is it done?")
+
+    assert [remark.role for remark in history] == ["user", "tool", "assistant", "user"]
+    history.tool_finished("tool-1", "paid")
+    history.tool_finished("tool-1", "paid twice")
+    history.tool_finished("tool-2", "nobody called it")
+
+    assert remembered(history) == ["I want to pay.", "paid", "Gladly.", "Is it done?"]
+
+
 def test_what_nobody_heard_leaves_no_trace() -> None:
     history = ConversationHistory()
     history.add(1, "assistant", "")
