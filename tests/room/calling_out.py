@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from livekit import api
 
+from app.clients.trunks import outbound_trunk_name
 from tests.room.house import OUR_NUMBER, House, house
 from tests.room.servers import KEY, SECRET, LiveKitServer
 
@@ -22,10 +23,9 @@ async def calling_house(server: LiveKitServer, folder: Path, **more: Any) -> Asy
     """A house with a trunk to call out by."""
     async with house(server, folder, **(_ALLOWED | more)) as home:
         async with api.LiveKitAPI(home.front.url, KEY, SECRET) as livekit:
-            known = await livekit.sip.list_outbound_trunk(api.ListSIPOutboundTrunkRequest())
-            if not any(trunk.name == "call-out" for trunk in known.items):
-                trunk = api.SIPOutboundTrunkInfo(name="call-out", address="sip.example.org", numbers=[OUR_NUMBER])
-                await livekit.sip.create_outbound_trunk(api.CreateSIPOutboundTrunkRequest(trunk=trunk))
+            name = outbound_trunk_name(home.services.settings.room_prefix)
+            trunk = api.SIPOutboundTrunkInfo(name=name, address="sip.example.org", numbers=[OUR_NUMBER])
+            await livekit.sip.create_outbound_trunk(api.CreateSIPOutboundTrunkRequest(trunk=trunk))
         yield home
 
 

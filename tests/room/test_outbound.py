@@ -33,7 +33,7 @@ async def test_one_who_answers_is_greeted_and_talked_to(server: LiveKitServer, t
     [called] = home.front.calls
     assert (placed["status"], placed["direction"], placed["answered_at"]) == ("ringing", "outbound", None)
     assert (placed["caller_number"], placed["called_number"]) == (OUR_NUMBER, FRIEND)
-    assert placed["livekit_room"] == f"call_out_{placed['call_id']}"
+    assert placed["livekit_room"] == f"{home.services.settings.room_prefix}_out_{placed['call_id']}"
     assert (record["end_reason"], record["fault"], record["metadata"]) == ("agent_hangup", "none", {"order": 17})
     assert record["provider_ids"]["sip_call_id"] == called.call_id
     assert record["provider_ids"]["room_sid"].startswith("RM_")
