@@ -22,6 +22,9 @@ RUN pip uninstall --yes --root-user-action ignore pip \
     && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin agent \
     && install --directory --owner agent --group agent --mode 0750 /data
 COPY --from=build /opt/venv /opt/venv
+# The base image's standard library comes without bytecode, and the service writes none: what it imports is compiled here,
+# which spares each process a second of its start, and a library that the image has not fails the build.
+RUN /opt/venv/bin/python -c "import app.cli.serve"
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
