@@ -1,7 +1,7 @@
 // The record of a call as elements: turns with their latency, the figures, the sound.
 
 import { callPath } from "./api.js";
-import { element, facts, table } from "./elements.js";
+import { element, facts, notify, table } from "./elements.js";
 import { clock, endReason, fault, milliseconds, moment, money, parties, STAGES } from "./words.js";
 
 const COST_PARTS = [["stt", "Hearing"], ["llm", "Thinking"], ["tts", "Speaking"], ["telephony", "Telephone"], ["total", "Total"]];
@@ -68,7 +68,7 @@ function timeOf(turn, call) {
   if (!call.recording_available) return at;
   const hear = () => {
     player.currentTime = Math.max(0, turn.started_at);
-    player.play();
+    player.play().catch(() => notify("The recording cannot be played."));
   };
   return element("button", { type: "button", class: "time", "aria-label": `Hear it from ${at}`, onclick: hear }, at);
 }

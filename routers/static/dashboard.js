@@ -47,7 +47,7 @@ async function login(place) {
       key.select();
     }
   };
-  const form = element("form", { class: "login card", onsubmit: submit }, element("h1", {}, "Log in"), element("label", { for: "key" }, "API key"), key, wrong, element("button", { type: "submit" }, "Log in"));
+  const form = element("form", { class: "login card", onsubmit: submit }, element("h1", {}, "Log in"), element("input", { autocomplete: "username", value: "operator", hidden: true }), element("label", { for: "key" }, "API key"), key, wrong, element("button", { type: "submit" }, "Log in"));
   place.replaceChildren(form);
   key.focus();
 }
