@@ -1,5 +1,7 @@
 """From the first ring to the end of the greeting."""
 
+import pytest
+
 from app.conversation import events as ev
 from app.conversation.commands import Say, StopSpeech
 from tests.conversation.script import LINES, Call
@@ -49,6 +51,23 @@ def test_answering_twice_greets_once() -> None:
     call = Call().is_greeted().is_answered()
 
     assert call.lines == [LINES.greeting]
+
+
+@pytest.mark.parametrize(
+    ("reason", "fault"),
+    [
+        ("busy", "none"),
+        ("declined", "none"),
+        ("no_answer", "none"),
+        ("invalid_number", "none"),
+        ("carrier_error", "carrier"),
+    ],
+)
+def test_a_telephone_that_is_called_and_does_not_answer_says_why(reason: str, fault: str) -> None:
+    call = Call()
+    call.tell(ev.CallerLeft(reason, "sip 486"))
+
+    assert call.ended == (reason, fault)
 
 
 def test_the_caller_may_hang_up_while_the_phone_rings() -> None:

@@ -103,10 +103,11 @@ class Rig:
 
 
 @contextmanager
-def rig(folder: Path, **variables: str) -> Iterator[Rig]:
-    """Runs until the context is left."""
+def rig(folder: Path, server: LiveKitServer | None = None, **variables: str) -> Iterator[Rig]:
+    """Runs until the context is left; on a server that runs, or on one of its own."""
     with ExitStack() as stack:
-        server = stack.enter_context(livekit_server(folder))
+        if server is None:
+            server = stack.enter_context(livekit_server(folder))
         sandbox = stack.enter_context(sandbox_process("instant"))
         environment = _environment(folder, server, sandbox, variables)
         _run_setup(environment)

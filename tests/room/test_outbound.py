@@ -1,16 +1,23 @@
 """Telephones that are called: through a real livekit-server, with a stand-in for LiveKit SIP that has every outcome."""
 
 import asyncio
+import os
+import secrets
+import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox.carrier import Carrier
 from sandbox.score import Score, says, waits_for_agent, waits_for_end
+from sandbox.sip_front import running_front
 from sandbox.sip_outcomes import Destination
 from tests.room.calling_out import FRIEND, ask, calling_house, facts, place
-from tests.room.house import GREETING, OUR_NUMBER
-from tests.room.servers import LiveKitServer
+from tests.room.house import GREETING, OUR_NUMBER, speak
+from tests.room.rig import rig
+from tests.room.servers import KEY, SECRET, LiveKitServer
 
 pytestmark = pytest.mark.room
 
@@ -122,3 +129,32 @@ async def test_the_language_of_the_call_may_be_told(server: LiveKitServer, tmp_p
         record = await home.record(await place(home, metadata={"language_hint": "en"}))
     assert record["language"] == "en"
     assert record["turns"][0]["text"].isascii()
+
+
+async def test_of_two_processes_one_places_the_call_and_with_its_death_the_ringing_ends(
+    server: LiveKitServer, tmp_path: Path
+) -> None:
+    carrier = Carrier(server.url, KEY, SECRET, OUR_NUMBER)
+    numbers = [f"+7999000008{digit}" for digit in range(6)]
+    async with running_front(carrier, speak) as front, AsyncExitStack() as stack:
+        front.directory.numbers.update(dict.fromkeys(numbers, Destination("no_answer")))
+        prefix = f"two{secrets.token_hex(3)}"
+        running = rig(
+            tmp_path, server, WORKERS="2", DIAL_PREFIXES="+7999", LIVEKIT_API_URL=front.url, ROOM_PREFIX=prefix
+        )
+        service = await asyncio.to_thread(running.__enter__)  # whose setup and whose start ask the front
+        stack.push_async_callback(asyncio.to_thread, running.__exit__, None, None, None)
+        async with service.client() as http:
+            placed = [(await http.post("/calls", json={"to": number})).json()["call_id"] for number in numbers]
+        async with asyncio.timeout(10):
+            while len(front.calls) < len(numbers):
+                await asyncio.sleep(0.05)
+        for worker in service.workers():
+            os.kill(worker, signal.SIGKILL)
+        records = [await service.record(call_id) for call_id in placed]
+        async with asyncio.timeout(10):
+            for call in front.calls:
+                await call.settled.wait()
+    assert sorted(call.dial.number for call in front.calls) == numbers
+    assert {record["end_reason"] for record in records} == {"crashed"}
+    assert {call.state for call in front.calls} == {"not_answered"}
