@@ -31,6 +31,7 @@ _OUR_HEADERS = frozenset(
     | {"idempotency-key", "x-call-id"}
 )
 """Set by the service, or by HTTP itself."""
+_REFERENCES = ("$ref", "$dynamicRef")
 
 
 def _language(code: str) -> str:
@@ -162,7 +163,9 @@ def _schema_problems(schema: Any) -> Iterator[tuple[tuple[str | int, ...], str]]
         return
     from jsonschema import Draft202012Validator  # its import takes as long as all the rest of the start
 
-    validator = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+    # With its formats, a pattern that is none is found here, and not in a call.
+    formats = Draft202012Validator.FORMAT_CHECKER
+    validator = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=formats)
     for error in validator.iter_errors(schema):
         yield tuple(error.absolute_path), "is no JSON schema here: see https://json-schema.org"
     for place in _references(schema, ()):
@@ -171,8 +174,7 @@ def _schema_problems(schema: Any) -> Iterator[tuple[tuple[str | int, ...], str]]
 
 def _references(part: Any, place: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
     if isinstance(part, dict):
-        if isinstance(part.get("$ref"), str):
-            yield (*place, "$ref")
+        yield from ((*place, name) for name in _REFERENCES if isinstance(part.get(name), str))
         for key, value in part.items():
             yield from _references(value, (*place, key))
     elif isinstance(part, list):

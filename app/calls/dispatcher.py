@@ -258,7 +258,7 @@ class CallDispatcher:
             for language, lines in self._agent.policy.lines.items():
                 voice = self._agent.voice(language, audio_format)
                 one_moments = [tool.one_moment[language] for tool in self._agent.tools if language in tool.one_moment]
-                if not await self._services.clips.prepare([*one_moments, *_texts(lines)], voice):
+                if not await self._services.clips.prepare([*_texts(lines), *one_moments], voice):
                     self._prepared.discard(audio_format)  # the next call of this format tries again
                     return
         except Exception as error:  # noqa: BLE001 - a line that cannot be made into sound must not end the calls

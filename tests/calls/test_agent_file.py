@@ -149,6 +149,26 @@ def test_all_mistakes_are_told_at_once_from_top_to_bottom(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "{type: object, properties: {day: {pattern: '['}}}",
+        "{type: object, patternProperties: {'(': {}}}",
+        "{type: object, properties: {day: {multipleOf: 0}}}",
+        "{type: object, properties: {day: {$dynamicRef: '#day'}}}",
+        "{type: object, properties: {day: {minimum: .nan}}}",
+        "{type: object, required: day}",
+        "{type: array}",
+        "{properties: {}}",
+        "[]",
+    ],
+)
+def test_a_schema_that_would_fail_in_a_call_fails_at_the_start(tmp_path: Path, schema: str) -> None:
+    told = problems(tmp_path, TOOL + f"    parameters: {schema}\n")
+
+    assert all(problem.startswith("agent.yaml line 7: tools[0].parameters") for problem in told)
+
+
 @pytest.mark.parametrize("name", ["end_call", "transfer", "send_dtmf"])
 def test_a_built_in_tool_cannot_be_redefined(tmp_path: Path, name: str) -> None:
     (problem,) = problems(tmp_path, TOOL.replace("find_times", name))

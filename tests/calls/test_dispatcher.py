@@ -17,7 +17,7 @@ from app.models import JournalRow
 from app.storage.calls import CallRow
 from tests.calls.fakes import AGENT, LINES, START, LiveCall, World, a_call, live_call
 from tests.calls.far_end import FarEnd
-from tests.calls.vendors import Answer, ScriptedModel
+from tests.calls.vendors import Answer, ScriptedModel, ScriptedTool
 
 VIRTUAL_TIME = True
 
@@ -313,6 +313,16 @@ async def test_the_lines_are_prepared_once_for_each_format() -> None:
     prepared = [utterance.said[0] for utterance in world.voice.of_call("clips")]
     assert len(prepared) == len(set(prepared)) >= 12
     assert prepared[0] == LINES.fillers[0]
+
+
+async def test_what_is_said_while_a_tool_runs_is_prepared_too() -> None:
+    world = World()
+    world.has_tool(ScriptedTool(one_moment="Let me look."))
+    async with desk(world) as open_desk:
+        await open_desk.rings("one")
+        await asyncio.sleep(20)
+
+    assert world.voice.of_call("clips")[-1].said == ["Let me look."]
 
 
 async def test_lines_that_could_not_be_prepared_are_tried_at_the_next_call() -> None:
