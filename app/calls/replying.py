@@ -55,7 +55,7 @@ class Replier:
 
     async def reply(self, speaking: Speaking, voice: VoiceConfig, messages: list[Message]) -> None:
         """Write the answer and voice it meanwhile. Once the caller has heard some of it, nothing is tried again."""
-        answer = Answer(list(messages))
+        answer = Answer(speaking, list(messages))
         for attempt in range(1, _ATTEMPTS + 1):
             self._mouth.offer(speaking)
             failure = await self._try_reply(speaking, voice, answer)
@@ -105,7 +105,7 @@ class Replier:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._narrate(speaking, narrator, voice), name=f"{self._call_id}:voice:{speaking.number}")
             try:
-                await self._writer.write(speaking, answer, narrator.say)
+                await self._writer.write(answer, narrator.say)
             except ProviderError as error:
                 failure = _StageFailed(_THINK, error)
                 if not speaking.started:

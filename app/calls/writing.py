@@ -27,12 +27,21 @@ _BETWEEN_ROUNDS = " "
 class Answer:
     """An answer that is being written. What tools gave stands when the rest of it is tried again."""
 
+    speaking: Speaking
     messages: list[Message]
     """What the model is shown; grows by the tools that were used."""
     rounds: int = 0
     """How often tools were used."""
     text: str = ""
     """Of this attempt, with the lines that were said while tools ran."""
+    say: Callable[[str], None] = lambda _clause: None
+    """Gives the next clause to the voice of this attempt."""
+
+    def say_line(self, line: str) -> None:
+        """A line that the model has not written."""
+        line += _BETWEEN_ROUNDS
+        self.text += line
+        self.say(line)
 
 
 @dataclass(slots=True)
@@ -65,18 +74,19 @@ class Writer:
         self._clock = clock
         self._tell = tell
 
-    async def write(self, speaking: Speaking, answer: Answer, say: Callable[[str], None]) -> None:
+    async def write(self, answer: Answer, say: Callable[[str], None]) -> None:
         """Write it from its beginning; ``say`` is given each clause. Raises ProviderError."""
-        answer.text = ""
+        answer.text, answer.say = "", say
+        speaking = answer.speaking
         try:
-            while (written := await self._write_round(speaking, answer, say)).calls:
+            while (written := await self._write_round(answer)).calls:
                 answer.rounds += 1
-                await self._use_tools(speaking, answer, written, say)
+                await self._use_tools(answer, written)
         finally:
             # However it ends: what was written and will not be heard is known to the journal alone.
             self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer.text))
 
-    async def _write_round(self, speaking: Speaking, answer: Answer, say: Callable[[str], None]) -> _Round:
+    async def _write_round(self, answer: Answer) -> _Round:
         splitter, written, billed = ClauseSplitter(), _Round(), True
         may_use_tools = answer.rounds < _ROUNDS_MAX
         offered = self._tools.toolbox.specs if may_use_tools else self._tools.toolbox.built_in
@@ -85,12 +95,12 @@ class Writer:
                 async for event in events:
                     match event:
                         case TextDelta(text):
-                            self._stamp(speaking, "first_token")
+                            self._stamp(answer, "first_token")
                             written.text += text
                             answer.text += text
-                            self._say_all(speaking, splitter.feed(text), say)
+                            self._say_all(answer, splitter.feed(text))
                         case ToolCall():
-                            self._note_call(speaking, event, written)
+                            self._note_call(answer, event, written)
                         case ModelFinished():
                             written.usage, written.request_id = event.usage, event.request_id
         except ProviderError:
@@ -98,93 +108,81 @@ class Writer:
             raise
         finally:
             if billed:
-                self._tell_usage(speaking, answer, written)
+                self._tell_usage(answer, written)
         written.calls = written.calls[:_TOOLS_A_ROUND_MAX] if may_use_tools else []
         if written.calls and written.text:
             answer.text += _BETWEEN_ROUNDS
             splitter.feed(_BETWEEN_ROUNDS)
-        self._say_all(speaking, splitter.finish(), say)
+        self._say_all(answer, splitter.finish())
         return written
 
-    def _note_call(self, speaking: Speaking, call: ToolCall, written: _Round) -> None:
+    def _note_call(self, answer: Answer, call: ToolCall, written: _Round) -> None:
         """The conversation carries out what is built in, after the last word; for other tools the answer waits."""
-        call = self._tools.named(call)
+        call, speaking = self._tools.named(call), answer.speaking
         if self._tools.toolbox.is_built_in(call.name):
             self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call.id, call.name, call.arguments))
         else:
             written.calls.append(call)
 
-    async def _use_tools(self, speaking: Speaking, answer: Answer, written: _Round, say: Callable[[str], None]) -> None:
+    async def _use_tools(self, answer: Answer, written: _Round) -> None:
         """One after another, and show the model what each gave."""
         text, quiet = written.text, not written.text
         for call in written.calls:
             try:
                 tool = self._tools.check(call)
             except BadArguments as error:
-                result = self._tools.refuse(speaking, call, str(error))
+                result = self._tools.refuse(answer.speaking, call, str(error))
             else:
-                line = self._line(speaking, tool) if quiet else None
-                result = await self._use_tool(speaking, answer, call, tool, line, say)
+                result = await self._use_tool(answer, call, tool, self._line(answer, tool) if quiet else None)
                 quiet = False
             asked = {"id": call.id, "name": call.name, "arguments": call.arguments}
             answer.messages.append(Message("assistant", text, metadata={"tool_calls": [asked]}))
             answer.messages.append(Message("tool", result, metadata={"tool_call_id": call.id}))
             text = ""
 
-    async def _use_tool(
-        self,
-        speaking: Speaking,
-        answer: Answer,
-        call: ToolCall,
-        tool: AgentTool,
-        line: str | None,
-        say: Callable[[str], None],
-    ) -> str:
+    async def _use_tool(self, answer: Answer, call: ToolCall, tool: AgentTool, line: str | None) -> str:
         """Of an answer that has said nothing yet, the core says the line, and all that is needed until it begins."""
         if line is not None and answer.text:
-            self._say_line(answer, line, say)
+            answer.say_line(line)
             line = None
-        wanted = self._tools.want(speaking, call, tool, line)
+        wanted = self._tools.want(answer.speaking, call, tool, line)
         try:
-            return await self._bridged(speaking, answer, wanted, say)
+            return await self._bridged(answer, wanted)
         finally:
             self._tools.give_up(wanted)
 
-    async def _bridged(self, speaking: Speaking, answer: Answer, wanted: WantedTool, say: Callable[[str], None]) -> str:
+    async def _bridged(self, answer: Answer, wanted: WantedTool) -> str:
         """The result; an answer that has begun is not silent until then."""
-        for line in self._policy.lines[speaking.language].fillers:
+        for line in self._fillers(answer):
             done, _ = await asyncio.wait([wanted.result], timeout=self._policy.filler_repeat_seconds)
             if done:
                 break
-            if speaking.started:
-                self._say_line(answer, line, say)
+            if answer.speaking.started:
+                answer.say_line(line)
         return await wanted.result
 
-    def _line(self, speaking: Speaking, tool: AgentTool) -> str | None:
+    def _line(self, answer: Answer, tool: AgentTool) -> str | None:
         """What is said while it runs: its own line, or a prepared one."""
-        fillers = self._policy.lines[speaking.language].fillers
-        return tool.one_moment.get(speaking.language) or next(iter(fillers), None)
+        return tool.one_moment.get(answer.speaking.language) or next(iter(self._fillers(answer)), None)
 
-    def _say_line(self, answer: Answer, line: str, say: Callable[[str], None]) -> None:
-        line += _BETWEEN_ROUNDS
-        answer.text += line
-        say(line)
+    def _fillers(self, answer: Answer) -> tuple[str, ...]:
+        return self._policy.lines[answer.speaking.language].fillers
 
-    def _say_all(self, speaking: Speaking, clauses: list[str], say: Callable[[str], None]) -> None:
+    def _say_all(self, answer: Answer, clauses: list[str]) -> None:
         for clause in clauses:
-            self._stamp(speaking, "first_clause")
-            say(clause)
+            self._stamp(answer, "first_clause")
+            answer.say(clause)
 
-    def _stamp(self, speaking: Speaking, name: str) -> None:
-        speaking.stamps.setdefault(name, self._clock.call_seconds())
+    def _stamp(self, answer: Answer, name: str) -> None:
+        answer.speaking.stamps.setdefault(name, self._clock.call_seconds())
 
-    def _tell_usage(self, speaking: Speaking, answer: Answer, written: _Round) -> None:
+    def _tell_usage(self, answer: Answer, written: _Round) -> None:
         usage = written.usage or self._dialogue.estimate_usage(answer.messages, written.text)
         self._tell(
             ev.ProviderUsed(
                 "openai",
                 self._model_name,
-                speaking.turn,
+                answer.speaking.turn,
                 prompt_tokens=usage.prompt,
                 cached_tokens=usage.cached,
                 completion_tokens=usage.completion,
