@@ -43,9 +43,11 @@ PATIENT = 2.0
 """Seconds of silence: the caller knows that one moment is no answer."""
 
 
-def talk(quiet: float = QUIET) -> Score:
+def talk(quiet: float = QUIET, *, first: str = "") -> Score:
+    """``first`` is what the model says before it calls the tool."""
     asks, thanks = says("Когда у вас свободно?"), says("До свидания!")
-    return score(waits_for_agent(QUIET), asks, waits_for_agent(quiet), thanks, waits_for_end(), replies=REPLIES)
+    replies = ({**REPLIES[0], "text": first}, *REPLIES[1:])
+    return score(waits_for_agent(QUIET), asks, waits_for_agent(quiet), thanks, waits_for_end(), replies=replies)
 
 
 @asynccontextmanager
@@ -115,3 +117,15 @@ async def test_a_tool_that_is_late_is_told_as_it_is_and_the_call_goes_on(
     assert held.said("assistant")[1:] == ["Свободно в десять утра.", "Ждём вас!"]
     (tool,) = [each for each in health["components"] if each["name"] == "tool:find_free_times"]
     assert (tool["status"], tool["detail"]) == ("degraded", "provider_timeout")
+
+
+async def test_an_answer_goes_on_in_the_same_breath_after_a_tool_that_took_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The voice has been silent for so long that the vendor has let go of it."""
+    async with a_clinic(tmp_path, monkeypatch, Says(FREE, after=1.3)) as (service, _):
+        held = await hold(service, talk(PATIENT, first="Сейчас посмотрю."))
+
+    assert held.said("assistant")[1] == "Сейчас посмотрю. Свободно в десять утра."
+    assert held.record["fault"] == "none"
+    assert [row["data"]["kind"] for row in held.rows("agent.reply_started")] == ["greeting", "reply", "reply"]
