@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     """Processes that share the calls; one carries about ten telephone calls, or a hundred over websockets."""
     max_concurrent_calls: int | None = Field(None, ge=1)
     """Calls at once, of all workers together; more are refused. 50 for each worker when not set."""
-    drain_seconds: float = Field(30, ge=0)
+    drain_seconds: float = Field(30, ge=0, allow_inf_nan=False)
     """How long live calls may go on after SIGTERM."""
 
     # --- the agent ----------------------------------------------------------------------------------------------------
@@ -302,7 +302,12 @@ class Settings(BaseSettings):
 
 def load_settings(env_file: str | None = ".env") -> Settings:
     """Read the settings. Raises SettingsError with a line for every problem; no value of a secret is in it."""
-    return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not say so
+    try:
+        return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not say so
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{env_file}: is no text in UTF-8; save it as such"]) from error
+    except OSError as error:
+        raise SettingsError([f"{env_file}: cannot be read: {error.strerror}; give it to the service's user"]) from error
 
 
 def environment(env_file: str = ".env") -> dict[str, str]:
