@@ -65,6 +65,7 @@ class LevelMeter:
         self._mulaw = audio_format.encoding == "mulaw"
         self.window_samples = int(audio_format.sample_rate * WINDOW_SECONDS)
         self._window_bytes = self.window_samples * audio_format.sample_bytes
+        self._share = np.full(self.window_samples, 1 / self.window_samples)
         self._rest = b""
 
     def measure(self, audio: bytes) -> list[float]:
@@ -73,9 +74,9 @@ class LevelMeter:
         whole = len(audio) - len(audio) % self._window_bytes
         self._rest = audio[whole:]
         samples = self._samples(audio[:whole]).reshape(-1, self.window_samples)
-        squares = np.einsum("ij,ij->i", samples, samples) / self.window_samples
-        powers: list[float] = (squares - samples.mean(axis=1) ** 2).tolist()
-        return powers
+        means: list[float] = samples.dot(self._share).tolist()
+        squares: list[float] = (samples * samples).dot(self._share).tolist()
+        return [square - mean * mean for square, mean in zip(squares, means, strict=True)]
 
     def _samples(self, audio: bytes) -> npt.NDArray[np.float64]:
         if self._mulaw:

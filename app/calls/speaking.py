@@ -171,12 +171,15 @@ class Mouth:
         while True:
             self._changed.clear()
             again_at = self._step()
-            wait = None if again_at is None else max(_SHORTEST_WAIT_SECONDS, again_at - self._clock.leg_seconds())
-            try:
-                async with asyncio.timeout_at(None if wait is None else loop.time() + wait):
-                    await self._changed.wait()
-            except TimeoutError:
+            if again_at is None:
+                await self._changed.wait()
                 continue
+            wait = max(_SHORTEST_WAIT_SECONDS, again_at - self._clock.leg_seconds())
+            timer = loop.call_later(wait, self._changed.set)
+            try:
+                await self._changed.wait()
+            finally:
+                timer.cancel()
 
     def flush_recording(self) -> None:
         """The call is over: keep what was played until now."""
