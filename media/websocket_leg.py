@@ -194,7 +194,7 @@ class WebSocketLeg:
 
     async def _read(self, caller: CallerSide) -> None:
         try:
-            while all(self._pass_on(event, caller) for event in await _next_events(self._socket, self._protocol)):
+            while await self._read_until_due(caller):
                 continue
         except FarEndGone as gone:
             caller.leave("caller_hangup" if gone.code in _HANGUP_CODES else "media_lost")
@@ -205,6 +205,18 @@ class WebSocketLeg:
             caller.leave("media_lost")
             self._put(self._protocol.error("internal", "something went wrong on this side"))
             self._close_with(CLOSE_CODES["internal"])
+
+    async def _read_until_due(self, caller: CallerSide) -> bool:
+        """Up to the deadline as it stands now, which messages move: one timer for many. False: nothing will follow."""
+        clock, receive = asyncio.get_running_loop().time, self._protocol.receive
+        try:
+            async with asyncio.timeout_at(self._protocol.next_deadline()):
+                while True:
+                    events = receive(await self._socket.receive(), clock())
+                    if not all(self._pass_on(event, caller) for event in events):
+                        return False
+        except TimeoutError:
+            return all(self._pass_on(event, caller) for event in self._protocol.deadline_passed(clock()))
 
     def _pass_on(self, event: ProtocolEvent, caller: CallerSide) -> bool:
         """False when nothing will follow."""
