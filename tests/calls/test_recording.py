@@ -21,11 +21,17 @@ STORY = "We open at nine on weekdays. On Saturday we open at ten, and on Sunday 
 
 
 def agents_side(folder: Path) -> npt.NDArray[np.uint16]:
+    return sides(folder)[1]
+
+
+def sides(folder: Path) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+    """Caller, agent."""
     target = io.BytesIO()
     assemble(folder / "call-1", target)
     target.seek(0)
     with wave.open(target) as wav:
-        return np.frombuffer(wav.readframes(wav.getnframes()), "<u2").reshape(-1, 2)[:, 1]
+        both = np.frombuffer(wav.readframes(wav.getnframes()), "<u2").reshape(-1, 2)
+        return both[:, 0], both[:, 1]
 
 
 def said(call: LiveCall) -> list[npt.NDArray[np.uint16]]:
@@ -75,3 +81,25 @@ async def test_a_process_that_dies_in_a_silence_has_written_what_was_said_before
         recorded = agents_side(tmp_path)
         sound = np.frombuffer(world.voice.utterances[0].audio, "<u2")
         assert np.count_nonzero(recorded) >= len(sound) - 0.25 * RATE
+
+
+async def test_after_a_stall_of_his_line_the_caller_is_where_he_was_heard(tmp_path: Path) -> None:
+    world, frame = World(recordings=tmp_path), RATE // 50
+    async with live_call(world, FarEnd(delay=0.0)) as call:
+        first = call.far_end.sent[0].at
+
+        async def sends(values: range, *, behind: int = 0) -> None:
+            """In real time, each frame with a value of its own; those behind come at once."""
+            for number, value in enumerate(values):
+                if number >= behind:
+                    await asyncio.sleep(0.02)
+                call.frames(np.full(frame, value, "<u2").tobytes())
+
+        began = asyncio.get_running_loop().time() - first
+        await sends(range(1, 51))
+        await asyncio.sleep(1.0)
+        await sends(range(51, 151), behind=50)
+
+    caller = sides(tmp_path)[0]
+    for value in (1, 50, 51, 100, 101, 150):
+        assert abs(np.flatnonzero(caller == value)[0] / RATE - began - (value - 1) * 0.02) <= 0.06
