@@ -29,6 +29,7 @@ _WORD_GAP_SECONDS = 0.05
 _TONE_RATE = 16000
 _TONE_HERTZ = 140
 _WORD = re.compile(r"\S+")
+_MAKING = threading.Lock()
 
 
 class SpokenWord(NamedTuple):
@@ -92,9 +93,14 @@ def synthesize(text: str, language: str, sample_rate: int, speed: float = 1.0) -
     return default_voice().synthesize(text, language, sample_rate, speed)
 
 
-@cache
 def default_voice() -> Voice:
-    """The process's voice."""
+    """The process's voice: one, whichever threads ask first, for eSpeak has one state and a second would share it."""
+    with _MAKING:
+        return _default_voice()
+
+
+@cache
+def _default_voice() -> Voice:
     espeak = load_espeak()
     if espeak is None:
         return Voice(tones)

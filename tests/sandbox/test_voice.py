@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -50,3 +53,23 @@ def test_without_a_synthesizer_a_word_is_a_tone_as_long_as_its_letters() -> None
     assert long == pytest.approx(7 * 0.07, abs=0.02)
     middle = np.frombuffer(speech.pcm, "<i2")[int(0.3 * 8000) : int(0.4 * 8000)].astype(float)
     assert np.sqrt(np.mean(middle**2)) > 2000
+
+
+def test_threads_that_ask_for_it_at_the_same_time_get_one_voice() -> None:
+    """In a process that has none yet."""
+    program = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from sandbox.voice import default_voice, synthesize
+barrier = Barrier(8)
+def ask(number):
+    barrier.wait()
+    voice = default_voice()
+    synthesize(f"Hello {number}", "en", 16000)
+    return id(voice)
+with ThreadPoolExecutor(8) as threads:
+    print(len(set(threads.map(ask, range(8)))))
+"""
+    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert asked.stdout.strip() == "1"
