@@ -191,7 +191,9 @@ class CallDispatcher:
             call.lose()
 
     def stop(self) -> None:
-        """End the other tasks; the calls have been drained."""
+        """End everything now; calls that were not drained hear no goodbye."""
+        for call in self._live.values():
+            call.tell(ev.HangupRequested("shutdown", at_once=True))
         for task in (*self._helpers, *self._preparing):
             task.cancel()
 

@@ -168,6 +168,7 @@ class ConversationCore:
         call = self._situation
         if event.reason == "shutdown":
             call.blame("ours")
+        if event.reason == "shutdown" and not event.at_once:
             call.close("shutdown", call.lines.shutdown_goodbye)
         else:
             call.end(event.reason)

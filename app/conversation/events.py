@@ -297,7 +297,9 @@ class HangupRequested:
 
     type: ClassVar[str] = "operator.hangup_requested"
     reason: str = "operator_hangup"
-    """``operator_hangup`` ends at once; ``shutdown`` says goodbye first."""
+    """``operator_hangup`` ends at once; ``shutdown`` says goodbye first, if there is time."""
+    at_once: bool = False
+    """Whether there is none."""
 
 
 @dataclass(frozen=True, slots=True)

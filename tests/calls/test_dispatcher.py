@@ -195,6 +195,25 @@ async def test_calls_that_outlast_the_draining_hear_a_goodbye_and_have_a_complet
     assert reasons(world) == {"one": "shutdown", "two": "shutdown"}
 
 
+async def test_stopping_ends_the_calls_that_were_not_drained_without_a_goodbye() -> None:
+    world = World(model=ScriptedModel(Answer(STORY)))
+    async with desk(world) as open_desk:
+        calls = [await open_desk.rings("one"), await open_desk.rings("two")]
+        for call in calls:
+            await call.greeted()
+        draining = asyncio.get_running_loop().create_task(open_desk.dispatcher.drain(0), name="drain")
+        await calls[0].until("operator.hangup_requested")
+        began = calls[0].now
+        open_desk.dispatcher.stop()
+        for call in calls:
+            await call.ended()
+        assert calls[0].now - began < 0.5
+        await draining
+
+    assert reasons(world) == {"one": "shutdown", "two": "shutdown"}
+    assert {call.body.record.fault for call in calls} == {"ours"}
+
+
 async def test_a_call_that_was_being_stored_when_the_draining_began_is_drained_too() -> None:
     world = World()
     world.calls.create_takes = 1.0

@@ -54,7 +54,7 @@ odd_facts = st.one_of(
 last_facts = st.one_of(
     st.builds(ev.CallerLeft, st.sampled_from(["caller_hangup", "media_lost", "busy", "carrier_error"])),
     st.builds(ev.TransferCompleted, st.sampled_from(["refer", "dialled"])),
-    st.builds(ev.HangupRequested, st.sampled_from(["operator_hangup", "shutdown"])),
+    st.builds(ev.HangupRequested, st.sampled_from(["operator_hangup", "shutdown"]), st.booleans()),
     st.builds(ev.ProviderFailed, st.just("deepgram"), st.just("listen"), st.just("lost"), st.just(True)),
 )
 

@@ -150,8 +150,8 @@ class Call:
         self.transfer = None
         return self._happens(ev.TransferFailed(reason))
 
-    def service_stops(self) -> "Call":
-        return self._happens(ev.HangupRequested("shutdown"))
+    def service_stops(self, *, at_once: bool = False) -> "Call":
+        return self._happens(ev.HangupRequested("shutdown", at_once))
 
     def wait(self, seconds: float) -> "Call":
         """Nothing happens, but what is due."""

@@ -198,6 +198,15 @@ def test_a_service_stops_once() -> None:
     assert call.lines == [LINES.greeting, LINES.shutdown_goodbye]
 
 
+def test_a_service_that_has_no_time_says_no_goodbye_or_breaks_it_off() -> None:
+    assert greeted_call().service_stops(at_once=True).ended == ("shutdown", "ours")
+
+    call = greeted_call().service_stops().agent_begins().service_stops(at_once=True)
+
+    assert call.last("goodbye").fate == "stopped"
+    assert call.ended == ("shutdown", "ours")
+
+
 def test_nothing_the_caller_does_averts_that_end() -> None:
     call = greeted_call().service_stops().agent_begins()
 
