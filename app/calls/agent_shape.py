@@ -154,14 +154,15 @@ def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
         if isinstance(name, str) and name in names:
             yield ("tools", index, "name"), f"{name} is the name of a tool before it"
         names.add(str(name))
-        for place, problem in _schema_problems(tool.get("parameters")):
+        for place, problem in _schema_problems(tool.get("parameters", {})):
             yield ("tools", index, "parameters", *place), problem
 
 
 def _schema_problems(schema: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if not isinstance(schema, dict):
         return
-    from jsonschema import Draft202012Validator  # its import takes as long as all the rest of the start
+    # Its import takes long: only agents with tools wait for it, and at the start, for in a call it would be heard.
+    from jsonschema import Draft202012Validator
 
     # With its formats, a pattern that is none is found here, and not in a call.
     formats = Draft202012Validator.FORMAT_CHECKER

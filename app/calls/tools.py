@@ -61,7 +61,7 @@ class AgentTool:
 
     def read(self, arguments: str) -> dict[str, Any]:
         """The arguments as the model wrote them. Raises BadArguments when they are none that this tool takes."""
-        from jsonschema import Draft202012Validator
+        from jsonschema import Draft202012Validator  # as agent_shape does, which has checked the schema before
 
         try:
             read = json.loads(arguments or "{}", parse_constant=_no_number)
