@@ -16,7 +16,7 @@ from app.settings import Settings, load_settings
 from tests.support.env_example import ROOT, env_example, setting_names
 from tests.support.sources import documents, text
 
-GUIDES = ("README.md", "ARCHITECTURE.md")
+GUIDES = ("README.md", "ARCHITECTURE.md", "docs/telephony.md")
 NOT_SETTINGS = {"ARGS", "FORWARDED_ALLOW_IPS"}
 """Names in capitals that a guide may give a value and that the Makefile or uvicorn reads, not the service."""
 

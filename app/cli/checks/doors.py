@@ -79,5 +79,6 @@ async def try_sip(address: str, waits: Sequence[float] = RESEND_SECONDS) -> Find
         said = f"{address} gave no answer to OPTIONS over UDP within {sum(waits):g} seconds"
         if host.endswith(".livekit.cloud"):
             return Finding(_SIP, "beware", said, "LiveKit Cloud may leave it unanswered: try a call.")
-        return Finding(_SIP, "wrong", said, f"Does LiveKit SIP run, is UDP port {port} open to the outside?")
+        advice = f"Does LiveKit SIP run, is UDP port {port} open? Behind a router, try from outside."
+        return Finding(_SIP, "wrong", said, advice)
     return Finding(_SIP, "good", f"{address} answers to OPTIONS ({status})")
