@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -29,6 +30,7 @@ _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
 _HEARTBEAT_SECONDS = 15.0
 """Proxies close a connection on which nothing comes for a minute, some for half of one."""
+_NEVER = "1970-01-01"
 _SINCE, _UNTIL = "Started then or later: a moment of ISO 8601, in UTC when it names no zone.", "Started before then."
 _LAST_SEQ = 2**53 - 1
 """The largest number that every client can tell from its neighbours; no journal is so long."""
@@ -149,7 +151,10 @@ async def get_transcript(
 
 @router.get("/{call_id}/recording", response_class=Response)
 async def get_recording(call: TheCall, services: TheServices) -> Response:
-    """Stereo WAV: the caller left, the agent right."""
+    """Stereo WAV: the caller left, the agent right.
+
+    A player asks for pieces of it; that they are all of one file it knows by the tag, though each time it is made anew.
+    """
     if call.status != "ended":
         raise CallStillLive("the recording is put together when the call has ended")
     if not summary_of(call, services.settings.recordings_dir).recording_available:
@@ -159,6 +164,7 @@ async def get_recording(call: TheCall, services: TheServices) -> Response:
         path,
         media_type="audio/wav",
         filename=f"{call.call_id}.wav",
+        headers={"ETag": f'"{call.call_id}"', "Last-Modified": _http_date(call.ended_at), "Cache-Control": "no-store"},
         background=BackgroundTask(path.unlink, missing_ok=True),
     )
 
@@ -188,6 +194,10 @@ async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIte
     async with aclosing(pages):
         async for rows in pages:
             yield "".join(map(server_sent, rows)) or HEARTBEAT
+
+
+def _http_date(iso: str | None) -> str:
+    return format_datetime(parse_iso(iso or _NEVER), usegmt=True)
 
 
 def _moment(name: str, text: str | None) -> str | None:

@@ -19,10 +19,15 @@ async def open_session(wanted: SessionKey, request: Request, response: Response,
         return
     if not is_same(wanted.api_key.get_secret_value(), key):
         refuse(request, guessed=True)
-    set_cookie(response, key, secure=request.url.scheme == "https")
+    set_cookie(response, key, secure=_is_https(request))
 
 
 @router.delete("", status_code=HTTPStatus.NO_CONTENT)
 async def close_session(request: Request, response: Response) -> None:
     """Have the browser throw its cookie away."""
-    clear_cookie(response, secure=request.url.scheme == "https")
+    clear_cookie(response, secure=_is_https(request))
+
+
+def _is_https(request: Request) -> bool:
+    """A proxy is believed though nobody trusts it: whoever says so falsely keeps the cookie from himself."""
+    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))

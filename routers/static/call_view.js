@@ -72,9 +72,9 @@ function livePanel(callId, fail) {
     "section",
     { class: "card live", "aria-label": "Live" },
     element("p", { class: "floor" }, element("span", { class: "pulse", "aria-hidden": "true" }), "The agent is ", state),
+    element("button", { type: "button", class: "danger", onclick: hangUp }, "Hang up"),
     words,
     element("form", { class: "say", onsubmit: send }, element("label", { class: "unseen", for: "say" }, "Have the agent say"), text, element("button", { type: "submit" }, "Say")),
-    element("button", { type: "button", class: "danger", onclick: hangUp }, "Hang up"),
   );
   return {
     panel,

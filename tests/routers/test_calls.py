@@ -9,9 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
+from media.formats import AudioFormat
+from media.recording import Recorder
 from tests.end_to_end.service import RunningService, service_in_thread
 from tests.routers.kept_calls import execute, keep_call
 
+END = "2026-10-02T00:01:00.000Z"
 ENDED = [("call.created", {"language": "ru"}), ("call.answered", {}), ("call.ended", {"reason": "silence"})]
 
 
@@ -130,6 +133,23 @@ def test_the_recording_of_a_live_call_is_a_conflict(http: httpx.Client) -> None:
 def test_a_call_that_was_not_recorded_has_no_recording(http: httpx.Client) -> None:
     assert http.get("/calls/call_1").json()["recording_available"] is False
     assert_problem(http.get("/calls/call_1/recording"), 404, "call_not_found")
+
+
+def test_a_player_gets_pieces_of_one_recording(service: RunningService, http: httpx.Client) -> None:
+    data = service.settings.data_dir
+    call_id = keep_call(data, "call_heard", ENDED, recording=True, started_at="2026-10-02T00:00:00.000Z", ended_at=END)
+    recorder = Recorder(data / "recordings" / call_id, "worker", AudioFormat("pcm_s16le", 8000))
+    recorder.caller(b"\x01\x02" * 8000, 0.0)
+    recorder.close()
+    whole = http.get(f"/calls/{call_id}/recording")
+    assert (whole.status_code, whole.headers["cache-control"]) == (200, "no-store")
+
+    pieces = {"Range": "bytes=1000-1999", "If-Range": whole.headers["etag"]}
+    piece = http.get(f"/calls/{call_id}/recording", headers=pieces)
+
+    assert (piece.status_code, piece.content) == (206, whole.content[1000:2000])
+    assert piece.headers["last-modified"] == whole.headers["last-modified"] == "Fri, 02 Oct 2026 00:01:00 GMT"
+    assert http.delete(f"/calls/{call_id}").status_code == 204
 
 
 def test_the_form_of_a_transcript_is_json_or_text(http: httpx.Client) -> None:
