@@ -4,12 +4,14 @@ The telephones, and what stands in LiveKit SIP's place for them, are in the proc
 """
 
 import asyncio
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from sandbox.score import Score
 from tests.room.house import GREETING, OUR_NUMBER, speak
 from tests.room.servers import KEY, SECRET, LiveKitServer, livekit_server
 
+WORKERS = 2
 _API_KEY = "key-of-the-operator"
 _STARTS_SECONDS, _STOPS_SECONDS = 30, 15
 _LOOK_SECONDS = 0.05
@@ -96,10 +99,16 @@ class Rig:
         async with api.LiveKitAPI(self.server.url, KEY, SECRET, failover=False) as livekit:
             return [room.name for room in (await livekit.room.list_rooms(api.ListRoomsRequest())).rooms]
 
-    def workers(self) -> list[int]:
-        """The processes under the supervisor that take calls."""
-        children = Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"app.cli.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    def worker_of(self, call_id: str) -> int:
+        """The number of the worker that holds the call."""
+        with closing(sqlite3.connect(self.log_path.parent / "data" / "calls.db")) as database:
+            [(owner,)] = database.execute("SELECT owner FROM calls WHERE call_id = ?", (call_id,))
+        return int(owner.removeprefix("worker").partition("-")[0])
+
+    def pids(self) -> dict[int, int]:
+        """The processes of the workers that serve, by their numbers."""
+        lines = [json.loads(line) for line in self.log_path.read_text().splitlines() if line.startswith("{")]
+        return {line["worker"]: line["pid"] for line in lines if line["event"] == "worker.started"}
 
 
 @contextmanager
@@ -114,7 +123,7 @@ def rig(folder: Path, server: LiveKitServer | None = None, **variables: str) -> 
         carrier = asyncio.run(carrier_of(server.url, KEY, SECRET, OUR_NUMBER))
         log_path = folder / "service.log"
         with log_path.open("wb") as log:
-            command = [sys.executable, "-m", "app.cli", "serve"]
+            command = [sys.executable, "-m", "app.cli", "serve", "--workers", str(WORKERS)]
             service = subprocess.Popen(command, env=environment, stderr=log)
         stack.callback(stop_child, service, _STOPS_SECONDS)
         running = Rig(f"http://127.0.0.1:{server.webhook_port}", server, sandbox, carrier, service, log_path)
@@ -156,7 +165,8 @@ def _wait_until_ready(running: Rig) -> None:
     for _ in range(round(_STARTS_SECONDS / _LOOK_SECONDS)):
         assert running.service.poll() is None, running.log_path.read_text()
         try:
-            if httpx.get(f"{running.url}/health/ready", trust_env=False).is_success:
+            ready = httpx.get(f"{running.url}/health/ready", trust_env=False).is_success
+            if ready and len(running.pids()) == WORKERS:
                 return
         except httpx.TransportError:
             time.sleep(_LOOK_SECONDS)

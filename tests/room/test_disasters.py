@@ -1,10 +1,14 @@
 """What dies in the middle of calls, the livekit-server or a worker; and more calls than are comfortable."""
 
 import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
 
 import pytest
 
 from sandbox.score import Score, says, waits, waits_for_agent, waits_for_end
+from sandbox.telephone_line import TelephoneLine
 from tests.room.house import GREETING
 from tests.room.rig import Rig
 
@@ -13,6 +17,7 @@ pytestmark = pytest.mark.room
 _BYE = {"text": "Всего доброго.", "tool_calls": [{"name": "end_call", "arguments": {}}]}
 MANY = 20
 BACK_SECONDS = 2.0
+FREED_SECONDS = 4.0
 
 
 async def test_many_calls_at_once_are_each_answered_once(system: Rig) -> None:
@@ -33,6 +38,46 @@ async def _stays_until(system: Rig, number: str, everybody_is_in: asyncio.Barrie
     async with system.carrier.dial(number):
         await everybody_is_in.wait()
         await asyncio.sleep(4)
+
+
+async def test_a_worker_dies_and_the_calls_of_the_other_notice_nothing(system: Rig) -> None:
+    asks = "Вы ещё здесь?"
+    score = Score(
+        "worker",
+        "ru",
+        (waits_for_agent(), waits(8), says(asks), waits_for_agent(), says("До свидания."), waits_for_end()),
+        ({"text": "Да, я вас слушаю."}, _BYE),
+        patience=20,
+    )
+    async with asyncio.TaskGroup() as tasks, AsyncExitStack() as telephones:
+        calling = tasks.create_task(system.call(score, "+79990003002"), name="call")
+        line = await _on_another_worker(system, telephones)
+        dying = system.worker_of(line.call_id)
+        before = system.pids()[dying]
+        os.kill(before, signal.SIGKILL)
+        assert await line.over_within(FREED_SECONDS)
+    report = calling.result()
+    record, crashed = await system.record(report.call_id), await system.record(line.call_id)
+    assert (crashed["end_reason"], crashed["fault"]) == ("crashed", "ours")
+    assert GREETING.startswith(crashed["turns"][0]["text"])
+    assert (record["end_reason"], record["fault"]) == ("agent_hangup", "none")
+    spoken = [turn["text"] for turn in record["turns"]]
+    assert spoken[spoken.index(asks) :] == [asks, "Да, я вас слушаю.", "До свидания.", _BYE["text"]]
+    async with asyncio.timeout(15):
+        while system.pids()[dying] == before:
+            await asyncio.sleep(0.05)
+
+
+async def _on_another_worker(system: Rig, telephones: AsyncExitStack) -> TelephoneLine:
+    """A telephone that says nothing, whose call is not held by the worker of the first call."""
+    for index in range(8):
+        line = await telephones.enter_async_context(system.carrier.dial(f"+799900031{index:02}"))
+        calls = (await system.get("/calls?status=active")).json()["calls"]
+        of_first = [call["call_id"] for call in calls if call["caller_number"] == "+79990003002"]
+        first = system.worker_of(of_first[0]) if of_first else None
+        if first is not None and system.worker_of(line.call_id) != first:
+            return line
+    raise AssertionError("one worker took all calls")
 
 
 async def test_a_call_goes_on_when_the_livekit_server_is_back(own_system: Rig) -> None:
