@@ -68,8 +68,8 @@ async def _listen(websocket: WebSocket, route: str, make: Callable[[Stage, Send]
     trouble = stage.faults.take("deepgram", route, tag)
     socket = Socket(websocket, _ERRORS[route], trouble)
 
-    async def send(message: Message) -> None:
-        if not await socket.send(message):
+    async def send(message: Message, *, beat: bool = False) -> None:
+        if not await socket.send(message, beat=beat):
             raise Fatal
 
     refusal = turned_away(websocket, trouble)

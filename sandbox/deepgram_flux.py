@@ -10,6 +10,7 @@ from sandbox.stage import Stage
 from sandbox.wire import Message
 
 _LEAST_EAGER_SECONDS = 0.1
+_BEAT_SECONDS = 0.25
 _SURE = 0.9
 _FAIRLY_SURE = 0.55
 _DOUBTFUL = 0.1
@@ -20,7 +21,8 @@ class FluxStream:
     """One stream; see :class:`sandbox.deepgram_stream.Stream`.
 
     A turn: StartOfTurn, Update as words come, perhaps EagerEndOfTurn and TurnResumed, EndOfTurn. The transcript of
-    EndOfTurn is that of the last EagerEndOfTurn, unless the turn was resumed.
+    EndOfTurn is that of the last EagerEndOfTurn, unless the turn was resumed. In a turn and between turns, an Update
+    comes after each 0.25 s of audio of which nothing else was told.
     """
 
     idle_seconds: float | None = None
@@ -41,6 +43,7 @@ class FluxStream:
         self._words_sent = 0
         self._eager = False
         """The last message was an eager end of the turn."""
+        self._told_at = 0.0
         self._draw()
 
     async def open(self) -> None:
@@ -55,6 +58,8 @@ class FluxStream:
                 await self._while_speaking()
             elif self._in_turn:
                 await self._while_silent()
+            if now - self._told_at >= _BEAT_SECONDS:
+                await self._tell("Update", _DOUBTFUL, beat=True)
 
     async def obey(self, message: Any) -> bool:
         """Take ``Configure``, ``ForceEndTurn`` or ``CloseStream``; anything else is a fatal error, KeepAlive too."""
@@ -155,8 +160,9 @@ class FluxStream:
             }
         )
 
-    async def _tell(self, event: str, confidence: float, **more: str) -> None:
-        words = self._recogniser.words
+    async def _tell(self, event: str, confidence: float, *, beat: bool = False, **more: str) -> None:
+        self._told_at = self._detector.seconds
+        words = self._recogniser.words[: self._words_sent] if beat else self._recogniser.words
         hinted = {"languages_hinted": list(self._query.language_hints)} if self._query.language_hints else {}
         await self._send(
             {
@@ -179,7 +185,8 @@ class FluxStream:
                 "languages": languages_of(words),
                 **hinted,
                 **more,
-            }
+            },
+            beat=beat,
         )
         self._note(event)
 
@@ -191,7 +198,7 @@ class FluxStream:
             silence = round(self._recogniser.silence, 3)
             self._stage.note("deepgram", names[event], self._query.tag, turn=self._turn, silence=silence)
 
-    async def _send(self, message: Message) -> None:
+    async def _send(self, message: Message, *, beat: bool = False) -> None:
         numbered = {**message, "request_id": self.request_id, "sequence_id": self._sequence}
         self._sequence += 1
-        await self._send_message(numbered)
+        await self._send_message(numbered, beat=beat)

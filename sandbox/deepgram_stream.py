@@ -1,7 +1,6 @@
 """What Deepgram's two streaming interfaces share."""
 
 import uuid
-from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, Protocol
 
@@ -9,7 +8,12 @@ from sandbox.hearing import Heard, Recogniser
 from sandbox.stage import Stage, Utterance
 from sandbox.wire import Message
 
-Send = Callable[[Message], Awaitable[None]]
+
+class Send(Protocol):
+    """Sends a message to the client."""
+
+    async def __call__(self, message: Message, *, beat: bool = False) -> None:
+        """With ``beat`` it tells nothing new."""
 
 
 class Fatal(Exception):

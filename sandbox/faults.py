@@ -171,9 +171,14 @@ class Trouble:
         wait = None if self.fault is None else self.fault.retry_after
         return {} if wait is None else {"Retry-After": f"{wait:g}"}
 
-    async def fate(self) -> Fate:
-        """What becomes of the next message; raises :class:`Stalled` or :class:`CutOff`, and waits when it drips."""
+    async def fate(self, *, beat: bool = False) -> Fate:
+        """What becomes of the next message; raises :class:`Stalled` or :class:`CutOff`, and waits when it drips.
+
+        A ``beat`` tells nothing new: it is not counted, and only a stall or a cut strikes it.
+        """
         fault = self.fault
+        if beat and (fault is None or fault.kind not in ("stall", "hang", "cut") or not self._due(fault)):
+            return "send"
         if fault is None or self._spent or not self._due(fault):
             self._items += 1
             return "send"

@@ -57,12 +57,13 @@ class Socket:
         self._error = error
         self._trouble = trouble
 
-    async def send(self, message: Message) -> bool:
+    async def send(self, message: Message, *, beat: bool = False) -> bool:
         """Send the message, or what the fault makes of it; False when it was an error event, which ends the answer.
 
-        Raises Stalled, CutOff, and WebSocketDisconnect when the client has gone.
+        ``beat`` is for a message that tells nothing new. Raises Stalled, CutOff, and WebSocketDisconnect when the
+        client has gone.
         """
-        fate = await self._trouble.fate()
+        fate = await self._trouble.fate(beat=beat)
         if fate == "garbage":
             await self._websocket.send_text(GARBAGE)
         data = self._error if fate == "error_event" else message

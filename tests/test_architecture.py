@@ -46,7 +46,7 @@ DOORS = ("app/main.py", "app/cli/serve.py", "routers/")
 BOUNDED_OTHERWISE = {
     "app/calls/conducting.py _waiting": "Facts.tell fails the call when too many wait",
     "app/clients/cartesia_utterance.py _unread": "the utterance fails when too many seconds of audio wait",
-    "app/clients/deepgram_stream.py _waiting": "Events.put drops the oldest and counts it",
+    "app/clients/deepgram_ear.py _waiting": "Events.put drops the oldest and counts it",
     "app/storage/backlog.py rows": "Backlog.add counts all rows and refuses more",
     "media/playout.py _sent": "what has been played for some seconds is taken out; the lead bounds the rest",
     "media/playout.py _waiting": "one utterance, emptied when the next begins",

@@ -56,8 +56,10 @@ class Ears:
         for event in self._sounds.feed(audio, self._clock.leg_seconds()):
             match event:
                 case SoundStarted(at_sample):
+                    self._stream.note_sound(is_heard=True)
                     self._tell(ev.CallerSoundStarted(self._arrival(at_sample)))
                 case SoundStopped(at_sample):
+                    self._stream.note_sound(is_heard=False)
                     self._tell(ev.CallerSoundStopped(self._arrival(at_sample)))
 
     def bill(self) -> list[ev.ProviderUsed]:

@@ -86,6 +86,9 @@ class SpeechStream(Protocol):
     def send(self, audio: bytes) -> None:
         """Audio in the leg's format; never waits."""
 
+    def note_sound(self, *, is_heard: bool) -> None:
+        """The caller began, or ceased, to make a sound: a vendor who says nothing of it does not hear."""
+
     def __aiter__(self) -> AsyncIterator[SpeechEvent]: ...
 
 

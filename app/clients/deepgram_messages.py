@@ -265,6 +265,8 @@ class FluxTurns(TurnAssembly):
         end = _number(message.get("audio_window_end"))
         phrase = _phrase(message, at, moment=end)
         match message.get("event"):
+            case "Update" if not phrase.text:
+                return Heard()  # a sign of life: comes between turns, too, and is no part of one
             case "StartOfTurn" | "Update":
                 return Heard((self._update(phrase),))
             case "EagerEndOfTurn":

@@ -9,7 +9,6 @@ import json
 import logging
 import re
 import ssl
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -25,10 +24,10 @@ from websockets.exceptions import (
     InvalidURI,
 )
 
-from app.clients.deepgram_messages import PROVIDER, DeepgramOptions, TurnAssembly
-from app.clients.replay_buffer import ReplayBuffer, Timeline
+from app.clients.deepgram_ear import Ear
+from app.clients.deepgram_messages import PROVIDER, DeepgramOptions
+from app.clients.replay_buffer import Timeline
 from app.clients.resilient import retry_after_seconds
-from app.clients.streams import SpeechEvent, TurnUpdated
 from app.errors import (
     ProviderError,
     ProviderProtocolError,
@@ -51,12 +50,18 @@ _SILENCE_SECONDS = 0.08
 _CLOSE_SECONDS = 0.5
 _QUIET_SECONDS = 3.0
 """How long Deepgram may be silent after it was asked to finish."""
+_FLUX_STALL_SECONDS = 1.25
+"""How long Flux may say nothing of what it hears: it tells of every 0.25 s of audio, with or without a word
+(https://developers.deepgram.com/docs/flux/state)."""
+_NOVA_STALL_SECONDS = 3.0
+"""The same of Nova, which tells of every second (https://developers.deepgram.com/docs/utterance-end)."""
+_FLOWS_SECONDS = 0.5
+"""Audio that went out so recently is still going out."""
 _ORPHAN_SECONDS = 1.5
 """How long a new socket may be silent about a turn that an earlier one began, before that turn is taken as ended."""
 STEADY_SECONDS = 1.0
 """A socket that has stayed open so long may be trusted."""
 _GARBAGE_IN_A_ROW = 3
-_EVENTS_KEPT = 1024
 _MESSAGES_KEPT = 64
 
 
@@ -70,91 +75,36 @@ class Endpoint:
     """Shared, because making one takes 20 ms; None for ws://."""
 
 
-class Events:
-    """Events that wait to be read. An update replaces an update that waits; when all is full the oldest goes."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[SpeechEvent] = deque()
-        self._changed = asyncio.Event()
-        self.closed = False
-        self.dropped = 0
-
-    def put(self, event: SpeechEvent) -> None:
-        """Never waits: a reader that is slow must not keep the socket from answering pings."""
-        if isinstance(event, TurnUpdated) and self._waiting and isinstance(self._waiting[-1], TurnUpdated):
-            self._waiting.pop()
-        if len(self._waiting) >= _EVENTS_KEPT:
-            self._waiting.popleft()
-            self.dropped += 1
-        self._waiting.append(event)
-        self._changed.set()
-
-    def close(self) -> None:
-        """Nothing more comes."""
-        self.closed = True
-        self._changed.set()
-
-    async def next(self) -> SpeechEvent | None:
-        """The oldest event; None when all are read and nothing more comes."""
-        while not self._waiting and not self.closed:
-            self._changed.clear()
-            await self._changed.wait()
-        return self._waiting.popleft() if self._waiting else None
-
-
-class Ear:
-    """What outlives a socket: the audio to be heard, the turn so far, the events to be read."""
-
-    def __init__(self, *, buffer: ReplayBuffer, turns: TurnAssembly) -> None:
-        self.buffer = buffer
-        self.turns = turns
-        self.events = Events()
-        self.changed = asyncio.Event()
-        """There is audio to send, or a turn has begun, or the stream is to finish."""
-        self.sent = asyncio.Event()
-        """Audio went out."""
-        self.finishing = False
-        self.samples_sent = 0
-        self.ignored = 0
-        self.request_ids: list[str] = []
-
-    def emit(self, *events: SpeechEvent) -> None:
-        """Give events to the reader."""
-        for event in events:
-            self.events.put(event)
-
-    def note_request(self, request_id: object) -> None:
-        """Keep Deepgram's id, if it is one and new."""
-        if isinstance(request_id, str) and request_id not in self.request_ids:
-            self.request_ids.append(request_id)
-
-    def close(self) -> None:
-        """Wake everybody who waits."""
-        self.events.close()
-        self.sent.set()
-
-
 class Conversation:
-    """One open socket: one task writes, the caller of :meth:`run` reads."""
+    """One open socket: one task writes, one watches, the caller of :meth:`run` reads.
+
+    A socket that takes audio and says nothing, though a turn is open or the caller makes a sound, is given up.
+    """
 
     def __init__(self, socket: ClientConnection, ear: Ear, audio_format: AudioFormat, options: DeepgramOptions) -> None:
         self._socket = socket
         self._ear = ear
         self._options = options
         self._format = audio_format
+        self._stall_seconds = _FLUX_STALL_SECONDS if options.is_flux else _NOVA_STALL_SECONDS
         self._piece = round(_PIECE_SECONDS * audio_format.sample_rate)
         self._silence = audio_format.silence(round(_SILENCE_SECONDS * audio_format.sample_rate))
         self._timeline = Timeline(sample_rate=audio_format.sample_rate)
         self._clock = asyncio.get_running_loop().time
-        self._audio_at = self._written_at = self._clock()
+        self._opened_at = self._heard_at = self._audio_at = self._written_at = self._clock()
         self._silent_at: float | None = None
         self._patience = asyncio.timeout(None)
         self._asked_to_close = False
         self._garbage = 0
         self.heard = False
         """Whether Deepgram said anything about the audio."""
+        self.stalled = False
+        """Whether the socket was given up because it said nothing."""
         self.on_working: Callable[[], None] = lambda: None
         """Called before the first of that is given to the reader, and when the socket has stayed open for 1 s."""
+        self.follows_a_stall = False
+        """The socket before this one began a turn and fell silent, so that a beginning proves nothing: it works when
+        Deepgram has transcribed something for good, or the time in which it would have been given up is over twice."""
 
     @classmethod
     async def open(
@@ -183,6 +133,11 @@ class Conversation:
         """Deepgram's id of the socket, when the answer to the handshake had it."""
         return self._socket.response.headers.get("dg-request-id") if self._socket.response else None
 
+    @property
+    def useful_seconds(self) -> float:
+        """How long it has been of use: until now, or until the last message before it fell silent."""
+        return (self._heard_at if self.stalled else self._clock()) - self._opened_at
+
     def abort(self) -> None:
         """Cut the connection, without a closing handshake that nobody would answer."""
         self._socket.transport.abort()
@@ -206,13 +161,17 @@ class Conversation:
         """Until the stream has finished. Raises ProviderError when the socket is lost."""
         loss: ProviderError | None = None
         async with asyncio.TaskGroup() as group:
-            helpers = [group.create_task(self._write(), name="deepgram-write")]
+            helpers = [
+                group.create_task(self._write(), name="deepgram-write"),
+                group.create_task(self._watch(), name="deepgram-watch"),
+            ]
             if self._ear.turns.orphaned:
                 helpers.append(group.create_task(self._end_orphaned_turn(), name="deepgram-orphaned-turn"))
             try:
                 await self._read()
             except ConnectionClosed as error:
-                loss = _closed_error(error)
+                silence = ProviderTimeout(PROVIDER, "the socket takes audio and says nothing")
+                loss = silence if self.stalled else _closed_error(error)
             except ProviderError as error:
                 loss = error
             for helper in helpers:
@@ -226,7 +185,8 @@ class Conversation:
             async with self._patience:
                 if self._options.is_flux:
                     await self._be_greeted()
-                steady = asyncio.get_running_loop().call_later(STEADY_SECONDS, lambda: self.on_working())
+                trust = 2 * self._stall_seconds if self.follows_a_stall else STEADY_SECONDS
+                steady = asyncio.get_running_loop().call_later(trust, lambda: self.on_working())
                 while True:
                     self._take_in(await self._socket.recv())
                     if self._asked_to_close:
@@ -259,18 +219,40 @@ class Conversation:
                 raise ProviderProtocolError(PROVIDER, "several messages that are not of the protocol") from error
             return
         self._garbage = 0
+        self._heard_at = self._clock()
         self._ear.note_request(message.get("request_id"))
         if heard is None:
             self._ear.ignored += 1
             return
-        if not self.heard and (heard.events or heard.acknowledged is not None):
+        if heard.events or heard.acknowledged is not None:
             self.heard = True
-            self.on_working()
+            if heard.acknowledged is not None or not self.follows_a_stall:
+                self.on_working()
         if heard.acknowledged is not None:
             self._ear.buffer.acknowledge(self._timeline.position(heard.acknowledged))
         if heard.events:
             self._ear.emit(*heard.events)
             self._ear.changed.set()
+
+    async def _watch(self) -> None:
+        """Give the socket up when it owes a word for too long; looks once in that time while nothing is owed."""
+        while not self._asked_to_close:
+            now = self._clock()
+            due = (self._owes_since() or now) + self._stall_seconds
+            if now >= due:
+                self.stalled = True
+                self.abort()
+                return
+            await asyncio.sleep(due - now)
+
+    def _owes_since(self) -> float | None:
+        """Since when Deepgram says nothing though there is something to say of the audio it gets."""
+        if self._ear.turns.open:
+            return self._heard_at
+        sound_since = self._ear.sound_since
+        if sound_since is None or self._clock() - self._audio_at > _FLOWS_SECONDS:
+            return None
+        return max(self._heard_at, sound_since)
 
     async def _write(self) -> None:
         try:

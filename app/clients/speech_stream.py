@@ -8,8 +8,9 @@ from typing import Self
 
 import structlog
 
+from app.clients.deepgram_ear import Ear
 from app.clients.deepgram_messages import PROVIDER, DeepgramOptions, FluxTurns, NovaTurns
-from app.clients.deepgram_stream import STEADY_SECONDS, Conversation, Ear, Endpoint
+from app.clients.deepgram_stream import STEADY_SECONDS, Conversation, Endpoint
 from app.clients.replay_buffer import ReplayBuffer
 from app.clients.resilient import BaseResilientClient
 from app.clients.streams import SpeechEvent, StreamLost, StreamRestored
@@ -27,8 +28,8 @@ spaced, and in the end given up."""
 class SpeechStream:
     """The caller's speech as events. Use as an async context manager, and iterate once.
 
-    One task lives from entering to leaving: it opens a socket, reads it, and begins anew when it is lost; a second one
-    lives as long as a socket does and writes to it. Neither is left behind.
+    One task lives from entering to leaving: it opens a socket, reads it, and begins anew when it is lost; two more live
+    as long as a socket does, to write to it and to see that it answers. None is left behind.
     """
 
     def __init__(
@@ -102,6 +103,10 @@ class SpeechStream:
         self._ear.buffer.append(audio)
         self._ear.changed.set()
 
+    def note_sound(self, *, is_heard: bool) -> None:
+        """The caller began, or ceased, to make a sound: Deepgram has something to say of it, or is not heard itself."""
+        self._ear.sound_since = asyncio.get_running_loop().time() if is_heard else None
+
     async def room(self) -> None:
         """Wait until less than half of the buffer is unsent: for those who have audio faster than it is spoken."""
         while self._ear.buffer.unsent * 2 >= self._ear.buffer.capacity and not self._ear.events.closed:
@@ -147,7 +152,7 @@ class SpeechStream:
                 return
             self._ear.buffer.rewind()
             if proven:
-                outage = _Outage(clock(), self._options.give_up_seconds)
+                outage = _Outage(clock(), self._options.give_up_seconds, stalled=outage.stalled)
             delay = outage.next_delay(loss, clock())
             if delay is None:
                 self._ear.emit(StreamLost(loss, final=True))
@@ -166,15 +171,15 @@ class SpeechStream:
             return error, False
         opened_at = loop.time()
         conversation.on_working = partial(self._tell_restored, outage, opened_at)
+        conversation.follows_a_stall = outage.stalled
         try:
             await conversation.replay()
             await conversation.run()
         except ProviderError as error:
             conversation.abort()
             self._on_loss(error)
-            outage.lost(loop.time())
-            lived = loop.time() - opened_at
-            return error, lived >= (STEADY_SECONDS if conversation.heard else _PROVEN_SECONDS)
+            outage.lost(loop.time(), stalled=conversation.stalled)
+            return error, conversation.useful_seconds >= (STEADY_SECONDS if conversation.heard else _PROVEN_SECONDS)
         finally:
             await conversation.close()
         return None, True
@@ -196,14 +201,17 @@ class SpeechStream:
 class _Outage:
     """The time without a good socket: when to try again, and when no more."""
 
-    def __init__(self, now: float, give_up_seconds: float) -> None:
+    def __init__(self, now: float, give_up_seconds: float, *, stalled: bool = False) -> None:
         self.lost_at = now
+        self.stalled = stalled
+        """Whether the last socket fell silent, rather than broke."""
         self.ends_at = now + give_up_seconds
         self.announced = False
         self._tries = 0
 
-    def lost(self, now: float) -> None:
+    def lost(self, now: float, *, stalled: bool) -> None:
         """A socket is gone; while none has been told as restored, the gap goes on."""
+        self.stalled = stalled
         if not self.announced:
             self.lost_at = now
 

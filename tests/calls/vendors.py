@@ -38,6 +38,7 @@ class ScriptedStream:
         self.audio_seconds_sent = 0.0
         self.request_ids = ["stt-1"]
         self.heard: list[bytes] = []
+        self.sounds: list[bool] = []
         self.is_open = False
         self._events: asyncio.Queue[SpeechEvent | Exception | None] = asyncio.Queue()
 
@@ -51,6 +52,9 @@ class ScriptedStream:
     def send(self, audio: bytes) -> None:
         self.heard.append(audio)
         self.audio_seconds_sent += len(audio) / 2 / 8000
+
+    def note_sound(self, *, is_heard: bool) -> None:
+        self.sounds.append(is_heard)
 
     def tell(self, event: SpeechEvent | Exception | None) -> None:
         """The next event; an exception is a bug of ours, None the end of the stream."""
