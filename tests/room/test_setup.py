@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from livekit import api
@@ -11,6 +12,7 @@ from app.cli.checks.machine import clocks, compare_clocks
 from app.cli.checks.telephony import telephony_checks
 from app.cli.setup import set_up
 from app.settings import Settings
+from tests.cli.test_commands import run
 from tests.room.servers import KEY, SECRET, LiveKitServer, livekit_server
 from tests.test_settings import loaded
 
@@ -140,6 +142,28 @@ async def test_a_number_that_another_trunk_has_stops_everything(
 async def test_a_wrong_secret_is_told_as_such(server: LiveKitServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert await set_up(wishes(server, LIVEKIT_API_SECRET="another-secret-of-more-than-32-characters")) == 1
     assert "does not know the key, or the secret is another" in capsys.readouterr().out
+
+
+def test_the_command_tells_what_it_does_and_nothing_else(server: LiveKitServer, tmp_path: Path) -> None:
+    variables = {
+        "LIVEKIT_URL": server.url,
+        "LIVEKIT_API_KEY": KEY,
+        "LIVEKIT_API_SECRET": SECRET,
+        "SIP_NUMBER": "+74950000000",
+    }
+    refused = run(tmp_path, "setup", **variables)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    tried = run(tmp_path, "setup", "--dry-run", "--force", **variables)
+    forced = run(tmp_path, "setup", "--force", **variables)
+    again = run(tmp_path, "setup", "--force", **variables)
+    assert [(each.returncode, each.stderr) for each in (tried, forced, again)] == [(0, "")] * 3
+    assert tried.stdout.startswith("inbound trunk call-in: would be made\n")
+    assert forced.stdout.startswith("inbound trunk call-in: made\n")
+    assert again.stdout.startswith("inbound trunk call-in: is as it should be\n")
+    assert "! The inbound trunk is open to the whole internet, as you wished." in forced.stdout
+    doctor = run(tmp_path, "doctor", **variables)
+    assert doctor.returncode == 1
+    assert "anybody on the internet may call at your cost" in " ".join(doctor.stdout.split())
 
 
 async def test_the_doctor_finds_what_setup_made_and_what_it_did_not(server: LiveKitServer) -> None:

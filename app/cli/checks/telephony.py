@@ -74,8 +74,8 @@ def _inbound(trunk: InboundTrunk) -> Finding:
         said = f"{trunk.name} is open: anybody on the internet may call at your cost"
         advice = "Set SIP_ALLOWED_ADDRESSES to the carrier's addresses, then run: voice-agent setup"
         return Finding("inbound trunk", "wrong", said, advice)
-    guard = "with a password" if trunk.asks_password else f"from {len(trunk.allowed_addresses)} addresses or networks"
-    return Finding("inbound trunk", "good", f"{trunk.name} takes our number's calls {guard}")
+    guards = (*trunk.allowed_addresses, *(["whoever has its password"] if trunk.asks_password else []))
+    return Finding("inbound trunk", "good", f"{trunk.name} takes our number's calls from {', '.join(guards)}")
 
 
 def _rules(trunk: InboundTrunk, number: str, rules: Sequence[DispatchRule], prefix: str) -> Iterator[Finding]:
