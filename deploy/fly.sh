@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image, deploys it on Fly.io, and waits until the new version is ready; when it is not, the image before it is
-# deployed again. Run by: make deploy. Needs fly, logged in, and curl. Arguments go to fly deploy.
+# deployed again. Run by: make deploy. Needs fly, logged in, and Python. Arguments go to fly deploy.
 #
 # A database that the new version has changed stays changed, and the old version refuses one that is newer than itself: then
 # the way back is the volume's snapshot of the night before (fly volumes snapshots list).
@@ -19,11 +19,15 @@ running_image() {
     fly machine list --json | sed -n 's/.*"image": *"\([^"]*\)".*/\1/p' | head -n 1
 }
 
+answers_ok() {
+    "${PYTHON:-python3}" -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' "$1" 2>/dev/null
+}
+
 # Whether a machine of that image answers that calls may come, within READY_SECONDS.
 is_ready() {
     local wanted=$1 until=$((SECONDS + READY_SECONDS))
     while ((SECONDS <= until)); do
-        if [[ $(running_image) == *"$wanted"* ]] && curl --silent --fail --max-time 5 --output /dev/null "$ready_url"; then
+        if [[ $(running_image) == *"$wanted"* ]] && answers_ok "$ready_url"; then
             return 0
         fi
         sleep "$LOOK_SECONDS"

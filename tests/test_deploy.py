@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import sys
 import tomllib
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
@@ -64,10 +65,10 @@ async def deploy(folder: Path, *arguments: str, ready: str = "", image: str = OL
         return Response(status_code=200 if re.search(ready, (folder / "image").read_text()) else 503)
 
     async with serving(Starlette(routes=[Route("/health/ready", answer)])) as url:
-        variables = {"READY_URL": f"{url}/health/ready", "READY_SECONDS": "1", "LOOK_SECONDS": "0.05"}
+        variables = {"READY_URL": f"{url}/health/ready", "READY_SECONDS": "2", "LOOK_SECONDS": "0.05"}
         process = await asyncio.create_subprocess_exec(
             ROOT / "deploy" / "fly.sh", *arguments, stdout=PIPE, stderr=asyncio.subprocess.STDOUT,
-            env={**variables, "PATH": f"{folder}:{os.environ['PATH']}"},
+            env={**variables, "PYTHON": sys.executable, "PATH": f"{folder}:{os.environ['PATH']}"},
         )  # fmt: skip
         printed, _ = await process.communicate()
     told = (folder / "told").read_text().splitlines()
