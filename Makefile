@@ -10,13 +10,16 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 OLDEST := python3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-room test-browser check lock env-example deploy clean
+.PHONY: help demo demo-room run test test-room test-browser check lock env-example deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## a whole call on this machine, without keys (ARGS="--language en --profile instant")
 	@$(PYTHON) -m app.cli demo $(ARGS)
+
+demo-room: $(INSTALLED) ## the same by telephone, through a real livekit-server, which Go builds if it is not here
+	@$(PYTHON) -m app.cli demo --room $(ARGS)
 
 run: $(INSTALLED) ## the service, as .env says; without any vendor's key, with the sandbox
 	@$(PYTHON) -m app.cli serve
@@ -25,7 +28,7 @@ test: $(INSTALLED) ## every test that needs no other server (ARGS="-k barge_in")
 	@$(PYTHON) -m pytest --ignore tests/end_to_end $(ARGS)
 	@$(PYTHON) -m pytest tests/end_to_end # calls in real time, in a process without the litter of 2,600 tests before
 
-test-room: $(INSTALLED) ## telephone calls through a real livekit-server (LIVEKIT_SERVER=<its path>, or on the PATH)
+test-room: $(INSTALLED) ## telephone calls through a real livekit-server; it says what is missing for them (ARGS="-k hangs_up")
 	@$(PYTHON) -m pytest -m room tests/room $(ARGS)
 
 test-browser: $(INSTALLED) ## the dashboard as Chromium draws it

@@ -36,11 +36,13 @@ def serve(
 def demo(
     language: Annotated[Language, typer.Option(help="of the conversation")] = "ru",
     profile: Annotated[Profile, typer.Option(help="delays of the vendors")] = "typical",
+    room: Annotated[bool, typer.Option("--room", help="by telephone, through a real livekit-server")] = False,
 ) -> None:
     """A whole call on this machine, without keys or accounts: watch it, then listen to the recording."""
-    from app.cli.demo import run_demo  # the simulated caller, which a service in production need not load
+    # The simulated caller, which a service in production need not load.
+    from app.cli.demo import run_demo, run_room_demo
 
-    raise typer.Exit(run_demo(language, profile))
+    raise typer.Exit((run_room_demo if room else run_demo)(language, profile))
 
 
 @app.command()

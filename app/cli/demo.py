@@ -3,21 +3,24 @@
 import asyncio
 import os
 import secrets
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any, Protocol
 
 import httpx
 
 from app.cli import Language
 from app.cli.demo_report import print_report
+from app.cli.demo_telephone import call_by_telephone
 from app.cli.demo_view import CallView
+from app.cli.livekit_process import LiveKitKey, NoLiveKitServer, find_livekit_server, free_port, livekit_process
 from app.cli.sandbox_process import Profile, SandboxAddresses, sandbox_process, stop_child
 from sandbox.call_report import CallReport
 from sandbox.caller import Caller
+from sandbox.caller_events import CallerEvent
 from sandbox.media_client import CallFailed
 from sandbox.scores import demo
 from sandbox.voice import synthesize
@@ -29,25 +32,60 @@ _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 
 
+class Hold(Protocol):
+    """Holds a call and shows it meanwhile. Raises CallFailed."""
+
+    async def __call__(self, http: httpx.AsyncClient, show: Callable[[CallerEvent], None]) -> CallReport:
+        """What the caller had of it."""
+
+
 def run_demo(language: Language, profile: Profile) -> int:
-    """Hold the call and print what it was like. Returns the exit status."""
+    """Hold a call over a websocket and print what it was like. Returns the exit status."""
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    with sandbox_process(profile) as sandbox, _service(sandbox, language) as url:
-        return asyncio.run(_call(url, sandbox, language, profile))
+    port = free_port()
+    with sandbox_process(profile) as sandbox, _service(sandbox, language, port) as url:
+
+        async def hold(http: httpx.AsyncClient, show: Callable[[CallerEvent], None]) -> CallReport:
+            async with Caller(url, _speak, sandbox_url=sandbox.url, api_key=_API_KEY, on_event=show) as caller:
+                return await caller.call(demo(language))
+
+        return asyncio.run(_call(url, sandbox, CallView(language, profile), hold))
 
 
-async def _call(url: str, sandbox: SandboxAddresses, language: Language, profile: Profile) -> int:
-    view = CallView(language, profile)
+def run_room_demo(language: Language, profile: Profile) -> int:
+    """Hold a call over the telephone, through a room of a real LiveKit server. Returns the exit status."""
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    port, key = free_port(), LiveKitKey("demo", secrets.token_hex(16))
+    with ExitStack() as stack:
+        try:
+            program = find_livekit_server()
+            webhook_url = f"http://127.0.0.1:{port}/webhooks/livekit"
+            livekit_url = stack.enter_context(livekit_process(program, _FOLDER, key, webhook_url))
+        except NoLiveKitServer as missing:
+            sys.stderr.write(f"{missing}\n")
+            return 1
+        sandbox = stack.enter_context(sandbox_process(profile))
+        room = {"LIVEKIT_URL": livekit_url, "LIVEKIT_API_KEY": key.key, "LIVEKIT_API_SECRET": key.secret}
+        url = stack.enter_context(_service(sandbox, language, port, room))
+
+        async def hold(http: httpx.AsyncClient, show: Callable[[CallerEvent], None]) -> CallReport:
+            score = demo(language)
+            return await call_by_telephone(http, url, sandbox.url, livekit_url, key, score, _speak, show)
+
+        return asyncio.run(_call(url, sandbox, CallView(language, profile), hold))
+
+
+async def _call(url: str, sandbox: SandboxAddresses, view: CallView, hold: Hold) -> int:
     headers = {"Authorization": f"Bearer {_API_KEY}"}
     async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
         await _until_ready(http, url)
         with view.live():
             try:
-                report = await _play(url, sandbox, language, view)
+                report = await hold(http, view.show)
             except CallFailed as failure:
                 view.fail(str(failure))
                 return 1
-        record = (await http.get(f"{url}/calls/{report.call_id}")).json()
+        record = await _record(http, f"{url}/calls/{report.call_id}")
         recording = _FOLDER / f"{report.call_id}.wav"
         recording.write_bytes((await http.get(f"{url}/calls/{report.call_id}/recording")).content)
         timings = (await http.get(f"{sandbox.url}/control/calls/{report.call_id}")).json()["timings"]
@@ -55,12 +93,18 @@ async def _call(url: str, sandbox: SandboxAddresses, language: Language, profile
     return 0 if record["end_reason"] == "agent_hangup" else 1
 
 
-async def _play(url: str, sandbox: SandboxAddresses, language: Language, view: CallView) -> CallReport:
-    def speak(text: str, language: str, sample_rate: int) -> bytes:
-        return synthesize(text, language, sample_rate).pcm
+def _speak(text: str, language: str, sample_rate: int) -> bytes:
+    return synthesize(text, language, sample_rate).pcm
 
-    async with Caller(url, speak, sandbox_url=sandbox.url, api_key=_API_KEY, on_event=view.show) as caller:
-        return await caller.call(demo(language))
+
+async def _record(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    """The record of a call that ends now."""
+    async with asyncio.timeout(_STOP_SECONDS):
+        while True:
+            record: dict[str, Any] = (await http.get(url)).json()
+            if record["status"] == "ended":
+                return record
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _until_ready(http: httpx.AsyncClient, url: str) -> None:
@@ -73,12 +117,14 @@ async def _until_ready(http: httpx.AsyncClient, url: str) -> None:
 
 
 @contextmanager
-def _service(sandbox: SandboxAddresses, language: Language) -> Iterator[str]:
+def _service(
+    sandbox: SandboxAddresses, language: Language, port: int, more: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """The service as an operator runs it, pointed at the sandbox; its log goes to a file."""
-    port = _free_port()
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"), "sandbox")
     settings = {"PORT": str(port), "VA_HOST": "127.0.0.1", "VA_LANGUAGE": language, "DATA_DIR": str(_FOLDER)}
     environment = {**os.environ, **keys, **sandbox.settings(), **settings, "PROVIDERS": "live", "API_KEY": _API_KEY}
+    environment |= more or {}
     log_path = _FOLDER / "service.log"
     with log_path.open("ab") as log:
         service = subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], env=environment, stderr=log)
@@ -86,10 +132,3 @@ def _service(sandbox: SandboxAddresses, language: Language) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             stop_child(service, _STOP_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

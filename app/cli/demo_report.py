@@ -22,6 +22,7 @@ _STAGES = {
     "total": "total",
 }
 _WIDTH = 140
+_NEAR_SECONDS = 1.0
 _TEXT_SHOWN = 52
 
 
@@ -49,10 +50,14 @@ def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[
 
 
 def _heard_answers(report: CallReport) -> list[float]:
-    """When each answer came, on the clock that all processes of this machine share; nearest to where it was heard."""
+    """When each answer came, on the clock that all processes of this machine share; nearest to where it was heard.
+
+    A telephone is sent sound all the time, silence too: there the moment it was heard is all there is.
+    """
     arrivals = [report.ready_at + at for at in report.arrivals]
     answered = [report.ready_at + each.answered_at for each in report.utterances if each.answered_at is not None]
-    return [min(arrivals, key=lambda at: abs(at - moment)) for moment in answered] if arrivals else []
+    nearest = [min(arrivals, key=lambda at: abs(at - moment), default=moment) for moment in answered]
+    return [at if abs(at - moment) < _NEAR_SECONDS else moment for at, moment in zip(nearest, answered, strict=True)]
 
 
 def _has_fillers(record: dict[str, Any]) -> bool:
