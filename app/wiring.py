@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from tempfile import TemporaryFile
 
@@ -119,7 +120,8 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.places)
         journal.on_lost = dispatcher.lose
         eraser = CallEraser(services.calls, settings.recordings_dir)
-        helpers = _helpers(tasks, metrics, model, tts, eraser)
+        health = _health(database, journal, ears, model, tts, tools, livekit)
+        helpers = _helpers(tasks, metrics, model, tts, eraser, health)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
         telephone = open_telephone(settings, livekit, database, services, dispatcher, tasks) if livekit else None
         yield Services(
@@ -133,7 +135,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
             requests=requests,
             telephone=telephone,
             metrics=metrics,
-            health=_health(database, journal, ears, model, tts, tools, livekit),
+            health=health,
         )
         if telephone is not None:
             telephone.stop()
@@ -274,14 +276,21 @@ def _health(
     tools: Mapping[str, HttpToolClient],
     livekit: LiveKitClient | None,
 ) -> HealthMonitor:
+    last_success: datetime | None = None
+
     async def storage() -> ServiceHealth:
+        nonlocal last_success
+        clock = asyncio.get_running_loop().time
+        asked_at = clock()
         try:
             await database.ping()
         except StorageError as error:
-            return ServiceHealth("storage", "failed", detail=error.code)
+            return ServiceHealth("storage", "failed", last_success=last_success, detail=error.code)
         if journal.is_failing:
-            return ServiceHealth("storage", "failed", detail="the journal cannot be written")
-        return ServiceHealth("storage", "ok", last_success=utc_now())
+            detail = "the journal cannot be written"
+            return ServiceHealth("storage", "failed", last_success=last_success, detail=detail)
+        last_success = utc_now()
+        return ServiceHealth("storage", "ok", latency=clock() - asked_at, last_success=last_success)
 
     return HealthMonitor(
         {
@@ -297,7 +306,12 @@ def _health(
 
 
 def _helpers(
-    tasks: asyncio.TaskGroup, metrics: Metrics, model: OpenAILLMClient, tts: CartesiaTTSClient, eraser: CallEraser
+    tasks: asyncio.TaskGroup,
+    metrics: Metrics,
+    model: OpenAILLMClient,
+    tts: CartesiaTTSClient,
+    eraser: CallEraser,
+    health: HealthMonitor,
 ) -> list[asyncio.Task[None]]:
     """What runs beside the calls until the shutdown."""
     warm = {f"warm:{client.provider}": _keep_warm(client.warm_up) for client in (model, tts)}
@@ -305,6 +319,7 @@ def _helpers(
         *(tasks.create_task(work, name=name) for name, work in warm.items()),
         tasks.create_task(watch_loop_lag(metrics.loop_was_late), name="loop.lag"),
         tasks.create_task(eraser.sweep(), name="recordings.sweeper"),
+        tasks.create_task(health.run(), name="health"),
     ]
 
 

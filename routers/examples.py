@@ -93,6 +93,14 @@ _COMPONENT = {
     "breaker": "closed",
     "detail": None,
 }
+_HEALTH = {
+    "status": "ok",
+    "components": [_COMPONENT],
+    "version": "0.1.0",
+    "schema": "0005",
+    "live_calls": 3,
+    "workers": 1,
+}
 _MEDIA = f"wss://voice.example.org/media/{_ID}?token=3q2-7w"
 _TWIML = (
     '<Response><Connect><Stream url="wss://voice.example.org/media/twilio">'
@@ -133,7 +141,7 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "receive_livekit_webhook": ((200, None, None),),
     "check_live": ((200, _JSON, {"status": "ok"}),),
     "check_ready": ((200, _JSON, {"status": "ok", "live_calls": 3}),),
-    "get_health": ((200, _JSON, {"status": "ok", "components": [_COMPONENT], "version": "0.1.0"}),),
+    "get_health": ((200, _JSON, _HEALTH),),
     "get_metrics": ((200, "text/plain", "voice_calls_active 3.0\n"),),
     "open_session": ((204, None, None),),
     "close_session": ((204, None, None),),

@@ -1,26 +1,73 @@
-"""How the service is doing, from what its parts say of themselves; asking costs no request to a vendor."""
+"""How the service is doing, from what its parts say of themselves; asking costs no request to a vendor.
 
+Task ledger.
+
+``health``  asks every part, again and again. Ends by cancellation.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
+import structlog
+
 from app.models import HealthStatus, ServiceHealth
+
+log = structlog.get_logger(__name__)
 
 Check = Callable[[], Awaitable[ServiceHealth]]
 
+_PERIOD_SECONDS = 1.0
+_PATIENCE_SECONDS = 2.0
+"""A part that does not answer within this time has failed."""
+
 
 class HealthMonitor:
-    """Asks every component. A failing vendor only degrades: doors stay open for the calls that are alive."""
+    """Asks every component in the background, so that who asks for the health waits for none of them.
 
-    def __init__(self, checks: dict[str, Check], *, vital: frozenset[str]) -> None:
+    A failing vendor only degrades: doors stay open for the calls that are alive.
+    """
+
+    def __init__(
+        self,
+        checks: dict[str, Check],
+        *,
+        vital: frozenset[str],
+        on_checked: Callable[[HealthStatus], None] = lambda status: None,
+    ) -> None:
+        """``checks`` by the name of the component. ``on_checked`` is told what came of each round."""
         self._checks = checks
         self._vital = vital
+        self._on_checked = on_checked
+        self.latest: HealthStatus | None = None
+        """What came of the last round; None before the first is through."""
 
-    async def status(self) -> HealthStatus:
-        """The whole: ``failed`` when a vital component has failed, ``degraded`` when anything is not ok."""
-        components = tuple([await check() for check in self._checks.values()])
+    async def run(self) -> None:
+        """Ask each second; what has failed is known within three."""
+        while True:
+            status = await self.check()
+            before, self.latest = self.latest, status
+            if before is not None and before.status != status.status:
+                bad = {part.name: part.detail for part in status.components if part.status != "ok"}
+                log.warning("health.changed", status=status.status, components=bad)
+            self._on_checked(status)
+            await asyncio.sleep(_PERIOD_SECONDS)
+
+    async def check(self) -> HealthStatus:
+        """The whole now: ``failed`` when a vital component has failed, ``degraded`` when anything is not ok."""
+        components = tuple(await asyncio.gather(*(self._ask(name) for name in self._checks)))
         worst: Literal["ok", "degraded", "failed"] = "ok"
         for component in components:
             if component.status == "failed" and component.name in self._vital:
                 return HealthStatus("failed", components)
             worst = worst if component.status == "ok" else "degraded"
         return HealthStatus(worst, components)
+
+    async def _ask(self, name: str) -> ServiceHealth:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return await self._checks[name]()
+        except TimeoutError:
+            return ServiceHealth(name, "failed", detail=f"no answer within {_PATIENCE_SECONDS:g} s")
+        except Exception as error:  # noqa: BLE001 - a bug in a check must not end the service
+            return ServiceHealth(name, "failed", detail=type(error).__name__)

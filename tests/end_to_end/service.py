@@ -103,6 +103,8 @@ async def running_service(
             await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 raise RuntimeError("the service did not start") from serving.exception()
+            while app.state.services.health.latest is None:
+                await asyncio.sleep(0.001)
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             yield RunningService(url, settings, app, server, sandbox, loop)
         finally:

@@ -1,11 +1,14 @@
 """How the whole is doing, from how its parts are."""
 
+import asyncio
 from typing import Literal
 
 import pytest
 
-from app.models import ServiceHealth
+from app.models import HealthStatus, ServiceHealth
 from app.observability.health import Check, HealthMonitor
+
+VIRTUAL_TIME = True
 
 Status = Literal["ok", "degraded", "failed"]
 
@@ -36,10 +39,59 @@ async def test_only_a_vital_part_fails_the_whole(
     monitor = HealthMonitor(
         {name: component(name, status) for name, status in parts.items()}, vital=frozenset({"storage"})
     )
-    health = await monitor.status()
+    health = await monitor.check()
     assert health.status == whole
     assert {part.name: part.status for part in health.components} == parts
 
 
 async def test_a_service_of_no_parts_is_well() -> None:
-    assert (await HealthMonitor({}, vital=frozenset()).status()).status == "ok"
+    assert (await HealthMonitor({}, vital=frozenset()).check()).status == "ok"
+
+
+class Storage:
+    """A part that fails on demand, and keeps how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.hangs = False
+        self.error: Exception | None = None
+
+    async def check(self) -> ServiceHealth:
+        self.asked += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+        return ServiceHealth("storage", "ok")
+
+
+async def test_the_health_is_unknown_until_the_first_round_is_through() -> None:
+    storage, told = Storage(), list[HealthStatus]()
+    storage.hangs = True
+    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}), on_checked=told.append)
+    running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
+    await asyncio.sleep(1.9)
+    assert monitor.latest is None
+    await asyncio.sleep(0.2)
+    assert told == [monitor.latest]
+    assert told[0].components == (ServiceHealth("storage", "failed", detail="no answer within 2 s"),)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@pytest.mark.parametrize("failure", ["hangs", "raises"])
+async def test_a_part_that_fails_is_noticed_within_three_seconds_and_so_is_its_return(failure: str) -> None:
+    storage = Storage()
+    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
+    running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
+    await asyncio.sleep(10.5)
+    assert monitor.latest is not None
+    assert (monitor.latest.status, storage.asked) == ("ok", 11)
+    storage.hangs, storage.error = failure == "hangs", ZeroDivisionError() if failure == "raises" else None
+    await asyncio.sleep(3.0)
+    assert monitor.latest.status == "failed"
+    storage.hangs, storage.error = False, None
+    await asyncio.sleep(3.0)
+    assert monitor.latest.status == "ok"
+    running.cancel()
+    await asyncio.wait([running])
