@@ -1,8 +1,9 @@
 """How the time of a page of ``GET /calls`` grows with the calls that are kept: python -m bench.call_list
 
 Fills a database for each size, asks their doors in turn for the second page by every combination of filters, and prints
-the 95th percentile of each, in milliseconds, and what it is to that of the smallest. Most calls come to one number; few
-go to the one that is looked for.
+the median and the 95th percentile of each, in milliseconds, and what they are to those of the smallest. On a machine
+that does other things, too, the median is the one to believe. Most calls come to one number, few go to the one that is
+looked for.
 """
 
 import asyncio
@@ -49,16 +50,23 @@ async def _measure(sizes: list[int], rounds: int) -> None:
     queries = [dict(chosen) for size in range(5) for chosen in combinations(_FILTERS.items(), size)]
     async with AsyncExitStack() as stack:
         doors = [await _open(stack, size) for size in sizes]
-        print(f"{'p95 in ms of GET /calls by':<28}" + "".join(f"{size:>16,}" for size in sizes))
+        print(f"{'ms of GET /calls, p50 / p95':<28}" + "".join(f"{size:>28,}" for size in sizes))
         for query in queries:
             times: list[list[float]] = [[] for _ in doors]
             later = [await _later(door, query) for door in doors]
             for _ in range(rounds):
                 for door, page, taken in zip(doors, later, times, strict=True):
                     taken.append(await _seconds(door, page))
-            p95 = [sorted(taken)[int(len(taken) * 0.95)] for taken in times]
-            cells = (f"{1000 * each:.2f} ({each / p95[0]:.2f})" for each in p95)
-            print(f"{' '.join(query) or 'nothing':<28}" + "".join(f"{cell:>16}" for cell in cells))
+            for taken in times:
+                taken.sort()
+            cells = (_cell(taken, times[0]) for taken in times)
+            print(f"{' '.join(query) or 'nothing':<28}" + "".join(f"{cell:>28}" for cell in cells))
+
+
+def _cell(taken: list[float], smallest: list[float]) -> str:
+    shares = (0.5, 0.95)
+    values, bases = ([times[int(len(times) * share)] for share in shares] for times in (taken, smallest))
+    return " / ".join(f"{1000 * value:.1f} ({value / base:.2f})" for value, base in zip(values, bases, strict=True))
 
 
 async def _open(stack: AsyncExitStack, size: int) -> httpx.AsyncClient:
