@@ -10,7 +10,7 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 OLDEST := python3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-room run test test-room test-browser check lock env-example deploy clean
+.PHONY: help demo demo-room run test test-room test-browser bench check lock env-example deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ test-room: $(INSTALLED) ## telephone calls through a real livekit-server; it say
 
 test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
 	@$(PYTHON) -m pytest -m browser tests/browser $(ARGS)
+
+bench: $(INSTALLED) ## what a call costs and what the service adds to it; some minutes, on Linux (ARGS="--calls 10 25 --json")
+	@$(PYTHON) -m bench.calls $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, import contracts
 	$(PYTHON) -m ruff check .

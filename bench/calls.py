@@ -11,7 +11,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ async def measure(count: int, seconds: float, server: Pinned, vendors: Pinned) -
     )
 
 
+async def totals(count: int, seconds: float, server: Pinned, vendors: Pinned) -> list[float]:
+    """Seconds from the caller's last sound to the answer, as the records of so many calls at once tell them."""
+    load = Load(server.url, vendors.url)
+    async with load.running(count):
+        await asyncio.sleep(_SETTLES_SECONDS + seconds)
+        records = [await load.record(call) for call in load.calls]
+    return [turn["latency"]["total"] for record in records for turn in record["turns"] if turn["latency"]]
+
+
 def percentile(values: Sequence[float], share: float) -> float | None:
     """The value below which that share of them lies; None without values."""
     ordered = sorted(values)
@@ -136,24 +146,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.calls", description=__doc__)
     parser.add_argument("--calls", type=int, nargs="+", default=[1, 10, 25, 50, 100], help="at once, a row each")
     parser.add_argument("--seconds", type=float, default=30.0, help="measured for each row")
+    parser.add_argument("--typical", type=int, default=25, help="calls at once with vendors that take their time")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     os.sched_setaffinity(0, {LOAD_CORE})
-    rows = []
+    rows, ready = [], []
     for count in options.calls:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            sandbox("instant") as (vendors, addresses),
-            service(Path(folder), addresses) as server,
-        ):
+        with _standing("instant") as (server, vendors):
             rows.append(asyncio.run(measure(count, options.seconds, server, vendors)))
-            ready = server.ready_after
+            ready.append(server.ready_after)
+    with _standing("typical") as (server, vendors):
+        answers = asyncio.run(totals(options.typical, options.seconds, server, vendors))
+    typical = {"calls": options.typical, "answers": len(answers), "total_p50": percentile(answers, 0.5)}
+    typical["total_p95"] = percentile(answers, 0.95)
     if options.json:
-        sys.stdout.write(json.dumps({"ready_seconds": ready, "rows": [asdict(row) for row in rows]}) + "\n")
+        found = {"ready_seconds": ready, "rows": [asdict(row) for row in rows], "typical": typical}
+        sys.stdout.write(json.dumps(found) + "\n")
         return
     console = Console(width=None if sys.stdout.isatty() else 250)
     console.print(_table(rows))
-    console.print(f"process start to ready {ready:.2f} s")
+    console.print("process start to ready", ", ".join(f"{seconds:.2f}" for seconds in ready), "s")
+    console.print(
+        "with typical vendors, seconds:", ", ".join(f"{name} {_shown(each)}" for name, each in typical.items())
+    )
+
+
+@contextmanager
+def _standing(profile: str) -> Iterator[tuple[Pinned, Pinned]]:
+    """A service that has just started, and the vendors' stand-ins."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sandbox(profile) as (vendors, addresses),
+        service(Path(folder), addresses) as server,
+    ):
+        yield server, vendors
 
 
 if __name__ == "__main__":

@@ -62,6 +62,13 @@ class Load:
         timings: list[dict[str, Any]] = answer.json()["timings"]
         return timings
 
+    async def record(self, call: LoadCall) -> dict[str, Any]:
+        """What the service keeps of a call."""
+        headers = {"Authorization": "Bearer bench"}
+        async with httpx.AsyncClient(trust_env=False, timeout=30, headers=headers) as http:
+            record: dict[str, Any] = (await http.get(f"{self._service_url}/calls/{call.call_id}")).json()
+        return record
+
     async def _call(self, http: httpx.AsyncClient, ready: "asyncio.Future[None]") -> None:
         session = (await http.post(f"{self._service_url}/media/sessions", json={})).raise_for_status().json()
         await self._script(http, session["call_id"])
