@@ -29,7 +29,8 @@ _CAPTURE_ATTEMPTS = 4
 _CAPTURE_PAUSE_SECONDS = 0.01
 _CALLER_FRAMES_MAX = 50
 """20 ms frames of the caller that may wait here; then the oldest are dropped."""
-_CONNECT_SECONDS = 5.0
+_CONNECT_SECONDS = 15.0
+"""The telephone rings meanwhile; where many calls begin at once, joining takes its time."""
 _CALLER_RETURNS_SECONDS = 10.0
 """After a lost connection is restored; LiveKit announces everybody anew."""
 _REACHES_THE_CALLER_SECONDS = 0.3

@@ -71,11 +71,11 @@ class House:
             return (await http.post("/webhooks/livekit", content=body, headers=headers)).status_code
 
     async def until_no_room_is_open(self) -> None:
-        """Return once LiveKit has ended them all."""
+        """Return once LiveKit has ended all rooms of this house."""
         client = LiveKitClient(url=self.carrier.url, api_key=KEY, api_secret=SECRET)
         try:
             async with asyncio.timeout(5):
-                while await client.list_rooms():
+                while any(room.name.startswith(self.carrier.room_prefix) for room in await client.list_rooms()):
                     await asyncio.sleep(_LOOK_SECONDS)
         finally:
             await client.aclose()

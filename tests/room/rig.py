@@ -103,7 +103,11 @@ class Rig:
         """The number of the worker that holds the call."""
         with closing(sqlite3.connect(self.log_path.parent / "data" / "calls.db")) as database:
             [(owner,)] = database.execute("SELECT owner FROM calls WHERE call_id = ?", (call_id,))
-        return int(owner.removeprefix("worker").partition("-")[0])
+        return int(owner.partition("worker")[2].partition("-")[0])
+
+    def workers(self) -> list[int]:
+        """The processes of the workers, by their numbers."""
+        return [pid for _, pid in sorted(self.pids().items())]
 
     def pids(self) -> dict[int, int]:
         """The processes of the workers that serve, by their numbers."""

@@ -15,7 +15,7 @@ from tests.room.rig import Rig
 pytestmark = pytest.mark.room
 
 _BYE = {"text": "Всего доброго.", "tool_calls": [{"name": "end_call", "arguments": {}}]}
-MANY = 20
+MANY, BETWEEN_RINGS_SECONDS = 20, 0.2
 BACK_SECONDS = 2.0
 FREED_SECONDS = 4.0
 
@@ -26,6 +26,7 @@ async def test_many_calls_at_once_are_each_answered_once(system: Rig) -> None:
     async with asyncio.TaskGroup() as tasks:
         for number in numbers:
             tasks.create_task(_stays_until(system, number, everybody_is_in), name=number)
+            await asyncio.sleep(BETWEEN_RINGS_SECONDS)
     records = [await system.record_of(number) for number in numbers]
     assert len({record["call_id"] for record in records}) == MANY
     for record in records:
@@ -34,7 +35,7 @@ async def test_many_calls_at_once_are_each_answered_once(system: Rig) -> None:
 
 
 async def _stays_until(system: Rig, number: str, everybody_is_in: asyncio.Barrier) -> None:
-    """Called at once, by telephones that make no sound, so that the cores are left to the service."""
+    """The telephones make no sound, so that the cores are left to the service."""
     async with system.carrier.dial(number):
         await everybody_is_in.wait()
         await asyncio.sleep(4)
