@@ -29,7 +29,7 @@ from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOpt
 from app.clients.resilient import RetryPolicy
 from app.clock import utc_now
 from app.errors import SettingsError, StorageError
-from app.models import ServiceHealth
+from app.models import HealthStatus, ServiceHealth
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import HealthMonitor
 from app.observability.loop_lag import watch_loop_lag
@@ -40,6 +40,7 @@ from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.requests import CallRequestStore
+from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
 from app.wiring_telephone import Telephone, open_telephone
 from media.formats import AudioFormat
@@ -96,8 +97,7 @@ class _Ears:
 async def open_services(settings: Settings, metrics: Metrics, owner: str | None = None) -> AsyncIterator[Services]:
     """Everything the service needs, running; raises SettingsError or StorageError when it cannot be had.
 
-    ``owner`` is what the supervisor named this worker, for which it has prepared the database; None for a process
-    alone.
+    ``owner`` is what the supervisor named this worker, whose database it has prepared; None for a process alone.
     """
     agent = agent_profile(settings)
     if owner is None:
@@ -121,6 +121,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         journal.on_lost = dispatcher.lose
         eraser = CallEraser(services.calls, settings.recordings_dir)
         health = _health(database, journal, ears, model, tts, tools, livekit)
+        _show_figures(metrics, database, journal, dispatcher, health)
         helpers = _helpers(tasks, metrics, model, tts, eraser, health)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
         telephone = open_telephone(settings, livekit, database, services, dispatcher, tasks) if livekit else None
@@ -207,7 +208,7 @@ def _clients(
                 keyterms=settings.keyterms,
             ),
             retry=retry,
-            observer=metrics,
+            observer=metrics.providers,
         )
 
     model = OpenAILLMClient(
@@ -220,14 +221,14 @@ def _clients(
             context_window_size=settings.context_window_size,
         ),
         retry=retry,
-        observer=metrics,
+        observer=metrics.providers,
     )
     tts = CartesiaTTSClient(
         api_key=_key(settings.cartesia_api_key),
         base_url=settings.cartesia_base_url,
         options=CartesiaOptions(pronunciation_dict_id=settings.tts_pronunciations),
         retry=retry,
-        observer=metrics,
+        observer=metrics.providers,
     )
     ears_by_format = _Ears(ears)
     ears_by_format(_TELEPHONE)
@@ -245,7 +246,7 @@ async def _tools(
     retry = RetryPolicy(attempts=settings.retry_attempts)
     async with tool_connections() as connections:
         yield {
-            tool.spec.name: HttpToolClient(tool.endpoint, connections, retry=retry, observer=metrics)
+            tool.spec.name: HttpToolClient(tool.endpoint, connections, retry=retry, observer=metrics.providers)
             for tool in agent.tools
         }
 
@@ -258,7 +259,7 @@ def _livekit(settings: Settings, metrics: Metrics) -> LiveKitClient | None:
         api_key=settings.livekit_api_key or "",
         api_secret=_key(settings.livekit_api_secret),
         retry=RetryPolicy(attempts=settings.retry_attempts),
-        observer=metrics,
+        observer=metrics.providers,
     )
 
 
@@ -305,6 +306,23 @@ def _health(
     )
 
 
+def _show_figures(
+    metrics: Metrics, database: Database, journal: JournalWriter, dispatcher: CallDispatcher, health: HealthMonitor
+) -> None:
+    """Of what is told, and of what is looked at whenever the health is."""
+
+    def note(status: HealthStatus) -> None:
+        metrics.service.note_health(status)
+        metrics.service.note_draining(dispatcher.is_draining)
+        metrics.storage.note_journal(
+            waiting=journal.waiting_rows, lost=journal.lost_rows, is_failing=journal.is_failing
+        )
+
+    metrics.service.started(VERSION, REVISION)
+    database.on_written, journal.on_written = metrics.storage.written, metrics.storage.committed
+    health.on_checked = note
+
+
 def _helpers(
     tasks: asyncio.TaskGroup,
     metrics: Metrics,
@@ -317,7 +335,7 @@ def _helpers(
     warm = {f"warm:{client.provider}": _keep_warm(client.warm_up) for client in (model, tts)}
     return [
         *(tasks.create_task(work, name=name) for name, work in warm.items()),
-        tasks.create_task(watch_loop_lag(metrics.loop_was_late), name="loop.lag"),
+        tasks.create_task(watch_loop_lag(metrics.service.loop_was_late), name="loop.lag"),
         tasks.create_task(eraser.sweep(), name="recordings.sweeper"),
         tasks.create_task(health.run(), name="health"),
     ]

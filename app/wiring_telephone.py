@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from app.calls.claims import Claims, Share
 from app.calls.dispatcher import CallDispatcher
@@ -16,11 +17,14 @@ from app.calls.telephony import RoomTelephony
 from app.calls.webhooks import Webhooks
 from app.clients.livekit_api import LiveKitClient
 from app.clients.trunks import outbound_trunk_name
+from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.placements import DialLimits, PlacementStore
 from app.storage.webhooks import WebhookInbox
 from media.room_leg import Dialling, RoomLeg
+
+_Taken = TypeVar("_Taken")
 
 _GOODBYE_SECONDS = 60
 """Longest call after its time is up: the agent says goodbye, and hangs up itself."""
@@ -83,13 +87,21 @@ def open_telephone(
         services.calls,
         _share(settings, services.owner),
         live_calls=lambda: dispatcher.live_calls,
-        on_caller=rooms.meet,
-        on_outbound=outbound.take,
+        on_caller=_counted("inbound", rooms.meet, services.metrics),
+        on_outbound=_counted("outbound", outbound.take, services.metrics),
         tasks=tasks,
     )
     secrets = settings.livekit_webhook_secrets
     webhooks = Webhooks(secrets, inbox, rooms, claims, services.metrics)
     return Telephone(rooms, claims, webhooks, _placing(settings, database, dispatcher, claims))
+
+
+def _counted(kind: str, take: Callable[[_Taken], None], metrics: Metrics) -> Callable[[_Taken], None]:
+    def counted(taken: _Taken) -> None:
+        metrics.service.call_claimed(kind)
+        take(taken)
+
+    return counted
 
 
 def _share(settings: Settings, owner: str) -> Share:

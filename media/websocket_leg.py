@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
@@ -98,11 +98,14 @@ class WebSocketLeg:
         name: str,
         *,
         wants_events: bool = False,
+        on_error: Callable[[str], None] = lambda code: None,
     ) -> None:
+        """``on_error`` is told why the socket is closed, if that is an error: its code, or the close code."""
         self._socket = socket
         self._protocol = protocol
         self.wants_events = wants_events
         """Whether the client asked for the journal's rows."""
+        self._on_error = on_error
         self._name = name
         self._format = audio_format
         self._outbox: deque[_Outgoing] = deque()
@@ -153,6 +156,7 @@ class WebSocketLeg:
 
     async def fail(self, code: ErrorCode, message: str) -> None:
         """Instead of :meth:`answer` and :meth:`run`: one side cannot do its part."""
+        self._on_error(code)
         await self._say_last(self._protocol.error(code, message), CLOSE_CODES[code])
 
     async def _say_last(self, message: str | None, code: int) -> None:
@@ -203,6 +207,7 @@ class WebSocketLeg:
         except Exception as error:  # noqa: BLE001 - a bug of the caller's side: the client is told, then it is raised
             self._bug = error
             caller.leave("media_lost")
+            self._on_error("internal")
             self._put(self._protocol.error("internal", "something went wrong on this side"))
             self._close_with(CLOSE_CODES["internal"])
 
@@ -233,6 +238,7 @@ class WebSocketLeg:
                 caller.leave("caller_hangup")
                 return False
             case Rejected(code, message, close_code):
+                self._on_error(code or str(close_code))
                 caller.leave("media_timeout" if code == "media_timeout" else "media_lost")
                 if code is not None:
                     self._put(self._protocol.error(code, message))
@@ -256,6 +262,7 @@ class WebSocketLeg:
 
     def _lose(self) -> None:
         """The client does not read: nothing more is written for it."""
+        self._on_error("not_read")
         self._outbox.clear()
         self._close_with(CLOSE_CODES["internal"])
         self._closed.set()
@@ -293,8 +300,13 @@ class WebSocketLeg:
                 await self._socket.close(CLOSE_CODES["internal"] if self._closing is None else self._closing)
 
 
-async def wait_for_start(socket: MediaSocket, protocol: StreamProtocol) -> Started | None:
-    """None when the far end said something else, nothing in time, or left. Then the socket is closed."""
+async def wait_for_start(
+    socket: MediaSocket, protocol: StreamProtocol, *, on_error: Callable[[str], None] = lambda code: None
+) -> Started | None:
+    """None when the far end said something else, nothing in time, or left. Then the socket is closed.
+
+    ``on_error`` as :class:`WebSocketLeg` has it.
+    """
     while True:
         try:
             events = await _next_events(socket, protocol)
@@ -305,6 +317,7 @@ async def wait_for_start(socket: MediaSocket, protocol: StreamProtocol) -> Start
                 case Started():
                     return event
                 case Rejected():
+                    on_error(event.code or str(event.close_code))
                     await _reject(socket, protocol, event)
                     return None
                 case _:

@@ -64,10 +64,12 @@ async def twilio(websocket: WebSocket, services: TheServices) -> None:
         return
     await websocket.accept()
     socket, protocol = _Socket(websocket), TwilioProtocol(_now())
-    started = await wait_for_start(socket, protocol)
+    started = await wait_for_start(socket, protocol, on_error=services.metrics.sound.media_failed)
     if started is None:
         return
-    leg = WebSocketLeg(socket, protocol, started.format, started.claims["call_id"])
+    leg = WebSocketLeg(
+        socket, protocol, started.format, started.claims["call_id"], on_error=services.metrics.sound.media_failed
+    )
     try:
         call = await services.sessions.redeem(started.claims["call_id"], started.claims["token"])
     except TokenError:
@@ -84,7 +86,13 @@ async def egress(websocket: WebSocket, call_id: str, services: TheServices, toke
     """LiveKit track egress: what is said in a room is recorded and transcribed, and nobody answers."""
     call = await _opened(websocket, call_id, token, services)
     if call is not None:
-        leg = WebSocketLeg(_Socket(websocket), EgressProtocol(_now()), EGRESS_FORMAT, call_id)
+        leg = WebSocketLeg(
+            _Socket(websocket),
+            EgressProtocol(_now()),
+            EGRESS_FORMAT,
+            call_id,
+            on_error=services.metrics.sound.media_failed,
+        )
         await _serve(leg, call, services, listens_only=True)
 
 
@@ -95,9 +103,16 @@ async def media(websocket: WebSocket, call_id: str, services: TheServices, token
     if call is None:
         return
     socket, protocol = _Socket(websocket), NativeProtocol(_now())
-    started = await wait_for_start(socket, protocol)
+    started = await wait_for_start(socket, protocol, on_error=services.metrics.sound.media_failed)
     if started is not None:
-        leg = WebSocketLeg(socket, protocol, started.format, call_id, wants_events=started.wants_events)
+        leg = WebSocketLeg(
+            socket,
+            protocol,
+            started.format,
+            call_id,
+            wants_events=started.wants_events,
+            on_error=services.metrics.sound.media_failed,
+        )
         await _serve(leg, call, services)
 
 

@@ -51,6 +51,16 @@ def test_the_readme_names_every_metric_and_no_other() -> None:
     assert named == {_exposed_name(family) for family in Metrics().registry.collect()}
 
 
+def test_alerts_are_about_metrics_that_exist() -> None:
+    named = set(re.findall(r"\bvoice_\w+", text("docs/operations.md")))
+    exposed = set()
+    for family in Metrics().registry.collect():
+        parts = ("_bucket", "_count", "_sum") if family.type == "histogram" else ("",)
+        exposed |= {_exposed_name(family) + part for part in parts}
+
+    assert named - exposed == set()
+
+
 def _exposed_name(family: Metric) -> str:
     return f"{family.name}_total" if family.type == "counter" else family.name
 

@@ -31,6 +31,11 @@ class AgentProfile:
     """Of the file it was read from, or of its prompt when there is none; in hexadecimal."""
     tools: tuple[AgentTool, ...] = ()
 
+    @property
+    def tool_names(self) -> frozenset[str]:
+        """Of the tools of its own; nothing else that a model may write for a name."""
+        return frozenset(tool.spec.name for tool in self.tools)
+
     def voice(self, language: str, audio_format: AudioFormat) -> VoiceConfig:
         """How the agent sounds in that language and format."""
         return VoiceConfig(

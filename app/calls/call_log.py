@@ -1,5 +1,6 @@
 """The journal of one call as its owner writes it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from app.calls.ports import CallLeg, Journal
@@ -28,6 +29,11 @@ class CallLog:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def rows(self) -> Sequence[JournalRow]:
+        """The journal so far."""
+        return self._rows
 
     @property
     def is_ended(self) -> bool:

@@ -275,6 +275,7 @@ class CallDispatcher:
             try:
                 await self._services.calls.renew_leases(self._services.owner, list(self._live), until)
             except Exception as error:  # noqa: BLE001 - whatever it was, the calls go on and it is tried again
+                self._services.metrics.service.lease_not_renewed()
                 log.error("lease.not_renewed", error=type(error).__name__)
 
     async def _reap(self) -> None:
@@ -292,12 +293,15 @@ class CallDispatcher:
         expired = await services.calls.take_over_expired(now, services.owner, until=until, alive=list(self._live))
         for call in expired:
             try:
-                end_crashed(call, await self._reader.rows(call.call_id), services.journal)
+                rows = await self._reader.rows(call.call_id)
+                end_crashed(call, rows, services.journal)
                 await services.journal.flush(call.call_id)
             except Exception as error:  # noqa: BLE001 - the other calls are ended all the same; this one is tried again
                 log.error("reaper.failed", call_id=call.call_id, error=type(error).__name__)
             else:
                 services.metrics.call_crashed()
+                is_outbound = call.direction == "outbound"
+                services.metrics.journal.count(rows, tools=self._agent.tool_names, is_outbound=is_outbound)
                 log.warning("call.ended", call_id=call.call_id, end_reason="crashed", fault="ours")
                 if self.on_crashed is not None:
                     self.on_crashed(call)

@@ -70,6 +70,11 @@ class Ears:
         request_id = requests[-1] if requests else None
         return [ev.ProviderUsed(_PROVIDER, self._model, seconds=seconds, cost=cost, request_id=request_id)]
 
+    @property
+    def dropped_seconds(self) -> float:
+        """How much of the caller the vendor never heard."""
+        return self._stream.dropped_seconds
+
     def note_played(self, piece: PlayedAudio) -> None:
         """What the caller is about to hear of the agent; it may come back as an echo."""
         self._sounds.played(piece)

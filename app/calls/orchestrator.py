@@ -344,6 +344,7 @@ class CallOrchestrator:
             self._mouth.flush_recording()
             self._recorder.close()
             if self._recorder.failed is not None:
+                self._services.metrics.sound.recording_failed()
                 log.error("recording.incomplete", reason=self._recorder.failed)
 
     def _show_the_end(self) -> None:
@@ -352,7 +353,12 @@ class CallOrchestrator:
         metrics.call_ended(record.end_reason or "ownership_lost", record.fault, record.duration_seconds or 0.0)
         for turn in record.turns:
             if turn.latency is not None:
-                metrics.turn_answered({stage: turn.latency[stage] for stage in (*STAGES, "total")})
+                stages = {stage: turn.latency[stage] for stage in (*STAGES, "total")}
+                metrics.turn_answered(stages, is_in_time=turn.latency["budget_kept"])
+        is_outbound = self._call.metadata.get("direction") == "outbound"
+        metrics.journal.count(self._log.rows, tools=self._agent.tool_names, is_outbound=is_outbound)
+        if self._ears is not None:
+            metrics.sound.audio_dropped(self._ears.dropped_seconds)
         log.info(
             "call.ended",
             end_reason=record.end_reason,

@@ -78,6 +78,10 @@ class SpeechStream(Protocol):
         """What is on the bill."""
 
     @property
+    def dropped_seconds(self) -> float:
+        """How much of the caller was given up and never heard."""
+
+    @property
     def request_ids(self) -> list[str]:
         """The vendor's, one a connection."""
 

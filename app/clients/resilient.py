@@ -28,11 +28,17 @@ class ProviderObserver(Protocol):
     def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
         """``result`` is ``ok``, ``cancelled`` or an error code."""
 
+    def retrying(self, provider: str, operation: str) -> None:
+        """A request failed and is made again."""
+
 
 class NoObserver:
     """Listens to nothing."""
 
     def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
+        """Nothing to do."""
+
+    def retrying(self, provider: str, operation: str) -> None:
         """Nothing to do."""
 
 
@@ -111,15 +117,16 @@ class BaseResilientClient:
 
         Raises ProviderError; an error that is not the vendor's passes unchanged.
         """
+        operation = getattr(request_func, "__name__", "request")
         async for again in tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self._retry.attempts),
             wait=self._wait,
             retry=tenacity.retry_if_exception(self._may_help),
-            before_sleep=self._count_retry,
+            before_sleep=lambda _state: self._count_retry(operation),
             reraise=True,
         ):
             with again:
-                async with self.attempt(getattr(request_func, "__name__", "request")):
+                async with self.attempt(operation):
                     return await request_func(*args, **kwargs)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -196,8 +203,9 @@ class BaseResilientClient:
         wished = error.retry_after if isinstance(error, ProviderRateLimited) else None
         return max(backoff, wished or 0.0)
 
-    def _count_retry(self, _state: tenacity.RetryCallState) -> None:
+    def _count_retry(self, operation: str) -> None:
         self._retries += 1
+        self._observer.retrying(self.provider, operation)
 
     def _note_success(self, operation: str, attempt: Attempt) -> None:
         self._breaker.succeeded()

@@ -28,17 +28,12 @@ class HealthMonitor:
     A failing vendor only degrades: doors stay open for the calls that are alive.
     """
 
-    def __init__(
-        self,
-        checks: dict[str, Check],
-        *,
-        vital: frozenset[str],
-        on_checked: Callable[[HealthStatus], None] = lambda status: None,
-    ) -> None:
-        """``checks`` by the name of the component. ``on_checked`` is told what came of each round."""
+    def __init__(self, checks: dict[str, Check], *, vital: frozenset[str]) -> None:
+        """``checks`` by the name of the component."""
         self._checks = checks
         self._vital = vital
-        self._on_checked = on_checked
+        self.on_checked: Callable[[HealthStatus], None] | None = None
+        """Told what came of each round."""
         self.latest: HealthStatus | None = None
         """What came of the last round; None before the first is through."""
 
@@ -50,7 +45,8 @@ class HealthMonitor:
             if before is not None and before.status != status.status:
                 bad = {part.name: part.detail for part in status.components if part.status != "ok"}
                 log.warning("health.changed", status=status.status, components=bad)
-            self._on_checked(status)
+            if self.on_checked is not None:
+                self.on_checked(status)
             await asyncio.sleep(_PERIOD_SECONDS)
 
     async def check(self) -> HealthStatus:

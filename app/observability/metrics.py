@@ -1,4 +1,4 @@
-"""Every Prometheus metric of the service, with its help and buckets. Labels never hold a call, a number or a word.
+"""The Prometheus metrics of the service, with their help and buckets. Labels never hold a call, a number or a word.
 
 Workers keep their figures in files of one folder, and whichever is asked adds up all of them: counters and histograms
 also those of workers that died, gauges only those of the living (https://prometheus.github.io/client_python/multiprocess/).
@@ -11,11 +11,16 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from app.observability.journal_metrics import JournalMetrics
+from app.observability.provider_metrics import ProviderMetrics
+from app.observability.service_metrics import ServiceMetrics
+from app.observability.sound_metrics import SoundMetrics
+from app.observability.storage_metrics import StorageMetrics
+
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder; the library reads it when it is imported. Without it a process keeps its figures to itself."""
 
 _TURN_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
-_LAG_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1)
 _CALL_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -24,6 +29,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.journal = JournalMetrics(self.registry)
+        self.providers = ProviderMetrics(self.registry)
+        self.sound = SoundMetrics(self.registry)
+        self.storage = StorageMetrics(self.registry)
+        self.service = ServiceMetrics(self.registry)
         self._active = Gauge(
             "voice_calls_active", "Calls that are alive.", registry=self.registry, multiprocess_mode="livesum"
         )
@@ -43,17 +53,10 @@ class Metrics:
             buckets=_TURN_BUCKETS,
             registry=self.registry,
         )
-        self._requests = Counter(
-            "voice_provider_requests_total",
-            "Attempts at requests to vendors, by result.",
-            ["provider", "operation", "result"],
-            registry=self.registry,
-        )
-        self._answer_seconds = Histogram(
-            "voice_provider_first_answer_seconds",
-            "From a request to the first piece of its answer.",
-            ["provider", "operation"],
-            buckets=_TURN_BUCKETS,
+        self._budget = Counter(
+            "voice_turn_budget_total",
+            "Answers, by whether they began within the time there is for it.",
+            ["result"],
             registry=self.registry,
         )
         self._rejected = Counter(
@@ -65,16 +68,6 @@ class Metrics:
             ["event", "result"],
             registry=self.registry,
         )
-        self._loop_lag = Histogram(
-            "voice_event_loop_lag_seconds",
-            "By how much timers of the event loop came late.",
-            buckets=_LAG_BUCKETS,
-            registry=self.registry,
-        )
-
-    def loop_was_late(self, seconds: float) -> None:
-        """A timer came so much later than it was due."""
-        self._loop_lag.observe(seconds)
 
     def exposition(self) -> bytes:
         """The figures of all workers, in the text format of Prometheus; it reads their files."""
@@ -98,8 +91,9 @@ class Metrics:
         """A call was ended whose process had died; it was never alive here."""
         self._calls.labels("crashed", "ours").inc()
 
-    def turn_answered(self, stages: Mapping[str, float]) -> None:
+    def turn_answered(self, stages: Mapping[str, float], *, is_in_time: bool) -> None:
         """Seconds by stage, and ``total``."""
+        self._budget.labels("kept" if is_in_time else "missed").inc()
         for stage, seconds in stages.items():
             self._latency.labels(stage).observe(seconds)
 
@@ -110,12 +104,6 @@ class Metrics:
     def webhook_received(self, event: str, result: str) -> None:
         """``result`` is ``accepted``, ``duplicate``, ``ignored`` or ``refused``."""
         self._webhooks.labels(event, result).inc()
-
-    def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
-        """An attempt at a vendor's request has ended."""
-        self._requests.labels(provider, operation, result).inc()
-        if result == "ok":
-            self._answer_seconds.labels(provider, operation).observe(seconds)
 
 
 def forget_process(pid: int, folder: str) -> None:

@@ -64,6 +64,8 @@ class Database:
         self._reads: set[asyncio.Task[Any]] = set()
         self.transactions = 0
         """Write transactions that were committed."""
+        self.on_written: Callable[[float], None] | None = None
+        """Told of each write how many seconds it took from the wish for it."""
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -166,6 +168,8 @@ class Database:
                 if not job.done.done():
                     job.done.set_exception(error)
             else:
+                if self.on_written is not None:
+                    self.on_written(loop.time() - job.asked_at)
                 if not job.done.done():
                     job.done.set_result(result)
 

@@ -60,6 +60,8 @@ class JournalWriter:
         self._database = database
         self._on_committed = on_committed
         self.on_lost = on_lost
+        self.on_written: Callable[[float], None] | None = None
+        """Told of each group that was committed how many seconds that took."""
         self._backlog = Backlog() if backlog is None else backlog
         self._flush_seconds = flush_seconds
         self._failures: dict[str, _Failure] = {}
@@ -75,6 +77,11 @@ class JournalWriter:
     def __repr__(self) -> str:
         state = "failing" if self._failing else "closed" if self._closed else "open"
         return f"<JournalWriter {state}, {len(self._backlog)} rows waiting, {self.lost_rows} lost>"
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that are not committed yet."""
+        return len(self._backlog)
 
     @property
     def is_failing(self) -> bool:
@@ -144,7 +151,10 @@ class JournalWriter:
             await self._rows_wait.wait()
             await set_within(self._commit_asked, delay)
             self._commit_asked.clear()
+            began = asyncio.get_running_loop().time()
             if await self._commit(self._backlog.group(_GROUP_ROWS)):
+                if self.on_written is not None:
+                    self.on_written(asyncio.get_running_loop().time() - began)
                 self._note_recovery()
                 delay = 0.0 if len(self._backlog) >= _GROUP_ROWS else _GROUP_SECONDS
             else:

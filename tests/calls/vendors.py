@@ -35,7 +35,7 @@ class ScriptedStream:
     """One call's words, as the test says them."""
 
     def __init__(self) -> None:
-        self.audio_seconds_sent = 0.0
+        self.audio_seconds_sent = self.dropped_seconds = 0.0
         self.request_ids = ["stt-1"]
         self.heard: list[bytes] = []
         self.sounds: list[bool] = []

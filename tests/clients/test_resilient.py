@@ -26,10 +26,14 @@ class Ledger:
     def __init__(self) -> None:
         self.attempts: list[tuple[str, str, str]] = []
         self.seconds: list[float] = []
+        self.retries: list[tuple[str, str]] = []
 
     def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
         self.attempts.append((provider, operation, result))
         self.seconds.append(seconds)
+
+    def retrying(self, provider: str, operation: str) -> None:
+        self.retries.append((provider, operation))
 
     @property
     def results(self) -> list[str]:
@@ -227,7 +231,8 @@ async def test_a_request_is_measured_to_its_end() -> None:
 
 
 async def test_the_figures_count_requests_failures_retries_and_openings() -> None:
-    asked = client(attempts=2, threshold=2)
+    ledger = Ledger()
+    asked = client(attempts=2, threshold=2, ledger=ledger)
     await asked.make_request(Vendor("answer", seconds=0.5).ask)
     with pytest.raises(ProviderUnavailable):
         await asked.make_request(Vendor(unavailable(), unavailable()).ask)
@@ -235,6 +240,7 @@ async def test_the_figures_count_requests_failures_retries_and_openings() -> Non
     metrics = asked.get_metrics()
 
     assert (metrics.requests, metrics.failures, metrics.retries, metrics.breaker_opens) == (3, 2, 1, 1)
+    assert ledger.retries == [("provider", "ask")]
     assert metrics.latency_p50 == metrics.latency_p99 == pytest.approx(0.5)
 
 

@@ -68,7 +68,8 @@ class Storage:
 async def test_the_health_is_unknown_until_the_first_round_is_through() -> None:
     storage, told = Storage(), list[HealthStatus]()
     storage.hangs = True
-    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}), on_checked=told.append)
+    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
+    monitor.on_checked = told.append
     running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
     await asyncio.sleep(1.9)
     assert monitor.latest is None

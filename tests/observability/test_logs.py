@@ -13,6 +13,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+import app.clients.deepgram_stream
+import app.storage.database  # noqa: F401 - both silence a library when they are imported
 from app.observability.logs import configure_logging, mask
 
 

@@ -35,7 +35,8 @@ def test_a_fault_is_counted_without_its_details() -> None:
 
 def test_the_stages_of_an_answer_are_observed() -> None:
     metrics = Metrics()
-    metrics.turn_answered({"end_of_turn": 0.2, "total": 0.7})
+    metrics.turn_answered({"end_of_turn": 0.2, "total": 0.7}, is_in_time=True)
+    assert 'voice_turn_budget_total{result="kept"} 1.0' in shown(metrics)
     assert 'voice_turn_latency_seconds_sum{stage="total"} 0.7' in shown(metrics)
     assert 'voice_turn_latency_seconds_bucket{le="0.65",stage="total"} 0.0' in shown(metrics)
     assert 'voice_turn_latency_seconds_bucket{le="0.8",stage="total"} 1.0' in shown(metrics)
@@ -44,7 +45,7 @@ def test_the_stages_of_an_answer_are_observed() -> None:
 @pytest.mark.parametrize(("result", "observed"), [("ok", True), ("provider_timeout", False)])
 def test_only_an_answer_says_how_long_answers_take(result: str, observed: bool) -> None:
     metrics = Metrics()
-    metrics.attempt_finished("openai", "stream_reply", result, 0.4)
+    metrics.providers.attempt_finished("openai", "stream_reply", result, 0.4)
     requests = f'voice_provider_requests_total{{operation="stream_reply",provider="openai",result="{result}"}} 1.0'
     assert requests in shown(metrics)
     assert ("voice_provider_first_answer_seconds_sum" in shown(metrics)) is observed
@@ -70,12 +71,17 @@ def test_every_gauge_says_how_the_workers_gauges_are_put_together() -> None:
 
 
 WORKER = """
+from app.models import HealthStatus, ServiceHealth
 from app.observability.metrics import Metrics
 metrics = Metrics()
 metrics.call_started()
 metrics.call_started()
 metrics.call_ended("silence", "none", 12.5)
-metrics.turn_answered({"total": 0.7})
+metrics.turn_answered({"total": 0.7}, is_in_time=True)
+metrics.service.started("0.1.0", "0005")
+metrics.service.note_draining(True)
+metrics.service.note_health(HealthStatus("degraded", (ServiceHealth("openai", "degraded", breaker="open"),)))
+metrics.storage.note_journal(waiting=3, lost=2, is_failing=True)
 print(__import__("os").getpid())
 """
 
@@ -92,10 +98,18 @@ def test_the_figures_of_all_workers_are_added_up_and_those_of_the_present_end_wi
         return run("from app.observability.metrics import Metrics\nprint(Metrics().exposition().decode())")
 
     first, _second = int(run(WORKER)), int(run(WORKER))
-    assert "voice_calls_active 2.0" in figures()
+    shown = figures()
+    assert "voice_calls_active 2.0" in shown
+    assert "voice_draining 2.0" in shown
+    assert "voice_journal_rows_waiting 6.0" in shown
+    assert 'voice_breaker_state{provider="openai"} 2.0' in shown
+    assert 'voice_build_info{schema="0005",version="0.1.0"} 1.0' in shown
     forget_process(first, str(tmp_path))
     shown = figures()
     assert "voice_calls_active 1.0" in shown
+    assert "voice_journal_failing 1.0" in shown
+    assert "voice_journal_rows_lost_total 4.0" in shown
+    assert "voice_worker_starts_total 2.0" in shown
     assert 'voice_calls_total{end_reason="silence",fault="none"} 2.0' in shown
     assert 'voice_turn_latency_seconds_bucket{le="0.8",stage="total"} 2.0' in shown
     assert "voice_call_duration_seconds_sum 25.0" in shown

@@ -1,0 +1,40 @@
+"""Figures about requests to vendors."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+_ANSWER_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
+
+
+class ProviderMetrics:
+    """What the clients of vendors tell; it is their :class:`app.clients.resilient.ProviderObserver`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "voice_provider_requests_total",
+            "Attempts at requests to vendors, by result.",
+            ["provider", "operation", "result"],
+            registry=registry,
+        )
+        self._retries = Counter(
+            "voice_provider_retries_total",
+            "Requests to vendors that were made again.",
+            ["provider", "operation"],
+            registry=registry,
+        )
+        self._answer_seconds = Histogram(
+            "voice_provider_first_answer_seconds",
+            "From a request to the first piece of its answer.",
+            ["provider", "operation"],
+            buckets=_ANSWER_BUCKETS,
+            registry=registry,
+        )
+
+    def retrying(self, provider: str, operation: str) -> None:
+        """A request is made again."""
+        self._retries.labels(provider, operation).inc()
+
+    def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
+        """An attempt at a vendor's request has ended."""
+        self._requests.labels(provider, operation, result).inc()
+        if result == "ok":
+            self._answer_seconds.labels(provider, operation).observe(seconds)

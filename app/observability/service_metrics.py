@@ -1,0 +1,88 @@
+"""Figures about the service itself: what runs, how its parts are, and who carries which calls."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from app.models import HealthStatus
+
+_LAG_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1)
+_STATUS = {"ok": 0, "degraded": 1, "failed": 2}
+_BREAKER = {"closed": 0, "half_open": 1, "open": 2}
+
+
+class ServiceMetrics:
+    """What is not about one call."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._build = Gauge(
+            "voice_build_info",
+            "1, with what is running.",
+            ["version", "schema"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._starts = Counter(
+            "voice_worker_starts_total",
+            "Workers that began to serve, also those that replaced dead ones.",
+            registry=registry,
+        )
+        self._status = Gauge(
+            "voice_component_status",
+            "0 ok, 1 degraded, 2 failed; the worst of all workers.",
+            ["component"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._breaker = Gauge(
+            "voice_breaker_state",
+            "0 closed, 1 half open, 2 open; the worst of all workers.",
+            ["provider"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._draining = Gauge(
+            "voice_draining",
+            "Workers that take no more calls because they stop.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._claims = Counter("voice_claims_total", "Telephone calls that were taken.", ["kind"], registry=registry)
+        self._lease_failures = Counter(
+            "voice_lease_renewals_failed_total",
+            "Renewals of the leases of a worker's calls that failed.",
+            registry=registry,
+        )
+
+        self._loop_lag = Histogram(
+            "voice_event_loop_lag_seconds",
+            "By how much timers of the event loop came late.",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
+
+    def started(self, version: str, schema: str) -> None:
+        """This process begins to serve."""
+        self._build.labels(version, schema).set(1)
+        self._starts.inc()
+
+    def note_health(self, status: HealthStatus) -> None:
+        """How the parts are now."""
+        for part in status.components:
+            self._status.labels(part.name).set(_STATUS[part.status])
+            if part.breaker is not None:
+                self._breaker.labels(part.name).set(_BREAKER[part.breaker])
+
+    def note_draining(self, is_draining: bool) -> None:
+        """Whether this process takes no more calls."""
+        self._draining.set(is_draining)
+
+    def call_claimed(self, kind: str) -> None:
+        """``inbound`` or ``outbound``."""
+        self._claims.labels(kind).inc()
+
+    def lease_not_renewed(self) -> None:
+        """It is tried again in half a second."""
+        self._lease_failures.inc()
+
+    def loop_was_late(self, seconds: float) -> None:
+        """A timer came so much later than it was due."""
+        self._loop_lag.observe(seconds)
