@@ -28,6 +28,8 @@ _LOOK_AGAIN_SECONDS = 1.0
 _WAIT_SECONDS_A_CALL = 0.002
 """How much longer than an idle process one waits for each of its calls: the idlest is the first."""
 _WAIT_SECONDS_MAX = 0.04
+_WAIT_SECONDS_ABOVE_AVERAGE = 0.06
+"""Every other process has looked by then."""
 _WAIT_SECONDS_WHEN_FULL = 0.25
 _TAKEN_AT_ONCE = 100
 
@@ -48,9 +50,10 @@ class Share:
 class Claims:
     """Takes callers and calls to be placed, each once, and hands them on.
 
-    A process alone takes all it finds when it is rung. One of several looks each 50 ms, and takes one at a time, after
-    a wait that grows with its calls; after a quarter of a second when it has its share, because a process with more
-    than its share is better than a caller nobody answers. When nobody has a place, all are taken at once, to be
+    A process alone takes all it finds when it is rung. One of several looks each 50 ms, and takes one at a time: after
+    a wait that grows with its calls; when it has more of them than the others on average, after all others have looked;
+    after a quarter of a second when it has its share, because a process with more than its share is better than a
+    caller nobody answers. When nobody has a place, all are taken at once, to be
     refused.
 
     ``on_caller`` is given a caller in a room. ``on_outbound`` is given a call that is to be placed: whoever wants one
@@ -113,12 +116,14 @@ class Claims:
         """For how many seconds what waits is left to others, and how many are taken then."""
         if not self._share.has_siblings:
             return 0.0, _TAKEN_AT_ONCE
-        live = self._live_calls()
-        if live < self._share.places:
-            return min(live * _WAIT_SECONDS_A_CALL, _WAIT_SECONDS_MAX), 1
-        if await self._calls.count_owned() >= self._share.all_places:
+        live, owned, share = self._live_calls(), await self._calls.count_owned(), self._share
+        if owned >= share.all_places:
             return 0.0, _TAKEN_AT_ONCE
-        return _WAIT_SECONDS_WHEN_FULL, 1
+        if live >= share.places:
+            return _WAIT_SECONDS_WHEN_FULL, 1
+        if live * share.all_places > owned * share.places:
+            return _WAIT_SECONDS_ABOVE_AVERAGE, 1
+        return min(live * _WAIT_SECONDS_A_CALL, _WAIT_SECONDS_MAX), 1
 
     async def _claim(self, limit: int) -> bool:
         """Whether there was anything to take."""

@@ -52,16 +52,14 @@ class Waiting:
 class Worker:
     """One process, its calls, and when it took them."""
 
-    def __init__(
-        self, waiting: Waiting, live: int, places: int, tasks: asyncio.TaskGroup, *, alone: bool = False
-    ) -> None:
+    def __init__(self, waiting: Waiting, live: int, share: Share, tasks: asyncio.TaskGroup) -> None:
         self.before = live
         self.callers: list[float] = []
         self.placed: list[CallRow] = []
         self.claims = Claims(
             waiting,  # type: ignore[arg-type]  # the real one is a class over a database
             waiting,  # type: ignore[arg-type]  # the same
-            Share("worker-a", places, 2 * places, has_siblings=not alone),
+            share,
             live_calls=lambda: self.live,
             on_caller=lambda _caller: self.callers.append(asyncio.get_running_loop().time()),
             on_outbound=self.placed.append,
@@ -78,7 +76,8 @@ async def workers(waiting: Waiting, *live: int, places: int = 25, alone: bool = 
     async with asyncio.TaskGroup() as tasks:
         each = []
         for number in live:
-            each.append(Worker(waiting, number, places, tasks, alone=alone))
+            share = Share("worker-a", places, len(live) * places, has_siblings=not alone)
+            each.append(Worker(waiting, number, share, tasks))
             waiting.workers = each
             await asyncio.sleep(0.02)  # nobody looks at the same moment
         yield each
@@ -107,6 +106,16 @@ async def test_a_caller_goes_to_the_process_with_the_fewest_calls() -> None:
                 worker.claims.ring()
             await asyncio.sleep(0.2)
         assert [len(worker.callers) for worker in (busy, idle, other)] == [0, 10, 0]
+
+
+async def test_one_call_after_another_goes_round_whichever_process_is_told() -> None:
+    waiting = Waiting()
+    async with workers(waiting, 0, 0) as (told, other):
+        for _ in range(10):
+            waiting.call_in(1)
+            told.claims.ring()
+            await asyncio.sleep(0.2)
+        assert [len(worker.callers) for worker in (told, other)] == [5, 5]
 
 
 async def test_another_process_sees_a_caller_within_fifty_milliseconds() -> None:
