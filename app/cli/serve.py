@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 from types import FrameType
@@ -15,8 +16,11 @@ from app.main import create_app
 from app.observability.logs import configure_logging
 from app.settings import Settings
 from media.stream_protocol import MAX_MESSAGE_BYTES
+from routers.connections import BoundedWebSocket, bounded_http
 
 log = structlog.get_logger(__name__)
+
+_FILES = 65_536
 
 
 class DrainingServer(uvicorn.Server):
@@ -67,7 +71,8 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        ws="websockets-sansio",
+        http=bounded_http(),
+        ws=BoundedWebSocket,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=None,
         ws_per_message_deflate=False,
@@ -87,8 +92,17 @@ def serve_alone(settings: Settings) -> None:
         run_server(DrainingServer(uvicorn_config(app, complete), app, complete.drain_seconds))
 
 
+def _allow_many_files() -> None:
+    """A connection is a file, and many hosts allow a process a thousand of them unless it asks for more."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
 def run_server(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
     """Serve to the end, in a process that has imported and built what it needs."""
+    _allow_many_files()
     # A full garbage collection would look at the 200,000 objects of the vendors' libraries, and every call would
     # fall silent for 100 ms; frozen, they are never looked at again.
     gc.collect()
