@@ -181,6 +181,10 @@ class World:
             transfer_targets=self.targets,
         )
 
+    def figure(self, name: str, **labels: str) -> float:
+        """What Prometheus would read; 0 when nothing was counted."""
+        return self.services.metrics.registry.get_sample_value(name, labels) or 0.0
+
     def has_tool(self, tool: ScriptedTool) -> None:
         """The agent can use it."""
         self.tools[tool.name] = tool

@@ -134,6 +134,7 @@ async def test_storage_that_fails_for_a_while_harms_no_call() -> None:
         world.calls.fails_with = StorageError("locked")
         await asyncio.sleep(2)
         world.calls.fails_with = None
+        assert world.figure("voice_lease_renewals_failed_total") == 4
         renewed = len(world.calls.renewals)
         await asyncio.sleep(1)
         assert len(world.calls.renewals) > renewed

@@ -103,3 +103,15 @@ async def test_after_a_stall_of_his_line_the_caller_is_where_he_was_heard(tmp_pa
     caller = sides(tmp_path)[0]
     for value in (1, 50, 51, 100, 101, 150):
         assert abs(np.flatnonzero(caller == value)[0] / RATE - began - (value - 1) * 0.02) <= 0.06
+
+
+async def test_a_recording_that_cannot_be_kept_is_counted_and_so_is_what_the_vendor_never_got(tmp_path: Path) -> None:
+    (tmp_path / "call-1").write_text("a file in the place of the folder")
+    world = World(recordings=tmp_path)
+    async with live_call(world, FarEnd()) as call:
+        await call.greeted()
+        world.ears.streams["call-1"].dropped_seconds = 1.5
+
+    assert world.figure("voice_recordings_failed_total") == 1
+    assert world.figure("voice_audio_dropped_seconds_total") == 1.5
+    assert world.figure("voice_utterances_total", kind="greeting") == 1
