@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from sandbox.child_server import free_port, stop_child
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STARTS_SECONDS = 30
@@ -75,14 +76,6 @@ def service(data_dir: Path, addresses: dict[str, str], **more: str) -> Iterator[
         yield Pinned(child.pid, url, time.monotonic() - began)  # noqa: TID251 - as above
 
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def _child(command: Sequence[str], environment: dict[str, str], core: int, **pipes: Any) -> Iterator[Any]:
     pinned = ["taskset", "--cpu-list", str(core), *command]
@@ -90,12 +83,7 @@ def _child(command: Sequence[str], environment: dict[str, str], core: int, **pip
     try:
         yield child
     finally:
-        child.terminate()
-        try:
-            child.wait(_STOPS_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        stop_child(child, _STOPS_SECONDS)
 
 
 def _until_ready(url: str, child: "subprocess.Popen[bytes]") -> None:

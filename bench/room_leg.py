@@ -21,11 +21,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.pinned import LOAD_CORE, SERVICE_CORE, cpu_seconds
-from tests.room.servers import KEY, SECRET, livekit_server
+from sandbox.livekit_server import LiveKitKey, find_livekit_server, livekit_server
 
 _CALLER = "sip_caller"
 _RATE = 48000
 _SETTLES_SECONDS = 4.0
+_KEY = LiveKitKey("bench", "a-secret-of-more-than-32-characters-for-it")
+_NOBODY = "http://127.0.0.1:9/webhooks"
+"""Listens for the webhooks."""
 
 
 @asynccontextmanager
@@ -79,7 +82,7 @@ async def measure(kind: str, frame_ms: int, url: str, count: int, seconds: float
 
 def _token(identity: str, kind: api.AccessToken.ParticipantKind, room: str, attributes: dict[str, str]) -> str:
     grants = api.VideoGrants(room_join=True, room=room, agent=kind == "agent", can_update_own_metadata=True)
-    token = api.AccessToken(KEY, SECRET).with_identity(identity).with_kind(kind).with_attributes(attributes)
+    token = api.AccessToken(_KEY.key, _KEY.secret).with_identity(identity).with_kind(kind).with_attributes(attributes)
     return token.with_grants(grants).with_ttl(timedelta(hours=1)).to_jwt()
 
 
@@ -102,7 +105,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="measured for each figure")
     options = parser.parse_args()
     os.sched_setaffinity(0, {LOAD_CORE})
-    with tempfile.TemporaryDirectory() as folder, livekit_server(Path(folder)) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        livekit_server(find_livekit_server(), Path(folder), _KEY, _NOBODY) as server,
+    ):
         rows = asyncio.run(_rows(server.url, options.calls, options.frames, options.seconds))
     table = Table(title="CPU seconds for a minute of one call, both ways sounding")
     for column in ("calls", "frame ms", "bare SDK", "our leg", "ratio"):

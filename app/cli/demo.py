@@ -16,11 +16,12 @@ from app.cli import Language
 from app.cli.demo_report import print_report
 from app.cli.demo_telephone import call_by_telephone
 from app.cli.demo_view import CallView
-from app.cli.livekit_process import LiveKitKey, NoLiveKitServer, find_livekit_server, free_port, livekit_process
-from app.cli.sandbox_process import Profile, SandboxAddresses, sandbox_process, stop_child
+from app.cli.sandbox_process import Profile, SandboxAddresses, sandbox_process
 from sandbox.call_report import CallReport
 from sandbox.caller import Caller
 from sandbox.caller_events import CallerEvent
+from sandbox.child_server import ServerMissing, free_port, stop_child
+from sandbox.livekit_server import LiveKitKey, find_livekit_server, livekit_server
 from sandbox.media_client import CallFailed
 from sandbox.scores import demo
 from sandbox.voice import synthesize
@@ -60,8 +61,8 @@ def run_room_demo(language: Language, profile: Profile) -> int:
         try:
             program = find_livekit_server()
             webhook_url = f"http://127.0.0.1:{port}/webhooks/livekit"
-            livekit_url = stack.enter_context(livekit_process(program, _FOLDER, key, webhook_url))
-        except NoLiveKitServer as missing:
+            livekit_url = stack.enter_context(livekit_server(program, _FOLDER, key, webhook_url)).url
+        except ServerMissing as missing:
             sys.stderr.write(f"{missing}\n")
             return 1
         sandbox = stack.enter_context(sandbox_process(profile))

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import httpx
 
-from app.cli.livekit_process import LiveKitKey
 from sandbox.call_report import CallReport
 from sandbox.caller import Caller, Speak
 from sandbox.caller_events import CallerEvent, Connected, Journaled, Ready
 from sandbox.carrier import TELEPHONE, Carrier
+from sandbox.livekit_server import LiveKitKey
 from sandbox.score import Score
 
 NUMBER, CALLED_NUMBER = "+79990000001", "+74950000000"

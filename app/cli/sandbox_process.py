@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
 
 from app.settings import Settings
 from app.settings_checks import VENDOR_KEYS
+from sandbox.child_server import stop_child
 
 log = structlog.get_logger(__name__)
 
@@ -66,16 +67,6 @@ def vendors(settings: Settings) -> Iterator[Settings]:
         log.warning("service.sandbox", note="no vendor is asked: voices and words are made up on this machine")
         addresses = {name.lower(): url for name, url in sandbox.settings().items()}
         yield settings.model_copy(update={**addresses, **dict.fromkeys(VENDOR_KEYS)})
-
-
-def stop_child(child: "subprocess.Popen[Any]", seconds: float) -> None:
-    """Have a child process end by itself within so many seconds, or end it."""
-    child.terminate()
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 def print_sandbox(port: int, profile: Profile) -> int:

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import pytest
 
+from sandbox.child_server import ServerMissing
 from tests.room.rig import Rig, rig
-from tests.room.servers import LiveKitServer, ProgramMissing, livekit_server
+from tests.room.servers import LiveKitServer, livekit_server
 
 _T = TypeVar("_T")
 
@@ -33,5 +34,5 @@ def _running(wanted: AbstractContextManager[_T]) -> Iterator[_T]:
     try:
         with wanted as running:
             yield running
-    except ProgramMissing as error:
+    except ServerMissing as error:
         pytest.exit(str(error), returncode=2)

@@ -22,11 +22,12 @@ from app.wiring import Services
 from sandbox.call_report import CallReport
 from sandbox.caller import Caller
 from sandbox.carrier import TELEPHONE, Carrier
+from sandbox.child_server import free_port
 from sandbox.running import RunningSandbox, running_sandbox
 from sandbox.score import Score
 from sandbox.sip_front import SipFront, running_front
 from sandbox.voice import synthesize
-from tests.room.servers import KEY, SECRET, LiveKitServer, free_port
+from tests.room.servers import KEY, SECRET, LiveKitServer
 from tests.support.webhooks import signed
 
 NUMBER, OUR_NUMBER = "+79990000001", "+74950000000"

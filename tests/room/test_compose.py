@@ -10,7 +10,8 @@ import yaml
 from app.clients.livekit_sip import LiveKitSIPClient
 from app.clients.trunks import Telephony
 from app.errors import ProviderError
-from tests.room.servers import KEY, SECRET, free_port, livekit_server, livekit_told_by
+from sandbox.child_server import free_port
+from tests.room.servers import KEY, SECRET, livekit_server, livekit_told_by
 from tests.test_deploy import services
 
 pytestmark = pytest.mark.room
@@ -21,7 +22,7 @@ async def test_the_compose_files_livekit_starts_and_keeps_trunks_in_redis(tmp_pa
         told = services()["livekit"]["environment"]
         config = yaml.safe_load(filled(told["LIVEKIT_CONFIG"]))
         config["port"], config["rtc"]["tcp_port"], config["rtc"]["udp_port"] = (free_port() for _ in range(3))
-        config["redis"] = yaml.safe_load(other.config.read_text())["redis"]
+        config["redis"] = yaml.safe_load(other.server.config.read_text())["redis"]
         environment = {"LIVEKIT_CONFIG": yaml.safe_dump(config), "LIVEKIT_KEYS": filled(told["LIVEKIT_KEYS"])}
         client = LiveKitSIPClient(url=f"http://127.0.0.1:{config['port']}", api_key=KEY, api_secret=SECRET)
         try:

@@ -93,9 +93,9 @@ async def test_a_call_goes_on_when_the_livekit_server_is_back(own_system: Rig) -
     async with asyncio.TaskGroup() as tasks:
         calling = tasks.create_task(own_system.call(score, "+79990003001"), name="call")
         await asyncio.sleep(5)
-        own_system.server.kill()
+        own_system.server.server.kill()
         await asyncio.sleep(2)
-        await asyncio.to_thread(own_system.server.start)
+        await asyncio.to_thread(own_system.server.server.start)
     report = calling.result()
     record = await own_system.record(report.call_id)
     assert (record["end_reason"], record["fault"]) == ("agent_hangup", "none")
