@@ -97,7 +97,7 @@ _HEALTH = {
     "status": "ok",
     "components": [_COMPONENT],
     "version": "0.1.0",
-    "schema": "0005",
+    "schema": "0006",
     "live_calls": 3,
     "workers": 1,
 }

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, case, delete, false, func
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import Database
-from app.storage.schema import calls, sessions, webhook_inbox
+from app.storage.schema import ERASED_BODY, calls, idempotency_keys, sessions, webhook_inbox
 
 log = structlog.get_logger(__name__)
 
@@ -199,6 +199,8 @@ class CallStore:
     async def delete(self, call_id: str) -> None:
         """Erase the call, its journal and its session, also from the pages and the log of the database file.
 
+        Of the request that placed it there stays that it was made, and when; neither whom it was to call nor with what.
+
         Raises CallNotFound, CallStillLive.
         """
         await self._database.write(partial(_delete, call_id))
@@ -276,6 +278,8 @@ def _delete(call_id: str, connection: Connection) -> None:
     if status != "ended":
         raise CallStillLive("the call has not ended yet")
     connection.execute(delete(sessions).where(sessions.c.call_id == call_id))
+    requested = idempotency_keys.c.call_id == call_id
+    connection.execute(update(idempotency_keys).where(requested).values(body_hash=ERASED_BODY))
     room = select(calls.c.room_sid).where(calls.c.call_id == call_id).scalar_subquery()
     connection.execute(delete(webhook_inbox).where(webhook_inbox.c.room_sid == room))
     connection.execute(delete(calls).where(calls.c.call_id == call_id))  # its journal goes with it

@@ -1,5 +1,9 @@
-"""Calls that are to be placed: each once for its idempotency key, and no more than the limits allow."""
+"""Calls that are to be placed: each once for its idempotency key, and no more than the limits allow.
 
+What was dialled is counted in a table of its own for a day, so that nobody dials more by erasing calls.
+"""
+
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,9 +14,11 @@ from app.clock import iso_utc, parse_iso
 from app.errors import DialLimitReached, KeyReused
 from app.storage.calls import CallRow, create_call
 from app.storage.database import Database
-from app.storage.schema import calls, idempotency_keys
+from app.storage.schema import ERASED_BODY, dials, idempotency_keys
 
 _KEPT = timedelta(hours=24)
+_NUMBER_DIGITS = 6
+"""Of a number's digest: enough to tell which was called, and too few to tell who, when the call is erased."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -57,25 +63,29 @@ def _place(
     now: datetime,
     connection: Connection,
 ) -> str:
-    forgotten = idempotency_keys.c.created_at < iso_utc(now - _KEPT)
-    connection.execute(delete(idempotency_keys).where(forgotten))
+    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < iso_utc(now - _KEPT)))
+    connection.execute(delete(dials).where(dials.c.placed_at < iso_utc(now - _DAY)))
     if key is not None and (placed := _placed_before(key, connection)):
         return placed
-    to_number = calls.c.called_number == row.called_number
+    number = _digest(row.called_number or "")[:_NUMBER_DIGITS]
+    to_number = dials.c.number_digest == number
     _check(to_number, limits.number_per_hour, _HOUR, now, connection, "calls to this number in an hour")
     _check(None, limits.all_per_day, _DAY, now, connection, "calls placed in a day")
     create_call(row, max_live, connection)
+    connection.execute(insert(dials), {"placed_at": row.started_at, "number_digest": number})
     if key is not None:
-        values = {"key": key.key, "body_hash": key.body_hash, "call_id": row.call_id, "created_at": iso_utc(now)}
-        connection.execute(insert(idempotency_keys), values)
+        values = {"key_digest": _digest(key.key), "body_hash": key.body_hash, "call_id": row.call_id}
+        connection.execute(insert(idempotency_keys), {**values, "created_at": iso_utc(now)})
     return row.call_id
 
 
 def _placed_before(key: IdempotencyKey, connection: Connection) -> str | None:
     statement = select(idempotency_keys.c.body_hash, idempotency_keys.c.call_id)
-    known = connection.execute(statement.where(idempotency_keys.c.key == key.key)).one_or_none()
+    known = connection.execute(statement.where(idempotency_keys.c.key_digest == _digest(key.key))).one_or_none()
     if known is None:
         return None
+    if known.body_hash == ERASED_BODY:
+        raise KeyReused("the call of this Idempotency-Key was erased; take a new key for a new call")
     if known.body_hash != key.body_hash:
         raise KeyReused("this Idempotency-Key was used for another request; take a new key for a new call")
     call_id: str = known.call_id
@@ -86,10 +96,14 @@ def _check(
     which: ColumnElement[bool] | None, limit: int, window: timedelta, now: datetime, connection: Connection, what: str
 ) -> None:
     """Whether one more fits in: the call that is ``limit`` calls ago must lie before the window."""
-    placed = select(calls.c.started_at).where(calls.c.direction == "outbound")
+    placed = select(dials.c.placed_at)
     if which is not None:
         placed = placed.where(which)
-    newest_first = placed.order_by(calls.c.started_at.desc()).offset(limit - 1).limit(1)
+    newest_first = placed.order_by(dials.c.placed_at.desc()).offset(limit - 1).limit(1)
     last = connection.execute(newest_first).scalar_one_or_none()
     if last is not None and (wait := parse_iso(last) + window - now) > timedelta(0):
         raise DialLimitReached(f"the limit of {limit} {what} is reached", retry_after=wait.total_seconds())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

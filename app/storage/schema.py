@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer,
 
 metadata = MetaData()
 
-REVISION = "0005"
+REVISION = "0006"
 """Of the newest file in ``migrations/versions``, which makes these tables."""
 
 _LISTED_BY = {
@@ -120,15 +120,28 @@ call_requests = Table(
     Index("call_requests_waiting", "request_id", sqlite_where=text("taken_at IS NULL")),
 )
 
+ERASED_BODY = ""
+"""Instead of the hash of a request whose call was erased: the key stays used, what was asked is not told."""
+
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("key", String, primary_key=True),
+    Column("key_digest", String, primary_key=True),
     Column("body_hash", String, nullable=False),
-    Column("call_id", String, ForeignKey("calls.call_id", ondelete="CASCADE"), nullable=False),
+    Column("call_id", String, nullable=False),  # the call may be gone
     Column("created_at", String, nullable=False),
     Index("idempotency_keys_by_age", "created_at"),
     Index("idempotency_keys_by_call", "call_id"),
+)
+
+dials = Table(
+    "dials",
+    metadata,
+    Column("dial_id", Integer, primary_key=True),
+    Column("placed_at", String, nullable=False),
+    Column("number_digest", String, nullable=False),
+    Index("dials_by_time", "placed_at"),
+    Index("dials_by_number", "number_digest", "placed_at"),
 )
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

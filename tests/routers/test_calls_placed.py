@@ -141,12 +141,26 @@ async def test_a_call_that_could_not_be_placed_in_time_is_not_placed_any_more(tm
     assert [row["type"] for row in rows] == ["call.ended"]
 
 
-async def test_a_key_is_erased_with_its_call(tmp_path: Path) -> None:
+async def test_who_erases_his_calls_dials_no_more_for_it(tmp_path: Path) -> None:
+    async with door(tmp_path, dials_per_number_hour=2) as (http, _):
+        for _ in range(2):
+            call_id = (await place(http)).json()["call_id"]
+            await ended(http, call_id)
+            assert (await http.delete(f"/calls/{call_id}")).status_code == 204
+        assert_problem(await place(http), 429, "dial_limit")
+
+
+async def test_the_key_of_an_erased_call_dials_nobody(tmp_path: Path) -> None:
     async with door(tmp_path) as (http, _):
         first = (await place(http, key="order-17")).json()["call_id"]
         await ended(http, first)
         assert (await http.delete(f"/calls/{first}")).status_code == 204
-        assert (await place(http, key="order-17")).json()["call_id"] != first
+        answer = await place(http, key="order-17")
+    assert_problem(answer, 422, "idempotency_key_reused")
+    assert "was erased" in answer.json()["detail"]
+    left = b"".join(path.read_bytes() for path in tmp_path.glob("calls.db*"))
+    assert TO.encode() not in left
+    assert b"order-17" not in left
 
 
 async def test_without_livekit_no_call_is_placed(tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import column, create_engine, insert, table
 
-from app.clock import iso_utc
+from app.clock import iso_utc, utc_now
 from app.errors import AtCapacity, DialLimitReached, KeyReused
+from app.storage import migrations
 from app.storage.calls import CallRow
 from app.storage.placements import DialLimits, IdempotencyKey, PlacementStore
+from app.storage.schema import calls
 from tests.storage.stores import Stores, a_call, open_stores
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -125,3 +131,22 @@ async def test_a_call_that_is_placed_learns_its_room_and_its_sip_call(tmp_path: 
         await stores.calls.note_telephone("call-1", claimed.fence - 1, sip_call_id="SCL_of_a_former_owner")
         [call] = await stores.calls.of_room("RM_1")
     assert (call.call_id, call.sip_call_id) == ("call-1", "SCL_1")
+
+
+async def test_what_was_dialled_and_asked_is_known_after_an_update(tmp_path: Path) -> None:
+    now = utc_now()
+    key = {"key": KEY.key, "body_hash": KEY.body_hash, "call_id": "call-1", "created_at": iso_utc(now)}
+    engine = create_engine(f"sqlite:///{tmp_path / 'calls.db'}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.execute(insert(calls), asdict(outbound("call-1", at=now)))
+        connection.execute(insert(table("idempotency_keys", *map(column, key))), key)
+    engine.dispose()
+
+    async with opened(tmp_path) as (_, store):
+        with pytest.raises(DialLimitReached):
+            await place(store, outbound("call-2", at=now), limits=DialLimits(1, 100), now=now)
+        assert await place(store, outbound("call-2", at=now), key=KEY, now=now) == "call-1"
