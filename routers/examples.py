@@ -79,11 +79,11 @@ _EVENT: dict[str, Any] = {
     "type": "call.answered",
     "turn": None,
     "v": 1,
-    "data": {},
+    "data": {"since_t": 0.405},
 }
 _STREAM = (
     f'retry: 2000\n\nid: 2\nevent: call.answered\ndata: {{"seq": 2, "at": "{_EVENT["at"]}", "t": 0.412, '
-    '"type": "call.answered", "turn": null, "v": 1, "data": {}}\n\n'
+    f'"type": "call.answered", "turn": null, "v": 1, "data": {{"since_t": 0.405}}}}\n\n'
 )
 _COMPONENT = {
     "name": "deepgram",

@@ -38,7 +38,6 @@ from app.calls.timing import CallClock
 from app.calls.tool_runs import ToolEndpoint, ToolRuns
 from app.calls.tools import Toolbox
 from app.calls.writing import Writer
-from app.clock import iso_utc, utc_now
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
 from app.conversation.record import STAGES, CallRecord
@@ -256,14 +255,14 @@ class CallOrchestrator:
             log.warning("call.not_answered", reason=error.reason, detail=str(error))
             self.leave(error.reason, str(error))
             return
-        self._clock.answer()
-        self.tell(ev.CallAnswered())
-        await self._mark_answered()
+        since_t = self._clock.answer()
+        self.tell(ev.CallAnswered(since_t))
+        await self._mark_answered(self._clock.wall(since_t))
 
-    async def _mark_answered(self) -> None:
+    async def _mark_answered(self, at: str) -> None:
         """In the list of calls; the journal, which is the truth, has its own row."""
         try:
-            await self._services.calls.mark_answered(self._call.call_id, self._fence, iso_utc(utc_now()))
+            await self._services.calls.mark_answered(self._call.call_id, self._fence, at)
         except StorageError as error:
             log.error("call.not_marked_answered", code=error.code)
         except CallAlreadyEnded:

@@ -28,9 +28,10 @@ class CallClock:
         """Since the call was answered; 0 before."""
         return 0.0 if self._answered is None else self._time() - self._answered
 
-    def answer(self) -> None:
-        """The call is answered now."""
+    def answer(self) -> float:
+        """The call is answered now; gives the seconds since it was created."""
         self._answered = self._time()
+        return self.call_seconds()
 
     def moment(self, call_seconds: float) -> float:
         """On the loop's clock, for its timers."""

@@ -34,6 +34,8 @@ class CallAnswered:
     """Sound flows both ways from now on."""
 
     type: ClassVar[str] = "call.answered"
+    since_t: float | None = None
+    """When it was told that it is so; the row is later, by what the commit of the row before it takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,8 @@ class _Reader:
 
     def _answered(self, row: JournalRow) -> None:
         if self._record.answered_t is None:
-            self._record.answered_t = row.t
+            since: float | None = row.data.get("since_t")
+            self._record.answered_t = row.t if since is None else since
 
     def _ended(self, row: JournalRow) -> None:
         self._record.ended_t = row.t

@@ -188,6 +188,7 @@ async def test_a_slow_store_keeps_nobody_from_being_greeted() -> None:
         call.body.leave("caller_hangup")
         await call.ended()
         assert call.now - left > 2.9  # the terminal row is waited for
+        assert call.body.record.answered_t == pytest.approx(0.0, abs=0.01)  # it rang no longer for it
 
     assert [row.type for row in call.rows[:3]] == ["call.created", "call.answered", "agent.reply_started"]
 
