@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-_NUMBER = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,}")
-"""A telephone number, or whatever looks like one: eight digits or more."""
+_NUMBER = re.compile(r"(?P<call_id>\bcall_[0-9a-f]{24}\b)|\+?\d(?:[\s().-]{0,2}\d){7,}")
+"""A telephone number, or whatever looks like one, eight digits or more; or the id of a call, which is none."""
 _TOKEN = re.compile(r"(token=)[^&\s\"']+")
 _TALKATIVE_LIBRARIES = (
     "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "livekit",
@@ -43,7 +43,7 @@ def _masked(value: Any) -> Any:
 
 def mask(text: str) -> str:
     """The text with telephone numbers and tokens hidden; of a number the last two digits stay."""
-    masked = _NUMBER.sub(lambda match: f"***{match.group()[-2:]}", text)
+    masked = _NUMBER.sub(lambda match: match["call_id"] or f"***{match.group()[-2:]}", text)
     return _TOKEN.sub(r"\1***", masked)
 
 

@@ -47,6 +47,12 @@ def test_a_telephone_number_is_hidden_but_for_its_last_two_digits(number: str) -
     assert f"***{number[-2:]}" in masked
 
 
+def test_the_id_of_a_call_stays_whole_wherever_it_is_named() -> None:
+    text = "WebSocket /media/call_b9df9ebdc123456789fc097c"
+    assert mask(text) == text
+    assert mask("call_123456789012") != "call_123456789012"  # no id of ours
+
+
 @pytest.mark.parametrize("text", ["port 8000", "error 429 after 1.5 s", "127.0.0.1:43413", "gpt-6.1", "took 12345 ms"])
 def test_other_numbers_stay(text: str) -> None:
     assert mask(text) == text
