@@ -1,4 +1,4 @@
-"""The command line: ``voice-agent serve | demo | sandbox | setup | doctor``."""
+"""The command line: ``voice-agent serve | demo | sandbox | setup | doctor | explain | replay``."""
 
 import sys
 from typing import Annotated, Literal
@@ -11,6 +11,7 @@ from app.errors import SettingsError
 from app.settings import load_settings
 
 Language = Literal["ru", "en"]
+CallId = Annotated[str, typer.Argument(help="as GET /calls has it")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -71,6 +72,22 @@ def doctor() -> None:
     from app.cli.doctor import doctor_command  # the libraries of all vendors, which take their time to load
 
     raise typer.Exit(doctor_command())
+
+
+@app.command()
+def explain(call_id: CallId) -> None:
+    """Tell a call in order, from its journal: what happened, what went wrong, how long the answers took."""
+    from app.cli.explain import explain_command  # the database's library
+
+    raise typer.Exit(explain_command(call_id))
+
+
+@app.command()
+def replay(call_id: CallId) -> None:
+    """Have this version decide a call again, and say where it decides otherwise than the one that held it."""
+    from app.cli.replay import replay_command  # the database's library
+
+    raise typer.Exit(replay_command(call_id))
 
 
 def main() -> None:

@@ -8,22 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
+from app.cli.turn_table import turn_table
 from sandbox.added_latency import added_latencies
 from sandbox.call_report import CallReport
 
-_STAGES = {
-    "end_of_turn": "end of turn",
-    "llm_first_token": "first token",
-    "first_clause": "first clause",
-    "tts_first_audio": "first audio",
-    "playout": "playout",
-    "total": "total",
-}
 _WIDTH = 140
 _NEAR_SECONDS = 1.0
-_TEXT_SHOWN = 52
 
 
 def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[str, Any]], recording: Path) -> None:
@@ -32,7 +23,8 @@ def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[
     if not console.is_terminal:
         console.width = _WIDTH
     console.print()
-    console.print(_turns(record))
+    title = f"{record['call_id']}: {record['end_reason']}, {record['duration_seconds']:.1f} s"
+    console.print(turn_table(title, record["turns"]))
     costs = {name: value for name, value in record["costs"].items() if isinstance(value, float)}
     console.print("costs     " + ", ".join(f"{name} ${value:.5f}" for name, value in costs.items()))
     added = [] if _has_fillers(record) else added_latencies(_heard_answers(report), timings)
@@ -63,22 +55,6 @@ def _heard_answers(report: CallReport) -> list[float]:
 def _has_fillers(record: dict[str, Any]) -> bool:
     """An answer that waited for the end of a filler says nothing of the service's speed."""
     return any((turn["latency"] or {}).get("filler_at") is not None for turn in record["turns"])
-
-
-def _turns(record: dict[str, Any]) -> Table:
-    table = Table(title=f"{record['call_id']}: {record['end_reason']}, {record['duration_seconds']:.1f} s")
-    for name in ("turn", "who", "what was heard"):
-        table.add_column(name)
-    for name in _STAGES.values():
-        table.add_column(name, justify="right")
-    for turn in record["turns"]:
-        text = " ".join(turn["text"].split())
-        shown = f"{text[:_TEXT_SHOWN]}…" if len(text) > _TEXT_SHOWN else text
-        who = "caller" if turn["role"] == "user" else "agent"
-        latency = turn["latency"] or {}
-        cells = [f"{latency[stage]:.3f}" if stage in latency else "" for stage in _STAGES]
-        table.add_row(str(turn["number"]), who, f"{shown} ✂" if turn["interrupted"] else shown, *cells)
-    return table
 
 
 def _loudness(recording: Path) -> tuple[float, float]:

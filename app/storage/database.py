@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,8 +79,7 @@ class Database:
         ``url`` is SQLAlchemy's, such as ``sqlite+aiosqlite:////data/calls.db``. Raises StorageError.
         """
         target = _parsed(url)
-        if target.get_backend_name() == "sqlite" and not await asyncio.to_thread(Path(target.database or "").is_file):
-            raise StorageError(f"there is no database {target.database}: it has not been prepared")
+        await asyncio.to_thread(_check_file, target)
         writer = _async_engine(target, _WRITER_PRAGMAS, connections=1)
         begin_immediate(writer.sync_engine)
         # A reader has no transaction, so none has to be rolled back, which is nearly half of what a look costs.
@@ -209,6 +209,22 @@ def begin_immediate(engine: Engine) -> None:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
+@contextmanager
+def read_only(url: str) -> Iterator[Connection]:
+    """A connection that cannot write, for who is not the service. Raises StorageError, also for what fails inside."""
+    target = _parsed(url)
+    _check_file(target)
+    engine = _sync_engine(target)
+    _set_pragmas(engine, _READER_PRAGMAS)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise storage_error(error) from error
+    finally:
+        engine.dispose()
+
+
 def migrate(url: str) -> None:
     """Create the database or bring its schema up to date, in one transaction. To be called before it is opened.
 
@@ -217,9 +233,7 @@ def migrate(url: str) -> None:
     target = _parsed(url)
     if target.get_backend_name() == "sqlite":
         _create_file(target)
-    engine = create_engine(
-        target.set(drivername=target.get_backend_name()), poolclass=NullPool, **_engine_options(target)
-    )
+    engine = _sync_engine(target)
     _set_pragmas(engine, _WRITER_PRAGMAS)
     begin_immediate(engine)
     try:
@@ -260,6 +274,16 @@ def _parsed(url: str) -> URL:
         return make_url(url)
     except ArgumentError as error:
         raise StorageError("database_url is no address of a database") from error
+
+
+def _check_file(target: URL) -> None:
+    if target.get_backend_name() == "sqlite" and not Path(target.database or "").is_file():
+        raise StorageError(f"there is no database {target.database}: it has not been prepared")
+
+
+def _sync_engine(target: URL) -> Engine:
+    driver = target.get_backend_name()
+    return create_engine(target.set(drivername=driver), poolclass=NullPool, **_engine_options(target))
 
 
 def _engine_options(target: URL) -> dict[str, Any]:

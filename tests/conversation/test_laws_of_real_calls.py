@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.conversation import events as ev
-from app.conversation.replay import replay
+from app.conversation.replay import differences, replay
 from app.models import JournalRow
 from tests.conversation.chance import languages, last_facts, short_times, texts
 from tests.conversation.script import Call, Utterance
@@ -246,3 +246,4 @@ def _the_record_is_true(call: Call) -> None:
 def _the_journal_replays(call: Call) -> None:
     rows = [JournalRow(**json.loads(json.dumps(asdict(row)))) for row in call.rows]
     assert [commands for _, commands in replay(rows)] == call.answers
+    assert differences(rows) == []

@@ -7,7 +7,7 @@ import pytest
 
 from app.conversation import events as ev
 from app.conversation.commands import Command, Say, StartReply
-from app.conversation.replay import core_of, replay
+from app.conversation.replay import Difference, core_of, differences, replay
 from app.models import JournalRow
 from tests.conversation.script import LINES, Call, greeted_call
 
@@ -85,3 +85,61 @@ def test_a_journal_must_begin_with_its_first_row() -> None:
 
 def test_no_journal_gives_nothing() -> None:
     assert replay([]) == []
+
+
+# --- what is decided otherwise ----------------------------------------------------------------------------------------
+
+
+def ended_as(call: Call, reason: str, *, without_last: int = 0) -> list[JournalRow]:
+    """Its process died, perhaps before the last rows were written, and another one wrote the end."""
+    rows = journal_of(call)[: len(call.rows) - without_last]
+    return [*rows, JournalRow(len(rows) + 1, rows[-1].at, rows[-1].t, "call.ended", None, 1, {"reason": reason})]
+
+
+def test_a_journal_is_decided_as_it_was() -> None:
+    assert differences(journal_of(a_call_with_everything())) == []
+
+
+def test_a_core_with_other_manners_decides_otherwise_from_the_row_where_it_shows() -> None:
+    call = greeted_call(min_confidence=0.2).caller_says("I want to pay", confidence=0.3)
+    first, *others = journal_of(call)
+    first.data["policy"]["min_confidence"] = 0.5
+
+    found = differences([first, *others])
+
+    taken = next(row for row in others if row.type == "turn.taken")
+    assert found[0] == Difference(taken, ev.from_row(taken), None)
+    assert [difference.row.seq for difference in found] == sorted(difference.row.seq for difference in found)
+
+
+def test_an_utterance_that_nobody_asks_for_today_is_a_difference() -> None:
+    call = greeted_call()
+    strange = JournalRow(99, call.rows[-1].at, call.now, "agent.reply_started", 7, 1, {"speech": 7, "kind": "reply"})
+
+    assert differences([*journal_of(call), strange]) == [Difference(strange, ev.from_row(strange), None)]
+
+
+def test_another_end_is_a_difference() -> None:
+    call = greeted_call().operator_hangs_up()
+    *others, last = journal_of(call)
+    last.data["reason"] = "silence"
+
+    found = differences([*others, last])
+
+    assert [(each.then, each.now) for each in found] == [
+        (None, ev.CallEnded("operator_hangup")),
+        (ev.CallEnded("silence"), None),
+    ]
+
+
+def test_the_end_of_a_call_whose_process_died_was_decided_by_no_core() -> None:
+    assert differences(ended_as(greeted_call().caller_says("I want to pay"), "crashed")) == []
+
+
+def test_a_decision_that_died_with_its_process_is_no_difference() -> None:
+    call = greeted_call().caller_says("I want to pay")
+    assert [row.type for row in call.rows[-2:]] == ["turn.taken", "state.changed"]
+
+    assert differences(ended_as(call, "crashed", without_last=2)) == []
+    assert differences(journal_of(call)[:-2]) == []  # nor in a call that lives
+    assert len(differences(ended_as(call, "operator_hangup", without_last=2))) > 0

@@ -1,0 +1,99 @@
+"""``voice-agent explain``: one call on one page, from its journal, for whoever asks at night what went wrong."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.text import Text
+
+from app.cli.timeline import Moment, Tone, timeline
+from app.cli.turn_table import printable, turn_table
+from app.conversation.record import CallRecord, call_record
+from app.errors import StorageError
+from app.models import JournalRow
+from app.settings import load_settings
+from app.storage.calls import CallRow
+from app.storage.lookup import look_up
+
+_STYLES: dict[Tone, str] = {"caller": "green", "agent": "cyan", "quiet": "dim", "wrong": "bold red"}
+_FAULTS = {
+    "none": "nothing failed",
+    "caller": "the caller's side failed",
+    "carrier": "the line failed: the carrier, LiveKit, or the far end of the websocket",
+    "ours": "this service failed, or was stopped",
+    "policy": "a rule of yours: a limit, a list, a place that was not free",
+}
+_WIDTH = 140
+
+
+def explain_command(call_id: str) -> int:
+    """The exit status: 1 when there is no such call."""
+    found = stored_call(call_id)
+    if found is None:
+        return 1
+    call, rows = found
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH
+    record, moments = call_record(rows), timeline(rows)
+    for line in (*_head(call), *_trouble(moments), Text(), *map(_line, moments), Text()):
+        console.print(line, soft_wrap=True)
+    if record.turns:
+        console.print(turn_table("Turns", [asdict(turn) for turn in record.turns]))
+    for text in _figures(record):
+        console.print(text)
+    return 0
+
+
+def stored_call(call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
+    """The call in the database that the settings name; None when it cannot be shown, which stderr is told."""
+    settings = load_settings()
+    try:
+        found = look_up(settings.database, call_id)
+    except StorageError as error:
+        sys.stderr.write(f"{error}\n")
+        return None
+    if found is None:
+        sys.stderr.write(f"There is no call {printable(call_id)} in the database of {settings.data_dir}.\n")
+    return found
+
+
+def _head(call: CallRow) -> list[Text]:
+    """What the list of calls says of it."""
+    caller, called = (printable(number or "unknown") for number in (call.caller_number, call.called_number))
+    state = f"{call.end_reason} after {call.duration_seconds or 0:.1f} s" if call.end_reason else f"{call.status} still"
+    provider = call.fault.removeprefix("provider:")
+    fault = _FAULTS.get(call.fault, f"{provider} failed")
+    lines = [
+        f"{call.call_id}: {call.direction}, from {caller} to {called}, version {call.version}",
+        f"began {call.started_at}, answered {call.answered_at or 'never'}, ended {call.ended_at or 'not yet'}",
+        f"{state}; fault: {call.fault} ({fault})",
+    ]
+    return [Text(line, style="bold") for line in lines]
+
+
+def _trouble(moments: Sequence[Moment]) -> list[Text]:
+    """The lines that matter first."""
+    wrong = [moment for moment in moments if moment.tone == "wrong"]
+    return [Text(f"What went wrong ({len(wrong)}):"), *map(_line, wrong)] if wrong else []
+
+
+def _line(moment: Moment) -> Text:
+    row = moment.row
+    turn = "" if row.turn is None else str(row.turn)
+    when = f"{row.at[11:23]} {row.t:8.3f} s"
+    return Text(f"  {when} {turn:>3}  {row.type:27} {printable(moment.text)}", style=_STYLES[moment.tone])
+
+
+def _figures(record: CallRecord) -> list[str]:
+    """Latencies and costs of the whole call."""
+    spread = record.latency().get("total")
+    figures = []
+    if spread:
+        figures.append(
+            f"answers   p50 {spread['p50']:.3f} s, p95 {spread['p95']:.3f} s, longest {spread['max']:.3f} s, "
+            f"{spread['count']} in all"
+        )
+    costs = (f"{name} {'unknown' if cost is None else f'${cost:.5f}'}" for name, cost in record.costs.items())
+    return [*figures, f"costs     {', '.join(costs)}", f"requests  {' '.join(record.request_ids) or 'none'}"]

@@ -1,0 +1,42 @@
+"""``voice-agent replay``: has the core of this version decide a call again, and says where it decides otherwise."""
+
+from rich.console import Console
+from rich.text import Text
+
+from app.cli.explain import stored_call
+from app.cli.turn_table import printable
+from app.conversation.events import Event
+from app.conversation.replay import Difference, differences
+
+_SHOWN = 20
+
+
+def replay_command(call_id: str) -> int:
+    """The exit status: 1 when something differs, or there is nothing to replay."""
+    found = stored_call(call_id)
+    if found is None:
+        return 1
+    call, rows = found
+    console = Console(highlight=False)
+    try:
+        different = differences(rows)
+    except ValueError:
+        console.print(f"{call.call_id} never ran, so nothing was decided in it: {call.end_reason or call.status}")
+        return 1
+    for difference in different[:_SHOWN]:
+        console.print(Text(_told(difference)), soft_wrap=True)
+    if len(different) > _SHOWN:
+        console.print(f"and {len(different) - _SHOWN} more, which may follow from these")
+    outcome = f"{len(different)} differences" if different else "the same decisions"
+    console.print(f"{len(rows)} rows of version {call.version}: {outcome}", style="bold red" if different else "green")
+    return int(bool(different))
+
+
+def _told(difference: Difference) -> str:
+    row = difference.row
+    then, now = _named(difference.then), _named(difference.now)
+    return f"row {row.seq} ({row.t:.3f} s, {row.type}): then {then}, now {now}"
+
+
+def _named(event: Event | None) -> str:
+    return "nothing of it" if event is None else printable(str(event))

@@ -1,0 +1,136 @@
+"""What happened in a call, a line for each fact that a person wants to know of. No I/O."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.conversation.deadlines import Deadline
+from app.models import JournalRow
+
+Tone = Literal["caller", "agent", "quiet", "wrong"]
+Data = dict[str, Any]
+_Told = tuple[Tone, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A line of the timeline."""
+
+    row: JournalRow
+    tone: Tone
+    """Who speaks; or ``wrong``, what should not have happened; or ``quiet``, all else."""
+    text: str
+    """May hold what a caller chose to say."""
+
+
+LATE: dict[str, str] = {
+    Deadline.ANSWER: "nobody answered in time",
+    Deadline.LIMIT: "the call has lasted as long as it may (MAX_CALL_SECONDS)",
+    Deadline.FILLER: "the answer is late: a filler is due",
+    Deadline.REPLY: "the answer did not come at all, and is given up",
+    Deadline.START: "a prepared line did not begin in time",
+    Deadline.STALL: "the voice stands still in the middle of an utterance",
+    Deadline.TRANSFER: "the transfer had no outcome in time",
+    Deadline.EARS: "speech to text is gone for too long",
+    Deadline.TURN: "no end of turn came for words that stand still",
+}
+"""Deadlines that should not pass."""
+USUAL: dict[str, str] = {
+    Deadline.IDLE: "nobody has said anything for a while",
+    Deadline.DIGITS: "no more keys",
+    Deadline.RESUME: "no words followed the sound",
+}
+UNTOLD = {
+    "state.changed", "caller.sound_started", "caller.sound_stopped", "caller.words", "caller.turn_ended_eagerly",
+    "caller.turn_resumed", "caller.turn_ended", "agent.reply_generated", "agent.clause_started", "provider.used",
+}  # fmt: skip
+"""Rows that say too little on their own; what came of them has rows, too."""
+
+
+def timeline(rows: Iterable[JournalRow]) -> list[Moment]:
+    """The moments of a journal; rows that this version does not know are shown as they are."""
+    told = []
+    budget = 0.0
+    for row in rows:
+        if row.type == "call.created":
+            budget = row.data.get("policy", {}).get("max_response_seconds", 0.0)
+        if row.type in UNTOLD:
+            continue
+        if row.type == "agent.reply_started":
+            tone, text = _reply_started(row.data, budget)
+        else:
+            tone, text = _SAYINGS.get(row.type, _unknown)(row.data)
+        told.append(Moment(row, tone, text))
+    return told
+
+
+def _unknown(data: Data) -> _Told:
+    return "quiet", str(data)
+
+
+def _created(data: Data) -> _Told:
+    agent = data.get("agent", {})
+    models = ", ".join(agent.get("models", {}).values())
+    return "quiet", f"in {data.get('language')}, agent {agent.get('name')}; {models}"
+
+
+def _ended(data: Data) -> _Told:
+    fault = data.get("fault", "none")
+    return ("quiet" if fault == "none" else "wrong"), f"{data['reason']}, fault: {fault}"
+
+
+def _left(data: Data) -> _Told:
+    reason, detail = data["reason"], data.get("detail")
+    return ("quiet" if reason == "caller_hangup" else "wrong"), f"{reason} ({detail})" if detail else reason
+
+
+def _reply_started(data: Data, budget: float) -> _Told:
+    """The whole way of an answer; the table of the turns has its stages."""
+    stamps = data.get("stamps", {})
+    if data["kind"] != "reply" or "last_voiced" not in stamps:
+        return "agent", f"begins: {data['kind']}"
+    seconds = stamps["first_frame"] - stamps["last_voiced"]
+    late = seconds > budget > 0
+    return ("wrong" if late else "agent"), f"begins {seconds:.3f} s after the caller's last sound{' (late)' * late}"
+
+
+def _tool_finished(data: Data) -> _Told:
+    status = "" if data.get("status") is None else f", status {data['status']}"
+    outcome = "done" if data["ok"] else "failed"
+    return ("quiet" if data["ok"] else "wrong"), f"{data['name']}: {outcome} after {data['seconds']:.3f} s{status}"
+
+
+def _failed(data: Data) -> _Told:
+    manner = "given up" if data["final"] else "tried again"
+    return "wrong", f"{data['provider']} cannot {data['stage']}: {data['code']}; {manner}"
+
+
+def _deadline(data: Data) -> _Told:
+    name: str = data["name"]
+    return ("wrong", LATE[name]) if name in LATE else ("quiet", USUAL.get(name, name))
+
+
+_SAYINGS: dict[str, Callable[[Data], _Told]] = {
+    "call.created": _created,
+    "call.answered": lambda data: ("quiet", "sound flows"),
+    "call.ended": _ended,
+    "caller.dtmf": lambda data: ("caller", f"presses {data['digit']}"),
+    "caller.left": _left,
+    "caller.ignored": lambda data: ("quiet", f"not taken as a turn: {data['reason']}"),
+    "turn.taken": lambda data: ("caller", data["text"]),
+    "agent.paused": lambda data: ("quiet", "held back by a sound"),
+    "agent.resumed": lambda data: ("quiet", "goes on"),
+    "agent.interrupted": lambda data: ("agent", f"{data['heard']} ✂"),
+    "agent.finished": lambda data: ("agent", data["heard"]),
+    "agent.tool_called": lambda data: ("quiet", f"{data['name']} {data['arguments']}"),
+    "agent.tool_finished": _tool_finished,
+    "transfer.started": lambda data: ("quiet", f"to {data['to']}"),
+    "transfer.failed": lambda data: ("wrong", data["reason"]),
+    "transfer.completed": lambda data: ("quiet", data["how"]),
+    "provider.failed": _failed,
+    "provider.restored": lambda data: ("quiet", f"{data['provider']} can {data['stage']} again"),
+    "operator.say_requested": lambda data: ("quiet", data["text"]),
+    "operator.hangup_requested": lambda data: ("quiet", data["reason"]),
+    "operator.transfer_requested": lambda data: ("quiet", f"to {data['to']}"),
+    "deadline.passed": _deadline,
+}

@@ -1,0 +1,39 @@
+"""The turns of a call, with what each answer's time was spent on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+_STAGES = {
+    "end_of_turn": "end of turn",
+    "llm_first_token": "first token",
+    "first_clause": "first clause",
+    "tts_first_audio": "first audio",
+    "playout": "playout",
+    "total": "total",
+}
+_TEXT_SHOWN = 52
+
+
+def turn_table(title: str, turns: Sequence[dict[str, Any]]) -> Table:
+    """A row for each turn, as the record has them; stages in seconds."""
+    table = Table(title=title)
+    for name in ("turn", "who", "what was heard"):
+        table.add_column(name)
+    for name in _STAGES.values():
+        table.add_column(name, justify="right")
+    for turn in turns:
+        text = printable(turn["text"])
+        shown = f"{text[:_TEXT_SHOWN]}…" if len(text) > _TEXT_SHOWN else text
+        who = "caller" if turn["role"] == "user" else "agent"
+        latency = turn["latency"] or {}
+        cells = [f"{latency[stage]:.3f}" if stage in latency else "" for stage in _STAGES]
+        table.add_row(str(turn["number"]), who, Text(f"{shown} ✂" if turn["interrupted"] else shown), *cells)
+    return table
+
+
+def printable(text: str) -> str:
+    """On one line, and without what would give the terminal orders: callers and carriers choose what is in it."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -1,0 +1,25 @@
+"""One call as somebody looks it up beside the service: at once, without taking part in what the service does."""
+
+import json
+
+from sqlalchemy import select
+
+from app.models import JournalRow
+from app.storage.calls import CallRow
+from app.storage.database import read_only
+from app.storage.schema import calls, journal
+
+
+def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
+    """The call with its journal as far as it is committed; None when there is no such call. Nothing is written.
+
+    ``url`` is SQLAlchemy's. Raises StorageError.
+    """
+    with read_only(url) as connection:
+        found = connection.execute(select(calls).where(calls.c.call_id == call_id)).one_or_none()
+        if found is None:
+            return None
+        rows = connection.execute(select(journal).where(journal.c.call_id == call_id).order_by(journal.c.seq))
+        return CallRow(**found._mapping), [
+            JournalRow(seq, at, t, kind, turn, v, json.loads(data)) for _, seq, at, t, kind, turn, v, data in rows
+        ]

@@ -1,0 +1,153 @@
+"""``explain`` and ``replay``: a call that is stored, as it is told to whoever asks for it at night."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from app.cli.timeline import LATE, UNTOLD, USUAL, timeline
+from app.conversation.deadlines import Deadline
+from app.conversation.events import EVENT_TYPES
+from app.models import JournalRow
+from app.storage.calls import CallEnding
+from tests.cli.test_commands import run
+from tests.conversation.script import Call, greeted_call
+from tests.storage.stores import END, a_call, open_stores
+
+HOSTILE = "hello \x1b[2J\x1b]0;owned\x07 [bold]there[/bold]\nturn.taken"
+
+
+def rows_of(call: Call) -> list[JournalRow]:
+    return [JournalRow(**json.loads(json.dumps(asdict(row)))) for row in call.rows]
+
+
+def a_night_to_ask_about() -> Call:
+    call = greeted_call().caller_says("I want to pay").agent_says("Gladly. With a card?")
+    call.caller_says(HOSTILE).thinking_fails().agent_says_the_line().hearing_fails().hearing_works_again()
+    return call.operator_hangs_up()
+
+
+async def keep(folder: Path, rows: Sequence[JournalRow], reason: str = "operator_hangup", **columns: object) -> None:
+    ending = CallEnding(ended_at=END, duration_seconds=20.0, end_reason=reason, fault="provider:openai")
+    async with open_stores(folder) as stores:
+        await stores.calls.create(a_call(caller_number="+79990001122", **columns))
+        for row in rows:
+            stores.journal.append("call-1", 1, row, ending if row.type == "call.ended" else None)
+        await stores.journal.flush("call-1")
+
+
+def ask(folder: Path, command: str, call_id: str = "call-1") -> CompletedProcess[str]:
+    return run(folder, command, call_id, DATA_DIR=str(folder))
+
+
+async def test_a_call_is_told_with_what_went_wrong_first(tmp_path: Path) -> None:
+    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+
+    told = ask(tmp_path, "explain")
+
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert lines[0].startswith("call-1: web, from +79990001122")
+    assert lines[2] == "operator_hangup after 20.0 s; fault: provider:openai (openai failed)"
+    assert lines[3].startswith("What went wrong (")
+    assert "openai cannot think: " in lines[4]
+    asked, answered = (told.stdout.index(text) for text in ("I want to pay", "Gladly. With a card?"))
+    assert asked < answered
+    assert "telephony unknown" in told.stdout
+
+
+async def test_what_a_caller_says_gives_the_terminal_no_orders(tmp_path: Path) -> None:
+    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+
+    told = ask(tmp_path, "explain").stdout
+
+    assert "\x1b" not in told
+    assert "\x07" not in told
+    assert "hello [2J ]0;owned [bold]there[/bold] turn.taken" in told
+
+
+async def test_a_call_that_lives_is_told_as_far_as_it_has_come(tmp_path: Path) -> None:
+    await keep(tmp_path, rows_of(greeted_call().caller_says("I want to pay")))
+
+    told = ask(tmp_path, "explain")
+
+    assert told.returncode == 0
+    assert "active still" in told.stdout
+    assert "ended not yet" in told.stdout
+
+
+@pytest.mark.parametrize("command", ["explain", "replay"])
+async def test_a_call_that_is_not_there_is_said_to_be_so(tmp_path: Path, command: str) -> None:
+    nothing = ask(tmp_path, command)
+    await keep(tmp_path, [])
+    unknown = ask(tmp_path, command, "call-2")
+
+    assert (nothing.returncode, nothing.stdout) == (unknown.returncode, unknown.stdout) == (1, "")
+    assert "there is no database" in nothing.stderr
+    assert "There is no call call-2 in" in unknown.stderr
+    assert "Traceback" not in nothing.stderr + unknown.stderr
+
+
+async def test_a_call_is_decided_again_as_it_was(tmp_path: Path) -> None:
+    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+
+    told = ask(tmp_path, "replay")
+
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "of version 1.2.3: the same decisions" in told.stdout
+
+
+async def test_where_a_call_is_decided_otherwise_is_said(tmp_path: Path) -> None:
+    rows = rows_of(a_night_to_ask_about())
+    rows[-1].data["reason"] = "silence"
+    await keep(tmp_path, rows)
+
+    told = ask(tmp_path, "replay")
+
+    assert told.returncode == 1
+    assert "CallEnded(reason='silence'" in told.stdout
+    assert "2 differences" in told.stdout
+
+
+async def test_in_a_call_that_never_ran_nothing_was_decided(tmp_path: Path) -> None:
+    ended = JournalRow(1, END, 0.0, "call.ended", None, 1, {"reason": "rejected_capacity", "fault": "policy"})
+    await keep(tmp_path, [ended], "rejected_capacity")
+
+    told = ask(tmp_path, "replay")
+
+    assert told.returncode == 1
+    assert "never ran" in told.stdout
+    assert "rejected_capacity" in told.stdout
+    assert ask(tmp_path, "explain").returncode == 0
+
+
+def test_every_fact_and_every_deadline_has_its_words() -> None:
+    rows = [JournalRow(1, END, 0.0, kind, None, 1, {}) for kind in EVENT_TYPES if kind not in UNTOLD]
+    wordless = []
+    for row in rows:
+        with suppress(KeyError):  # whoever misses its data has words
+            wordless += [moment.row.type for moment in timeline([row]) if moment.text == "{}"]
+
+    assert wordless == []
+    assert {*LATE, *USUAL} == set(Deadline)
+    assert not LATE.keys() & USUAL.keys()
+
+
+def test_a_row_of_another_version_is_shown_as_it_is() -> None:
+    [moment] = timeline([JournalRow(1, END, 0.0, "caller.sneezed", None, 9, {"loud": True})])
+
+    assert moment.text == "{'loud': True}"
+
+
+def test_an_answer_that_kept_the_budget_is_none_of_what_went_wrong() -> None:
+    def begun(at: float) -> JournalRow:
+        data = {"speech": 2, "kind": "reply", "stamps": {"last_voiced": 1.0, "first_frame": at}}
+        return JournalRow(2, END, at, "agent.reply_started", 2, 1, data)
+
+    created = JournalRow(1, END, 0.0, "call.created", None, 1, {"policy": {"max_response_seconds": 1.5}})
+
+    assert [timeline([created, begun(at)])[-1].tone for at in (2.4, 2.6)] == ["agent", "wrong"]
