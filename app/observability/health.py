@@ -7,6 +7,7 @@ Task ledger.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Literal
 
 import structlog
@@ -29,7 +30,7 @@ class HealthMonitor:
     """
 
     def __init__(self, checks: dict[str, Check], *, vital: frozenset[str]) -> None:
-        """``checks`` by the name of the component."""
+        """``checks`` by the name that the component is shown with."""
         self._checks = checks
         self._vital = vital
         self.on_checked: Callable[[HealthStatus], None] | None = None
@@ -62,7 +63,7 @@ class HealthMonitor:
     async def _ask(self, name: str) -> ServiceHealth:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                return await self._checks[name]()
+                return replace(await self._checks[name](), name=name)
         except TimeoutError:
             return ServiceHealth(name, "failed", detail=f"no answer within {_PATIENCE_SECONDS:g} s")
         except Exception as error:  # noqa: BLE001 - a bug in a check must not end the service

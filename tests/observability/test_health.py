@@ -48,6 +48,11 @@ async def test_a_service_of_no_parts_is_well() -> None:
     assert (await HealthMonitor({}, vital=frozenset()).check()).status == "ok"
 
 
+async def test_parts_of_one_kind_are_told_apart() -> None:
+    monitor = HealthMonitor({f"tool:{name}": component("tools", "ok") for name in ("a", "b")}, vital=frozenset())
+    assert [part.name for part in (await monitor.check()).components] == ["tool:a", "tool:b"]
+
+
 class Storage:
     """A part that fails on demand, and keeps how often it was asked."""
 
