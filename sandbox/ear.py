@@ -92,19 +92,23 @@ class Ear:
             self._add(Span(at + onset / self._rate, at + offset / self._rate))
 
     def _runs(self, loud: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-        """Numbers of loud windows, parted where more than the gap lies between them."""
-        longest_step = self._gap * self._rate / self._window
+        """Numbers of loud windows, parted where the gap may lie between their loud samples: adding them decides."""
+        step = self._gap * self._rate / self._window
         if not loud.size:
             return []
-        if loud[-1] - loud[0] <= longest_step:
+        if loud[-1] - loud[0] < step:
             return [loud]
-        return np.split(loud, (np.diff(loud) > longest_step).nonzero()[0] + 1)
+        return np.split(loud, (np.diff(loud) >= step).nonzero()[0] + 1)
 
     def _add(self, span: Span) -> None:
-        if self._spans and span.start - self._spans[-1].end < self._gap:
+        if self._spans and self._in_samples(span.start - self._spans[-1].end) < self._in_samples(self._gap):
             self._spans[-1] = Span(self._spans[-1].start, span.end)
         else:
             self._spans.append(span)
+
+    def _in_samples(self, seconds: float) -> int:
+        """Whole ones: a time that was added up in many small steps is a little off."""
+        return round(seconds * self._rate)
 
 
 def spans_of(samples: Samples, sample_rate: int) -> tuple[Span, ...]:

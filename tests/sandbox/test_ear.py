@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sandbox.ear import Ear, Span, spans_of, trimmed
@@ -94,10 +94,12 @@ def test_silence_around_a_recording_is_trimmed() -> None:
 
 @given(
     st.lists(st.integers(1, 700), min_size=1, max_size=30),
-    st.lists(st.tuples(st.booleans(), st.integers(1, 60)), min_size=1, max_size=8),
+    st.lists(st.tuples(st.booleans(), st.integers(1, 600)), min_size=1, max_size=8),
 )
+@example([1], [(True, 40), (False, 250), (True, 10)])  # just the gap
+@example([1], [(True, 41), (False, 255), (True, 10)])  # a little more than the gap, over the edges of windows
 def test_the_size_of_the_pieces_makes_no_difference(sizes: list[int], parts: list[tuple[bool, int]]) -> None:
-    heard = sound(*[tone(centis / 100) if loud else silence(centis / 100) for loud, centis in parts])
+    heard = sound(*[tone(millis / 1000) if loud else silence(millis / 1000) for loud, millis in parts])
     whole, pieced = Ear(RATE), Ear(RATE)
     whole.hear(0.0, heard)
     first = 0
