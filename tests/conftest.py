@@ -1,7 +1,8 @@
 """Guards around every test: a fresh loop, no leaked task, no network beyond this machine, an empty environment.
 
 A coroutine test is run to its end on an event loop of its own. In a module that says ``VIRTUAL_TIME = True`` the loop
-is :class:`tests.support.virtual_time.VirtualTimeLoop`.
+is :class:`tests.support.virtual_time.VirtualTimeLoop`. Hypothesis gives every run the same examples and no slow machine
+stops it; ``--hypothesis-profile explore`` looks for new ones.
 """
 
 import asyncio
@@ -12,12 +13,16 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.virtual_time import VirtualTimeLoop
 
 _KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST", "CI", "TIME_SCALE"}
 _LOOPBACK = ("127.", "::1", "localhost")
 _HANGS_AFTER_SECONDS = 60
+
+settings.register_profile("explore", settings.get_profile("ci"), derandomize=False, max_examples=1000)
+settings.load_profile("ci")
 
 
 def pytest_collection_finish() -> None:

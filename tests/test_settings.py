@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -216,7 +215,6 @@ def test_settings_do_not_change() -> None:
         loaded({}).port = 1
 
 
-@examples(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted({*GOOD, *BAD, "HOST", "LANGUAGE"})), st.booleans()))
 def test_settings_load_or_name_every_variable_that_is_wrong(choice: dict[str, bool]) -> None:
     """True: a good value; False: a bad one, where there is one."""
@@ -229,7 +227,6 @@ def test_settings_load_or_name_every_variable_that_is_wrong(choice: dict[str, bo
     assert not [secret for secret in SECRETS if secret in str(problems(variables))]
 
 
-@examples(deadline=None)
 @given(
     st.sampled_from(sorted({*GOOD, *BAD})), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 )

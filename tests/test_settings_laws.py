@@ -50,7 +50,7 @@ def environments(draw: st.DrawFn) -> dict[str, str]:
     return {name: (MARK if name in SECRET_NAMES else "") + draw(values()) for name in names}
 
 
-@examples(deadline=None, max_examples=150)
+@examples(max_examples=150)
 @given(environments())
 def test_settings_load_or_complain_about_what_there_is_and_what_is_missing(variables: dict[str, str]) -> None:
     lines = problems(variables)
@@ -59,7 +59,7 @@ def test_settings_load_or_complain_about_what_there_is_and_what_is_missing(varia
     assert MARK not in "".join(lines)
 
 
-@examples(deadline=None, max_examples=60)
+@examples(max_examples=60)
 @given(environments())
 def test_what_is_wrong_alone_is_named_among_others(variables: dict[str, str]) -> None:
     wrong = {name for name, value in variables.items() if name in named({name: value}) - MAY_BE_MISSING}

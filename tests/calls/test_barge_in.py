@@ -114,7 +114,7 @@ def test_it_is_estimated_within_a_word_when_the_far_end_never_tells(late: float,
     assert abs(cut.words - cut.true_words) <= 1
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(
     after=st.floats(0.0, STORY_SECONDS - 0.1),
     late=st.floats(0.0025, 0.04),
@@ -218,7 +218,7 @@ def test_every_sample_is_heard_once_however_often_the_voice_is_held_back(
     assert_every_sample_was_heard_once(call)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(
     pauses=st.lists(st.tuples(st.floats(0.0, 1.5), st.floats(0.0, 1.0)), min_size=1, max_size=5),
     late=st.floats(0.0025, 0.04),

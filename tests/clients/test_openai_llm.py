@@ -1,7 +1,5 @@
-import ast
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -223,16 +221,3 @@ def test_tokens_of_an_interrupted_answer_can_be_estimated() -> None:
         api_key="sk-test", base_url="http://127.0.0.1:9/v1", options=OpenAIOptions(model="our-own")
     )
     assert unknown.calculate_token_usage(DIALOGUE).cost is None
-
-
-def test_the_vendor_package_is_imported_in_one_file() -> None:
-    root = Path(__file__).parents[2]
-    importing = set()
-    for path in [*root.glob("app/**/*.py"), *root.glob("routers/**/*.py"), *root.glob("media/**/*.py")]:
-        source = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(source if "openai" in source or "httpx2" in source else "")):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            if any(name.split(".")[0] in ("openai", "httpx2") for name in names):
-                importing.add(path.relative_to(root).as_posix())
-    assert importing == {"app/clients/openai_llm.py"}

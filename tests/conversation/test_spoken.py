@@ -222,7 +222,7 @@ WRITTEN = st.lists(
 LANGUAGE = st.sampled_from(["ru", "en", "de"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(WRITTEN, LANGUAGE)
 @example("1" * 5000, "ru")
 @example("9" * 400 + "." + "9" * 400 + "%", "en")
@@ -236,7 +236,7 @@ def test_every_text_is_spoken_without_digits_markup_or_pictures(written: str, la
         assert not [char for char in text if char.isdigit()]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(WRITTEN, LANGUAGE)
 def test_what_was_heard_is_always_a_growing_beginning_of_the_writing(written: str, language: str) -> None:
     spoken = speakable(written, language)
@@ -285,7 +285,7 @@ TOKENS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(TOKENS, max_size=12).map(" ".join), st.sampled_from(["ru", "en"]))
 @example("Пишите на info@mail.ru, т. е. 2-3 шт. к 31.12.2025 г.!", "ru")
 @example("Call 555-1234 at 9am-5pm, e.g. on Mar 12: $1.50/min.", "en")

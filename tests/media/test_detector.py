@@ -181,7 +181,7 @@ CALL = mixed(noise(4, 16000, -60), TWO_PHRASES)
 
 
 @given(st.sampled_from([TELEPHONE, AudioFormat("pcm_s16le", 16000)]), st.lists(st.integers(9, 9000), min_size=1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_how_the_audio_is_cut_changes_nothing(audio_format: AudioFormat, sizes: list[int]) -> None:
     audio = encoded(CALL, audio_format)
     whole = SoundDetector(audio_format)
@@ -198,7 +198,7 @@ def test_how_the_audio_is_cut_changes_nothing(audio_format: AudioFormat, sizes: 
 
 
 @given(st.lists(st.tuples(st.sampled_from([-90.0, -50.0, -30.0, -10.0]), st.integers(1, 60)), min_size=1, max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_starts_and_stops_alternate_and_never_go_back(stretches: list[tuple[float, int]]) -> None:
     call = sequence(*(noise(length / 100, 8000, level, length) for level, length in stretches))
 

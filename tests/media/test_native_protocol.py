@@ -332,7 +332,7 @@ steps = st.lists(
 
 
 @given(st.booleans(), steps)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_messages_raise_and_after_the_end_nothing_more_is_accepted(
     begins_well: bool, steps: list[tuple[str, str | bytes, float]]
 ) -> None:

@@ -344,7 +344,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(STEPS, st.sampled_from([0.0, 0.04, 0.1]), st.booleans())
 def test_in_any_order_the_caller_hears_every_sample_once_and_positions_never_overlap(
     steps: list[tuple[str, int]], late: float, answers: bool

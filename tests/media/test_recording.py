@@ -208,7 +208,7 @@ def test_no_more_than_a_quarter_of_a_second_is_held_back(tmp_path: Path) -> None
 
 
 @given(st.integers(0, 900))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_wherever_the_file_was_cut_the_beginning_is_heard(cut: int) -> None:
     with TemporaryDirectory() as name:
         directory = Path(name)
@@ -320,7 +320,7 @@ calls = st.lists(
 
 
 @given(calls)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_interleaving_is_what_a_plain_model_keeps(steps: list[tuple[str, int, int]]) -> None:
     """Steps move on from where a side is: the last number is how far the audio is from it."""
     model: dict[str, list[int]] = {"caller": [], "agent": []}

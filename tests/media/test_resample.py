@@ -66,7 +66,7 @@ def test_what_does_not_fit_into_the_narrower_band_is_gone() -> None:
 
 
 @given(st.sampled_from(FORMATS), st.sampled_from(FORMATS), st.lists(st.integers(0, 2000), min_size=1, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_chunking_gives_the_length_of_one_piece_within_two_samples(
     source: AudioFormat, target: AudioFormat, chunks: list[int]
 ) -> None:
