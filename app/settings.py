@@ -45,6 +45,7 @@ _EAGER_LEAST = 0.3
 _SHELLS_OWN = ("host", "language")
 """Names that shells and gettext use too; with VA_ before them they are ours alone."""
 _PLACES_OF_A_WORKER = 50
+_PYDANTICS_OWN = "Value error, "
 
 
 class Settings(BaseSettings):
@@ -248,7 +249,10 @@ class Settings(BaseSettings):
         except ValidationError as error:
             settings, problems = (
                 None,
-                [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_url=False)],
+                [
+                    f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix(_PYDANTICS_OWN)}"
+                    for item in error.errors(include_url=False)
+                ],
             )
         problems += key_problems(data) + telephone_problems(data)
         if settings is None or problems:

@@ -115,9 +115,10 @@ def key_problems(values: dict[str, Any]) -> list[str]:
         problems += [
             f"{name.upper()}: is missing; set it, or PROVIDERS=sandbox to try without keys" for name in missing
         ]
-    host = next((values[name] for name in ("host", "VA_HOST", "HOST") if values.get(name)), _LOOPBACK[0])
+    name = next((name for name in ("host", "VA_HOST", "HOST") if values.get(name)), None)
+    host = values[name] if name else _LOOPBACK[0]
     if not values.get("api_key") and (production or host not in _LOOPBACK):
-        where = "ENVIRONMENT=production" if production else f"HOST={host}"
+        where = "ENVIRONMENT=production" if production else f"{str(name).upper()}={host}"
         problems.append(f"API_KEY: is missing; {where} needs one, for instance the output of: openssl rand -hex 32")
     return problems
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from app.clock import iso_utc
 from app.errors import StorageError
 from app.models import ServiceHealth
 from app.storage.schema import REVISION
@@ -69,8 +70,8 @@ def _component(item: ServiceHealth) -> dict[str, Any]:
     return {
         "name": item.name,
         "status": item.status,
-        "latency": item.latency,
-        "last_success": item.last_success.isoformat() if item.last_success else None,
+        "latency": None if item.latency is None else round(item.latency, 4),
+        "last_success": iso_utc(item.last_success) if item.last_success else None,
         "breaker": item.breaker,
         "detail": item.detail,
     }

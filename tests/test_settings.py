@@ -97,6 +97,12 @@ def test_every_wrong_variable_is_named_at_once() -> None:
     assert named(BAD) == set(BAD)
 
 
+def test_complaints_are_in_the_words_of_settings() -> None:
+    told = problems({"VA_HOST": "0.0.0.0", "TRANSFER_TARGETS": "sales"})  # noqa: S104 - nothing listens here
+    assert [line for line in told if "Value error" in line] == []
+    assert [line for line in told if "VA_HOST=0.0.0.0 needs one" in line] != []
+
+
 def test_wrong_and_missing_variables_are_named_together() -> None:
     wrong = {"ENVIRONMENT": "production", "PORT": "none"}
     assert named(wrong) == {"PORT", "API_KEY", *KEYS}

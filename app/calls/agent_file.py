@@ -47,8 +47,10 @@ def read_agent_file(path: Path, environment: Mapping[str, str]) -> AgentFile:
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{_SETTING}: {path} cannot be read: {error}"]) from error
+    except OSError as error:
+        raise SettingsError([f"{_SETTING}: {path} cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{_SETTING}: {path} is no text in UTF-8; save it as such"]) from error
     sha256 = hashlib.sha256(content).hexdigest()
     if path.suffix.lower() not in _YAML:
         return AgentFile(path.stem, text, sha256)

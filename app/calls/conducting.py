@@ -175,8 +175,10 @@ class Conductor:
         try:
             async with asyncio.timeout(patience):
                 await self._log.flush()
-        except (StorageError, TimeoutError) as error:
-            log.error("journal.behind", error=type(error).__name__)
+        except TimeoutError:
+            log.warning("journal.behind", waited_seconds=patience)
+        except StorageError as error:
+            log.error("journal.behind", error=str(error))
 
     async def _carry_out(self, command: cmd.Command, now: float) -> None:
         match command:

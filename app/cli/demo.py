@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import httpx
 
 from app.cli import Language
-from app.cli.demo_report import print_report
+from app.cli.demo_report import print_report, went_well
 from app.cli.demo_telephone import call_by_telephone
 from app.cli.demo_view import CallView
 from app.cli.sandbox_process import Profile, SandboxAddresses, sandbox_process
@@ -91,7 +91,7 @@ async def _call(url: str, sandbox: SandboxAddresses, view: CallView, hold: Hold)
         recording.write_bytes((await http.get(f"{url}/calls/{report.call_id}/recording")).content)
         timings = (await http.get(f"{sandbox.url}/control/calls/{report.call_id}")).json()["timings"]
     print_report(record, report, timings, recording)
-    return 0 if record["end_reason"] == "agent_hangup" else 1
+    return 0 if went_well(record) else 1
 
 
 def _speak(text: str, language: str, sample_rate: int) -> bytes:

@@ -39,6 +39,17 @@ def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[
     console.print(f"recording {recording} (caller left {left:.0f} dBFS, agent right {right:.0f} dBFS while sounding)")
     console.print(f"record    GET /calls/{record['call_id']}, kept in {recording.parent / 'calls.db'}")
     console.print(f"log       {recording.parent / 'service.log'}")
+    if not went_well(record):
+        console.print(
+            f"The agent should have said goodbye and hung up; the call ended by {record['end_reason']}, "
+            f"with the fault {record['fault']}. On a machine with much else to do that happens; the log says more.",
+            style="yellow",
+        )
+
+
+def went_well(record: dict[str, Any]) -> bool:
+    """Whether the call came to the end that its score has."""
+    return bool(record["end_reason"] == "agent_hangup")
 
 
 def _heard_answers(report: CallReport) -> list[float]:

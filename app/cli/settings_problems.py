@@ -10,4 +10,4 @@ SETTINGS_STATUS = 2
 
 def tell_problems(error: SettingsError) -> None:
     """Write every problem to stderr."""
-    sys.stderr.write("The settings are not complete:\n" + "".join(f"  {line}\n" for line in error.problems))
+    sys.stderr.write("These settings are wrong or missing:\n" + "".join(f"  {line}\n" for line in error.problems))

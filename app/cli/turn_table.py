@@ -19,7 +19,7 @@ _TEXT_SHOWN = 52
 
 def turn_table(title: str, turns: Sequence[dict[str, Any]]) -> Table:
     """A row for each turn, as the record has them; stages in seconds."""
-    table = Table(title=title)
+    table = Table(title=title, caption="stages of each answer in seconds; ✂: the caller cut in")
     for name in ("turn", "who", "what was heard"):
         table.add_column(name)
     for name in _STAGES.values():

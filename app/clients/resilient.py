@@ -231,6 +231,7 @@ class BaseResilientClient:
             provider=self.provider,
             operation=operation,
             code=error.code,
+            detail=str(error).removeprefix(f"{self.provider}: "),
             seconds=round(attempt.seconds, 4),
             request_id=error.request_id or attempt.request_id,
         )

@@ -45,7 +45,8 @@ class HealthMonitor:
             before, self.latest = self.latest, status
             if before is not None and before.status != status.status:
                 bad = {part.name: part.detail for part in status.components if part.status != "ok"}
-                log.warning("health.changed", status=status.status, components=bad)
+                tell = log.warning if bad else log.info
+                tell("health.changed", status=status.status, components=bad)
             if self.on_checked is not None:
                 self.on_checked(status)
             await asyncio.sleep(_PERIOD_SECONDS)

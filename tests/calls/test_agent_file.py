@@ -228,10 +228,11 @@ def test_a_file_that_is_none_is_told_by_line(tmp_path: Path, text: str, told: st
 def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> None:
     path = tmp_path / "agent.yaml"
     path.write_bytes(b"prompt: \xff\n")
-    for unreadable in (path, tmp_path / "other.yaml", tmp_path):
+    others = {tmp_path / "other.yaml": "cannot be read: No such file", tmp_path: "cannot be read: Is a directory"}
+    for unreadable, told in {path: "is no text in UTF-8", **others}.items():
         with pytest.raises(SettingsError) as caught:
             read_agent_file(unreadable, ENVIRONMENT)
-        assert caught.value.problems[0].startswith(f"AGENT_PROMPT_FILE: {unreadable} cannot be read: ")
+        assert caught.value.problems[0].startswith(f"AGENT_PROMPT_FILE: {unreadable} {told}")
 
 
 @given(st.text(alphabet=st.sampled_from("promt:-[]{}&*!|>'\"#%@ \n\t\x00é3"), max_size=60))

@@ -4,6 +4,7 @@ import asyncio
 from typing import Literal
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.models import HealthStatus, ServiceHealth
 from app.observability.health import Check, HealthMonitor
@@ -101,3 +102,16 @@ async def test_a_part_that_fails_is_noticed_within_three_seconds_and_so_is_its_r
     assert monitor.latest.status == "ok"
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_only_what_got_worse_is_a_warning() -> None:
+    storage = Storage()
+    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
+    with capture_logs() as lines:
+        running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
+        for error in (None, ZeroDivisionError(), None):
+            storage.error = error
+            await asyncio.sleep(2.0)
+        running.cancel()
+        await asyncio.wait([running])
+    assert [(line["status"], line["log_level"]) for line in lines] == [("failed", "warning"), ("ok", "info")]
