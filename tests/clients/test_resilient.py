@@ -290,6 +290,7 @@ async def test_the_log_has_ids_and_times_and_never_what_was_said() -> None:
     ]
     assert entries[-1]["request_id"] == "req-9"
     assert entries[-1]["code"] == "provider_unavailable"
+    assert entries[-1]["detail"] == "status 503"
     assert "секрет" not in str(entries)
     assert "тайна" not in str(entries)
 
