@@ -71,7 +71,7 @@ def _problems(operation: dict[str, Any], method: str, path: str) -> Iterator[HTT
     if operation.get("parameters") or operation.get("requestBody"):
         yield HTTPStatus.UNPROCESSABLE_ENTITY
     if operation.get("requestBody"):
-        yield from (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        yield from (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     if name in examples.CONFLICTS:
         yield HTTPStatus.CONFLICT
     if name not in _NEEDS_NO_STORAGE:

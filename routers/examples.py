@@ -158,6 +158,10 @@ _PROBLEMS = {
     HTTPStatus.NOT_FOUND: ("call_not_found", "there is no such call"),
     HTTPStatus.CONFLICT: ("call_live", "the call has not ended yet"),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("body_too_large", "a body has at most 65536 bytes"),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: (
+        "unsupported_media_type",
+        "send the body as JSON, with Content-Type: application/json",
+    ),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid_request", "query.limit: Input should be less than or equal to 200"),
     HTTPStatus.TOO_MANY_REQUESTS: ("too_many_requests", "too many wrong keys came from here"),
     HTTPStatus.SERVICE_UNAVAILABLE: ("storage_failed", "the database failed: SQLITE_BUSY"),

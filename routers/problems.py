@@ -73,5 +73,8 @@ async def handle_validation(_request: Request, error: Exception) -> JSONResponse
     wrong = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
     if any(item["type"] == "json_invalid" for item in error.errors()):
         return problem(HTTPStatus.BAD_REQUEST, "malformed_json", "the body is not JSON")
+    if isinstance(error.body, bytes):  # FastAPI parses no body of another type
+        detail = "send the body as JSON, with Content-Type: application/json"
+        return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     detail = "; ".join(f"{item['where']}: {item['what']}" for item in wrong)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=wrong)

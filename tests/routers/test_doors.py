@@ -108,6 +108,15 @@ def test_a_body_that_is_not_json_is_refused(http: httpx.Client, body: bytes) -> 
     assert_problem(answer, 400, "malformed_json")
 
 
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
+def test_a_body_that_is_not_said_to_be_json_is_told_how_to_be(http: httpx.Client, media_type: str | None) -> None:
+    headers = {} if media_type is None else {"Content-Type": media_type}
+    for path in ("/media/sessions", "/calls", "/calls/call_1/say", "/session"):
+        answer = http.post(path, content=b'{"text": "a", "to": "+79990000001", "api_key": "k"}', headers=headers)
+        assert_problem(answer, 415, "unsupported_media_type")
+        assert "application/json" in answer.json()["detail"]
+
+
 def nested(depth: int) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for _level in range(depth - 1):
