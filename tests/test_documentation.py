@@ -16,7 +16,10 @@ from app.settings import Settings, load_settings
 from tests.support.env_example import ROOT, env_example, setting_names
 from tests.support.sources import documents, text
 
-GUIDES = ("README.md", "ARCHITECTURE.md", "docs/telephony.md")
+GUIDES = (
+    "README.md", "ARCHITECTURE.md", "docs/agent.md", "docs/media.md", "docs/running.md", "docs/telephone-calls.md",
+    "docs/telephony.md",
+)  # fmt: skip
 NOT_SETTINGS = {"ARGS", "FORWARDED_ALLOW_IPS"}
 """Names in capitals that a guide may give a value and that the Makefile or uvicorn reads, not the service."""
 
