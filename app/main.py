@@ -19,6 +19,7 @@ from routers.body_limit import BodyLimit
 from routers.description import describe, operation_id
 from routers.problems import handle_error, handle_http, handle_validation
 from routers.safe_headers import SafeHeaders
+from routers.unstarted import Unstarted
 
 
 def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
@@ -54,6 +55,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
     ):
         app.add_exception_handler(error, handler)
     app.state.failed_attempts = FailedAttempts()
+    app.state.unstarted = Unstarted()
     app.add_middleware(BodyLimit)
     app.add_middleware(SafeHeaders)
     Instrumentator(registry=metrics.registry).instrument(app)

@@ -2,8 +2,10 @@
 
 import asyncio
 import hmac
+import ipaddress
 from http import HTTPStatus
 from typing import Annotated, NoReturn
+from urllib.parse import urlsplit
 
 from fastapi import Depends, HTTPException, Security
 from fastapi.requests import HTTPConnection
@@ -40,9 +42,11 @@ _Cookie = Annotated[
 async def require_key(connection: HTTPConnection, services: TheServices, bearer: _Bearer, cookie: _Cookie) -> None:
     """Refuse a request without the API key or the cookie; with no key set, the service listens on this machine only."""
     key = services.settings.api_key
-    if key is None or _is_right(bearer, key):
+    if key is None:
+        _require_this_machine(connection)
+    elif _is_right(bearer, key):
         return
-    if cookie is None or not session_cookie.is_genuine(cookie, key):
+    elif cookie is None or not session_cookie.is_genuine(cookie, key):
         refuse(connection, guessed=bool(cookie) or _has_key(connection))
     require_own_page(connection, services)
 
@@ -55,8 +59,8 @@ async def require_metrics_token(connection: HTTPConnection, services: TheService
 
 
 def is_same(given: str, secret: SecretStr) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(given.encode(), secret.get_secret_value().encode())
+    """Compare in constant time; JSON can hold half a character, which no key does."""
+    return hmac.compare_digest(given.encode(errors="surrogatepass"), secret.get_secret_value().encode())
 
 
 def refuse(connection: HTTPConnection, *, guessed: bool) -> NoReturn:
@@ -81,6 +85,35 @@ def require_own_page(connection: HTTPConnection, services: TheServices) -> None:
     """Refuse what a page of another site has the browser send."""
     if not session_cookie.is_from_here(connection, services.settings.domain):
         raise HTTPException(HTTPStatus.FORBIDDEN, "this request comes from a page of another site")
+
+
+def _require_this_machine(connection: HTTPConnection) -> None:
+    """Refuse who asked for a name of the internet: a tunnel's, or one by which a page has its own browser come here.
+
+    Such a page owns a name and has it mean 127.0.0.1 (DNS rebinding), so that the browser takes the service for the
+    page's own. An address is no such name, nor is one without a dot.
+    """
+    name = _host_name(connection.headers.get("host", ""))
+    if name is None or ("." in name and not name.endswith(".localhost") and not _is_address(name)):
+        raise HTTPException(
+            HTTPStatus.FORBIDDEN, "without an API_KEY the service answers on this machine only; set one"
+        )
+
+
+def _host_name(host: str) -> str | None:
+    """Without the port; None for what cannot be read."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_right(bearer: HTTPAuthorizationCredentials | None, secret: SecretStr) -> bool:

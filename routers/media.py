@@ -21,10 +21,12 @@ from media.websocket_leg import FarEndGone, WebSocketLeg, wait_for_start
 from routers.dependencies import TheServices, require_key
 from routers.problems import of_error
 from routers.schemas import SessionAnswer, SessionRequest
+from routers.unstarted import Unstarted
 
 router = APIRouter(prefix="/media", tags=["media"])
 
 _ABNORMAL = 1006
+_TRY_AGAIN_LATER = 1013
 
 
 @router.post("/sessions", status_code=HTTPStatus.CREATED, dependencies=[Depends(require_key)])
@@ -64,7 +66,13 @@ async def twilio(websocket: WebSocket, services: TheServices) -> None:
         return
     await websocket.accept()
     socket, protocol = _Socket(websocket), TwilioProtocol(_now())
-    started = await wait_for_start(socket, protocol, on_error=services.metrics.sound.media_failed)
+    unstarted: Unstarted = websocket.app.state.unstarted
+    try:
+        async with unstarted.patience():
+            started = await wait_for_start(socket, protocol, on_error=services.metrics.sound.media_failed)
+    except TimeoutError:
+        await socket.close(_TRY_AGAIN_LATER)
+        return
     if started is None:
         return
     leg = WebSocketLeg(

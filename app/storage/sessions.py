@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from app.clock import iso_utc
 from app.errors import TokenInvalid, TokenUsed
@@ -56,6 +56,8 @@ class SessionStore:
 
         Raises TokenUsed for the others, TokenInvalid when the token is unknown, of another call, or has expired.
         """
+        wanted = partial(_check, call_id, token_hash, iso_utc(now))
+        await self._database.read(wanted)  # who guesses has nobody wait who writes
         return await self._database.write(partial(_redeem, call_id, token_hash, iso_utc(now)))
 
 
@@ -64,16 +66,26 @@ def _create(row: dict[str, Any], connection: Connection) -> None:
     connection.execute(insert(sessions), row)
 
 
+def _of_token(call_id: str, token_hash: str) -> ColumnElement[bool]:
+    return (sessions.c.token_hash == token_hash) & (sessions.c.call_id == call_id)
+
+
+def _check(call_id: str, token_hash: str, now: str, connection: Connection) -> None:
+    """Raises TokenUsed, TokenInvalid."""
+    times = select(sessions.c.used_at, sessions.c.expires_at).where(_of_token(call_id, token_hash))
+    session = connection.execute(times).one_or_none()
+    if session is not None and session.used_at is not None:
+        raise TokenUsed("the token has opened a socket already")
+    if session is None or session.expires_at <= now:
+        raise TokenInvalid("the token is unknown or has expired")
+
+
 def _redeem(call_id: str, token_hash: str, now: str, connection: Connection) -> MediaSession:
-    of_token = (sessions.c.token_hash == token_hash) & (sessions.c.call_id == call_id)
+    _check(call_id, token_hash, now, connection)
     row = connection.execute(
         update(sessions)
-        .where(of_token, sessions.c.used_at.is_(None), sessions.c.expires_at > now)
+        .where(_of_token(call_id, token_hash))
         .values(used_at=now)
         .returning(sessions.c.call_id, sessions.c.caller, sessions.c.metadata, sessions.c.expires_at)
-    ).one_or_none()
-    if row is not None:
-        return MediaSession(**row._mapping)
-    if connection.execute(select(sessions.c.used_at).where(of_token)).scalar_one_or_none() is not None:
-        raise TokenUsed("the token has opened a socket already")
-    raise TokenInvalid("the token is unknown or has expired")
+    ).one()
+    return MediaSession(**row._mapping)

@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from routers.unstarted import Unstarted
 from tests.end_to_end.lines import Line, ended_record_of, new_session, opened
 from tests.end_to_end.service import RunningService, running_service, service_in_thread
 from tests.end_to_end.twilio import start, stream_of
@@ -136,6 +138,16 @@ async def test_a_stream_that_does_not_start_in_time_or_starts_wrong_is_closed(se
         1008,
         1009,
     ]
+
+
+async def test_of_too_many_streams_that_do_not_start_the_oldest_is_closed(tmp_path: Path) -> None:
+    async with running_service(tmp_path) as service:
+        service.app.state.unstarted = Unstarted(limit=2)
+        async with twilio(service) as first, twilio(service), twilio(service):
+            assert await first.closed() == 1013
+            right = stream_of((await new_session(service))["twiml"])[1]
+            async with twilio(service, start(right), {"event": "stop", "stop": {}}) as honest:
+                assert await honest.closed() == 1000
 
 
 # --- LiveKit's egress -------------------------------------------------------------------------------------------------

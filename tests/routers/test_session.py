@@ -1,5 +1,6 @@
 """Logging in with a cookie, and what becomes of those who guess."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from routers.attempts import FailedAttempts
 from tests.end_to_end.service import API_KEY, RunningService, service_in_thread
 from tests.routers.kept_calls import keep_call
 from tests.routers.test_calls import assert_problem
+
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +63,8 @@ def test_who_logs_out_is_out(browser: httpx.Client) -> None:
 
 
 def test_a_wrong_key_gets_no_cookie(browser: httpx.Client) -> None:
-    for key in ("", API_KEY + "x", API_KEY[:-1], "ключ"):
-        answer = log_in(browser, key)
+    for key in ("", API_KEY + "x", API_KEY[:-1], "ключ", "\ud800"):
+        answer = browser.post("/session", content=json.dumps({"api_key": key}), headers=JSON)
         assert_problem(answer, 401, "unauthorized")
         assert "set-cookie" not in answer.headers
     assert_problem(browser.post("/session", json={"key": API_KEY}), 422, "invalid_request")
@@ -88,7 +91,7 @@ def test_a_cookie_is_good_for_twelve_hours(browser: httpx.Client, monkeypatch: p
 
 
 def test_a_page_of_another_site_changes_nothing(service: RunningService, browser: httpx.Client) -> None:
-    for origin in ("https://evil.example", "null", service.url.replace("127.0.0.1", "127.0.0.2")):
+    for origin in ("https://evil.example", "null", "http://[", service.url.replace("127.0.0.1", "127.0.0.2")):
         assert_problem(log_in(browser, Origin=origin), 403, "forbidden")
     log_in(browser, Origin=service.url)
     keep_call(service.settings.data_dir, "call_origin")
@@ -135,3 +138,32 @@ def test_where_there_is_no_key_there_is_no_cookie(tmp_path: Path) -> None:
 
         assert answer.status_code == 204
         assert "set-cookie" not in answer.headers
+
+
+@pytest.fixture(scope="module")
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with service_in_thread(tmp_path_factory.mktemp("open"), api_key=None) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["evil.example", "evil.example:8000", "evil.", "127.0.0.1.evil.example", "[::1"])
+def test_where_there_is_no_key_a_name_of_the_internet_opens_nothing(open_service: RunningService, name: str) -> None:
+    with open_service.client(api_key=None) as http:
+        for method, path in (("GET", "/calls"), ("POST", "/media/sessions"), ("DELETE", "/calls/call_1")):
+            assert_problem(http.request(method, path, headers={"Host": name}), 403, "forbidden")
+        assert http.get("/health/live", headers={"Host": name}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "localhost:80", "127.0.0.1:1", "[::1]:8000", "a.localhost", "agent:8000"]
+)
+def test_where_there_is_no_key_the_names_of_this_machine_do(open_service: RunningService, name: str) -> None:
+    with open_service.client(api_key=None) as http:
+        assert http.get("/calls", headers={"Host": name}).status_code == 200
+
+
+def test_where_there_is_no_key_a_page_of_another_site_changes_nothing_either(open_service: RunningService) -> None:
+    with open_service.client(api_key=None) as http:
+        for origin in ("https://evil.example", "null", "http://localhost:3000"):
+            assert_problem(http.post("/media/sessions", headers={"Origin": origin}), 403, "forbidden")
+        assert http.post("/media/sessions", headers={"Origin": open_service.url}).status_code == 201

@@ -7,7 +7,7 @@ import pytest
 from app.clock import parse_iso
 from app.errors import TokenInvalid, TokenUsed
 from app.storage.sessions import MediaSession
-from tests.storage.stores import START, Stores, look, open_stores
+from tests.storage.stores import START, Stores, locked, look, open_stores
 
 NOW = parse_iso(START)
 LATER = NOW + timedelta(seconds=60)
@@ -52,6 +52,16 @@ async def test_an_unknown_an_expired_and_anothers_token_are_invalid(tmp_path: Pa
             await stores.sessions.redeem("call-1", "hash-1", LATER)
         # None of them has used anybody's token up.
         assert (await stores.sessions.redeem("call-2", "hash-2", NOW)).call_id == "call-2"
+
+
+async def test_a_guess_waits_for_no_writer_and_has_none_wait(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.sessions.create("call-1", "hash-1", None, {}, now=NOW, expires_at=LATER)
+        written = stores.database.transactions
+        async with locked(stores.path):
+            with pytest.raises(TokenInvalid):
+                await stores.sessions.redeem("call-1", "guess", NOW)
+        assert stores.database.transactions == written
 
 
 async def test_expired_sessions_are_forgotten_when_the_next_is_made(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""Websockets of those who have not said yet whose call they bring."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+UNSTARTED_MAX = 200
+
+
+class Unstarted:
+    """At most ``limit`` of one process. Of more the one that waited longest is given up: honest ones say it at once."""
+
+    def __init__(self, limit: int = UNSTARTED_MAX) -> None:
+        self._limit = limit
+        self._waiting: dict[asyncio.Timeout, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @asynccontextmanager
+    async def patience(self) -> AsyncIterator[None]:
+        """Wait inside; raises TimeoutError when it is given up."""
+        async with asyncio.timeout(None) as patience:
+            self._waiting[patience] = None
+            try:
+                if len(self._waiting) > self._limit:
+                    oldest = next(iter(self._waiting))
+                    del self._waiting[oldest]
+                    oldest.reschedule(0)
+                yield
+            finally:
+                self._waiting.pop(patience, None)
