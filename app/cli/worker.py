@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import structlog
 
+from app.cli.native_panic import end_at_a_panic
 from app.cli.orders import read_order
 from app.cli.serve import DrainingServer, run_server, uvicorn_config
 from app.cli.settings_problems import SETTINGS_STATUS, tell_problems
@@ -44,6 +45,7 @@ class WorkerServer(DrainingServer):
 
 def main() -> None:
     """Serve as the first line of standard input says."""
+    end_at_a_panic()
     with Path("/dev/stdin").open("rb", buffering=0) as commands:
         order = read_order(commands)
         settings = order.settings
