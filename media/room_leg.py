@@ -6,35 +6,38 @@ participant turns ``active`` when the telephone has been answered.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
 from livekit import rtc
 from livekit.rtc.participant import PublishDTMFError, PublishTrackError
+from livekit.rtc.room import EventTypes
 
 from media.errors import NotAnswered
-from media.formats import AudioFormat
 from media.keypad import KEYS, TONE_SECONDS, WAIT, WAIT_SECONDS, event_code
+from media.room_voice import ROOM_FORMAT, RoomVoice
 from media.websocket_leg import CallerSide
 
 log = structlog.get_logger(__name__)
 
-_FORMAT = AudioFormat("pcm_s16le", 16000)
-_SOURCE_QUEUE_MS = 1000
-"""More than the playout lead, so that handing over never waits. Not a multiple of 10 would abort the process."""
-_PUMP_SAMPLES = _FORMAT.sample_rate // 100
-"""The source plays whole 10 ms; a shorter rest would stay in it until the next utterance."""
-_UNWRITTEN_SECONDS_MAX = 5
-_CAPTURE_ATTEMPTS = 4
-_CAPTURE_PAUSE_SECONDS = 0.01
+READ_MS = 20
+"""What is heard at a time; longer pieces cost less, and a caller who cuts in is noticed later."""
 _CALLER_FRAMES_MAX = 50
-"""20 ms frames of the caller that may wait here; then the oldest are dropped."""
+"""Pieces of the caller's sound that may wait here; then the oldest are dropped."""
 _CONNECT_SECONDS = 15.0
 """The telephone rings meanwhile; where many calls begin at once, joining takes its time."""
+_MEASURED_SECONDS_MAX = 1.0
+_ROUND_TRIP_SECONDS_MAX = 0.5
 _CALLER_RETURNS_SECONDS = 10.0
 """After a lost connection is restored; LiveKit announces everybody anew."""
-_REACHES_THE_CALLER_SECONDS = 0.3
-"""Of the last sound: encoding, the server, LiveKit SIP's mixer with its 60 ms."""
+_ENCODED_SECONDS = 0.03
+"""The source's 10 ms and Opus's 20."""
+_MIXED_SECONDS = 0.08
+"""LiveKit SIP's mixer waits for 60 ms before it plays, 20 ms at a time."""
+_GOODBYE_MARGIN_SECONDS = 0.25
+"""The way differs by so much from packet to packet."""
+_LAST_SOUND_SECONDS_MAX = 1.0
 _GOODBYE_SECONDS = 5.0
 _KEYS_WAITING_MAX = 100
 _STATUS = "sip.callStatus"
@@ -53,16 +56,19 @@ class Dialling(Protocol):
 class RoomLeg:
     """One caller's leg. ``run`` carries the sound; its tasks ``<name>:writer``, ``:keys`` and ``:reader`` end with it.
 
-    ``<name>:track``, owned by the reader, follows one audio track of the caller. What waits to be written is bounded
-    by 5 s, the oldest is dropped; what the caller says while nobody reads, by 1 s, the same. Of the keys that wait to
-    be pressed, those beyond 100 are dropped.
+    ``<name>:track``, owned by the reader, follows one audio track of the caller, the one that came last, and of nobody
+    else. What he says while nobody reads is bounded by 1 s, the oldest is dropped. Of the keys that wait to be pressed,
+    those beyond 100 are dropped.
+
+    What was heard: what has left the voice's source reaches the caller's ear, ``heard_after_seconds`` later, also after
+    a clear, for LiveKit SIP plays what it has. So at a clear the caller has heard, or will hear, all that was played by
+    then; nothing is to be subtracted. A mark comes when its sound has been heard.
     """
 
     wants_events = False
     """Nobody on a telephone reads the journal."""
     can_send_digits = True
-    audio_format = _FORMAT
-    """Of both directions; the SDK resamples to and from the track's 48 kHz."""
+    audio_format = ROOM_FORMAT
 
     def __init__(
         self,
@@ -81,9 +87,9 @@ class RoomLeg:
         self._dialling = dialling
         self._url, self._token, self._caller, self._name, self._end_call = url, token, caller, name, end_call
         self._room = rtc.Room()
-        self._source = rtc.AudioSource(_FORMAT.sample_rate, 1, queue_size_ms=_SOURCE_QUEUE_MS)
-        self._unwritten = bytearray()
-        self._to_write = asyncio.Event()
+        self._voice = RoomVoice(name)
+        self._round_trip = 0.0
+        """To the server and back, in seconds."""
         self._keys: asyncio.Queue[str] = asyncio.Queue(_KEYS_WAITING_MAX)
         self._active = asyncio.Event()
         self._track: rtc.Track | None = None
@@ -96,11 +102,13 @@ class RoomLeg:
         self._missing: asyncio.TimerHandle | None = None
         self._hanging_up = False
         self._closed = asyncio.Event()
+        self._over = asyncio.Event()
+        self._bug: Exception | None = None
         self._follow_room()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed.is_set() else "active" if self._active.is_set() else "ringing"
-        return f"<RoomLeg {self._name} {state}, {len(self._unwritten)} bytes wait>"
+        return f"<RoomLeg {self._name} {state}, {self._voice!r}>"
 
     async def answer(self, call_id: str) -> None:
         """Join, publish the agent's track, and return when the telephone has been answered. Raises NotAnswered."""
@@ -122,12 +130,21 @@ class RoomLeg:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._room.connect(self._url, self._token, rtc.RoomOptions(auto_subscribe=True))
             self._meet_caller()
-            track = rtc.LocalAudioTrack.create_audio_track("agent", self._source)
             options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
             async with asyncio.timeout(_CONNECT_SECONDS):
-                await self._room.local_participant.publish_track(track, options)
+                await self._room.local_participant.publish_track(self._voice.track(), options)
         except (rtc.ConnectError, PublishTrackError, TimeoutError) as error:
             raise NotAnswered("media_lost", f"the room cannot be joined: {type(error).__name__}") from error
+        await self._measure_round_trip()
+
+    async def _measure_round_trip(self) -> None:
+        """Between us and the server, as ICE found it; some milliseconds, while it rings."""
+        with suppress(RuntimeError, TimeoutError):  # the room may be gone again
+            async with asyncio.timeout(_MEASURED_SECONDS_MAX):
+                stats = await self._room.get_rtc_stats()
+            pairs = [each.candidate_pair.candidate_pair for each in stats.publisher_stats]
+            taken = [pair.current_round_trip_time for pair in pairs if pair.nominated]
+            self._round_trip = min(max(taken, default=0.0), _ROUND_TRIP_SECONDS_MAX)
 
     def _meet_caller(self) -> None:
         """One who waits is there by now; one who is called comes later."""
@@ -137,25 +154,30 @@ class RoomLeg:
         elif self._dialling is None:
             raise NotAnswered("caller_hangup", "the caller has left the room")
 
+    @property
+    def heard_after_seconds(self) -> float:
+        """How much later than it leaves the source sound is heard, also when it is cleared meanwhile.
+
+        Half the round trip to the server, which is measured as the agent enters; what encoding and LiveKit SIP's mixer
+        take; of the telephone network nothing, which does not tell.
+        """
+        return _ENCODED_SECONDS + self._round_trip / 2 + _MIXED_SECONDS
+
     def send_audio(self, audio: bytes) -> None:
         """The next sound for the caller."""
-        self._unwritten += audio
-        short = -_FORMAT.samples(audio) % _PUMP_SAMPLES
-        self._unwritten += _FORMAT.silence(short)
-        excess = len(self._unwritten) - _UNWRITTEN_SECONDS_MAX * _FORMAT.sample_rate * _FORMAT.sample_bytes
-        if excess > 0:
-            del self._unwritten[:excess]
-        self._to_write.set()
+        self._voice.send(audio)
 
     def send_clear(self) -> None:
-        """Be silent at once: what was not played is thrown away. How much was played nobody tells, only the clock."""
-        self._unwritten.clear()
-        self._source.clear_queue()
+        """Be silent: what has not left is thrown away. How much has been played nobody tells, only the clock."""
+        self._voice.clear()
         if self._listener is not None:
             asyncio.get_running_loop().call_soon(self._listener.cleared, None)
 
     def send_mark(self, name: str) -> None:
-        """Nobody at the far end could tell; what was heard is known by the clock."""
+        """Nobody at the far end tells: it has been played when its sound has had the time to be heard."""
+        if self._listener is not None:
+            heard_at = self._voice.plays_until + self.heard_after_seconds
+            asyncio.get_running_loop().call_at(heard_at, self._listener.mark_played, name)
 
     def send_event(self, row: Mapping[str, Any]) -> None:
         """Nobody wants it."""
@@ -176,61 +198,46 @@ class RoomLeg:
         self._hanging_up = True
         try:
             if self._active.is_set() and self._left is None:
-                await asyncio.sleep(self._seconds_unplayed() + _REACHES_THE_CALLER_SECONDS)
+                await self._until_heard()
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 if not self._replaced and reason != "transferred":
                     await self._end_call()
                 await self._room.disconnect()
-                await self._source.aclose()
+                await self._voice.aclose()
         except TimeoutError:
             log.warning("room.not_left", call_id=self._name)
         finally:
             if self._missing is not None:
                 self._missing.cancel()
             self._closed.set()
+            self._over.set()
 
     async def run(self, caller: CallerSide) -> None:
-        """Tell the caller's side what comes in; returns once the leg is closed by :meth:`hang_up`."""
+        """Tell the caller's side what comes in; returns once the leg is closed by :meth:`hang_up`.
+
+        Raises what is a bug, also one met in a callback of the SDK; the leg is to be hung up then.
+        """
         self._listener = caller
         if self._left is not None:
             caller.leave(self._left)
         async with asyncio.TaskGroup() as tasks:
             work = [
-                tasks.create_task(self._write(), name=f"{self._name}:writer"),
+                tasks.create_task(self._voice.run(), name=f"{self._name}:writer"),
                 tasks.create_task(self._press_keys(), name=f"{self._name}:keys"),
                 tasks.create_task(self._read(caller), name=f"{self._name}:reader"),
             ]
-            await self._closed.wait()
+            await self._over.wait()
             for task in work:
                 task.cancel()
             await asyncio.wait(work)
+        if self._bug is not None:
+            raise self._bug
 
-    # --- the agent's sound --------------------------------------------------------------------------------------------
+    async def _until_heard(self) -> None:
+        heard_at = self._voice.plays_until + self.heard_after_seconds + _GOODBYE_MARGIN_SECONDS
+        await asyncio.sleep(min(heard_at - asyncio.get_running_loop().time(), _LAST_SOUND_SECONDS_MAX))
 
-    def _seconds_unplayed(self) -> float:
-        return min(_FORMAT.seconds(bytes(self._unwritten)) + self._source.queued_duration, _SOURCE_QUEUE_MS / 1000)
-
-    async def _write(self) -> None:
-        while True:
-            await self._to_write.wait()
-            self._to_write.clear()
-            audio = bytes(self._unwritten)
-            self._unwritten.clear()
-            if audio:
-                await self._capture(rtc.AudioFrame(audio, _FORMAT.sample_rate, 1, _FORMAT.samples(audio)))
-
-    async def _capture(self, frame: rtc.AudioFrame) -> None:
-        """For some 10 ms after the queue was cleared the SDK may refuse."""
-        refused = ""
-        for _ in range(_CAPTURE_ATTEMPTS):
-            try:
-                await self._source.capture_frame(frame)
-            except Exception as error:  # noqa: BLE001 - the SDK has no class of its own for it
-                refused = type(error).__name__
-                await asyncio.sleep(_CAPTURE_PAUSE_SECONDS)
-            else:
-                return
-        log.warning("room.sound_refused", call_id=self._name, error=refused)
+    # --- keys ---------------------------------------------------------------------------------------------------------
 
     async def _press_keys(self) -> None:
         while True:
@@ -265,28 +272,46 @@ class RoomLeg:
         stream = rtc.AudioStream(
             track,
             capacity=_CALLER_FRAMES_MAX,
-            sample_rate=_FORMAT.sample_rate,
+            sample_rate=ROOM_FORMAT.sample_rate,
             num_channels=1,
-            frame_size_ms=20,
+            frame_size_ms=READ_MS,
         )
         try:
             async for event in stream:
                 caller.hear(bytes(event.frame.data))
+        except Exception as error:  # noqa: BLE001 - as in the SDK's callbacks
+            self._break(error)
         finally:
             await stream.aclose()
 
     # --- the room -----------------------------------------------------------------------------------------------------
 
     def _follow_room(self) -> None:
-        on = self._room.on
-        on("participant_attributes_changed", self._attributes_changed)
-        on("participant_connected", self._participant_connected)
-        on("participant_disconnected", self._participant_disconnected)
-        on("track_subscribed", self._track_subscribed)
-        on("sip_dtmf_received", self._key_pressed)
-        on("reconnecting", self._connection_lost)
-        on("reconnected", self._connection_restored)
-        on("disconnected", self._disconnected)
+        self._on("participant_attributes_changed", self._attributes_changed)
+        self._on("participant_connected", self._participant_connected)
+        self._on("participant_disconnected", self._participant_disconnected)
+        self._on("track_subscribed", self._track_subscribed)
+        self._on("track_unsubscribed", self._track_unsubscribed)
+        self._on("sip_dtmf_received", self._key_pressed)
+        self._on("reconnecting", self._connection_lost)
+        self._on("reconnected", self._connection_restored)
+        self._on("disconnected", self._disconnected)
+
+    def _on(self, event: EventTypes, follow: Callable[..., None]) -> None:
+        """The SDK would log a bug met there and go on, and the caller would listen to silence."""
+
+        def guarded(*told: Any) -> None:
+            try:
+                follow(*told)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the leg runs
+                self._break(error)
+
+        self._room.on(event, guarded)
+
+    def _break(self, bug: Exception) -> None:
+        """End the leg; ``run`` raises it."""
+        self._bug = self._bug or bug
+        self._over.set()
 
     def _attributes_changed(self, changed: dict[str, str], participant: rtc.Participant) -> None:
         if participant.identity == self._caller:
@@ -319,8 +344,20 @@ class RoomLeg:
         self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
         if participant.identity == self._caller and track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._track = track
-            self._track_changed.set()
+            self._hear_track(track)
+
+    def _track_unsubscribed(
+        self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        """When the one that is heard goes, another one of the caller's may be there."""
+        if self._track is not None and track.sid == self._track.sid:
+            others = [each.track for each in participant.track_publications.values() if each.track is not None]
+            audio = [other for other in others if other.kind == rtc.TrackKind.KIND_AUDIO and other.sid != track.sid]
+            self._hear_track(audio[-1] if audio else None)
+
+    def _hear_track(self, track: rtc.Track | None) -> None:
+        self._track = track
+        self._track_changed.set()
 
     def _key_pressed(self, key: rtc.SipDTMF) -> None:
         sender = key.participant.identity if key.participant else None

@@ -28,6 +28,7 @@ VENDORS = {
         "app/clients/livekit_api.py",  # rooms and calls
         "app/clients/livekit_sip.py",  # trunks and rules
         "media/room_leg.py",
+        "media/room_voice.py",  # the agent's track
         "sandbox/carrier.py",  # tokens and trunks
         "sandbox/sip_requests.py",  # what is asked of livekit-sip, in protobuf
         "sandbox/telephone_line.py",  # who joins the room

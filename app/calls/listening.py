@@ -75,9 +75,9 @@ class Ears:
         """How much of the caller the vendor never heard."""
         return self._stream.dropped_seconds
 
-    def note_played(self, piece: PlayedAudio) -> None:
-        """What the caller is about to hear of the agent; it may come back as an echo."""
-        self._sounds.played(piece)
+    def note_played(self, piece: PlayedAudio, heard_after_seconds: float) -> None:
+        """What the caller hears so much later of the agent; it may come back as an echo then."""
+        self._sounds.played(piece, heard_after_seconds)
 
     def raise_threshold(self) -> None:
         """Take less for the caller's voice."""

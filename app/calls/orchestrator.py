@@ -184,9 +184,12 @@ class CallOrchestrator:
         self._facts.fail(OwnershipLost("another process owns the call now"))
 
     async def carry(self, leg_runs: Awaitable[None]) -> None:
-        """Return once the running leg is closed and the call has ended; a leg that breaks is a caller who is gone."""
+        """Return once the running leg is closed and the call has ended; a bug in the leg ends this call alone."""
         try:
             await leg_runs
+        except Exception as error:  # noqa: BLE001 - whoever carries calls carries others, too
+            log.error("leg.broken", call_id=self._call.call_id, error=_describe(error))
+            self._facts.fail(error)
         finally:
             self.leave("media_lost")
         await self.wait_ended()
@@ -331,7 +334,7 @@ class CallOrchestrator:
 
     def _note_played(self, piece: PlayedAudio) -> None:
         if self._ears is not None:
-            self._ears.note_played(piece)
+            self._ears.note_played(piece, self._leg.heard_after_seconds)
 
     def _record_agent(self, played: list[PlayedAudio]) -> None:
         if self._recorder is not None:

@@ -24,6 +24,10 @@ class CallLeg(Protocol):
     def can_send_digits(self) -> bool:
         """Whether the far end is a telephone line, on which keys can be pressed."""
 
+    @property
+    def heard_after_seconds(self) -> float:
+        """How much later than it is played at this end sound is heard by the caller, as far as that is known."""
+
     async def answer(self, call_id: str) -> None:
         """Let sound flow both ways; returns once it does. Raises NotAnswered."""
 

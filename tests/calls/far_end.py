@@ -81,6 +81,8 @@ class Line:
 class FarEnd:
     """A leg, the line behind it and the telephone at its end; it keeps what was sent and what was really heard."""
 
+    heard_after_seconds = 0.0
+
     def __init__(
         self,
         *,

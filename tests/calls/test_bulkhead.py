@@ -45,7 +45,14 @@ def in_the_journal(call: LiveCall) -> None:
     call.body.tell(ev.CallerWords("no wait, tomorrow please"))
 
 
-BUGS = [in_the_ears, in_the_detector, in_the_mouth, in_the_conductor, in_the_journal]
+def in_the_leg(call: LiveCall) -> None:
+    async def breaks() -> None:
+        raise BUG
+
+    call.body._spawn(call.body.carry(breaks()), "leg")
+
+
+BUGS = [in_the_ears, in_the_detector, in_the_mouth, in_the_conductor, in_the_journal, in_the_leg]
 
 
 @pytest.mark.parametrize("bug", BUGS)

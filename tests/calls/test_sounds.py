@@ -30,14 +30,16 @@ def echo_of(played: Signal, delay: float, seed: int) -> Signal:
     return np.concatenate([silence(delay, RATE), blurred])[: len(played)] * 10 ** (-15 / 20)
 
 
-def told(line: Signal, played: Signal | None = None) -> list[tuple[float, SoundStarted | SoundStopped]]:
+def told(
+    line: Signal, played: Signal | None = None, *, heard_after: float = 0.0
+) -> list[tuple[float, SoundStarted | SoundStopped]]:
     """What was told, and when, while the agent's frames left 200 ms ahead."""
     sounds, events = CallerSounds(TELEPHONE), []
     out = frames(encoded(played, TELEPHONE), TELEPHONE) if played is not None else []
     for number, heard in enumerate(frames(encoded(line, TELEPHONE), TELEPHONE)):
         for leaving in range(LEAD_FRAMES + 1) if number == 0 else [number + LEAD_FRAMES]:
             if leaving < len(out):
-                sounds.played(PlayedAudio(leaving * TELEPHONE.frame_samples, out[leaving]))
+                sounds.played(PlayedAudio(leaving * TELEPHONE.frame_samples, out[leaving]), heard_after)
         now = (number + 1) * 0.02
         events += [(now, event) for event in sounds.feed(heard, now)]
     return events
@@ -54,6 +56,13 @@ def test_the_agents_own_echo_is_no_caller(seed: int, delay: float) -> None:
 
     assert starts(told(line)) != [], "the detector does hear it"
     assert told(line, agent(seed)) == []
+
+
+def test_an_echo_over_a_long_way_is_known_by_what_of_the_way_is_known() -> None:
+    line = mixed(echo_of(agent(0), 0.75, 0), noise(SECONDS, RATE, -62, 0))
+
+    assert told(line, agent(0), heard_after=0.2) == []
+    assert told(line, agent(0)) != [], "without that it comes too late to be one"
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.3])

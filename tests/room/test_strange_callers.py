@@ -77,6 +77,24 @@ async def test_a_second_caller_in_the_room_of_a_call_is_let_go_and_the_first_doe
     assert {call["end_reason"] for call in ended} == {"caller_hangup", "rejected_policy"}
 
 
+async def test_a_call_whose_agent_is_replaced_ends_once_and_leaves_the_room_to_the_other(
+    server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with house(server, tmp_path) as home, home.carrier.dial("+79990000006") as line:
+        token = api.AccessToken(KEY, SECRET).with_identity(f"agent-{line.call_id}").with_kind("agent")
+        other = rtc.Room()
+        await other.connect(
+            server.url, token.with_grants(api.VideoGrants(room_join=True, room=line.room_name)).to_jwt()
+        )
+        record = await home.record(line.call_id)
+        rows = (await home.get(f"/calls/{line.call_id}/events")).json()["events"]
+        assert not await line.over_within(1)
+        assert other.isconnected()
+        await other.disconnect()
+    assert (record["end_reason"], record["fault"]) == ("media_lost", "carrier")
+    assert [row["type"] for row in rows].count("call.ended") == 1
+
+
 async def _lines(home: House) -> list[TelephoneLine]:
     async with asyncio.timeout(5):
         while not home.carrier.lines:
