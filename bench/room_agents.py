@@ -8,12 +8,15 @@ from typing import Any
 
 from livekit import rtc
 
+from media import room_leg, room_voice
 from media.room_leg import RoomLeg
 
 RATE = 16000
-_FRAME_SECONDS = 0.02
-_TONE = bytes(range(256)) * 2 * int(RATE * _FRAME_SECONDS // 256) + bytes(128)
-_LEAD_SECONDS = 0.2
+RELEASE_SECONDS = 0.02
+"""The mouth of a call releases so much at a time."""
+LEAD_SECONDS = 0.2
+_TICK_SECONDS = 0.05
+_TONE = bytes(range(256)) * 2 * int(RATE * RELEASE_SECONDS // 256) + bytes(128)
 
 
 def _sound(seconds: float) -> bytes:
@@ -22,13 +25,41 @@ def _sound(seconds: float) -> bytes:
     return (_TONE * (size // len(_TONE) + 1))[:size]
 
 
+class _Meter:
+    """What all agents of the process heard, and how late its loop was, since the last report."""
+
+    def __init__(self) -> None:
+        self.heard_bytes = 0
+        self._late = [0.0]
+
+    def report(self) -> dict[str, float]:
+        """Seconds heard, by all together; the loop's lateness in milliseconds, 99 of 100."""
+        late, self._late = sorted(self._late), [0.0]
+        heard, self.heard_bytes = self.heard_bytes / RATE / 2, 0
+        return {"heard_seconds": heard, "late_p99_ms": late[len(late) * 99 // 100] * 1000}
+
+    async def run(self) -> None:
+        """Answer each line of standard input with a report."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(sys.stdin, self._answer)
+        while True:
+            due = loop.time() + _TICK_SECONDS
+            await asyncio.sleep(_TICK_SECONDS)
+            self._late.append(max(0.0, loop.time() - due))
+
+    def _answer(self) -> None:
+        if sys.stdin.readline():
+            print(json.dumps(self.report()), flush=True)
+
+
 class _Caller:
     """Hears, as a call would."""
 
-    heard = 0
+    def __init__(self, meter: "_Meter") -> None:
+        self._meter = meter
 
     def hear(self, audio: bytes) -> None:
-        self.heard += len(audio)
+        self._meter.heard_bytes += len(audio)
 
     def press(self, digit: str) -> None: ...
     def mark_played(self, name: str) -> None: ...
@@ -36,15 +67,15 @@ class _Caller:
     def leave(self, reason: str) -> None: ...
 
 
-async def bare(url: str, token: str, frame_seconds: float) -> None:
+async def bare(url: str, token: str, write_ms: int, read_ms: int, meter: _Meter) -> None:
     """What every user of the SDK has to do: one source written, one stream read."""
     room = rtc.Room()
     reading: list[asyncio.Task[None]] = []
 
     async def read(track: rtc.Track) -> None:
-        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1, frame_size_ms=int(frame_seconds * 1000))
+        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1, frame_size_ms=read_ms)
         async for event in stream:
-            bytes(event.frame.data)
+            meter.heard_bytes += len(bytes(event.frame.data))
 
     def subscribed(track: rtc.Track, *_: Any) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
@@ -55,27 +86,28 @@ async def bare(url: str, token: str, frame_seconds: float) -> None:
     source = rtc.AudioSource(RATE, 1, queue_size_ms=1000)
     track = rtc.LocalAudioTrack.create_audio_track("agent", source)
     await room.local_participant.publish_track(track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE))
-    samples = int(RATE * frame_seconds)
-    frame = rtc.AudioFrame(_sound(frame_seconds), RATE, 1, samples)
-    await _paced(frame_seconds, lambda: source.capture_frame(frame))
+    frame = rtc.AudioFrame(_sound(write_ms / 1000), RATE, 1, RATE * write_ms // 1000)
+    await _paced(write_ms / 1000, lambda: source.capture_frame(frame))
 
 
-async def leg(url: str, token: str, frame_seconds: float) -> None:
-    """As a call carries its leg: sound with a lead, given in pieces of that length."""
+async def leg(url: str, token: str, write_ms: int, read_ms: int, meter: _Meter) -> None:
+    """As a call carries its leg: sound with a lead, released in short pieces, which the leg gathers."""
+    room_voice.GATHER_ABOVE_SECONDS = LEAD_SECONDS - write_ms / 1000 - RELEASE_SECONDS / 2
+    room_leg.READ_MS = read_ms
 
     async def nothing() -> None: ...
 
-    room_leg = RoomLeg(url=url, token=token, caller=sys.argv[4], name="bench", end_call=nothing)
-    await room_leg.answer("bench")
-    sound = _sound(frame_seconds)
+    carried = RoomLeg(url=url, token=token, caller=sys.argv[5], name="bench", end_call=nothing)
+    await carried.answer("bench")
+    sound = _sound(RELEASE_SECONDS)
 
     async def speak() -> None:
-        room_leg.send_audio(sound)
+        carried.send_audio(sound)
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(room_leg.run(_Caller()), name="leg")
-        room_leg.send_audio(_sound(_LEAD_SECONDS))
-        await _paced(frame_seconds, speak)
+        tasks.create_task(carried.run(_Caller(meter)), name="leg")
+        carried.send_audio(_sound(LEAD_SECONDS))
+        await _paced(RELEASE_SECONDS, speak)
 
 
 async def _paced(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -88,12 +120,14 @@ async def _paced(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _main() -> None:
-    kind, frame_ms, url = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    kind, write_ms, read_ms, url = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     agent = {"bare": bare, "leg": leg}[kind]
     tokens = json.loads(sys.stdin.readline())
+    meter = _Meter()
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(meter.run(), name="meter")
         for number, token in enumerate(tokens):
-            tasks.create_task(agent(url, token, frame_ms / 1000), name=f"{kind}:{number}")
+            tasks.create_task(agent(url, token, write_ms, read_ms, meter), name=f"{kind}:{number}")
 
 
 if __name__ == "__main__":

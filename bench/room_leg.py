@@ -1,7 +1,8 @@
 """What our leg costs beside the SDK that it stands on: ``python -m bench.room_leg``; needs a livekit-server.
 
 Rooms with one caller each, who speaks all the time, on the load's core together with the server; the agents, who hear
-and speak all the time, in a process on a core of its own: by the bare SDK, then by our leg, with the same callers.
+and speak all the time, in a process on a core of its own: by the bare SDK, then by our leg, with the same callers, each
+with every length of what is written and read at a time. The figures of a row are medians of rounds that take turns.
 """
 
 import argparse
@@ -13,14 +14,17 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
+from statistics import median
 
 from livekit import api, rtc
 from rich.console import Console
 from rich.table import Table
 
-from bench.pinned import LOAD_CORE, SERVICE_CORE, cpu_seconds
+from bench.pinned import LOAD_CORE, SERVICE_CORE, cpu_seconds, resident_bytes
 from sandbox.livekit_server import LiveKitKey, find_livekit_server, livekit_server
 
 _CALLER = "sip_caller"
@@ -29,6 +33,8 @@ _SETTLES_SECONDS = 4.0
 _KEY = LiveKitKey("bench", "a-secret-of-more-than-32-characters-for-it")
 _NOBODY = "http://127.0.0.1:9/webhooks"
 """Listens for the webhooks."""
+_HEARD_SHARE_MIN = 0.9
+"""Of the time; an agent that is not in its room costs nothing."""
 
 
 @asynccontextmanager
@@ -45,11 +51,13 @@ async def callers(url: str, count: int) -> AsyncIterator[None]:
             options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
             await room.local_participant.publish_track(track, options)
             speaking.append(tasks.create_task(_speak(source), name=f"caller:{number}"))
-        yield
-        for task in speaking:
-            task.cancel()
-    for room in rooms:
-        await room.disconnect()
+        try:
+            yield
+        finally:
+            for task in speaking:
+                task.cancel()
+            for room in rooms:
+                await room.disconnect()
 
 
 async def _speak(source: rtc.AudioSource) -> None:
@@ -59,25 +67,65 @@ async def _speak(source: rtc.AudioSource) -> None:
         await source.capture_frame(frame)
 
 
-async def measure(kind: str, frame_ms: int, url: str, count: int, seconds: float) -> float:
-    """CPU seconds of the agents' process for a minute of one call."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How sound is carried: by the bare SDK or by our leg, and how much at a time."""
+
+    kind: str
+    write_ms: int
+    read_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a process of agents took."""
+
+    cpu_seconds: float
+    """For a minute of one call."""
+    late_p99_ms: float
+    """Of its loop."""
+    resident_mb: float
+
+
+async def measure(way: Way, url: str, count: int, seconds: float) -> Figure | None:
+    """None when not every agent heard its caller: the machine was too busy, and the figure would be void."""
     tokens = [_token(f"agent-{number}", "agent", f"call_{number}", {}) for number in range(count)]
-    command = [sys.executable, "-m", "bench.room_agents", kind, str(frame_ms), url, _CALLER]
-    pinned = ["taskset", "--cpu-list", str(SERVICE_CORE), *command]
-    agents = subprocess.Popen(pinned, stdin=subprocess.PIPE, text=True)  # noqa: ASYNC220, S603 - our own program
+    ways = [way.kind, str(way.write_ms), str(way.read_ms)]
+    pinned = [
+        "taskset",
+        "--cpu-list",
+        str(SERVICE_CORE),
+        sys.executable,
+        "-m",
+        "bench.room_agents",
+        *ways,
+        url,
+        _CALLER,
+    ]
+    agents = await asyncio.create_subprocess_exec(*pinned, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        if agents.stdin:
-            agents.stdin.write(json.dumps(tokens) + "\n")
-            agents.stdin.flush()
+        await _ask(agents, json.dumps(tokens))
         await asyncio.sleep(_SETTLES_SECONDS + 0.3 * count)
-        before = cpu_seconds(agents.pid)
-        began = asyncio.get_running_loop().time()
+        await _ask(agents, "begin", answered=True)
+        before, began = cpu_seconds(agents.pid), asyncio.get_running_loop().time()
         await asyncio.sleep(seconds)
-        took = asyncio.get_running_loop().time() - began
-        return (cpu_seconds(agents.pid) - before) / count / (took / 60)
+        took, used = asyncio.get_running_loop().time() - began, cpu_seconds(agents.pid) - before
+        told = await _ask(agents, "end", answered=True)
+        if told["heard_seconds"] < count * took * _HEARD_SHARE_MIN:
+            return None
+        return Figure(used / count / (took / 60), told["late_p99_ms"], resident_bytes(agents.pid) / 1e6)
     finally:
         agents.kill()
-        agents.wait()
+        await agents.wait()
+
+
+async def _ask(agents: asyncio.subprocess.Process, line: str, *, answered: bool = False) -> dict[str, float]:
+    if agents.stdin is None or agents.stdout is None:
+        raise AssertionError("both are pipes")
+    agents.stdin.write(f"{line}\n".encode())
+    await agents.stdin.drain()
+    answer: dict[str, float] = json.loads(await agents.stdout.readline()) if answered else {}
+    return answer
 
 
 def _token(identity: str, kind: api.AccessToken.ParticipantKind, room: str, attributes: dict[str, str]) -> str:
@@ -86,36 +134,53 @@ def _token(identity: str, kind: api.AccessToken.ParticipantKind, room: str, attr
     return token.with_grants(grants).with_ttl(timedelta(hours=1)).to_jwt()
 
 
-async def _rows(url: str, counts: list[int], frames: list[int], seconds: float) -> list[tuple[int, int, float, float]]:
-    rows = []
-    for count in counts:
-        async with callers(url, count):
-            for frame_ms in frames:
-                bare = await measure("bare", frame_ms, url, count, seconds)
-                ours = await measure("leg", frame_ms, url, count, seconds)
-                rows.append((count, frame_ms, bare, ours))
-    return rows
+async def _figures(url: str, count: int, ways: list[Way], rounds: int, seconds: float) -> dict[Way, list[Figure]]:
+    figures: dict[Way, list[Figure]] = {way: [] for way in ways}
+    async with callers(url, count):
+        for _ in range(rounds):
+            for way in ways:
+                figure = await measure(way, url, count, seconds)
+                figures[way] += [figure] if figure else []
+    return figures
+
+
+def _table(figures: dict[Way, list[Figure]], count: int) -> Table:
+    """Each way beside the cheapest of the bare SDK's."""
+    cpu = {way: [figure.cpu_seconds for figure in taken] for way, taken in figures.items()}
+    least = min(median(taken) for way, taken in cpu.items() if way.kind == "bare" and taken)
+    title = f"CPU seconds for a minute of one call, both ways sounding, {count} at once"
+    columns = ("by", "write ms", "read ms", "CPU s", "from", "to", "to the cheapest bare", "late p99 ms", "MB")
+    table = Table(*columns, title=title)
+    for way, taken in figures.items():
+        if not taken:
+            table.add_row(way.kind, str(way.write_ms), str(way.read_ms), "void")
+            continue
+        middle = median(cpu[way])
+        numbers = [middle, min(cpu[way]), max(cpu[way]), middle / least]
+        rest = [median(each.late_p99_ms for each in taken), median(each.resident_mb for each in taken)]
+        cells = [f"{number:.2f}" for number in numbers] + [f"{number:.0f}" for number in rest]
+        table.add_row(way.kind, str(way.write_ms), str(way.read_ms), *cells)
+    return table
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a table for each number of calls."""
     parser = argparse.ArgumentParser(prog="python -m bench.room_leg", description=__doc__)
     parser.add_argument("--calls", type=int, nargs="+", default=[1, 5, 10], help="at once")
-    parser.add_argument("--frames", type=int, nargs="+", default=[20], help="milliseconds that are written at a time")
-    parser.add_argument("--seconds", type=float, default=20.0, help="measured for each figure")
+    parser.add_argument("--write", type=int, nargs="+", default=[20, 60, 100], help="milliseconds at a time, below 200")
+    parser.add_argument("--read", type=int, nargs="+", default=[20, 40], help="milliseconds at a time")
+    parser.add_argument("--rounds", type=int, default=3, help="of all ways, one after another")
+    parser.add_argument("--seconds", type=float, default=15.0, help="measured for each figure")
     options = parser.parse_args()
     os.sched_setaffinity(0, {LOAD_CORE})
+    ways = [Way(kind, *sizes) for sizes in product(options.write, options.read) for kind in ("bare", "leg")]
     with (
         tempfile.TemporaryDirectory() as folder,
         livekit_server(find_livekit_server(), Path(folder), _KEY, _NOBODY) as server,
     ):
-        rows = asyncio.run(_rows(server.url, options.calls, options.frames, options.seconds))
-    table = Table(title="CPU seconds for a minute of one call, both ways sounding")
-    for column in ("calls", "frame ms", "bare SDK", "our leg", "ratio"):
-        table.add_column(column, justify="right")
-    for count, frame_ms, bare, ours in rows:
-        table.add_row(str(count), str(frame_ms), f"{bare:.2f}", f"{ours:.2f}", f"{ours / bare:.2f}")
-    Console().print(table)
+        for count in options.calls:
+            figures = asyncio.run(_figures(server.url, count, ways, options.rounds, options.seconds))
+            Console().print(_table(figures, count))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from livekit import api, rtc
@@ -195,8 +196,8 @@ async def until(is_so: Callable[[], bool], seconds: float = 10) -> None:
 class Wire:
     """Between a participant and the server's signalling; it can be cut, and refuse until it is mended."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, server_url: str) -> None:
+        self._server_port = urlsplit(server_url).port
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -219,7 +220,7 @@ class Wire:
         if self._is_cut:
             writer.transport.abort()
             return
-        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        there, back = await asyncio.open_connection("127.0.0.1", self._server_port)
         pair = {writer, back}
         self._open |= pair
         try:

@@ -161,7 +161,7 @@ async def test_a_call_outlives_its_signal_connection(server: LiveKitServer) -> N
     async with participant(server.url) as caller:
         told = Told()
         await caller.plays(LOW)
-        async with Wire(server.port) as wire, running(leg_beside(caller, Ends(), url=wire.url), told) as leg:
+        async with Wire(server.url) as wire, running(leg_beside(caller, Ends(), url=wire.url), told) as leg:
             await told.hears(LOW)
             wire.cut()
             wire.mend()
@@ -177,7 +177,7 @@ async def test_a_caller_who_leaves_while_the_connection_is_lost_has_hung_up(serv
     async with participant(server.url) as caller:
         told, ends = Told(), Ends()
         await caller.plays(LOW)
-        async with Wire(server.port) as wire, running(leg_beside(caller, ends, url=wire.url), told):
+        async with Wire(server.url) as wire, running(leg_beside(caller, ends, url=wire.url), told):
             await told.hears(LOW)
             wire.cut()
             await caller.leave()
