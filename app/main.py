@@ -44,6 +44,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs" if docs else None,
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy the redirect would lead to http, and the key with it
         openapi_url="/openapi.json" if docs else None,
         generate_unique_id_function=operation_id,
     )

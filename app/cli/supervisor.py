@@ -86,7 +86,13 @@ class Supervisor:
             loop.add_signal_handler(signal_number, self._stop)
         database = await Database.open(self._settings.database)
         try:
-            log.info("service.workers", workers=self._settings.workers, places=self._settings.places)
+            host, port = self._listener.getsockname()[:2]
+            log.info(
+                "service.workers",
+                workers=self._settings.workers,
+                places=self._settings.places,
+                address=f"http://{host}:{port}",
+            )
             async with asyncio.TaskGroup() as tasks:
                 for number in range(1, self._settings.workers + 1):
                     tasks.create_task(self._keep(number, CallStore(database)), name=f"worker-{number}")

@@ -120,7 +120,8 @@ def test_a_call_that_never_was_is_not_found(http: httpx.Client, what: str) -> No
 
 
 def test_a_path_or_a_method_that_does_not_exist_is_a_problem_document(http: httpx.Client) -> None:
-    assert_problem(http.get("/nothing"), 404, "not_found")
+    for path in ("/nothing", "/calls/", "/media/sessions/"):  # nobody is sent elsewhere with his key
+        assert_problem(http.get(path, follow_redirects=False), 404, "not_found")
     document = http.put("/calls/call_1")
     assert_problem(document, 405, "method_not_allowed")
     assert document.headers["allow"] == "GET"
