@@ -67,8 +67,11 @@ class CallerSide(Protocol):
     def cleared(self, played_samples: int | None) -> None:
         """The answer to a clear: samples played, ever, until then; None when the client does not tell."""
 
-    def leave(self, reason: str) -> None:
-        """The caller is gone: ``caller_hangup``, ``media_lost`` or ``media_timeout``."""
+    def leave(self, reason: str, detail: str | None = None) -> None:
+        """The caller is gone: ``caller_hangup``, ``media_lost`` or ``media_timeout``.
+
+        ``detail`` is the code of the error that the client was told, or ``closed with`` and the code of the close.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +206,13 @@ class WebSocketLeg:
             while await self._read_until_due(caller):
                 continue
         except FarEndGone as gone:
-            caller.leave("caller_hangup" if gone.code in _HANGUP_CODES else "media_lost")
+            reason = "caller_hangup" if gone.code in _HANGUP_CODES else "media_lost"
+            caller.leave(reason, f"closed with {gone.code}")
             self._outbox.clear()
             self._close_with(_CLOSE_NORMAL)
         except Exception as error:  # noqa: BLE001 - a bug of the caller's side: the client is told, then it is raised
             self._bug = error
-            caller.leave("media_lost")
+            caller.leave("media_lost", "internal")
             self._on_error("internal")
             self._put(self._protocol.error("internal", "something went wrong on this side"))
             self._close_with(CLOSE_CODES["internal"])
@@ -240,8 +244,9 @@ class WebSocketLeg:
                 caller.leave("caller_hangup")
                 return False
             case Rejected(code, message, close_code):
+                detail = code or f"closed with {close_code}"
                 self._on_error(code or str(close_code))
-                caller.leave("media_timeout" if code == "media_timeout" else "media_lost")
+                caller.leave("media_timeout" if code == "media_timeout" else "media_lost", detail)
                 if code is not None:
                     self._put(self._protocol.error(code, message))
                 self._close_with(close_code)
@@ -269,7 +274,7 @@ class WebSocketLeg:
         self._close_with(CLOSE_CODES["internal"])
         self._closed.set()
         if self._caller is not None:
-            self._caller.leave("media_lost")
+            self._caller.leave("media_lost", "not_read")
 
     def _close_with(self, code: int) -> None:
         """Once everything is written; the first code stands."""

@@ -130,7 +130,7 @@ class CallerLeft:
     """An end reason: ``caller_hangup``, ``media_lost``, ``media_timeout``; of one whom we called and who did not answer
     ``busy``, ``declined``, ``no_answer``, ``invalid_number`` or ``carrier_error``."""
     detail: str | None = None
-    """What is known besides of a call that was not answered, such as ``sip 486``."""
+    """What is known besides, such as ``sip 486`` of a call that was not answered, ``bad_format`` of a websocket."""
 
 
 @dataclass(frozen=True, slots=True)

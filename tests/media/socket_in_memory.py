@@ -58,6 +58,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
+        self.details: list[str | None] = []
         self.left = asyncio.Event()
         self.bug: Exception | None = None
 
@@ -75,7 +76,8 @@ class Caller:
     def cleared(self, played_samples: int | None) -> None:
         self.told.append(("cleared", played_samples))
 
-    def leave(self, reason: str) -> None:
+    def leave(self, reason: str, detail: str | None = None) -> None:
+        self.details.append(detail)
         self.told.append(("leave", reason))
         self.left.set()
 

@@ -234,7 +234,7 @@ async def test_a_wrong_message_is_answered_with_its_error_and_close_code(
         socket.says(message)
         await caller.left.wait()
 
-    assert caller.reasons == ["media_lost"]
+    assert (caller.reasons, caller.details) == (["media_lost"], [sent or f"closed with {close}"])
     assert [sent["code"] for sent in socket.sent if sent["type"] == "error"] == ([sent] if sent else [])
     assert socket.closes == [close]
 
