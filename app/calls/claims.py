@@ -10,16 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from app.calls.dispatcher import LEASE_SECONDS
 from app.clock import utc_now
 from app.errors import StorageError
 from app.models import TelephoneCall
+from app.observability.outages import Outage
 from app.storage.calls import CallRow, CallStore
 from app.storage.webhooks import WebhookInbox
-
-log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.05
 """Between two looks, where another process may have been told; a look costs half a millisecond, so 1 % of a core."""
@@ -92,6 +89,7 @@ class Claims:
         self._task.cancel()
 
     async def _follow(self) -> None:
+        outage = Outage("claims.not_read", "claims.read")
         self._rung.set()
         while True:
             await self._woken()
@@ -101,8 +99,9 @@ class Claims:
                     await asyncio.sleep(seconds)
                     if not await self._claim(limit):
                         break
+                outage.over()
             except StorageError as error:
-                log.error("claims.not_read", code=error.code)
+                outage.failed(error)
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
                 self._rung.set()
 

@@ -6,6 +6,7 @@ import json
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from app.calls.ports import TextToSpeech
 from app.calls.track import SpeechTrack
 from app.clients.streams import SpokenWord, VoiceAudio, VoiceWords
 from app.conversation.spoken import speakable
-from app.errors import ProviderError
+from app.errors import ProviderError, StorageError
 from app.models import VoiceConfig
+from app.observability.outages import Outage
 from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
@@ -51,6 +53,7 @@ class ClipStore:
         self._variant = variant
         self._directory = directory
         self._clips: OrderedDict[str, Clip] = OrderedDict()
+        self._outage = Outage("clips.not_kept", "clips.kept", level="warning")
 
     async def get(self, text: str, voice: VoiceConfig) -> Clip | None:
         """The clip, if it is there."""
@@ -100,7 +103,12 @@ class ClipStore:
         key = self._key(text, voice)
         self._remember(key, clip)
         if self._directory is not None:
-            await asyncio.to_thread(_write, self._directory / key, clip)
+            try:
+                await asyncio.to_thread(_write, self._directory / key, clip)
+            except OSError as error:
+                self._outage.failed(StorageError(error.strerror or type(error).__name__))
+            else:
+                self._outage.over()
 
     def _key(self, text: str, voice: VoiceConfig) -> str:
         identity = json.dumps([text, asdict(voice), self._variant], ensure_ascii=False)
@@ -124,11 +132,14 @@ def _read(path: Path) -> Clip | None:
 
 
 def _write(path: Path, clip: Clip) -> None:
+    """Raises OSError, and leaves no half of a file."""
     head = json.dumps([[word.text, word.start, word.end] for word in clip.words], ensure_ascii=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{secrets.token_hex(4)}")
         partial.write_bytes(head.encode() + b"\n" + clip.audio)
         partial.replace(path)
-    except OSError as error:
-        log.warning("clip.not_kept", reason=error.strerror)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise

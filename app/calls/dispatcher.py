@@ -23,6 +23,7 @@ from app.conversation import events as ev
 from app.conversation.policy import Lines
 from app.errors import AdmissionError, AtCapacity, Draining
 from app.models import CallContext, TelephoneCall
+from app.observability.outages import Outage
 from app.storage.calls import CallRow, Direction
 from media.formats import AudioFormat
 
@@ -267,37 +268,48 @@ class CallDispatcher:
             log.error("clips.failed", error=type(error).__name__)
 
     async def _keep_leases(self) -> None:
+        outage = Outage("leases.not_renewed", "leases.in_order")
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
-            if not self._live:
+            if not (held := self._held()):
+                outage.over()
                 continue
             until = utc_now().timestamp() + LEASE_SECONDS
             try:
-                await self._services.calls.renew_leases(self._services.owner, list(self._live), until)
+                await self._services.calls.renew_leases(self._services.owner, held, until)
             except Exception as error:  # noqa: BLE001 - whatever it was, the calls go on and it is tried again
                 self._services.metrics.service.lease_not_renewed()
-                log.error("lease.not_renewed", error=type(error).__name__)
+                outage.failed(error)
+            else:
+                outage.over()
+
+    def _held(self) -> list[str]:
+        """Calls that nobody else may end: those that live, and those that have ended with rows still to commit."""
+        return list({*self._live, *self._services.journal.waiting()})
 
     async def _reap(self) -> None:
+        outage = Outage("reaper.failed", "reaper.recovered")
         while True:
             try:
                 await self._reap_once()
             except Exception as error:  # noqa: BLE001 - the service's calls must not die of somebody else's
-                log.error("reaper.failed", error=type(error).__name__)
+                outage.failed(error)
+            else:
+                outage.over()
             await asyncio.sleep(_REAP_SECONDS)
 
     async def _reap_once(self) -> None:
         now = utc_now().timestamp()
         until = now + LEASE_SECONDS
         services = self._services
-        expired = await services.calls.take_over_expired(now, services.owner, until=until, alive=list(self._live))
+        expired = await services.calls.take_over_expired(now, services.owner, until=until, alive=self._held())
         for call in expired:
             try:
                 rows = await self._reader.rows(call.call_id)
                 end_crashed(call, rows, services.journal)
                 await services.journal.flush(call.call_id)
             except Exception as error:  # noqa: BLE001 - the other calls are ended all the same; this one is tried again
-                log.error("reaper.failed", call_id=call.call_id, error=type(error).__name__)
+                log.error("call.not_reaped", call_id=call.call_id, error=type(error).__name__)
             else:
                 services.metrics.call_crashed()
                 is_outbound = call.direction == "outbound"

@@ -1,6 +1,6 @@
 """What a call needs of the world, as narrow protocols; wiring shows that the clients and legs fit."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol, Self
 
 from app.clients.streams import ModelEvent, SpeechEvent, ToolSpec, VoiceEvent
@@ -153,6 +153,9 @@ class Journal(Protocol):
 
     async def flush(self, call_id: str) -> None:
         """Return once every row so far is safe. Raises OwnershipLost or StorageError."""
+
+    def waiting(self) -> Collection[str]:
+        """Calls with rows that are not committed yet."""
 
 
 class JournalReader(Protocol):

@@ -15,6 +15,7 @@ from app.calls.dispatcher import CallDispatcher
 from app.clock import utc_now
 from app.conversation import events as ev
 from app.errors import StorageError
+from app.observability.outages import Outage
 from app.storage.requests import CallRequest, CallRequestStore
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ class CallRequests:
         self._store = store
         self._dispatcher = dispatcher
         self._owner = owner
+        self._outage = Outage("requests.not_read", "requests.read")
         self._asked_here = asyncio.Event()
         self._task = tasks.create_task(self._follow(), name="requests")
 
@@ -70,7 +72,9 @@ class CallRequests:
             for request in await self._store.take(self._owner, utc_now()):
                 self._carry_out(request)
         except StorageError as error:
-            log.error("requests.not_read", code=error.code)
+            self._outage.failed(error)
+        else:
+            self._outage.over()
 
     def _carry_out(self, request: CallRequest) -> None:
         fact = _FACTS.get(request.kind)

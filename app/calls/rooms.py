@@ -22,6 +22,7 @@ from app.clients.livekit_api import LiveKitClient, RoomSeen
 from app.clock import parse_iso, utc_now
 from app.errors import AdmissionError, AtCapacity, CallTaken, OwnershipLost, ProviderError, StorageError
 from app.models import CallContext, TelephoneCall
+from app.observability.outages import Outage
 from app.storage.calls import CallRow, CallStore
 from media.room_leg import Dialling
 from media.websocket_leg import CallerSide
@@ -149,14 +150,16 @@ class RoomCalls:
             await self._livekit.delete_room(room)
 
     async def _reconcile(self) -> None:
+        outage = Outage("rooms.not_seen", "rooms.seen", level="warning")
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
                 for room in await self._livekit.list_rooms():
                     if room.name.startswith(self._prefix):
                         await self._look_into(room)
+                outage.over()
             except (ProviderError, StorageError) as error:
-                log.warning("rooms.not_seen", code=error.code)
+                outage.failed(error)
 
     async def _look_into(self, room: RoomSeen) -> None:
         """Meet a caller nobody told of; end a room whose calls are over."""

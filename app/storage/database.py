@@ -37,6 +37,16 @@ _WRITER_PRAGMAS = (
     "foreign_keys=ON",
     "secure_delete=ON",  # what is deleted is overwritten with zeros
 )
+_MEANINGS = {
+    "SQLITE_BUSY": "another process keeps it locked",
+    "SQLITE_LOCKED": "another process keeps it locked",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_READONLY": "it may not be written",
+    "SQLITE_CANTOPEN": "it cannot be opened",
+    "SQLITE_IOERR": "the disk failed",
+    "SQLITE_CORRUPT": "the file is damaged: restore it",
+    "SQLITE_NOTADB": "the file is damaged: restore it",
+}
 _READER_PRAGMAS = (f"busy_timeout={_BUSY_MILLISECONDS}", "query_only=ON")
 
 
@@ -197,10 +207,15 @@ def storage_error(error: Exception) -> StorageError:
     """
     cause = getattr(error, "orig", None) or error
     name = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
-    mapped = StorageError(f"the database failed: {name}")
+    mapped = StorageError(f"the database failed: {name}" + (f", {meaning}" if (meaning := _meaning(name)) else ""))
     unwrapped = type(error) is StatementError  # raised before the database was asked
     mapped.retryable = not (unwrapped or isinstance(error, IntegrityError | DataError | UnicodeError | OverflowError))
     return mapped
+
+
+def _meaning(name: str) -> str | None:
+    """Of SQLite's name for an error, which may have more behind it, as in ``SQLITE_IOERR_WRITE``."""
+    return next((meaning for beginning, meaning in _MEANINGS.items() if name.startswith(beginning)), None)
 
 
 def begin_immediate(engine: Engine) -> None:

@@ -143,6 +143,10 @@ class JournalWriter:
         if failure is not None:
             raise failure.error(failure.message)
 
+    def waiting(self) -> list[str]:
+        """Calls with rows that are not committed yet."""
+        return list(self._backlog)
+
     # Committing: the task and what it does
 
     async def _run(self) -> None:

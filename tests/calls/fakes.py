@@ -71,7 +71,12 @@ class MemoryJournal:
         """Calls of which the next row meets a bug ..."""
         self.flush_bugs: set[str] = set()
         """... or the next flush."""
+        self.uncommitted: set[str] = set()
+        """Calls whose rows the database has not taken yet."""
         self._grown = asyncio.Event()
+
+    def waiting(self) -> list[str]:
+        return sorted(self.uncommitted)
 
     def append(self, call_id: str, fence: int, row: JournalRow, ending: CallEnding | None = None) -> None:
         if call_id in self.bugs:
@@ -139,7 +144,8 @@ class MemoryCalls:
     ) -> list[CallRow]:
         if self.fails_with is not None:
             raise self.fails_with
-        return [call for call in self.expired if call.call_id not in self._journal.endings]
+        known = {*self._journal.endings, *alive}
+        return [call for call in self.expired if call.call_id not in known]
 
     async def count_live(self) -> int:
         return self.live_elsewhere + len(self.created.keys() - self._journal.endings.keys())

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.calls.dispatcher import CallDispatcher
 from app.clock import iso_utc
@@ -140,6 +141,34 @@ async def test_storage_that_fails_for_a_while_harms_no_call() -> None:
         assert len(world.calls.renewals) > renewed
         call.says("When do you open?")
         await call.until("agent.finished", 2)
+
+
+async def test_an_outage_of_the_storage_is_two_lines_of_the_log() -> None:
+    world = World()
+    with capture_logs() as lines:
+        async with desk(world) as open_desk:
+            await open_desk.rings()
+            world.calls.fails_with = StorageError("the disk is full")
+            await asyncio.sleep(60)
+            world.calls.fails_with = None
+            await asyncio.sleep(1)
+
+    told = [line for line in lines if line["event"].startswith("leases.")]
+    assert [line["event"] for line in told] == ["leases.not_renewed", "leases.in_order"]
+    assert told[0]["error"] == "the disk is full"
+
+
+async def test_a_call_that_has_ended_while_its_last_rows_wait_is_held_until_they_are_committed() -> None:
+    world = World()
+    await a_dead_call(world, "slow-1")
+    world.journal.uncommitted = {"slow-1"}
+    async with desk(world):
+        await asyncio.sleep(5)
+        assert world.journal.endings == {}
+        assert len([calls for _, calls in world.calls.renewals if "slow-1" in calls]) >= 9
+        world.journal.uncommitted.clear()
+        await asyncio.sleep(1)
+        assert reasons(world) == {"slow-1": "crashed"}
 
 
 async def test_a_call_that_another_process_took_is_dropped_here() -> None:

@@ -303,7 +303,7 @@ async def test_rows_wait_in_order_while_the_disk_is_full(tmp_path: Path) -> None
         assert look(stores.path, "SELECT status FROM calls") == [("ended",)]
         await stores.journal.flush("call-1")
         assert [line["event"] for line in logs] == ["journal.commit_failed", "journal.commit_resumed"]
-        assert logs[0]["error"] == "the database failed: SQLITE_FULL"
+        assert logs[0]["error"] == "the database failed: SQLITE_FULL, the disk is full"
 
 
 async def test_when_too_many_rows_wait_the_loss_is_said_once_and_the_end_is_kept(tmp_path: Path) -> None:
