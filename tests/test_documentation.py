@@ -1,5 +1,6 @@
 """What the documents say is what the code does: settings, metrics, states, events, verbs, links."""
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from app.models import ConversationState
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings
 from tests.support.env_example import ROOT, env_example, setting_names
-from tests.support.sources import documents, text
+from tests.support.sources import documents, python_files, text, tree
 
 GUIDES = (
     "README.md", "ARCHITECTURE.md", "docs/agent.md", "docs/media.md", "docs/running.md", "docs/telephone-calls.md",
@@ -62,6 +63,22 @@ def test_alerts_are_about_metrics_that_exist() -> None:
         exposed |= {_exposed_name(family) + part for part in parts}
 
     assert named - exposed == set()
+
+
+def test_the_log_is_explained_event_by_event() -> None:
+    named = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", text("docs/log.md")))
+
+    assert named == set(_logged())
+
+
+def _logged() -> Iterator[str]:
+    """Events of the log at the levels that are on unless somebody asks for more."""
+    for node in (node for path in python_files("app", "routers", "media") for node in ast.walk(tree(path))):
+        match node:
+            case ast.Call(ast.Attribute(ast.Name("log"), "info" | "warning" | "error"), [ast.Constant(str(event)), *_]):
+                yield event
+            case ast.Call(ast.Name("Outage"), [ast.Constant(str(begins)), ast.Constant(str(ends))]):
+                yield from (begins, ends)
 
 
 def _exposed_name(family: Metric) -> str:

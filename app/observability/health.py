@@ -44,9 +44,7 @@ class HealthMonitor:
             status = await self.check()
             before, self.latest = self.latest, status
             if before is not None and before.status != status.status:
-                bad = {part.name: part.detail for part in status.components if part.status != "ok"}
-                tell = log.warning if bad else log.info
-                tell("health.changed", status=status.status, components=bad)
+                _tell(status)
             if self.on_checked is not None:
                 self.on_checked(status)
             await asyncio.sleep(_PERIOD_SECONDS)
@@ -69,3 +67,11 @@ class HealthMonitor:
             return ServiceHealth(name, "failed", detail=f"no answer within {_PATIENCE_SECONDS:g} s")
         except Exception as error:  # noqa: BLE001 - a bug in a check must not end the service
             return ServiceHealth(name, "failed", detail=type(error).__name__)
+
+
+def _tell(changed: HealthStatus) -> None:
+    bad = {part.name: part.detail for part in changed.components if part.status != "ok"}
+    if bad:
+        log.warning("health.changed", status=changed.status, components=bad)
+    else:
+        log.info("health.changed", status=changed.status)

@@ -1,0 +1,44 @@
+"""A dispatcher as telephones find it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.calls.dispatcher import CallDispatcher
+from tests.calls.fakes import LiveCall, World, a_call
+from tests.calls.far_end import FarEnd
+
+STORY = "We open at nine on weekdays. On Saturday we open at ten, and on Sunday we stay closed. Come when you like."
+
+
+class Desk:
+    """A dispatcher, and the telephones that call it."""
+
+    def __init__(self, world: World, dispatcher: CallDispatcher) -> None:
+        self.world = world
+        self.dispatcher = dispatcher
+
+    async def rings(self, call_id: str = "call-1") -> LiveCall:
+        far_end = FarEnd()
+        began = asyncio.get_running_loop().time()
+        body = await self.dispatcher.start(a_call(call_id), far_end, direction="web")
+        far_end.caller = body
+        call = LiveCall(self.world, far_end, body, call_id)
+        call.began = began
+        return call
+
+
+@asynccontextmanager
+async def desk(world: World, *, max_live: int = 10) -> AsyncIterator[Desk]:
+    """Calls that live at the end are left by their callers."""
+    async with asyncio.TaskGroup() as tasks:
+        dispatcher = CallDispatcher(world.services, world.agent, reader=world.journal, tasks=tasks, max_live=max_live)
+        yield Desk(world, dispatcher)
+        for call_id in list(dispatcher._live):
+            dispatcher._live[call_id].leave("caller_hangup")
+        await asyncio.sleep(3)
+        dispatcher.stop()
+
+
+def reasons(world: World) -> dict[str, str]:
+    return {call_id: ending.end_reason for call_id, ending in world.journal.endings.items()}
