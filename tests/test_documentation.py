@@ -14,6 +14,8 @@ from app.conversation.states import TRANSITIONS
 from app.models import ConversationState
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings
+from routers.schemas import Call, Turn
+from tests.routers.test_dashboard import ENDS
 from tests.support.env_example import ROOT, env_example, setting_names
 from tests.support.sources import documents, python_files, text, tree
 
@@ -83,6 +85,20 @@ def _logged() -> Iterator[str]:
 
 def _exposed_name(family: Metric) -> str:
     return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def test_every_field_of_a_record_is_told_and_no_other() -> None:
+    record, turns, ends = re.split(r"^## .*$", text("docs/record.md"), flags=re.M)
+
+    assert _first_column(record) == set(Call.model_fields)
+    assert _first_column(turns) == set(Turn.model_fields)
+    assert _first_column(ends) == ENDS
+
+
+def _first_column(table: str) -> set[str]:
+    """What is in code in it, its head left out."""
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")][1:]
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 
 
 def test_the_state_diagram_is_the_table() -> None:
