@@ -12,14 +12,14 @@ and do not overlap. A record that is cut short ends the file.
 import heapq
 import os
 import struct
-import wave
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import count
-from operator import itemgetter
+from itertools import count, islice
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,9 @@ _WRITE_SECONDS = 0.25
 """So much audio, of both sides together, is held back at most."""
 _BLOCK_SECONDS = 10
 """The WAV is made in pieces of this length, so that a long call needs little memory."""
+_WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")
+_FRAME_BYTES = 4
+"""A sample of both sides."""
 _LONGEST_SAMPLES = (0xFFFFFFFF - 36) // 4
 """A WAV counts its bytes in 32 bits: 37 hours at 8 kHz, 6 at 48 kHz. What is later is left out."""
 
@@ -173,27 +176,56 @@ def recording_exists(directory: Path) -> bool:
     return any(path.stat().st_size > _HEADER.size + _RECORD.size for path in directory.glob(f"*{_SUFFIX}"))
 
 
-def assemble(directory: Path, target: BinaryIO) -> None:
-    """Write the whole call as WAV: 16-bit, stereo, caller left, agent right, at the rate of the call.
+class WholeRecording:
+    """A call as a file WAV that is on no disk: 16-bit, stereo, caller left, agent right, at the rate of the call.
 
-    ``target`` need not be seekable. Where two owners have audio for the same moment, the later stretch is heard. Raises
-    RecordingUnreadable when there is no segment, or when segments differ in their rate.
+    Any piece of it is made when it is read, and costs what it holds. Where two owners have audio for the same moment,
+    the later stretch is heard. What it is made of stays open until :meth:`close`, should the call be erased meanwhile.
     """
-    with ExitStack() as files:
-        opened = [_open_segment(files.enter_context(path.open("rb"))) for path in sorted(directory.glob(f"*{_SUFFIX}"))]
-        segments = [segment for segment in opened if segment]
-        rates = {segment.format.sample_rate for segment in segments}
-        if len(rates) != 1:
-            raise RecordingUnreadable("segments of different sample rates" if rates else "there is no recording")
-        samples = max((stretch.end for segment in segments for stretch in segment.stretches()), default=0)
-        with wave.open(target, "wb") as wav:
-            wav.setparams((2, 2, rates.pop(), samples, "NONE", "not compressed"))
-            for block in _blocks(segments, samples, wav.getframerate() * _BLOCK_SECONDS):
-                wav.writeframesraw(block)
+
+    def __init__(self, directory: Path) -> None:
+        """Raises RecordingUnreadable when there is no segment, or when segments differ in their rate."""
+        with ExitStack() as files:
+            found = (_open_segment(files, path) for path in sorted(directory.glob(f"*{_SUFFIX}")))
+            self._segments = [segment for segment in found if segment]
+            rates = {segment.format.sample_rate for segment in self._segments}
+            if len(rates) != 1:
+                raise RecordingUnreadable("segments of different sample rates" if rates else "there is no recording")
+            self._rate = rates.pop()
+            sides = (side for segment in self._segments for side in segment.stretches.values())
+            self._samples = max((side[-1].end for side in sides if side), default=0)
+            self._files = files.pop_all()
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return _WAV.size + self._samples * _FRAME_BYTES
+
+    def read(self, first: int, end: int) -> Iterator[bytes]:
+        """The bytes from ``first`` to before ``end``, in pieces of ten seconds at most."""
+        if first < _WAV.size:
+            yield self._header()[first:end]
+        begin, stop = max(first - _WAV.size, 0), end - _WAV.size
+        if stop <= begin:
+            return
+        samples = range(begin // _FRAME_BYTES, -(-stop // _FRAME_BYTES))
+        at = samples.start * _FRAME_BYTES
+        for block in _blocks(self._segments, samples, self._rate * _BLOCK_SECONDS):
+            yield block[max(begin - at, 0) : stop - at]
+            at += len(block)
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        self._files.close()
+
+    def _header(self) -> bytes:
+        audio = self._samples * _FRAME_BYTES
+        pcm, channels, bits = 1, 2, 16
+        shape = (pcm, channels, self._rate, self._rate * _FRAME_BYTES, _FRAME_BYTES, bits)
+        return _WAV.pack(b"RIFF", _WAV.size - 8 + audio, b"WAVE", b"fmt ", 16, *shape, b"data", audio)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretch:
+class _Stretch(NamedTuple):
     """A record as it lies in a segment."""
 
     start: int
@@ -201,7 +233,6 @@ class _Stretch:
     end: int
     offset: int
     """Bytes into the file."""
-    channel: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,51 +240,55 @@ class _Segment:
     """One owner's file."""
 
     file: BinaryIO
-    size: int
-    """Bytes when it was opened; it may be growing."""
     format: AudioFormat
+    stretches: Mapping[int, list[_Stretch]]
+    """The records as far as they were there when it was opened, in order, by channel; it may be growing."""
 
-    def stretches(self, channel: int | None = None) -> Iterator[_Stretch]:
-        """The records, as far as they are there, of one side or both; each side's are in order."""
-        offset = _HEADER.size + _RECORD.size
-        while offset < self.size:
-            tag, start, length = _RECORD.unpack(os.pread(self.file.fileno(), _RECORD.size, offset - _RECORD.size))
-            if tag not in _CHANNELS:
-                return
-            end = start + min(length, self.size - offset) // self.format.sample_bytes
-            if end <= _LONGEST_SAMPLES and channel in (None, _CHANNELS[tag]):
-                yield _Stretch(start, end, offset, _CHANNELS[tag])
-            offset += length + _RECORD.size
-
-    def pieces(self, channel: int) -> Iterator[_Piece]:
-        """One side's audio as 16-bit samples, each piece with its place in the call."""
-        for stretch in self.stretches(channel):
+    def pieces(self, channel: int, first: int) -> Iterator[_Piece]:
+        """One side's audio from sample ``first`` on, as 16-bit samples, each piece with its place in the call."""
+        stretches = self.stretches[channel]
+        for stretch in islice(stretches, bisect_right(stretches, first, key=attrgetter("end")), None):
             length = (stretch.end - stretch.start) * self.format.sample_bytes
             audio = os.pread(self.file.fileno(), length, stretch.offset)
             pcm = mulaw_to_pcm(audio) if self.format.encoding == "mulaw" else audio
             yield stretch.start, channel, np.frombuffer(pcm, "<i2")
 
 
-def _open_segment(file: BinaryIO) -> _Segment | None:
+def _open_segment(files: ExitStack, path: Path) -> _Segment | None:
     """None if the file ended before its header did, or is something else."""
-    size = os.fstat(file.fileno()).st_size
+    file = files.enter_context(path.open("rb", buffering=0))
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:
         return None
     magic, encoding, rate = _HEADER.unpack(header)
     if magic != _MAGIC or encoding >= len(_ENCODINGS) or rate not in SAMPLE_RATES:
         return None
-    return _Segment(file, size, AudioFormat(_ENCODINGS[encoding], rate))
+    audio_format = AudioFormat(_ENCODINGS[encoding], rate)
+    return _Segment(file, audio_format, _stretches(file, audio_format.sample_bytes))
 
 
-def _blocks(segments: list[_Segment], samples: int, block_samples: int) -> Iterator[bytes]:
-    """The call from its beginning, in stereo blocks."""
-    sides = [segment.pieces(channel) for segment in segments for channel in _CHANNELS.values()]
+def _stretches(file: BinaryIO, sample_bytes: int) -> dict[int, list[_Stretch]]:
+    found: dict[int, list[_Stretch]] = {channel: [] for channel in _CHANNELS.values()}
+    size, offset = os.fstat(file.fileno()).st_size, _HEADER.size + _RECORD.size
+    while offset < size:
+        tag, start, length = _RECORD.unpack(os.pread(file.fileno(), _RECORD.size, offset - _RECORD.size))
+        if tag not in _CHANNELS:
+            break
+        end = start + min(length, size - offset) // sample_bytes
+        if end <= _LONGEST_SAMPLES:
+            found[_CHANNELS[tag]].append(_Stretch(start, end, offset))
+        offset += length + _RECORD.size
+    return found
+
+
+def _blocks(segments: list[_Segment], wanted: range, block_samples: int) -> Iterator[bytes]:
+    """Those samples of the call, in stereo blocks."""
+    sides = [segment.pieces(channel, wanted.start) for segment in segments for channel in _CHANNELS.values()]
     coming = heapq.merge(*sides, key=itemgetter(0))
     piece = next(coming, None)
     overlapping: list[_Piece] = []
-    for first in range(0, samples, block_samples):
-        block = np.zeros((min(block_samples, samples - first), 2), "<i2")
+    for first in wanted[::block_samples]:
+        block = np.zeros((min(block_samples, wanted.stop - first), 2), "<i2")
         while piece and piece[0] < first + len(block):
             overlapping.append(piece)
             piece = next(coming, None)

@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
-from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
-from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
-from starlette.background import BackgroundTask
+from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from app.calls.actions import check_transfer
 from app.clock import iso_utc, parse_iso
@@ -20,9 +18,10 @@ from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
+from routers.recordings import recording_answer
 from routers.schemas import Call, CallPage, EventList, PlacedCall, SayRequest, Transcript, TransferRequest
 from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, server_sent
-from routers.views import call_of, events_json, summary_of, transcript_text, turns_of, write_recording
+from routers.views import call_of, events_json, summary_of, transcript_text, turns_of
 
 router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["calls"])
 
@@ -30,7 +29,6 @@ _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
 _HEARTBEAT_SECONDS = 15.0
 """Proxies close a connection on which nothing comes for a minute, some for half of one."""
-_NEVER = "1970-01-01"
 _SINCE, _UNTIL = "Started then or later: a moment of ISO 8601, in UTC when it names no zone.", "Started before then."
 _LAST_SEQ = 2**53 - 1
 """The largest number that every client can tell from its neighbours; no journal is so long."""
@@ -150,23 +148,13 @@ async def get_transcript(
 
 
 @router.get("/{call_id}/recording", response_class=Response)
-async def get_recording(call: TheCall, services: TheServices) -> Response:
-    """Stereo WAV: the caller left, the agent right.
-
-    A player asks for pieces of it; that they are all of one file it knows by the tag, though each time it is made anew.
-    """
+async def get_recording(call: TheCall, services: TheServices, request: Request) -> Response:
+    """Stereo WAV: the caller left, the agent right. A player asks for pieces of it, which are made as they are sent."""
     if call.status != "ended":
         raise CallStillLive("the recording is put together when the call has ended")
     if not summary_of(call, services.settings.recordings_dir).recording_available:
         raise CallNotFound("this call was not recorded")
-    path = await asyncio.to_thread(write_recording, services.settings.recordings_dir / call.call_id)
-    return FileResponse(
-        path,
-        media_type="audio/wav",
-        filename=f"{call.call_id}.wav",
-        headers={"ETag": f'"{call.call_id}"', "Last-Modified": _http_date(call.ended_at), "Cache-Control": "no-store"},
-        background=BackgroundTask(path.unlink, missing_ok=True),
-    )
+    return await recording_answer(call, services.settings.recordings_dir / call.call_id, request.headers)
 
 
 async def _accepted(call_id: str, services: Services) -> Response:
@@ -194,10 +182,6 @@ async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIte
     async with aclosing(pages):
         async for rows in pages:
             yield "".join(map(server_sent, rows)) or HEARTBEAT
-
-
-def _http_date(iso: str | None) -> str:
-    return format_datetime(parse_iso(iso or _NEVER), usegmt=True)
 
 
 def _moment(name: str, text: str | None) -> str | None:

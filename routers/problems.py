@@ -28,7 +28,11 @@ _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _TRY_AGAIN_SECONDS = 5
-_CODES = {HTTPStatus.BAD_REQUEST: "malformed_json", HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large"}
+_CODES = {
+    HTTPStatus.BAD_REQUEST: "malformed_json",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "range_not_satisfiable",
+}
 """The router's refusals whose code is not the phrase of the status, which differs from one Python to the next."""
 
 

@@ -1,18 +1,14 @@
 """Call records as clients see them."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from app.conversation.record import CallRecord, TurnRecord, call_record
-from app.errors import StorageError
 from app.models import JournalRow
 from app.storage.calls import CallRow
-from media.recording import assemble, recording_exists
+from media.recording import recording_exists
 from routers.schemas import Call, CallSummary, Turn
 
 _NO_COSTS: dict[str, float | str | None] = {
@@ -74,29 +70,6 @@ def transcript_text(record: CallRecord) -> str:
 def events_json(rows: list[JournalRow]) -> str:
     """The journal as a JSON document. Rows are not checked one by one: a long call has thousands."""
     return json.dumps({"events": [asdict(row) for row in rows]}, ensure_ascii=False)
-
-
-def write_recording(directory: Path) -> Path:
-    """The stereo recording, put together from its segments in a file that its reader deletes.
-
-    It lies beside them, so that a process that dies in between leaves no sound where nobody looks for it. Raises
-    StorageError when the disk has no room for it, and leaves nothing.
-    """
-    try:
-        with NamedTemporaryFile(dir=directory, suffix=".wav", delete=False) as target, _removed_on_error(target.name):
-            assemble(directory, cast("BinaryIO", target))
-    except OSError as error:
-        raise StorageError(f"the recording cannot be put together: {error.strerror}") from error
-    return Path(target.name)
-
-
-@contextmanager
-def _removed_on_error(name: str) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 import asyncio
 import io
 import wave
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from app.conversation import events as ev
-from media.recording import assemble
+from media.recording import WholeRecording
 from tests.calls.fakes import LiveCall, World, live_call
 from tests.calls.far_end import FarEnd
 from tests.calls.vendors import Answer, ScriptedModel
@@ -26,10 +27,9 @@ def agents_side(folder: Path) -> npt.NDArray[np.uint16]:
 
 def sides(folder: Path) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
     """Caller, agent."""
-    target = io.BytesIO()
-    assemble(folder / "call-1", target)
-    target.seek(0)
-    with wave.open(target) as wav:
+    with closing(WholeRecording(folder / "call-1")) as whole:
+        content = b"".join(whole.read(0, whole.size))
+    with wave.open(io.BytesIO(content)) as wav:
         both = np.frombuffer(wav.readframes(wav.getnframes()), "<u2").reshape(-1, 2)
         return both[:, 0], both[:, 1]
 

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import wave
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from media.errors import RecordingUnreadable
 from media.formats import AudioFormat
 from media.g711 import mulaw_to_pcm
-from media.recording import Recorder, assemble, recording_exists
+from media.recording import Recorder, WholeRecording, recording_exists
 
 PCM = AudioFormat("pcm_s16le", 8000)
 MULAW = AudioFormat("mulaw", 8000)
@@ -32,13 +33,18 @@ def ramp(samples: int, first: int = 1) -> bytes:
     return (np.arange(first, first + samples) % 30000 + 1).astype("<i2").tobytes()
 
 
+def whole_file(directory: Path) -> bytes:
+    with closing(WholeRecording(directory)) as whole:
+        content = b"".join(whole.read(0, whole.size))
+        assert len(content) == whole.size
+    return content
+
+
 def wav_of(directory: Path) -> tuple[Samples, Samples, int]:
     """Caller, agent, rate."""
-    target = io.BytesIO()
-    assemble(directory, target)
-    assert struct.unpack("<I", target.getvalue()[4:8])[0] == len(target.getvalue()) - 8
-    target.seek(0)
-    with wave.open(target) as wav:
+    content = whole_file(directory)
+    assert struct.unpack("<I", content[4:8])[0] == len(content) - 8
+    with wave.open(io.BytesIO(content)) as wav:
         assert (wav.getnchannels(), wav.getsampwidth()) == (2, 2)
         stereo = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").reshape(-1, 2)
         assert len(stereo) == wav.getnframes()
@@ -138,27 +144,38 @@ def test_a_long_call_is_made_in_blocks_and_stretches_cross_them(tmp_path: Path) 
     assert np.flatnonzero(agent).tolist() == list(range(240000, 240100))
 
 
-def test_an_unseekable_target_is_enough(tmp_path: Path) -> None:
-    class Pipe(io.RawIOBase):
-        def __init__(self) -> None:
-            self.written = bytearray()
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_any_piece_is_the_same_as_of_the_whole(first: int, end: int) -> None:
+    with TemporaryDirectory() as name:
+        for owner, at in (("one", 0.0), ("other", 0.005)):
+            recorder = Recorder(Path(name), owner, PCM)
+            recorder.caller(ramp(30), at)
+            recorder.agent(ramp(20, 500), 60)
+            recorder.close()
+        content = whole_file(Path(name))
+        with closing(WholeRecording(Path(name))) as whole:
+            assert b"".join(whole.read(first, min(end, whole.size))) == content[first:end]
 
-        def writable(self) -> bool:
-            return True
 
-        def write(self, audio: bytes) -> int:  # type: ignore[override]  # bytes is all that comes
-            self.written += audio
-            return len(audio)
+def test_a_piece_of_a_long_call_is_read_across_blocks(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, "one", PCM)
+    for second in range(25):
+        recorder.caller(ramp(8000, second), float(second))
+    recorder.close()
+    content = whole_file(tmp_path)
+    first, end = 44 + 4 * 79_990 + 1, 44 + 4 * 170_003 + 3
+    with closing(WholeRecording(tmp_path)) as whole:
+        assert b"".join(whole.read(first, end)) == content[first:end]
 
+
+def test_a_recording_that_is_open_can_be_read_when_its_files_are_gone(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "one", PCM)
     recorder.caller(ramp(160), 0.0)
     recorder.close()
-    pipe, file = Pipe(), io.BytesIO()
-
-    assemble(tmp_path, pipe)  # type: ignore[arg-type]  # a raw stream has what is needed
-    assemble(tmp_path, file)
-
-    assert bytes(pipe.written) == file.getvalue()
+    content = whole_file(tmp_path)
+    with closing(WholeRecording(tmp_path)) as whole:
+        (tmp_path / "one.seg").unlink()
+        assert b"".join(whole.read(0, whole.size)) == content
 
 
 def test_nothing_is_written_before_there_is_audio(tmp_path: Path) -> None:
@@ -170,7 +187,7 @@ def test_nothing_is_written_before_there_is_audio(tmp_path: Path) -> None:
     assert not (tmp_path / "call").exists()
     assert not recording_exists(tmp_path / "call")
     with pytest.raises(RecordingUnreadable, match="no recording"):
-        assemble(tmp_path, io.BytesIO())
+        WholeRecording(tmp_path)
 
 
 def test_after_the_close_nothing_is_taken(tmp_path: Path) -> None:
@@ -252,7 +269,7 @@ def test_segments_of_different_rates_do_not_fit(tmp_path: Path) -> None:
         recorder.close()
 
     with pytest.raises(RecordingUnreadable, match="rates"):
-        assemble(tmp_path, io.BytesIO())
+        WholeRecording(tmp_path)
 
 
 def test_a_directory_that_cannot_be_made_stops_the_recording_and_nothing_else(tmp_path: Path) -> None:

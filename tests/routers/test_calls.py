@@ -145,10 +145,23 @@ def test_a_player_gets_pieces_of_one_recording(service: RunningService, http: ht
     whole = http.get(f"/calls/{call_id}/recording")
     assert (whole.status_code, whole.headers["cache-control"]) == (200, "no-store")
 
-    pieces = {"Range": "bytes=1000-1999", "If-Range": whole.headers["etag"]}
-    piece = http.get(f"/calls/{call_id}/recording", headers=pieces)
+    url, tag = f"/calls/{call_id}/recording", whole.headers["etag"]
+    piece = http.get(url, headers={"Range": "bytes=1000-1999", "If-Range": tag})
+    others = {
+        wanted: http.get(url, headers={"Range": wanted})
+        for wanted in ("bytes=-10", "bytes=31000-", "bytes=0-0", "bytes=a-b", "bytes=0-1,5-9", "bytes=9-1", "bytes=-")
+    }
+    too_late = http.get(url, headers={"Range": "bytes=32044-"})
+    other_file = http.get(url, headers={"Range": "bytes=0-1", "If-Range": '"another"'})
 
     assert (piece.status_code, piece.content) == (206, whole.content[1000:2000])
+    assert piece.headers["content-range"] == "bytes 1000-1999/32044"
+    content = whole.content
+    assert [answer.content for answer in others.values()] == [content[-10:], content[31000:], b"R", *[content] * 4]
+    assert_problem(too_late, 416, "range_not_satisfiable")
+    assert too_late.headers["content-range"] == "bytes */32044"
+    assert other_file.content == content
+    assert [path.name for path in (data / "recordings" / call_id).iterdir()] == ["worker.seg"]
     assert piece.headers["last-modified"] == whole.headers["last-modified"] == "Fri, 02 Oct 2026 00:01:00 GMT"
     assert http.delete(f"/calls/{call_id}").status_code == 204
 

@@ -1,0 +1,59 @@
+"""A recording, or a piece of it, as an answer."""
+
+import asyncio
+from collections.abc import Iterator
+from email.utils import format_datetime
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import Response
+from fastapi.responses import StreamingResponse
+from starlette.datastructures import Headers
+
+from app.clock import parse_iso
+from app.errors import CallNotFound
+from app.storage.calls import CallRow
+from media.errors import RecordingUnreadable
+from media.recording import WholeRecording
+from routers.ranges import wanted_bytes
+
+_NEVER = "1970-01-01"
+
+
+async def recording_answer(call: CallRow, folder: Path, asked: Headers) -> Response:
+    """What a player asked for; nothing is written anywhere. Raises CallNotFound, and HTTPException for wrong ranges.
+
+    That its pieces are all of one file a player knows by the tag.
+    """
+    try:
+        whole = await asyncio.to_thread(WholeRecording, folder)
+    except (OSError, RecordingUnreadable) as error:  # erased just now, or spoiled
+        raise CallNotFound("the recording cannot be read") from error
+    try:
+        size, tag = whole.size, f'"{call.call_id}-{whole.size}"'
+        changed = format_datetime(parse_iso(call.ended_at or _NEVER), usegmt=True)
+        is_same_file = asked.get("if-range", tag) in (tag, changed)
+        piece = wanted_bytes(asked.get("range"), size) if is_same_file else None
+    except BaseException:
+        whole.close()
+        raise
+    wanted = range(size) if piece is None else piece
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{call.call_id}.wav"',
+        "Content-Length": str(len(wanted)),
+        "ETag": tag,
+        "Last-Modified": changed,
+    }
+    if piece is not None:
+        headers["Content-Range"] = f"bytes {piece.start}-{piece.stop - 1}/{size}"
+    status = HTTPStatus.OK if piece is None else HTTPStatus.PARTIAL_CONTENT
+    return StreamingResponse(_read(whole, wanted), status, headers, media_type="audio/wav")
+
+
+def _read(whole: WholeRecording, wanted: range) -> Iterator[bytes]:
+    try:
+        yield from whole.read(wanted.start, wanted.stop)
+    finally:
+        whole.close()
