@@ -116,6 +116,24 @@ def test_the_architecture_lists_every_event_and_no_other() -> None:
     assert named == set(EVENT_TYPES)
 
 
+def test_the_task_ledger_has_every_task_that_is_named_where_it_is_started() -> None:
+    ledger = text("ARCHITECTURE.md").partition("## Task ledger")[2].partition("\n## ")[0]
+    listed = {re.sub(r"<[^>]+>", "<>", name) for name in re.findall(r"`([^`]+)`", ledger)}
+
+    assert {name for path in python_files("app", "media") for name in _task_names(path)} - listed == set()
+
+
+def _task_names(path: str) -> Iterator[str]:
+    """As they stand in the call, ``<>`` for what is filled in; a client's own tasks are in its docstrings."""
+    for node in ast.walk(tree(path)):
+        match node:
+            case ast.Call(ast.Attribute(attr="create_task"), keywords=[ast.keyword("name", value)]):
+                parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+                name = "".join(str(part.value) if isinstance(part, ast.Constant) else "<>" for part in parts)
+                if name != "<>" and not path.startswith("app/clients/"):
+                    yield name
+
+
 @pytest.mark.parametrize("guide", GUIDES)
 def test_a_guide_names_only_settings_that_exist(guide: str) -> None:
     given = re.findall(r"(?<![\w$.{-])([A-Z][A-Z0-9_]+)=", _code_of(guide))
