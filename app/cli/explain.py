@@ -65,9 +65,11 @@ def _head(call: CallRow) -> list[Text]:
     state = f"{call.end_reason} after {call.duration_seconds or 0:.1f} s" if call.end_reason else f"{call.status} still"
     provider = call.fault.removeprefix("provider:")
     fault = _FAULTS.get(call.fault, f"{provider} failed")
+    where = {"room": call.livekit_room, "room sid": call.room_sid, "SIP call": call.sip_call_id, "process": call.owner}
     lines = [
         f"{call.call_id}: {call.direction}, from {caller} to {called}, version {call.version}",
         f"began {call.started_at}, answered {call.answered_at or 'never'}, ended {call.ended_at or 'not yet'}",
+        ", ".join(f"{name} {printable(value)}" for name, value in where.items() if value),
         f"{state}; fault: {call.fault} ({fault})",
     ]
     return [Text(line, style="bold") for line in lines]

@@ -45,16 +45,17 @@ def ask(folder: Path, command: str, call_id: str = "call-1") -> CompletedProcess
 
 
 async def test_a_call_is_told_with_what_went_wrong_first(tmp_path: Path) -> None:
-    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+    await keep(tmp_path, rows_of(a_night_to_ask_about()), livekit_room="call_1", sip_call_id="SCL_1")
 
     told = ask(tmp_path, "explain")
 
     assert told.returncode == 0, told.stderr
     lines = told.stdout.splitlines()
     assert lines[0].startswith("call-1: web, from +79990001122")
-    assert lines[2] == "operator_hangup after 20.0 s; fault: provider:openai (openai failed)"
-    assert lines[3].startswith("What went wrong (")
-    assert "openai cannot think: " in lines[4]
+    assert lines[2] == "room call_1, SIP call SCL_1, process worker-a"
+    assert lines[3] == "operator_hangup after 20.0 s; fault: provider:openai (openai failed)"
+    assert lines[4].startswith("What went wrong (")
+    assert "openai cannot think: " in lines[5]
     asked, answered = (told.stdout.index(text) for text in ("I want to pay", "Gladly. With a card?"))
     assert asked < answered
     assert "telephony unknown" in told.stdout
