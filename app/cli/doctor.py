@@ -19,6 +19,8 @@ from app.wiring import check_settings
 
 _STYLES: dict[Grade, str] = {"good": "green", "beware": "yellow", "wrong": "bold red", "not checked": "dim"}
 
+_KEY_CHARACTERS = 20
+
 
 def doctor_command() -> int:
     """The exit status: 1 when something is wrong."""
@@ -38,7 +40,18 @@ def diagnose() -> list[Finding]:
         check_settings(settings)
     except SettingsError as error:
         return [Finding(*_split(problem)) for problem in error.problems]
-    return [_of_settings(settings), *asyncio.run(_all(settings))]
+    return [_of_settings(settings), *of_keys(settings), *asyncio.run(_all(settings))]
+
+
+def of_keys(settings: Settings) -> list[Finding]:
+    """Keys of ours that somebody may guess: a right one is never refused, however many wrong ones came before."""
+    keys = {"API_KEY": settings.api_key, "METRICS_TOKEN": settings.metrics_token}
+    advice = "Take a longer one, for instance the output of: openssl rand -hex 32"
+    return [
+        Finding(name, "beware", f"has fewer than {_KEY_CHARACTERS} characters and may be guessed", advice)
+        for name, key in keys.items()
+        if key is not None and len(key.get_secret_value()) < _KEY_CHARACTERS
+    ]
 
 
 async def _all(settings: Settings) -> list[Finding]:

@@ -179,10 +179,12 @@ class HttpToolClient(BaseResilientClient):
 
 
 def _decoded(body: bytes, charset: str) -> str:
+    """As text that can be written again: Python knows charsets that always fail, and one that gives half characters."""
     try:
-        return body.decode(charset, "replace")
-    except LookupError:
-        return body.decode("utf-8", "replace")
+        text = body.decode(charset, "replace")
+    except (LookupError, ValueError):
+        text = body.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode()
 
 
 def _query(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ from app.cli.checks.findings import Check, Finding, examine
 from app.cli.checks.machine import compare_clocks, judge_clock, judge_room, look_at_folder, open_database
 from app.cli.checks.sip_options import host_and_port
 from app.cli.checks.vendors import vendor_checks
-from app.cli.doctor import table
+from app.cli.doctor import of_keys, table
 from app.clock import utc_now
 from app.main import create_app
 from app.settings import Settings
@@ -325,6 +325,12 @@ def test_the_command_tells_what_is_wrong_and_its_status_says_so(tmp_path: Path) 
     assert (bad.returncode, bad.stderr) == (1, "")
     assert "1 wrong" in bad.stdout
     assert SECRET not in bad.stdout
+
+
+def test_keys_that_are_easily_guessed_are_told_without_the_key() -> None:
+    found = of_keys(loaded({"API_KEY": "secret123", "METRICS_TOKEN": "x" * 20}))
+    assert [(finding.about, finding.grade) for finding in found] == [("API_KEY", "beware")]
+    assert "secret123" not in str(found)
 
 
 def test_wrong_settings_are_told_first(tmp_path: Path) -> None:

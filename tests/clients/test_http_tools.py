@@ -151,11 +151,19 @@ async def test_the_longest_answer_is_taken() -> None:
         ("application/json", "да".encode()),
         ("text/plain; charset=windows-1251", "да".encode("cp1251")),
         ("text/plain; charset=nonsense", "да".encode()),
+        ("text/plain; charset=idna", "да".encode()),
+        ("text/plain; charset=undefined", "да".encode()),
     ],
 )
 async def test_an_answer_is_read_as_it_is_written(content_type: str, body: bytes) -> None:
     async with tool_endpoint(Says(body, headers={"content-type": content_type})) as server, a_tool(server) as tool:
         assert (await ask(tool)).text == "да"
+
+
+async def test_half_a_character_is_none() -> None:
+    said = Says(b"a\\ud800b", headers={"content-type": "text/plain; charset=unicode_escape"})
+    async with tool_endpoint(said) as server, a_tool(server) as tool:
+        assert (await ask(tool)).text == "a?b"
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
