@@ -220,4 +220,4 @@ class AnythingInAnyOrder(RuleBasedStateMachine):
 
 
 TestAnythingInAnyOrder = AnythingInAnyOrder.TestCase
-TestAnythingInAnyOrder.settings = settings(settings.get_profile("conversation"), stateful_step_count=25)
+TestAnythingInAnyOrder.settings = settings(stateful_step_count=25)

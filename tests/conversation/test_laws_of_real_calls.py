@@ -170,7 +170,7 @@ class ARealCall(RuleBasedStateMachine):
 
 
 TestARealCall = ARealCall.TestCase
-TestARealCall.settings = settings(settings.get_profile("conversation"), stateful_step_count=30)
+TestARealCall.settings = settings(stateful_step_count=30)
 
 
 def _let_it_end(call: Call) -> None:
