@@ -1,8 +1,9 @@
 """Guards around every test: a fresh loop, no leaked task, no network beyond this machine, an empty environment.
 
-A coroutine test is run to its end on an event loop of its own. In a module that says ``VIRTUAL_TIME = True`` the loop
-is :class:`tests.support.virtual_time.VirtualTimeLoop`. Hypothesis gives every run the same examples and no slow machine
-stops it; ``--hypothesis-profile explore`` looks for new ones.
+A coroutine test is run to its end on an event loop of its own: in steady time (:mod:`tests.support.steady_time`), in
+virtual time (:mod:`tests.support.virtual_time`) where its module says ``VIRTUAL_TIME = True``, and in real time where
+other processes are waited for. Hypothesis gives every run the same examples, and no slow machine stops it;
+``--hypothesis-profile explore`` looks for new ones.
 """
 
 import asyncio
@@ -15,11 +16,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support.steady_time import SteadyTimeLoop
 from tests.support.virtual_time import VirtualTimeLoop
 
 _KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST", "CI", "TIME_SCALE"}
 _LOOPBACK = ("127.", "::1", "localhost")
-_HANGS_AFTER_SECONDS = 60
+_HANGS_AFTER_SECONDS = 200
+_REAL_TIME = {"browser", "end_to_end", "room"}
+"""Folders of tests that wait for other processes and threads, and judge themselves how late these were."""
 
 settings.register_profile("explore", settings.get_profile("ci"), derandomize=False, max_examples=1000)
 settings.load_profile("ci")
@@ -38,6 +42,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     virtual = getattr(pyfuncitem.module, "VIRTUAL_TIME", False)
+    loops = VirtualTimeLoop if virtual else None if pyfuncitem.path.parent.name in _REAL_TIME else SteadyTimeLoop
 
     async def run() -> None:
         if virtual:
@@ -48,7 +53,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         leaked = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         assert not leaked, f"tasks left behind: {leaked}"
 
-    with asyncio.Runner(loop_factory=VirtualTimeLoop if virtual else None) as runner:
+    with asyncio.Runner(loop_factory=loops) as runner:
         runner.run(run())
     return True
 

@@ -2,41 +2,29 @@
 
 import asyncio
 import selectors
-from collections.abc import Mapping
-from typing import Any
+
+from tests.support.loop_selector import LoopSelector
 
 
 class Deadlock(AssertionError):
     """Every task waits and no timer will ever fire."""
 
 
-class _JumpingSelector(selectors.BaseSelector):
+class _JumpingSelector(LoopSelector):
     """Never waits: where the loop would sleep, its clock is moved instead."""
 
     def __init__(self, loop: "VirtualTimeLoop") -> None:
+        super().__init__()
         self._loop = loop
-        self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self._real.select(0)
+        ready = self.real.select(0)
         if ready or timeout == 0:
             return ready
         if timeout is None:
             raise Deadlock("every task waits and no timer is set")
         self._loop.now += timeout
         return []
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._real.get_map()
-
-    def close(self) -> None:
-        self._real.close()
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
