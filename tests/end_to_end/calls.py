@@ -59,7 +59,7 @@ async def hold(service: RunningService, wanted: Score, telephone: Telephone | No
         sandbox_url=service.sandbox.url,
         api_key=API_KEY,
         telephone=telephone,
-        longest_call_seconds=40,
+        longest_call_seconds=120,
     )
     async with caller:
         report = await caller.call(wanted, **session)

@@ -173,7 +173,7 @@ async def _say_what_is_hostile(service: ServiceProcess, evening: Evening) -> Non
         replies=({"text": "Слушаю."}, {"text": "До свидания!", "tool_calls": END_CALL}),
     )
     async with Caller(
-        service.url, sound, sandbox_url=service.sandbox_url, api_key=KEY, longest_call_seconds=40
+        service.url, sound, sandbox_url=service.sandbox_url, api_key=KEY, longest_call_seconds=120
     ) as caller:
         evening.victim = (await caller.call(wanted, metadata={"language_hint": "ru"} | CONTROLS)).call_id
     async with service.client() as http:

@@ -116,7 +116,7 @@ async def record_of(service: RunningService, call_id: str) -> dict[str, Any]:
     return record
 
 
-async def ended_record_of(service: RunningService, call_id: str, seconds: float = 15.0) -> dict[str, Any]:
+async def ended_record_of(service: RunningService, call_id: str, seconds: float = 60.0) -> dict[str, Any]:
     """The record once the call has ended."""
     async with asyncio.timeout(seconds):
         while (record := await record_of(service, call_id))["status"] != "ended":

@@ -32,14 +32,14 @@ class Phone:
 
     async def row(self, kind: str, count: int = 1) -> dict[str, Any]:
         """The journal's row of that type, when it comes."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while len(found := [row for row in self.rows if row["type"] == kind]) < count:
                 await asyncio.sleep(0.01)
         return found[count - 1]
 
     async def closed(self) -> int:
         """The close code, when the line is closed."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while self.close_code is None:
                 await asyncio.sleep(0.01)
         return self.close_code

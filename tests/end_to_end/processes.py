@@ -32,7 +32,7 @@ class ServiceProcess:
     sandbox_url: str
 
     def caller(self, **options: Any) -> Caller:
-        return Caller(self.url, speak, sandbox_url=self.sandbox_url, api_key=KEY, longest_call_seconds=30, **options)
+        return Caller(self.url, speak, sandbox_url=self.sandbox_url, api_key=KEY, longest_call_seconds=120, **options)
 
     def client(self, **options: Any) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {KEY}"}

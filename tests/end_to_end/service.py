@@ -24,7 +24,7 @@ from sandbox.running import RunningSandbox, running_sandbox
 
 API_KEY = "key-of-the-tests"
 
-_WAITS_SECONDS = 100
+_WAITS_SECONDS = 200
 
 _T = TypeVar("_T")
 

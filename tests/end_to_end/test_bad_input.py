@@ -56,7 +56,7 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evening]:
         async with sandbox_process() as sandbox, serving(folder, sandbox) as service:
             await _warm(service)
             for name, trouble in {"hostile": be_hostile, "locked": _lock, "full": _fill}.items():
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(150):
                     evenings[name] = await _evening(service, trouble)
             assert await service.terminate() == 0
 
@@ -236,7 +236,7 @@ async def _fill(service: ServiceProcess, evening: Evening) -> None:
             evening.answers["ready while full"] = await http.get("/health/ready")
         finally:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (await http.get("/health/ready")).is_success:
                 await asyncio.sleep(0.1)
         evening.answers["asked after"] = await http.post("/media/sessions")

@@ -64,7 +64,7 @@ def evening(service: RunningService) -> Evening:
 
 
 async def _evening(service: RunningService) -> Evening:
-    async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
         twilio = tasks.create_task(_through_twilio(service), name="twilio")
         egress = tasks.create_task(_through_egress(service), name="egress")
     return Evening(twilio.result(), *egress.result())
@@ -73,7 +73,7 @@ async def _evening(service: RunningService) -> Evening:
 async def _through_twilio(service: RunningService) -> Held:
     session = await new_session(service, caller=NUMBER)
     async with Caller(
-        service.url, speak, sandbox_url=service.sandbox.url, telephone=TELEPHONE, longest_call_seconds=40
+        service.url, speak, sandbox_url=service.sandbox.url, telephone=TELEPHONE, longest_call_seconds=120
     ) as caller:
         report = await caller.call_through(SCORE, lambda: twilio_line(session["twiml"]))
     return await held(service, report)

@@ -21,7 +21,7 @@ async def test_an_operator_has_the_agent_say_something_and_then_ends_the_call(tm
         new_line(service, {**START, "events": True}) as line,
         service.async_client() as http,
         asyncio.TaskGroup() as tasks,
-        asyncio.timeout(20),
+        asyncio.timeout(60),
     ):
         silence = tasks.create_task(line.be_silent(), name="silence")
         said = await http.post(f"/calls/{line.call_id}/say", json={"text": NEWS})

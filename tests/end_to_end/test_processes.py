@@ -70,7 +70,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Story]:
     folder = tmp_path_factory.mktemp("processes")
 
     async def all_of_them() -> dict[str, Story]:
-        async with sandbox_process() as sandbox, asyncio.timeout(50), asyncio.TaskGroup() as tasks:
+        async with sandbox_process() as sandbox, asyncio.timeout(150), asyncio.TaskGroup() as tasks:
             told = {
                 "killed": tasks.create_task(_killed(folder / "killed", sandbox)),
                 "finishes": tasks.create_task(_told_to_stop(folder / "f", sandbox, TALK, "30", "debug")),

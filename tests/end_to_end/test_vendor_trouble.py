@@ -114,7 +114,7 @@ async def _live(service: RunningService, vendor: Vendor, kind: Kind, lasts: Last
         sandbox_url=service.sandbox.url,
         api_key=API_KEY,
         on_event=on_event,
-        longest_call_seconds=35,
+        longest_call_seconds=120,
     )
     failure: CallFailed | None = None
     async with caller:

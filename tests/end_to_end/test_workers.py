@@ -58,7 +58,7 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Evening:
 
     async def spend() -> Evening:
         told = Evening()
-        async with asyncio.timeout(120), sandbox_process() as sandbox:
+        async with asyncio.timeout(200), sandbox_process() as sandbox:
             async with exchange(folder, sandbox, DRAIN_SECONDS="0.5") as here:
                 await _spend(told, here)
             told.left_open = execute(folder, "SELECT count(*) FROM calls WHERE status != 'ended'")[0][0]
@@ -186,7 +186,7 @@ def test_told_to_stop_every_worker_lets_its_callers_go_with_a_goodbye(evening: E
 
 
 async def test_a_second_signal_stops_every_worker_at_once(tmp_path: Path) -> None:
-    async with asyncio.timeout(90), sandbox_process() as sandbox, exchange(tmp_path, sandbox) as here:
+    async with asyncio.timeout(150), sandbox_process() as sandbox, exchange(tmp_path, sandbox) as here:
         await here.ring()
         here.service.process.send_signal(signal.SIGTERM)
         while not here.logged("service.draining"):
@@ -199,7 +199,7 @@ async def test_a_second_signal_stops_every_worker_at_once(tmp_path: Path) -> Non
 
 async def test_workers_whose_supervisor_died_let_their_calls_end_and_stop(tmp_path: Path) -> None:
     async with (
-        asyncio.timeout(90),
+        asyncio.timeout(150),
         sandbox_process() as sandbox,
         exchange(tmp_path, sandbox, DRAIN_SECONDS="0.1") as here,
     ):

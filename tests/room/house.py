@@ -48,7 +48,7 @@ class House:
     async def call(self, score: Score, number: str = NUMBER, *, headers: Mapping[str, str] | None = None) -> CallReport:
         """Play a score over the telephone."""
         async with Caller(
-            self.url, speak, sandbox_url=self.sandbox.url, telephone=TELEPHONE, longest_call_seconds=40
+            self.url, speak, sandbox_url=self.sandbox.url, telephone=TELEPHONE, longest_call_seconds=120
         ) as caller:
             return await caller.call_through(score, lambda: self.carrier.dial(number, headers=headers))
 

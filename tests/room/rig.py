@@ -65,7 +65,7 @@ class Rig:
             sandbox_url=self.sandbox.url,
             api_key=_API_KEY,
             telephone=TELEPHONE,
-            longest_call_seconds=50,
+            longest_call_seconds=120,
         )
 
     async def get(self, path: str) -> Any:
