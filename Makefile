@@ -8,6 +8,9 @@ PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar
 PACKAGES := app routers media sandbox
 CANDIDATES := python3.13 python3.12 python3.11 python3
 OLDEST := python3.11
+# Of the tests that hold calls in real time, as many files at once as two cores carry without making the calls late.
+CALLING := 3
+FILES_IN_ORDER := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-room run test test-room test-browser bench check lock env-example deploy clean
@@ -25,11 +28,11 @@ run: $(INSTALLED) ## the service, as .env says; without any vendor's key, with t
 	@$(PYTHON) -m app.cli serve
 
 test: $(INSTALLED) ## every test that needs no other server (ARGS="-k barge_in")
-	@$(PYTHON) -m pytest --ignore tests/end_to_end $(ARGS)
-	@$(PYTHON) -m pytest tests/end_to_end # calls in real time, in a process without the litter of 2,600 tests before
+	@$(PYTHON) -m pytest -n auto --dist loadfile --ignore tests/end_to_end $(ARGS)
+	@$(PYTHON) -m pytest -n $(CALLING) $(FILES_IN_ORDER) tests/end_to_end # calls in real time, which mostly wait
 
 test-room: $(INSTALLED) ## telephone calls through a real livekit-server; it says what is missing for them (ARGS="-k hangs_up")
-	@$(PYTHON) -m pytest -m room tests/room $(ARGS)
+	@$(PYTHON) -m pytest -n $(CALLING) $(FILES_IN_ORDER) -m room tests/room $(ARGS)
 
 test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
 	@$(PYTHON) -m pytest -m browser tests/browser $(ARGS)
