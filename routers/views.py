@@ -51,6 +51,7 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         latency=record.latency(),
         token_usage=asdict(record.token_usage),
         costs={**_NO_COSTS, **record.costs},
+        fault=row.fault if row.status == "ended" else record.fault,
         language=record.language or row.language,
         provider_ids=_provider_ids(row, record.request_ids),
     )

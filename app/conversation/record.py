@@ -40,6 +40,7 @@ class CallRecord:
     ended_t: float | None = None
     end_reason: str | None = None
     fault: str = "none"
+    """The worst failure; while there is no end, the first of a vendor."""
     language: str | None = None
     token_usage: TokenUsage = field(default_factory=TokenUsage)
     costs: dict[str, float | None] = field(default_factory=dict)
@@ -139,6 +140,11 @@ class _Reader:
     def _ended(self, row: JournalRow) -> None:
         self._record.ended_t = row.t
         self._record.end_reason, self._record.fault = row.data["reason"], row.data.get("fault", "none")
+
+    def _provider_failed(self, row: JournalRow) -> None:
+        """The end, which knows of all failures, has the last word."""
+        if self._record.fault == "none":
+            self._record.fault = f"provider:{row.data['provider']}"
 
     def _turn_taken(self, row: JournalRow) -> None:
         data = row.data
@@ -267,6 +273,7 @@ _ROWS = {
     "call.answered": _Reader._answered,
     "call.ended": _Reader._ended,
     "turn.taken": _Reader._turn_taken,
+    "provider.failed": _Reader._provider_failed,
     "agent.reply_started": _Reader._reply_started,
     "agent.clause_started": _Reader._clause_started,
     "agent.reply_generated": _Reader._generated,

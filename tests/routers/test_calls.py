@@ -207,6 +207,15 @@ def test_a_last_event_that_cannot_be_is_refused(http: httpx.Client, after: str) 
     assert_problem(http.get("/calls/call_1/events", headers=headers), 422, "invalid_request")
 
 
+def test_a_live_call_tells_of_the_vendor_that_has_failed_in_it(service: RunningService, http: httpx.Client) -> None:
+    failed = ("provider.failed", {"provider": "openai", "stage": "think", "code": "provider_timeout", "final": False})
+    rows = [("call.created", {"language": "ru"}), failed, ("provider.failed", {**failed[1], "provider": "cartesia"})]
+    keep_call(service.settings.data_dir, "call_failing", rows, status="active", started_at="2026-10-02T00:00:00.000Z")
+
+    assert http.get("/calls/call_failing").json()["fault"] == "provider:openai"
+    execute(service.settings.data_dir, "DELETE FROM calls WHERE call_id = 'call_failing'")
+
+
 async def test_rows_of_another_process_come_live_and_the_stream_ends_with_the_call(service: RunningService) -> None:
     data = service.settings.data_dir
     call_id = keep_call(data, "call_followed", status="active", started_at="2026-10-01T00:00:00.000Z")
