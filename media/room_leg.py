@@ -29,6 +29,8 @@ _CONNECT_SECONDS = 15.0
 """The telephone rings meanwhile; where many calls begin at once, joining takes its time."""
 _MEASURED_SECONDS_MAX = 1.0
 _ROUND_TRIP_SECONDS_MAX = 0.5
+_CONNECTION_TOLD_SECONDS = 0.1
+"""When the connection is made wholly anew, the SDK says that everybody has left, and then why."""
 _CALLER_RETURNS_SECONDS = 10.0
 """After a lost connection is restored; LiveKit announces everybody anew."""
 _ENCODED_SECONDS = 0.03
@@ -327,12 +329,19 @@ class RoomLeg:
     def _participant_connected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._caller:
             self._note_status(participant.attributes)
-            if self._missing is not None:
-                self._missing.cancel()
-                self._missing = None
 
     def _participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.identity == self._caller and not self._reconnecting:
+        if participant.identity == self._caller:
+            self._miss_caller(_CONNECTION_TOLD_SECONDS)
+
+    def _miss_caller(self, seconds: float) -> None:
+        """He has left, unless he is here by then, or the connection is lost."""
+        if self._missing is not None:
+            self._missing.cancel()
+        self._missing = asyncio.get_running_loop().call_later(seconds, self._look_for_caller)
+
+    def _look_for_caller(self) -> None:
+        if not self._reconnecting and self._caller not in self._room.remote_participants:
             self._caller_left()
 
     def _caller_left(self) -> None:
@@ -370,9 +379,7 @@ class RoomLeg:
 
     def _connection_restored(self) -> None:
         self._reconnecting = False
-        if self._caller not in self._room.remote_participants:
-            loop = asyncio.get_running_loop()
-            self._missing = loop.call_later(_CALLER_RETURNS_SECONDS, self._leave, "caller_hangup")
+        self._miss_caller(_CALLER_RETURNS_SECONDS)
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         if reason == rtc.DisconnectReason.DUPLICATE_IDENTITY:
