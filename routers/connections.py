@@ -23,6 +23,8 @@ _FRAMES_FIRST = 300
 _FRAMES_SECOND = 250
 _FRAMES_MAX = 2500
 """Speech is 50 frames a second, a hundred at most. What is not used is saved up, for what waited through a stall."""
+_GOODBYE_SECONDS = 3.0
+"""How long a client may take to answer that the websocket is closed; until then its file stays open."""
 _PIECE_BYTES = 2048
 """So much is read before the frames are counted: a hundred lost over the last of those allowed."""
 _POLICY_VIOLATION = 1008
@@ -137,6 +139,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.close_timeout = _GOODBYE_SECONDS
         self._frames = float(_FRAMES_FIRST)
         self._counted_at = self.loop.time()
 

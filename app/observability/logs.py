@@ -11,6 +11,8 @@ import structlog
 _NUMBER = re.compile(r"(?P<call_id>\bcall_[0-9a-f]{24}\b)|\+?\d(?:[\s().-]{0,2}\d){7,}")
 """A telephone number, or whatever looks like one, eight digits or more; or the id of a call, which is none."""
 _TOKEN = re.compile(r"(token=)[^&\s\"']+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal obeys; new lines and tabs are in tracebacks."""
 _TALKATIVE_LIBRARIES = (
     "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "livekit",
     "openai", "websockets",

@@ -69,6 +69,10 @@ def test_a_token_in_an_address_is_hidden(text: str) -> None:
     assert "token=***" in mask(text)
 
 
+def test_nothing_that_others_wrote_moves_the_cursor_of_a_terminal() -> None:
+    assert mask("a\x1b[2J\rb\x07 \x9b31m\n\tc") == "a\\x1b[2J\\x0db\\x07 \\x9b31m\n\tc"
+
+
 def test_a_line_is_json_with_event_level_and_moment() -> None:
     with logging() as lines:
         structlog.get_logger("app.test").info("call.ended", turns=3, text="приём")
