@@ -15,6 +15,7 @@ from app.calls.ports import Handover
 from app.clients.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
 from app.conversation import events as ev
 from app.conversation.policy import CallPolicy, Lines
+from app.conversation.replay import differences
 from app.errors import AtCapacity, OwnershipLost, StorageError, TransferFailed
 from app.models import CallContext, JournalRow
 from app.observability.costs import DEFAULT_PRICES
@@ -321,6 +322,8 @@ async def live_call(
         yield call
         orchestrator.leave("caller_hangup")
         await call.ended()
+        if call.rows:
+            assert differences(call.rows) == []  # whoever replays the journal of a live call decides as it did
 
 
 def in_virtual_time(work: Callable[[], Awaitable[T]]) -> T:

@@ -10,8 +10,8 @@ import pytest
 from app.calls.requests import CallRequests
 from app.errors import CallNotFound, StorageError
 from app.storage.requests import CallRequest
+from tests.calls.desk import Desk, desk
 from tests.calls.fakes import World
-from tests.calls.test_dispatcher import Desk, desk
 
 VIRTUAL_TIME = True
 
