@@ -44,9 +44,9 @@ def _masked(value: Any) -> Any:
 
 
 def mask(text: str) -> str:
-    """The text with telephone numbers and tokens hidden; of a number the last two digits stay."""
+    """The text with telephone numbers and tokens hidden; of a number the last two digits stay. It moves no cursor."""
     masked = _NUMBER.sub(lambda match: match["call_id"] or f"***{match.group()[-2:]}", text)
-    return _TOKEN.sub(r"\1***", masked)
+    return _CONTROLS.sub(lambda match: f"\\x{ord(match.group()):02x}", _TOKEN.sub(r"\1***", masked))
 
 
 def configure_logging(level: str, *, pretty: bool | None = None) -> None:
