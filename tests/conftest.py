@@ -2,7 +2,7 @@
 
 A coroutine test is run to its end on an event loop of its own: in steady time (:mod:`tests.support.steady_time`), in
 virtual time (:mod:`tests.support.virtual_time`) where its module says ``VIRTUAL_TIME = True``, and in real time where
-other processes are waited for. Hypothesis gives every run the same examples, and no slow machine stops it;
+other programs set the pace. Hypothesis gives every run the same examples, and no slow machine stops it;
 ``--hypothesis-profile explore`` looks for new ones.
 """
 
@@ -22,8 +22,8 @@ from tests.support.virtual_time import VirtualTimeLoop
 _KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST", "CI", "TIME_SCALE"}
 _LOOPBACK = ("127.", "::1", "localhost")
 _HANGS_AFTER_SECONDS = 200
-_REAL_TIME = {"browser", "end_to_end", "room"}
-"""Folders of tests that wait for other processes and threads, and judge themselves how late these were."""
+_REAL_TIME = {"browser", "room"}
+"""Folders of tests in which other programs set the pace."""
 
 settings.register_profile("explore", settings.get_profile("ci"), derandomize=False, max_examples=1000)
 settings.load_profile("ci")

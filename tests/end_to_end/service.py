@@ -21,6 +21,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.wiring import Services
 from sandbox.running import RunningSandbox, running_sandbox
+from tests.support.steady_time import SteadyTimeLoop
 
 API_KEY = "key-of-the-tests"
 
@@ -135,7 +136,8 @@ def _in_thread(name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) -
 
     def run() -> None:
         try:
-            asyncio.run(stay())
+            with asyncio.Runner(loop_factory=SteadyTimeLoop) as runner:
+                runner.run(stay())
         except BaseException as error:
             if entered.done():
                 raise

@@ -47,7 +47,7 @@ SCORE = score(
     waits_for_end(),
     patience=10,
 )
-_CALLS_AT_ONCE = 10
+_CALLS_AT_ONCE = 18
 OWED_SECONDS = 2.2
 """Of silence after the caller's last sound; the budget is 1.5 s, and this machine has much to do."""
 DEAF_SECONDS = 3.5
