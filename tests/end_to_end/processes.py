@@ -19,7 +19,7 @@ from sandbox.caller import Caller
 from tests.end_to_end.calls import GREETING, speak
 
 KEY = "key-of-the-operator"
-_STARTS_SECONDS = 60.0
+_STARTS_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)

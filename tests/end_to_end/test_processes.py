@@ -21,6 +21,7 @@ from sandbox.media_client import CallBroken
 from sandbox.score import Score, says, waits, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, journal_of, score
 from tests.end_to_end.processes import KEY, ServiceProcess, sandbox_process, serving
+from tests.support.slowness import slowness
 
 NUMBER = "+7 (999) 123-45-67"
 QUESTION = "Когда вы открыты?"
@@ -125,7 +126,7 @@ async def _killed(folder: Path, sandbox: dict[str, str]) -> Story:
     async with serving(folder, sandbox) as second, second.client() as http:
         started = loop.time()
         while (await http.get(f"/calls/{story.record['call_id']}")).json()["status"] != "ended":
-            assert loop.time() - started < 5
+            assert loop.time() - started < 5 * slowness()
             await asyncio.sleep(0.05)
         story.seconds = loop.time() - started
         await _stream(second, story)
@@ -188,7 +189,7 @@ def report_of(story: Story) -> CallReport:
 def test_a_call_whose_process_was_killed_is_ended_at_the_next_start(stories: dict[str, Story]) -> None:
     story = stories["killed"]
     assert (story.record["end_reason"], story.record["fault"]) == ("crashed", "ours")
-    assert story.seconds < 3
+    assert story.seconds < 3 * slowness()
     assert report_of(story).close_code == 1006
     assert [turn["role"] for turn in story.record["turns"]] == ["assistant", "user", "assistant"]
     last = story.record["turns"][-1]
@@ -229,7 +230,7 @@ def test_a_call_that_is_alive_may_finish_before_the_process_stops(stories: dict[
         ANSWER,
         "Всего хорошего!",
     ]
-    assert story.seconds < 5
+    assert story.seconds < 5 * slowness()
 
 
 def test_a_call_that_takes_too_long_hears_a_goodbye_before_the_process_stops(stories: dict[str, Story]) -> None:

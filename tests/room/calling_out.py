@@ -52,7 +52,7 @@ async def facts(home: House, call_id: str, kind: str) -> list[dict[str, Any]]:
 
 async def until_fact(home: House, call_id: str, kind: str) -> dict[str, Any]:
     """The data of the first row of a type, once there is one."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not (found := await facts(home, call_id, kind)):
             await asyncio.sleep(_LOOK_SECONDS)
     return found[0]

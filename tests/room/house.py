@@ -58,7 +58,7 @@ class House:
 
     async def record(self, call_id: str) -> dict[str, Any]:
         """The record once the call has ended."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 record: dict[str, Any] = (await self.get(f"/calls/{call_id}")).json()
                 if record["status"] == "ended" and not self.services.dispatcher.live_calls:
@@ -75,7 +75,7 @@ class House:
         """Return once LiveKit has ended all rooms of this house."""
         client = LiveKitClient(url=self.carrier.url, api_key=KEY, api_secret=SECRET)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while any(room.name.startswith(self.carrier.room_prefix) for room in await client.list_rooms()):
                     await asyncio.sleep(_LOOK_SECONDS)
         finally:
@@ -83,7 +83,7 @@ class House:
 
     async def ended_calls(self, number: int) -> list[dict[str, Any]]:
         """The calls that have ended, once there are so many."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 calls: list[dict[str, Any]] = (await self.get("/calls?status=ended")).json()["calls"]
                 if len(calls) >= number:

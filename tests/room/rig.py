@@ -30,7 +30,7 @@ from tests.room.servers import KEY, SECRET, LiveKitServer, livekit_server
 
 WORKERS = 2
 _API_KEY = "key-of-the-operator"
-_STARTS_SECONDS, _STOPS_SECONDS = 30, 15
+_STARTS_SECONDS, _STOPS_SECONDS = 90, 15
 _LOOK_SECONDS = 0.05
 
 
@@ -74,7 +74,7 @@ class Rig:
 
     async def record(self, call_id: str) -> dict[str, Any]:
         """The record once the call has ended."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 record: dict[str, Any] = (await self.get(f"/calls/{call_id}")).json()
                 if record["status"] == "ended":
@@ -83,7 +83,7 @@ class Rig:
 
     async def record_of(self, number: str) -> dict[str, Any]:
         """The record of the only call from a number, once it has ended."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 calls = (await self.get(f"/calls?from={number.replace('+', '%2B')}&status=ended")).json()["calls"]
                 if calls:

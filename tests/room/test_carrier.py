@@ -36,7 +36,7 @@ class Office:
         self._somebody_left.set()
 
     async def until_somebody_leaves(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self._somebody_left.wait()
 
     async def dial(self, number: str = FRIEND, *, waits: bool = True, ringing: float = 10) -> api.SIPParticipantInfo:
@@ -136,7 +136,7 @@ async def test_one_who_is_removed_while_it_rings_was_not_answered(server: LiveKi
         await here.dial(waits=False)
         await here.livekit.room.remove_participant(api.RoomParticipantIdentity(room="removed", identity="friend"))
         await here.until_somebody_leaves()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             await here.front.calls[0].settled.wait()
     assert here.front.calls[0].state == "not_answered"
 

@@ -34,7 +34,7 @@ async def test_the_compose_files_livekit_starts_and_keeps_trunks_in_redis(tmp_pa
 
 async def told_by(client: LiveKitSIPClient) -> Telephony:
     """What the server knows, once it is up."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await client.telephony()

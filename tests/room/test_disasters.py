@@ -11,6 +11,7 @@ from sandbox.score import Score, says, waits, waits_for_agent, waits_for_end
 from sandbox.telephone_line import TelephoneLine
 from tests.room.house import GREETING
 from tests.room.rig import Rig
+from tests.support.slowness import slowness
 
 pytestmark = pytest.mark.room
 
@@ -56,7 +57,7 @@ async def test_a_worker_dies_and_the_calls_of_the_other_notice_nothing(system: R
         dying = system.worker_of(line.call_id)
         before = system.pids()[dying]
         os.kill(before, signal.SIGKILL)
-        assert await line.over_within(FREED_SECONDS)
+        assert await line.over_within(FREED_SECONDS * slowness())
     report = calling.result()
     record, crashed = await system.record(report.call_id), await system.record(line.call_id)
     assert (crashed["end_reason"], crashed["fault"]) == ("crashed", "ours")
@@ -64,7 +65,7 @@ async def test_a_worker_dies_and_the_calls_of_the_other_notice_nothing(system: R
     assert (record["end_reason"], record["fault"]) == ("agent_hangup", "none")
     spoken = [turn["text"] for turn in record["turns"]]
     assert spoken[spoken.index(asks) :] == [asks, "Да, я вас слушаю.", "До свидания.", _BYE["text"]]
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while system.pids()[dying] == before:
             await asyncio.sleep(0.05)
 
@@ -102,4 +103,4 @@ async def test_a_call_goes_on_when_the_livekit_server_is_back(own_system: Rig) -
     spoken = [turn["text"] for turn in record["turns"]]
     assert spoken[spoken.index(asks) :] == [asks, "Да, я вас слушаю.", "До свидания.", _BYE["text"]]
     assert report.utterances[0].answered_after is not None
-    assert report.utterances[0].answered_after < BACK_SECONDS
+    assert report.utterances[0].answered_after < BACK_SECONDS * slowness()
