@@ -318,3 +318,9 @@ def environment(env_file: str = ".env") -> dict[str, str]:
     """What ``${NAME}`` in an agent's file may name: the environment, and behind it the file ``.env``."""
     written = dotenv_values(env_file, interpolate=False)
     return {**{name: value for name, value in written.items() if value}, **os.environ}
+
+
+def environment_without_settings() -> dict[str, str]:
+    """The environment of this process, for one that has its settings from elsewhere."""
+    ours = {name.upper() for name in Settings.model_fields} | {f"VA_{name.upper()}" for name in _SHELLS_OWN}
+    return {name: value for name, value in os.environ.items() if name.upper() not in ours}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from app.errors import SettingsError
-from app.settings import Settings, load_settings
+from app.settings import Settings, environment_without_settings, load_settings
 
 KEYS = {"DEEPGRAM_API_KEY": "dg-secret", "OPENAI_API_KEY": "oa-secret", "CARTESIA_API_KEY": "ca-secret"}
 GOOD: dict[str, str] = {
@@ -238,3 +238,12 @@ def test_settings_load_or_name_every_variable_that_is_wrong(choice: dict[str, bo
 )
 def test_whatever_a_variable_holds_the_answer_is_settings_or_a_complaint_about_it(name: str, value: str) -> None:
     assert named({name: value}) <= {name, "API_KEY", *KEYS}
+
+
+def test_the_environment_without_settings_has_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*GOOD, *KEYS, "DATABASE_URL"):
+        monkeypatch.setenv(name, "somebody's")
+    monkeypatch.setenv("PATH_OF_MINE", "kept")
+    left = environment_without_settings()
+    assert set(left) & {*GOOD, *KEYS, "DATABASE_URL"} == set()
+    assert left["PATH_OF_MINE"] == "kept"

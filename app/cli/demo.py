@@ -1,7 +1,6 @@
 """A whole call on this machine: sandbox and service as child processes, a simulated caller, and a report."""
 
 import asyncio
-import os
 import secrets
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from app.cli.demo_report import print_report, went_well
 from app.cli.demo_telephone import call_by_telephone
 from app.cli.demo_view import CallView
 from app.cli.sandbox_process import Profile, SandboxAddresses, sandbox_process
+from app.settings import environment_without_settings
 from sandbox.call_report import CallReport
 from sandbox.caller import Caller
 from sandbox.caller_events import CallerEvent
@@ -27,6 +27,7 @@ from sandbox.scores import demo
 from sandbox.voice import synthesize
 
 _FOLDER = Path("data/demo")
+_LOG = "service.log"
 _API_KEY = secrets.token_hex(16)
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -79,9 +80,9 @@ def run_room_demo(language: Language, profile: Profile) -> int:
 async def _call(url: str, sandbox: SandboxAddresses, view: CallView, hold: Hold) -> int:
     headers = {"Authorization": f"Bearer {_API_KEY}"}
     async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
-        await _until_ready(http, url)
         with view.live():
             try:
+                await _until_ready(http, url)
                 report = await hold(http, view.show)
             except CallFailed as failure:
                 view.fail(str(failure))
@@ -109,26 +110,35 @@ async def _record(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
 
 
 async def _until_ready(http: httpx.AsyncClient, url: str) -> None:
-    async with asyncio.timeout(_START_SECONDS):
-        while True:
-            with suppress(httpx.TransportError):
-                if (await http.get(f"{url}/health/ready")).is_success:
-                    return
-            await asyncio.sleep(_POLL_SECONDS)
+    """Raises CallFailed when the service is not ready in time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_START_SECONDS):
+            while True:
+                with suppress(httpx.TransportError):
+                    if (await http.get(f"{url}/health/ready")).is_success:
+                        return
+                await asyncio.sleep(_POLL_SECONDS)
+    raise CallFailed(f"the service was not ready within {_START_SECONDS:g} s; {_FOLDER / _LOG} says why")
 
 
 @contextmanager
 def _service(
     sandbox: SandboxAddresses, language: Language, port: int, more: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """The service as an operator runs it, pointed at the sandbox; its log goes to a file."""
+    """The service as an operator runs it, pointed at the sandbox; its log goes to a file.
+
+    Settings that are meant for another service, in the environment or in ``.env``, are none of the demo's: it must not
+    answer the callers of a LiveKit that is named there, nor write into that database.
+    """
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"), "sandbox")
-    settings = {"PORT": str(port), "VA_HOST": "127.0.0.1", "VA_LANGUAGE": language, "DATA_DIR": str(_FOLDER)}
-    environment = {**os.environ, **keys, **sandbox.settings(), **settings, "PROVIDERS": "live", "API_KEY": _API_KEY}
-    environment |= more or {}
-    log_path = _FOLDER / "service.log"
-    with log_path.open("ab") as log:
-        service = subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], env=environment, stderr=log)
+    settings = {"PORT": str(port), "VA_HOST": "127.0.0.1", "VA_LANGUAGE": language, "DATA_DIR": "."}
+    settings |= {**keys, **sandbox.settings(), "PROVIDERS": "live", "API_KEY": _API_KEY, **(more or {})}
+    command = [sys.executable, "-m", "app.cli", "serve"]
+    with (_FOLDER / _LOG).open("ab") as log:
+        environment = {**environment_without_settings(), **settings}
+        service = subprocess.Popen(  # noqa: S603 - it is this program itself
+            command, cwd=_FOLDER, env=environment, stderr=log
+        )
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
