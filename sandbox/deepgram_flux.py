@@ -162,6 +162,7 @@ class FluxStream:
 
     async def _tell(self, event: str, confidence: float, *, beat: bool = False, **more: str) -> None:
         self._told_at = self._detector.seconds
+        self._note(event)  # before it is sent: who hears of it may have answered before this goes on
         words = self._recogniser.words[: self._words_sent] if beat else self._recogniser.words
         hinted = {"languages_hinted": list(self._query.language_hints)} if self._query.language_hints else {}
         await self._send(
@@ -188,7 +189,6 @@ class FluxStream:
             },
             beat=beat,
         )
-        self._note(event)
 
     def _note(self, event: str) -> None:
         names = {"EndOfTurn": "end_of_turn", "EagerEndOfTurn": "eager_end_of_turn", "TurnResumed": "turn_resumed"}

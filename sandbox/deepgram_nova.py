@@ -119,12 +119,12 @@ class NovaStream:
         if self._recogniser.silence >= LEAST_SILENCE_SECONDS:
             self._recogniser.settle()
         words = self._recogniser.words
+        if speech_final:  # noted before it is sent: who hears of it may have answered before this goes on
+            silence = round(self._recogniser.silence, 3)
+            self._stage.note("deepgram", "end_of_turn", self._query.tag, silence=silence)
         await self._send(self._results(is_final=True, speech_final=speech_final, from_finalize=from_finalize))
         if words:
             self._last_word_end = words[-1].end
-        if speech_final:
-            silence = round(self._recogniser.silence, 3)
-            self._stage.note("deepgram", "end_of_turn", self._query.tag, silence=silence)
         self._final_until = self._detector.seconds
         self._words_sent = 0
         self._recogniser.end_turn()

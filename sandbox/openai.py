@@ -5,7 +5,7 @@ import json
 from types import ModuleType
 from typing import Any
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -25,6 +25,8 @@ _MODELS = (
     "gpt-4.1",
     "gpt-4o",
 )
+_CLIENT_CLOSED = 499
+"""What nginx calls a request whose client has gone."""
 _TURNED_AWAY: dict[Kind, tuple[int, str, str, str]] = {
     "refuse": (503, "The server is overloaded", "server_error", "server_overloaded"),
     "unauthorized": (401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key"),
@@ -65,6 +67,8 @@ async def _generate(request: Request, route: str) -> Response:
         body = json.loads(await request.body())
     except ValueError:
         body = None
+    except ClientDisconnect:  # who gave up while he asked hears no answer
+        return Response(status_code=_CLIENT_CLOSED)
     call_id = _call_id(request, body)
     stage.keep_request("openai", route, call_id, body)
     stage.note("openai", "request", call_id)
