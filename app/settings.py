@@ -1,6 +1,7 @@
 """Every knob of the service: unit, default and meaning. Wrong settings stop the start, and all are named at once."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -45,6 +46,8 @@ _EAGER_LEAST = 0.3
 _SHELLS_OWN = ("host", "language")
 """Names that shells and gettext use too; with VA_ before them they are ours alone."""
 _PLACES_OF_A_WORKER = 50
+_NEARLY_THE_SAME = 0.84
+"""Such as GREETINGS and GREETING, DEEPGRAM_KEY and DEEPGRAM_API_KEY."""
 _PYDANTICS_OWN = "Value error, "
 
 
@@ -320,7 +323,20 @@ def environment(env_file: str = ".env") -> dict[str, str]:
     return {**{name: value for name, value in written.items() if value}, **os.environ}
 
 
+def setting_names() -> set[str]:
+    """Names that settings have in the environment and in ``.env``."""
+    return {name.upper() for name in Settings.model_fields} | {f"VA_{name.upper()}" for name in _SHELLS_OWN}
+
+
 def environment_without_settings() -> dict[str, str]:
     """The environment of this process, for one that has its settings from elsewhere."""
-    ours = {name.upper() for name in Settings.model_fields} | {f"VA_{name.upper()}" for name in _SHELLS_OWN}
+    ours = setting_names()
     return {name: value for name, value in os.environ.items() if name.upper() not in ours}
+
+
+def misspelt_settings(env_file: str = ".env") -> dict[str, str]:
+    """Names that are nearly those of settings, in the environment or the file, and what seems to be meant."""
+    known = setting_names()
+    given = sorted({name.upper() for name in environment(env_file)} - known)
+    near = {name: get_close_matches(name, known, n=1, cutoff=_NEARLY_THE_SAME) for name in given}
+    return {name: found[0] for name, found in near.items() if found}

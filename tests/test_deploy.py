@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.settings import setting_names
 from sandbox.running import serving
-from tests.support.env_example import setting_names
 from tests.support.sources import ROOT, text
 
 OLD = "registry.fly.io/voice-agent:20260101-000000@sha256:0123"

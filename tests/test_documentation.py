@@ -13,10 +13,10 @@ from app.conversation.events import EVENT_TYPES
 from app.conversation.states import TRANSITIONS
 from app.models import ConversationState
 from app.observability.metrics import Metrics
-from app.settings import Settings, load_settings
+from app.settings import Settings, load_settings, setting_names
 from routers.schemas import Call, Turn
 from tests.routers.test_dashboard import ENDS
-from tests.support.env_example import ROOT, env_example, setting_names
+from tests.support.env_example import ROOT, env_example
 from tests.support.sources import documents, python_files, text, tree
 
 GUIDES = (

@@ -16,9 +16,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from app.settings import Settings
+from app.settings import Settings, setting_names
 from routers import health
-from tests.support.env_example import setting_names
 from tests.support.sources import PACKAGES, ROOT, imports, python_files, text
 
 USED_WITHOUT_AN_IMPORT = {

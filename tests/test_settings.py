@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from app.errors import SettingsError
-from app.settings import Settings, environment_without_settings, load_settings
+from app.settings import Settings, environment_without_settings, load_settings, misspelt_settings
 
 KEYS = {"DEEPGRAM_API_KEY": "dg-secret", "OPENAI_API_KEY": "oa-secret", "CARTESIA_API_KEY": "ca-secret"}
 GOOD: dict[str, str] = {
@@ -247,3 +247,15 @@ def test_the_environment_without_settings_has_none_of_them(monkeypatch: pytest.M
     left = environment_without_settings()
     assert set(left) & {*GOOD, *KEYS, "DATABASE_URL"} == set()
     assert left["PATH_OF_MINE"] == "kept"
+
+
+def test_a_name_that_is_nearly_a_setting_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    file.write_text("GREETINGS=Hello\nGREETING=Hello\nSCHEDULE_TOKEN=secret\nDEEPGRAM_KEY=secret\n", encoding="utf-8")
+    for name in os.environ:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DIAL_PREFIX", "+7495")
+    for unrelated in ("HOSTNAME", "LANG", "PATH", "HOME", "LIVEKIT_SERVER"):
+        monkeypatch.setenv(unrelated, "x")
+    told = {"GREETINGS": "GREETING", "DEEPGRAM_KEY": "DEEPGRAM_API_KEY", "DIAL_PREFIX": "DIAL_PREFIXES"}
+    assert misspelt_settings(str(file)) == told

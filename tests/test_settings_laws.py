@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from app.errors import SettingsError
-from app.settings import Settings
-from tests.support.env_example import environment_names, setting_names
+from app.settings import Settings, setting_names
+from tests.support.env_example import environment_names
 from tests.test_settings import loaded, named, problems
 
 NAMES = {environment_names(key, field)[0]: field for key, field in Settings.model_fields.items()}

@@ -14,7 +14,7 @@ from app.cli.checks.telephony import telephony_checks
 from app.cli.checks.vendors import vendor_checks
 from app.errors import SettingsError
 from app.observability.logs import configure_logging
-from app.settings import Settings, load_settings
+from app.settings import Settings, load_settings, misspelt_settings
 from app.wiring import check_settings
 
 _STYLES: dict[Grade, str] = {"good": "green", "beware": "yellow", "wrong": "bold red", "not checked": "dim"}
@@ -40,7 +40,7 @@ def diagnose() -> list[Finding]:
         check_settings(settings)
     except SettingsError as error:
         return [Finding(*_split(problem)) for problem in error.problems]
-    return [_of_settings(settings), *of_keys(settings), *asyncio.run(_all(settings))]
+    return [_of_settings(settings), *of_keys(settings), *_misspelt(), *asyncio.run(_all(settings))]
 
 
 def of_keys(settings: Settings) -> list[Finding]:
@@ -80,6 +80,14 @@ def table(findings: Sequence[Finding]) -> Table:
 def _of_settings(settings: Settings) -> Finding:
     vendors = "live" if settings.uses_live_vendors else "sandbox"
     return Finding("settings", "good", f"complete; ENVIRONMENT={settings.environment}, PROVIDERS={vendors}")
+
+
+def _misspelt() -> list[Finding]:
+    """Names that do nothing, and nobody would notice."""
+    return [
+        Finding(name, "beware", "is no setting, and does nothing", f"Is {meant} meant?")
+        for name, meant in misspelt_settings().items()
+    ]
 
 
 def _split(problem: str) -> tuple[str, Grade, str]:

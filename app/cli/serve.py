@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.cli.sandbox_process import vendors
+from app.cli.settings_problems import warn_of_misspelt
 from app.main import create_app
 from app.observability.logs import configure_logging
 from app.settings import Settings
@@ -86,6 +87,7 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 def serve_alone(settings: Settings) -> None:
     """Serve in this process until a signal. Raises SettingsError."""
     configure_logging(settings.log_level)
+    warn_of_misspelt()
     with vendors(settings) as complete:
         app = create_app(complete)
         signal.signal(signal.SIGINT, signal.default_int_handler)

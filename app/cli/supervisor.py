@@ -22,7 +22,7 @@ import structlog
 
 from app.cli.orders import STOP, WorkerOrder, written
 from app.cli.sandbox_process import vendors
-from app.cli.settings_problems import SETTINGS_STATUS
+from app.cli.settings_problems import SETTINGS_STATUS, warn_of_misspelt
 from app.errors import StorageError
 from app.observability.logs import configure_logging
 from app.observability.metrics import FOLDER_VARIABLE, forget_process
@@ -45,6 +45,7 @@ _NOT_STARTED_STATUS = 3
 def supervise(settings: Settings) -> int:
     """Serve with ``settings.workers`` processes until a signal; gives the exit status."""
     configure_logging(settings.log_level)
+    warn_of_misspelt()
     with ExitStack() as stack:
         try:
             migrate(settings.database)

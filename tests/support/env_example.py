@@ -26,11 +26,6 @@ def env_example() -> str:
     return "\n".join((_HEAD, *_lines(Path(app.settings.__file__).read_text(encoding="utf-8"))))
 
 
-def setting_names() -> set[str]:
-    """Every environment name that is read, second choices included."""
-    return {name for key, field in Settings.model_fields.items() for name in environment_names(key, field)}
-
-
 def environment_names(key: str, field: FieldInfo) -> tuple[str, ...]:
     """Names under which the setting is read, the first choice first."""
     alias = field.validation_alias
