@@ -1,6 +1,7 @@
 """The agent's sound before it leaves for the room: with the SDK's own source, which needs no server."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from livekit import rtc
@@ -13,7 +14,9 @@ FRAME = b"\x01\x02" * ROOM_FORMAT.frame_samples
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
-    """What the source was given: seconds of sound, and how much it still had to play."""
+    """What the source was given: seconds of sound, and how much it still had to play, by the clock of the test."""
+    clock = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time())
+    monkeypatch.setattr("livekit.rtc.audio_source.time", clock)
     pieces = []
     capture = rtc.AudioSource.capture_frame
 
