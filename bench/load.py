@@ -21,6 +21,7 @@ ANSWER = (
     "тогда мы работаем до восьми часов."
 )
 _TURNS_SCRIPTED = 60
+_PATIENCE = 60.0
 _SLOTS = 20
 """The calls' frames are spread over the 20 ms, as those of strangers are."""
 
@@ -72,7 +73,9 @@ class Load:
     async def _call(self, http: httpx.AsyncClient, ready: "asyncio.Future[None]") -> None:
         session = (await http.post(f"{self._service_url}/media/sessions", json={})).raise_for_status().json()
         await self._script(http, session["call_id"])
-        async with connect(session["url"], compression=None, proxy=None, ping_interval=None) as socket:
+        async with connect(
+            session["url"], compression=None, proxy=None, ping_interval=None, open_timeout=_PATIENCE
+        ) as socket:
             call = LoadCall(session["call_id"], socket, self._question.frames)
             await call.begin()
             self.calls.append(call)
