@@ -153,8 +153,9 @@ async def _open_wrongly(service: ServiceProcess, evening: Evening) -> None:
 
 
 async def status_of(url: str) -> int:
+    """Of the upgrade; behind a locked database it takes up to ten seconds, five for its turn and five for itself."""
     try:
-        async with opened(url):
+        async with opened(url, open_timeout=15):
             return 101
     except InvalidStatus as refused:
         return refused.response.status_code
