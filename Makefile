@@ -34,7 +34,8 @@ test: $(INSTALLED) ## every test that needs no other server (ARGS="-k barge_in")
 	@$(PYTHON) -m pytest -n $(AT_ONCE) $(FILES_IN_ORDER) tests/end_to_end $(ARGS) $(OR_NOTHING) # calls in real time, which mostly wait
 
 test-room: $(INSTALLED) ## telephone calls through a real livekit-server; it says what is missing for them (ARGS="-k hangs_up")
-	@$(PYTHON) -m pytest -n $(AT_ONCE) $(FILES_IN_ORDER) -m room tests/room $(ARGS)
+	@$(PYTHON) -m pytest -n 2 $(FILES_IN_ORDER) -m 'room and not alone' tests/room $(ARGS) $(OR_NOTHING)
+	@$(PYTHON) -m pytest -m 'room and alone' tests/room $(ARGS) $(OR_NOTHING)
 
 test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
 	@$(PYTHON) -m pytest -m browser tests/browser $(ARGS)

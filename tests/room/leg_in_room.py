@@ -186,7 +186,7 @@ async def running(leg: RoomLeg, told: Told) -> AsyncIterator[RoomLeg]:
         await carrying
 
 
-async def until(is_so: Callable[[], bool], seconds: float = 10) -> None:
+async def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     """Return once it is so."""
     async with asyncio.timeout(seconds):
         while not is_so():

@@ -147,6 +147,7 @@ def _environment(
         "DATA_DIR": str(folder / "data"),
         "ENVIRONMENT": "development",
         "GREETING": GREETING,
+        "IDLE_PROMPT_SECONDS": "100",  # callers wait for each other, however slow the machine
         "LIVEKIT_API_KEY": KEY,
         "LIVEKIT_API_SECRET": SECRET,
         "LIVEKIT_URL": server.url,

@@ -13,7 +13,7 @@ from tests.room.house import GREETING
 from tests.room.rig import Rig
 from tests.support.slowness import slowness
 
-pytestmark = pytest.mark.room
+pytestmark = [pytest.mark.room, pytest.mark.alone]
 
 _BYE = {"text": "Всего доброго.", "tool_calls": [{"name": "end_call", "arguments": {}}]}
 MANY, BETWEEN_RINGS_SECONDS = 20, 0.2
@@ -56,6 +56,7 @@ async def test_a_worker_dies_and_the_calls_of_the_other_notice_nothing(system: R
         line = await _on_another_worker(system, telephones)
         dying = system.worker_of(line.call_id)
         before = system.pids()[dying]
+        await _greeted(system, line.call_id)
         os.kill(before, signal.SIGKILL)
         assert await line.over_within(FREED_SECONDS * slowness())
     report = calling.result()
@@ -80,6 +81,13 @@ async def _on_another_worker(system: Rig, telephones: AsyncExitStack) -> Telepho
         if first is not None and system.worker_of(line.call_id) != first:
             return line
     raise AssertionError("one worker took all calls")
+
+
+async def _greeted(system: Rig, call_id: str) -> None:
+    """Return once it is written down that the agent speaks."""
+    async with asyncio.timeout(60):
+        while not any(row["type"] == "agent.clause_started" for row in await system.journal(call_id)):
+            await asyncio.sleep(0.05)
 
 
 async def test_a_call_goes_on_when_the_livekit_server_is_back(own_system: Rig) -> None:

@@ -9,7 +9,7 @@ from media.errors import NotAnswered
 from tests.room.leg_in_room import AGENT, Ends, Participant, Told, Wire, leg_beside, participant, running, tone, until
 from tests.room.servers import LiveKitServer
 
-pytestmark = pytest.mark.room
+pytestmark = [pytest.mark.room, pytest.mark.alone]
 
 LOW, HIGH = 400.0, 1200.0
 LATE_SECONDS = 0.5

@@ -8,7 +8,7 @@ from tests.room.rig import Rig
 from tests.room.sound import delay_at, heard_agent, is_silent, recorded_agent, utterances
 from tests.support.slowness import slowness
 
-pytestmark = pytest.mark.room
+pytestmark = [pytest.mark.room, pytest.mark.alone]
 
 NUMBER = "+79990001000"
 WHOLE_CALL = Score(

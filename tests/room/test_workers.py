@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import Any
 import pytest
 
 from app.clock import parse_iso, utc_now
-from tests.room.rig import Rig, rig
+from tests.room.rig import WORKERS, Rig, rig
 from tests.routers.kept_calls import execute
 from tests.support.slowness import slowness
 
-pytestmark = pytest.mark.room
+pytestmark = [pytest.mark.room, pytest.mark.alone]
 
-CALLERS = 4
+CALLERS, CALLERS_MAX = 4, 9
 
 
 @pytest.fixture(scope="module")
@@ -28,20 +27,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def two_workers(folder: Path) -> Iterator[Rig]:
-    with rig(folder, WORKERS="2", IDLE_PROMPT_SECONDS="100") as running:
+    with rig(folder, IDLE_PROMPT_SECONDS="100") as running:
         yield running
 
 
 async def test_when_a_worker_dies_its_callers_are_let_go_and_the_others_notice_nothing(
     two_workers: Rig, folder: Path
 ) -> None:
-    numbers = [f"+7999000500{index}" for index in range(CALLERS)]
     async with asyncio.timeout(150), AsyncExitStack() as lines:
-        await asyncio.gather(*(lines.enter_async_context(two_workers.carrier.dial(number)) for number in numbers))
-        calls = await _answered(two_workers)
-        owners = dict(execute(folder / "data", "SELECT call_id, owner FROM calls"))
-        shares = Counter(owners[call["call_id"]] for call in calls)
-        assert len(shares) == 2
+        calls, owners = await _calls_on_both(two_workers, folder, lines)
 
         rooms = {call["livekit_room"] for call in calls if ".worker1-" in owners[call["call_id"]]}
         killed = utc_now()
@@ -57,9 +51,15 @@ async def test_when_a_worker_dies_its_callers_are_let_go_and_the_others_notice_n
             assert not died or parse_iso(record["ended_at"]) <= utc_now()
 
 
-async def _answered(system: Rig) -> list[dict[str, Any]]:
-    while True:
-        calls: list[dict[str, Any]] = (await system.get("/calls?status=active")).json()["calls"]
-        if len(calls) == CALLERS:
-            return calls
-        await asyncio.sleep(0.1)
+async def _calls_on_both(
+    system: Rig, folder: Path, lines: AsyncExitStack
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Callers ring until both workers hold calls; gives these, and who holds which."""
+    for number in range(1, CALLERS_MAX + 1):
+        await lines.enter_async_context(system.carrier.dial(f"+7999000500{number}"))
+        while len(calls := (await system.get("/calls?status=active")).json()["calls"]) < number:
+            await asyncio.sleep(0.1)
+        owners = dict(execute(folder / "data", "SELECT call_id, owner FROM calls"))
+        if number >= CALLERS and len(set(owners.values())) == WORKERS:
+            return calls, owners
+    raise AssertionError("one worker took all calls")
