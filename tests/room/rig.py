@@ -31,7 +31,7 @@ from tests.room.servers import KEY, SECRET, LiveKitServer, livekit_server
 WORKERS = 2
 _API_KEY = "key-of-the-operator"
 _STARTS_SECONDS, _STOPS_SECONDS = 90, 15
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS, _GREETED_LOOK_SECONDS = 0.05, 1
 
 
 @dataclass(slots=True)
@@ -94,6 +94,12 @@ class Rig:
     async def journal(self, call_id: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = (await self.get(f"/calls/{call_id}/events")).json()["events"]
         return rows
+
+    async def until_greeted(self, call_id: str) -> None:
+        """Return once the agent has said his first words, and they are safe in the journal."""
+        async with asyncio.timeout(60):
+            while not any(row["type"] == "agent.finished" for row in await self.journal(call_id)):
+                await asyncio.sleep(_GREETED_LOOK_SECONDS)
 
     async def rooms(self) -> list[str]:
         """Those that are open."""

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def two_workers(folder: Path) -> Iterator[Rig]:
-    with rig(folder, IDLE_PROMPT_SECONDS="100") as running:
+    with rig(folder) as running:
         yield running
 
 
