@@ -19,6 +19,7 @@ RATE = 16000
 CALLER, AGENT = "sip_+79990000001", "agent-call_1"
 _PIECE_SECONDS = 0.02
 _LOOK_SECONDS = 0.01
+_PROBE_HERTZ, _SILENCE_SECONDS = 2000.0, 0.3
 
 
 def token(room: str, identity: str, *, kind: api.AccessToken.ParticipantKind = "sip", publishes: bool = True) -> str:
@@ -95,10 +96,10 @@ class Participant:
         await self.room.connect(self.url, token(self.room_name, identity, kind=kind))
 
     async def leave(self) -> None:
+        await self.room.disconnect()  # from then on no track comes that would be listened to
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.room.disconnect()
 
     async def plays(self, hertz: float) -> None:
         """From now on, on a track of its own."""
@@ -123,6 +124,16 @@ class Participant:
     def last_heard_at(self) -> float:
         """When sound came last; on the loop's clock."""
         return max((at for at, piece in self.heard if np.abs(piece).max() > 1000), default=0.0)
+
+    async def is_reached_by(self, leg: RoomLeg) -> None:
+        """Return once he hears the leg, and it is silent again. What is sent while a track is subscribed to is lost."""
+        heard = self.seconds_of(_PROBE_HERTZ)
+        while self.seconds_of(_PROBE_HERTZ) == heard:
+            leg.send_audio(tone(_PROBE_HERTZ, 0.1))
+            await asyncio.sleep(0.1)
+        while self.seconds_of(_PROBE_HERTZ) > heard:
+            heard = self.seconds_of(_PROBE_HERTZ)
+            await asyncio.sleep(_SILENCE_SECONDS)
 
     def _listen(self, track: rtc.Track, *_: Any) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(self._hear(track), name="listens"))
