@@ -59,18 +59,18 @@ async def measure(count: int, seconds: float, server: Pinned, vendors: Pinned) -
     load = Load(server.url, vendors.url)
     async with load.running(count):
         await asyncio.sleep(_SETTLES_SECONDS)
-        load.late.clear()
         lag_before, server_before, load_before = loop_lag(server.url), server.cpu_seconds(), _load_cpu(vendors)
+        load.late.clear()
         began = asyncio.get_running_loop().time()
         await asyncio.sleep(seconds)
         took = asyncio.get_running_loop().time() - began
         cpu, busy = server.cpu_seconds() - server_before, (_load_cpu(vendors) - load_before) / took
+        late = percentile(load.late, 0.99) or 0.0  # now: reading what came of the calls makes the load itself late
         lag = loop_lag(server.url).since(lag_before)
         memory = server.resident_bytes() - empty
         added = [
             seconds for call in load.calls for seconds in added_latencies(call.heard.answers, await load.timings(call))
         ]
-    late = percentile(load.late, 0.99) or 0.0
     heard = [call.heard for call in load.calls]
     greetings = [each.greeted_after for each in heard if each.greeted_after is not None]
     pauses = [after for each in heard for after in each.paused_after]

@@ -34,6 +34,8 @@ _AUDIBLE_DB = 4.0
 _KEPT_WINDOWS = 256
 """What was played in the last 2.5 s, more than the longest delay and what is asked about together."""
 
+_UNMEASURED_SECONDS_MAX = 1.0
+
 _ECHO_ERRORS_DB = ((16, 3.6), (10, 2.9), (0, 1.3))
 """With so many windows of sound, foretold within so much, it is an echo; the fewer, the more alike is chance."""
 _PATH_WINDOWS = 10
@@ -66,32 +68,35 @@ class EchoGuard:
     - ``echo``: let it speak, and go on asking: a caller may join in. Once the path is known it is the answer at once.
     - ``unsure``: too little evidence, or both at once. Ask with the next frame; after 100 ms of it, pause.
 
-    A verdict costs 0.25 ms while the path is unknown, 0.05 ms after that.
+    A verdict costs 0.25 ms while the path is unknown, 0.05 ms after that. What was played is measured when it is asked
+    about, or once a second: much at a time costs little more than a frame.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
         self._meter = LevelMeter(audio_format)
+        self._unmeasured_max = int(audio_format.sample_rate * audio_format.sample_bytes * _UNMEASURED_SECONDS_MAX)
         self._levels = [_FAINTEST_DB] * _KEPT_WINDOWS
         self._end_window = 0
         self._end_sample = 0
+        """Of what has been measured."""
+        self._unmeasured: list[tuple[int, bytes]] = []
+        self._unmeasured_bytes = 0
         self._path: _Path | None = None
 
     def played(self, audio: bytes, at_sample: int) -> None:
         """The agent's voice, and the sample of the call at which it is heard; what is told again replaces itself."""
-        if at_sample != self._end_sample:
-            self._meter = LevelMeter(self._format)
-            self._go_to(at_sample // self._meter.window_samples)
-        self._end_sample = at_sample + self._format.samples(audio)
-        for power in self._meter.measure(audio):
-            self._levels[self._end_window % _KEPT_WINDOWS] = _level_db(power)
-            self._end_window += 1
+        self._unmeasured.append((at_sample, audio))
+        self._unmeasured_bytes += len(audio)
+        if self._unmeasured_bytes >= self._unmeasured_max:
+            self._measure()
 
     def verdict(self, heard: Sequence[float], noise: float, until_sample: int) -> EchoVerdict:
         """Whose sound this is, from a detector's ``recent_powers`` and ``noise_power``.
 
         ``until_sample`` is where ``heard`` ends, on the clock of :meth:`played`.
         """
+        self._measure()
         sound = np.array([_level_db(power) for power in heard])
         floor = _level_db(noise)
         played = self._played_at_delays(len(sound), until_sample // self._meter.window_samples)
@@ -100,6 +105,28 @@ class EchoGuard:
         if self._path and not _is_wrong(self._path, sound, floor, played):
             return "caller" if _is_exceeded(self._path, sound, floor, played) else "echo"
         return self._search(sound, floor, played)
+
+    def _measure(self) -> None:
+        """The levels of what was played since the last time; what follows each other at once."""
+        told, self._unmeasured, self._unmeasured_bytes = self._unmeasured, [], 0
+        run: list[bytes] = []
+        start = end = self._end_sample
+        for at_sample, audio in told:
+            if at_sample != end:
+                self._measure_run(start, b"".join(run))
+                run, start = [], at_sample
+            run.append(audio)
+            end = at_sample + self._format.samples(audio)
+        self._measure_run(start, b"".join(run))
+
+    def _measure_run(self, at_sample: int, audio: bytes) -> None:
+        if at_sample != self._end_sample:
+            self._meter = LevelMeter(self._format)
+            self._go_to(at_sample // self._meter.window_samples)
+        self._end_sample = at_sample + self._format.samples(audio)
+        for power in self._meter.measure(audio):
+            self._levels[self._end_window % _KEPT_WINDOWS] = _level_db(power)
+            self._end_window += 1
 
     def _search(self, sound: _Levels, floor: float, played: _Levels) -> EchoVerdict:
         """Look for a path that explains the sound, and remember it."""

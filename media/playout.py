@@ -14,6 +14,8 @@ _ANSWER_SECONDS = 0.5
 """How long the far end may take to say what it had played when it was cut."""
 _OPEN_CUTS_MAX = 256
 """Cuts that the far end has not answered; when there are more, the oldest is forgotten."""
+_PIECES_OF_LEAD = 5
+"""So many pieces are the lead: each costs, and a longer one would let the lead run down further."""
 _ROUNDING = 0.001
 """Of a sample: so much may a moment that was computed fall short of the sample that it stands for."""
 
@@ -50,6 +52,8 @@ class Playout:
     def __init__(self, audio_format: AudioFormat, lead_seconds: float) -> None:
         self._format = audio_format
         self._lead = int(lead_seconds * audio_format.sample_rate)
+        frame = audio_format.frame_samples
+        self._piece = max(frame, self._lead // _PIECES_OF_LEAD // frame * frame)
         self._waiting: deque[memoryview] = deque()
         self._waiting_bytes = 0
         self._sent: deque[PlayedAudio] = deque()
@@ -96,23 +100,25 @@ class Playout:
         return not self._waiting_bytes
 
     def release(self, now: float) -> PlayedAudio | None:
-        """What may leave now, and where it will be played: whole frames, at most the lead ahead of real time."""
+        """What may leave now, and where it will be played: whole frames, at most the lead ahead of real time.
+
+        It is a fifth of the lead at least, unless no more waits.
+        """
         here, frame = self._sample(now), self._format.frame_samples
         start = max(self._end, here)
-        samples = min((here + self._lead - start) // frame * frame, self._waiting_samples)
+        room = (here + self._lead - start) // frame * frame
+        if not 0 < self._next_piece <= room:
+            return None
+        samples = min(room, self._waiting_samples)
         if not self._finished:
             samples -= samples % frame
-        if samples <= 0:
-            return None
         self._go_on()
         return self._send(start, samples)
 
     def next_release(self, now: float) -> float | None:
         """When more may leave; None while less than a frame waits, and more is to be added."""
-        frame = self._format.frame_samples
-        if self._waiting_samples < (1 if self._finished else frame):
-            return None
-        return max(now, (self._end + frame - self._lead) / self._format.sample_rate)
+        piece = self._next_piece
+        return max(now, (self._end + piece - self._lead) / self._format.sample_rate) if piece else None
 
     def ends_at(self) -> float:
         """When everything that has left will have been played."""
@@ -173,6 +179,13 @@ class Playout:
         if not self._sent:
             return None
         return (self._end_of(self._sent[0]) + self._kept_samples) / self._format.sample_rate
+
+    @property
+    def _next_piece(self) -> int:
+        """How much room the next to leave needs, in whole frames; 0 while less than a frame waits, unless it is the last."""
+        frame = self._format.frame_samples
+        waiting = self._waiting_samples + (frame - 1 if self._finished else 0)
+        return min(self._piece, waiting // frame * frame)
 
     @property
     def _kept_samples(self) -> int:

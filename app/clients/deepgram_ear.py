@@ -45,12 +45,14 @@ class Events:
 class Ear:
     """What outlives a socket: the audio to be heard, the turn so far, the events to be read."""
 
-    def __init__(self, *, buffer: ReplayBuffer, turns: TurnAssembly) -> None:
+    def __init__(self, *, buffer: ReplayBuffer, turns: TurnAssembly, gathers: int) -> None:
+        """``gathers`` samples are sent at a time while nobody speaks."""
         self.buffer = buffer
+        self._gathers = gathers
         self.turns = turns
         self.events = Events()
         self.changed = asyncio.Event()
-        """There is audio to send, or a turn has begun, or the stream is to finish."""
+        """There may be audio to send, or a turn has begun, or the stream is to finish."""
         self.sent = asyncio.Event()
         """Audio went out."""
         self.finishing = False
@@ -59,6 +61,14 @@ class Ear:
         self.samples_sent = 0
         self.ignored = 0
         self.request_ids: list[str] = []
+
+    @property
+    def has_to_send(self) -> bool:
+        """Whether there is audio that is not to wait for more: each message has its price, and silence has time."""
+        unsent = self.buffer.unsent
+        if unsent >= self._gathers:
+            return True
+        return unsent > 0 and (self.turns.open or self.sound_since is not None or self.finishing)
 
     def emit(self, *events: SpeechEvent) -> None:
         """Give events to the reader."""

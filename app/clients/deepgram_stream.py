@@ -44,8 +44,9 @@ log = structlog.get_logger(__name__)
 _socket_log = logging.getLogger(f"{__name__}.socket")
 _socket_log.setLevel(logging.INFO)
 
-_PIECE_SECONDS = 0.08
-"""The longest message: a backlog goes out in these, live audio as it comes. Deepgram recommends 80 ms for Flux."""
+PIECE_SECONDS = 0.08
+"""The longest message: a backlog goes out in these, and what is heard while nobody speaks; else audio goes out as it
+comes. Deepgram recommends 80 ms for Flux."""
 _SILENCE_SECONDS = 0.08
 _CLOSE_SECONDS = 0.5
 _QUIET_SECONDS = 3.0
@@ -87,7 +88,7 @@ class Conversation:
         self._options = options
         self._format = audio_format
         self._stall_seconds = _FLUX_STALL_SECONDS if options.is_flux else _NOVA_STALL_SECONDS
-        self._piece = round(_PIECE_SECONDS * audio_format.sample_rate)
+        self._piece = round(PIECE_SECONDS * audio_format.sample_rate)
         self._silence = audio_format.silence(round(_SILENCE_SECONDS * audio_format.sample_rate))
         self._timeline = Timeline(sample_rate=audio_format.sample_rate)
         self._clock = asyncio.get_running_loop().time
@@ -257,7 +258,7 @@ class Conversation:
     async def _write(self) -> None:
         try:
             while True:
-                while self._ear.buffer.unsent:
+                while self._ear.has_to_send:
                     await self._send_piece()
                 if self._ear.finishing and not self._asked_to_close:
                     self._asked_to_close = True
@@ -300,12 +301,15 @@ class Conversation:
 
     async def _fill_pause(self) -> None:
         """Silence in the middle of a turn, at the pace of speech, so that it can end; else the least that keeps the
-        socket: Nova has a message for that, Flux takes only audio."""
+        socket, audio that was being gathered, or else: Nova has a message for that, Flux takes only audio."""
         due = self._due_at()
         self._written_at = self._clock()
         if self._ear.turns.open:
             late = due is None or self._written_at - due > _SILENCE_SECONDS
             self._silent_at = self._written_at if late else due
+        elif self._ear.buffer.unsent:
+            await self._send_piece()
+            return
         elif not self._options.is_flux:
             await self._socket.send('{"type":"KeepAlive"}')
             return

@@ -10,7 +10,7 @@ import structlog
 
 from app.clients.deepgram_ear import Ear
 from app.clients.deepgram_messages import PROVIDER, DeepgramOptions, FluxTurns, NovaTurns
-from app.clients.deepgram_stream import STEADY_SECONDS, Conversation, Endpoint
+from app.clients.deepgram_stream import PIECE_SECONDS, STEADY_SECONDS, Conversation, Endpoint
 from app.clients.replay_buffer import ReplayBuffer
 from app.clients.resilient import BaseResilientClient
 from app.clients.streams import SpeechEvent, StreamLost, StreamRestored
@@ -51,6 +51,7 @@ class SpeechStream:
         self._ear = Ear(
             buffer=ReplayBuffer(sample_bytes=audio_format.sample_bytes, capacity=capacity),
             turns=(FluxTurns if options.is_flux else NovaTurns)(options.known_language),
+            gathers=round(PIECE_SECONDS * audio_format.sample_rate),
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -98,14 +99,17 @@ class SpeechStream:
     def send(self, audio: bytes) -> None:
         """The caller's next audio, of any length, in the stream's format. Never waits.
 
-        What waits is bounded by ``replay_seconds``; beyond that the oldest is dropped and counted.
+        It is sent at once while the caller makes a sound or a turn is open, else 80 ms at a time. What waits is bounded
+        by ``replay_seconds``; beyond that the oldest is dropped and counted.
         """
         self._ear.buffer.append(audio)
-        self._ear.changed.set()
+        if self._ear.has_to_send:
+            self._ear.changed.set()
 
     def note_sound(self, *, is_heard: bool) -> None:
         """The caller began, or ceased, to make a sound: Deepgram has something to say of it, or is not heard itself."""
         self._ear.sound_since = asyncio.get_running_loop().time() if is_heard else None
+        self._ear.changed.set()
 
     async def room(self) -> None:
         """Wait until less than half of the buffer is unsent: for those who have audio faster than it is spoken."""

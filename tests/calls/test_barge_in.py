@@ -354,7 +354,7 @@ def test_an_answer_made_on_suspicion_is_heard_at_once_when_the_turn_ends_as_expe
 @pytest.mark.parametrize("after", [0.1, 0.5, 2.0])
 def test_a_caller_who_hangs_up_in_the_middle_leaves_a_complete_record(after: float) -> None:
     async def work() -> tuple[LiveCall, int]:
-        async with live_call(a_world(), FarEnd(delay=0.0)) as call:
+        async with live_call(a_world(), FarEnd(delay=0.0, answers_clear=False)) as call:  # he is gone: nobody answers
             await starts_to_answer(call)
             await asyncio.sleep(after)
             call.body.leave("caller_hangup")

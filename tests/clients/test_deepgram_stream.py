@@ -63,16 +63,32 @@ async def test_a_nova_turn_of_two_phrases() -> None:
         assert server.sessions[0].path == "/deepgram/v1/listen"
 
 
-async def test_live_frames_go_out_as_they_come_and_a_backlog_in_bigger_pieces() -> None:
+async def test_frames_of_a_caller_who_speaks_go_out_as_they_come_and_a_backlog_in_bigger_pieces() -> None:
     async with deepgram(hears()) as server, listening(server) as stream:
         speak(stream, 0.0, 0.4)
         await server.until(lambda: bool(server.sessions) and server.sessions[0].seconds >= 0.4)
         session = server.sessions[0]
         assert {len(piece) for piece in session.pieces} == {2560}
+        stream.note_sound(is_heard=True)
         for frame in audio(0.4, 0.6):
             stream.send(frame)
             await server.until(lambda: bytes(session.audio).endswith(frame))  # noqa: B023 - awaited in the same round
         assert [len(piece) for piece in session.pieces[5:]] == [640] * 10
+
+
+async def test_while_nobody_speaks_frames_are_gathered_and_what_waits_goes_out_with_the_first_sound() -> None:
+    async with deepgram(hears()) as server, listening(server) as stream:
+        stream.send(sound(0.0, 0.08))
+        await server.until(lambda: bool(server.sessions) and server.sessions[0].seconds >= 0.08)
+        session = server.sessions[0]
+        for frame in audio(0.08, 0.22):
+            stream.send(frame)
+            await asyncio.sleep(0)
+        await server.until(lambda: session.seconds >= 0.16)
+        assert [len(piece) for piece in session.pieces] == [2560, 2560]
+        stream.note_sound(is_heard=True)
+        await server.until(lambda: bytes(session.audio) == sound(0.0, 0.22))
+        assert [len(piece) for piece in session.pieces] == [2560, 2560, 1920]
 
 
 async def test_finishing_brings_the_last_words() -> None:
@@ -151,6 +167,6 @@ async def test_silence_that_was_put_in_does_not_move_the_words_after_it() -> Non
         speak(stream, 0.0, 0.2)
         await read(stream, TurnEnded)
         filled = server.sessions[0].seconds - 0.2
-        speak(stream, 0.2, 0.4)
+        speak(stream, 0.2, 0.44)
         (ended,) = await read(stream, TurnEnded)
         assert ended.transcript.words[0].end == pytest.approx(0.56 - filled)

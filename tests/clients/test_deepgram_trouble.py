@@ -278,7 +278,7 @@ async def test_garbage_is_passed_over_until_it_is_all_there_is() -> None:
         speak(stream, 0.0, 0.1)
         await read(stream, TurnEnded)
         assert stream.ignored_messages == 6
-        speak(stream, 0.1, 0.2)
+        speak(stream, 0.1, 0.3)
         lost, _ = await read(stream, StreamLost, StreamRestored)
         assert isinstance(lost.error, ProviderProtocolError)
         assert len(server.sessions) == 2

@@ -48,13 +48,32 @@ def samples_of(pieces: list[PlayedAudio]) -> int:
 # --- leaving ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_lead_leaves_at_once_and_then_a_frame_each_20_ms() -> None:
+def test_the_lead_leaves_at_once_and_then_a_fifth_of_it_at_a_time() -> None:
     playout = playout_with(8000)
 
     pieces = released(playout, 0.1)
 
-    assert [TELEPHONE.samples(piece.audio) for piece in pieces] == [LEAD, FRAME, FRAME, FRAME, FRAME, FRAME]
-    assert [piece.at_sample for piece in pieces] == [0, 1600, 1760, 1920, 2080, 2240]
+    assert [TELEPHONE.samples(piece.audio) for piece in pieces] == [LEAD, 2 * FRAME, 2 * FRAME]
+    assert [piece.at_sample for piece in pieces] == [0, 1600, 1920]
+
+
+@pytest.mark.parametrize(("lead", "frames"), [(0.02, 1), (0.19, 1), (0.2, 2), (1.0, 10)])
+def test_so_much_leaves_at_a_time_that_most_of_the_lead_stays(lead: float, frames: int) -> None:
+    playout = Playout(TELEPHONE, lead)
+    playout.add(sound(80000))
+
+    assert {TELEPHONE.samples(piece.audio) for piece in released(playout, 2.0)[1:]} == {frames * FRAME}
+
+
+def test_what_is_all_that_waits_leaves_alone() -> None:
+    playout = playout_with(LEAD)
+    assert playout.release(0.0)
+
+    playout.add(sound(FRAME))
+
+    assert playout.release(0.019) is None
+    assert playout.next_release(0.0) == pytest.approx(0.02)
+    assert playout.release(0.02)
 
 
 def test_what_leaves_is_what_was_added() -> None:
@@ -97,7 +116,7 @@ def test_sound_after_a_silence_is_placed_where_it_will_be_heard() -> None:
 @pytest.mark.parametrize("answered_at", [0.0, 0.1, 1.7, 12345.678])
 def test_a_timer_set_for_the_next_release_does_not_come_too_early(answered_at: float) -> None:
     """A clock that is a difference of floats falls short of a round number."""
-    playout, now = playout_with(80000), 0.0
+    playout, now = playout_with(120000), 0.0
     for _ in range(300):
         playout.release(now)
         following = playout.next_release(now)
