@@ -1,5 +1,6 @@
 """The command line: ``voice-agent serve | demo | sandbox | setup | doctor | explain | replay``."""
 
+import gc
 import sys
 from typing import Annotated, Literal
 
@@ -28,6 +29,7 @@ def serve(
         from app.cli.supervisor import supervise  # nor does it load what no other command needs
 
         raise typer.Exit(supervise(settings))
+    gc.disable()
     from app.cli.serve import serve_alone  # the vendors' libraries, which no other command needs, take seconds to load
 
     serve_alone(settings)
