@@ -10,6 +10,7 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 OLDEST := python3.11
 # As many files of tests as two cores carry without making the calls late that some hold in real time.
 AT_ONCE := 3
+CALLS_AT_ONCE := 4
 FILES_IN_ORDER := --dist loadfile --no-loadscope-reorder
 # ARGS may choose tests of one part only; pytest says 5 when there is none in the other.
 OR_NOTHING := $(if $(ARGS),|| [ $$? -eq 5 ])
@@ -31,7 +32,7 @@ run: $(INSTALLED) ## the service, as .env says; without any vendor's key, with t
 
 test: $(INSTALLED) ## every test that needs no other server (ARGS="-k barge_in")
 	@$(PYTHON) -m pytest -n $(AT_ONCE) --dist loadfile --ignore tests/end_to_end $(ARGS) $(OR_NOTHING)
-	@$(PYTHON) -m pytest -n $(AT_ONCE) $(FILES_IN_ORDER) tests/end_to_end $(ARGS) $(OR_NOTHING) # calls in real time, which mostly wait
+	@$(PYTHON) -m pytest -n $(CALLS_AT_ONCE) $(FILES_IN_ORDER) tests/end_to_end $(ARGS) $(OR_NOTHING) # calls in real time, which mostly wait
 
 test-room: $(INSTALLED) ## telephone calls through a real livekit-server; it says what is missing for them (ARGS="-k hangs_up")
 	@$(PYTHON) -m pytest -n 2 $(FILES_IN_ORDER) -m 'room and not alone' tests/room $(ARGS) $(OR_NOTHING)
