@@ -39,7 +39,8 @@ _BLOCK_WINDOWS = 10
 _FLOOR_BLOCKS = 15
 """The noise floor is the lowest level of the last 1.5 s: no one speaks that long without a gap, and noise has none."""
 
-_MULAW_LEVELS = DECODING.astype(np.float64)
+_MULAW_LEVELS = np.stack([DECODING.astype(np.float64), DECODING.astype(np.float64) ** 2])
+"""Of each byte the sample, and its square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +74,19 @@ class LevelMeter:
         audio = self._rest + audio
         whole = len(audio) - len(audio) % self._window_bytes
         self._rest = audio[whole:]
-        samples = self._samples(audio[:whole]).reshape(-1, self.window_samples)
-        means: list[float] = samples.dot(self._share).tolist()
-        squares: list[float] = (samples * samples).dot(self._share).tolist()
+        levels = self._levels(audio[:whole]).reshape(2, -1, self.window_samples)
+        means, squares = levels.dot(self._share).tolist()
         return [square - mean * mean for square, mean in zip(squares, means, strict=True)]
 
-    def _samples(self, audio: bytes) -> npt.NDArray[np.float64]:
+    def _levels(self, audio: bytes) -> npt.NDArray[np.float64]:
+        """The samples, and their squares."""
         if self._mulaw:
-            return _MULAW_LEVELS[np.frombuffer(audio, np.uint8)]
-        return np.frombuffer(audio, "<i2").astype(np.float64)
+            return _MULAW_LEVELS.take(np.frombuffer(audio, np.uint8), axis=1)
+        samples = np.frombuffer(audio, "<i2")
+        levels = np.empty((2, len(samples)))
+        levels[0] = samples
+        np.multiply(levels[0], levels[0], out=levels[1])
+        return levels
 
 
 class _NoiseFloor:
