@@ -182,7 +182,7 @@ class Playout:
 
     @property
     def _next_piece(self) -> int:
-        """How much room the next to leave needs: whole frames, of the rest of an utterance too; 0 when nothing may leave."""
+        """How much room the next to leave needs, in whole frames, a last rest too; 0 while nothing may leave."""
         frame = self._format.frame_samples
         waiting = self._waiting_samples + (frame - 1 if self._finished else 0)
         return min(self._piece, waiting // frame * frame)
