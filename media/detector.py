@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import inf
 
 import numpy as np
-import numpy.typing as npt
 
 from media.formats import AudioFormat
 from media.g711 import DECODING
@@ -39,7 +38,7 @@ _BLOCK_WINDOWS = 10
 _FLOOR_BLOCKS = 15
 """The noise floor is the lowest level of the last 1.5 s: no one speaks that long without a gap, and noise has none."""
 
-_MULAW_LEVELS = np.stack([DECODING.astype(np.float64), DECODING.astype(np.float64) ** 2])
+_MULAW_LEVELS = np.stack([DECODING, DECODING]).astype(np.float64) ** [[1], [2]]
 """Of each byte the sample, and its square."""
 
 
@@ -74,19 +73,17 @@ class LevelMeter:
         audio = self._rest + audio
         whole = len(audio) - len(audio) % self._window_bytes
         self._rest = audio[whole:]
-        levels = self._levels(audio[:whole]).reshape(2, -1, self.window_samples)
-        means, squares = levels.dot(self._share).tolist()
+        means, squares = self._means(audio[:whole])
         return [square - mean * mean for square, mean in zip(squares, means, strict=True)]
 
-    def _levels(self, audio: bytes) -> npt.NDArray[np.float64]:
-        """The samples, and their squares."""
+    def _means(self, audio: bytes) -> list[list[float]]:
+        """Of each window the mean of its samples, and of their squares."""
         if self._mulaw:
-            return _MULAW_LEVELS.take(np.frombuffer(audio, np.uint8), axis=1)
-        samples = np.frombuffer(audio, "<i2")
-        levels = np.empty((2, len(samples)))
-        levels[0] = samples
-        np.multiply(levels[0], levels[0], out=levels[1])
-        return levels
+            levels = _MULAW_LEVELS.take(np.frombuffer(audio, np.uint8), axis=1)
+            means: list[list[float]] = levels.reshape(2, -1, self.window_samples).dot(self._share).tolist()
+            return means
+        samples = np.frombuffer(audio, "<i2").astype(np.float64).reshape(-1, self.window_samples)
+        return [samples.dot(self._share).tolist(), (samples * samples).dot(self._share).tolist()]
 
 
 class _NoiseFloor:

@@ -75,21 +75,23 @@ class EchoGuard:
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
         self._meter = LevelMeter(audio_format)
-        self._unmeasured_max = int(audio_format.sample_rate * audio_format.sample_bytes * _UNMEASURED_SECONDS_MAX)
+        self._unmeasured_max = round(_UNMEASURED_SECONDS_MAX * audio_format.sample_rate)
         self._levels = [_FAINTEST_DB] * _KEPT_WINDOWS
         self._end_window = 0
         self._end_sample = 0
         """Of what has been measured."""
-        self._unmeasured: list[tuple[int, bytes]] = []
-        self._unmeasured_bytes = 0
+        self._unmeasured: list[bytes] = []
+        """Without a gap between them."""
+        self._unmeasured_from = self._unmeasured_until = 0
         self._path: _Path | None = None
 
     def played(self, audio: bytes, at_sample: int) -> None:
         """The agent's voice, and the sample of the call at which it is heard; what is told again replaces itself."""
-        self._unmeasured.append((at_sample, audio))
-        self._unmeasured_bytes += len(audio)
-        if self._unmeasured_bytes >= self._unmeasured_max:
+        if at_sample != self._unmeasured_until or at_sample - self._unmeasured_from >= self._unmeasured_max:
             self._measure()
+            self._unmeasured_from = at_sample
+        self._unmeasured.append(audio)
+        self._unmeasured_until = at_sample + self._format.samples(audio)
 
     def verdict(self, heard: Sequence[float], noise: float, until_sample: int) -> EchoVerdict:
         """Whose sound this is, from a detector's ``recent_powers`` and ``noise_power``.
@@ -107,26 +109,17 @@ class EchoGuard:
         return self._search(sound, floor, played)
 
     def _measure(self) -> None:
-        """The levels of what was played since the last time; what follows each other at once."""
-        told, self._unmeasured, self._unmeasured_bytes = self._unmeasured, [], 0
-        run: list[bytes] = []
-        start = end = self._end_sample
-        for at_sample, audio in told:
-            if at_sample != end:
-                self._measure_run(start, b"".join(run))
-                run, start = [], at_sample
-            run.append(audio)
-            end = at_sample + self._format.samples(audio)
-        self._measure_run(start, b"".join(run))
-
-    def _measure_run(self, at_sample: int, audio: bytes) -> None:
-        if at_sample != self._end_sample:
+        """The levels of what was played since the last time."""
+        if not self._unmeasured:
+            return
+        if self._unmeasured_from != self._end_sample:
             self._meter = LevelMeter(self._format)
-            self._go_to(at_sample // self._meter.window_samples)
-        self._end_sample = at_sample + self._format.samples(audio)
-        for power in self._meter.measure(audio):
+            self._go_to(self._unmeasured_from // self._meter.window_samples)
+        for power in self._meter.measure(b"".join(self._unmeasured)):
             self._levels[self._end_window % _KEPT_WINDOWS] = _level_db(power)
             self._end_window += 1
+        self._unmeasured.clear()
+        self._unmeasured_from = self._end_sample = self._unmeasured_until
 
     def _search(self, sound: _Levels, floor: float, played: _Levels) -> EchoVerdict:
         """Look for a path that explains the sound, and remember it."""

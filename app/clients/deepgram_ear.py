@@ -45,10 +45,10 @@ class Events:
 class Ear:
     """What outlives a socket: the audio to be heard, the turn so far, the events to be read."""
 
-    def __init__(self, *, buffer: ReplayBuffer, turns: TurnAssembly, gathers: int) -> None:
-        """``gathers`` samples are sent at a time while nobody speaks."""
+    def __init__(self, *, buffer: ReplayBuffer, turns: TurnAssembly, piece: int) -> None:
         self.buffer = buffer
-        self._gathers = gathers
+        self.piece = piece
+        """Samples of a message at most, and at least while nobody speaks."""
         self.turns = turns
         self.events = Events()
         self.changed = asyncio.Event()
@@ -66,7 +66,7 @@ class Ear:
     def has_to_send(self) -> bool:
         """Whether there is audio that is not to wait for more: each message has its price, and silence has time."""
         unsent = self.buffer.unsent
-        if unsent >= self._gathers:
+        if unsent >= self.piece:
             return True
         return unsent > 0 and (self.turns.open or self.sound_since is not None or self.finishing)
 

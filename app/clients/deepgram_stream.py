@@ -44,9 +44,6 @@ log = structlog.get_logger(__name__)
 _socket_log = logging.getLogger(f"{__name__}.socket")
 _socket_log.setLevel(logging.INFO)
 
-PIECE_SECONDS = 0.08
-"""The longest message: a backlog goes out in these, and what is heard while nobody speaks; else audio goes out as it
-comes. Deepgram recommends 80 ms for Flux."""
 _SILENCE_SECONDS = 0.08
 _CLOSE_SECONDS = 0.5
 _QUIET_SECONDS = 3.0
@@ -88,7 +85,6 @@ class Conversation:
         self._options = options
         self._format = audio_format
         self._stall_seconds = _FLUX_STALL_SECONDS if options.is_flux else _NOVA_STALL_SECONDS
-        self._piece = round(PIECE_SECONDS * audio_format.sample_rate)
         self._silence = audio_format.silence(round(_SILENCE_SECONDS * audio_format.sample_rate))
         self._timeline = Timeline(sample_rate=audio_format.sample_rate)
         self._clock = asyncio.get_running_loop().time
@@ -269,7 +265,7 @@ class Conversation:
             return  # the reader meets the same end and tells why
 
     async def _send_piece(self) -> None:
-        piece = self._ear.buffer.take(self._piece)
+        piece = self._ear.buffer.take(self._ear.piece)
         if piece is None:
             return
         samples = self._format.samples(piece.audio)

@@ -10,7 +10,7 @@ import structlog
 
 from app.clients.deepgram_ear import Ear
 from app.clients.deepgram_messages import PROVIDER, DeepgramOptions, FluxTurns, NovaTurns
-from app.clients.deepgram_stream import PIECE_SECONDS, STEADY_SECONDS, Conversation, Endpoint
+from app.clients.deepgram_stream import STEADY_SECONDS, Conversation, Endpoint
 from app.clients.replay_buffer import ReplayBuffer
 from app.clients.resilient import BaseResilientClient
 from app.clients.streams import SpeechEvent, StreamLost, StreamRestored
@@ -19,6 +19,9 @@ from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
 
+_PIECE_SECONDS = 0.08
+"""The longest message: a backlog goes out in these, and what is heard while nobody speaks; else audio goes out as it
+comes. Deepgram recommends 80 ms for Flux."""
 _RETRY_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0)
 _PROVEN_SECONDS = 5.0
 """A socket that lived so long, or was steady and heard something, ends the outage before it; until then attempts are
@@ -51,7 +54,7 @@ class SpeechStream:
         self._ear = Ear(
             buffer=ReplayBuffer(sample_bytes=audio_format.sample_bytes, capacity=capacity),
             turns=(FluxTurns if options.is_flux else NovaTurns)(options.known_language),
-            gathers=round(PIECE_SECONDS * audio_format.sample_rate),
+            piece=round(_PIECE_SECONDS * audio_format.sample_rate),
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -109,7 +112,8 @@ class SpeechStream:
     def note_sound(self, *, is_heard: bool) -> None:
         """The caller began, or ceased, to make a sound: Deepgram has something to say of it, or is not heard itself."""
         self._ear.sound_since = asyncio.get_running_loop().time() if is_heard else None
-        self._ear.changed.set()
+        if is_heard:
+            self._ear.changed.set()
 
     async def room(self) -> None:
         """Wait until less than half of the buffer is unsent: for those who have audio faster than it is spoken."""
