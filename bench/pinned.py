@@ -6,14 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from sandbox.child_server import free_port, stop_child
+from sandbox.child_server import comes_up, free_port, stop_child
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STARTS_SECONDS = 30
@@ -93,12 +93,11 @@ def _child(command: Sequence[str], environment: dict[str, str], core: int, **pip
 
 def _until_ready(url: str, child: "subprocess.Popen[bytes]") -> None:
     with httpx.Client(trust_env=False) as http:
-        for _ in range(int(_STARTS_SECONDS / _LOOKS_SECONDS)):
-            if child.poll() is not None:
-                raise RuntimeError("the service did not start; its log says why")
-            try:
-                if http.get(f"{url}/health/ready").is_success:
-                    return
-            except httpx.TransportError:
-                time.sleep(_LOOKS_SECONDS)
-    raise RuntimeError("the service was not ready in time")
+
+        def is_ready() -> bool:
+            with suppress(httpx.TransportError):
+                return http.get(f"{url}/health/ready").is_success
+            return False
+
+        if not comes_up(child, is_ready, _STARTS_SECONDS, _LOOKS_SECONDS):
+            raise RuntimeError("the service did not start in time; its log says why")

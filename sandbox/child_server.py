@@ -4,11 +4,12 @@ import secrets
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 _PORTS = range(15000, 32000)
-_LOOKS, _LOOK_SECONDS = 200, 0.05
+_STARTS_SECONDS, _LOOK_SECONDS = 10.0, 0.05
 
 
 class ServerMissing(Exception):
@@ -26,16 +27,27 @@ def free_port() -> int:
 
 def wait_until_it_listens(port: int, child: "subprocess.Popen[Any]", name: str) -> None:
     """Return once somebody answers at the port, within 10 s. Raises ServerMissing."""
-    for _ in range(_LOOKS):
+
+    def listens() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return True
+        return False
+
+    if not comes_up(child, listens, _STARTS_SECONDS):
+        raise ServerMissing(f"{name} did not start; its log says why.")
+
+
+def comes_up(
+    child: "subprocess.Popen[Any]", is_up: Callable[[], bool], seconds: float, look_seconds: float = _LOOK_SECONDS
+) -> bool:
+    """Look until a child process is up; False when it has ended, or after so many seconds of waiting."""
+    for _ in range(round(seconds / look_seconds)):
         if child.poll() is not None:
-            break
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(_LOOK_SECONDS)  # a program of another language has nothing to wait on but its port
-        else:
-            return
-    raise ServerMissing(f"{name} did not start; its log says why.")
+            return False
+        if is_up():
+            return True
+        time.sleep(look_seconds)  # it is another program: there is nothing to wait on but what it answers
+    return False
 
 
 def stop_child(child: "subprocess.Popen[Any]", seconds: float) -> None:

@@ -24,7 +24,7 @@ def test_what_others_take_of_the_machine_is_no_time_and_what_is_waited_for_is() 
     async def passed() -> tuple[float, float]:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        time.sleep(0.2)  # noqa: ASYNC251  # as when another program has the core
+        time.sleep(0.2)  # noqa: ASYNC251 - as when another program has the core: the loop must not notice it
         resumed = loop.time()
         await asyncio.sleep(0.05)
         return resumed - began, loop.time() - resumed
@@ -42,7 +42,7 @@ def test_a_deadline_is_not_missed_by_what_is_there_already() -> None:
         with near, far:
             async with asyncio.timeout(0.1):
                 far.send(b"in time")
-                time.sleep(0.2)  # noqa: ASYNC251  # the deadline passes on the wall
+                time.sleep(0.2)  # noqa: ASYNC251 - the deadline passes on the wall while the loop cannot look
                 return await asyncio.get_running_loop().sock_recv(near, 10)
 
     with asyncio.Runner(loop_factory=SteadyTimeLoop) as runner:

@@ -1,5 +1,7 @@
 """Calls in real time mostly wait, so several are held at once; the order says which are begun first."""
 
+from pathlib import Path
+
 import pytest
 
 _LONGEST_FIRST = (
@@ -16,12 +18,11 @@ _LONGEST_FIRST = (
 """A file is one process's from its beginning to its end; one that began last would have the others wait for it."""
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of all tests those of this folder, among themselves."""
+    """The hook is given the tests of all folders; those of others stay in their order, behind."""
 
     def place(item: pytest.Item) -> int:
-        name = item.path.name
-        return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
+        is_named = item.path.parent == Path(__file__).parent and item.path.name in _LONGEST_FIRST
+        return _LONGEST_FIRST.index(item.path.name) if is_named else len(_LONGEST_FIRST)
 
     items.sort(key=place)

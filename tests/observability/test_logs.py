@@ -84,7 +84,7 @@ def test_a_line_is_json_with_event_level_and_moment() -> None:
 def test_a_library_is_logged_in_the_same_way_and_masked() -> None:
     with logging() as lines:
         stdlib.getLogger("uvicorn.error").warning('%s - "WebSocket %s"', "127.0.0.1:5", "/media/c?token=secret")
-        stdlib.getLogger("some.library").info("dialled %s", "+79991234567")
+        stdlib.getLogger("another.package").info("dialled %s", "+79991234567")
     assert [line["event"] for line in lines] == ['127.0.0.1:5 - "WebSocket /media/c?token=***"', "dialled ***67"]
 
 

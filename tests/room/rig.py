@@ -9,9 +9,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from app.cli.sandbox_process import SandboxAddresses, sandbox_process
 from sandbox.call_report import CallReport
 from sandbox.caller import Caller
 from sandbox.carrier import TELEPHONE, Carrier, carrier_of
-from sandbox.child_server import stop_child
+from sandbox.child_server import comes_up, stop_child
 from sandbox.score import Score
 from tests.room.house import GREETING, OUR_NUMBER, speak
 from tests.room.servers import KEY, SECRET, LiveKitServer, livekit_server
@@ -174,12 +173,10 @@ def _run_setup(environment: dict[str, str]) -> None:
 
 
 def _wait_until_ready(running: Rig) -> None:
-    for _ in range(round(_STARTS_SECONDS / _LOOK_SECONDS)):
-        assert running.service.poll() is None, running.log_path.read_text()
-        try:
+    def is_ready() -> bool:
+        with suppress(httpx.TransportError):
             ready = httpx.get(f"{running.url}/health/ready", trust_env=False).is_success
-            if ready and len(running.pids()) == WORKERS:
-                return
-        except httpx.TransportError:
-            time.sleep(_LOOK_SECONDS)
-    raise AssertionError(f"the service did not start: {running.log_path.read_text()}")
+            return ready and len(running.pids()) == WORKERS
+        return False
+
+    assert comes_up(running.service, is_ready, _STARTS_SECONDS), running.log_path.read_text()

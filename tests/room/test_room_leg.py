@@ -169,6 +169,8 @@ async def test_a_call_outlives_its_signal_connection(server: LiveKitServer) -> N
             await caller.plays(HIGH)
             await told.hears(HIGH)
             await caller.is_reached_by(leg)
+            leg.send_audio(tone(HIGH, 0.5))
+            await until(lambda: caller.seconds_of(HIGH) >= 0.4)
         assert told.left == []
 
 
@@ -182,6 +184,8 @@ async def test_a_call_outlives_a_connection_that_is_made_wholly_anew(server: Liv
             await asyncio.sleep(1)
             await told.hears(LOW)
             await caller.is_reached_by(leg)
+            leg.send_audio(tone(HIGH, 0.5))
+            await until(lambda: caller.seconds_of(HIGH) >= 0.4)
         assert told.left == []
 
 
