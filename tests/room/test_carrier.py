@@ -49,7 +49,8 @@ class Office:
             wait_until_answered=waits,
         )
         request.ringing_timeout.FromMilliseconds(round(ringing * 1000))
-        return await self.livekit.sip.create_sip_participant(request)
+        # The library gives a dial two seconds more than it rings, in which the telephone has to join the room as well.
+        return await self.livekit.sip.create_sip_participant(request, timeout=60)
 
     async def transfer(self, identity: str, to: str = FRIEND) -> api.TransferSIPParticipantResponse:
         request = api.TransferSIPParticipantRequest(
