@@ -74,7 +74,12 @@ class AgentTool:
 
 
 class BadArguments(Exception):
-    """The model called a tool with arguments that it does not take; the text may quote them."""
+    """The model called a tool with arguments that it does not take."""
+
+    def __init__(self, explanation: str) -> None:
+        """``explanation`` is for the model, and may quote the caller; the text of the error does not."""
+        super().__init__("the arguments are not what the tool takes")
+        self.explanation = explanation
 
 
 class Toolbox:

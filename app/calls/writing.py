@@ -131,7 +131,7 @@ class Writer:
             try:
                 tool = self._tools.check(call)
             except BadArguments as error:
-                result = self._tools.refuse(answer.speaking, call, str(error))
+                result = self._tools.refuse(answer.speaking, call, error.explanation)
             else:
                 result = await self._use_tool(answer, call, tool, self._line(answer, tool) if quiet else None)
                 quiet = False

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -52,7 +53,8 @@ _READER_PRAGMAS = (f"busy_timeout={_BUSY_MILLISECONDS}", "query_only=ON")
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    run: Callable[[], Awaitable[Any]]
+    run: Callable[[], Any]
+    """Called in the writer's thread."""
     done: asyncio.Future[Any]
     asked_at: float
     """The loop's clock."""
@@ -63,11 +65,13 @@ class Database:
 
     A function that is given to :meth:`write` or :meth:`read` cannot await anything, so no transaction outlives it.
     Task ``storage.writer`` runs the writes one after the other; it ends in :meth:`close`, after the last of them.
-    A task ``storage.read`` is one read.
+    A write runs in a thread from its beginning to its commit: a loop that is late keeps no other process waiting for
+    the lock. A task ``storage.read`` is one read, and holds nobody up.
     """
 
-    def __init__(self, writer: AsyncEngine, readers: AsyncEngine) -> None:
+    def __init__(self, writer: Engine, readers: AsyncEngine) -> None:
         self._writer = writer
+        self._thread = ThreadPoolExecutor(1, "storage.writer")
         self._readers = readers
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue(_WRITES_WAITING + 1)  # one place is for the end
         self._closed = False
@@ -90,8 +94,8 @@ class Database:
         """
         target = _parsed(url)
         await asyncio.to_thread(_check_file, target)
-        writer = _async_engine(target, _WRITER_PRAGMAS, connections=1)
-        begin_immediate(writer.sync_engine)
+        writer = _sync_engine(target, _WRITER_PRAGMAS, poolclass=QueuePool, pool_size=1, max_overflow=0)
+        begin_immediate(writer)
         # A reader has no transaction, so none has to be rolled back, which is nearly half of what a look costs.
         options = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
         database = cls(writer, _async_engine(target, _READER_PRAGMAS, connections=_READERS, **options))
@@ -108,7 +112,6 @@ class Database:
             self._closed = True
             self._jobs.put_nowait(None)
         await asyncio.wait([self._task, *self._reads])
-        await self._writer.dispose()
         await self._readers.dispose()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -154,7 +157,7 @@ class Database:
         except (SQLAlchemyError, UnicodeError, OverflowError) as error:
             raise storage_error(error) from error
 
-    async def _enqueue(self, run: Callable[[], Awaitable[Any]]) -> Any:
+    async def _enqueue(self, run: Callable[[], Any]) -> Any:
         if self._closed:
             raise _closed()
         if self._jobs.qsize() >= _WRITES_WAITING:
@@ -173,7 +176,7 @@ class Database:
                 job.done.set_exception(StorageError("the database is busy, or locked by another process"))
                 continue
             try:
-                result = await job.run()
+                result = await loop.run_in_executor(self._thread, job.run)
             except Exception as error:  # noqa: BLE001 - it belongs to the one who asked, and is raised there
                 if not job.done.done():
                     job.done.set_exception(error)
@@ -182,20 +185,22 @@ class Database:
                     self.on_written(loop.time() - job.asked_at)
                 if not job.done.done():
                     job.done.set_result(result)
+        await loop.run_in_executor(self._thread, self._writer.dispose)
+        self._thread.shutdown()
 
-    async def _transact(self, work: Callable[[Connection], T]) -> T:
+    def _transact(self, work: Callable[[Connection], T]) -> T:
         try:
-            async with self._writer.begin() as connection:
-                result = await connection.run_sync(work)
+            with self._writer.begin() as connection:
+                result = work(connection)
         except (SQLAlchemyError, UnicodeError, OverflowError) as error:
             raise storage_error(error) from error
         self.transactions += 1
         return result
 
-    async def _checkpoint(self) -> bool:
+    def _checkpoint(self) -> bool:
         try:
-            async with self._writer.connect() as connection:
-                return await connection.run_sync(_truncate_log)
+            with self._writer.connect() as connection:
+                return _truncate_log(connection)
         except SQLAlchemyError as error:
             raise storage_error(error) from error
 
@@ -229,8 +234,7 @@ def read_only(url: str) -> Iterator[Connection]:
     """A connection that cannot write, for who is not the service. Raises StorageError, also for what fails inside."""
     target = _parsed(url)
     _check_file(target)
-    engine = _sync_engine(target)
-    _set_pragmas(engine, _READER_PRAGMAS)
+    engine = _sync_engine(target, _READER_PRAGMAS)
     try:
         with engine.connect() as connection:
             yield connection
@@ -248,8 +252,7 @@ def migrate(url: str) -> None:
     target = _parsed(url)
     if target.get_backend_name() == "sqlite":
         _create_file(target)
-    engine = _sync_engine(target)
-    _set_pragmas(engine, _WRITER_PRAGMAS)
+    engine = _sync_engine(target, _WRITER_PRAGMAS)
     begin_immediate(engine)
     try:
         with engine.begin() as connection:
@@ -296,9 +299,12 @@ def _check_file(target: URL) -> None:
         raise StorageError(f"there is no database {target.database}: it has not been prepared")
 
 
-def _sync_engine(target: URL) -> Engine:
-    driver = target.get_backend_name()
-    return create_engine(target.set(drivername=driver), poolclass=NullPool, **_engine_options(target))
+def _sync_engine(target: URL, pragmas: tuple[str, ...], **pool: Any) -> Engine:
+    """Without a pool, unless one is asked for."""
+    plain = target.set(drivername=target.get_backend_name())
+    engine = create_engine(plain, **({"poolclass": NullPool} | pool), **_engine_options(target))
+    _set_pragmas(engine, pragmas)
+    return engine
 
 
 def _engine_options(target: URL) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.calls.tools import BadArguments
 from app.clients.http_tools import ToolAnswer
 from app.conversation.commands import RunTool
 from app.conversation.replay import replay
@@ -13,7 +14,7 @@ from tests.calls.fakes import LINES, LiveCall, live_call
 from tests.calls.far_end import FarEnd
 from tests.calls.test_journal_rows import as_read
 from tests.calls.tool_talk import ASKS, CHECKS, FREE, TELLS, a_world, asks, exchange, kinds, lines_said
-from tests.calls.vendors import Answer
+from tests.calls.vendors import Answer, ScriptedTool
 
 VIRTUAL_TIME = True
 
@@ -215,6 +216,14 @@ async def test_what_the_model_calls_wrongly_is_not_run_and_it_may_try_again(call
     assert len(tool.asked) == 1
     assert call.turns()[-1] == ("assistant", TELLS.text)
     assert [row.data["ok"] for row in call.rows_of("agent.tool_finished")] == [False, True]
+
+
+def test_the_error_of_wrong_arguments_keeps_what_the_caller_said_to_itself() -> None:
+    with pytest.raises(BadArguments) as refused:
+        ScriptedTool().described.read('{"day": ["my daughter Anna"]}')
+
+    assert "my daughter Anna" in refused.value.explanation
+    assert "Anna" not in f"{refused.value} {refused.value!r}"
 
 
 async def test_after_three_rounds_the_model_must_say_what_it_knows() -> None:
