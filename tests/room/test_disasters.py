@@ -16,18 +16,17 @@ from tests.support.slowness import slowness
 pytestmark = [pytest.mark.room, pytest.mark.alone]
 
 _BYE = {"text": "Всего доброго.", "tool_calls": [{"name": "end_call", "arguments": {}}]}
-MANY, BETWEEN_RINGS_SECONDS = 20, 0.2
+MANY, RING_AT_ONCE = 20, 4
 BACK_SECONDS = 2.0
 FREED_SECONDS = 4.0
 
 
 async def test_many_calls_at_once_are_each_answered_once(system: Rig) -> None:
     numbers = [f"+799900020{index:02}" for index in range(MANY)]
-    everybody_is_in = asyncio.Barrier(MANY)
+    everybody_is_in, rings = asyncio.Barrier(MANY), asyncio.Semaphore(RING_AT_ONCE)
     async with asyncio.TaskGroup() as tasks:
         for number in numbers:
-            tasks.create_task(_stays_until(system, number, everybody_is_in), name=number)
-            await asyncio.sleep(BETWEEN_RINGS_SECONDS)
+            tasks.create_task(_stays_until(system, number, rings, everybody_is_in), name=number)
     records = [await system.record_of(number) for number in numbers]
     assert len({record["call_id"] for record in records}) == MANY
     for record in records:
@@ -35,9 +34,11 @@ async def test_many_calls_at_once_are_each_answered_once(system: Rig) -> None:
         assert GREETING.startswith(record["turns"][0]["text"])
 
 
-async def _stays_until(system: Rig, number: str, everybody_is_in: asyncio.Barrier) -> None:
-    """The telephones make no sound, so that the cores are left to the service."""
-    async with system.carrier.dial(number) as line:
+async def _stays_until(system: Rig, number: str, rings: asyncio.Semaphore, everybody_is_in: asyncio.Barrier) -> None:
+    """The telephones make no sound, and ring when others are answered, so that the cores are left to the service."""
+    async with AsyncExitStack() as telephone:
+        async with rings:
+            line = await telephone.enter_async_context(system.carrier.dial(number))
         await system.until_greeted(line.call_id)
         await everybody_is_in.wait()
 
