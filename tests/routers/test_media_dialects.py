@@ -176,7 +176,7 @@ async def test_a_service_that_is_full_or_stops_refuses_before_the_upgrade(
 ) -> None:
     async with running_service(tmp_path_factory.mktemp("full"), max_concurrent_calls=1) as service:
         waiting, first, late = [await new_session(service) for _ in range(3)]
-        async with opened(egress_url(first)) as line, twilio(service) as second:
+        async with twilio(service) as second, opened(egress_url(first)) as line:
             while not await calls_of(service):
                 await asyncio.sleep(0.01)
             assert await refusal_of(f"{service.media_url}/twilio") == (503, "at_capacity")
