@@ -1,6 +1,8 @@
 import asyncio
 import logging
 import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from app.storage import database as storage
 from app.storage.database import Database, migrate
 from app.storage.schema import REVISION, metadata
 from tests.storage.stores import a_call, locked, look, open_stores, url_of
+
+WAITS_SECONDS = 5.0
 
 
 def test_the_migrations_build_the_tables_that_the_code_uses(tmp_path: Path) -> None:
@@ -142,6 +146,24 @@ async def test_a_lock_held_for_a_moment_only_delays_the_write(tmp_path: Path) ->
         await writing
 
         assert await stores.calls.count_live() == 1
+
+
+async def test_a_loop_that_is_held_up_keeps_no_other_process_from_the_database(tmp_path: Path) -> None:
+    has_begun, may_go_on = threading.Event(), threading.Event()
+
+    def write(connection: Connection) -> None:
+        has_begun.set()
+        assert may_go_on.wait(WAITS_SECONDS)
+        connection.execute(text("DELETE FROM dials"))
+
+    async with open_stores(tmp_path) as stores:
+        writing = asyncio.get_running_loop().create_task(stores.database.write(write), name="writing")
+        while not has_begun.is_set():
+            await asyncio.sleep(0)
+        may_go_on.set()
+        with closing(sqlite3.connect(tmp_path / "calls.db", timeout=WAITS_SECONDS)) as other:
+            other.execute("BEGIN IMMEDIATE")  # the loop stands still until the lock is free
+        await writing
 
 
 async def test_behind_a_lock_nobody_waits_for_all_those_before_him(
