@@ -12,11 +12,11 @@ from media import room_leg, room_voice
 from media.room_leg import RoomLeg
 
 RATE = 16000
-RELEASE_SECONDS = 0.02
-"""The mouth of a call releases so much at a time."""
 LEAD_SECONDS = 0.2
+LATER_SECONDS = 0.01
+"""A call's leg waits so much longer than its mouth, which releases 60 ms at 140."""
 _TICK_SECONDS = 0.05
-_TONE = bytes(range(256)) * 2 * int(RATE * RELEASE_SECONDS // 256) + bytes(128)
+_TONE = bytes(range(256)) * 2
 
 
 def _sound(seconds: float) -> bytes:
@@ -91,15 +91,15 @@ async def bare(url: str, token: str, write_ms: int, read_ms: int, meter: _Meter)
 
 
 async def leg(url: str, token: str, write_ms: int, read_ms: int, meter: _Meter) -> None:
-    """As a call carries its leg: sound with a lead, released in short pieces, which the leg gathers."""
-    room_voice.GATHER_ABOVE_SECONDS = LEAD_SECONDS - write_ms / 1000 - RELEASE_SECONDS / 2
+    """As a call carries its leg: sound with a lead, released in pieces, which the leg hands on a little later."""
+    room_voice.GATHER_ABOVE_SECONDS = LEAD_SECONDS - write_ms / 1000 - LATER_SECONDS
     room_leg.READ_MS = read_ms
 
     async def nothing() -> None: ...
 
     carried = RoomLeg(url=url, token=token, caller=sys.argv[5], name="bench", end_call=nothing)
     await carried.answer("bench")
-    sound = _sound(RELEASE_SECONDS)
+    sound = _sound(write_ms / 1000)
 
     async def speak() -> None:
         carried.send_audio(sound)
@@ -107,7 +107,7 @@ async def leg(url: str, token: str, write_ms: int, read_ms: int, meter: _Meter) 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(carried.run(_Caller(meter)), name="leg")
         carried.send_audio(_sound(LEAD_SECONDS))
-        await _paced(RELEASE_SECONDS, speak)
+        await _paced(write_ms / 1000, speak)
 
 
 async def _paced(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

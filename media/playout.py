@@ -14,8 +14,8 @@ _ANSWER_SECONDS = 0.5
 """How long the far end may take to say what it had played when it was cut."""
 _OPEN_CUTS_MAX = 256
 """Cuts that the far end has not answered; when there are more, the oldest is forgotten."""
-_PIECES_OF_LEAD = 5
-"""So many pieces are the lead: each costs, and a longer one would let the lead run down further."""
+_PIECES_OF_LEAD = 3
+"""So many pieces are the lead, in whole frames: each costs, and longer ones would let the lead run down further."""
 _ROUNDING = 0.001
 """Of a sample: so much may a moment that was computed fall short of the sample that it stands for."""
 
@@ -102,7 +102,7 @@ class Playout:
     def release(self, now: float) -> PlayedAudio | None:
         """What may leave now, and where it will be played: whole frames, at most the lead ahead of real time.
 
-        It is a fifth of the lead at least, unless no more waits.
+        It is a third of the lead at least, in whole frames, unless no more waits.
         """
         here, frame = self._sample(now), self._format.frame_samples
         start = max(self._end, here)
