@@ -33,7 +33,11 @@ VENDORS = {
         "sandbox/sip_requests.py",  # what is asked of livekit-sip, in protobuf
         "sandbox/telephone_line.py",  # who joins the room
     },
-    "httpx2": {"app/clients/http_tools.py", "app/clients/openai_llm.py"},  # what the OpenAI client is built on, too
+    "httpx2": {
+        "app/clients/http_tools.py",
+        "app/clients/openai_llm.py",  # what the OpenAI client is built on, too
+        "app/clients/tls.py",  # which authorities it trusts
+    },
     "openai": {"app/clients/openai_llm.py"},
     "websockets": {  # a file for each far end
         "app/clients/cartesia_socket.py",

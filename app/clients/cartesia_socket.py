@@ -24,6 +24,7 @@ from app.clients.cartesia_messages import (
     parse_answer,
 )
 from app.clients.resilient import retry_after_seconds
+from app.clients.tls import tls_for
 from app.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,7 @@ class CartesiaSocket:
         try:
             connection = await connect(
                 url,
+                ssl=tls_for(url),
                 additional_headers={"Authorization": f"Bearer {api_key}", "Cartesia-Version": API_VERSION},
                 compression=None,
                 proxy=None,

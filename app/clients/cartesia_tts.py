@@ -22,6 +22,7 @@ from app.clients.cartesia_socket import CartesiaSocket
 from app.clients.cartesia_utterance import Utterance
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
 from app.clients.streams import VoiceAudio
+from app.clients.tls import tls_context
 from app.errors import BreakerOpen, ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
 from app.models import VoiceConfig
 from media.formats import AudioFormat
@@ -61,6 +62,7 @@ class CartesiaTTSClient(BaseResilientClient):
             base_url=http_url(base_url),
             timeout=cartesia.Timeout(options.batch_seconds, connect=options.connect_seconds),
             max_retries=0,
+            http_client=cartesia.DefaultAsyncHttpxClient(verify=tls_context()),
             default_headers={"cartesia-version": API_VERSION},
         )
         self._socket: CartesiaSocket | None = None

@@ -70,7 +70,7 @@ class Endpoint:
     url: str
     headers: dict[str, str] = field(repr=False)
     tls: ssl.SSLContext | None
-    """Shared, because making one takes 20 ms; None for ws://."""
+    """None for ws://."""
 
 
 class Conversation:

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import ssl
 import wave
 from collections.abc import AsyncIterator
 from typing import Any, Literal, cast
@@ -29,6 +28,7 @@ from app.clients.deepgram_stream import Endpoint, socket_error, status_error
 from app.clients.resilient import Attempt, BaseResilientClient, ProviderObserver, RetryPolicy
 from app.clients.speech_stream import SpeechStream
 from app.clients.streams import StreamLost, TurnEnded
+from app.clients.tls import tls_context, tls_for
 from app.errors import AudioError, ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
 from app.models import TranscriptionResult
 from media.formats import AudioFormat
@@ -66,10 +66,10 @@ class DeepgramSTTClient(BaseResilientClient):
         self._format = audio_format
         self._options = options or DeepgramOptions()
         self._headers = {"Authorization": f"Token {api_key}"}
-        self._tls = ssl.create_default_context() if base_url.startswith(("https:", "wss:")) else None
+        self._tls = tls_for(base_url)
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(self._options.batch_seconds, connect=self._options.connect_seconds),
-            verify=self._tls if self._tls is not None else True,
+            verify=tls_context(),
             trust_env=False,
         )
         base = rest_url(base_url)

@@ -12,6 +12,7 @@ import httpx2
 from pydantic import SecretStr
 
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
+from app.clients.tls import tls_context
 from app.errors import (
     ProviderError,
     ProviderProtocolError,
@@ -77,6 +78,7 @@ def url_problem(url: str) -> str | None:
 def tool_connections() -> httpx2.AsyncClient:
     """What all tools share. It follows no redirect and keeps no cookie, so that calls do not know of each other."""
     return httpx2.AsyncClient(
+        verify=tls_context(),
         limits=_LIMITS,
         timeout=None,  # every request has its own deadline
         follow_redirects=False,

@@ -18,6 +18,7 @@ from app.clients.openai_events import PROVIDER, AnswerDecoder, ServerSentEvents,
 from app.clients.openai_requests import Body, OpenAIOptions, request_body, request_path
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.clients.streams import ModelEvent, ModelFinished, TextDelta, ToolCall, ToolSpec
+from app.clients.tls import tls_context
 from app.errors import ProviderError, ProviderProtocolError, ProviderRateLimited, ProviderTimeout, ProviderUnavailable
 from app.models import ConversationContext, Message, TokenUsage
 from app.observability.costs import DEFAULT_PRICES, Prices
@@ -79,7 +80,9 @@ class OpenAILLMClient(BaseResilientClient):
             max_retries=0,
             # No read timeout: the progress of an answer has its own deadlines.
             timeout=httpx2.Timeout(self._options.connect_seconds, read=None),
-            http_client=openai.DefaultAsyncHttpxClient(limits=_LIMITS, transport=_probing_transport()),
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=_LIMITS, transport=_probing_transport(), verify=tls_context()
+            ),
         )
         self._spare: asyncio.Task[None] | None = None
 
@@ -346,4 +349,4 @@ def _probing_transport() -> httpx2.AsyncHTTPTransport | None:
     if urllib.request.getproxies().keys() & {"http", "https", "all"}:
         return None
     probes = [(level, getattr(socket, name), value) for name, level, value in _PROBES if hasattr(socket, name)]
-    return httpx2.AsyncHTTPTransport(limits=_LIMITS, socket_options=probes)
+    return httpx2.AsyncHTTPTransport(limits=_LIMITS, socket_options=probes, verify=tls_context())

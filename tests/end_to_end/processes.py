@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import httpx
 
+from app.clients.tls import tls_context
 from sandbox.caller import Caller
 from tests.end_to_end.calls import GREETING, speak
 
@@ -36,7 +37,7 @@ class ServiceProcess:
 
     def client(self, **options: Any) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {KEY}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, **options)
+        return httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, verify=tls_context(), **options)
 
     def log_lines(self) -> list[str]:
         return self.log_path.read_text().splitlines()

@@ -17,6 +17,7 @@ import httpx
 from fastapi import FastAPI
 
 from app.cli.serve import DrainingServer, uvicorn_config
+from app.clients.tls import tls_context
 from app.main import create_app
 from app.settings import Settings
 from app.wiring import Services
@@ -54,11 +55,19 @@ class RunningService:
 
     def client(self, api_key: str | None = API_KEY) -> httpx.Client:
         """For tests that are not coroutines."""
-        return httpx.Client(base_url=self.url, headers=_authorization(api_key), trust_env=False)
+        return httpx.Client(**self._options(api_key))
 
     def async_client(self, api_key: str | None = API_KEY) -> httpx.AsyncClient:
         """For tests on an event loop."""
-        return httpx.AsyncClient(base_url=self.url, headers=_authorization(api_key), trust_env=False)
+        return httpx.AsyncClient(**self._options(api_key))
+
+    def _options(self, api_key: str | None) -> dict[str, Any]:
+        return {
+            "base_url": self.url,
+            "headers": _authorization(api_key),
+            "trust_env": False,
+            "verify": tls_context(),
+        }
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do it on the service's own event loop, from another thread."""

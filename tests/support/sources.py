@@ -36,9 +36,14 @@ def tree(path: str) -> ast.Module:
     return ast.parse(text(path), path)
 
 
-def imports(path: str) -> Iterator[str]:
+@cache
+def imports(path: str) -> tuple[str, ...]:
     """Full name of every module the module imports, wherever in it the import stands."""
-    for node in ast.walk(tree(path)):
+    return tuple(_imports(tree(path)))
+
+
+def _imports(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
