@@ -1,11 +1,14 @@
 """The caller hangs up: whatever the agent is doing, the call has a whole record at once, and no room is left open."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from sandbox.score import Score, hangs_up, says, waits, waits_for_agent
+from sandbox.telephone_line import TelephoneLine
 from tests.room.house import GREETING
 from tests.room.rig import Rig
 
@@ -18,7 +21,7 @@ LISTENING = Score("listening", "ru", (waits_for_agent(), hangs_up()), (), 8)
 PROCESSING = Score(
     "processing",
     "ru",
-    (waits_for_agent(), says("Когда вы открыты?"), waits(1.3), hangs_up()),
+    (waits_for_agent(), says("Когда вы открыты?"), waits(30), hangs_up()),
     ({"text": "В девять.", "delay": 9},),
     8,
 )
@@ -37,7 +40,9 @@ RINGING = "+79990001005"
 async def test_a_caller_hangs_up_in_every_state(system: Rig) -> None:
     async with asyncio.TaskGroup() as calls:
         for number, score in CALLS.items():
-            calls.create_task(system.call(score, number), name=number)
+            if score is not PROCESSING:
+                calls.create_task(system.call(score, number), name=number)
+        calls.create_task(_leaves_while_it_is_processed(system, "+79990001002"), name="processing")
         calls.create_task(_rings_and_leaves(system), name=RINGING)
     records = {number: await system.record_of(number) for number in (*CALLS, RINGING)}
     before = {number: await _state_at_the_end(system, record) for number, record in records.items()}
@@ -60,6 +65,28 @@ async def test_a_caller_hangs_up_in_every_state(system: Rig) -> None:
 async def _rings_and_leaves(system: Rig) -> None:
     async with system.carrier.ring(RINGING) as line:
         await line.rung()
+
+
+async def _leaves_while_it_is_processed(system: Rig, number: str) -> None:
+    """As soon as the journal says that his turn is being answered: how late his words come, the machine decides."""
+    lines: list[TelephoneLine] = []
+
+    @asynccontextmanager
+    async def dialled() -> AsyncIterator[TelephoneLine]:
+        async with system.carrier.dial(number) as line:
+            lines.append(line)
+            yield line
+
+    async with system.caller() as caller, asyncio.TaskGroup() as tasks:
+        tasks.create_task(caller.call_through(PROCESSING, dialled), name=number)
+        while not lines or not await _is_processed(system, lines[0].call_id):
+            await asyncio.sleep(0.02)
+        await lines[0].leave()
+
+
+async def _is_processed(system: Rig, call_id: str) -> bool:
+    rows = await system.journal(call_id)
+    return any(row["type"] == "state.changed" and row["data"]["after"] == "processing" for row in rows)
 
 
 async def _state_at_the_end(system: Rig, record: dict[str, Any]) -> str:
