@@ -9,6 +9,7 @@ import httpx
 from app.cli.checks.findings import Check, Finding, why
 from app.cli.checks.sip_options import RESEND_SECONDS, ask_options, host_and_port
 from app.clients.livekit_webhooks import sign_webhook
+from app.clients.tls import tls_context
 from app.clock import utc_now
 from app.settings import Settings
 
@@ -62,7 +63,7 @@ async def try_webhook(url: str, key: str, secret: str) -> Finding:
 
 async def _sent(url: str, body: bytes, token: str) -> int:
     headers = {"Authorization": token, "Content-Type": "application/webhook+json"}
-    async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False, verify=tls_context()) as http:
         return (await http.post(url, content=body, headers=headers)).status_code
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from app.cli.checks.findings import Check, Finding
+from app.clients.tls import tls_context
 from app.clock import utc_now
 from app.errors import StorageError
 from app.settings import Settings
@@ -90,7 +91,7 @@ def clocks(settings: Settings) -> list[str]:
 
 async def compare_clocks(addresses: Sequence[str]) -> Finding:
     """Our clock beside that of the first server that tells its own."""
-    async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False, verify=tls_context()) as http:
         for address in addresses:
             try:
                 told = (await http.head(address)).headers.get("date")

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from app.cli.checks.findings import Check, Finding, Grade, why
 from app.clients.cartesia_messages import API_VERSION
 from app.clients.deepgram_messages import rest_url
+from app.clients.tls import tls_context
 from app.settings import Settings
 
 _SECONDS = 8.0
@@ -109,7 +110,7 @@ def _model_found(question: Question, answer: Any) -> Finding:
 
 def _check(question: Question) -> Check:
     async def look() -> Sequence[Finding]:
-        async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False, verify=tls_context()) as http:
             try:
                 response = await http.get(question.url, headers=dict(question.headers))
             except httpx.HTTPError as error:
