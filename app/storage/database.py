@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, inspect, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    Pool,
+    QueuePool,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -94,11 +106,9 @@ class Database:
         """
         target = _parsed(url)
         await asyncio.to_thread(_check_file, target)
-        writer = _sync_engine(target, _WRITER_PRAGMAS, poolclass=QueuePool, pool_size=1, max_overflow=0)
+        writer = _sync_engine(target, _WRITER_PRAGMAS, QueuePool)  # of one thread, and so one connection
         begin_immediate(writer)
-        # A reader has no transaction, so none has to be rolled back, which is nearly half of what a look costs.
-        options = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
-        database = cls(writer, _async_engine(target, _READER_PRAGMAS, connections=_READERS, **options))
+        database = cls(writer, _reading_engine(target))
         try:
             await database.write(lambda connection: None)
         except BaseException:
@@ -299,10 +309,9 @@ def _check_file(target: URL) -> None:
         raise StorageError(f"there is no database {target.database}: it has not been prepared")
 
 
-def _sync_engine(target: URL, pragmas: tuple[str, ...], **pool: Any) -> Engine:
-    """Without a pool, unless one is asked for."""
+def _sync_engine(target: URL, pragmas: tuple[str, ...], pool: type[Pool] = NullPool) -> Engine:
     plain = target.set(drivername=target.get_backend_name())
-    engine = create_engine(plain, **({"poolclass": NullPool} | pool), **_engine_options(target))
+    engine = create_engine(plain, poolclass=pool, **_engine_options(target))
     _set_pragmas(engine, pragmas)
     return engine
 
@@ -314,11 +323,13 @@ def _engine_options(target: URL) -> dict[str, Any]:
     return options
 
 
-def _async_engine(target: URL, pragmas: tuple[str, ...], *, connections: int, **options: Any) -> AsyncEngine:
+def _reading_engine(target: URL) -> AsyncEngine:
+    """A reader has no transaction, so none has to be rolled back, which is nearly half of what a look costs."""
+    no_transactions: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     engine = create_async_engine(
-        target, pool_size=connections, max_overflow=0, pool_timeout=5, **options, **_engine_options(target)
+        target, pool_size=_READERS, max_overflow=0, pool_timeout=5, **no_transactions, **_engine_options(target)
     )
-    _set_pragmas(engine.sync_engine, pragmas)
+    _set_pragmas(engine.sync_engine, _READER_PRAGMAS)
     return engine
 
 
