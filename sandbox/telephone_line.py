@@ -6,8 +6,9 @@ and a call without sound from the telephone is dropped.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from livekit import rtc
@@ -92,7 +93,8 @@ class TelephoneLine:
         participant.register_rpc_method("lk.sip.EndCall", self._end_call_asked)
         track = rtc.LocalAudioTrack.create_audio_track("telephone", self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        await participant.publish_track(track, options)
+        # Of one who is thrown out meanwhile the SDK never says whether his track is there.
+        await self._unless_over(participant.publish_track(track, options))
 
     async def answered(self) -> None:
         """Ring until somebody's track is heard, then be active. Raises CallFailed as :meth:`rung` does."""
@@ -106,15 +108,7 @@ class TelephoneLine:
 
     async def hears_somebody_within(self, seconds: float) -> bool:
         """Whether a track is heard in time, and before the call is over."""
-        heard = asyncio.get_running_loop().create_task(self._somebody_heard.wait(), name="carrier.rings")
-        over = asyncio.get_running_loop().create_task(self._over.wait(), name="carrier.over")
-        waits = (heard, over)
-        try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.wait(waits)
+        await self._unless_over(self._somebody_heard.wait(), seconds)
         return self._somebody_heard.is_set() and not self._over.is_set()
 
     async def tell_status(self, status: str) -> None:
@@ -211,6 +205,20 @@ class TelephoneLine:
     def _end_call_asked(self, _data: rtc.RpcInvocationData) -> str:
         self._drop("end_call")
         return ""
+
+    async def _unless_over(self, work: Coroutine[Any, Any, object], seconds: float | None = None) -> None:
+        """Do it until it is done, the call is over or so many seconds have passed; raises what it raises."""
+        loop = asyncio.get_running_loop()
+        working = loop.create_task(work, name="carrier.works")
+        waits = (working, loop.create_task(self._over.wait(), name="carrier.over"))
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.wait(waits)
+        if not working.cancelled():
+            working.result()
 
     async def _over_by(self, moment: float) -> bool:
         try:
