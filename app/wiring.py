@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import SecretStr
@@ -24,7 +25,6 @@ from app.calls.sessions import MediaSessions
 from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
 from app.clients.deepgram_stt import DeepgramOptions, DeepgramSTTClient
 from app.clients.http_tools import HttpToolClient, tool_connections
-from app.clients.livekit_api import LiveKitClient
 from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
 from app.clock import utc_now
@@ -42,8 +42,11 @@ from app.storage.journal_reader import JournalReader
 from app.storage.requests import CallRequestStore
 from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
-from app.wiring_telephone import Telephone, open_telephone
 from media.formats import AudioFormat
+
+if TYPE_CHECKING:  # LiveKit's libraries come with them, see _livekit
+    from app.clients.livekit_api import LiveKitClient
+    from app.wiring_telephone import Telephone
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +67,7 @@ class Services:
     sessions: MediaSessions
     dispatcher: CallDispatcher
     requests: CallRequests
-    telephone: Telephone | None
+    telephone: "Telephone | None"
     """None without LiveKit."""
     metrics: Metrics
     health: HealthMonitor
@@ -124,7 +127,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         _show_figures(metrics, database, journal, dispatcher, health)
         helpers = _helpers(tasks, metrics, model, tts, eraser, health)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
-        telephone = open_telephone(settings, livekit, database, services, dispatcher, tasks) if livekit else None
+        telephone = _telephone(settings, livekit, database, services, dispatcher, tasks)
         yield Services(
             settings=settings,
             version=VERSION,
@@ -251,9 +254,11 @@ async def _tools(
         }
 
 
-def _livekit(settings: Settings, metrics: Metrics) -> LiveKitClient | None:
+def _livekit(settings: Settings, metrics: Metrics) -> "LiveKitClient | None":
     if settings.livekit_url is None:
         return None
+    from app.clients.livekit_api import LiveKitClient  # a service without telephone need not load LiveKit's libraries
+
     return LiveKitClient(
         url=settings.livekit_api_url or settings.livekit_url,
         api_key=settings.livekit_api_key or "",
@@ -261,6 +266,21 @@ def _livekit(settings: Settings, metrics: Metrics) -> LiveKitClient | None:
         retry=RetryPolicy(attempts=settings.retry_attempts),
         observer=metrics.providers,
     )
+
+
+def _telephone(
+    settings: Settings,
+    livekit: "LiveKitClient | None",
+    database: Database,
+    services: CallServices,
+    dispatcher: CallDispatcher,
+    tasks: asyncio.TaskGroup,
+) -> "Telephone | None":
+    if livekit is None:
+        return None
+    from app.wiring_telephone import open_telephone  # as in _livekit
+
+    return open_telephone(settings, livekit, database, services, dispatcher, tasks)
 
 
 def _key(secret: SecretStr | None) -> str:
@@ -275,7 +295,7 @@ def _health(
     model: OpenAILLMClient,
     tts: CartesiaTTSClient,
     tools: Mapping[str, HttpToolClient],
-    livekit: LiveKitClient | None,
+    livekit: "LiveKitClient | None",
 ) -> HealthMonitor:
     last_success: datetime | None = None
 

@@ -35,10 +35,10 @@ VENDORS = {
     },
     "httpx2": {
         "app/clients/http_tools.py",
-        "app/clients/openai_llm.py",  # what the OpenAI client is built on, too
+        "app/clients/openai_connections.py",  # what the OpenAI client is built on, too
         "app/clients/tls.py",  # which authorities it trusts
     },
-    "openai": {"app/clients/openai_llm.py"},
+    "openai": {"app/clients/openai_connections.py"},
     "websockets": {  # a file for each far end
         "app/clients/cartesia_socket.py",
         "app/clients/deepgram_stream.py",
@@ -46,6 +46,7 @@ VENDORS = {
     },
 }
 SQL = ("aiosqlite", "alembic", "sqlalchemy", "sqlite3")
+LOADED_LATER = ("aiohttp", "alembic", "livekit.api", "livekit.rtc", "openai")
 DOORS = ("app/main.py", "app/cli/serve.py", "routers/")
 
 BOUNDED_OTHERWISE = {
@@ -94,6 +95,14 @@ def test_a_vendors_package_stays_in_its_file(package: str) -> None:
 
 def test_fastapi_stays_at_the_doors() -> None:
     assert {path for path in importers("fastapi", *PACKAGES) if not path.startswith(DOORS)} == set()
+
+
+def test_a_start_does_not_wait_for_libraries_that_can_be_loaded_later_or_not_at_all() -> None:
+    program = f"import sys, app.cli.serve; print({set(LOADED_LATER)} & sys.modules.keys())"
+
+    outcome = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert outcome.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("package", SQL)

@@ -1,5 +1,5 @@
 """``python -m app.cli.worker``: one of several processes that serve; only a supervisor starts it."""
-# ruff: noqa: E402 - garbage is not collected while the libraries are loaded, see run_server
+# ruff: noqa: E402 - garbage is not collected while the libraries are loaded, see DrainingServer.startup
 
 import gc
 

@@ -1,8 +1,10 @@
 import asyncio
+import threading
 from datetime import UTC, datetime
 
 import pytest
 
+from app.clients import openai_llm
 from app.clients.openai_llm import OpenAILLMClient, OpenAIOptions
 from app.clients.streams import ModelFinished, TextDelta, ToolCall, ToolSpec
 from app.errors import ProviderUnavailable
@@ -188,6 +190,23 @@ async def test_whole_answers_and_the_warm_up_share_one_connection(api: Api) -> N
         await client.generate_response(DIALOGUE, CONTEXT)
         assert server.received[0].path == "/v1/models"
         assert (server.connections, len(server.posts)) == (1, 3)
+
+
+async def test_a_client_that_is_closed_while_it_loads_the_library_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load, held = openai_llm._load, threading.Event()
+    monkeypatch.setattr(openai_llm, "_load", lambda: held.wait(5) and load())
+    async with running() as server:
+        async with client_of(server) as client:
+            warming = asyncio.get_running_loop().create_task(client.warm_up(), name="warming")
+            await asyncio.sleep(0)
+            warming.cancel()
+            await asyncio.wait([warming])
+            assert "openai.connecting" in {task.get_name() for task in asyncio.all_tasks()}
+            held.set()
+        assert "openai.connecting" not in {task.get_name() for task in asyncio.all_tasks()}
+        assert server.connections == 0
 
 
 async def test_a_body_without_an_end_does_not_hold_up_the_reader_for_long() -> None:

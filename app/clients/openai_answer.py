@@ -1,0 +1,107 @@
+"""One answer of the language model on the wire, read with deadlines on its progress."""
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from app.clients.openai_events import PROVIDER, AnswerDecoder, ServerSentEvents, decoder
+from app.clients.openai_requests import Body, OpenAIOptions, request_path
+from app.clients.streams import TextDelta, ToolCall
+from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
+
+if TYPE_CHECKING:  # the vendor's library comes with it, which is loaded when the service is ready
+    from app.clients.openai_connections import OpenAIConnections, OpenAIResponse
+
+_LAST_WORDS_SECONDS = 0.3
+"""How long the usage may come after the answer has ended; without it the tokens are estimated."""
+_END_OF_BODY_SECONDS = 0.1
+"""How long the end of the HTTP body may come after the last event; without it the connection is not used again."""
+
+
+class OpenAIAnswer:
+    """One request and its answer."""
+
+    def __init__(
+        self, connections: "OpenAIConnections", options: OpenAIOptions, body: Body, call_id: str | None
+    ) -> None:
+        self._connections = connections
+        self._options = options
+        self._body = body
+        # Compressed events would come in lumps.
+        self._headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        if call_id:
+            self._headers["X-Call-ID"] = call_id
+        self._response: OpenAIResponse | None = None
+        self._events = ServerSentEvents()
+        self._patience = options.first_token_seconds
+        self.decoder: AnswerDecoder = decoder(options.api)
+        self.request_id: str | None = None
+        self.complete = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the first token is here."""
+        return bool(self.decoder.pieces) or self.decoder.reason is not None
+
+    async def read(self) -> list[TextDelta | ToolCall]:
+        """What the next bytes bring; sets ``complete`` when they were the last. Raises ProviderError."""
+        chunk = await self._next_chunk()
+        if chunk is None:
+            self._end()
+            return []
+        progress = len(self.decoder.pieces)
+        try:
+            events = [event for data in self._events.feed(chunk) for event in self.decoder.decode(data)]
+        except ProviderError as error:
+            error.request_id = self.request_id
+            raise
+        self.complete = self.decoder.complete
+        if self.decoder.reason:
+            self._patience = min(self._patience, _LAST_WORDS_SECONDS)
+        elif len(self.decoder.pieces) > progress:
+            self._patience = self._options.token_gap_seconds
+        return events
+
+    async def read_to_end(self) -> None:
+        """Read the end of the HTTP body, which the connection needs to be used again; nothing depends on it."""
+        with suppress(TimeoutError, ProviderError):
+            async with asyncio.timeout(_END_OF_BODY_SECONDS):
+                while await self._receive() is not None:
+                    pass
+
+    async def aclose(self) -> None:
+        """Close the request; the connection too, unless the body was read to its end."""
+        if self._response is not None:
+            await self._response.aclose()
+
+    async def _next_chunk(self) -> bytes | None:
+        """The next bytes, None at the end. Only time spent here counts against the deadline, not the reader's own."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout_at(began + self._patience):
+                return await self._receive()
+        except (TimeoutError, ProviderUnavailable) as error:
+            if self.decoder.reason:  # the answer itself is whole
+                return None
+            if isinstance(error, ProviderError):
+                raise
+            what = "no next token" if self.begun else "no first token"
+            raise ProviderTimeout(PROVIDER, f"{what} before the deadline", request_id=self.request_id) from None
+        finally:
+            self._patience -= clock() - began
+
+    async def _receive(self) -> bytes | None:
+        if self._response is None:
+            self._response = await self._connections.send(request_path(self._options), self._body, self._headers)
+            self.request_id = self._response.request_id
+        return await self._response.read()
+
+    def _end(self) -> None:
+        """The body is over: rightly so if the model has finished."""
+        self.complete = True
+        if self.decoder.reason:
+            return
+        if not self.decoder.events:
+            raise ProviderProtocolError(PROVIDER, "the answer is not an event stream", request_id=self.request_id)
+        raise ProviderUnavailable(PROVIDER, "the stream ended before the answer did", request_id=self.request_id)
