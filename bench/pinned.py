@@ -19,6 +19,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _STARTS_SECONDS = 30
 _STOPS_SECONDS = 60
 _LOOKS_SECONDS = 0.002
+_SELDOM_SECONDS = 0.1
 SERVICE_CORE, LOAD_CORE = 0, 1
 _AUTHORIZED = {"Authorization": "Bearer bench"}
 
@@ -78,10 +79,10 @@ def service(data_dir: Path, addresses: dict[str, str], **more: str) -> Iterator[
         _child([sys.executable, "-m", "app.cli", "serve"], environment, SERVICE_CORE, stderr=log) as child,
     ):
         url = f"http://127.0.0.1:{port}"
-        _until(child, lambda http: http.get(f"{url}/health/ready").is_success)
+        _until("ready", child, lambda http: http.get(f"{url}/health/ready").is_success, _LOOKS_SECONDS)
         ready_after = time.monotonic() - began  # noqa: TID251 - as above
         # The model's client loads its library while the service is ready already: that is no cost of a call.
-        _until(child, lambda http: _has_succeeded(http.get(f"{url}/health", headers=_AUTHORIZED), "openai"))
+        _until("warm", child, lambda http: _is_warm(http.get(f"{url}/health", headers=_AUTHORIZED)), _SELDOM_SECONDS)
         yield Pinned(child.pid, url, ready_after)
 
 
@@ -95,7 +96,9 @@ def _child(command: Sequence[str], environment: dict[str, str], core: int, **pip
         stop_child(child, _STOPS_SECONDS)
 
 
-def _until(child: "subprocess.Popen[bytes]", asked: Callable[[httpx.Client], bool]) -> None:
+def _until(
+    state: str, child: "subprocess.Popen[bytes]", asked: Callable[[httpx.Client], bool], look_seconds: float
+) -> None:
     with httpx.Client(trust_env=False) as http:
 
         def is_so() -> bool:
@@ -103,9 +106,9 @@ def _until(child: "subprocess.Popen[bytes]", asked: Callable[[httpx.Client], boo
                 return asked(http)
             return False
 
-        if not comes_up(child, is_so, _STARTS_SECONDS, _LOOKS_SECONDS):
-            raise RuntimeError("the service did not start in time; its log says why")
+        if not comes_up(child, is_so, _STARTS_SECONDS, look_seconds):
+            raise RuntimeError(f"the service was not {state} in time; its log says why")
 
 
-def _has_succeeded(health: httpx.Response, component: str) -> bool:
-    return any(each["name"] == component and each["last_success"] for each in health.json()["components"])
+def _is_warm(health: httpx.Response) -> bool:
+    return any(each["name"] == "openai" and each["last_success"] for each in health.json()["components"])

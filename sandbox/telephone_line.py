@@ -39,7 +39,8 @@ class TelephoneLine:
     """A caller rings until he hears somebody's track (``rung``); one who is called is told when to ``answer``.
 
     Its tasks: ``carrier.hears`` follows one track of the room and ends with it, or with the line; ``carrier.drops``
-    leaves the room on LiveKit SIP's behalf, and ends when that is done.
+    leaves the room on LiveKit SIP's behalf, and ends when that is done; ``carrier.works`` and ``carrier.over`` are
+    something that is waited for and the end of the call, and end with whichever comes first.
     """
 
     close_code: int | None = None
@@ -93,7 +94,6 @@ class TelephoneLine:
         participant.register_rpc_method("lk.sip.EndCall", self._end_call_asked)
         track = rtc.LocalAudioTrack.create_audio_track("telephone", self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        # Of one who is thrown out meanwhile the SDK never says whether his track is there.
         await self._unless_over(participant.publish_track(track, options))
 
     async def answered(self) -> None:
@@ -113,7 +113,7 @@ class TelephoneLine:
 
     async def tell_status(self, status: str) -> None:
         """Set ``sip.callStatus``."""
-        await self._room.local_participant.set_attributes({STATUS: status})
+        await self._unless_over(self._room.local_participant.set_attributes({STATUS: status}))
 
     async def answer(self) -> None:
         """Be active: sound flows from now on."""
@@ -175,7 +175,7 @@ class TelephoneLine:
             if self._room.isconnected():
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LEAVES_SECONDS):  # a server that is gone does not answer
-                        await self.tell_status("hangup")
+                        await self._room.local_participant.set_attributes({STATUS: "hangup"})
         elif self._dropping is not None and self._dropping is not asyncio.current_task():
             await asyncio.wait([self._dropping])
         if self._silence is not None:
@@ -207,7 +207,10 @@ class TelephoneLine:
         return ""
 
     async def _unless_over(self, work: Coroutine[Any, Any, object], seconds: float | None = None) -> None:
-        """Do it until it is done, the call is over or so many seconds have passed; raises what it raises."""
+        """Do it until it is done, the call is over or so many seconds have passed; raises what it raises.
+
+        Of one who is thrown out meanwhile the SDK never says whether it is done.
+        """
         loop = asyncio.get_running_loop()
         working = loop.create_task(work, name="carrier.works")
         waits = (working, loop.create_task(self._over.wait(), name="carrier.over"))
@@ -216,7 +219,7 @@ class TelephoneLine:
         finally:
             for task in waits:
                 task.cancel()
-            await asyncio.wait(waits)
+            await asyncio.gather(*waits, return_exceptions=True)
         if not working.cancelled():
             working.result()
 

@@ -14,7 +14,7 @@ import pytest
 import app.errors
 from app.conversation.events import EVENT_TYPES, Event
 from app.errors import VoiceAgentError
-from tests.support.sources import PACKAGES, ROOT, importers, python_files, text, tree
+from tests.support.sources import LOADED_LATER, PACKAGES, ROOT, importers, python_files, text, tree
 
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
@@ -46,7 +46,6 @@ VENDORS = {
     },
 }
 SQL = ("aiosqlite", "alembic", "sqlalchemy", "sqlite3")
-LOADED_LATER = ("aiohttp", "alembic", "livekit.api", "livekit.rtc", "openai")
 DOORS = ("app/main.py", "app/cli/serve.py", "routers/")
 
 BOUNDED_OTHERWISE = {

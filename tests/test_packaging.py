@@ -18,7 +18,7 @@ import pytest
 
 from app.settings import Settings, setting_names
 from routers import health
-from tests.support.sources import PACKAGES, ROOT, imports, python_files, text
+from tests.support.sources import LOADED_LATER, PACKAGES, ROOT, imports, python_files, text
 
 USED_WITHOUT_AN_IMPORT = {
     "aiosqlite": "SQLAlchemy's driver",
@@ -129,6 +129,15 @@ def test_image_and_host_set_only_settings_that_exist() -> None:
 
     assert others < in_image
     assert (in_image - others) | set(_fly()["env"]) <= setting_names()
+
+
+def test_the_image_has_every_library_compiled_that_a_process_may_load() -> None:
+    [program] = re.findall(r'^RUN /opt/venv/bin/python -c "(.+)"$', text("Dockerfile"), re.M)
+
+    missing = f"{program}; import sys; print({set(LOADED_LATER)} - sys.modules.keys())"
+    outcome = subprocess.run([sys.executable, "-c", missing], capture_output=True, text=True, check=True)
+
+    assert outcome.stdout == "set()\n"
 
 
 def test_the_image_asks_and_listens_where_the_service_answers() -> None:

@@ -30,7 +30,7 @@ def serve(
 
         raise typer.Exit(supervise(settings))
     gc.disable()
-    from app.cli.serve import serve_alone  # the vendors' libraries, which no other command needs, take seconds to load
+    from app.cli.serve import serve_alone  # the web's and most vendors' libraries, which take their time to load
 
     serve_alone(settings)
 
@@ -71,7 +71,7 @@ def setup(
 @app.command()
 def doctor() -> None:
     """Look at everything that a call depends on, and say what is wrong and what to do."""
-    from app.cli.doctor import doctor_command  # the libraries of all vendors, which take their time to load
+    from app.cli.doctor import doctor_command  # as for serve
 
     raise typer.Exit(doctor_command())
 

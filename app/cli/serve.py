@@ -50,9 +50,9 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start all services, and listen.
 
-        A full garbage collection would look at the 200,000 objects of the libraries, and every call would fall silent
-        for 100 ms; frozen, they are never looked at again. Whoever loads them has stopped it before: it would look at
-        them again and again meanwhile, which is a fifth of the start.
+        A full garbage collection would look at the 300,000 objects of the libraries, and every call would fall silent
+        for 100 ms; frozen, they are never looked at again. Whoever starts has stopped it before: it would look at them
+        again and again meanwhile, which is a fifth of the start.
         """
         await super().startup(sockets)
         gc.freeze()

@@ -1,6 +1,7 @@
 """One answer of the language model on the wire, read with deadlines on its progress."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,11 @@ class OpenAIAnswer:
     """One request and its answer."""
 
     def __init__(
-        self, connections: "OpenAIConnections", options: OpenAIOptions, body: Body, call_id: str | None
+        self,
+        connections: Callable[[], Awaitable["OpenAIConnections"]],
+        options: OpenAIOptions,
+        body: Body,
+        call_id: str | None,
     ) -> None:
         self._connections = connections
         self._options = options
@@ -93,7 +98,8 @@ class OpenAIAnswer:
 
     async def _receive(self) -> bytes | None:
         if self._response is None:
-            self._response = await self._connections.send(request_path(self._options), self._body, self._headers)
+            connections = await self._connections()
+            self._response = await connections.send(request_path(self._options), self._body, self._headers)
             self.request_id = self._response.request_id
         return await self._response.read()
 

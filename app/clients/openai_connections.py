@@ -87,8 +87,6 @@ def _vendor_errors(request_id: str | None = None) -> Iterator[None]:
     """Turns errors of the SDK and of the network into the service's; from None, because theirs may quote the input."""
     try:
         yield
-    except TimeoutError:  # our own deadline; whoever set it knows what it was for
-        raise
     except openai.APIStatusError as error:
         raise _status_error(error) from None
     except (openai.APITimeoutError, httpx2.TimeoutException):

@@ -17,7 +17,7 @@ from app.clients.openai_events import PROVIDER
 from app.clients.openai_requests import OpenAIOptions, request_body
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.clients.streams import ModelEvent, ModelFinished, TextDelta, ToolSpec
-from app.errors import ProviderError
+from app.errors import ProviderError, ProviderUnavailable
 from app.models import ConversationContext, Message, TokenUsage
 from app.observability.costs import DEFAULT_PRICES, Prices
 
@@ -81,7 +81,7 @@ class OpenAILLMClient(BaseResilientClient):
         beyond ``context_window_size`` are left out, oldest first. ``call_id`` travels in the header ``X-Call-ID``;
         ``cache_key`` groups requests with the same beginning for the vendor's prompt cache. Raises ProviderError.
         """
-        answer = await self._ask(messages, tools, call_id, cache_key)
+        answer = self._ask(messages, tools, call_id, cache_key)
         try:
             async with self.attempt("stream_reply") as attempt:
                 while not answer.complete:
@@ -109,7 +109,7 @@ class OpenAILLMClient(BaseResilientClient):
         """The whole text of one answer; tried again while that may help. Raises ProviderError."""
 
         async def generate_response() -> str:
-            answer = await self._ask(messages, (), context.call_context.call_id, None)
+            answer = self._ask(messages, (), context.call_context.call_id, None)
             try:
                 while not answer.complete:
                     await answer.read()
@@ -134,7 +134,8 @@ class OpenAILLMClient(BaseResilientClient):
 
     async def warm_up(self) -> None:
         """Have the vendor's library loaded and an open connection in the pool. Raises ProviderError."""
-        await self._connections()
+        with suppress(ProviderError):
+            await self._connections()  # the time that loading takes is none of the vendor's
         await self.make_request(self._list_models)
 
     async def aclose(self) -> None:
@@ -144,26 +145,33 @@ class OpenAILLMClient(BaseResilientClient):
             self._spare.cancel()
             await asyncio.wait([self._spare])
         if self._connecting:
-            connections = await self._connecting
-            await connections.aclose()
+            await asyncio.wait([self._connecting])
+            if self._connecting.exception() is None:
+                await self._connecting.result().aclose()
 
     async def _connections(self) -> "OpenAIConnections":
-        """Task ``openai.connecting`` makes the pool when it is first needed."""
-        if self._connecting is None:
+        """Task ``openai.connecting`` makes the pool when it is first needed. Raises ProviderError."""
+        if self._closed:
+            raise ProviderUnavailable(PROVIDER, "the client is closed")
+        failed = self._connecting and self._connecting.done() and self._connecting.exception()
+        if self._connecting is None or failed:
             connecting = asyncio.to_thread(self._connect)
             self._connecting = asyncio.get_running_loop().create_task(connecting, name="openai.connecting")
-        return await asyncio.shield(self._connecting)
+        try:
+            return await asyncio.shield(self._connecting)
+        except Exception as error:
+            raise ProviderUnavailable(PROVIDER, f"its library cannot be loaded ({type(error).__name__})") from error
 
     def _connect(self) -> "OpenAIConnections":
         seconds = self._options.connect_seconds
         return _load()(**self._access, connect_seconds=seconds, keepalive_seconds=KEEPALIVE_SECONDS)
 
-    async def _ask(
+    def _ask(
         self, messages: list[Message], tools: Sequence[ToolSpec], call_id: str | None, cache_key: str | None
     ) -> OpenAIAnswer:
         kept = trim(messages, self._options.context_window_size, estimate_tokens)
         body = request_body(self._options, kept, tools, cache_key)
-        return OpenAIAnswer(await self._connections(), self._options, body, call_id)
+        return OpenAIAnswer(self._connections, self._options, body, call_id)
 
     def _finished(
         self, answer: OpenAIAnswer, messages: list[Message], tools: Sequence[ToolSpec], call_id: str | None
@@ -215,10 +223,7 @@ def _load() -> "type[OpenAIConnections]":
 
     It stays for good, as what the start loaded: no garbage collection looks at it, see ``app/cli/serve.py``.
     """
-    gc.disable()
-    try:
-        from app.clients.openai_connections import OpenAIConnections
-    finally:
-        gc.freeze()
-        gc.enable()
+    from app.clients.openai_connections import OpenAIConnections
+
+    gc.freeze()
     return OpenAIConnections

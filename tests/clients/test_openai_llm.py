@@ -209,6 +209,34 @@ async def test_a_client_that_is_closed_while_it_loads_the_library_leaves_nothing
         assert server.connections == 0
 
 
+async def test_a_library_that_cannot_be_loaded_is_the_vendors_failure_and_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load, faults = openai_llm._load, [OSError("too many files"), OSError("too many files")]
+    monkeypatch.setattr(openai_llm, "_load", lambda: _raise(faults.pop()) if faults else load())
+    async with running(answer("responses", "Hello")) as server, client_of(server) as client:
+        with pytest.raises(ProviderUnavailable, match=r"its library cannot be loaded \(OSError\)"):
+            await reply_of(client)
+        assert (client.get_metrics().failures, (await client.health_check()).status) == (1, "degraded")
+        with pytest.raises(ProviderUnavailable):
+            await reply_of(client)
+        assert (await reply_of(client))[0] == TextDelta("Hello")
+
+
+async def test_a_client_whose_library_cannot_be_loaded_is_closed_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_llm, "_load", lambda: _raise(ImportError("none")))
+    async with running() as server:
+        async with client_of(server) as client:
+            with pytest.raises(ProviderUnavailable):
+                await client.warm_up()
+        with pytest.raises(ProviderUnavailable, match="the client is closed"):
+            await reply_of(client)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
 async def test_a_body_without_an_end_does_not_hold_up_the_reader_for_long() -> None:
     async with running([*answer("responses", "Hi"), Hang()]) as server, client_of(server) as client:
         async with asyncio.timeout(0.5):

@@ -8,7 +8,7 @@ import pytest
 from app.clients.cartesia_tts import CartesiaTTSClient
 from app.clients.deepgram_stt import DeepgramSTTClient
 from app.clients.http_tools import tool_connections
-from app.clients.openai_llm import OpenAILLMClient
+from app.clients.openai_connections import OpenAIConnections
 from app.clients.tls import tls_context, tls_for
 from media.formats import AudioFormat
 
@@ -36,7 +36,7 @@ async def test_the_clients_read_the_authorities_once(monkeypatch: pytest.MonkeyP
 
     clients = (
         DeepgramSTTClient(**access, audio_format=AudioFormat("mulaw", 8000)),
-        OpenAILLMClient(**access),
+        OpenAIConnections(**access, connect_seconds=1, keepalive_seconds=1),
         CartesiaTTSClient(**access),
         tool_connections(),
     )

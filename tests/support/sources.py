@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+LOADED_LATER = ("aiohttp", "alembic", "livekit.api", "livekit.rtc", "openai")
+"""What a start does not wait for, or does not need."""
 PACKAGES = ("app", "routers", "media", "sandbox")
 """What is installed."""
 _MADE = {"data", "build", "dist", "node_modules"}
