@@ -64,9 +64,15 @@ class HealthMonitor:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return replace(await self._checks[name](), name=name)
         except TimeoutError:
-            return ServiceHealth(name, "failed", detail=f"no answer within {_PATIENCE_SECONDS:g} s")
+            return self._failed(name, f"no answer within {_PATIENCE_SECONDS:g} s")
         except Exception as error:  # noqa: BLE001 - a bug in a check must not end the service
-            return ServiceHealth(name, "failed", detail=type(error).__name__)
+            return self._failed(name, type(error).__name__)
+
+    def _failed(self, name: str, detail: str) -> ServiceHealth:
+        """It says nothing now; when it last worked it said before."""
+        before = self.latest.components if self.latest is not None else ()
+        last_success = next((component.last_success for component in before if component.name == name), None)
+        return ServiceHealth(name, "failed", last_success=last_success, detail=detail)
 
 
 def _tell(changed: HealthStatus) -> None:

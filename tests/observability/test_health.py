@@ -1,6 +1,7 @@
 """How the whole is doing, from how its parts are."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
@@ -11,6 +12,7 @@ from app.observability.health import Check, HealthMonitor
 
 VIRTUAL_TIME = True
 
+SUCCEEDED = datetime(2026, 11, 22, tzinfo=UTC)
 Status = Literal["ok", "degraded", "failed"]
 
 
@@ -68,7 +70,7 @@ class Storage:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
-        return ServiceHealth("storage", "ok")
+        return ServiceHealth("storage", "ok", last_success=SUCCEEDED)
 
 
 async def test_the_health_is_unknown_until_the_first_round_is_through() -> None:
@@ -82,6 +84,21 @@ async def test_the_health_is_unknown_until_the_first_round_is_through() -> None:
     await asyncio.sleep(0.2)
     assert told == [monitor.latest]
     assert told[0].components == (ServiceHealth("storage", "failed", detail="no answer within 2 s"),)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@pytest.mark.parametrize("failure", ["hangs", "raises"])
+async def test_a_part_that_says_nothing_is_shown_with_its_last_success(failure: str) -> None:
+    storage = Storage()
+    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
+    running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
+    await asyncio.sleep(0.5)
+    storage.hangs, storage.error = failure == "hangs", ZeroDivisionError() if failure == "raises" else None
+    await asyncio.sleep(8)
+    assert monitor.latest is not None
+    [shown] = monitor.latest.components
+    assert (shown.status, shown.last_success) == ("failed", SUCCEEDED)
     running.cancel()
     await asyncio.wait([running])
 
