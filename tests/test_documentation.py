@@ -6,8 +6,11 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from prometheus_client.metrics_core import Metric
+from prometheus_fastapi_instrumentator import Instrumentator
 
 from app.conversation.events import EVENT_TYPES
 from app.conversation.states import TRANSITIONS
@@ -51,10 +54,16 @@ def test_the_defaults_in_the_example_are_those_of_the_service(tmp_path: Path) ->
     assert load_settings(str(everything)) == load_settings(None)
 
 
-def test_the_readme_names_every_metric_and_no_other() -> None:
-    named = set(re.findall(r"`(voice_\w+)(?:\{.*?\})?`", text("README.md")))
+async def test_the_readme_names_every_metric_and_no_other_and_says_what_it_means() -> None:
+    rows = re.findall(r"^\| (`(?:voice|http)_.*?) \| (.*) \|$", text("README.md"), re.M)
+    named = [name for names, _ in rows for name in re.findall(r"`(\w+)(?:\{.*?\})?`", names)]
+    metrics, app = Metrics(), FastAPI()
+    Instrumentator(registry=metrics.registry).instrument(app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service") as http:
+        await http.get("/")  # its own metrics are made with the first request
 
-    assert named == {_exposed_name(family) for family in Metrics().registry.collect()}
+    assert [names for names, meaning in rows if not meaning.strip()] == []
+    assert sorted(named) == sorted(map(_exposed_name, metrics.registry.collect()))
 
 
 def test_alerts_are_about_metrics_that_exist() -> None:

@@ -352,7 +352,8 @@ class CallOrchestrator:
     def _show_the_end(self) -> None:
         """The metrics, and one canonical log line."""
         record, metrics = self._log.record, self._services.metrics
-        metrics.call_ended(record.end_reason or "ownership_lost", record.fault, record.duration_seconds or 0.0)
+        duration = record.duration_seconds if record.answered_t is not None else None
+        metrics.call_ended(record.end_reason or "ownership_lost", record.fault, duration)
         for turn in record.turns:
             if turn.latency is not None:
                 stages = {stage: turn.latency[stage] for stage in (*STAGES, "total")}

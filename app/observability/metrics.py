@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from app.errors import AdmissionError
 from app.observability.journal_metrics import JournalMetrics
 from app.observability.provider_metrics import ProviderMetrics
 from app.observability.service_metrics import ServiceMetrics
@@ -21,6 +22,8 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder; the library reads it when it is imported. Without it a process keeps its figures to itself."""
 
 _TURN_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
+_ALERTING = ("crashed", "internal_error")
+"""Shown as 0 from the start: what is first seen as 1 did not increase, for Prometheus."""
 _CALL_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -40,6 +43,8 @@ class Metrics:
         self._calls = Counter(
             "voice_calls_total", "Calls that have ended.", ["end_reason", "fault"], registry=self.registry
         )
+        for reason in _ALERTING:
+            self._calls.labels(reason, "ours")
         self._duration = Histogram(
             "voice_call_duration_seconds",
             "From the answer to the end.",
@@ -62,6 +67,8 @@ class Metrics:
         self._rejected = Counter(
             "voice_admission_rejected_total", "Calls that were not taken.", ["reason"], registry=self.registry
         )
+        for refusal in AdmissionError.__subclasses__():
+            self._rejected.labels(refusal.code)
         self._webhooks = Counter(
             "voice_webhooks_total",
             "Webhooks of LiveKit, by what became of them.",
@@ -81,11 +88,12 @@ class Metrics:
         """One more call is alive."""
         self._active.inc()
 
-    def call_ended(self, end_reason: str, fault: str, duration_seconds: float) -> None:
-        """One call less is alive."""
+    def call_ended(self, end_reason: str, fault: str, duration_seconds: float | None) -> None:
+        """One call less is alive; one that was never answered has no duration."""
         self._active.dec()
         self._calls.labels(end_reason, fault.partition(":")[0]).inc()
-        self._duration.observe(duration_seconds)
+        if duration_seconds is not None:
+            self._duration.observe(duration_seconds)
 
     def call_crashed(self) -> None:
         """A call was ended whose process had died; it was never alive here."""

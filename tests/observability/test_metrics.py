@@ -33,6 +33,26 @@ def test_a_fault_is_counted_without_its_details() -> None:
     assert "openai" not in shown(metrics)
 
 
+def test_a_call_that_was_never_answered_has_no_duration() -> None:
+    metrics = Metrics()
+    metrics.call_ended("busy", "none", None)
+    assert 'voice_calls_total{end_reason="busy",fault="none"} 1.0' in shown(metrics)
+    assert "voice_call_duration_seconds_count 0.0" in shown(metrics)
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        'voice_calls_total{end_reason="crashed",fault="ours"}',
+        'voice_calls_total{end_reason="internal_error",fault="ours"}',
+        'voice_admission_rejected_total{reason="at_capacity"}',
+        'voice_admission_rejected_total{reason="draining"}',
+    ],
+)
+def test_what_alerts_wait_for_is_there_before_it_happens(series: str) -> None:
+    assert f"{series} 0.0" in shown(Metrics())
+
+
 def test_the_stages_of_an_answer_are_observed() -> None:
     metrics = Metrics()
     metrics.turn_answered({"end_of_turn": 0.2, "total": 0.7}, is_in_time=True)
