@@ -32,6 +32,7 @@ from app.settings_checks import (
     NumberPrefixes,
     Seconds,
     SipAddress,
+    SqliteAddress,
     TelephoneNumber,
     TransferTargets,
     WebsocketAddress,
@@ -80,8 +81,8 @@ class Settings(BaseSettings):
     """Bearer token for /metrics; open when not set."""
     data_dir: Path = Path("./data")
     """Holds calls.db, recordings/ and clips/."""
-    database_url: SecretStr | None = None
-    """SQLAlchemy address; SQLite in DATA_DIR when not set."""
+    database_url: SqliteAddress | None = None
+    """sqlite+aiosqlite:/// and the path of a file; calls.db in DATA_DIR when not set."""
     recording: bool = True
     """Keep a stereo recording of each call."""
     workers: int = Field(1, ge=1, le=64)

@@ -5,7 +5,7 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 LANGUAGES = ("ru", "en", "multi")
@@ -83,6 +83,15 @@ def _address(value: str, *schemes: str) -> str:
     return value.rstrip("/")
 
 
+def _sqlite_file(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"sqlite\+aiosqlite:///[^:?]+", value.get_secret_value()):
+        raise ValueError(
+            "write sqlite+aiosqlite:/// and the path of a file, such as sqlite+aiosqlite:////data/calls.db; "
+            "other databases are not supported"
+        )
+    return value
+
+
 def _split(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
@@ -101,6 +110,8 @@ SipAddress = Annotated[str, AfterValidator(_sip_address)]
 """``sip:host``, perhaps with a port and a transport."""
 TransferTargets = Annotated[dict[str, str], NoDecode, BeforeValidator(_targets)]
 """``name=address``, separated by commas; an address is ``+`` and digits, or ``sip:user@host``, as LiveKit takes it."""
+SqliteAddress = Annotated[SecretStr, AfterValidator(_sqlite_file)]
+"""SQLAlchemy's, of a file."""
 HttpAddress = Annotated[str, AfterValidator(lambda value: _address(value, "https", "http"))]
 WebsocketAddress = Annotated[str, AfterValidator(lambda value: _address(value, "wss", "ws", "https", "http"))]
 

@@ -20,7 +20,7 @@ GOOD: dict[str, str] = {
     "LOG_LEVEL": "debug",
     "API_KEY": "api-secret",
     "METRICS_TOKEN": "metrics-secret",
-    "DATABASE_URL": "postgresql+asyncpg://agent:database-secret@db/calls",
+    "DATABASE_URL": "sqlite+aiosqlite:////srv/database-secret/calls.db",
     "MAX_CONCURRENT_CALLS": "7",
     "VA_LANGUAGE": "en",
     "MAX_RESPONSE_LATENCY": "1.2",
@@ -51,6 +51,7 @@ BAD: dict[str, str] = {
     "TTS_SPEED": "3",
     "OPENAI_BASE_URL": "api.openai.com",
     "OPENAI_API": "assistants",
+    "DATABASE_URL": "postgresql+asyncpg://agent:database-secret@db/calls",
     "TRANSFER_TARGETS": "+74950000000",
 }
 SECRETS = (*KEYS.values(), "api-secret", "metrics-secret", "database-secret")
