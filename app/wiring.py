@@ -122,7 +122,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         services = _call_services(settings, metrics, database, journal, ears, model, tts, tools, owner)
         dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.places)
         journal.on_lost = dispatcher.lose
-        eraser = CallEraser(services.calls, settings.recordings_dir)
+        eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
         health = _health(database, journal, ears, model, tts, tools, livekit)
         _show_figures(metrics, database, journal, dispatcher, health)
         helpers = _helpers(tasks, metrics, model, tts, eraser, health)
@@ -356,7 +356,7 @@ def _helpers(
     return [
         *(tasks.create_task(work, name=name) for name, work in warm.items()),
         tasks.create_task(watch_loop_lag(metrics.service.loop_was_late), name="loop.lag"),
-        tasks.create_task(eraser.sweep(), name="recordings.sweeper"),
+        tasks.create_task(eraser.run(), name="eraser"),
         tasks.create_task(health.run(), name="health"),
     ]
 

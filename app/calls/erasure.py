@@ -2,32 +2,37 @@
 
 Task ledger.
 
-``recordings.sweeper``  removes at the start what interrupted erasures left. Ends by itself, or by cancellation.
+``eraser``  removes at the start what interrupted erasures left, then each minute sessions that have expired, and what
+            the database's log still holds of erased calls. Ends by cancellation.
 """
 
 import asyncio
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
-from app.clock import iso_from_epoch
+from app.clock import iso_from_epoch, utc_now
 from app.errors import CallStillLive, StorageError
 from app.storage.calls import CallRow, CallStore
+from app.storage.sessions import SessionStore
 
 log = structlog.get_logger(__name__)
 
 _ERASED = ".erased"
 """A folder is renamed before its files go, so that no half of a recording is ever given out."""
 _FOLDERS_AT_ONCE = 500
+_PERIOD_SECONDS = 60.0
 
 
 class CallEraser:
     """``recordings`` holds a folder a call, named with its id."""
 
-    def __init__(self, calls: CallStore, recordings: Path) -> None:
+    def __init__(self, calls: CallStore, sessions: SessionStore, recordings: Path) -> None:
         self._calls = calls
+        self._sessions = sessions
         self._recordings = recordings
 
     async def erase(self, call: CallRow) -> None:
@@ -41,6 +46,21 @@ class CallEraser:
         await self._remove(folder)
         await self._calls.delete(call.call_id)
         await self._remove(folder)  # what an owner wrote that was late to close it
+
+    async def run(self) -> None:
+        """Erase what is left over, now and each minute."""
+        await self.sweep()
+        while True:
+            await asyncio.sleep(_PERIOD_SECONDS)
+            try:
+                await self.forget(utc_now())
+            except StorageError as error:
+                log.error("sessions.not_forgotten", code=error.code)
+
+    async def forget(self, now: datetime) -> None:
+        """Sessions that nobody may use any more, and what was erased while the log was in use. Raises StorageError."""
+        await self._sessions.forget_expired(now)
+        await self._calls.empty_log()
 
     async def sweep(self) -> None:
         """Remove what erasures that were cut short have left, and folders of calls that are no more."""

@@ -1,6 +1,7 @@
 """Call records: who called, which process owns the call now, how it ended."""
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -8,7 +9,7 @@ from typing import Any, Literal
 import structlog
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, false, func, insert, or_, select, update
 
-from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost
+from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import Database
 from app.storage.schema import ERASED_BODY, calls, idempotency_keys, sessions, webhook_inbox
@@ -87,6 +88,8 @@ class CallStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._is_in_log = True
+        """Whether the database's log may hold what was erased; after a start nobody knows."""
 
     async def create(self, row: CallRow, *, max_live: int | None = None) -> None:
         """Insert a call.
@@ -209,8 +212,16 @@ class CallStore:
         Raises CallNotFound, CallStillLive.
         """
         await self._database.write(partial(_delete, call_id))
-        if not await self._database.truncate_log():
+        self._is_in_log = True
+        await self.empty_log()
+        if self._is_in_log:
             log.warning("call.erasure_delayed", call_id=call_id)
+
+    async def empty_log(self) -> None:
+        """Have the database's log hold nothing of what was erased, unless it does so already, or is in use."""
+        if self._is_in_log:
+            with suppress(StorageError):
+                self._is_in_log = not await self._database.truncate_log()
 
     async def list(
         self, wanted: CallFilter, *, limit: int, cursor: str | None = None

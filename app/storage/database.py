@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 _BUSY_MILLISECONDS = 5000
 """How long a writer waits for the writer of another process."""
+_CHECKPOINT_MILLISECONDS = 250
 _READERS = 4
 _WRITES_WAITING = 1000
 _TURN_SECONDS_MAX = 5.0
@@ -152,11 +153,9 @@ class Database:
     async def truncate_log(self) -> bool:
         """Move the write-ahead log into the database file and empty it, so that no deleted row is left there.
 
-        False when other connections kept it in use for 5 s; a later call, or the last close, empties it. Other
-        databases than SQLite have no such file.
+        False when other connections keep it in use; a later call, or the last close, empties it. Writes wait
+        meanwhile, so it is not insisted on.
         """
-        if self._writer.dialect.name != "sqlite":
-            return True
         emptied: bool = await self._enqueue(self._checkpoint)
         return emptied
 
@@ -346,9 +345,13 @@ def _set_pragmas(engine: Engine, pragmas: tuple[str, ...]) -> None:
 
 def _truncate_log(connection: Connection) -> bool:
     cursor = connection.connection.cursor()  # the driver's own: a checkpoint cannot run inside a transaction
-    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    busy = cursor.fetchone()
-    cursor.close()
+    cursor.execute(f"PRAGMA busy_timeout={_CHECKPOINT_MILLISECONDS}")
+    try:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        busy = cursor.fetchone()
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+        cursor.close()
     return busy is not None and busy[0] == 0
 
 

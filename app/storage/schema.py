@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer,
 
 metadata = MetaData()
 
-REVISION = "0006"
+REVISION = "0007"
 """Of the newest file in ``migrations/versions``, which makes these tables."""
 
 _LISTED_BY = {
@@ -103,6 +103,7 @@ webhook_inbox = Table(
     Column("received_at", String, nullable=False),
     Column("taken_at", String),
     Index("webhook_inbox_by_age", "received_at"),
+    Index("webhook_inbox_by_room", "room_sid"),
     Index("webhook_inbox_waiting", "received_at", sqlite_where=text("taken_at IS NULL")),
 )
 

@@ -51,6 +51,13 @@ class SessionStore:
         }
         await self._database.write(partial(_create, row))
 
+    async def forget_expired(self, now: datetime) -> None:
+        """As the next :meth:`create` would."""
+        expired = sessions.c.expires_at <= iso_utc(now)
+        found = select(sessions.c.call_id).where(expired).limit(1)
+        if await self._database.read(lambda connection: connection.execute(found).first()):
+            await self._database.write(lambda connection: connection.execute(delete(sessions).where(expired)))
+
     async def redeem(self, call_id: str, token_hash: str, now: datetime) -> MediaSession:
         """Use the token up. Of any number of askers one gets the session.
 

@@ -1,15 +1,20 @@
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.calls.erasure import CallEraser
+from app.clock import parse_iso
 from app.errors import CallNotFound, CallStillLive, StorageError
 from app.storage.calls import CallRow, CallStore
-from tests.storage.stores import START, a_call, open_stores
+from tests.storage.stores import START, a_call, look, open_stores
 
+SECRET = "a secret of the caller"
 LONG_AGO = 1_000_000_000
 
 
@@ -21,7 +26,7 @@ async def house(folder: Path, *ended: str) -> AsyncIterator[tuple[CallStore, Cal
         for call_id in ended:
             await stores.calls.create(a_call(call_id, status="ended"))
             sound(recordings / call_id)
-        yield stores.calls, CallEraser(stores.calls, recordings), recordings
+        yield stores.calls, CallEraser(stores.calls, stores.sessions, recordings), recordings
 
 
 def sound(folder: Path, *, at: float | None = None) -> None:
@@ -127,3 +132,34 @@ async def test_a_start_without_recordings_sweeps_nothing(tmp_path: Path) -> None
         await eraser.sweep()
 
         assert not recordings.exists()
+
+
+async def test_a_session_that_nobody_used_is_forgotten_when_its_time_is_over(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        eraser = CallEraser(stores.calls, stores.sessions, tmp_path / "recordings")
+        now = parse_iso(START)
+        for call_id, seconds in (("call-1", 60), ("call-2", 61)):
+            until = now + timedelta(seconds=seconds)
+            await stores.sessions.create(call_id, f"hash of {call_id}", "+79160000001", {}, now=now, expires_at=until)
+        await eraser.forget(now + timedelta(seconds=60))
+
+        assert look(stores.path, "SELECT call_id FROM sessions") == [("call-2",)]
+
+
+async def test_what_is_erased_while_a_reader_holds_the_log_leaves_it_later_and_no_write_waits(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        eraser = CallEraser(stores.calls, stores.sessions, tmp_path / "recordings")
+        await stores.calls.create(a_call("call-1", status="ended", metadata={"note": SECRET}))
+        with closing(sqlite3.connect(stores.path)) as backup, capture_logs() as lines:
+            backup.execute("BEGIN").execute("SELECT count(*) FROM calls").fetchall()
+            await eraser.erase(await call_of(stores.calls, "call-1"))
+            await stores.calls.create(a_call("call-2"))
+            assert SECRET.encode() in log_of(stores.path)
+        await eraser.forget(parse_iso(START))
+
+        assert [line["event"] for line in lines] == ["call.erasure_delayed"]
+        assert log_of(stores.path) == b""
+
+
+def log_of(database: Path) -> bytes:
+    return database.with_name(f"{database.name}-wal").read_bytes()

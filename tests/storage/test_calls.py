@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from app.clock import parse_iso
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, OwnershipLost
-from app.storage.calls import CallFilter, CallRow
+from app.storage.calls import CallFilter, CallRow, _delete
 from tests.storage.stores import ENDING, START, Stores, a_call, a_row, last_row, look, open_stores
 
 
@@ -248,6 +248,23 @@ async def test_only_an_ended_call_that_exists_can_be_deleted(tmp_path: Path) -> 
         with pytest.raises(CallNotFound):
             await stores.calls.delete("call-2")
         assert await stores.calls.get("call-1") == a_call()
+
+
+async def test_erasing_a_call_looks_through_no_table(tmp_path: Path) -> None:
+    def erase(connection: Connection) -> dict[str, list[str]]:
+        statements: list[str] = []
+        driver: Any = connection.connection.driver_connection
+        driver.set_trace_callback(statements.append)
+        _delete("call-1", connection)
+        driver.set_trace_callback(None)
+        return {each: [row[-1] for row in driver.execute(f"EXPLAIN QUERY PLAN {each}")] for each in statements}
+
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call(status="ended"))
+        plans = await stores.database.write(erase)
+
+    assert {"calls", "sessions", "webhook_inbox"} <= {step.split()[1] for plan in plans.values() for step in plan}
+    assert [step for plan in plans.values() for step in plan if "SCAN" in step] == []
 
 
 def _bytes_of(folder: Path) -> bytes:
