@@ -158,6 +158,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
                 return
             self.handle_events()
 
+    async def send(self, message: Any) -> None:
+        """Also a refusal, which is a whole answer; uvicorn would log that the application forgot the handshake."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
+
     def handle_ping(self) -> None:
         """Who does not read the answers gets none."""
         if self.writable.is_set():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,14 @@ async def test_a_wrong_token_opens_nothing_and_does_not_spend_the_right_one(serv
     async with opened(session["url"]) as line:
         await line.send(START)
         assert (await line.until("ready"))["call_id"] == session["call_id"]
+
+
+async def test_a_refusal_is_no_error_of_ours(service: RunningService, caplog: pytest.LogCaptureFixture) -> None:
+    session = await new_session(service)
+
+    assert await refusal_of(session["url"] + "x")
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_a_token_is_good_for_a_minute(service: RunningService) -> None:
