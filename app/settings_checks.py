@@ -12,6 +12,7 @@ LANGUAGES = ("ru", "en", "multi")
 """Those that the agent has fixed lines and voices for; ``multi`` begins in the first and listens for any."""
 VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
 _CODE_LENGTH = 2
+_PORT_MAX = 65535
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 _HOST_OF_SIP = rf"{_HOST}(:\d{{1,5}})?(;transport=(udp|tcp|tls))?"
@@ -19,7 +20,8 @@ _TAKES_CALLS = re.compile(rf"\+[0-9]{{3,15}}|sip:[A-Za-z0-9._+-]{{1,64}}@{_HOST_
 
 
 def _host_and_port(value: str) -> str:
-    if not re.fullmatch(rf"{_HOST}(:\d{{1,5}})?", value):
+    found = re.fullmatch(rf"{_HOST}(:(?P<port>\d{{1,5}}))?", value)
+    if found is None or int(found["port"] or 1) > _PORT_MAX:
         raise ValueError("write the host name alone, such as voice.example.org")
     return value
 

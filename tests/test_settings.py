@@ -51,6 +51,7 @@ BAD: dict[str, str] = {
     "TTS_SPEED": "3",
     "OPENAI_BASE_URL": "api.openai.com",
     "OPENAI_API": "assistants",
+    "DOMAIN": "voice.example.org:99999",
     "DATABASE_URL": "postgresql+asyncpg://agent:database-secret@db/calls",
     "TRANSFER_TARGETS": "+74950000000",
 }
