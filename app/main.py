@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from app.errors import VoiceAgentError
 from app.observability.metrics import Metrics
 from app.settings import Settings
-from app.wiring import VERSION, check_settings, open_services
+from app.start_checks import check_settings
+from app.wiring import VERSION, open_services
 from routers import calls, dashboard, health, media, session, webhooks
 from routers import metrics as figures
 from routers.attempts import FailedAttempts

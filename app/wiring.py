@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import structlog
@@ -28,7 +27,7 @@ from app.clients.http_tools import HttpToolClient, tool_connections
 from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
 from app.clock import utc_now
-from app.errors import SettingsError, StorageError
+from app.errors import StorageError
 from app.models import HealthStatus, ServiceHealth
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import HealthMonitor
@@ -176,18 +175,6 @@ def _call_services(
         version=VERSION,
         transfer_targets=settings.transfer_targets,
     )
-
-
-def check_settings(settings: Settings) -> None:
-    """What can be known before the start. Raises SettingsError with every problem."""
-    problems = []
-    for check in (agent_profile, _prepare_data_dir):
-        try:
-            check(settings)
-        except SettingsError as error:
-            problems += error.problems
-    if problems:
-        raise SettingsError(problems)
 
 
 def _clients(
@@ -369,17 +356,3 @@ async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:  # noqa: BLE001 - a warm connection is a kindness; calls must not die of it
             log.warning("warm_up.failed", error=type(error).__name__)
         await asyncio.sleep(_KEEP_WARM_SECONDS)
-
-
-def _prepare_data_dir(settings: Settings) -> None:
-    """Make it, and see whether a file can be made in it."""
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=settings.data_dir):
-            pass
-    except OSError as error:
-        problem = (
-            f"DATA_DIR: {settings.data_dir} cannot be written: {error.strerror}. "
-            "Name a folder on a disk that is not read-only, in which the user of this process may make files"
-        )
-        raise SettingsError([problem]) from error

@@ -15,7 +15,7 @@ from app.cli.checks.vendors import vendor_checks
 from app.errors import SettingsError
 from app.observability.logs import configure_logging
 from app.settings import Settings, load_settings, misspelt_settings
-from app.wiring import check_settings
+from app.start_checks import check_settings
 
 _STYLES: dict[Grade, str] = {"good": "green", "beware": "yellow", "wrong": "bold red", "not checked": "dim"}
 

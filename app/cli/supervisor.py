@@ -27,6 +27,7 @@ from app.errors import StorageError
 from app.observability.logs import configure_logging
 from app.observability.metrics import FOLDER_VARIABLE, forget_process
 from app.settings import Settings
+from app.start_checks import check_settings
 from app.storage.calls import CallStore
 from app.storage.database import Database, migrate
 
@@ -43,9 +44,10 @@ _NOT_STARTED_STATUS = 3
 
 
 def supervise(settings: Settings) -> int:
-    """Serve with ``settings.workers`` processes until a signal; gives the exit status."""
+    """Serve with ``settings.workers`` processes until a signal; gives the exit status. Raises SettingsError."""
     configure_logging(settings.log_level)
     warn_of_misspelt()
+    check_settings(settings)
     with ExitStack() as stack:
         try:
             migrate(settings.database)

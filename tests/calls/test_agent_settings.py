@@ -10,7 +10,7 @@ from app.calls.agent_settings import agent_profile
 from app.conversation.policy import RUSSIAN
 from app.errors import SettingsError
 from app.settings import Settings, load_settings
-from app.wiring import check_settings
+from app.start_checks import check_settings
 
 FILE = """\
 prompt: You sell flowers.

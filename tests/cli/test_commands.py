@@ -8,6 +8,7 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.end_to_end.processes import environment
 from tests.test_settings import loaded
@@ -38,9 +39,10 @@ def test_a_start_with_wrong_settings_is_refused_in_plain_lines(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_can_be_known_before_the_start_is_told_in_the_same_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_can_be_known_before_the_start_is_told_in_the_same_way(tmp_path: Path, workers: str) -> None:
     (tmp_path / "data").write_text("a file where a folder is wanted")
-    finished = run(tmp_path, "serve", AGENT_PROMPT_FILE="nowhere.txt", DATA_DIR="data")
+    finished = run(tmp_path, "serve", AGENT_PROMPT_FILE="nowhere.txt", DATA_DIR="data", WORKERS=workers)
     assert finished.returncode == 2
     assert "AGENT_PROMPT_FILE: nowhere.txt cannot be read" in finished.stderr
     assert "DATA_DIR: data" in finished.stderr
