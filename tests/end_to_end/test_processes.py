@@ -20,6 +20,7 @@ from sandbox.caller_events import CallerEvent, Connected, Journaled
 from sandbox.media_client import CallBroken
 from sandbox.score import Score, says, waits, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, journal_of, score
+from tests.end_to_end.hostile import new_session, status_of
 from tests.end_to_end.processes import KEY, ServiceProcess, sandbox_process, serving
 from tests.support.slowness import slowness
 
@@ -61,6 +62,8 @@ class Story:
     stream_status: int = 0
     """Of a request for more than the last of them."""
     token: str = ""
+    status_of_another: int = 0
+    """Of the upgrade of a call that comes while the process is stopping."""
     seconds: float = 0.0
     """Until the dead call was ended, or until the process was gone."""
 
@@ -156,7 +159,9 @@ async def _told_to_stop(folder: Path, sandbox: dict[str, str], wanted: Score, dr
     loop = asyncio.get_running_loop()
     async with serving(folder, sandbox, DRAIN_SECONDS=drain, LOG_LEVEL=level) as service:
         async with _calling(service, wanted, story) as call:
+            waiting = await new_session(service)
             terminating = loop.create_task(service.terminate(), name="terminating")
+            story.status_of_another = await _status_of_a_call_while_it_stops(service, waiting["url"])
             story.report = await call
             ended = loop.time()
         story.status = await terminating
@@ -165,6 +170,13 @@ async def _told_to_stop(folder: Path, sandbox: dict[str, str], wanted: Score, dr
     async with serving(folder, sandbox, log_name="later.log") as later:
         await _read(later, story)
     return story
+
+
+async def _status_of_a_call_while_it_stops(service: ServiceProcess, url: str) -> int:
+    async with service.client() as http:
+        while (await http.get("/health/ready")).is_success:  # the signal is on its way
+            await asyncio.sleep(0.02)
+    return await status_of(url)
 
 
 async def _read(service: ServiceProcess, story: Story) -> None:
@@ -231,6 +243,11 @@ def test_a_call_that_is_alive_may_finish_before_the_process_stops(stories: dict[
         "Всего хорошего!",
     ]
     assert story.seconds < 5 * slowness()
+
+
+@pytest.mark.parametrize("name", ["finishes", "goodbye"])
+def test_a_process_that_is_told_to_stop_takes_no_new_call(stories: dict[str, Story], name: str) -> None:
+    assert stories[name].status_of_another == 503
 
 
 def test_a_call_that_takes_too_long_hears_a_goodbye_before_the_process_stops(stories: dict[str, Story]) -> None:
