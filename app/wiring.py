@@ -123,7 +123,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         journal.on_lost = dispatcher.lose
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
         health = _health(database, journal, ears, model, tts, tools, livekit)
-        _show_figures(metrics, database, journal, dispatcher, health)
+        _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         helpers = _helpers(tasks, metrics, model, tts, eraser, health)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
         telephone = _telephone(settings, livekit, database, services, dispatcher, tasks)
@@ -314,13 +314,19 @@ def _health(
 
 
 def _show_figures(
-    metrics: Metrics, database: Database, journal: JournalWriter, dispatcher: CallDispatcher, health: HealthMonitor
+    metrics: Metrics,
+    database: Database,
+    journal: JournalWriter,
+    dispatcher: CallDispatcher,
+    places: int,
+    health: HealthMonitor,
 ) -> None:
     """Of what is told, and of what is looked at whenever the health is."""
 
     def note(status: HealthStatus) -> None:
         metrics.service.note_health(status)
         metrics.service.note_draining(dispatcher.is_draining)
+        metrics.service.note_capacity(dispatcher.live_calls, places)
         metrics.storage.note_journal(
             waiting=journal.waiting_rows, lost=journal.lost_rows, is_failing=journal.is_failing
         )

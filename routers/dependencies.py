@@ -47,7 +47,7 @@ async def require_key(connection: HTTPConnection, services: TheServices, bearer:
     elif _is_right(bearer, key):
         return
     elif cookie is None or not session_cookie.is_genuine(cookie, key):
-        refuse(connection, guessed=bool(cookie) or _has_key(connection))
+        refuse(connection, "api", guessed=bool(cookie) or _has_key(connection))
     require_own_page(connection, services)
 
 
@@ -55,7 +55,7 @@ async def require_metrics_token(connection: HTTPConnection, services: TheService
     """Refuse a request without the metrics token, if one is set."""
     token = services.settings.metrics_token
     if token is not None and not _is_right(bearer, token):
-        refuse(connection, guessed=_has_key(connection))
+        refuse(connection, "metrics", guessed=_has_key(connection))
 
 
 def is_same(given: str, secret: SecretStr) -> bool:
@@ -63,17 +63,20 @@ def is_same(given: str, secret: SecretStr) -> bool:
     return hmac.compare_digest(given.encode(errors="surrogatepass"), secret.get_secret_value().encode())
 
 
-def refuse(connection: HTTPConnection, *, guessed: bool) -> NoReturn:
+def refuse(connection: HTTPConnection, surface: str, *, guessed: bool) -> NoReturn:
     """Raises 401, or 429 when this address was wrong too often. To have no key is not to be wrong about it.
 
     The address is that of the connection, or what a proxy says, if uvicorn trusts it (``FORWARDED_ALLOW_IPS``).
     """
     attempts: FailedAttempts = connection.app.state.failed_attempts
     address = connection.client.host if connection.client else ""
+    note = services_of(connection).metrics.access.refused
     if guessed and (quiet_seconds := attempts.fail(address, asyncio.get_running_loop().time())):
+        note(surface, "too_many_keys")
         raise HTTPException(
             HTTPStatus.TOO_MANY_REQUESTS, "too many wrong keys came from here", {"Retry-After": str(quiet_seconds)}
         )
+    note(surface, "wrong_key" if guessed else "no_key")
     raise HTTPException(
         HTTPStatus.UNAUTHORIZED,
         "a valid key is needed: Authorization: Bearer <key>",

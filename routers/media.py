@@ -80,7 +80,8 @@ async def twilio(websocket: WebSocket, services: TheServices) -> None:
     )
     try:
         call = await services.sessions.redeem(started.claims["call_id"], started.claims["token"])
-    except TokenError:
+    except TokenError as error:
+        services.metrics.access.refused("media", error.code)
         await leg.fail("bad_start", "the token opens no call")
     except StorageError:
         await leg.fail("internal", "the session could not be looked up")
@@ -130,6 +131,8 @@ async def _opened(websocket: WebSocket, call_id: str, token: str, services: Serv
         await services.dispatcher.check_admission()
         call = await services.sessions.redeem(call_id, token)
     except (TokenError, AdmissionError, StorageError) as error:
+        if isinstance(error, TokenError):
+            services.metrics.access.refused("media", error.code)
         await websocket.send_denial_response(of_error(error))
         return None
     await websocket.accept()

@@ -18,7 +18,7 @@ async def open_session(wanted: SessionKey, request: Request, response: Response,
     if key is None:
         return
     if not is_same(wanted.api_key.get_secret_value(), key):
-        refuse(request, guessed=True)
+        refuse(request, "api", guessed=True)
     set_cookie(response, key, secure=_is_https(request))
 
 

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from app.models import JournalRow
 
 _TOOL_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
+_STOP_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2)
 _KINDS = ("pause", "false_pause", "cut")
 _IGNORED = ("acknowledgement", "echo", "unintelligible", "not_interruptible", "repeated")
 _SPEECHES = ("reply", "greeting", "prompt", "apology", "filler", "say", "transfer", "goodbye")
@@ -29,6 +30,12 @@ class JournalMetrics:
         self._interruptions = counter(
             "voice_interruptions_total", "The agent's voice held back by a sound, or cut short.", ["kind"], _KINDS
         )
+        self._stops = Histogram(
+            "voice_barge_in_stop_seconds",
+            "From the first sound of a caller, over the agent's voice, until it is held back.",
+            buckets=_STOP_BUCKETS,
+            registry=registry,
+        )
         self._ignored = counter(
             "voice_caller_ignored_total", "Words of callers that were not taken as a turn.", ["reason"], _IGNORED
         )
@@ -47,7 +54,11 @@ class JournalMetrics:
         )
         self._usage = counter("voice_provider_usage_total", "What vendors will bill.", ["provider", "unit"])
         self._cost = counter("voice_provider_cost_usd_total", "At list prices, where they are known.", ["provider"])
-        self._rows: dict[str, Callable[[JournalRow, Collection[str]], None]] = {
+        self._rows = self._by_type()
+
+    def _by_type(self) -> dict[str, Callable[[JournalRow, Collection[str]], None]]:
+        """What each row adds by itself."""
+        return {
             "agent.paused": lambda row, tools: self._interruptions.labels("pause").inc(),
             "agent.resumed": lambda row, tools: self._interruptions.labels("false_pause").inc(),
             "agent.interrupted": lambda row, tools: self._interruptions.labels("cut").inc(),
@@ -64,11 +75,17 @@ class JournalMetrics:
         """A call has ended, and this is its journal. ``tools`` are the names of the agent's own."""
         taken, answered = set[int | None](), set[int | None]()
         outcome: str | None = None
+        sound_since: float | None = None
         for row in rows:
             counted = self._rows.get(row.type)
             if counted is not None:
                 counted(row, tools)
-            if row.type == "turn.taken":
+            if row.type == "caller.sound_started":
+                sound_since = row.data["since_t"]
+            elif row.type == "agent.paused" and sound_since is not None:
+                self._stops.observe(row.t - sound_since)
+                sound_since = None
+            elif row.type == "turn.taken":
                 taken.add(row.turn)
             elif row.type == "agent.reply_started" and row.data["kind"] == "reply":
                 answered.add(row.turn)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from app.errors import AdmissionError
+from app.observability.access_metrics import AccessMetrics
 from app.observability.journal_metrics import JournalMetrics
 from app.observability.provider_metrics import ProviderMetrics
 from app.observability.service_metrics import ServiceMetrics
@@ -32,6 +33,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.access = AccessMetrics(self.registry)
         self.journal = JournalMetrics(self.registry)
         self.providers = ProviderMetrics(self.registry)
         self.sound = SoundMetrics(self.registry)

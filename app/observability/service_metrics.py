@@ -1,5 +1,7 @@
 """Figures about the service itself: what runs, how its parts are, and who carries which calls."""
 
+from typing import Literal
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.models import HealthStatus
@@ -13,37 +15,24 @@ class ServiceMetrics:
     """What is not about one call."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._build = Gauge(
-            "voice_build_info",
-            "1, with what is running.",
-            ["version", "schema"],
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
+        def gauge(name: str, meaning: str, mode: Literal["livemax", "livesum"], *labels: str) -> Gauge:
+            return Gauge(name, meaning, labels, registry=registry, multiprocess_mode=mode)
+
+        self._build = gauge("voice_build_info", "1, with what is running.", "livemax", "version", "schema")
         self._starts = Counter(
             "voice_worker_starts_total",
             "Workers that began to serve, also those that replaced dead ones.",
             registry=registry,
         )
-        self._status = Gauge(
-            "voice_component_status",
-            "0 ok, 1 degraded, 2 failed; the worst of all workers.",
-            ["component"],
-            registry=registry,
-            multiprocess_mode="livemax",
+        self._status = gauge(
+            "voice_component_status", "0 ok, 1 degraded, 2 failed; the worst of all workers.", "livemax", "component"
         )
-        self._breaker = Gauge(
-            "voice_breaker_state",
-            "0 closed, 1 half open, 2 open; the worst of all workers.",
-            ["provider"],
-            registry=registry,
-            multiprocess_mode="livemax",
+        self._breaker = gauge(
+            "voice_breaker_state", "0 closed, 1 half open, 2 open; the worst of all workers.", "livemax", "provider"
         )
-        self._draining = Gauge(
-            "voice_draining",
-            "Workers that take no more calls because they stop.",
-            registry=registry,
-            multiprocess_mode="livesum",
+        self._draining = gauge("voice_draining", "Workers that take no more calls because they stop.", "livesum")
+        self._capacity = gauge(
+            "voice_capacity_ratio", "Places for calls that are taken, of all there are, in all workers.", "livesum"
         )
         self._claims = Counter("voice_claims_total", "Telephone calls that were taken.", ["kind"], registry=registry)
         self._lease_failures = Counter(
@@ -74,6 +63,10 @@ class ServiceMetrics:
     def note_draining(self, is_draining: bool) -> None:
         """Whether this process takes no more calls."""
         self._draining.set(is_draining)
+
+    def note_capacity(self, live_calls: int, places: int) -> None:
+        """Calls that live here, and how many may live in all workers."""
+        self._capacity.set(live_calls / places)
 
     def call_claimed(self, kind: str) -> None:
         """``inbound`` or ``outbound``."""

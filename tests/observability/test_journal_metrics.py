@@ -34,6 +34,17 @@ def test_pauses_false_ones_and_cuts_are_told_apart() -> None:
     }  # fmt: skip
 
 
+def test_how_soon_the_voice_is_held_back_is_counted_from_the_first_sound() -> None:
+    figures = counted(
+        ("agent.paused", 1, {"speech": 1}),  # not for a sound
+        ("caller.sound_started", None, {"since_t": 1.5}),
+        ("agent.paused", 1, {"speech": 1}),
+        ("agent.paused", 1, {"speech": 1}),  # the same sound
+    )
+    assert figures["voice_barge_in_stop_seconds_sum"] == 1.5
+    assert figures["voice_barge_in_stop_seconds_count"] == 1
+
+
 def test_a_turn_is_answered_by_a_reply_to_it_and_by_nothing_else() -> None:
     figures = counted(
         ("turn.taken", 1, {"source": "speech"}),

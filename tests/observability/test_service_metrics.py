@@ -17,6 +17,13 @@ def test_the_state_of_the_parts_is_a_number() -> None:
     assert registry.get_sample_value("voice_breaker_state", {"provider": "storage"}) is None
 
 
+def test_full_is_one() -> None:
+    registry = CollectorRegistry()
+    metrics = ServiceMetrics(registry)
+    metrics.note_capacity(40, 50)
+    assert registry.get_sample_value("voice_capacity_ratio") == 0.8
+
+
 def test_what_runs_can_be_told_from_the_figures() -> None:
     registry = CollectorRegistry()
     ServiceMetrics(registry).started("0.1.0", "0005")

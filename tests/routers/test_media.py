@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,11 @@ async def test_a_refusal_is_no_error_of_ours(service: RunningService, caplog: py
 
     assert await refusal_of(session["url"] + "x")
 
+    async with service.async_client() as http:
+        figures = (await http.get("/metrics")).text
+    refused = re.search(r'security_rejects_total{reason="token_invalid",surface="media"} (\d+)', figures)
+    assert refused
+    assert int(refused[1]) >= 1
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 

@@ -119,6 +119,8 @@ def test_who_is_wrong_too_often_is_told_to_wait_and_who_is_right_never(
     assert_problem(browser.get("/calls"), 401, "unauthorized")
     with service.client() as http:
         assert http.get("/calls").status_code == 200
+        figures = http.get("/metrics").text
+    assert 'voice_security_rejects_total{reason="too_many_keys",surface="api"} 2.0' in figures
     assert log_in(browser).status_code == 204
     assert browser.get("/calls").status_code == 200
 
