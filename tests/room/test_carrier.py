@@ -28,12 +28,18 @@ class Office:
         self.statuses: list[str] = []
         self.left: list[str] = []
         agent.on("participant_attributes_changed", lambda changed, _: self.statuses.append(changed["sip.callStatus"]))
+        agent.on("participant_connected", lambda _: self._somebody_came.set())
         agent.on("participant_disconnected", self._gone)
-        self._somebody_left = asyncio.Event()
+        self._somebody_came, self._somebody_left = asyncio.Event(), asyncio.Event()
 
     def _gone(self, participant: rtc.RemoteParticipant) -> None:
         self.left.append(rtc.DisconnectReason.Name(participant.disconnect_reason or 0))
         self._somebody_left.set()
+
+    async def until_somebody_comes(self) -> None:
+        """The server tells nobody of one who leaves before it has told of him."""
+        async with asyncio.timeout(60):
+            await self._somebody_came.wait()
 
     async def until_somebody_leaves(self) -> None:
         async with asyncio.timeout(60):
@@ -135,6 +141,7 @@ async def test_one_who_is_removed_while_it_rings_was_not_answered(server: LiveKi
     async with office(server, "removed") as here:
         here.front.directory.numbers[FRIEND] = Destination("no_answer")
         await here.dial(waits=False)
+        await here.until_somebody_comes()
         await here.livekit.room.remove_participant(api.RoomParticipantIdentity(room="removed", identity="friend"))
         await here.until_somebody_leaves()
         async with asyncio.timeout(60):
