@@ -11,6 +11,7 @@ import numpy as np
 from websockets.asyncio.client import connect
 
 from bench.load_call import FRAME_SECONDS, SAMPLE_RATE, LoadCall
+from bench.pinned import AUTHORIZED
 from sandbox.media_format import MediaFormat
 from sandbox.mouth import Sound, SoundMaker
 from sandbox.voice import synthesize
@@ -40,9 +41,8 @@ class Load:
     @asynccontextmanager
     async def running(self, count: int, *, seconds_between: float = 0.05) -> AsyncIterator["Load"]:
         """Calls that talk until the context is left."""
-        headers = {"Authorization": "Bearer bench"}
         async with (
-            httpx.AsyncClient(trust_env=False, timeout=30, headers=headers) as http,
+            httpx.AsyncClient(trust_env=False, timeout=30, headers=AUTHORIZED) as http,
             asyncio.TaskGroup() as tasks,
         ):
             pacer = tasks.create_task(self._pace(), name="pacer")
@@ -65,8 +65,7 @@ class Load:
 
     async def record(self, call: LoadCall) -> dict[str, Any]:
         """What the service keeps of a call."""
-        headers = {"Authorization": "Bearer bench"}
-        async with httpx.AsyncClient(trust_env=False, timeout=30, headers=headers) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=30, headers=AUTHORIZED) as http:
             record: dict[str, Any] = (await http.get(f"{self._service_url}/calls/{call.call_id}")).json()
         return record
 

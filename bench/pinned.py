@@ -21,7 +21,7 @@ _STOPS_SECONDS = 60
 _LOOKS_SECONDS = 0.002
 _SELDOM_SECONDS = 0.1
 SERVICE_CORE, LOAD_CORE = 0, 1
-_AUTHORIZED = {"Authorization": "Bearer bench"}
+AUTHORIZED = {"Authorization": "Bearer bench"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def service(data_dir: Path, addresses: dict[str, str], **more: str) -> Iterator[
         _until("ready", child, lambda http: http.get(f"{url}/health/ready").is_success, _LOOKS_SECONDS)
         ready_after = time.monotonic() - began  # noqa: TID251 - as above
         # The model's client loads its library while the service is ready already: that is no cost of a call.
-        _until("warm", child, lambda http: _is_warm(http.get(f"{url}/health", headers=_AUTHORIZED)), _SELDOM_SECONDS)
+        _until("warm", child, lambda http: _is_warm(http.get(f"{url}/health", headers=AUTHORIZED)), _SELDOM_SECONDS)
         yield Pinned(child.pid, url, ready_after)
 
 

@@ -53,7 +53,7 @@ class SessionStore:
 
     async def forget_expired(self, now: datetime) -> None:
         """As the next :meth:`create` would."""
-        expired = sessions.c.expires_at <= iso_utc(now)
+        expired = _expired_by(iso_utc(now))
         found = select(sessions.c.call_id).where(expired).limit(1)
         if await self._database.read(lambda connection: connection.execute(found).first()):
             await self._database.write(lambda connection: connection.execute(delete(sessions).where(expired)))
@@ -69,8 +69,12 @@ class SessionStore:
 
 
 def _create(row: dict[str, Any], connection: Connection) -> None:
-    connection.execute(delete(sessions).where(sessions.c.expires_at <= row["created_at"]))
+    connection.execute(delete(sessions).where(_expired_by(row["created_at"])))
     connection.execute(insert(sessions), row)
+
+
+def _expired_by(now: str) -> ColumnElement[bool]:
+    return sessions.c.expires_at <= now
 
 
 def _of_token(call_id: str, token_hash: str) -> ColumnElement[bool]:

@@ -1,6 +1,8 @@
 """How the whole is doing, from how its parts are."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -73,62 +75,59 @@ class Storage:
         return ServiceHealth("storage", "ok", last_success=SUCCEEDED)
 
 
-async def test_the_health_is_unknown_until_the_first_round_is_through() -> None:
-    storage, told = Storage(), list[HealthStatus]()
-    storage.hangs = True
+@asynccontextmanager
+async def watched() -> AsyncIterator[tuple[Storage, HealthMonitor]]:
+    """A storage, vital, and the monitor that begins to ask it with the first wait."""
+    storage = Storage()
     monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
-    monitor.on_checked = told.append
     running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
-    await asyncio.sleep(1.9)
-    assert monitor.latest is None
-    await asyncio.sleep(0.2)
-    assert told == [monitor.latest]
-    assert told[0].components == (ServiceHealth("storage", "failed", detail="no answer within 2 s"),)
-    running.cancel()
-    await asyncio.wait([running])
+    try:
+        yield storage, monitor
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_the_health_is_unknown_until_the_first_round_is_through() -> None:
+    told = list[HealthStatus]()
+    async with watched() as (storage, monitor):
+        storage.hangs, monitor.on_checked = True, told.append
+        await asyncio.sleep(1.9)
+        assert monitor.latest is None
+        await asyncio.sleep(0.2)
+        assert told == [monitor.latest]
+        assert told[0].components == (ServiceHealth("storage", "failed", detail="no answer within 2 s"),)
 
 
 @pytest.mark.parametrize("failure", ["hangs", "raises"])
 async def test_a_part_that_says_nothing_is_shown_with_its_last_success(failure: str) -> None:
-    storage = Storage()
-    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
-    running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
-    await asyncio.sleep(0.5)
-    storage.hangs, storage.error = failure == "hangs", ZeroDivisionError() if failure == "raises" else None
-    await asyncio.sleep(8)
-    assert monitor.latest is not None
-    [shown] = monitor.latest.components
-    assert (shown.status, shown.last_success) == ("failed", SUCCEEDED)
-    running.cancel()
-    await asyncio.wait([running])
+    async with watched() as (storage, monitor):
+        await asyncio.sleep(0.5)
+        storage.hangs, storage.error = failure == "hangs", ZeroDivisionError() if failure == "raises" else None
+        await asyncio.sleep(8)
+        assert monitor.latest is not None
+        [shown] = monitor.latest.components
+        assert (shown.status, shown.last_success) == ("failed", SUCCEEDED)
 
 
 @pytest.mark.parametrize("failure", ["hangs", "raises"])
 async def test_a_part_that_fails_is_noticed_within_three_seconds_and_so_is_its_return(failure: str) -> None:
-    storage = Storage()
-    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
-    running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
-    await asyncio.sleep(10.5)
-    assert monitor.latest is not None
-    assert (monitor.latest.status, storage.asked) == ("ok", 11)
-    storage.hangs, storage.error = failure == "hangs", ZeroDivisionError() if failure == "raises" else None
-    await asyncio.sleep(3.0)
-    assert monitor.latest.status == "failed"
-    storage.hangs, storage.error = False, None
-    await asyncio.sleep(3.0)
-    assert monitor.latest.status == "ok"
-    running.cancel()
-    await asyncio.wait([running])
+    async with watched() as (storage, monitor):
+        await asyncio.sleep(10.5)
+        assert monitor.latest is not None
+        assert (monitor.latest.status, storage.asked) == ("ok", 11)
+        storage.hangs, storage.error = failure == "hangs", ZeroDivisionError() if failure == "raises" else None
+        await asyncio.sleep(3.0)
+        assert monitor.latest.status == "failed"
+        storage.hangs, storage.error = False, None
+        await asyncio.sleep(3.0)
+        assert monitor.latest.status == "ok"
 
 
 async def test_only_what_got_worse_is_a_warning() -> None:
-    storage = Storage()
-    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
     with capture_logs() as lines:
-        running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
-        for error in (None, ZeroDivisionError(), None):
-            storage.error = error
-            await asyncio.sleep(2.0)
-        running.cancel()
-        await asyncio.wait([running])
+        async with watched() as (storage, _):
+            for error in (None, ZeroDivisionError(), None):
+                storage.error = error
+                await asyncio.sleep(2.0)
     assert [(line["status"], line["log_level"]) for line in lines] == [("failed", "warning"), ("ok", "info")]
