@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from sandbox.cartesia_context import Context, Piece, paced, speak
 from sandbox.cartesia_orders import Declined, Order, read_order
 from sandbox.encodings import SAMPLE_BYTES
-from sandbox.faults import TURNED_AWAY, CutOff, Fault, Kind, Stalled, Trouble
+from sandbox.faults import TURNED_AWAY, CutOff, Fault, Stalled, Trouble
 from sandbox.stage import Stage, leading_call_id
 from sandbox.wire import GARBAGE, EventStream, Message, NoAnswer, Socket, cut, stage_of
 
@@ -27,7 +27,7 @@ REQUEST_ID = "sandbox"
 _FINISHED_CONTEXTS = 1000
 _VOICES = (("sandbox-ru", "Анна", "ru"), ("sandbox-en", "Alice", "en"))
 
-_TURNED_AWAY: dict[Kind, Declined] = {
+_TURNED_AWAY: dict[str, Declined] = {
     "refuse": Declined(503, "unavailable", "Service unavailable", "try again later"),
     "unauthorized": Declined(401, "unauthorized", "Unauthorized", "the API key is not valid"),
     "rate_limit": Declined(429, "concurrency_limited", "Too many concurrent requests", "wait for a context to end"),

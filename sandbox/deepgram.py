@@ -15,13 +15,13 @@ from sandbox.deepgram_nova import NovaStream
 from sandbox.deepgram_query import BadQuery, read_flux, read_nova
 from sandbox.deepgram_recording import hear_recording
 from sandbox.deepgram_stream import Fatal, Send, Stream
-from sandbox.faults import CutOff, Kind, Stalled, Trouble
+from sandbox.faults import CutOff, Stalled, Trouble
 from sandbox.stage import Stage
 from sandbox.wire import Message, Socket, cut, stage_of, swallow, whole_answer
 
 RECORDING_ROUTE = "v1/listen POST"
 _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
-_TURNED_AWAY: dict[Kind, tuple[int, str, str]] = {
+_TURNED_AWAY: dict[str, tuple[int, str, str]] = {
     "refuse": (503, "SERVICE_UNAVAILABLE", "The service is temporarily unavailable."),
     "unauthorized": (401, "INVALID_AUTH", "Invalid credentials."),
     "rate_limit": (429, "TOO_MANY_REQUESTS", "Too many requests. Please try again later."),

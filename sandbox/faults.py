@@ -10,11 +10,32 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast, get_args
 
+from sandbox import cartesia_faults, deepgram_faults, openai_faults
+
 Vendor = Literal["deepgram", "openai", "cartesia"]
-Kind = Literal["refuse", "unauthorized", "rate_limit", "hang", "stall", "cut", "garbage", "slow", "error_event"]
 Fate = Literal["send", "garbage", "error_event"]
 
-TURNED_AWAY: Final[frozenset[Kind]] = frozenset({"refuse", "unauthorized", "rate_limit"})
+GENERAL: Final[dict[str, str]] = {
+    "refuse": "The vendor answers 503 instead of the request.",
+    "unauthorized": "The vendor does not accept the key: 401.",
+    "rate_limit": "The vendor answers 429, with `retry_after` seconds in the header when the fault has them.",
+    "hang": "The vendor accepts the request and never answers.",
+    "stall": "The answer begins and then stops; the connection stays open.",
+    "cut": "The connection drops in the middle of the answer, without a close frame unless `close_code` is set.",
+    "garbage": "One message of the answer is not JSON.",
+    "slow": "Every message of the answer takes `seconds_per_item` seconds longer.",
+    "error_event": "The vendor sends an error event instead of the rest of the answer.",
+}
+"""What can go wrong with any vendor: kind to what happens."""
+
+NAMED: Final[dict[Vendor, dict[str, str]]] = {
+    "deepgram": deepgram_faults.NAMED,
+    "openai": openai_faults.NAMED,
+    "cartesia": cartesia_faults.NAMED,
+}
+"""What can be wrong with the content of one vendor's answers, as its stand-in plays it: kind to what happens."""
+
+TURNED_AWAY: Final = frozenset({"refuse", "unauthorized", "rate_limit"})
 """Kinds that are answered with an HTTP status instead of an answer."""
 
 _SIDE_ROUTES = frozenset({"models", "voices"})
@@ -47,7 +68,8 @@ class Fault:
     """
 
     vendor: Vendor
-    kind: Kind
+    kind: str
+    """One of GENERAL, or of the vendor's NAMED."""
     times: int | None = 1
     after: int = 0
     after_items: int | None = None
@@ -69,8 +91,11 @@ class Fault:
         known = {each.name for each in fields(cls) if each.init}
         if not isinstance(data, dict) or not {"vendor", "kind"} <= set(data) <= known:
             raise BadFault(f"a fault is an object with vendor, kind and some of {sorted(known - {'vendor', 'kind'})}")
-        if data["vendor"] not in get_args(Vendor) or data["kind"] not in get_args(Kind):
-            raise BadFault(f"vendor is one of {get_args(Vendor)}, kind one of {get_args(Kind)}")
+        if data["vendor"] not in get_args(Vendor):
+            raise BadFault(f"vendor is one of {get_args(Vendor)}")
+        kinds = (*GENERAL, *NAMED[cast(Vendor, data["vendor"])])
+        if data["kind"] not in kinds:
+            raise BadFault(f"kind is, for this vendor, one of {kinds}")
         for name in ("times", "after", "after_items", "after_seconds", "retry_after", "seconds_per_item", "close_code"):
             value = data.get(name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
@@ -151,9 +176,14 @@ class Trouble:
         self._spent = False
 
     @property
-    def turned_away(self) -> Kind | None:
+    def turned_away(self) -> str | None:
         """The kind, when the client is to get an HTTP status instead of an answer."""
         return self.fault.kind if self.fault is not None and self.fault.kind in TURNED_AWAY else None
+
+    @property
+    def named(self) -> str | None:
+        """The kind of a content fault, which the vendor's stand-in plays; None for the general kinds."""
+        return self.fault.kind if self.fault is not None and self.fault.kind not in GENERAL else None
 
     @property
     def hangs(self) -> bool:
@@ -193,8 +223,8 @@ class Trouble:
             case "garbage" | "error_event":
                 self._spent = True
                 return cast(Fate, fault.kind)
-            case "refuse" | "unauthorized" | "rate_limit":
-                pass  # turned away before anything is sent
+            case _:
+                pass  # turned away before anything is sent, or content that the vendor's stand-in makes
         return "send"
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox import openai_chat, openai_responses
-from sandbox.faults import Kind, Trouble
+from sandbox.faults import Trouble
 from sandbox.openai_answer import Answering, BadRequest, PromptCache
 from sandbox.stage import Stage
 from sandbox.wire import NoAnswer, stage_of, whole_answer
@@ -27,7 +27,7 @@ _MODELS = (
 )
 _CLIENT_CLOSED = 499
 """What nginx calls a request whose client has gone."""
-_TURNED_AWAY: dict[Kind, tuple[int, str, str, str]] = {
+_TURNED_AWAY: dict[str, tuple[int, str, str, str]] = {
     "refuse": (503, "The server is overloaded", "server_error", "server_overloaded"),
     "unauthorized": (401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key"),
     "rate_limit": (429, "Rate limit reached", "requests", "rate_limit_exceeded"),

@@ -18,6 +18,7 @@ from app.models import ConversationState
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings, setting_names
 from routers.schemas import Call, Turn
+from sandbox.faults import GENERAL, NAMED
 from tests.routers.test_dashboard import ENDS
 from tests.support.env_example import ROOT, env_example
 from tests.support.sources import documents, python_files, text, tree
@@ -203,3 +204,9 @@ def _code_spans(document: str) -> list[str]:
 
 def _code_of(document: str) -> str:
     return "\n".join(_code_spans(document))
+
+
+@pytest.mark.parametrize(("heading", "faults"), [("Any vendor", GENERAL), *NAMED.items()])
+def test_every_fault_of_the_sandbox_is_in_its_document(heading: str, faults: dict[str, str]) -> None:
+    section = text("docs/faults.md").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE)) == faults

@@ -64,7 +64,11 @@ def vendors(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     with sandbox_process(settings.sandbox_profile) as sandbox:
-        log.warning("service.sandbox", note="no vendor is asked: voices and words are made up on this machine")
+        log.warning(
+            "service.sandbox",
+            note="no vendor is asked: voices and words are made up on this machine",
+            faults=f"{sandbox.url}/control/faults takes what shall go wrong: docs/faults.md",
+        )
         addresses = {name.lower(): url for name, url in sandbox.settings().items()}
         yield settings.model_copy(update={**addresses, **dict.fromkeys(VENDOR_KEYS)})
 
