@@ -7,7 +7,8 @@ VoiceAgentError
 │   ├── ProviderTimeout      provider_timeout     no progress before the deadline         retryable
 │   ├── ProviderRateLimited  provider_rate_limited 429, perhaps with a time to wait       retryable
 │   ├── ProviderProtocolError provider_protocol   an answer that is not of the protocol   retryable
-│   ├── ProviderRejected     provider_rejected    401, 402, 403, 400 ...: trying again will not help
+│   ├── ProviderRejected     provider_rejected    401, 402, 403 ...: trying again will not help
+│   │   └── ContentRejected  content_rejected     400, 422 ...: this request is refused for what is in it
 │   └── BreakerOpen          breaker_open         not asked: it failed too often just now
 ├── AudioError               audio_invalid        audio that cannot be read or converted
 ├── CallNotFound             call_not_found       no such call
@@ -118,6 +119,15 @@ class ProviderRejected(ProviderError):
     ) -> None:
         self.status = status
         super().__init__(provider, message, request_id=request_id)
+
+
+class ContentRejected(ProviderRejected):
+    """The vendor works, and refuses this one request for what is in it.
+
+    That is no outage: it does not count against the vendor, and another request may well be answered.
+    """
+
+    code = "content_rejected"
 
 
 class BreakerOpen(ProviderError):

@@ -14,7 +14,7 @@ import tenacity
 
 from app.clients.breaker import CircuitBreaker
 from app.clock import utc_now
-from app.errors import BreakerOpen, ProviderError, ProviderRateLimited, ProviderTimeout
+from app.errors import BreakerOpen, ContentRejected, ProviderError, ProviderRateLimited, ProviderTimeout
 from app.models import ClientMetrics, ServiceHealth
 
 log = structlog.get_logger(__name__)
@@ -221,10 +221,14 @@ class BaseResilientClient:
         )
 
     def _note_failure(self, operation: str, attempt: Attempt, error: ProviderError) -> None:
-        self._failures += 1
-        self._last_error = error.code
-        wait = error.retry_after if isinstance(error, ProviderRateLimited) else None
-        self._breaker.failed(asyncio.get_running_loop().time(), wait=wait)
+        if isinstance(error, ContentRejected):
+            self._breaker.succeeded()
+            self._last_success, self._last_error = utc_now(), None
+        else:
+            self._failures += 1
+            self._last_error = error.code
+            wait = error.retry_after if isinstance(error, ProviderRateLimited) else None
+            self._breaker.failed(asyncio.get_running_loop().time(), wait=wait)
         self._observer.attempt_finished(self.provider, operation, error.code, attempt.seconds)
         log.warning(
             "provider.failed",

@@ -10,6 +10,7 @@ from app.clients.breaker import CircuitBreaker
 from app.clients.resilient import Attempt, BaseResilientClient, RetryPolicy, retry_after_seconds
 from app.errors import (
     BreakerOpen,
+    ContentRejected,
     ProviderError,
     ProviderRateLimited,
     ProviderRejected,
@@ -109,6 +110,19 @@ async def test_what_was_refused_for_good_is_not_tried_again() -> None:
     with pytest.raises(ProviderRejected):
         await client().make_request(vendor.ask)
     assert len(vendor.asked_at) == 1
+
+
+async def test_a_request_refused_for_its_content_is_no_failure_of_the_vendor() -> None:
+    ledger = Ledger()
+    asked = client(threshold=1, ledger=ledger)
+
+    vendor = Vendor(ContentRejected("provider", "status 400", status=400), "answer")
+    with pytest.raises(ContentRejected):
+        await asked.make_request(vendor.ask)
+
+    assert await asked.make_request(vendor.ask) == "answer"
+    assert asked.get_metrics().failures == 0
+    assert ledger.results == ["content_rejected", "ok"]
 
 
 async def test_a_bug_of_ours_passes_unchanged_and_is_no_failure_of_the_vendor() -> None:
