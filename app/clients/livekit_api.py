@@ -1,16 +1,19 @@
 """LiveKit's server interface: rooms, who is in them, the tokens that open them, and telephones called into them.
 
 https://docs.livekit.io/reference/server/server-apis/ (Twirp over HTTP). A self-hosted server is asked once for each
-attempt; what may be repeated is repeated here.
+attempt; what may be repeated is repeated here. Each request has a deadline of our own: the package's ``timeout`` of a
+session never takes effect, because it passes ``timeout=None`` with each request, which aiohttp reads as unlimited.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+from google.protobuf.message import DecodeError
 from livekit import api
 
 from app.clients.dialling import Dial, dial_failure
@@ -27,13 +30,19 @@ from app.errors import (
 )
 from app.models import TelephoneCall
 
-_TIMEOUT_SECONDS = 3.0
+_REQUEST_SECONDS = 3.0
 _TOKEN_TTL = timedelta(hours=1)
 """For joining, and for coming back after a lost connection."""
 _NOT_FOUND = "not_found"
 _ANSWER_SECONDS = 8.0
 """Beyond the ringing: for joining the room, and for the answer's way."""
+_ANSWER_BYTES_MAX = 16 * 1024 * 1024
+"""Of one answer, uncompressed; a thousand rooms take less than one megabyte."""
 _UNAUTHORIZED = 401
+_PROTOBUF = "application/protobuf"
+_CODES = frozenset(code for name, code in vars(api.ServerErrorCode).items() if name.isupper() and isinstance(code, str))
+_UNTOLD = "unknown"
+"""Also the package's code for an error whose body is not of Twirp."""
 _UNAVAILABLE = frozenset({"unavailable", "internal", "unknown", "aborted", "dataloss"})
 
 
@@ -58,16 +67,19 @@ class LiveKitClient(BaseResilientClient):
         api_secret: str,
         retry: RetryPolicy | None = None,
         observer: ProviderObserver | None = None,
+        request_seconds: float = _REQUEST_SECONDS,
+        answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
-        super().__init__(retry=retry, observer=observer)
+        """``request_seconds`` bounds one request; that of a telephone has its ringing and ``answer_seconds``."""
+        super().__init__(retry=retry, observer=observer, request_seconds=request_seconds)
         self._key, self._secret = api_key, api_secret
-        self._livekit = api.LiveKitAPI(
-            url, api_key, api_secret, timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS), failover=False
-        )
+        self._answer_seconds = answer_seconds
+        self._http = aiohttp.ClientSession(response_class=_TwirpResponse)
+        self._livekit = api.LiveKitAPI(url, api_key, api_secret, session=self._http, failover=False)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._livekit.aclose()
+        await self._http.close()
 
     def agent_token(self, room: str, call_id: str) -> str:
         """For joining that room as the agent of the call; of several who do, LiveKit keeps the newest."""
@@ -155,24 +167,34 @@ class LiveKitClient(BaseResilientClient):
             raise _not_taken(answer)
 
     async def _ring(self, ask: Callable[..., Awaitable[Any]], request: Any, ring_seconds: int) -> Any:
-        """What LiveKit answers about a telephone is no failure of LiveKit's, which other requests would suffer from."""
+        """What LiveKit answers about a telephone is no failure of LiveKit's, which other requests would suffer from.
+
+        A body that is not of Twirp is: some proxy has answered, and not LiveKit.
+        """
         began = asyncio.get_running_loop().time()
-        async with self.attempt(getattr(ask, "__name__", "request")):
+        seconds = ring_seconds + self._answer_seconds
+        async with self.attempt(getattr(ask, "__name__", "request")), asyncio.timeout(seconds):
             try:
-                return await ask(request, timeout=ring_seconds + _ANSWER_SECONDS)
+                return await ask(request, timeout=seconds)
             except api.ServerError as error:
-                refused = error
-        status = refused.sip_status_code if isinstance(refused, api.SipCallError) else None
+                if not _is_twirp(error):
+                    raise
+                code = error.code
+                status = error.sip_status_code if isinstance(error, api.SipCallError) else None
         rang = asyncio.get_running_loop().time() - began
-        reason = dial_failure(refused.code, status, rang_seconds=rang, ring_seconds=ring_seconds)
-        raise DialFailed(reason, f"livekit {refused.code}" if status is None else f"sip {status}")
+        reason = dial_failure(code, status, rang_seconds=rang, ring_seconds=ring_seconds)
+        raise DialFailed(reason, f"livekit {code}" if status is None else f"sip {status}")
 
     def map_error(self, error: Exception) -> ProviderError | None:
         """The package raises the errors of aiohttp as they are; they quote addresses, so they are not quoted here."""
         if isinstance(error, api.ServerError):
             return _of_server(error)
+        if isinstance(error, DecodeError):
+            return ProviderProtocolError(self.provider, "an answer that is no protobuf")
         if isinstance(error, TimeoutError):
             return ProviderTimeout(self.provider, "no answer before the deadline")
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return ProviderProtocolError(self.provider, "an answer that cannot be read")
         if isinstance(error, aiohttp.ClientError):
             return ProviderUnavailable(self.provider, f"cannot be reached: {type(error).__name__}")
         return super().map_error(error)
@@ -181,6 +203,12 @@ class LiveKitClient(BaseResilientClient):
 def _of_server(error: api.ServerError) -> ProviderError:
     if error.status == _UNAUTHORIZED:  # said in plain text, which the package takes for an unknown error
         return ProviderRejected("livekit", "does not know the key, or the secret is another", status=error.status)
+    if not _is_twirp(error):
+        return ProviderProtocolError("livekit", f"status {error.status} without an error of Twirp")
+    return _of_code(error)
+
+
+def _of_code(error: api.ServerError) -> ProviderError:
     if error.code == "deadline_exceeded":
         return ProviderTimeout("livekit", "gave up waiting for its own services")
     if error.code == "resource_exhausted":
@@ -190,6 +218,29 @@ def _of_server(error: api.ServerError) -> ProviderError:
     if error.code in ("malformed", "bad_route"):
         return ProviderProtocolError("livekit", error.code)
     return ProviderRejected("livekit", error.code, status=error.status)
+
+
+def _is_twirp(error: api.ServerError) -> bool:
+    """Whether LiveKit has said it: the body was JSON with a code of Twirp."""
+    return isinstance(error.code, str) and error.code in _CODES and (error.code != _UNTOLD or bool(error.message))
+
+
+class _TwirpResponse(aiohttp.ClientResponse):
+    """Reads no more of a body than any answer has, and no page of a proxy as if it were protobuf."""
+
+    async def read(self) -> bytes:
+        if self.status == HTTPStatus.OK and self.content_type != _PROTOBUF:
+            self.close()
+            raise aiohttp.ClientPayloadError("the answer is no protobuf")
+        if self._body is None:
+            gathered = bytearray()
+            async for piece in self.content.iter_any():
+                gathered += piece
+                if len(gathered) > _ANSWER_BYTES_MAX:
+                    self.close()
+                    raise aiohttp.ClientPayloadError("the answer is too long")
+            self._body = bytes(gathered)
+        return await super().read()
 
 
 def _not_taken(answer: api.TransferSIPParticipantResponse) -> DialFailed:

@@ -13,13 +13,22 @@ import structlog
 import tenacity
 
 from app.clients.breaker import CircuitBreaker
+from app.clients.foreign import raised_abroad
 from app.clock import utc_now
-from app.errors import BreakerOpen, ContentRejected, ProviderError, ProviderRateLimited, ProviderTimeout
+from app.errors import (
+    BreakerOpen,
+    ContentRejected,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRateLimited,
+    ProviderTimeout,
+)
 from app.models import ClientMetrics, ServiceHealth
 
 log = structlog.get_logger(__name__)
 
 _LATENCIES_KEPT = 512
+_REQUEST_SECONDS = 60.0
 
 
 class ProviderObserver(Protocol):
@@ -92,7 +101,10 @@ class BaseResilientClient:
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
         observer: ProviderObserver | None = None,
+        request_seconds: float = _REQUEST_SECONDS,
     ) -> None:
+        """``request_seconds`` bounds each attempt of ``make_request``, whatever timeouts the vendor's SDK has."""
+        self._request_seconds = request_seconds
         self._retry = retry or RetryPolicy()
         self._breaker = breaker or CircuitBreaker()
         self._observer = observer or NoObserver()
@@ -115,7 +127,7 @@ class BaseResilientClient:
     async def make_request(self, request_func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Await ``request_func(*args, **kwargs)``; again, with exponential backoff and jitter, while that may help.
 
-        Raises ProviderError; an error that is not the vendor's passes unchanged.
+        Each attempt has a deadline. Raises ProviderError; an error that is not the vendor's passes unchanged.
         """
         operation = getattr(request_func, "__name__", "request")
         async for again in tenacity.AsyncRetrying(
@@ -126,7 +138,7 @@ class BaseResilientClient:
             reraise=True,
         ):
             with again:
-                async with self.attempt(operation):
+                async with self.attempt(operation), asyncio.timeout(self._request_seconds):
                     return await request_func(*args, **kwargs)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -142,7 +154,7 @@ class BaseResilientClient:
         try:
             yield attempt
         except Exception as error:
-            mapped = self.map_error(error)
+            mapped = self.map_error(error) or self._unexpected(error)
             if mapped is None:
                 self._breaker.abandoned()
                 raise
@@ -187,6 +199,13 @@ class BaseResilientClient:
             latency_p95=percentile(0.95),
             latency_p99=percentile(0.99),
         )
+
+    def _unexpected(self, error: Exception) -> ProviderError | None:
+        """A failed request, if the vendor's package raised what it never said it would; None for a bug of our own."""
+        place = raised_abroad(error)
+        if place is None:
+            return None
+        return ProviderProtocolError(self.provider, f"unexpected {type(error).__name__} in {place}")
 
     def _may_help(self, error: BaseException) -> bool:
         """Whether to try again: not when the vendor wants more patience than we have."""

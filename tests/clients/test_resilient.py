@@ -1,9 +1,12 @@
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import structlog
+import tenacity
+from livekit.api.twirp_client import TwirpClient
 from structlog.testing import capture_logs
 
 from app.clients.breaker import CircuitBreaker
@@ -12,6 +15,7 @@ from app.errors import (
     BreakerOpen,
     ContentRejected,
     ProviderError,
+    ProviderProtocolError,
     ProviderRateLimited,
     ProviderRejected,
     ProviderTimeout,
@@ -133,6 +137,49 @@ async def test_a_bug_of_ours_passes_unchanged_and_is_no_failure_of_the_vendor() 
         await asked.make_request(Vendor(ZeroDivisionError()).ask)
     assert asked.get_metrics().failures == 0
     assert (await asked.health_check()).breaker == "closed"
+
+
+async def test_what_a_vendors_package_raises_unannounced_is_a_failure_of_the_vendor() -> None:
+    async def ask() -> object:
+        return TwirpClient._server_error(["no object"], 500)  # type: ignore[arg-type]
+
+    ledger = Ledger()
+    asked = client(attempts=2, ledger=ledger)
+
+    with pytest.raises(
+        ProviderProtocolError, match=r"unexpected AttributeError in livekit, twirp_client.py:\d+"
+    ) as caught:
+        await asked.make_request(ask)
+    assert caught.value.__cause__ is None
+    assert ledger.results == ["provider_protocol"] * 2
+
+
+async def test_a_bug_of_ours_that_a_package_calls_is_still_ours() -> None:
+    def ours() -> object:
+        return {}["a bug"]
+
+    async def ask() -> object:
+        return tenacity.Retrying(stop=tenacity.stop_after_attempt(1), reraise=True)(ours)
+
+    with pytest.raises(KeyError):
+        await client().make_request(ask)
+
+
+async def test_what_the_standard_library_raises_is_whose_code_has_called_it() -> None:
+    async def ask() -> object:
+        return json.loads("{")
+
+    with pytest.raises(json.JSONDecodeError):
+        await client().make_request(ask)
+
+
+async def test_each_attempt_has_a_deadline_whatever_the_package_makes_of_its_own() -> None:
+    ledger = Ledger()
+    asked = BaseResilientClient(retry=RetryPolicy(attempts=2, jitter_seconds=0.0), observer=ledger)
+
+    with pytest.raises(ProviderTimeout):
+        await asked.make_request(Vendor("late", "late", seconds=3600.0).ask)
+    assert ledger.seconds == pytest.approx([60.0, 60.0])
 
 
 async def test_a_timeout_becomes_the_services_own_and_does_not_drag_the_strangers_along() -> None:
