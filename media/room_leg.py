@@ -40,6 +40,8 @@ _MIXED_SECONDS = 0.08
 _GOODBYE_MARGIN_SECONDS = 0.25
 """The way differs by so much from packet to packet."""
 _LAST_SOUND_SECONDS_MAX = 1.0
+_ROOM_GOES_ON = ("transferred", "crashed")
+"""End reasons of calls whose room somebody else ends."""
 _GOODBYE_SECONDS = 5.0
 _KEYS_WAITING_MAX = 100
 _STATUS = "sip.callStatus"
@@ -192,17 +194,18 @@ class RoomLeg:
     async def hang_up(self, reason: str) -> None:
         """Let the last sound reach the caller, then end the room; returns within 6 s whatever the server does.
 
-        A caller who was ``transferred`` may be talking to a human in the room: then the agent alone leaves it.
+        A caller who was ``transferred`` may be talking to a human in the room, and a call that ``crashed`` is another
+        process's, with its room: then the agent alone leaves it.
         """
         if self._hanging_up:
             await self._closed.wait()
             return
         self._hanging_up = True
         try:
-            if self._active.is_set() and self._left is None:
+            if self._active.is_set() and self._left is None and reason != "crashed":
                 await self._until_heard()
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                if not self._replaced and reason != "transferred":
+                if not self._replaced and reason not in _ROOM_GOES_ON:
                     await self._end_call()
                 await self._room.disconnect()
                 await self._voice.aclose()

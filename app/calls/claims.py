@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.calls.dispatcher import LEASE_SECONDS
-from app.clock import utc_now
+from app.calls.leases import LEASE_SECONDS
+from app.clock import lease_now, utc_now
 from app.errors import StorageError
 from app.models import TelephoneCall
 from app.observability.outages import Outage
@@ -126,13 +126,12 @@ class Claims:
 
     async def _claim(self, limit: int) -> bool:
         """Whether there was anything to take."""
-        now = utc_now()
-        callers = await self._inbox.take(now, limit)
+        callers = await self._inbox.take(utc_now(), limit)
         for caller in callers:
             self._on_caller(caller)
         if callers or self._on_outbound is None:
             return bool(callers)
-        rows = await self._calls.claim_unowned(self._share.owner, now.timestamp() + LEASE_SECONDS, limit)
+        rows = await self._calls.claim_unowned(self._share.owner, lease_now() + LEASE_SECONDS, limit)
         for row in rows:
             self._on_outbound(row)
         return bool(rows)

@@ -15,10 +15,11 @@ from typing import Any, NoReturn
 import structlog
 
 from app.calls.agent import AgentProfile
+from app.calls.leases import LEASE_SECONDS, RENEW_SECONDS, LeaseWatch
 from app.calls.orchestrator import CallOrchestrator, CallServices
 from app.calls.ports import CallLeg, JournalReader, Telephony
 from app.calls.reaper import end_crashed, end_without_core
-from app.clock import iso_utc, utc_now
+from app.clock import iso_utc, lease_now, utc_now
 from app.conversation import events as ev
 from app.conversation.policy import Lines
 from app.errors import AdmissionError, AtCapacity, Draining
@@ -29,8 +30,6 @@ from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
 
-LEASE_SECONDS = 2.0
-_RENEW_SECONDS = 0.5
 _REAP_SECONDS = 0.5
 _GOODBYE_SECONDS = 20.0
 _FIRST_FENCE = 1
@@ -47,7 +46,10 @@ class CallDispatcher:
         reader: JournalReader,
         tasks: asyncio.TaskGroup,
         max_live: int,
+        lease_clock: Callable[[], float] = lease_now,
     ) -> None:
+        self._lease_clock = lease_clock
+        self._lease_watch = LeaseWatch(lease_clock)
         self._services = services
         self._agent = agent
         self._reader = reader
@@ -228,7 +230,7 @@ class CallDispatcher:
             metadata=call.metadata,
             owner=self._services.owner,
             fence=_FIRST_FENCE,
-            lease_until=utc_now().timestamp() + LEASE_SECONDS,
+            lease_until=self._lease_clock() + LEASE_SECONDS,
             room_sid=telephone.room_sid if telephone else None,
             sip_call_id=telephone.sip_call_id if telephone else None,
         )
@@ -270,18 +272,22 @@ class CallDispatcher:
     async def _keep_leases(self) -> None:
         outage = Outage("leases.not_renewed", "leases.in_order")
         while True:
-            await asyncio.sleep(_RENEW_SECONDS)
-            if not (held := self._held()):
-                outage.over()
-                continue
-            until = utc_now().timestamp() + LEASE_SECONDS
+            await asyncio.sleep(RENEW_SECONDS)
             try:
-                await self._services.calls.renew_leases(self._services.owner, held, until)
+                await self._renew_leases()
             except Exception as error:  # noqa: BLE001 - whatever it was, the calls go on and it is tried again
                 self._services.metrics.service.lease_not_renewed()
                 outage.failed(error)
             else:
                 outage.over()
+
+    async def _renew_leases(self) -> None:
+        """Also without a call: a process that reaps must know whether leases can be renewed at all."""
+        until = self._lease_clock() + LEASE_SECONDS
+        lost = await self._services.calls.renew_leases(self._services.owner, self._held(), until)
+        self._lease_watch.renewed()
+        for call_id in lost:
+            self.lose(call_id)
 
     def _held(self) -> list[str]:
         """Calls that nobody else may end: those that live, and those that have ended with rows still to commit."""
@@ -299,10 +305,17 @@ class CallDispatcher:
             await asyncio.sleep(_REAP_SECONDS)
 
     async def _reap_once(self) -> None:
-        now = utc_now().timestamp()
-        until = now + LEASE_SECONDS
+        now = (
+            self._lease_clock()
+        )  # before the watch is asked: whatever stops this process later, leases ran out by then
         services = self._services
-        expired = await services.calls.take_over_expired(now, services.owner, until=until, alive=self._held())
+        expired = await services.calls.take_over_expired(
+            now,
+            services.owner,
+            until=now + LEASE_SECONDS,
+            alive=self._held(),
+            only_released=not self._lease_watch.may_judge(),
+        )
         for call in expired:
             try:
                 rows = await self._reader.rows(call.call_id)

@@ -118,6 +118,8 @@ class CallOrchestrator:
             self._recorder = Recorder(services.recordings / call.call_id, services.owner, leg.audio_format)
         self._ears: Ears | None = None
         self._has_left = False
+        self._is_lost = False
+        """Whether another process owns the call."""
         self._running = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -208,6 +210,7 @@ class CallOrchestrator:
         try:
             await self._live()
         except* OwnershipLost:
+            self._is_lost = True
             log.warning("call.ownership_lost")
         except* Exception as group:  # noqa: BLE001 - the bulkhead: whatever happened ends this call and no other
             log.error("call.crashed", errors=[_describe(error) for error in _leaves(group)])
@@ -216,14 +219,21 @@ class CallOrchestrator:
             await self._close()
 
     async def _close(self) -> None:
+        """A call that another process owns falls silent at once, and that process counts its end."""
         self._facts.close()
         self._running.set()
+        if self._is_lost:
+            with _bulkhead("voice"):
+                self._leg.send_clear()
         with _bulkhead("recording"):
             self._close_recording()
         with _bulkhead("leg"):
-            await self._leg.hang_up(self._log.record.end_reason or "internal_error")
+            await self._leg.hang_up("crashed" if self._is_lost else self._log.record.end_reason or "internal_error")
         with _bulkhead("metrics"):
-            self._show_the_end()
+            if self._is_lost:
+                self._services.metrics.call_lost()
+            else:
+                self._show_the_end()
         self._ended.set()
 
     async def _live(self) -> None:
@@ -323,7 +333,10 @@ class CallOrchestrator:
         with _bulkhead("journal"):
             if not self._log.is_ended:
                 self._write_the_end()
-            await self._log.flush()
+            try:
+                await self._log.flush()
+            except OwnershipLost:
+                self._is_lost = True
 
     def _write_the_end(self) -> None:
         now = self._clock.call_seconds()
@@ -353,7 +366,7 @@ class CallOrchestrator:
         """The metrics, and one canonical log line."""
         record, metrics = self._log.record, self._services.metrics
         duration = record.duration_seconds if record.answered_t is not None else None
-        metrics.call_ended(record.end_reason or "ownership_lost", record.fault, duration)
+        metrics.call_ended(record.end_reason or "internal_error", record.fault, duration)
         for turn in record.turns:
             if turn.latency is not None:
                 stages = {stage: turn.latency[stage] for stage in (*STAGES, "total")}

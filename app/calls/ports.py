@@ -53,7 +53,8 @@ class CallLeg(Protocol):
         """End the leg; returns once it is closed.
 
         After ``transferred`` the caller may be talking to a human in the same room: the agent leaves, and nobody ends
-        the room, neither now nor later; it is over when they hang up.
+        the room, neither now nor later; it is over when they hang up. After ``crashed`` another process owns the call,
+        and with it the room: the agent leaves at once.
         """
 
 

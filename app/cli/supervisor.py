@@ -167,7 +167,7 @@ class Supervisor:
 async def _release(owner: str, calls: CallStore) -> None:
     """Let the other workers end the calls of a worker that is gone, now rather than when its leases expire."""
     try:
-        left = await calls.expire_leases(owner)
+        left = await calls.release_leases(owner)
     except StorageError as error:
         log.error("leases.not_expired", code=error.code)
         return

@@ -97,6 +97,10 @@ class Metrics:
         if duration_seconds is not None:
             self._duration.observe(duration_seconds)
 
+    def call_lost(self) -> None:
+        """Another process owns a call that was alive here, and counts what became of it."""
+        self._active.dec()
+
     def call_crashed(self) -> None:
         """A call was ended whose process had died; it was never alive here."""
         self._calls.labels("crashed", "ours").inc()

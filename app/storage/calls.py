@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, false, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import Database
+from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
 from app.storage.schema import ERASED_BODY, calls, idempotency_keys, sessions, webhook_inbox
 
 log = structlog.get_logger(__name__)
@@ -21,8 +22,6 @@ Direction = Literal["inbound", "outbound", "web"]
 Status = Literal["ringing", "active", "ended"]
 
 LIVE: tuple[Status, ...] = ("ringing", "active")
-_SLOW_SECONDS = 10.0
-"""For so long a worker may be too busy to renew its leases; losing its calls would be worse for their callers."""
 _UNOWNED = (calls.c.status == "ringing") & (calls.c.direction == "outbound") & calls.c.owner.is_(None)
 """A call that is to be placed, and that no process has taken yet."""
 _IS_ANY_UNCLAIMED = select(
@@ -65,7 +64,7 @@ class CallRow:
     fence: int = 1
     """Grows by one with each take-over; who holds an older one has lost the call."""
     lease_until: float | None = None
-    """Seconds since the epoch, wall time; afterwards another process may take the call over."""
+    """As :func:`app.clock.lease_now` counts; afterwards another process may take the call over."""
     room_sid: str | None = None
     """Of the LiveKit room; with ``sip_call_id`` it is unique."""
     sip_call_id: str | None = None
@@ -120,27 +119,26 @@ class CallStore:
         statement = update(calls).where(calls.c.call_id == call_id, calls.c.fence == fence).values(**known)
         await self._database.write(lambda connection: connection.execute(statement))
 
-    async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> int:
-        """Keep these calls of the owner until then (epoch seconds); gives the number of those that live."""
-        statement = (
-            update(calls)
-            .where(calls.c.call_id.in_(call_ids), calls.c.status.in_(LIVE), calls.c.owner == owner)
-            .values(lease_until=until)
-        )
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+    async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> set[str]:
+        """Keep these calls of the owner until then; gives those of them that another process owns now.
+
+        An owner without calls writes, too, while anybody has one: that shows whether leases can be renewed at all.
+        """
+        return await self._database.write(partial(_renew_leases, owner, call_ids, until))
 
     async def take_over_expired(
-        self, now: float, owner: str, *, until: float, alive: Collection[str] = ()
+        self, now: float, owner: str, *, until: float, alive: Collection[str] = (), only_released: bool = False
     ) -> list[CallRow]:
         """Own the live calls whose lease has expired, until ``until``; gives them with their new fence.
 
         Of several processes that try, one gets a call. Those of the owner itself are taken, too, unless they are
-        ``alive`` there. Those of a worker under the same supervisor are taken when :meth:`expire_leases` has said that
-        it is dead: until then it is only slow, for ten seconds. ``now`` and ``until`` are epoch seconds.
+        ``alive`` there. Those of a worker under the same supervisor are taken when :meth:`release_leases` has said that
+        it is dead: until then it is only slow, for ten seconds. ``only_released`` takes none but those. ``now`` and
+        ``until`` are of :func:`app.clock.lease_now`.
         """
         expired = (
             calls.c.status.in_(LIVE)
-            & (calls.c.lease_until < case((_is_sibling(owner), now - _SLOW_SECONDS), else_=now))
+            & (is_released() if only_released else is_expired(owner, now))
             & or_(calls.c.owner != owner, calls.c.call_id.not_in(alive))
         )
         found = select(calls.c.call_id).where(expired).limit(1)
@@ -158,7 +156,7 @@ class CallStore:
     async def claim_unowned(self, owner: str, until: float, limit: int) -> list[CallRow]:
         """Own up to ``limit`` calls that are to be placed and have no owner, the oldest first; each has one taker.
 
-        Given with their new fence, and a lease until ``until`` (epoch seconds).
+        Given with their new fence, and a lease until ``until``, as :func:`app.clock.lease_now` counts.
         """
         unowned = select(calls.c.call_id).where(_UNOWNED).order_by(calls.c.started_at, calls.c.call_id).limit(limit)
         statement = (
@@ -174,9 +172,9 @@ class CallStore:
         """Whether a caller waits in the inbox, or a call that is to be placed has no owner."""
         return await self._database.read(lambda connection: bool(connection.execute(_IS_ANY_UNCLAIMED).scalar_one()))
 
-    async def expire_leases(self, owner: str) -> int:
+    async def release_leases(self, owner: str) -> int:
         """The owner is dead: its live calls may be taken over at once; gives their number."""
-        statement = update(calls).where(calls.c.owner == owner, calls.c.status.in_(LIVE)).values(lease_until=0.0)
+        statement = update(calls).where(calls.c.owner == owner, calls.c.status.in_(LIVE)).values(lease_until=RELEASED)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def of_room(self, room_sid: str) -> list[CallRow]:
@@ -256,10 +254,17 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
     )
 
 
-def _is_sibling(owner: str) -> ColumnElement[bool]:
-    """Whether a call is another worker's under the same supervisor, which tells when one of them dies."""
-    family, dot, _ = owner.partition(".")
-    return (calls.c.owner != owner) & calls.c.owner.startswith(family + dot, autoescape=True) if dot else false()
+def _renew_leases(owner: str, call_ids: Collection[str], until: float, connection: Connection) -> set[str]:
+    if not call_ids:
+        if _count_live(connection):
+            prove_writable(connection)
+        return set()
+    held = calls.c.call_id.in_(call_ids)
+    connection.execute(
+        update(calls).where(held, calls.c.status.in_(LIVE), calls.c.owner == owner).values(lease_until=until)
+    )
+    lost = select(calls.c.call_id).where(held, calls.c.owner != owner)
+    return set(connection.execute(lost).scalars())
 
 
 def _call(row: Row[Any]) -> CallRow:

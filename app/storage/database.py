@@ -27,7 +27,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.clock import boot_identity
 from app.errors import StorageError
+from app.storage.leases import release_leases_of_earlier_boots
 from app.storage.schema import REVISION, encode_json
 
 log = structlog.get_logger(__name__)
@@ -256,6 +258,8 @@ def read_only(url: str) -> Iterator[Connection]:
 def migrate(url: str) -> None:
     """Create the database or bring its schema up to date, in one transaction. To be called before it is opened.
 
+    Calls that lived when the machine was shut down are released, so that they can be ended.
+
     Raises StorageError when the database cannot be written, is none, or belongs to a newer version of the service.
     """
     target = _parsed(url)
@@ -263,9 +267,11 @@ def migrate(url: str) -> None:
         _create_file(target)
     engine = _sync_engine(target, _WRITER_PRAGMAS)
     begin_immediate(engine)
+    boot = boot_identity()
     try:
         with engine.begin() as connection:
             _upgrade(connection)
+            release_leases_of_earlier_boots(connection, boot)
     except SQLAlchemyError as error:
         mapped = storage_error(error)
         raise StorageError(f"cannot prepare the database {target.database}: {mapped}") from error

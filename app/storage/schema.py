@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer,
 
 metadata = MetaData()
 
-REVISION = "0007"
+REVISION = "0008"
 """Of the newest file in ``migrations/versions``, which makes these tables."""
 
 _LISTED_BY = {
@@ -120,6 +120,16 @@ call_requests = Table(
     # Owners look here all the time.
     Index("call_requests_waiting", "request_id", sqlite_where=text("taken_at IS NULL")),
 )
+
+lease_boot = Table(
+    "lease_boot",
+    metadata,
+    Column("boot", String, nullable=False),
+    Column("proofs", Integer, nullable=False),
+)
+"""One row: the boot of the machine that ``calls.lease_until`` counts from, and a number that changes to show that one
+can write.
+"""
 
 ERASED_BODY = ""
 """Instead of the hash of a request whose call was erased: the key stays used, what was asked is not told."""

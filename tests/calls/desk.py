@@ -1,7 +1,7 @@
 """A dispatcher as telephones find it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from app.calls.dispatcher import CallDispatcher
@@ -29,10 +29,19 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(world: World, *, max_live: int = 10) -> AsyncIterator[Desk]:
+async def desk(
+    world: World, *, max_live: int = 10, lease_clock: Callable[[], float] | None = None
+) -> AsyncIterator[Desk]:
     """Calls that live at the end are left by their callers."""
     async with asyncio.TaskGroup() as tasks:
-        dispatcher = CallDispatcher(world.services, world.agent, reader=world.journal, tasks=tasks, max_live=max_live)
+        dispatcher = CallDispatcher(
+            world.services,
+            world.agent,
+            reader=world.journal,
+            tasks=tasks,
+            max_live=max_live,
+            lease_clock=lease_clock or asyncio.get_running_loop().time,
+        )
         yield Desk(world, dispatcher)
         for call_id in list(dispatcher._live):
             dispatcher._live[call_id].leave("caller_hangup")

@@ -117,7 +117,11 @@ class MemoryCalls:
         self.renewals: list[tuple[float, list[str]]] = []
         """When, and of which calls."""
         self.expired: list[CallRow] = []
-        """Calls of dead processes; one that was not ended is found again."""
+        """Calls of processes that are known to be dead; one that was not ended is found again."""
+        self.silent: list[CallRow] = []
+        """Calls whose leases have run out, as only somebody who could renew his own may find."""
+        self.lost: set[str] = set()
+        """Calls that another process owns."""
         self.fails_with: Exception | None = None
         self.live_elsewhere = 0
         self.create_takes = 0.001
@@ -134,19 +138,20 @@ class MemoryCalls:
     async def mark_answered(self, call_id: str, fence: int, at: str) -> None:
         self.answered.append(call_id)
 
-    async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> int:
+    async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> set[str]:
         if self.fails_with is not None:
             raise self.fails_with
         self.renewals.append((asyncio.get_running_loop().time(), list(call_ids)))
-        return len(call_ids)
+        return self.lost & set(call_ids)
 
     async def take_over_expired(
-        self, now: float, owner: str, *, until: float, alive: Collection[str] = ()
+        self, now: float, owner: str, *, until: float, alive: Collection[str] = (), only_released: bool = False
     ) -> list[CallRow]:
         if self.fails_with is not None:
             raise self.fails_with
         known = {*self._journal.endings, *alive}
-        return [call for call in self.expired if call.call_id not in known]
+        found = self.expired if only_released else [*self.expired, *self.silent]
+        return [call for call in found if call.call_id not in known]
 
     async def count_live(self) -> int:
         return self.live_elsewhere + len(self.created.keys() - self._journal.endings.keys())

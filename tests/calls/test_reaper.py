@@ -5,6 +5,7 @@ import asyncio
 from app.clock import iso_utc
 from app.conversation import events as ev
 from app.conversation.record import call_record
+from app.errors import StorageError
 from app.models import JournalRow
 from app.storage.calls import CallRow
 from tests.calls.desk import STORY, desk, reasons
@@ -14,6 +15,16 @@ from tests.calls.vendors import Answer, ScriptedModel
 
 VIRTUAL_TIME = True
 
+COUNTED_BY_THE_HEIR = (
+    "voice_calls",
+    "voice_call_duration_seconds",
+    "voice_turn_latency_seconds",
+    "voice_turns",
+    "voice_utterances",
+    "voice_provider_usage",
+    "voice_provider_cost_usd",
+)
+
 
 async def a_dead_call(world: World, call_id: str) -> CallRow:
     """Half a call in the journal: its process died while the agent spoke."""
@@ -22,7 +33,19 @@ async def a_dead_call(world: World, call_id: str) -> CallRow:
         call.says("When do you open?")
         await call.until("agent.clause_started", 3)
         world.journal.rows_of[call_id] = list(call.rows)
-    row = CallRow(
+    row = the_row_of(call_id)
+    world.calls.expired.append(row)
+    return row
+
+
+async def a_silent_call(world: World, call_id: str) -> None:
+    """Its process does not renew the lease; nobody says that it is dead."""
+    await a_dead_call(world, call_id)
+    world.calls.silent.append(world.calls.expired.pop())
+
+
+def the_row_of(call_id: str) -> CallRow:
+    return CallRow(
         call_id=call_id,
         kind="websocket",
         direction="web",
@@ -33,8 +56,6 @@ async def a_dead_call(world: World, call_id: str) -> CallRow:
         owner="worker-a",
         fence=2,
     )
-    world.calls.expired.append(row)
-    return row
 
 
 async def test_a_call_of_a_dead_process_is_ended_as_crashed_with_what_was_said() -> None:
@@ -62,6 +83,63 @@ async def test_whoever_ends_a_call_of_a_dead_process_lets_its_caller_go() -> Non
         await asyncio.sleep(2)
 
     assert let_go == [dead]
+
+
+async def test_who_could_not_renew_its_own_leases_ends_nobodys_call_until_everybody_could() -> None:
+    world = World()
+    await a_silent_call(world, "silent-1")
+    locked = StorageError("the database is locked")
+    async with desk(world) as open_desk:
+        call = await open_desk.rings()
+        for _ in range(3):
+            await asyncio.sleep(1.9)
+            world.calls.fails_with = locked
+            await asyncio.sleep(1.6)
+            world.calls.fails_with = None
+        assert reasons(world) == {}
+        await asyncio.sleep(3.1)
+        assert reasons(world) == {"silent-1": "crashed"}
+        assert call.body.record.end_reason is None
+
+
+async def test_a_process_that_was_stopped_ends_nobodys_call_when_it_goes_on() -> None:
+    world, skipped = World(), 0.0
+    loop = asyncio.get_running_loop()
+    await a_silent_call(world, "silent-1")
+    silent, world.calls.silent = world.calls.silent, []
+    async with desk(world, lease_clock=lambda: loop.time() + skipped) as open_desk:
+        await open_desk.rings()
+        await asyncio.sleep(5)
+        skipped = 60.0
+        world.calls.silent = silent
+        await asyncio.sleep(2)
+        assert reasons(world) == {}
+        await asyncio.sleep(1.1)
+        assert reasons(world) == {"silent-1": "crashed"}
+
+
+async def test_a_call_that_is_found_to_be_lost_falls_silent_at_once_and_is_counted_by_its_heir() -> None:
+    world = World(model=ScriptedModel(Answer(STORY)))
+    async with desk(world) as open_desk:
+        call = await open_desk.rings()
+        await call.greeted()
+        call.says("When do you open?")
+        await call.until("agent.reply_started", 2)
+        world.calls.lost = {"call-1"}
+        await asyncio.sleep(0.6)
+        sent = len(call.far_end.sent)
+        await call.ended()
+        assert len(call.far_end.sent) == sent
+        assert call.far_end.ended == "crashed"
+        assert open_desk.dispatcher.live_calls == 0
+
+    assert reasons(world) == {}
+    assert world.figure("voice_calls_active") == 0
+    families = list(world.services.metrics.registry.collect())
+    of_calls = [family for family in families if family.name in COUNTED_BY_THE_HEIR]
+    assert len(of_calls) == len(COUNTED_BY_THE_HEIR)
+    counts = [sample for family in of_calls for sample in family.samples if not sample.name.endswith("_created")]
+    assert {sample.value for sample in counts} <= {0.0}
 
 
 async def test_a_call_that_died_before_its_first_row_is_ended_too() -> None:

@@ -152,7 +152,7 @@ async def test_a_renewed_lease_is_kept_and_only_of_the_calls_that_are_named(tmp_
         await stores.calls.create(a_call("call-1", owner="worker", lease_until=100.0))
         await stores.calls.create(a_call("call-2", owner="worker", lease_until=100.0))
         await stores.calls.create(a_call("call-3", owner="other", lease_until=100.0))
-        assert await stores.calls.renew_leases("worker", ["call-1", "call-3"], 200.0) == 1
+        assert await stores.calls.renew_leases("worker", ["call-1", "call-3", "none"], 200.0) == {"call-3"}
         taken = await stores.calls.take_over_expired(150.0, "heir", until=250.0)
 
     assert sorted(call.call_id for call in taken) == ["call-2", "call-3"]

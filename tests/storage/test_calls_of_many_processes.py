@@ -8,8 +8,10 @@ from pathlib import Path
 from app.clock import iso_after
 from app.errors import AtCapacity
 from app.storage.calls import CallRow
+from app.storage.database import migrate
+from app.storage.leases import release_leases_of_earlier_boots
 from app.storage.webhooks import WebhookInbox
-from tests.storage.stores import START, Stores, a_call, look, open_stores
+from tests.storage.stores import START, Stores, a_call, look, open_stores, url_of
 from tests.storage.test_webhooks import NOW, caller
 
 PLACES = 17
@@ -94,7 +96,7 @@ async def test_the_calls_of_a_worker_that_is_known_to_be_dead_can_be_taken_over_
         await stores.calls.create(a_call("two", owner="alive", lease_until=200.0))
         await stores.calls.create(a_call("three", owner="dead", status="ended", lease_until=None))
         assert await stores.calls.take_over_expired(100.0, "heir", until=102.0) == []
-        assert await stores.calls.expire_leases("dead") == 1
+        assert await stores.calls.release_leases("dead") == 1
 
         taken = await stores.calls.take_over_expired(100.0, "heir", until=102.0)
         assert [(call.call_id, call.owner, call.fence) for call in taken] == [("one", "heir", 2)]
@@ -113,9 +115,44 @@ async def test_a_worker_that_is_late_keeps_its_calls_while_its_supervisor_does_n
         await stores.calls.create(a_call("hangs", owner="a1.worker3-x", lease_until=91.0))
         taken = await stores.calls.take_over_expired(102.0, heir, until=104.0, alive=["alone", "own", "stranger"])
         assert [call.call_id for call in taken] == ["hangs"]
-        await stores.calls.expire_leases("a1.worker2-x")
+        await stores.calls.release_leases("a1.worker2-x")
         taken = await stores.calls.take_over_expired(102.0, heir, until=104.0)
         assert [call.call_id for call in taken] == ["sibling"]
+
+
+async def test_who_may_not_judge_takes_only_the_calls_of_those_who_are_known_to_be_dead(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call("silent", owner="b2.worker2-x", lease_until=1.0))
+        await stores.calls.create(a_call("dead", owner="a1.worker2-x", lease_until=200.0))
+        await stores.calls.release_leases("a1.worker2-x")
+        for heir in ("a1.worker1-x", "17-x"):
+            [taken] = await stores.calls.take_over_expired(5.0, heir, until=6.0, only_released=True)
+            assert (taken.call_id, taken.owner) == ("dead", heir)
+            await stores.calls.release_leases(heir)
+
+
+async def test_an_owner_without_calls_writes_while_there_is_somebody_to_judge_and_never_else(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        log = tmp_path / "calls.db-wal"
+        assert await stores.calls.renew_leases("idle", [], 100.0) == set()
+        assert log.stat().st_size == 0
+        await stores.calls.create(a_call("one", owner="other"))
+        before = log.stat().st_size
+        assert await stores.calls.renew_leases("idle", [], 100.0) == set()
+        assert log.stat().st_size > before
+
+
+async def test_calls_that_lived_before_the_machine_was_started_anew_have_nobody(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call("before", owner="a1.worker2-x", lease_until=4e9))
+        await stores.calls.create(outbound(1))
+        migrate(url_of(stores.path))
+        assert await stores.calls.take_over_expired(1.0, "heir", until=3.0) == []
+
+        await stores.database.write(lambda connection: release_leases_of_earlier_boots(connection, "another boot"))
+        taken = await stores.calls.take_over_expired(1.0, "heir", until=3.0, only_released=True)
+        assert [call.call_id for call in taken] == ["before"]
+        assert await stores.calls.is_any_unclaimed()
 
 
 async def test_to_look_for_what_waits_writes_nothing_and_scans_no_table(tmp_path: Path) -> None:
