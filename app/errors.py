@@ -72,6 +72,10 @@ class ProviderError(VoiceAgentError):
     def __init__(self, provider: str, message: str, *, request_id: str | None = None) -> None:
         self.provider = provider
         self.request_id = request_id
+        self.is_shared = False
+        """Whether several requests fail of it at once, such as all on one socket: then it is one failure."""
+        self.is_counted = False
+        """Whether it was counted as a failure."""
         super().__init__(f"{provider}: {message}")
 
 

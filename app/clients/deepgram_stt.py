@@ -25,7 +25,7 @@ from app.clients.deepgram_messages import (
     rest_url,
 )
 from app.clients.deepgram_stream import Endpoint, socket_error, status_error
-from app.clients.resilient import Attempt, BaseResilientClient, ProviderObserver, RetryPolicy
+from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.clients.speech_stream import SpeechStream
 from app.clients.streams import StreamLost, TurnEnded
 from app.clients.tls import tls_context, tls_for
@@ -150,8 +150,8 @@ class DeepgramSTTClient(BaseResilientClient):
             on_loss=self._note_lost_stream,
         )
 
-    def _note_lost_stream(self, error: ProviderError) -> None:
-        self._note_failure("stream", Attempt(asyncio.get_running_loop().time), error)
+    def _note_lost_stream(self, error: ProviderError, opened_at: float) -> None:
+        self.note_broken_off("stream", error, opened_at)
 
     async def _ask(self, audio: bytes, audio_format: AudioFormat) -> TranscriptionResult:
         language = self._options.known_language

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 import tenacity
 
-from app.clients.breaker import CircuitBreaker
+from app.clients.breaker import CircuitBreaker, Permit
 from app.clients.foreign import raised_abroad
 from app.clock import utc_now
 from app.errors import (
@@ -29,10 +29,11 @@ log = structlog.get_logger(__name__)
 
 _LATENCIES_KEPT = 512
 _REQUEST_SECONDS = 60.0
+_RETRY_AFTER_SECONDS_MAX = 3600.0
 
 
 class ProviderObserver(Protocol):
-    """Told of every finished attempt; the metrics listen here."""
+    """Told of every finished attempt; the metrics listen here. Of those that fail of one shared error, the first."""
 
     def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
         """``result`` is ``ok``, ``cancelled`` or an error code."""
@@ -64,9 +65,12 @@ class RetryPolicy:
 class Attempt:
     """One attempt at a request, to be told when its answer began."""
 
-    def __init__(self, clock: Callable[[], float], breaker: CircuitBreaker | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], float], breaker: CircuitBreaker | None = None, permit: Permit | None = None
+    ) -> None:
         self._clock = clock
         self._breaker = breaker
+        self._permit = permit
         self.started_at = clock()
         self.first_answer_at: float | None = None
         self.request_id: str | None = None
@@ -75,8 +79,8 @@ class Attempt:
         """The first piece of the answer is here; the latency of a stream is measured to this moment."""
         if self.first_answer_at is None:
             self.first_answer_at = self._clock()
-            if self._breaker is not None:
-                self._breaker.answered()
+            if self._breaker is not None and self._permit is not None:
+                self._breaker.answered(self._permit, self.first_answer_at)
         self.request_id = request_id or self.request_id
 
     @property
@@ -143,31 +147,40 @@ class BaseResilientClient:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     @asynccontextmanager
-    async def attempt(self, operation: str) -> AsyncIterator[Attempt]:
-        """One attempt: asks the breaker, maps errors to ProviderError, counts, logs started, complete or failed."""
+    async def attempt(self, operation: str, *, insist: bool = False) -> AsyncIterator[Attempt]:
+        """One attempt: asks the breaker, maps errors to ProviderError, counts, logs started, complete or failed.
+
+        The breaker does not refuse who insists (see :meth:`CircuitBreaker.ask`).
+        """
         clock = asyncio.get_running_loop().time
-        if not self._breaker.allows(clock()):
+        permit = self._breaker.ask(clock(), insist=insist)
+        if permit is None:
             raise BreakerOpen(self.provider, "not asked, it failed too often just now")
         self._requests += 1
-        attempt = Attempt(clock, self._breaker)
+        attempt = Attempt(clock, self._breaker, permit)
         log.debug("provider.started", provider=self.provider, operation=operation)
         try:
             yield attempt
         except Exception as error:
             mapped = self.map_error(error) or self._unexpected(error)
             if mapped is None:
-                self._breaker.abandoned()
+                self._breaker.abandoned(permit)
                 raise
-            self._note_failure(operation, attempt, mapped)
+            self._note_failure(operation, attempt, mapped, permit)
             if mapped is error:
                 raise
             # A vendor's exception may quote what was said: it is not kept as the cause.
             raise mapped from None
         except BaseException:
-            self._breaker.abandoned()
+            self._breaker.abandoned(permit)
             self._observer.attempt_finished(self.provider, operation, "cancelled", attempt.seconds)
             raise
-        self._note_success(operation, attempt)
+        self._note_success(operation, attempt, permit)
+
+    def note_broken_off(self, operation: str, error: ProviderError, began_at: float) -> None:
+        """An answer that began at that loop time, and whose attempt had ended well, has broken off since."""
+        clock = asyncio.get_running_loop().time
+        self._note_failure(operation, Attempt(clock), error, Permit(began_at, answered_at=began_at))
 
     async def health_check(self) -> ServiceHealth:
         """How the vendor was seen last; costs no request."""
@@ -226,8 +239,8 @@ class BaseResilientClient:
         self._retries += 1
         self._observer.retrying(self.provider, operation)
 
-    def _note_success(self, operation: str, attempt: Attempt) -> None:
-        self._breaker.succeeded()
+    def _note_success(self, operation: str, attempt: Attempt, permit: Permit) -> None:
+        self._breaker.succeeded(permit, asyncio.get_running_loop().time())
         self._last_success, self._last_error = utc_now(), None
         self._latencies.append(attempt.seconds)
         self._observer.attempt_finished(self.provider, operation, "ok", attempt.seconds)
@@ -239,15 +252,20 @@ class BaseResilientClient:
             request_id=attempt.request_id,
         )
 
-    def _note_failure(self, operation: str, attempt: Attempt, error: ProviderError) -> None:
+    def _note_failure(self, operation: str, attempt: Attempt, error: ProviderError, permit: Permit) -> None:
+        now = asyncio.get_running_loop().time()
+        if error.is_shared and error.is_counted:
+            self._breaker.abandoned(permit)
+            return
+        error.is_counted = True
         if isinstance(error, ContentRejected):
-            self._breaker.succeeded()
+            self._breaker.succeeded(permit, now)
             self._last_success, self._last_error = utc_now(), None
         else:
             self._failures += 1
             self._last_error = error.code
             wait = error.retry_after if isinstance(error, ProviderRateLimited) else None
-            self._breaker.failed(asyncio.get_running_loop().time(), wait=wait)
+            self._breaker.failed(permit, now, wait=wait)
         self._observer.attempt_finished(self.provider, operation, error.code, attempt.seconds)
         log.warning(
             "provider.failed",
@@ -261,9 +279,9 @@ class BaseResilientClient:
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """``Retry-After`` in seconds; None without it, or when it is a date (RFC 9110, 10.2.3)."""
+    """``Retry-After`` in seconds, an hour at most; None without it, or when it is a date (RFC 9110, 10.2.3)."""
     try:
         seconds = float(header or "")
     except ValueError:
         return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    return min(seconds, _RETRY_AFTER_SECONDS_MAX) if math.isfinite(seconds) and seconds >= 0 else None

@@ -42,9 +42,10 @@ class SpeechStream:
         client: BaseResilientClient,
         audio_format: AudioFormat,
         options: DeepgramOptions,
-        on_loss: Callable[[ProviderError], None],
+        on_loss: Callable[[ProviderError, float], None],
     ) -> None:
-        """``client`` guards the attempts to connect; ``on_loss`` is told of each socket that is lost later."""
+        """``client`` guards the attempts to connect; ``on_loss`` is told of each socket that is lost later,
+        and of the loop time at which it was opened."""
         self._endpoint = endpoint
         self._client = client
         self._format = audio_format
@@ -185,7 +186,7 @@ class SpeechStream:
             await conversation.run()
         except ProviderError as error:
             conversation.abort()
-            self._on_loss(error)
+            self._on_loss(error, opened_at)
             outage.lost(loop.time(), stalled=conversation.stalled)
             return error, conversation.useful_seconds >= (STEADY_SECONDS if conversation.heard else _PROVEN_SECONDS)
         finally:

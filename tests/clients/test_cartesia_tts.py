@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.clients.breaker import CircuitBreaker
+from app.clients.breaker import CircuitBreaker, Permit
 from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
 from app.clients.resilient import RetryPolicy
 from app.clients.streams import VoiceAudio
@@ -229,7 +229,8 @@ async def test_warm_up_replaces_a_socket_that_is_old() -> None:
 async def test_while_the_breaker_is_open_no_text_is_sent() -> None:
     breaker = CircuitBreaker(threshold=1)
     async with cartesia_server() as server, client_of(server.url, breaker=breaker) as client:
-        breaker.failed(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        breaker.failed(Permit(now), now)
         utterance = client.utterance(VOICE, call_id="c")
         await utterance.say("Да.")
         await utterance.finish()

@@ -1,7 +1,5 @@
 import asyncio
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import structlog
@@ -9,81 +7,18 @@ import tenacity
 from livekit.api.twirp_client import TwirpClient
 from structlog.testing import capture_logs
 
-from app.clients.breaker import CircuitBreaker
 from app.clients.resilient import Attempt, BaseResilientClient, RetryPolicy, retry_after_seconds
 from app.errors import (
-    BreakerOpen,
     ContentRejected,
-    ProviderError,
     ProviderProtocolError,
     ProviderRateLimited,
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
 )
+from tests.clients.asking import Ledger, Vendor, client, fail, limited, unavailable
 
 VIRTUAL_TIME = True
-
-
-class Ledger:
-    """Keeps every finished attempt."""
-
-    def __init__(self) -> None:
-        self.attempts: list[tuple[str, str, str]] = []
-        self.seconds: list[float] = []
-        self.retries: list[tuple[str, str]] = []
-
-    def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
-        self.attempts.append((provider, operation, result))
-        self.seconds.append(seconds)
-
-    def retrying(self, provider: str, operation: str) -> None:
-        self.retries.append((provider, operation))
-
-    @property
-    def results(self) -> list[str]:
-        return [result for _, _, result in self.attempts]
-
-
-class Vendor:
-    """Gives one scripted answer after another; an exception is raised, and time may pass first."""
-
-    def __init__(self, *answers: object, seconds: float = 0.0) -> None:
-        self._answers = list(answers)
-        self._seconds = seconds
-        self.asked_at: list[float] = []
-
-    async def ask(self, *_args: Any, **_kwargs: Any) -> object:
-        self.asked_at.append(asyncio.get_running_loop().time())
-        await asyncio.sleep(self._seconds)
-        answer = self._answers.pop(0)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-
-def client(
-    *, attempts: int = 3, threshold: int = 100, ledger: Ledger | None = None, recovery_seconds: float = 10.0
-) -> BaseResilientClient:
-    return BaseResilientClient(
-        retry=RetryPolicy(attempts=attempts, initial_seconds=0.1, max_seconds=2.0, jitter_seconds=0.0),
-        breaker=CircuitBreaker(threshold=threshold, recovery_seconds=recovery_seconds),
-        observer=ledger,
-    )
-
-
-def unavailable() -> ProviderUnavailable:
-    return ProviderUnavailable("provider", "status 503")
-
-
-def limited(retry_after: float | None) -> ProviderRateLimited:
-    return ProviderRateLimited("provider", "status 429", retry_after=retry_after)
-
-
-async def fail(asked: BaseResilientClient, error: Callable[[], Exception], times: int = 1) -> None:
-    for _ in range(times):
-        with pytest.raises(ProviderError):
-            await asked.make_request(Vendor(error()).ask)
 
 
 async def test_an_answer_is_given_with_the_arguments_passed_on() -> None:
@@ -203,65 +138,6 @@ async def test_a_wish_longer_than_our_patience_is_not_waited_for() -> None:
     assert len(vendor.asked_at) == 1
 
 
-async def test_nobody_else_asks_while_the_vendor_wants_rest() -> None:
-    asked = client(attempts=1)
-    await fail(asked, lambda: limited(5.0))
-
-    with pytest.raises(BreakerOpen):
-        await asked.make_request(Vendor("unasked").ask)
-    await asyncio.sleep(5.0)
-    assert await asked.make_request(Vendor("answer").ask) == "answer"
-
-
-async def test_after_too_many_failures_the_vendor_is_not_asked_until_it_had_time_to_recover() -> None:
-    asked = client(attempts=1, threshold=2, recovery_seconds=10.0)
-    await fail(asked, unavailable, times=2)
-    vendor = Vendor("answer")
-
-    with pytest.raises(BreakerOpen):
-        await asked.make_request(vendor.ask)
-    assert vendor.asked_at == []
-
-    await asyncio.sleep(10.0)
-    assert await asked.make_request(vendor.ask) == "answer"
-    assert (await asked.health_check()).breaker == "closed"
-
-
-async def test_while_one_request_finds_out_the_others_wait_outside() -> None:
-    asked = client(attempts=1, threshold=1)
-    await fail(asked, unavailable)
-    await asyncio.sleep(10.0)
-
-    async with asked.attempt("probe"):
-        with pytest.raises(BreakerOpen):
-            await asked.make_request(Vendor("unasked").ask)
-
-
-async def test_a_long_stream_that_has_begun_keeps_nobody_outside() -> None:
-    asked = client(attempts=1, threshold=1)
-    await fail(asked, unavailable)
-    await asyncio.sleep(10.0)
-
-    async with asked.attempt("stream") as attempt:
-        attempt.answered()
-        assert await asked.make_request(Vendor("answer").ask) == "answer"
-
-
-async def test_a_cancelled_attempt_says_nothing_about_the_vendor() -> None:
-    ledger = Ledger()
-    asked = client(attempts=1, threshold=1, ledger=ledger)
-    await fail(asked, unavailable)
-    await asyncio.sleep(10.0)
-
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1.0):
-            await asked.make_request(Vendor("never", seconds=99.0).ask)
-
-    assert ledger.results == ["provider_unavailable", "cancelled"]
-    assert asked.get_metrics().failures == 1
-    assert await asked.make_request(Vendor("answer").ask) == "answer"
-
-
 async def test_a_stream_is_measured_to_the_first_piece_of_its_answer() -> None:
     ledger = Ledger()
     asked = client(ledger=ledger)
@@ -364,7 +240,15 @@ async def test_its_representation_says_how_it_fares() -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("3", 3.0), ("0.5", 0.5), (None, None), ("Fri, 31 Dec 2027 23:59:59 GMT", None), ("-1", None), ("inf", None)],
+    [
+        ("3", 3.0),
+        ("0.5", 0.5),
+        (None, None),
+        ("Fri, 31 Dec 2027 23:59:59 GMT", None),
+        ("-1", None),
+        ("inf", None),
+        ("1e308", 3600.0),
+    ],
 )
 def test_retry_after_is_read_when_it_is_a_number_of_seconds(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header) == seconds
