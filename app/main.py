@@ -13,6 +13,7 @@ from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.start_checks import check_settings
 from app.wiring import VERSION, open_services
+from media.refusals import RefusalLog
 from routers import calls, dashboard, health, media, session, webhooks
 from routers import metrics as figures
 from routers.attempts import FailedAttempts
@@ -58,6 +59,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
         app.add_exception_handler(error, handler)
     app.state.failed_attempts = FailedAttempts()
     app.state.unstarted = Unstarted()
+    app.state.refusals = RefusalLog()
     app.add_middleware(BodyLimit)
     app.add_middleware(SafeHeaders)
     Instrumentator(registry=metrics.registry).instrument(app)

@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     """Such questions before the goodbye; 0 switches them off."""
     max_call_seconds: Seconds = 1800
     """Longest call."""
+    media_timeout_seconds: float = Field(10, ge=2, le=3600)
+    """A caller's websocket without any sound for so long is given up, in seconds; Twilio's and an egress's after 30 at
+    least, because a carrier may hold the caller."""
     playout_lead_ms: int = Field(200, ge=20, le=1000)
     """Agent audio sent ahead of real time, in milliseconds."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from media.formats import AudioFormat
 from media.resample import Converter
-from media.stream_protocol import AudioReceived, ProtocolEvent, Refusal, StreamProtocol, json_object
+from media.stream_protocol import AUDIO_SECONDS, AudioReceived, ProtocolEvent, Refusal, StreamProtocol, json_object
 
 EGRESS_FORMAT = AudioFormat("pcm_s16le", 16000)
 """What the stream is turned into: a telephone has no more, and it is what speech recognition works with."""
@@ -21,15 +21,19 @@ _CHANNELS = 2
 class EgressProtocol(StreamProtocol):
     """One track; it has started when the socket is open."""
 
-    def __init__(self, now: float) -> None:
-        super().__init__(now)
+    dialect = "egress"
+    forgives_messages = True
+
+    def __init__(self, now: float, *, media_timeout_seconds: float = AUDIO_SECONDS) -> None:
+        super().__init__(now, media_timeout_seconds=media_timeout_seconds)
         self._converter = Converter(_SENT, EGRESS_FORMAT)
-        self._begin(EGRESS_FORMAT, now)
+        self._begin(EGRESS_FORMAT, now, frame_bytes=_CHANNELS * _SENT.sample_bytes)
 
     def _audio(self, message: bytes, now: float) -> AudioReceived | None:
-        if len(message) % (_CHANNELS * _SENT.sample_bytes):
-            raise Refusal("bad_format", "half a sample of the two channels at the end of the audio")
-        both = np.frombuffer(message, "<i2").reshape(-1, _CHANNELS)
+        whole = self._whole(message)
+        if not whole:
+            return None
+        both = np.frombuffer(whole, "<i2").reshape(-1, _CHANNELS)
         mono = (both.astype(np.int32).sum(axis=1) // _CHANNELS).astype("<i2")
         return self._heard(self._converter.convert(mono.tobytes()), now)
 
@@ -37,5 +41,5 @@ class EgressProtocol(StreamProtocol):
         fields = json_object(message)
         if fields is None:
             raise Refusal("bad_message", "not a JSON object")
-        self.ignored += not isinstance(fields.get("muted"), bool)
+        self._ignored += not isinstance(fields.get("muted"), bool)
         return None

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from media.formats import AudioFormat, Encoding
 from media.stream_protocol import (
+    AUDIO_SECONDS,
     AudioReceived,
     Cleared,
     ErrorCode,
@@ -33,10 +34,11 @@ _KEYS = {
 class NativeProtocol(StreamProtocol):
     """One stream of our own dialect."""
 
+    dialect = "native"
     answers_clear = True
 
-    def __init__(self, now: float) -> None:
-        super().__init__(now)
+    def __init__(self, now: float, *, media_timeout_seconds: float = AUDIO_SECONDS) -> None:
+        super().__init__(now, media_timeout_seconds=media_timeout_seconds)
         self._cleared_marks: frozenset[str] = frozenset()
         self._open_clears = 0
 
@@ -81,7 +83,7 @@ class NativeProtocol(StreamProtocol):
     # What the messages mean.
 
     def _audio(self, message: bytes, now: float) -> AudioReceived | None:
-        return self._heard(message, now)
+        return self._heard(self._whole(message), now)
 
     def _text(self, message: str, now: float) -> ProtocolEvent | None:
         started = self._format is not None
@@ -91,11 +93,11 @@ class NativeProtocol(StreamProtocol):
         if not isinstance(kind, str):
             raise Refusal(wrong, "not a JSON object with a type")
         if kind not in _KEYS:
-            self.ignored += 1
+            self._ignored += 1
             return None
         if started == (kind == "start"):
             raise Refusal(wrong, "a second start" if started else "the first message is start")
-        self.ignored += len(fields.keys() - _KEYS[kind])
+        self._ignored += len(fields.keys() - _KEYS[kind])
         match kind:
             case "start":
                 return self._start(fields, now)
@@ -112,7 +114,7 @@ class NativeProtocol(StreamProtocol):
         wanted, wants_events = message.get("format"), message.get("events", False)
         if not isinstance(wanted, dict) or not isinstance(wants_events, bool):
             raise Refusal("bad_start", "start needs a format object; events is true or false")
-        self.ignored += len(wanted.keys() - {"encoding", "sample_rate"})
+        self._ignored += len(wanted.keys() - {"encoding", "sample_rate"})
         encoding, sample_rate = wanted.get("encoding"), wanted.get("sample_rate")
         if not isinstance(encoding, str) or type(sample_rate) is not int:
             raise Refusal("bad_format", "encoding is a string, sample_rate an integer")
@@ -128,7 +130,7 @@ class NativeProtocol(StreamProtocol):
         if "played_samples" in message and (type(played) is not int or played < 0):
             raise Refusal("bad_message", "played_samples is an integer, not negative")
         if not self._open_clears:
-            self.ignored += 1
+            self._ignored += 1
             return None
         self._open_clears -= 1
         if not self._open_clears:

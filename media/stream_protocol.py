@@ -1,18 +1,21 @@
 """What the dialects of a media stream over a websocket have in common: what may be told, in what time, when to close.
 
 A dialect is a subclass of :class:`StreamProtocol`. No I/O and no clock: messages and the time come in, events come out.
-Of a far end that says something wrong the stream ends. What is only unknown - a type, a key, a mark - is ignored and
-counted, so that a newer far end can speak to an older server.
+What is only unknown - a type, a key, a mark - is ignored and counted, so that a newer far end can speak to an older
+server. A message that makes no sense ends a stream of our own dialect, whose client can be mended. Where a carrier is
+the client it costs itself alone: nobody loses a call to one message.
 """
 
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from media.alignment import SampleAligner
 from media.formats import AudioFormat
 from media.keypad import KEYS
+from media.pace import Pace
 
 ErrorCode = Literal["bad_start", "bad_message", "bad_format", "audio_too_fast", "media_timeout", "internal"]
 
@@ -32,10 +35,12 @@ CLOSE_TOO_BIG = 1009
 MAX_MESSAGE_BYTES = 128 * 1024
 START_SECONDS = 5.0
 AUDIO_SECONDS = 10.0
-"""No audio for so long ends the call."""
+"""No audio for so long ends the call, unless the protocol is made with another time."""
 MAX_AHEAD_SECONDS = 2.0
 MAX_AUDIO_SECONDS = 1.0
 """The longest piece of audio in one message; a longer one is a bad message."""
+MAX_UNREADABLE = 100
+"""Messages in a row that make no sense, of a far end that is forgiven some; one more is the end."""
 MAX_NAME_CHARACTERS = 128
 MAX_OPEN_MARKS = 256
 """Marks that the far end has not echoed; when there are more, the oldest is forgotten and its echo ignored."""
@@ -93,6 +98,14 @@ class Rejected:
     code: ErrorCode | None
     message: str
     close_code: int
+    cause: str | None = None
+    """What is likely wrong at the far end, where that can be told."""
+
+    @property
+    def detail(self) -> str:
+        """For the record: the error's code, or the close's, and the likely cause."""
+        told = self.code or f"closed with {self.close_code}"
+        return f"{told}: {self.cause}" if self.cause else told
 
 
 ProtocolEvent = Started | AudioReceived | DtmfPressed | MarkPlayed | Cleared | Stopped | Rejected
@@ -101,9 +114,10 @@ ProtocolEvent = Started | AudioReceived | DtmfPressed | MarkPlayed | Cleared | S
 class Refusal(Exception):
     """A message that ends the stream; raised inside a dialect, told as :class:`Rejected`."""
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
-        self.code = code
-        super().__init__(message)
+    def __init__(self, code: ErrorCode, message: str, *, cause: str | None = None) -> None:
+        """``message`` is sent to the far end and logged: it holds nothing that the far end said of a caller."""
+        self.code, self.cause = code, cause
+        super().__init__(f"{message}; {cause}" if cause else message)
 
 
 class OpenMarks:
@@ -134,17 +148,30 @@ class OpenMarks:
 class StreamProtocol(ABC):
     """One stream, from the open socket to its end. Times are seconds of any clock that never goes back."""
 
+    dialect: ClassVar[str]
+    """Its name, for the log."""
     answers_clear = False
     """Whether the far end answers a ``clear``, by which Cleared comes."""
+    forgives_messages = False
+    """Whether a message that makes no sense costs only itself, once the stream has started."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, *, media_timeout_seconds: float = AUDIO_SECONDS) -> None:
         self._deadline: float | None = now + START_SECONDS
+        self._media_timeout_seconds = media_timeout_seconds
         self._format: AudioFormat | None = None
-        self._started_at = now
-        self._received_samples = 0
+        self._pace: Pace | None = None
+        self._samples = SampleAligner(1)
         self._marks = OpenMarks()
-        self.ignored = 0
-        """Messages, keys and marks that mean nothing to us: unknown, empty, or answers to what was not asked."""
+        self._ignored = 0
+        self._unreadable_in_a_row = 0
+        self.unreadable: str | None = None
+        """What was wrong with the first message that made no sense and was forgiven."""
+
+    @property
+    def ignored(self) -> int:
+        """Messages, keys and marks that mean nothing to us: unknown, empty, unreadable, or answers to what was not
+        asked; and stray bytes between the samples."""
+        return self._ignored + self._samples.dropped_bytes
 
     @property
     def is_over(self) -> bool:
@@ -163,7 +190,10 @@ class StreamProtocol(ABC):
         try:
             event = self._audio(message, now) if isinstance(message, bytes) else self._text(message, now)
         except Refusal as refusal:
-            return [self._reject(refusal.code, str(refusal))]
+            if self._is_forgiven(refusal):
+                return []
+            return [self._reject(refusal.code, str(refusal), refusal.cause)]
+        self._unreadable_in_a_row = 0
         return [event] if event else []
 
     def next_deadline(self) -> float | None:
@@ -176,7 +206,7 @@ class StreamProtocol(ABC):
             return []
         if self._format is None:
             return [self._reject("bad_start", f"no start within {START_SECONDS:g} s")]
-        return [self._reject("media_timeout", f"no audio for {AUDIO_SECONDS:g} s")]
+        return [self._reject("media_timeout", f"no audio for {self._media_timeout_seconds:g} s")]
 
     # What goes out. None: the dialect has no such message.
 
@@ -220,35 +250,43 @@ class StreamProtocol(ABC):
     def _text(self, message: str, now: float) -> ProtocolEvent | None:
         """What a text message means; raises Refusal."""
 
-    def _begin(self, audio_format: AudioFormat, now: float) -> None:
-        """The format is known: from now on audio is expected, in real time."""
+    def _begin(self, audio_format: AudioFormat, now: float, *, frame_bytes: int | None = None) -> None:
+        """The format is known: from now on audio is expected, in real time.
+
+        ``frame_bytes``: of one sample of all channels as the far end sends them, where that differs from the format's.
+        """
         self._format = audio_format
-        self._started_at = now
-        self._deadline = now + AUDIO_SECONDS
+        self._pace = Pace(audio_format, now)
+        self._samples = SampleAligner(frame_bytes or audio_format.sample_bytes)
+        self._deadline = now + self._media_timeout_seconds
 
     def _heard(self, audio: bytes, now: float) -> AudioReceived | None:
-        """The caller's next sound in the format of the stream; None if there is none. Raises Refusal."""
+        """The caller's next sound in the format of the stream, whole samples; None if there is none. Raises Refusal."""
         if not audio:
-            self.ignored += 1
             return None
-        if self._format is None:
+        if self._format is None or self._pace is None:
             raise Refusal("bad_start", "audio before start")
-        if len(audio) % self._format.sample_bytes:
-            raise Refusal("bad_format", "half a sample at the end of the audio")
         if self._format.seconds(audio) > MAX_AUDIO_SECONDS:
             raise Refusal("bad_message", f"more than {MAX_AUDIO_SECONDS:g} s of audio in one message")
-        self._received_samples += self._format.samples(audio)
-        if self._received_samples / self._format.sample_rate - (now - self._started_at) > MAX_AHEAD_SECONDS:
-            raise Refusal("audio_too_fast", f"more than {MAX_AHEAD_SECONDS:g} s ahead of real time")
-        self._deadline = now + AUDIO_SECONDS
+        self._pace.add(audio, now)
+        if self._pace.ahead_seconds(now) > MAX_AHEAD_SECONDS:
+            cause = self._pace.likely_cause(now)
+            raise Refusal("audio_too_fast", f"more than {MAX_AHEAD_SECONDS:g} s ahead of real time", cause=cause)
+        self._deadline = now + self._media_timeout_seconds
         return AudioReceived(audio)
+
+    def _whole(self, message: bytes) -> bytes:
+        """The whole samples of a binary message; what is left of it comes with the next one."""
+        whole = self._samples.whole(message)
+        self._ignored += not message
+        return whole
 
     def _played(self, name: object) -> MarkPlayed | None:
         """A mark came back; None if it was not expected. Raises Refusal."""
         if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS:
             raise Refusal("bad_message", f"name is a string of at most {MAX_NAME_CHARACTERS} characters")
         if not self._marks.take(name):
-            self.ignored += 1
+            self._ignored += 1
             return None
         return MarkPlayed(name)
 
@@ -256,9 +294,17 @@ class StreamProtocol(ABC):
         self._deadline = None
         return Stopped()
 
-    def _reject(self, code: ErrorCode, message: str) -> Rejected:
+    def _reject(self, code: ErrorCode, message: str, cause: str | None = None) -> Rejected:
         self._deadline = None
-        return Rejected(code, message, CLOSE_CODES[code])
+        return Rejected(code, message, CLOSE_CODES[code], cause)
+
+    def _is_forgiven(self, refusal: Refusal) -> bool:
+        if not self.forgives_messages or refusal.code != "bad_message":
+            return False
+        self._ignored += 1
+        self._unreadable_in_a_row += 1
+        self.unreadable = self.unreadable or str(refusal)
+        return self._unreadable_in_a_row <= MAX_UNREADABLE
 
 
 def pressed(digit: object) -> DtmfPressed:

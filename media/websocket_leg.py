@@ -7,7 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
+import structlog
+
 from media.formats import AudioFormat
+from media.refusals import log_refusal
 from media.stream_protocol import (
     CLOSE_CODES,
     AudioReceived,
@@ -22,11 +25,19 @@ from media.stream_protocol import (
     StreamProtocol,
 )
 
+log = structlog.get_logger(__name__)
+
 _CLOSE_NORMAL = 1000
-_HANGUP_CODES = (1000, 1001, 1005)
-"""With these codes a client leaves of its own will: done, going away, none given (RFC 6455, 7.4.1)."""
+_HANGUP_CODES = (1000, 1001, 1005, 1006)
+"""With these the caller is gone: done, going away, no code given, no close at all (RFC 6455, 7.4.1).
+
+Whoever closes a page, kills a program or loses their network sends no close: the caller left. With any other code the
+client says that something went wrong.
+"""
 _GOODBYE_SECONDS = 2.0
 """How long a far end may take to read the last messages."""
+_READER_KNOWS_SECONDS = 0.2
+"""A write to a socket that is gone fails before its close is read, which tells why."""
 _UNREAD_AUDIO_SECONDS_MAX = 5.0
 _UNREAD_MESSAGES_MAX = 2000
 
@@ -70,7 +81,8 @@ class CallerSide(Protocol):
     def leave(self, reason: str, detail: str | None = None) -> None:
         """The caller is gone: ``caller_hangup``, ``media_lost`` or ``media_timeout``.
 
-        ``detail`` is the code of the error that the client was told, or ``closed with`` and the code of the close.
+        ``detail`` is the code of the error that the client was told, with its likely cause where that is known, or
+        ``closed with`` and the code of the close.
         """
 
 
@@ -121,6 +133,7 @@ class WebSocketLeg:
         self._closed = asyncio.Event()
         self._is_socket_closed = False
         self._caller: CallerSide | None = None
+        self._has_left = asyncio.Event()
         self._bug: Exception | None = None
 
     def __repr__(self) -> str:
@@ -198,8 +211,17 @@ class WebSocketLeg:
                 task.cancel()
             await asyncio.wait([reader, writer])
         await self._close_socket()
+        if self._protocol.ignored:
+            told = {"count": self._protocol.ignored, "unreadable": self._protocol.unreadable}
+            log.info("media.ignored", call_id=self._name, dialect=self._protocol.dialect, **told)
         if self._bug is not None:
             raise self._bug
+
+    def _leave(self, reason: str, detail: str | None = None) -> None:
+        """Tell why the caller is gone; the first reason stands."""
+        if self._caller is not None and not self._has_left.is_set():
+            self._has_left.set()
+            self._caller.leave(reason, detail)
 
     async def _read(self, caller: CallerSide) -> None:
         try:
@@ -207,12 +229,12 @@ class WebSocketLeg:
                 continue
         except FarEndGone as gone:
             reason = "caller_hangup" if gone.code in _HANGUP_CODES else "media_lost"
-            caller.leave(reason, f"closed with {gone.code}")
+            self._leave(reason, f"closed with {gone.code}")
             self._outbox.clear()
             self._close_with(_CLOSE_NORMAL)
         except Exception as error:  # noqa: BLE001 - a bug of the caller's side: the client is told, then it is raised
             self._bug = error
-            caller.leave("media_lost", "internal")
+            self._leave("media_lost", "internal")
             self._on_error("internal")
             self._put(self._protocol.error("internal", "something went wrong on this side"))
             self._close_with(CLOSE_CODES["internal"])
@@ -241,12 +263,12 @@ class WebSocketLeg:
             case Cleared(played_samples):
                 caller.cleared(played_samples)
             case Stopped():
-                caller.leave("caller_hangup")
+                self._leave("caller_hangup")
                 return False
             case Rejected(code, message, close_code):
-                detail = code or f"closed with {close_code}"
                 self._on_error(code or str(close_code))
-                caller.leave("media_timeout" if code == "media_timeout" else "media_lost", detail)
+                log_refusal(self._protocol.dialect, event, call_id=self._name)
+                self._leave("media_timeout" if code == "media_timeout" else "media_lost", event.detail)
                 if code is not None:
                     self._put(self._protocol.error(code, message))
                 self._close_with(close_code)
@@ -273,8 +295,7 @@ class WebSocketLeg:
         self._outbox.clear()
         self._close_with(CLOSE_CODES["internal"])
         self._closed.set()
-        if self._caller is not None:
-            self._caller.leave("media_lost", "not_read")
+        self._leave("media_lost", "not_read")
 
     def _close_with(self, code: int) -> None:
         """Once everything is written; the first code stands."""
@@ -293,7 +314,11 @@ class WebSocketLeg:
                 if self._closing is not None:
                     break
                 await self._written.wait()
-        except FarEndGone:
+        except FarEndGone as gone:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_READER_KNOWS_SECONDS):
+                    await self._has_left.wait()
+            self._leave("caller_hangup", f"closed with {gone.code}")
             self._close_with(_CLOSE_NORMAL)
         await self._close_socket()
         self._closed.set()
@@ -308,11 +333,15 @@ class WebSocketLeg:
 
 
 async def wait_for_start(
-    socket: MediaSocket, protocol: StreamProtocol, *, on_error: Callable[[str], None] = lambda code: None
+    socket: MediaSocket,
+    protocol: StreamProtocol,
+    *,
+    on_error: Callable[[str], None] = lambda code: None,
+    on_refusal: Callable[[str, Rejected], None] = log_refusal,
 ) -> Started | None:
     """None when the far end said something else, nothing in time, or left. Then the socket is closed.
 
-    ``on_error`` as :class:`WebSocketLeg` has it.
+    ``on_error`` as :class:`WebSocketLeg` has it. ``on_refusal`` logs what was wrong, given the dialect's name with it.
     """
     while True:
         try:
@@ -325,6 +354,7 @@ async def wait_for_start(
                     return event
                 case Rejected():
                     on_error(event.code or str(event.close_code))
+                    on_refusal(protocol.dialect, event)
                     await _reject(socket, protocol, event)
                     return None
                 case _:

@@ -16,6 +16,7 @@ from app.models import CallContext
 from app.wiring import Services
 from media.egress_protocol import EGRESS_FORMAT, EgressProtocol
 from media.native_protocol import NativeProtocol
+from media.refusals import RefusalLog
 from media.twilio_protocol import TwilioProtocol
 from media.websocket_leg import FarEndGone, WebSocketLeg, wait_for_start
 from routers.dependencies import TheServices, require_key
@@ -27,6 +28,8 @@ router = APIRouter(prefix="/media", tags=["media"])
 
 _ABNORMAL = 1006
 _TRY_AGAIN_LATER = 1013
+_CARRIER_HOLD_SECONDS = 30.0
+"""A carrier may hold a caller without a sound; LiveKit SIP gives one up after 15 s, and 30 s before the first sound."""
 
 
 @router.post("/sessions", status_code=HTTPStatus.CREATED, dependencies=[Depends(require_key)])
@@ -65,11 +68,15 @@ async def twilio(websocket: WebSocket, services: TheServices) -> None:
         await websocket.send_denial_response(of_error(error))
         return
     await websocket.accept()
-    socket, protocol = _Socket(websocket), TwilioProtocol(_now())
+    timeout = max(services.settings.media_timeout_seconds, _CARRIER_HOLD_SECONDS)
+    socket, protocol = _Socket(websocket), TwilioProtocol(_now(), media_timeout_seconds=timeout)
     unstarted: Unstarted = websocket.app.state.unstarted
+    refusals: RefusalLog = websocket.app.state.refusals
     try:
         async with unstarted.patience():
-            started = await wait_for_start(socket, protocol, on_error=services.metrics.sound.media_failed)
+            started = await wait_for_start(
+                socket, protocol, on_error=services.metrics.sound.media_failed, on_refusal=refusals.refused
+            )
     except TimeoutError:
         await socket.close(_TRY_AGAIN_LATER)
         return
@@ -95,9 +102,10 @@ async def egress(websocket: WebSocket, call_id: str, services: TheServices, toke
     """LiveKit track egress: what is said in a room is recorded and transcribed, and nobody answers."""
     call = await _opened(websocket, call_id, token, services)
     if call is not None:
+        timeout = max(services.settings.media_timeout_seconds, _CARRIER_HOLD_SECONDS)
         leg = WebSocketLeg(
             _Socket(websocket),
-            EgressProtocol(_now()),
+            EgressProtocol(_now(), media_timeout_seconds=timeout),
             EGRESS_FORMAT,
             call_id,
             on_error=services.metrics.sound.media_failed,
@@ -111,7 +119,8 @@ async def media(websocket: WebSocket, call_id: str, services: TheServices, token
     call = await _opened(websocket, call_id, token, services)
     if call is None:
         return
-    socket, protocol = _Socket(websocket), NativeProtocol(_now())
+    protocol = NativeProtocol(_now(), media_timeout_seconds=services.settings.media_timeout_seconds)
+    socket = _Socket(websocket)
     started = await wait_for_start(socket, protocol, on_error=services.metrics.sound.media_failed)
     if started is not None:
         leg = WebSocketLeg(

@@ -48,6 +48,7 @@ from app.observability.metrics import Metrics
 from app.storage.calls import CallStore
 from media.errors import NotAnswered
 from media.formats import AudioFormat
+from media.keypad import KeyBounce
 from media.playout import PlayedAudio, Playout
 from media.recording import Recorder
 
@@ -117,6 +118,7 @@ class CallOrchestrator:
         if services.recordings is not None:
             self._recorder = Recorder(services.recordings / call.call_id, services.owner, leg.audio_format)
         self._ears: Ears | None = None
+        self._keys = KeyBounce()
         self._has_left = False
         self._is_lost = False
         """Whether another process owns the call."""
@@ -155,6 +157,7 @@ class CallOrchestrator:
             if self._recorder is not None:
                 began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio)
                 self._recorder.caller(audio, began)
+            self._keys.hear(self._leg.audio_format.seconds(audio))
             self._ears.hear(audio)
         except Exception as error:  # noqa: BLE001 - a bug met here is the call's, not that of the leg that reads
             self._facts.fail(error)
@@ -172,8 +175,9 @@ class CallOrchestrator:
         self._mouth.cleared(played_samples)
 
     def press(self, digit: str) -> None:
-        """The caller pressed a key."""
-        self.tell(ev.CallerDtmf(digit))
+        """The caller pressed a key; of one that bounces the first press counts."""
+        if self._keys.is_new(digit, asyncio.get_running_loop().time()):
+            self.tell(ev.CallerDtmf(digit))
 
     def leave(self, reason: str, detail: str | None = None) -> None:
         """The caller is gone, for that end reason; the first one stands."""

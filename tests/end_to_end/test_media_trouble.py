@@ -131,7 +131,12 @@ TROUBLES: dict[str, tuple[Trouble, str | None, int, str | None]] = {
         1003,
         "media_lost",
     ),
-    "half a sample": (sending(START, b"\x00" * 641), "bad_format", 1003, "media_lost"),
+    "half a sample, whose other half comes later": (
+        sending(START, bytes(641), bytes(639), {"type": "stop"}),
+        None,
+        1000,
+        "caller_hangup",
+    ),
     "more than a second at once": (sending(START, bytes(2 * 16001)), "bad_message", 1003, "media_lost"),
     "ten seconds at once": (sending(START, *[bytes(16000)] * 20), "audio_too_fast", 1008, "media_lost"),
     "a frame of 10 MB": (sending(START, bytes(10 << 20)), None, 1009, "media_lost"),
@@ -143,7 +148,7 @@ TROUBLES: dict[str, tuple[Trouble, str | None, int, str | None]] = {
         "caller_hangup",
     ),
     "no audio for 10 s": (falls_silent, "media_timeout", 1008, "media_timeout"),
-    "gone without a word": (vanishes, None, 1006, "media_lost"),
+    "gone without a word": (vanishes, None, 1006, "caller_hangup"),
     "closed without stop": (closes_without_stop, None, 1000, "caller_hangup"),
     "never reads": (never_reads, None, 1006, "media_lost"),
 }

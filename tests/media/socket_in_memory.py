@@ -17,6 +17,8 @@ class Socket:
         self._incoming: asyncio.Queue[str | bytes | int] = asyncio.Queue()
         self._reads = asyncio.Event()
         self._reads.set()
+        self.is_reset = False
+        """Whether what is sent fails from now on."""
         for message in incoming:
             self.says(message)
 
@@ -42,7 +44,7 @@ class Socket:
         self.sending += 1
         await self._reads.wait()
         self.sending -= 1
-        if self.closes:
+        if self.closes or self.is_reset:
             raise FarEndGone(1006)
         self.sent.append(message if isinstance(message, bytes) else json.loads(message))
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from media.egress_protocol import EGRESS_FORMAT, EgressProtocol
-from media.stream_protocol import CLOSE_CODES, AudioReceived, ErrorCode, Rejected
+from media.stream_protocol import MAX_UNREADABLE, AudioReceived, Rejected
 
 SECONDS = 0.5
 
@@ -78,14 +78,36 @@ def test_a_text_that_is_not_known_is_ignored_and_counted() -> None:
     assert protocol.ignored == 1
 
 
-@pytest.mark.parametrize(
-    ("wrong", "code"), [(b"\x00" * 1922, "bad_format"), ("muted", "bad_message"), ("[true]", "bad_message")]
-)
-def test_what_is_no_egress_is_refused(wrong: str | bytes, code: ErrorCode) -> None:
-    (event,) = EgressProtocol(0.0).receive(wrong, 0.0)
+@pytest.mark.parametrize("text", ["muted", "[true]", "", "\ud800"])
+def test_a_text_that_makes_no_sense_costs_itself_alone(text: str) -> None:
+    protocol = EgressProtocol(0.0)
 
-    assert isinstance(event, Rejected)
-    assert (event.code, event.close_code) == (code, CLOSE_CODES[code])
+    assert protocol.receive(text, 0.0) == []
+    assert (protocol.ignored, protocol.unreadable) == (1, "not a JSON object")
+
+
+def test_one_who_never_makes_sense_is_refused() -> None:
+    protocol = EgressProtocol(0.0)
+
+    events = [event for _ in range(MAX_UNREADABLE + 1) for event in protocol.receive("muted", 0.0)]
+
+    assert [(event.code, event.close_code) for event in events if isinstance(event, Rejected)] == [
+        ("bad_message", 1003)
+    ]
+    assert protocol.is_over
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 1919])
+def test_a_sample_that_is_cut_between_two_messages_is_heard_whole(cut: int) -> None:
+    sent = buffers(tone(440, 8000), tone(440, 8000))
+    joined = b"".join(sent)
+    pieces = [joined[:cut], *(joined[at : at + 1920] for at in range(cut, len(joined), 1920))]
+
+    in_pieces, whole = heard(EgressProtocol(0.0), pieces), heard(EgressProtocol(0.0), sent)
+
+    both = min(len(in_pieces), len(whole))
+    assert both > 7000
+    assert np.allclose(in_pieces[:both], whole[:both], atol=40)  # the converter's blocks begin elsewhere
 
 
 def test_it_has_started_when_it_is_open_and_ends_after_ten_seconds_without_audio() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from media.formats import AudioFormat
 from media.stream_protocol import (
     CLOSE_CODES,
+    MAX_UNREADABLE,
     AudioReceived,
     DtmfPressed,
     ErrorCode,
@@ -137,26 +138,100 @@ def test_a_message_has_its_meaning(said: str, meant: ProtocolEvent) -> None:
     assert started().receive(said, 0.0) == [meant]
 
 
+UNREADABLE = (
+    "{",
+    "[]",
+    "[" * 100_000,
+    "9" * 5000,
+    '{"event": 7}',
+    '{"event": null}',
+    b"\x00" * 160,
+    start(),
+    message("media"),
+    message("media", "audio"),
+    message("media", {"track": "inbound"}),
+    message("media", {"payload": None}),
+    message("media", {"payload": ["AA=="]}),
+    message("media", {"payload": "%%%%"}),
+    message("media", {"payload": "AAA"}),
+    message("media", {"payload": "ж"}),
+    message("media", {"payload": "\ud800"}),
+    media(b"\x00" * 8001),
+    message("dtmf", {"digit": "12"}),
+    message("dtmf", {"digit": None}),
+    message("dtmf", 5),
+    message("mark", {"name": 5}),
+    message("mark", {"name": "x" * 129}),
+)
+
+
+@pytest.mark.parametrize("wrong", UNREADABLE)
+def test_a_message_that_makes_no_sense_costs_itself_alone(wrong: str | bytes) -> None:
+    protocol = started()
+
+    assert protocol.receive(wrong, 0.0) == []
+    assert protocol.ignored == 1
+    assert protocol.unreadable
+    assert protocol.receive(media(), 0.0) == [AudioReceived(FRAME)]
+
+
+def test_a_far_end_that_never_makes_sense_is_refused() -> None:
+    protocol = started()
+    for _ in range(MAX_UNREADABLE):
+        assert protocol.receive("{", 0.0) == []
+
+    assert refused(protocol.receive("{", 0.0)) == ("bad_message", CLOSE_CODES["bad_message"])
+
+
 @pytest.mark.parametrize(
-    ("wrong", "code"),
+    "told",
     [
-        ("{", "bad_message"),
-        (b"\x00" * 160, "bad_message"),
-        (start(), "bad_message"),
-        (message("media"), "bad_message"),
-        (message("media", "audio"), "bad_message"),
-        (message("media", {"track": "inbound"}), "bad_message"),
-        (message("media", {"payload": "%%%%"}), "bad_message"),
-        (message("media", {"payload": "AAA"}), "bad_message"),
-        (message("media", {"payload": "ж"}), "bad_message"),
-        (media(b"\x00" * 8001), "bad_message"),
-        (message("dtmf", {"digit": "12"}), "bad_message"),
-        (message("mark", {"name": 5}), "bad_message"),
-        (message("mark", {"name": "x" * 129}), "bad_message"),
+        {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1, "bitDepth": 8},
+        {"encoding": "audio/x-mulaw", "sampleRate": "8000", "channels": "1"},
+        {"encoding": "audio/x-mulaw", "sampleRate": 8000.0, "channels": 1.0},
+        {"encoding": "audio/x-mulaw", "sampleRate": 8000},
+        {"encoding": "audio/x-mulaw", "sampleRate": None, "channels": None},
+        {"encoding": "audio/x-mulaw"},
     ],
 )
-def test_a_message_that_cannot_be_understood_ends_the_stream(wrong: str | bytes, code: ErrorCode) -> None:
-    assert refused(started().receive(wrong, 0.0)) == (code, CLOSE_CODES[code])
+def test_the_one_format_is_known_however_it_is_written(told: dict[str, Any]) -> None:
+    (event,) = TwilioProtocol(0.0).receive(start(mediaFormat=told), 0.0)
+
+    assert isinstance(event, Started)
+    assert event.format == AudioFormat("mulaw", 8000)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (None, "has none"),
+        ({"encoding": "audio/x-l16"}, "encoding is audio/x-l16"),
+        ({"encoding": "audio/x-mulaw", "sampleRate": 16000}, "sampleRate is 16000"),
+        ({"encoding": "audio/x-mulaw", "channels": 10**400}, "channels is something else"),
+        ({"encoding": "audio/x-mulaw", "channels": [1]}, "channels is list"),
+        ({"encoding": "call me at\n+79990000001"}, "encoding is something else"),
+        ({"encoding": "audio/x-mulaw", "sampleRate": float("nan")}, "sampleRate is nan"),
+    ],
+)
+def test_a_format_that_is_refused_is_named_without_repeating_what_a_stranger_wrote(told: Any, shown: str) -> None:
+    (event,) = TwilioProtocol(0.0).receive(start(mediaFormat=told), 0.0)
+
+    assert isinstance(event, Rejected)
+    assert event.code == "bad_format"
+    assert event.message.endswith(shown)
+
+
+@pytest.mark.parametrize("track", ["inbound", "inbound_track", None, 5, ["inbound"], ...])
+def test_sound_of_any_track_but_our_own_is_the_callers(track: Any) -> None:
+    content = {"payload": b64encode(FRAME).decode(), "track": track}
+    sent = message("media", {name: value for name, value in content.items() if value is not ...})
+
+    assert started().receive(sent, 0.0) == [AudioReceived(FRAME)]
+
+
+@pytest.mark.parametrize("content", [None, {}, "now", 5, {"callSid": None}])
+def test_a_stop_is_the_end_whatever_it_holds(content: Any) -> None:
+    assert started().receive(message("stop", content), 0.0) == [Stopped()]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from media.formats import AudioFormat
 from media.native_protocol import NativeProtocol
@@ -190,7 +191,7 @@ async def test_a_client_that_stops_is_ended_and_closed() -> None:
         (1000, "caller_hangup"),
         (1001, "caller_hangup"),
         (1005, "caller_hangup"),
-        (1006, "media_lost"),
+        (1006, "caller_hangup"),
         (1011, "media_lost"),
     ],
 )
@@ -203,6 +204,87 @@ async def test_a_websocket_that_closes_tells_why_the_caller_is_gone(code: int, r
         await leg.run(caller)
 
     assert caller.reasons == [reason]
+
+
+async def test_a_caller_whose_socket_is_reset_while_the_agent_speaks_has_hung_up() -> None:
+    socket, caller = Socket(START), Caller()
+    async with running(socket, caller) as leg:
+        await settled()
+        socket.is_reset = True
+        leg.send_audio(FRAME)
+        await caller.left.wait()
+
+    assert (caller.reasons, caller.details) == (["caller_hangup"], ["closed with 1006"])
+
+
+async def test_a_client_that_says_why_it_goes_is_believed_though_a_write_fails_first() -> None:
+    socket, caller = Socket(START), Caller()
+    async with running(socket, caller) as leg:
+        await settled()
+        socket.is_reset = True
+        leg.send_audio(FRAME)
+        await settled()
+        socket.goes(1011)
+        await caller.left.wait()
+
+    assert (caller.reasons, caller.details) == (["media_lost"], ["closed with 1011"])
+
+
+async def test_what_is_refused_is_logged_with_what_to_do() -> None:
+    socket, caller = Socket(START.replace('"pcm_s16le"', '"mulaw"')), Caller()
+    with capture_logs() as logs:
+        async with running(socket, caller):
+            for _ in range(80):
+                socket.says(FRAME)
+                await asyncio.sleep(0.01)
+
+    (line,) = [line for line in logs if line["event"] == "media.refused"]
+    assert (line["log_level"], line["dialect"], line["code"], line["call_id"]) == (
+        "warning",
+        "native",
+        "audio_too_fast",
+        "call-1",
+    )
+    assert line["reason"] == "more than 2 s ahead of real time; four times real time: is it 16-bit?"
+    assert line["advice"].startswith("send sound as it is made")
+    assert caller.details == ["audio_too_fast: four times real time: is it 16-bit?"]
+    assert socket.sent[-1]["message"] == line["reason"]
+
+
+async def test_a_client_that_does_not_start_is_logged_once() -> None:
+    with capture_logs() as logs:
+        await started(Socket("nonsense"))
+
+    assert [(line["event"], line["code"]) for line in logs] == [("media.refused", "bad_start")]
+
+
+async def test_what_meant_nothing_is_counted_in_one_line_at_the_end() -> None:
+    socket = Socket(START, json.dumps({"type": "later"}), json.dumps({"type": "later"}), b"")
+    with capture_logs() as logs:
+        async with running(socket, Caller()):
+            await settled()
+
+    assert [(line["event"], line["count"]) for line in logs] == [("media.ignored", 3)]
+
+
+async def test_a_caller_may_be_held_for_as_long_as_the_service_is_told() -> None:
+    socket, caller = Socket(START), Caller()
+    protocol = NativeProtocol(asyncio.get_running_loop().time(), media_timeout_seconds=25)
+    start = await wait_for_start(socket, protocol)
+    assert start is not None
+    leg = WebSocketLeg(socket, protocol, start.format, "call-1")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(leg.run(caller), name="leg")
+        await asyncio.sleep(20)
+        socket.says(FRAME)
+        await settled()
+        assert caller.told == [("hear", FRAME)]
+        began = asyncio.get_running_loop().time()
+        await caller.left.wait()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(25, abs=0.1)
+        await leg.hang_up("media_timeout")
+
+    assert (caller.reasons, socket.sent[-1]["message"]) == (["media_timeout"], "no audio for 25 s")
 
 
 async def test_a_client_that_sends_no_audio_for_ten_seconds_is_timed_out() -> None:
@@ -220,7 +302,7 @@ async def test_a_client_that_sends_no_audio_for_ten_seconds_is_timed_out() -> No
 @pytest.mark.parametrize(
     ("message", "sent", "close"),
     [
-        (b"\x01", "bad_format", 1003),
+        ("{", "bad_message", 1003),
         ('{"type": "dtmf", "digit": "x"}', "bad_message", 1003),
         (SECOND + FRAME, "bad_message", 1003),
         (b"\x00" * 200_000, None, 1009),

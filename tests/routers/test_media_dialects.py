@@ -162,8 +162,11 @@ async def test_an_egress_is_let_in_once_with_the_token_of_the_session(service: R
         assert await refusal_of(egress_url(session)) == (409, "token_used")
         assert await refusal_of(session["url"]) == (409, "token_used")
         await line.send(b"\x00" * 1920)
+        await line.send("neither JSON nor sound")
         await line.send(b"\x00" * 1921)
-        assert await line.closed() == 1003
+        for _ in range(6):
+            await line.send(b"\x00" * 129_999)
+        assert await line.closed() == 1008
     record = await ended_record_of(service, session["call_id"])
     assert (record["end_reason"], record["fault"], record["turns"]) == ("media_lost", "carrier", [])
 
