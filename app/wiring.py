@@ -3,12 +3,13 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import structlog
 from pydantic import SecretStr
@@ -27,12 +28,13 @@ from app.clients.http_tools import HttpToolClient, tool_connections
 from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
 from app.clock import utc_now
-from app.errors import StorageError
+from app.errors import ProviderError, StorageError
 from app.models import HealthStatus, ServiceHealth
 from app.observability.costs import DEFAULT_PRICES
-from app.observability.health import HealthMonitor
+from app.observability.health import Check, HealthMonitor
 from app.observability.loop_lag import watch_loop_lag
 from app.observability.metrics import Metrics
+from app.service_loops import LoopName, Part, ServiceLoop, ServiceLoops, TaskKind
 from app.settings import Settings
 from app.storage.calls import CallStore
 from app.storage.database import Database, migrate
@@ -70,6 +72,7 @@ class Services:
     """None without LiveKit."""
     metrics: Metrics
     health: HealthMonitor
+    loops: ServiceLoops
 
 
 class _Ears:
@@ -117,16 +120,17 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         for close in (ears.aclose, model.aclose, tts.aclose, *([livekit.aclose] if livekit else [])):
             stack.push_async_callback(close)
         tools = await stack.enter_async_context(_tools(settings, agent, metrics))
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        loops = await stack.enter_async_context(ServiceLoops())
+        _watch(loops, (database.loop, journal.loop, reader.loop), metrics)
         services = _call_services(settings, metrics, database, journal, ears, model, tts, tools, owner)
-        dispatcher = CallDispatcher(services, agent, reader=reader, tasks=tasks, max_live=settings.places)
-        journal.on_lost = dispatcher.lose
+        dispatcher = CallDispatcher(services, agent, reader=reader, loops=loops, max_live=settings.places)
+        journal.on_lost.add(dispatcher.lose)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
-        health = _health(database, journal, ears, model, tts, tools, livekit)
+        health = _health(database, journal, ears, model, tts, tools, livekit, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
-        helpers = _helpers(tasks, metrics, model, tts, eraser, health)
-        requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, tasks=tasks)
-        telephone = _telephone(settings, livekit, database, services, dispatcher, tasks)
+        _run_helpers(loops, metrics, model, tts, eraser, health)
+        requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
+        telephone = _telephone(settings, livekit, database, services, dispatcher, loops)
         yield Services(
             settings=settings,
             version=VERSION,
@@ -139,13 +143,12 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
             telephone=telephone,
             metrics=metrics,
             health=health,
+            loops=loops,
         )
         if telephone is not None:
             telephone.stop()
         requests.stop()
         dispatcher.stop()
-        for task in helpers:
-            task.cancel()
 
 
 def _call_services(
@@ -261,13 +264,13 @@ def _telephone(
     database: Database,
     services: CallServices,
     dispatcher: CallDispatcher,
-    tasks: asyncio.TaskGroup,
+    loops: ServiceLoops,
 ) -> "Telephone | None":
     if livekit is None:
         return None
     from app.wiring_telephone import open_telephone  # as in _livekit
 
-    return open_telephone(settings, livekit, database, services, dispatcher, tasks)
+    return open_telephone(settings, livekit, database, services, dispatcher, loops)
 
 
 def _key(secret: SecretStr | None) -> str:
@@ -283,6 +286,7 @@ def _health(
     tts: CartesiaTTSClient,
     tools: Mapping[str, HttpToolClient],
     livekit: "LiveKitClient | None",
+    loops: ServiceLoops,
 ) -> HealthMonitor:
     last_success: datetime | None = None
 
@@ -300,16 +304,26 @@ def _health(
         last_success = utc_now()
         return ServiceHealth("storage", "ok", latency=clock() - asked_at, last_success=last_success)
 
+    async def service() -> ServiceHealth:
+        return ServiceHealth("service", "ok")
+
+    def with_loops(part: Part, check: Check) -> Check:
+        async def checked() -> ServiceHealth:
+            return loops.shown_in(part, await check())
+
+        return checked
+
     return HealthMonitor(
         {
-            "storage": storage,
+            "service": with_loops("service", service),
+            "storage": with_loops("storage", storage),
             "deepgram": ears.health_check,
-            "openai": model.health_check,
-            "cartesia": tts.health_check,
+            "openai": with_loops("openai", model.health_check),
+            "cartesia": with_loops("cartesia", tts.health_check),
             **{f"tool:{name}": tool.health_check for name, tool in tools.items()},
-            **({"livekit": livekit.health_check} if livekit is not None else {}),
+            **({"livekit": with_loops("livekit", livekit.health_check)} if livekit is not None else {}),
         },
-        vital=frozenset({"storage"}),
+        vital=frozenset({"service", "storage"}),
     )
 
 
@@ -332,33 +346,39 @@ def _show_figures(
         )
 
     metrics.service.started(VERSION, REVISION)
-    database.on_written, journal.on_written = metrics.storage.written, metrics.storage.committed
-    health.on_checked = note
+    database.on_written.add(metrics.storage.written)
+    journal.on_written.add(metrics.storage.committed)
+    health.on_checked.add(note)
 
 
-def _helpers(
-    tasks: asyncio.TaskGroup,
+def _watch(loops: ServiceLoops, others: Iterable[ServiceLoop], metrics: Metrics) -> None:
+    """Count every failure, also of loops that end later than these."""
+    metrics.service.loops_are((*get_args(LoopName), *get_args(TaskKind)))
+    loops.on_failed.add(metrics.service.loop_failed)
+    for loop in others:
+        loops.watch(loop)
+
+
+def _run_helpers(
+    loops: ServiceLoops,
     metrics: Metrics,
     model: OpenAILLMClient,
     tts: CartesiaTTSClient,
     eraser: CallEraser,
     health: HealthMonitor,
-) -> list[asyncio.Task[None]]:
+) -> None:
     """What runs beside the calls until the shutdown."""
-    warm = {f"warm:{client.provider}": _keep_warm(client.warm_up) for client in (model, tts)}
-    return [
-        *(tasks.create_task(work, name=name) for name, work in warm.items()),
-        tasks.create_task(watch_loop_lag(metrics.service.loop_was_late), name="loop.lag"),
-        tasks.create_task(eraser.run(), name="eraser"),
-        tasks.create_task(health.run(), name="health"),
-    ]
+    loops.keep("warm:openai", partial(_keep_warm, model.warm_up), part="openai")
+    loops.keep("warm:cartesia", partial(_keep_warm, tts.warm_up), part="cartesia")
+    loops.keep("loop.lag", partial(watch_loop_lag, metrics.service.loop_was_late))
+    loops.keep("eraser", eraser.run)
+    loops.keep("health", health.run)
 
 
 async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:
-    """Keep a connection open, so that no caller waits for one."""
-    while True:
-        try:
-            await warm_up()
-        except Exception as error:  # noqa: BLE001 - a warm connection is a kindness; calls must not die of it
-            log.warning("warm_up.failed", error=type(error).__name__)
-        await asyncio.sleep(_KEEP_WARM_SECONDS)
+    """A round: keep a connection open, so that no caller waits for one."""
+    try:
+        await warm_up()
+    except ProviderError as error:  # the health of the vendor says it, too
+        log.warning("warm_up.failed", error=error.code)
+    await asyncio.sleep(_KEEP_WARM_SECONDS)

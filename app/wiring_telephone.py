@@ -1,6 +1,5 @@
 """Builds what telephone calls need beside everything that all calls need."""
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from app.calls.webhooks import Webhooks
 from app.clients.livekit_api import LiveKitClient
 from app.clients.trunks import outbound_trunk_name
 from app.observability.metrics import Metrics
+from app.service_loops import ServiceLoops
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.placements import DialLimits, PlacementStore
@@ -51,9 +51,9 @@ def open_telephone(
     database: Database,
     services: CallServices,
     dispatcher: CallDispatcher,
-    tasks: asyncio.TaskGroup,
+    loops: ServiceLoops,
 ) -> Telephone:
-    """Everything about telephone calls, running in ``tasks`` until it is stopped."""
+    """Everything about telephone calls, running until it is stopped."""
     make_leg, line = _legs(settings, livekit), _line(settings, livekit)
 
     def make_telephony(room: str, caller: str) -> RoomTelephony:
@@ -67,9 +67,9 @@ def open_telephone(
         make_telephony=make_telephony,
         room_prefix=settings.room_prefix,
         max_call_seconds=settings.max_call_seconds,
-        tasks=tasks,
+        loops=loops,
     )
-    dispatcher.on_crashed = rooms.let_go
+    dispatcher.on_crashed.add(rooms.let_go)
     outbound = OutboundCalls(
         dispatcher=dispatcher,
         livekit=livekit,
@@ -79,7 +79,7 @@ def open_telephone(
         make_telephony=make_telephony,
         line=line,
         ring_seconds=settings.ring_seconds,
-        tasks=tasks,
+        loops=loops,
     )
     inbox = WebhookInbox(database)
     claims = Claims(
@@ -89,7 +89,7 @@ def open_telephone(
         live_calls=lambda: dispatcher.live_calls,
         on_caller=_counted("inbound", rooms.meet, services.metrics),
         on_outbound=_counted("outbound", outbound.take, services.metrics),
-        tasks=tasks,
+        loops=loops,
     )
     secrets = settings.livekit_webhook_secrets
     webhooks = Webhooks(secrets, inbox, rooms, claims, services.metrics)

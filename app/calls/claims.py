@@ -10,18 +10,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from app.backoff import Backoff
 from app.calls.leases import LEASE_SECONDS
 from app.clock import lease_now, utc_now
-from app.errors import StorageError
 from app.models import TelephoneCall
-from app.observability.outages import Outage
+from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow, CallStore
 from app.storage.webhooks import WebhookInbox
 
 _LOOK_SECONDS = 0.05
 """Between two looks, where another process may have been told; a look costs half a millisecond, so 1 % of a core."""
-_LOOK_AGAIN_SECONDS = 1.0
-"""After storage has failed."""
+_LOOK_AGAIN = Backoff(first_seconds=1.0, max_seconds=1.0)
+"""A caller waits, so a storage that is back is noticed soon."""
 _WAIT_SECONDS_A_CALL = 0.002
 """How much longer than an idle process one waits for each of its calls: the idlest is the first."""
 _WAIT_SECONDS_MAX = 0.04
@@ -69,7 +69,7 @@ class Claims:
         live_calls: Callable[[], int],
         on_caller: Callable[[TelephoneCall], None],
         on_outbound: Callable[[CallRow], None] | None = None,
-        tasks: asyncio.TaskGroup,
+        loops: ServiceLoops,
     ) -> None:
         self._inbox = inbox
         self._calls = calls
@@ -78,7 +78,8 @@ class Claims:
         self._on_caller = on_caller
         self._on_outbound = on_outbound
         self._rung = asyncio.Event()
-        self._task = tasks.create_task(self._follow(), name="claims")
+        self._rung.set()
+        self._loop = loops.keep("claims", self._look, backoff=_LOOK_AGAIN)
 
     def ring(self) -> None:
         """Something waits: this process was told of it."""
@@ -86,24 +87,20 @@ class Claims:
 
     def stop(self) -> None:
         """Take no more; the calls have been drained."""
-        self._task.cancel()
+        self._loop.cancel()
 
-    async def _follow(self) -> None:
-        outage = Outage("claims.not_read", "claims.read")
-        self._rung.set()
-        while True:
-            await self._woken()
-            try:
-                while await self._calls.is_any_unclaimed():
-                    seconds, limit = await self._patience()
-                    await asyncio.sleep(seconds)
-                    if not await self._claim(limit):
-                        break
-                outage.over()
-            except StorageError as error:
-                outage.failed(error)
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-                self._rung.set()
+    async def _look(self) -> None:
+        """Wait until something may wait, and take it."""
+        await self._woken()
+        try:
+            while await self._calls.is_any_unclaimed():
+                seconds, limit = await self._patience()
+                await asyncio.sleep(seconds)
+                if not await self._claim(limit):
+                    break
+        except BaseException:
+            self._rung.set()  # what waits is looked for again, whoever rings
+            raise
 
     async def _woken(self) -> None:
         with suppress(TimeoutError):

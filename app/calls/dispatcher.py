@@ -1,6 +1,6 @@
 """Takes calls, finds them, and ends those whose process died.
 
-Task ledger. Calls and these tasks belong to the TaskGroup of the service, which ends with the process.
+Task ledger. Calls and these tasks are run by :mod:`app.service_loops`, so that none of them can end another.
 
 ``leases``     keeps this process the owner of its calls. Ends by cancellation.
 ``reaper``     ends calls whose owner died. Ends by cancellation.
@@ -22,9 +22,11 @@ from app.calls.reaper import end_crashed, end_without_core
 from app.clock import iso_utc, lease_now, utc_now
 from app.conversation import events as ev
 from app.conversation.policy import Lines
-from app.errors import AdmissionError, AtCapacity, Draining
+from app.errors import AdmissionError, AtCapacity, Draining, VoiceAgentError
 from app.models import CallContext, TelephoneCall
+from app.observability.listeners import Listeners
 from app.observability.outages import Outage
+from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow, Direction
 from media.formats import AudioFormat
 
@@ -44,7 +46,7 @@ class CallDispatcher:
         agent: AgentProfile,
         *,
         reader: JournalReader,
-        tasks: asyncio.TaskGroup,
+        loops: ServiceLoops,
         max_live: int,
         lease_clock: Callable[[], float] = lease_now,
     ) -> None:
@@ -53,19 +55,19 @@ class CallDispatcher:
         self._services = services
         self._agent = agent
         self._reader = reader
-        self._tasks = tasks
+        self._loops = loops
         self._max_live = max_live
         self._live: dict[str, CallOrchestrator] = {}
         self._prepared: set[AudioFormat] = set()
         self._preparing: set[asyncio.Task[None]] = set()
         self._draining = False
-        self.on_crashed: Callable[[CallRow], None] | None = None
+        self.on_crashed = Listeners[[CallRow]]("call.crashed")
         """Told of each call that was ended here because its process had died."""
         self._left = asyncio.Event()
         """A call of this process has ended, or could not be taken."""
         self._helpers = [
-            tasks.create_task(self._keep_leases(), name="leases"),
-            tasks.create_task(self._reap(), name="reaper"),
+            loops.keep("leases", self._keep_leases, is_vital=True),
+            loops.keep("reaper", self._reap),
         ]
 
     def __repr__(self) -> str:
@@ -197,7 +199,9 @@ class CallDispatcher:
         """End everything now; calls that were not drained hear no goodbye."""
         for call in self._live.values():
             call.tell(ev.HangupRequested("shutdown", at_once=True))
-        for task in (*self._helpers, *self._preparing):
+        for loop in self._helpers:
+            loop.cancel()
+        for task in self._preparing:
             task.cancel()
 
     async def _all_ended(self, seconds: float) -> bool:
@@ -241,7 +245,7 @@ class CallDispatcher:
         raise error
 
     def _spawn(self, work: Coroutine[Any, Any, None], call_id: str) -> None:
-        task = self._tasks.create_task(work, name=call_id)
+        task = self._loops.spawn(work, name=call_id, kind="call")
         task.add_done_callback(lambda _task: self._forget(call_id))
 
     def _forget(self, call_id: str) -> None:
@@ -254,20 +258,17 @@ class CallDispatcher:
             return
         self._prepared.add(audio_format)
         name = f"clips:{audio_format.encoding}:{audio_format.sample_rate}"
-        task = self._tasks.create_task(self._prepare(audio_format), name=name)
+        task = self._loops.spawn(self._prepare(audio_format), name=name, kind="clips")
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
 
     async def _prepare(self, audio_format: AudioFormat) -> None:
-        try:
-            for language, lines in self._agent.policy.lines.items():
-                voice = self._agent.voice(language, audio_format)
-                one_moments = [tool.one_moment[language] for tool in self._agent.tools if language in tool.one_moment]
-                if not await self._services.clips.prepare([*_texts(lines), *one_moments], voice):
-                    self._prepared.discard(audio_format)  # the next call of this format tries again
-                    return
-        except Exception as error:  # noqa: BLE001 - a line that cannot be made into sound must not end the calls
-            log.error("clips.failed", error=type(error).__name__)
+        for language, lines in self._agent.policy.lines.items():
+            voice = self._agent.voice(language, audio_format)
+            one_moments = [tool.one_moment[language] for tool in self._agent.tools if language in tool.one_moment]
+            if not await self._services.clips.prepare([*_texts(lines), *one_moments], voice):
+                self._prepared.discard(audio_format)  # the next call of this format tries again
+                return
 
     async def _keep_leases(self) -> None:
         outage = Outage("leases.not_renewed", "leases.in_order")
@@ -275,7 +276,7 @@ class CallDispatcher:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 await self._renew_leases()
-            except Exception as error:  # noqa: BLE001 - whatever it was, the calls go on and it is tried again
+            except VoiceAgentError as error:
                 self._services.metrics.service.lease_not_renewed()
                 outage.failed(error)
             else:
@@ -298,7 +299,7 @@ class CallDispatcher:
         while True:
             try:
                 await self._reap_once()
-            except Exception as error:  # noqa: BLE001 - the service's calls must not die of somebody else's
+            except VoiceAgentError as error:
                 outage.failed(error)
             else:
                 outage.over()
@@ -328,8 +329,7 @@ class CallDispatcher:
                 is_outbound = call.direction == "outbound"
                 services.metrics.journal.count(rows, tools=self._agent.tool_names, is_outbound=is_outbound)
                 log.warning("call.ended", call_id=call.call_id, end_reason="crashed", fault="ours")
-                if self.on_crashed is not None:
-                    self.on_crashed(call)
+                self.on_crashed(call)
 
 
 def _texts(lines: Lines) -> list[str]:

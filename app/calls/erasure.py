@@ -34,6 +34,7 @@ class CallEraser:
         self._calls = calls
         self._sessions = sessions
         self._recordings = recordings
+        self._is_swept = False
 
     async def erase(self, call: CallRow) -> None:
         """Leave nothing of the call. Interrupted at any point it can be asked again.
@@ -48,14 +49,12 @@ class CallEraser:
         await self._remove(folder)  # what an owner wrote that was late to close it
 
     async def run(self) -> None:
-        """Erase what is left over, now and each minute."""
-        await self.sweep()
-        while True:
-            await asyncio.sleep(_PERIOD_SECONDS)
-            try:
-                await self.forget(utc_now())
-            except StorageError as error:
-                log.error("sessions.not_forgotten", code=error.code)
+        """A round: erase what is left over. The first also removes what interrupted erasures left."""
+        if not self._is_swept:
+            await self.sweep()
+            self._is_swept = True
+        await self.forget(utc_now())
+        await asyncio.sleep(_PERIOD_SECONDS)
 
     async def forget(self, now: datetime) -> None:
         """Sessions that nobody may use any more, and what was erased while the log was in use. Raises StorageError."""

@@ -1,11 +1,10 @@
 """Calls that we place: this process has claimed one, makes a room for it, and calls the telephone into it.
 
-Task ledger; it belongs to the TaskGroup of the service.
+Task ledger; it is run by :mod:`app.service_loops`.
 
 ``<call>:room``  one call, from its claim to the end of its room. Ends with the call.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -18,6 +17,7 @@ from app.clients.livekit_api import LiveKitClient
 from app.clock import parse_iso, utc_now
 from app.conversation import events as ev
 from app.errors import AdmissionError, DialFailed, OwnershipLost, ProviderError, StorageError
+from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow, CallStore
 from media.errors import NotAnswered
 
@@ -43,7 +43,7 @@ class OutboundCalls:
         make_telephony: Callable[[str, str], Telephony],
         line: Line,
         ring_seconds: int,
-        tasks: asyncio.TaskGroup,
+        loops: ServiceLoops,
     ) -> None:
         self._dispatcher = dispatcher
         self._livekit = livekit
@@ -53,11 +53,11 @@ class OutboundCalls:
         self._make_telephony = make_telephony
         self._line = line
         self._ring_seconds = ring_seconds
-        self._tasks = tasks
+        self._loops = loops
 
     def take(self, row: CallRow) -> None:
         """Place the call, which this process has claimed."""
-        self._tasks.create_task(self._serve(row), name=f"{row.call_id}:room")
+        self._loops.spawn(self._serve(row), name=f"{row.call_id}:room", kind="room")
 
     async def _serve(self, row: CallRow) -> None:
         room, identity = row.livekit_room or "", f"called-{row.call_id}"

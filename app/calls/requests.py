@@ -11,16 +11,18 @@ from typing import Any
 
 import structlog
 
+from app.backoff import Backoff
 from app.calls.dispatcher import CallDispatcher
 from app.clock import utc_now
 from app.conversation import events as ev
-from app.errors import StorageError
-from app.observability.outages import Outage
+from app.service_loops import ServiceLoops
 from app.storage.requests import CallRequest, CallRequestStore
 
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.2
+_LOOK_AGAIN = Backoff(first_seconds=0.2, max_seconds=1.0)
+"""Somebody waits for what they asked."""
 
 _FACTS: dict[str, type[ev.Event]] = {
     "hangup": ev.HangupRequested,
@@ -36,15 +38,12 @@ class CallRequests:
     A new kind is a line in ``_FACTS`` and a door that asks for it.
     """
 
-    def __init__(
-        self, store: CallRequestStore, dispatcher: CallDispatcher, *, owner: str, tasks: asyncio.TaskGroup
-    ) -> None:
+    def __init__(self, store: CallRequestStore, dispatcher: CallDispatcher, *, owner: str, loops: ServiceLoops) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._owner = owner
-        self._outage = Outage("requests.not_read", "requests.read")
         self._asked_here = asyncio.Event()
-        self._task = tasks.create_task(self._follow(), name="requests")
+        self._loop = loops.keep("requests", self._look, backoff=_LOOK_AGAIN)
 
     async def ask(self, call_id: str, kind: str, **data: Any) -> None:
         """Return once the request is safe; what becomes of it is told by the journal of the call.
@@ -56,25 +55,17 @@ class CallRequests:
 
     def stop(self) -> None:
         """Look no more; the calls have been drained."""
-        self._task.cancel()
-
-    async def _follow(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._asked_here.wait()
-            self._asked_here.clear()
-            if self._dispatcher.live_calls:
-                await self._look()
+        self._loop.cancel()
 
     async def _look(self) -> None:
-        try:
+        """Wait until something may have been asked, and carry it out."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._asked_here.wait()
+        self._asked_here.clear()
+        if self._dispatcher.live_calls:
             for request in await self._store.take(self._owner, utc_now()):
                 self._carry_out(request)
-        except StorageError as error:
-            self._outage.failed(error)
-        else:
-            self._outage.over()
 
     def _carry_out(self, request: CallRequest) -> None:
         fact = _FACTS.get(request.kind)

@@ -1,6 +1,6 @@
 """Telephone calls: callers wait in rooms of LiveKit; each is found, answered through a leg, and let go.
 
-Task ledger; all belong to the TaskGroup of the service.
+Task ledger; all are run by :mod:`app.service_loops`.
 
 ``rooms.reconciler``  looks into the rooms each few seconds: webhooks may be lost. Ends by cancellation.
 ``<call>:room``       one caller, from the ring to the end of the room. Ends with the call. Or the end of the room of a
@@ -15,6 +15,7 @@ from typing import Protocol
 
 import structlog
 
+from app.backoff import Backoff
 from app.calls.caller_attributes import call_context
 from app.calls.dispatcher import CallDispatcher
 from app.calls.ports import CallLeg, Telephony
@@ -22,7 +23,7 @@ from app.clients.livekit_api import LiveKitClient, RoomSeen
 from app.clock import parse_iso, utc_now
 from app.errors import AdmissionError, AtCapacity, CallTaken, OwnershipLost, ProviderError, StorageError
 from app.models import CallContext, TelephoneCall
-from app.observability.outages import Outage
+from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow, CallStore
 from media.room_leg import Dialling
 from media.websocket_leg import CallerSide
@@ -30,6 +31,10 @@ from media.websocket_leg import CallerSide
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 3.0
+_LOOK_AGAIN = Backoff(first_seconds=0.5, max_seconds=5.0)
+"""Beside the seconds between two looks."""
+_STEADY_SECONDS = 30.0
+"""Longer than a look may take whose requests are all answered late."""
 _LEFT_OPEN_SECONDS = 10.0
 """A room is ended when its call has been over for so long: whoever should have ended it is gone."""
 _CONVERSATION = 2
@@ -70,7 +75,7 @@ class RoomCalls:
         make_telephony: Callable[[str, str], Telephony],
         room_prefix: str,
         max_call_seconds: float,
-        tasks: asyncio.TaskGroup,
+        loops: ServiceLoops,
     ) -> None:
         self._dispatcher = dispatcher
         self._livekit = livekit
@@ -79,10 +84,12 @@ class RoomCalls:
         self._make_telephony = make_telephony
         self._prefix = room_prefix
         self._max_call_seconds = max_call_seconds
-        self._tasks = tasks
+        self._loops = loops
         self._handled: set[tuple[str, str]] = set()
         """Callers this process is concerned with now."""
-        self._reconciler = tasks.create_task(self._reconcile(), name="rooms.reconciler")
+        self._reconciler = loops.keep(
+            "rooms.reconciler", self._reconcile, part="livekit", backoff=_LOOK_AGAIN, steady_seconds=_STEADY_SECONDS
+        )
 
     def __repr__(self) -> str:
         return f"<RoomCalls {len(self._handled)} callers>"
@@ -98,7 +105,7 @@ class RoomCalls:
     def let_go(self, call: CallRow) -> None:
         """The process that held the call died: end the room, so that the caller does not listen to silence."""
         if call.livekit_room is not None:
-            self._tasks.create_task(self.end_room(call.livekit_room), name=f"{call.call_id}:room")
+            self._loops.spawn(self.end_room(call.livekit_room), name=f"{call.call_id}:room", kind="room")
 
     def meet(self, caller: TelephoneCall) -> None:
         """Answer the caller, or refuse him; one who is met already is left alone."""
@@ -108,7 +115,7 @@ class RoomCalls:
         is_alone = all(room_sid != caller.room_sid for room_sid, _ in self._handled)
         self._handled.add(identity)
         call_id = f"call_{secrets.token_hex(12)}"
-        task = self._tasks.create_task(self._serve(caller, call_id, is_alone), name=f"{call_id}:room")
+        task = self._loops.spawn(self._serve(caller, call_id, is_alone), name=f"{call_id}:room", kind="room")
         task.add_done_callback(lambda _task: self._handled.discard(identity))
 
     async def _serve(self, caller: TelephoneCall, call_id: str, is_alone: bool) -> None:
@@ -150,16 +157,10 @@ class RoomCalls:
             await self._livekit.delete_room(room)
 
     async def _reconcile(self) -> None:
-        outage = Outage("rooms.not_seen", "rooms.seen", level="warning")
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            try:
-                for room in await self._livekit.list_rooms():
-                    if room.name.startswith(self._prefix):
-                        await self._look_into(room)
-                outage.over()
-            except (ProviderError, StorageError) as error:
-                outage.failed(error)
+        await asyncio.sleep(_LOOK_SECONDS)
+        for room in await self._livekit.list_rooms():
+            if room.name.startswith(self._prefix):
+                await self._look_into(room)
 
     async def _look_into(self, room: RoomSeen) -> None:
         """Meet a caller nobody told of; end a room whose calls are over."""

@@ -13,6 +13,7 @@ from typing import Literal
 import structlog
 
 from app.models import HealthStatus, ServiceHealth
+from app.observability.listeners import Listeners
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +22,8 @@ Check = Callable[[], Awaitable[ServiceHealth]]
 _PERIOD_SECONDS = 1.0
 _PATIENCE_SECONDS = 2.0
 """A part that does not answer within this time has failed."""
+_STALE_SECONDS = 5.0
+"""Longer than the longest round with the wait after it."""
 
 
 class HealthMonitor:
@@ -33,21 +36,31 @@ class HealthMonitor:
         """``checks`` by the name that the component is shown with."""
         self._checks = checks
         self._vital = vital
-        self.on_checked: Callable[[HealthStatus], None] | None = None
+        self.on_checked = Listeners[[HealthStatus]]("health.checked")
         """Told what came of each round."""
         self.latest: HealthStatus | None = None
         """What came of the last round; None before the first is through."""
+        self._checked_at = 0.0
+
+    @property
+    def age_seconds(self) -> float:
+        """How old the latest round is."""
+        return asyncio.get_running_loop().time() - self._checked_at
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the latest round is so old that it says nothing of the present: the monitor is stuck."""
+        return self.latest is not None and self.age_seconds > _STALE_SECONDS
 
     async def run(self) -> None:
-        """Ask each second; what has failed is known within three."""
-        while True:
-            status = await self.check()
-            before, self.latest = self.latest, status
-            if before is not None and before.status != status.status:
-                _tell(status)
-            if self.on_checked is not None:
-                self.on_checked(status)
-            await asyncio.sleep(_PERIOD_SECONDS)
+        """A round, to be repeated: ask, then wait a second. What has failed is known within three."""
+        status = await self.check()
+        before, self.latest = self.latest, status
+        self._checked_at = asyncio.get_running_loop().time()
+        if before is not None and before.status != status.status:
+            _tell(status)
+        self.on_checked(status)
+        await asyncio.sleep(_PERIOD_SECONDS)
 
     async def check(self) -> HealthStatus:
         """The whole now: ``failed`` when a vital component has failed, ``degraded`` when anything is not ok."""

@@ -1,5 +1,6 @@
 """Figures about the service itself: what runs, how its parts are, and who carries which calls."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -41,6 +42,12 @@ class ServiceMetrics:
             registry=registry,
         )
 
+        self._loop_failures = Counter(
+            "voice_loop_failures_total",
+            "Failures of the service's own loops, and of the tasks of calls, that nobody expected or that lasted.",
+            ["loop"],
+            registry=registry,
+        )
         self._loop_lag = Histogram(
             "voice_event_loop_lag_seconds",
             "By how much timers of the event loop came late.",
@@ -75,6 +82,15 @@ class ServiceMetrics:
     def lease_not_renewed(self) -> None:
         """It is tried again in half a second."""
         self._lease_failures.inc()
+
+    def loops_are(self, names: Iterable[str]) -> None:
+        """Show each as 0 from the start: what is first seen as 1 did not increase, for Prometheus."""
+        for name in names:
+            self._loop_failures.labels(name)
+
+    def loop_failed(self, name: str) -> None:
+        """A loop of the service, or a task of a call, raised; the names are known beforehand."""
+        self._loop_failures.labels(name).inc()
 
     def loop_was_late(self, seconds: float) -> None:
         """A timer came so much later than it was due."""

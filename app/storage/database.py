@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.clock import boot_identity
 from app.errors import StorageError
+from app.observability.listeners import Listeners
+from app.service_loops import LoopFinished, ServiceLoop
 from app.storage.leases import release_leases_of_earlier_boots
 from app.storage.schema import REVISION, encode_json
 
@@ -79,7 +81,7 @@ class Database:
     """Transactions as plain functions of a connection.
 
     A function that is given to :meth:`write` or :meth:`read` cannot await anything, so no transaction outlives it.
-    Task ``storage.writer`` runs the writes one after the other; it ends in :meth:`close`, after the last of them.
+    Loop ``storage.writer`` runs the writes one after the other; it ends in :meth:`close`, after the last of them.
     A write runs in a thread from its beginning to its commit: a loop that is late keeps no other process waiting for
     the lock. A task ``storage.read`` is one read, and holds nobody up.
     """
@@ -90,12 +92,12 @@ class Database:
         self._readers = readers
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue(_WRITES_WAITING + 1)  # one place is for the end
         self._closed = False
-        self._task = asyncio.get_running_loop().create_task(self._run_jobs(), name="storage.writer")
         self._reads: set[asyncio.Task[Any]] = set()
         self.transactions = 0
         """Write transactions that were committed."""
-        self.on_written: Callable[[float], None] | None = None
+        self.on_written = Listeners[[float]]("storage.written")
         """Told of each write how many seconds it took from the wish for it."""
+        self.loop = ServiceLoop("storage.writer", self._run_job, part="storage", is_vital=True, steady_seconds=1.0)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -124,7 +126,12 @@ class Database:
         if not self._closed:
             self._closed = True
             self._jobs.put_nowait(None)
-        await asyncio.wait([self._task, *self._reads])
+        if self.loop.is_failing:
+            self._refuse_waiting()
+        await asyncio.gather(self.loop.wait(), *map(_over, self._reads))
+        with suppress(RuntimeError):  # a thread that cannot be had closes nothing; the process ends
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.dispose)
+        self._thread.shutdown()
         await self._readers.dispose()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -178,26 +185,38 @@ class Database:
         self._jobs.put_nowait(job)
         return await job.done
 
-    async def _run_jobs(self) -> None:
+    async def _run_job(self) -> None:
+        """The next write. Raises LoopFinished after the last, and what keeps the thread from working."""
         loop = asyncio.get_running_loop()
-        while (job := await self._jobs.get()) is not None:
-            if job.done.done():
-                continue
-            if loop.time() - job.asked_at > _TURN_SECONDS_MAX:
-                job.done.set_exception(StorageError("the database is busy, or locked by another process"))
-                continue
-            try:
-                result = await loop.run_in_executor(self._thread, job.run)
-            except Exception as error:  # noqa: BLE001 - it belongs to the one who asked, and is raised there
-                if not job.done.done():
-                    job.done.set_exception(error)
-            else:
-                if self.on_written is not None:
-                    self.on_written(loop.time() - job.asked_at)
-                if not job.done.done():
-                    job.done.set_result(result)
-        await loop.run_in_executor(self._thread, self._writer.dispose)
-        self._thread.shutdown()
+        if (job := await self._jobs.get()) is None:
+            raise LoopFinished
+        if job.done.done():
+            return
+        if loop.time() - job.asked_at > _TURN_SECONDS_MAX:
+            job.done.set_exception(StorageError("the database is busy, or locked by another process"))
+            return
+        try:
+            running = loop.run_in_executor(self._thread, job.run)
+        except BaseException:
+            job.done.set_exception(StorageError("the database's writer does not work"))
+            self._thread = ThreadPoolExecutor(1, "storage.writer")
+            raise
+        try:
+            result = await running
+        except Exception as error:  # noqa: BLE001 - it belongs to the one who asked, and is raised there
+            if not job.done.done():
+                job.done.set_exception(error)
+        else:
+            if not job.done.done():
+                job.done.set_result(result)
+            self.on_written(loop.time() - job.asked_at)
+
+    def _refuse_waiting(self) -> None:
+        """Without a writer nobody waits for it."""
+        while not self._jobs.empty():
+            if (job := self._jobs.get_nowait()) is not None and not job.done.done():
+                job.done.set_exception(_closed())
+        self.loop.cancel()
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         try:
@@ -359,6 +378,11 @@ def _truncate_log(connection: Connection) -> bool:
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
         cursor.close()
     return busy is not None and busy[0] == 0
+
+
+async def _over(reading: asyncio.Task[Any]) -> None:
+    """Whatever comes of it is for the one who asked."""
+    await asyncio.wait([reading])
 
 
 def _closed() -> StorageError:

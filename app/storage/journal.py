@@ -10,6 +10,8 @@ import structlog
 
 from app.errors import OwnershipLost, StorageError, VoiceAgentError
 from app.models import JournalRow
+from app.observability.listeners import Listeners
+from app.service_loops import ServiceLoop
 from app.storage.backlog import Backlog, WaitingRow
 from app.storage.calls import CallEnding
 from app.storage.database import Database
@@ -40,7 +42,7 @@ class _Failure:
 class JournalWriter:
     """Writes the journals of all calls of this process.
 
-    Task ``journal.writer`` commits what waits 50 ms after the first row came, or at once when a flush asks. It ends in
+    Loop ``journal.writer`` commits what waits 50 ms after the first row came, or at once when a flush asks. It ends in
     :meth:`close`. What could not be committed is tried again, in order; how much may wait, :class:`Backlog` says.
     """
 
@@ -58,9 +60,9 @@ class JournalWriter:
         ``on_committed`` is told of each call that has new rows, ``on_lost``, once, of each that another process owns.
         """
         self._database = database
-        self._on_committed = on_committed
-        self.on_lost = on_lost
-        self.on_written: Callable[[float], None] | None = None
+        self.on_committed = Listeners("journal.committed", on_committed)
+        self.on_lost = Listeners("journal.lost", on_lost)
+        self.on_written = Listeners[[float]]("journal.written")
         """Told of each group that was committed how many seconds that took."""
         self._backlog = Backlog() if backlog is None else backlog
         self._flush_seconds = flush_seconds
@@ -72,7 +74,8 @@ class JournalWriter:
         self._failing = False
         self.lost_rows = 0
         """Rows that were appended and will never be in the journal."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="journal.writer")
+        self._delay = _GROUP_SECONDS
+        self.loop = ServiceLoop("journal.writer", self._commit_next, part="storage", is_vital=True, steady_seconds=1.0)
 
     def __repr__(self) -> str:
         state = "failing" if self._failing else "closed" if self._closed else "open"
@@ -97,8 +100,7 @@ class JournalWriter:
                     for call_id in list(self._backlog):
                         with suppress(VoiceAgentError):
                             await self.flush(call_id)
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await self.loop.stop()
         if len(self._backlog):
             log.error("journal.rows_abandoned", rows=len(self._backlog))
 
@@ -149,23 +151,21 @@ class JournalWriter:
 
     # Committing: the task and what it does
 
-    async def _run(self) -> None:
-        delay = _GROUP_SECONDS
-        while True:
-            await self._rows_wait.wait()
-            await set_within(self._commit_asked, delay)
+    async def _commit_next(self) -> None:
+        """Wait for rows, and try to commit the next group."""
+        await self._rows_wait.wait()
+        await set_within(self._commit_asked, self._delay)
+        self._commit_asked.clear()
+        began = asyncio.get_running_loop().time()
+        if await self._commit(self._backlog.group(_GROUP_ROWS)):
+            self.on_written(asyncio.get_running_loop().time() - began)
+            self._note_recovery()
+            self._delay = 0.0 if len(self._backlog) >= _GROUP_ROWS else _GROUP_SECONDS
+        else:
+            self._delay = min(max(self._delay, _GROUP_SECONDS) * 2, _RETRY_SECONDS_MAX)
+        if not len(self._backlog):
+            self._rows_wait.clear()
             self._commit_asked.clear()
-            began = asyncio.get_running_loop().time()
-            if await self._commit(self._backlog.group(_GROUP_ROWS)):
-                if self.on_written is not None:
-                    self.on_written(asyncio.get_running_loop().time() - began)
-                self._note_recovery()
-                delay = 0.0 if len(self._backlog) >= _GROUP_ROWS else _GROUP_SECONDS
-            else:
-                delay = min(max(delay, _GROUP_SECONDS) * 2, _RETRY_SECONDS_MAX)
-            if not len(self._backlog):
-                self._rows_wait.clear()
-                self._commit_asked.clear()
 
     async def _commit(self, group: Group) -> bool:
         """Whether the group is settled. A row that the database refuses harms its own call alone."""
@@ -199,7 +199,7 @@ class JournalWriter:
         for mark, settled in self._flushers.get(call_id, ()):
             if not settled.done() and self._backlog.settled(call_id, mark):
                 settled.set_result(None)
-        _tell(self._on_committed, call_id)
+        self.on_committed(call_id)
 
     # What went wrong
 
@@ -231,7 +231,7 @@ class JournalWriter:
         if not self._fail(call_id, _Failure(OwnershipLost, "another process owns the call now", fence)):
             return
         log.warning("journal.ownership_lost", call_id=call_id, fence=fence)
-        _tell(self.on_lost, call_id)
+        self.on_lost(call_id)
 
     def _note_refused(self, group: Group, error: Exception) -> None:
         for call_id, rows in group.items():
@@ -267,11 +267,3 @@ def _parts(group: Group) -> list[Group]:
     if len(group) > 1:
         return [{call_id: rows} for call_id, rows in group.items()]
     return [{call_id: [row]} for call_id, rows in group.items() for row in rows]
-
-
-def _tell(listener: Callable[[str], None] | None, call_id: str) -> None:
-    try:
-        if listener is not None:
-            listener(call_id)
-    except Exception as error:  # noqa: BLE001 - a listener's bug must not stop the journals of all calls
-        log.error("journal.listener_failed", call_id=call_id, error=type(error).__name__)

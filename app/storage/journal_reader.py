@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from app.errors import StorageError
 from app.models import JournalRow
+from app.service_loops import ServiceLoop
 from app.storage.calls import LIVE
 from app.storage.database import Database
 from app.storage.schema import calls, journal
@@ -22,7 +23,7 @@ _PAGE_ROWS = 500
 class JournalReader:
     """Reads committed rows, whichever process wrote them.
 
-    Task ``journal.poller`` looks, each 0.25 s while anybody follows a call, whether another process has committed
+    Loop ``journal.poller`` looks, each 0.25 s while anybody follows a call, whether another process has committed
     rows; it ends in :meth:`close`.
     """
 
@@ -31,15 +32,14 @@ class JournalReader:
         self._followers: dict[str, set[asyncio.Event]] = {}
         self._followed = asyncio.Event()
         self._newest: dict[str, int | None] = {}
-        self._task = asyncio.get_running_loop().create_task(self._poll(), name="journal.poller")
+        self.loop = ServiceLoop("journal.poller", self._poll, part="storage")
 
     def __repr__(self) -> str:
         return f"<JournalReader {len(self._followers)} calls followed>"
 
     async def close(self) -> None:
         """Stop looking for rows of other processes; again it does nothing."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await self.loop.stop()
 
     async def rows(self, call_id: str, after_seq: int = 0) -> list[JournalRow]:
         """Rows with a ``seq`` above ``after_seq``, in their order. Raises StorageError.
@@ -80,18 +80,17 @@ class JournalReader:
             event.set()
 
     async def _poll(self) -> None:
-        while True:
-            await self._followed.wait()
-            await asyncio.sleep(_POLL_SECONDS)
-            followed = list(self._followers)
-            try:
-                newest = await self._database.read(partial(_newest_rows, followed))
-            except StorageError:
-                newest = {}  # the followers read for themselves, and are told what failed
-            for call_id in followed:
-                if call_id not in newest or newest[call_id] != self._newest.get(call_id):
-                    self.committed(call_id)
-            self._newest = newest
+        await self._followed.wait()
+        await asyncio.sleep(_POLL_SECONDS)
+        followed = list(self._followers)
+        try:
+            newest = await self._database.read(partial(_newest_rows, followed))
+        except StorageError:
+            newest = {}  # the followers read for themselves, and are told what failed
+        for call_id in followed:
+            if call_id not in newest or newest[call_id] != self._newest.get(call_id):
+                self.committed(call_id)
+        self._newest = newest
 
     @contextmanager
     def _following(self, call_id: str) -> Iterator[asyncio.Event]:

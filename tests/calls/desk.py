@@ -1,10 +1,11 @@
 """A dispatcher as telephones find it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from app.calls.dispatcher import CallDispatcher
+from app.service_loops import ServiceLoops
 from tests.calls.fakes import LiveCall, World, a_call
 from tests.calls.far_end import FarEnd
 
@@ -30,15 +31,19 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    world: World, *, max_live: int = 10, lease_clock: Callable[[], float] | None = None
+    world: World,
+    *,
+    max_live: int = 10,
+    lease_clock: Callable[[], float] | None = None,
+    failures: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Desk]:
-    """Calls that live at the end are left by their callers."""
-    async with asyncio.TaskGroup() as tasks:
+    """Calls that live at the end are left by their callers. ``failures`` are the bugs that are meant, by loop."""
+    async with ServiceLoops() as loops:
         dispatcher = CallDispatcher(
             world.services,
             world.agent,
             reader=world.journal,
-            tasks=tasks,
+            loops=loops,
             max_live=max_live,
             lease_clock=lease_clock or asyncio.get_running_loop().time,
         )
@@ -47,6 +52,7 @@ async def desk(
             dispatcher._live[call_id].leave("caller_hangup")
         await asyncio.sleep(3)
         dispatcher.stop()
+    assert loops.failures == (failures or {})
 
 
 def reasons(world: World) -> dict[str, str]:

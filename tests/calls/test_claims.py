@@ -8,6 +8,7 @@ from datetime import datetime
 from app.calls.claims import Claims, Share
 from app.errors import StorageError
 from app.models import TelephoneCall
+from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow
 from tests.storage.stores import a_call
 
@@ -52,7 +53,7 @@ class Waiting:
 class Worker:
     """One process, its calls, and when it took them."""
 
-    def __init__(self, waiting: Waiting, live: int, share: Share, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, waiting: Waiting, live: int, share: Share, loops: ServiceLoops) -> None:
         self.before = live
         self.callers: list[float] = []
         self.placed: list[CallRow] = []
@@ -63,7 +64,7 @@ class Worker:
             live_calls=lambda: self.live,
             on_caller=lambda _caller: self.callers.append(asyncio.get_running_loop().time()),
             on_outbound=self.placed.append,
-            tasks=tasks,
+            loops=loops,
         )
 
     @property
@@ -73,11 +74,11 @@ class Worker:
 
 @asynccontextmanager
 async def workers(waiting: Waiting, *live: int, places: int = 25, alone: bool = False) -> AsyncIterator[list[Worker]]:
-    async with asyncio.TaskGroup() as tasks:
+    async with ServiceLoops() as loops:
         each = []
         for number in live:
             share = Share("worker-a", places, len(live) * places, has_siblings=not alone)
-            each.append(Worker(waiting, number, share, tasks))
+            each.append(Worker(waiting, number, share, loops))
             waiting.workers = each
             await asyncio.sleep(0.02)  # nobody looks at the same moment
         yield each

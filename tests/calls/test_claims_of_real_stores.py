@@ -6,6 +6,7 @@ from pathlib import Path
 from app.calls.claims import Claims, Share
 from app.clock import utc_now
 from app.models import TelephoneCall
+from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow
 from app.storage.webhooks import WebhookInbox
 from tests.storage.stores import Stores, a_call, open_stores
@@ -16,7 +17,7 @@ CALLERS = 20
 class Process:
     """What it took."""
 
-    def __init__(self, name: str, stores: Stores, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, name: str, stores: Stores, loops: ServiceLoops) -> None:
         self.inbox = WebhookInbox(stores.database)
         self.met: list[str] = []
         self.placed: list[CallRow] = []
@@ -27,7 +28,7 @@ class Process:
             live_calls=lambda: len(self.met) + len(self.placed),
             on_caller=lambda caller: self.met.append(caller.identity),
             on_outbound=self.placed.append,
-            tasks=tasks,
+            loops=loops,
         )
 
 
@@ -36,9 +37,9 @@ async def test_each_caller_and_each_call_to_be_placed_has_one_taker_and_nobody_t
         open_stores(tmp_path) as here,
         open_stores(tmp_path) as there,
         asyncio.timeout(20),
-        asyncio.TaskGroup() as tasks,
+        ServiceLoops() as loops,
     ):
-        told, other = Process("told", here, tasks), Process("other", there, tasks)
+        told, other = Process("told", here, loops), Process("other", there, loops)
         for number in range(CALLERS):
             caller = TelephoneCall("call_1", "RM_1", f"sip_{number}", {"sip.callID": f"SCL_{number}"})
             await told.inbox.add(f"EV_{number}", "participant_joined", caller, utc_now())

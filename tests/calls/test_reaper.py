@@ -79,7 +79,7 @@ async def test_whoever_ends_a_call_of_a_dead_process_lets_its_caller_go() -> Non
     dead = await a_dead_call(world, "dead-1")
     let_go: list[CallRow] = []
     async with desk(world) as open_desk:
-        open_desk.dispatcher.on_crashed = let_go.append
+        open_desk.dispatcher.on_crashed.add(let_go.append)
         await asyncio.sleep(2)
 
     assert let_go == [dead]

@@ -9,6 +9,7 @@ import pytest
 
 from app.calls.requests import CallRequests
 from app.errors import CallNotFound, StorageError
+from app.service_loops import ServiceLoops
 from app.storage.requests import CallRequest
 from tests.calls.desk import Desk, desk
 from tests.calls.fakes import World
@@ -49,8 +50,8 @@ class Board:
 @asynccontextmanager
 async def board(world: World) -> AsyncIterator[Board]:
     store = MemoryRequests()
-    async with desk(world) as open_desk, asyncio.TaskGroup() as tasks:
-        requests = CallRequests(store, open_desk.dispatcher, owner="worker-a", tasks=tasks)  # type: ignore[arg-type]  # the real one is a class over a database
+    async with desk(world) as open_desk, ServiceLoops() as loops:
+        requests = CallRequests(store, open_desk.dispatcher, owner="worker-a", loops=loops)  # type: ignore[arg-type]  # the real one is a class over a database
         yield Board(open_desk, store, requests)
         requests.stop()
 

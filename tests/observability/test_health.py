@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from app.models import HealthStatus, ServiceHealth
 from app.observability.health import Check, HealthMonitor
+from app.service_loops import ServiceLoops
 
 VIRTUAL_TIME = True
 
@@ -80,18 +81,16 @@ async def watched() -> AsyncIterator[tuple[Storage, HealthMonitor]]:
     """A storage, vital, and the monitor that begins to ask it with the first wait."""
     storage = Storage()
     monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
-    running = asyncio.get_running_loop().create_task(monitor.run(), name="health")
-    try:
+    async with ServiceLoops() as loops:
+        loops.keep("health", monitor.run)
         yield storage, monitor
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
 
 
 async def test_the_health_is_unknown_until_the_first_round_is_through() -> None:
     told = list[HealthStatus]()
     async with watched() as (storage, monitor):
-        storage.hangs, monitor.on_checked = True, told.append
+        storage.hangs = True
+        monitor.on_checked.add(told.append)
         await asyncio.sleep(1.9)
         assert monitor.latest is None
         await asyncio.sleep(0.2)

@@ -226,7 +226,7 @@ async def test_a_listener_that_fails_does_not_stop_the_journal(tmp_path: Path) -
         await journal.flush("call-1")
         await journal.close()
 
-    assert [line["event"] for line in logs] == ["journal.ownership_lost", "journal.listener_failed"]
+    assert [line["event"] for line in logs] == ["journal.ownership_lost", "listener.failed"]
 
 
 # Trouble
