@@ -9,6 +9,7 @@ VoiceAgentError
 │   ├── ProviderProtocolError provider_protocol   an answer that is not of the protocol   retryable
 │   ├── ProviderRejected     provider_rejected    401, 402, 403 ...: trying again will not help
 │   │   └── ContentRejected  content_rejected     400, 422 ...: this request is refused for what is in it
+│   ├── EmptyAnswer          empty_answer         a model answered without a word                 retryable
 │   └── BreakerOpen          breaker_open         not asked: it failed too often just now
 ├── AudioError               audio_invalid        audio that cannot be read or converted
 ├── CallNotFound             call_not_found       no such call
@@ -132,6 +133,13 @@ class ContentRejected(ProviderRejected):
     """
 
     code = "content_rejected"
+
+
+class EmptyAnswer(ProviderError):
+    """The model answered without a word and without a tool."""
+
+    code = "empty_answer"
+    retryable = True
 
 
 class BreakerOpen(ProviderError):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from app.calls.clips import ClipStore
 from app.calls.narrating import Narrator, first_of
@@ -12,7 +13,7 @@ from app.calls.track import SpeechTrack
 from app.calls.writing import Answer, Writer
 from app.conversation import events as ev
 from app.conversation.turns import SpeechKind
-from app.errors import ProviderError
+from app.errors import ProviderError, ProviderProtocolError
 from app.models import Message, VoiceConfig
 from app.observability.costs import Prices
 
@@ -27,6 +28,20 @@ class _StageFailed(Exception):
         self.stage = stage
         self.error = error
         super().__init__(stage)
+
+
+@dataclass(slots=True)
+class _Narrating:
+    """The voice of one attempt, which begins anew when what it was given is taken back."""
+
+    narrator: Narrator
+    task: asyncio.Task[None] | None = None
+
+    async def stop(self) -> None:
+        """Cancel it, and wait."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])
 
 
 class Replier:
@@ -101,17 +116,33 @@ class Replier:
 
     async def _write_and_narrate(self, speaking: Speaking, voice: VoiceConfig, answer: Answer) -> None:
         """When the model breaks off in the middle, the clauses that it has written are said to their end."""
-        narrator = self._narrator(speaking, voice)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._narrate(speaking, narrator, voice), name=f"{self._call_id}:voice:{speaking.number}")
+            narrating = _Narrating(self._narrator(speaking, voice))
+
+            def begin() -> None:
+                work = self._narrate(speaking, narrating.narrator, voice)
+                narrating.task = tasks.create_task(work, name=f"{self._call_id}:voice:{speaking.number}")
+
+            async def retract() -> None:
+                if speaking.started:
+                    raise ProviderProtocolError("openai", "some of a thought was heard")
+                await narrating.stop()
+                self._mouth.discard(speaking)
+                speaking.begin_anew(SpeechTrack(voice.sample_rate))
+                self._mouth.offer(speaking)
+                narrating.narrator = self._narrator(speaking, voice)
+                begin()
+
+            begin()
+            answer.say, answer.retract = lambda clause: narrating.narrator.say(clause), retract
             try:
-                await self._writer.write(answer, narrator.say)
+                await self._writer.write(answer)
             except ProviderError as error:
                 failure = _StageFailed(_THINK, error)
                 if not speaking.started:
                     raise failure from error
                 self._tell_failure(speaking, failure, final=True)
-            narrator.finish()
+            narrating.narrator.finish()
 
     async def _narrate(self, speaking: Speaking, narrator: Narrator, voice: VoiceConfig) -> None:
         try:

@@ -1,7 +1,7 @@
 """Writes an answer with the model: text for the voice, and between its pieces the tools that the model uses."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from app.calls.speaking import Speaking
 from app.calls.timing import CallClock
 from app.calls.tool_runs import ToolRuns, WantedTool
 from app.calls.tools import AgentTool, BadArguments
-from app.clients.streams import ModelFinished, TextDelta, ToolCall
+from app.clients.streams import ModelFinished, TextDelta, TextRetracted, ToolCall
 from app.conversation import events as ev
 from app.conversation.sentences import ClauseSplitter
 from app.errors import ProviderError
@@ -21,6 +21,10 @@ _ROUNDS_MAX = 3
 """How often an answer may use tools; then the model must say what it knows."""
 _TOOLS_A_ROUND_MAX = 3
 _BETWEEN_ROUNDS = " "
+
+
+async def _nothing() -> None:
+    """What the voice of no attempt was given."""
 
 
 @dataclass(slots=True)
@@ -36,6 +40,8 @@ class Answer:
     """Of this attempt, with the lines that were said while tools ran."""
     say: Callable[[str], None] = lambda _clause: None
     """Gives the next clause to the voice of this attempt."""
+    retract: Callable[[], Awaitable[None]] = _nothing
+    """Takes back from the voice all that it was given. Raises ProviderError when some of it was heard."""
 
     def say_line(self, line: str) -> None:
         """A line that the model has not written."""
@@ -74,9 +80,9 @@ class Writer:
         self._clock = clock
         self._tell = tell
 
-    async def write(self, answer: Answer, say: Callable[[str], None]) -> None:
-        """Write it from its beginning; ``say`` is given each clause. Raises ProviderError."""
-        answer.text, answer.say = "", say
+    async def write(self, answer: Answer) -> None:
+        """Write it from its beginning, and give each clause to its voice. Raises ProviderError."""
+        answer.text = ""
         speaking = answer.speaking
         try:
             while (written := await self._write_round(answer)).calls:
@@ -99,6 +105,10 @@ class Writer:
                             written.text += text
                             answer.text += text
                             self._say_all(answer, splitter.feed(text))
+                        case TextRetracted():
+                            answer.text = answer.text.removesuffix(written.text)
+                            splitter, written.text = ClauseSplitter(), ""
+                            await answer.retract()
                         case ToolCall():
                             self._note_call(answer, event, written)
                         case ModelFinished():

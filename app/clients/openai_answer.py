@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from app.clients.openai_events import PROVIDER, AnswerDecoder, ServerSentEvents, decoder
 from app.clients.openai_requests import Body, OpenAIOptions, request_path
-from app.clients.streams import TextDelta, ToolCall
+from app.clients.openai_speech import SpeechFilter, Spoken
+from app.clients.streams import TextDelta, TextRetracted, ToolCall
 from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
 
 if TYPE_CHECKING:  # the vendor's library comes with it, which is loaded when the service is ready
@@ -28,6 +29,8 @@ class OpenAIAnswer:
         options: OpenAIOptions,
         body: Body,
         call_id: str | None,
+        *,
+        thinks_first: bool = False,
     ) -> None:
         self._connections = connections
         self._options = options
@@ -40,6 +43,7 @@ class OpenAIAnswer:
         self._events = ServerSentEvents()
         self._patience = options.first_token_seconds
         self.decoder: AnswerDecoder = decoder(options.api)
+        self.speech = SpeechFilter(thinks_first=thinks_first)
         self.request_id: str | None = None
         self.complete = False
 
@@ -48,24 +52,34 @@ class OpenAIAnswer:
         """Whether the first token is here."""
         return bool(self.decoder.pieces) or self.decoder.reason is not None
 
-    async def read(self) -> list[TextDelta | ToolCall]:
+    async def read(self) -> list[TextDelta | TextRetracted | ToolCall]:
         """What the next bytes bring; sets ``complete`` when they were the last. Raises ProviderError."""
         chunk = await self._next_chunk()
-        if chunk is None:
-            self._end()
-            return []
-        progress = len(self.decoder.pieces)
+        progress, had_reason = len(self.decoder.pieces), self.decoder.reason is not None
         try:
-            events = [event for data in self._events.feed(chunk) for event in self.decoder.decode(data)]
+            events = self._end() if chunk is None else self._decode(self._events.feed(chunk))
         except ProviderError as error:
             error.request_id = self.request_id
             raise
-        self.complete = self.decoder.complete
+        self.complete = self.complete or self.decoder.complete
         if self.decoder.reason:
             self._patience = min(self._patience, _LAST_WORDS_SECONDS)
         elif len(self.decoder.pieces) > progress:
             self._patience = self._options.token_gap_seconds
-        return events
+        is_over = self.complete or (self.decoder.reason is not None and not had_reason)
+        return self._for_ears(events, is_over=is_over)
+
+    def _decode(self, events: list[bytes]) -> list[TextDelta | ToolCall]:
+        return [event for data in events for event in self.decoder.decode(data)]
+
+    def _for_ears(
+        self, events: list[TextDelta | ToolCall], *, is_over: bool
+    ) -> list[TextDelta | TextRetracted | ToolCall]:
+        """The same without what is not meant for ears; calls come behind the text."""
+        text = "".join(event.text for event in events if isinstance(event, TextDelta))
+        spoken = [self.speech.feed(text), *([self.speech.finish()] if is_over else [])]
+        calls = [event for event in events if isinstance(event, ToolCall)]
+        return [event for each in spoken for event in _events_of(each)] + calls
 
     async def read_to_end(self) -> None:
         """Read the end of the HTTP body, which the connection needs to be used again; nothing depends on it."""
@@ -103,11 +117,19 @@ class OpenAIAnswer:
             self.request_id = self._response.request_id
         return await self._response.read()
 
-    def _end(self) -> None:
+    def _end(self) -> list[TextDelta | ToolCall]:
         """The body is over: rightly so if the model has finished."""
         self.complete = True
         if self.decoder.reason:
-            return
+            return self.decoder.end_of_body()
+        events = self._decode(self._events.finish()) + self.decoder.end_of_body()
+        if self.decoder.reason or self.decoder.complete:
+            return events
         if not self.decoder.events:
-            raise ProviderProtocolError(PROVIDER, "the answer is not an event stream", request_id=self.request_id)
-        raise ProviderUnavailable(PROVIDER, "the stream ended before the answer did", request_id=self.request_id)
+            raise ProviderProtocolError(PROVIDER, "the answer is not an event stream")
+        raise ProviderUnavailable(PROVIDER, "the stream ended before the answer did")
+
+
+def _events_of(spoken: Spoken) -> list[TextDelta | TextRetracted | ToolCall]:
+    retraction: list[TextDelta | TextRetracted | ToolCall] = [TextRetracted()] if spoken.retracts else []
+    return retraction + ([TextDelta(spoken.text)] if spoken.text else [])

@@ -9,7 +9,7 @@ from typing import Any, cast
 import httpx2
 import openai
 
-from app.clients.openai_events import PROVIDER, vendor_error
+from app.clients.openai_events import PROVIDER, error_code, vendor_error
 from app.clients.openai_requests import Body
 from app.clients.tls import tls_context
 from app.errors import ProviderError, ProviderProtocolError, ProviderRateLimited, ProviderTimeout, ProviderUnavailable
@@ -99,7 +99,7 @@ def _vendor_errors(request_id: str | None = None) -> Iterator[None]:
 
 
 def _status_error(error: openai.APIStatusError) -> ProviderError:
-    mapped = vendor_error(error.status_code, error.code or error.type, request_id=error.request_id)
+    mapped = vendor_error(error.status_code, error_code(error.body), request_id=error.request_id)
     if isinstance(mapped, ProviderRateLimited):
         seconds = error.response.headers.get("retry-after", "")
         mapped.retry_after = float(seconds) if seconds.isdecimal() else None  # a date is not sent by OpenAI

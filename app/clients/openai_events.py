@@ -6,13 +6,26 @@ Responses: https://platform.openai.com/docs/api-reference/responses-streaming
 The JSON is read as it is, without building the vendor's typed objects: those cost 40 times the parsing, per token.
 """
 
-import json
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from app.clients.messages import Unreadable, read_object
+from app.clients.openai_calls import ChatCalls, tool_call
+from app.clients.openai_speech import is_call_written_out
+from app.clients.openai_values import (
+    arguments_text,
+    object_of,
+    objects_of,
+    readable_arguments,
+    string_of,
+    text_of,
+    usage_of,
+)
 from app.clients.streams import TextDelta, ToolCall
 from app.errors import (
+    ContentRejected,
     ProviderError,
     ProviderProtocolError,
     ProviderRateLimited,
@@ -25,11 +38,37 @@ from app.models import TokenUsage
 PROVIDER = "openai"
 
 _EVENT_BYTES_AT_MOST = 4 * 1024 * 1024
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_STATUS_OF_REFUSED_CONTENT = (400, 403, 422, 451)
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _RATE_LIMITED = {"rate_limit_exceeded", "rate_limit_error", "requests", "tokens"}
 _REFUSED = re.compile(r"^invalid_|policy|not_found|context_length|residency")
-_CHAT_REASONS = {"stop", "length", "tool_calls", "content_filter"}
+_CONTENT_REFUSED = re.compile(
+    r"content_?(filter|policy)|_policy|invalid_prompt|moderation|responsible_?ai|prohibited|safety|jailbreak|inspection",
+    re.IGNORECASE,
+)
+"""Codes of a request that is refused for what it says: OpenAI's, Azure's, OpenRouter's, Google's, Alibaba's."""
+_CHAT_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+_OTHER_REASONS = {
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "safety": "content_filter",
+    "content_filtered": "content_filter",
+    "error": "error",
+    "abort": "error",
+    "network_error": "error",
+}
+"""What OpenAI does not say, but others do. Any further reason is the end of a whole answer."""
+_CUT_OFF = ("length", "content_filter", "error")
 
 
 def vendor_error(
@@ -40,11 +79,10 @@ def vendor_error(
     ``status`` is None for an error inside a stream. OpenAI's own message is never taken over: it may quote the input.
     """
     code = code if code and _CODE.fullmatch(code) else None
+    if code and _CONTENT_REFUSED.search(code) and (status is None or status in _STATUS_OF_REFUSED_CONTENT):
+        return ContentRejected(PROVIDER, f"the content was refused ({code})", status=status, request_id=request_id)
     what = " ".join(part for part in (f"HTTP {status}" if status else "error in the stream", code) if part)
-    if code in _NO_CREDIT or status == 402:
-        return ProviderRejected(PROVIDER, f"{what}: no credit left", status=status, request_id=request_id)
-    if status == 403:
-        hint = "the key may not do this, or the region is not served: see OPENAI_BASE_URL"
+    if hint := _hint(status, code):
         return ProviderRejected(PROVIDER, f"{what}: {hint}", status=status, request_id=request_id)
     if status == 429 or (status is None and code in _RATE_LIMITED):
         return ProviderRateLimited(PROVIDER, what, retry_after=retry_after, request_id=request_id)
@@ -56,6 +94,28 @@ def vendor_error(
     return ProviderUnavailable(PROVIDER, what, request_id=request_id)
 
 
+def _hint(status: int | None, code: str | None) -> str | None:
+    if code in _NO_CREDIT or status == 402:
+        return "no credit left"
+    return "the key may not do this, or the region is not served: see OPENAI_BASE_URL" if status == 403 else None
+
+
+def error_code(error: Any) -> str | None:
+    """The code that an error object is known by; the one that says that content was refused, if there is one.
+
+    Azure puts it into ``innererror`` (https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter), and
+    OpenRouter says it with ``metadata.reasons`` alone (https://openrouter.ai/docs/api-reference/errors).
+    """
+    error = object_of(error)
+    metadata = object_of(error.get("metadata"))
+    if metadata.get("reasons") or metadata.get("flagged_input"):
+        return "content_policy"
+    codes = (error.get("code"), object_of(error.get("innererror")).get("code"), error.get("type"))
+    named = [code for code in map(string_of, codes) if code not in ("", "error")]
+    refused = [code for code in named if _CONTENT_REFUSED.search(code)]
+    return next(iter([*refused, *named]), None)
+
+
 class ServerSentEvents:
     """Splits bytes into the data of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html);
     names, ids and comments are left out, since the data says what it is."""
@@ -63,57 +123,78 @@ class ServerSentEvents:
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
+        self._at_start = True
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Data of the events that are complete now. Raises ProviderProtocolError for an event over 4 MiB."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        events = []
-        for line in lines:
-            line = line.removesuffix(b"\r")
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-            elif not line and self._data:
-                events.append(b"\n".join(self._data))
-                self._data = []
-        if len(self._rest) + sum(map(len, self._data)) > _EVENT_BYTES_AT_MOST:
+        text = self._rest + chunk
+        if self._at_start:
+            if _BYTE_ORDER_MARK.startswith(text):
+                self._rest = text
+                return []
+            text, self._at_start = text.removeprefix(_BYTE_ORDER_MARK), False
+        kept = text[-1:] if text.endswith(b"\r") else b""  # its line feed may come with the next bytes
+        *lines, self._rest = _LINE_END.split(text.removesuffix(kept))
+        self._rest += kept
+        events = [event for line in lines for event in self._take_line(line)]
+        if len(self._rest) + sum(len(line) + 1 for line in self._data) > _EVENT_BYTES_AT_MOST:
             raise ProviderProtocolError(PROVIDER, "an event without end")
         return events
 
+    def finish(self) -> list[bytes]:
+        """Data of a last event, for servers that leave out the empty line behind it."""
+        last, self._rest = self._rest, b""
+        return [event for line in (last, b"") for event in self._take_line(line)]
+
+    def _take_line(self, line: bytes) -> list[bytes]:
+        line = line.removesuffix(b"\r")
+        if not line:
+            data, self._data = b"\n".join(self._data), []
+            return [data] if data else []
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+        return []
+
 
 class AnswerDecoder(ABC):
-    """One answer, as far as it has been streamed."""
+    """One answer, as far as it has been streamed. What is not for us is passed over."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         """Why the model stopped, once it has: ``stop``, ``length``, ``tool_calls`` or ``content_filter``."""
+        self.unknown_reason: str | None = None
+        """The reason that the server gave, when OpenAI gives no such reason."""
         self.usage: TokenUsage | None = None
-        """As reported, without a price."""
+        """As reported, without a price; None when it was not, or cannot be read."""
         self.service_tier: str | None = None
         """The tier that really served, when reported."""
         self.complete = False
         """Nothing more will come."""
         self.events = 0
-        """Events of any kind so far."""
+        """Events that belong to an answer so far."""
         self.pieces: list[str] = []
         """Every piece of text and of arguments so far, in order."""
 
     def decode(self, data: bytes) -> list[TextDelta | ToolCall]:
-        """Read one event. Raises ProviderProtocolError for what is not of the protocol, and the error it reports."""
-        self.events += 1
-        if data == b"[DONE]":
+        """Read one event. Raises ProviderProtocolError for an object that is no JSON, and the error that it reports."""
+        data = data.strip()
+        if data.startswith(b"[DONE]"):
             self.complete = True
-            return []
-        try:
-            payload = json.loads(data)
+            return self._finish(None)
+        events = []
+        for payload in _objects(data):
             self._raise_reported(payload)
-            return self._read(payload)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            # A stranger's JSON can be wrong in each of these ways; from None, because they quote it.
-            raise ProviderProtocolError(PROVIDER, "an event that is not of the protocol") from None
+            events += self._read(payload)
+        return events
 
-    def _raise_reported(self, payload: dict[str, Any]) -> None:
+    def end_of_body(self) -> list[TextDelta | ToolCall]:
+        """The body is over. Sets ``reason`` when the answer is whole although the server gave none."""
+        return self._finish(None) if self.reason or self._is_whole() else []
+
+    def _raise_reported(self, payload: Mapping[str, Any]) -> None:
         error = payload.get("error")
-        if error or payload.get("type") == "error":
+        if error or "error" in (payload.get("type"), payload.get("object")):
             raise _reported(error if isinstance(error, dict) else payload)
 
     def _text(self, piece: str) -> list[TextDelta | ToolCall]:
@@ -123,13 +204,20 @@ class AnswerDecoder(ABC):
         return [TextDelta(piece)]
 
     def _progress(self, piece: str) -> None:
-        if not isinstance(piece, str):
-            raise TypeError("text expected")
-        self.pieces.append(piece)
+        if piece:
+            self.pieces.append(piece)
 
     @abstractmethod
-    def _read(self, payload: dict[str, Any]) -> list[TextDelta | ToolCall]:
+    def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
         """The events that the payload brings."""
+
+    @abstractmethod
+    def _finish(self, reason: str | None) -> list[TextDelta | ToolCall]:
+        """The answer is over, for the reason that the server gave; the events that were held until now."""
+
+    @abstractmethod
+    def _is_whole(self) -> bool:
+        """Whether nothing is missing although no reason was given."""
 
 
 class ChatDecoder(AnswerDecoder):
@@ -137,44 +225,47 @@ class ChatDecoder(AnswerDecoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._calls: list[dict[str, str]] = []
-        self._call_at: dict[int, dict[str, str]] = {}
+        self._calls = ChatCalls()
+        self._cut_off = False
 
-    def _read(self, payload: dict[str, Any]) -> list[TextDelta | ToolCall]:
-        self.service_tier = payload.get("service_tier") or self.service_tier
-        if usage := payload.get("usage"):
-            self.usage = _usage(usage, "prompt", "completion")
-        if not payload["choices"]:
+    def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
+        self.service_tier = string_of(payload.get("service_tier")) or self.service_tier
+        self.usage = usage_of(payload.get("usage"), "prompt", "completion") or self.usage
+        choice = next(iter(objects_of(payload.get("choices"))), None)
+        if choice is None:
             return []
-        choice = payload["choices"][0]
-        delta = choice.get("delta") or {}
-        events = self._text(delta.get("content") or delta.get("refusal") or "")
-        for part in delta.get("tool_calls") or ():
-            self._add_to_call(part)
-        reason = choice.get("finish_reason")
-        if reason and not self.reason:
-            events += self._finish(reason)
-        return events
+        delta = object_of(choice.get("delta") or (None if self.pieces else choice.get("message")))
+        events, reason = self._read_delta(delta), string_of(choice.get("finish_reason"))
+        self.events += bool(events or reason or delta or "delta" in choice)
+        return events + (self._finish(reason) if reason and not self.reason else [])
 
-    def _add_to_call(self, part: dict[str, Any]) -> None:
-        """Id and name come with the first part of a call. Some servers number every call 0: a new id is a new call."""
-        index, call_id = part.get("index", 0), part.get("id")
-        call = self._call_at.get(index)
-        if call is None or (call_id and call_id != call["id"]):
-            call = self._call_at[index] = {"id": call_id or "", "name": "", "arguments": ""}
-            self._calls.append(call)
-        function = part.get("function") or {}
-        arguments = function.get("arguments") or ""
-        self._progress(arguments)
-        call["name"] = function.get("name") or call["name"]
-        call["arguments"] += arguments
+    def _read_delta(self, delta: dict[str, Any]) -> list[TextDelta | ToolCall]:
+        """A server that has found a call in the text may send the text along."""
+        text = text_of(delta.get("content")) or string_of(delta.get("refusal"))
+        calls = objects_of(delta.get("tool_calls"))
+        if function := object_of(delta.get("function_call")):
+            calls.append({"function": function})
+        for call in calls:
+            self._progress(self._calls.add(call))
+        if calls and is_call_written_out(text, self._calls.names()):
+            return []
+        return self._text(text)
 
-    def _finish(self, reason: str) -> list[TextDelta | ToolCall]:
-        if self._calls and reason in ("stop", "tool_calls"):
-            self.reason = "tool_calls"
-            return [ToolCall(call["id"], call["name"], call["arguments"]) for call in self._calls]
-        self.reason = reason if reason in _CHAT_REASONS else "stop"
-        return []
+    def _finish(self, reason: str | None) -> list[TextDelta | ToolCall]:
+        known = _CHAT_REASONS.get(reason or "stop")
+        if known is None and reason is not None:
+            self.unknown_reason = reason if _CODE.fullmatch(reason) else "unreadable"
+            known = _OTHER_REASONS.get(reason.lower(), "stop")
+        self._cut_off = self._cut_off or known in _CUT_OFF
+        calls = self._calls.take(cut_off=self._cut_off)
+        if known == "error" and not calls:
+            raise ProviderUnavailable(PROVIDER, "the model broke off")
+        if self.reason is None:
+            self.reason = "tool_calls" if calls else "stop" if known in (None, "tool_calls") else known
+        return list(calls)
+
+    def _is_whole(self) -> bool:
+        return self._calls.whole
 
 
 class ResponsesDecoder(AnswerDecoder):
@@ -182,40 +273,66 @@ class ResponsesDecoder(AnswerDecoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._called = False
+        self._called: set[str] = set()
+        """Ids of the calls that were given."""
+        self._item_done = False
 
-    def _read(self, payload: dict[str, Any]) -> list[TextDelta | ToolCall]:
-        match payload["type"]:
+    def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
+        response, item = object_of(payload.get("response")), object_of(payload.get("item"))
+        before = len(self.pieces)
+        events = self._read_event(string_of(payload.get("type")), payload, response, item)
+        self.events += bool(events or response or item or len(self.pieces) > before)
+        return events
+
+    def _read_event(
+        self, kind: str, payload: Mapping[str, Any], response: dict[str, Any], item: dict[str, Any]
+    ) -> list[TextDelta | ToolCall]:
+        match kind:
             case "response.output_text.delta" | "response.refusal.delta":
-                return self._text(payload["delta"])
+                return self._text(text_of(payload.get("delta")))
             case "response.function_call_arguments.delta":
-                self._progress(payload["delta"])
+                self._progress(string_of(payload.get("delta")))
             case "response.output_item.done":
-                return self._item_done(payload["item"])
-            case "response.completed":
-                self._finish(payload["response"], "tool_calls" if self._called else "stop")
-            case "response.incomplete":
-                details = payload["response"].get("incomplete_details") or {}
-                filtered = details.get("reason") == "content_filter"
-                self._finish(payload["response"], "content_filter" if filtered else "length")
+                return self._read_item(item)
+            case "response.completed" | "response.incomplete":
+                return self._read_response(response, completed=kind == "response.completed")
             case "response.failed":
-                raise _reported(payload["response"].get("error") or {})
+                raise _reported(object_of(response.get("error")))
             case _:
-                pass  # the beginnings and ends of parts, and events yet to be invented
+                pass  # the beginnings and ends of parts, events yet to be invented, and what is none
         return []
 
-    def _item_done(self, item: dict[str, Any]) -> list[TextDelta | ToolCall]:
-        if item["type"] != "function_call" or item.get("status") == "incomplete":
+    def _read_item(self, item: dict[str, Any]) -> list[TextDelta | ToolCall]:
+        self._item_done = True
+        call_id, name = string_of(item.get("call_id")) or string_of(item.get("id")), string_of(item.get("name"))
+        if item.get("type") != "function_call" or not name or (call_id and call_id in self._called):
             return []
-        self._called = True
-        return [ToolCall(item["call_id"], item["name"], item["arguments"])]
+        arguments = arguments_text(item.get("arguments"))
+        if item.get("status") == "incomplete" and (not arguments.strip() or readable_arguments(arguments) is None):
+            return []
+        self._called.add(call_id)
+        return [tool_call(call_id, name, arguments)]
 
-    def _finish(self, response: dict[str, Any], reason: str) -> None:
-        self.service_tier = response.get("service_tier")
-        if usage := response.get("usage"):
-            self.usage = _usage(usage, "input", "output")
-        self.reason = reason
+    def _read_response(self, response: dict[str, Any], *, completed: bool) -> list[TextDelta | ToolCall]:
+        """The whole answer is in it again, for servers that did not send it in pieces."""
+        self.service_tier = string_of(response.get("service_tier")) or None
+        self.usage = usage_of(response.get("usage"), "input", "output")
+        output = objects_of(response.get("output"))
+        events: list[TextDelta | ToolCall] = []
+        if not self.pieces:
+            messages = [item for item in output if item.get("type") == "message"]
+            events += [event for item in messages for event in self._text(text_of(item.get("content")))]
+        events += [event for item in output for event in self._read_item(item)]
+        filtered = object_of(response.get("incomplete_details")).get("reason") == "content_filter"
         self.complete = True
+        return events + self._finish(None if completed else "content_filter" if filtered else "length")
+
+    def _finish(self, reason: str | None) -> list[TextDelta | ToolCall]:
+        self.reason = self.reason or ("tool_calls" if self._called else reason or "stop")
+        return []
+
+    def _is_whole(self) -> bool:
+        return self._item_done
 
 
 def decoder(api: Literal["chat", "responses"]) -> AnswerDecoder:
@@ -223,15 +340,24 @@ def decoder(api: Literal["chat", "responses"]) -> AnswerDecoder:
     return ChatDecoder() if api == "chat" else ResponsesDecoder()
 
 
-def _reported(error: dict[str, Any]) -> ProviderError:
-    code = error.get("code") or error.get("type")
-    return vendor_error(None, code if isinstance(code, str) and code != "error" else None)
+def _objects(data: bytes) -> list[Mapping[str, Any]]:
+    """The JSON objects of an event: one, or one a line where a server leaves out the empty lines between its events.
+
+    What is no object, such as a comment behind ``data:``, is not for us. Raises ProviderProtocolError for an object
+    that cannot be read, since words may be lost with it.
+    """
+    if not data.startswith(b"{"):
+        return []
+    try:
+        return [read_object(data)]
+    except Unreadable:
+        if b"\n" in data:
+            return [each for line in data.split(b"\n") for each in _objects(line.strip())]
+        raise ProviderProtocolError(PROVIDER, "an event that is not of the protocol") from None
 
 
-def _usage(usage: dict[str, Any], prompt: str, completion: str) -> TokenUsage:
-    details = usage.get(f"{prompt}_tokens_details") or {}
-    return TokenUsage(
-        prompt=int(usage[f"{prompt}_tokens"]),
-        cached=int(details.get("cached_tokens") or 0),
-        completion=int(usage[f"{completion}_tokens"]),
-    )
+def _reported(error: Mapping[str, Any]) -> ProviderError:
+    """An error inside the stream. OpenRouter and vLLM give as its code the status that they would have answered."""
+    code = error.get("code")
+    status = code if isinstance(code, int) and 400 <= code < 600 else None
+    return vendor_error(status, error_code(error))

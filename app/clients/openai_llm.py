@@ -16,8 +16,8 @@ from app.clients.openai_answer import OpenAIAnswer
 from app.clients.openai_events import PROVIDER
 from app.clients.openai_requests import OpenAIOptions, request_body
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
-from app.clients.streams import ModelEvent, ModelFinished, TextDelta, ToolSpec
-from app.errors import ProviderError, ProviderUnavailable
+from app.clients.streams import ModelEvent, ModelFinished, TextDelta, TextRetracted, ToolSpec
+from app.errors import ProviderError, ProviderProtocolError, ProviderUnavailable
 from app.models import ConversationContext, Message, TokenUsage
 from app.observability.costs import DEFAULT_PRICES, Prices
 
@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 KEEPALIVE_SECONDS = 300.0
 """How long an unused connection is kept; :meth:`OpenAILLMClient.warm_up` within that time keeps one open for ever."""
+
+_SAID_ONCE_MAX = 100
 
 
 class OpenAILLMClient(BaseResilientClient):
@@ -66,6 +68,9 @@ class OpenAILLMClient(BaseResilientClient):
         self._connecting: asyncio.Task[OpenAIConnections] | None = None
         self._closed = False
         self._spare: asyncio.Task[None] | None = None
+        self._thinks_first = False
+        """The model's answers were seen to begin with a thought whose beginning is not told."""
+        self._said_once: set[str] = set()
 
     async def stream_reply(
         self,
@@ -96,6 +101,7 @@ class OpenAILLMClient(BaseResilientClient):
             self._replace_connection()
             raise
         finally:
+            self._learn(answer)
             await answer.aclose()
 
     async def stream_response(self, messages: list[Message]) -> AsyncGenerator[str, None]:
@@ -104,19 +110,23 @@ class OpenAILLMClient(BaseResilientClient):
             async for event in reply:
                 if isinstance(event, TextDelta):
                     yield event.text
+                elif isinstance(event, TextRetracted):
+                    raise ProviderProtocolError(PROVIDER, "the answer began with a thought")
 
     async def generate_response(self, messages: list[Message], context: ConversationContext) -> str:
         """The whole text of one answer; tried again while that may help. Raises ProviderError."""
 
         async def generate_response() -> str:
-            answer = self._ask(messages, (), context.call_context.call_id, None)
+            answer, text = self._ask(messages, (), context.call_context.call_id, None), ""
             try:
                 while not answer.complete:
-                    await answer.read()
+                    for event in await answer.read():
+                        text = text + event.text if isinstance(event, TextDelta) else ""
                 await answer.read_to_end()
             finally:
+                self._learn(answer)
                 await answer.aclose()
-            return "".join(answer.decoder.pieces)
+            return text
 
         text: str = await self.make_request(generate_response)
         return text
@@ -171,7 +181,23 @@ class OpenAILLMClient(BaseResilientClient):
     ) -> OpenAIAnswer:
         kept = trim(messages, self._options.context_window_size, estimate_tokens)
         body = request_body(self._options, kept, tools, cache_key)
-        return OpenAIAnswer(self._connections, self._options, body, call_id)
+        return OpenAIAnswer(self._connections, self._options, body, call_id, thinks_first=self._thinks_first)
+
+    def _learn(self, answer: OpenAIAnswer) -> None:
+        """What an answer shows of the server, each of it said once."""
+        if answer.speech.thought_first or answer.complete:
+            self._thinks_first = answer.speech.thought_first
+        if answer.speech.thought_first:
+            self._say_once("thoughts without a beginning are in the text")
+        if answer.speech.dropped_call:
+            self._say_once("a tool call is written into the text, and not run")
+        if answer.decoder.unknown_reason is not None:
+            self._say_once(f"the finish reason is {answer.decoder.unknown_reason}")
+
+    def _say_once(self, detail: str) -> None:
+        if detail not in self._said_once and len(self._said_once) < _SAID_ONCE_MAX:
+            self._said_once.add(detail)
+            log.warning("model.unusual_answer", model=self._options.model, detail=detail)
 
     def _finished(
         self, answer: OpenAIAnswer, messages: list[Message], tools: Sequence[ToolSpec], call_id: str | None

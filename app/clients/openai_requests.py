@@ -4,15 +4,20 @@ Chat Completions: https://platform.openai.com/docs/api-reference/chat/create
 Responses: https://platform.openai.com/docs/api-reference/responses/create
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Literal
 
+from app.clients.openai_values import NO_ARGUMENTS, readable_arguments
 from app.clients.streams import ToolSpec
 from app.models import Message
 
 Body = dict[str, Any]
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_NAME_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +116,18 @@ def _chat_call(call: Mapping[str, Any]) -> Body:
     return {
         "id": call["id"],
         "type": "function",
-        "function": {"name": call["name"], "arguments": call["arguments"]},
+        "function": _called(call),
     }
 
 
 def _function_call(call: Mapping[str, Any]) -> Body:
-    return {"type": "function_call", "call_id": call["id"], "name": call["name"], "arguments": call["arguments"]}
+    return {"type": "function_call", "call_id": call["id"], **_called(call)}
+
+
+def _called(call: Mapping[str, Any]) -> Body:
+    """A server may refuse every later request for a name or arguments that it has written itself, and cannot read."""
+    name = _NO_NAME.sub("_", call["name"])[:_NAME_MAX]
+    return {"name": name or "unknown", "arguments": readable_arguments(call["arguments"]) or NO_ARGUMENTS}
 
 
 def _function(tool: ToolSpec) -> Body:

@@ -98,6 +98,11 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class TextRetracted:
+    """The text so far was not meant for ears: only its end has told that it was thought."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """The model wants a tool to be run; sent once the arguments are complete."""
 
@@ -118,7 +123,7 @@ class ModelFinished:
     request_id: str | None
 
 
-ModelEvent = TextDelta | ToolCall | ModelFinished
+ModelEvent = TextDelta | TextRetracted | ToolCall | ModelFinished
 
 # --- text to speech; times are seconds since the first sample of the utterance -----------------------------------
 

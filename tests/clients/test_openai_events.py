@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clients.openai_events import AnswerDecoder, ChatDecoder, ResponsesDecoder, ServerSentEvents, vendor_error
+from app.clients.openai_events import (
+    AnswerDecoder,
+    ChatDecoder,
+    ResponsesDecoder,
+    ServerSentEvents,
+    error_code,
+    vendor_error,
+)
 from app.clients.streams import TextDelta, ToolCall
 from app.errors import (
+    ContentRejected,
     ProviderError,
     ProviderProtocolError,
     ProviderRateLimited,
@@ -17,6 +25,9 @@ from app.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
+from app.models import TokenUsage
+
+BOTH = pytest.mark.parametrize("kind", [ChatDecoder, ResponsesDecoder])
 
 STREAM = (
     'event: a\r\ndata: {"x": "да"}\r\n\r\n: beat\n\nid: 7\ndata:one\ndata: two\n\ndata: [DONE]\n\ndata: lost'.encode()
@@ -44,6 +55,27 @@ def part(index: int, call_id: str | None, name: str | None, arguments: str) -> d
     return {"tool_calls": [call]}
 
 
+CHAT_BILL = {"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 3}, "completion_tokens": 2}
+BILL = {"input_tokens": 7, "input_tokens_details": {"cached_tokens": 3}, "output_tokens": 2}
+WHOLE: dict[type[AnswerDecoder], list[bytes]] = {
+    ChatDecoder: [
+        chat({"content": "Of "}),
+        chat({"content": "course."}),
+        chat({}, "stop"),
+        json.dumps({"choices": [], "usage": CHAT_BILL}).encode(),
+        b"[DONE]",
+    ],
+    ResponsesDecoder: [
+        json.dumps(payload).encode()
+        for payload in (
+            {"type": "response.output_text.delta", "delta": "Of "},
+            {"type": "response.output_text.delta", "delta": "course."},
+            {"type": "response.completed", "response": {"usage": BILL}},
+        )
+    ],
+}
+
+
 def decoded(decoder: AnswerDecoder, *payloads: bytes) -> list[TextDelta | ToolCall]:
     return [event for payload in payloads for event in decoder.decode(payload)]
 
@@ -54,6 +86,31 @@ def test_events_do_not_depend_on_how_the_bytes_arrive(cuts: list[int]) -> None:
     parser = ServerSentEvents()
     chunks = [STREAM[start:end] for start, end in pairwise(borders)]
     assert [event for chunk in chunks for event in parser.feed(chunk)] == EVENTS
+
+
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        (b"data:\n\ndata\n\ndata: \n\ndata: x\n\n", [b"x"]),
+        (b"data: : PROCESSING\n\n: OPENROUTER PROCESSING\n\n:\n\ndata:x\n\n", [b": PROCESSING", b"x"]),
+        (b"\xef\xbb\xbfdata: x\r\n\r\nevent: y\r\ndata: z\r\n\r\n", [b"x", b"z"]),
+        (b"data: x\r\rdata: y\r\r", [b"x", b"y"]),
+        (b"data: x\ndata: y\n\n\n\n\ndata: z", [b"x\ny", b"z"]),
+        (b"retry: 10\nid\nnonsense\ndatabase: x\ndata: y\n\n", [b"y"]),
+    ],
+)
+def test_events_are_split_by_the_standard_and_a_last_one_needs_no_empty_line(
+    stream: bytes, events: list[bytes]
+) -> None:
+    for size in (1, 2, 3, len(stream)):
+        parser = ServerSentEvents()
+        chunks = [stream[place : place + size] for place in range(0, len(stream), size)]
+        assert [*(event for chunk in chunks for event in parser.feed(chunk)), *parser.finish()] == events
+
+
+def test_events_without_an_empty_line_between_them_are_read_one_a_line() -> None:
+    joined = b"\n".join(WHOLE[ChatDecoder])
+    assert decoded(ChatDecoder(), joined) == [TextDelta("Of "), TextDelta("course.")]
 
 
 @pytest.mark.parametrize("endless", [b"data: " + b"x" * 1_000_000, b"data: " + b"x" * 1_000_000 + b"\n"])
@@ -145,10 +202,173 @@ def test_no_event_of_a_known_kind_breaks_a_decoder(kind: str, payload: dict[str,
         ResponsesDecoder().decode(json.dumps(payload | {"type": f"response.{kind}"}).encode())
 
 
-@pytest.mark.parametrize("garbage", [b"", b"[" * 100_000, b"\xff", b"NaN", b'{"choices": [{"delta": {"content": 5}}]}'])
-def test_garbage_is_a_protocol_error(garbage: bytes) -> None:
+@pytest.mark.parametrize("garbage", [b"{half", b'{"x":' * 100_000, b"{\xff", b'{"choices": [{"delta": {"content": "w'])
+@BOTH
+def test_half_an_object_is_a_protocol_error_since_words_may_be_lost(garbage: bytes, kind: type[AnswerDecoder]) -> None:
     with pytest.raises(ProviderProtocolError):
-        ChatDecoder().decode(garbage)
+        kind().decode(garbage)
+
+
+NOT_FOR_US = (
+    *(b"", b" ", b": PROCESSING", b"ping", b"null", b"NaN", b"7", b'"text"', b"[1]", b"[" * 100_000, b"\xff", b"{}"),
+    *(b'{"type": null}', b'{"type": ["response.completed"]}', b'{"choices": null}', b'{"choices": 7}'),
+    *(b'{"choices": [7]}', b'{"choices": [{"delta": {"content": 5}}]}', b'{"choices": [{"delta": null}]}'),
+    *(b'{"choices": [{"delta": {"tool_calls": [null, 5]}}]}', b'{"choices": [], "prompt_filter_results": [{}]}'),
+    *(b'{"usage": {"prompt_tokens": null}}', b'{"object": "keepalive"}', b'{"error": null, "id": "x"}'),
+    *(b'{"type": "response.output_text.delta"}', b'{"type": "response.output_item.done", "item": 5}'),
+    *(b'{"delta": "words without a type"}', b'{"choices": [{"finish_reason": 5}]}'),
+)
+
+
+@pytest.mark.parametrize("stray", NOT_FOR_US)
+@BOTH
+def test_what_is_not_for_us_is_passed_over_wherever_it_comes(stray: bytes, kind: type[AnswerDecoder]) -> None:
+    whole = WHOLE[kind]
+    for place in range(len(whole) + 1):
+        decoder = kind()
+        events = decoded(decoder, *whole[:place], stray, *whole[place:])
+        assert events == [TextDelta("Of "), TextDelta("course.")]
+        assert (decoder.reason, decoder.complete) == ("stop", True)
+        assert decoder.usage == TokenUsage(7, 3, 2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ["Of course."],
+        [{"type": "text", "text": "Of "}, {"text": "course."}, {"type": "image_url"}, None],
+        {"type": "text", "text": "Of course."},
+        [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Of course."}],
+    ],
+)
+def test_content_may_come_in_parts_of_which_only_text_is_for_ears(content: Any) -> None:
+    assert "".join(event.text for event in decoded(ChatDecoder(), chat({"content": content}))) == "Of course."  # type: ignore[union-attr]  # there is nothing else
+
+
+def test_thoughts_with_a_field_of_their_own_are_not_the_text() -> None:
+    delta = {"reasoning_content": "Hm.", "reasoning": "Hm.", "thinking": "Hm.", "content": None}
+    assert decoded(ChatDecoder(), chat(delta), chat({"content": "Yes."})) == [TextDelta("Yes.")]
+    payloads = (
+        {"type": f"response.{kind}.delta", "delta": "Hm."} for kind in ("reasoning_text", "reasoning_summary_text")
+    )
+    assert decoded(ResponsesDecoder(), *(json.dumps(payload).encode() for payload in payloads)) == []
+
+
+@pytest.mark.parametrize(
+    "bill",
+    [
+        {"prompt_tokens": None, "completion_tokens": 3},
+        {"prompt_tokens": 3},
+        {"prompt_tokens": -1, "completion_tokens": 3},
+        {"prompt_tokens": "3", "completion_tokens": 3},
+        {"prompt_tokens": 1e300, "completion_tokens": 3},
+        {"prompt_tokens": True, "completion_tokens": 3},
+        [3],
+    ],
+)
+def test_a_bill_that_cannot_be_read_is_none(bill: Any) -> None:
+    decoder = ChatDecoder()
+    decoded(decoder, json.dumps({"choices": [], "usage": bill}).encode(), chat({"content": "Yes."}))
+    assert decoder.usage is None
+
+
+def test_a_bill_without_details_is_one_and_more_is_not_cached_than_was_asked() -> None:
+    for details, cached in ((None, 0), ({"cached_tokens": None}, 0), ([], 0), ({"cached_tokens": 99}, 7)):
+        decoder = ChatDecoder()
+        bill = {"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": details}
+        decoded(decoder, json.dumps({"usage": bill}).encode())
+        assert decoder.usage == TokenUsage(7, cached, 2)
+
+
+@pytest.mark.parametrize("reason", ["tool_calls", "function_call", "stop", "eos", "end_turn", "length", None])
+@pytest.mark.parametrize("ends_by", ["done", "body"])
+def test_a_whole_call_is_given_whatever_the_finish_reason(reason: str | None, ends_by: str) -> None:
+    decoder = ChatDecoder()
+    events = decoded(decoder, chat(part(0, "call_1", "book", '{"a":1}')), chat({}, reason))
+    events += decoder.decode(b"[DONE]") if ends_by == "done" else decoder.end_of_body()
+    assert events == [ToolCall("call_1", "book", '{"a":1}')]
+    assert decoder.reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("reason", "taken_for", "unknown"),
+    [
+        ("eos", "stop", "eos"),
+        ("end_turn", "stop", "end_turn"),
+        ("function_call", "stop", None),
+        ("max_tokens", "length", "max_tokens"),
+        ("SAFETY", "content_filter", "SAFETY"),
+        ("call me at 555", "stop", "unreadable"),
+        ("stop", "stop", None),
+    ],
+)
+def test_a_reason_that_openai_does_not_give_is_known_by_its_name(
+    reason: str, taken_for: str, unknown: str | None
+) -> None:
+    decoder = ChatDecoder()
+    decoded(decoder, chat({"content": "Yes."}), chat({}, reason))
+    assert (decoder.reason, decoder.unknown_reason) == (taken_for, unknown)
+
+
+def test_a_model_that_broke_off_is_unavailable() -> None:
+    for reason in ("error", "abort"):
+        with pytest.raises(ProviderUnavailable):
+            decoded(ChatDecoder(), chat({"content": "Ye"}), chat({}, reason))
+
+
+def test_a_body_without_reason_is_whole_only_if_nothing_can_be_missing() -> None:
+    half = ChatDecoder()
+    decoded(half, chat({"content": "Ye"}), chat(part(0, "call_1", "book", '{"a"')))
+    assert half.end_of_body() == []
+    assert half.reason is None
+    responses = ResponsesDecoder()
+    decoded(responses, json.dumps({"type": "response.output_text.delta", "delta": "Ye"}).encode())
+    responses.end_of_body()
+    assert responses.reason is None
+
+
+def test_an_answer_that_was_not_sent_in_pieces_is_read_from_the_response() -> None:
+    call = {"type": "function_call", "call_id": "call_1", "name": "book", "arguments": {"a": 1}}
+    message = {"type": "message", "content": [{"type": "output_text", "text": "One moment."}]}
+    response = {"type": "response.completed", "response": {"output": [message, call]}}
+    decoder = ResponsesDecoder()
+    assert decoded(decoder, json.dumps(response).encode()) == [
+        TextDelta("One moment."),
+        ToolCall("call_1", "book", '{"a": 1}'),
+    ]
+    done = {"type": "response.output_item.done", "item": call}
+    assert len(decoded(ResponsesDecoder(), *(json.dumps(each).encode() for each in (done, response)))) == 2
+
+
+def test_content_that_is_the_call_written_out_is_not_text() -> None:
+    call = part(0, "call_1", "book", '{"a":1}')
+    for written in ('{"name": "book", "arguments": {"a":1}}', 'book({"a":1})', '```json\n{"a":1}```', 'book {"a":1}'):
+        assert decoded(ChatDecoder(), chat(call | {"content": written})) == []
+    assert decoded(ChatDecoder(), chat(call | {"content": "I book it now."})) == [TextDelta("I book it now.")]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ({"code": "content_filter", "status": 400}, "content_filter"),
+        ({"code": None, "innererror": {"code": "ResponsibleAIPolicyViolation"}}, "ResponsibleAIPolicyViolation"),
+        ({"code": "400", "type": "content_policy_violation"}, "content_policy_violation"),
+        ({"code": 403, "message": "flagged", "metadata": {"reasons": ["violence"]}}, "content_policy"),
+        ({"code": "data_inspection_failed"}, "data_inspection_failed"),
+    ],
+)
+def test_a_refused_content_is_known_by_any_of_its_codes(error: Any, code: str) -> None:
+    assert error_code(error) == code
+    refused = vendor_error(400, error_code(error))
+    assert type(refused) is ContentRejected
+    for payload in ({"error": error}, {"type": "error", "error": error}):
+        with pytest.raises(ContentRejected):
+            decoded(ChatDecoder(), json.dumps(payload).encode())
+
+
+def test_a_wrong_key_or_a_crowd_is_no_refused_content() -> None:
+    for status in (401, 402, 404, 429, 500):
+        assert not isinstance(vendor_error(status, "content_filter"), ContentRejected)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +383,7 @@ def test_garbage_is_a_protocol_error(garbage: bytes) -> None:
         (500, "insufficient_funds", ProviderUnavailable),
         (503, "rate_limit_exceeded", ProviderUnavailable),
         (None, "server_error", ProviderUnavailable),
-        (None, "bio_policy", ProviderRejected),
+        (None, "bio_policy", ContentRejected),
         (None, "context_length_exceeded", ProviderRejected),
         (None, None, ProviderUnavailable),
     ],
