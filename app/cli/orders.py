@@ -21,6 +21,8 @@ class WorkerOrder:
     """Name under which the worker owns calls, as :class:`app.storage.calls.CallRow` has it."""
     listener: int
     """File descriptor of the socket that all workers accept connections on."""
+    heartbeat: int
+    """File descriptor of the pipe that takes a byte each half second."""
     settings: Settings
 
 

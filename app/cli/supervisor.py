@@ -5,7 +5,9 @@ it is needed, the sandbox, and answers no request itself. Workers are new proces
 
 Task ledger.
 
-``worker-<n>``  keeps one worker running. Ends when the worker has ended after a signal.
+``worker-<n>``   keeps one worker running. Ends when the worker has ended after a signal.
+``heartbeats``   kills workers that hang. Ends with the last of them after a signal.
+``release-<n>``  lets the calls of a dead worker go. Ends when that is done, or is not worth trying any more.
 """
 
 import asyncio
@@ -20,12 +22,14 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
+from app.cli.heartbeats import LOOK_SECONDS, Look, Pulse
 from app.cli.orders import STOP, WorkerOrder, written
 from app.cli.sandbox_process import vendors
 from app.cli.settings_problems import SETTINGS_STATUS, warn_of_misspelt
 from app.errors import StorageError
 from app.observability.logs import configure_logging
 from app.observability.metrics import FOLDER_VARIABLE, forget_process
+from app.observability.outages import Outage
 from app.settings import Settings
 from app.start_checks import check_settings
 from app.storage.calls import CallStore
@@ -34,6 +38,10 @@ from app.storage.database import Database, migrate
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 2048
+_BEATS_AT_ONCE = 4096
+_RELEASE_SECONDS = 60.0
+"""For so long the calls of a dead worker are tried to be let go; other workers have given it up by then."""
+_RELEASE_AGAIN_SECONDS = 0.5
 _CLOSING_SECONDS = 40.0
 """What a worker needs for goodbyes and for its last rows, at most; afterwards it is killed."""
 _HEALTHY_SECONDS = 30.0
@@ -78,6 +86,9 @@ class Supervisor:
         self._metrics_folder = metrics_folder
         self._family = secrets.token_hex(4)
         self._workers: dict[int, Process] = {}
+        self._pulses: dict[int, Pulse] = {}
+        self._hung: dict[int, str] = {}
+        """Why a worker was killed."""
         self._signals = 0
         self._told = asyncio.Event()
         self._status = 0
@@ -97,8 +108,12 @@ class Supervisor:
                 address=f"http://{host}:{port}",
             )
             async with asyncio.TaskGroup() as tasks:
-                for number in range(1, self._settings.workers + 1):
-                    tasks.create_task(self._keep(number, CallStore(database)), name=f"worker-{number}")
+                watching = tasks.create_task(self._watch(), name="heartbeats")
+                async with asyncio.TaskGroup() as workers:
+                    for number in range(1, self._settings.workers + 1):
+                        kept = self._keep(number, CallStore(database), tasks)
+                        workers.create_task(kept, name=f"worker-{number}")
+                watching.cancel()
         finally:
             await database.close()
         return self._status
@@ -117,15 +132,33 @@ class Supervisor:
             log.error("worker.killed", worker=number, reason="it did not stop in time")
             process.kill()
 
-    async def _keep(self, number: int, calls: CallStore) -> None:
+    async def _watch(self) -> None:
+        """A worker that hangs is killed; whoever waits for its end does the rest."""
+        clock = asyncio.get_running_loop().time
+        look = Look(clock())
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = clock()
+            if look.was_away(now):
+                for pulse in self._pulses.values():
+                    pulse.excuse(now)
+            for number, pulse in self._pulses.items():
+                reason = pulse.overdue(now)
+                if reason is not None and number not in self._hung:
+                    self._hung[number] = reason
+                    self._workers[number].kill()
+
+    async def _keep(self, number: int, calls: CallStore, tasks: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         while not self._signals:
             owner = f"{self._family}.worker{number}-{secrets.token_hex(4)}"
             began = loop.time()
             status = await self._run_worker(number, owner)
-            await _release(owner, calls)
+            tasks.create_task(self._release(owner, calls), name=f"release-{number}")
             if self._signals:
+                if number in self._hung:
+                    log.error("worker.killed", worker=number, reason=self._reason(number, status))
                 return
             if status == SETTINGS_STATUS and not failures and loop.time() - began < _HEALTHY_SECONDS:
                 self._status = status
@@ -133,7 +166,7 @@ class Supervisor:
                 return
             failures = failures + 1 if loop.time() - began < _HEALTHY_SECONDS else 1
             delay = restart_delay(failures)
-            log.error("worker.died", worker=number, reason=_reason(status), restart_in_seconds=delay)
+            log.error("worker.died", worker=number, reason=self._reason(number, status), restart_in_seconds=delay)
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._told.wait()
@@ -142,37 +175,79 @@ class Supervisor:
         """The exit status of a new worker, once it has ended; negative for the signal that ended it."""
         descriptor = self._listener.fileno()
         try:
+            listening, beating = os.pipe()
+        except OSError as error:
+            log.error("worker.not_started", worker=number, reason=error.strerror)
+            return _NOT_STARTED_STATUS
+        try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "app.cli.worker"),
                 stdin=PIPE,
-                pass_fds=(descriptor,),
+                pass_fds=(descriptor, beating),
                 process_group=0,  # Ctrl-C is for the supervisor alone
                 env={**os.environ, FOLDER_VARIABLE: self._metrics_folder},
             )
         except OSError as error:
             log.error("worker.not_started", worker=number, reason=error.strerror)
+            os.close(listening)
             return _NOT_STARTED_STATUS
+        finally:
+            os.close(beating)
         self._workers[number] = process
+        self._listen(number, listening)
         try:
             log.info("worker.started", worker=number, pid=process.pid)
-            _write(process, written(WorkerOrder(number, owner, descriptor, self._settings)))
+            _write(process, written(WorkerOrder(number, owner, descriptor, beating, self._settings)))
             for _ in range(self._signals):  # that came while the process was made
                 _command(process)
             return await process.wait()
         finally:
-            del self._workers[number]
+            del self._workers[number], self._pulses[number]
+            asyncio.get_running_loop().remove_reader(listening)
+            os.close(listening)
             forget_process(process.pid, self._metrics_folder)
 
+    def _listen(self, number: int, descriptor: int) -> None:
+        loop = asyncio.get_running_loop()
+        pulse = self._pulses[number] = Pulse(loop.time())
 
-async def _release(owner: str, calls: CallStore) -> None:
-    """Let the other workers end the calls of a worker that is gone, now rather than when its leases expire."""
-    try:
-        left = await calls.release_leases(owner)
-    except StorageError as error:
-        log.error("leases.not_expired", code=error.code)
-        return
-    if left:
-        log.warning("worker.calls_left", calls=left)
+        def hear() -> None:
+            if os.read(descriptor, _BEATS_AT_ONCE):
+                pulse.beat(loop.time())
+            else:
+                loop.remove_reader(descriptor)
+                pulse.closed(loop.time())
+
+        loop.add_reader(descriptor, hear)
+
+    async def _release(self, owner: str, calls: CallStore) -> None:
+        """Let the other workers end the calls of a worker that is gone, now rather than when its leases expire.
+
+        Its successor does not wait for that: the database may be locked.
+        """
+        loop = asyncio.get_running_loop()
+        until, outage = loop.time() + _RELEASE_SECONDS, Outage("leases.not_expired", "leases.expired")
+        while True:
+            try:
+                left = await calls.release_leases(owner)
+            except StorageError as error:
+                outage.failed(error)
+                if self._signals or loop.time() > until:
+                    return
+                await asyncio.sleep(_RELEASE_AGAIN_SECONDS)
+            else:
+                outage.over()
+                if left:
+                    log.warning("worker.calls_left", calls=left)
+                return
+
+    def _reason(self, number: int, status: int) -> str:
+        hung = self._hung.pop(number, None)
+        if hung is not None:
+            return f"{hung}, and it was killed"
+        if status >= 0:
+            return f"it ended by itself with status {status}"
+        return f"it was ended by {signal.Signals(-status).name}"
 
 
 def _listener(settings: Settings) -> socket.socket:
@@ -188,9 +263,3 @@ def _write(process: Process, data: bytes) -> None:
     """A few bytes into a pipe; a worker that is dead does not read them, and its end is noticed elsewhere."""
     if process.stdin is not None and not process.stdin.is_closing():
         process.stdin.write(data)
-
-
-def _reason(status: int) -> str:
-    if status >= 0:
-        return f"it ended by itself with status {status}"
-    return f"it was ended by {signal.Signals(-status).name}"

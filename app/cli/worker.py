@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import structlog
 
+from app.cli.heartbeats import Heart
 from app.cli.native_panic import end_at_a_panic
 from app.cli.orders import read_order
 from app.cli.serve import DrainingServer, run_server, uvicorn_config
@@ -27,6 +28,7 @@ class WorkerServer(DrainingServer):
     """Does what the supervisor says. When the supervisor is gone it drains and stops: nobody would replace it."""
 
     commands: BinaryIO
+    heart: Heart
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the calls have ended after a command."""
@@ -36,6 +38,12 @@ class WorkerServer(DrainingServer):
             await super().serve(sockets)
         finally:
             loop.remove_reader(self.commands)
+            self.heart.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start all services, listen, and let the supervisor hear that the loop turns."""
+        await super().startup(sockets)
+        self.heart.beat()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A host may signal every process; what that means for the calls the supervisor says, once."""
@@ -64,6 +72,7 @@ def main() -> None:
             sys.exit(SETTINGS_STATUS)
         server = WorkerServer(uvicorn_config(app, settings), app, settings.drain_seconds)
         server.commands = commands
+        server.heart = Heart(order.heartbeat)
         with socket.socket(fileno=order.listener) as listener:
             run_server(server, [listener])
 

@@ -17,14 +17,14 @@ def test_a_worker_that_dies_once_is_replaced_at_once_and_one_that_dies_again_and
 
 
 def test_a_worker_reads_its_order_and_leaves_the_commands_unread(tmp_path: Path) -> None:
-    order = WorkerOrder(2, "worker2-1f", 7, settings_for(tmp_path, workers=3, keyterms="а,б"))
+    order = WorkerOrder(2, "worker2-1f", 7, 9, settings_for(tmp_path, workers=3, keyterms="а,б"))
     pipe = io.BytesIO(written(order) + STOP)
     assert read_order(pipe) == order
     assert pipe.read() == STOP
 
 
 def test_an_order_carries_the_secrets_of_the_settings_and_shows_none(tmp_path: Path) -> None:
-    order = WorkerOrder(1, "worker1-1f", 7, settings_for(tmp_path, openai_api_key="oa-secret"))
+    order = WorkerOrder(1, "worker1-1f", 7, 9, settings_for(tmp_path, openai_api_key="oa-secret"))
     key = read_order(io.BytesIO(written(order))).settings.openai_api_key
     assert key is not None
     assert key.get_secret_value() == "oa-secret"
