@@ -306,9 +306,8 @@ class CallDispatcher:
             await asyncio.sleep(_REAP_SECONDS)
 
     async def _reap_once(self) -> None:
-        now = (
-            self._lease_clock()
-        )  # before the watch is asked: whatever stops this process later, leases ran out by then
+        # Read before the watch is asked: if something stops this process from here on, it judges as of this moment.
+        now = self._lease_clock()
         services = self._services
         expired = await services.calls.take_over_expired(
             now,
