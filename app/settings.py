@@ -127,7 +127,8 @@ class Settings(BaseSettings):
     livekit_webhook_keys: SecretStr | None = None
     """Keys that may sign webhooks, ``key:secret`` separated by commas; LIVEKIT_API_KEY and its secret when not set."""
     room_prefix: str = Field("call", min_length=1)
-    """Rooms whose name begins so hold telephone calls for the agent; the dispatch rule names them."""
+    """Rooms whose name is this, an underscore and more hold telephone calls for the agent; the dispatch rule names them
+    so. Rooms of other names are never touched."""
 
     transfer_targets: TransferTargets = {}
     """Who may take callers over, such as sales=+74950000000,help=sip:help@example.org; nobody when not set."""

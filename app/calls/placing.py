@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.calls.dispatcher import CallDispatcher
-from app.clients.trunks import bare_number
+from app.clients.trunks import bare_number, outbound_room_name
 from app.clock import iso_utc, utc_now
 from app.errors import AdmissionError, DestinationNotAllowed, InvalidRequest
 from app.storage.calls import CallRow
@@ -73,7 +73,7 @@ class Placing:
             version=self._dispatcher.version,
             caller_number=self._rules.own_number,
             called_number=to,
-            livekit_room=f"{self._prefix}_out_{call_id}",
+            livekit_room=outbound_room_name(self._prefix, call_id),
             recording=self._dispatcher.records,
             metadata=metadata,
         )

@@ -20,6 +20,7 @@ from app.calls.caller_attributes import call_context
 from app.calls.dispatcher import CallDispatcher
 from app.calls.ports import CallLeg, Telephony
 from app.clients.livekit_api import LiveKitClient, RoomSeen
+from app.clients.trunks import is_our_room
 from app.clock import parse_iso, utc_now
 from app.errors import AdmissionError, AtCapacity, CallTaken, OwnershipLost, ProviderError, StorageError
 from app.models import CallContext, TelephoneCall
@@ -96,7 +97,7 @@ class RoomCalls:
 
     def is_ours(self, caller: TelephoneCall) -> bool:
         """Whether the caller waits in a room for the agent."""
-        return caller.room.startswith(self._prefix)
+        return is_our_room(caller.room, self._prefix)
 
     def stop(self) -> None:
         """Look into no more rooms; the calls have been drained."""
@@ -159,7 +160,7 @@ class RoomCalls:
     async def _reconcile(self) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
         for room in await self._livekit.list_rooms():
-            if room.name.startswith(self._prefix):
+            if is_our_room(room.name, self._prefix):
                 await self._look_into(room)
 
     async def _look_into(self, room: RoomSeen) -> None:

@@ -12,6 +12,25 @@ RuleKind = Literal["individual", "fixed", "callee", "direct", "none"]
 """``fixed`` is individual without the random end of the room's name: a number's second call ends its first."""
 
 
+_SEPARATOR = "_"
+"""LiveKit puts it between a dispatch rule's prefix and the rest of the room's name."""
+
+
+def is_our_room(name: str, room_prefix: str) -> bool:
+    """Whether a room holds a telephone call for the agent: its name is the prefix, the separator, and more.
+
+    Only such rooms are looked into, answered in and ended: ``call_+79990000001_x`` with the prefix ``call``, not
+    ``callcenter-7_x``, which is another application's.
+    """
+    start = f"{room_prefix}{_SEPARATOR}"
+    return name.startswith(start) and name != start
+
+
+def outbound_room_name(room_prefix: str, call_id: str) -> str:
+    """Of the room of a call that we place."""
+    return _SEPARATOR.join((room_prefix, "out", call_id))
+
+
 def inbound_trunk_name(room_prefix: str) -> str:
     """Of the trunk that calls come in by, and of the rule behind it: what is ours at LiveKit is found by its name."""
     return f"{room_prefix}-in"

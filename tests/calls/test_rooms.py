@@ -27,7 +27,7 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def room_after(
-    folder: Path, reason: str, seconds: float, *telephones: dict[str, str]
+    folder: Path, reason: str, seconds: float, *telephones: dict[str, str], room: str = "call_1"
 ) -> AsyncIterator[TwirpServer]:
     """A room whose call ended so long ago, and in which these telephones still are."""
     people = [
@@ -35,13 +35,13 @@ async def room_after(
         for number, attributes in enumerate(telephones)
     ]
     answers = {
-        "ListRooms": api.ListRoomsResponse(rooms=[api.Room(name="call_1", sid="RM_1")]),
+        "ListRooms": api.ListRoomsResponse(rooms=[api.Room(name=room, sid="RM_1")]),
         "ListParticipants": api.ListParticipantsResponse(participants=people),
         "DeleteRoom": api.DeleteRoomResponse(),
     }
     async with running(**answers) as server, services(folder, server.url) as those:
         ended_at = iso_utc(utc_now() - timedelta(seconds=seconds))
-        ids = {"room_sid": "RM_1", "sip_call_id": "SCL_1", "livekit_room": "call_1"}
+        ids = {"room_sid": "RM_1", "sip_call_id": "SCL_1", "livekit_room": room}
         ended = {"status": "ended", "end_reason": reason, "ended_at": ended_at}
         await those.calls.create(a_call("call-1", kind="room", direction="inbound", **ids, **ended))
         yield server
@@ -83,3 +83,10 @@ async def test_a_room_whose_call_is_over_in_another_way_ends_after_a_while(tmp_p
         assert not server.requests("DeleteRoom")
     async with room_after(tmp_path / "later", "agent_hangup", 11, CALLER) as server:
         await server.until("DeleteRoom")
+
+
+async def test_a_room_of_another_application_is_never_looked_into_answered_or_ended(tmp_path: Path) -> None:
+    async with room_after(tmp_path, "agent_hangup", 600, CALLER, room="callcenter-7_x") as server:
+        await server.until("ListRooms", 10)
+    assert not server.requests("ListParticipants")
+    assert not server.requests("DeleteRoom")

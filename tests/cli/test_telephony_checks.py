@@ -56,6 +56,7 @@ def test_a_trunk_of_somebody_else_that_is_open_is_told() -> None:
         ({"kind": "fixed"}, "end each other's calls"),
         ({"needs_pin": True}, "asks callers for a PIN"),
         ({"room_prefix": "sales"}, "makes rooms sales_"),
+        ({"room_prefix": "callcenter"}, "makes rooms callcenter_"),
         ({"trunk_ids": ("ST_other",)}, "no rule gives our callers a room"),
         ({"called_numbers": ("+7499",)}, "no rule gives our callers a room"),
     ],

@@ -1,8 +1,10 @@
 """Trunks and rules as values: who may call, and which rule is asked."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.clients.trunks import DispatchRule, InboundTrunk, allows_everybody
+from app.clients.trunks import DispatchRule, InboundTrunk, allows_everybody, is_our_room, outbound_room_name
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,40 @@ def test_a_rule_catches_calls_of_its_trunks_and_numbers(
     trunk = InboundTrunk("in", ("+74950000000",), (), trunk_id="ST_1")
     rule = DispatchRule("rule", trunk_ids, "individual", "call", called_numbers=called)
     assert rule.catches("+74950000000", trunk) is caught
+
+
+names = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"),
+    [
+        ("call_+79990000001_Xy", True),
+        ("call__Xy", True),
+        ("call_out_call_0a1b", True),
+        ("callcenter-7_x", False),
+        ("callcenter_7", False),
+        ("call-7", False),
+        ("call", False),
+        ("call_", False),
+        ("Call_7", False),
+        ("my_call_7", False),
+        ("", False),
+    ],
+)
+def test_a_room_is_ours_when_the_prefix_ends_at_its_separator(name: str, is_ours: bool) -> None:
+    assert is_our_room(name, "call") is is_ours
+
+
+@given(prefix=names, caller=names, random=names)
+def test_every_room_that_our_rule_and_our_calls_make_is_ours(prefix: str, caller: str, random: str) -> None:
+    assert is_our_room(f"{prefix}_{caller}_{random}", prefix)
+    assert is_our_room(f"{prefix}__{random}", prefix)
+    assert is_our_room(outbound_room_name(prefix, caller), prefix)
+
+
+@given(prefix=names, more=names)
+def test_a_longer_word_is_another_application_whatever_follows(prefix: str, more: str) -> None:
+    if not more.startswith("_"):
+        assert not is_our_room(prefix + more, prefix)
+    assert not is_our_room(more + prefix, prefix) or (more + prefix).startswith(f"{prefix}_")

@@ -48,7 +48,7 @@ async def test_a_caller_who_hides_his_number_is_answered(server: LiveKitServer, 
 
 async def test_rooms_of_others_are_left_alone(server: LiveKitServer, tmp_path: Path) -> None:
     async with house(server, tmp_path) as home:
-        ours, theirs = f"{home.carrier.room_prefix}_meeting", "another_project"
+        ours, theirs = f"{home.carrier.room_prefix}_meeting", f"{home.carrier.room_prefix}center-7_x"
         token = api.AccessToken(KEY, SECRET).with_identity("visitor")
         visitor = rtc.Room()
         await visitor.connect(server.url, token.with_grants(api.VideoGrants(room_join=True, room=ours)).to_jwt())

@@ -6,7 +6,14 @@ from app.cli.checks.findings import Check, Finding, Grade
 from app.cli.masking import masked
 from app.cli.setup import sip_client
 from app.cli.telephony_plan import plan, wishes
-from app.clients.trunks import DispatchRule, InboundTrunk, Telephony, inbound_trunk_name, outbound_trunk_name
+from app.clients.trunks import (
+    DispatchRule,
+    InboundTrunk,
+    Telephony,
+    inbound_trunk_name,
+    is_our_room,
+    outbound_trunk_name,
+)
 from app.errors import ProviderError, ProviderRejected
 from app.settings import Settings
 
@@ -91,8 +98,8 @@ def _rules(trunk: InboundTrunk, number: str, rules: Sequence[DispatchRule], pref
             said = f"{name} asks callers for a PIN"
         elif rule.kind != "individual":
             said = f"{name} is of kind {rule.kind}: callers share a room, or end each other's calls"
-        elif not f"{rule.room_prefix}_".startswith(prefix):
-            said = f"{name} makes rooms {rule.room_prefix}_..., and the agent answers in {prefix}... alone"
+        elif not is_our_room(f"{rule.room_prefix}_...", prefix):
+            said = f"{name} makes rooms {rule.room_prefix}_..., and the agent answers in {prefix}_... alone"
         else:
             grade, said = "good", f"{name} gives every caller a room of his own"
         yield Finding("dispatch rule", grade, said, "" if grade == "good" else f"{_SETUP}, or change the rule.")
