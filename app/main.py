@@ -60,9 +60,9 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
     app.state.failed_attempts = FailedAttempts()
     app.state.unstarted = Unstarted()
     app.state.refusals = RefusalLog()
-    app.add_middleware(BodyLimit)
-    app.add_middleware(SafeHeaders)
     Instrumentator(registry=metrics.registry).instrument(app)
+    app.add_middleware(BodyLimit)  # outside the figures: a length that is only claimed is none
+    app.add_middleware(SafeHeaders)
     for module in (calls, media, webhooks, health, figures, session, dashboard):
         app.include_router(module.router)
     app.mount("/static", dashboard.Static())

@@ -5,13 +5,18 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from routers.problems import problem
+
 MAX_BODY_BYTES = 64 * 1024
+_DETAIL = f"a body has at most {MAX_BODY_BYTES} bytes"
 
 
 class BodyLimit:
-    """ASGI middleware: whoever reads a body gets HTTPException 413 once it is larger than ``MAX_BODY_BYTES``.
+    """ASGI middleware: a body larger than ``MAX_BODY_BYTES`` is answered with 413.
 
-    A length that is told beforehand is believed, so nothing of such a body is read; without one the bytes are counted.
+    A length that is told beforehand is believed: the application does not see the request. Without one the bytes are
+    counted, and the application gets HTTPException 413 from ``receive``; behind an answer that has begun already the
+    rest of the body is as good as a client that has gone.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -22,25 +27,30 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        told, read = _told_length(scope), 0
+        if _told_length(scope) > MAX_BODY_BYTES:
+            refusal = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", _DETAIL)
+            await refusal(scope, receive, send)
+            return
+        read, has_begun = 0, False
 
         async def limited() -> Message:
             nonlocal read
-            if told > MAX_BODY_BYTES:
-                raise _too_large()
             message = await receive()
             read += len(message.get("body", b""))
-            if read > MAX_BODY_BYTES:
-                raise _too_large()
-            return message
+            if read <= MAX_BODY_BYTES:
+                return message
+            if has_begun:
+                return {"type": "http.disconnect"}
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _DETAIL)
 
-        await self._app(scope, limited, send)
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        await self._app(scope, limited, noted)
 
 
 def _told_length(scope: Scope) -> int:
     text = dict(scope["headers"]).get(b"content-length", b"0")
     return int(text) if text.isdigit() else 0
-
-
-def _too_large() -> HTTPException:
-    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")

@@ -1,24 +1,30 @@
-"""Connections of strangers, with bounds: nobody has shown a key yet, and live calls share the process.
+"""uvicorn's protocols with bounds: whoever connects has shown no key yet, and live calls share the process.
 
-uvicorn gives a client all the time and all the headers it likes, and reads a quarter of a megabyte of websocket frames
-in one go, which are 40,000 of the shortest: more than a second in which no call is heard.
+uvicorn gives a client all the time and all the headers it likes, queues any number of pipelined requests, leaves an
+upgrade unanswered that its websocket library cannot read, and reads a quarter of a megabyte of websocket frames in one
+go, which are 40,000 of the shortest: more than a second in which no call is heard.
+
+Both classes lean on the inside of uvicorn. ``tests/routers/test_connections_uvicorn.py`` fails when that changes, and says what to
+do then.
 """
 
 import asyncio
-from collections import OrderedDict
+import json
+import logging
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from http import HTTPStatus
+from typing import Any, NoReturn
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-REQUEST_SECONDS = 15.0
-"""For a whole request, head and body."""
-HEAD_BYTES_MAX = 64 * 1024
-"""Also of what follows a body in chunks."""
-UNFINISHED_MAX = 500
-"""Connections on which a request has begun, or none yet. Of more the oldest is closed: honest ones are soon done."""
+from routers.client_watch import ClientWatch, ConnectionLimits, Unfinished
 
+_PARSED_BYTES = 512
+"""So much is parsed before anybody looks whether a request waits: 28 of the shortest requests."""
 _FRAMES_FIRST = 300
 _FRAMES_SECOND = 250
 _FRAMES_MAX = 2500
@@ -28,80 +34,131 @@ _GOODBYE_SECONDS = 3.0
 _PIECE_BYTES = 2048
 """So much is read before the frames are counted: a hundred lost over the last of those allowed."""
 _POLICY_VIOLATION = 1008
-_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_INVALID_DATA = 1007
+_VERSIONS = ("1.0", "1.1")
+_CODES = {HTTPStatus.BAD_REQUEST: "malformed_request", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head_too_large"}
 
 
-class Unfinished:
-    """Connections that owe the rest of a request, of one process."""
+class _Refused(Exception):
+    """A request that is refused while it is parsed; raised in a callback of the parser, it ends the parsing."""
 
-    def __init__(self, limit: int = UNFINISHED_MAX) -> None:
-        self._limit = limit
-        self._connections: OrderedDict[asyncio.Transport, None] = OrderedDict()
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
 
-    def __len__(self) -> int:
-        return len(self._connections)
 
-    def add(self, connection: asyncio.Transport) -> None:
-        """The longest that waits is closed when there are too many."""
-        self._connections[connection] = None
-        if len(self._connections) > self._limit:
-            oldest, _ = self._connections.popitem(last=False)
-            oldest.abort()
+_MALFORMED = _Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
 
-    def discard(self, connection: asyncio.Transport) -> None:
-        """It has sent all of the request, or is closed."""
-        self._connections.pop(connection, None)
+
+class _Flow(FlowControl):
+    """Reads only when nothing waits, and leaves a connection alone that is closing."""
+
+    def __init__(self, transport: asyncio.Transport, must_wait: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._must_wait = must_wait
+
+    def pause_reading(self) -> None:
+        if not self._transport.is_closing():
+            super().pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing() and not self._must_wait():
+            super().resume_reading()
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """HTTP/1.1 whose requests come within a time and whose heads have a size."""
+    """HTTP/1.1 whose requests come within a time, whose heads have a size, and whose queue is short.
 
-    def __init__(self, *arguments: Any, unfinished: Unfinished, **options: Any) -> None:
+    A request is parsed when the one before it is being answered, and reading goes on when no request waits::
+
+        socket -> _unparsed (one or two reads) -> pipeline (what 512 bytes hold) -> _running (one)
+    """
+
+    def __init__(self, *arguments: Any, unfinished: Unfinished, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._unfinished = unfinished
-        self._patience: asyncio.TimerHandle | None = None
+        self._limits = limits
+        self._watch = ClientWatch(self.loop, unfinished, limits)
+        self._unparsed = b""
+        self._running: RequestResponseCycle | None = None
+        self._cause: _Refused | None = None
+        self._refusal: _Refused | None = None
+        self._is_over = False
+        """Nothing more is parsed: it was refused, or its client wanted another protocol."""
         self._owes = True
         self._parts = 0
         self._is_in_head = True
+        self._is_in_trailers = False
         self._head_bytes = 0
+        self._header_count = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """A client, who has said nothing."""
         super().connection_made(transport)
-        self._be_patient()
+        self.flow = _Flow(transport, lambda: bool(self.pipeline or self._unparsed or self._is_over))
+        self._watch.start(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever closed it."""
-        self._be_content()
+        """Whoever closed it. uvicorn tells the newest request of it, which may not have begun."""
+        self._watch.stop()
+        self._unparsed = b""
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
+
+    def resume_writing(self) -> None:
+        """The client reads."""
+        self._watch.read()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """A piece of a request, or several requests."""
-        part = self._parts
-        super().data_received(data)
-        self._head_bytes = self._head_bytes + len(data) if self._is_in_head and self._parts == part else 0
-        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self.transport.write(_HEAD_TOO_LARGE)
-            self.transport.close()
-        elif self._owes and self._patience is None and not self.transport.is_closing():
-            self._be_patient()
+        self._unset_keepalive_if_required()
+        if self._is_over:
+            return
+        self._unparsed += data
+        self._parse_unparsed()
+        if not self.transport.is_closing() and (self._owes or not self._is_answering()):
+            self._watch.expect()
 
     def handle_websocket_upgrade(self) -> None:
-        """From here on it is a websocket's."""
-        self._owes = False
-        self._be_content()
+        """From here on it is a websocket's. It is watched until it is accepted, and refused if it cannot be read."""
         super().handle_websocket_upgrade()
+        websocket: Any = self.transport.get_protocol()
+        websocket.watch = self._watch
+        if not websocket.handshake_initiated and not self.transport.is_closing():
+            _write_refusal(self.transport, _Refused(HTTPStatus.BAD_REQUEST, "the websocket's upgrade cannot be read"))
 
     def on_message_begin(self) -> None:
         """The first line comes."""
         self._owes = True
+        self._is_in_trailers = False
         self._enter(head=True)
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. Those behind the body are counted and dropped: who reads headers takes them for those before it."""
+        self._header_count += 1
+        if self._header_count > self._limits.headers:
+            self._stop_parsing(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"send {self._limits.headers} headers at most"
+            )
+        if not self._is_in_trailers:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._enter(head=False)
+        self._is_in_trailers = True
+        if self.parser.get_http_version() not in _VERSIONS:
+            self._stop_parsing(HTTPStatus.BAD_REQUEST, str(_MALFORMED))
+        wants_more = self.parser.should_upgrade()
+        if wants_more and self._should_upgrade():
+            self._check_upgrade()
         super().on_headers_complete()
+        if wants_more and not self._should_upgrade():
+            self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
         """After the last chunk come headers again."""
@@ -113,35 +170,128 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Nothing is owed."""
-        self._owes = False
+        """Nothing is owed, unless it is to become a websocket."""
         self._enter(head=False)
-        self._be_content()
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            self._owes = False
+            self._watch.content()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The next request that waits begins; when none does, more is parsed."""
+        super().on_response_complete()
+        if self._refusal is not None and not self._is_answering():
+            _write_refusal(self.transport, self._refusal)
+        elif not self.pipeline:
+            self.loop.call_soon(self._go_on)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _is_answering(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _go_on(self) -> None:
+        if self.transport.is_closing() or self._is_over:
+            return
+        self._parse_unparsed()
+        if self._owes:
+            self._unset_keepalive_if_required()
+            self._watch.expect()
+        elif not self._is_answering():
+            self._watch.idle()
+        self.flow.resume_reading()
+
+    def _parse_unparsed(self) -> None:
+        """Until a request waits for the answer to another one."""
+        data, begin = self._unparsed, 0
+        while begin < len(data) and not (self.pipeline or self._is_over or self.transport.is_closing()):
+            self._parse(data[begin : begin + _PARSED_BYTES])
+            begin += _PARSED_BYTES
+        self._unparsed = b"" if self._is_over else data[begin:]
+        if self._unparsed or self.pipeline:
+            self.flow.pause_reading()
+
+    def _parse(self, piece: bytes) -> None:
+        part = self._parts
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserError:
+            self._refuse(self._cause or _MALFORMED)
+        except httptools.HttpParserUpgrade:
+            self._is_over = True
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+        else:
+            self._head_bytes = self._head_bytes + len(piece) if self._is_in_head and self._parts == part else 0
+            if self._head_bytes > self._limits.head_bytes:
+                detail = f"a head has at most {self._limits.head_bytes} bytes"
+                self._refuse(_Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail))
+
+    def _stop_parsing(self, status: HTTPStatus, detail: str) -> NoReturn:
+        """From a callback of the parser, whose own error does not tell what was raised there."""
+        self._cause = _Refused(status, detail)
+        raise self._cause
+
+    def _check_upgrade(self) -> None:
+        """Stops the parsing of what the websocket library would not answer, or would answer amid another answer."""
+        body = dict(self.headers).get(b"content-length", b"0") != b"0" or b"transfer-encoding" in dict(self.headers)
+        if self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1" or body:
+            self._stop_parsing(HTTPStatus.BAD_REQUEST, "a websocket begins with GET and HTTP/1.1, and without a body")
+        if self._is_answering() or self.pipeline:
+            self._stop_parsing(
+                HTTPStatus.BAD_REQUEST, "a websocket does not begin before the request before it is answered"
+            )
+
+    def _refuse(self, refusal: _Refused) -> None:
+        """Once what was asked before has been answered; a request whose body is wrong has no other answer."""
+        self._is_over = True
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
+        running = self._running
+        if running is None or running.response_complete:
+            _write_refusal(self.transport, refusal)
+        elif not running.more_body:
+            self._refusal = refusal
+        elif running.response_started:
+            self.transport.close()
+        else:
+            running.disconnected = True
+            running.message_event.set()
+            _write_refusal(self.transport, refusal)
 
     def _enter(self, *, head: bool) -> None:
         self._is_in_head = head
+        if head:
+            self._header_count = 0
         self._parts += 1
-
-    def _be_patient(self) -> None:
-        self._patience = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
-        self._unfinished.add(self.transport)
-
-    def _be_content(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-            self._unfinished.discard(self.transport)
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A websocket whose frames, pings and empty ones too, come at a pace that leaves the others their time."""
 
+    watch: ClientWatch | None = None
+    """Of the connection, which began with HTTP."""
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.logger = _QUIET
         self.close_timeout = _GOODBYE_SECONDS
         self._frames = float(_FRAMES_FIRST)
         self._counted_at = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever closed it."""
+        if self.watch is not None:
+            self.watch.stop()
+        super().connection_lost(exc)
+
+    def resume_writing(self) -> None:
+        """The client reads."""
+        if self.watch is not None:
+            self.watch.read()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Frames, or pieces of them; as uvicorn's own, which counts nothing."""
@@ -149,6 +299,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._frames = min(self._frames + (now - self._counted_at) * _FRAMES_SECOND, _FRAMES_MAX)
         self._counted_at = now
         for start in range(0, len(data), _PIECE_BYTES):
+            if self.transport.is_closing():
+                return
             self.conn.receive_data(data[start : start + _PIECE_BYTES])
             self._frames -= len(self.conn.events)
             if self._frames < 0 and self.conn.close_sent is None:
@@ -163,6 +315,17 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
+        if self.handshake_complete and not self.close_sent and self.watch is not None:
+            self.watch.content()
+
+    def send_receive_event_to_app(self) -> None:
+        """A whole message; uvicorn logs a traceback for text that is no UTF-8."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(b"".join(self.frames)):
+            self.frames = []
+            self.conn.send_close(_INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
 
     def handle_ping(self) -> None:
         """Who does not read the answers gets none."""
@@ -178,6 +341,35 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
 
-def bounded_http() -> Any:
+_QUIET = logging.getLogger("uvicorn.error.websockets")
+"""For a websocket of uvicorn: it writes a line for each that is opened or refused, with a path as long as a stranger
+likes."""
+_QUIET.setLevel(logging.WARNING)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _write_refusal(transport: asyncio.Transport, refusal: _Refused) -> None:
+    """The last answer of a connection, as a problem document, and the end."""
+    if transport.is_closing():
+        return
+    status = refusal.status
+    document = {"type": "about:blank", "title": status.phrase, "status": status.value}
+    body = json.dumps({**document, "code": _CODES[status], "detail": str(refusal)}).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    transport.write(head.encode() + body)
+    transport.close()
+
+
+def bounded_http(limits: ConnectionLimits | None = None) -> Any:
     """What uvicorn is given as ``http``, for one server."""
-    return partial(BoundedHttp, unfinished=Unfinished())
+    return partial(BoundedHttp, unfinished=Unfinished(), limits=limits or ConnectionLimits())

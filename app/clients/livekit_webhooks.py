@@ -42,6 +42,8 @@ _CALL_ID = "sip.callID"
 _VALID_SECONDS = 300
 _LEEWAY_SECONDS = 60
 """How far the clocks may be apart; LiveKit's own tolerance."""
+_LAST_MOMENT = 1e12
+"""Seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def verify_webhook(body: bytes, token: str, secrets: Mapping[str, str], now: dat
             raise WebhookInvalid("the webhook is signed with a key that is not known here")
         options: Any = {"require": ["exp", "iss"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
         claims = jwt.decode(token, secret, algorithms=["HS256"], options=options)
-    except jwt.InvalidTokenError as error:
+    except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise WebhookInvalid("the webhook's token does not verify") from error
     moment = now.timestamp()
     if not _number(claims.get("nbf"), 0) - _LEEWAY_SECONDS <= moment <= _number(claims["exp"], 0) + _LEEWAY_SECONDS:
@@ -105,4 +107,9 @@ def _caller(event: dict[str, Any]) -> TelephoneCall | None:
 
 
 def _number(value: Any, otherwise: float) -> float:
-    return float(value) if isinstance(value, int | float) else otherwise
+    """Seconds of a claim. Raises WebhookInvalid for a number that is no moment, such as one of 400 digits."""
+    if not isinstance(value, int | float):
+        return otherwise
+    if not abs(value) < _LAST_MOMENT:
+        raise WebhookInvalid("the webhook's token holds a time that is none")
+    return float(value)

@@ -5,11 +5,12 @@ import base64
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from routers import connections
-from routers.connections import Unfinished
+from routers.client_watch import ConnectionLimits, Unfinished
+from routers.connections import bounded_http
 from tests.end_to_end.service import RunningService, service_in_thread
 
 PATIENCE_SECONDS = 20
@@ -24,6 +25,17 @@ POLICY_VIOLATION = b"\x88\x11\x03\xf0"
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with service_in_thread(tmp_path_factory.mktemp("connections")) as running:
         yield running
+
+
+@contextmanager
+def impatient(service: RunningService) -> Iterator[None]:
+    """A request must be there within 50 ms on new connections."""
+    config = service.server.config
+    usual, config.http_protocol_class = config.http_protocol_class, bounded_http(ConnectionLimits(request_seconds=0.05))
+    try:
+        yield
+    finally:
+        config.http_protocol_class = usual
 
 
 def connected(service: RunningService) -> socket.socket:
@@ -99,20 +111,14 @@ def test_neither_may_a_body_in_chunks_have_headers_without_end_behind_it(service
     [b"", HEAD, POST + b"Content-Length: 1000\r\n\r\n{", HEAD + b"\r\n" + HEAD],
     ids=["nothing", "half a head", "half a body", "a second request"],
 )
-def test_who_does_not_finish_his_request_is_let_go(
-    service: RunningService, beginning: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.05)
-    with connected(service) as client:
+def test_who_does_not_finish_his_request_is_let_go(service: RunningService, beginning: bytes) -> None:
+    with impatient(service), connected(service) as client:
         client.sendall(beginning)
         everything(client)
 
 
-def test_a_whole_request_may_be_answered_for_as_long_as_it_takes(
-    service: RunningService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.05)
-    with upgraded(service) as client:
+def test_a_whole_request_may_be_answered_for_as_long_as_it_takes(service: RunningService) -> None:
+    with impatient(service), upgraded(service) as client:
         client.settimeout(0.3)
         with pytest.raises(TimeoutError):
             client.recv(1)

@@ -1,6 +1,7 @@
 """Keys, limits and manners that every door has in common."""
 
 import hmac
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from routers.attempts import FailedAttempts
 from routers.body_limit import MAX_BODY_BYTES
 from tests.end_to_end.service import API_KEY, RunningService, running_service, service_in_thread
 from tests.routers.test_calls import assert_problem
+from tests.routers.test_connections import connected
 
 CLOSED_DOORS = [
     ("GET", "/calls"),
@@ -205,6 +207,25 @@ def test_a_large_body_is_refused_without_a_key_too(service: RunningService) -> N
     with service.client(api_key=None) as http:
         answer = http.post("/media/sessions", content=padded(10 << 20), headers={"Content-Type": "application/json"})
     assert answer.status_code in (401, 413)
+
+
+@pytest.mark.parametrize("length", [70_000, 9 * 10**18])
+@pytest.mark.parametrize("path", ["/", "/health", "/metrics", "/nothing"])
+def test_a_large_body_is_refused_before_any_answer_begins(service: RunningService, path: str, length: int) -> None:
+    with connected(service) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {length}\r\n\r\n".encode())
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_length_that_is_only_claimed_is_in_no_figure(service: RunningService) -> None:
+    with connected(service) as client, service.client() as http:
+        client.sendall(b"POST /session HTTP/1.1\r\nHost: here\r\nContent-Length: 9000000000000000000\r\n\r\n")
+        client.recv(65536)
+        http.post("/session", json={"api_key": "wrong"})
+        figures = http.get("/metrics", headers={"Authorization": "Bearer of-metrics"}).text
+    sizes = re.findall(r"^http_request_size_bytes_sum.* (.+)$", figures, re.MULTILINE)
+    assert sizes
+    assert sum(map(float, sizes)) < 1e9
 
 
 def test_nobody_is_told_which_server_this_is(http: httpx.Client) -> None:

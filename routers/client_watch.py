@@ -1,0 +1,118 @@
+"""What a connection waits for from its client, and for how long.
+
+::
+
+    the rest of a request      until ``request_seconds`` after its first byte    counted
+    the next request           until uvicorn's keep-alive is over                counted
+    a websocket's acceptance   until ``request_seconds`` after its first byte    counted
+    an answer to be read       as long as some of it is read each ``reading_seconds``
+
+"Counted" connections share one limit for the process; see :class:`Unfinished`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+UNFINISHED_MAX = 500
+
+
+class Unfinished:
+    """Connections that wait for their client, of one process."""
+
+    def __init__(self, limit: int = UNFINISHED_MAX) -> None:
+        self._limit = limit
+        self._connections: OrderedDict[asyncio.Transport, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def add(self, connection: asyncio.Transport) -> None:
+        """It waits from now on. Of more than the limit the one that has waited longest is closed."""
+        self._connections[connection] = None
+        self._connections.move_to_end(connection)
+        if len(self._connections) > self._limit:
+            oldest, _ = self._connections.popitem(last=False)
+            oldest.abort()
+
+    def discard(self, connection: asyncio.Transport) -> None:
+        """It has sent all of the request, or is closed."""
+        self._connections.pop(connection, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may take of a process before anybody has shown a key."""
+
+    request_seconds: float = 15.0
+    """For a whole request, head and body, and for a websocket until it is accepted or refused."""
+    reading_seconds: float = 10.0
+    """A client that reads nothing of what waits for it is closed after one to two of these."""
+    head_bytes: int = 64 * 1024
+    """Of the head, and of the trailers behind a body in chunks."""
+    headers: int = 100
+    """Headers in a head, and in the trailers."""
+
+
+class ClientWatch:
+    """The timers of one connection; whoever owns the connection calls :meth:`stop` when it is lost."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, unfinished: Unfinished, limits: ConnectionLimits) -> None:
+        self._loop = loop
+        self._unfinished = unfinished
+        self._limits = limits
+        self._transport: asyncio.Transport
+        self._request: asyncio.TimerHandle | None = None
+        self._reading: asyncio.TimerHandle | None = None
+        self._unread_bytes = 0
+        self._has_read = False
+
+    def start(self, transport: asyncio.Transport) -> None:
+        """The connection is made, and its client has sent nothing."""
+        self._transport = transport
+        self._reading = self._loop.call_later(self._limits.reading_seconds, self._check_reading)
+        self.expect()
+
+    def expect(self) -> None:
+        """The client owes the rest of a request; the deadline stays where it is if one runs."""
+        if self._request is None:
+            self._request = self._loop.call_later(self._limits.request_seconds, self._give_up)
+            self._unfinished.add(self._transport)
+
+    def idle(self) -> None:
+        """The client may send another request."""
+        self.content()
+        self._unfinished.add(self._transport)
+
+    def content(self) -> None:
+        """The client owes nothing."""
+        if self._request is not None:
+            self._request.cancel()
+            self._request = None
+        self._unfinished.discard(self._transport)
+
+    def read(self) -> None:
+        """The client has read most of what waited for it."""
+        self._has_read = True
+
+    def stop(self) -> None:
+        """The connection is lost."""
+        self.content()
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _give_up(self) -> None:
+        if self._transport.is_closing() or self._transport.is_reading():
+            self._transport.abort()
+        else:  # we are slow, not the client
+            self._request = self._loop.call_later(self._limits.request_seconds, self._give_up)
+
+    def _check_reading(self) -> None:
+        """Also of a transport that is closing: it stays open until all has been read."""
+        unread = self._transport.get_write_buffer_size()
+        if 0 < self._unread_bytes <= unread and not self._has_read:
+            self._transport.abort()
+            return
+        self._unread_bytes, self._has_read = unread, False
+        self._reading = self._loop.call_later(self._limits.reading_seconds, self._check_reading)
