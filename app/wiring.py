@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from app.calls.agent import AgentProfile
 from app.calls.agent_settings import agent_profile
+from app.calls.background import BackgroundWork
 from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
 from app.calls.erasure import CallEraser
@@ -117,12 +118,12 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         stack.push_async_callback(journal.close)
         ears, model, tts = _clients(settings, agent, metrics)
         livekit = _livekit(settings, metrics)
-        for close in (ears.aclose, model.aclose, tts.aclose, *([livekit.aclose] if livekit else [])):
-            stack.push_async_callback(close)
+        _close_at_the_end(stack, ears, model, tts, livekit)
         tools = await stack.enter_async_context(_tools(settings, agent, metrics))
+        background = await stack.enter_async_context(BackgroundWork())
         loops = await stack.enter_async_context(ServiceLoops())
         _watch(loops, (database.loop, journal.loop, reader.loop), metrics)
-        services = _call_services(settings, metrics, database, journal, ears, model, tts, tools, owner)
+        services = _call_services(settings, metrics, database, journal, ears, model, tts, tools, background, owner)
         dispatcher = CallDispatcher(services, agent, reader=reader, loops=loops, max_live=settings.places)
         journal.on_lost.add(dispatcher.lose)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
@@ -151,6 +152,13 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         dispatcher.stop()
 
 
+def _close_at_the_end(
+    stack: AsyncExitStack, ears: _Ears, model: OpenAILLMClient, tts: CartesiaTTSClient, livekit: "LiveKitClient | None"
+) -> None:
+    for client in (ears, model, tts, *([livekit] if livekit else [])):
+        stack.push_async_callback(client.aclose)
+
+
 def _call_services(
     settings: Settings,
     metrics: Metrics,
@@ -160,6 +168,7 @@ def _call_services(
     model: OpenAILLMClient,
     tts: CartesiaTTSClient,
     tools: Mapping[str, HttpToolClient],
+    background: BackgroundWork,
     owner: str,
 ) -> CallServices:
     return CallServices(
@@ -170,6 +179,7 @@ def _call_services(
         clips=ClipStore(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
         journal=journal,
         calls=CallStore(database),
+        background=background,
         metrics=metrics,
         prices=DEFAULT_PRICES,
         playout_lead_seconds=settings.playout_lead_ms / 1000,

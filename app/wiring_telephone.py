@@ -1,12 +1,13 @@
 """Builds what telephone calls need beside everything that all calls need."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from app.calls.claims import Claims, Share
 from app.calls.dispatcher import CallDispatcher
+from app.calls.leftovers import Leftovers
 from app.calls.line import Line
 from app.calls.orchestrator import CallServices
 from app.calls.outbound import OutboundCalls
@@ -55,15 +56,17 @@ def open_telephone(
 ) -> Telephone:
     """Everything about telephone calls, running until it is stopped."""
     make_leg, line = _legs(settings, livekit), _line(settings, livekit)
+    leftovers = Leftovers(livekit, services.background)
 
     def make_telephony(room: str, caller: str) -> RoomTelephony:
-        return RoomTelephony(livekit, line, room=room, caller=caller)
+        return RoomTelephony(livekit, line, leftovers, room=room, caller=caller)
 
     rooms = RoomCalls(
         dispatcher=dispatcher,
         livekit=livekit,
         calls=services.calls,
         make_leg=make_leg,
+        leftovers=leftovers,
         make_telephony=make_telephony,
         room_prefix=settings.room_prefix,
         max_call_seconds=settings.max_call_seconds,
@@ -75,7 +78,7 @@ def open_telephone(
         livekit=livekit,
         calls=services.calls,
         make_leg=make_leg,
-        end_room=rooms.end_room,
+        end_room=leftovers.end_room,
         make_telephony=make_telephony,
         line=line,
         ring_seconds=settings.ring_seconds,
@@ -91,8 +94,7 @@ def open_telephone(
         on_outbound=_counted("outbound", outbound.take, services.metrics),
         loops=loops,
     )
-    secrets = settings.livekit_webhook_secrets
-    webhooks = Webhooks(secrets, inbox, rooms, claims, services.metrics)
+    webhooks = Webhooks(settings.livekit_webhook_secrets, inbox, rooms, claims, services.metrics)
     return Telephone(rooms, claims, webhooks, _placing(settings, database, dispatcher, claims))
 
 
@@ -114,7 +116,7 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
         room: str,
         caller: str,
         call_id: str,
-        end_call: Callable[[], Awaitable[None]],
+        end_call: Callable[[], None],
         dialling: Dialling | None = None,
     ) -> RoomLeg:
         return RoomLeg(

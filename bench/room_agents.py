@@ -95,9 +95,7 @@ async def leg(url: str, token: str, write_ms: int, read_ms: int, meter: _Meter) 
     room_voice.GATHER_ABOVE_SECONDS = LEAD_SECONDS - write_ms / 1000 - LATER_SECONDS
     room_leg.READ_MS = read_ms
 
-    async def nothing() -> None: ...
-
-    carried = RoomLeg(url=url, token=token, caller=sys.argv[5], name="bench", end_call=nothing)
+    carried = RoomLeg(url=url, token=token, caller=sys.argv[5], name="bench", end_call=lambda: None)
     await carried.answer("bench")
     sound = _sound(write_ms / 1000)
 

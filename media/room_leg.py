@@ -5,7 +5,7 @@ participant turns ``active`` when the telephone has been answered.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -81,10 +81,10 @@ class RoomLeg:
         token: str,
         caller: str,
         name: str,
-        end_call: Callable[[], Awaitable[None]],
+        end_call: Callable[[], None],
         dialling: Dialling | None = None,
     ) -> None:
-        """``caller`` is the identity of the other side's participant; ``end_call`` makes the server end the room.
+        """``caller`` is the identity of the other side's participant; ``end_call`` has the room ended, and never waits.
 
         With ``dialling`` he does not wait in the room, but is called.
         """
@@ -192,8 +192,10 @@ class RoomLeg:
             self._keys.put_nowait(digit)
 
     async def hang_up(self, reason: str) -> None:
-        """Let the last sound reach the caller, then end the room; returns within 6 s whatever the server does.
+        """Let the last sound reach the caller, have the room ended, and leave it, whatever becomes of the room.
 
+        Sound that was cut short is not waited for: then it takes some milliseconds, with a server that answers. It
+        takes 6 s whatever the server does.
         A caller who was ``transferred`` may be talking to a human in the room, and a call that ``crashed`` is another
         process's, with its room: then the agent alone leaves it.
         """
@@ -202,11 +204,11 @@ class RoomLeg:
             return
         self._hanging_up = True
         try:
-            if self._active.is_set() and self._left is None and reason != "crashed":
+            if self._active.is_set() and self._left is None and reason != "crashed" and not self._voice.was_cut:
                 await self._until_heard()
+            if not self._replaced and reason not in _ROOM_GOES_ON:
+                self._end_call()
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                if not self._replaced and reason not in _ROOM_GOES_ON:
-                    await self._end_call()
                 await self._room.disconnect()
                 await self._voice.aclose()
         except TimeoutError:

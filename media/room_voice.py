@@ -42,6 +42,8 @@ class RoomVoice:
         self._gathering: asyncio.TimerHandle | None = None
         self._clears = 0
         self._plays_until = 0.0
+        self.was_cut = False
+        """Whether the last that was sent was cleared, and not heard to its end."""
 
     def __repr__(self) -> str:
         return f"<RoomVoice {self._name} {len(self._unwritten)} bytes wait>"
@@ -62,6 +64,7 @@ class RoomVoice:
         now = asyncio.get_running_loop().time()
         self._plays_until = max(self._plays_until, now) + ROOM_FORMAT.seconds(audio)
         self._unwritten += audio
+        self.was_cut = False
         excess = len(self._unwritten) - _UNWRITTEN_SECONDS_MAX * ROOM_FORMAT.sample_rate * ROOM_FORMAT.sample_bytes
         if excess > 0:
             self._plays_until -= ROOM_FORMAT.seconds(bytes(self._unwritten[:excess]))
@@ -73,6 +76,7 @@ class RoomVoice:
     def clear(self) -> None:
         """Be silent at once: what has not left the source never will."""
         self._clears += 1
+        self.was_cut = True
         self._unwritten.clear()
         self._source.clear_queue()
         self._plays_until = min(self._plays_until, asyncio.get_running_loop().time())

@@ -4,10 +4,11 @@ When it is done is the core's to decide.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from app.calls.background import BackgroundWork
 from app.calls.ports import CallLeg, Handover, Telephony
 from app.calls.tools import built_in_tools
 from app.clients.streams import ToolSpec
@@ -34,7 +35,7 @@ def check_transfer(call: CallRow, to: str, targets: Mapping[str, str]) -> None:
 
 
 class CallActions:
-    """The acts of one call. Its task ``<call>:transfer`` ends with the outcome, or is cancelled."""
+    """The acts of one call; none waits. The task ``<call>:transfer`` ends with the outcome, or is cancelled."""
 
     def __init__(
         self,
@@ -43,16 +44,24 @@ class CallActions:
         leg: CallLeg,
         telephony: Telephony | None,
         targets: Mapping[str, str],
-        tasks: asyncio.TaskGroup,
+        background: BackgroundWork,
+        commit: Callable[[], Awaitable[None]],
         tell: Callable[[ev.Event], None],
+        fail: Callable[[Exception], None],
     ) -> None:
-        """``targets`` are the addresses of those who may take callers over, by their names."""
+        """``targets`` are the addresses of those who may take callers over, by their names.
+
+        ``commit`` keeps the rows so far safe, or as safe as can be had in time, before anybody is called. ``fail``
+        ends the call for a bug.
+        """
         self._call_id = call_id
         self._leg = leg
         self._telephony = telephony
         self._targets = targets
-        self._tasks = tasks
+        self._background = background
+        self._commit = commit
         self._tell = tell
+        self._fail = fail
         self._transfer: asyncio.Task[None] | None = None
 
     @property
@@ -63,13 +72,13 @@ class CallActions:
 
     def transfer(self, to: str) -> None:
         """Hand the caller over to a name or an address on the list; the outcome is told as a fact."""
-        self._transfer = self._tasks.create_task(self._hand_over(to), name=f"{self._call_id}:transfer")
+        name = f"{self._call_id}:transfer"
+        self._transfer = self._background.start(self._hand_over(to), name=name, on_bug=self._fail)
 
-    async def cancel_transfer(self) -> None:
-        """Call it off; returns once nobody is being called."""
+    def cancel_transfer(self) -> None:
+        """Call it off; whoever rings is called off beside the call."""
         if self._transfer is not None:
             self._transfer.cancel()
-            await asyncio.wait([self._transfer])
 
     def send_digits(self, digits: str) -> None:
         """Press keys, where there is a line for it."""
@@ -79,6 +88,7 @@ class CallActions:
             log.warning("call.keys_not_pressed", call_id=self._call_id, keys=len(digits))
 
     async def _hand_over(self, to: str) -> None:
+        await self._commit()
         try:
             self._tell(ev.TransferCompleted(await self._handed_over(to)))
         except TransferFailed as error:
@@ -92,4 +102,4 @@ class CallActions:
             address = address_of(to, self._targets)
         except TransferNotAllowed as error:
             raise TransferFailed("refused") from error
-        return await self._telephony.transfer(address)
+        return await self._telephony.transfer(address, lambda: self._tell(ev.TransferDialled()))

@@ -1,14 +1,20 @@
 """The journal of one call as its owner writes it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
+
+import structlog
 
 from app.calls.ports import CallLeg, Journal
 from app.calls.timing import CallClock
 from app.conversation import events as ev
 from app.conversation.record import CallRecord, call_record
+from app.errors import StorageError
 from app.models import JournalRow
 from app.storage.calls import CallEnding
+
+log = structlog.get_logger(__name__)
 
 
 class CallLog:
@@ -60,9 +66,18 @@ class CallLog:
         if self._leg.wants_events:
             self._leg.send_event(asdict(row))
 
-    async def flush(self) -> None:
-        """Return once every row is safe. Raises OwnershipLost or StorageError."""
-        await self._journal.flush(self._call_id)
+    async def commit(self, patience: float) -> None:
+        """Return once every row so far is safe, or after so many seconds. Raises OwnershipLost.
+
+        A store that cannot keep up ends no call: the rows are tried again while the call goes on.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                await self._journal.flush(self._call_id)
+        except TimeoutError:
+            log.warning("journal.behind", waited_seconds=patience)
+        except StorageError as error:
+            log.error("journal.behind", error=str(error))
 
     def _row(self, event: ev.Event, t: float, turn: int | None) -> JournalRow:
         data = ev.row_data(event)

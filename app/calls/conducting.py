@@ -2,10 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, assert_never
-
-import structlog
 
 from app.calls.actions import CallActions
 from app.calls.call_log import CallLog
@@ -20,18 +18,14 @@ from app.conversation import commands as cmd
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
 from app.conversation.turns import SpeechKind
-from app.errors import StorageError
 from app.models import VoiceConfig
 
-log = structlog.get_logger(__name__)
-
 _FACTS_WAITING_MAX = 1000
-_COMMITTED_AT_ONCE = (ev.CallCreated, ev.CallAnswered, ev.CallEnded)
 _BEFORE_THE_GREETING = (ev.CallCreated, ev.CallAnswered)
 _GREETING_WAITS_SECONDS = 0.25
 """For the commit of each of them: a caller who has been answered must not hear how slow the store is."""
-_TRANSFER_WAITS_SECONDS = 1.0
-"""The same, before a human is called."""
+_CANCELLED_WITHIN_SECONDS = 0.15
+"""What is cancelled at the end of a call tells what it cost; the line does not wait longer for that."""
 _OF_SPEECHES = cmd.StartReply | cmd.ReleaseReply | cmd.Say | cmd.PauseSpeech | cmd.ResumeSpeech | cmd.StopSpeech
 
 
@@ -107,7 +101,12 @@ def last_facts(facts: Facts, mouth: Mouth, ears: Ears | None) -> list[ev.Event]:
 
 
 class Conductor:
-    """The body of a call. ``run`` returns once the terminal row is committed, or could not be."""
+    """The event loop of a call: takes facts in their order, and carries out what the core makes of them.
+
+    It awaits the next fact or deadline, and nothing else. Whatever takes time is a task, which commits what must be
+    safe before it acts, and whose outcome comes back as a fact; the core has a deadline for each. So a vendor, a store
+    or a telephone that never answers keeps nobody from hanging up.
+    """
 
     def __init__(
         self,
@@ -140,55 +139,62 @@ class Conductor:
         self._tasks = tasks
         self._call_id = call_id
         self._work: dict[int, tuple[Speaking, asyncio.Task[None]]] = {}
+        self._commit: asyncio.Task[None] | None = None
+        """Of the rows that precede the greeting."""
+        self._cancelled: set[asyncio.Task[None]] = set()
+        """Those that have not come to their end yet."""
+        self._ending: ev.CallEnded | None = None
         self._question: dict[str, float] = {}
         """When the turn that is being answered was last heard, and when it was over, in call seconds."""
 
     async def run(self) -> None:
-        """Facts and deadlines in, commands out, until the core has ended the call."""
+        """Facts and deadlines in, commands out, until the core has ended the call; then see :meth:`finish`."""
         while (deadline := self._core.next_deadline()) is not None:
             fact = await self._facts.next(self._clock.moment(deadline))
             if fact is None:
-                await self._handle(self._core.deadline_passed(), self._clock.call_seconds(at_least=deadline))
+                self._handle(self._core.deadline_passed(), self._clock.call_seconds(at_least=deadline))
             else:
-                await self._handle(fact, self._clock.call_seconds())
+                self._handle(fact, self._clock.call_seconds())
 
-    async def _handle(self, event: ev.Event, now: float) -> None:
+    async def finish(self, helpers: Collection[asyncio.Task[None]]) -> None:
+        """Write what remains, and the terminal row; ``helpers`` are tasks of the call that were cancelled.
+
+        Returns within 150 ms, whatever these tasks do.
+        """
+        if waiting := [*helpers, *self._cancelled]:
+            await asyncio.wait(waiting, timeout=_CANCELLED_WITHIN_SECONDS)
+        for fact in last_facts(self._facts, self._mouth, self._ears):
+            self._log.write(fact, self._clock.call_seconds(), self._core.turn_of(fact))
+        if self._ending is not None:
+            self._log.write(self._ending, self._clock.call_seconds(), None)
+
+    def _handle(self, event: ev.Event, now: float) -> None:
         turn = self._core.turn_of(event)
         commands = self._core.handle(event, now)
         self._log.write(event, now, turn)
-        if isinstance(event, _COMMITTED_AT_ONCE):
-            await self._commit(_GREETING_WAITS_SECONDS if isinstance(event, _BEFORE_THE_GREETING) else None)
+        if isinstance(event, _BEFORE_THE_GREETING):
+            commit = self._log.commit(_GREETING_WAITS_SECONDS)
+            self._commit = self._tasks.create_task(commit, name=f"{self._call_id}:commit")
         if isinstance(event, ev.AgentFinished):
             self._work.pop(event.speech, None)
         self._silence_at_once(commands)
         for command in commands:
-            await self._carry_out(command, now)
+            self._carry_out(command, now)
 
     def _silence_at_once(self, commands: list[cmd.Command]) -> None:
-        """Before anything is waited for, lest one that is to be stopped, too, begins when the first is over."""
+        """Before anything else is done, lest one that is to be stopped, too, begins when the first is over."""
         for command in commands:
             if isinstance(command, cmd.StopSpeech):
                 self._mouth.stop(command.speech)
 
-    async def _commit(self, patience: float | None) -> None:
-        """A store that cannot keep up ends no call: the rows are tried again while the call goes on."""
-        try:
-            async with asyncio.timeout(patience):
-                await self._log.flush()
-        except TimeoutError:
-            log.warning("journal.behind", waited_seconds=patience)
-        except StorageError as error:
-            log.error("journal.behind", error=str(error))
-
-    async def _carry_out(self, command: cmd.Command, now: float) -> None:
+    def _carry_out(self, command: cmd.Command, now: float) -> None:
         match command:
             case cmd.RaiseThreshold():
                 self._ears.raise_threshold()
             case cmd.Transfer(to):
-                await self._commit(_TRANSFER_WAITS_SECONDS)
                 self._actions.transfer(to)
             case cmd.CancelTransfer():
-                await self._actions.cancel_transfer()
+                self._actions.cancel_transfer()
             case cmd.SendDigits(digits):
                 self._actions.send_digits(digits)
             case cmd.RunTool(id=tool_id):
@@ -196,14 +202,14 @@ class Conductor:
             case cmd.Record(event):
                 self._record(event, now)
             case cmd.EndCall(reason, fault):
-                await self._end(reason, fault)
+                self._end(reason, fault)
             case _:
-                await self._carry_out_speech(command)
+                self._carry_out_speech(command)
 
-    async def _carry_out_speech(self, command: _OF_SPEECHES) -> None:
+    def _carry_out_speech(self, command: _OF_SPEECHES) -> None:
         match command:
             case cmd.StartReply():
-                await self._start_reply(command)
+                self._start_reply(command)
             case cmd.ReleaseReply(speech):
                 self._release(speech)
             case cmd.Say():
@@ -213,12 +219,13 @@ class Conductor:
             case cmd.ResumeSpeech(speech):
                 self._mouth.resume(speech)
             case cmd.StopSpeech(speech):
-                await self._stop(speech)
+                self._mouth.stop(speech)
+                self._cancel(speech)
             case _:
                 assert_never(command)
 
-    async def _start_reply(self, command: cmd.StartReply) -> None:
-        await self._remember_what_was_heard()
+    def _start_reply(self, command: cmd.StartReply) -> None:
+        self._remember_what_was_heard()
         voice = self._voice(command.language)
         speaking = Speaking(
             command.speech,
@@ -232,13 +239,13 @@ class Conductor:
             speaking.stamps.update(self._question)
         pending = command.text if command.speculative else None
         messages = self._dialogue.messages(command.language, pending)
-        self._begin(speaking, self._replier.reply(speaking, voice, messages))
+        self._begin(speaking, lambda: self._replier.reply(speaking, voice, messages))
 
-    async def _remember_what_was_heard(self) -> None:
+    def _remember_what_was_heard(self) -> None:
         """The next prompt holds it, even if the far end has not said yet how much it had played."""
         told, untold = self._facts.take_interruptions(), self._mouth.settle()
         for interrupted in [*told, untold] if untold else told:
-            await self._handle(interrupted, self._clock.call_seconds())
+            self._handle(interrupted, self._clock.call_seconds())
 
     def _release(self, speech: int) -> None:
         found = self._work.get(speech)
@@ -252,21 +259,20 @@ class Conductor:
         voice = self._voice(command.language)
         track = SpeechTrack(voice.sample_rate, keep_sound=True)
         speaking = Speaking(command.speech, command.turn, command.kind, command.language, track)
-        self._begin(speaking, self._replier.line(speaking, voice, command.text))
+        self._begin(speaking, lambda: self._replier.line(speaking, voice, command.text))
 
-    def _begin(self, speaking: Speaking, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, speaking: Speaking, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         name = f"{self._call_id}:speech:{speaking.number}"
-        self._work[speaking.number] = speaking, self._tasks.create_task(work, name=name)
+        task = self._tasks.create_task(_after(self._commit, work), name=name)
+        self._work[speaking.number] = speaking, task
 
-    async def _stop(self, speech: int) -> None:
-        self._mouth.stop(speech)
-        await self._cancel(speech)
-
-    async def _cancel(self, speech: int) -> None:
+    def _cancel(self, speech: int) -> None:
+        """It tells what it cost as it ends."""
         found = self._work.pop(speech, None)
         if found is not None:
             found[1].cancel()
-            await asyncio.wait([found[1]])
+            self._cancelled.add(found[1])
+            found[1].add_done_callback(self._cancelled.discard)
 
     def _record(
         self, event: ev.StateChanged | ev.CallerIgnored | ev.TurnTaken | ev.TransferStarted, now: float
@@ -277,11 +283,22 @@ class Conductor:
             self._question = {"last_voiced": event.ended_t, "turn_ended": now}
         self._log.write(event, self._clock.call_seconds(), turn)
 
-    async def _end(self, reason: str, fault: str) -> None:
+    def _end(self, reason: str, fault: str) -> None:
         for speech in list(self._work):
-            await self._cancel(speech)
-        await self._actions.cancel_transfer()
-        await self._tools.settle()
-        for fact in last_facts(self._facts, self._mouth, self._ears):
-            self._log.write(fact, self._clock.call_seconds(), self._core.turn_of(fact))
-        await self._handle(ev.CallEnded(reason, fault), self._clock.call_seconds())
+            self._cancel(speech)
+        self._actions.cancel_transfer()
+        self._cancelled.update(self._tools.abandon())
+        self._ending = ev.CallEnded(reason, fault)
+
+    def close(self) -> None:
+        """Nothing can be written any more, be it for the terminal row or for a bug; what runs beside is let go."""
+        self._actions.cancel_transfer()
+        self._tools.abandon()
+        self._tools.close()
+
+
+async def _after(commit: asyncio.Task[None] | None, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Begin when the rows are safe that must be before anybody hears anything."""
+    if commit is not None and not commit.done():
+        await asyncio.wait([commit])
+    await work()

@@ -1,6 +1,7 @@
 """One call, alive.
 
-Task ledger. All tasks of a call belong to one TaskGroup, which ends when the core has ended the call.
+Task ledger. The tasks of a call belong to one TaskGroup, which ends when the core has ended the call; those marked with
+a star belong to the service's background work, because no call waits for them.
 
 ``<call>``             conducts: facts and deadlines into the core, commands out of it. Ends with the terminal row. A
                        bug in any task ends here: the call is recorded as ``internal_error``, no other call notices.
@@ -9,9 +10,11 @@ Task ledger. All tasks of a call belong to one TaskGroup, which ends when the co
 ``<call>:mouth``       plays utterances. Cancelled at the end of the call.
 ``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
                        and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
-``<call>:transfer``    hands the caller over. Ends with the outcome; the end of the call, or of the wish, cancels it.
-``<call>:tool:<id>``   runs a tool of the agent's file. Ends by its deadline; given up when it changes nothing and
-                       nobody waits for it. The end of the call waits for it.
+``<call>:commit``      keeps rows safe before the greeting. Ends after 0.25 s at the latest.
+``<call>:close`` *     closes the line, 0.25 s after the last row at the latest, and ends when that row is committed.
+``<call>:transfer`` *  hands the caller over. Ends with the outcome; the end of the call, or of the wish, cancels it.
+``<call>:tool:<id>`` * runs a tool of the agent's file. Ends by its deadline; given up when it changes nothing and
+                       nobody waits for it. After the end of the call it runs on.
 """
 
 import asyncio
@@ -26,6 +29,7 @@ import structlog
 
 from app.calls.actions import CallActions
 from app.calls.agent import AgentProfile
+from app.calls.background import BackgroundWork
 from app.calls.call_log import CallLog
 from app.calls.clips import ClipStore
 from app.calls.conducting import Conductor, Facts, last_facts
@@ -54,6 +58,13 @@ from media.recording import Recorder
 
 log = structlog.get_logger(__name__)
 
+_TRANSFER_WAITS_SECONDS = 1.0
+"""For the commit of the wish, before a human is called."""
+_LINE_WAITS_SECONDS = 0.25
+"""For the commit of the terminal row: nobody who hangs up waits for a slow store."""
+_COMMITTED_WITHIN_SECONDS = 5.0
+"""Whoever waits for the end of the call waits no longer for it; the rows are still tried."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallServices:
@@ -68,6 +79,7 @@ class CallServices:
     """Those of the agent's file, by name."""
     journal: Journal
     calls: CallStore
+    background: BackgroundWork
     metrics: Metrics
     prices: Prices
     playout_lead_seconds: float
@@ -119,6 +131,8 @@ class CallOrchestrator:
             self._recorder = Recorder(services.recordings / call.call_id, services.owner, leg.audio_format)
         self._ears: Ears | None = None
         self._keys = KeyBounce()
+        self._conductor: Conductor | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._has_left = False
         self._is_lost = False
         """Whether another process owns the call."""
@@ -218,27 +232,52 @@ class CallOrchestrator:
             log.warning("call.ownership_lost")
         except* Exception as group:  # noqa: BLE001 - the bulkhead: whatever happened ends this call and no other
             log.error("call.crashed", errors=[_describe(error) for error in _leaves(group)])
-            await self._end_after_a_bug()
+            with _bulkhead("journal"):
+                self._write_the_end_of_a_crash()
         finally:
-            await self._close()
+            await asyncio.wait([self._begin_to_close()])
+            with _bulkhead("metrics"):
+                if self._is_lost:
+                    self._services.metrics.call_lost()
+                else:
+                    self._show_the_end()
+            self._ended.set()
+
+    def _begin_to_close(self) -> asyncio.Task[None]:
+        """In a task of its own: no other task of the call can hold it up, or take it along."""
+        if self._closing is None:
+            self._facts.close()
+            self._running.set()
+            if self._conductor is not None:
+                self._conductor.close()
+            name = f"{self._call.call_id}:close"
+            self._closing = self._services.background.start(self._close(), name=name)
+        return self._closing
 
     async def _close(self) -> None:
-        """A call that another process owns falls silent at once, and that process counts its end."""
-        self._facts.close()
-        self._running.set()
+        """The line closes when the terminal row is committed, or soon after it is written.
+
+        A call that another process owns falls silent at once, and that process counts its end.
+        """
         if self._is_lost:
             with _bulkhead("voice"):
                 self._leg.send_clear()
         with _bulkhead("recording"):
             self._close_recording()
+        commit = self._services.background.start(self._commit_the_end(), name=f"{self._call.call_id}:commit")
+        await asyncio.wait([commit], timeout=_LINE_WAITS_SECONDS)
         with _bulkhead("leg"):
             await self._leg.hang_up("crashed" if self._is_lost else self._log.record.end_reason or "internal_error")
-        with _bulkhead("metrics"):
-            if self._is_lost:
-                self._services.metrics.call_lost()
-            else:
-                self._show_the_end()
-        self._ended.set()
+        await asyncio.wait([commit])
+
+    async def _commit_the_end(self) -> None:
+        try:
+            with _bulkhead("journal"):
+                if self._log.is_ended:
+                    await self._log.commit(_COMMITTED_WITHIN_SECONDS)
+        except OwnershipLost:
+            self._is_lost = True
+            log.warning("call.ownership_lost")
 
     async def _live(self) -> None:
         call, services = self._call, self._services
@@ -252,7 +291,7 @@ class CallOrchestrator:
                 clock=self._clock,
                 tell=self.tell,
             )
-            conductor = self._conductor(tasks, self._ears)
+            self._conductor = conductor = self._make_conductor(tasks, self._ears)
             helpers = [
                 tasks.create_task(self._ears.follow(), name=f"{call.call_id}:ears"),
                 tasks.create_task(self._mouth.run(), name=f"{call.call_id}:mouth"),
@@ -263,6 +302,8 @@ class CallOrchestrator:
             await conductor.run()
             for task in helpers:
                 task.cancel()
+            await conductor.finish(helpers)
+            self._begin_to_close()
             await asyncio.wait(helpers)
 
     async def _answer(self) -> None:
@@ -285,15 +326,17 @@ class CallOrchestrator:
         except CallAlreadyEnded:
             return
 
-    def _conductor(self, tasks: asyncio.TaskGroup, ears: Ears) -> Conductor:
+    def _make_conductor(self, tasks: asyncio.TaskGroup, ears: Ears) -> Conductor:
         call, services = self._call, self._services
         actions = CallActions(
             call_id=call.call_id,
             leg=self._leg,
             telephony=self._telephony,
             targets=services.transfer_targets,
-            tasks=tasks,
+            background=services.background,
+            commit=lambda: self._log.commit(_TRANSFER_WAITS_SECONDS),
             tell=self.tell,
+            fail=self._facts.fail,
         )
         dialogue = DialogueManager(
             model=services.model, context=call, prompt=self._agent.prompt, history=self._core.history
@@ -302,9 +345,10 @@ class CallOrchestrator:
             call_id=call.call_id,
             toolbox=Toolbox(actions.tools, self._agent.tools),
             endpoints=services.tools,
-            tasks=tasks,
+            background=services.background,
             clock=self._clock,
             tell=self.tell,
+            fail=self._facts.fail,
         )
         replier = Replier(
             call_id=call.call_id,
@@ -332,17 +376,10 @@ class CallOrchestrator:
             call_id=call.call_id,
         )
 
-    async def _end_after_a_bug(self) -> None:
+    def _write_the_end_of_a_crash(self) -> None:
         """The record is complete even then."""
-        with _bulkhead("journal"):
-            if not self._log.is_ended:
-                self._write_the_end()
-            try:
-                await self._log.flush()
-            except OwnershipLost:
-                self._is_lost = True
-
-    def _write_the_end(self) -> None:
+        if self._log.is_ended:
+            return
         now = self._clock.call_seconds()
         with _bulkhead("last facts"):
             for fact in last_facts(self._facts, self._mouth, self._ears):
@@ -398,6 +435,8 @@ def _bulkhead(step: str) -> Iterator[None]:
     """Whatever goes wrong while a call is closed is written down, and harms no other call."""
     try:
         yield
+    except OwnershipLost:
+        raise
     except Exception as error:  # noqa: BLE001 - see above
         log.error("call.not_closed", step=step, error=_describe(error))
 

@@ -5,7 +5,7 @@ Task ledger; it is run by :mod:`app.service_loops`.
 ``<call>:room``  one call, from its claim to the end of its room. Ends with the call.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 
@@ -39,7 +39,7 @@ class OutboundCalls:
         livekit: LiveKitClient,
         calls: CallStore,
         make_leg: MakeLeg,
-        end_room: Callable[[str], Awaitable[None]],
+        end_room: Callable[[str], None],
         make_telephony: Callable[[str, str], Telephony],
         line: Line,
         ring_seconds: int,

@@ -1,6 +1,6 @@
 """What a call needs of the world, as narrow protocols; wiring shows that the clients and legs fit."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol, Self
 
 from app.clients.streams import ModelEvent, SpeechEvent, ToolSpec, VoiceEvent
@@ -65,13 +65,14 @@ Handover = Literal["refer", "dialled"]
 class Telephony(Protocol):
     """What a telephone call can do besides carrying sound; a websocket call has none."""
 
-    async def transfer(self, to: str) -> Handover:
+    async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
         """Hand the caller over to ``to``, ``+`` and digits or a ``sip:`` address, and return once he is with him.
 
         The agent is silent meanwhile, and the caller must hear it ring. Takes a minute at most; then the core calls it
         off (``CallPolicy.transfer_seconds``). Raises TransferFailed; then the caller is with the agent as before.
-        Cancelling it calls the human off. That the caller leaves, as he does when the network takes him along, may be
-        told up to 2 s before it returns.
+        ``on_dial`` is called when a human is being called into the room. Cancelling calls the human off, and waits for
+        nothing. That the caller leaves, as they do when the network takes them along, may be told up to 2 s before it
+        returns; once ``on_dial`` was called, a caller who leaves has hung up.
         """
 
 

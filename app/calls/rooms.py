@@ -3,14 +3,12 @@
 Task ledger; all are run by :mod:`app.service_loops`.
 
 ``rooms.reconciler``  looks into the rooms each few seconds: webhooks may be lost. Ends by cancellation.
-``<call>:room``       one caller, from the ring to the end of the room. Ends with the call. Or the end of the room of a
-                      call that crashed.
+``<call>:room``       one caller, from the ring to the end of the call.
 """
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import structlog
@@ -18,6 +16,7 @@ import structlog
 from app.backoff import Backoff
 from app.calls.caller_attributes import call_context
 from app.calls.dispatcher import CallDispatcher
+from app.calls.leftovers import Leftovers
 from app.calls.ports import CallLeg, Telephony
 from app.clients.livekit_api import LiveKitClient, RoomSeen
 from app.clients.trunks import is_our_room
@@ -57,7 +56,7 @@ class MakeLeg(Protocol):
         room: str,
         caller: str,
         call_id: str,
-        end_call: Callable[[], Awaitable[None]],
+        end_call: Callable[[], None],
         dialling: Dialling | None = None,
     ) -> RoomCallLeg:
         """``caller`` is the identity of the other side's participant, who is called with ``dialling``."""
@@ -73,6 +72,7 @@ class RoomCalls:
         livekit: LiveKitClient,
         calls: CallStore,
         make_leg: MakeLeg,
+        leftovers: Leftovers,
         make_telephony: Callable[[str, str], Telephony],
         room_prefix: str,
         max_call_seconds: float,
@@ -82,6 +82,7 @@ class RoomCalls:
         self._livekit = livekit
         self._calls = calls
         self._make_leg = make_leg
+        self._leftovers = leftovers
         self._make_telephony = make_telephony
         self._prefix = room_prefix
         self._max_call_seconds = max_call_seconds
@@ -106,7 +107,7 @@ class RoomCalls:
     def let_go(self, call: CallRow) -> None:
         """The process that held the call died: end the room, so that the caller does not listen to silence."""
         if call.livekit_room is not None:
-            self._loops.spawn(self.end_room(call.livekit_room), name=f"{call.call_id}:room", kind="room")
+            self._leftovers.end_room(call.livekit_room)
 
     def meet(self, caller: TelephoneCall) -> None:
         """Answer the caller, or refuse him; one who is met already is left alone."""
@@ -121,7 +122,7 @@ class RoomCalls:
 
     async def _serve(self, caller: TelephoneCall, call_id: str, is_alone: bool) -> None:
         call = call_context(caller, call_id)
-        leg = self._make_leg(caller.room, caller.identity, call_id, lambda: self.end_room(caller.room))
+        leg = self._make_leg(caller.room, caller.identity, call_id, lambda: self._leftovers.end_room(caller.room))
         telephony = self._make_telephony(caller.room, caller.identity)
         try:
             if not is_alone or await self._is_in_use(caller):
@@ -151,11 +152,6 @@ class RoomCalls:
             await self._dispatcher.record_refusal(call, reason, telephone=caller)
         except (ProviderError, StorageError, AdmissionError, OwnershipLost) as error:
             log.warning("caller.not_refused", code=error.code)
-
-    async def end_room(self, room: str) -> None:
-        """What cannot be ended now the reconciler ends later."""
-        with suppress(ProviderError):
-            await self._livekit.delete_room(room)
 
     async def _reconcile(self) -> None:
         await asyncio.sleep(_LOOK_SECONDS)

@@ -2,10 +2,11 @@
 
 import asyncio
 import secrets
-from contextlib import suppress
+from collections.abc import Callable
 
 import structlog
 
+from app.calls.leftovers import Leftovers
 from app.calls.line import Line
 from app.calls.ports import Handover
 from app.clients.livekit_api import LiveKitClient
@@ -29,14 +30,15 @@ _OF_THE_HUMAN = ("busy", "no_answer")
 class RoomTelephony:
     """One caller in one room; see :class:`app.calls.ports.Telephony`."""
 
-    def __init__(self, livekit: LiveKitClient, line: Line, *, room: str, caller: str) -> None:
-        """``caller`` is the identity of his participant."""
+    def __init__(self, livekit: LiveKitClient, line: Line, leftovers: Leftovers, *, room: str, caller: str) -> None:
+        """``caller`` is the identity of the caller's participant."""
         self._livekit = livekit
         self._line = line
+        self._leftovers = leftovers
         self._room = room
         self._caller = caller
 
-    async def transfer(self, to: str) -> Handover:
+    async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
         """SIP REFER first, which takes the call off our hands; not every carrier does it."""
         is_number = not to.startswith("sip:")
         try:
@@ -51,6 +53,7 @@ class RoomTelephony:
             raise TransferFailed("unavailable") from error
         else:
             return "refer"
+        on_dial()
         await self._call_in(to)
         return "dialled"
 
@@ -66,13 +69,9 @@ class RoomTelephony:
                 ringing_is_heard=True,
             )
         except DialFailed as error:
-            await self._remove(identity)
+            # What LiveKit did not answer it may have done, or be about to do.
+            self._leftovers.call_off(self._room, identity, may_come=isinstance(error.__cause__, ProviderError))
             raise TransferFailed(_FAILURES[error.reason]) from error
         except asyncio.CancelledError:
-            await self._remove(identity)
+            self._leftovers.call_off(self._room, identity, may_come=True)
             raise
-
-    async def _remove(self, identity: str) -> None:
-        """He may be ringing still: what LiveKit did not answer it may have done."""
-        with suppress(ProviderError):
-            await self._livekit.remove_participant(self._room, identity)

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import structlog
+
+from app.calls.background import BackgroundWork
 from app.calls.speaking import Speaking
 from app.calls.timing import CallClock
 from app.calls.tools import AgentTool, BadArguments, Toolbox
@@ -14,6 +17,8 @@ from app.clients.http_tools import ToolAnswer
 from app.clients.streams import ToolCall
 from app.conversation import events as ev
 from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
+
+log = structlog.get_logger(__name__)
 
 _TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HONEST = "Tell the caller so honestly, and never claim that it worked."
@@ -57,8 +62,9 @@ class WantedTool:
 class ToolRuns:
     """Runs the agent's own tools; what is built in is the conversation's.
 
-    A run is a task of the call, ``<call id>:tool:<n>``. When nobody waits for its result any more, a tool that changes
-    nothing is given up; every other is brought to its end, which its deadline bounds, and what came of it is told.
+    A run is a task of its own, ``<call id>:tool:<id>``. When nobody waits for its result any more, a tool that changes
+    nothing is given up; every other is brought to its end, which its deadline bounds, and what came of it is told. The
+    call does not wait for it: after the last row the log alone tells, and the journal has no outcome.
     """
 
     def __init__(
@@ -67,19 +73,23 @@ class ToolRuns:
         call_id: str,
         toolbox: Toolbox,
         endpoints: Mapping[str, ToolEndpoint],
-        tasks: asyncio.TaskGroup,
+        background: BackgroundWork,
         clock: CallClock,
         tell: Callable[[ev.Event], None],
+        fail: Callable[[Exception], None],
     ) -> None:
+        """``fail`` ends the call for a bug."""
         self._call_id = call_id
         self.toolbox = toolbox
         self._endpoints = endpoints
-        self._tasks = tasks
+        self._background = background
         self._clock = clock
         self._tell = tell
+        self._fail = fail
+        self._is_over = False
         self._wanted: dict[str, WantedTool] = {}
         """Those that were told to the core and are not run yet, by id."""
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], WantedTool] = {}
         self._ids: set[str] = set()
 
     def __repr__(self) -> str:
@@ -118,7 +128,7 @@ class ToolRuns:
     def refuse(self, speaking: Speaking, call: ToolCall, why: str) -> str:
         """It cannot be run as the model wants it; returns what the model is told."""
         outcome = _Outcome(False, None, json.dumps({"error": "not_run", "message": why}, ensure_ascii=False))
-        self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call.id, call.name, call.arguments))
+        self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call.id, call.name, call.arguments, refused=True))
         self._tell_end(speaking.turn, speaking.number, call, outcome, 0.0)
         return outcome.text
 
@@ -127,24 +137,32 @@ class ToolRuns:
         wanted.given_up = True
         if wanted.task is not None and wanted.tool.endpoint.method == _NO_EFFECT:
             wanted.task.cancel()
+        elif wanted.task is None:
+            self._tell_end(wanted.turn, wanted.speech, wanted.call, _GIVEN_UP, 0.0)
 
     def run(self, tool_id: str) -> None:
         """The core wants it to be run."""
         wanted = self._wanted.pop(tool_id, None)
         if wanted is None:
             return
-        if wanted.given_up:
+        if wanted.given_up:  # the history has it as running, and the end of it was told before
             self._tell_end(wanted.turn, wanted.speech, wanted.call, _GIVEN_UP, 0.0)
             return
         name = f"{self._call_id}:tool:{wanted.call.id}"
-        wanted.task = self._tasks.create_task(self._run(wanted), name=name)
-        self._running.add(wanted.task)
-        wanted.task.add_done_callback(self._running.discard)
+        wanted.task = self._background.start(self._run(wanted), name=name, on_bug=self._fail)
+        self._running[wanted.task] = wanted
+        wanted.task.add_done_callback(lambda task: self._running.pop(task, None))
 
-    async def settle(self) -> None:
-        """Return once every tool that runs has come to its end, and that was told."""
-        if self._running:
-            await asyncio.wait(self._running)
+    def abandon(self) -> list[asyncio.Task[None]]:
+        """The call ends: those that change nothing are cancelled, and returned; the others run on."""
+        given_up = [task for task, wanted in self._running.items() if wanted.tool.endpoint.method == _NO_EFFECT]
+        for task in given_up:
+            task.cancel()
+        return given_up
+
+    def close(self) -> None:
+        """The last row of the call is written: what comes later is logged."""
+        self._is_over = True
 
     async def _run(self, wanted: WantedTool) -> None:
         began = self._clock.call_seconds()
@@ -174,6 +192,9 @@ class ToolRuns:
         return _Outcome(answer.ok, answer.status, json.dumps(shown, ensure_ascii=False))
 
     def _tell_end(self, turn: int, speech: int, call: ToolCall, outcome: _Outcome, seconds: float) -> None:
+        if self._is_over:
+            log.warning("tool.finished_late", tool=call.name, ok=outcome.ok, status=outcome.status, seconds=seconds)
+            return
         self._tell(
             ev.AgentToolFinished(turn, speech, call.id, call.name, outcome.ok, outcome.status, seconds, outcome.text)
         )

@@ -125,6 +125,7 @@ _SAYINGS: dict[str, Callable[[Data], _Told]] = {
     "agent.tool_called": lambda data: ("quiet", f"{data['name']} {data['arguments']}"),
     "agent.tool_finished": _tool_finished,
     "transfer.started": lambda data: ("quiet", f"to {data['to']}"),
+    "transfer.dialled": lambda _data: ("quiet", "a human is called into the room"),
     "transfer.failed": lambda data: ("wrong", data["reason"]),
     "transfer.completed": lambda data: ("quiet", data["how"]),
     "provider.failed": _failed,

@@ -115,10 +115,11 @@ class LiveKitClient(BaseResilientClient):
         answer = await self.make_request(self._livekit.room.list_participants, request)
         return [participant for participant in answer.participants if participant.kind == api.ParticipantInfo.Kind.SIP]
 
-    async def remove_participant(self, room: str, identity: str) -> None:
-        """Hang up on somebody; one who is not there is no error."""
+    async def remove_participant(self, room: str, identity: str) -> bool:
+        """Hang up on somebody; False when nobody was there."""
         request = api.RoomParticipantIdentity(room=room, identity=identity)
-        await self.make_request(_unless_gone(self._livekit.room.remove_participant), request)
+        was_there: bool = await self.make_request(_unless_gone(self._livekit.room.remove_participant), request)
+        return was_there
 
     async def delete_room(self, room: str) -> None:
         """End the room and the calls in it; a room that is not there is no error."""
@@ -251,13 +252,17 @@ def _not_taken(answer: api.TransferSIPParticipantResponse) -> DialFailed:
     return DialFailed(reason, f"transfer {api.SIPTransferReason.Name(answer.reason).lower()}")
 
 
-def _unless_gone(request: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[None]]:
-    async def asked(message: Any) -> None:
+def _unless_gone(request: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[bool]]:
+    """Whether it was there."""
+
+    async def asked(message: Any) -> bool:
         try:
             await request(message)
         except api.ServerError as error:
             if error.code != _NOT_FOUND:
                 raise
+            return False
+        return True
 
     asked.__name__ = getattr(request, "__name__", "request")
     return asked

@@ -21,6 +21,8 @@ class AgentToolCalled:
     """How long it may take, where the answer waits for its result; 0 for the built-in tools."""
     line: str | None = None
     """What is said while it runs; None where the answer itself has said something."""
+    refused: bool = False
+    """There is no such tool, or it does not take the arguments: nothing is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,13 @@ class TransferStarted:
 
     type: ClassVar[str] = "transfer.started"
     to: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferDialled:
+    """A human is being called into the caller's room: nobody takes the caller along, and who leaves has hung up."""
+
+    type: ClassVar[str] = "transfer.dialled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class AgentSide:
 
     def tool_called(self, event: ev.AgentToolCalled) -> None:
         """The built-in tools take effect after the last word of this utterance."""
-        speech = self._call.floor.find(event.speech)
+        speech = None if event.refused else self._call.floor.find(event.speech)
         if speech is not None and event.timeout_seconds:
             want_tool(self._call, speech, event)
         elif speech is not None:

@@ -96,6 +96,7 @@ class ConversationCore:
             ev.SayRequested: self._say_requested,
             ev.HangupRequested: self._hangup_requested,
             ev.TransferRequested: self._handing_over.requested,
+            ev.TransferDialled: self._handing_over.dialled,
             ev.TransferFailed: self._handing_over.failed,
             ev.TransferCompleted: self._handing_over.completed,
             ev.DeadlinePassed: self._deadline,

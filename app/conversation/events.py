@@ -11,6 +11,7 @@ from typing import Any, ClassVar, get_args
 from app.conversation.action_events import AgentToolCalled as AgentToolCalled
 from app.conversation.action_events import AgentToolFinished as AgentToolFinished
 from app.conversation.action_events import TransferCompleted as TransferCompleted
+from app.conversation.action_events import TransferDialled as TransferDialled
 from app.conversation.action_events import TransferFailed as TransferFailed
 from app.conversation.action_events import TransferStarted as TransferStarted
 from app.models import JournalRow
@@ -324,9 +325,9 @@ Event = (
     CallCreated | CallAnswered | CallEnded | StateChanged | CallerSoundStarted | CallerSoundStopped | CallerWords
     | CallerTurnEndedEagerly | CallerTurnResumed | CallerTurnEnded | CallerDtmf | CallerLeft | CallerIgnored
     | TurnTaken | AgentReplyStarted | AgentReplyGenerated | AgentClauseStarted | AgentPaused | AgentResumed
-    | AgentInterrupted | AgentFinished | AgentToolCalled | AgentToolFinished | TransferStarted | TransferFailed
-    | TransferCompleted | ProviderFailed | ProviderRestored | ProviderUsed | SayRequested | HangupRequested
-    | TransferRequested | DeadlinePassed
+    | AgentInterrupted | AgentFinished | AgentToolCalled | AgentToolFinished | TransferStarted | TransferDialled
+    | TransferFailed | TransferCompleted | ProviderFailed | ProviderRestored | ProviderUsed | SayRequested
+    | HangupRequested | TransferRequested | DeadlinePassed
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}

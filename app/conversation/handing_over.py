@@ -17,6 +17,8 @@ class HandingOver:
         self._call = situation
         self._left: str | None = None
         """The end reason of a caller who left during the transfer."""
+        self._is_dialled = False
+        """A human is being called, so that the network does not take the caller along any more."""
 
     def requested(self, event: ev.TransferRequested) -> None:
         """An operator wants it: after the current speech, and announced. While one is under way there is no second."""
@@ -26,6 +28,14 @@ class HandingOver:
         call.transfer_request = event.to
         if not call.ringing and call.closing is None:
             call.hand_over_on_request()
+
+    def dialled(self, _event: ev.TransferDialled) -> None:
+        """From now on a caller who leaves has hung up; one who has left before did, too."""
+        if Deadline.TRANSFER not in self._call.deadlines:
+            return
+        self._is_dialled = True
+        if self._left is not None:
+            self._call.end(self._left)
 
     def completed(self, _event: ev.TransferCompleted) -> None:
         """The caller is with the human, even if nobody waited for that any more."""
@@ -48,9 +58,9 @@ class HandingOver:
         self._is_still_here()
 
     def left(self, reason: str) -> bool:
-        """Whether a caller who is gone may have been taken along; his call ends soon, one way or the other."""
+        """Whether a caller who is gone may have been taken along; the call ends soon, one way or the other."""
         call = self._call
-        if Deadline.TRANSFER not in call.deadlines:
+        if Deadline.TRANSFER not in call.deadlines or self._is_dialled:
             return False
         self._left = self._left or reason
         call.due_in(Deadline.TRANSFER, _OUTCOME_SECONDS)
@@ -58,6 +68,7 @@ class HandingOver:
 
     def _is_still_here(self) -> None:
         call = self._call
+        self._is_dialled = False
         if self._left is not None:
             call.end(self._left)
         elif call.deaf_for_good:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from app.calls.agent import AgentProfile
+from app.calls.background import BackgroundWork
 from app.calls.clips import ClipStore
 from app.calls.orchestrator import CallOrchestrator, CallServices
 from app.calls.ports import Handover
@@ -171,7 +172,7 @@ class World:
     lead: float = 0.2
     recordings: Path | None = None
     targets: dict[str, str] = field(default_factory=dict)
-    telephony: "ScriptedTelephony | None" = None
+    telephony: "ScriptedTelephony | StuckTelephony | None" = None
 
     def __post_init__(self) -> None:
         self.calls = MemoryCalls(self.journal)
@@ -184,6 +185,7 @@ class World:
             clips=self.clips,
             journal=self.journal,
             calls=self.calls,  # type: ignore[arg-type]  # the real one is a class over a database
+            background=BackgroundWork(),
             metrics=Metrics(),
             prices=DEFAULT_PRICES,
             playout_lead_seconds=self.lead,
@@ -213,6 +215,27 @@ def vars_of(lines: Lines) -> list[Any]:
     return [getattr(lines, name) for name in Lines.__slots__]
 
 
+class StuckTelephony:
+    """Rings for ever, and when it is called off, LiveKit does not answer that either."""
+
+    def __init__(self, *, dials: bool) -> None:
+        """``dials``: a human is called into the room, else the caller's network is asked."""
+        self.dials = dials
+        self.rings = asyncio.Event()
+        self.called_off = 0
+
+    async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
+        if self.dials:
+            on_dial()
+        self.rings.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.called_off += 1
+            await asyncio.sleep(15)
+        raise AssertionError("unreachable")
+
+
 class ScriptedTelephony:
     """A telephone network that hands a caller over after a while, or fails to."""
 
@@ -223,7 +246,7 @@ class ScriptedTelephony:
         """Whom, and when by the loop's clock."""
         self.called_off = 0
 
-    async def transfer(self, to: str) -> Handover:
+    async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
         self.called.append((to, asyncio.get_running_loop().time()))
         try:
             await asyncio.sleep(self.takes)
@@ -327,6 +350,7 @@ async def live_call(
         yield call
         orchestrator.leave("caller_hangup")
         await call.ended()
+        await world.services.background.close()
         if call.rows:
             assert differences(call.rows) == []  # whoever replays the journal of a live call decides as it did
 

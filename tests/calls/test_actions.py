@@ -138,6 +138,39 @@ async def test_nobody_else_is_ever_called(target: str) -> None:
     assert telephony.called == []
 
 
+@pytest.mark.parametrize("is_a_telephone", [True, False])
+async def test_a_transfer_that_was_not_offered_is_not_tried(is_a_telephone: bool) -> None:
+    telephony = ScriptedTelephony()
+    wish = Answer(tool="transfer", arguments='{"target": "+79990000000"}')
+    world = World(model=ScriptedModel(wish, Answer("I cannot do that.")))
+    world.telephony = telephony if is_a_telephone else None
+    world.targets = {} if is_a_telephone else TARGETS
+
+    async with live_call(world, FarEnd()) as call:
+        call.says("Connect me.")
+        await call.until("agent.finished", 2)
+        await asyncio.sleep(5)
+
+        assert call.turns()[-1] == ("assistant", "I cannot do that.")
+        assert [row.data["refused"] for row in call.rows_of("agent.tool_called")] == [True]
+        assert call.rows_of("transfer.started") == []
+        assert telephony.called == []
+
+    told = [message.content for message in world.model.asked[1] if message.role == "tool"]
+    assert "there is no such tool" in told[0]
+
+
+async def test_keys_that_were_not_offered_are_not_pressed_and_the_model_is_told() -> None:
+    world, far_end = World(model=ScriptedModel(PRESS, Answer("I cannot press keys."))), FarEnd()
+
+    async with live_call(world, far_end) as call:
+        call.says("Press one.")
+        await call.until("agent.finished", 2)
+
+    assert far_end.sends_of("digits") == []
+    assert call.turns()[-1] == ("assistant", "I cannot press keys.")
+
+
 # --- the operator hands over -----------------------------------------------------------------------------------------
 
 

@@ -1,14 +1,16 @@
 """When a tool is run and when it is not: suspicions, interruptions, the end of the call, and failing models."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.clients.streams import ToolCall, Transcript, TurnEnded, TurnEndedEagerly, TurnResumed, TurnUpdated
 from app.conversation import events as ev
 from app.errors import ProviderUnavailable
-from tests.calls.fakes import live_call
+from tests.calls.fakes import LiveCall, live_call
 from tests.calls.far_end import FarEnd
 from tests.calls.tool_talk import ASKS, FREE, TELLS, a_world, asks, exchange, kinds, lines_said
 from tests.calls.vendors import Answer
@@ -72,19 +74,51 @@ async def test_a_caller_who_cuts_in_stops_a_question_and_not_a_booking() -> None
             assert "given_up" in after[2]
 
 
-async def test_a_caller_who_hangs_up_has_his_booking_finished_and_kept() -> None:
-    world, tool = await a_world(ASKS, TELLS, method="POST", seconds=3.0)
+ENDINGS: dict[str, tuple[Callable[[LiveCall], None], str]] = {
+    "the caller": (lambda call: call.body.leave("caller_hangup"), "caller_hangup"),
+    "an operator": (lambda call: call.body.tell(ev.HangupRequested()), "operator_hangup"),
+    "the stopping service": (lambda call: call.body.tell(ev.HangupRequested("shutdown", at_once=True)), "shutdown"),
+}
+
+
+@pytest.mark.parametrize(("hang_up", "reason"), ENDINGS.values(), ids=ENDINGS)
+async def test_the_line_closes_at_once_and_a_booking_is_brought_to_its_end_beside_it(
+    hang_up: Callable[[LiveCall], None], reason: str
+) -> None:
+    """The last row of a call is its last: of a tool that runs longer, the journal does not know the outcome."""
+    world, tool = await a_world(ASKS, TELLS, method="POST", seconds=7.8)
+    with capture_logs() as logs:
+        async with live_call(world, FarEnd()) as call:
+            call.says("Is there a time on Friday?")
+            await call.until("agent.reply_started", kind="filler")
+            asked_to_end = call.now
+            hang_up(call)
+            await call.ended()
+            (closed,) = call.far_end.sends_of("end")
+
+            assert closed.at - call.began - asked_to_end < 0.2
+            assert call.rows[-1].t - asked_to_end < 0.2
+            assert (call.body.record.end_reason, call.rows[-1].type) == (reason, "call.ended")
+            assert call.rows_of("agent.tool_finished") == []
+
+    assert tool.cancelled == 0
+    (late,) = [line for line in logs if line["event"] == "tool.finished_late"]
+    assert (late["tool"], late["ok"], late["status"]) == ("find_times", True, 200)
+
+
+async def test_a_tool_that_was_never_run_is_told_to_be_given_up() -> None:
+    """Else it would look like one whose outcome nobody knows."""
+    world, tool = await a_world(ASKS, TELLS, method="POST")
     async with live_call(world, FarEnd()) as call:
-        call.says("Is there a time on Friday?")
-        await call.until("agent.reply_started", kind="filler")
+        call.hears(TurnUpdated(Transcript("Book it")), TurnEndedEagerly(Transcript("Book it")))
+        await call.until("agent.tool_called")
         call.body.leave("caller_hangup")
         await call.ended()
 
-    assert tool.cancelled == 0
-    types = [row.type for row in call.rows]
-    assert types.index("caller.left") < types.index("agent.tool_finished") < types.index("call.ended")
-    assert call.rows_of("agent.tool_finished")[0].data["result"] == FREE
-    assert call.body.record.end_reason == "caller_hangup"
+    assert tool.asked == []
+    (finished,) = call.rows_of("agent.tool_finished")
+    assert (finished.data["ok"], finished.data["seconds"]) == (False, 0.0)
+    assert "given_up" in finished.data["result"]
 
 
 async def test_a_model_that_fails_after_a_tool_does_not_run_it_again() -> None:

@@ -50,6 +50,7 @@ async def test_the_journal_tells_what_was_called_and_what_came_of_it() -> None:
         "arguments": ASKS.arguments,
         "timeout_seconds": 8.0,
         "line": "Let me look at the schedule.",
+        "refused": False,
     }
     assert finished.data == {
         "speech": 2,

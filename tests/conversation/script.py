@@ -146,6 +146,10 @@ class Call:
     def human_takes_over(self, how: str = "refer") -> "Call":
         return self._happens(ev.TransferCompleted(how))
 
+    def human_is_called(self) -> "Call":
+        """Into the room: the network does not take the caller along."""
+        return self._happens(ev.TransferDialled())
+
     def transfer_fails(self, reason: str = "no_answer") -> "Call":
         self.transfer = None
         return self._happens(ev.TransferFailed(reason))

@@ -159,6 +159,31 @@ def test_a_caller_whom_the_network_took_along_leaves_before_that_is_told() -> No
     assert on_the_way().caller_hangs_up().wait(1).human_takes_over().ended == ("transferred", "none")
 
 
+def test_once_a_human_is_called_into_the_room_a_caller_who_leaves_has_hung_up() -> None:
+    call = on_the_way().human_is_called().wait(1).caller_hangs_up()
+
+    assert call.ended == ("caller_hangup", "none")
+    assert call.facts("transfer.dialled") == [{}]
+
+
+def test_a_caller_who_left_just_before_is_not_waited_for_either() -> None:
+    assert on_the_way().caller_hangs_up().human_is_called().ended == ("caller_hangup", "none")
+
+
+def test_the_next_transfer_may_take_the_caller_along_again() -> None:
+    call = on_the_way().human_is_called().transfer_fails().agent_says_the_line()
+    call.caller_says("Then try the sales team").model_hands_over("sales").agent_says("I will put you through.")
+
+    assert call.caller_hangs_up().ended is None
+    assert call.wait(1).human_takes_over().ended == ("transferred", "none")
+
+
+def test_a_human_who_was_called_off_changes_nothing() -> None:
+    call = on_the_way().transfer_fails().human_is_called().agent_says_the_line()
+
+    assert call.caller_says("Are you still there?").agent_says("I am.").ended is None
+
+
 # --- a transfer that fails -------------------------------------------------------------------------------------------
 
 

@@ -164,7 +164,7 @@ class Ends:
 
     asked = 0
 
-    async def __call__(self) -> None:
+    def __call__(self) -> None:
         self.asked += 1
 
 

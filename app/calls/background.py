@@ -1,0 +1,72 @@
+"""Work that outlives the call it belongs to: a line closes at once, and what it leaves is finished beside it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Self
+
+import structlog
+
+from app.errors import VoiceAgentError
+from app.observability.tracebacks import describe, trace
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE_SECONDS = 10.0
+"""A little more than the slowest tool may take."""
+_PIECES_MAX = 1000
+
+
+class BackgroundWork:
+    """Tasks that no call waits for: tools, transfers, rooms to be ended, telephones to be called off.
+
+    Each piece bounds itself. At most 1000 run; beyond that the oldest is cancelled, and LiveKit's leftovers are found
+    by the reconciler. A context, whose end waits for what runs, for a bounded time: see :meth:`close`.
+    """
+
+    def __init__(self, *, patience_seconds: float = _PATIENCE_SECONDS, pieces_max: int = _PIECES_MAX) -> None:
+        self._patience_seconds = patience_seconds
+        self._pieces_max = pieces_max
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        """In the order in which they were started."""
+
+    def __repr__(self) -> str:
+        return f"<BackgroundWork {len(self._tasks)} pieces>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        await self.close()
+
+    def start(
+        self, work: Coroutine[Any, Any, None], *, name: str, on_bug: Callable[[Exception], None] | None = None
+    ) -> asyncio.Task[None]:
+        """Begin it; never waits. ``on_bug`` is told what it raised."""
+        if len(self._tasks) >= self._pieces_max:
+            log.error("background.full", pieces=len(self._tasks))
+            next(iter(self._tasks)).cancel()
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks[task] = None
+        task.add_done_callback(lambda done: self._note_end(done, on_bug))
+        return task
+
+    async def close(self) -> None:
+        """Wait for what runs, for a bounded time, then cancel the rest and wait for that."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=self._patience_seconds)
+        if left := list(self._tasks):
+            log.warning("background.abandoned", pieces=len(left))
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=self._patience_seconds)
+
+    def _note_end(self, task: asyncio.Task[None], on_bug: Callable[[Exception], None] | None) -> None:
+        self._tasks.pop(task, None)
+        error = None if task.cancelled() else task.exception()
+        if not isinstance(error, Exception):
+            return
+        if not isinstance(error, VoiceAgentError):
+            work = task.get_name().rpartition(":")[2]
+            log.error("background.failed", work=work, error=describe(error), trace=trace(error))
+        if on_bug is not None:
+            on_bug(error)
