@@ -155,8 +155,8 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
 def _close_at_the_end(
     stack: AsyncExitStack, ears: _Ears, model: OpenAILLMClient, tts: CartesiaTTSClient, livekit: "LiveKitClient | None"
 ) -> None:
-    for client in (ears, model, tts, *([livekit] if livekit else [])):
-        stack.push_async_callback(client.aclose)
+    for close in (ears.aclose, model.aclose, tts.aclose, *([livekit.aclose] if livekit else [])):
+        stack.push_async_callback(close)
 
 
 def _call_services(
