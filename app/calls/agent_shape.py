@@ -113,6 +113,7 @@ class LinesShape(_Shape):
     limit_goodbye: Text | None = None
     failure_goodbye: Text | None = None
     shutdown_goodbye: Text | None = None
+    refused: Text | None = None
 
 
 class ToolShape(_Shape):

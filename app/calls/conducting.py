@@ -252,7 +252,7 @@ class Conductor:
         if found is not None:
             speaking, _ = found
             speaking.stamps.update(self._question)
-            speaking.held = False
+            speaking.release()
             self._mouth.wake()
 
     def _say(self, command: cmd.Say) -> None:

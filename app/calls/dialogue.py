@@ -39,7 +39,7 @@ class DialogueManager:
         What never changes comes first, so that the vendor's prompt cache is of use.
         """
         messages = [Message("system", self._prompt)]
-        messages += [message for remark in self._history for message in _shown(remark)]
+        messages += [message for remark in self._history.shown() for message in _shown(remark)]
         if pending is not None:
             messages.append(Message("user", pending))
         messages.append(Message("system", f"Answer in the language with the code {language}."))

@@ -13,7 +13,7 @@ from app.calls.track import SpeechTrack
 from app.calls.writing import Answer, Writer
 from app.conversation import events as ev
 from app.conversation.turns import SpeechKind
-from app.errors import ProviderError, ProviderProtocolError
+from app.errors import ContentRejected, ProviderError, ProviderProtocolError
 from app.models import Message, VoiceConfig
 from app.observability.costs import Prices
 
@@ -79,8 +79,12 @@ class Replier:
             tried_enough = attempt == _ATTEMPTS or failure.stage == _SPEAK  # the narrator has tried the voice again
             final = speaking.started or tried_enough or not failure.error.retryable
             self._give_up(speaking)
-            self._tell_failure(speaking, failure, final=final)
+            if not final:
+                self._tell_failure(speaking, failure, final=False)
+            # The answer to a turn that is only suspected is tried no more often, and fails no more often, than another.
+            await speaking.certain.wait()
             if final:
+                self._tell_failure(speaking, failure, final=True)
                 return
             speaking.begin_anew(SpeechTrack(voice.sample_rate))
 
@@ -183,4 +187,9 @@ class Replier:
 
     def _tell_failure(self, speaking: Speaking, failure: _StageFailed, *, final: bool) -> None:
         error = failure.error
-        self._tell(ev.ProviderFailed(error.provider, failure.stage, error.code, final, speaking.turn, speaking.number))
+        answer = "refused" if isinstance(error, ContentRejected) and failure.stage == _THINK else "lost"
+        self._tell(
+            ev.ProviderFailed(
+                error.provider, failure.stage, error.code, final, speaking.turn, speaking.number, answer=answer
+            )
+        )

@@ -34,8 +34,19 @@ class Speaking:
     mark: str | None = None
     """The mark that stands behind its last sample."""
     mark_played: bool = False
+    certain: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it may be heard as soon as it is ready."""
     stamps: dict[str, float] = field(default_factory=dict)
     """When its parts were ready, in call seconds; see AgentReplyStarted."""
+
+    def __post_init__(self) -> None:
+        if not self.held:
+            self.certain.set()
+
+    def release(self) -> None:
+        """The turn that it answers has really ended."""
+        self.held = False
+        self.certain.set()
 
     @property
     def ready(self) -> bool:

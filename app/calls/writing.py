@@ -14,13 +14,16 @@ from app.calls.tools import AgentTool, BadArguments
 from app.clients.streams import ModelFinished, TextDelta, TextRetracted, ToolCall
 from app.conversation import events as ev
 from app.conversation.sentences import ClauseSplitter
-from app.errors import ProviderError
+from app.errors import ContentRejected, EmptyAnswer, ProviderError
 from app.models import Message, TokenUsage
 
 _ROUNDS_MAX = 3
 """How often an answer may use tools; then the model must say what it knows."""
 _TOOLS_A_ROUND_MAX = 3
 _BETWEEN_ROUNDS = " "
+_CUT = ("length", "content_filter")
+"""Why a model stops before it has said what it wanted to say."""
+_PROVIDER = "openai"
 
 
 async def _nothing() -> None:
@@ -38,6 +41,8 @@ class Answer:
     """How often tools were used."""
     text: str = ""
     """Of this attempt, with the lines that were said while tools ran."""
+    acts: bool = False
+    """Whether the model has called a built-in tool in this attempt."""
     say: Callable[[str], None] = lambda _clause: None
     """Gives the next clause to the voice of this attempt."""
     retract: Callable[[], Awaitable[None]] = _nothing
@@ -57,6 +62,8 @@ class _Round:
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     """Of tools whose results it waits for."""
+    reason: str = "stop"
+    """Why the model stopped."""
     usage: TokenUsage | None = None
     request_id: str | None = None
 
@@ -82,15 +89,31 @@ class Writer:
 
     async def write(self, answer: Answer) -> None:
         """Write it from its beginning, and give each clause to its voice. Raises ProviderError."""
-        answer.text = ""
+        answer.text, answer.acts = "", False
         speaking = answer.speaking
         try:
             while (written := await self._write_round(answer)).calls:
                 answer.rounds += 1
                 await self._use_tools(answer, written)
+            self._look_at_end(answer, written)
         finally:
             # However it ends: what was written and will not be heard is known to the journal alone.
             self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer.text))
+
+    def _look_at_end(self, answer: Answer, written: _Round) -> None:
+        """What was written stands even if the model was cut. Raises ProviderError when it wrote nothing."""
+        if not written.text.strip():
+            if written.reason == "content_filter":
+                raise ContentRejected(_PROVIDER, "all of the answer was filtered", request_id=written.request_id)
+            if not answer.acts:
+                raise EmptyAnswer(_PROVIDER, "an answer without a word", request_id=written.request_id)
+        elif written.reason in _CUT:
+            speaking = answer.speaking
+            self._tell(
+                ev.ProviderFailed(
+                    _PROVIDER, "think", written.reason, True, speaking.turn, speaking.number, answer="cut"
+                )
+            )
 
     async def _write_round(self, answer: Answer) -> _Round:
         splitter, written, billed = ClauseSplitter(), _Round(), True
@@ -112,6 +135,7 @@ class Writer:
                         case ToolCall():
                             self._note_call(answer, event, written)
                         case ModelFinished():
+                            written.reason = event.reason
                             written.usage, written.request_id = event.usage, event.request_id
         except ProviderError:
             billed = bool(written.text)
@@ -130,6 +154,7 @@ class Writer:
         """The conversation carries out what is built in, after the last word; for other tools the answer waits."""
         call, speaking = self._tools.named(call), answer.speaking
         if self._tools.toolbox.is_built_in(call.name):
+            answer.acts = True
             self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call.id, call.name, call.arguments))
         else:
             written.calls.append(call)
@@ -190,7 +215,7 @@ class Writer:
         usage = written.usage or self._dialogue.estimate_usage(answer.messages, written.text)
         self._tell(
             ev.ProviderUsed(
-                "openai",
+                _PROVIDER,
                 self._model_name,
                 answer.speaking.turn,
                 prompt_tokens=usage.prompt,

@@ -67,7 +67,8 @@ class CallView:
             case "caller.ignored":
                 self._line(at, "", f"not taken as a turn: {data['reason']}", "dim")
             case "provider.failed":
-                self._line(at, "", f"{data['provider']} failed: {data['code']}", "red")
+                what = "refuses what was said" if data.get("answer") == "refused" else "failed"
+                self._line(at, "", f"{data['provider']} {what}: {data['code']}", "red")
             case _:
                 pass
 

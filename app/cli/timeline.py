@@ -101,6 +101,8 @@ def _tool_finished(data: Data) -> _Told:
 
 
 def _failed(data: Data) -> _Told:
+    if data.get("answer") == "refused":
+        return "wrong", f"{data['provider']} refuses what was said: the turn leaves the prompt"
     manner = "given up" if data["final"] else "tried again"
     return "wrong", f"{data['provider']} cannot {data['stage']}: {data['code']}; {manner}"
 

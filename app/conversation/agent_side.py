@@ -29,6 +29,7 @@ class AgentSide:
         call.deadlines.clear(Deadline.FILLER, Deadline.IDLE, Deadline.START)
         if speech.kind is SpeechKind.REPLY:
             call.deadlines.clear(Deadline.REPLY)
+            call.note_answer(speech.turn)
         call.expect_progress(speech)
         call.enter(ConversationState.SPEAKING)
         if call.sound and (call.caller is not None or call.now - call.sound_since_t <= call.policy.noise_seconds):
@@ -87,7 +88,8 @@ class AgentSide:
     def provider_failed(self, event: ev.ProviderFailed) -> None:
         """What cannot be heard, thought or said any more is apologised for, once; then the call ends politely."""
         call = self._call
-        call.blame(f"provider:{event.provider}")
+        if event.answer != "refused":
+            call.blame(f"provider:{event.provider}")
         if event.stage == "listen":
             self._ears_failed(final=event.final)
             return
@@ -97,12 +99,14 @@ class AgentSide:
         if not event.final:
             if event.stage == "think":
                 forget_tool_calls(speech)
-        elif speech.started:
+            return
+        speech.cut, speech.refused = event.answer == "cut", event.answer == "refused"
+        if speech.started or speech.cut:
             speech.broken = True
-        else:
-            call.forget(speech)
-            if not speech.speculative:
-                self.lost(speech)
+            return
+        call.forget(speech)
+        if not speech.speculative:
+            self.lost(speech)
 
     def provider_restored(self, event: ev.ProviderRestored) -> None:
         """The caller can be heard again."""
@@ -117,6 +121,10 @@ class AgentSide:
             self._hand_over_without(speech, speech.hands_over_to)
         elif speech.ends_call:
             self._hang_up_without(speech, speech.ends_call)
+        elif speech.refused:
+            call.refuse(speech.turn)
+        elif speech.cut and speech.started:
+            call.say(SpeechKind.APOLOGY, call.lines.cut_off, turn=speech.turn)
         elif speech.kind is SpeechKind.REPLY:
             call.failures += 1
             self._apologize(speech.turn, call.lines.cut_off if speech.started else call.lines.apology)

@@ -257,6 +257,10 @@ class ProviderFailed:
     """False while the client still tries by itself."""
     turn: int | None = None
     speech: int | None = None
+    answer: str = "lost"
+    """What becomes of the answer. ``lost``: nothing of it will come. ``cut``: what was written is said, and ends before
+    its time, ``code`` says why. ``refused``: for what was said, and the caller's turn leaves the prompt; the vendor
+    has not failed then."""
 
 
 @dataclass(frozen=True, slots=True)

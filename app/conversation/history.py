@@ -34,6 +34,7 @@ class ConversationHistory:
 
     def __init__(self) -> None:
         self._remarks: list[Remark] = []
+        self._left_out: set[int] = set()
 
     def __iter__(self) -> Iterator[Remark]:
         return iter(self._remarks)
@@ -45,6 +46,15 @@ class ConversationHistory:
         """Remember a remark; an empty one leaves no trace."""
         if text:
             self._insert(Remark(turn, role, text))
+
+    def leave_out(self, first: int, last: int) -> None:
+        """Show the model no more what was said in these turns of the caller: its vendor refuses that."""
+        turns = {remark.turn for remark in self._remarks if remark.role == "user"}
+        self._left_out |= {turn for turn in turns if first <= turn <= last}
+
+    def shown(self) -> Iterator[Remark]:
+        """What the model is shown."""
+        return (remark for remark in self._remarks if remark.turn not in self._left_out)
 
     def tool_called(self, turn: int, tool_id: str, name: str, arguments: str) -> None:
         """A tool runs from now on."""

@@ -33,6 +33,8 @@ class Lines:
     limit_goodbye: str
     failure_goodbye: str
     shutdown_goodbye: str
+    refused: str = "I am afraid I cannot talk about that. What else can I help you with?"
+    """When the model's vendor refuses what the caller said."""
 
 
 RUSSIAN = Lines(
@@ -51,6 +53,7 @@ RUSSIAN = Lines(
     limit_goodbye="К сожалению, время разговора вышло. Перезвоните, пожалуйста. До свидания!",
     failure_goodbye="Простите, сейчас я не могу вам помочь. Перезвоните, пожалуйста, позже. До свидания!",
     shutdown_goodbye="Простите, я должна завершить разговор. Перезвоните, пожалуйста. До свидания!",
+    refused="К сожалению, об этом я говорить не могу. Чем ещё могу помочь?",
 )
 
 ENGLISH = Lines(

@@ -143,7 +143,7 @@ class _Reader:
 
     def _provider_failed(self, row: JournalRow) -> None:
         """The end, which knows of all failures, has the last word."""
-        if self._record.fault == "none":
+        if self._record.fault == "none" and row.data.get("answer") != "refused":
             self._record.fault = f"provider:{row.data['provider']}"
 
     def _turn_taken(self, row: JournalRow) -> None:

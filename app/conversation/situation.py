@@ -66,6 +66,10 @@ class Situation:
         """Prompts in a row that nobody answered."""
         self.fillers = 0
         """Fillers said in this turn."""
+        self._answered_turn = 0
+        """The last turn whose answer was heard, so that the model's vendor has not refused it."""
+        self._refused_before = False
+        """Whether a turn was refused and none was answered since."""
         self._false_pauses = 0
         self._fault = "none"
 
@@ -149,6 +153,20 @@ class Situation:
             return
         self.stop_all()
         self.start_reply(turn, text, speculative=False)
+
+    def note_answer(self, turn: int) -> None:
+        """The answer to that turn is heard."""
+        self._answered_turn, self._refused_before = max(self._answered_turn, turn), False
+
+    def refuse(self, turn: int) -> None:
+        """The model's vendor refuses the prompt with that turn: what may be the cause leaves it.
+
+        That is what was said since the last answer. When the next prompt is refused, too, it is something older.
+        """
+        first = 0 if self._refused_before else min(self._answered_turn + 1, turn)
+        self.history.leave_out(first, turn)
+        self._refused_before = True
+        self.say(SpeechKind.PROMPT, self.lines.refused, turn=turn)
 
     def hold_back(self, speech: Speech) -> None:
         """Be silent for the caller's sound; words decide whether the voice goes on. New sounds extend that once."""

@@ -57,6 +57,10 @@ class Speech:
     """How often it was held back for nothing."""
     broken: bool = False
     """The rest of the text will never come."""
+    cut: bool = False
+    """The model ended it before its time."""
+    refused: bool = False
+    """The model's vendor refuses what the caller said."""
     written: str | None = None
     """The whole text, once it is known."""
     clauses: list[str] = field(default_factory=list)

@@ -46,6 +46,7 @@ LINES = Lines(
     limit_goodbye="Our time is up. Goodbye!",
     failure_goodbye="I cannot help now. Goodbye!",
     shutdown_goodbye="I have to end the call. Goodbye!",
+    refused="I cannot talk about that. What else?",
 )
 POLICY = CallPolicy(lines={"en": LINES})
 AGENT = AgentProfile(

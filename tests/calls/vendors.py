@@ -15,6 +15,7 @@ from app.clients.streams import (
     SpeechEvent,
     SpokenWord,
     TextDelta,
+    TextRetracted,
     ToolCall,
     ToolSpec,
     VoiceAudio,
@@ -94,6 +95,8 @@ class Answer:
     """What the model writes next, word by word; times in seconds."""
 
     text: str = ""
+    thinks: str = ""
+    """Given before the text, and taken back."""
     first_token: float = 0.2
     each_token: float = 0.03
     fails: Exception | None = None
@@ -102,6 +105,7 @@ class Answer:
     """After the text."""
     tool: str | None = None
     arguments: str = "{}"
+    reason: str = "stop"
 
 
 class ScriptedModel:
@@ -123,6 +127,11 @@ class ScriptedModel:
         self.open_streams += 1
         try:
             await asyncio.sleep(answer.first_token)
+            for token in answer.thinks.replace(" ", " \0").split("\0") if answer.thinks else ():
+                yield TextDelta(token)
+                await asyncio.sleep(answer.each_token)
+            if answer.thinks:
+                yield TextRetracted()
             for token in answer.text.replace(" ", " \0").split("\0") if answer.text else ():
                 yield TextDelta(token)
                 await asyncio.sleep(answer.each_token)
@@ -132,7 +141,7 @@ class ScriptedModel:
                 raise answer.fails
             if answer.tool is not None:
                 yield ToolCall("tool-1", answer.tool, answer.arguments)
-            yield ModelFinished("stop", TokenUsage(100, 0, len(answer.text.split()), 0.001), "llm-1")
+            yield ModelFinished(answer.reason, TokenUsage(100, 0, len(answer.text.split()), 0.001), "llm-1")
         finally:
             self.open_streams -= 1
 

@@ -108,6 +108,11 @@ class Call:
         """What may begin as soon as there is sound."""
         return [utterance for utterance in self.utterances if utterance.fate == "waiting" and not utterance.held]
 
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        """What the model is shown of the conversation."""
+        return [(remark.role, remark.text) for remark in self.core.history.shown()]
+
     def last(self, kind: str) -> Utterance:
         return next(utterance for utterance in reversed(self.utterances) if utterance.kind == kind)
 
@@ -274,6 +279,15 @@ class Call:
     def thinking_fails(self, *, final: bool = True) -> "Call":
         return self._provider_fails("openai", "think", self.replies[-1], final=final)
 
+    def thinking_is_refused(self) -> "Call":
+        """For what the caller said."""
+        return self._provider_fails("openai", "think", self.replies[-1], final=True, answer="refused")
+
+    def thinking_is_cut(self, code: str = "length") -> "Call":
+        """The model ends before it has said all; what it has written is said."""
+        speech = self.replies[-1]
+        return self._happens(ev.ProviderFailed("openai", "think", code, True, speech.turn, speech.number, answer="cut"))
+
     def speaking_fails(self, *, final: bool = True) -> "Call":
         return self._provider_fails("cartesia", "speak", self.audible or self.live[-1], final=final)
 
@@ -283,10 +297,13 @@ class Call:
     def hearing_works_again(self) -> "Call":
         return self._happens(ev.ProviderRestored("deepgram", "listen"))
 
-    def _provider_fails(self, provider: str, stage: str, speech: Utterance, *, final: bool) -> "Call":
+    def _provider_fails(
+        self, provider: str, stage: str, speech: Utterance, *, final: bool, answer: str = "lost"
+    ) -> "Call":
         if final and not speech.audible:
             speech.fate = "failed"
-        return self._happens(ev.ProviderFailed(provider, stage, "broken", final, speech.turn, speech.number))
+        failed = ev.ProviderFailed(provider, stage, "broken", final, speech.turn, speech.number, answer=answer)
+        return self._happens(failed)
 
     # --- the world ----------------------------------------------------------------------------------------------------
 
