@@ -9,13 +9,17 @@ from app.conversation.spoken_patterns import (
     DIGITS,
     UNSPOKEN,
     AddressWords,
+    Part,
     Rule,
     address_rules,
     after,
     always,
     apart,
     before,
+    comparison_rules,
+    in_groups,
     one_of,
+    slash_rules,
     stop_of,
 )
 
@@ -58,13 +62,16 @@ _PER = {
 }  # fmt: skip
 _ABBREVIATIONS = {
     "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus", "approx.": "approximately",
-    "ext.": "extension",
+    "ext.": "extension", "ref.": "reference", "vol.": "volume", "fig.": "figure", "n/a": "not available",
+    "w/o": "without",
 }  # fmt: skip
 _BEFORE_A_YEAR = re.compile(
     r"\b(?:in|since|by|until|till|from|of|year|before|after|around|circa|q[1-4]|(?:from|between) \d{4} (?:to|and)) \Z",
     re.IGNORECASE,
 )
 _LONGEST_NUMBER_DIGITS = 15
+_SHORT_AMOUNT_DIGITS = 2
+"""So many digits of dollars need no "and" before the cents: "three dollars fifty cents"."""
 _DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
 
@@ -91,12 +98,13 @@ def digit_by_digit(digits: str) -> str:
     return " ".join(cardinal(int(digit)) for digit in digits)
 
 
-def grouped_digits(groups: list[str]) -> str:
+def grouped_digits(digits: str) -> str:
     """Digits one by one, in threes with the last four together, as a telephone number is read."""
-    return ", ".join(digit_by_digit(part) for group in groups for part in _parts(group))
+    return ", ".join(map(digit_by_digit, groups_of(digits)))
 
 
-def _parts(digits: str) -> list[str]:
+def groups_of(digits: str) -> list[str]:
+    """Threes, and the last four together."""
     parts = []
     while len(digits) > 4:
         parts.append(digits[:3])
@@ -108,7 +116,7 @@ def number_words(number: str) -> str:
     """A written number, grouped or with a decimal part, as words: "1,500" or "3.5"; too long ones digit by digit."""
     whole, _, fraction = re.sub(r"[\s,]", "", number).partition(".")
     if len(whole) > _LONGEST_NUMBER_DIGITS or (whole[0] == "0" and whole != "0"):
-        words = grouped_digits([whole])
+        words = grouped_digits(whole)
     else:
         words = cardinal(int(whole))
     return f"{words} point {digit_by_digit(fraction)}" if fraction else words
@@ -120,30 +128,50 @@ def _abbreviation(match: re.Match[str]) -> str:
 
 
 _WEEKDAYS = {
-    "Mon": "Monday", "Tue": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday", "Fri": "Friday", "Sat": "Saturday",
-    "Sun": "Sunday",
+    **dict.fromkeys(["Mon"], "Monday"), **dict.fromkeys(["Tue", "Tues"], "Tuesday"), "Wed": "Wednesday",
+    **dict.fromkeys(["Thu", "Thur", "Thurs"], "Thursday"), "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday",
 }  # fmt: skip
+_ALSO_WORDS = ("Sat", "Sun")
+"""Days only beside another day, a time, or a mark of a list."""
+_DAY_FOLLOWS = re.compile(
+    rf"\A(?:[:)]|\.?,? ?(?:[-–—/&]|and|or|to|at|from|through) ?(?:\d|{one_of(_WEEKDAYS)})"
+    rf"|\.?,? (?:\d|(?:{one_of(_WEEKDAYS)})\b)|\.? (?:morning|afternoon|evening|night)\b)"
+)
+_DAY_BEFORE = re.compile(
+    rf"(?:\b(?:{one_of(_WEEKDAYS)}|{one_of(_WEEKDAYS.values())})\.?(?:, ?| ?[-–—/&] ?| (?:and|or|to|through) )"
+    r"|\b(?:on|every|each|next|last|this|until|till|by|open|closed) )\Z",
+    re.IGNORECASE,
+)
 
 
 def _weekdays(match: re.Match[str]) -> str:
     return f"{_WEEKDAYS[match.group(1)]} to {_WEEKDAYS[match.group(2)]}"
 
 
+def _weekday(match: re.Match[str]) -> str:
+    name = match.group(1)
+    if name in _ALSO_WORDS and not _DAY_FOLLOWS.match(after(match)) and not _DAY_BEFORE.search(before(match)):
+        return match.group()
+    return _WEEKDAYS[name] + stop_of(match)
+
+
 # Telephone numbers and codes
 
 
-def _phone(match: re.Match[str]) -> str:
+def _phone(match: re.Match[str]) -> str | list[Part]:
     groups = re.findall(r"\d+", match.group())
     digits = "".join(groups)
     if len(digits) < 7:
         return match.group()
     if len(groups) == 1 and len(digits) == 11:
         groups = [digits[0], digits[1:]]
-    return ("plus " if match.group().startswith("+") else "") + grouped_digits(groups)
+    parts = [part for group in groups for part in groups_of(group)]
+    return in_groups(match, parts, digit_by_digit, sign="plus " if match.group().startswith("+") else "")
 
 
-def _long_number(match: re.Match[str]) -> str:
-    return match.group() if match.group().endswith("000") else apart(match, grouped_digits([match.group()]))
+def _long_number(match: re.Match[str]) -> str | list[Part]:
+    digits = match.group()
+    return digits if digits.endswith("000") else in_groups(match, groups_of(digits), digit_by_digit)
 
 
 def _dotted(match: re.Match[str]) -> str:
@@ -243,15 +271,19 @@ def _ordinal(match: re.Match[str]) -> str:
 
 
 def _money(number: str, currency: str) -> str | None:
-    """Units and hundredths; None when the number has no two decimals."""
+    """Units and hundredths; None when the number has not one or two decimals."""
     one, many, hundredth = _CURRENCIES[currency]
-    whole, cents = number[:-3], number[-2:]
-    if hundredth is None or not re.fullmatch(r".*\d\.\d\d", number):
+    whole, _, decimals = number.partition(".")
+    if hundredth is None or len(decimals) not in (1, 2):
         return None
-    words = f"{number_words(whole)} {one if whole == '1' else many}"
-    if cents == "00":
-        return words
-    return f"{words} and {cardinal(int(cents))} {hundredth[0] if cents == '01' else hundredth[1]}"
+    units = f"{number_words(whole)} {one if whole == '1' else many}"
+    cents = int(decimals.ljust(2, "0"))
+    if not cents:
+        return units
+    hundredths = f"{cardinal(cents)} {hundredth[0] if cents == 1 else hundredth[1]}"
+    if whole == "0":
+        return hundredths
+    return f"{units}{' and' if len(whole) > _SHORT_AMOUNT_DIGITS else ''} {hundredths}"
 
 
 def _amount(low: str, high: str | None, scale: str, currency: str | None, unit: str | None) -> str:
@@ -300,9 +332,13 @@ RULES: tuple[Rule, ...] = (
     *address_rules(_ADDRESS_WORDS),
     (re.compile(rf"(?<![\w.-])(?:{one_of(_ABBREVIATIONS)})(?!\w)", re.IGNORECASE), _abbreviation),
     (re.compile(rf"\b({one_of(_WEEKDAYS)})\.? ?[-–—] ?({one_of(_WEEKDAYS)})\b"), _weekdays),
+    (re.compile(rf"(?<![\w'’-])({one_of(_WEEKDAYS)})(?![\w'’-])\.?"), _weekday),
     (re.compile(r"(?:№|#|\bNo\.) ?(?=\d)"), always("number ")),
     (re.compile(r"[~≈] ?(?=\d)"), always("about ")),
     (re.compile(r"± ?"), always("plus or minus ")),
+    *comparison_rules(
+        {"<": "is less than", ">": "is greater than", "≤": "is at most", "≥": "is at least", "≠": "is not equal to"}
+    ),
     (re.compile(r"(?<=\d) ?[*×x] ?(?=\d)"), always(" by ")),
     (re.compile(r"\+\d[\d ()-]{5,20}\d(?!\d)"), _phone),
     (re.compile(r"(?<![\w.,-])(?:1[ -])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])"), _phone),
@@ -339,6 +375,7 @@ RULES: tuple[Rule, ...] = (
     (re.compile(r"(?<![\d.,-])(?<!\d )\d{7,}(?![\d.,]\d)(?! ?(?:" + _UNIT + r")(?!\w))"), _long_number),
     (_QUANTITY, _quantity),
     (re.compile(r"\d+"), lambda match: apart(match, number_words(match.group()))),
+    *slash_rules(either="or", slash="slash"),
     (re.compile(r"№"), always("number")),
     (re.compile(r"&"), always(" and ")),
     (re.compile(r"@"), always(" at ")),

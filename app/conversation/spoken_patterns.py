@@ -6,8 +6,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
-"""What to look for, and what to say instead; a function that returns the match itself leaves it as it is."""
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of what is said instead of a match, and how many characters of the match it covers."""
+
+    said: str
+    covers: int
+
+
+Say = Callable[[re.Match[str]], str | list[Part]]
+"""What to say instead of a match; a function that returns the match itself leaves it as it is."""
+Rule = tuple[re.Pattern[str], Say]
+"""What to look for, and what to say instead."""
 
 _WINDOW_CHARS = 60
 
@@ -39,27 +50,32 @@ class MappedText:
         """The written text itself."""
         return cls(written, list(range(1, len(written) + 1)))
 
-    def sub(self, pattern: re.Pattern[str], say: Callable[[re.Match[str]], str]) -> Self:
+    def sub(self, pattern: re.Pattern[str], say: Say) -> Self:
         """Say something else for every match (which must not be empty).
 
-        Every character of a replacement covers the whole match; a mark at its beginning covers only the word that it
-        follows, and what is dropped right after a word belongs to that word.
+        Every character of a replacement covers the whole match. A replacement in parts is covered part by part, each by
+        its last word. A mark at its beginning covers only the word that it follows, and what is dropped right after a
+        word belongs to that word.
         """
         texts: list[str] = []
         ends: list[int] = []
         at = 0
         for match in pattern.finditer(self.text):
-            spoken = say(match)
-            if spoken == match.group():
+            said = say(match)
+            if said == match.group():
                 continue
             texts.append(self.text[at : match.start()])
             ends += self.ends[at : match.start()]
             at = match.end()
             covered = self.ends[at - 1]
-            if spoken:
-                first = ends[-1] if ends and spoken[0] in ".,;" else covered
-                texts.append(spoken)
-                ends += [first] + [covered] * (len(spoken) - 1)
+            if isinstance(said, list):
+                for part in said:
+                    texts.append(part.said)
+                    ends += _ends_of(part.said, ends[-1] if ends else 0, self.ends[match.start() + part.covers - 1])
+            elif said:
+                first = ends[-1] if ends and said[0] in ".,;" else covered
+                texts.append(said)
+                ends += [first] + [covered] * (len(said) - 1)
             elif ends and not self.text[match.start() - 1].isspace():
                 ends[-1] = covered
         if not at:
@@ -72,6 +88,12 @@ class MappedText:
         for pattern, say in rules:
             mapped = mapped.sub(pattern, say)
         return mapped
+
+
+def _ends_of(said: str, before: int, covered: int) -> list[int]:
+    """What each character of a part covers: nothing new before its last word."""
+    last_word = len(said.rstrip()) - len(said.split()[-1])
+    return [before] * last_word + [covered] * (len(said) - last_word)
 
 
 def always(text: str) -> Callable[[re.Match[str]], str]:
@@ -89,6 +111,24 @@ def apart(match: re.Match[str], words: str) -> str:
     left = " " if before(match)[-1:].isalpha() else ""
     right = " " if after(match)[:1].isalpha() else ""
     return left + words + right
+
+
+def in_groups(
+    match: re.Match[str], groups: Iterable[str], words: Callable[[str], str], *, sign: str = ""
+) -> list[Part]:
+    """A number that is read group by group, which together are its digits, and is heard group by group, too.
+
+    ``sign`` is said before the first group.
+    """
+    ends = [found.end() for found in re.finditer(r"\d", match.group())]
+    left = sign + (" " if before(match)[-1:].isalpha() else "")
+    parts: list[Part] = []
+    digits = 0
+    for group in groups:
+        digits += len(group)
+        parts.append(Part((", " if parts else left) + words(group), ends[digits - 1]))
+    right = " " if after(match)[:1].isalpha() else ""
+    return [*parts[:-1], Part(parts[-1].said + right, len(match.group()))]
 
 
 def stop_of(match: re.Match[str]) -> str:
@@ -127,13 +167,24 @@ def _line_break(match: re.Match[str]) -> str:
     return " " if last in _SENTENCE_MARKS or last.isspace() or goes_on else ". "
 
 
+_LINK_TEXT = r"(?:[^\[\]\n]|\[[^\[\]\n]{0,100}\]){0,300}"
+_LINK_TARGET = (
+    r"\([ ]?(?:<[^<>\n]{0,500}>|(?:[^()\s]|\((?:[^()\s]|\([^()\s]{0,100}\)){0,200}\)){0,500})"
+    r"(?:[ ](?:\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|\([^()\n]{0,200}\)))?[ ]?\)"
+)
+"""An address, which may hold pairs of parentheses two deep, and a title (CommonMark 0.31, 6.3)."""
+_LINK_LABEL = r"\[[^\[\]\n]{1,100}\]"
+_CODE_BLOCK = r"(?ms)^[ ]{0,3}(?P<fence>`{3,}|~{3,})[^\n`]*(?:\n.*?(?:^[ ]{0,3}(?P=fence)[`~]*[ ]?$|\Z)|\Z)"
+"""A fenced block of code (CommonMark 0.31, 4.5); the end of the text ends one that is open."""
+
 _MARKUP: tuple[Rule, ...] = (
     (re.compile(r"[^\w\s!-~«»“”„‘’–—…]"), _odd_char),
     (re.compile(r"[^\S\n]+"), always(" ")),
+    (re.compile(_CODE_BLOCK), always("")),
     (re.compile(r"(?m)^ ?(?:```[\w+-]*|~~~[\w+-]*|[-*_=]{3,}|\|?[ :|-]*\|[ :|-]*) ?$"), always("")),
     (re.compile(r"</?[a-zA-Z][a-zA-Z0-9]{0,15}(?: [^<>\n]{0,200})?/?>"), always(" ")),
-    (re.compile(r"!?\[(?=[^\[\]\n]{0,300}\]\()"), always("")),
-    (re.compile(r"\]\([^()\n]{0,500}\)"), always("")),
+    (re.compile(rf"!?\[(?={_LINK_TEXT}\](?:{_LINK_TARGET}|{_LINK_LABEL}))"), always("")),
+    (re.compile(rf"\](?:{_LINK_TARGET}|{_LINK_LABEL})"), always("")),
     (re.compile(r"(?m)^ ?\| ?| ?\| ?$"), always("")),
     (re.compile(r"(?<=[^ |]) ?\| ?"), always(", ")),
     (re.compile(rf"(?: ?\n)+(?:[ \n]*({_LINE_MARK}+))?[ \n]*"), _line_break),
@@ -169,6 +220,29 @@ def _ascii_digit(match: re.Match[str]) -> str:
         return char
     glued = before(match)[-1:].isdigit()
     return (" " if glued else "") + unicodedata.normalize("NFKC", char).replace("\u2044", "/")
+
+
+_TYPED_COMPARISONS = {"<": ("<",), ">": (">",), "≤": ("≤", "<=", "⩽"), "≥": ("≥", ">=", "⩾"), "≠": ("≠", "!=", "<>")}
+
+
+def comparison_rules(words: dict[str, str]) -> tuple[Rule, ...]:
+    """Signs of comparison between two things; ``words`` are what they are called, for ``< > ≤ ≥ ≠``."""
+    signs = {typed: words[sign] for sign, spellings in _TYPED_COMPARISONS.items() for typed in spellings}
+    pattern = re.compile(rf"(?<=[\w)%°]) ?({one_of(signs)}) ?(?=[\w(+\-−$€£₽])")
+    return ((pattern, lambda match: f" {signs[match.group(1)]} "),)
+
+
+def slash_rules(*, either: str, slash: str) -> tuple[Rule, ...]:
+    """A stroke between words stands for a choice; between single letters and in codes it is called by its name."""
+
+    def said(match: re.Match[str]) -> str:
+        left, right = re.search(r"[^\W\d_]*\Z", before(match)), re.match(r"[^\W\d_]*", after(match))
+        words = [found.group() if found else "" for found in (left, right)]
+        if any(word in ("и", "and") for word in map(str.lower, words)):
+            return " "
+        return f" {either} " if all(len(word) > 1 for word in words) else f" {slash} "
+
+    return ((re.compile(r"(?<=\w) ?/ ?(?=\w)"), said),)
 
 
 _UNSPOKEN = re.compile(r"[^\w\s!?.,:;…\-–—'’\"«»“”„‘()]")

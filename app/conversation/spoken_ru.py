@@ -6,13 +6,17 @@ from app.conversation.spoken_patterns import (
     DIGITS,
     UNSPOKEN,
     AddressWords,
+    Part,
     Rule,
     address_rules,
     after,
     always,
     apart,
     before,
+    comparison_rules,
+    in_groups,
     one_of,
+    slash_rules,
     stop_of,
 )
 from app.conversation.spoken_ru_context import counted_gender, counted_noun, governed_case, last_word
@@ -36,7 +40,8 @@ from app.conversation.spoken_ru_words import (
     PREPOSITIONAL,
     Noun,
     cardinal,
-    grouped_digits,
+    group_words,
+    groups_of,
     number_words,
     ordinal,
 )
@@ -52,21 +57,34 @@ def _abbreviation(match: re.Match[str]) -> str:
 
 
 _WEEKDAYS = {
-    "пн": ("понедельник", "понедельника"), "вт": ("вторник", "вторника"), "ср": ("среда", "среды"),
-    "чт": ("четверг", "четверга"), "пт": ("пятница", "пятницы"), "сб": ("суббота", "субботы"),
-    "вс": ("воскресенье", "воскресенья"),
+    "пн": Noun("m", "понедельник", "понедельника", "понедельников"),
+    "вт": Noun("m", "вторник", "вторника", "вторников"), "ср": Noun("f", "среда", "среды", "сред"),
+    "чт": Noun("m", "четверг", "четверга", "четвергов"), "пт": Noun("f", "пятница", "пятницы", "пятниц"),
+    "сб": Noun("f", "суббота", "субботы", "суббот"),
+    "вс": Noun("n", "воскресенье", "воскресенья", "воскресений"),
 }  # fmt: skip
+_WEEKDAY_CHAIN = re.compile(rf"(?:(?:{one_of(_WEEKDAYS)})\.?(?:, ?| и | или |/))+\Z", re.IGNORECASE)
+_ACRONYMS = ("СБ", "ВС", "СР")
+"""In capitals they are days only beside a time or a mark of a list."""
+_TIME_OR_LIST_FOLLOWS = re.compile(r"\A(?:[:.]|,? ?[-–—/]? ?\d)")
 
 
 def _weekdays(match: re.Match[str]) -> str:
     """ "Пн-пт" is "с понедельника по пятницу"."""
     first, last = (_WEEKDAYS[day.lower()] for day in match.groups())
-    end = last[0][:-1] + "у" if last[0].endswith("а") else last[0]
-    return f"с{'о' if first[1][:2] == 'вт' else ''} {first[1]} по {end}"
+    return f"с{'о' if first.one[:2] == 'вт' else ''} {first.few} по {last.beside(1, ACCUSATIVE)}"
 
 
 def _weekday(match: re.Match[str]) -> str:
-    return _WEEKDAYS[match.group(1).lower()][0]
+    """In the case that the preposition asks for, also further on in a list: "в ср и пт"."""
+    name = match.group(1)
+    if name in _ACRONYMS and not _TIME_OR_LIST_FOLLOWS.match(after(match)):
+        return match.group()
+    day = _WEEKDAYS[name.lower()]
+    preposition = last_word(_WEEKDAY_CHAIN.sub("", before(match)))
+    case = governed_case(f"{preposition} ") if preposition else None
+    said = day.few if case == GENITIVE else day.beside(1, case or NOMINATIVE)
+    return said + stop_of(match)
 
 
 def _town(match: re.Match[str]) -> str:
@@ -81,20 +99,24 @@ def _before_number(match: re.Match[str]) -> str:
 # Telephone numbers and codes
 
 
-def _phone_of_eleven(match: re.Match[str]) -> str:
+def _digits(match: re.Match[str], groups: list[str]) -> list[Part]:
+    return in_groups(match, groups, group_words, sign="плюс " if match.group().startswith("+") else "")
+
+
+def _phone_of_eleven(match: re.Match[str]) -> list[Part]:
     digits = re.sub(r"\D", "", match.group())
-    plus = "плюс " if match.group().startswith("+") else ""
-    return plus + grouped_digits([digits[0], digits[1:4], digits[4:7], digits[7:9], digits[9:]])
+    return _digits(match, [digits[0], digits[1:4], digits[4:7], digits[7:9], digits[9:]])
 
 
-def _phone(match: re.Match[str]) -> str:
+def _phone(match: re.Match[str]) -> str | list[Part]:
     groups = re.findall(r"\d+", match.group())
-    plus = "плюс " if match.group().startswith("+") else ""
-    return plus + grouped_digits(groups) if sum(map(len, groups)) >= 6 else match.group()
+    parts = [part for group in groups for part in groups_of(group)]
+    return _digits(match, parts) if sum(map(len, groups)) >= 6 else match.group()
 
 
-def _long_number(match: re.Match[str]) -> str:
-    return match.group() if match.group().endswith("000") else apart(match, grouped_digits([match.group()]))
+def _long_number(match: re.Match[str]) -> str | list[Part]:
+    digits = match.group()
+    return digits if digits.endswith("000") else _digits(match, groups_of(digits))
 
 
 def _dotted(match: re.Match[str]) -> str:
@@ -172,15 +194,20 @@ def _counted(number: str, case: str, noun: Noun | None, rest: str, *, beside: st
 
 
 def _money(number: str, currency: str, case: str) -> str | None:
-    """Units and hundredths; None when the number has no two decimals."""
+    """Units and hundredths; None when the number has not one or two decimals."""
     noun, hundredth = CURRENCIES[currency]
-    whole, cents = number[:-3], number[-2:]
-    if hundredth is None or not re.fullmatch(r".*\d[.,]\d\d", number):
+    found = _WITH_HUNDREDTHS.fullmatch(number)
+    if hundredth is None or found is None:
         return None
-    words = f"{number_words(whole, noun.gender, case)} {_beside(noun, whole, case)}"
-    if cents == "00":
-        return words
-    return f"{words} {cardinal(int(cents), hundredth.gender, case)} {hundredth.beside(int(cents), case)}"
+    whole, cents = found.group(1), int(found.group(2).ljust(2, "0"))
+    units = f"{number_words(whole, noun.gender, case)} {_beside(noun, whole, case)}"
+    if not cents:
+        return units
+    hundredths = f"{cardinal(cents, hundredth.gender, case)} {hundredth.beside(cents, case)}"
+    return hundredths if whole == "0" else f"{units} {hundredths}"
+
+
+_WITH_HUNDREDTHS = re.compile(r"(.*\d)[.,](\d{1,2})")
 
 
 def _range(low: str, high: str, case: str | None, noun: Noun | None, rest: str) -> tuple[str, str]:
@@ -238,10 +265,11 @@ RULES: tuple[Rule, ...] = (
     (re.compile(rf"(?<![\w.-])(?:{one_of(ABBREVIATIONS_BEFORE_NUMBER)})(?= ?\d)", re.IGNORECASE), _before_number),
     (re.compile(r"(?<![\w.-])(?<!\d )г\.(?= ?[А-ЯЁ])"), _town),
     (re.compile(rf"\b({one_of(_WEEKDAYS)})\.? ?[-–—] ?({one_of(_WEEKDAYS)})\b\.?", re.IGNORECASE), _weekdays),
-    (re.compile(rf"\b({one_of(_WEEKDAYS)})\b\.?(?= \d)", re.IGNORECASE), _weekday),
+    (re.compile(rf"(?<![\w-])({one_of(_WEEKDAYS)})(?![\w-])\.?", re.IGNORECASE), _weekday),
     (re.compile(r"(?:№|#) ?(?=\d)"), always("номер ")),
     (re.compile(r"[~≈] ?(?=\d)"), always("примерно ")),
     (re.compile(r"± ?"), always("плюс-минус ")),
+    *comparison_rules({"<": "меньше", ">": "больше", "≤": "не больше", "≥": "не меньше", "≠": "не равно"}),
     (re.compile(r"(?<=\d) ?[*×xх] ?(?=\d)"), always(" на ")),
     (re.compile(r"(?<![\w.,])(?:\+?7|8)[ -]?\(?\d{3}\)?[ -]?\d{3}[ -]?\d{2}[ -]?\d{2}(?!\d)"), _phone_of_eleven),
     (re.compile(r"\+\d[\d ()-]{5,20}\d(?!\d)"), _phone),
@@ -259,6 +287,7 @@ RULES: tuple[Rule, ...] = (
     (re.compile(r"(?<![\d.,-])(?<!\d )\d{7,}(?![\d.,]\d)(?! ?(?:" + _UNIT + r")(?!\w))"), _long_number),
     (_QUANTITY, _quantity),
     (re.compile(r"\d+"), lambda match: apart(match, number_words(match.group()))),
+    *slash_rules(either="или", slash="дробь"),
     (re.compile(r"№"), always("номер")),
     (re.compile(r"&"), always(" и ")),
     (re.compile(r"@"), always(" собака ")),

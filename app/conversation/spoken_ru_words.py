@@ -69,13 +69,13 @@ def number_words(number: str, gender: str = "m", case: str = NOMINATIVE) -> str:
     if fraction:
         return _decimal(whole, fraction, case)
     if len(whole) > _LONGEST_NUMBER_DIGITS or (whole[0] == "0" and whole != "0"):
-        return grouped_digits([whole])
+        return grouped_digits(whole)
     return cardinal(int(whole), gender, case)
 
 
 def _decimal(whole: str, fraction: str, case: str) -> str:
     if len(fraction) > _LONGEST_FRACTION_DIGITS or len(whole) > _LONGEST_NUMBER_DIGITS:
-        return f"{number_words(whole)} и {grouped_digits([fraction])} после запятой"
+        return f"{number_words(whole)} и {grouped_digits(fraction)} после запятой"
     case = GENITIVE if case == GENITIVE else NOMINATIVE
     number, numerator = int(whole), int(fraction)
     whole_single, single = (value % 10 == 1 and value % 100 != 11 for value in (number, numerator))
@@ -85,13 +85,12 @@ def _decimal(whole: str, fraction: str, case: str) -> str:
     return f"{cardinal(number, 'f', case)} {integer} {cardinal(numerator, 'f', case)} {share}"
 
 
-def grouped_digits(groups: list[str]) -> str:
+def grouped_digits(digits: str) -> str:
     """Digits as a telephone number is read, in groups of two and three: "девятьсот девяносто девять, ноль пять"."""
-    parts = [part for group in groups for part in _parts(group)]
-    return ", ".join(_part_words(part) for part in parts)
+    return ", ".join(map(group_words, groups_of(digits)))
 
 
-def _parts(digits: str) -> list[str]:
+def groups_of(digits: str) -> list[str]:
     """Threes, and the last four as two and two."""
     parts = []
     while len(digits) > 4:
@@ -100,7 +99,8 @@ def _parts(digits: str) -> list[str]:
     return [*parts, digits[:2], digits[2:]] if len(digits) == 4 else [*parts, digits]
 
 
-def _part_words(part: str) -> str:
+def group_words(part: str) -> str:
+    """One group as a number, with the zeros before it: "ноль пять"."""
     zeros = len(part) - len(part.lstrip("0"))
     words = ["ноль"] * zeros + ([cardinal(int(part))] if zeros < len(part) else [])
     return " ".join(words)

@@ -38,6 +38,11 @@ def clauses(*deltas: str) -> list[str]:
         ["См. [эту, самую длинную страницу](https://a.ru). ", "Да."],
         ["\n  Да. ", "Нет. \n "],
         ["你好。", "再见！"],
+        ["1,5 тыс. ₽, $4.5 и всё. ", "Да."],
+        ["See ref. 1,234,567 and p. 5. ", "Или исх. 12, всё."],
+        ["Вот:\n", "```py\nprint(1).\n\nprint(2)\n```\n", "Всё. ", "Да."],
+        ["~~~\nа. Б\n```\nв. Г"],
+        ['См. [эту](https://a.ru/x_(y) "А. Б"). ', "Да."],
     ],
 )
 def test_the_voice_gets_whole_clauses(expected: list[str]) -> None:
