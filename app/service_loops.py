@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 LoopName = Literal[
     "claims", "eraser", "health", "journal.poller", "journal.writer", "leases", "loop.lag", "reaper", "requests",
-    "rooms.reconciler", "storage.writer", "warm:cartesia", "warm:openai",
+    "rooms.reconciler", "storage.writer", "unplaced", "warm:cartesia", "warm:openai",
 ]  # fmt: skip
 """Every loop there is, and so the values of the label in the metrics."""
 TaskKind = Literal["call", "clips", "room"]

@@ -23,6 +23,7 @@ from app.calls.erasure import CallEraser
 from app.calls.orchestrator import CallServices
 from app.calls.requests import CallRequests
 from app.calls.sessions import MediaSessions
+from app.calls.unplaced import UnplacedCalls
 from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
 from app.clients.deepgram_stt import DeepgramOptions, DeepgramSTTClient
 from app.clients.http_tools import HttpToolClient, tool_connections
@@ -129,7 +130,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
         health = _health(database, journal, ears, model, tts, tools, livekit, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
-        _run_helpers(loops, metrics, model, tts, eraser, health)
+        _run_helpers(loops, metrics, model, tts, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
         telephone = _telephone(settings, livekit, database, services, dispatcher, loops)
         yield Services(
@@ -376,12 +377,14 @@ def _run_helpers(
     tts: CartesiaTTSClient,
     eraser: CallEraser,
     health: HealthMonitor,
+    unplaced: UnplacedCalls,
 ) -> None:
     """What runs beside the calls until the shutdown."""
     loops.keep("warm:openai", partial(_keep_warm, model.warm_up), part="openai")
     loops.keep("warm:cartesia", partial(_keep_warm, tts.warm_up), part="cartesia")
     loops.keep("loop.lag", partial(watch_loop_lag, metrics.service.loop_was_late))
     loops.keep("eraser", eraser.run)
+    loops.keep("unplaced", unplaced.look)
     loops.keep("health", health.run)
 
 

@@ -4,8 +4,8 @@ uvicorn gives a client all the time and all the headers it likes, queues any num
 upgrade unanswered that its websocket library cannot read, and reads a quarter of a megabyte of websocket frames in one
 go, which are 40,000 of the shortest: more than a second in which no call is heard.
 
-Both classes lean on the inside of uvicorn. ``tests/routers/test_connections_uvicorn.py`` fails when that changes, and says what to
-do then.
+Both classes lean on the inside of uvicorn. ``tests/routers/test_connections_uvicorn.py`` fails when that changes, and
+says what to do then.
 """
 
 import asyncio

@@ -53,6 +53,7 @@ _SUMMARY: dict[str, Any] = {
     "ended_at": "2026-11-22T10:00:47.900Z",
     "duration_seconds": 47.488,
     "end_reason": "caller_hangup",
+    "end_detail": None,
     "fault": "none",
     "language": "en",
     "latency": {stage: {"p50": value, "p95": value, "max": value, "count": 1} for stage, value in _STAGES.items()},

@@ -105,6 +105,7 @@ class CallSummary(BaseModel):
     ended_at: Moment | None
     duration_seconds: float | None
     end_reason: str | None
+    end_detail: str | None
     fault: str
     language: str | None
     latency: dict[str, dict[str, float | int]]

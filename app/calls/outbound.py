@@ -13,6 +13,7 @@ from app.calls.dispatcher import CallDispatcher
 from app.calls.line import Line
 from app.calls.ports import Telephony
 from app.calls.rooms import MakeLeg
+from app.calls.unplaced import PLACED_TOO_LATE, PLACED_WITHIN_SECONDS
 from app.clients.livekit_api import LiveKitClient
 from app.clock import parse_iso, utc_now
 from app.conversation import events as ev
@@ -23,8 +24,7 @@ from media.errors import NotAnswered
 
 log = structlog.get_logger(__name__)
 
-_TOO_LATE_SECONDS = 60.0
-"""A call that nobody could place for so long is not placed any more: whoever wanted it has given up."""
+_STOPPING = ev.CallEnded("shutdown", "ours", "never dialled: the service was stopping")
 _EMPTY_SECONDS = 120
 """How long LiveKit keeps a room that the telephone has not come into."""
 
@@ -61,22 +61,22 @@ class OutboundCalls:
 
     async def _serve(self, row: CallRow) -> None:
         room, identity = row.livekit_room or "", f"called-{row.call_id}"
-        if (utc_now() - parse_iso(row.created_at)).total_seconds() > _TOO_LATE_SECONDS:
+        if (utc_now() - parse_iso(row.created_at)).total_seconds() > PLACED_WITHIN_SECONDS:
             log.warning("call.placed_too_late", call_id=row.call_id)
-            await self._give_up(row)
+            await self._give_up(row, PLACED_TOO_LATE)
             return
         telephone = _Telephone(row, identity, self._livekit, self._calls, self._line, self._ring_seconds)
         leg = self._make_leg(room, identity, row.call_id, lambda: self._end_room(room), telephone)
         try:
             orchestrator = await self._dispatcher.start_placed(row, leg, telephony=self._make_telephony(room, identity))
         except AdmissionError:
-            await self._give_up(row)
+            await self._give_up(row, _STOPPING)
             return
         await orchestrator.carry(leg.run(orchestrator))
 
-    async def _give_up(self, row: CallRow) -> None:
+    async def _give_up(self, row: CallRow, ended: ev.CallEnded) -> None:
         try:
-            await self._dispatcher.end_unstarted(row, ev.CallEnded("shutdown", "ours"))
+            await self._dispatcher.end_unstarted(row, ended)
         except (StorageError, OwnershipLost) as error:
             log.error("call.not_ended", call_id=row.call_id, code=error.code)
 

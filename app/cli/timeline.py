@@ -75,8 +75,9 @@ def _created(data: Data) -> _Told:
 
 
 def _ended(data: Data) -> _Told:
-    fault = data.get("fault", "none")
-    return ("quiet" if fault == "none" else "wrong"), f"{data['reason']}, fault: {fault}"
+    fault, detail = data.get("fault", "none"), data.get("detail")
+    told = f"{data['reason']}, fault: {fault}{f' ({detail})' if detail else ''}"
+    return ("quiet" if fault == "none" else "wrong"), told
 
 
 def _left(data: Data) -> _Told:

@@ -46,6 +46,8 @@ class CallEnded:
     type: ClassVar[str] = "call.ended"
     reason: str
     fault: str = "none"
+    detail: str | None = None
+    """What is known besides of a call that never ran; of others ``caller.left`` says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class CallRecord:
     answered_t: float | None = None
     ended_t: float | None = None
     end_reason: str | None = None
+    end_detail: str | None = None
+    """What is known besides of why it ended, such as ``sip 486``, ``closed with 1006``."""
     fault: str = "none"
     """The worst failure; while there is no end, the first of a vendor."""
     language: str | None = None
@@ -82,6 +84,7 @@ class CallRecord:
             "token_usage": asdict(self.token_usage),
             "costs": self.costs,
             "requests": self.request_ids,
+            "end_detail": self.end_detail,
             "turns": len(self.turns),
         }
 
@@ -105,6 +108,8 @@ class _Reader:
         self._paused_at: dict[int, float] = {}
         self._filler_at: dict[int, float] = {}
         self._fillers: set[int] = set()
+        self._left: dict[str, str | None] = {}
+        """What is known of how the caller left, by the reason."""
         self._bill: dict[str, list[float | None]] = {}
 
     def read(self, rows: Iterable[JournalRow]) -> CallRecord:
@@ -140,6 +145,10 @@ class _Reader:
     def _ended(self, row: JournalRow) -> None:
         self._record.ended_t = row.t
         self._record.end_reason, self._record.fault = row.data["reason"], row.data.get("fault", "none")
+        self._record.end_detail = row.data.get("detail") or self._left.get(row.data["reason"])
+
+    def _caller_left(self, row: JournalRow) -> None:
+        self._left.setdefault(row.data["reason"], row.data.get("detail"))
 
     def _provider_failed(self, row: JournalRow) -> None:
         """The end, which knows of all failures, has the last word."""
@@ -272,6 +281,7 @@ _ROWS = {
     "call.created": _Reader._created,
     "call.answered": _Reader._answered,
     "call.ended": _Reader._ended,
+    "caller.left": _Reader._caller_left,
     "turn.taken": _Reader._turn_taken,
     "provider.failed": _Reader._provider_failed,
     "agent.reply_started": _Reader._reply_started,

@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import Database
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
-from app.storage.schema import ERASED_BODY, calls, idempotency_keys, sessions, webhook_inbox
+from app.storage.schema import ERASED_BODY, call_requests, calls, idempotency_keys, sessions, webhook_inbox
 
 log = structlog.get_logger(__name__)
 
@@ -156,14 +156,32 @@ class CallStore:
     async def claim_unowned(self, owner: str, until: float, limit: int) -> list[CallRow]:
         """Own up to ``limit`` calls that are to be placed and have no owner, the oldest first; each has one taker.
 
-        Given with their new fence, and a lease until ``until``, as :func:`app.clock.lease_now` counts.
+        Given with their new fence, and a lease until ``until``, on the clock of leases.
         """
         unowned = select(calls.c.call_id).where(_UNOWNED).order_by(calls.c.started_at, calls.c.call_id).limit(limit)
+        return await self._claim(calls.c.call_id.in_(unowned), owner, until)
+
+    async def claim_unowned_before(self, moment: str, owner: str, until: float) -> list[CallRow]:
+        """Own the calls that were to be placed before that moment (ISO UTC) and have no owner yet."""
+        return await self._claim_if_any(_UNOWNED & (calls.c.started_at < moment), owner, until)
+
+    async def claim_hung_up(self, owner: str, until: float) -> list[CallRow]:
+        """Own the calls that have no owner yet and that somebody has asked to hang up."""
+        asked = select(call_requests.c.request_id).where(
+            call_requests.c.call_id == calls.c.call_id, call_requests.c.kind == "hangup"
+        )
+        return await self._claim_if_any(_UNOWNED & asked.exists(), owner, until)
+
+    async def _claim_if_any(self, which: ColumnElement[bool], owner: str, until: float) -> list[CallRow]:
+        """There is none nearly always, and no other process has to wait for a write that changes nothing."""
+        found = select(calls.c.call_id).where(which).limit(1)
+        if await self._database.read(lambda connection: connection.execute(found).first()) is None:
+            return []
+        return await self._claim(which, owner, until)
+
+    async def _claim(self, which: ColumnElement[bool], owner: str, until: float) -> list[CallRow]:
         statement = (
-            update(calls)
-            .where(calls.c.call_id.in_(unowned))
-            .values(owner=owner, fence=calls.c.fence + 1, lease_until=until)
-            .returning(calls)
+            update(calls).where(which).values(owner=owner, fence=calls.c.fence + 1, lease_until=until).returning(calls)
         )
         rows = await self._database.write(lambda connection: connection.execute(statement).all())
         return sorted(map(_call, rows), key=lambda call: (call.started_at, call.call_id))
