@@ -79,6 +79,8 @@ class Fault:
     call_id: str | None = None
     route: str | None = None
     model: str | None = None
+    phrase: str | None = None
+    """Only requests to OpenAI are struck whose body holds these words."""
     close_code: int | None = None
     with_context: bool = True
     """Cartesia's error event names its context."""

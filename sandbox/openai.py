@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from sandbox import openai_chat, openai_responses
 from sandbox.faults import Trouble
 from sandbox.openai_answer import Answering, BadRequest, PromptCache
+from sandbox.openai_spoiling import KEEP_THE_SCRIPT, has_readable_history, refusal_in_stream, refusal_of
 from sandbox.stage import Stage
 from sandbox.wire import NoAnswer, stage_of, whole_answer
 
@@ -73,17 +74,40 @@ async def _generate(request: Request, route: str) -> Response:
     stage.keep_request("openai", route, call_id, body)
     stage.note("openai", "request", call_id)
     model = body.get("model") if isinstance(body, dict) else None
-    trouble = stage.faults.take("openai", route, call_id, model=model)
+    trouble = stage.faults.take("openai", route, call_id, model=model, when=lambda fault: _holds(body, fault.phrase))
     refusal = turned_away(request, trouble)
     if refusal is not None:
         return refusal
+    refused = _refused(route, body, trouble)
+    if refused is not None:
+        return refused
     api = openai_chat if route == "chat/completions" else openai_responses
     try:
         asked = api.read(body)
     except BadRequest as bad:
         return failure(bad.status, str(bad), "invalid_request_error", bad.code)
-    answering = Answering(stage, asked, call_id, received_at, _cache(request), breaks_off=trouble.breaks_off)
+    breaks_off = trouble.breaks_off or trouble.named in KEEP_THE_SCRIPT
+    answering = Answering(
+        stage, asked, call_id, received_at, _cache(request), breaks_off=breaks_off, fault=trouble.named
+    )
     return await _answer(api, answering, trouble)
+
+
+def _holds(body: Any, phrase: str | None) -> bool:
+    return phrase is None or phrase in json.dumps(body, ensure_ascii=False)
+
+
+def _refused(route: str, body: Any, trouble: Trouble) -> Response | None:
+    """The answer to a request whose content a fault has refused."""
+    match trouble.named:
+        case "refused_content":
+            return JSONResponse({"error": refusal_of(route)}, 400, {"x-request-id": "req_sandbox"})
+        case "refused_in_stream":
+            return Response(refusal_in_stream(route), media_type="text/event-stream")
+        case "strict_history" if isinstance(body, dict) and not has_readable_history(body):
+            return failure(400, "The arguments of a tool call are no JSON object", "invalid_request_error", None)
+        case _:
+            return None
 
 
 async def _answer(api: ModuleType, answering: Answering, trouble: Trouble) -> Response:

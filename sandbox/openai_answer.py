@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from sandbox.openai_spoiling import finish_reason, spoilt_reply
 from sandbox.small_talk import talk
 from sandbox.stage import Reply, ScriptedToolCall, Stage
 
@@ -122,8 +123,10 @@ class Answering:
         cache: PromptCache,
         *,
         breaks_off: bool,
+        fault: str | None = None,
     ) -> None:
-        """``breaks_off``: a fault will keep the answer from its end."""
+        """``breaks_off``: a fault will keep the answer from its end. ``fault`` is the kind of one of its content."""
+        self.fault = fault
         self.asked = asked
         self._stage = stage
         self._call_id = call_id
@@ -132,12 +135,13 @@ class Answering:
         self.request_id = f"req_{self._chance.getrandbits(64):016x}"
         self.id = f"{self._chance.getrandbits(96):024x}"
         scripted = stage.next_reply(call_id, _conversation_before(asked), asked.heard, keep=breaks_off)
-        self.reply: Reply = scripted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
+        reply = scripted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
+        self.reply: Reply = spoilt_reply(fault, reply)
         self.text = ""
         """What has been written so far."""
         self.tool_calls: list[dict[str, str]] = []
         """``id``, ``name`` and ``arguments`` of the tool calls so far."""
-        self.finish_reason = "stop"
+        self.finish_reason = finish_reason(fault, "stop")
         self._cached = cache.cached_tokens(asked.messages, asked.tools)
         self._completion = 0
 

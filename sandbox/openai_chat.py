@@ -1,6 +1,5 @@
 """The Chat Completions interface: what it accepts and how it streams."""
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -19,6 +18,7 @@ from sandbox.openai_answer import (
     check_model,
     text_of,
 )
+from sandbox.openai_spoiling import Event, encode, on_the_wire
 from sandbox.wire import GARBAGE, EventStream
 
 _CREATED = 1763800000
@@ -59,16 +59,16 @@ def _schemas(tools: list[Any]) -> dict[str, Any]:
 def stream(answering: Answering, trouble: Trouble, headers: dict[str, str]) -> Response:
     """The answer as server-sent chunks, ``[DONE]`` at the end."""
     return EventStream(
-        _chunks(answering),
+        on_the_wire(_chunks(answering), answering.fault, ends_with_done=True),
         trouble,
         media_type="text/event-stream; charset=utf-8",
         garbage=f"data: {GARBAGE}\n\n".encode(),
-        error=_data(_SERVER_ERROR),
+        error=encode(_SERVER_ERROR),
         headers=headers,
     )
 
 
-async def _chunks(answering: Answering) -> AsyncGenerator[bytes]:
+async def _chunks(answering: Answering) -> AsyncGenerator[Event]:
     with_usage = answering.asked.include_usage
     opening: dict[str, Any] | None = {"role": "assistant", "content": "", "refusal": None}
     async with aclosing(answering.pieces()) as pieces:
@@ -79,8 +79,7 @@ async def _chunks(answering: Answering) -> AsyncGenerator[bytes]:
             yield _chunk(answering, _delta(piece))
     yield _chunk(answering, {}, finish_reason=answering.finish_reason)
     if with_usage:
-        yield _data({**_head(answering), "choices": [], "usage": _usage(answering)})
-    yield b"data: [DONE]\n\n"
+        yield {**_head(answering), "choices": [], "usage": _usage(answering)}
 
 
 def _delta(piece: Piece) -> dict[str, Any]:
@@ -94,10 +93,10 @@ def _delta(piece: Piece) -> dict[str, Any]:
             return {"tool_calls": [{"index": index, "function": {"arguments": text}}]}
 
 
-def _chunk(answering: Answering, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+def _chunk(answering: Answering, delta: dict[str, Any], finish_reason: str | None = None) -> Event:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
     usage = {"usage": None} if answering.asked.include_usage else {}
-    return _data({**_head(answering), "choices": [choice], **usage})
+    return {**_head(answering), "choices": [choice], **usage}
 
 
 def _head(answering: Answering, kind: str = "chat.completion.chunk") -> dict[str, Any]:
@@ -120,10 +119,6 @@ def _usage(answering: Answering) -> dict[str, Any]:
         "prompt_tokens_details": {"cached_tokens": usage.cached, "audio_tokens": 0, "cache_write_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     }
-
-
-def _data(message: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(message, ensure_ascii=False)}\n\n".encode()
 
 
 def whole(answering: Answering) -> dict[str, Any]:

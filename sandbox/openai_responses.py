@@ -1,7 +1,6 @@
 """The Responses interface: what it accepts and the order of its events."""
 
 import itertools
-import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -20,12 +19,14 @@ from sandbox.openai_answer import (
     check_model,
     text_of,
 )
+from sandbox.openai_spoiling import Event, encode, on_the_wire
 from sandbox.wire import GARBAGE, EventStream
 
 _CREATED = 1763800000
 _SERVER_ERROR = {"type": "error", "code": "server_error", "message": "The server had an error", "param": None}
 
-Event = dict[str, Any]
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Reasons of an answer that is not complete, and what they are called here."""
 
 
 def read(body: Any) -> Asked:
@@ -67,32 +68,32 @@ def _schemas(tools: list[Any]) -> dict[str, Any]:
 def stream(answering: Answering, trouble: Trouble, headers: dict[str, str]) -> Response:
     """The answer as server-sent events, without ``[DONE]``."""
     return EventStream(
-        _events(answering),
+        on_the_wire(_events(answering), answering.fault),
         trouble,
         media_type="text/event-stream; charset=utf-8",
         garbage=f"event: response.output_text.delta\ndata: {GARBAGE}\n\n".encode(),
-        error=_event({**_SERVER_ERROR, "sequence_number": 0}),
+        error=encode({**_SERVER_ERROR, "sequence_number": 0}),
         headers=headers,
     )
 
 
-async def _events(answering: Answering) -> AsyncGenerator[bytes]:
+async def _events(answering: Answering) -> AsyncGenerator[Event]:
     numbers = itertools.count()
     output = _Output(answering.id)
     for opening in ("response.created", "response.in_progress"):
-        yield _event({"type": opening, "response": _response(answering, "in_progress", [])}, numbers)
+        yield _numbered({"type": opening, "response": _response(answering, "in_progress", [])}, numbers)
     async with aclosing(answering.pieces()) as pieces:
         async for piece in pieces:
             for event in output.write(piece):
-                yield _event(event, numbers)
+                yield _numbered(event, numbers)
     for event in output.end():
-        yield _event(event, numbers)
+        yield _numbered(event, numbers)
     status = _status(answering)
-    yield _event({"type": f"response.{status}", "response": _response(answering, status, output.items)}, numbers)
+    yield _numbered({"type": f"response.{status}", "response": _response(answering, status, output.items)}, numbers)
 
 
 def _status(answering: Answering) -> str:
-    return "incomplete" if answering.finish_reason == "length" else "completed"
+    return "incomplete" if answering.finish_reason in _INCOMPLETE else "completed"
 
 
 class _Output:
@@ -195,7 +196,7 @@ def whole(answering: Answering) -> dict[str, Any]:
 
 
 def _response(answering: Answering, status: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    finished = status != "in_progress"
+    finished, is_complete = status != "in_progress", status != "incomplete"
     return {
         "id": f"resp_{answering.id}",
         "object": "response",
@@ -204,7 +205,7 @@ def _response(answering: Answering, status: str, items: list[dict[str, Any]]) ->
         "model": answering.asked.model,
         "output": items,
         "error": None,
-        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+        "incomplete_details": {"reason": _INCOMPLETE[answering.finish_reason]} if not is_complete else None,
         "service_tier": "default",
         "temperature": 1.0,
         "top_p": 1.0,
@@ -224,6 +225,5 @@ def _usage(answering: Answering) -> dict[str, Any]:
     }
 
 
-def _event(event: Event, numbers: Iterator[int] | None = None) -> bytes:
-    numbered = event if numbers is None else {**event, "sequence_number": next(numbers)}
-    return f"event: {event['type']}\ndata: {json.dumps(numbered, ensure_ascii=False)}\n\n".encode()
+def _numbered(event: Event, numbers: Iterator[int]) -> Event:
+    return {**event, "sequence_number": next(numbers)}
