@@ -96,6 +96,10 @@ class _Outgoing:
     is_mark: bool = False
 
 
+RowFilter = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
+"""What of a journal's row the client may see; None for nothing."""
+
+
 class WebSocketLeg:
     """Made once the far end has told its format, mostly by :func:`wait_for_start`.
 
@@ -114,14 +118,16 @@ class WebSocketLeg:
         audio_format: AudioFormat,
         name: str,
         *,
-        wants_events: bool = False,
+        shown: RowFilter | None = None,
         on_error: Callable[[str], None] = lambda code: None,
     ) -> None:
-        """``on_error`` is told why the socket is closed, if that is an error: its code, or the close code."""
+        """``shown`` is for a client that asked for the journal.
+
+        ``on_error`` is told why the socket is closed, if that is an error: its code, or the close code.
+        """
         self._socket = socket
         self._protocol = protocol
-        self.wants_events = wants_events
-        """Whether the client asked for the journal's rows."""
+        self._shown = shown
         self._on_error = on_error
         self._name = name
         self._format = audio_format
@@ -138,6 +144,11 @@ class WebSocketLeg:
 
     def __repr__(self) -> str:
         return f"<WebSocketLeg {self._name} {self._format}, {len(self._outbox)} messages wait>"
+
+    @property
+    def wants_events(self) -> bool:
+        """Whether the client asked for the journal's rows."""
+        return self._shown is not None
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -165,8 +176,10 @@ class WebSocketLeg:
         self._put(self._protocol.mark(name), is_mark=True)
 
     def send_event(self, row: Mapping[str, Any]) -> None:
-        """A journal row, for a client that asked for them."""
-        self._put(self._protocol.event(dict(row)))
+        """A journal row, for a client that asked for them, as far as it may see it."""
+        visible = self._shown(row) if self._shown is not None else None
+        if visible is not None:
+            self._put(self._protocol.event(dict(visible)))
 
     async def refuse(self, reason: str) -> None:
         """Instead of :meth:`answer` and :meth:`run`: there is no place for this call after all."""

@@ -1,16 +1,18 @@
 """Media: sessions, and the websockets through which a call's sound flows."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from fastapi import APIRouter, Body, Depends, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from app.calls.sessions import NewSession
+from app.calls.sessions import NewSession, OpenedSession
 from app.clock import iso_utc
+from app.conversation.shown_rows import shown_to_caller
 from app.errors import AdmissionError, StorageError, TokenError
 from app.models import CallContext
 from app.wiring import Services
@@ -38,7 +40,7 @@ async def create_media_session(
 ) -> SessionAnswer:
     """An address for one websocket; the session becomes a call when the socket sends ``start``."""
     wanted = wanted or SessionRequest()
-    session = await services.sessions.create(wanted.caller, wanted.metadata)
+    session = await services.sessions.create(wanted.caller, wanted.metadata, wanted.events)
     domain = services.settings.domain
     scheme = "wss" if domain or request.url.scheme == "https" else "ws"
     door = f"{scheme}://{domain or request.headers.get('host', 'localhost')}/media"
@@ -86,7 +88,7 @@ async def twilio(websocket: WebSocket, services: TheServices) -> None:
         socket, protocol, started.format, started.claims["call_id"], on_error=services.metrics.sound.media_failed
     )
     try:
-        call = await services.sessions.redeem(started.claims["call_id"], started.claims["token"])
+        opened = await services.sessions.redeem(started.claims["call_id"], started.claims["token"])
     except TokenError as error:
         services.metrics.access.refused("media", error.code)
         await leg.fail("bad_start", "the token opens no call")
@@ -94,14 +96,14 @@ async def twilio(websocket: WebSocket, services: TheServices) -> None:
         await leg.fail("internal", "the session could not be looked up")
     else:
         ids = {name: started.claims[name] for name in ("stream_sid", "call_sid")}
-        await _serve(leg, replace(call, metadata={**call.metadata, "twilio": ids}), services)
+        await _serve(leg, replace(opened.call, metadata={**opened.call.metadata, "twilio": ids}), services)
 
 
 @router.websocket("/egress/{call_id}")
 async def egress(websocket: WebSocket, call_id: str, services: TheServices, token: str = "") -> None:
     """LiveKit track egress: what is said in a room is recorded and transcribed, and nobody answers."""
-    call = await _opened(websocket, call_id, token, services)
-    if call is not None:
+    opened = await _opened(websocket, call_id, token, services)
+    if opened is not None:
         timeout = max(services.settings.media_timeout_seconds, _CARRIER_HOLD_SECONDS)
         leg = WebSocketLeg(
             _Socket(websocket),
@@ -110,14 +112,14 @@ async def egress(websocket: WebSocket, call_id: str, services: TheServices, toke
             call_id,
             on_error=services.metrics.sound.media_failed,
         )
-        await _serve(leg, call, services, listens_only=True)
+        await _serve(leg, opened.call, services, listens_only=True)
 
 
 @router.websocket("/{call_id}")
 async def media(websocket: WebSocket, call_id: str, services: TheServices, token: str = "") -> None:
     """The native media protocol."""
-    call = await _opened(websocket, call_id, token, services)
-    if call is None:
+    opened = await _opened(websocket, call_id, token, services)
+    if opened is None:
         return
     protocol = NativeProtocol(_now(), media_timeout_seconds=services.settings.media_timeout_seconds)
     socket = _Socket(websocket)
@@ -128,24 +130,28 @@ async def media(websocket: WebSocket, call_id: str, services: TheServices, token
             protocol,
             started.format,
             call_id,
-            wants_events=started.wants_events,
+            shown=(_whole if opened.shows_all_events else shown_to_caller) if started.wants_events else None,
             on_error=services.metrics.sound.media_failed,
         )
-        await _serve(leg, call, services)
+        await _serve(leg, opened.call, services)
 
 
-async def _opened(websocket: WebSocket, call_id: str, token: str, services: Services) -> CallContext | None:
+def _whole(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return row
+
+
+async def _opened(websocket: WebSocket, call_id: str, token: str, services: Services) -> OpenedSession | None:
     """Accept the socket, or refuse it before the upgrade when the token or the room does not fit: None."""
     try:
         await services.dispatcher.check_admission()
-        call = await services.sessions.redeem(call_id, token)
+        opened = await services.sessions.redeem(call_id, token)
     except (TokenError, AdmissionError, StorageError) as error:
         if isinstance(error, TokenError):
             services.metrics.access.refused("media", error.code)
         await websocket.send_denial_response(of_error(error))
         return None
     await websocket.accept()
-    return call
+    return opened
 
 
 async def _serve(leg: WebSocketLeg, call: CallContext, services: Services, *, listens_only: bool = False) -> None:

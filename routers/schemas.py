@@ -1,7 +1,7 @@
 """What strangers send and see, as pydantic models."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints
 
@@ -56,6 +56,9 @@ class SessionRequest(BaseModel):
 
     caller: Annotated[str | None, Field(max_length=64)] = None
     metadata: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+    events: Literal["conversation", "all"] = "conversation"
+    """What a websocket that asks for ``events`` is shown: what caller and agent say and who has the floor, or the whole
+    journal with prompt and tools; give an address of the second kind to nobody else."""
 
 
 class PlacedCall(BaseModel):

@@ -119,8 +119,9 @@ async def open_session(
 ) -> MediaSession:
     """``POST /media/sessions``. Raises CallRefused for any answer but 201, CallFailed when there is none."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    wanted = {"events": "all", **body}
     try:
-        response = await http.post(f"{service_url.rstrip('/')}/media/sessions", json=body, headers=headers)
+        response = await http.post(f"{service_url.rstrip('/')}/media/sessions", json=wanted, headers=headers)
     except httpx.HTTPError as error:
         raise CallFailed(f"the service cannot be reached: {type(error).__name__}") from error
     if response.status_code != httpx.codes.CREATED:

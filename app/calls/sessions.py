@@ -22,13 +22,22 @@ class NewSession:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """What a token opens."""
+
+    call: CallContext
+    shows_all_events: bool
+    """Whether the websocket may see the whole journal, and not only what its caller may see."""
+
+
 class MediaSessions:
     """Gives out tokens and takes them back; only their hashes are stored."""
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
 
-    async def create(self, caller: str | None, metadata: dict[str, Any]) -> NewSession:
+    async def create(self, caller: str | None, metadata: dict[str, Any], events: str = "conversation") -> NewSession:
         """A session that becomes a call when its websocket starts. Raises StorageError."""
         now = utc_now()
         session = NewSession(
@@ -37,19 +46,26 @@ class MediaSessions:
             expires_at=now + timedelta(seconds=TOKEN_SECONDS),
         )
         await self._store.create(
-            session.call_id, _hash(session.token), caller, metadata, now=now, expires_at=session.expires_at
+            session.call_id,
+            _hash(session.token),
+            caller,
+            metadata,
+            now=now,
+            expires_at=session.expires_at,
+            events=events,
         )
         return session
 
-    async def redeem(self, call_id: str, token: str) -> CallContext:
+    async def redeem(self, call_id: str, token: str) -> OpenedSession:
         """The call that the token opens. Raises TokenInvalid or TokenUsed."""
         session = await self._store.redeem(call_id, _hash(token), utc_now())
-        return CallContext(
+        call = CallContext(
             call_id=session.call_id,
             caller_number=session.caller,
             start_time=utc_now(),
             metadata=session.metadata,
         )
+        return OpenedSession(call, shows_all_events=session.events == "all")
 
 
 def _hash(token: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer,
 
 metadata = MetaData()
 
-REVISION = "0008"
+REVISION = "0009"
 """Of the newest file in ``migrations/versions``, which makes these tables."""
 
 _LISTED_BY = {
@@ -88,6 +88,7 @@ sessions = Table(
     Column("created_at", String, nullable=False),
     Column("expires_at", String, nullable=False),
     Column("used_at", String),
+    Column("events", String, nullable=False, server_default="conversation"),  # or "all"
     Index("sessions_by_expiry", "expires_at"),
 )
 

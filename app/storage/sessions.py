@@ -22,6 +22,8 @@ class MediaSession:
     metadata: dict[str, Any]
     expires_at: str
     """ISO UTC."""
+    events: str
+    """``conversation`` or ``all``: how much of the journal the websocket may see."""
 
 
 class SessionStore:
@@ -39,6 +41,7 @@ class SessionStore:
         *,
         now: datetime,
         expires_at: datetime,
+        events: str = "conversation",
     ) -> None:
         """Remember a session, and forget those that have expired; ``call_id`` and ``token_hash`` are new."""
         row = {
@@ -48,6 +51,7 @@ class SessionStore:
             "metadata": metadata,
             "created_at": iso_utc(now),
             "expires_at": iso_utc(expires_at),
+            "events": events,
         }
         await self._database.write(partial(_create, row))
 
@@ -97,6 +101,6 @@ def _redeem(call_id: str, token_hash: str, now: str, connection: Connection) -> 
         update(sessions)
         .where(_of_token(call_id, token_hash))
         .values(used_at=now)
-        .returning(sessions.c.call_id, sessions.c.caller, sessions.c.metadata, sessions.c.expires_at)
+        .returning(sessions.c.call_id, sessions.c.caller, sessions.c.metadata, sessions.c.expires_at, sessions.c.events)
     ).one()
     return MediaSession(**row._mapping)

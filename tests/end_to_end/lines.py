@@ -83,7 +83,7 @@ class Line:
 
 async def new_session(service: RunningService, **body: Any) -> dict[str, Any]:
     async with service.async_client() as http:
-        answer = await http.post("/media/sessions", json=body)
+        answer = await http.post("/media/sessions", json={"events": "all", **body})
     assert answer.status_code == httpx.codes.CREATED, answer.text
     session: dict[str, Any] = answer.json()
     return session

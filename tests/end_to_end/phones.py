@@ -64,7 +64,7 @@ class Exchange:
     async def ring(self) -> Phone:
         """A new call, greeted."""
         async with self.service.client() as http:
-            session = (await http.post("/media/sessions")).raise_for_status().json()
+            session = (await http.post("/media/sessions", json={"events": "all"})).raise_for_status().json()
         self.rung += 1
         ready: asyncio.Future[Phone] = asyncio.get_running_loop().create_future()
         self._tasks.create_task(self._hold(session, ready), name="phone")

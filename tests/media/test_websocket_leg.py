@@ -29,7 +29,7 @@ async def started(socket: Socket) -> tuple[NativeProtocol, Started | None]:
 async def accepted(socket: Socket) -> WebSocketLeg:
     protocol, start = await started(socket)
     assert start is not None
-    return WebSocketLeg(socket, protocol, start.format, "call-1")
+    return WebSocketLeg(socket, protocol, start.format, "call-1", shown=lambda row: row)
 
 
 @asynccontextmanager

@@ -177,3 +177,31 @@ async def test_a_service_that_drains_takes_no_call_and_is_not_ready(tmp_path: Pa
             ready = await http.get("/health/ready")
             assert (ready.status_code, ready.json()["status"]) == (503, "draining")
             assert (await http.get("/health/live")).status_code == 200
+
+
+@pytest.mark.parametrize("events", ["conversation", "all"])
+async def test_the_whole_journal_is_for_those_who_asked_with_the_key(service: RunningService, events: str) -> None:
+    session = await new_session(service, events=events)
+    async with opened(session["url"], session["call_id"]) as line:
+        await line.send({**START, "events": True})
+        await line.until("ready")
+        await line.send({"type": "stop"})
+        await line.closed()
+    rows = [message["event"] for message in line.messages if message["type"] == "event"]
+    types = {row["type"] for row in rows}
+    assert {"call.answered", "call.ended"} <= types
+    assert ("call.created" in types) == (events == "all")
+    assert ("prompt" in json.dumps(rows)) == (events == "all")
+
+
+async def test_a_session_is_made_without_events_for_callers(service: RunningService) -> None:
+    async with service.async_client() as http:
+        session = (await http.post("/media/sessions", json={})).json()
+        wrong = await http.post("/media/sessions", json={"events": "some"})
+    assert wrong.status_code == 422
+    async with opened(session["url"]) as line:
+        await line.send({**START, "events": True})
+        await line.until("ready")
+        await line.send({"type": "stop"})
+        await line.closed()
+    assert "call.created" not in {message.get("event", {}).get("type") for message in line.messages}

@@ -18,7 +18,7 @@ async def test_a_token_opens_its_session_once(tmp_path: Path) -> None:
         await stores.sessions.create("call-1", "hash-1", "Анна", {"order": 7}, now=NOW, expires_at=LATER)
         session = await stores.sessions.redeem("call-1", "hash-1", NOW)
 
-        assert session == MediaSession("call-1", "Анна", {"order": 7}, "2026-11-22T10:01:00.000Z")
+        assert session == MediaSession("call-1", "Анна", {"order": 7}, "2026-11-22T10:01:00.000Z", "conversation")
         with pytest.raises(TokenUsed):
             await stores.sessions.redeem("call-1", "hash-1", NOW)
 
