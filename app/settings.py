@@ -31,6 +31,7 @@ from app.settings_checks import (
     Networks,
     NumberPrefixes,
     Seconds,
+    Secret,
     SipAddress,
     SqliteAddress,
     TelephoneNumber,
@@ -41,6 +42,7 @@ from app.settings_checks import (
     key_problems,
     key_secret_pairs,
     telephone_problems,
+    weak_problems,
 )
 
 _EAGER_LEAST = 0.3
@@ -75,9 +77,9 @@ class Settings(BaseSettings):
     """Least level that is logged."""
     domain: HostAndPort | None = None
     """Public host name of the service; media addresses are wss://DOMAIN when set."""
-    api_key: SecretStr | None = None
+    api_key: Secret | None = None
     """Opens /calls and /media/sessions: ``Authorization: Bearer <API_KEY>``."""
-    metrics_token: SecretStr | None = None
+    metrics_token: Secret | None = None
     """Bearer token for /metrics; open when not set."""
     data_dir: Path = Path("./data")
     """Holds calls.db, recordings/ and clips/."""
@@ -120,7 +122,7 @@ class Settings(BaseSettings):
     """Websocket address of LiveKit, such as wss://livekit.example.org; telephone calls are taken when it is set."""
     livekit_api_key: str | None = None
     """Name of the key that LiveKit knows the service by."""
-    livekit_api_secret: SecretStr | None = None
+    livekit_api_secret: Secret | None = None
     """Secret of that key."""
     livekit_api_url: WebsocketAddress | None = None
     """Address of LiveKit's HTTP interface, when it is not that of LIVEKIT_URL."""
@@ -166,7 +168,7 @@ class Settings(BaseSettings):
     """Delays of the sandbox."""
     retry_attempts: int = Field(3, ge=1, le=10)
     """Attempts at a request that may be repeated."""
-    deepgram_api_key: SecretStr | None = None
+    deepgram_api_key: Secret | None = None
     """Speech to text."""
     deepgram_base_url: HttpAddress = "https://api.deepgram.com"
     """Regional, self-hosted or compatible server."""
@@ -178,7 +180,7 @@ class Settings(BaseSettings):
     """Flux: confidence that ends a turn."""
     keyterms: Words = ()
     """Words to listen for, separated by commas."""
-    openai_api_key: SecretStr | None = None
+    openai_api_key: Secret | None = None
     """Language model."""
     openai_base_url: HttpAddress = "https://api.openai.com/v1"
     """OpenAI, or a compatible server; ends in /v1."""
@@ -188,7 +190,7 @@ class Settings(BaseSettings):
     """Name of the language model."""
     llm_reasoning_effort: str = "none"
     """Reasoning costs the caller's time; ``unset`` leaves it out of the request, for servers that do not know it."""
-    cartesia_api_key: SecretStr | None = None
+    cartesia_api_key: Secret | None = None
     """Text to speech."""
     cartesia_base_url: HttpAddress = "https://api.cartesia.ai"
     """Cartesia, or a compatible server."""
@@ -262,7 +264,7 @@ class Settings(BaseSettings):
                     for item in error.errors(include_url=False)
                 ],
             )
-        problems += key_problems(data) + telephone_problems(data)
+        problems += key_problems(data) + telephone_problems(data) + weak_problems(data)
         if settings is None or problems:
             raise SettingsError(problems)
         return settings

@@ -12,6 +12,13 @@ LANGUAGES = ("ru", "en", "multi")
 """Those that the agent has fixed lines and voices for; ``multi`` begins in the first and listens for any."""
 VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
 _CODE_LENGTH = 2
+_SECRET_LETTERS = 16
+"""Of a key by which strangers come in; ten guesses a minute and address never find one at random."""
+_DIFFERENT_LETTERS = 6
+_WORDS_OF_EXAMPLES = (
+    "changeme", "password", "example", "yourkey", "yourapikey", "placeholder", "insecure", "12345678", "abcdefgh",
+)  # fmt: skip
+"""No random text has one of them."""
 _PORT_MAX = 65535
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
@@ -116,6 +123,43 @@ SqliteAddress = Annotated[SecretStr, AfterValidator(_sqlite_file)]
 """SQLAlchemy's, of a file."""
 HttpAddress = Annotated[str, AfterValidator(lambda value: _address(value, "https", "http"))]
 WebsocketAddress = Annotated[str, AfterValidator(lambda value: _address(value, "wss", "ws", "https", "http"))]
+
+
+def _sendable(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if text != text.strip():
+        raise ValueError("has a space or a new line around it; write the key alone")
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("holds a character that no header can hold; use letters, digits and signs of ASCII")
+    return value
+
+
+Secret = Annotated[SecretStr, AfterValidator(_sendable)]
+"""What is sent in a header, or signs what is."""
+
+
+def weak_problems(values: dict[str, Any]) -> list[str]:
+    """Secrets that strangers could guess, where strangers can reach the service."""
+    if values.get("environment") != "production":
+        return []
+    given = {name: [_plain(values.get(name))] for name in ("api_key", "metrics_token", "livekit_api_secret")}
+    given["livekit_webhook_keys"] = list(key_secret_pairs(_plain(values.get("livekit_webhook_keys"))).values())
+    return [
+        f"{name.upper()}: is easily guessed, and ENVIRONMENT=production; use {_SECRET_LETTERS} random letters or more, "
+        "for instance the output of: openssl rand -hex 32"
+        for name, secrets in given.items()
+        if any(secret and _is_weak(secret) for secret in secrets)
+    ]
+
+
+def _plain(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+
+
+def _is_weak(secret: str) -> bool:
+    letters = re.sub(r"[\W_]", "", secret).casefold()
+    is_known = any(word in letters for word in _WORDS_OF_EXAMPLES)
+    return len(secret) < _SECRET_LETTERS or len(set(letters)) < _DIFFERENT_LETTERS or is_known
 
 
 def key_problems(values: dict[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """How often an address may be wrong about a key. No I/O."""
 
+import ipaddress
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ class _Failures:
 class FailedAttempts:
     """Counts failures by address, ``budget`` within ``seconds`` after the first; what is right is never counted.
 
-    Of more than ``addresses`` the one whose count began first is forgotten. Each process counts for itself.
+    Addresses of IPv6 count by their /64, which is the least that one customer has. Of more than
+    ``addresses`` the one whose count began first is forgotten. Each process counts for itself.
     """
 
     def __init__(self, *, budget: int = 10, seconds: float = 60.0, addresses: int = 1000) -> None:
@@ -31,6 +33,7 @@ class FailedAttempts:
 
         ``now`` is in seconds, of any clock that does not go back.
         """
+        address = _counted_as(address)
         failures = self._failures.get(address)
         if failures is None or now - failures.since >= self._seconds:
             self._failures.pop(address, None)
@@ -39,3 +42,16 @@ class FailedAttempts:
                 self._failures.popitem(last=False)
         failures.count += 1
         return math.ceil(failures.since + self._seconds - now) if failures.count > self._budget else 0
+
+
+def _counted_as(address: str) -> str:
+    """IPv6 by its /64, unless it is an IPv4 address written as one."""
+    try:
+        read = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(read, ipaddress.IPv4Address):
+        return str(read)
+    if read.ipv4_mapped is not None:
+        return str(read.ipv4_mapped)
+    return str(ipaddress.IPv6Network((read, 64), strict=False))

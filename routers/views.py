@@ -7,6 +7,7 @@ from typing import Any
 
 from app.conversation.record import CallRecord, TurnRecord, call_record
 from app.models import JournalRow
+from app.observability.printable import printable
 from app.storage.calls import CallRow
 from media.recording import recording_exists
 from routers.schemas import Call, CallSummary, Turn
@@ -82,4 +83,4 @@ def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
 def _line(turn: TurnRecord) -> str:
     minutes, seconds = divmod(int(max(0.0, turn.started_at)), 60)
     who = "caller" if turn.role == "user" else "agent"
-    return f"[{minutes}:{seconds:02d}] {who}: {' '.join(turn.text.split())}"
+    return f"[{minutes}:{seconds:02d}] {who}: {printable(turn.text)}"

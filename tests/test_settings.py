@@ -12,14 +12,15 @@ from pydantic import SecretStr
 from app.errors import SettingsError
 from app.settings import Settings, environment_without_settings, load_settings, misspelt_settings
 
+STRONG = "c2f9e1b7a4d8036e"
 KEYS = {"DEEPGRAM_API_KEY": "dg-secret", "OPENAI_API_KEY": "oa-secret", "CARTESIA_API_KEY": "ca-secret"}
 GOOD: dict[str, str] = {
     "ENVIRONMENT": "production",
     "VA_HOST": "0.0.0.0",  # noqa: S104 - nothing listens here
     "PORT": "8080",
     "LOG_LEVEL": "debug",
-    "API_KEY": "api-secret",
-    "METRICS_TOKEN": "metrics-secret",
+    "API_KEY": "api-secret-of-the-tests",
+    "METRICS_TOKEN": "metrics-secret-of-the-tests",
     "DATABASE_URL": "sqlite+aiosqlite:////srv/database-secret/calls.db",
     "MAX_CONCURRENT_CALLS": "7",
     "VA_LANGUAGE": "en",
@@ -55,7 +56,7 @@ BAD: dict[str, str] = {
     "DATABASE_URL": "postgresql+asyncpg://agent:database-secret@db/calls",
     "TRANSFER_TARGETS": "+74950000000",
 }
-SECRETS = (*KEYS.values(), "api-secret", "metrics-secret", "database-secret")
+SECRETS = (*KEYS.values(), "api-secret-of-the-tests", "metrics-secret-of-the-tests", "database-secret")
 
 
 def loaded(variables: Mapping[str, str], env_file: Path | None = None) -> Settings:
@@ -91,7 +92,7 @@ def test_without_any_variable_the_sandbox_is_used_on_this_machine_only() -> None
 def test_everything_that_is_set_is_read() -> None:
     settings = loaded(GOOD)
     assert (settings.port, settings.language, settings.recording, settings.tts_speed) == (8080, "en", False, 1.1)
-    assert settings.api_key == SecretStr("api-secret")
+    assert settings.api_key == SecretStr("api-secret-of-the-tests")
     assert settings.uses_live_vendors
 
 
@@ -123,8 +124,8 @@ def test_some_keys_of_vendors_are_not_enough(count: int) -> None:
         (KEYS, True),
         ({**KEYS, "PROVIDERS": "sandbox"}, False),
         ({"PROVIDERS": "sandbox"}, False),
-        ({"ENVIRONMENT": "production", "PROVIDERS": "sandbox", "API_KEY": "k"}, False),
-        ({"ENVIRONMENT": "production", "API_KEY": "k", **KEYS}, True),
+        ({"ENVIRONMENT": "production", "PROVIDERS": "sandbox", "API_KEY": STRONG}, False),
+        ({"ENVIRONMENT": "production", "API_KEY": STRONG, **KEYS}, True),
         (dict.fromkeys(KEYS, ""), False),
     ],
 )
@@ -135,7 +136,37 @@ def test_the_sandbox_is_used_when_asked_for_or_when_there_is_no_key_in_developme
 
 
 def test_production_asks_the_vendors_and_so_needs_their_keys() -> None:
-    assert named({"ENVIRONMENT": "production", "API_KEY": "k"}) == set(KEYS)
+    assert named({"ENVIRONMENT": "production", "API_KEY": STRONG}) == set(KEYS)
+
+
+WEAK = ["a", "k" * 40, "ChangeMe-ChangeMe-1", "my-password-is-good", "a1a1a1a1a1a1a1a1a1", "1234567890123456", "0" * 64]
+LIVEKIT = {"LIVEKIT_URL": "wss://livekit.example.org", "LIVEKIT_API_KEY": "k", "LIVEKIT_API_SECRET": STRONG}
+
+
+@pytest.mark.parametrize("key", WEAK)
+@pytest.mark.parametrize("name", ["API_KEY", "METRICS_TOKEN", "LIVEKIT_API_SECRET"])
+def test_production_takes_no_secret_that_is_easily_guessed(name: str, key: str) -> None:
+    production = {"ENVIRONMENT": "production", "API_KEY": STRONG, **KEYS, **LIVEKIT}
+    assert named(production) == set()
+    assert named({**production, name: key}) == {name}
+    (line,) = problems({**production, name: key})
+    assert "openssl rand -hex 32" in line
+    assert key not in line or len(key) == 1
+
+
+def test_each_key_that_signs_webhooks_is_looked_at() -> None:
+    production = {"ENVIRONMENT": "production", "API_KEY": STRONG, **KEYS, **LIVEKIT}
+    assert named({**production, "LIVEKIT_WEBHOOK_KEYS": f"old:{STRONG},new:{STRONG}"}) == set()
+    assert named({**production, "LIVEKIT_WEBHOOK_KEYS": f"old:{STRONG},devkey:secret"}) == {"LIVEKIT_WEBHOOK_KEYS"}
+
+
+@pytest.mark.parametrize(
+    "key", [" ", f" {STRONG}", f"{STRONG}\n", f"{STRONG}\t", f"{STRONG}ж", f"ключ{STRONG}", f"{STRONG}\x1b"]
+)
+@pytest.mark.parametrize("name", ["API_KEY", "METRICS_TOKEN", "LIVEKIT_API_SECRET", *KEYS])
+def test_no_secret_holds_what_no_header_can(name: str, key: str) -> None:
+    for environment in ("production", "development"):
+        assert name in named({**KEYS, "API_KEY": STRONG, "ENVIRONMENT": environment, name: key})
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.7", "::"])  # noqa: S104 - nothing listens here

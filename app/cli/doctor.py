@@ -14,6 +14,7 @@ from app.cli.checks.telephony import telephony_checks
 from app.cli.checks.vendors import vendor_checks
 from app.errors import SettingsError
 from app.observability.logs import configure_logging
+from app.observability.printable import printable
 from app.settings import Settings, load_settings, misspelt_settings
 from app.start_checks import check_settings
 
@@ -73,7 +74,8 @@ def table(findings: Sequence[Finding]) -> Table:
     shown.add_column(overflow="fold")
     for finding in findings:
         said = f"{finding.said}\n{finding.advice}" if finding.advice else finding.said
-        shown.add_row(Text(finding.grade, _STYLES[finding.grade]), Text(finding.about), Text(said))
+        lines = "\n".join(map(printable, said.splitlines()))
+        shown.add_row(Text(finding.grade, _STYLES[finding.grade]), Text(finding.about), Text(lines))
     return shown
 
 

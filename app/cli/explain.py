@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from app.cli.timeline import Moment, Tone, timeline
-from app.cli.turn_table import printable, turn_table
+from app.cli.turn_table import turn_table
 from app.conversation.record import CallRecord, call_record
 from app.errors import StorageError
 from app.models import JournalRow
+from app.observability.printable import printable
 from app.settings import load_settings
 from app.storage.calls import CallRow
 from app.storage.lookup import look_up
@@ -42,7 +43,7 @@ def explain_command(call_id: str) -> int:
     if record.turns:
         console.print(turn_table("Turns", [asdict(turn) for turn in record.turns]))
     for text in _figures(record):
-        console.print(text)
+        console.print(Text(printable(text)))
     return 0
 
 
@@ -72,7 +73,7 @@ def _head(call: CallRow) -> list[Text]:
         ", ".join(f"{name} {printable(value)}" for name, value in where.items() if value),
         f"{state}; fault: {call.fault} ({fault})",
     ]
-    return [Text(line, style="bold") for line in lines]
+    return [Text(printable(line), style="bold") for line in lines]
 
 
 def _trouble(moments: Sequence[Moment]) -> list[Text]:

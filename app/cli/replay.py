@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.text import Text
 
 from app.cli.explain import stored_call
-from app.cli.turn_table import printable
 from app.conversation.events import Event
 from app.conversation.replay import Difference, differences
+from app.observability.printable import printable
 
 _SHOWN = 20
 

@@ -6,6 +6,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from app.observability.printable import printable
+
 _STAGES = {
     "end_of_turn": "end of turn",
     "llm_first_token": "first token",
@@ -32,8 +34,3 @@ def turn_table(title: str, turns: Sequence[dict[str, Any]]) -> Table:
         cells = [f"{latency[stage]:.3f}" if stage in latency else "" for stage in _STAGES]
         table.add_row(str(turn["number"]), who, Text(f"{shown} ✂" if turn["interrupted"] else shown), *cells)
     return table
-
-
-def printable(text: str) -> str:
-    """On one line, and without what would give the terminal orders: callers and carriers choose what is in it."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

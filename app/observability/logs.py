@@ -8,11 +8,11 @@ from typing import Any
 
 import structlog
 
+from app.observability.printable import escaped
+from app.observability.secret_names import hide_secrets
+
 _NUMBER = re.compile(r"(?P<call_id>\bcall_[0-9a-f]{24}\b)|\+?\d(?:[\s().-]{0,2}\d){7,}")
 """A telephone number, or whatever looks like one, eight digits or more; or the id of a call, which is none."""
-_TOKEN = re.compile(r"(token=)[^&\s\"']+")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal obeys; new lines and tabs are in tracebacks."""
 _TALKATIVE_LIBRARIES = (
     "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "livekit",
     "openai", "websockets",
@@ -45,8 +45,8 @@ def _masked(value: Any) -> Any:
 
 def mask(text: str) -> str:
     """The text with telephone numbers and tokens hidden; of a number the last two digits stay. It moves no cursor."""
-    masked = _NUMBER.sub(lambda match: match["call_id"] or f"***{match.group()[-2:]}", text)
-    return _CONTROLS.sub(lambda match: f"\\x{ord(match.group()):02x}", _TOKEN.sub(r"\1***", masked))
+    masked = _NUMBER.sub(lambda match: match["call_id"] or f"***{match.group()[-2:]}", hide_secrets(text))
+    return escaped(masked)
 
 
 def configure_logging(level: str, *, pretty: bool | None = None) -> None:

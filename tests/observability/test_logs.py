@@ -69,6 +69,48 @@ def test_a_token_in_an_address_is_hidden(text: str) -> None:
     assert "token=***" in mask(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/media/c?%74oken=abc-1",
+        "/media/c?%2574oken=abc-1",
+        "/media/c?TOKEN=abc-1",
+        "/media/c?Token%20=abc-1",
+        "/media/c?x=1;token=abc-1;y=2",
+        "/media/c?x=1&resume_token=abc-1",
+        "/media/c?token%3Dabc-1",
+        "/login?next=%2Fmedia%2Fc%3Ftoken%3Dabc-1%26x%3D1",
+        "/login?next=%252Fmedia%252Fc%253F%2574oken%253Dabc-1",
+        "/login?next=/media/c?token=abc-1",
+        "/media/c?token[]=abc-1",
+        "/calls?api_key=abc-1",
+        "/calls?api-key=abc-1",
+        "the header was authorization=abc-1",
+        "Authorization: Bearer abc-1",
+        "client_secret=abc-1",
+        "token=x%3Dabc-1",
+    ],
+)
+def test_so_it_is_however_its_name_is_written(text: str) -> None:
+    masked = mask(text)
+    assert "abc-1" not in masked
+    assert "***" in masked
+
+
+@pytest.mark.parametrize("text", ["max_tokens=300", "/calls?limit=5&cursor=abc", "a=b", "key=value", "=", "50%= 3", ""])
+def test_other_names_keep_their_values(text: str) -> None:
+    assert mask(text) == text
+
+
+def test_a_text_without_end_is_masked_in_time_that_grows_with_it() -> None:
+    for piece in ("a", "%3D", "%2574", "token=", "a=", "[.", "%3Da"):
+        mask(piece * 50_000)
+
+
+def test_nothing_that_others_wrote_turns_a_line_around() -> None:
+    assert mask("a\u202eb\u2066c\u200f\u2028d\ud800") == r"a\u202eb\u2066c\u200f\u2028d\ud800"
+
+
 def test_nothing_that_others_wrote_moves_the_cursor_of_a_terminal() -> None:
     assert mask("a\x1b[2J\rb\x07 \x9b31m\n\tc") == "a\\x1b[2J\\x0db\\x07 \\x9b31m\n\tc"
 

@@ -1,3 +1,5 @@
+import pytest
+
 from routers.attempts import FailedAttempts
 
 
@@ -24,3 +26,21 @@ def test_of_too_many_addresses_the_oldest_is_forgotten() -> None:
     assert len(attempts) == 100
     assert attempts.fail("9999", 10) > 0
     assert attempts.fail("0", 10) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("::ffff:203.0.113.7", "203.0.113.7", True),
+        ("::ffff:203.0.113.7", "::ffff:203.0.113.8", False),
+        ("203.0.113.7", "203.0.113.8", False),
+        ("", "unix", False),
+    ],
+)
+def test_addresses_that_one_customer_has_are_counted_together(one: str, other: str, is_same: bool) -> None:
+    attempts = FailedAttempts(budget=1)
+    attempts.fail(one, 0)
+    assert (attempts.fail(other, 1) > 0) is is_same

@@ -52,7 +52,7 @@ async def test_a_session_is_opened_with_key_number_and_metadata() -> None:
 
     path, headers, body = server.posts[0]
     assert (path, headers["authorization"]) == ("/media/sessions", "Bearer k")
-    assert body == {"caller": "+79990000000", "metadata": {"language_hint": "en", "a": 1}}
+    assert body == {"events": "all", "caller": "+79990000000", "metadata": {"language_hint": "en", "a": 1}}
     assert server.legs[0].start["format"] == {"encoding": "pcm_s16le", "sample_rate": RATE}
     assert server.legs[0].start["events"] is True
     assert (report.call_id, report.ended_by, report.end_reason, report.close_code) == (
