@@ -23,7 +23,6 @@ from tests.support.sources import LOADED_LATER, PACKAGES, ROOT, imports, python_
 USED_WITHOUT_AN_IMPORT = {
     "aiosqlite": "SQLAlchemy's driver",
     "greenlet": "SQLAlchemy's asyncio extension",
-    "httptools": "uvicorn's parser",
     "uvloop": "uvicorn's event loop",
 }
 CLOSING_SECONDS = 35
