@@ -20,7 +20,7 @@ from app.calls.leftovers import Leftovers
 from app.calls.ports import CallLeg, Telephony
 from app.clients.livekit_api import LiveKitClient, RoomSeen
 from app.clients.trunks import is_our_room
-from app.clock import parse_iso, utc_now
+from app.clock import lease_now, parse_iso, utc_now
 from app.errors import AdmissionError, AtCapacity, CallTaken, OwnershipLost, ProviderError, StorageError
 from app.models import CallContext, TelephoneCall
 from app.service_loops import ServiceLoops
@@ -181,4 +181,7 @@ class RoomCalls:
 
 
 def _seconds_over(call: CallRow) -> float:
+    """By the wall clock only when the machine has booted since the end of the call."""
+    if call.over_since is not None:
+        return lease_now() - call.over_since
     return (utc_now() - parse_iso(call.ended_at or call.started_at)).total_seconds()

@@ -130,7 +130,7 @@ class Supervisor:
     def _kill(self) -> None:
         for number, process in self._workers.items():
             log.error("worker.killed", worker=number, reason="it did not stop in time")
-            process.kill()
+            _kill(process)
 
     async def _watch(self) -> None:
         """A worker that hangs is killed; whoever waits for its end does the rest."""
@@ -146,7 +146,7 @@ class Supervisor:
                 reason = pulse.overdue(now)
                 if reason is not None and number not in self._hung:
                     self._hung[number] = reason
-                    self._workers[number].kill()
+                    _kill(self._workers[number])
 
     async def _keep(self, number: int, calls: CallStore, tasks: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -253,6 +253,11 @@ class Supervisor:
 def _listener(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+
+
+def _kill(process: Process) -> None:
+    with suppress(ProcessLookupError):  # it has just ended, and whoever waits for that is about to hear it
+        process.kill()
 
 
 def _command(process: Process) -> None:

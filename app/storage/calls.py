@@ -9,6 +9,7 @@ from typing import Any, Literal
 import structlog
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 
+from app.clock import lease_now
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import Database
@@ -65,6 +66,8 @@ class CallRow:
     """Grows by one with each take-over; who holds an older one has lost the call."""
     lease_until: float | None = None
     """As :func:`app.clock.lease_now` counts; afterwards another process may take the call over."""
+    over_since: float | None = None
+    """When the call ended, as :func:`app.clock.lease_now` counts; None when that was before the machine booted, too."""
     room_sid: str | None = None
     """Of the LiveKit room; with ``sip_call_id`` it is unique."""
     sip_call_id: str | None = None
@@ -268,7 +271,7 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
     connection.execute(
         update(calls)
         .where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status.in_(LIVE))
-        .values(status="ended", lease_until=None, **asdict(ending))
+        .values(status="ended", lease_until=None, over_since=lease_now(), **asdict(ending))
     )
 
 

@@ -18,6 +18,7 @@ def release_leases_of_earlier_boots(connection: Connection, boot: str) -> None:
     if connection.execute(select(lease_boot.c.boot)).scalars().all() == [boot]:
         return
     connection.execute(update(calls).where(calls.c.lease_until.is_not(None)).values(lease_until=RELEASED))
+    connection.execute(update(calls).where(calls.c.over_since.is_not(None)).values(over_since=None))
     connection.execute(delete(lease_boot))
     connection.execute(insert(lease_boot), {"boot": boot, "proofs": 0})
 

@@ -14,7 +14,7 @@ from app.storage.database import Database
 from app.storage.schema import call_requests, calls
 
 _FORGOTTEN_AFTER = timedelta(hours=1)
-"""A request that waits so long waits for a call that ended before its owner had taken it."""
+"""Requests whose call ended before its owner had taken them are kept for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,9 @@ def _add(request: CallRequest, now: datetime, connection: Connection) -> None:
         raise CallNotFound("there is no such call")
     if status == "ended":
         raise CallAlreadyEnded("the call has ended")
-    waiting = call_requests.c.taken_at.is_(None)
-    connection.execute(
-        delete(call_requests).where(waiting, call_requests.c.created_at < iso_utc(now - _FORGOTTEN_AFTER))
-    )
+    ended = select(calls.c.call_id).where(calls.c.call_id == call_requests.c.call_id, calls.c.status == "ended")
+    is_old = call_requests.c.created_at < iso_utc(now - _FORGOTTEN_AFTER)
+    connection.execute(delete(call_requests).where(call_requests.c.taken_at.is_(None), is_old, ended.exists()))
     row = {"call_id": request.call_id, "kind": request.kind, "data": request.data, "created_at": iso_utc(now)}
     connection.execute(insert(call_requests), row)
 

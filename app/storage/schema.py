@@ -58,6 +58,7 @@ calls = Table(
     Column("owner", String),
     Column("fence", Integer, nullable=False),
     Column("lease_until", Float),
+    Column("over_since", Float),
     Column("room_sid", String),
     Column("sip_call_id", String),
     Index("calls_by_telephone_call", "room_sid", "sip_call_id", unique=True),  # one call, however often it is told of

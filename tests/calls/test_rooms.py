@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from livekit import api
 
-from app.clock import iso_utc, utc_now
+from app.clock import iso_utc, lease_now, utc_now
 from app.main import create_app
 from app.settings import Settings
 from tests.clients.livekit_twirp import KEY, SECRET, TwirpServer, running
@@ -27,9 +27,17 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def room_after(
-    folder: Path, reason: str, seconds: float, *telephones: dict[str, str], room: str = "call_1"
+    folder: Path,
+    reason: str,
+    seconds: float,
+    *telephones: dict[str, str],
+    room: str = "call_1",
+    by_the_wall: float | None = None,
 ) -> AsyncIterator[TwirpServer]:
-    """A room whose call ended so long ago, and in which these telephones still are."""
+    """A room whose call ended so long ago, and in which these telephones still are.
+
+    ``by_the_wall``: for how long, when the wall clock has stepped since.
+    """
     people = [
         api.ParticipantInfo(identity=f"sip_{number}", kind=api.ParticipantInfo.Kind.SIP, attributes=attributes)
         for number, attributes in enumerate(telephones)
@@ -40,9 +48,10 @@ async def room_after(
         "DeleteRoom": api.DeleteRoomResponse(),
     }
     async with running(**answers) as server, services(folder, server.url) as those:
-        ended_at = iso_utc(utc_now() - timedelta(seconds=seconds))
+        over_since = None if by_the_wall is None else lease_now() - seconds
+        ended_at = iso_utc(utc_now() - timedelta(seconds=seconds if by_the_wall is None else by_the_wall))
         ids = {"room_sid": "RM_1", "sip_call_id": "SCL_1", "livekit_room": room}
-        ended = {"status": "ended", "end_reason": reason, "ended_at": ended_at}
+        ended = {"status": "ended", "end_reason": reason, "ended_at": ended_at, "over_since": over_since}
         await those.calls.create(a_call("call-1", kind="room", direction="inbound", **ids, **ended))
         yield server
 
@@ -74,6 +83,14 @@ async def test_the_room_of_a_transfer_ends_as_soon_as_one_of_them_is_gone(
 
 async def test_they_talk_no_longer_than_the_longest_call(tmp_path: Path) -> None:
     async with room_after(tmp_path, "transferred", MAX_CALL_SECONDS + 1, CALLER, HUMAN) as server:
+        await server.until("DeleteRoom")
+
+
+async def test_a_step_of_the_wall_clock_ends_no_conversation_and_keeps_no_room(tmp_path: Path) -> None:
+    async with room_after(tmp_path, "transferred", 60, CALLER, HUMAN, by_the_wall=3660) as server:
+        await server.until("ListParticipants", 6)
+        assert not server.requests("DeleteRoom")
+    async with room_after(tmp_path / "back", "agent_hangup", 11, CALLER, by_the_wall=-3589) as server:
         await server.until("DeleteRoom")
 
 

@@ -23,6 +23,7 @@ class Phone:
 
     line: Line
     worker: int
+    """0 in a service that has one process."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     close_code: int | None = None
 
@@ -108,7 +109,7 @@ class Exchange:
             await line.send({**START, "events": True})
             await line.until("ready")
             (owner,) = execute(self._folder, "SELECT owner FROM calls WHERE call_id = ?", (line.call_id,))[0]
-            phone = Phone(line, int(owner.partition(".worker")[2].partition("-")[0]))
+            phone = Phone(line, int(owner.partition(".worker")[2].partition("-")[0] or 0))
             listening = tasks.create_task(phone.listen(), name="listening")
             silence = tasks.create_task(line.be_silent(), name="silence")
             ready.set_result(phone)

@@ -3,9 +3,6 @@
 import asyncio
 import os
 import signal
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import pytest
 
 from tests.end_to_end.phones import Exchange, Phone, exchange
 from tests.end_to_end.processes import sandbox_process
+from tests.end_to_end.strikes import locked, stopped
 from tests.support.slowness import slowness
 from tests.support.wall_clock import WallClock
 
@@ -121,28 +119,6 @@ async def _note(told: Night, here: Exchange, what: str, phones: list[Phone]) -> 
         if answer.is_success:
             await phone.row("operator.say_requested", said + 1)
         told.reached[what].append(answer.is_success and phone.close_code is None)
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """The process does nothing meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-@contextmanager
-def locked(database: Path) -> Iterator[None]:
-    """Another program has begun to write, and does not finish."""
-    connection = sqlite3.connect(database, isolation_level=None)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize(

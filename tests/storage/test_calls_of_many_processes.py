@@ -146,12 +146,16 @@ async def test_calls_that_lived_before_the_machine_was_started_anew_have_nobody(
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call("before", owner="a1.worker2-x", lease_until=4e9))
         await stores.calls.create(outbound(1))
+        await stores.calls.create(a_call("over", status="ended", over_since=5.0))
         migrate(url_of(stores.path))
         assert await stores.calls.take_over_expired(1.0, "heir", until=3.0) == []
 
         await stores.database.write(lambda connection: release_leases_of_earlier_boots(connection, "another boot"))
         taken = await stores.calls.take_over_expired(1.0, "heir", until=3.0, only_released=True)
         assert [call.call_id for call in taken] == ["before"]
+        over = await stores.calls.get("over")
+        assert over is not None
+        assert over.over_since is None
         assert await stores.calls.is_any_unclaimed()
 
 

@@ -90,6 +90,15 @@ async def test_what_was_asked_too_late_is_never_given_and_forgotten_in_time(tmp_
         ]
 
 
+async def test_what_is_asked_of_a_live_call_is_not_forgotten_when_the_clock_steps(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        requests = requests_in(stores)
+        await stores.calls.create(a_call())
+        await requests.add(HANGUP, NOW)
+        await requests.add(say("x"), NOW + timedelta(hours=2))
+        assert await requests.take("worker-a", NOW) == [HANGUP, say("x")]
+
+
 async def test_to_look_for_requests_writes_nothing_and_scans_no_table(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call())
