@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer,
 
 metadata = MetaData()
 
-REVISION = "0009"
+REVISION = "0010"
 """Of the newest file in ``migrations/versions``, which makes these tables."""
 
 _LISTED_BY = {
