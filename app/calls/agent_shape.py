@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from app.calls.tools import RESERVED_NAMES
-from app.clients.http_tools import Method, url_problem
+from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.conversation.policy import CallPolicy
 
 TOOL_SECONDS_MAX = 8.0
@@ -155,8 +155,27 @@ def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
         if isinstance(name, str) and name in names:
             yield ("tools", index, "name"), f"{name} is the name of a tool before it"
         names.add(str(name))
+        for key, problem in _collisions(tool):
+            yield ("tools", index, *key), problem
         for place, problem in _schema_problems(tool.get("parameters", {})):
             yield ("tools", index, "parameters", *place), problem
+
+
+def _collisions(tool: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What the address or a header fixes is not the model's to give; of headers, names that differ in case are one."""
+    url, headers, parameters = tool.get("url"), tool.get("headers"), tool.get("parameters")
+    in_address = fixed_names(url) if isinstance(url, str) and not url_problem(url) else frozenset()
+    names = [name for name in headers if isinstance(name, str)] if isinstance(headers, dict) else []
+    in_headers = {name.casefold() for name in names}
+    for number, name in enumerate(names):
+        if name.casefold() in {before.casefold() for before in names[:number]}:
+            yield ("headers", name), "is the name of a header before it"
+    properties = parameters.get("properties") if isinstance(parameters, dict) else None
+    for name in properties if isinstance(properties, dict) else ():
+        if fixed_name(str(name)) in in_address:
+            yield ("parameters", "properties", name), "is fixed in the tool's address; rename the argument"
+        elif str(name).casefold() in in_headers:
+            yield ("parameters", "properties", name), "is fixed in the tool's headers; rename the argument"
 
 
 def _schema_problems(schema: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:

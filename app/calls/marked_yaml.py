@@ -7,6 +7,10 @@ from typing import Any
 
 import yaml
 
+LETTERS_MAX = 256 * 1024
+"""Of a file, and of what it becomes when it uses parts again."""
+DEPTH_MAX = 50
+
 Path = Sequence[str | int]
 """Keys and positions from the top of the document down."""
 
@@ -42,6 +46,7 @@ class MarkedYaml:
 
     def __init__(self, text: str) -> None:
         try:
+            _check_size(text)
             loader = _Loader(text)
             root = loader.get_single_node()
             if root is not None and (problems := list(_misuses(root, ()))):
@@ -70,6 +75,42 @@ class MarkedYaml:
                 break
             node, line = found
         return line
+
+
+def _check_size(text: str) -> None:
+    """Read the marks of the text alone, without recursion. Raises BadYaml for what would take long to build.
+
+    A part that is named (``&a``) and used again (``*a``) counts each time with all that is in it.
+    """
+    if len(text) > LETTERS_MAX:
+        raise BadYaml([Problem(1, 1, f"the file has more than {LETTERS_MAX} letters")])
+    sizes: dict[str, int] = {}
+    open_parts: list[tuple[str | None, int]] = []
+    total = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        match event:
+            case yaml.AliasEvent():
+                total += sizes.get(event.anchor, 0)
+            case yaml.ScalarEvent():
+                total += len(event.value) + 1
+                if event.anchor:
+                    sizes[event.anchor] = len(event.value) + 1
+            case yaml.CollectionStartEvent():
+                open_parts.append((event.anchor, total))
+                total += 1
+            case yaml.CollectionEndEvent():
+                anchor, before = open_parts.pop()
+                if anchor:
+                    sizes[anchor] = total - before
+        wrong = ""
+        if len(open_parts) > DEPTH_MAX:
+            wrong = f"it is nested deeper than {DEPTH_MAX}"
+        elif total > LETTERS_MAX:
+            wrong = f"with what it uses again the file has more than {LETTERS_MAX} letters"
+        if wrong:
+            mark = event.start_mark
+            line, column = (mark.line, mark.column) if mark else (0, 0)
+            raise BadYaml([Problem(line + 1, column + 1, wrong)])
 
 
 _TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map", *(name for name, *_ in _CORE_SCHEMA)))

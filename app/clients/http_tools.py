@@ -75,6 +75,16 @@ def url_problem(url: str) -> str | None:
     return "has a fragment, which is never sent" if read.fragment else None
 
 
+def fixed_names(url: str) -> frozenset[str]:
+    """Names in the query of a tool's address, as :func:`fixed_name` gives them."""
+    return frozenset(fixed_name(name) for name in httpx2.URL(url).params)
+
+
+def fixed_name(name: str) -> str:
+    """As endpoints may read it: in any case, and ``tenant[]`` as ``tenant``."""
+    return name.partition("[")[0].strip().casefold()
+
+
 def tool_connections() -> httpx2.AsyncClient:
     """What all tools share. It follows no redirect and keeps no cookie, so that calls do not know of each other."""
     return httpx2.AsyncClient(
@@ -108,8 +118,9 @@ class HttpToolClient(BaseResilientClient):
     async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
         """Ask with these arguments: GET and DELETE have them in the query, the others as a JSON body.
 
-        An answer 4xx is an answer too, but for 401, 403, 407 and 429. Asked again, within ``timeout_seconds``, only
-        where asking twice does no more than asking once. Raises ProviderError.
+        A name that the address fixes is left out, should the model make it up. An answer 4xx is an answer too, but for
+        401, 403, 407 and 429. Asked again, within ``timeout_seconds``, only where asking twice does no more than asking
+        once. Raises ProviderError.
         """
         deadline = asyncio.get_running_loop().time() + self.endpoint.timeout_seconds
         request = self._request(arguments, {"X-Call-Id": call_id, "Idempotency-Key": f"{call_id}:{tool_call_id}"})
@@ -141,6 +152,8 @@ class HttpToolClient(BaseResilientClient):
 
     def _request(self, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> Callable[[], httpx2.Request]:
         endpoint = self.endpoint
+        fixed = fixed_names(endpoint.url)
+        arguments = {name: value for name, value in arguments.items() if fixed_name(name) not in fixed}
         secrets = {name: value.get_secret_value() for name, value in endpoint.headers.items()}
         query = list(_query(arguments)) if endpoint.method in _WITHOUT_BODY else []
         url = httpx2.URL(endpoint.url)

@@ -186,6 +186,38 @@ def test_two_tools_have_two_names(tmp_path: Path) -> None:
     assert problem == "agent.yaml line 7: tools[1].name: find_times is the name of a tool before it"
 
 
+@pytest.mark.parametrize(
+    ("url", "more", "told"),
+    [
+        ("?tenant=7", "parameters: {type: object, properties: {tenant: {}}}", "parameters.properties.tenant"),
+        ("?tenant=7", "parameters: {type: object, properties: {TENANT: {}}}", "parameters.properties.TENANT"),
+        ("?tenant=7", "parameters: {type: object, properties: {'tenant[]': {}}}", "parameters.properties.tenant[]"),
+        ("?a=1&te%6eant[]=7", "parameters: {type: object, properties: {tenant: {}}}", "parameters.properties.tenant"),
+        ("?tenant", "parameters: {type: object, properties: {tenant: {}}}", "parameters.properties.tenant"),
+        (
+            "",
+            "headers: {Tenant: '7'}\n    parameters: {type: object, properties: {tenant: {}}}",
+            "parameters.properties.tenant",
+        ),
+        ("", "headers: {X-Tenant: '7', x-tenant: '8'}", "headers.x-tenant"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_a_tool_fixes_is_no_argument_of_it(tmp_path: Path, url: str, more: str, told: str, method: str) -> None:
+    tool = TOOL.replace("/times", f"/times{url}").replace("GET", method)
+
+    (problem,) = problems(tmp_path, f"{tool}    {more}\n")
+
+    line = 7 + more.count("\n")
+    assert problem.startswith(f"agent.yaml line {line}: tools[0].{told}: is ")
+
+
+def test_an_argument_with_another_name_is_one(tmp_path: Path) -> None:
+    tool = TOOL.replace("/times", "/times?tenant=7")
+    agent = read(tmp_path, tool + "    parameters: {type: object, properties: {tenants: {}}}\n")
+    assert "tenants" in agent.tools[0].spec.parameters["properties"]
+
+
 def test_a_variable_that_is_not_there_is_named(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, TOOL + "    headers: {X-Key: '${NOT_THERE}'}\n")
 

@@ -85,5 +85,39 @@ def test_parts_may_be_named_and_used_again() -> None:
     assert read.data["b"] == {"x": 1, "y": 2}
 
 
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]\n" for n in range(1, 10)
+)
+MERGED = "a0: &a0 {k: x}\n" + "".join(f"a{n}: &a{n} {{l: *a{n - 1}, r: *a{n - 1}}}\n" for n in range(1, 40))
+LONG = f"a: &a {'x' * 200_000}\nb: [*a, *a]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        (BOMB, 6, "with what it uses again"),
+        (MERGED, 15, "with what it uses again"),
+        (LONG, 2, "with what it uses again"),
+        ("a: " + "[" * 10_000 + "]" * 10_000, 1, "nested deeper than 50"),
+        ("a: " + "{a: " * 10_000 + "}" * 10_000, 1, "nested deeper than 50"),
+        ("a:\n" + "".join(f"{' ' * n}- \n" for n in range(1, 600)), 51, "nested deeper than 50"),
+        ("- " * 10_000 + "x", 1, "nested deeper than 50"),
+        ("? " * 10_000 + "x", 1, "nested deeper than 50"),
+        ("a: " + "x" * 300_000, 1, "more than 262144 letters"),
+    ],
+    ids=["lists", "keys", "long", "flow lists", "flow keys", "lines", "dashes", "questions", "large"],
+)
+def test_what_would_take_long_to_read_is_refused_with_its_line(text: str, line: int, says: str) -> None:
+    with pytest.raises(BadYaml) as caught:
+        MarkedYaml(text)
+    (problem,) = caught.value.problems
+    assert says in problem.text
+    assert problem.line == line
+
+
+def test_fifty_levels_are_read() -> None:
+    MarkedYaml("a: " + "[" * 48 + "]" * 48)
+
+
 def test_nothing_is_a_document_too() -> None:
     assert MarkedYaml("# only a comment\n").data is None

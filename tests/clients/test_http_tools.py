@@ -88,6 +88,17 @@ async def test_arguments_of_a_question_are_its_query_beside_what_the_address_has
     assert asked.query == [*expected, ("where", '{"room": 1}')]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_the_address_fixes_stays_whatever_the_model_makes_up(method: Method) -> None:
+    arguments = {"branch": 8, "Branch": 9, "branch[]": [1], "day": "x"}
+    async with tool_endpoint() as server, a_tool(server, method, path="/times?branch=3") as tool:
+        await ask(tool, arguments)
+
+    (asked,) = server.asked
+    assert asked.query == [("branch", "3"), ("day", "x")][: 2 if method == "GET" else 1]
+    assert asked.body == ("" if method == "GET" else '{"day":"x"}')
+
+
 async def test_an_endpoint_can_tell_the_call_and_a_repetition() -> None:
     async with tool_endpoint() as server, a_tool(server) as tool:
         await ask(tool)
