@@ -78,39 +78,49 @@ class MarkedYaml:
 
 
 def _check_size(text: str) -> None:
-    """Read the marks of the text alone, without recursion. Raises BadYaml for what would take long to build.
-
-    A part that is named (``&a``) and used again (``*a``) counts each time with all that is in it.
-    """
+    """Read the marks of the text alone, without recursion. Raises BadYaml for what would take long to build."""
     if len(text) > LETTERS_MAX:
         raise BadYaml([Problem(1, 1, f"the file has more than {LETTERS_MAX} letters")])
-    sizes: dict[str, int] = {}
-    open_parts: list[tuple[str | None, int]] = []
-    total = 0
+    size = _Size()
     for event in yaml.parse(text, Loader=_Loader):
-        match event:
-            case yaml.AliasEvent():
-                total += sizes.get(event.anchor, 0)
-            case yaml.ScalarEvent():
-                total += len(event.value) + 1
-                if event.anchor:
-                    sizes[event.anchor] = len(event.value) + 1
-            case yaml.CollectionStartEvent():
-                open_parts.append((event.anchor, total))
-                total += 1
-            case yaml.CollectionEndEvent():
-                anchor, before = open_parts.pop()
-                if anchor:
-                    sizes[anchor] = total - before
-        wrong = ""
-        if len(open_parts) > DEPTH_MAX:
-            wrong = f"it is nested deeper than {DEPTH_MAX}"
-        elif total > LETTERS_MAX:
-            wrong = f"with what it uses again the file has more than {LETTERS_MAX} letters"
-        if wrong:
-            mark = event.start_mark
-            line, column = (mark.line, mark.column) if mark else (0, 0)
-            raise BadYaml([Problem(line + 1, column + 1, wrong)])
+        size.take(event)
+        if (wrong := size.problem()) and event.start_mark is not None:
+            raise BadYaml([Problem(event.start_mark.line + 1, event.start_mark.column + 1, wrong)])
+
+
+class _Size:
+    """Of what a text becomes: a part that is named (``&a``) counts again, with all that is in it, at each ``*a``."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._named: dict[str, int] = {}
+        self._open: list[tuple[str | None, int]] = []
+
+    def take(self, event: Any) -> None:
+        """The next event of the parser."""
+        if isinstance(event, yaml.AliasEvent):
+            self._total += self._named.get(str(event.anchor), 0)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._name(*self._open.pop())
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open.append((event.anchor, self._total))
+            self._total += 1
+        elif isinstance(event, yaml.ScalarEvent):
+            before = self._total
+            self._total += len(event.value) + 1
+            self._name(event.anchor, before)
+
+    def problem(self) -> str:
+        """What is too much, so far."""
+        if len(self._open) > DEPTH_MAX:
+            return f"it is nested deeper than {DEPTH_MAX}"
+        return (
+            f"with what it uses again the file has more than {LETTERS_MAX} letters" if self._total > LETTERS_MAX else ""
+        )
+
+    def _name(self, name: str | None, before: int) -> None:
+        if name:
+            self._named[name] = self._total - before
 
 
 _TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map", *(name for name, *_ in _CORE_SCHEMA)))
