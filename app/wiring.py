@@ -6,7 +6,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, get_args
@@ -29,8 +28,7 @@ from app.clients.deepgram_stt import DeepgramOptions, DeepgramSTTClient
 from app.clients.http_tools import HttpToolClient, tool_connections
 from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
-from app.clock import utc_now
-from app.errors import ProviderError, StorageError
+from app.errors import ProviderError
 from app.models import HealthStatus, ServiceHealth
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import Check, HealthMonitor
@@ -39,7 +37,9 @@ from app.observability.metrics import Metrics
 from app.service_loops import LoopName, Part, ServiceLoop, ServiceLoops, TaskKind
 from app.settings import Settings
 from app.storage.calls import CallStore
-from app.storage.database import Database, migrate
+from app.storage.data_folder import DataFolder
+from app.storage.database import Database, database_file, migrate
+from app.storage.health import StorageHealth
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.requests import CallRequestStore
@@ -111,12 +111,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         await asyncio.to_thread(migrate, settings.database)
     async with AsyncExitStack() as stack:
-        database = await Database.open(settings.database)
-        stack.push_async_callback(database.close)
-        reader = JournalReader(database)
-        stack.push_async_callback(reader.close)
-        journal = JournalWriter(database, on_committed=reader.committed)
-        stack.push_async_callback(journal.close)
+        database, reader, journal, storage = await _open_storage(settings, stack)
         ears, model, tts = _clients(settings, agent, metrics)
         livekit = _livekit(settings, metrics)
         _close_at_the_end(stack, ears, model, tts, livekit)
@@ -125,10 +120,10 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         loops = await stack.enter_async_context(ServiceLoops())
         _watch(loops, (database.loop, journal.loop, reader.loop), metrics)
         services = _call_services(settings, metrics, database, journal, ears, model, tts, tools, background, owner)
-        dispatcher = CallDispatcher(services, agent, reader=reader, loops=loops, max_live=settings.places)
+        dispatcher = _dispatcher(settings, services, agent, reader, loops, storage)
         journal.on_lost.add(dispatcher.lose)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
-        health = _health(database, journal, ears, model, tts, tools, livekit, loops)
+        health = _health(storage, ears, model, tts, tools, livekit, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         _run_helpers(loops, metrics, model, tts, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
@@ -158,6 +153,38 @@ def _close_at_the_end(
 ) -> None:
     for close in (ears.aclose, model.aclose, tts.aclose, *([livekit.aclose] if livekit else [])):
         stack.push_async_callback(close)
+
+
+async def _open_storage(
+    settings: Settings, stack: AsyncExitStack
+) -> tuple[Database, JournalReader, JournalWriter, StorageHealth]:
+    database = await Database.open(settings.database)
+    stack.push_async_callback(database.close)
+    reader = JournalReader(database)
+    stack.push_async_callback(reader.close)
+    journal = JournalWriter(database, on_committed=reader.committed)
+    stack.push_async_callback(journal.close)
+    folder = DataFolder(settings.data_dir, database_file(settings.database))
+    stack.callback(folder.close)
+    return database, reader, journal, StorageHealth(database, journal, folder)
+
+
+def _dispatcher(
+    settings: Settings,
+    services: CallServices,
+    agent: AgentProfile,
+    reader: JournalReader,
+    loops: ServiceLoops,
+    storage: StorageHealth,
+) -> CallDispatcher:
+    return CallDispatcher(
+        services,
+        agent,
+        reader=reader,
+        loops=loops,
+        max_live=settings.places,
+        require_storage=storage.require,
+    )
 
 
 def _call_services(
@@ -290,8 +317,7 @@ def _key(secret: SecretStr | None) -> str:
 
 
 def _health(
-    database: Database,
-    journal: JournalWriter,
+    storage: StorageHealth,
     ears: _Ears,
     model: OpenAILLMClient,
     tts: CartesiaTTSClient,
@@ -299,22 +325,6 @@ def _health(
     livekit: "LiveKitClient | None",
     loops: ServiceLoops,
 ) -> HealthMonitor:
-    last_success: datetime | None = None
-
-    async def storage() -> ServiceHealth:
-        nonlocal last_success
-        clock = asyncio.get_running_loop().time
-        asked_at = clock()
-        try:
-            await database.ping()
-        except StorageError as error:
-            return ServiceHealth("storage", "failed", last_success=last_success, detail=error.code)
-        if journal.is_failing:
-            detail = "the journal cannot be written"
-            return ServiceHealth("storage", "failed", last_success=last_success, detail=detail)
-        last_success = utc_now()
-        return ServiceHealth("storage", "ok", latency=clock() - asked_at, last_success=last_success)
-
     async def service() -> ServiceHealth:
         return ServiceHealth("service", "ok")
 
@@ -327,7 +337,7 @@ def _health(
     return HealthMonitor(
         {
             "service": with_loops("service", service),
-            "storage": with_loops("storage", storage),
+            "storage": with_loops("storage", storage.check),
             "deepgram": ears.health_check,
             "openai": with_loops("openai", model.health_check),
             "cartesia": with_loops("cartesia", tts.health_check),

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
 
-from fastapi import Depends, HTTPException, Security
+from fastapi import Depends, HTTPException, Request, Security
 from fastapi.requests import HTTPConnection
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
@@ -25,9 +25,10 @@ def services_of(connection: HTTPConnection) -> Services:
 
 TheServices = Annotated[Services, Depends(services_of)]
 
+_BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="`Authorization: Bearer <API_KEY>`")
 _Bearer = Annotated[
     HTTPAuthorizationCredentials | None,
-    Security(HTTPBearer(auto_error=False, scheme_name="bearer", description="`Authorization: Bearer <API_KEY>`")),
+    Security(_BEARER),
 ]
 _Cookie = Annotated[
     str | None,
@@ -49,6 +50,15 @@ async def require_key(connection: HTTPConnection, services: TheServices, bearer:
     elif cookie is None or not session_cookie.is_genuine(cookie, key):
         refuse(connection, "api", guessed=bool(cookie) or _has_key(connection))
     require_own_page(connection, services)
+
+
+async def is_stranger(request: Request, services: TheServices) -> bool:
+    """Whether a door that needs no key is asked in production without one; a wrong key is refused there, too."""
+    cookie = request.cookies.get(session_cookie.NAME)
+    if services.settings.environment != "production" or not (cookie or _has_key(request)):
+        return services.settings.environment == "production"
+    await require_key(request, services, await _BEARER(request), cookie)
+    return False
 
 
 async def require_metrics_token(connection: HTTPConnection, services: TheServices, bearer: _Bearer) -> None:

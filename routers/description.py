@@ -62,7 +62,7 @@ def _complete(operation: dict[str, Any], method: str, path: str) -> None:
 def _problems(operation: dict[str, Any], method: str, path: str) -> Iterator[HTTPStatus]:
     """Of an operation, from what it takes and where it leads."""
     name = operation["operationId"]
-    if operation.get("security") or name == "open_session":
+    if operation.get("security") or name in ("open_session", "get_health"):
         yield from (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
     if method != "get":
         yield HTTPStatus.FORBIDDEN

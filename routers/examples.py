@@ -96,7 +96,9 @@ _COMPONENT = {
 }
 _HEALTH = {
     "status": "ok",
+    "age_seconds": 0.4,
     "components": [_COMPONENT],
+    "failing_loops": [],
     "version": "0.1.0",
     "schema": "0006",
     "live_calls": 3,

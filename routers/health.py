@@ -2,26 +2,31 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from app.clock import iso_utc
 from app.errors import StorageError
 from app.models import ServiceHealth
 from app.storage.schema import REVISION
 from app.wiring import Services
-from routers.dependencies import TheServices
+from routers.dependencies import TheServices, is_stranger
 
 router = APIRouter(prefix="/health", tags=["health"])
 
 _COUNTING_SECONDS = 0.5
-_NOT_READY = ("starting", "draining", "failed")
+_NOT_READY = ("starting", "draining", "stale", "failed")
+_TOOL = "tool:"
+_WORST_FIRST = ("failed", "degraded", "ok")
 
 
 @router.get("/live")
-async def check_live() -> dict[str, str]:
-    """The process runs."""
+async def check_live(services: TheServices, response: Response) -> dict[str, str]:
+    """The process runs; 503 once what calls cannot do without is gone, and the process is about to end."""
+    if services.loops.gone.is_set():
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return {"status": "failed"}
     return {"status": "ok"}
 
 
@@ -29,21 +34,30 @@ async def check_live() -> dict[str, str]:
 async def check_ready(services: TheServices, response: Response) -> dict[str, Any]:
     """Whether calls may come, and how many all workers carry.
 
-    None may while the service starts or stops, nor without its storage.
+    None may while the service starts or stops, without its storage, nor while nobody knows how its parts are
+    (`stale`).
     """
-    status = "draining" if services.dispatcher.is_draining else _status(services)
+    status = _status(services)
+    if status != "failed" and services.dispatcher.is_draining:
+        status = "draining"
     if status in _NOT_READY:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     return {"status": status, "live_calls": await _live_calls(services)}
 
 
 @router.get("")
-async def get_health(services: TheServices) -> dict[str, Any]:
-    """Every component as it was last seen by the worker that answers, and what is running."""
+async def get_health(services: TheServices, stranger: Annotated[bool, Depends(is_stranger)]) -> dict[str, Any]:
+    """Every component as it was last seen by the worker that answers, how long ago that was, and what is running.
+
+    In production, who shows no key is told the states, but neither the names of tools nor what exactly is wrong.
+    """
     latest = services.health.latest
+    components = latest.components if latest else ()
     return {
         "status": _status(services),
-        "components": [_component(item) for item in latest.components] if latest else [],
+        "age_seconds": round(services.health.age_seconds, 1) if latest else None,
+        "components": _for_strangers(components) if stranger else [_component(item) for item in components],
+        "failing_loops": [loop.name for loop in services.loops if loop.is_failing],
         "version": services.version,
         "schema": REVISION,
         "live_calls": await _live_calls(services),
@@ -52,7 +66,11 @@ async def get_health(services: TheServices) -> dict[str, Any]:
 
 
 def _status(services: Services) -> str:
-    return services.health.latest.status if services.health.latest else "starting"
+    if services.loops.gone.is_set():
+        return "failed"
+    if services.health.latest is None:
+        return "starting"
+    return "stale" if services.health.is_stale else services.health.latest.status
 
 
 async def _live_calls(services: Services) -> int:
@@ -75,3 +93,10 @@ def _component(item: ServiceHealth) -> dict[str, Any]:
         "breaker": item.breaker,
         "detail": item.detail,
     }
+
+
+def _for_strangers(components: tuple[ServiceHealth, ...]) -> list[dict[str, str]]:
+    """Names and states; all tools, whose names say what the agent is for, as one."""
+    tools = [item.status for item in components if item.name.startswith(_TOOL)]
+    shown = [{"name": item.name, "status": str(item.status)} for item in components if not item.name.startswith(_TOOL)]
+    return [*shown, {"name": "tools", "status": min(tools, key=_WORST_FIRST.index)}] if tools else shown

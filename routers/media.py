@@ -39,6 +39,7 @@ async def create_media_session(
     services: TheServices, request: Request, wanted: Annotated[SessionRequest | None, Body()] = None
 ) -> SessionAnswer:
     """An address for one websocket; the session becomes a call when the socket sends ``start``."""
+    services.dispatcher.require_storage()
     wanted = wanted or SessionRequest()
     session = await services.sessions.create(wanted.caller, wanted.metadata, wanted.events)
     domain = services.settings.domain

@@ -155,6 +155,41 @@ def _unbounded_queues(path: str) -> Iterator[str]:
             yield f"{path} {_last_name(target)}"
 
 
+STARTS_TASKS = {
+    "app/service_loops.py": "the guard itself",
+    "app/calls/actions.py": "in the TaskGroup of the call",
+    "app/calls/conducting.py": "in the TaskGroup of the call",
+    "app/calls/narrating.py": "in the TaskGroup of the call",
+    "app/calls/orchestrator.py": "the TaskGroup of the call",
+    "app/calls/replying.py": "in the TaskGroup of the call",
+    "app/calls/tool_runs.py": "in the TaskGroup of the call",
+    "app/cli/checks/findings.py": "the doctor's, which ends with its checks",
+    "app/cli/demo_telephone.py": "the demo's, which ends with its call",
+    "app/cli/serve.py": "drains once, and then the process ends",
+    "app/cli/supervisor.py": "another process than the one that carries calls",
+    "app/clients/cartesia_socket.py": "of one socket; its end fails the utterances on it",
+    "app/clients/cartesia_tts.py": "opens one socket; what it raises is for who waits for it",
+    "app/clients/deepgram_stream.py": "of one socket; its end is told to the stream of the call",
+    "app/clients/deepgram_stt.py": "of one request; what it raises is for who waits for it",
+    "app/clients/openai_llm.py": "opens connections; what it raises is for who waits for them",
+    "app/clients/speech_stream.py": "of one call's stream; what it raises is for who reads it",
+    "app/storage/database.py": "one read; what it raises is for who waits for it",
+}
+"""Files that start tasks, and why what a task raises ends no other but those that belong to the same call."""
+
+
+def test_a_task_is_started_through_the_guard_or_for_a_reason() -> None:
+    starters = {"create_task", "ensure_future", "TaskGroup"}
+    found = {
+        path
+        for path in python_files("app", "routers")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and _last_name(node.func) in starters
+    }
+
+    assert found == set(STARTS_TASKS)
+
+
 def _last_name(node: ast.expr) -> str:
     return ast.unparse(node).partition("[")[0].rpartition(".")[2]
 

@@ -48,6 +48,7 @@ class CallDispatcher:
         reader: JournalReader,
         loops: ServiceLoops,
         max_live: int,
+        require_storage: Callable[[], None] = lambda: None,
         lease_clock: Callable[[], float] = lease_now,
     ) -> None:
         self._lease_clock = lease_clock
@@ -57,6 +58,8 @@ class CallDispatcher:
         self._reader = reader
         self._loops = loops
         self._max_live = max_live
+        self.require_storage = require_storage
+        """Raises StorageError while nothing of a new call could be kept."""
         self._live: dict[str, CallOrchestrator] = {}
         self._prepared: set[AudioFormat] = set()
         self._preparing: set[asyncio.Task[None]] = set()
@@ -99,8 +102,9 @@ class CallDispatcher:
             self.refuse(Draining("the service is stopping and takes no new calls"))
 
     async def check_admission(self) -> None:
-        """Whether a call would be taken now. Raises Draining or AtCapacity."""
+        """Whether a call would be taken now. Raises Draining, AtCapacity, StorageError."""
         self.check_not_draining()
+        self.require_storage()
         if await self._services.calls.count_live() >= self._max_live:
             self.refuse(AtCapacity("all places for calls are taken"))
 
@@ -121,6 +125,7 @@ class CallDispatcher:
         Raises Draining, AtCapacity, StorageError, and CallTaken for a telephone call that was taken before.
         """
         self.check_not_draining()
+        self.require_storage()
         call = replace(call, start_time=utc_now())
         agent = self._agent.for_language(call.metadata.get("language_hint"))
         if listens_only:

@@ -61,6 +61,7 @@ class Placing:
         and StorageError.
         """
         self._dispatcher.check_not_draining()
+        self._dispatcher.require_storage()
         self._rules.check(to, number)
         call_id = f"call_{secrets.token_hex(12)}"
         row = CallRow(

@@ -2,9 +2,14 @@
 
 import asyncio
 import gc
+import os
 import resource
 import signal
 import socket
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -15,6 +20,7 @@ from app.cli.sandbox_process import vendors
 from app.cli.settings_problems import warn_of_misspelt
 from app.main import create_app
 from app.observability.logs import configure_logging
+from app.observability.tracebacks import describe, trace
 from app.settings import Settings
 from media.stream_protocol import MAX_MESSAGE_BYTES
 from routers.connections import BoundedWebSocket, bounded_http
@@ -22,6 +28,10 @@ from routers.connections import BoundedWebSocket, bounded_http
 log = structlog.get_logger(__name__)
 
 _FILES = 65_536
+FAILED_STATUS = 70
+"""Exit status of a process that could not carry calls any more (EX_SOFTWARE of sysexits.h)."""
+_ENDING_SECONDS = 60.0
+"""For goodbyes, and for what can still be stored."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -36,6 +46,9 @@ class DrainingServer(uvicorn.Server):
         self._drain_seconds = drain_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drain: asyncio.Task[None] | None = None
+        self.has_failed = False
+        """Whether what calls cannot do without is gone, or the services did not close."""
+        self.on_failed: Callable[[], None] = lambda: None
 
     @property
     def is_draining(self) -> bool:
@@ -46,6 +59,23 @@ class DrainingServer(uvicorn.Server):
         """Serve until the calls have ended after a signal."""
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
+        self.has_failed |= self._is_lost() or getattr(self.lifespan, "shutdown_failed", False)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: end when the service cannot carry calls any more; uvicorn itself would go on serving."""
+        if not self.has_failed and self._is_lost():
+            self.has_failed = True
+            log.error("service.failed")
+            self.on_failed()
+            if self._drain is not None:
+                self._drain.cancel()
+            self._drain = asyncio.get_running_loop().create_task(self._drain_then_stop(0.0), name="drain")
+        return await super().on_tick(counter)
+
+    def _is_lost(self) -> bool:
+        services = getattr(self._app.state, "services", None)
+        is_gone = services is not None and services.loops.gone.is_set()
+        return is_gone or bool(getattr(self.lifespan, "error_occurred", False))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start all services, and listen.
@@ -67,14 +97,24 @@ class DrainingServer(uvicorn.Server):
         """Let the calls end, then stop; False when that was begun before, or when there is nothing to drain yet."""
         if self._drain is not None or self._loop is None or not self.started:
             return False
-        self._drain = self._loop.create_task(self._drain_then_stop(), name="drain")
+        self._drain = self._loop.create_task(self._drain_then_stop(self._drain_seconds), name="drain")
         return True
 
-    async def _drain_then_stop(self) -> None:
+    async def _drain_then_stop(self, seconds: float) -> None:
         try:
-            await self._app.state.services.dispatcher.drain(self._drain_seconds)
-        finally:
-            self.should_exit = True
+            await self._app.state.services.dispatcher.drain(seconds)
+        except asyncio.CancelledError:
+            return  # a shorter drain has begun
+        except Exception as error:  # noqa: BLE001 - the process stops all the same
+            log.error("service.not_drained", error=describe(error), trace=trace(error))
+        self.should_exit = True
+
+
+def _end_within(seconds: float) -> None:
+    """End the process when it does not end by itself: a thread that hangs, in the database perhaps, holds it up."""
+    ending = threading.Timer(seconds, os._exit, (FAILED_STATUS,))
+    ending.daemon = True
+    ending.start()
 
 
 def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -113,7 +153,10 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def run_server(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
-    """Serve to the end, in a process that has imported and built what it needs."""
+def run_server(server: DrainingServer, sockets: list[socket.socket] | None = None) -> None:
+    """Serve to the end, in a process that has imported and built what it needs. Raises SystemExit when it failed."""
     _allow_many_files()
+    server.on_failed = partial(_end_within, _ENDING_SECONDS)
     server.run(sockets)
+    if server.has_failed:
+        sys.exit(FAILED_STATUS)

@@ -309,6 +309,12 @@ def _upgrade(connection: Connection) -> None:
     upgrade(connection)
 
 
+def database_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for one that is no file. Raises StorageError."""
+    target = _parsed(url)
+    return Path(target.database) if target.get_backend_name() == "sqlite" and target.database else None
+
+
 def _create_file(target: URL) -> None:
     """The database holds personal data, so a new file is for its owner alone."""
     path = Path(target.database or "")

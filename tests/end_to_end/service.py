@@ -101,7 +101,7 @@ async def running_service(
 
     The sandbox has a thread of its own, so that its work is no delay of the service.
     """
-    with _as_alone(), _in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
+    with _as_alone(), in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
         settings = settings_for(data_dir, sandbox, **overrides)
         app = create_app(settings)
         server = _Server(uvicorn_config(app, settings), app, settings.drain_seconds)
@@ -126,12 +126,12 @@ async def running_service(
 @contextmanager
 def service_in_thread(data_dir: Path, **options: Any) -> Iterator[RunningService]:
     """As :func:`running_service`, on an event loop in a thread of its own, so that many tests can share it."""
-    with _in_thread("service", lambda: running_service(data_dir, **options)) as service:
+    with in_thread("service", lambda: running_service(data_dir, **options)) as service:
         yield service
 
 
 @contextmanager
-def _in_thread(name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) -> Iterator[_T]:
+def in_thread(name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) -> Iterator[_T]:
     """Enter and leave the context on an event loop of its own, which must not be left with a task."""
     entered: Future[tuple[_T, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 

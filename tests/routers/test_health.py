@@ -1,10 +1,12 @@
 """Health as machines ask for it: may calls come, and what is wrong."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx
+from structlog.testing import capture_logs
 
 from app.storage.schema import REVISION
 from app.wiring import VERSION
@@ -98,3 +100,81 @@ async def test_asking_for_the_health_asks_no_vendor_and_writes_nothing(tmp_path:
             for path in ("/health", "/health/ready", "/health/live"):
                 assert (await http.get(path)).status_code == 200
         assert (len(service.sandbox.stage.requests), database.transactions) == (asked, written)
+
+
+# --- what the health says of itself -----------------------------------------------------------------------------------
+
+
+async def test_the_health_says_how_old_it_is_and_a_monitor_that_is_stuck_is_not_ready(tmp_path: Path) -> None:
+    async with running_service(tmp_path) as service, service.async_client() as http:
+        assert 0 <= (await http.get("/health")).json()["age_seconds"] < 5
+        [loop] = [loop for loop in service.services.loops if loop.name == "health"]
+        await loop.stop()
+        service.services.health._checked_at -= 6
+        ready, health = await http.get("/health/ready"), (await http.get("/health")).json()
+        assert (ready.status_code, ready.json()["status"]) == (503, "stale")
+        assert (health["status"], health["age_seconds"] >= 6) == ("stale", True)
+        assert (await http.get("/health/live")).status_code == 200
+
+
+async def test_a_service_without_what_calls_need_is_neither_ready_nor_alive(tmp_path: Path) -> None:
+    async with running_service(tmp_path) as service, service.async_client() as http:
+        service.services.loops.gone.set()
+        for path in ("/health/ready", "/health/live"):
+            answer = await http.get(path)
+            assert (answer.status_code, answer.json()["status"]) == (503, "failed")
+        assert (await http.get("/health")).json()["status"] == "failed"
+
+
+async def test_a_data_folder_that_is_gone_fails_the_storage_and_takes_no_calls_until_it_is_back(tmp_path: Path) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    with capture_logs() as lines:
+        async with running_service(data, greeting=GREETING) as service, service.async_client() as http:
+            data.rename(elsewhere)
+            await until_ready_is(http, 503)
+            refused = await http.post("/media/sessions")
+            assert (refused.status_code, refused.json()["code"]) == (503, "storage_failed")
+            storage = (await components(http))["storage"]
+            assert (storage["status"], "gone from DATA_DIR" in storage["detail"]) == ("failed", True)
+            await asyncio.sleep(1.5)
+            elsewhere.rename(data)
+            await until_ready_is(http, 200)
+            call = await hold(service, score(waits_for_agent(QUIET)))
+            assert call.record["fault"] == "none"
+    told = [line["event"] for line in lines if line["event"].startswith("storage.")]
+    assert told == ["storage.failed", "storage.recovered"]
+
+
+async def until_ready_is(http: httpx.AsyncClient, status: int) -> None:
+    async with asyncio.timeout(10):
+        while (await http.get("/health/ready")).status_code != status:
+            await asyncio.sleep(0.02)
+
+
+# --- strangers --------------------------------------------------------------------------------------------------------
+
+AGENT = """
+prompt: Help.
+tools:
+  - name: find_free_times
+    description: Free times.
+    method: GET
+    url: https://example.org/times
+"""
+
+
+async def test_in_production_strangers_are_told_states_but_no_names_of_tools(tmp_path: Path) -> None:
+    agent_file = tmp_path / "agent.yaml"
+    agent_file.write_text(AGENT)
+    settings: dict[str, Any] = {"environment": "production", "agent_prompt_file": agent_file}
+    async with running_service(tmp_path / "data", **settings) as service:
+        async with service.async_client(api_key=None) as http:
+            health = (await http.get("/health")).json()
+            wrong = await http.get("/health", headers={"Authorization": "Bearer wrong"})
+        assert "find_free_times" not in json.dumps(health)
+        states = {part["name"]: part["status"] for part in health["components"]}
+        assert states == dict.fromkeys(("service", "storage", "deepgram", "openai", "cartesia", "tools"), "ok")
+        assert all(part.keys() == {"name", "status"} for part in health["components"])
+        assert wrong.status_code == 401
+        async with service.async_client() as http:
+            assert "tool:find_free_times" in await components(http)

@@ -1,0 +1,54 @@
+"""How the storage is: the database, the journal, and the folder both are in."""
+
+import asyncio
+from datetime import datetime
+
+from app.clock import utc_now
+from app.errors import StorageError
+from app.models import ServiceHealth
+from app.observability.outages import Outage
+from app.storage.data_folder import DataFolder
+from app.storage.database import Database
+from app.storage.journal import JournalWriter
+
+
+class StorageHealth:
+    """Looked at each second. While it is failed no new call is taken: nothing of it could be kept."""
+
+    def __init__(self, database: Database, journal: JournalWriter, folder: DataFolder) -> None:
+        self._database = database
+        self._journal = journal
+        self._folder = folder
+        self._last_success: datetime | None = None
+        self._problem: str | None = None
+        self._outage = Outage("storage.failed", "storage.recovered")
+
+    def require(self) -> None:
+        """Raises StorageError when the last look found that calls cannot be kept."""
+        if self._problem is not None:
+            raise StorageError(self._problem)
+
+    async def check(self) -> ServiceHealth:
+        """Ask all three now."""
+        clock = asyncio.get_running_loop().time
+        asked_at = clock()
+        try:
+            await self._look()
+        except StorageError as error:
+            self._problem = str(error)
+            self._outage.failed(error)
+            return ServiceHealth("storage", "failed", last_success=self._last_success, detail=str(error))
+        except asyncio.CancelledError:
+            self._problem = "the storage does not answer"
+            self._outage.failed(StorageError(self._problem))
+            raise
+        self._problem = None
+        self._outage.over()
+        self._last_success = utc_now()
+        return ServiceHealth("storage", "ok", latency=clock() - asked_at, last_success=self._last_success)
+
+    async def _look(self) -> None:
+        await self._database.ping()
+        await self._folder.check()
+        if self._journal.is_failing:
+            raise StorageError("the journal cannot be written")

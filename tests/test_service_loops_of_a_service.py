@@ -1,0 +1,110 @@
+"""Each loop of a whole service raises, once and for ever, beside a live call: the call does not notice, health does."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from livekit import api
+
+from app.service_loops import LoopName, ServiceLoop
+from sandbox.score import says, waits_for_agent
+from tests.clients.livekit_twirp import KEY, SECRET, running
+from tests.end_to_end.calls import GREETING, QUIET, hold, score
+from tests.end_to_end.service import RunningService, in_thread, service_in_thread
+from tests.support.sources import text
+
+LOOPS: tuple[str, ...] = get_args(LoopName)
+TALK = score(
+    waits_for_agent(QUIET),
+    says("Когда вы открыты?"),
+    waits_for_agent(QUIET),
+    replies=({"text": "Мы открыты ежедневно с девяти утра."},),
+)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """With telephone calls, so that it has every loop there is."""
+    folder = tmp_path_factory.mktemp("loops")
+    with in_thread("livekit", lambda: running(ListRooms=api.ListRoomsResponse())) as livekit:
+        settings: dict[str, Any] = {"livekit_url": livekit.url, "livekit_api_key": KEY, "livekit_api_secret": SECRET}
+        with service_in_thread(folder, greeting=GREETING, **settings) as service:
+            yield service
+
+
+def test_the_list_of_loops_is_complete(service: RunningService) -> None:
+    assert sorted(loop.name for loop in service.services.loops) == sorted(LOOPS)
+
+
+def test_the_ledger_of_tasks_names_every_loop_and_no_other() -> None:
+    ledger = text("ARCHITECTURE.md").partition("## Task ledger")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in ledger.splitlines() if "*loop*" in line and line.startswith("|")]
+
+    assert sorted(name for names in rows for name in re.findall(r"`([^`]+)`", names)) == sorted(LOOPS)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+async def test_a_loop_that_raises_harms_no_call(service: RunningService, name: str) -> None:
+    before = Counter(service.services.loops.failures)
+    loop = next(loop for loop in service.services.loops if loop.name == name)
+    call = asyncio.get_running_loop().create_task(hold(service, TALK), name="call")
+    try:
+        await until(lambda: service.services.dispatcher.live_calls == 1)
+        with broken(service, loop, times=1):
+            await until(lambda: service.services.loops.failures[name] > before[name])
+        if not loop.is_vital:  # for ever is the end of the process, see tests/end_to_end
+            with broken(service, loop, times=1_000_000):
+                async with service.async_client() as http:
+                    await until_named(http, name)
+                await call
+        held = await call
+    finally:
+        call.cancel()
+        await asyncio.wait([call])
+
+    assert (held.record["fault"], held.record["end_reason"]) == ("none", "caller_hangup")
+    assert len(held.said("assistant")) == 2
+    assert set(service.services.loops.failures - before) == {name}
+    assert not service.services.loops.gone.is_set()
+
+
+class broken:  # noqa: N801 - a context manager is used like a function
+    """Have the loop's rounds raise, the next so many of them; one that waits is interrupted."""
+
+    def __init__(self, service: RunningService, loop: ServiceLoop, *, times: int) -> None:
+        self._service, self._loop, self._times = service, loop, times
+        self._work = loop._work
+
+    async def _raise(self) -> None:
+        if self._times:
+            self._times -= 1
+            raise ZeroDivisionError
+        await self._work()
+
+    async def _break(self) -> None:
+        self._loop._work = self._raise
+        self._loop._task.cancel()
+
+    async def _mend(self) -> None:
+        self._loop._work = self._work
+
+    def __enter__(self) -> None:
+        self._service.run(self._break())
+
+    def __exit__(self, *_: object) -> None:
+        self._service.run(self._mend())
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def until_named(http: Any, name: str) -> None:
+    async with asyncio.timeout(30):
+        while name not in (await http.get("/health")).json()["failing_loops"]:
+            await asyncio.sleep(0.02)
