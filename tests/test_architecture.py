@@ -157,12 +157,11 @@ def _unbounded_queues(path: str) -> Iterator[str]:
 
 STARTS_TASKS = {
     "app/service_loops.py": "the guard itself",
-    "app/calls/actions.py": "in the TaskGroup of the call",
+    "app/calls/background.py": "work that no call waits for; what it raises is logged and told to its call",
     "app/calls/conducting.py": "in the TaskGroup of the call",
     "app/calls/narrating.py": "in the TaskGroup of the call",
     "app/calls/orchestrator.py": "the TaskGroup of the call",
     "app/calls/replying.py": "in the TaskGroup of the call",
-    "app/calls/tool_runs.py": "in the TaskGroup of the call",
     "app/cli/checks/findings.py": "the doctor's, which ends with its checks",
     "app/cli/demo_telephone.py": "the demo's, which ends with its call",
     "app/cli/serve.py": "drains once, and then the process ends",
