@@ -21,7 +21,7 @@ from routers.dependencies import TheServices, require_key
 from routers.recordings import recording_answer
 from routers.schemas import Call, CallPage, EventList, PlacedCall, SayRequest, Transcript, TransferRequest
 from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, server_sent
-from routers.views import call_of, events_json, summary_of, transcript_text, turns_of
+from routers.views import call_of, events_json, summary_of, tools_of, transcript_text, turns_of
 
 router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["calls"])
 
@@ -144,7 +144,7 @@ async def get_transcript(
     record = await asyncio.to_thread(call_record, await services.journal_reader.rows(call.call_id))
     if form == "text":
         return PlainTextResponse(transcript_text(record))
-    return Transcript(turns=turns_of(record))
+    return Transcript(turns=turns_of(record), tools=tools_of(record))
 
 
 @router.get("/{call_id}/recording", response_class=Response)

@@ -64,7 +64,18 @@ _SUMMARY: dict[str, Any] = {
     "recording_available": True,
     "version": "0.1.0",
 }
-_CALL = {**_SUMMARY, "turns": _TURNS}
+_TOOLS: list[dict[str, Any]] = [
+    {
+        "id": "call_8f2a",
+        "name": "book_table",
+        "number": 1,
+        "called_at": 4.9,
+        "outcome": "unknown",
+        "status": None,
+        "seconds": None,
+    },
+]
+_CALL = {**_SUMMARY, "turns": _TURNS, "tools": _TOOLS}
 _LIVE = {
     **_CALL,
     "status": "active",
@@ -134,8 +145,13 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
         (204, None, None),
     ),
     "get_transcript": (
-        (200, _JSON, {"turns": _TURNS}),
-        (200, "text/plain", "[0:03] caller: When do you open?\n[0:05] agent: We open at nine\n"),
+        (200, _JSON, {"turns": _TURNS, "tools": _TOOLS}),
+        (
+            200,
+            "text/plain",
+            "[0:03] caller: When do you open?\n[0:05] agent: We open at nine\n"
+            "[0:04] tool book_table: called, outcome unknown\n",
+        ),
     ),
     "get_recording": ((200, "audio/wav", "RIFF…"),),
     "create_media_session": (

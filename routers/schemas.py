@@ -94,6 +94,18 @@ class Turn(BaseModel):
     latency: dict[str, Any] | None
 
 
+class Tool(BaseModel):
+    """A tool of the agent's own that it called; ``called_at`` is seconds since the call was answered."""
+
+    id: str
+    name: str
+    number: int
+    called_at: float
+    outcome: str
+    status: int | None
+    seconds: float | None
+
+
 class CallSummary(BaseModel):
     """A call without its turns. Moments are ISO 8601 in UTC, costs US dollars, an unknown price is null."""
 
@@ -124,6 +136,7 @@ class Call(CallSummary):
     """The whole record."""
 
     turns: list[Turn]
+    tools: list[Tool]
 
 
 class CallPage(BaseModel):
@@ -134,9 +147,10 @@ class CallPage(BaseModel):
 
 
 class Transcript(BaseModel):
-    """Who said what."""
+    """Who said what, and which tools were used."""
 
     turns: list[Turn]
+    tools: list[Tool]
 
 
 class SayRequest(BaseModel):

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from app.conversation.record import CallRecord, TurnRecord, call_record
+from app.conversation.tool_records import ToolRecord
 from app.models import JournalRow
 from app.observability.printable import printable
 from app.storage.calls import CallRow
 from media.recording import recording_exists
-from routers.schemas import Call, CallSummary, Turn
+from routers.schemas import Call, CallSummary, Tool, Turn
 
 _NO_COSTS: dict[str, float | str | None] = {
     "stt": None, "llm": None, "tts": None, "telephony": None, "total": None, "currency": "USD",
@@ -58,7 +59,7 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         language=record.language or row.language,
         provider_ids=_provider_ids(row, record.request_ids),
     )
-    return Call(**fresh, turns=turns_of(record))
+    return Call(**fresh, turns=turns_of(record), tools=tools_of(record))
 
 
 def turns_of(record: CallRecord) -> list[Turn]:
@@ -66,9 +67,15 @@ def turns_of(record: CallRecord) -> list[Turn]:
     return [Turn(**asdict(turn)) for turn in record.turns]
 
 
+def tools_of(record: CallRecord) -> list[Tool]:
+    """The tools of a record."""
+    return [Tool(**asdict(tool)) for tool in record.tools]
+
+
 def transcript_text(record: CallRecord) -> str:
-    """One line a turn: ``[m:ss] caller: ...``."""
-    return "".join(f"{_line(turn)}\n" for turn in record.turns)
+    """One line a turn: ``[m:ss] caller: ...``; at the end the tools of which nobody knows what came."""
+    unknown = [tool for tool in record.tools if tool.outcome == "unknown"]
+    return "".join(f"{line}\n" for line in (*map(_line, record.turns), *map(_tool_line, unknown)))
 
 
 def events_json(rows: list[JournalRow]) -> str:
@@ -81,6 +88,14 @@ def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
 
 
 def _line(turn: TurnRecord) -> str:
-    minutes, seconds = divmod(int(max(0.0, turn.started_at)), 60)
     who = "caller" if turn.role == "user" else "agent"
-    return f"[{minutes}:{seconds:02d}] {who}: {printable(turn.text)}"
+    return f"{_moment(turn.started_at)} {who}: {printable(turn.text)}"
+
+
+def _tool_line(tool: ToolRecord) -> str:
+    return f"{_moment(tool.called_at)} tool {printable(tool.name)}: called, outcome unknown"
+
+
+def _moment(at: float) -> str:
+    minutes, seconds = divmod(int(max(0.0, at)), 60)
+    return f"[{minutes}:{seconds:02d}]"

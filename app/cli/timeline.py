@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.conversation.deadlines import Deadline
+from app.conversation.tool_records import ToolReader
 from app.models import JournalRow
 
 Tone = Literal["caller", "agent", "quiet", "wrong"]
@@ -49,7 +50,8 @@ UNTOLD = {
 
 def timeline(rows: Iterable[JournalRow]) -> list[Moment]:
     """The moments of a journal; rows that this version does not know are shown as they are."""
-    told = []
+    told, rows = [], list(rows)
+    lost = {tool.id for tool in ToolReader().read(rows) if tool.outcome == "unknown"}
     budget = 0.0
     for row in rows:
         if row.type == "call.created":
@@ -58,6 +60,8 @@ def timeline(rows: Iterable[JournalRow]) -> list[Moment]:
             continue
         if row.type == "agent.reply_started":
             tone, text = _reply_started(row.data, budget)
+        elif row.type == "agent.tool_called" and row.data.get("id") in lost:
+            tone, text = "wrong", f"{row.data['name']} {row.data['arguments']}: called, its outcome is unknown"
         else:
             tone, text = _SAYINGS.get(row.type, _unknown)(row.data)
         told.append(Moment(row, tone, text))

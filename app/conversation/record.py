@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from app.conversation.tool_records import ToolReader, ToolRecord
 from app.models import ConversationMetrics, JournalRow, TokenUsage
 
 STAGES = ("end_of_turn", "llm_first_token", "first_clause", "tts_first_audio", "playout")
@@ -36,6 +37,8 @@ class CallRecord:
     """What the journal says of a call."""
 
     turns: list[TurnRecord] = field(default_factory=list)
+    tools: list[ToolRecord] = field(default_factory=list)
+    """Those of the agent's own."""
     answered_t: float | None = None
     ended_t: float | None = None
     end_reason: str | None = None
@@ -111,6 +114,7 @@ class _Reader:
         self._left: dict[str, str | None] = {}
         """What is known of how the caller left, by the reason."""
         self._bill: dict[str, list[float | None]] = {}
+        self._tools = ToolReader()
 
     def read(self, rows: Iterable[JournalRow]) -> CallRecord:
         for row in rows:
@@ -119,6 +123,7 @@ class _Reader:
                 handler(self, row)
         for number in self._heard_of - self._fillers:
             self._record.turns.append(self._completed(number, self._utterances[number]))
+        self._record.tools = self._tools.tools(has_ended=self._record.ended_t is not None)
         self._record.costs = self._costs()
         if "llm" in self._bill:
             self._record.token_usage = replace(self._record.token_usage, cost=self._record.costs["llm"])
@@ -223,6 +228,12 @@ class _Reader:
         if turn.interrupted and turn.text:
             self._heard_of.add(number)
 
+    def _tool_called(self, row: JournalRow) -> None:
+        self._tools.called(row, self._since_answer(row.t))
+
+    def _tool_finished(self, row: JournalRow) -> None:
+        self._tools.finished(row)
+
     def _provider_used(self, row: JournalRow) -> None:
         data = row.data
         self._bill.setdefault(_BILL.get(data["provider"], data["provider"]), []).append(data.get("cost"))
@@ -291,5 +302,7 @@ _ROWS = {
     "agent.resumed": _Reader._resumed,
     "agent.finished": _Reader._speech_ended,
     "agent.interrupted": _Reader._speech_ended,
+    "agent.tool_called": _Reader._tool_called,
+    "agent.tool_finished": _Reader._tool_finished,
     "provider.used": _Reader._provider_used,
 }

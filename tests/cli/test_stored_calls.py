@@ -71,6 +71,22 @@ async def test_what_a_caller_says_gives_the_terminal_no_orders(tmp_path: Path) -
     assert "hello [2J ]0;owned [bold]there[/bold] turn.taken" in told
 
 
+async def test_a_tool_whose_outcome_nobody_knows_is_among_what_went_wrong(tmp_path: Path) -> None:
+    called = {"speech": 2, "id": "t1", "name": "book_table", "arguments": "{}", "timeout_seconds": 8.0}
+    rows = [
+        JournalRow(1, END, 0.0, "call.created", None, 1, {"policy": {}, "language": "en"}),
+        JournalRow(2, END, 1.0, "call.answered", None, 1, {"since_t": 1.0}),
+        JournalRow(3, END, 5.0, "agent.tool_called", 2, 1, called),
+        JournalRow(4, END, 7.0, "call.ended", None, 1, {"reason": "crashed", "fault": "ours"}),
+    ]
+    await keep(tmp_path, rows, "crashed")
+
+    told = ask(tmp_path, "explain").stdout
+
+    trouble = told.partition("What went wrong")[2].partition("\n\n")[0]
+    assert "book_table {}: called, its outcome is unknown" in trouble
+
+
 async def test_a_call_that_lives_is_told_as_far_as_it_has_come(tmp_path: Path) -> None:
     await keep(tmp_path, rows_of(greeted_call().caller_says("I want to pay")))
 

@@ -49,6 +49,42 @@ def only_answer(record: CallRecord) -> TurnRecord:
     return turn
 
 
+# --- tools -----------------------------------------------------------------------------------------------------------
+
+BOOKS = ev.AgentToolCalled(2, 2, "tool-1", "book_table", "{}", timeout_seconds=8.0)
+
+
+def booked(*, ok: bool, status: int | None) -> ev.AgentToolFinished:
+    return ev.AgentToolFinished(2, 2, "tool-1", "book_table", ok, status, 1.5, "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome", "status"),
+    [
+        ([(6.0, booked(ok=True, status=200))], "ok", 200),
+        ([(6.0, booked(ok=False, status=409))], "failed", 409),
+        ([(6.0, booked(ok=False, status=409)), (7.0, ev.CallEnded("caller_hangup", "none"))], "failed", 409),
+        ([], "running", None),
+        ([(6.0, ev.CallEnded("caller_hangup", "none"))], "unknown", None),
+        ([(6.0, ev.CallEnded("crashed", "ours"))], "unknown", None),
+    ],
+)
+def test_what_became_of_a_tool_is_in_the_record(
+    facts: list[tuple[float, ev.Event]], outcome: str, status: int | None
+) -> None:
+    [tool] = record_of((5.0, BOOKS), *facts).tools
+
+    assert (tool.name, tool.number, tool.called_at) == ("book_table", 2, 3.0)
+    assert (tool.outcome, tool.status, tool.seconds) == (outcome, status, 1.5 if status else None)
+
+
+def test_what_the_conversation_carries_out_itself_has_no_outcome() -> None:
+    built_in = ev.AgentToolCalled(2, 2, "call-1", "end_call", "{}")
+    refused = ev.AgentToolCalled(2, 2, "call-2", "transfer", "{}", refused=True)
+
+    assert record_of((5.0, built_in), (5.0, refused), (6.0, ev.CallEnded("crashed", "ours"))).tools == []
+
+
 # --- the call --------------------------------------------------------------------------------------------------------
 
 

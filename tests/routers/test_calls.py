@@ -167,7 +167,7 @@ def test_a_player_gets_pieces_of_one_recording(service: RunningService, http: ht
 
 
 def test_the_form_of_a_transcript_is_json_or_text(http: httpx.Client) -> None:
-    assert http.get("/calls/call_1/transcript").json() == {"turns": []}
+    assert http.get("/calls/call_1/transcript").json() == {"turns": [], "tools": []}
     text = http.get("/calls/call_1/transcript", params={"format": "text"})
     assert (text.text, text.headers["content-type"]) == ("", "text/plain; charset=utf-8")
     assert_problem(http.get("/calls/call_1/transcript", params={"format": "pdf"}), 422, "invalid_request")
@@ -332,3 +332,23 @@ def test_what_is_no_call_is_not_erased(service: RunningService, http: httpx.Clie
     answer = http.delete(f"/calls/{call_id}")
     assert answer.status_code in (404, 405)
     assert (service.settings.data_dir / "calls.db").exists()
+
+
+def test_a_tool_of_which_nobody_knows_what_came_is_in_record_and_transcript(
+    service: RunningService, http: httpx.Client
+) -> None:
+    called = {"speech": 2, "id": "t1", "name": "book_table", "arguments": "{}", "timeout_seconds": 8.0}
+    rows: list[tuple[str, dict[str, Any]]] = [
+        ("call.created", {"language": "en"}),
+        ("call.answered", {"since_t": 1.0}),
+        ("agent.tool_called", called),
+        ("call.ended", {"reason": "crashed", "fault": "ours"}),
+    ]
+    call_id = keep_call(service.settings.data_dir, "call_with_a_tool", rows, end_reason="crashed")
+
+    tool = {"id": "t1", "name": "book_table", "number": 0, "called_at": 1.0}
+    lost = [{**tool, "outcome": "unknown", "status": None, "seconds": None}]
+    assert http.get(f"/calls/{call_id}").json()["tools"] == lost
+    assert http.get(f"/calls/{call_id}/transcript").json()["tools"] == lost
+    text = http.get(f"/calls/{call_id}/transcript", params={"format": "text"}).text
+    assert text == "[0:01] tool book_table: called, outcome unknown\n"
