@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast, get_args
 
-from sandbox import cartesia_faults, deepgram_faults, openai_faults
+from sandbox import cartesia_faults, deepgram_faults, livekit_faults, openai_faults
 
-Vendor = Literal["deepgram", "openai", "cartesia"]
+Vendor = Literal["deepgram", "openai", "cartesia", "livekit"]
 Fate = Literal["send", "garbage", "error_event"]
 
 GENERAL: Final[dict[str, str]] = {
@@ -32,6 +32,7 @@ NAMED: Final[dict[Vendor, dict[str, str]]] = {
     "deepgram": deepgram_faults.NAMED,
     "openai": openai_faults.NAMED,
     "cartesia": cartesia_faults.NAMED,
+    "livekit": livekit_faults.NAMED,
 }
 """What can be wrong with the content of one vendor's answers, as its stand-in plays it: kind to what happens."""
 

@@ -6,6 +6,8 @@ servers goes through it; who joins a room asks the server itself.
 
 What becomes of a number is told under ``/control``: ``POST /control/numbers/{number}`` with the fields of
 :class:`sandbox.sip_outcomes.Destination`, ``POST /control/sip`` with ``{"is_there": false}``, ``GET /control/calls``.
+``POST /control/faults`` takes a :class:`sandbox.faults.Fault` of the vendor ``livekit``, whose ``route`` is a method,
+``DeleteRoom`` for instance; ``DELETE /control/faults`` forgets them.
 """
 
 import asyncio
@@ -24,6 +26,8 @@ from starlette.routing import Route
 from sandbox.called_telephone import CalledTelephone
 from sandbox.caller import Caller, Speak
 from sandbox.carrier import TELEPHONE, Carrier
+from sandbox.faults import BadFault, Fault, FaultBook
+from sandbox.livekit_trouble import NOT_HERE, struck
 from sandbox.running import serving
 from sandbox.sip_outcomes import NO_SIP, Directory, TwirpError, load_destination
 from sandbox.sip_requests import check_grant, participant_answer, read_dial, read_refer, transfer_answer
@@ -45,6 +49,7 @@ class SipFront:
         """In the order in which they were dialled."""
         self.transfers: list[str] = []
         """Where callers were to be sent."""
+        self.faults = FaultBook()
         self._carrier, self._caller, self._http = carrier, caller, http
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -52,9 +57,9 @@ class SipFront:
         """Its routes."""
         return Starlette(
             routes=[
-                Route("/twirp/livekit.SIP/CreateSIPParticipant", self._twirp(self._create), methods=["POST"]),
-                Route("/twirp/livekit.SIP/TransferSIPParticipant", self._twirp(self._transfer), methods=["POST"]),
-                Route("/twirp/{method:path}", self._forward, methods=["POST"]),
+                Route("/twirp/{service}/{method}", self._answer, methods=["POST"]),
+                Route("/control/faults", self._add_fault, methods=["POST"]),
+                Route("/control/faults", self._clear_faults, methods=["DELETE"]),
                 Route("/control/numbers/{number}", self._set_number, methods=["POST"]),
                 Route("/control/sip", self._set_sip, methods=["POST"]),
                 Route("/control/calls", self._show_calls),
@@ -66,6 +71,15 @@ class SipFront:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _answer(self, request: Request) -> Response:
+        """With whatever is wrong today."""
+        method = request.path_params["method"]
+        own = {"CreateSIPParticipant": self._create, "TransferSIPParticipant": self._transfer}.get(method)
+        answer = self._forward if own is None else self._twirp(own)
+        fault = self.faults.take("livekit", method, None).fault
+        await request.body()  # so that a client who leaves is noticed
+        return await (answer(request) if fault is None else struck(fault, request, lambda: answer(request)))
 
     def _twirp(self, answer: Callable[[bytes], Awaitable[bytes]]) -> Callable[[Request], Awaitable[Response]]:
         async def answered(request: Request) -> Response:
@@ -116,7 +130,7 @@ class SipFront:
     async def _forward(self, request: Request) -> Response:
         """To the server, as it is."""
         headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
-        path = f"/twirp/{request.path_params['method']}"
+        path = request.url.path
         try:
             answer = await self._http.post(path, content=await request.body(), headers=headers)
         except httpx.TransportError:
@@ -130,6 +144,24 @@ class SipFront:
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 422)
         self.directory.numbers[request.path_params["number"]] = destination
+        return Response(status_code=204)
+
+    async def _add_fault(self, request: Request) -> Response:
+        """``POST /control/faults``."""
+        try:
+            fault = Fault.from_json(await _json(request))
+            if fault.vendor != "livekit":
+                raise BadFault("only LiveKit is here: order faults of other vendors at the sandbox")
+            if fault.kind in NOT_HERE:
+                raise BadFault(f"LiveKit's API has none of {NOT_HERE}: order drip or half_message")
+        except BadFault as error:
+            return JSONResponse({"error": str(error)}, 422)
+        self.faults.add(fault)
+        return JSONResponse({"vendor": fault.vendor, "kind": fault.kind}, 201)
+
+    async def _clear_faults(self, _request: Request) -> Response:
+        """``DELETE /control/faults``."""
+        self.faults.clear()
         return Response(status_code=204)
 
     async def _set_sip(self, request: Request) -> Response:
@@ -149,6 +181,13 @@ class SipFront:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _json(request: Request) -> Any:
+    try:
+        return json.loads(await request.body())
+    except ValueError:
+        return None  # no object, which the reader of it says
 
 
 async def _bye(line: TelephoneLine) -> None:

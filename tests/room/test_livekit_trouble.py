@@ -1,0 +1,143 @@
+"""LiveKit's API fails in the middle of calls, over a real server: the line closes, and all is cleaned up later."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from livekit import api
+
+from sandbox.sip_outcomes import Destination
+from sandbox.telephone_line import TelephoneLine
+from tests.room.calling_out import ask, calling_house, place, until_fact
+from tests.room.house import NUMBER, House
+from tests.room.servers import KEY, SECRET, LiveKitServer
+
+pytestmark = pytest.mark.room
+
+HUMAN = "+74951234567"
+TARGETS = {"transfer_targets": f"sales={HUMAN}"}
+CLOSES_SECONDS = 0.5
+FAULTS = ["html", "bad_gateway", "server_error", "no_protobuf", "half_message", "hang", "drip"]
+
+
+@pytest.fixture(autouse=True)
+def reconciler_that_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.calls.rooms._LOOK_SECONDS", 0.2)
+
+
+async def order(home: House, kind: str, **more: Any) -> None:
+    """As an operator of the sandbox does; it strikes until it is cleared."""
+    async with httpx.AsyncClient(base_url=home.front.url, trust_env=False) as http:
+        fault = {"vendor": "livekit", "kind": kind, "times": None, **more}
+        (await http.post("/control/faults", json=fault)).raise_for_status()
+
+
+async def clear(home: House) -> None:
+    async with httpx.AsyncClient(base_url=home.front.url, trust_env=False) as http:
+        (await http.delete("/control/faults")).raise_for_status()
+
+
+async def until_livekit_is(home: House, status: str) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            components = (await home.get("/health")).json()["components"]
+            if {part["name"]: part["status"] for part in components}["livekit"] == status:
+                return
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def greeted(home: House) -> AsyncIterator[TelephoneLine]:
+    async with home.carrier.dial(NUMBER) as line:
+        await until_fact(home, line.call_id, "agent.finished")
+        yield line
+
+
+async def rows_of(home: House, call_id: str) -> dict[str, float]:
+    """When the first row of each type was written, in call seconds."""
+    rows = (await home.get(f"/calls/{call_id}/events")).json()["events"]
+    return {row["type"]: row["t"] for row in reversed(rows)}
+
+
+async def agents_in(home: House, room: str) -> list[str]:
+    """As the livekit-server itself has it."""
+    async with api.LiveKitAPI(home.carrier.url, KEY, SECRET, failover=False) as livekit:
+        listed = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
+    return [each.identity for each in listed.participants if each.identity.startswith("agent-")]
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+async def test_the_call_does_not_notice_and_its_line_closes_whatever_the_api_does(
+    server: LiveKitServer, tmp_path: Path, kind: str
+) -> None:
+    async with calling_house(server, tmp_path) as home:
+        async with greeted(home) as line:
+            await order(home, kind)
+            await until_livekit_is(home, "degraded")
+            assert (await home.get("/health/ready")).status_code == 200
+            assert not line.is_over
+            call = (await home.get(f"/calls/{line.call_id}")).json()
+            await ask(home, f"/calls/{line.call_id}/hangup")
+            record = await home.record(line.call_id)
+            at = await rows_of(home, line.call_id)
+            assert at["call.ended"] - at["operator.hangup_requested"] < CLOSES_SECONDS
+            assert (record["end_reason"], record["fault"]) == ("operator_hangup", "none")
+            assert await agents_in(home, call["livekit_room"]) == []
+            await clear(home)
+            assert await line.over_within(60)
+        await home.until_no_room_is_open()
+        await until_livekit_is(home, "ok")
+
+
+@pytest.mark.parametrize("route", ["RemoveParticipant", "DeleteRoom"])
+@pytest.mark.parametrize("who", ["the caller", "an operator"])
+async def test_a_call_ends_while_the_human_rings_and_cannot_be_called_off(
+    server: LiveKitServer, tmp_path: Path, route: str, who: str
+) -> None:
+    async with calling_house(server, tmp_path, **TARGETS) as home:
+        home.front.directory.numbers[HUMAN] = Destination("no_answer", transfer="refused")
+        await order(home, "hang", route=route)
+        async with greeted(home) as line:
+            await ask(home, f"/calls/{line.call_id}/transfer", to="sales")
+            await until_fact(home, line.call_id, "transfer.dialled")
+            async with asyncio.timeout(60):
+                while not home.front.calls:
+                    await asyncio.sleep(0.05)
+            human = home.front.calls[0]
+            if who == "the caller":
+                await line.leave()
+            else:
+                await ask(home, f"/calls/{line.call_id}/hangup")
+            record = await home.record(line.call_id)
+            at = await rows_of(home, line.call_id)
+            asked = at["caller.left" if who == "the caller" else "operator.hangup_requested"]
+            assert at["call.ended"] - asked < CLOSES_SECONDS
+            async with asyncio.timeout(60):
+                await human.settled.wait()  # the room's end, or the removal: one of them gets through
+        await clear(home)
+        await home.until_no_room_is_open()
+    assert human.state == "not_answered"
+    assert record["end_reason"] == ("caller_hangup" if who == "the caller" else "operator_hangup")
+
+
+async def test_a_dial_whose_answer_gets_lost_is_called_off(server: LiveKitServer, tmp_path: Path) -> None:
+    called = "+79990000079"
+    async with calling_house(server, tmp_path) as home:
+        home.front.directory.numbers[called] = Destination("no_answer")
+        await order(home, "lost_answer", route="CreateSIPParticipant")
+        call_id = await place(home, called)
+        async with asyncio.timeout(60):
+            while not home.front.calls:
+                await asyncio.sleep(0.05)
+        await ask(home, f"/calls/{call_id}/hangup")
+        record = await home.record(call_id)
+        at = await rows_of(home, call_id)
+        assert at["call.ended"] - at["operator.hangup_requested"] < CLOSES_SECONDS
+        async with asyncio.timeout(60):
+            await home.front.calls[0].settled.wait()
+        await home.until_no_room_is_open()
+    assert (record["end_reason"], home.front.calls[0].state) == ("operator_hangup", "not_answered")
