@@ -20,6 +20,7 @@ from app.calls.clips import ClipStore
 from app.calls.dispatcher import CallDispatcher
 from app.calls.erasure import CallEraser
 from app.calls.orchestrator import CallServices
+from app.calls.recordings import Recordings
 from app.calls.requests import CallRequests
 from app.calls.sessions import MediaSessions
 from app.calls.unplaced import UnplacedCalls
@@ -55,6 +56,8 @@ log = structlog.get_logger(__name__)
 
 VERSION = version("voice-agent")
 _TELEPHONE = AudioFormat("pcm_s16le", 16000)
+_RECORDINGS_SECONDS = 5.0
+"""So long a process that stops waits for its last recordings to be on the disk."""
 _KEEP_WARM_SECONDS = KEEPALIVE_SECONDS * 0.8
 
 
@@ -107,23 +110,22 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
     ``owner`` is what the supervisor named this worker, whose database it has prepared; None for a process alone.
     """
     agent = agent_profile(settings)
-    if owner is None:
-        owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        await asyncio.to_thread(migrate, settings.database)
+    owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
         database, reader, journal, storage = await _open_storage(settings, stack)
-        ears, model, tts = _clients(settings, agent, metrics)
+        vendors = ears, model, tts = _clients(settings, agent, metrics)
         livekit = _livekit(settings, metrics)
         _close_at_the_end(stack, ears, model, tts, livekit)
         tools = await stack.enter_async_context(_tools(settings, agent, metrics))
         background = await stack.enter_async_context(BackgroundWork())
+        recordings = await stack.enter_async_context(_recordings(settings, owner, metrics))
         loops = await stack.enter_async_context(ServiceLoops())
         _watch(loops, (database.loop, journal.loop, reader.loop), metrics)
-        services = _call_services(settings, metrics, database, journal, ears, model, tts, tools, background, owner)
+        services = _call_services(settings, metrics, database, journal, *vendors, tools, background, recordings, owner)
         dispatcher = _dispatcher(settings, services, agent, reader, loops, storage)
         journal.on_lost.add(dispatcher.lose)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
-        health = _health(storage, ears, model, tts, tools, livekit, loops)
+        health = _health(storage, ears, model, tts, tools, livekit, recordings, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         _run_helpers(loops, metrics, model, tts, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
@@ -187,6 +189,21 @@ def _dispatcher(
     )
 
 
+async def _alone(settings: Settings) -> str:
+    """Prepare the database as a supervisor would, and name this process."""
+    await asyncio.to_thread(migrate, settings.database)
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@asynccontextmanager
+async def _recordings(settings: Settings, owner: str, metrics: Metrics) -> AsyncIterator[Recordings]:
+    recordings = Recordings(settings.recordings_dir, owner, on_incomplete=metrics.sound.recording_failed)
+    try:
+        yield recordings
+    finally:
+        await asyncio.to_thread(recordings.close, _RECORDINGS_SECONDS)
+
+
 def _call_services(
     settings: Settings,
     metrics: Metrics,
@@ -197,6 +214,7 @@ def _call_services(
     tts: CartesiaTTSClient,
     tools: Mapping[str, HttpToolClient],
     background: BackgroundWork,
+    recordings: Recordings,
     owner: str,
 ) -> CallServices:
     return CallServices(
@@ -211,7 +229,7 @@ def _call_services(
         metrics=metrics,
         prices=DEFAULT_PRICES,
         playout_lead_seconds=settings.playout_lead_ms / 1000,
-        recordings=settings.recordings_dir if settings.recording else None,
+        recordings=recordings if settings.recording else None,
         owner=owner,
         version=VERSION,
         transfer_targets=settings.transfer_targets,
@@ -323,6 +341,7 @@ def _health(
     tts: CartesiaTTSClient,
     tools: Mapping[str, HttpToolClient],
     livekit: "LiveKitClient | None",
+    recordings: Recordings,
     loops: ServiceLoops,
 ) -> HealthMonitor:
     async def service() -> ServiceHealth:
@@ -338,6 +357,7 @@ def _health(
         {
             "service": with_loops("service", service),
             "storage": with_loops("storage", storage.check),
+            "recordings": recordings.health_check,
             "deepgram": ears.health_check,
             "openai": with_loops("openai", model.health_check),
             "cartesia": with_loops("cartesia", tts.health_check),

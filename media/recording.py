@@ -4,19 +4,20 @@ Each owner of a call (a process) appends to a segment file of its own, so a proc
 written: a quarter of a second, or less than a second behind a pause of the caller. Whoever takes over shares nothing
 with it. Time 0 is the answer.
 
-A segment is a header and records: ``header = magic "VASEG1" | encoding u8 (0 pcm_s16le, 1 mulaw) | rate u32``,
+A segment is a header and records: ``header = magic "VASEG2" | encoding u8 (0 pcm_s16le, 1 mulaw) | rate u32``,
 ``record = side "C" or "A" | first sample u64 | bytes u32 | audio``, little-endian; the records of a side are in order
-and do not overlap. A record that is cut short ends the file.
+and do not overlap. A record that is cut short ends the file. Files that begin with "VASEG1" are the same, from before
+there were notes beside a segment (:mod:`media.recording_writer`).
 """
 
 import heapq
 import os
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -28,9 +29,11 @@ from media.arrival import ArrivalOrder
 from media.errors import RecordingUnreadable
 from media.formats import SAMPLE_RATES, AudioFormat, Encoding
 from media.g711 import mulaw_to_pcm
+from media.recording_writer import SEGMENT_SUFFIX, RecordingWriter, Sound
+from media.spans import Span
 
-_SUFFIX = ".seg"
-_MAGIC = b"VASEG1"
+_MAGIC = b"VASEG2"
+_MAGICS = (_MAGIC, b"VASEG1")
 _HEADER = struct.Struct("<6sBI")
 _RECORD = struct.Struct("<cQI")
 _ENCODINGS: tuple[Encoding, ...] = ("pcm_s16le", "mulaw")
@@ -40,6 +43,8 @@ _CHANNELS = {_CALLER: 0, _AGENT: 1}
 
 _WRITE_SECONDS = 0.25
 """So much audio, of both sides together, is held back at most."""
+_WAITING_SECONDS = 10.0
+"""So much of the call waits for a disk that is slow or full. What comes then is dropped, and its time is a gap."""
 _BLOCK_SECONDS = 10
 """The WAV is made in pieces of this length, so that a long call needs little memory."""
 _WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")
@@ -65,34 +70,73 @@ class _Side:
         self._audio += audio
         self.end += samples
 
-    def take_record(self) -> bytes:
-        """What is held back, as a record; nothing if there is nothing."""
-        record = _RECORD.pack(self._tag, self.start, len(self._audio)) + self._audio if self._audio else b""
+    def take_record(self) -> "_Record | None":
+        """What is held back, as a record; None if there is nothing."""
+        if not self._audio:
+            self.start = self.end
+            return None
+        record = _Record(self.start, self.end, _RECORD.pack(self._tag, self.start, len(self._audio)) + self._audio)
         self._audio.clear()
         self.start = self.end
         return record
 
 
-class Recorder:
-    """Writes one owner's segment of a call, into a file ``<owner>.seg`` that begins with the first audio.
+class _Record(NamedTuple):
+    """Audio of one side as it lies in a segment."""
 
-    Never raises into the call: when the disk fails it stops, and ``failed`` says why. A write is one system call each
-    quarter of a second; nothing is forced onto the disk, so the segment outlives the process, not the machine.
+    start: int
+    """Samples since the answer."""
+    end: int
+    content: bytes
+
+
+class Recorder:
+    """Records one owner's part of a call, into a file ``<owner>.seg`` that begins with the first audio.
+
+    Never raises into the call and never waits for the disk: :class:`RecordingWriter` writes each quarter of a second in
+    a thread of its own. Ten seconds of the call may wait for the disk; of what is dropped then, ``gaps`` says when it
+    was. Until the call ends the segment outlives the process, not the machine; then it is forced onto the disk.
     """
 
-    def __init__(self, directory: Path, owner: str, audio_format: AudioFormat) -> None:
-        self._directory = directory
-        self._owner = owner
+    def __init__(
+        self,
+        directory: Path,
+        owner: str,
+        audio_format: AudioFormat,
+        *,
+        on_finished: Callable[["Recorder"], None] | None = None,
+    ) -> None:
+        """``on_finished`` is told once, in the writer's thread, when nothing more is written after :meth:`close`."""
         self._format = audio_format
         self._arrivals = ArrivalOrder(audio_format.sample_rate)
         self._caller = _Side(_CALLER)
         self._agent = _Side(_AGENT)
-        self._ended_stretches: list[bytes] = []
+        self._ended_stretches: list[_Record | None] = []
         self._held_samples = 0
-        self._file: int | None = None
+        self._last_sample = 0
         self._closed = False
-        self.failed: str | None = None
-        """Why nothing is written any more."""
+        self._writer = RecordingWriter(
+            directory,
+            owner,
+            _HEADER.pack(_MAGIC, _ENCODINGS.index(audio_format.encoding), audio_format.sample_rate),
+            bytes_waiting_max=round(2 * _WAITING_SECONDS * audio_format.sample_rate * audio_format.sample_bytes),
+            on_finished=(lambda: on_finished(self)) if on_finished is not None else (lambda: None),
+        )
+
+    @property
+    def failed(self) -> str | None:
+        """Why sound is missing; None while nothing is."""
+        return self._writer.lost
+
+    @property
+    def gaps(self) -> list[Span]:
+        """The time of which sound is missing so far, in seconds since the answer."""
+        return self._writer.gaps
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the disk at the moment."""
+        return self._writer.trouble
 
     def caller(self, audio: bytes, at_seconds: float) -> None:
         """The caller's audio, and when its first sample came, in seconds since the answer.
@@ -108,14 +152,30 @@ class Recorder:
         """The agent's audio, and the sample since the answer at which it is heard; what is told twice counts once."""
         self._place(self._agent, audio, at_sample)
 
-    def close(self) -> None:
-        """Write what is held back; what comes after this is left out. May be called twice."""
+    def close(self, ended: float | None = None) -> None:
+        """Have written what is held back; what comes after this is left out. May be called twice.
+
+        ``ended`` is when the call ended, in seconds since the answer; without it, the call ended with its last sound.
+        """
         if not self._closed:
             for start, placed in self._arrivals.flush():
                 self._place(self._caller, placed, start)
             self._closed = True
             self._write()
-            self._close_file()
+            last = self._last_sample / self._format.sample_rate
+            self._writer.close(max(last, ended or 0.0))
+
+    def give_up(self, seconds: float) -> None:
+        """Try to write the rest for so long at most; to be called after :meth:`close`."""
+        self._writer.give_up(seconds)
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait, after :meth:`close`, until nothing more is written; False when that takes longer. Blocks."""
+        return self._writer.join(seconds)
+
+    def wait_written(self) -> None:
+        """Wait until the disk has all that is not held back. Blocks."""
+        self._writer.wait_written()
 
     def _place(self, side: _Side, audio: bytes, start: int) -> None:
         """Put the audio at a sample of the call, as far as that sample is not behind what the side has."""
@@ -135,45 +195,38 @@ class Recorder:
             self._write()
 
     def _write(self) -> None:
-        records = b"".join((*self._ended_stretches, self._caller.take_record(), self._agent.take_record()))
+        taken = (*self._ended_stretches, self._caller.take_record(), self._agent.take_record())
+        records = [record for record in taken if record is not None]
         self._ended_stretches.clear()
         self._held_samples = 0
-        try:
-            if records and self._file is None:
-                self._file = self._open_file()
-                records = self._header() + records
-            while records and self._file is not None:
-                records = records[os.write(self._file, records) :]
-        except OSError as error:
-            self._fail(error)
-
-    def _header(self) -> bytes:
-        return _HEADER.pack(_MAGIC, _ENCODINGS.index(self._format.encoding), self._format.sample_rate)
-
-    def _open_file(self) -> int:
-        """A new file always: the old one of the same owner may end in the middle of a record."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        names = (f"{self._owner}{f'.{number}' if number else ''}{_SUFFIX}" for number in count())
-        path = next(path for name in names if not (path := self._directory / name).exists())
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-
-    def _close_file(self) -> None:
-        file, self._file = self._file, None
-        try:
-            if file is not None:
-                os.close(file)
-        except OSError as error:
-            self._fail(error)
-
-    def _fail(self, error: OSError) -> None:
-        self.failed = error.strerror or type(error).__name__
-        self._closed = True
-        self._close_file()
+        if records:
+            first, last = min(record.start for record in records), max(record.end for record in records)
+            self._last_sample = max(self._last_sample, last)
+            rate = self._format.sample_rate
+            self._writer.put(Sound(b"".join(record.content for record in records), first / rate, last / rate))
 
 
 def recording_exists(directory: Path) -> bool:
     """Whether a call has any recorded audio."""
-    return any(path.stat().st_size > _HEADER.size + _RECORD.size for path in directory.glob(f"*{_SUFFIX}"))
+    return any(path.stat().st_size > _HEADER.size + _RECORD.size for path in directory.glob(f"*{SEGMENT_SUFFIX}"))
+
+
+def segment_span(path: Path) -> Span | None:
+    """From the first to the last audio of a segment, in seconds since the answer; None when it holds none.
+
+    A segment from before there were notes says of no time that it is missing. Raises OSError.
+    """
+    with ExitStack() as files:
+        segment = _open_segment(files, path)
+        if segment is None:
+            return None
+        if segment.is_old:
+            return 0.0, float("inf")
+        stretches = [stretch for side in segment.stretches.values() for stretch in side]
+        if not stretches:
+            return None
+        rate = segment.format.sample_rate
+        return min(each.start for each in stretches) / rate, max(each.end for each in stretches) / rate
 
 
 class WholeRecording:
@@ -186,7 +239,7 @@ class WholeRecording:
     def __init__(self, directory: Path) -> None:
         """Raises RecordingUnreadable when there is no segment, or when segments differ in their rate."""
         with ExitStack() as files:
-            found = (_open_segment(files, path) for path in sorted(directory.glob(f"*{_SUFFIX}")))
+            found = (_open_segment(files, path) for path in sorted(directory.glob(f"*{SEGMENT_SUFFIX}")))
             self._segments = [segment for segment in found if segment]
             rates = {segment.format.sample_rate for segment in self._segments}
             if len(rates) != 1:
@@ -243,6 +296,8 @@ class _Segment:
     format: AudioFormat
     stretches: Mapping[int, list[_Stretch]]
     """The records as far as they were there when it was opened, in order, by channel; it may be growing."""
+    is_old: bool
+    """From before there were notes beside it."""
 
     def pieces(self, channel: int, first: int) -> Iterator[_Piece]:
         """One side's audio from sample ``first`` on, as 16-bit samples, each piece with its place in the call."""
@@ -261,10 +316,10 @@ def _open_segment(files: ExitStack, path: Path) -> _Segment | None:
     if len(header) < _HEADER.size:
         return None
     magic, encoding, rate = _HEADER.unpack(header)
-    if magic != _MAGIC or encoding >= len(_ENCODINGS) or rate not in SAMPLE_RATES:
+    if magic not in _MAGICS or encoding >= len(_ENCODINGS) or rate not in SAMPLE_RATES:
         return None
     audio_format = AudioFormat(_ENCODINGS[encoding], rate)
-    return _Segment(file, audio_format, _stretches(file, audio_format.sample_bytes))
+    return _Segment(file, audio_format, _stretches(file, audio_format.sample_bytes), magic != _MAGIC)
 
 
 def _stretches(file: BinaryIO, sample_bytes: int) -> dict[int, list[_Stretch]]:

@@ -62,6 +62,7 @@ _SUMMARY: dict[str, Any] = {
     "metadata": {"order": 7},
     "provider_ids": {"sip_call_id": "SCL_m3Xc9", "room_sid": "RM_k2Vb7", "requests": ["req_8f2a"]},
     "recording_available": True,
+    "recording": {"status": "gaps", "gaps": [[31.25, 33.5]]},
     "version": "0.1.0",
 }
 _TOOLS: list[dict[str, Any]] = [
@@ -83,6 +84,7 @@ _LIVE = {
     "duration_seconds": None,
     "end_reason": None,
     "recording_available": False,
+    "recording": {"status": "complete", "gaps": []},
 }
 _EVENT: dict[str, Any] = {
     "seq": 2,

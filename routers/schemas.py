@@ -106,6 +106,15 @@ class Tool(BaseModel):
     seconds: float | None
 
 
+class RecordingState(BaseModel):
+    """What there is of the sound of a call, and which of its seconds are missing."""
+
+    status: Literal["complete", "gaps", "failed", "none"]
+    gaps: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+        description="Pairs of from and to, in seconds since `answered_at`."
+    )
+
+
 class CallSummary(BaseModel):
     """A call without its turns. Moments are ISO 8601 in UTC, costs US dollars, an unknown price is null."""
 
@@ -129,6 +138,7 @@ class CallSummary(BaseModel):
     metadata: dict[str, Any]
     provider_ids: dict[str, Any]
     recording_available: bool
+    recording: RecordingState
     version: str
 
 

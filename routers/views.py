@@ -10,8 +10,8 @@ from app.conversation.tool_records import ToolRecord
 from app.models import JournalRow
 from app.observability.printable import printable
 from app.storage.calls import CallRow
-from media.recording import recording_exists
-from routers.schemas import Call, CallSummary, Tool, Turn
+from media.recording_report import RecordingReport, recording_report
+from routers.schemas import Call, CallSummary, RecordingState, Tool, Turn
 
 _NO_COSTS: dict[str, float | str | None] = {
     "stt": None, "llm": None, "tts": None, "telephony": None, "total": None, "currency": "USD",
@@ -21,6 +21,7 @@ _NO_COSTS: dict[str, float | str | None] = {
 def summary_of(row: CallRow, recordings: Path) -> CallSummary:
     """A call for a list; what is worked out from the journal is there once the call has ended."""
     summary = row.summary or {}
+    report = _report(row, recordings)
     return CallSummary(
         call_id=row.call_id,
         direction=row.direction,
@@ -41,7 +42,8 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         costs={**_NO_COSTS, **summary.get("costs", {})},
         metadata=row.metadata,
         provider_ids=_provider_ids(row, summary.get("requests", [])),
-        recording_available=row.status == "ended" and row.recording and recording_exists(recordings / row.call_id),
+        recording_available=row.status == "ended" and report.has_sound,
+        recording=RecordingState(status=report.status, gaps=[list(gap) for gap in report.gaps]),
         version=row.version,
     )
 
@@ -81,6 +83,12 @@ def transcript_text(record: CallRecord) -> str:
 def events_json(rows: list[JournalRow]) -> str:
     """The journal as a JSON document. Rows are not checked one by one: a long call has thousands."""
     return json.dumps({"events": [asdict(row) for row in rows]}, ensure_ascii=False)
+
+
+def _report(row: CallRow, recordings: Path) -> RecordingReport:
+    if not row.recording:
+        return RecordingReport("none")
+    return recording_report(recordings / row.call_id, row.duration_seconds if row.status == "ended" else None)
 
 
 def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:

@@ -55,6 +55,7 @@ BOUNDED_OTHERWISE = {
     "app/storage/backlog.py rows": "Backlog.add counts all rows and refuses more",
     "media/playout.py _sent": "what has been played for some seconds is taken out; the lead bounds the rest",
     "media/playout.py _waiting": "one utterance, emptied when the next begins",
+    "media/recording_writer.py _queue": "put drops what is more than bytes_waiting_max, and keeps its time as a gap",
     "media/websocket_leg.py _outbox": "too much unread audio or too many messages end the leg",
     "sandbox/earpiece.py _queue": "the sound the service sent ahead, which is what the earpiece measures",
     "sandbox/mouth.py _coming": "the sounds of one score",

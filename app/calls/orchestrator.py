@@ -36,6 +36,7 @@ from app.calls.conducting import Conductor, Facts, last_facts
 from app.calls.dialogue import DialogueManager
 from app.calls.listening import Ears
 from app.calls.ports import CallLeg, Journal, LanguageModel, SpeechToText, Telephony, TextToSpeech
+from app.calls.recordings import Recordings
 from app.calls.replying import Replier
 from app.calls.speaking import Mouth
 from app.calls.timing import CallClock
@@ -83,8 +84,8 @@ class CallServices:
     metrics: Metrics
     prices: Prices
     playout_lead_seconds: float
-    recordings: Path | None
-    """Folder with one folder a call; None when calls are not recorded."""
+    recordings: Recordings | None
+    """None when calls are not recorded."""
     owner: str
     version: str
     transfer_targets: Mapping[str, str]
@@ -128,7 +129,7 @@ class CallOrchestrator:
         )
         self._recorder: Recorder | None = None
         if services.recordings is not None:
-            self._recorder = Recorder(services.recordings / call.call_id, services.owner, leg.audio_format)
+            self._recorder = services.recordings.start(call.call_id, leg.audio_format)
         self._ears: Ears | None = None
         self._keys = KeyBounce()
         self._conductor: Conductor | None = None
@@ -262,9 +263,9 @@ class CallOrchestrator:
         if self._is_lost:
             with _bulkhead("voice"):
                 self._leg.send_clear()
-        with _bulkhead("recording"):
-            self._close_recording()
         commit = self._services.background.start(self._commit_the_end(), name=f"{self._call.call_id}:commit")
+        with _bulkhead("recording"):
+            await self._close_recording()
         await asyncio.wait([commit], timeout=_LINE_WAITS_SECONDS)
         with _bulkhead("leg"):
             await self._leg.hang_up("crashed" if self._is_lost else self._log.record.end_reason or "internal_error")
@@ -395,13 +396,10 @@ class CallOrchestrator:
             for piece in played:
                 self._recorder.agent(piece.audio, piece.at_sample)
 
-    def _close_recording(self) -> None:
-        if self._recorder is not None:
+    async def _close_recording(self) -> None:
+        if self._recorder is not None and self._services.recordings is not None:
             self._mouth.flush_recording()
-            self._recorder.close()
-            if self._recorder.failed is not None:
-                self._services.metrics.sound.recording_failed()
-                log.error("recording.incomplete", reason=self._recorder.failed)
+            await self._services.recordings.finish(self._recorder, self._clock.leg_seconds())
 
     def _show_the_end(self) -> None:
         """The metrics, and one canonical log line."""

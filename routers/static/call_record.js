@@ -39,11 +39,20 @@ function outcome(call) {
 }
 
 function recording(call) {
-  if (!call.recording_available) return null;
+  const { status, gaps } = call.recording;
+  if (!call.recording_available) {
+    return status === "failed" ? element("section", { class: "card", "aria-label": "Recording" }, element("p", { class: "fault" }, "The recording is lost: it could not be written to the disk.")) : null;
+  }
   if (player?.dataset.call !== call.call_id) {
     player = element("audio", { controls: true, preload: "none", src: callPath(call.call_id, "/recording"), "data-call": call.call_id, "aria-label": "Recording: caller left, agent right" });
   }
-  return element("section", { class: "card", "aria-label": "Recording" }, player, element("p", { class: "hint" }, "The caller is on the left, the agent on the right. Press the time of a turn to hear it."));
+  return element("section", { class: "card", "aria-label": "Recording" }, player, element("p", { class: "hint" }, "The caller is on the left, the agent on the right. Press the time of a turn to hear it."), missing(gaps));
+}
+
+function missing(gaps) {
+  if (gaps.length === 0) return null;
+  const spans = gaps.map(([from, to]) => `${clock(from)}–${clock(to)}`).join(", ");
+  return element("p", { class: "fault" }, `Missing from the recording: ${spans}.`);
 }
 
 function turns(call) {

@@ -13,6 +13,7 @@ from app.calls.background import BackgroundWork
 from app.calls.clips import ClipStore
 from app.calls.orchestrator import CallOrchestrator, CallServices
 from app.calls.ports import Handover
+from app.calls.recordings import Recordings
 from app.clients.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
 from app.conversation import events as ev
 from app.conversation.policy import CallPolicy, Lines
@@ -178,6 +179,10 @@ class World:
     def __post_init__(self) -> None:
         self.calls = MemoryCalls(self.journal)
         self.clips = ClipStore(self.voice, None)
+        self.metrics = Metrics()
+        self.kept = None
+        if self.recordings is not None:
+            self.kept = Recordings(self.recordings, "worker-a", on_incomplete=self.metrics.sound.recording_failed)
         self.services = CallServices(
             stt=self.ears,
             model=self.model,
@@ -187,10 +192,10 @@ class World:
             journal=self.journal,
             calls=self.calls,  # type: ignore[arg-type]  # the real one is a class over a database
             background=BackgroundWork(),
-            metrics=Metrics(),
+            metrics=self.metrics,
             prices=DEFAULT_PRICES,
             playout_lead_seconds=self.lead,
-            recordings=self.recordings,
+            recordings=self.kept,
             owner="worker-a",
             version="1.2.3",
             transfer_targets=self.targets,
@@ -199,6 +204,12 @@ class World:
     def figure(self, name: str, **labels: str) -> float:
         """What Prometheus would read; 0 when nothing was counted."""
         return self.services.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def wait_recorded(self) -> None:
+        """Until the disk has what was recorded so far; its threads know nothing of virtual time."""
+        if self.kept is not None:
+            for recorder in list(self.kept._unfinished):
+                recorder.wait_written()
 
     def has_tool(self, tool: ScriptedTool) -> None:
         """The agent can use it."""
@@ -352,6 +363,8 @@ async def live_call(
         orchestrator.leave("caller_hangup")
         await call.ended()
         await world.services.background.close()
+        if world.kept is not None:
+            world.kept.close(0.0)
         if call.rows:
             assert differences(call.rows) == []  # whoever replays the journal of a live call decides as it did
 

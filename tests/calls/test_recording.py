@@ -78,6 +78,7 @@ async def test_a_process_that_dies_in_a_silence_has_written_what_was_said_before
     world = World(recordings=tmp_path)
     async with live_call(world, FarEnd(delay=0.0)):
         await asyncio.sleep(1.4)
+        world.wait_recorded()
         recorded = agents_side(tmp_path)
         sound = np.frombuffer(world.voice.utterances[0].audio, "<u2")
         assert np.count_nonzero(recorded) >= len(sound) - 0.25 * RATE

@@ -251,9 +251,12 @@ def test_a_full_disk_is_told_and_is_over_when_there_is_room(evenings: dict[str, 
     assert answers["asked after"].status_code == 201
 
 
-def test_a_recording_that_the_disk_had_no_room_for_is_told_in_the_log(evenings: dict[str, Evening]) -> None:
-    lines = [json.loads(line) for line in evenings["full"].log if "recording.incomplete" in line]
-    assert [line["call_id"] for line in lines] == [evenings["full"].record["call_id"]]
+def test_a_recording_waits_for_room_and_the_log_says_when_there_is(evenings: dict[str, Evening]) -> None:
+    told = [json.loads(line)["event"] for line in evenings["full"].log if '"recordings.' in line]
+    assert told[-1] == "recordings.in_order"  # the log has no room either when the other one is told
+    assert "recording.incomplete" not in "".join(evenings["full"].log)
+    assert evenings["full"].record["recording"] == {"status": "complete", "gaps": []}
+    assert evenings["full"].record["recording_available"] is True
 
 
 # --- the good call ----------------------------------------------------------------------------------------------------

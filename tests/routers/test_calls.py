@@ -142,6 +142,7 @@ def test_a_player_gets_pieces_of_one_recording(service: RunningService, http: ht
     recorder = Recorder(data / "recordings" / call_id, "worker", AudioFormat("pcm_s16le", 8000))
     recorder.caller(b"\x01\x02" * 8000, 0.0)
     recorder.close()
+    assert recorder.join(60)
     whole = http.get(f"/calls/{call_id}/recording")
     assert (whole.status_code, whole.headers["cache-control"]) == (200, "no-store")
 
@@ -161,7 +162,7 @@ def test_a_player_gets_pieces_of_one_recording(service: RunningService, http: ht
     assert_problem(too_late, 416, "range_not_satisfiable")
     assert too_late.headers["content-range"] == "bytes */32044"
     assert other_file.content == content
-    assert [path.name for path in (data / "recordings" / call_id).iterdir()] == ["worker.seg"]
+    assert [path.name for path in (data / "recordings" / call_id).glob("*.seg")] == ["worker.seg"]
     assert piece.headers["last-modified"] == whole.headers["last-modified"] == "Fri, 02 Oct 2026 00:01:00 GMT"
     assert http.delete(f"/calls/{call_id}").status_code == 204
 

@@ -37,7 +37,7 @@ async def test_a_service_that_is_well_says_so_with_every_component_and_its_versi
         assert (health["status"], health["version"], health["schema"]) == ("ok", VERSION, REVISION)
         assert (health["live_calls"], health["workers"]) == (0, 1)
         parts = await components(http)
-        assert set(parts) == {"service", "storage", "deepgram", "openai", "cartesia"}
+        assert set(parts) == {"service", "storage", "recordings", "deepgram", "openai", "cartesia"}
         assert {part["status"] for part in parts.values()} == {"ok"}
         assert parts["openai"]["latency"] > 0
         assert parts["storage"]["latency"] > 0
@@ -173,7 +173,9 @@ async def test_in_production_strangers_are_told_states_but_no_names_of_tools(tmp
             wrong = await http.get("/health", headers={"Authorization": "Bearer wrong"})
         assert "find_free_times" not in json.dumps(health)
         states = {part["name"]: part["status"] for part in health["components"]}
-        assert states == dict.fromkeys(("service", "storage", "deepgram", "openai", "cartesia", "tools"), "ok")
+        assert states == dict.fromkeys(
+            ("service", "storage", "recordings", "deepgram", "openai", "cartesia", "tools"), "ok"
+        )
         assert all(part.keys() == {"name", "status"} for part in health["components"])
         assert wrong.status_code == 401
         async with service.async_client() as http:

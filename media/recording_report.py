@@ -1,0 +1,84 @@
+"""What a recording has of its call, and which seconds it lacks."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from media.recording import recording_exists, segment_span
+from media.recording_writer import NOTES_SUFFIX, SEGMENT_SUFFIX
+from media.spans import Span, merged, uncovered
+
+RecordingStatus = Literal["complete", "gaps", "failed", "none"]
+
+_UNTOLD_SECONDS = 0.25
+"""What a process that dies had not written is no more than that, and may be silence."""
+_NOTHING_SECONDS = 1.0
+"""A call that is shorter may end before there is any sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingReport:
+    """``complete``: nothing is missing; ``gaps``: these seconds are; ``failed``: all is; ``none``: no sound came."""
+
+    status: RecordingStatus
+    gaps: tuple[Span, ...] = ()
+    """From, to, in seconds since the answer; of ``failed`` it is the whole call."""
+    has_sound: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What an owner says of its part, see :mod:`media.recording_writer`."""
+
+    began: float
+    ended: float | None
+    gaps: tuple[Span, ...]
+
+
+def recording_report(directory: Path, duration: float | None) -> RecordingReport:
+    """Look at the folder of a call; ``duration`` is from the answer to the end, None while the call lives.
+
+    Never raises: what cannot be read is missing.
+    """
+    try:
+        has_sound = recording_exists(directory)
+        names = {path.name for path in directory.iterdir()} if has_sound or directory.is_dir() else set()
+        notes = {name: found for name in names if (found := _notes(directory / name)) is not None}
+        spans = list(_spans(directory, names, notes))
+    except OSError:
+        return RecordingReport("failed", ((0.0, duration or 0.0),))
+    gaps = [gap for each in notes.values() for gap in each.gaps]
+    if not has_sound:
+        is_certain = not gaps and (bool(notes) or (duration or 0.0) < _NOTHING_SECONDS)
+        return RecordingReport("none") if is_certain else RecordingReport("failed", ((0.0, duration or 0.0),))
+    if duration is not None:
+        gaps += uncovered(spans, duration)
+    told = tuple((round(start, 3), round(end, 3)) for start, end in merged(gaps))
+    return RecordingReport("gaps" if told else "complete", told, has_sound=True)
+
+
+def _spans(directory: Path, names: set[str], notes: dict[str, _Notes]) -> list[Span]:
+    """What the owners have seen of the call. The first of them saw it begin, sound or not."""
+    spans = [(each.began, each.ended) for each in notes.values() if each.ended is not None]
+    for name in names:
+        noted = notes.get(f"{name.removesuffix(SEGMENT_SUFFIX)}{NOTES_SUFFIX}")
+        if name.endswith(SEGMENT_SUFFIX) and (noted is None or noted.ended is None):
+            span = segment_span(directory / name)  # its owner died, or is writing
+            if span is not None:
+                spans.append((span[0], span[1] + _UNTOLD_SECONDS))
+    spans.sort()
+    return [(0.0, spans[0][1]), *spans[1:]] if spans else []
+
+
+def _notes(path: Path) -> _Notes | None:
+    """None if the file is something else."""
+    if path.suffix != NOTES_SUFFIX:
+        return None
+    try:
+        found = json.loads(path.read_bytes())
+        gaps = tuple((float(start), float(end)) for start, end in found["gaps"])
+        ended = found["ended"]
+        return _Notes(float(found["began"]), None if ended is None else float(ended), gaps)
+    except (ValueError, TypeError, KeyError):
+        return None

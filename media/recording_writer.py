@@ -1,0 +1,315 @@
+"""Puts a recording on the disk, in a thread of its own, so that a slow disk holds up nothing but its recording.
+
+Each recording has its own thread. While one slow write lasts, everything that its call says meanwhile gathers, and goes
+with the next one, so any number of calls keeps up with a disk that needs two seconds for a write. One thread for all
+calls would fall further behind with each of them. It also makes each recording a bulkhead.
+
+Beside a segment lie its notes, ``<owner>.json``: ``{"began", "ended", "gaps": [[from, to], ...]}`` in seconds since the
+answer. ``ended`` is null until nothing more is written. They are replaced as a whole, so no half of them is ever read.
+"""
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from errno import EDQUOT, EFBIG, ENOSPC
+from itertools import count
+from pathlib import Path
+from threading import Condition, Thread
+from time import monotonic as _now  # noqa: TID251 - the thread has no event loop
+from typing import NamedTuple
+
+from media.spans import Span, merged
+
+SEGMENT_SUFFIX = ".seg"
+NOTES_SUFFIX = ".json"
+
+_FULL = (ENOSPC, EDQUOT, EFBIG)
+"""There is no room: what is written stays good, and the same file goes on when there is."""
+_FIRST_RETRY_SECONDS = 0.1
+_LONGEST_RETRY_SECONDS = 2.0
+_PATIENCE_SECONDS = 60.0
+"""So long after the end of the call the disk is tried for what is left."""
+_SLOW_SECONDS = 1.0
+"""A write that takes longer is trouble worth telling."""
+_GAPS_MAX = 100
+"""A disk that comes and goes makes no longer list; the two gaps that are closest to each other become one."""
+_APART_SECONDS = 0.5
+"""Gaps closer than that are told as one."""
+
+
+class Sound(NamedTuple):
+    """Records as they lie in a segment, and the time that they are from."""
+
+    records: bytes
+    start: float
+    """Seconds since the answer."""
+    end: float
+
+
+class _OpenFile(NamedTuple):
+    number: int
+    path: Path
+
+    def is_there(self) -> bool:
+        """Whether it can still be found: what is written to a file without a name is lost. Raises OSError."""
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        mine = os.fstat(self.number)
+        return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
+
+
+class RecordingWriter:
+    """One owner's part of a recording. Nothing here waits for the disk, except the thread, and :meth:`join`.
+
+    What waits for the disk is bounded by ``bytes_waiting_max``. When it is full, new sound is dropped and its time is
+    kept as a gap. When the disk fails, the thread tries again with what it has, later and later up to each two seconds,
+    until ``patience_seconds`` after :meth:`close`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        owner: str,
+        header: bytes,
+        *,
+        bytes_waiting_max: int,
+        patience_seconds: float = _PATIENCE_SECONDS,
+        on_finished: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``header`` begins each file. ``on_finished`` is called once, in the thread, when nothing more is written."""
+        self._directory = directory
+        self._owner = owner
+        self._header = header
+        self._bytes_waiting_max = bytes_waiting_max
+        self._patience = patience_seconds
+        self._on_finished = on_finished
+        self._changed = Condition()
+        self._queue: deque[Sound] = deque()
+        self._waiting_bytes = 0
+        self._gaps: list[Span] = []
+        self._noted_gaps: list[Span] = []
+        self._began: float | None = None
+        self._ended = 0.0
+        self._give_up_at: float | None = None
+        """By the monotonic clock; None until it is closed."""
+        self._thread: Thread | None = None
+        self._notes_path: Path | None = None
+        self._file: _OpenFile | None = None
+        self._file_span: Span | None = None
+        self._whole = self._rest = b""
+        self._failing: str | None = None
+        self._busy_since: float | None = None
+        self._is_erased = False
+        self.lost: str | None = None
+        """Why sound is missing; None while nothing is."""
+
+    @property
+    def gaps(self) -> list[Span]:
+        """The time of which sound is missing so far."""
+        with self._changed:
+            return list(self._gaps)
+
+    @property
+    def trouble(self) -> str | None:
+        """What the disk does wrong at the moment."""
+        since = self._busy_since
+        if self._failing is None and since is not None and _now() - since > _SLOW_SECONDS:
+            return "the disk is slow"
+        return self._failing
+
+    def put(self, sound: Sound) -> None:
+        """Have it written; dropped, and kept as a gap, when the disk is too far behind."""
+        with self._changed:
+            if self._give_up_at is not None:
+                return
+            self._began = sound.start if self._began is None else self._began
+            if self._waiting_bytes + len(sound.records) > self._bytes_waiting_max:
+                self._lose((sound.start, sound.end), self.trouble or "the disk is slow")
+                return
+            self._queue.append(sound)
+            self._waiting_bytes += len(sound.records)
+            self._changed.notify()
+        self._start()
+
+    def close(self, ended: float) -> None:
+        """Nothing more comes; the call ended so many seconds after its answer. May be called twice."""
+        with self._changed:
+            if self._give_up_at is not None:
+                return
+            self._give_up_at = _now() + self._patience
+            self._ended = ended
+            self._changed.notify()
+        if self._thread is None and ended > 0:
+            self._start()
+        elif self._thread is None:
+            self._on_finished()
+
+    def give_up(self, seconds: float) -> None:
+        """Try for so long at most; to be called after :meth:`close`."""
+        with self._changed:
+            if self._give_up_at is not None:
+                self._give_up_at = min(self._give_up_at, _now() + seconds)
+                self._changed.notify()
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait until nothing more is written; False when it takes longer."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self._thread is None or not self._thread.is_alive()
+
+    def wait_written(self) -> None:
+        """Wait until all that has come is on the disk."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting_bytes)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            # A daemon, because a disk that never answers must not keep the process from ending.
+            self._thread = Thread(target=copy_context().run, args=(self._run,), name="recording", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while sounds := self._next():
+                self._keep(sounds)
+            self._finish()
+        finally:
+            self._close_file()
+            self._on_finished()
+
+    def _next(self) -> list[Sound]:
+        """All that waits; nothing when it is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._give_up_at is not None)
+            sounds = list(self._queue)
+            self._queue.clear()
+            return sounds
+
+    def _keep(self, sounds: Sequence[Sound]) -> None:
+        span = min(sound.start for sound in sounds), max(sound.end for sound in sounds)
+        self._whole = self._rest = b"".join(sound.records for sound in sounds)
+        is_written = self._insist(self._write)
+        if not is_written:
+            self._close_file()  # it may end in the middle of a record
+        with self._changed:
+            if is_written:
+                before = self._file_span or span
+                self._file_span = min(before[0], span[0]), max(before[1], span[1])
+            else:
+                self._lose(span, self._failing or "the disk is slow")
+            self._waiting_bytes -= len(self._whole)
+            self._changed.notify_all()
+            has_news = is_written and self._gaps != self._noted_gaps
+        if has_news:
+            with suppress(OSError):  # the next gap, or the end, writes them again
+                self._write_notes(None)
+
+    def _insist(self, work: Callable[[], None]) -> bool:
+        """Do it, again and again until the disk does it; False when there is no time left."""
+        wait = _FIRST_RETRY_SECONDS
+        while True:
+            self._busy_since = _now()
+            try:
+                work()
+            except OSError as error:
+                self._failing = error.strerror or type(error).__name__
+                if error.errno not in _FULL:
+                    self._close_file()  # the next try begins a new one
+            else:
+                self._failing = None
+                return True
+            finally:
+                self._busy_since = None
+            if not self._may_try_again(wait):
+                return False
+            wait = min(2 * wait, _LONGEST_RETRY_SECONDS)
+
+    def _may_try_again(self, wait: float) -> bool:
+        with self._changed:
+            ends_at = _now() + wait
+            while (left := min(ends_at, self._give_up_at or ends_at) - _now()) > 0:
+                self._changed.wait(left)
+            return self._give_up_at is None or _now() < self._give_up_at
+
+    def _write(self) -> None:
+        """The rest of what was begun."""
+        if self._file is not None and not self._file.is_there():
+            self._close_file()
+            self._is_erased = self._give_up_at is not None  # only a call that has ended is erased
+            if not self._is_erased:
+                with self._changed:
+                    self._lose(self._file_span or (0.0, 0.0), "the folder was removed")
+        if self._is_erased:
+            return
+        if self._file is None:
+            self._file = self._open_file()
+            self._file_span = None
+            self._rest = self._header + self._whole
+        while self._rest:
+            self._rest = self._rest[os.write(self._file.number, self._rest) :]
+
+    def _open_file(self) -> _OpenFile:
+        """A new file always: the old one of the same owner may end in the middle of a record."""
+        path = self._new_path()
+        if self._notes_path is None:
+            self._notes_path = path.with_suffix(NOTES_SUFFIX)
+        return _OpenFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), path)
+
+    def _new_path(self) -> Path:
+        """The folder above the recordings is not made: where it is gone, its disk is."""
+        self._directory.parent.mkdir(mode=0o700, exist_ok=True)
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        names = (f"{self._owner}{f'.{number}' if number else ''}{SEGMENT_SUFFIX}" for number in count())
+        paths = (self._directory / name for name in names)
+        return next(path for path in paths if not path.exists() and not path.with_suffix(NOTES_SUFFIX).exists())
+
+    def _finish(self) -> None:
+        """Have all on the disk itself, and say so in the notes."""
+        try:
+            if self._file is not None:
+                self._is_erased = not self._file.is_there()
+                os.fsync(self._file.number)
+        except OSError as error:  # a file system may say only now that it could not keep what it took
+            with self._changed:
+                self._lose(self._file_span or (0.0, self._ended), error.strerror or type(error).__name__)
+        self._close_file()
+        if not self._is_erased:
+            self._insist(lambda: self._write_notes(self._ended))
+
+    def _write_notes(self, ended: float | None) -> None:
+        gaps = self.gaps
+        if self._notes_path is None:
+            self._notes_path = self._new_path().with_suffix(NOTES_SUFFIX)
+        notes = {
+            "began": round(self._began or 0.0, 3),
+            "ended": None if ended is None else round(ended, 3),
+            "gaps": [[round(start, 3), round(end, 3)] for start, end in gaps],
+        }
+        partial = self._notes_path.with_suffix(".part")
+        file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(file, json.dumps(notes).encode())
+            os.fsync(file)
+        finally:
+            os.close(file)
+        partial.replace(self._notes_path)
+        self._noted_gaps = gaps
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                os.close(file.number)
+
+    def _lose(self, span: Span, reason: str) -> None:
+        """Under the lock."""
+        self.lost = reason
+        self._gaps = merged([*self._gaps, span], apart=_APART_SECONDS)
+        while len(self._gaps) > _GAPS_MAX:
+            distances = [after[0] - before[1] for before, after in zip(self._gaps, self._gaps[1:], strict=False)]
+            self._gaps = merged(self._gaps, apart=min(distances))
