@@ -13,8 +13,9 @@ RUN python -m venv --without-pip /opt/venv
 COPY . .
 ENV PIP_CACHE_DIR=/cache
 RUN --mount=type=cache,target=/cache \
-    pip --python /opt/venv/bin/python install --constraint requirements.lock setuptools \
-    && pip --python /opt/venv/bin/python install --constraint requirements.lock --no-build-isolation . \
+    pip --python /opt/venv/bin/python install --require-hashes --requirement requirements-build.lock \
+    && pip --python /opt/venv/bin/python install --require-hashes --no-build-isolation --requirement requirements.lock \
+    && pip --python /opt/venv/bin/python install --no-deps --no-build-isolation . \
     && pip --python /opt/venv/bin/python uninstall --yes setuptools
 
 FROM python:3.13-slim AS base

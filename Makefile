@@ -1,13 +1,16 @@
 # Needs make and Python 3.11 or newer, nothing else; everything is installed into .venv, once.
-# A new pyproject.toml or requirements.lock makes the next verb install again.
+# A new pyproject.toml or lock makes the next verb install again.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --root-user-action ignore
+LOCKS := requirements.lock requirements-build.lock requirements-dev.lock
+# Versions and hashes of all files of a release, so that any supported Python takes a lock, and no file that was exchanged.
+LOCK := $(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+    --no-annotate --custom-compile-command 'make lock'
 PACKAGES := app routers media sandbox
 CANDIDATES := python3.13 python3.12 python3.11 python3
-OLDEST := python3.11
 # As many files of tests as two cores carry without making the calls late that some hold in real time.
 AT_ONCE := 3
 CALLS_AT_ONCE := 4
@@ -50,15 +53,14 @@ check: $(INSTALLED) ## lint, format, types, import contracts
 	$(PYTHON) -m mypy $(PACKAGES:%=--package %)
 	$(VENV)/bin/lint-imports --no-logo
 
-lock: ## write requirements.lock anew, with the newest versions that the ranges of pyproject.toml allow
-	@$(OLDEST) --version || { echo "The lock is made with the oldest Python we support: its versions install on newer ones too." >&2; exit 1; }
+lock: $(INSTALLED) ## write the locks anew, with the newest versions that the ranges of pyproject.toml allow
 	rm -rf $(VENV)-lock
-	$(OLDEST) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python $(PIP_INSTALL) --upgrade pip
-	$(VENV)-lock/bin/python $(PIP_INSTALL) '.[dev,sandbox]'
-	{ echo '# Exact versions for the Makefile, CI and the image, as constraints for pip. Written by: make lock'; \
-	  $(VENV)-lock/bin/python -m pip freeze --all --exclude pip --exclude voice-agent; } > requirements.lock
-	rm -rf $(VENV)-lock build voice_agent.egg-info
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python $(PIP_INSTALL) uv
+	$(LOCK) pyproject.toml --all-extras --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
+	echo setuptools | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-build.lock
+	rm -rf $(VENV)-lock
 
 env-example: $(INSTALLED) ## write .env.example anew from app/settings.py
 	$(PYTHON) -m tests.support.env_example
@@ -72,7 +74,7 @@ clean: ## remove what can be made again; recordings and calls in data/ stay
 	find $(wildcard $(PACKAGES) tests bench) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # A candidate counts when it runs (a version manager's stand-in may not), is new enough and can make environments.
-$(INSTALLED): pyproject.toml requirements.lock
+$(INSTALLED): pyproject.toml $(LOCKS)
 	@if ! $(PYTHON) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    for candidate in $(CANDIDATES); do \
 	        if $$candidate -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
@@ -86,6 +88,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 	    $$found -m venv --clear $(VENV); \
 	fi
 	@echo "Installing into $(VENV) with $$($(PYTHON) --version): once, about a minute"
-	@$(PYTHON) $(PIP_INSTALL) --constraint requirements.lock setuptools
-	@$(PYTHON) $(PIP_INSTALL) --constraint requirements.lock --no-build-isolation --editable '.[dev,sandbox]'
+	@$(PYTHON) $(PIP_INSTALL) --require-hashes --requirement requirements-build.lock
+	@$(PYTHON) $(PIP_INSTALL) --require-hashes --no-build-isolation --requirement requirements-dev.lock
+	@$(PYTHON) $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(INSTALLED)

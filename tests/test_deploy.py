@@ -131,6 +131,21 @@ def test_the_compose_file_builds_and_sets_what_there_is() -> None:
     assert set(re.findall(r"\$\{([A-Z_]+)", text("deploy/compose.yaml"))) <= setting_names()
 
 
+def test_no_container_takes_the_whole_machine_or_its_disk() -> None:
+    for name, service in services().items():
+        assert service["logging"]["driver"] == "json-file", name
+        assert {"max-size", "max-file"} == set(service["logging"]["options"]), name
+        assert service["pids_limit"] > 0, name
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert service.get("cpus") == 1 or service["cpu_shares"] > 1024, name
+
+
+def test_the_guide_pins_every_image_that_is_fetched() -> None:
+    fetched = {service["image"] for service in services().values()} - {"voice-agent"}
+    fetched |= set(re.findall(r"^FROM (\S+:\S+)", text("Dockerfile"), re.M))
+    assert {image for image in fetched if image not in text("docs/security.md")} == set()
+
+
 def test_the_compose_file_gives_live_calls_the_time_that_the_host_gives_them() -> None:
     seconds = tomllib.loads(text("fly.toml"))["kill_timeout"]
     assert services()["voice-agent"]["stop_grace_period"] == f"{seconds}s"

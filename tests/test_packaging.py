@@ -25,6 +25,7 @@ USED_WITHOUT_AN_IMPORT = {
     "greenlet": "SQLAlchemy's asyncio extension",
     "uvloop": "uvicorn's event loop",
 }
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
 CLOSING_SECONDS = 35
 """For the goodbyes after the drain, the hangups after them, and closing everything."""
 
@@ -107,9 +108,40 @@ def test_every_package_that_is_imported_is_declared_and_the_other_way_round() ->
 
 
 def test_every_dependency_has_a_locked_version() -> None:
-    locked = {_normal(name) for name in re.findall(r"^([\w.-]+)==[\w.]+$", text("requirements.lock"), re.M)}
+    assert _declared("dependencies") <= set(_locked("requirements.lock"))
+    assert _declared("dependencies", "sandbox", "dev") <= set(_locked("requirements-dev.lock"))
+    assert set(_locked("requirements-build.lock")) == {"setuptools"}
 
-    assert _declared("dependencies", "sandbox", "dev") <= locked
+
+def test_the_locks_agree() -> None:
+    everything = _locked("requirements-dev.lock")
+
+    assert {**everything, **_locked("requirements.lock"), **_locked("requirements-build.lock")} == everything
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_has_hashes_of_every_file_and_names_no_server(lock: str) -> None:
+    releases = re.split(r"\n(?=[\w.-]+==)", re.sub(r"^#.*\n", "", text(lock), flags=re.M).strip())
+
+    assert all(re.fullmatch(r"\S+==\S+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+", each) for each in releases)
+    assert "://" not in text(lock)
+    assert "--index" not in text(lock)
+
+
+def test_whoever_installs_asks_for_the_hashes() -> None:
+    installed = [
+        line for name in ("Makefile", "Dockerfile") for line in text(name).splitlines() if "requirement" in line
+    ]
+    from_lock = [line for line in installed if "--requirement" in line]
+
+    assert len(from_lock) == 4
+    assert all("--require-hashes" in line for line in from_lock)
+    assert not [line for line in installed if "--constraint requirements.lock" in line]
+
+
+def _locked(lock: str) -> dict[str, str]:
+    """Versions by name."""
+    return {_normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text(lock), re.M)}
 
 
 def _declared(*groups: str) -> set[str]:
@@ -169,7 +201,7 @@ def test_the_host_lets_as_many_callers_in_as_the_service_takes() -> None:
 def test_everything_the_image_is_built_from_reaches_the_build() -> None:
     wanted = {line.removeprefix("!") for line in text(".dockerignore").splitlines() if line.startswith("!")}
 
-    assert wanted == {*PACKAGES, "pyproject.toml", "requirements.lock", "README.md"}
+    assert wanted == {*PACKAGES, "pyproject.toml", "requirements.lock", "requirements-build.lock", "README.md"}
 
 
 def _fly() -> dict[str, Any]:

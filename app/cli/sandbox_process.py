@@ -11,7 +11,7 @@ from typing import Literal
 
 import structlog
 
-from app.settings import Settings
+from app.settings import Settings, environment_without_settings
 from app.settings_checks import VENDOR_KEYS
 from sandbox.child_server import stop_child
 
@@ -43,7 +43,9 @@ class SandboxAddresses:
 def sandbox_process(profile: Profile, *, port: int = 0) -> Iterator[SandboxAddresses]:
     """Run the sandbox beside this process; it also ends when this process dies."""
     command = [sys.executable, "-m", "sandbox", "--port", str(port), "--profile", profile, "--with-parent"]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
+    child = subprocess.Popen(  # noqa: S603 - ours
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment_without_settings()
+    )
     try:
         first_line = child.stdout.readline() if child.stdout else ""
         if not first_line:
