@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from app.calls.ports import LanguageModel
-from app.clients.streams import ModelEvent, TextDelta, ToolSpec
+from app.clients.streams import ModelEvent, ToolSpec, text_after
 from app.clock import utc_now
 from app.conversation.history import ConversationHistory, Remark
 from app.models import CallContext, ConversationContext, ConversationSummary, Message, TokenUsage
@@ -57,8 +57,9 @@ class DialogueManager:
         """Answer a text as a whole, and remember both. Raises ProviderError; then only the question is remembered."""
         await self.add_to_history("user", text)
         language = context.call_context.metadata.get("language_hint") or "en"
-        deltas = [event.text async for event in self.reply(self.messages(language)) if isinstance(event, TextDelta)]
-        answer = "".join(deltas)
+        answer = ""
+        async for event in self.reply(self.messages(language)):
+            answer = text_after(answer, event)
         await self.add_to_history("assistant", answer)
         return answer
 

@@ -124,6 +124,8 @@ class ServerSentEvents:
         self._rest = b""
         self._data: list[bytes] = []
         self._at_start = True
+        self._is_plain = False
+        """The body is one JSON object: of a server that does not stream, or answers 200 to an error."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Data of the events that are complete now. Raises ProviderProtocolError for an event over 4 MiB."""
@@ -133,16 +135,17 @@ class ServerSentEvents:
                 self._rest = text
                 return []
             text, self._at_start = text.removeprefix(_BYTE_ORDER_MARK), False
-        kept = text[-1:] if text.endswith(b"\r") else b""  # its line feed may come with the next bytes
-        *lines, self._rest = _LINE_END.split(text.removesuffix(kept))
-        self._rest += kept
+            self._is_plain = text.lstrip().startswith(b"{")
+        lines, self._rest = ([], text) if self._is_plain else _lines(text)
         events = [event for line in lines for event in self._take_line(line)]
         if len(self._rest) + sum(len(line) + 1 for line in self._data) > _EVENT_BYTES_AT_MOST:
             raise ProviderProtocolError(PROVIDER, "an event without end")
         return events
 
     def finish(self) -> list[bytes]:
-        """Data of a last event, for servers that leave out the empty line behind it."""
+        """Data of a last event, for servers that leave out the empty line behind it, or a body that is plain JSON."""
+        if self._is_plain:
+            return [self._rest]
         last, self._rest = self._rest, b""
         return [event for line in (last, b"") for event in self._take_line(line)]
 
@@ -155,6 +158,13 @@ class ServerSentEvents:
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
         return []
+
+
+def _lines(text: bytes) -> tuple[list[bytes], bytes]:
+    """The whole lines, and the rest; a carriage return at the end may be half of what ends a line."""
+    kept = text[-1:] if text.endswith(b"\r") else b""
+    *lines, rest = _LINE_END.split(text.removesuffix(kept))
+    return lines, rest + kept
 
 
 class AnswerDecoder(ABC):
@@ -278,6 +288,9 @@ class ResponsesDecoder(AnswerDecoder):
         self._item_done = False
 
     def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
+        if payload.get("object") == "response":  # not streamed at all
+            self.events += 1
+            return self._read_response(payload, completed=payload.get("status") != "incomplete")
         response, item = object_of(payload.get("response")), object_of(payload.get("item"))
         before = len(self.pieces)
         events = self._read_event(string_of(payload.get("type")), payload, response, item)
@@ -313,7 +326,7 @@ class ResponsesDecoder(AnswerDecoder):
         self._called.add(call_id)
         return [tool_call(call_id, name, arguments)]
 
-    def _read_response(self, response: dict[str, Any], *, completed: bool) -> list[TextDelta | ToolCall]:
+    def _read_response(self, response: Mapping[str, Any], *, completed: bool) -> list[TextDelta | ToolCall]:
         """The whole answer is in it again, for servers that did not send it in pieces."""
         self.service_tier = string_of(response.get("service_tier")) or None
         self.usage = usage_of(response.get("usage"), "input", "output")

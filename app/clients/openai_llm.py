@@ -16,7 +16,7 @@ from app.clients.openai_answer import OpenAIAnswer
 from app.clients.openai_events import PROVIDER
 from app.clients.openai_requests import OpenAIOptions, request_body
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
-from app.clients.streams import ModelEvent, ModelFinished, TextDelta, TextRetracted, ToolSpec
+from app.clients.streams import ModelEvent, ModelFinished, TextDelta, TextRetracted, ToolSpec, text_after
 from app.errors import ProviderError, ProviderProtocolError, ProviderUnavailable
 from app.models import ConversationContext, Message, TokenUsage
 from app.observability.costs import DEFAULT_PRICES, Prices
@@ -32,6 +32,7 @@ KEEPALIVE_SECONDS = 300.0
 """How long an unused connection is kept; :meth:`OpenAILLMClient.warm_up` within that time keeps one open for ever."""
 
 _SAID_ONCE_MAX = 100
+_CALLS_KEPT = 1000
 
 
 class OpenAILLMClient(BaseResilientClient):
@@ -68,8 +69,8 @@ class OpenAILLMClient(BaseResilientClient):
         self._connecting: asyncio.Task[OpenAIConnections] | None = None
         self._closed = False
         self._spare: asyncio.Task[None] | None = None
-        self._thinks_first = False
-        """The model's answers were seen to begin with a thought whose beginning is not told."""
+        self._think_first: dict[str | None, None] = {}
+        """Calls whose last answer began with a thought whose beginning is not told; of too many the oldest goes."""
         self._said_once: set[str] = set()
 
     async def stream_reply(
@@ -101,7 +102,7 @@ class OpenAILLMClient(BaseResilientClient):
             self._replace_connection()
             raise
         finally:
-            self._learn(answer)
+            self._learn(answer, call_id)
             await answer.aclose()
 
     async def stream_response(self, messages: list[Message]) -> AsyncGenerator[str, None]:
@@ -121,10 +122,10 @@ class OpenAILLMClient(BaseResilientClient):
             try:
                 while not answer.complete:
                     for event in await answer.read():
-                        text = text + event.text if isinstance(event, TextDelta) else ""
+                        text = text_after(text, event)
                 await answer.read_to_end()
             finally:
-                self._learn(answer)
+                self._learn(answer, context.call_context.call_id)
                 await answer.aclose()
             return text
 
@@ -181,13 +182,16 @@ class OpenAILLMClient(BaseResilientClient):
     ) -> OpenAIAnswer:
         kept = trim(messages, self._options.context_window_size, estimate_tokens)
         body = request_body(self._options, kept, tools, cache_key)
-        return OpenAIAnswer(self._connections, self._options, body, call_id, thinks_first=self._thinks_first)
+        return OpenAIAnswer(self._connections, self._options, body, call_id, thinks_first=call_id in self._think_first)
 
-    def _learn(self, answer: OpenAIAnswer) -> None:
-        """What an answer shows of the server, each of it said once."""
+    def _learn(self, answer: OpenAIAnswer, call_id: str | None) -> None:
+        """What an answer shows of the server: for the next one of the call alone, since a caller may be the cause."""
         if answer.speech.thought_first or answer.complete:
-            self._thinks_first = answer.speech.thought_first
+            self._think_first.pop(call_id, None)
         if answer.speech.thought_first:
+            self._think_first[call_id] = None
+            if len(self._think_first) > _CALLS_KEPT:
+                del self._think_first[next(iter(self._think_first))]
             self._say_once("thoughts without a beginning are in the text")
         if answer.speech.dropped_call:
             self._say_once("a tool call is written into the text, and not run")

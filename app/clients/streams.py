@@ -125,6 +125,18 @@ class ModelFinished:
 
 ModelEvent = TextDelta | TextRetracted | ToolCall | ModelFinished
 
+
+def text_after(text: str, event: ModelEvent) -> str:
+    """The text of an answer once the event is in it."""
+    match event:
+        case TextDelta(more):
+            return text + more
+        case TextRetracted():
+            return ""
+        case _:
+            return text
+
+
 # --- text to speech; times are seconds since the first sample of the utterance -----------------------------------
 
 

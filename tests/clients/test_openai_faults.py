@@ -186,6 +186,18 @@ async def test_what_is_unusual_is_told_once() -> None:
     ]
 
 
+async def test_a_thought_without_a_beginning_delays_no_other_call() -> None:
+    async with asking("chat") as (sandbox, client):
+        sandbox.stage.faults.add(Fault("openai", "thinking_without_beginning", call_id="c1"))
+        await answer(client, [Message("user", "Hello")], "c1")
+        assert list(client._think_first) == ["c1"]
+        for number in range(1100):
+            client._think_first[f"call-{number}"] = None
+        sandbox.stage.faults.add(Fault("openai", "thinking_without_beginning", call_id="c2"))
+        await answer(client, [Message("user", "Hello")], "c2")
+        assert "c1" not in client._think_first
+
+
 async def test_a_model_that_thinks_first_is_waited_for_from_the_second_answer_on() -> None:
     async with asking("chat") as (sandbox, client):
         sandbox.stage.faults.add(Fault("openai", "thinking_without_beginning", times=2))
@@ -198,4 +210,4 @@ async def test_a_model_that_thinks_first_is_waited_for_from_the_second_answer_on
             last = max((place for place, event in enumerate(events) if isinstance(event, TextRetracted)), default=-1)
             assert "".join(event.text for event in events[last + 1 :] if isinstance(event, TextDelta)) == TEXT
         assert retractions == [1, 0, 0, 0]
-        assert not client._thinks_first, "its answers begin without a thought again"
+        assert not client._think_first, "its answers begin without a thought again"
