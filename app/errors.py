@@ -7,6 +7,7 @@ VoiceAgentError
 │   ├── ProviderTimeout      provider_timeout     no progress before the deadline         retryable
 │   ├── ProviderRateLimited  provider_rate_limited 429, perhaps with a time to wait       retryable
 │   ├── ProviderProtocolError provider_protocol   an answer that is not of the protocol   retryable
+│   │   └── WrongSound       wrong_sound          sound that is not what was asked for   retryable
 │   ├── ProviderRejected     provider_rejected    401, 402, 403 ...: trying again will not help
 │   │   └── ContentRejected  content_rejected     400, 422 ...: this request is refused for what is in it
 │   ├── EmptyAnswer          empty_answer         a model answered without a word                 retryable
@@ -112,6 +113,12 @@ class ProviderProtocolError(ProviderError):
 
     code = "provider_protocol"
     retryable = True
+
+
+class WrongSound(ProviderProtocolError):
+    """What the vendor sent is not the sound that was asked for: text, a file, another rate. It is to be thrown away."""
+
+    code = "wrong_sound"
 
 
 class ProviderRejected(ProviderError):

@@ -95,6 +95,11 @@ class Playout:
         return self._utterance_sent
 
     @property
+    def wants_more(self) -> bool:
+        """Whether less waits than may leave soon. What is not added yet can still be thrown away."""
+        return self._waiting_samples < self._lead + 2 * self._piece + self._format.frame_samples
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing of the utterance waits to leave."""
         return not self._waiting_bytes

@@ -50,6 +50,7 @@ DOORS = ("app/main.py", "app/cli/serve.py", "routers/")
 
 BOUNDED_OTHERWISE = {
     "app/calls/conducting.py _waiting": "Facts.tell fails the call when too many wait",
+    "app/calls/track.py _unplayed": "one utterance, which the model and the voice end; the mouth takes it at real time",
     "app/clients/cartesia_utterance.py _unread": "the utterance fails when too many seconds of audio wait",
     "app/clients/deepgram_ear.py _waiting": "Events.put drops the oldest and counts it",
     "app/storage/backlog.py rows": "Backlog.add counts all rows and refuses more",

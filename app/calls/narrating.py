@@ -8,13 +8,16 @@ from app.calls.ports import TextToSpeech, Utterance
 from app.calls.track import SpeechTrack
 from app.clients.streams import VoiceAudio, VoiceWords
 from app.conversation.spoken import speakable
-from app.errors import ProviderError
+from app.errors import ProviderError, WrongSound
 from app.models import VoiceConfig
 from media.formats import AudioFormat
 
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
-_ATTEMPTS = 2
+_FRUITLESS_MAX = 2
+"""Attempts in a row that may fail without having brought sound worth going on for."""
+_FRUIT_SECONDS = 1.0
+_ATTEMPTS_MAX = 6
 
 
 class Narrator:
@@ -56,33 +59,44 @@ class Narrator:
         self._more.set()
 
     async def run(self) -> None:
-        """Until the last clause has its sound. Raises ProviderError when that cannot be had."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            error = await self._try_narrating()
+        """Until the last clause has its sound. Raises ProviderError when that cannot be had.
+
+        After a failure it goes on from the last word that has sound, as long as each attempt brings some.
+        """
+        fruitless = 0
+        error: ProviderError | None = None
+        for attempt in range(1, _ATTEMPTS_MAX + 1):
+            begin = self._track.samples
+            error = await self._try_narrating(error)
             if error is None:
                 self._track.complete = True
                 self._on_sound()
                 return
-            if attempt == _ATTEMPTS or not error.retryable:
+            brought = (self._track.samples - begin) / self._format.sample_rate
+            fruitless = 1 if brought >= _FRUIT_SECONDS else fruitless + 1
+            if fruitless == _FRUITLESS_MAX or attempt == _ATTEMPTS_MAX or not error.retryable:
                 raise error
             self._on_retry(error)
 
-    async def _try_narrating(self) -> ProviderError | None:
+    async def _try_narrating(self, after: ProviderError | None) -> ProviderError | None:
+        begin = self._track.samples
         error = None
         try:
-            await self._narrate()
+            await self._narrate(after)
         except* ProviderError as group:
             error = first_of(group)
+        if isinstance(error, WrongSound):
+            self._track.take_back(begin)
         return error
 
-    async def _narrate(self) -> None:
+    async def _narrate(self, after: ProviderError | None) -> None:
         text = self._track.break_off()
         while not text:
             if self._is_finished:
                 return
             await self._wait_for_more()
             text = self._track.unspoken()
-        utterance = self._tts.utterance(self._voice, call_id=self._call_id)
+        utterance = self._tts.utterance(self._voice, call_id=self._call_id, after=after)
         try:
             async with asyncio.TaskGroup() as tasks:
                 feeding = self._feed(utterance, text, len(self._spoken))

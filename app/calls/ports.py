@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from typing import Any, Literal, Protocol, Self
 
 from app.clients.streams import ModelEvent, SpeechEvent, ToolSpec, VoiceEvent
+from app.errors import ProviderError
 from app.models import JournalRow, Message, TokenUsage, VoiceConfig
 from app.storage.calls import CallEnding
 from media.formats import AudioFormat
@@ -143,8 +144,8 @@ class Utterance(Protocol):
 class TextToSpeech(Protocol):
     """A vendor that speaks."""
 
-    def utterance(self, voice: VoiceConfig, *, call_id: str) -> Utterance:
-        """An utterance for one turn of one call."""
+    def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> Utterance:
+        """An utterance for one turn of one call; ``after`` is the failure of one that this one makes good."""
 
 
 class Journal(Protocol):

@@ -221,9 +221,9 @@ class Mouth:
             self._tell(interrupted)
 
     def _play(self, current: Speaking, now: float) -> float | None:
-        for audio in current.track.take_audio():
+        while self._playout.wants_more and (audio := current.track.take_audio()):
             self._playout.add(audio)
-        if current.track.complete:
+        if current.track.complete and not current.track.has_audio:
             self._playout.finish()
         piece = self._playout.release(now)
         if piece is not None:

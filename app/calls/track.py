@@ -1,13 +1,17 @@
 """The sound of one utterance and the place of its words in it, so that what was heard can be told in words."""
 
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from app.clients.streams import SpokenWord
 from app.conversation.spoken import Spoken
 
 _LETTERS_PER_SECOND = 14
 """Of average speech; for estimates only."""
+_PIECE_SECONDS = 0.2
+"""The longest piece that is taken at once, and so cannot be taken back."""
 
 
 @dataclass(slots=True)
@@ -20,6 +24,23 @@ class Clause:
     """Letters spoken before it in this utterance."""
     letters: int
     started: bool = False
+
+
+class _Begun(NamedTuple):
+    """A word that begins at a sample."""
+
+    start: int
+    letters: int
+    """Letters of the utterance that are spoken once it has begun."""
+    is_exact: bool
+    """Whether it is certain that the words before it have begun by then, and it has not before."""
+
+
+class _Piece(NamedTuple):
+    """Sound, as it arrived."""
+
+    audio: bytes
+    samples: int
 
 
 def count_letters(text: str) -> int:
@@ -35,14 +56,15 @@ class SpeechTrack:
         self._keep_sound = keep_sound
         self._clauses: list[Clause] = []
         self._letters = 0
-        self._words: list[tuple[int, int]] = []
-        """Of each word the start sample, and the letters spoken once it has begun."""
+        self._words: list[_Begun] = []
+        self._last_word_is_exact = True
         self._word_letters = 0
         self._words_end = 0
         """The sample at which the last of these words ends."""
         self._said_letters = 0
         """Letters that had begun when the voice was lost."""
-        self._unplayed: list[bytes] = []
+        self._is_taken_back = False
+        self._unplayed: deque[_Piece] = deque()
         self.kept_audio: list[bytes] = []
         """All the sound, if it was to be kept."""
         self.kept_words: list[SpokenWord] = []
@@ -68,24 +90,30 @@ class SpeechTrack:
 
     def add_audio(self, audio: bytes, samples: int) -> None:
         """The next sound."""
-        self._unplayed.append(audio)
+        longest = int(self._rate * _PIECE_SECONDS)
+        sample_bytes = len(audio) // samples if samples else 1
+        for begin in range(0, samples, longest):
+            piece = audio[begin * sample_bytes : (begin + longest) * sample_bytes]
+            self._unplayed.append(_Piece(piece, min(longest, samples - begin)))
+            if self._keep_sound:
+                self.kept_audio.append(piece)
         self.samples += samples
-        if self._keep_sound:
-            self.kept_audio.append(audio)
 
     def add_words(self, words: Iterable[SpokenWord], offset_seconds: float) -> None:
         """Times of the next words; the offset is where their utterance begins on this track."""
         for word in words:
             self._word_letters += count_letters(word.text)
-            self._words.append((int((offset_seconds + word.start) * self._rate), self._word_letters))
+            is_exact = word.is_exact and self._last_word_is_exact
+            self._words.append(_Begun(int((offset_seconds + word.start) * self._rate), self._word_letters, is_exact))
+            self._last_word_is_exact = word.is_exact
             self._words_end = int((offset_seconds + word.end) * self._rate)
             if self._keep_sound:
-                self.kept_words.append(SpokenWord(word.text, offset_seconds + word.start, offset_seconds + word.end))
+                moved = replace(word, start=offset_seconds + word.start, end=offset_seconds + word.end)
+                self.kept_words.append(moved)
 
-    def take_audio(self) -> list[bytes]:
-        """The sound that arrived since the last call."""
-        audio, self._unplayed = self._unplayed, []
-        return audio
+    def take_audio(self) -> bytes:
+        """The next piece of the sound, as it arrived; nothing when there is none."""
+        return self._unplayed.popleft().audio if self._unplayed else b""
 
     @property
     def has_audio(self) -> bool:
@@ -97,13 +125,31 @@ class SpeechTrack:
 
         A word cut in half is not said again.
         """
-        begun = self._letters_begun(self.samples)[0]
+        begun = self._said_letters if self._is_taken_back else self._letters_begun(self.samples)[0]
+        self._is_taken_back = False
         rest = self._text_after(begun)
-        self._words = [(start, letters) for start, letters in self._words if start < self.samples]
+        self._words = [word for word in self._words if word.start < self.samples]
+        self._last_word_is_exact = True
         self.kept_words = [word for word in self.kept_words if word.start * self._rate < self.samples]
         self._words_end = min(self._words_end, self.samples)
         self._said_letters = self._word_letters = self._letters - count_letters(rest)
         return rest
+
+    def take_back(self, samples: int) -> None:
+        """Forget the sound after so many samples, as far as it was not taken, and the times of the words in it.
+
+        The samples must be a length that the track had when its text was broken off, or none. What was taken stays, as
+        sound in which no word is said.
+        """
+        while self._unplayed and self.samples > samples:
+            self.samples -= self._unplayed.pop().samples
+            if self._keep_sound:
+                self.kept_audio.pop()
+        self._words = [word for word in self._words if word.start < samples]
+        self.kept_words = [word for word in self.kept_words if word.start * self._rate < samples]
+        self._word_letters = self._said_letters
+        self._words_end = self.samples
+        self._is_taken_back = True
 
     def unspoken(self) -> str:
         """The text, in spoken form, that was written since everything before it had been spoken."""
@@ -144,10 +190,11 @@ class SpeechTrack:
     def _letters_begun(self, played: int) -> tuple[int, bool]:
         if played <= 0:
             return 0, True
-        known = [letters for start, letters in self._words if start < played]
-        last_known = self._words[-1][0] if self._words else -1
-        if last_known >= played or self._word_letters >= self._letters:
-            return (known[-1] if known else 0), True
+        known = [word.letters for word in self._words if word.start < played]
+        following = next((word for word in self._words if word.start >= played), None)
+        if following is not None or self._word_letters >= self._letters:
+            is_exact = following.is_exact if following is not None else all(word.is_exact for word in self._words)
+            return (known[-1] if known else 0), is_exact
         if self._is_whole:
             estimate = round(self._letters * played / self.samples)
         else:
@@ -157,10 +204,10 @@ class SpeechTrack:
 
     def _start_of(self, clause: Clause) -> int | None:
         begun_before = 0
-        for start, letters in self._words:
+        for word in self._words:
             if begun_before >= clause.first_letter:
-                return start
-            begun_before = letters
+                return word.start
+            begun_before = word.letters
         if self._is_whole and self._letters:
             return int(self.samples * clause.first_letter / self._letters)
         return None

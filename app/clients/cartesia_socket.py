@@ -1,7 +1,8 @@
 """One speech socket to Cartesia that carries many contexts at once.
 
-Its task ``cartesia:socket``, with ``cartesia:read`` and ``cartesia:write`` inside it, ends when the socket is lost,
-speaks garbage, is closed, or is retired and carries no context any more. However it ends, every context is told.
+Its task ``cartesia:socket``, with ``cartesia:read`` and ``cartesia:write`` inside it, ends when the socket is lost, is
+refused for good, is closed, or is retired and carries no context any more. However it ends, every context is told.
+A message that cannot be read costs the context that it names at most, and never the socket.
 """
 
 import asyncio
@@ -23,9 +24,17 @@ from app.clients.cartesia_messages import (
     error_for_status,
     parse_answer,
 )
+from app.clients.messages import Unreadable
 from app.clients.resilient import retry_after_seconds
 from app.clients.tls import tls_for
-from app.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+from app.errors import (
+    ContentRejected,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +54,11 @@ class ContextListener(Protocol):
     def received(self, answer: Answer) -> None:
         """The next message of the context; after :class:`ContextDone` there is none."""
 
+    def suspected(self, error: ProviderError) -> None:
+        """The vendor refused something and did not say what: it may have been this context."""
+
     def failed(self, error: ProviderError) -> None:
-        """The context is lost; the last call."""
+        """The context is lost; the last call. An error that is shared is given to every context of the socket."""
 
 
 class CartesiaSocket:
@@ -58,12 +70,15 @@ class CartesiaSocket:
         self._connection = connection
         self._listeners: dict[str, ContextListener] = {}
         self._unsent: asyncio.Queue[str] = asyncio.Queue(_MESSAGES_UNSENT_MAX)
-        self._retired = self._lost = False
+        self._retired = False
+        self._loss: ProviderError | None = None
         self._ending = asyncio.Event()
         self.opened_at = self.used_at = self._clock()
         """Loop time of the opening, and of the last request."""
         self.chunks_dropped = 0
         """Audio of contexts that nobody listens to, such as cancelled ones."""
+        self.unreadable = 0
+        """Messages that could not be read, and that named no context."""
         self._task = loop.create_task(self._run(), name="cartesia:socket")
 
     def __repr__(self) -> str:
@@ -90,11 +105,14 @@ class CartesiaSocket:
         except InvalidStatus as refused:
             response = refused.response
             wait = retry_after_seconds(response.headers.get("Retry-After"))
-            raise error_for_status(response.status_code, retry_after=wait) from refused
-        except TimeoutError as error:
-            raise ProviderTimeout(PROVIDER, "no socket before the deadline") from error
-        except (OSError, WebSocketException) as error:
-            raise ProviderUnavailable(PROVIDER, f"no socket: {type(error).__name__}") from error
+            error = error_for_status(response.status_code, retry_after=wait)
+            if isinstance(error, ContentRejected):  # a handshake has no content: we ask in the wrong way
+                error = ProviderRejected(PROVIDER, f"status {error.status}", status=error.status)
+            raise error from refused
+        except TimeoutError as late:
+            raise ProviderTimeout(PROVIDER, "no socket before the deadline") from late
+        except (OSError, WebSocketException) as broken:
+            raise ProviderUnavailable(PROVIDER, f"no socket: {type(broken).__name__}") from broken
         return cls(connection)
 
     @property
@@ -109,8 +127,8 @@ class CartesiaSocket:
 
     def attach(self, context_id: str, listener: ContextListener) -> None:
         """Deliver what is received for a context, until it is done, failed or detached."""
-        if self._lost:
-            listener.failed(ProviderUnavailable(PROVIDER, "the socket was closed"))
+        if self._loss is not None:
+            listener.failed(self._loss)
         else:
             self._listeners[context_id] = listener
 
@@ -153,17 +171,24 @@ class CartesiaSocket:
                 await self._connection.close()
             finally:
                 self._connection.transport.abort()  # when cancelled, the closing handshake was cut short
-            log.debug("socket.closed", provider=PROVIDER, chunks_dropped=self.chunks_dropped)
+            log.debug(
+                "socket.closed", provider=PROVIDER, chunks_dropped=self.chunks_dropped, unreadable=self.unreadable
+            )
 
     async def _read(self) -> None:
         """Deliver messages until the socket is of no more use, then say why to everybody."""
         try:
             async for message in self._connection:
-                self._deliver(parse_answer(message))
+                try:
+                    answer = parse_answer(message)
+                except Unreadable as error:
+                    self._note_unreadable(error)
+                else:
+                    self._deliver(answer)
         except ConnectionClosed:
             pass  # the code is read below, as it is after a normal close, which ends the loop silently
-        except ProviderError as error:
-            self._fail_all(error)
+        except _RefusedForGood as refused:
+            self._fail_all(refused.error)
         self._fail_all(ProviderUnavailable(PROVIDER, f"the socket was lost, code {self._connection.close_code}"))
 
     def _deliver(self, answer: Answer | Failure | None) -> None:
@@ -182,11 +207,31 @@ class CartesiaSocket:
 
     def _deliver_failure(self, failure: Failure) -> None:
         if failure.context_id is None:
-            raise failure.error
+            self._deliver_to_all(failure.error)
+            return
         listener = self._listeners.get(failure.context_id)
         if listener is not None:
             self.detach(failure.context_id)
             listener.failed(failure.error)
+
+    def _deliver_to_all(self, error: ProviderError) -> None:
+        """An error that names no context, judged by its status.
+
+        A wrong key, no credit or a forbidden region concern everybody, and for good. Anything else concerns one
+        request that the vendor could not read or answer: whoever goes on getting sound is not meant.
+        """
+        if isinstance(error, ProviderRejected) and not isinstance(error, ContentRejected):
+            raise _RefusedForGood(error)
+        if isinstance(error, ContentRejected):
+            error = ProviderProtocolError(PROVIDER, f"{error.status} for no context", request_id=error.request_id)
+        error.is_shared = True
+        for listener in list(self._listeners.values()):
+            listener.suspected(error)
+
+    def _note_unreadable(self, error: Unreadable) -> None:
+        self.unreadable += 1
+        if self.unreadable == 1:
+            log.warning("provider.unreadable_message", provider=PROVIDER, detail=str(error))
 
     async def _write(self) -> None:
         try:
@@ -196,7 +241,9 @@ class CartesiaSocket:
             return  # the reader learns of it too, and tells everybody
 
     def _fail_all(self, error: ProviderError) -> None:
-        self._retired = self._lost = True
+        error = self._loss or error
+        error.is_shared = self._retired = True
+        self._loss = error
         listeners, self._listeners = self._listeners, {}
         self._ending.set()
         for listener in listeners.values():
@@ -205,3 +252,11 @@ class CartesiaSocket:
     def _close_if_done(self) -> None:
         if self._retired and not self._listeners:
             self._ending.set()
+
+
+class _RefusedForGood(Exception):
+    """The vendor will not speak for anybody; ``error`` says why."""
+
+    def __init__(self, error: ProviderError) -> None:
+        self.error = error
+        super().__init__(str(error))

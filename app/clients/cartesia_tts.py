@@ -9,6 +9,7 @@ import cartesia
 import structlog
 
 from app.clients.breaker import CircuitBreaker
+from app.clients.cartesia_context import SpokenContext
 from app.clients.cartesia_messages import (
     API_VERSION,
     PROVIDER,
@@ -19,6 +20,7 @@ from app.clients.cartesia_messages import (
     websocket_url,
 )
 from app.clients.cartesia_socket import CartesiaSocket
+from app.clients.cartesia_sound import SoundReader
 from app.clients.cartesia_utterance import Utterance
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
 from app.clients.streams import VoiceAudio
@@ -73,9 +75,14 @@ class CartesiaTTSClient(BaseResilientClient):
 
     # --- speaking -----------------------------------------------------------------------------------------------
 
-    def utterance(self, voice: VoiceConfig, *, call_id: str) -> Utterance:
-        """A turn of a call, to be given text and iterated. ValueError: there is no such audio format."""
-        return Utterance(self, voice, self._options, call_id=call_id)
+    def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> Utterance:
+        """A turn of a call, to be given text and iterated. ValueError: there is no such audio format.
+
+        ``after`` is the failure of an utterance that this one makes good. When many failed of it at once, such as by
+        the loss of their socket, the breaker does not refuse this one.
+        """
+        insist = after is not None and after.is_shared and after.retryable
+        return Utterance(self, voice, self._options, call_id=call_id, insist=insist)
 
     async def synthesize_stream(self, text: str, voice_config: VoiceConfig) -> AsyncIterator[bytes]:
         """The sound of a text, as it is made; never half a sample. Raises ProviderError."""
@@ -107,10 +114,7 @@ class CartesiaTTSClient(BaseResilientClient):
             raise ProviderTimeout(self.provider, "no answer before the deadline") from None
         except cartesia.APIConnectionError:
             raise ProviderUnavailable(self.provider, "no connection") from None
-        samples = audio_format.samples(audio)
-        if not samples:
-            raise ProviderProtocolError(self.provider, "the text was not spoken")
-        return audio[: samples * audio_format.sample_bytes]
+        return _checked(audio, text, audio_format, voice_config.speed)
 
     async def warm_up(self) -> None:
         """Open the socket before it is needed. Raises ProviderError."""
@@ -179,13 +183,30 @@ class CartesiaTTSClient(BaseResilientClient):
         return self._opening
 
     async def _open_socket(self) -> CartesiaSocket:
-        fresh = await CartesiaSocket.open(self._url, api_key=self._api_key, seconds=self._options.connect_seconds)
+        try:
+            fresh = await CartesiaSocket.open(self._url, api_key=self._api_key, seconds=self._options.connect_seconds)
+        except ProviderError as error:
+            error.is_shared = True  # by all who wait for the socket
+            raise
         self._retired = [socket for socket in self._retired if not socket.is_over]
         if self._socket is not None:
             self._socket.retire()
             self._retired.append(self._socket)
         self._socket = fresh
         return fresh
+
+
+def _checked(audio: bytes, text: str, audio_format: AudioFormat, speed: float) -> bytes:
+    """The sound of a whole text. Raises ProviderProtocolError when it cannot be that."""
+    sound = SoundReader(audio_format).take(audio)
+    context = SpokenContext("", starts_at=0.0, now=0.0, speed=speed)
+    context.given(text, 0.0)
+    context.gave_audio(audio_format.seconds(sound), 0.0)
+    if not sound:
+        raise ProviderProtocolError(PROVIDER, "the text was not spoken")
+    if not context.has_said_all:
+        raise ProviderProtocolError(PROVIDER, "the sound ended before its text")
+    return sound
 
 
 def _http_error(error: cartesia.APIStatusError) -> ProviderError:

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
 from typing import Protocol, assert_never
 
 from app.clients.cartesia_context import SpokenContext, letters
@@ -23,9 +24,10 @@ from app.clients.cartesia_messages import (
     text_request,
 )
 from app.clients.cartesia_socket import CartesiaSocket
+from app.clients.cartesia_sound import SoundReader
 from app.clients.resilient import Attempt
-from app.clients.streams import SpokenWord, VoiceAudio, VoiceEvent, VoiceWords
-from app.errors import BreakerOpen, ProviderError, ProviderProtocolError, ProviderTimeout
+from app.clients.streams import VoiceAudio, VoiceEvent, VoiceWords
+from app.errors import BreakerOpen, ContentRejected, ProviderError, ProviderProtocolError, ProviderTimeout, WrongSound
 from app.models import VoiceConfig
 from media.formats import AudioFormat
 
@@ -35,8 +37,8 @@ _UNHEARD_SECONDS_MAX = 120
 class UtteranceHost(Protocol):
     """What an utterance needs of the client."""
 
-    def attempt(self, operation: str) -> AbstractAsyncContextManager[Attempt]:
-        """Counts and measures; raises BreakerOpen."""
+    def attempt(self, operation: str, *, insist: bool = False) -> AbstractAsyncContextManager[Attempt]:
+        """Counts and measures; raises BreakerOpen, but not to one who insists."""
 
     def check_breaker(self) -> None:
         """Raises BreakerOpen while the vendor is not to be asked; asks for nothing."""
@@ -56,14 +58,27 @@ class Utterance:
     fails, because the reader of the socket serves other calls and waits for nobody. Leaving the iteration cancels.
     """
 
-    def __init__(self, host: UtteranceHost, voice: VoiceConfig, options: CartesiaOptions, *, call_id: str) -> None:
+    def __init__(
+        self,
+        host: UtteranceHost,
+        voice: VoiceConfig,
+        options: CartesiaOptions,
+        *,
+        call_id: str,
+        insist: bool = False,
+    ) -> None:
+        """``insist``: the breaker does not refuse it."""
         self._host = host
         self._options = options
         self._call_id = call_id
+        self._insist = insist
+        self._speed = voice.speed
         self._fields = speech_fields(voice, options)
         self._format = AudioFormat(voice.encoding, voice.sample_rate)
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._context: SpokenContext | None = None
+        self._reader = SoundReader(self._format)  # of the context
+        self._suspicion: tuple[float, ProviderError] | None = None
         self._socket: CartesiaSocket | None = None  # that of the context
         self._held_text = ""
         self._unread: deque[VoiceEvent] = deque()  # bounded by the seconds of its audio, see _take_audio
@@ -124,7 +139,7 @@ class Utterance:
             first_text_at = await self._first_text()
             if first_text_at is None:
                 return
-            async with self._host.attempt("utterance") as attempt:
+            async with self._host.attempt("utterance", insist=self._insist) as attempt:
                 attempt.started_at = first_text_at
                 while (event := await self._next_event()) is not None:
                     if isinstance(event, VoiceAudio):
@@ -174,11 +189,15 @@ class Utterance:
         if context is None or not context.owes:
             return None
         patience = self._options.audio_gap_seconds if context.has_sounded else self._options.first_audio_seconds
-        return context.progress_at + patience
+        deadline = context.progress_at + patience
+        return min(deadline, self._suspicion[0]) if self._suspicion is not None else deadline
 
     def _give_up(self) -> None:
         context = self._context
         if context is None:
+            return
+        if self._suspicion is not None:
+            self._fail(self._suspicion[1])
             return
         awaited = "next" if context.has_sounded else "first"
         if self._socket is not None:
@@ -192,47 +211,68 @@ class Utterance:
         context = self._context
         if context is None:
             return
-        match answer:
-            case AudioChunk():
-                self._take_audio(context, answer.audio)
-            case WordTimestamps():
-                self._take_words(context, answer.words)
-            case ContextDone():
-                self._take_end(context)
-            case _:
-                assert_never(answer)
+        self._suspicion = None
+        try:
+            match answer:
+                case AudioChunk():
+                    self._take_audio(context, answer.audio)
+                case WordTimestamps():
+                    self._take_words(context, answer)
+                case ContextDone():
+                    self._take_end(context)
+                case _:
+                    assert_never(answer)
+        except WrongSound as error:
+            self._throw_away_unread()
+            self._fail(error)
         self._news.set()
 
     def failed(self, error: ProviderError) -> None:
         """The current context is lost."""
-        self._context = None
+        context, self._context = self._context, None
+        if isinstance(error, ContentRejected) and context is not None and context.has_sounded:
+            # its text was taken before: a new context may well be given the rest
+            error = ProviderProtocolError(PROVIDER, f"{error.status} in the middle", request_id=error.request_id)
         self._fail(error)
 
+    def suspected(self, error: ProviderError) -> None:
+        """The vendor refused something and did not say what. What owes nothing, or goes on, is not concerned."""
+        if self._context is not None and self._suspicion is None:
+            self._suspicion = (self._clock() + self._options.suspect_seconds, error)
+            self._news.set()
+
     def _take_audio(self, context: SpokenContext, audio: bytes) -> None:
-        context.gave_audio(self._clock())
-        audio = context.half_sample + audio
+        audio = self._reader.take(audio)
         samples = self._format.samples(audio)
-        whole_bytes = samples * self._format.sample_bytes
-        context.half_sample = audio[whole_bytes:]
         if not samples:
             return
+        context.gave_audio(samples / self._format.sample_rate, self._clock())
+        if context.sound_is_too_long:
+            raise WrongSound(PROVIDER, "more sound than its words take", request_id=context.id)
         self._samples += samples
-        self._unread_bytes += whole_bytes
-        self._unread.append(VoiceAudio(audio[:whole_bytes]))
+        self._unread_bytes += len(audio)
+        self._unread.append(VoiceAudio(audio))
         if self._unread_bytes > _UNHEARD_SECONDS_MAX * self._format.sample_rate * self._format.sample_bytes:
             self._fail(ProviderProtocolError(PROVIDER, f"{_UNHEARD_SECONDS_MAX} s of audio wait unread"))
 
-    def _take_words(self, context: SpokenContext, words: tuple[SpokenWord, ...]) -> None:
-        context.gave_words(words, self._clock())
+    def _take_words(self, context: SpokenContext, answer: WordTimestamps) -> None:
+        words = context.gave_words(answer.words, self._clock(), is_whole=answer.is_whole)
         if words:
             shift = context.starts_at
-            moved = tuple(SpokenWord(word.text, word.start + shift, word.end + shift) for word in words)
+            moved = tuple(replace(word, start=word.start + shift, end=word.end + shift) for word in words)
             self._unread.append(VoiceWords(moved))
 
     def _take_end(self, context: SpokenContext) -> None:
         self._context = None
         if not context.has_sounded:
             self._fail(ProviderProtocolError(PROVIDER, "the text was not spoken", request_id=context.id))
+        elif not context.has_said_all:
+            self._fail(ProviderProtocolError(PROVIDER, "the sound ended before its text", request_id=context.id))
+
+    def _throw_away_unread(self) -> None:
+        """Sound that nobody should hear."""
+        self._unread.clear()
+        self._unread_bytes = 0
 
     # --- contexts -----------------------------------------------------------------------------------------------
 
@@ -241,11 +281,13 @@ class Utterance:
         if self._context is not None and not self._is_idle(self._context):
             return self._context
         self._leave_context()
+        self._suspicion = None
         try:
             if self._first_text_at is None:
                 self._first_text_at = self._clock()
                 self._news.set()
-                self._host.check_breaker()
+                if not self._insist:
+                    self._host.check_breaker()
             socket = await self._host.live_socket()
         except ProviderError as error:
             self._fail(error)
@@ -258,7 +300,8 @@ class Utterance:
         context_id = self._host.new_context_id(self._call_id)
         self.context_ids.append(context_id)
         starts_at = self._samples / self._format.sample_rate
-        self._context = SpokenContext(context_id, starts_at=starts_at, now=self._clock())
+        self._context = SpokenContext(context_id, starts_at=starts_at, now=self._clock(), speed=self._speed)
+        self._reader = SoundReader(self._format)
         self._socket = socket
         socket.attach(context_id, self)
         return self._context
@@ -278,6 +321,8 @@ class Utterance:
             self._socket.post(request)
 
     def _is_idle(self, context: SpokenContext) -> bool:
+        if self._suspicion is not None and not context.owes:
+            return True
         return context.is_idle(self._clock(), self._options.context_idle_seconds)
 
     # --- the end ------------------------------------------------------------------------------------------------

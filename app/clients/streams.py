@@ -154,6 +154,8 @@ class SpokenWord:
     text: str
     start: float
     end: float
+    is_exact: bool = True
+    """Whether the vendor told the time; otherwise it is that of the words beside it."""
 
 
 @dataclass(frozen=True, slots=True)

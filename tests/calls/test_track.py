@@ -128,3 +128,47 @@ def test_a_clause_begins_with_its_first_word() -> None:
     assert track.next_started_clause(16000) is None
     assert track.next_started_clause(16001) == ("Come in.", 16000)
     assert track.next_started_clause(99999) is None
+
+
+def test_a_time_that_is_not_exact_makes_no_exact_record() -> None:
+    track = with_sound(track_of("We open at nine."), 2.0)
+    told = words(("We", 0.0), ("open", 0.3), ("at", 1.0), ("nine.", 1.5))
+    told[1] = SpokenWord("open", 0.3, 0.3, is_exact=False)
+    track.add_words(told, 0.0)
+
+    assert track.heard(int(0.2 * RATE)) == ("We", False)
+    assert track.heard(int(0.6 * RATE)) == ("We open", False)
+    assert track.heard(int(1.2 * RATE)) == ("We open at", True)
+
+
+def test_sound_that_was_wrong_is_taken_back_and_its_text_said_again() -> None:
+    track = with_sound(track_of("We open at nine."), 0.8)
+    track.add_words(words(("We", 0.0), ("open", 0.5)), 0.0)
+    assert track.break_off() == "at nine."
+    begin = track.samples
+    with_sound(track, 3.0)
+    track.add_words(words(("at", 0.1), ("nine.", 0.5)), 0.8)
+    taken = sum(len(track.take_audio()) // 2 for _ in range(6))
+
+    track.take_back(begin)
+
+    assert track.samples == taken
+    assert track.heard(track.samples)[0] == "We open"
+    assert track.break_off() == "at nine."
+    at = track.samples / RATE
+    with_sound(track, 1.0)
+    track.add_words(words(("at", 0.1), ("nine.", 0.5)), at)
+    track.complete = True
+    assert track.heard(track.samples) == ("We open at nine.", True)
+    assert track.heard(track.samples - int(0.7 * RATE)) == ("We open at", True)
+
+
+def test_sound_is_taken_in_short_pieces_and_none_is_lost() -> None:
+    track = SpeechTrack(RATE, keep_sound=True)
+    sound = bytes(range(256)) * 100
+    track.add_audio(sound, len(sound) // 2)
+    pieces = []
+    while piece := track.take_audio():
+        pieces.append(piece)
+    assert b"".join(pieces) == sound == b"".join(track.kept_audio)
+    assert max(map(len, pieces)) <= 0.2 * RATE * 2

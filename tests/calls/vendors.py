@@ -212,9 +212,12 @@ class ScriptedVoice:
         """Of the next utterances."""
         self.down: Exception | None = None
         self.utterances: list[ScriptedUtterance] = []
+        self.followed: list[ProviderError | None] = []
+        """Which failure each of them makes good."""
         self._samples_made = 0
 
-    def utterance(self, voice: VoiceConfig, *, call_id: str) -> "ScriptedUtterance":
+    def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> "ScriptedUtterance":
+        self.followed.append(after)
         trouble = self.troubles.pop(0) if self.troubles else None
         if self.down is not None:
             trouble = Trouble(error=self.down)

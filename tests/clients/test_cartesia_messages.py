@@ -17,8 +17,10 @@ from app.clients.cartesia_messages import (
     text_request,
     websocket_url,
 )
+from app.clients.messages import Unreadable
 from app.clients.streams import SpokenWord
 from app.errors import (
+    ContentRejected,
     ProviderError,
     ProviderProtocolError,
     ProviderRateLimited,
@@ -111,7 +113,7 @@ def test_types_that_say_nothing_we_need_are_no_answer(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage",
+    "message",
     [
         "",
         "not json",
@@ -119,24 +121,85 @@ def test_types_that_say_nothing_we_need_are_no_answer(kind: str) -> None:
         "null",
         "{}",
         b"\xff\xfe\x00",
-        '{"type":"chunk","context_id":"c"}',
-        '{"type":"chunk","context_id":"c","data":"not*base64"}',
-        '{"type":"chunk","context_id":"c","data":7}',
-        '{"type":"chunk","context_id":7,"data":""}',
+        '{"type":7}',
+        '{"type":"chunk","data":"AAAA"}',
+        '{"type":"chunk","context_id":7,"data":"AAAA"}',
         '{"type":"done"}',
-        '{"type":"timestamps","context_id":"c","word_timestamps":{"words":["a"],"start":[0],"end":[]}}',
-        '{"type":"timestamps","context_id":"c","word_timestamps":{"words":["a"],"start":[null],"end":[1]}}',
-        '{"type":"timestamps","context_id":"c","word_timestamps":{"words":[1],"start":[0],"end":[1]}}',
-        '{"type":"timestamps","context_id":"c","word_timestamps":[1]}',
-        '{"type":"error","context_id":7}',
+        '{"type":"timestamps","context_id":null}',
+        '{"type":"done","context_id":"' + "c" * 300 + '"}',
     ],
 )
-def test_garbage_is_a_protocol_error_that_repeats_nothing_of_it(garbage: str | bytes) -> None:
-    with pytest.raises(ProviderProtocolError) as caught:
-        parse_answer(garbage)
+def test_a_message_that_names_no_context_is_unreadable_and_not_repeated(message: str | bytes) -> None:
+    with pytest.raises(Unreadable) as caught:
+        parse_answer(message)
+    assert "json" not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
-    assert str(caught.value) == "cartesia: an unreadable message"
-    assert caught.value.__suppress_context__
+
+@pytest.mark.parametrize("data", ["null", '""', "false", "[]"])
+def test_a_chunk_without_sound_says_nothing(data: str) -> None:
+    assert parse_answer(f'{{"type":"chunk","context_id":"c","data":{data}}}') is None
+
+
+@pytest.mark.parametrize("data", ['"not*base64"', '"AAA"', "7", '{"a":1}', '"тайна"', '"\\ud83d"', '["AAAA"]'])
+def test_sound_that_cannot_be_read_costs_its_context(data: str) -> None:
+    answer = parse_answer(f'{{"type":"chunk","context_id":"c","data":{data}}}')
+    assert isinstance(answer, Failure)
+    assert answer.context_id == "c"
+    assert type(answer.error) is ProviderProtocolError
+    assert str(answer.error) == "cartesia: sound that cannot be read"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"type":"chunk","context_id":"c","data":"AAA',
+        '{"type":"chunk","context_id":"c","extra":' + "[" * 100_000,
+        b'{"context_id":"c","data":"\xff"}',
+    ],
+)
+def test_a_message_that_breaks_off_costs_the_context_that_it_names(message: str | bytes) -> None:
+    answer = parse_answer(message)
+    assert isinstance(answer, Failure)
+    assert answer.context_id == "c"
+    assert type(answer.error) is ProviderProtocolError
+
+
+def test_of_broken_word_times_the_words_are_lost_and_an_end_stays_an_end() -> None:
+    assert parse_answer('{"type":"timestamps","context_id":"c","word_timest') == WordTimestamps("c", (), is_whole=False)
+    assert parse_answer('{"type":"done","context_id":"c","x":') == ContextDone("c")
+    assert parse_answer('{"type":"flush_done","context_id":"c","x":') is None
+
+
+def times(words: str, start: str, end: str) -> WordTimestamps:
+    columns = f'{{"words":{words},"start":{start},"end":{end}}}'
+    answer = parse_answer(f'{{"type":"timestamps","context_id":"c","word_timestamps":{columns}}}')
+    assert isinstance(answer, WordTimestamps)
+    return answer
+
+
+@pytest.mark.parametrize("words", ["[1]", "null", '["a",null]', "7", '{"a":1}', '["a",["b"]]'])
+def test_words_that_are_no_text_are_missing(words: str) -> None:
+    assert times(words, "[0, 1]", "[1, 2]") == WordTimestamps("c", (), is_whole=words == "null")
+
+
+@pytest.mark.parametrize("start", ["[0]", "null", "[0,1,2]", "7", '["0",null]', "[1e308,NaN]", f"[{'9' * 5000},-1]"])
+def test_times_that_cannot_be_read_leave_the_words(start: str) -> None:
+    answer = times('["a","b"]', start, "[0.2,0.4]")
+    assert [word.text for word in answer.words] == ["a", "b"]
+    assert answer.is_whole
+    assert not any(word.is_exact for word in answer.words)
+
+
+def test_a_word_without_a_time_of_its_own_stands_between_the_others() -> None:
+    answer = times('["a","b","c"]', "[0,null,1]", "[0.4,0.5,1.5]")
+    assert answer.words == (
+        SpokenWord("a", 0.0, 0.4),
+        SpokenWord("b", 0.4, 0.4, is_exact=False),
+        SpokenWord("c", 1.0, 1.5),
+    )
+    assert times('["a"]', "[1]", "[0.5]").words == (SpokenWord("a", 1.0, 1.0),)
+    assert times('["a"]', "[1]", "[null]").words == (SpokenWord("a", 1.0, 1.0),)
 
 
 def test_an_error_keeps_its_code_and_request_and_not_its_prose() -> None:
@@ -173,7 +236,8 @@ def test_an_error_code_that_is_prose_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
-        (400, None, ProviderRejected),
+        (400, None, ContentRejected),
+        (404, None, ProviderRejected),
         (401, None, ProviderRejected),
         (402, "quota_exceeded", ProviderRejected),
         (429, "quota_exceeded", ProviderRejected),

@@ -229,14 +229,6 @@ async def loses(trouble: Script) -> tuple[ProviderError, ProviderError]:
         return error, bystander_error
 
 
-async def test_an_error_without_context_reaches_every_context() -> None:
-    async def trouble(line: Line, request: dict[str, Any]) -> None:
-        await line.fails(None, 400, "bad_request")
-
-    errors = await loses(trouble)
-    assert [type(error) for error in errors] == [ProviderRejected, ProviderRejected]
-
-
 async def test_a_socket_closed_in_the_middle_reaches_every_context() -> None:
     async def trouble(line: Line, request: dict[str, Any]) -> None:
         await line.closes(1011)
@@ -274,16 +266,6 @@ async def test_a_socket_that_the_vendor_finds_idle_reaches_every_context() -> No
 
     errors = await loses(trouble)
     assert [type(error) for error in errors] == [ProviderUnavailable, ProviderUnavailable]
-
-
-@pytest.mark.parametrize("garbage", ["тайна", '{"type":"chunk"}', b"\x00\x01"])
-async def test_garbage_reaches_every_context_and_is_not_repeated(garbage: str | bytes) -> None:
-    async def trouble(line: Line, request: dict[str, Any]) -> None:
-        await line.connection.send(garbage)
-
-    errors = await loses(trouble)
-    assert [type(error) for error in errors] == [ProviderProtocolError, ProviderProtocolError]
-    assert "тайна" not in str(errors[0])
 
 
 async def test_no_first_sound_before_the_deadline_is_a_timeout() -> None:
