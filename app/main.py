@@ -21,6 +21,7 @@ from routers.body_limit import BodyLimit
 from routers.description import describe, operation_id
 from routers.problems import handle_error, handle_http, handle_validation
 from routers.safe_headers import SafeHeaders
+from routers.server_sent import EventStreams
 from routers.unstarted import Unstarted
 
 
@@ -59,6 +60,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
         app.add_exception_handler(error, handler)
     app.state.failed_attempts = FailedAttempts()
     app.state.unstarted = Unstarted()
+    app.state.event_streams = EventStreams()
     app.state.refusals = RefusalLog()
     Instrumentator(registry=metrics.registry).instrument(app)
     app.add_middleware(BodyLimit)  # outside the figures: a length that is only claimed is none

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import PlainTextResponse
 
 from app.calls.actions import check_transfer
 from app.clock import iso_utc, parse_iso
@@ -20,7 +20,7 @@ from app.wiring import Services
 from routers.dependencies import TheServices, require_key
 from routers.recordings import recording_answer
 from routers.schemas import Call, CallPage, EventList, PlacedCall, SayRequest, Transcript, TransferRequest
-from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, server_sent
+from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, EventStream, EventStreams, server_sent
 from routers.views import call_of, events_json, summary_of, tools_of, transcript_text, turns_of
 
 router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["calls"])
@@ -131,7 +131,7 @@ async def get_events(
     EventSource stops. While nothing happens there is a comment each 15 s.
     """
     if _EVENT_STREAM in request.headers.get("accept", ""):
-        return await _stream(call, services, last_event_id)
+        return await _stream(call, services, last_event_id, request.app.state.event_streams)
     rows = await services.journal_reader.rows(call.call_id)
     return Response(await asyncio.to_thread(events_json, rows), media_type=_JSON)
 
@@ -168,12 +168,10 @@ async def _record(call: CallRow, services: Services, status: HTTPStatus = HTTPSt
     return Response(record.model_dump_json(), status_code=status, media_type=_JSON)
 
 
-async def _stream(call: CallRow, services: Services, after: int) -> Response:
+async def _stream(call: CallRow, services: Services, after: int, streams: EventStreams) -> Response:
     if call.status == "ended" and after and not await services.journal_reader.rows(call.call_id, after):
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    # X-Accel-Buffering has nginx pass events on as they come.
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_server_sent(call.call_id, services, after), media_type=_EVENT_STREAM, headers=headers)
+    return EventStream(_server_sent(call.call_id, services, after), streams)
 
 
 async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIterator[str]:

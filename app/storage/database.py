@@ -148,12 +148,16 @@ class Database:
 
         A cancelled caller does not interrupt the statement, which would cost the connection. Raises StorageError.
         """
+        return await asyncio.shield(self.reading(work))
+
+    def reading(self, work: Callable[[Connection], T]) -> "asyncio.Task[T]":
+        """As :meth:`read`, for several that wait for the same and do not cancel it. Raises StorageError when closed."""
         if self._closed:
             raise _closed()
         reading = asyncio.get_running_loop().create_task(self._read(work), name="storage.read")
         self._reads.add(reading)
         reading.add_done_callback(self._reads.discard)
-        return await asyncio.shield(reading)
+        return reading
 
     async def ping(self) -> None:
         """Ask the database for something that it must be there for. Raises StorageError."""

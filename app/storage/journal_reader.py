@@ -19,6 +19,9 @@ from app.storage.waiting import set_within
 _POLL_SECONDS = 0.25
 _PAGE_ROWS = 500
 
+_Page = tuple[bool, list[JournalRow]]
+"""Whether the call may get more rows than these; and the rows."""
+
 
 class JournalReader:
     """Reads committed rows, whichever process wrote them.
@@ -32,6 +35,8 @@ class JournalReader:
         self._followers: dict[str, set[asyncio.Event]] = {}
         self._followed = asyncio.Event()
         self._newest: dict[str, int | None] = {}
+        self._commits = 0
+        self._shared: dict[tuple[str, int, int], asyncio.Future[_Page]] = {}
         self.loop = ServiceLoop("journal.poller", self._poll, part="storage")
 
     def __repr__(self) -> str:
@@ -65,7 +70,7 @@ class JournalReader:
             live = True
             while live:
                 committed.clear()
-                live, rows = await self._database.read(partial(_read_page, call_id, after_seq))
+                live, rows = await self._page(call_id, after_seq)
                 if rows:
                     yield rows
                     after_seq = rows[-1].seq
@@ -74,8 +79,18 @@ class JournalReader:
                 elif live and not await set_within(committed, quiet_seconds):
                     yield []
 
+    async def _page(self, call_id: str, after_seq: int) -> _Page:
+        """Followers that have come as far as each other share one read, as long as nothing is committed meanwhile."""
+        place = call_id, after_seq, self._commits
+        shared = self._shared.get(place)
+        if shared is None:
+            shared = self._shared[place] = self._database.reading(partial(_read_page, call_id, after_seq))
+            shared.add_done_callback(lambda _done: self._shared.pop(place))
+        return await asyncio.shield(shared)
+
     def committed(self, call_id: str) -> None:
         """Rows of the call were committed in this process: its followers read them now."""
+        self._commits += 1
         for event in self._followers.get(call_id, ()):
             event.set()
 
@@ -120,7 +135,7 @@ def _read_rows(call_id: str, after_seq: int, connection: Connection) -> list[Jou
     ]
 
 
-def _read_page(call_id: str, after_seq: int, connection: Connection) -> tuple[bool, list[JournalRow]]:
+def _read_page(call_id: str, after_seq: int, connection: Connection) -> _Page:
     """Whether the call may get more rows than these. The status is read first: an ended call has its last row."""
     status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
     return status in LIVE, _read_rows(call_id, after_seq, connection)

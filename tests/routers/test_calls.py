@@ -353,3 +353,25 @@ def test_a_tool_of_which_nobody_knows_what_came_is_in_record_and_transcript(
     assert http.get(f"/calls/{call_id}/transcript").json()["tools"] == lost
     text = http.get(f"/calls/{call_id}/transcript", params={"format": "text"}).text
     assert text == "[0:01] tool book_table: called, outcome unknown\n"
+
+
+async def test_of_too_many_event_streams_the_next_is_sent_away_until_one_has_ended(service: RunningService) -> None:
+    streams = service.app.state.event_streams
+    limit, streams.limit = streams.limit, 2
+    headers, path = {"Accept": "text/event-stream"}, "/calls/call_live/events"
+    try:
+        async with service.async_client() as http, http.stream("GET", path, headers=headers) as first:
+            async with http.stream("GET", path, headers=headers) as second:
+                assert (first.status_code, second.status_code) == (200, 200)
+                refused = await http.get(path, headers=headers)
+                assert_problem(refused, 503, "too_many_streams")
+                assert refused.headers["retry-after"] == "5"
+                assert (await http.get(path)).status_code == 200
+            async with asyncio.timeout(30):
+                while streams.open > 1:
+                    await asyncio.sleep(0)
+            async with http.stream("GET", path, headers=headers) as again:
+                assert again.status_code == 200
+    finally:
+        streams.limit = limit
+    assert limit == 200

@@ -1,5 +1,6 @@
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,29 @@ async def test_following_ends_when_the_call_is_deleted_elsewhere(tmp_path: Path)
 
         async with asyncio.timeout(2):
             assert await follower in ([1], [1, 2])
+
+
+async def test_a_hundred_followers_of_one_call_read_each_row_once(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores, asyncio.TaskGroup() as group:
+        await stores.calls.create(a_call())
+        read = stores.database.reading
+        reads = 0
+
+        def counted(*arguments: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return read(*arguments)
+
+        stores.database.reading = counted  # type: ignore[method-assign]  # counts, and does what it did
+        seen: asyncio.Queue[int] = asyncio.Queue()
+        following = [group.create_task(followed(stores, seen=seen), name=f"f{number}") for number in range(100)]
+        for seq in range(1, 6):
+            await write(stores, a_row(seq))
+            for _ in range(100):
+                await seen.get()
+        await write(stores, last_row(6))
+    assert [task.result() for task in following] == [[1, 2, 3, 4, 5, 6]] * 100
+    assert reads < 60
 
 
 async def test_a_follower_that_leaves_is_forgotten(tmp_path: Path) -> None:
