@@ -43,8 +43,8 @@ class TelephoneCall:
 
     @property
     def sip_call_id(self) -> str:
-        """LiveKit's name of the call; with ``room_sid`` it is the call's identity."""
-        return self.attributes["sip.callID"]
+        """LiveKit's name of the call; with ``room_sid`` it is the call's identity. Empty when nobody told it."""
+        return self.attributes.get("sip.callID", "")
 
 
 @dataclass(frozen=True, slots=True)

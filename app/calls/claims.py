@@ -14,6 +14,7 @@ from app.backoff import Backoff
 from app.calls.leases import LEASE_SECONDS
 from app.clock import lease_now, utc_now
 from app.models import TelephoneCall
+from app.observability.listeners import Listeners
 from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow, CallStore
 from app.storage.webhooks import WebhookInbox
@@ -75,8 +76,8 @@ class Claims:
         self._calls = calls
         self._share = share
         self._live_calls = live_calls
-        self._on_caller = on_caller
-        self._on_outbound = on_outbound
+        self._on_caller = Listeners("caller.claimed", on_caller)
+        self._on_outbound = Listeners("call.claimed", on_outbound) if on_outbound is not None else None
         self._rung = asyncio.Event()
         self._rung.set()
         self._loop = loops.keep("claims", self._look, backoff=_LOOK_AGAIN)

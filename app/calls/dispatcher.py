@@ -22,6 +22,7 @@ from app.calls.reaper import end_crashed, end_without_core
 from app.clock import iso_utc, lease_now, utc_now
 from app.conversation import events as ev
 from app.conversation.policy import Lines
+from app.conversation.readable_rows import readable
 from app.errors import AdmissionError, AtCapacity, Draining, VoiceAgentError
 from app.models import CallContext, TelephoneCall
 from app.observability.listeners import Listeners
@@ -329,11 +330,12 @@ class CallDispatcher:
             except Exception as error:  # noqa: BLE001 - the other calls are ended all the same; this one is tried again
                 log.error("call.not_reaped", call_id=call.call_id, error=type(error).__name__)
             else:
-                services.metrics.call_crashed()
-                is_outbound = call.direction == "outbound"
-                services.metrics.journal.count(rows, tools=self._agent.tool_names, is_outbound=is_outbound)
                 log.warning("call.ended", call_id=call.call_id, end_reason="crashed", fault="ours")
                 self.on_crashed(call)
+                services.metrics.call_crashed()
+                is_outbound = call.direction == "outbound"
+                known = readable(rows)
+                services.metrics.journal.count(known, tools=self._agent.tool_names, is_outbound=is_outbound)
 
 
 def _texts(lines: Lines) -> list[str]:

@@ -6,6 +6,7 @@ Task ledger.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -24,12 +25,12 @@ _LOOK_SECONDS = 0.2
 _LOOK_AGAIN = Backoff(first_seconds=0.2, max_seconds=1.0)
 """Somebody waits for what they asked."""
 
-_FACTS: dict[str, type[ev.Event]] = {
-    "hangup": ev.HangupRequested,
-    "say": ev.SayRequested,
-    "transfer": ev.TransferRequested,
+_FACTS: dict[str, tuple[Callable[..., ev.Event], tuple[str, ...]]] = {
+    "hangup": (ev.HangupRequested, ()),
+    "say": (ev.SayRequested, ("text",)),
+    "transfer": (ev.TransferRequested, ("to",)),
 }
-"""What a kind of request is to the call; the request's data are the fact's fields."""
+"""What a kind of request is to the call, and the texts that its data must have: the fields of the event."""
 
 
 class CallRequests:
@@ -68,8 +69,14 @@ class CallRequests:
                 self._carry_out(request)
 
     def _carry_out(self, request: CallRequest) -> None:
-        fact = _FACTS.get(request.kind)
-        if fact is None:  # a newer version of the service, running beside this one
+        """What this version does not know of it is left out: a newer one, running beside it, may have written it."""
+        known = _FACTS.get(request.kind)
+        if known is None:
             log.warning("request.unknown", call_id=request.call_id, kind=request.kind)
             return
-        self._dispatcher.tell(request.call_id, fact(**request.data))
+        fact, names = known
+        values = {name: value for name in names if isinstance(value := request.data.get(name), str) and value.strip()}
+        if len(values) < len(names):
+            log.warning("request.unreadable", call_id=request.call_id, kind=request.kind)
+            return
+        self._dispatcher.tell(request.call_id, fact(**values))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from app.conversation.readable_rows import readable
 from app.conversation.tool_records import ToolReader, ToolRecord
 from app.models import ConversationMetrics, JournalRow, TokenUsage
 
@@ -93,8 +94,8 @@ class CallRecord:
 
 
 def call_record(rows: Iterable[JournalRow]) -> CallRecord:
-    """Work out the record; the journal may be unfinished, and may hold rows that this version does not know."""
-    return _Reader().read(rows)
+    """Work out the record; the journal may be unfinished, and may hold rows that this version cannot read."""
+    return _Reader().read(readable(rows))
 
 
 class _Reader:

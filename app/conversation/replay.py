@@ -7,6 +7,7 @@ from app.conversation import commands as cmd
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
 from app.conversation.policy import CallPolicy
+from app.conversation.readable_rows import is_readable
 from app.models import JournalRow
 
 _DECISIONS = (ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted)
@@ -25,7 +26,7 @@ def replay(rows: Iterable[JournalRow]) -> list[tuple[JournalRow, list[cmd.Comman
     core: ConversationCore | None = None
     answers: list[tuple[JournalRow, list[cmd.Command]]] = []
     for row in rows:
-        event = ev.from_row(row)
+        event = ev.from_row(row) if is_readable(row) else None
         if core is None:
             if not isinstance(event, ev.CallCreated):
                 raise ValueError("a journal begins with call.created")
@@ -73,7 +74,7 @@ class _Comparison:
         self._found: list[Difference] = []
 
     def compare(self, row: JournalRow, commands: list[cmd.Command]) -> None:
-        event = ev.from_row(row)
+        event = ev.from_row(row) if is_readable(row) else None
         if isinstance(event, ev.CallEnded):
             self._ended = event.reason not in ENDED_WITHOUT_CORE
         if isinstance(event, _DECISIONS) or (isinstance(event, ev.CallEnded) and self._ended):

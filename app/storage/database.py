@@ -32,7 +32,7 @@ from app.errors import StorageError
 from app.observability.listeners import Listeners
 from app.service_loops import LoopFinished, ServiceLoop
 from app.storage.leases import release_leases_of_earlier_boots
-from app.storage.schema import REVISION, encode_json
+from app.storage.schema import REVISION, decode_object, encode_json
 
 log = structlog.get_logger(__name__)
 
@@ -351,7 +351,11 @@ def _sync_engine(target: URL, pragmas: tuple[str, ...], pool: type[Pool] = NullP
 
 
 def _engine_options(target: URL) -> dict[str, Any]:
-    options: dict[str, Any] = {"hide_parameters": True, "json_serializer": encode_json}
+    options: dict[str, Any] = {
+        "hide_parameters": True,
+        "json_serializer": encode_json,
+        "json_deserializer": decode_object,
+    }
     if target.get_backend_name() == "sqlite":
         options["connect_args"] = {"isolation_level": None}  # the driver begins nothing by itself
     return options

@@ -1,7 +1,6 @@
 """The journal of any call as it is read: in pages, or live."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +12,7 @@ from app.models import JournalRow
 from app.service_loops import ServiceLoop
 from app.storage.calls import LIVE
 from app.storage.database import Database
-from app.storage.schema import calls, journal
+from app.storage.schema import calls, decode_object, journal
 from app.storage.waiting import set_within
 
 _POLL_SECONDS = 0.25
@@ -130,7 +129,7 @@ def _read_rows(call_id: str, after_seq: int, connection: Connection) -> list[Jou
         .limit(_PAGE_ROWS)
     )
     return [
-        JournalRow(seq, at, t, kind, turn, v, json.loads(data))
+        JournalRow(seq, at, t, kind, turn, v, decode_object(data))
         for _, seq, at, t, kind, turn, v, data in connection.execute(statement)
     ]
 

@@ -1,13 +1,11 @@
 """One call as somebody looks it up beside the service: at once, without taking part in what the service does."""
 
-import json
-
 from sqlalchemy import select
 
 from app.models import JournalRow
 from app.storage.calls import CallRow
 from app.storage.database import read_only
-from app.storage.schema import calls, journal
+from app.storage.schema import calls, decode_object, journal
 
 
 def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
@@ -21,5 +19,5 @@ def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
             return None
         rows = connection.execute(select(journal).where(journal.c.call_id == call_id).order_by(journal.c.seq))
         return CallRow(**found._mapping), [
-            JournalRow(seq, at, t, kind, turn, v, json.loads(data)) for _, seq, at, t, kind, turn, v, data in rows
+            JournalRow(seq, at, t, kind, turn, v, decode_object(data)) for _, seq, at, t, kind, turn, v, data in rows
         ]

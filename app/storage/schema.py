@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
+import structlog
 from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+
+log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
@@ -156,6 +159,23 @@ dials = Table(
     Index("dials_by_time", "placed_at"),
     Index("dials_by_number", "number_digest", "placed_at"),
 )
+
+
+def decode_object(written: Any) -> dict[str, Any]:
+    """The JSON object in a column. What is none, whoever wrote it, is an empty one: it must not harm the other rows.
+
+    SQLite gives what looks like a number as a number, whatever the column is.
+    """
+    try:
+        value = json.loads(written)
+    except (ValueError, RecursionError, TypeError):
+        value = None
+    if isinstance(value, dict):
+        return value
+    if value is not None or written not in ("null", b"null"):
+        log.error("row.unreadable", length=len(str(written)))
+    return {}
+
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 

@@ -4,12 +4,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, delete, insert, select, update
 
 from app.clock import iso_utc
 from app.models import TelephoneCall
 from app.storage.database import Database
 from app.storage.schema import webhook_inbox
+
+log = structlog.get_logger(__name__)
 
 _KEPT = timedelta(hours=1)
 """How long an event's id is remembered; a webhook can be sent again for less than ten minutes."""
@@ -61,7 +64,15 @@ def _take(now: str, limit: int, connection: Connection) -> list[TelephoneCall]:
         .values(taken_at=now)
         .returning(webhook_inbox.c.room, webhook_inbox.c.room_sid, webhook_inbox.c.identity, webhook_inbox.c.attributes)
     )
-    return [
-        TelephoneCall(room, room_sid, identity, attributes)
-        for room, room_sid, identity, attributes in connection.execute(taken)
-    ]
+    callers = (_caller(*row) for row in connection.execute(taken))
+    return [caller for caller in callers if caller is not None]
+
+
+def _caller(room: str, room_sid: str, identity: str, attributes: dict[str, Any]) -> TelephoneCall | None:
+    """None for a row without the id of its call: the reconciler finds whoever waits there."""
+    texts = {name: value for name, value in attributes.items() if isinstance(value, str)}
+    caller = TelephoneCall(room, room_sid, identity, texts)
+    if not caller.sip_call_id:
+        log.error("webhook.unreadable", room_sid=room_sid)
+        return None
+    return caller

@@ -157,7 +157,8 @@ async def test_one_call_that_cannot_be_read_does_not_keep_the_others_from_their_
     await a_dead_call(world, "dead-1")
     await a_dead_call(world, "dead-2")
     first = world.journal.rows_of["dead-1"]
-    first.append(JournalRow(len(first) + 1, first[-1].at, first[-1].t, "turn.taken", 9, ev.VERSION, {}))
+    broken = JournalRow(len(first) + 1, first[-1].at, "soon", "turn.taken", 9, ev.VERSION, {})  # type: ignore[arg-type]  # no version wrote it
+    first.append(broken)
     async with desk(world) as open_desk:
         call = await open_desk.rings()
         await call.greeted()
@@ -179,3 +180,13 @@ async def test_a_call_that_has_ended_while_its_last_rows_wait_is_held_until_they
         world.journal.uncommitted.clear()
         await asyncio.sleep(1)
         assert reasons(world) == {"slow-1": "crashed"}
+
+
+async def test_a_row_of_another_version_does_not_keep_its_call_from_its_end() -> None:
+    world = World()
+    await a_dead_call(world, "dead-1")
+    rows = world.journal.rows_of["dead-1"]
+    rows.append(JournalRow(len(rows) + 1, rows[-1].at, rows[-1].t, "turn.taken", 9, ev.VERSION, {"source": ["new"]}))
+    async with desk(world):
+        await asyncio.sleep(1)
+    assert reasons(world) == {"dead-1": "crashed"}

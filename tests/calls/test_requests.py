@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -145,3 +146,35 @@ async def test_storage_that_fails_for_a_while_delays_the_requests() -> None:
         here.store.fails_with = None
         await here.requests.ask("call-1", "hangup")
         await call.ended()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("say", {}),
+        ("say", {"text": 5}),
+        ("say", {"text": " "}),
+        ("say", {"words": "Hello"}),
+        ("transfer", {"to": ["sales"]}),
+        ("sing", {"song": "any"}),
+    ],
+)
+async def test_a_request_of_a_newer_version_that_cannot_be_read_is_left_out(kind: str, data: dict[str, Any]) -> None:
+    async with board(World()) as here:
+        call = await here.desk.rings()
+        await call.greeted()
+        here.store.waiting = [CallRequest("call-1", kind, data), CallRequest("call-1", "say", {"text": "Hello."})]
+        await call.until("operator.say_requested", 1)
+        await asyncio.sleep(1)
+        assert len(call.rows_of("operator.say_requested")) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"), [("hangup", {"reason": 5, "softly": True}), ("say", {"text": "Bye.", "voice": 1})]
+)
+async def test_of_a_request_of_a_newer_version_the_known_part_is_done(kind: str, data: dict[str, Any]) -> None:
+    async with board(World()) as here:
+        call = await here.desk.rings()
+        await call.greeted()
+        here.store.waiting = [CallRequest("call-1", kind, data)]
+        await call.until(f"operator.{kind}_requested", 1)

@@ -1,0 +1,70 @@
+"""Which rows of a journal this version can read; another one, running before it or beside it, wrote some of them."""
+
+import types
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, fields, replace
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from app.conversation.events import EVENT_TYPES
+from app.models import JournalRow
+
+_Shape = tuple[tuple[str, tuple[type, ...], bool], ...]
+"""Name, JSON types and whether it must be there, of each field."""
+
+
+def readable(rows: Iterable[JournalRow]) -> Iterator[JournalRow]:
+    """The rows whose data has what this version reads of their type, with what older versions left out.
+
+    Rows of unknown types are among them, as they are.
+    """
+    return (_completed(row) for row in rows if is_readable(row))
+
+
+def is_readable(row: JournalRow) -> bool:
+    """Whether the row has every field that its type must have, and none that is of another JSON type."""
+    return row.type not in EVENT_TYPES or all(
+        isinstance(row.data[name], kinds) if name in row.data else not is_required
+        for name, kinds, is_required in _shape(row.type)
+    )
+
+
+def _completed(row: JournalRow) -> JournalRow:
+    if row.type not in EVENT_TYPES:
+        return row
+    missing = {name: value for name, value in _defaults(row.type) if name not in row.data}
+    return replace(row, data={**row.data, **missing}) if missing else row
+
+
+@cache
+def _defaults(kind: str) -> tuple[tuple[str, Any], ...]:
+    return tuple((item.name, item.default) for item in fields(EVENT_TYPES[kind]) if item.default is not MISSING)
+
+
+@cache
+def _shape(kind: str) -> _Shape:
+    event = EVENT_TYPES[kind]
+    hints = get_type_hints(event)
+    return tuple(
+        (item.name, tuple(_kinds(hints[item.name])), item.default is MISSING and item.default_factory is MISSING)
+        for item in fields(event)
+        if item.name != "turn"  # which has a column of its own
+    )
+
+
+def _kinds(hint: Any) -> Iterator[type]:
+    """What JSON has for the hint."""
+    origin = get_origin(hint)
+    if hint is Any:
+        yield object
+    elif origin is Literal:
+        yield from {type(value) for value in get_args(hint)}
+    elif origin in (Union, types.UnionType):
+        for part in get_args(hint):
+            yield from _kinds(part)
+    elif (origin or hint) is float:
+        yield from (float, int)
+    elif (origin or hint) in (tuple, list):
+        yield from (list, tuple)
+    else:
+        yield origin or hint
