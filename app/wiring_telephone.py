@@ -118,6 +118,7 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
         call_id: str,
         end_call: Callable[[], None],
         dialling: Dialling | None = None,
+        sip_call_id: str | None = None,
     ) -> RoomLeg:
         return RoomLeg(
             url=settings.livekit_url or "",
@@ -126,6 +127,7 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
             name=call_id,
             end_call=end_call,
             dialling=dialling,
+            sip_call_id=sip_call_id,
         )
 
     return make_leg

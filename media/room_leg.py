@@ -45,6 +45,8 @@ _ROOM_GOES_ON = ("transferred", "crashed")
 _GOODBYE_SECONDS = 5.0
 _KEYS_WAITING_MAX = 100
 _STATUS = "sip.callStatus"
+_SIP_CALL = "sip.callID"
+_DIALLED_AGAIN = "the caller dialled again: a new call took the place in the room"
 
 
 class Dialling(Protocol):
@@ -83,11 +85,14 @@ class RoomLeg:
         name: str,
         end_call: Callable[[], None],
         dialling: Dialling | None = None,
+        sip_call_id: str | None = None,
     ) -> None:
         """``caller`` is the identity of the other side's participant; ``end_call`` has the room ended, and never waits.
 
-        With ``dialling`` he does not wait in the room, but is called.
+        With ``dialling`` they do not wait in the room, but are called. With ``sip_call_id`` the leg is over when a
+        participant of the same identity and another SIP call takes their place: the caller has dialled again.
         """
+        self._sip_call_id = sip_call_id
         self._dialling = dialling
         self._url, self._token, self._caller, self._name, self._end_call = url, token, caller, name, end_call
         self._room = rtc.Room()
@@ -101,7 +106,9 @@ class RoomLeg:
         self._listener: CallerSide | None = None
         self._left: str | None = None
         """Why the caller is gone, as an end reason."""
+        self._left_detail: str | None = None
         self._replaced = False
+        """Whether the room is somebody else's now."""
         self._reconnecting = False
         self._missing: asyncio.TimerHandle | None = None
         self._hanging_up = False
@@ -153,6 +160,9 @@ class RoomLeg:
     def _meet_caller(self) -> None:
         """One who waits is there by now; one who is called comes later."""
         caller = self._room.remote_participants.get(self._caller)
+        if caller is not None and not self._is_of_this_call(caller):
+            self._replaced = True
+            raise NotAnswered("caller_hangup", _DIALLED_AGAIN)
         if caller is not None:
             self._note_status(caller.attributes)
         elif self._dialling is None:
@@ -226,7 +236,7 @@ class RoomLeg:
         """
         self._listener = caller
         if self._left is not None:
-            caller.leave(self._left)
+            caller.leave(self._left, self._left_detail)
         async with asyncio.TaskGroup() as tasks:
             work = [
                 tasks.create_task(self._voice.run(), name=f"{self._name}:writer"),
@@ -321,7 +331,7 @@ class RoomLeg:
         self._over.set()
 
     def _attributes_changed(self, changed: dict[str, str], participant: rtc.Participant) -> None:
-        if participant.identity == self._caller:
+        if participant.identity == self._caller and self._is_of_this_call(participant):
             self._note_status(changed)
 
     def _note_status(self, attributes: Mapping[str, str]) -> None:
@@ -332,8 +342,16 @@ class RoomLeg:
             self._caller_left()
 
     def _participant_connected(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.identity == self._caller:
+        if participant.identity != self._caller:
+            return
+        if self._is_of_this_call(participant):
             self._note_status(participant.attributes)
+        else:
+            self._replaced = True
+            self._leave("caller_hangup", _DIALLED_AGAIN)
+
+    def _is_of_this_call(self, participant: rtc.Participant) -> bool:
+        return self._sip_call_id is None or participant.attributes.get(_SIP_CALL) in (None, self._sip_call_id)
 
     def _participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._caller:
@@ -392,11 +410,11 @@ class RoomLeg:
         ended = (rtc.DisconnectReason.ROOM_DELETED, rtc.DisconnectReason.ROOM_CLOSED)
         self._leave("caller_hangup" if reason in ended else "media_lost")
 
-    def _leave(self, reason: str) -> None:
+    def _leave(self, reason: str, detail: str | None = None) -> None:
         if self._left is None and not self._hanging_up:
-            self._left = reason
+            self._left, self._left_detail = reason, detail
             if self._listener is not None:
-                self._listener.leave(reason)
+                self._listener.leave(reason, detail)
 
 
 async def _cancelled(task: asyncio.Task[None] | None) -> None:

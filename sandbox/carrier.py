@@ -41,16 +41,22 @@ class Carrier:
     """Telephones that are in a room, by room and identity."""
 
     @asynccontextmanager
-    async def dial(self, number: str, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[TelephoneLine]:
+    async def dial(
+        self, number: str, *, headers: Mapping[str, str] | None = None, room: str | None = None
+    ) -> AsyncIterator[TelephoneLine]:
         """Call and wait until it is answered; the caller hangs up on leaving. Raises CallFailed when it is not."""
-        async with self.ring(number, headers=headers) as line:
+        async with self.ring(number, headers=headers, room=room) as line:
             await line.answered()
             yield line
 
     @asynccontextmanager
-    async def ring(self, number: str, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[TelephoneLine]:
+    async def ring(
+        self, number: str, *, headers: Mapping[str, str] | None = None, room: str | None = None
+    ) -> AsyncIterator[TelephoneLine]:
         """A call that rings; the caller hangs up on leaving.
 
+        With ``room`` the caller comes into that room, as a dispatch rule has it whose rooms have no random names: where
+        somebody of the same number is, LiveKit puts the new caller into their place.
         A caller who hides his number is ``anonymous``, or nothing at all; ``headers`` are those of his INVITE.
         """
         attributes = {
@@ -62,7 +68,7 @@ class Carrier:
             **{f"sip.h.{name.lower()}": value for name, value in (headers or {}).items()},
             **self.attributes,
         }
-        line = TelephoneLine(f"{self.room_prefix}_{number}_{secrets.token_hex(4)}", f"sip_{number}")
+        line = TelephoneLine(room or f"{self.room_prefix}_{number}_{secrets.token_hex(4)}", f"sip_{number}")
         async with self._in_room(line, new_call_id(), attributes):
             yield line
 

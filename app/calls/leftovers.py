@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app.calls.background import BackgroundWork
-from app.clients.livekit_api import LiveKitClient
+from app.clients.livekit_api import LiveKitClient, RoomSeen
 from app.errors import ProviderError
 
 log = structlog.get_logger(__name__)
@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 _ASKED_SECONDS = 120.0
 _FIRST_PAUSE_SECONDS = 0.25
 _PAUSE_SECONDS_MAX = 5.0
+_DIALS_AGAIN_SECONDS = 1.0
 _MAY_STILL_RING_SECONDS = 30.0
 """A dial whose answer got lost may put its telephone into the room as long as this, its ringing, after it was asked."""
 
@@ -30,8 +31,18 @@ class Leftovers:
         self._background = background
 
     def end_room(self, room: str) -> None:
-        """Hang up on everybody in the room; never waits."""
+        """Hang up on everybody in the room, whose name is never used twice; never waits."""
         self._background.start(self._until_asked(lambda: self._delete(room)), name=f"{room}:end")
+
+    def end_call(self, room: str, room_sid: str, sip_call_id: str | None) -> None:
+        """Hang up on everybody in the room of a call that is over; never waits.
+
+        Another call may be held under the same name by the time LiveKit does it. A room that was opened later is left
+        alone, and where another caller has come into the room, only the one of this call is hung up on.
+        """
+        room_seen = RoomSeen(room, room_sid)
+        work = self._until_asked(lambda: self._end(room_seen, sip_call_id))
+        self._background.start(work, name=f"{room}:end")
 
     def call_off(self, room: str, identity: str, *, may_come: bool) -> None:
         """Have that telephone stop ringing, or hang up; never waits.
@@ -43,6 +54,24 @@ class Leftovers:
             self._until_asked(lambda: self._livekit.remove_participant(room, identity), looks_seconds=seconds),
             name=f"{room}:call-off",
         )
+
+    async def _end(self, room: RoomSeen, sip_call_id: str | None) -> bool:
+        if not await self._livekit.is_open(room):
+            return True
+        if not await self._livekit.count_telephones(room):
+            # Nobody is left to be hung up on, and whoever dials again at once comes while this is asked.
+            await asyncio.sleep(_DIALS_AGAIN_SECONDS)
+            if not await self._livekit.is_open(room):
+                return True
+        callers = await self._livekit.list_callers(room)
+        if all(caller.sip_call_id == sip_call_id for caller in callers):
+            await self._livekit.delete_room(room.name)
+            return True
+        for caller in callers:
+            if caller.sip_call_id == sip_call_id:
+                await self._livekit.remove_participant(room.name, caller.identity)
+        log.info("room.left_to_another_call", room_sid=room.sid)
+        return True
 
     async def _delete(self, room: str) -> bool:
         await self._livekit.delete_room(room)

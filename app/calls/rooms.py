@@ -37,6 +37,9 @@ _STEADY_SECONDS = 30.0
 """Longer than a look may take whose requests are all answered late."""
 _LEFT_OPEN_SECONDS = 10.0
 """A room is ended when its call has been over for so long: whoever should have ended it is gone."""
+_LAST_CALL_ENDS_SECONDS = 8.0
+"""How long a caller waits for the end of the call that was held in the room before."""
+_LAST_CALL_LOOK_SECONDS = 0.1
 _CONVERSATION = 2
 """Telephones."""
 
@@ -58,8 +61,12 @@ class MakeLeg(Protocol):
         call_id: str,
         end_call: Callable[[], None],
         dialling: Dialling | None = None,
+        sip_call_id: str | None = None,
     ) -> RoomCallLeg:
-        """``caller`` is the identity of the other side's participant, who is called with ``dialling``."""
+        """``caller`` is the identity of the other side's participant, who is called with ``dialling``.
+
+        ``sip_call_id`` is the id of the call that waits: a participant of the same identity may be of a later one.
+        """
 
 
 class RoomCalls:
@@ -106,28 +113,36 @@ class RoomCalls:
 
     def let_go(self, call: CallRow) -> None:
         """The process that held the call died: end the room, so that the caller does not listen to silence."""
-        if call.livekit_room is not None:
+        if call.livekit_room is None:
+            return
+        if call.room_sid is None:
             self._leftovers.end_room(call.livekit_room)
+        else:
+            self._leftovers.end_call(call.livekit_room, call.room_sid, call.sip_call_id)
 
     def meet(self, caller: TelephoneCall) -> None:
         """Answer the caller, or refuse him; one who is met already is left alone."""
         identity = (caller.room_sid, caller.sip_call_id)
         if identity in self._handled:
             return
-        is_alone = all(room_sid != caller.room_sid for room_sid, _ in self._handled)
+        before = {other for other in self._handled if other[0] == caller.room_sid}
         self._handled.add(identity)
         call_id = f"call_{secrets.token_hex(12)}"
-        task = self._loops.spawn(self._serve(caller, call_id, is_alone), name=f"{call_id}:room", kind="room")
+        task = self._loops.spawn(self._serve(caller, call_id, before), name=f"{call_id}:room", kind="room")
         task.add_done_callback(lambda _task: self._handled.discard(identity))
 
-    async def _serve(self, caller: TelephoneCall, call_id: str, is_alone: bool) -> None:
+    async def _serve(self, caller: TelephoneCall, call_id: str, before: set[tuple[str, str]]) -> None:
         call = call_context(caller, call_id)
-        leg = self._make_leg(caller.room, caller.identity, call_id, lambda: self._leftovers.end_room(caller.room))
-        telephony = self._make_telephony(caller.room, caller.identity)
+
+        def end_call() -> None:
+            self._leftovers.end_call(caller.room, caller.room_sid, caller.sip_call_id)
+
         try:
-            if not is_alone or await self._is_in_use(caller):
+            if not await self._is_free(caller, before):
                 await self._refuse(caller, call, "rejected_policy")
                 return
+            leg = self._make_leg(caller.room, caller.identity, call_id, end_call, sip_call_id=caller.sip_call_id)
+            telephony = self._make_telephony(caller.room, caller.identity)
             orchestrator = await self._dispatcher.start(
                 call, leg, direction="inbound", telephone=caller, telephony=telephony
             )
@@ -141,6 +156,27 @@ class RoomCalls:
             return
         await orchestrator.carry(leg.run(orchestrator))
 
+    async def _is_free(self, caller: TelephoneCall, before: set[tuple[str, str]]) -> bool:
+        """Whether the room is the caller's alone, once the calls of those who have left it are over.
+
+        Who dials again may come into the room, even as the same participant, before their last call has ended.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + _LAST_CALL_ENDS_SECONDS
+        while self._handled & before or await self._is_in_use(caller):
+            if clock() >= until or await self._is_shared(caller):
+                return False
+            await asyncio.sleep(_LAST_CALL_LOOK_SECONDS)
+        return True
+
+    async def _is_shared(self, caller: TelephoneCall) -> bool:
+        """Whether another caller is in the room; one who cannot be seen is not known to be."""
+        try:
+            callers = await self._livekit.list_callers(RoomSeen(caller.room, caller.room_sid))
+        except ProviderError:
+            return False
+        return any(other.sip_call_id != caller.sip_call_id for other in callers)
+
     async def _is_in_use(self, caller: TelephoneCall) -> bool:
         """Whether another's call is held in the room: two agents in one room would speak to each other's callers."""
         others = [call for call in await self._calls.of_room(caller.room_sid) if call.sip_call_id != caller.sip_call_id]
@@ -148,10 +184,16 @@ class RoomCalls:
 
     async def _refuse(self, caller: TelephoneCall, call: CallContext, reason: str) -> None:
         try:
-            await self._livekit.remove_participant(caller.room, caller.identity)
+            await self._remove(caller)
             await self._dispatcher.record_refusal(call, reason, telephone=caller)
         except (ProviderError, StorageError, AdmissionError, OwnershipLost) as error:
             log.warning("caller.not_refused", code=error.code)
+
+    async def _remove(self, caller: TelephoneCall) -> None:
+        """Hang up on the caller, and on nobody who has come since under the same identity."""
+        callers = await self._livekit.list_callers(RoomSeen(caller.room, caller.room_sid))
+        if any((one.identity, one.sip_call_id) == (caller.identity, caller.sip_call_id) for one in callers):
+            await self._livekit.remove_participant(caller.room, caller.identity)
 
     async def _reconcile(self) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
@@ -165,10 +207,13 @@ class RoomCalls:
         if any(call.status != "ended" for call in known.values()):
             return
         waiting = [caller for caller in await self._livekit.list_callers(room) if caller.sip_call_id not in known]
+        is_over = known and not waiting and await self._is_of_no_use(room, known.values())
+        if not (waiting or is_over) or not await self._livekit.is_open(room):
+            return  # or it has been replaced by another one of its name, whose callers these are
         for caller in waiting:
             log.info("caller.found", room_sid=room.sid)
             self.meet(caller)
-        if known and not waiting and await self._is_of_no_use(room, known.values()):
+        if is_over:
             log.info("room.ended", room_sid=room.sid)
             await self._livekit.delete_room(room.name)
 

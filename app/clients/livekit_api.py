@@ -92,6 +92,11 @@ class LiveKitClient(BaseResilientClient):
         answer = await self.make_request(self._livekit.room.list_rooms, api.ListRoomsRequest())
         return [RoomSeen(room.name, room.sid) for room in answer.rooms]
 
+    async def is_open(self, room: RoomSeen) -> bool:
+        """Whether that very room is open; one of the same name that was opened later is another."""
+        answer = await self.make_request(self._livekit.room.list_rooms, api.ListRoomsRequest(names=[room.name]))
+        return any((found.name, found.sid) == (room.name, room.sid) for found in answer.rooms)
+
     async def create_room(self, name: str, *, empty_seconds: int) -> RoomSeen:
         """The room of that name, made if need be; it ends when nobody has come for so long."""
         request = api.CreateRoomRequest(name=name, empty_timeout=empty_seconds)

@@ -64,7 +64,7 @@ class Told:
 
     def cleared(self, played_samples: int | None) -> None: ...
 
-    def leave(self, reason: str) -> None:
+    def leave(self, reason: str, detail: str | None = None) -> None:
         self.left.append(reason)
 
     async def hears(self, hertz: float | None, seconds: float = 0.3) -> None:
