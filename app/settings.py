@@ -48,6 +48,7 @@ from app.settings_checks import (
 _EAGER_LEAST = 0.3
 _SHELLS_OWN = ("host", "language")
 """Names that shells and gettext use too; with VA_ before them they are ours alone."""
+_CARRIER_HOLD_SECONDS = 30.0
 _PLACES_OF_A_WORKER = 50
 _NEARLY_THE_SAME = 0.84
 """Such as GREETINGS and GREETING, DEEPGRAM_KEY and DEEPGRAM_API_KEY."""
@@ -276,6 +277,12 @@ class Settings(BaseSettings):
             return self.providers == "live"
         keys = (self.deepgram_api_key, self.openai_api_key, self.cartesia_api_key)
         return any(keys) or self.environment == "production"
+
+    @property
+    def carrier_hold_seconds(self) -> float:
+        """How long a carrier may hold a caller, without any sound: LiveKit SIP itself gives one up after 15 s, and
+        after 30 s before the first sound."""
+        return max(self.media_timeout_seconds, _CARRIER_HOLD_SECONDS)
 
     @property
     def places(self) -> int:

@@ -128,6 +128,7 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
             end_call=end_call,
             dialling=dialling,
             sip_call_id=sip_call_id,
+            hold_seconds=settings.carrier_hold_seconds,
         )
 
     return make_leg

@@ -86,12 +86,15 @@ class RoomLeg:
         end_call: Callable[[], None],
         dialling: Dialling | None = None,
         sip_call_id: str | None = None,
+        hold_seconds: float = 30.0,
     ) -> None:
         """``caller`` is the identity of the other side's participant; ``end_call`` has the room ended, and never waits.
 
         With ``dialling`` they do not wait in the room, but are called. With ``sip_call_id`` the leg is over when a
         participant of the same identity and another SIP call takes their place: the caller has dialled again.
+        A caller whose track is muted is given up after ``hold_seconds``.
         """
+        self._hold_seconds = hold_seconds
         self._sip_call_id = sip_call_id
         self._dialling = dialling
         self._url, self._token, self._caller, self._name, self._end_call = url, token, caller, name, end_call
@@ -111,6 +114,8 @@ class RoomLeg:
         """Whether the room is somebody else's now."""
         self._reconnecting = False
         self._missing: asyncio.TimerHandle | None = None
+        self._held: asyncio.TimerHandle | None = None
+        """Until the caller is given up who is held."""
         self._hanging_up = False
         self._closed = asyncio.Event()
         self._over = asyncio.Event()
@@ -224,8 +229,9 @@ class RoomLeg:
         except TimeoutError:
             log.warning("room.not_left", call_id=self._name)
         finally:
-            if self._missing is not None:
-                self._missing.cancel()
+            for timer in (self._missing, self._held):
+                if timer is not None:
+                    timer.cancel()
             self._closed.set()
             self._over.set()
 
@@ -309,6 +315,8 @@ class RoomLeg:
         self._on("participant_disconnected", self._participant_disconnected)
         self._on("track_subscribed", self._track_subscribed)
         self._on("track_unsubscribed", self._track_unsubscribed)
+        self._on("track_muted", self._track_muted)
+        self._on("track_unmuted", self._track_unmuted)
         self._on("sip_dtmf_received", self._key_pressed)
         self._on("reconnecting", self._connection_lost)
         self._on("reconnected", self._connection_restored)
@@ -386,6 +394,24 @@ class RoomLeg:
             others = [each.track for each in participant.track_publications.values() if each.track is not None]
             audio = [other for other in others if other.kind == rtc.TrackKind.KIND_AUDIO and other.sid != track.sid]
             self._hear_track(audio[-1] if audio else None)
+
+    def _track_muted(self, participant: rtc.Participant, publication: rtc.TrackPublication) -> None:
+        if participant.identity == self._caller and publication.kind == rtc.TrackKind.KIND_AUDIO:
+            self._hold(is_held=True)
+
+    def _track_unmuted(self, participant: rtc.Participant, publication: rtc.TrackPublication) -> None:
+        if participant.identity == self._caller and publication.kind == rtc.TrackKind.KIND_AUDIO:
+            self._hold(is_held=False)
+
+    def _hold(self, *, is_held: bool) -> None:
+        """A muted track brings silence, which is no silence of the caller's."""
+        if self._held is not None:
+            self._held.cancel()
+        self._held = None
+        if is_held:
+            self._held = asyncio.get_running_loop().call_later(self._hold_seconds, self._leave, "media_timeout")
+        if self._listener is not None:
+            self._listener.hold(is_held)
 
     def _hear_track(self, track: rtc.Track | None) -> None:
         self._track = track

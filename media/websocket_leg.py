@@ -78,6 +78,9 @@ class CallerSide(Protocol):
     def cleared(self, played_samples: int | None) -> None:
         """The answer to a clear: samples played, ever, until then; None when the client does not tell."""
 
+    def hold(self, is_held: bool) -> None:
+        """The far end holds the caller, so that nothing is heard either way, or no more."""
+
     def leave(self, reason: str, detail: str | None = None) -> None:
         """The caller is gone: ``caller_hangup``, ``media_lost`` or ``media_timeout``.
 

@@ -76,7 +76,7 @@ _TOOLS: list[dict[str, Any]] = [
         "seconds": None,
     },
 ]
-_CALL = {**_SUMMARY, "turns": _TURNS, "tools": _TOOLS}
+_CALL = {**_SUMMARY, "turns": _TURNS, "tools": _TOOLS, "holds": [{"started_at": 12.04, "ended_at": 20.48}]}
 _LIVE = {
     **_CALL,
     "status": "active",

@@ -30,8 +30,6 @@ router = APIRouter(prefix="/media", tags=["media"])
 
 _ABNORMAL = 1006
 _TRY_AGAIN_LATER = 1013
-_CARRIER_HOLD_SECONDS = 30.0
-"""A carrier may hold a caller without a sound; LiveKit SIP gives one up after 15 s, and 30 s before the first sound."""
 
 
 @router.post("/sessions", status_code=HTTPStatus.CREATED, dependencies=[Depends(require_key)])
@@ -71,7 +69,7 @@ async def twilio(websocket: WebSocket, services: TheServices) -> None:
         await websocket.send_denial_response(of_error(error))
         return
     await websocket.accept()
-    timeout = max(services.settings.media_timeout_seconds, _CARRIER_HOLD_SECONDS)
+    timeout = services.settings.carrier_hold_seconds
     socket, protocol = _Socket(websocket), TwilioProtocol(_now(), media_timeout_seconds=timeout)
     unstarted: Unstarted = websocket.app.state.unstarted
     refusals: RefusalLog = websocket.app.state.refusals
@@ -105,7 +103,7 @@ async def egress(websocket: WebSocket, call_id: str, services: TheServices, toke
     """LiveKit track egress: what is said in a room is recorded and transcribed, and nobody answers."""
     opened = await _opened(websocket, call_id, token, services)
     if opened is not None:
-        timeout = max(services.settings.media_timeout_seconds, _CARRIER_HOLD_SECONDS)
+        timeout = services.settings.carrier_hold_seconds
         leg = WebSocketLeg(
             _Socket(websocket),
             EgressProtocol(_now(), media_timeout_seconds=timeout),

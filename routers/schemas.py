@@ -142,9 +142,17 @@ class CallSummary(BaseModel):
     version: str
 
 
+class Hold(BaseModel):
+    """No sound came from the caller, from and until so many seconds after the answer; null: it never came again."""
+
+    started_at: float
+    ended_at: float | None
+
+
 class Call(CallSummary):
     """The whole record."""
 
+    holds: list[Hold]
     turns: list[Turn]
     tools: list[Tool]
 

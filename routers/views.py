@@ -11,7 +11,7 @@ from app.models import JournalRow
 from app.observability.printable import printable
 from app.storage.calls import CallRow
 from media.recording_report import RecordingReport, recording_report
-from routers.schemas import Call, CallSummary, RecordingState, Tool, Turn
+from routers.schemas import Call, CallSummary, Hold, RecordingState, Tool, Turn
 
 _NO_COSTS: dict[str, float | str | None] = {
     "stt": None, "llm": None, "tts": None, "telephony": None, "total": None, "currency": "USD",
@@ -61,7 +61,8 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         language=record.language or row.language,
         provider_ids=_provider_ids(row, record.request_ids),
     )
-    return Call(**fresh, turns=turns_of(record), tools=tools_of(record))
+    holds = [Hold(**asdict(hold)) for hold in record.holds]
+    return Call(**fresh, turns=turns_of(record), tools=tools_of(record), holds=holds)
 
 
 def turns_of(record: CallRecord) -> list[Turn]:

@@ -34,6 +34,7 @@ from app.calls.call_log import CallLog
 from app.calls.clips import ClipStore
 from app.calls.conducting import Conductor, Facts, last_facts
 from app.calls.dialogue import DialogueManager
+from app.calls.holding import HoldWatch
 from app.calls.listening import Ears
 from app.calls.ports import CallLeg, Journal, LanguageModel, SpeechToText, Telephony, TextToSpeech
 from app.calls.recordings import Recordings
@@ -132,6 +133,7 @@ class CallOrchestrator:
             self._recorder = services.recordings.start(call.call_id, leg.audio_format)
         self._ears: Ears | None = None
         self._keys = KeyBounce()
+        self._holding = HoldWatch(self._clock, self.tell)
         self._conductor: Conductor | None = None
         self._closing: asyncio.Task[None] | None = None
         self._has_left = False
@@ -173,6 +175,7 @@ class CallOrchestrator:
                 began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio)
                 self._recorder.caller(audio, began)
             self._keys.hear(self._leg.audio_format.seconds(audio))
+            self._holding.hear()
             self._ears.hear(audio)
         except Exception as error:  # noqa: BLE001 - a bug met here is the call's, not that of the leg that reads
             self._facts.fail(error)
@@ -193,6 +196,10 @@ class CallOrchestrator:
         """The caller pressed a key; of one that bounces the first press counts."""
         if self._keys.is_new(digit, asyncio.get_running_loop().time()):
             self.tell(ev.CallerDtmf(digit))
+
+    def hold(self, is_held: bool) -> None:
+        """The far end holds the caller, or no more."""
+        self._holding.hold(is_held)
 
     def leave(self, reason: str, detail: str | None = None) -> None:
         """The caller is gone, for that end reason; the first one stands."""
@@ -248,6 +255,7 @@ class CallOrchestrator:
         """In a task of its own: no other task of the call can hold it up, or take it along."""
         if self._closing is None:
             self._facts.close()
+            self._holding.stop()
             self._running.set()
             if self._conductor is not None:
                 self._conductor.close()

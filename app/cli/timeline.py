@@ -123,6 +123,8 @@ _SAYINGS: dict[str, Callable[[Data], _Told]] = {
     "call.ended": _ended,
     "caller.dtmf": lambda data: ("caller", f"presses {data['digit']}"),
     "caller.left": _left,
+    "caller.held": lambda data: ("quiet", f"no sound comes since {data['since_t']:.1f} s: held, or gone"),
+    "caller.returned": lambda data: ("quiet", f"sound comes again after {data['held_seconds']:.1f} s: was held"),
     "caller.ignored": lambda data: ("quiet", f"not taken as a turn: {data['reason']}"),
     "turn.taken": lambda data: ("caller", data["text"]),
     "agent.paused": lambda data: ("quiet", "held back by a sound"),

@@ -108,6 +108,16 @@ class CallerSide:
         is_over = event.digit == "#" or len(self._digits) == _DIGITS_MAX
         self._call.due_in(Deadline.DIGITS, 0 if is_over else self._call.policy.digits_seconds)
 
+    def held(self, _event: ev.CallerHeld) -> None:
+        """Nobody is asked whether they are there who cannot hear it."""
+        self._call.held = True
+
+    def returned(self, _event: ev.CallerReturned) -> None:
+        """From now on silence is the caller's own."""
+        self._call.held = False
+        if Deadline.IDLE in self._call.deadlines:
+            self._call.due_in(Deadline.IDLE, self._call.policy.idle_prompt_seconds)
+
     def words_stand_still(self) -> None:
         """No end of the turn was told: take the words as they are."""
         caller = self._call.caller

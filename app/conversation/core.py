@@ -107,6 +107,8 @@ class ConversationCore:
             ev.CallerTurnResumed: caller.turn_resumed,
             ev.CallerTurnEnded: caller.turn_ended,
             ev.CallerDtmf: caller.dtmf,
+            ev.CallerHeld: caller.held,
+            ev.CallerReturned: caller.returned,
             ev.AgentReplyStarted: agent.started,
             ev.AgentReplyGenerated: agent.generated,
             ev.AgentClauseStarted: agent.clause_started,
@@ -191,6 +193,9 @@ class ConversationCore:
 
     def _idle_due(self) -> None:
         call = self._situation
+        if call.held:  # whoever is asked now does not hear it; the leg gives them up in time
+            call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
+            return
         if call.sound and not self._waited_for_sound:
             self._waited_for_sound = True
             call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)

@@ -137,6 +137,23 @@ class CallerLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerHeld:
+    """No sound comes from the caller, not even silence, though the line stands: they are held, or gone."""
+
+    type: ClassVar[str] = "caller.held"
+    since_t: float
+    """When the last sound came."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerReturned:
+    """Sound comes from the caller again."""
+
+    type: ClassVar[str] = "caller.returned"
+    held_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallerIgnored:
     """What the caller said was not taken as a turn; a decision of the core."""
 
@@ -329,11 +346,11 @@ class DeadlinePassed:
 
 Event = (
     CallCreated | CallAnswered | CallEnded | StateChanged | CallerSoundStarted | CallerSoundStopped | CallerWords
-    | CallerTurnEndedEagerly | CallerTurnResumed | CallerTurnEnded | CallerDtmf | CallerLeft | CallerIgnored
-    | TurnTaken | AgentReplyStarted | AgentReplyGenerated | AgentClauseStarted | AgentPaused | AgentResumed
-    | AgentInterrupted | AgentFinished | AgentToolCalled | AgentToolFinished | TransferStarted | TransferDialled
-    | TransferFailed | TransferCompleted | ProviderFailed | ProviderRestored | ProviderUsed | SayRequested
-    | HangupRequested | TransferRequested | DeadlinePassed
+    | CallerHeld | CallerReturned | CallerTurnEndedEagerly | CallerTurnResumed | CallerTurnEnded | CallerDtmf
+    | CallerLeft | CallerIgnored | TurnTaken | AgentReplyStarted | AgentReplyGenerated | AgentClauseStarted
+    | AgentPaused | AgentResumed | AgentInterrupted | AgentFinished | AgentToolCalled | AgentToolFinished
+    | TransferStarted | TransferDialled | TransferFailed | TransferCompleted | ProviderFailed | ProviderRestored
+    | ProviderUsed | SayRequested | HangupRequested | TransferRequested | DeadlinePassed
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}

@@ -34,12 +34,22 @@ class TurnRecord:
 
 
 @dataclass(slots=True)
+class HoldRecord:
+    """No sound came from the caller; times are seconds since the call was answered."""
+
+    started_at: float
+    ended_at: float | None = None
+    """None: sound never came again, so the caller was not held but gone."""
+
+
+@dataclass(slots=True)
 class CallRecord:
     """What the journal says of a call."""
 
     turns: list[TurnRecord] = field(default_factory=list)
     tools: list[ToolRecord] = field(default_factory=list)
     """Those of the agent's own."""
+    holds: list[HoldRecord] = field(default_factory=list)
     answered_t: float | None = None
     ended_t: float | None = None
     end_reason: str | None = None
@@ -155,6 +165,13 @@ class _Reader:
 
     def _caller_left(self, row: JournalRow) -> None:
         self._left.setdefault(row.data["reason"], row.data.get("detail"))
+
+    def _held(self, row: JournalRow) -> None:
+        self._record.holds.append(HoldRecord(self._since_answer(row.data["since_t"])))
+
+    def _returned(self, row: JournalRow) -> None:
+        if self._record.holds:
+            self._record.holds[-1].ended_at = self._since_answer(row.t)
 
     def _provider_failed(self, row: JournalRow) -> None:
         """The end, which knows of all failures, has the last word."""
@@ -294,6 +311,8 @@ _ROWS = {
     "call.answered": _Reader._answered,
     "call.ended": _Reader._ended,
     "caller.left": _Reader._caller_left,
+    "caller.held": _Reader._held,
+    "caller.returned": _Reader._returned,
     "turn.taken": _Reader._turn_taken,
     "provider.failed": _Reader._provider_failed,
     "agent.reply_started": _Reader._reply_started,

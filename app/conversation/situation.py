@@ -45,6 +45,8 @@ class Situation:
         self.turn = 0
         """Number of the last turn that was opened."""
         self.caller: CallerTurn | None = None
+        self.held = False
+        """Whether the caller can neither be heard nor hear: no sound at all comes from them."""
         self.sound = False
         self.sound_since_t = float("-inf")
         self.last_voiced_t = 0.0

@@ -33,6 +33,8 @@ caller_facts = st.one_of(
         ev.CallerTurnEnded, texts, st.none() | st.sampled_from([0.1, 0.9]), languages, st.none() | moments
     ),
     st.builds(ev.CallerDtmf, st.sampled_from("0129*#A")),
+    st.builds(ev.CallerHeld, moments),
+    st.builds(ev.CallerReturned, moments),
 )  # fmt: skip
 outside_facts = st.one_of(
     st.builds(ev.ProviderFailed, st.just("deepgram"), st.just("listen"), st.just("lost"), st.booleans()),

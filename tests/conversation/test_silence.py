@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.conversation import events as ev
 from tests.conversation.script import LINES, Call, greeted_call
 
 _NOISE_HOLDS_A_CALL_SECONDS = 240
@@ -146,3 +147,16 @@ def test_a_steady_noise_holds_it_hardly_longer_than_silence(idle_prompts: int) -
     call = listen(greeted_call(idle_prompts=idle_prompts).caller_makes_a_sound(), 80)
 
     assert call.ended == ("silence", "none")
+
+
+def test_a_held_caller_is_asked_nothing_until_they_are_back_for_as_long_as_any_other() -> None:
+    call = greeted_call(idle_prompt_seconds=8.0).wait(3)
+    call.tell(ev.CallerHeld(call.now))
+    call.wait(100)
+    assert call.lines == [LINES.greeting]
+
+    call.tell(ev.CallerReturned(100.0))
+    call.wait(7.9)
+    assert call.lines == [LINES.greeting]
+
+    assert call.wait(0.1).lines[-1] == LINES.idle[0]

@@ -78,6 +78,9 @@ class Caller:
     def cleared(self, played_samples: int | None) -> None:
         self.told.append(("cleared", played_samples))
 
+    def hold(self, is_held: bool) -> None:
+        self.told.append(("hold", is_held))
+
     def leave(self, reason: str, detail: str | None = None) -> None:
         self.details.append(detail)
         self.told.append(("leave", reason))

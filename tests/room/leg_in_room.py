@@ -52,6 +52,7 @@ class Told:
         self.marks: dict[str, float] = {}
         """By name, on the loop's clock."""
         self.left: list[str] = []
+        self.holds: list[bool] = []
 
     def hear(self, audio: bytes) -> None:
         self.audio += audio
@@ -63,6 +64,9 @@ class Told:
         self.marks[name] = asyncio.get_running_loop().time()
 
     def cleared(self, played_samples: int | None) -> None: ...
+
+    def hold(self, is_held: bool) -> None:
+        self.holds.append(is_held)
 
     def leave(self, reason: str, detail: str | None = None) -> None:
         self.left.append(reason)
