@@ -41,6 +41,8 @@ class Answer:
     """How often tools were used."""
     text: str = ""
     """Of this attempt, with the lines that were said while tools ran."""
+    clauses: list[str] = field(default_factory=list)
+    """The same, as the voice was given it."""
     acts: bool = False
     """Whether the model has called a built-in tool in this attempt."""
     say: Callable[[str], None] = lambda _clause: None
@@ -52,7 +54,20 @@ class Answer:
         """A line that the model has not written."""
         line += _BETWEEN_ROUNDS
         self.text += line
-        self.say(line)
+        self.say_clause(line)
+
+    def say_clause(self, clause: str) -> None:
+        """The next clause of the text."""
+        self.clauses.append(clause)
+        self.say(clause)
+
+    async def take_back(self, text: str, clauses: int) -> None:
+        """The end of the text is void, and all but so many clauses. Raises ProviderError when some of it was heard."""
+        self.text = self.text.removesuffix(text)
+        del self.clauses[clauses:]
+        await self.retract()
+        for clause in self.clauses:
+            self.say(clause)
 
 
 @dataclass(slots=True)
@@ -89,7 +104,7 @@ class Writer:
 
     async def write(self, answer: Answer) -> None:
         """Write it from its beginning, and give each clause to its voice. Raises ProviderError."""
-        answer.text, answer.acts = "", False
+        answer.text, answer.clauses, answer.acts = "", [], False
         speaking = answer.speaking
         try:
             while (written := await self._write_round(answer)).calls:
@@ -117,6 +132,7 @@ class Writer:
 
     async def _write_round(self, answer: Answer) -> _Round:
         splitter, written, billed = ClauseSplitter(), _Round(), True
+        clauses = len(answer.clauses)
         may_use_tools = answer.rounds < _ROUNDS_MAX
         offered = self._tools.toolbox.specs if may_use_tools else self._tools.toolbox.built_in
         try:
@@ -129,9 +145,8 @@ class Writer:
                             answer.text += text
                             self._say_all(answer, splitter.feed(text))
                         case TextRetracted():
-                            answer.text = answer.text.removesuffix(written.text)
+                            await answer.take_back(written.text, clauses)
                             splitter, written.text = ClauseSplitter(), ""
-                            await answer.retract()
                         case ToolCall():
                             self._note_call(answer, event, written)
                         case ModelFinished():
@@ -206,7 +221,7 @@ class Writer:
     def _say_all(self, answer: Answer, clauses: list[str]) -> None:
         for clause in clauses:
             self._stamp(answer, "first_clause")
-            answer.say(clause)
+            answer.say_clause(clause)
 
     def _stamp(self, answer: Answer, name: str) -> None:
         answer.speaking.stamps.setdefault(name, self._clock.call_seconds())

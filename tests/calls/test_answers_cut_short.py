@@ -2,10 +2,12 @@
 
 import pytest
 
+from app.clients.openai_requests import OpenAIOptions, request_body
 from app.clients.streams import Transcript, TurnEnded, TurnEndedEagerly, TurnResumed, TurnUpdated
 from app.errors import ContentRejected, ProviderRejected, ProviderUnavailable
 from tests.calls.fakes import LINES, LiveCall, World, live_call
 from tests.calls.far_end import FarEnd
+from tests.calls.tool_talk import CHECKS, a_world, exchange
 from tests.calls.vendors import Answer, ScriptedModel
 
 VIRTUAL_TIME = True
@@ -172,3 +174,32 @@ async def test_thoughts_that_were_heard_before_they_were_known_are_broken_off() 
 
     assert call.turns()[-1] == ("assistant", LINES.cut_off)
     assert call.body.record.fault == "provider:openai"
+
+
+async def test_what_was_written_before_a_thought_is_not_taken_back_with_it() -> None:
+    thinking = Answer(
+        "Ten o'clock is free.", thinks="The schedule says ten o'clock. I should tell so.", each_token=0.005
+    )
+    world, _ = await a_world(CHECKS, thinking, seconds=0.1)
+    world.voice.first_sound = 2.0
+    async with live_call(world, FarEnd()) as call:
+        call.says("Is there a time on Friday?")
+        await call.until("agent.finished", generated="Let me check that. Ten o'clock is free.")
+
+    assert call.turns()[-1] == ("assistant", "Let me check that. Ten o'clock is free.")
+
+
+async def test_arguments_that_cannot_be_read_are_told_to_the_model_and_the_call_goes_on() -> None:
+    broken = Answer("Let me check.", tool="find_times", arguments='{"day": "2026')
+    world, tool = await a_world(broken, Answer("I could not look it up."))
+    async with live_call(world, FarEnd()) as call:
+        call.says("Is there a time on Friday?")
+        await call.until("agent.reply_generated", 2)
+        await call.until("agent.finished", 2)
+
+    assert tool.asked == []
+    shown = exchange(world.model.asked[-1])
+    assert "the arguments are not JSON" in shown[-1][2]
+    body = request_body(OpenAIOptions(api="chat"), world.model.asked[-1], (), None)
+    (sent,) = [call for message in body["messages"] for call in message.get("tool_calls", ())]
+    assert sent["function"]["arguments"] == "{}"
