@@ -100,8 +100,8 @@ def open_telephone(
 
 def _counted(kind: str, take: Callable[[_Taken], None], metrics: Metrics) -> Callable[[_Taken], None]:
     def counted(taken: _Taken) -> None:
-        metrics.service.call_claimed(kind)
         take(taken)
+        metrics.service.call_claimed(kind)
 
     return counted
 

@@ -4,16 +4,18 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from livekit import api
 
+from app.models import TelephoneCall
 from app.service_loops import LoopName, ServiceLoop
 from sandbox.score import says, waits_for_agent
 from tests.clients.livekit_twirp import KEY, SECRET, running
 from tests.end_to_end.calls import GREETING, QUIET, hold, score
-from tests.end_to_end.service import RunningService, in_thread, service_in_thread
+from tests.end_to_end.service import RunningService, in_thread, running_service, service_in_thread
 from tests.support.sources import text
 
 LOOPS: tuple[str, ...] = get_args(LoopName)
@@ -108,3 +110,36 @@ async def until_named(http: Any, name: str) -> None:
     async with asyncio.timeout(30):
         while name not in (await http.get("/health")).json()["failing_loops"]:
             await asyncio.sleep(0.02)
+
+
+class Page:
+    """What a web server answers in the place of LiveKit's: 200, and no protobuf."""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - as protobuf calls it
+        return b"<!DOCTYPE html><html><body>We are back soon.</body></html>"
+
+
+async def test_a_web_page_in_the_place_of_livekit_harms_neither_a_call_nor_another_loop(tmp_path: Path) -> None:
+    page, caller = Page(), TelephoneCall("call_1", "RM_1", "sip_1", {"sip.callID": "SCL_1"})
+    async with running(ListRooms=page, RemoveParticipant=page) as livekit:
+        settings: dict[str, Any] = {"livekit_url": livekit.url, "livekit_api_key": KEY, "livekit_api_secret": SECRET}
+        async with running_service(tmp_path, greeting=GREETING, max_concurrent_calls=1, **settings) as service:
+            loops = service.services.loops
+            call = asyncio.get_running_loop().create_task(hold(service, TALK), name="call")
+            await until(lambda: service.services.dispatcher.live_calls == 1)
+            assert service.services.telephone is not None
+            service.services.telephone.rooms.meet(caller)  # for whom there is no place
+            await livekit.until("RemoveParticipant")
+            async with service.async_client() as http:
+                await until_named(http, "rooms.reconciler")
+                await asyncio.sleep(1.5)
+                health = (await http.get("/health")).json()
+                ready = await http.get("/health/ready")
+            held = await call
+    assert (held.record["fault"], held.record["end_reason"]) == ("none", "caller_hangup")
+    assert {part["name"]: part["status"] for part in health["components"]}["livekit"] == "degraded"
+    assert (ready.status_code, health["failing_loops"], set(loops.failures)) == (
+        200,
+        ["rooms.reconciler"],
+        {"rooms.reconciler"},
+    )

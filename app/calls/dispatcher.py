@@ -65,6 +65,8 @@ class CallDispatcher:
         self._prepared: set[AudioFormat] = set()
         self._preparing: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._on_started = Listeners("call.started", services.metrics.call_started)
+        self._on_rejected = Listeners("call.rejected", services.metrics.call_rejected)
         self.on_crashed = Listeners[[CallRow]]("call.crashed")
         """Told of each call that was ended here because its process had died."""
         self._left = asyncio.Event()
@@ -143,7 +145,7 @@ class CallDispatcher:
         except BaseException:
             self._forget(call.call_id)
             raise
-        self._services.metrics.call_started()
+        self._on_started()
         await orchestrator.handle_call_start(call)
         if not listens_only:
             self._prepare_lines(leg.audio_format)
@@ -162,7 +164,7 @@ class CallDispatcher:
             self._services, agent, leg, call, fence=row.fence, spawn=self._spawn, telephony=telephony
         )
         self._live[call.call_id] = orchestrator
-        self._services.metrics.call_started()
+        self._on_started()
         await orchestrator.handle_call_start(call)
         self._prepare_lines(leg.audio_format)
         return orchestrator
@@ -247,7 +249,7 @@ class CallDispatcher:
 
     def refuse(self, error: AdmissionError) -> NoReturn:
         """Raise the error, and count it."""
-        self._services.metrics.call_rejected(error.code)
+        self._on_rejected(error.code)
         raise error
 
     def _spawn(self, work: Coroutine[Any, Any, None], call_id: str) -> None:

@@ -24,6 +24,7 @@ from app.errors import (
     ProviderTimeout,
 )
 from app.models import ClientMetrics, ServiceHealth
+from app.observability.listeners import Listeners
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +112,9 @@ class BaseResilientClient:
         self._request_seconds = request_seconds
         self._retry = retry or RetryPolicy()
         self._breaker = breaker or CircuitBreaker()
-        self._observer = observer or NoObserver()
+        observer = observer or NoObserver()
+        self._attempt_finished = Listeners("provider.attempt_finished", observer.attempt_finished)
+        self._retrying = Listeners("provider.retrying", observer.retrying)
         self._latencies: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         self._requests = self._failures = self._retries = 0
         self._last_success: datetime | None = None
@@ -173,7 +176,7 @@ class BaseResilientClient:
             raise mapped from None
         except BaseException:
             self._breaker.abandoned(permit)
-            self._observer.attempt_finished(self.provider, operation, "cancelled", attempt.seconds)
+            self._attempt_finished(self.provider, operation, "cancelled", attempt.seconds)
             raise
         self._note_success(operation, attempt, permit)
 
@@ -237,13 +240,13 @@ class BaseResilientClient:
 
     def _count_retry(self, operation: str) -> None:
         self._retries += 1
-        self._observer.retrying(self.provider, operation)
+        self._retrying(self.provider, operation)
 
     def _note_success(self, operation: str, attempt: Attempt, permit: Permit) -> None:
         self._breaker.succeeded(permit, asyncio.get_running_loop().time())
         self._last_success, self._last_error = utc_now(), None
         self._latencies.append(attempt.seconds)
-        self._observer.attempt_finished(self.provider, operation, "ok", attempt.seconds)
+        self._attempt_finished(self.provider, operation, "ok", attempt.seconds)
         log.debug(
             "provider.complete",
             provider=self.provider,
@@ -266,7 +269,7 @@ class BaseResilientClient:
             self._last_error = error.code
             wait = error.retry_after if isinstance(error, ProviderRateLimited) else None
             self._breaker.failed(permit, now, wait=wait)
-        self._observer.attempt_finished(self.provider, operation, error.code, attempt.seconds)
+        self._attempt_finished(self.provider, operation, error.code, attempt.seconds)
         log.warning(
             "provider.failed",
             provider=self.provider,

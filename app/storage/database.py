@@ -204,6 +204,8 @@ class Database:
         except BaseException:
             job.done.set_exception(StorageError("the database's writer does not work"))
             self._thread = ThreadPoolExecutor(1, "storage.writer")
+            if self._closed:
+                self._refuse_waiting()
             raise
         try:
             result = await running

@@ -69,6 +69,21 @@ async def test_a_call_that_cannot_be_stored_is_not_taken() -> None:
         await (await open_desk.rings("call-2")).greeted()
 
 
+async def test_figures_that_cannot_be_counted_cost_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    world = World()
+    for name in ("call_started", "call_rejected"):
+        monkeypatch.setattr(world.services.metrics, name, broken)
+    async with desk(world, max_live=1) as open_desk:
+        call = await open_desk.rings("one")
+        await call.greeted()
+        with pytest.raises(AtCapacity):
+            await open_desk.rings("two")
+    assert reasons(world) == {"one": "caller_hangup"}
+
+
 # --- leases -----------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from app.errors import StorageError
 from app.storage import database as storage
 from app.storage.database import Database, migrate
 from app.storage.schema import REVISION, metadata
-from tests.storage.stores import a_call, locked, look, open_stores, url_of
+from tests.storage.stores import a_call, a_row, locked, look, open_stores, url_of
 
 WAITS_SECONDS = 5.0
 
@@ -273,3 +274,45 @@ async def test_not_even_debug_logs_hold_the_callers_words(tmp_path: Path, caplog
     assert caplog.records != []
     assert "7916" not in caplog.text
     assert "тайна" not in caplog.text
+
+
+async def test_an_observer_that_raises_loses_no_write_and_stops_none(tmp_path: Path) -> None:
+    def stumble(seconds: float) -> None:
+        raise ZeroDivisionError
+
+    seen: list[float] = []
+    async with open_stores(tmp_path) as stores:
+        stores.database.on_written.add(stumble)
+        stores.database.on_written.add(seen.append)
+        stores.journal.on_written.add(stumble)
+        stores.journal.on_committed.add(lambda call_id: stumble(0))
+        await stores.calls.create(a_call())
+        for number in range(1, 4):
+            stores.journal.append("call-1", 1, a_row(number))
+            await stores.journal.flush("call-1")
+        assert len(await stores.reader.rows("call-1")) == 3
+        assert len(seen) >= 4
+        assert not stores.database.loop.failures + stores.journal.loop.failures
+
+
+async def test_a_write_whose_thread_cannot_be_had_fails_and_the_next_has_a_new_thread(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        stores.database._thread.shutdown()
+        with pytest.raises(StorageError, match="writer does not work"):
+            await stores.calls.create(a_call())
+        await stores.calls.create(a_call())
+        assert not stores.database.loop.is_gone
+
+
+async def test_a_database_without_a_writer_can_be_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with open_stores(tmp_path) as stores:
+        monkeypatch.setattr(ThreadPoolExecutor, "submit", no_thread)
+        waiting = [asyncio.get_running_loop().create_task(stores.calls.create(a_call(str(n)))) for n in range(20)]
+        await asyncio.sleep(0)
+        await stores.database.close()
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        monkeypatch.undo()
+    assert {type(outcome) for outcome in outcomes} == {StorageError}
