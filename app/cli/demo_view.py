@@ -12,6 +12,8 @@ from rich.text import Text
 from sandbox.caller_events import CallerDone, CallerEvent, CallerPresses, CallerSpeaks, Ended, Journaled
 
 _LINES_SHOWN = 24
+_FATES = {"refused": "refuses what was said", "cut": "ended the answer before its time"}
+"""What became of an answer, when its vendor did not fail."""
 _STATE_STYLE = {"listening": "green", "processing": "yellow", "speaking": "cyan", "ended": "dim"}
 
 
@@ -67,7 +69,7 @@ class CallView:
             case "caller.ignored":
                 self._line(at, "", f"not taken as a turn: {data['reason']}", "dim")
             case "provider.failed":
-                what = "refuses what was said" if data.get("answer") == "refused" else "failed"
+                what = _FATES.get(data.get("answer", ""), "failed")
                 self._line(at, "", f"{data['provider']} {what}: {data['code']}", "red")
             case _:
                 pass

@@ -108,6 +108,8 @@ def _tool_finished(data: Data) -> _Told:
 def _failed(data: Data) -> _Told:
     if data.get("answer") == "refused":
         return "wrong", f"{data['provider']} refuses what was said: the turn leaves the prompt"
+    if data.get("answer") == "cut":
+        return "wrong", f"{data['provider']} ended the answer before its time: {data['code']}"
     manner = "given up" if data["final"] else "tried again"
     return "wrong", f"{data['provider']} cannot {data['stage']}: {data['code']}; {manner}"
 

@@ -168,3 +168,14 @@ def test_an_answer_that_kept_the_budget_is_none_of_what_went_wrong() -> None:
     created = JournalRow(1, END, 0.0, "call.created", None, 1, {"policy": {"max_response_seconds": 1.5}})
 
     assert [timeline([created, begun(at)])[-1].tone for at in (2.4, 2.6)] == ["agent", "wrong"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [("lost", "openai cannot think: length"), ("cut", "before its time: length"), ("refused", "refuses what was said")],
+)
+def test_what_became_of_an_answer_is_told(answer: str, told: str) -> None:
+    data = {"provider": "openai", "stage": "think", "code": "length", "final": True, "answer": answer}
+    [moment] = timeline([JournalRow(1, END, 0.0, "provider.failed", 2, 1, data)])
+
+    assert told in moment.text
