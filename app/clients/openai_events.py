@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from app.clients.messages import Unreadable, read_object
+from app.clients.messages import Unreadable, read_object, readable
 from app.clients.openai_calls import ChatCalls, tool_call
 from app.clients.openai_speech import is_call_written_out
 from app.clients.openai_values import (
@@ -50,6 +50,8 @@ _CONTENT_REFUSED = re.compile(
     re.IGNORECASE,
 )
 """Codes of a request that is refused for what it says: OpenAI's, Azure's, OpenRouter's, Google's, Alibaba's."""
+_SAID_TO_BE_REFUSED = re.compile(r"ContentPolicyViolation|content management policy|violating our usage policy")
+"""In messages of gateways, which do not pass the code on."""
 _CHAT_REASONS = {
     "stop": "stop",
     "length": "length",
@@ -106,14 +108,28 @@ def error_code(error: Any) -> str | None:
     Azure puts it into ``innererror`` (https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter), and
     OpenRouter says it with ``metadata.reasons`` alone (https://openrouter.ai/docs/api-reference/errors).
     """
-    error = object_of(error)
+    error = _error_object(error)
     metadata = object_of(error.get("metadata"))
-    if metadata.get("reasons") or metadata.get("flagged_input"):
+    if (
+        metadata.get("reasons")
+        or metadata.get("flagged_input")
+        or _SAID_TO_BE_REFUSED.search(str(error.get("message")))
+    ):
         return "content_policy"
     codes = (error.get("code"), object_of(error.get("innererror")).get("code"), error.get("type"))
     named = [code for code in map(string_of, codes) if code not in ("", "error")]
     refused = [code for code in named if _CONTENT_REFUSED.search(code)]
     return next(iter([*refused, *named]), None)
+
+
+def _error_object(body: Any) -> Mapping[str, Any]:
+    """The error object in a body: alone, in a list, as an event, or within others, as gateways and Google send it."""
+    if isinstance(body, str):
+        body = readable(lambda: read_object(body.strip().removeprefix("data:"))) or {}
+    error: Mapping[str, Any] = next(iter(objects_of(body)), {})
+    for name in ("detail", "error"):
+        error = object_of(error.get(name)) or error
+    return error
 
 
 class ServerSentEvents:

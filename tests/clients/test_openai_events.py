@@ -366,6 +366,26 @@ def test_a_refused_content_is_known_by_any_of_its_codes(error: Any, code: str) -
             decoded(ChatDecoder(), json.dumps(payload).encode())
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"error": {"code": 400, "status": "INVALID_ARGUMENT", "type": "content_filter"}}],
+        'data: {"error": {"code": "content_filter"}}\n\n',
+        {"detail": {"error": {"code": "content_filter"}}},
+        {"error": {"code": "content_filter"}},
+        {"message": "litellm.ContentPolicyViolationError: x", "type": None, "code": "400"},
+        {"message": "The response was filtered due to Azure OpenAI's content management policy.", "code": None},
+    ],
+)
+def test_a_refusal_is_found_wherever_a_gateway_puts_it(body: Any) -> None:
+    assert type(vendor_error(400, error_code(body))) is ContentRejected
+
+
+@pytest.mark.parametrize("body", [None, "", "<html>", "data: {", [], [5], {"detail": "Not Found"}, {"error": "x"}, 7])
+def test_a_body_without_an_error_object_has_no_code(body: Any) -> None:
+    assert error_code(body) is None
+
+
 def test_a_wrong_key_or_a_crowd_is_no_refused_content() -> None:
     for status in (401, 402, 404, 429, 500):
         assert not isinstance(vendor_error(status, "content_filter"), ContentRejected)
