@@ -1,7 +1,9 @@
 """The ASGI application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +21,7 @@ from routers import metrics as figures
 from routers.attempts import FailedAttempts
 from routers.body_limit import BodyLimit
 from routers.description import describe, operation_id
+from routers.pacing import OneAtATime
 from routers.problems import handle_error, handle_http, handle_validation
 from routers.safe_headers import SafeHeaders
 from routers.server_sent import EventStreams
@@ -61,6 +64,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
     app.state.failed_attempts = FailedAttempts()
     app.state.unstarted = Unstarted()
     app.state.event_streams = EventStreams()
+    app.state.exposition = OneAtATime(partial(asyncio.to_thread, metrics.exposition))
     app.state.refusals = RefusalLog()
     Instrumentator(registry=metrics.registry).instrument(app)
     app.add_middleware(BodyLimit)  # outside the figures: a length that is only claimed is none

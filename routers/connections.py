@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from routers.client_watch import ClientWatch, ConnectionLimits, Unfinished
+from routers.pacing import Pacer
 
 _PARSED_BYTES = 512
 """So much is parsed before anybody looks whether a request waits: 28 of the shortest requests."""
@@ -74,8 +75,11 @@ class BoundedHttp(HttpToolsProtocol):
         socket -> _unparsed (one or two reads) -> pipeline (what 512 bytes hold) -> _running (one)
     """
 
-    def __init__(self, *arguments: Any, unfinished: Unfinished, limits: ConnectionLimits, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, unfinished: Unfinished, starts: Pacer, limits: ConnectionLimits, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
+        self._starts = starts
         self._limits = limits
         self._watch = ClientWatch(self.loop, unfinished, limits)
         self._unparsed = b""
@@ -124,6 +128,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """From here on it is a websocket's. It is watched until it is accepted, and refused if it cannot be read."""
+        if self.transport.is_closing():
+            return
         super().handle_websocket_upgrade()
         websocket: Any = self.transport.get_protocol()
         websocket.watch = self._watch
@@ -187,7 +193,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        self._starts.add(partial(self._start_now, cycle, app))
+
+    def _start_now(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if not cycle.disconnected:
+            super()._start_asgi_task(cycle, app)
 
     def _is_answering(self) -> bool:
         return self._running is not None and not self._running.response_complete
@@ -222,7 +232,7 @@ class BoundedHttp(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             self._is_over = True
             if self._should_upgrade():
-                self.handle_websocket_upgrade()
+                self._starts.add(self.handle_websocket_upgrade)
         else:
             self._head_bytes = self._head_bytes + len(piece) if self._is_in_head and self._parts == part else 0
             if self._head_bytes > self._limits.head_bytes:
@@ -372,4 +382,4 @@ def _write_refusal(transport: asyncio.Transport, refusal: _Refused) -> None:
 
 def bounded_http(limits: ConnectionLimits | None = None) -> Any:
     """What uvicorn is given as ``http``, for one server."""
-    return partial(BoundedHttp, unfinished=Unfinished(), limits=limits or ConnectionLimits())
+    return partial(BoundedHttp, unfinished=Unfinished(), starts=Pacer(), limits=limits or ConnectionLimits())

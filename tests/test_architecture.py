@@ -49,6 +49,7 @@ SQL = ("aiosqlite", "alembic", "sqlalchemy", "sqlite3")
 DOORS = ("app/main.py", "app/cli/serve.py", "routers/")
 
 BOUNDED_OTHERWISE = {
+    "routers/pacing.py _waiting": "one request or upgrade of each open connection",
     "app/calls/conducting.py _waiting": "Facts.tell fails the call when too many wait",
     "app/calls/track.py _unplayed": "one utterance, which the model and the voice end; the mouth takes it at real time",
     "app/clients/cartesia_utterance.py _unread": "the utterance fails when too many seconds of audio wait",

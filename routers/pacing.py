@@ -1,0 +1,61 @@
+"""Work of strangers in small portions, between which live calls have their turn."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+STARTS_AT_ONCE = 8
+"""Requests begin in one round of the loop. A thousand that come together would hold the sound of all calls up."""
+
+_T = TypeVar("_T")
+
+
+class Pacer:
+    """Runs what it is given in order, a few in each round of the loop. Whoever gives it bounds how much waits."""
+
+    def __init__(self, at_once: int = STARTS_AT_ONCE) -> None:
+        self._at_once = at_once
+        self._waiting: deque[Callable[[], object]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, start: Callable[[], object]) -> None:
+        """It runs in the next round, or in one soon after."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._run)
+        self._waiting.append(start)
+
+    def _run(self) -> None:
+        portion = [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._run)
+        for start in portion:
+            start()
+
+
+class OneAtATime(Generic[_T]):
+    """Makes something that is costly once for all who ask meanwhile.
+
+    Whoever asks while it is being made waits for the next one, with all others who do: what one gets was begun after
+    one asked.
+    """
+
+    def __init__(self, make: Callable[[], Awaitable[_T]]) -> None:
+        self._make = make
+        self._lock = asyncio.Lock()
+        self._begun = 0
+        self._made: tuple[int, _T] | None = None
+
+    async def get(self) -> _T:
+        """Raises what making it raises."""
+        wanted = self._begun + 1
+        async with self._lock:
+            if self._made is not None and self._made[0] >= wanted:
+                return self._made[1]
+            self._begun += 1
+            number = self._begun
+            made = await self._make()
+            self._made = number, made
+            return made
