@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import struct
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -14,9 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from sandbox.cartesia_context import Context, Piece, paced, speak
+from sandbox.cartesia_context import Context, Piece, paced, speak, wav_header
+from sandbox.cartesia_faults import Reset, Twist
 from sandbox.cartesia_orders import Declined, Order, read_order
-from sandbox.encodings import SAMPLE_BYTES
 from sandbox.faults import TURNED_AWAY, CutOff, Fault, Stalled, Trouble
 from sandbox.stage import Stage, leading_call_id
 from sandbox.wire import GARBAGE, EventStream, Message, NoAnswer, Socket, cut, stage_of
@@ -140,20 +139,30 @@ class SpeechSocket:
             call_id = leading_call_id(context_id)
             self._stage.keep_request("cartesia", "tts/websocket context", call_id, {"context_id": context_id})
             trouble = self._stage.faults.take("cartesia", "tts/websocket", call_id, when=_strikes_context)
-            context = Context(order, self._stage, self._sender(context_id, trouble))
+            twist = _twist(trouble)
+            context = Context(order, self._stage, self._sender(context_id, trouble, twist), twist)
             self._contexts[context_id] = context
             task = group.create_task(self._run(context, context_id, trouble), name=f"context-{context_id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return self._contexts[context_id]
 
-    def _sender(self, context_id: str, trouble: Trouble) -> Callable[[Message], Awaitable[None]]:
+    def _sender(self, context_id: str, trouble: Trouble, twist: Twist) -> Callable[[Message], Awaitable[None]]:
         names_context = trouble.fault is None or trouble.fault.with_context
         socket = Socket(self._websocket, _BROKEN.event(context_id if names_context else None, REQUEST_ID), trouble)
 
         async def send(message: Message) -> None:
-            if not await socket.send(message):
-                raise _Broken
+            try:
+                twisted = twist.of(message)
+            except Reset:
+                raise CutOff(None, reset=True) from None
+            for each in twisted:
+                if isinstance(each, bytes):
+                    await self._websocket.send_bytes(each)
+                elif isinstance(each, str):
+                    await self._websocket.send_text(each)
+                elif not await socket.send(each):
+                    raise _Broken
 
         return send
 
@@ -161,6 +170,10 @@ class SpeechSocket:
         try:
             if trouble.turned_away is not None:
                 await self._websocket.send_json(_TURNED_AWAY[trouble.turned_away].event(context_id, REQUEST_ID))
+                return
+            error = _twist(trouble).error(context_id)
+            if error is not None:
+                await self._websocket.send_json(error)
                 return
             async with trouble.cutting():
                 await context.run()
@@ -182,11 +195,15 @@ async def tts_bytes(request: Request) -> Response:
         return opened
     order, trouble, call_id = opened
 
+    twist = _twist(trouble)
+
     async def body() -> AsyncGenerator[bytes]:
-        if order.manner.output.container == "wav":
-            yield _wav_header(order)
+        if order.manner.output.container == "wav" or twist.has_header:
+            yield wav_header(order.manner.output)
         async for piece in _pieces(stage_of(request), order, call_id):
-            yield piece.audio
+            if piece.start >= twist.ends_after:
+                return
+            yield twist.instead_of(piece.audio)
 
     media_type = "audio/wav" if order.manner.output.container == "wav" else "audio/pcm"
     return EventStream(body(), trouble, media_type=media_type, garbage=GARBAGE.encode(), error=b"")
@@ -256,14 +273,8 @@ def _event(data: Message) -> bytes:
     return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-def _wav_header(order: Order) -> bytes:
-    """Header of a WAV of unknown length, as a stream has it."""
-    output = order.manner.output
-    codes = {"pcm_s16le": 1, "pcm_f32le": 3, "pcm_alaw": 6, "pcm_mulaw": 7}
-    width = SAMPLE_BYTES[output.encoding]
-    bytes_per_second = output.sample_rate * width
-    layout = struct.pack("<HHIIHH", codes[output.encoding], 1, output.sample_rate, bytes_per_second, width, 8 * width)
-    return b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<I", len(layout)) + layout + b"data\xff\xff\xff\xff"
+def _twist(trouble: Trouble) -> Twist:
+    return Twist(trouble.named, status=trouble.fault.status if trouble.fault is not None else 400)
 
 
 async def voices(request: Request) -> Response:

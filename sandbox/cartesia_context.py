@@ -3,15 +3,18 @@
 import asyncio
 import base64
 import re
+import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from random import Random
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from sandbox.cartesia_orders import Declined, Order
-from sandbox.encodings import encode
+from sandbox.cartesia_faults import Twist
+from sandbox.cartesia_orders import Declined, Order, OutputFormat
+from sandbox.encodings import SAMPLE_BYTES, encode
 from sandbox.profiles import Profile
 from sandbox.stage import Stage, leading_call_id
 from sandbox.voice import Speech, SpokenWord, synthesize
@@ -64,7 +67,10 @@ async def _sleep_until(when: float) -> None:
 class Context:
     """The inputs of a context and the task that speaks them."""
 
-    def __init__(self, first: Order, stage: Stage, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+    def __init__(
+        self, first: Order, stage: Stage, send: Callable[[dict[str, Any]], Awaitable[None]], twist: Twist
+    ) -> None:
+        self._twist = twist
         self._manner = first.manner
         self._id = first.context_id
         self._call_id = leading_call_id(first.context_id)
@@ -80,6 +86,8 @@ class Context:
         self._flush_id = 1
         self._cancelled = False
         self._texts = 0
+        self._is_over = False
+        """Whether a fault has ended it before its text was spoken."""
 
     def add(self, order: Order) -> None:
         """Take an input; raises :class:`Declined` when it does not fit the context, or 1000 inputs wait already."""
@@ -105,9 +113,9 @@ class Context:
             if order.flush:
                 await self._emit("flush_done", flush_done=True, flush_id=self._flush_id)
                 self._flush_id += 1
-            if not order.continues:
+            if not order.continues or self._is_over:
                 break
-        if self._cancelled or not self._order.continues:
+        if self._cancelled or self._is_over or not self._order.continues:
             await self._emit("done", done=True)
 
     async def _next(self) -> Order | None:
@@ -136,22 +144,37 @@ class Context:
 
     async def _speak(self, text: str) -> None:
         self._texts += 1
-        speech = speak(text, self._order)
+        order = self._rendered()
+        speech = speak(text, order)
         words = list(speech.words)
         enough: float | None = None
-        async with aclosing(paced(speech, self._order, self._stage.profile, self._chance)) as pieces:
+        async with aclosing(paced(speech, order, self._stage.profile, self._chance)) as pieces:
             async for piece in pieces:
                 if self._cancelled and enough is None:
                     enough = piece.start + _AFTER_CANCEL_SECONDS
                 if enough is not None and piece.start >= enough:
                     break
+                if self._length + piece.start >= self._twist.ends_after:
+                    self._is_over = True
+                    return
                 await self._deliver(piece, words)
         await self._tell_words(words)
-        self._length += len(speech.pcm) / 2 / self._manner.output.sample_rate
+        self._length += len(speech.pcm) / 2 / order.manner.output.sample_rate
         self._note("audio_done", seconds=self._length)
 
+    def _rendered(self) -> Order:
+        """The order, with the sound that a fault makes of it."""
+        asked = self._manner.output
+        if not self._twist.is_linear:
+            return self._order
+        output = OutputFormat("raw", "pcm_s16le", self._twist.rate or asked.sample_rate)
+        return replace(self._order, manner=replace(self._manner, output=output))
+
     async def _deliver(self, piece: Piece, words: list[SpokenWord]) -> None:
-        data = base64.b64encode(piece.audio).decode()
+        audio = piece.audio
+        if self._twist.has_header and piece.start == 0 and self._texts == 1:
+            audio = wav_header(self._manner.output) + audio
+        data = base64.b64encode(audio).decode()
         await self._emit("chunk", data=data, step_time=_STEP_TIME_MS, flush_id=self._flush_id)
         self._spoken_at = asyncio.get_running_loop().time()
         if piece.start == 0:
@@ -176,3 +199,12 @@ class Context:
 
     def _note(self, event: str, **details: Any) -> None:
         self._stage.note("cartesia", event, self._call_id, context_id=self._id, **details)
+
+
+def wav_header(output: OutputFormat) -> bytes:
+    """Header of a WAV of unknown length, as a stream has it."""
+    codes = {"pcm_s16le": 1, "pcm_f32le": 3, "pcm_alaw": 6, "pcm_mulaw": 7}
+    width = SAMPLE_BYTES[output.encoding]
+    bytes_per_second = output.sample_rate * width
+    layout = struct.pack("<HHIIHH", codes[output.encoding], 1, output.sample_rate, bytes_per_second, width, 8 * width)
+    return b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<I", len(layout)) + layout + b"data\xff\xff\xff\xff"

@@ -54,9 +54,11 @@ class Stalled(Exception):
 class CutOff(Exception):
     """The connection is dropped now: a websocket with the close code, or without a word."""
 
-    def __init__(self, close_code: int | None) -> None:
+    def __init__(self, close_code: int | None, *, reset: bool = False) -> None:
         super().__init__("cut by a fault")
         self.close_code = close_code
+        self.reset = reset
+        """Whether the peer is answered with a reset, and loses what it has not read."""
 
 
 @dataclass(slots=True)
@@ -83,6 +85,8 @@ class Fault:
     phrase: str | None = None
     """Only requests to OpenAI are struck whose body holds these words."""
     close_code: int | None = None
+    status: int = 400
+    """Of Cartesia's error that names no context."""
     with_context: bool = True
     """Cartesia's error event names its context."""
     struck: int = field(default=0, init=False)
@@ -99,7 +103,8 @@ class Fault:
         kinds = (*GENERAL, *NAMED[cast(Vendor, data["vendor"])])
         if data["kind"] not in kinds:
             raise BadFault(f"kind is, for this vendor, one of {kinds}")
-        for name in ("times", "after", "after_items", "after_seconds", "retry_after", "seconds_per_item", "close_code"):
+        counted = ("times", "after", "after_items", "after_seconds", "retry_after", "seconds_per_item", "close_code")
+        for name in (*counted, "status"):
             value = data.get(name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
                 raise BadFault(f"{name} is a number and not negative")

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -108,8 +109,11 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
         await asyncio.sleep(0)  # the loop tells protocols that their connection is lost one round later
 
-    def hang_up(self, client: Any) -> None:
-        """Close the connection of the peer address without a word."""
+    def hang_up(self, client: Any, *, reset: bool = False) -> None:
+        """Close the connection of the peer address without a word; with ``reset`` by RST, whatever waits."""
         for connection in list(self.server_state.connections):
             if connection.transport.get_extra_info("peername")[:2] == tuple(client):
+                if reset:
+                    raw: socket.socket = connection.transport.get_extra_info("socket")
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.transport.abort()

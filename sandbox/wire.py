@@ -26,11 +26,11 @@ def stage_of(connection: HTTPConnection) -> Stage:
     return stage
 
 
-def drop(connection: HTTPConnection) -> None:
-    """Close the connection without a word."""
-    hang_up: Callable[[Any], None] | None = getattr(connection.app.state, "hang_up", None)
+def drop(connection: HTTPConnection, *, reset: bool = False) -> None:
+    """Close the connection without a word, or reset it."""
+    hang_up: Callable[..., None] | None = getattr(connection.app.state, "hang_up", None)
     if hang_up is not None:
-        hang_up(connection.scope["client"])
+        hang_up(connection.scope["client"], reset=reset)
 
 
 async def cut(websocket: WebSocket, cause: CutOff | ExceptionGroup[CutOff]) -> None:
@@ -38,7 +38,7 @@ async def cut(websocket: WebSocket, cause: CutOff | ExceptionGroup[CutOff]) -> N
     first = cause if isinstance(cause, CutOff) else cause.exceptions[0]
     close_code = first.close_code if isinstance(first, CutOff) else None
     if close_code is None:
-        drop(websocket)
+        drop(websocket, reset=isinstance(first, CutOff) and first.reset)
     else:
         await websocket.close(close_code)
 
