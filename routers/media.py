@@ -19,6 +19,7 @@ from app.wiring import Services
 from media.egress_protocol import EGRESS_FORMAT, EgressProtocol
 from media.native_protocol import NativeProtocol
 from media.refusals import RefusalLog
+from media.stream_protocol import Rejected
 from media.twilio_protocol import TwilioProtocol
 from media.websocket_leg import FarEndGone, WebSocketLeg, wait_for_start
 from routers.dependencies import TheServices, require_key
@@ -30,6 +31,9 @@ router = APIRouter(prefix="/media", tags=["media"])
 
 _ABNORMAL = 1006
 _TRY_AGAIN_LATER = 1013
+_NO_CALL = Rejected(
+    "bad_start", "the token opens no call: it is older than a minute, was used before, or was never given out", 1008
+)
 
 
 @router.post("/sessions", status_code=HTTPStatus.CREATED, dependencies=[Depends(require_key)])
@@ -90,7 +94,8 @@ async def twilio(websocket: WebSocket, services: TheServices) -> None:
         opened = await services.sessions.redeem(started.claims["call_id"], started.claims["token"])
     except TokenError as error:
         services.metrics.access.refused("media", error.code)
-        await leg.fail("bad_start", "the token opens no call")
+        refusals.refused(protocol.dialect, _NO_CALL)
+        await leg.fail("bad_start", _NO_CALL.message)
     except StorageError:
         await leg.fail("internal", "the session could not be looked up")
     else:

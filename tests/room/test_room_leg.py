@@ -57,6 +57,20 @@ async def test_of_two_tracks_of_the_caller_the_newer_is_heard_and_the_other_once
             await told.hears(LOW)
 
 
+async def test_a_caller_whose_track_is_muted_is_held_until_it_is_not(server: LiveKitServer) -> None:
+    async with participant(server.url) as caller:
+        told = Told()
+        await caller.plays(LOW)
+        async with running(leg_beside(caller, Ends()), told):
+            await told.hears(LOW)
+            caller.mutes(LOW, muted=True)
+            await until(lambda: told.holds == [True])
+            caller.mutes(LOW, muted=False)
+            await until(lambda: told.holds == [True, False])
+            await told.hears(LOW)
+        assert told.left == []
+
+
 async def test_somebody_else_in_the_room_is_not_heard(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
         told = Told()
