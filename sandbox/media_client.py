@@ -63,6 +63,8 @@ class MediaSession:
 
     call_id: str
     url: str
+    twiml: str = ""
+    """What Twilio is to be answered with, for a call through it instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ async def open_session(
     if response.status_code != httpx.codes.CREATED:
         raise CallRefused(response.status_code, "session", _problem(response))
     session = response.json()
-    return MediaSession(session["call_id"], session["url"])
+    return MediaSession(session["call_id"], session["url"], session.get("twiml", ""))
 
 
 def _problem(response: httpx.Response) -> str:
@@ -239,6 +241,10 @@ class MediaClient:
     async def send_stop(self) -> None:
         """End the call."""
         await self._send({"type": "stop"})
+
+    def reset(self) -> None:
+        """Break the connection without a word."""
+        self._socket.transport.abort()
 
     async def close(self) -> None:
         """Close the socket, whatever the service thinks of it."""

@@ -43,6 +43,7 @@ VENDORS = {
         "app/clients/cartesia_socket.py",
         "app/clients/deepgram_stream.py",
         "sandbox/media_client.py",
+        "sandbox/twilio_line.py",
     },
 }
 SQL = ("aiosqlite", "alembic", "sqlalchemy", "sqlite3")

@@ -18,6 +18,7 @@ from app.models import ConversationState
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings, setting_names
 from routers.schemas import Call, Tool, Turn
+from sandbox import caller_faults
 from sandbox.faults import GENERAL, NAMED
 from tests.routers.test_dashboard import ENDS
 from tests.support.env_example import ROOT, env_example
@@ -207,7 +208,9 @@ def _code_of(document: str) -> str:
     return "\n".join(_code_spans(document))
 
 
-@pytest.mark.parametrize(("heading", "faults"), [("Any vendor", GENERAL), *NAMED.items()])
+@pytest.mark.parametrize(
+    ("heading", "faults"), [("Any vendor", GENERAL), *NAMED.items(), ("The caller", caller_faults.NAMED)]
+)
 def test_every_fault_of_the_sandbox_is_in_its_document(heading: str, faults: dict[str, str]) -> None:
     section = text("docs/faults.md").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE)) == faults

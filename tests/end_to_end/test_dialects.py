@@ -11,11 +11,11 @@ import pytest
 from sandbox.caller import Caller
 from sandbox.control_client import ControlClient
 from sandbox.score import interrupts, presses, says, waits_for_agent, waits_for_end
+from sandbox.twilio_line import CALL_SID, STREAM_SID, TELEPHONE, twilio_line
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, Held, held, journal_of, score, speak
 from tests.end_to_end.lines import ended_record_of, new_session, opened
 from tests.end_to_end.service import RunningService, service_in_thread
 from tests.end_to_end.test_calls import channels
-from tests.end_to_end.twilio import CALL_SID, STREAM_SID, TELEPHONE, twilio_line
 
 NUMBER = "+70000000001"
 LONG = "Приходите завтра утром прямо к открытию, тогда народу мало, и вы всё успеете ещё до обеда."

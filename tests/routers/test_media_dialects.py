@@ -11,9 +11,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from routers.unstarted import Unstarted
+from sandbox.twilio_line import start, stream_of
 from tests.end_to_end.lines import Line, ended_record_of, new_session, opened
 from tests.end_to_end.service import RunningService, running_service, service_in_thread
-from tests.end_to_end.twilio import start, stream_of
 from tests.routers.kept_calls import execute
 
 
