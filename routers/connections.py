@@ -332,7 +332,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         """A whole message; uvicorn logs a traceback for text that is no UTF-8."""
         if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(b"".join(self.frames)):
             self.frames = []
-            self.conn.send_close(_INVALID_DATA)
+            if self.conn.close_sent is None:  # a close that came with it has been answered
+                self.conn.send_close(_INVALID_DATA)
             self.handle_parser_exception()
         else:
             super().send_receive_event_to_app()

@@ -179,13 +179,25 @@ async def test_who_wants_another_protocol_gets_an_answer_in_this_one(protocol: b
         assert answer.count(b"HTTP/1.1 200 ") == 1
 
 
-async def test_text_that_is_none_closes_the_websocket_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("frames", "close"),
+    [
+        (b"\x81\x82\0\0\0\0\xff\xfe", b"\x88\x02\x03\xef"),
+        (b"\x01\x81\0\0\0\0\xff" + b"\x80\x81\0\0\0\0\xfe", b"\x88\x02\x03\xef"),
+        (b"\x81\x82\0\0\0\0\xff\xfe" + b"\x88\x80\0\0\0\0", b"\x88\x00"),
+        (b"\x81\x82\0\0\0\0\xff\xfe" * 3, b"\x88\x02\x03\xef"),
+    ],
+    ids=["alone", "in pieces", "with a close", "again and again"],
+)
+async def test_text_that_is_none_closes_the_websocket_without_a_traceback(
+    caplog: pytest.LogCaptureFixture, frames: bytes, close: bytes
+) -> None:
     async with bare_server() as server, server.connected() as (reader, writer):
         writer.write(upgrade())
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"\x81\x82\0\0\0\0\xff\xfe")
+        writer.write(frames)
         answer = await everything(reader)
-    assert answer == b"\x88\x02\x03\xef"
+    assert answer == close
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
