@@ -5,23 +5,34 @@
     the rest of a request      until ``request_seconds`` after its first byte    counted
     the next request           until uvicorn's keep-alive is over                counted
     a websocket's acceptance   until ``request_seconds`` after its first byte    counted
+    the close of a websocket   until uvicorn's time for it is over               counted
     an answer to be read       as long as some of it is read each ``reading_seconds``
 
 "Counted" connections share one limit for the process; see :class:`Unfinished`.
 """
 
 import asyncio
+import resource
 from collections import OrderedDict
 from dataclasses import dataclass
 
 UNFINISHED_MAX = 500
+_SHARE = 4
+"""A quarter of the files goes to those who wait: calls, vendors and the database need the rest."""
+
+
+def within_files(limit: int, files: int | None = None) -> int:
+    """The limit, or less where the process may have few ``files`` open; by default as many as the host allows."""
+    if files is None:
+        _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return limit if files == resource.RLIM_INFINITY else max(1, min(limit, files // _SHARE))
 
 
 class Unfinished:
     """Connections that wait for their client, of one process."""
 
-    def __init__(self, limit: int = UNFINISHED_MAX) -> None:
-        self._limit = limit
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = within_files(UNFINISHED_MAX) if limit is None else limit
         self._connections: OrderedDict[asyncio.Transport, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -80,7 +91,7 @@ class ClientWatch:
             self._unfinished.add(self._transport)
 
     def idle(self) -> None:
-        """The client may send another request."""
+        """The client may send another request, or is to close; uvicorn has a timer for both."""
         self.content()
         self._unfinished.add(self._transport)
 

@@ -325,8 +325,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
-        if self.handshake_complete and not self.close_sent and self.watch is not None:
-            self.watch.content()
+        if self.handshake_complete and self.watch is not None:
+            if self.close_sent:
+                self.watch.idle()  # until the client has closed it too
+            else:
+                self.watch.content()
 
     def send_receive_event_to_app(self) -> None:
         """A whole message; uvicorn logs a traceback for text that is no UTF-8."""

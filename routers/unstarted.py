@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from routers.client_watch import within_files
+
 UNSTARTED_MAX = 200
 
 
 class Unstarted:
     """At most ``limit`` of one process. Of more the one that waited longest is given up: honest ones say it at once."""
 
-    def __init__(self, limit: int = UNSTARTED_MAX) -> None:
-        self._limit = limit
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = within_files(UNSTARTED_MAX) if limit is None else limit
         self._waiting: dict[asyncio.Timeout, None] = {}
 
     def __len__(self) -> int:

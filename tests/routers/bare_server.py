@@ -23,7 +23,7 @@ class BareServer:
     """What it serves.
 
     ``/wait`` is answered when the test says so, ``/big`` has 16 MB, ``/ws`` is a websocket, ``/never`` one that nobody
-    accepts; anything else is told its own method, headers and body.
+    accepts, ``/bye`` one that is closed at once; anything else is told its own method, headers and body.
     """
 
     port: int = 0
@@ -57,6 +57,8 @@ class BareServer:
         message: Message = await receive()
         if scope["path"] != "/never":
             await send({"type": "websocket.accept"})
+        if scope["path"] == "/bye":
+            await send({"type": "websocket.close", "code": 1000})
         while message["type"] != "websocket.disconnect":
             message = await receive()
             if scope["path"] == "/flood":

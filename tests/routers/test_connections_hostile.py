@@ -4,11 +4,12 @@ import asyncio
 import json
 import logging
 import re
+import resource
 from typing import Any
 
 import pytest
 
-from routers.client_watch import UNFINISHED_MAX
+from routers.client_watch import UNFINISHED_MAX, within_files
 from tests.routers.bare_server import bare_server, everything
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
@@ -153,6 +154,17 @@ async def test_an_upgrade_counts_until_it_is_accepted() -> None:
             writer.write(upgrade())
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
             assert len(server.unfinished) == 1
+        await server.until(lambda: not server.state.connections)
+        assert len(server.unfinished) == 0
+
+
+async def test_so_does_a_websocket_that_its_client_does_not_close() -> None:
+    async with bare_server() as server:
+        async with server.connected() as (reader, writer):
+            writer.write(upgrade(line=b"GET /bye HTTP/1.1"))
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(4) == b"\x88\x02\x03\xe8"
+            await server.until(lambda: len(server.unfinished) == 1)
         await server.until(lambda: not server.state.connections)
         assert len(server.unfinished) == 0
 
@@ -317,3 +329,10 @@ async def test_a_thousand_that_say_nothing_leave_room_for_others() -> None:
             for client in clients:
                 client.close()
     assert UNFINISHED_MAX == 500
+
+
+@pytest.mark.parametrize(
+    ("files", "waiting"), [(65_536, 500), (resource.RLIM_INFINITY, 500), (1024, 256), (260, 65), (3, 1)]
+)
+def test_where_few_files_may_be_open_fewer_wait(files: int, waiting: int) -> None:
+    assert within_files(500, files) == waiting
