@@ -37,6 +37,7 @@ HARMLESS = {
     ("deepgram", "garbage"),
     ("deepgram", "slow"),
     ("openai", "slow"),
+    ("cartesia", "garbage"),
     ("cartesia", "slow"),
 }
 SCORE = score(
