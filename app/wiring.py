@@ -129,7 +129,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         _run_helpers(loops, metrics, model, tts, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
-        telephone = _telephone(settings, livekit, database, services, dispatcher, loops)
+        telephone = _telephone(settings, agent, livekit, database, services, dispatcher, loops)
         yield Services(
             settings=settings,
             version=VERSION,
@@ -316,6 +316,7 @@ def _livekit(settings: Settings, metrics: Metrics) -> "LiveKitClient | None":
 
 def _telephone(
     settings: Settings,
+    agent: AgentProfile,
     livekit: "LiveKitClient | None",
     database: Database,
     services: CallServices,
@@ -326,7 +327,7 @@ def _telephone(
         return None
     from app.wiring_telephone import open_telephone  # as in _livekit
 
-    return open_telephone(settings, livekit, database, services, dispatcher, loops)
+    return open_telephone(settings, agent, livekit, database, services, dispatcher, loops)
 
 
 def _key(secret: SecretStr | None) -> str:

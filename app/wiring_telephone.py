@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from app.calls.agent import AgentProfile
+from app.calls.apologies import Apologies, Say
 from app.calls.claims import Claims, Share
 from app.calls.dispatcher import CallDispatcher
 from app.calls.leftovers import Leftovers
@@ -23,7 +25,9 @@ from app.settings import Settings
 from app.storage.database import Database
 from app.storage.placements import DialLimits, PlacementStore
 from app.storage.webhooks import WebhookInbox
+from media.room_announcement import announce
 from media.room_leg import Dialling, RoomLeg
+from media.room_voice import ROOM_FORMAT
 
 _Taken = TypeVar("_Taken")
 
@@ -48,6 +52,7 @@ class Telephone:
 
 def open_telephone(
     settings: Settings,
+    agent: AgentProfile,
     livekit: LiveKitClient,
     database: Database,
     services: CallServices,
@@ -72,7 +77,15 @@ def open_telephone(
         max_call_seconds=settings.max_call_seconds,
         loops=loops,
     )
-    dispatcher.on_crashed.add(rooms.let_go)
+    apologies = Apologies(
+        _announcer(settings, livekit),
+        ROOM_FORMAT,
+        agent=agent,
+        clips=services.clips,
+        leftovers=leftovers,
+        background=services.background,
+    )
+    dispatcher.on_crashed.add(apologies.let_go)
     outbound = OutboundCalls(
         dispatcher=dispatcher,
         livekit=livekit,
@@ -132,6 +145,14 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
         )
 
     return make_leg
+
+
+def _announcer(settings: Settings, livekit: LiveKitClient) -> Say:
+    async def say(room: str, call_id: str, audio: bytes) -> None:
+        token = livekit.agent_token(room, call_id)
+        await announce(url=settings.livekit_url or "", token=token, name=call_id, audio=audio)
+
+    return say
 
 
 def _line(settings: Settings, livekit: LiveKitClient) -> Line:

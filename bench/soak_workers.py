@@ -62,6 +62,7 @@ class HeldCall:
     worker: int
     began: float
     ended: float = 0.0
+    """When that was stored, which a locked database delays: until then a strike may still lose it."""
     left: bool = False
     """Whether the caller ended it."""
     code: int = 0
@@ -92,8 +93,6 @@ class Soak:
             await asyncio.sleep(5)
             tasks.create_task(self._strike_workers(), name="signals")
             tasks.create_task(self._trouble_the_world(), name="world")
-        for call in self.calls:
-            await self._note_reason(call)
 
     # --- callers ------------------------------------------------------------------------------------------------------
 
@@ -117,7 +116,8 @@ class Soak:
             call = HeldCall(line.call_id, self._worker_of(line.call_id), clock())
             self.calls.append(call)
             await self._stay(line, call, min(seconds, self._until - clock()))
-            call.ended = clock()
+        await self._note_reason(call)
+        call.ended = clock()
 
     async def _stay(self, line: Line, call: HeldCall, seconds: float) -> None:
         async with asyncio.TaskGroup() as tasks:

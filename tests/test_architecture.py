@@ -27,6 +27,7 @@ VENDORS = {
     "livekit": {
         "app/clients/livekit_api.py",  # rooms and calls
         "app/clients/livekit_sip.py",  # trunks and rules
+        "media/room_announcement.py",  # joins for one sentence
         "media/room_leg.py",
         "media/room_voice.py",  # the agent's track
         "sandbox/carrier.py",  # tokens and trunks

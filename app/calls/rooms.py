@@ -111,15 +111,6 @@ class RoomCalls:
         """Look into no more rooms; the calls have been drained."""
         self._reconciler.cancel()
 
-    def let_go(self, call: CallRow) -> None:
-        """The process that held the call died: end the room, so that the caller does not listen to silence."""
-        if call.livekit_room is None:
-            return
-        if call.room_sid is None:
-            self._leftovers.end_room(call.livekit_room)
-        else:
-            self._leftovers.end_call(call.livekit_room, call.room_sid, call.sip_call_id)
-
     def meet(self, caller: TelephoneCall) -> None:
         """Answer the caller, or refuse him; one who is met already is left alone."""
         identity = (caller.room_sid, caller.sip_call_id)

@@ -1,4 +1,4 @@
-"""Telephone calls on two workers: shared by both, and let go at once when one of them dies."""
+"""Telephone calls on two workers: shared by both, and let go with a sentence when one of them dies."""
 
 import asyncio
 import os
@@ -6,11 +6,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 
 from app.clock import parse_iso, utc_now
+from sandbox.media_client import AgentAudio
+from sandbox.telephone_line import FRAME_SECONDS, TelephoneLine
 from tests.room.rig import WORKERS, Rig, rig
 from tests.routers.kept_calls import execute
 from tests.support.slowness import slowness
@@ -18,6 +20,9 @@ from tests.support.slowness import slowness
 pytestmark = [pytest.mark.room, pytest.mark.alone]
 
 CALLERS, CALLERS_MAX = 4, 9
+SENTENCE_BEGINS_SECONDS = 2.0
+SENTENCE_SECONDS_MIN = 2.0
+LOUD = 500
 
 
 @pytest.fixture(scope="module")
@@ -31,35 +36,56 @@ def two_workers(folder: Path) -> Iterator[Rig]:
         yield running
 
 
-async def test_when_a_worker_dies_its_callers_are_let_go_and_the_others_notice_nothing(
+async def test_when_a_worker_dies_its_callers_hear_a_sentence_and_are_let_go_and_the_others_notice_nothing(
     two_workers: Rig, folder: Path
 ) -> None:
-    async with asyncio.timeout(150), AsyncExitStack() as lines:
-        calls, owners = await _calls_on_both(two_workers, folder, lines)
+    async with asyncio.timeout(150), asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
+        lines, owners = await _calls_on_both(two_workers, folder, stack)
+        hearing = [tasks.create_task(_sounds(line), name=f"hears-{line.call_id}") for line in lines]
+        for call_id in owners:
+            await two_workers.until_greeted(call_id)
 
-        rooms = {call["livekit_room"] for call in calls if ".worker1-" in owners[call["call_id"]]}
-        killed = utc_now()
+        struck = [line for line in lines if ".worker1-" in owners[line.call_id]]
+        others = [line for line in lines if line not in struck]
+        killed, killed_at = asyncio.get_running_loop().time(), utc_now()
         os.kill(two_workers.workers()[0], signal.SIGKILL)
-        while rooms & set(await two_workers.rooms()):
-            await asyncio.sleep(0.05)
-        assert (utc_now() - killed).total_seconds() < 3 * slowness()
-        records = [(await two_workers.get(f"/calls/{call['call_id']}")).json() for call in calls]
-        for record in records:
-            died = record["livekit_room"] in rooms
-            assert record["status"] == ("ended" if died else "active")
-            assert record["end_reason"] == ("crashed" if died else None)
-            assert not died or parse_iso(record["ended_at"]) <= utc_now()
+        for line, listening in zip(lines, hearing, strict=True):
+            if line in struck:
+                sounds = [at for at in await listening if at > killed]
+                assert sounds, "the caller heard a click"
+                assert sounds[0] - killed < SENTENCE_BEGINS_SECONDS * slowness()
+                assert len(sounds) * FRAME_SECONDS > SENTENCE_SECONDS_MIN
+        assert not any(line.is_over for line in others)
+        open_rooms = await two_workers.rooms()
+        assert {line.room_name for line in others} <= set(open_rooms)
+        assert not {line.room_name for line in struck} & set(open_rooms)
+        for line in lines:
+            record = (await two_workers.get(f"/calls/{line.call_id}")).json()
+            assert (record["status"], record["end_reason"]) == (
+                ("ended", "crashed") if line in struck else ("active", None)
+            )
+            assert line not in struck or parse_iso(record["ended_at"]) <= killed_at
+
+
+async def _sounds(line: TelephoneLine) -> list[float]:
+    """When the telephone heard something, frame by frame, until it was hung up."""
+    loop, sounds = asyncio.get_running_loop(), []
+    async for message in line.messages():
+        if isinstance(message, AgentAudio) and np.abs(message.samples).max(initial=0) > LOUD:
+            sounds.append(loop.time())
+    return sounds
 
 
 async def _calls_on_both(
-    system: Rig, folder: Path, lines: AsyncExitStack
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    system: Rig, folder: Path, stack: AsyncExitStack
+) -> tuple[list[TelephoneLine], dict[str, str]]:
     """Callers ring until both workers hold calls; gives these, and who holds which."""
+    lines: list[TelephoneLine] = []
     for number in range(1, CALLERS_MAX + 1):
-        await lines.enter_async_context(system.carrier.dial(f"+7999000500{number}"))
-        while len(calls := (await system.get("/calls?status=active")).json()["calls"]) < number:
+        lines.append(await stack.enter_async_context(system.carrier.dial(f"+7999000500{number}")))
+        while len((await system.get("/calls?status=active")).json()["calls"]) < number:
             await asyncio.sleep(0.1)
         owners = dict(execute(folder / "data", "SELECT call_id, owner FROM calls"))
         if number >= CALLERS and len(set(owners.values())) == WORKERS:
-            return calls, owners
+            return lines, owners
     raise AssertionError("one worker took all calls")
