@@ -22,7 +22,8 @@ async def announce(*, url: str, token: str, name: str, audio: bytes) -> None:
     """Say the sound (16 kHz, 16 bit, mono) to whoever is in the room; returns when they have heard it.
 
     Takes the length of the sound and 3 s at most. Of several who join under one identity LiveKit keeps the newest: an
-    agent that hangs is removed by this one. Raises NotAnswered when nobody hears within 1.5 s, or another agent is there.
+    agent that hangs is removed by this one. Raises NotAnswered when nobody hears within 1.5 s, or another agent is in
+    the room.
     """
     room, voice = rtc.Room(), RoomVoice(name)
     writing = asyncio.get_running_loop().create_task(voice.run(), name=f"{name}:writer")
@@ -45,14 +46,18 @@ async def _join(room: rtc.Room, voice: RoomVoice, url: str, token: str) -> None:
             await room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
             if not room.remote_participants:
                 raise NotAnswered("caller_hangup", "nobody is in the room")
-            if any(
-                other.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT for other in room.remote_participants.values()
-            ):
+            others = [each for each in room.remote_participants.values() if each.identity != _identity(room)]
+            if any(each.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT for each in others):
                 raise NotAnswered("caller_hangup", "another call is held in the room")
             published = await room.local_participant.publish_track(voice.track(), options)
             await published.wait_for_subscription()
     except (rtc.ConnectError, PublishTrackError, TimeoutError) as error:
         raise NotAnswered("media_lost", f"nobody in the room hears: {type(error).__name__}") from error
+
+
+def _identity(room: rtc.Room) -> str:
+    """Ours, which the one whom we replace had, too."""
+    return room.local_participant.identity
 
 
 async def _say(voice: RoomVoice, audio: bytes) -> None:

@@ -13,9 +13,7 @@ from app.calls.dispatcher import CallDispatcher
 from app.calls.line import Line
 from app.calls.ports import Telephony
 from app.calls.rooms import MakeLeg
-from app.calls.unplaced import PLACED_TOO_LATE, PLACED_WITHIN_SECONDS
 from app.clients.livekit_api import LiveKitClient
-from app.clock import parse_iso, utc_now
 from app.conversation import events as ev
 from app.errors import AdmissionError, DialFailed, OwnershipLost, ProviderError, StorageError
 from app.service_loops import ServiceLoops
@@ -61,10 +59,6 @@ class OutboundCalls:
 
     async def _serve(self, row: CallRow) -> None:
         room, identity = row.livekit_room or "", f"called-{row.call_id}"
-        if (utc_now() - parse_iso(row.created_at)).total_seconds() > PLACED_WITHIN_SECONDS:
-            log.warning("call.placed_too_late", call_id=row.call_id)
-            await self._give_up(row, PLACED_TOO_LATE)
-            return
         telephone = _Telephone(row, identity, self._livekit, self._calls, self._line, self._ring_seconds)
         leg = self._make_leg(room, identity, row.call_id, lambda: self._end_room(room), telephone)
         try:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.calls.dispatcher import CallDispatcher
+from app.calls.unplaced import PLACED_WITHIN_SECONDS
 from app.clients.trunks import bare_number, outbound_room_name
-from app.clock import iso_utc, utc_now
+from app.clock import iso_utc, lease_now, utc_now
 from app.errors import AdmissionError, DestinationNotAllowed, InvalidRequest
 from app.storage.calls import CallRow
 from app.storage.placements import DialLimits, IdempotencyKey, PlacementStore
@@ -77,6 +78,7 @@ class Placing:
             livekit_room=outbound_room_name(self._prefix, call_id),
             recording=self._dispatcher.records,
             metadata=metadata,
+            lease_until=lease_now() + PLACED_WITHIN_SECONDS,
         )
         body = _hash({"to": to, "from": number, "metadata": metadata})
         named = None if key is None else IdempotencyKey(key, body)

@@ -6,13 +6,12 @@ of them is stuck, the call holds a place and its client waits. So every process 
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 
 import structlog
 
 from app.calls.dispatcher import CallDispatcher
 from app.calls.leases import LEASE_SECONDS
-from app.clock import iso_utc, lease_now, utc_now
+from app.clock import lease_now
 from app.conversation import events as ev
 from app.errors import OwnershipLost, StorageError
 from app.storage.calls import CallRow, CallStore
@@ -47,11 +46,11 @@ class UnplacedCalls:
     async def look(self) -> None:
         """A round of the loop: wait a moment, and end what is to end."""
         await asyncio.sleep(_LOOK_SECONDS)
-        until = self._lease_clock() + LEASE_SECONDS
+        now = self._lease_clock()
+        until = now + LEASE_SECONDS
         for call in await self._calls.claim_hung_up(self._owner, until):
             await self._end(call, _HUNG_UP)
-        overdue = iso_utc(utc_now() - timedelta(seconds=PLACED_WITHIN_SECONDS))
-        for call in await self._calls.claim_unowned_before(overdue, self._owner, until):
+        for call in await self._calls.claim_overdue(now, self._owner, until):
             log.warning("call.placed_too_late", call_id=call.call_id)
             await self._end(call, PLACED_TOO_LATE)
 

@@ -65,7 +65,10 @@ class CallRow:
     fence: int = 1
     """Grows by one with each take-over; who holds an older one has lost the call."""
     lease_until: float | None = None
-    """As :func:`app.clock.lease_now` counts; afterwards another process may take the call over."""
+    """As :func:`app.clock.lease_now` counts; afterwards another process may take the call over.
+
+    Of a call that has no owner yet: until when it is to be placed.
+    """
     over_since: float | None = None
     """When the call ended, as :func:`app.clock.lease_now` counts; None when that was before the machine booted, too."""
     room_sid: str | None = None
@@ -141,6 +144,7 @@ class CallStore:
         """
         expired = (
             calls.c.status.in_(LIVE)
+            & calls.c.owner.is_not(None)
             & (is_released() if only_released else is_expired(owner, now))
             & or_(calls.c.owner != owner, calls.c.call_id.not_in(alive))
         )
@@ -159,14 +163,21 @@ class CallStore:
     async def claim_unowned(self, owner: str, until: float, limit: int) -> list[CallRow]:
         """Own up to ``limit`` calls that are to be placed and have no owner, the oldest first; each has one taker.
 
-        Given with their new fence, and a lease until ``until``, on the clock of leases.
+        Given with their new fence, and a lease until ``until``, on the clock of leases. Those that are to be placed
+        before ``until`` are left for :meth:`claim_overdue`.
         """
-        unowned = select(calls.c.call_id).where(_UNOWNED).order_by(calls.c.started_at, calls.c.call_id).limit(limit)
+        in_time = or_(calls.c.lease_until.is_(None), calls.c.lease_until > until)
+        unowned = (
+            select(calls.c.call_id).where(_UNOWNED & in_time).order_by(calls.c.started_at, calls.c.call_id).limit(limit)
+        )
         return await self._claim(calls.c.call_id.in_(unowned), owner, until)
 
-    async def claim_unowned_before(self, moment: str, owner: str, until: float) -> list[CallRow]:
-        """Own the calls that were to be placed before that moment (ISO UTC) and have no owner yet."""
-        return await self._claim_if_any(_UNOWNED & (calls.c.started_at < moment), owner, until)
+    async def claim_overdue(self, now: float, owner: str, until: float) -> list[CallRow]:
+        """Own the calls that were to be placed before ``now`` and have no owner yet.
+
+        An older version of the service has not said until when.
+        """
+        return await self._claim_if_any(_UNOWNED & (func.coalesce(calls.c.lease_until, RELEASED) < now), owner, until)
 
     async def claim_hung_up(self, owner: str, until: float) -> list[CallRow]:
         """Own the calls that have no owner yet and that somebody has asked to hang up."""

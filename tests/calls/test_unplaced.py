@@ -11,10 +11,13 @@ import httpx
 import pytest
 
 from app.calls.unplaced import PLACED_WITHIN_SECONDS
-from app.clock import iso_utc, utc_now
+from app.clock import iso_utc, lease_now, utc_now
 from app.main import create_app
 from app.settings import Settings
 from tests.storage.stores import a_call
+
+WRONG_BY = {True: 3600, False: -3600}
+"""Seconds: as a wall clock that counts would have late calls go on, and calls in time end."""
 
 
 @asynccontextmanager
@@ -30,8 +33,17 @@ async def service(folder: Path, **settings: Any) -> AsyncIterator[tuple[Any, htt
 
 
 async def placed(services: Any, call_id: str, seconds_ago: float, **columns: Any) -> None:
-    at = iso_utc(utc_now() - timedelta(seconds=seconds_ago))
-    row = {"kind": "room", "direction": "outbound", "status": "ringing", "owner": None, "fence": 0}
+    """By the wall clock an hour ago, or to come: it may have stepped since."""
+    at = iso_utc(utc_now() + timedelta(seconds=WRONG_BY[seconds_ago > PLACED_WITHIN_SECONDS]))
+    until = lease_now() + PLACED_WITHIN_SECONDS - seconds_ago
+    row = {
+        "kind": "room",
+        "direction": "outbound",
+        "status": "ringing",
+        "owner": None,
+        "fence": 0,
+        "lease_until": until,
+    }
     await services.calls.create(a_call(call_id, created_at=at, started_at=at, **(row | columns)))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.clock import lease_now
 from app.main import create_app
 from app.settings import Settings
 from tests.routers.test_calls import assert_problem
@@ -132,6 +133,7 @@ async def test_a_service_that_stops_places_no_calls(tmp_path: Path) -> None:
 async def test_a_call_that_could_not_be_placed_in_time_is_not_placed_any_more(tmp_path: Path) -> None:
     before = {"created_at": "2026-11-22T10:00:00.000Z", "started_at": "2026-11-22T10:00:00.000Z"}
     waits: dict[str, Any] = {"kind": "room", "direction": "outbound", "status": "ringing", "owner": None, **before}
+    waits["lease_until"] = lease_now() - 1
     async with door(tmp_path) as (http, services):
         await services.calls.create(a_call("call-1", called_number=TO, **waits))
         services.telephone.claims.ring()
