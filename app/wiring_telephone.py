@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.calls.agent import AgentProfile
-from app.calls.apologies import Apologies, Say
+from app.calls.apologies import Apologies
 from app.calls.claims import Claims, Share
 from app.calls.dispatcher import CallDispatcher
 from app.calls.leftovers import Leftovers
@@ -77,15 +77,7 @@ def open_telephone(
         max_call_seconds=settings.max_call_seconds,
         loops=loops,
     )
-    apologies = Apologies(
-        _announcer(settings, livekit),
-        ROOM_FORMAT,
-        agent=agent,
-        clips=services.clips,
-        leftovers=leftovers,
-        background=services.background,
-    )
-    dispatcher.on_crashed.add(apologies.let_go)
+    dispatcher.on_crashed.add(_apologies(settings, agent, livekit, services, leftovers).let_go)
     outbound = OutboundCalls(
         dispatcher=dispatcher,
         livekit=livekit,
@@ -147,12 +139,21 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
     return make_leg
 
 
-def _announcer(settings: Settings, livekit: LiveKitClient) -> Say:
+def _apologies(
+    settings: Settings, agent: AgentProfile, livekit: LiveKitClient, services: CallServices, leftovers: Leftovers
+) -> Apologies:
     async def say(room: str, call_id: str, audio: bytes) -> None:
         token = livekit.agent_token(room, call_id)
         await announce(url=settings.livekit_url or "", token=token, name=call_id, audio=audio)
 
-    return say
+    return Apologies(
+        say,
+        ROOM_FORMAT,
+        agent=agent,
+        clips=services.clips,
+        leftovers=leftovers,
+        background=services.background,
+    )
 
 
 def _line(settings: Settings, livekit: LiveKitClient) -> Line:
