@@ -61,7 +61,7 @@ def open_telephone(
 ) -> Telephone:
     """Everything about telephone calls, running until it is stopped."""
     make_leg, line = _legs(settings, livekit), _line(settings, livekit)
-    leftovers = Leftovers(livekit, services.background)
+    leftovers = _leftovers(settings, agent, livekit, services, dispatcher)
 
     def make_telephony(room: str, caller: str) -> RoomTelephony:
         return RoomTelephony(livekit, line, leftovers, room=room, caller=caller)
@@ -77,7 +77,6 @@ def open_telephone(
         max_call_seconds=settings.max_call_seconds,
         loops=loops,
     )
-    dispatcher.on_crashed.add(_apologies(settings, agent, livekit, services, leftovers).let_go)
     outbound = OutboundCalls(
         dispatcher=dispatcher,
         livekit=livekit,
@@ -89,11 +88,11 @@ def open_telephone(
         ring_seconds=settings.ring_seconds,
         loops=loops,
     )
-    inbox = WebhookInbox(database)
+    inbox, share = WebhookInbox(database), _share(settings, services.owner)
     claims = Claims(
         inbox,
         services.calls,
-        _share(settings, services.owner),
+        share,
         live_calls=lambda: dispatcher.live_calls,
         on_caller=_counted("inbound", rooms.meet, services.metrics),
         on_outbound=_counted("outbound", outbound.take, services.metrics),
@@ -139,21 +138,26 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
     return make_leg
 
 
-def _apologies(
-    settings: Settings, agent: AgentProfile, livekit: LiveKitClient, services: CallServices, leftovers: Leftovers
-) -> Apologies:
+def _leftovers(
+    settings: Settings,
+    agent: AgentProfile,
+    livekit: LiveKitClient,
+    services: CallServices,
+    dispatcher: CallDispatcher,
+) -> Leftovers:
+    """Also those of calls whose process died."""
+
     async def say(room: str, call_id: str, audio: bytes) -> None:
         token = livekit.agent_token(room, call_id)
         await announce(url=settings.livekit_url or "", token=token, name=call_id, audio=audio)
 
-    return Apologies(
-        say,
-        ROOM_FORMAT,
-        agent=agent,
-        clips=services.clips,
-        leftovers=leftovers,
-        background=services.background,
+    background = services.background
+    leftovers = Leftovers(livekit, background)
+    apologies = Apologies(
+        say, ROOM_FORMAT, agent=agent, clips=services.clips, leftovers=leftovers, background=background
     )
+    dispatcher.on_crashed.add(apologies.let_go)
+    return leftovers
 
 
 def _line(settings: Settings, livekit: LiveKitClient) -> Line:
