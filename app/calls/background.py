@@ -28,6 +28,8 @@ class BackgroundWork:
         self._pieces_max = pieces_max
         self._tasks: dict[asyncio.Task[None], None] = {}
         """In the order in which they were started."""
+        self._cancelled: set[asyncio.Task[None]] = set()
+        """Those that were too many, until they have ended."""
 
     def __repr__(self) -> str:
         return f"<BackgroundWork {len(self._tasks)} pieces>"
@@ -44,7 +46,10 @@ class BackgroundWork:
         """Begin it; never waits. ``on_bug`` is told what it raised."""
         if len(self._tasks) >= self._pieces_max:
             log.error("background.full", pieces=len(self._tasks))
-            next(iter(self._tasks)).cancel()
+            oldest = next(iter(self._tasks))
+            del self._tasks[oldest]
+            self._cancelled.add(oldest)
+            oldest.cancel()
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._note_end(done, on_bug))
@@ -54,7 +59,7 @@ class BackgroundWork:
         """Wait for what runs, for a bounded time, then cancel the rest and wait for that."""
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=self._patience_seconds)
-        if left := list(self._tasks):
+        if left := [*self._tasks, *self._cancelled]:
             log.warning("background.abandoned", pieces=len(left))
             for task in left:
                 task.cancel()
@@ -62,6 +67,7 @@ class BackgroundWork:
 
     def _note_end(self, task: asyncio.Task[None], on_bug: Callable[[Exception], None] | None) -> None:
         self._tasks.pop(task, None)
+        self._cancelled.discard(task)
         error = None if task.cancelled() else task.exception()
         if not isinstance(error, Exception):
             return

@@ -141,3 +141,17 @@ async def test_a_dial_whose_answer_gets_lost_is_called_off(server: LiveKitServer
             await home.front.calls[0].settled.wait()
         await home.until_no_room_is_open()
     assert (record["end_reason"], home.front.calls[0].state) == ("operator_hangup", "not_answered")
+
+
+@pytest.mark.parametrize("kind", ["hang", "html"])
+async def test_a_caller_nobody_told_of_is_answered_when_the_api_is_back(
+    server: LiveKitServer, tmp_path: Path, kind: str
+) -> None:
+    async with calling_house(server, tmp_path, hears_webhooks=False) as home:
+        await order(home, kind, route="ListRooms")
+        await until_livekit_is(home, "degraded")
+        async with home.carrier.ring(NUMBER) as line:
+            await clear(home)
+            await line.answered()
+            await until_fact(home, line.call_id, "agent.finished")
+        await until_livekit_is(home, "ok")
