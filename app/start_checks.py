@@ -1,10 +1,22 @@
 """What is looked at before the service starts, beside the settings themselves."""
 
+import stat
+from pathlib import Path
 from tempfile import TemporaryFile
+
+import structlog
 
 from app.calls.agent_settings import agent_profile
 from app.errors import SettingsError
 from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_PRIVATE = ("recordings", "clips")
+"""Folders in the data folder that hold personal data."""
+_DATABASE = "calls.db"
+"""And the files that begin so."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -22,7 +34,7 @@ def check_settings(settings: Settings) -> None:
 def _prepare_data_dir(settings: Settings) -> None:
     """Make it, and see whether a file can be made in it."""
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryFile(dir=settings.data_dir):
             pass
     except OSError as error:
@@ -31,3 +43,33 @@ def _prepare_data_dir(settings: Settings) -> None:
             "Name a folder on a disk that is not read-only, in which the user of this process may make files"
         )
         raise SettingsError([problem]) from error
+    keep_private(settings.data_dir)
+
+
+def keep_private(folder: Path) -> None:
+    """Calls are personal data: what is in the data folder is for the user of this process alone.
+
+    What others may read is closed to them. A data folder in which somebody else's files lie, or that is not ours, is
+    left as it is, and told: it may be a folder that all programs share.
+    """
+    kept = [folder / name for name in _PRIVATE] + sorted(folder.glob(f"{_DATABASE}*"))
+    others = set(folder.iterdir()) - set(kept)
+    for path in [*kept, folder]:
+        try:
+            mode = path.stat().st_mode
+            if not mode & _OTHERS:
+                continue
+            if path == folder and others:
+                log.warning("data.readable_by_others", path=str(path), mode=oct(stat.S_IMODE(mode)))
+            else:
+                path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            log.warning("data.readable_by_others", path=str(path), error=error.strerror)
+
+
+def warn_of_root(user: int) -> None:
+    """Whoever takes a process of root over has the machine. ``user`` is the number of the user that runs this one."""
+    if user == 0:
+        log.warning("service.runs_as_root", advice="run it as a user of its own that owns DATA_DIR")

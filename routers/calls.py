@@ -16,6 +16,7 @@ from app.conversation.record import call_record
 from app.errors import CallNotFound, CallStillLive, InvalidRequest
 from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow
+from app.storage.disk_threads import on_disk
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
 from routers.recordings import recording_answer
@@ -67,7 +68,7 @@ async def list_calls(
     )
     rows, next_cursor = await services.calls.list(wanted, limit=limit, cursor=cursor)
     recordings = services.settings.recordings_dir
-    calls = await asyncio.to_thread(lambda: [summary_of(row, recordings) for row in rows])
+    calls = await on_disk(lambda: [summary_of(row, recordings) for row in rows])
     return CallPage(calls=calls, next_cursor=next_cursor)
 
 
@@ -152,7 +153,7 @@ async def get_recording(call: TheCall, services: TheServices, request: Request) 
     """Stereo WAV: the caller left, the agent right. A player asks for pieces of it, which are made as they are sent."""
     if call.status != "ended":
         raise CallStillLive("the recording is put together when the call has ended")
-    if not summary_of(call, services.settings.recordings_dir).recording_available:
+    if not (await on_disk(summary_of, call, services.settings.recordings_dir)).recording_available:
         raise CallNotFound("this call was not recorded")
     return await recording_answer(call, services.settings.recordings_dir / call.call_id, request.headers)
 
@@ -164,7 +165,7 @@ async def _accepted(call_id: str, services: Services) -> Response:
 
 async def _record(call: CallRow, services: Services, status: HTTPStatus = HTTPStatus.OK) -> Response:
     rows = await services.journal_reader.rows(call.call_id)
-    record = await asyncio.to_thread(call_of, call, rows, services.settings.recordings_dir)
+    record = await on_disk(call_of, call, rows, services.settings.recordings_dir)
     return Response(record.model_dump_json(), status_code=status, media_type=_JSON)
 
 

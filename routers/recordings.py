@@ -1,7 +1,7 @@
 """A recording, or a piece of it, as an answer."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from app.clock import parse_iso
 from app.errors import CallNotFound
 from app.storage.calls import CallRow
+from app.storage.disk_threads import on_disk, start_on_disk
 from media.errors import RecordingUnreadable
 from media.recording import WholeRecording
 from routers.ranges import wanted_bytes
@@ -26,7 +27,7 @@ async def recording_answer(call: CallRow, folder: Path, asked: Headers) -> Respo
     That its pieces are all of one file a player knows by the tag.
     """
     try:
-        whole = await asyncio.to_thread(WholeRecording, folder)
+        whole = await on_disk(WholeRecording, folder)
     except (OSError, RecordingUnreadable) as error:  # erased just now, or spoiled
         raise CallNotFound("the recording cannot be read") from error
     try:
@@ -52,8 +53,14 @@ async def recording_answer(call: CallRow, folder: Path, asked: Headers) -> Respo
     return StreamingResponse(_read(whole, wanted), status, headers, media_type="audio/wav")
 
 
-def _read(whole: WholeRecording, wanted: range) -> Iterator[bytes]:
+async def _read(whole: WholeRecording, wanted: range) -> AsyncIterator[bytes]:
+    """Piece by piece, each read in a thread when the one before it has been sent."""
+    pieces = whole.read(wanted.start, wanted.stop)
+    reading = start_on_disk(next, pieces, None)
     try:
-        yield from whole.read(wanted.start, wanted.stop)
+        while (piece := await asyncio.shield(reading)) is not None:
+            yield piece
+            reading = start_on_disk(next, pieces, None)
     finally:
-        whole.close()
+        # Who has gone does not wait for a slow disk; its files are closed when the thread is through with them.
+        reading.add_done_callback(lambda _: whole.close())

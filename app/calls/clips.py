@@ -6,6 +6,7 @@ import json
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ from media.formats import AudioFormat
 log = structlog.get_logger(__name__)
 
 _KEPT_IN_MEMORY = 256
+_READ_SECONDS = 0.1
+"""No call waits longer for a clip from the disk: then its vendor says the line."""
+_WRITES_WAITING = 64
+"""More clips are kept in memory only, while the disk is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ class Clip:
 class ClipStore:
     """Clips by text and voice; ``variant`` names what else they depend on, such as a pronunciation dictionary.
 
-    Without a directory they are kept in memory only.
+    Without a directory they are kept in memory only. Nobody waits for the disk to take a clip, and nobody long
+    for it to give one: its threads are the store's own.
     """
 
     def __init__(self, tts: TextToSpeech, directory: Path | None, *, variant: str = "") -> None:
@@ -53,6 +59,9 @@ class ClipStore:
         self._variant = variant
         self._directory = directory
         self._clips: OrderedDict[str, Clip] = OrderedDict()
+        self._readers = ThreadPoolExecutor(2, "clips")
+        self._writer = ThreadPoolExecutor(1, "clips.writer")
+        self._writes = 0
         self._outage = Outage("clips.not_kept", "clips.kept", level="warning")
 
     async def get(self, text: str, voice: VoiceConfig) -> Clip | None:
@@ -60,21 +69,21 @@ class ClipStore:
         key = self._key(text, voice)
         clip = self._clips.get(key)
         if clip is None and self._directory is not None:
-            clip = await asyncio.to_thread(_read, self._directory / key)
+            clip = await self._read(self._directory / key)
             if clip is not None:
                 self._remember(key, clip)
         return clip
 
     async def keep(self, text: str, voice: VoiceConfig, track: SpeechTrack) -> None:
         """Keep what a track has just been given; the track must have kept its sound."""
-        await self._keep(text, voice, Clip(b"".join(track.kept_audio), tuple(track.kept_words)))
+        self._keep(text, voice, Clip(b"".join(track.kept_audio), tuple(track.kept_words)))
 
     async def prepare(self, texts: Iterable[str], voice: VoiceConfig) -> bool:
         """Have the texts ready. A vendor that fails is no reason to fail: False, and the rest is left out."""
         for text in texts:
             if await self.get(text, voice) is None:
                 try:
-                    await self._keep(text, voice, await self._synthesize(text, voice))
+                    self._keep(text, voice, await self._synthesize(text, voice))
                 except ProviderError as error:
                     log.warning("clip.failed", code=error.code)
                     return False
@@ -97,18 +106,35 @@ class ClipStore:
             utterance.cancel()
         return Clip(b"".join(audio), tuple(words))
 
-    async def _keep(self, text: str, voice: VoiceConfig, clip: Clip) -> None:
+    def _keep(self, text: str, voice: VoiceConfig, clip: Clip) -> None:
         if not clip.audio:
             return
         key = self._key(text, voice)
         self._remember(key, clip)
-        if self._directory is not None:
-            try:
-                await asyncio.to_thread(_write, self._directory / key, clip)
-            except OSError as error:
-                self._outage.failed(StorageError(error.strerror or type(error).__name__))
-            else:
-                self._outage.over()
+        if self._directory is None:
+            return
+        if self._writes >= _WRITES_WAITING:
+            self._outage.failed(StorageError("the disk is slow"))
+            return
+        self._writes += 1
+        writing = asyncio.get_running_loop().run_in_executor(self._writer, _write, self._directory / key, clip)
+        writing.add_done_callback(self._note_written)
+
+    def _note_written(self, writing: asyncio.Future[None]) -> None:
+        self._writes -= 1
+        error = None if writing.cancelled() else writing.exception()
+        if error is None:
+            self._outage.over()
+        else:
+            reason = error.strerror if isinstance(error, OSError) else None
+            self._outage.failed(StorageError(reason or type(error).__name__))
+
+    async def _read(self, path: Path) -> Clip | None:
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._readers, _read, path)
+        except TimeoutError:
+            return None
 
     def _key(self, text: str, voice: VoiceConfig) -> str:
         identity = json.dumps([text, asdict(voice), self._variant], ensure_ascii=False)
@@ -134,9 +160,10 @@ def _read(path: Path) -> Clip | None:
 def _write(path: Path, clip: Clip) -> None:
     """Raises OSError, and leaves no half of a file."""
     head = json.dumps([[word.text, word.start, word.end] for word in clip.words], ensure_ascii=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     partial = path.with_suffix(f".{secrets.token_hex(4)}")
     try:
+        partial.touch(mode=0o600)
         partial.write_bytes(head.encode() + b"\n" + clip.audio)
         partial.replace(path)
     except OSError:

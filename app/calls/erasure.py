@@ -17,6 +17,7 @@ import structlog
 from app.clock import iso_from_epoch, utc_now
 from app.errors import CallStillLive, StorageError
 from app.storage.calls import CallRow, CallStore
+from app.storage.disk_threads import on_disk
 from app.storage.sessions import SessionStore
 
 log = structlog.get_logger(__name__)
@@ -65,10 +66,12 @@ class CallEraser:
         """Remove what erasures that were cut short have left, and folders of calls that are no more."""
         try:
             known_since = await self._calls.oldest_start()
-            for folders in await asyncio.to_thread(lambda: list(self._batches())):
+            for folders in await on_disk(lambda: list(self._batches())):
                 known = await self._calls.known(folder.name for folder in folders)
                 for folder in folders:
-                    if folder.suffix == _ERASED or (folder.name not in known and _is_later(folder, known_since)):
+                    if folder.suffix == _ERASED or (
+                        folder.name not in known and await on_disk(_is_later, folder, known_since)
+                    ):
                         await self._remove(folder)
                         log.info("recording.swept", call_id=folder.stem)
         except (OSError, StorageError) as error:
@@ -80,7 +83,7 @@ class CallEraser:
 
     async def _remove(self, folder: Path) -> None:
         try:
-            await asyncio.to_thread(_remove, folder)
+            await on_disk(_remove, folder)
         except OSError as error:
             raise StorageError(f"the recording cannot be removed: {error.strerror}") from error
 

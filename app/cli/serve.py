@@ -22,6 +22,7 @@ from app.main import create_app
 from app.observability.logs import configure_logging
 from app.observability.tracebacks import describe, trace
 from app.settings import Settings
+from app.start_checks import warn_of_root
 from media.stream_protocol import MAX_MESSAGE_BYTES
 from routers.connections import BoundedWebSocket, bounded_http
 
@@ -139,6 +140,7 @@ def serve_alone(settings: Settings) -> None:
     """Serve in this process until a signal. Raises SettingsError."""
     configure_logging(settings.log_level)
     warn_of_misspelt()
+    warn_of_root(os.geteuid())
     with vendors(settings) as complete:
         app = create_app(complete)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -31,7 +31,7 @@ from app.observability.logs import configure_logging
 from app.observability.metrics import FOLDER_VARIABLE, forget_process
 from app.observability.outages import Outage
 from app.settings import Settings
-from app.start_checks import check_settings
+from app.start_checks import check_settings, warn_of_root
 from app.storage.calls import CallStore
 from app.storage.database import Database, migrate
 
@@ -55,6 +55,7 @@ def supervise(settings: Settings) -> int:
     """Serve with ``settings.workers`` processes until a signal; gives the exit status. Raises SettingsError."""
     configure_logging(settings.log_level)
     warn_of_misspelt()
+    warn_of_root(os.geteuid())
     check_settings(settings)
     with ExitStack() as stack:
         try:

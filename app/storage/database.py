@@ -325,7 +325,7 @@ def _create_file(target: URL) -> None:
     """The database holds personal data, so a new file is for its owner alone."""
     path = Path(target.database or "")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)
         with path.open("ab"):
             pass
