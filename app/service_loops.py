@@ -36,7 +36,7 @@ TaskKind = Literal["call", "clips", "room"]
 Part = Literal["service", "storage", "livekit", "openai", "cartesia"]
 """The component of ``/health`` that shows the trouble of a loop."""
 
-_BACKOFF = Backoff(first_seconds=0.5, max_seconds=30.0)
+_BACKOFF = Backoff(first_seconds=0.5, max_seconds=10.0)
 _VITAL_BACKOFF = Backoff(first_seconds=0.1, max_seconds=1.0)
 _STEADY_SECONDS = 10.0
 """Longer than any request may take, so that a round which waits for one is not taken for a success."""

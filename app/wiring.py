@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, get_args
 import structlog
 from pydantic import SecretStr
 
+from app.backoff import Backoff
 from app.calls.agent import AgentProfile
 from app.calls.agent_settings import agent_profile
 from app.calls.background import BackgroundWork
@@ -416,7 +417,7 @@ def _run_helpers(
     loops.keep("loop.lag", partial(watch_loop_lag, metrics.service.loop_was_late))
     loops.keep("eraser", eraser.run)
     loops.keep("unplaced", unplaced.look)
-    loops.keep("health", health.run)
+    loops.keep("health", health.run, backoff=Backoff(first_seconds=0.5, max_seconds=2.0))  # or it would be stale
 
 
 async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:

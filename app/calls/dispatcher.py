@@ -271,12 +271,20 @@ class CallDispatcher:
         task.add_done_callback(self._preparing.discard)
 
     async def _prepare(self, audio_format: AudioFormat) -> None:
+        is_complete = False
+        try:
+            is_complete = await self._prepare_all(audio_format)
+        finally:
+            if not is_complete:
+                self._prepared.discard(audio_format)  # the next call of this format tries again
+
+    async def _prepare_all(self, audio_format: AudioFormat) -> bool:
         for language, lines in self._agent.policy.lines.items():
             voice = self._agent.voice(language, audio_format)
             one_moments = [tool.one_moment[language] for tool in self._agent.tools if language in tool.one_moment]
             if not await self._services.clips.prepare([*_texts(lines), *one_moments], voice):
-                self._prepared.discard(audio_format)  # the next call of this format tries again
-                return
+                return False
+        return True
 
     async def _keep_leases(self) -> None:
         outage = Outage("leases.not_renewed", "leases.in_order")

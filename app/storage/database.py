@@ -98,6 +98,7 @@ class Database:
         self.on_written = Listeners[[float]]("storage.written")
         """Told of each write how many seconds it took from the wish for it."""
         self.loop = ServiceLoop("storage.writer", self._run_job, part="storage", is_vital=True, steady_seconds=1.0)
+        self.loop.on_gone.add(self._refuse_waiting)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -182,6 +183,8 @@ class Database:
     async def _enqueue(self, run: Callable[[], Any]) -> Any:
         if self._closed:
             raise _closed()
+        if self.loop.is_gone:
+            raise _without_writer()
         if self._jobs.qsize() >= _WRITES_WAITING:
             raise StorageError("too many writes wait for the database")
         loop = asyncio.get_running_loop()
@@ -202,7 +205,7 @@ class Database:
         try:
             running = loop.run_in_executor(self._thread, job.run)
         except BaseException:
-            job.done.set_exception(StorageError("the database's writer does not work"))
+            job.done.set_exception(_without_writer())
             self._thread = ThreadPoolExecutor(1, "storage.writer")
             if self._closed:
                 self._refuse_waiting()
@@ -221,7 +224,7 @@ class Database:
         """Without a writer nobody waits for it."""
         while not self._jobs.empty():
             if (job := self._jobs.get_nowait()) is not None and not job.done.done():
-                job.done.set_exception(_closed())
+                job.done.set_exception(_without_writer())
         self.loop.cancel()
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
@@ -399,6 +402,10 @@ def _truncate_log(connection: Connection) -> bool:
 async def _over(reading: asyncio.Task[Any]) -> None:
     """Whatever comes of it is for the one who asked."""
     await asyncio.wait([reading])
+
+
+def _without_writer() -> StorageError:
+    return StorageError("the database's writer does not work")
 
 
 def _closed() -> StorageError:

@@ -316,3 +316,17 @@ async def test_a_database_without_a_writer_can_be_closed(tmp_path: Path, monkeyp
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         monkeypatch.undo()
     assert {type(outcome) for outcome in outcomes} == {StorageError}
+
+
+async def test_without_a_writer_nobody_waits_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with open_stores(tmp_path) as stores:
+        monkeypatch.setattr(ThreadPoolExecutor, "submit", no_thread)
+        while not stores.database.loop.is_gone:
+            with pytest.raises(StorageError):
+                await stores.calls.create(a_call())
+        with pytest.raises(StorageError, match="writer does not work"):
+            await stores.calls.create(a_call())
+        monkeypatch.undo()
