@@ -289,7 +289,6 @@ class CallDispatcher:
     async def _keep_leases(self) -> None:
         outage = Outage("leases.not_renewed", "leases.in_order")
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
             try:
                 await self._renew_leases()
             except VoiceAgentError as error:
@@ -297,6 +296,7 @@ class CallDispatcher:
                 outage.failed(error)
             else:
                 outage.over()
+            await asyncio.sleep(RENEW_SECONDS)
 
     async def _renew_leases(self) -> None:
         """Also without a call: a process that reaps must know whether leases can be renewed at all."""
