@@ -9,6 +9,8 @@ _LETTERS_PER_SECOND_MAX = 22.0
 _WORDS_AHEAD_SECONDS = 10.0
 _LETTERS_PER_SECOND_MIN = 2.0
 """For how far ahead of the sound a word's time may be: the text that was sent takes no longer."""
+_ENDLESS_SECONDS = 30.0
+"""Sound may be so much longer than the slowest speech, for pauses; more has no end."""
 _BACK_SECONDS = 0.05
 _CUT_WORD_SECONDS = 0.5
 """How much of the last word may lie beyond the end of the sound."""
@@ -67,6 +69,8 @@ class SpokenContext:
         self._sound_seconds += seconds
         self.has_sounded = self._audio_since_text = True
         self.progress_at = now
+        if self._sound_seconds > _ENDLESS_SECONDS + len(self._sent) / _LETTERS_PER_SECOND_MIN * 2:
+            self.sound_is_too_long = True
 
     def gave_words(self, words: tuple[SpokenWord, ...], now: float, *, is_whole: bool = True) -> tuple[SpokenWord, ...]:
         """Timestamps have arrived; not ``is_whole`` when words are missing. Returns the words that can be placed.
@@ -77,7 +81,8 @@ class SpokenContext:
         self._misses_words = self._misses_words or not is_whole
         if not words:
             return ()
-        self.progress_at = now
+        if self._letters_spoken <= 2 * len(self._sent):  # words that are told for ever are no progress
+            self.progress_at = now
         if self._misses_words:
             words = self._placed(words)
         taken = tuple(self._with_reasonable_time(word) for word in words)
@@ -151,7 +156,7 @@ class SpokenContext:
             self._first_measure = (sound, words)
             return
         more_sound, more_words = sound - self._first_measure[0], words - self._first_measure[1]
-        self.sound_is_too_long = (
+        self.sound_is_too_long = self.sound_is_too_long or (
             sound > words * _LONG_SHARE + _LONG_SECONDS and more_sound > more_words * _GROWTH_SHARE + _GROWTH_SECONDS
         )
 

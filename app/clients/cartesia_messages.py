@@ -117,13 +117,18 @@ def text_request(fields: dict[str, Any], context_id: str, transcript: str, *, mo
         {
             **fields,
             "context_id": context_id,
-            "transcript": transcript,
+            "transcript": sayable(transcript),
             "continue": more,
             "add_timestamps": True,
             "max_buffer_delay_ms": 0,
         },
         ensure_ascii=False,
     )
+
+
+def sayable(text: str) -> str:
+    """The text without halves of surrogate pairs, which no message can carry: sending one would cost the socket."""
+    return text.encode(errors="ignore").decode()
 
 
 def cancel_request(context_id: str) -> str:

@@ -178,7 +178,9 @@ class CartesiaSocket:
     async def _read(self) -> None:
         """Deliver messages until the socket is of no more use, then say why to everybody."""
         try:
-            async for message in self._connection:
+            while True:
+                # as bytes: text that is no UTF-8 would cost the connection
+                message = await self._connection.recv(decode=False)
                 try:
                     answer = parse_answer(message)
                 except Unreadable as error:
@@ -186,7 +188,7 @@ class CartesiaSocket:
                 else:
                     self._deliver(answer)
         except ConnectionClosed:
-            pass  # the code is read below, as it is after a normal close, which ends the loop silently
+            pass  # the code is read below
         except _RefusedForGood as refused:
             self._fail_all(refused.error)
         self._fail_all(ProviderUnavailable(PROVIDER, f"the socket was lost, code {self._connection.close_code}"))
@@ -203,7 +205,12 @@ class CartesiaSocket:
             return
         if isinstance(answer, ContextDone):
             self.detach(answer.context_id)
-        listener.received(answer)
+        try:
+            listener.received(answer)
+        except Exception as error:
+            log.exception("context.crashed", provider=PROVIDER, error=type(error).__name__)
+            self.detach(answer.context_id)
+            listener.failed(ProviderProtocolError(PROVIDER, "an answer that could not be taken"))
 
     def _deliver_failure(self, failure: Failure) -> None:
         if failure.context_id is None:

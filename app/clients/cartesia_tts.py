@@ -16,6 +16,7 @@ from app.clients.cartesia_messages import (
     CartesiaOptions,
     error_for_status,
     http_url,
+    sayable,
     speech_fields,
     websocket_url,
 )
@@ -25,7 +26,14 @@ from app.clients.cartesia_utterance import Utterance
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
 from app.clients.streams import VoiceAudio
 from app.clients.tls import tls_context
-from app.errors import BreakerOpen, ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
+from app.errors import (
+    BreakerOpen,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderTimeout,
+    ProviderUnavailable,
+    WrongSound,
+)
 from app.models import VoiceConfig
 from media.formats import AudioFormat
 
@@ -106,7 +114,9 @@ class CartesiaTTSClient(BaseResilientClient):
         """
         audio_format = AudioFormat(voice_config.encoding, voice_config.sample_rate)
         try:
-            response = await self._http.tts.generate(transcript=text, **speech_fields(voice_config, self._options))
+            response = await self._http.tts.generate(
+                transcript=sayable(text), **speech_fields(voice_config, self._options)
+            )
             audio = await response.read()
         except cartesia.APIStatusError as error:
             raise _http_error(error) from None
@@ -204,6 +214,8 @@ def _checked(audio: bytes, text: str, audio_format: AudioFormat, speed: float) -
     context.gave_audio(audio_format.seconds(sound), 0.0)
     if not sound:
         raise ProviderProtocolError(PROVIDER, "the text was not spoken")
+    if context.sound_is_too_long:
+        raise WrongSound(PROVIDER, "more sound than its text takes")
     if not context.has_said_all:
         raise ProviderProtocolError(PROVIDER, "the sound ended before its text")
     return sound

@@ -59,6 +59,7 @@ DAMAGED: dict[str, tuple[str | bytes, type[ProviderError] | None]] = {
     "no type": ('{"context_id":"{A}"}', None),
     "no json": ("тайна", None),
     "binary": (b"\x00\xff\x01", None),
+    "binary for a call": (b'{"context_id":"{A}","type":"chunk","data":"\xff"}', ProviderProtocolError),
     "deep": ('{"type":"chunk","x":' + "[" * 200_000, None),
     "digits": ('{"type":"flush_done","context_id":"{A}","flush_id":' + "9" * 5000 + "}", None),
     "huge times": (
@@ -81,7 +82,7 @@ async def test_a_damaged_message_costs_its_own_context_at_most(kind: str) -> Non
         if isinstance(message, str):
             await line.connection.send(message.replace("{A}", request["context_id"]))
         else:
-            await line.connection.send(message)
+            await line.connection.send(message.replace(b"{A}", request["context_id"].encode()))
 
     with capture_logs() as entries:
         async with voice(strikes(trouble)) as (server, client):
@@ -102,6 +103,23 @@ async def test_a_damaged_message_costs_its_own_context_at_most(kind: str) -> Non
             assert len(server.handshakes) == 1
             assert client.get_metrics().failures == (expected is not None)
     assert "тайна" not in f"{entries} {error}"
+
+
+async def test_text_that_is_no_utf8_costs_no_socket() -> None:
+    async def trouble(line: Line, request: dict[str, Any]) -> None:
+        await line.connection.send(b'{"type":"\xff\xfe"}', text=True)
+
+    async with voice(strikes(trouble)) as (server, client):
+        assert sound(await heard(await spoken(client, "Беда."))) == sound_of("Беда.")
+        assert not server.is_closed(0)
+
+
+async def test_half_a_surrogate_pair_in_a_text_costs_no_socket() -> None:
+    async with voice() as (server, client):
+        assert sound(await heard(await spoken(client, "Да \ud83d, нет."))) == sound_of("Да , нет.")
+        assert server.texts == ["Да , нет."]
+        assert sound(await heard(await spoken(client, "Раз."))) == sound_of("Раз.")
+        assert len(server.handshakes) == 1
 
 
 async def test_a_flood_of_unreadable_messages_is_logged_once() -> None:

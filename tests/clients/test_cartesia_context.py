@@ -219,3 +219,19 @@ def test_bursts_of_word_times_after_each_clause_are_not_taken_for_another_rate()
         for word in timed("раз два три четыре", begin=clause * 4.0, each=1.0):
             context.gave_words((word,), 0.0)
     assert not context.sound_is_too_long
+
+
+def test_sound_without_an_end_is_too_long_even_without_word_times() -> None:
+    context = context_given("Да.")
+    for second in range(60):
+        context.gave_audio(1.0, float(second))
+    assert context.sound_is_too_long
+
+
+def test_words_that_are_told_for_ever_are_no_progress() -> None:
+    context = context_given("Да.")
+    context.gave_audio(1.0, 0.0)
+    context.ended(0.0)
+    for second in range(60):
+        context.gave_words(timed("Да."), float(second))
+    assert context.progress_at < 5.0

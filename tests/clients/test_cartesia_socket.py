@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from app.clients.cartesia_messages import Answer, AudioChunk, ContextDone, websocket_url
 from app.clients.cartesia_socket import CartesiaSocket
-from app.errors import ProviderError, ProviderUnavailable
+from app.errors import ProviderError, ProviderProtocolError, ProviderUnavailable
 from tests.clients.cartesia_server import CartesiaServer, cartesia_server
 
 
@@ -15,12 +15,23 @@ class Listener:
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.errors: list[ProviderError] = []
+        self.suspicions: list[ProviderError] = []
+
+    def suspected(self, error: ProviderError) -> None:
+        self.suspicions.append(error)
 
     def received(self, answer: Answer) -> None:
         self.answers.append(answer)
 
     def failed(self, error: ProviderError) -> None:
         self.errors.append(error)
+
+
+class Broken(Listener):
+    """Has a bug."""
+
+    def received(self, answer: Answer) -> None:
+        raise ZeroDivisionError
 
 
 @asynccontextmanager
@@ -73,3 +84,33 @@ async def test_a_retired_socket_closes_with_its_last_context() -> None:
         assert repr(socket) == "<CartesiaSocket retired, 1 contexts, 0 chunks dropped>"
         socket.detach("d")
         await server.until(lambda: server.is_closed(0))
+
+
+async def test_a_bug_in_taking_an_answer_costs_one_context() -> None:
+    async with open_socket() as (server, socket):
+        broken, listener = Broken(), Listener()
+        socket.attach("a", broken)
+        socket.attach("b", listener)
+        for name in ("a", "b", "a"):
+            await server.lines[0].sounds(name, b"12")
+        await server.lines[0].closes(1000)
+        await server.until(lambda: server.is_closed(0))
+        await socket.aclose()
+
+        assert [type(error) for error in broken.errors] == [ProviderProtocolError]
+        assert listener.answers == [AudioChunk("b", b"12")]
+
+
+async def test_an_error_without_context_is_a_suspicion_to_each_and_the_loss_of_none() -> None:
+    async with open_socket() as (server, socket):
+        listeners = [Listener(), Listener()]
+        for name, listener in zip("ab", listeners, strict=True):
+            socket.attach(name, listener)
+        await server.lines[0].fails(None, 500, "internal_error")
+        await server.lines[0].sounds("a", b"12")
+        await server.lines[0].closes(1000)
+        await server.until(lambda: server.is_closed(0))
+        await socket.aclose()
+
+        assert [len(listener.suspicions) for listener in listeners] == [1, 1]
+        assert listeners[0].answers == [AudioChunk("a", b"12")]
