@@ -8,6 +8,7 @@ _LONGEST_FIRST = (
     "test_without_keys.py",
     "test_bad_input.py",
     "test_vendor_trouble.py",
+    "test_language_models.py",
     "test_tools.py",
     "test_operator.py",  # short, and second of the longest: a process is given its first two files together
     "test_workers.py",
