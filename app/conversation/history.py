@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+_NOT_SHOWN = '{"status": "done", "message": "It was used. With what, and what came of it, cannot be shown."}'
 _ORDER = {"user": 0, "tool": 1, "assistant": 2, "system": 2}
 """Within a turn."""
 
@@ -53,8 +54,12 @@ class ConversationHistory:
         self._left_out |= {turn for turn in turns if first <= turn <= last}
 
     def shown(self) -> Iterator[Remark]:
-        """What the model is shown."""
-        return (remark for remark in self._remarks if remark.turn not in self._left_out)
+        """What the model is shown. That a tool was used stays, lest the same be done twice."""
+        for remark in self._remarks:
+            if remark.turn not in self._left_out:
+                yield remark
+            elif remark.tool is not None:
+                yield replace(remark, text=_NOT_SHOWN, tool=replace(remark.tool, arguments="{}"))
 
     def tool_called(self, turn: int, tool_id: str, name: str, arguments: str) -> None:
         """A tool runs from now on."""

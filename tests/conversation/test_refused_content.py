@@ -56,14 +56,19 @@ def test_a_second_refusal_in_a_row_takes_what_was_said_before_with_it() -> None:
     assert call.shown[1:] == [("user", "When do you open?"), ("assistant", "At nine.")]
 
 
-def test_a_tool_of_a_refused_turn_leaves_with_it() -> None:
+def test_of_a_tool_of_a_refused_turn_stays_that_it_was_used() -> None:
     call = greeted_call().caller_says(PHRASE)
     speech = call.replies[-1]
-    call.tell(ev.AgentToolCalled(speech.turn, speech.number, "tool", "find", "{}", timeout_seconds=8.0))
-    call.tell(ev.AgentToolFinished(speech.turn, speech.number, "tool", "find", True, 200, 1.0, "found"))
+    arguments = '{"what": "a bomb"}'
+    call.tell(ev.AgentToolCalled(speech.turn, speech.number, "tool", "book", arguments, timeout_seconds=8.0))
+    call.tell(ev.AgentToolFinished(speech.turn, speech.number, "tool", "book", True, 200, 1.0, "a bomb"))
     call.thinking_is_refused()
 
-    assert call.shown == [("assistant", LINES.greeting)]
+    greeting, used = call.core.history.shown()
+    assert greeting.text == LINES.greeting
+    assert used.tool is not None
+    assert (used.tool.name, used.tool.arguments, used.tool.is_running) == ("book", "{}", False)
+    assert "bomb" not in used.text
 
 
 def test_a_refusal_in_the_middle_of_an_answer_is_told_at_its_end() -> None:
