@@ -73,6 +73,28 @@ async def test_a_loop_that_raises_harms_no_call(service: RunningService, name: s
     assert not service.services.loops.gone.is_set()
 
 
+async def test_a_bug_in_the_task_of_a_telephone_call_harms_no_other_call(service: RunningService) -> None:
+    telephone = service.services.telephone
+    assert telephone is not None
+    before = Counter(service.services.loops.failures)
+    make_leg = telephone.rooms._make_leg
+
+    async def meet() -> None:
+        telephone.rooms._make_leg = None  # type: ignore[assignment]  # the bug
+        telephone.rooms.meet(TelephoneCall("call_1", "RM_1", "sip_1", {"sip.callID": "SCL_1"}))
+
+    async def mend() -> None:
+        telephone.rooms._make_leg = make_leg
+
+    call = asyncio.get_running_loop().create_task(hold(service, TALK), name="call")
+    await until(lambda: service.services.dispatcher.live_calls == 1)
+    service.run(meet())
+    await until(lambda: service.services.loops.failures["room"] > before["room"])
+    service.run(mend())
+    held = await call
+    assert (held.record["fault"], set(service.services.loops.failures - before)) == ("none", {"room"})
+
+
 class broken:  # noqa: N801 - a context manager is used like a function
     """Have the loop's rounds raise, the next so many of them; one that waits is interrupted."""
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from app.storage.schema import REVISION
 from app.wiring import VERSION
 from sandbox.faults import Fault
-from sandbox.score import says, waits_for_agent
+from sandbox.score import says, waits, waits_for_agent
 from tests.end_to_end.calls import GREETING, QUIET, hold, score
 from tests.end_to_end.service import RunningService, running_service
 
@@ -130,6 +130,10 @@ async def test_a_data_folder_that_is_gone_fails_the_storage_and_takes_no_calls_u
     data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     with capture_logs() as lines:
         async with running_service(data, greeting=GREETING) as service, service.async_client() as http:
+            talk = score(waits_for_agent(QUIET), says("Когда?"), waits_for_agent(QUIET), waits(4))
+            lives = asyncio.get_running_loop().create_task(hold(service, talk), name="call")
+            while not service.services.dispatcher.live_calls:
+                await asyncio.sleep(0.01)
             data.rename(elsewhere)
             await until_ready_is(http, 503)
             refused = await http.post("/media/sessions")
@@ -139,6 +143,9 @@ async def test_a_data_folder_that_is_gone_fails_the_storage_and_takes_no_calls_u
             await asyncio.sleep(1.5)
             elsewhere.rename(data)
             await until_ready_is(http, 200)
+            kept = await lives
+            assert (kept.record["fault"], len(kept.said("assistant"))) == ("none", 2)
+            assert [row["seq"] for row in kept.journal] == list(range(1, len(kept.journal) + 1))
             call = await hold(service, score(waits_for_agent(QUIET)))
             assert call.record["fault"] == "none"
     told = [line["event"] for line in lines if line["event"].startswith("storage.")]
