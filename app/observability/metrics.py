@@ -7,6 +7,7 @@ A gauge says by its ``multiprocess_mode`` how, and ``livesum`` is nearly always 
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -122,4 +123,5 @@ class Metrics:
 
 def forget_process(pid: int, folder: str) -> None:
     """A worker is dead: what it said of the present holds no more."""
-    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+    with suppress(OSError):  # a folder that is gone, say; the workers go on
+        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
