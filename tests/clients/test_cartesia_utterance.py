@@ -123,10 +123,10 @@ async def test_a_call_that_does_not_read_holds_up_nobody() -> None:
 
 
 async def test_sound_without_end_that_nobody_reads_fails_the_utterance_alone() -> None:
-    minute = bytes(60 * 8000 * 2)
+    minute, flood = bytes(60 * 8000 * 2), "Потоп " * 100
 
     async def floods(line: Line, request: dict[str, Any]) -> None:
-        if request.get("transcript") == "Потоп":
+        if request.get("transcript") == flood:
             for _ in range(3):
                 await line.sounds(request["context_id"], minute)
         else:
@@ -134,7 +134,7 @@ async def test_sound_without_end_that_nobody_reads_fails_the_utterance_alone() -
 
     speaker = Speaker()
     async with voice(floods) as (server, client):
-        flooded = await spoken(client, "Потоп")
+        flooded = await spoken(client, flood)
         assert sound(await heard(await spoken(client, "Да."))) == sound_of("Да.")
         with pytest.raises(ProviderProtocolError, match="unread"):
             await heard(flooded)
