@@ -56,6 +56,7 @@ BOUNDED_OTHERWISE = {
     "app/calls/track.py _unplayed": "one utterance, which the model and the voice end; the mouth takes it at real time",
     "app/clients/cartesia_utterance.py _unread": "the utterance fails when too many seconds of audio wait",
     "app/clients/deepgram_ear.py _waiting": "Events.put drops the oldest and counts it",
+    "app/observability/log_writer.py _lines": "emit drops and counts what is more than lines_waiting",
     "app/storage/backlog.py rows": "Backlog.add counts all rows and refuses more",
     "media/playout.py _sent": "what has been played for some seconds is taken out; the lead bounds the rest",
     "media/playout.py _waiting": "one utterance, emptied when the next begins",

@@ -1,5 +1,6 @@
 """A panic in LiveKit's native part: it sends SIGTERM to its own process, in which no room works from then on."""
 
+import logging
 import os
 import signal
 import sys
@@ -23,4 +24,6 @@ def _watch() -> None:
         return
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getpid():
         continue
+    for handler in logging.getLogger().handlers:
+        handler.flush()  # the last lines say why; it waits two seconds at most
     os._exit(PANIC_STATUS)

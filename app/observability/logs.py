@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from app.observability.log_writer import LogWriter
 from app.observability.printable import escaped
 from app.observability.secret_names import hide_secrets
 
@@ -69,7 +70,7 @@ def configure_logging(level: str, *, pretty: bool | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogWriter(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

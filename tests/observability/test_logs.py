@@ -29,6 +29,7 @@ def logging(level: str = "debug") -> Iterator[list[dict[str, Any]]]:
         with redirect_stderr(written):
             configure_logging(level, pretty=False)
         yield lines
+        root.handlers[0].flush()
         lines += [json.loads(line) for line in written.getvalue().splitlines()]
     finally:
         root.handlers, root.level = handlers, root_level
