@@ -143,7 +143,10 @@ class Page:
 
 async def test_a_web_page_in_the_place_of_livekit_harms_neither_a_call_nor_another_loop(tmp_path: Path) -> None:
     page, caller = Page(), TelephoneCall("call_1", "RM_1", "sip_1", {"sip.callID": "SCL_1"})
-    async with running(ListRooms=page, RemoveParticipant=page) as livekit:
+    sip = api.ParticipantInfo.Kind.SIP
+    waits = api.ParticipantInfo(identity=caller.identity, kind=sip, attributes=caller.attributes)
+    there = api.ListParticipantsResponse(participants=[waits])
+    async with running(ListRooms=page, RemoveParticipant=page, ListParticipants=there) as livekit:
         settings: dict[str, Any] = {"livekit_url": livekit.url, "livekit_api_key": KEY, "livekit_api_secret": SECRET}
         async with running_service(tmp_path, greeting=GREETING, max_concurrent_calls=1, **settings) as service:
             loops = service.services.loops
