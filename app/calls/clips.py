@@ -107,8 +107,8 @@ class ClipStore:
         return Clip(b"".join(audio), tuple(words))
 
     def _keep(self, text: str, voice: VoiceConfig, clip: Clip) -> None:
-        if not clip.audio:
-            return
+        if not clip.audio or not all(word.is_exact for word in clip.words):
+            return  # what is kept is kept for long: not with times that are guessed
         key = self._key(text, voice)
         self._remember(key, clip)
         if self._directory is None:

@@ -147,6 +147,10 @@ class SpeechTrack:
                 self.kept_audio.pop()
         self._words = [word for word in self._words if word.start < samples]
         self.kept_words = [word for word in self.kept_words if word.start * self._rate < samples]
+        if self.samples > samples:  # there is noise in it, which nobody should hear again
+            self._keep_sound = False
+            self.kept_audio.clear()
+            self.kept_words.clear()
         self._word_letters = self._said_letters
         self._words_end = self.samples
         self._is_taken_back = True

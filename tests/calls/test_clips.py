@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 from app.calls.clips import ClipStore
+from app.calls.track import SpeechTrack
+from app.clients.streams import SpokenWord
 from media.formats import AudioFormat
 from tests.calls.fakes import AGENT
 from tests.calls.vendors import ScriptedVoice
@@ -44,3 +46,13 @@ async def test_a_disk_that_does_not_answer_has_no_clip_and_holds_nobody_up(tmp_p
     finally:
         with kept.open("wb"):  # its thread goes on, and finds no clip
             pass
+
+
+async def test_a_line_whose_word_times_were_lost_is_not_kept(tmp_path: Path) -> None:
+    clips = ClipStore(ScriptedVoice(), None)
+    for is_exact in (False, True):
+        track = SpeechTrack(8000, keep_sound=True)
+        track.add_audio(bytes(1600), 800)
+        track.add_words([SpokenWord("Hello!", 0.0, 0.1, is_exact=is_exact)], 0.0)
+        await clips.keep("Hello!", VOICE, track)
+        assert (await clips.get("Hello!", VOICE) is not None) == is_exact

@@ -163,6 +163,18 @@ def test_sound_that_was_wrong_is_taken_back_and_its_text_said_again() -> None:
     assert track.heard(track.samples - int(0.7 * RATE)) == ("We open at", True)
 
 
+@pytest.mark.parametrize("pieces_taken", [0, 1])
+def test_sound_is_not_kept_once_some_of_it_was_wrong_and_is_played(pieces_taken: int) -> None:
+    track = SpeechTrack(RATE, keep_sound=True)
+    track.add_clause("Nine.", speakable("Nine.", "en"))
+    with_sound(track, 3.0)
+    for _ in range(pieces_taken):
+        track.take_audio()
+    track.take_back(0)
+    with_sound(track, 1.0)
+    assert len(b"".join(track.kept_audio)) == (0 if pieces_taken else RATE * 2)
+
+
 def test_sound_is_taken_in_short_pieces_and_none_is_lost() -> None:
     track = SpeechTrack(RATE, keep_sound=True)
     sound = bytes(range(256)) * 100
