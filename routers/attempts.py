@@ -5,6 +5,9 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
+_ADDRESS_LETTERS = 64
+"""A proxy may pass on any text for an address."""
+
 
 @dataclass(slots=True)
 class _Failures:
@@ -49,7 +52,7 @@ def _counted_as(address: str) -> str:
     try:
         read = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address
+        return address[:_ADDRESS_LETTERS]
     if isinstance(read, ipaddress.IPv4Address):
         return str(read)
     if read.ipv4_mapped is not None:

@@ -23,7 +23,8 @@ class BareServer:
     """What it serves.
 
     ``/wait`` is answered when the test says so, ``/big`` has 16 MB, ``/ws`` is a websocket, ``/never`` one that nobody
-    accepts, ``/bye`` one that is closed at once; anything else is told its own method, headers and body.
+    accepts, ``/flood`` one that is sent 16 MB; any other websocket is closed at once, and any other request is told its
+    own method, headers and body.
     """
 
     port: int = 0
@@ -47,7 +48,9 @@ class BareServer:
             return
         if scope["path"] == "/wait":
             await self.may_answer.wait()
-        told = json.dumps([scope["method"], [[n.decode(), v.decode()] for n, v in scope["headers"]], body.decode()])
+        told = json.dumps(
+            [scope["method"], [[n.decode(), v.decode("latin-1")] for n, v in scope["headers"]], body.decode("latin-1")]
+        )
         answer = bytes(16 << 20) if scope["path"] == "/big" else told.encode()
         headers = [(b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -57,7 +60,7 @@ class BareServer:
         message: Message = await receive()
         if scope["path"] != "/never":
             await send({"type": "websocket.accept"})
-        if scope["path"] == "/bye":
+        if scope["path"] not in {"/ws", "/flood", "/never"}:
             await send({"type": "websocket.close", "code": 1000})
         while message["type"] != "websocket.disconnect":
             message = await receive()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import random
 import re
 import resource
 from typing import Any
@@ -336,3 +337,38 @@ async def test_a_thousand_that_say_nothing_leave_room_for_others() -> None:
 )
 def test_where_few_files_may_be_open_fewer_wait(files: int, waiting: int) -> None:
     assert within_files(500, files) == waiting
+
+
+LINES = [
+    b"GET / HTTP/1.1\r\n",
+    b"POST / HTTP/1.1\r\n",
+    b"HEAD / HTTP/1.1\r\n",
+    b"GET /bye HTTP/1.1\r\n",
+    b"GET / HTTP/1.0\r\n",
+]
+PIECES = [
+    *LINES, b"OPTIONS * HTTP/1.1\r\n", b"CONNECT a:1 HTTP/1.1\r\n", b"GET /\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"Connection: Upgrade\r\n", b"Connection: close\r\n", b"Connection: keep-alive, Upgrade\r\n",
+    b"Upgrade: websocket\r\n", b"Upgrade: h2c\r\n", KEY, UPGRADE, b"Sec-WebSocket-Protocol: a,b\r\n",
+    b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Content-Length: 70000\r\n",
+    b"Content-Length: 99999999999999999999\r\n", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n",
+    b"Expect: 100-continue\r\n", b"X: \x01\r\n", b"X: \xff\r\n", b"\r\n", b"\r\n\r\n", b"hello",
+    b"5\r\nhello\r\n0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"ffffffff\r\n", b"\x81\x85\0\0\0\0hello", b"\x88\x80\0\0\0\0",
+    b"\x89\xff", b"\0", b"\r", b"\n", b" ", b":",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whatever_is_sent_is_answered_or_closed(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Requests of pieces that are right and wrong, in any order; what of them is whole does not matter."""
+    chance = random.Random(seed)  # noqa: S311 - it keeps nothing secret
+
+    def request() -> bytes:
+        line = chance.choice(LINES) + b"Host: here\r\n" if chance.random() < 0.7 else b""
+        return line + b"".join(chance.choices(PIECES, k=chance.randint(1, 14))) + b"\r\n"
+
+    async with bare_server(request_seconds=1) as server, asyncio.TaskGroup() as tasks:
+        for number in range(400):
+            tasks.create_task(server.asks(request()), name=f"client-{number}")
+    assert len(server.unfinished) == 0
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
