@@ -230,8 +230,8 @@ class Utterance:
     def failed(self, error: ProviderError) -> None:
         """The current context is lost."""
         context, self._context = self._context, None
-        if isinstance(error, ContentRejected) and context is not None and context.has_sounded:
-            # its text was taken before: a new context may well be given the rest
+        if isinstance(error, ContentRejected) and (self._suspicion or (context is not None and context.has_sounded)):
+            # a text of it was taken before, or the vendor has forgotten it: a new context may well be given the rest
             error = ProviderProtocolError(PROVIDER, f"{error.status} in the middle", request_id=error.request_id)
         self._fail(error)
 

@@ -179,6 +179,18 @@ async def test_an_error_without_context_is_asked_again_by_who_gets_no_sound(
         assert len(server.handshakes) == 1
 
 
+async def test_a_context_that_the_vendor_forgot_with_such_an_error_is_asked_for_again() -> None:
+    async def forgets(line: Line, request: dict[str, Any]) -> None:
+        if request.get("transcript") == "Беда.":
+            await line.fails(None, 500, "internal_error")
+        elif not request.get("cancel"):
+            await line.fails(request["context_id"], 400, "context_closed")
+
+    async with voice(forgets) as (_, client):
+        _, error = await outcome(await spoken(client, "Беда.", "Ещё."))
+        assert type(error) is ProviderProtocolError
+
+
 async def test_an_error_without_context_is_passed_over_by_who_goes_on_getting_sound() -> None:
     async with voice(says_error(400, "bad_request", answers=True), suspect_seconds=0.05) as (_, client):
         assert sound(await heard(await spoken(client, "Беда."))) == sound_of("Беда.")

@@ -25,7 +25,8 @@ from tests.end_to_end.calls import GREETING, QUIET, Held, held, hold, score, spe
 from tests.end_to_end.service import API_KEY, RunningService, service_in_thread
 
 KINDS: tuple[str, ...] = ("hang", "stall", "cut", "slow", "refuse", "unauthorized", "rate_limit", "garbage")
-VENDORS: tuple[Vendor, ...] = get_args(Vendor)
+VENDORS: tuple[Vendor, ...] = tuple(each for each in get_args(Vendor) if each != "livekit")
+"""Of these calls, which come over a websocket."""
 Lasts = Literal["once", "for ever"]
 ONCE: tuple[str, ...] = ("hang", "stall", "cut", "refuse")
 CASES: list[tuple[Vendor, str, Lasts]] = [
