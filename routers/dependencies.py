@@ -53,11 +53,16 @@ async def require_key(connection: HTTPConnection, services: TheServices, bearer:
 
 
 async def is_stranger(request: Request, services: TheServices) -> bool:
-    """Whether a door that needs no key is asked in production without one; a wrong key is refused there, too."""
-    cookie = request.cookies.get(session_cookie.NAME)
-    if services.settings.environment != "production" or not (cookie or _has_key(request)):
-        return services.settings.environment == "production"
-    await require_key(request, services, await _BEARER(request), cookie)
+    """Whether a door that needs no key is asked in production without one; a wrong key is refused there, too.
+
+    What a proxy sends in the same header, such as a password of its own, is no key.
+    """
+    if services.settings.environment != "production":
+        return False
+    bearer, cookie = await _BEARER(request), request.cookies.get(session_cookie.NAME)
+    if bearer is None and not cookie:
+        return True
+    await require_key(request, services, bearer, cookie)
     return False
 
 
