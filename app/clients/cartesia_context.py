@@ -4,6 +4,8 @@ from app.clients.streams import SpokenWord
 
 _SPOKEN_SHARE = 0.9
 """Words count as spoken when this share of the letters has timestamps: the vendor may write a word in its own way."""
+_LAST_WORD_SHARE = 0.6
+"""Likewise, when the last word that was told is the last of the text: the vendor wrote the others in its own way."""
 _LETTERS_PER_SECOND_MAX = 22.0
 """Nobody speaks faster, at normal speed; the average is 14."""
 _WORDS_AHEAD_SECONDS = 10.0
@@ -43,6 +45,7 @@ class SpokenContext:
         self._sent = ""
         """The letters of the text that was sent."""
         self._letters_spoken = 0
+        self._last_word = ""
         self._audio_since_text = False
         self._sound_seconds = self._words_begin = self._words_end = 0.0
         """How much sound there is, and when the last word of which the time is known begins and ends in it."""
@@ -87,6 +90,7 @@ class SpokenContext:
             words = self._placed(words)
         taken = tuple(self._with_reasonable_time(word) for word in words)
         self._letters_spoken += sum(letters(word.text) for word in taken)
+        self._last_word = _only_letters(taken[-1].text).casefold() if taken else self._last_word
         return taken
 
     # --- what is owed -------------------------------------------------------------------------------------------
@@ -114,7 +118,8 @@ class SpokenContext:
         if self._words_end > self._sound_seconds + _CUT_WORD_SECONDS:
             return False
         missing = len(self._sent) - self._letters_spoken
-        if missing <= len(self._sent) * (1 - _SPOKEN_SHARE):
+        is_last_word = bool(self._last_word) and self._sent.casefold().endswith(self._last_word)
+        if missing <= len(self._sent) * ((1 - _LAST_WORD_SHARE) if is_last_word else (1 - _SPOKEN_SHARE)):
             return True
         doubt = 0.0 if self._letters_spoken else _DOUBT_SECONDS
         return missing <= (self._sound_seconds - self._words_end + doubt) * self._fastest

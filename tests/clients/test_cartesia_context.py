@@ -235,3 +235,10 @@ def test_words_that_are_told_for_ever_are_no_progress() -> None:
     for second in range(60):
         context.gave_words(timed("Да."), float(second))
     assert context.progress_at < 5.0
+
+
+def test_words_that_the_vendor_writes_in_its_own_way_are_said_when_the_last_one_is() -> None:
+    context = context_given("Звоните с девяти до двадцати одного часа, кроме выходных.")
+    context.gave_audio(3.6, 0.0)
+    context.gave_words(timed("Звоните с 9 до 21 часа, кроме выходных."), 0.0)
+    assert context.has_said_all
