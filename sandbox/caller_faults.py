@@ -26,7 +26,7 @@ from sandbox.media_client import (
     open_session,
 )
 from sandbox.media_format import MediaFormat
-from sandbox.score import Score, hangs_up, presses, says, waits, waits_for_agent
+from sandbox.score import Score, hangs_up, holds, presses, says, waits, waits_for_agent
 from sandbox.telephone import Telephone
 from sandbox.twilio_line import TELEPHONE as TWILIO
 from sandbox.twilio_line import twilio_line
@@ -44,10 +44,12 @@ NAMED: Final[dict[str, str]] = {
 }
 """Kind to what happens."""
 
-_HELD_FROM_SECONDS, _HELD_SECONDS = 3.0, 20.0
+_HELD_SECONDS = 20.0
+_GONE_SECONDS = 90.0
+"""Longer than any service waits."""
 _BOUNCE_SECONDS = 0.02
 _FRAMES_A_SECOND = 50
-_SPEAKS_BEFORE_RESET = 25
+_SPEAKS_BEFORE_RESET = 5
 """Pieces of the agent's sound that are heard before the line is reset."""
 
 
@@ -92,12 +94,9 @@ class FaultyLine:
     async def send_audio(self, audio: bytes) -> None:
         """Send sound, spoiled."""
         self._frames += 1
-        spoiled = self._spoiled(audio)
-        if spoiled:
-            await self._line.send_audio(spoiled)
+        await self._line.send_audio(self._spoiled(audio))
 
     def _spoiled(self, audio: bytes) -> bytes:
-        at = self._frames / _FRAMES_A_SECOND - _HELD_FROM_SECONDS
         match self._kind:
             case "stray_byte" if self._frames % _FRAMES_A_SECOND == 0:
                 return audio + b"\x5a"
@@ -106,10 +105,6 @@ class FaultyLine:
                 end = len(whole) - (1 if self._frames % 2 else 0)
                 self._rest = whole[end:]
                 return whole[:end]
-            case "hold" if 0 <= at < _HELD_SECONDS:
-                return b""
-            case "gone" if at >= 0:
-                return b""
             case "wrong_encoding":
                 return self._line.format.decode(audio).repeat(2).astype("<i2").tobytes()
             case _:
@@ -159,7 +154,7 @@ def _telephone(kind: str) -> Telephone:
 def _score(kind: str) -> Score:
     steps: list[Any] = [waits_for_agent(0.3), says("Здравствуйте, вы меня слышите?"), waits_for_agent(0.3)]
     if kind in ("hold", "gone"):
-        steps.append(waits(_HELD_FROM_SECONDS + _HELD_SECONDS))
+        steps += [holds(_HELD_SECONDS if kind == "hold" else _GONE_SECONDS), waits(1.0)]
     if kind in ("key_bounce", "odd_twilio_fields"):
         steps += [presses("5#"), waits_for_agent(0.3)]
     steps.append(hangs_up())

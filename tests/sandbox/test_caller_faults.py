@@ -2,8 +2,6 @@
 
 from typing import cast
 
-import pytest
-
 from sandbox.caller_faults import FaultyLine
 from sandbox.media_client import MediaClient
 from sandbox.media_format import MediaFormat
@@ -45,11 +43,6 @@ async def test_cut_samples_are_the_same_sound_in_other_pieces() -> None:
 
     assert b"".join(frames) == FRAME * 20
     assert {len(frame) % 2 for frame in frames} == {1}
-
-
-@pytest.mark.parametrize(("kind", "frames"), [("hold", 1000), ("gone", 149)])
-async def test_who_is_held_comes_back_and_who_is_gone_does_not(kind: str, frames: int) -> None:
-    assert len(await sent(kind, 2000)) == frames
 
 
 async def test_the_wrong_encoding_is_four_times_the_bytes() -> None:
