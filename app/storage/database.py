@@ -210,15 +210,19 @@ class Database:
             if self._closed:
                 self._refuse_waiting()
             raise
-        try:
-            result = await running
-        except Exception as error:  # noqa: BLE001 - it belongs to the one who asked, and is raised there
-            if not job.done.done():
+        running.add_done_callback(partial(self._deliver, job))  # also when this loop is cancelled meanwhile
+        await asyncio.wait([running])
+
+    def _deliver(self, job: _Job, written: asyncio.Future[Any]) -> None:
+        """Give the outcome of a write to the one who asked for it; an error belongs to them, and is raised there."""
+        error = _without_writer() if written.cancelled() else written.exception()
+        if not job.done.done():
+            if error is not None:
                 job.done.set_exception(error)
-        else:
-            if not job.done.done():
-                job.done.set_result(result)
-            self.on_written(loop.time() - job.asked_at)
+            else:
+                job.done.set_result(written.result())
+        if error is None:
+            self.on_written(asyncio.get_running_loop().time() - job.asked_at)
 
     def _refuse_waiting(self) -> None:
         """Without a writer nobody waits for it."""

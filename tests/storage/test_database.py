@@ -330,3 +330,17 @@ async def test_without_a_writer_nobody_waits_for_one(tmp_path: Path, monkeypatch
         with pytest.raises(StorageError, match="writer does not work"):
             await stores.calls.create(a_call())
         monkeypatch.undo()
+
+
+async def test_a_write_in_hand_comes_to_its_end_when_the_writer_is_interrupted(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        release = threading.Event()
+        writing = asyncio.get_running_loop().create_task(
+            stores.database.write(lambda connection: release.wait()), name="writing"
+        )
+        await asyncio.sleep(0.05)
+        stores.database.loop._task.cancel()
+        await asyncio.sleep(0.05)
+        release.set()
+        assert await writing is True
+        await stores.calls.create(a_call())
