@@ -43,7 +43,7 @@ class Hold(Protocol):
 
 def run_demo(language: Language, profile: Profile) -> int:
     """Hold a call over a websocket and print what it was like. Returns the exit status."""
-    _FOLDER.mkdir(parents=True, exist_ok=True)
+    _FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = free_port()
     with sandbox_process(profile) as sandbox, _service(sandbox, language, port) as url:
 
@@ -56,7 +56,7 @@ def run_demo(language: Language, profile: Profile) -> int:
 
 def run_room_demo(language: Language, profile: Profile) -> int:
     """Hold a call over the telephone, through a room of a real LiveKit server. Returns the exit status."""
-    _FOLDER.mkdir(parents=True, exist_ok=True)
+    _FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     port, key = free_port(), LiveKitKey("demo", secrets.token_hex(16))
     with ExitStack() as stack:
         try:
