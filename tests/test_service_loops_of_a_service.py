@@ -96,7 +96,7 @@ async def test_a_bug_in_the_task_of_a_telephone_call_harms_no_other_call(service
 
 
 class broken:  # noqa: N801 - a context manager is used like a function
-    """Have the loop's rounds raise, the next so many of them; one that waits is interrupted."""
+    """Have the loop's rounds raise, the next so many of them; one that waits for long is interrupted."""
 
     def __init__(self, service: RunningService, loop: ServiceLoop, *, times: int) -> None:
         self._service, self._loop, self._times = service, loop, times
@@ -109,7 +109,11 @@ class broken:  # noqa: N801 - a context manager is used like a function
         await self._work()
 
     async def _break(self) -> None:
-        self._loop._work = self._raise
+        self._loop._work, times = self._raise, self._times
+        for _ in range(100):
+            if self._times < times:
+                return
+            await asyncio.sleep(0.01)
         self._loop._task.cancel()
 
     async def _mend(self) -> None:
