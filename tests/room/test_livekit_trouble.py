@@ -45,7 +45,7 @@ async def until_livekit_is(home: House, status: str) -> None:
     async with asyncio.timeout(60):
         while True:
             components = (await home.get("/health")).json()["components"]
-            if {part["name"]: part["status"] for part in components}["livekit"] == status:
+            if {part["name"]: part["status"] for part in components}.get("livekit") == status:
                 return
             await asyncio.sleep(0.05)
 
