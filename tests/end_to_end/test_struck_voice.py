@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[Struck, ...]] = {
     ),
     "sound": (("error_as_sound", 0), ("wrong_rate", 0), ("wrong_encoding", 0), ("early_done", 0)),
     "chunks": (("broken_base64", 0), ("half_message", 0), ("other_types", 0)),
+    "errors": (("error_without_context", 400), ("error_without_context", 503)),
     "socket": (("socket_reset", 0),),
 }
 HARMLESS = {kind for kind, _ in GROUPS["harmless"]}
