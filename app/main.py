@@ -15,7 +15,7 @@ from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.start_checks import check_settings
 from app.wiring import VERSION, open_services
-from media.refusals import RefusalLog
+from media.dialects.refusals import RefusalLog
 from routers import calls, dashboard, health, media, session, webhooks
 from routers import metrics as figures
 from routers.attempts import FailedAttempts

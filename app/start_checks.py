@@ -6,7 +6,7 @@ from tempfile import TemporaryFile
 
 import structlog
 
-from app.calls.agent_settings import agent_profile
+from app.calls.agent.from_settings import agent_profile
 from app.errors import SettingsError
 from app.settings import Settings
 

@@ -14,21 +14,21 @@ import structlog
 from pydantic import SecretStr
 
 from app.backoff import Backoff
-from app.calls.agent import AgentProfile
-from app.calls.agent_settings import agent_profile
-from app.calls.background import BackgroundWork
-from app.calls.clips import ClipStore
-from app.calls.dispatcher import CallDispatcher
-from app.calls.erasure import CallEraser
-from app.calls.orchestrator import CallServices
-from app.calls.recordings import Recordings
-from app.calls.requests import CallRequests
-from app.calls.sessions import MediaSessions
-from app.calls.unplaced import UnplacedCalls
-from app.clients.cartesia_tts import CartesiaOptions, CartesiaTTSClient
-from app.clients.deepgram_stt import DeepgramOptions, DeepgramSTTClient
+from app.calls.agent.from_settings import agent_profile
+from app.calls.agent.profile import AgentProfile
+from app.calls.dispatch.dispatcher import CallDispatcher
+from app.calls.dispatch.erasure import CallEraser
+from app.calls.dispatch.media_sessions import MediaSessions
+from app.calls.dispatch.operator_requests import CallRequests
+from app.calls.dispatch.unplaced import UnplacedCalls
+from app.calls.live.background import BackgroundWork
+from app.calls.live.phrase_cache import ClipStore
+from app.calls.live.recordings import Recordings
+from app.calls.live.session import CallServices
+from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient
+from app.clients.deepgram.client import DeepgramOptions, DeepgramSTTClient
 from app.clients.http_tools import HttpToolClient, tool_connections
-from app.clients.openai_llm import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
+from app.clients.openai.client import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
 from app.errors import ProviderError
 from app.models import HealthStatus, ServiceHealth
@@ -50,7 +50,7 @@ from app.storage.sessions import SessionStore
 from media.formats import AudioFormat
 
 if TYPE_CHECKING:  # LiveKit's libraries come with them, see _livekit
-    from app.clients.livekit_api import LiveKitClient
+    from app.clients.livekit.api import LiveKitClient
     from app.wiring_telephone import Telephone
 
 log = structlog.get_logger(__name__)
@@ -304,7 +304,7 @@ async def _tools(
 def _livekit(settings: Settings, metrics: Metrics) -> "LiveKitClient | None":
     if settings.livekit_url is None:
         return None
-    from app.clients.livekit_api import LiveKitClient  # a service without telephone need not load LiveKit's libraries
+    from app.clients.livekit.api import LiveKitClient  # a service without telephone need not load LiveKit's libraries
 
     return LiveKitClient(
         url=settings.livekit_api_url or settings.livekit_url,

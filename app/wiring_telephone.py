@@ -5,29 +5,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from app.calls.agent import AgentProfile
-from app.calls.apologies import Apologies
-from app.calls.claims import Claims, Share
-from app.calls.dispatcher import CallDispatcher
-from app.calls.leftovers import Leftovers
-from app.calls.line import Line
-from app.calls.orchestrator import CallServices
-from app.calls.outbound import OutboundCalls
-from app.calls.placing import DialRules, Placing
-from app.calls.rooms import MakeLeg, RoomCalls
-from app.calls.telephony import RoomTelephony
-from app.calls.webhooks import Webhooks
-from app.clients.livekit_api import LiveKitClient
-from app.clients.trunks import outbound_trunk_name
+from app.calls.agent.profile import AgentProfile
+from app.calls.dispatch.claims import Claims, Share
+from app.calls.dispatch.dispatcher import CallDispatcher
+from app.calls.live.session import CallServices
+from app.calls.telephone.apologies import Apologies
+from app.calls.telephone.dialer import Line
+from app.calls.telephone.inbound import MakeLeg, RoomCalls
+from app.calls.telephone.leftovers import Leftovers
+from app.calls.telephone.outbound import OutboundCalls
+from app.calls.telephone.placement import DialRules, Placing
+from app.calls.telephone.transfer import RoomTelephony
+from app.calls.telephone.webhooks import Webhooks
+from app.clients.livekit.api import LiveKitClient
+from app.clients.livekit.trunks import outbound_trunk_name
 from app.observability.metrics import Metrics
 from app.service_loops import ServiceLoops
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.placements import DialLimits, PlacementStore
 from app.storage.webhooks import WebhookInbox
-from media.room_announcement import announce
-from media.room_leg import Dialling, RoomLeg
-from media.room_voice import ROOM_FORMAT
+from media.legs.room import Dialling, RoomLeg
+from media.legs.room_announcement import announce
+from media.legs.room_audio import ROOM_FORMAT
 
 _Taken = TypeVar("_Taken")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from livekit import rtc
 
-from media import room_leg, room_voice
-from media.room_leg import RoomLeg
+from media.legs import room as room_leg
+from media.legs import room_audio as room_voice
+from media.legs.room import RoomLeg
 
 RATE = 16000
 LEAD_SECONDS = 0.2

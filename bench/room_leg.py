@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.pinned import LOAD_CORE, SERVICE_CORE, cpu_seconds, resident_bytes
-from sandbox.livekit_server import LiveKitKey, find_livekit_server, livekit_server
+from sandbox.carrier.livekit_server import LiveKitKey, find_livekit_server, livekit_server
 
 _CALLER = "sip_caller"
 _RATE = 48000

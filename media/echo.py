@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from media.detector import LevelMeter
 from media.formats import AudioFormat
+from media.vad import LevelMeter
 
 EchoVerdict = Literal["echo", "caller", "unsure"]
 

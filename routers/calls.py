@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from app.calls.actions import check_transfer
+from app.calls.live.actions import check_transfer
 from app.clock import iso_utc, parse_iso
-from app.conversation.record import call_record
 from app.errors import CallNotFound, CallStillLive, InvalidRequest
+from app.journal.record import call_record
 from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow
 from app.storage.disk_threads import on_disk

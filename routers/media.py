@@ -10,18 +10,18 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from fastapi import APIRouter, Body, Depends, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from app.calls.sessions import NewSession, OpenedSession
+from app.calls.dispatch.media_sessions import NewSession, OpenedSession
 from app.clock import iso_utc
-from app.conversation.shown_rows import shown_to_caller
 from app.errors import AdmissionError, StorageError, TokenError
+from app.journal.shown_rows import shown_to_caller
 from app.models import CallContext
 from app.wiring import Services
-from media.egress_protocol import EGRESS_FORMAT, EgressProtocol
-from media.native_protocol import NativeProtocol
-from media.refusals import RefusalLog
-from media.stream_protocol import Rejected
-from media.twilio_protocol import TwilioProtocol
-from media.websocket_leg import FarEndGone, WebSocketLeg, wait_for_start
+from media.dialects.egress import EGRESS_FORMAT, EgressProtocol
+from media.dialects.native import NativeProtocol
+from media.dialects.protocol import Rejected
+from media.dialects.refusals import RefusalLog
+from media.dialects.twilio import TwilioProtocol
+from media.legs.websocket import FarEndGone, WebSocketLeg, wait_for_start
 from routers.dependencies import TheServices, require_key
 from routers.problems import of_error
 from routers.schemas import SessionAnswer, SessionRequest

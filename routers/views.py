@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.conversation.record import CallRecord, TurnRecord, call_record
-from app.conversation.tool_records import ToolRecord
+from app.journal.record import CallRecord, TurnRecord, call_record
+from app.journal.tool_records import ToolRecord
 from app.models import JournalRow
 from app.observability.printable import printable
 from app.storage.calls import CallRow

@@ -7,8 +7,8 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 
-from sandbox.profiles import PROFILES
 from sandbox.running import running_sandbox
+from sandbox.vendors.profiles import PROFILES
 
 
 def main() -> None:

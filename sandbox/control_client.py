@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from sandbox.media_client import CallFailed
+from sandbox.caller.media_client import CallFailed
 
 
 class ControlClient:

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from sandbox.server import create_sandbox
-from sandbox.stage import Stage
+from sandbox.vendors.stage import Stage
 
 _STOPS_SECONDS = 2.0
 

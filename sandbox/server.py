@@ -3,16 +3,19 @@
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from sandbox import cartesia, control, deepgram, openai
-from sandbox.openai_answer import PromptCache
-from sandbox.stage import Stage
-from sandbox.voice import default_voice
+from sandbox.vendors import control
+from sandbox.vendors.cartesia import server as cartesia
+from sandbox.vendors.deepgram import server as deepgram
+from sandbox.vendors.openai import server as openai
+from sandbox.vendors.openai.answer import PromptCache
+from sandbox.vendors.stage import Stage
+from sandbox.vendors.voice import default_voice
 
 
 def create_sandbox(*, profile: str = "typical", seed: int = 0) -> Starlette:
     """An ASGI application whose ``state.stage`` is shared by all vendors.
 
-    Raises KeyError for a profile that is not in :data:`sandbox.profiles.PROFILES`.
+    Raises KeyError for a profile that is not in :data:`sandbox.vendors.profiles.PROFILES`.
     """
     default_voice()  # loaded now, not while the first caller waits
     app = Starlette(

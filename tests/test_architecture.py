@@ -20,31 +20,31 @@ MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 50
 
 VENDORS = {
-    "cartesia": {"app/clients/cartesia_tts.py"},
-    "deepgram": {"app/clients/deepgram_stt.py"},
-    "aiohttp": {"app/clients/livekit_api.py"},  # what LiveKit's client is built on
-    "jwt": {"app/clients/livekit_webhooks.py"},
+    "cartesia": {"app/clients/cartesia/client.py"},
+    "deepgram": {"app/clients/deepgram/client.py"},
+    "aiohttp": {"app/clients/livekit/api.py"},  # what LiveKit's client is built on
+    "jwt": {"app/clients/livekit/webhooks.py"},
     "livekit": {
-        "app/clients/livekit_api.py",  # rooms and calls
-        "app/clients/livekit_sip.py",  # trunks and rules
-        "media/room_announcement.py",  # joins for one sentence
-        "media/room_leg.py",
-        "media/room_voice.py",  # the agent's track
-        "sandbox/carrier.py",  # tokens and trunks
-        "sandbox/sip_requests.py",  # what is asked of livekit-sip, in protobuf
-        "sandbox/telephone_line.py",  # who joins the room
+        "app/clients/livekit/api.py",  # rooms and calls
+        "app/clients/livekit/sip_admin.py",  # trunks and rules
+        "media/legs/room_announcement.py",  # joins for one sentence
+        "media/legs/room.py",
+        "media/legs/room_audio.py",  # the agent's track
+        "sandbox/carrier/carrier.py",  # tokens and trunks
+        "sandbox/carrier/sip_requests.py",  # what is asked of livekit-sip, in protobuf
+        "sandbox/carrier/telephone_line.py",  # who joins the room
     },
     "httpx2": {
         "app/clients/http_tools.py",
-        "app/clients/openai_connections.py",  # what the OpenAI client is built on, too
+        "app/clients/openai/connections.py",  # what the OpenAI client is built on, too
         "app/clients/tls.py",  # which authorities it trusts
     },
-    "openai": {"app/clients/openai_connections.py"},
+    "openai": {"app/clients/openai/connections.py"},
     "websockets": {  # a file for each far end
-        "app/clients/cartesia_socket.py",
-        "app/clients/deepgram_stream.py",
-        "sandbox/media_client.py",
-        "sandbox/twilio_line.py",
+        "app/clients/cartesia/socket.py",
+        "app/clients/deepgram/connection.py",
+        "sandbox/caller/media_client.py",
+        "sandbox/caller/twilio_line.py",
     },
 }
 SQL = ("aiosqlite", "alembic", "sqlalchemy", "sqlite3")
@@ -52,20 +52,20 @@ DOORS = ("app/main.py", "app/cli/serve.py", "routers/")
 
 BOUNDED_OTHERWISE = {
     "routers/pacing.py _waiting": "one request or upgrade of each open connection",
-    "app/calls/conducting.py _waiting": "Facts.tell fails the call when too many wait",
-    "app/calls/track.py _unplayed": "one utterance, which the model and the voice end; the mouth takes it at real time",
-    "app/clients/cartesia_utterance.py _unread": "the utterance fails when too many seconds of audio wait",
-    "app/clients/deepgram_ear.py _waiting": "Events.put drops the oldest and counts it",
+    "app/calls/live/event_loop.py _waiting": "Facts.tell fails the call when too many wait",
+    "app/calls/live/speech_track.py _unplayed": "one utterance, which the model and the voice end; the mouth takes it at real time",
+    "app/clients/cartesia/utterance.py _unread": "the utterance fails when too many seconds of audio wait",
+    "app/clients/deepgram/stream_state.py _waiting": "Events.put drops the oldest and counts it",
     "app/observability/log_writer.py _lines": "emit drops and counts what is more than lines_waiting",
     "app/storage/backlog.py rows": "Backlog.add counts all rows and refuses more",
     "media/playout.py _sent": "what has been played for some seconds is taken out; the lead bounds the rest",
     "media/playout.py _waiting": "one utterance, emptied when the next begins",
     "media/recording_writer.py _queue": "put drops what is more than bytes_waiting_max, and keeps its time as a gap",
-    "media/websocket_leg.py _outbox": "too much unread audio or too many messages end the leg",
-    "sandbox/earpiece.py _queue": "the sound the service sent ahead, which is what the earpiece measures",
-    "sandbox/mouth.py _coming": "the sounds of one score",
-    "sandbox/stage.py replies": "a script that a test wrote",
-    "sandbox/stage.py utterances": "a script that a test wrote",
+    "media/legs/websocket.py _outbox": "too much unread audio or too many messages end the leg",
+    "sandbox/caller/earpiece.py _queue": "the sound the service sent ahead, which is what the earpiece measures",
+    "sandbox/caller/mouth.py _coming": "the sounds of one score",
+    "sandbox/vendors/stage.py replies": "a script that a test wrote",
+    "sandbox/vendors/stage.py utterances": "a script that a test wrote",
 }
 QUEUES = {"LifoQueue": "maxsize", "PriorityQueue": "maxsize", "Queue": "maxsize", "deque": "maxlen"}
 
@@ -163,21 +163,21 @@ def _unbounded_queues(path: str) -> Iterator[str]:
 
 STARTS_TASKS = {
     "app/service_loops.py": "the guard itself",
-    "app/calls/background.py": "work that no call waits for; what it raises is logged and told to its call",
-    "app/calls/conducting.py": "in the TaskGroup of the call",
-    "app/calls/narrating.py": "in the TaskGroup of the call",
-    "app/calls/orchestrator.py": "the TaskGroup of the call",
-    "app/calls/replying.py": "in the TaskGroup of the call",
+    "app/calls/live/background.py": "work that no call waits for; what it raises is logged and told to its call",
+    "app/calls/live/event_loop.py": "in the TaskGroup of the call",
+    "app/calls/live/tts_synthesis.py": "in the TaskGroup of the call",
+    "app/calls/live/session.py": "the TaskGroup of the call",
+    "app/calls/live/reply.py": "in the TaskGroup of the call",
     "app/cli/checks/findings.py": "the doctor's, which ends with its checks",
     "app/cli/demo_telephone.py": "the demo's, which ends with its call",
     "app/cli/serve.py": "drains once, and then the process ends",
     "app/cli/supervisor.py": "another process than the one that carries calls",
-    "app/clients/cartesia_socket.py": "of one socket; its end fails the utterances on it",
-    "app/clients/cartesia_tts.py": "opens one socket; what it raises is for who waits for it",
-    "app/clients/deepgram_stream.py": "of one socket; its end is told to the stream of the call",
-    "app/clients/deepgram_stt.py": "of one request; what it raises is for who waits for it",
-    "app/clients/openai_llm.py": "opens connections; what it raises is for who waits for them",
-    "app/clients/speech_stream.py": "of one call's stream; what it raises is for who reads it",
+    "app/clients/cartesia/socket.py": "of one socket; its end fails the utterances on it",
+    "app/clients/cartesia/client.py": "opens one socket; what it raises is for who waits for it",
+    "app/clients/deepgram/connection.py": "of one socket; its end is told to the stream of the call",
+    "app/clients/deepgram/client.py": "of one request; what it raises is for who waits for it",
+    "app/clients/openai/client.py": "opens connections; what it raises is for who waits for them",
+    "app/clients/deepgram/stream.py": "of one call's stream; what it raises is for who reads it",
     "app/storage/database.py": "one read; what it raises is for who waits for it",
 }
 """Files that start tasks, and why what a task raises ends no other but those that belong to the same call."""

@@ -18,8 +18,8 @@ from app.models import ConversationState
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings, setting_names
 from routers.schemas import Call, Tool, Turn
-from sandbox import caller_faults
-from sandbox.faults import GENERAL, NAMED
+from sandbox.caller import faults as caller_faults
+from sandbox.vendors.faults import GENERAL, NAMED
 from tests.routers.test_dashboard import ENDS
 from tests.support.env_example import ROOT, env_example
 from tests.support.sources import documents, python_files, text, tree

@@ -12,8 +12,8 @@ from livekit import api
 
 from app.models import TelephoneCall
 from app.service_loops import LoopName, ServiceLoop
-from sandbox.score import says, waits_for_agent
-from tests.clients.livekit_twirp import KEY, SECRET, running
+from sandbox.caller.score import says, waits_for_agent
+from tests.clients.livekit.twirp import KEY, SECRET, running
 from tests.end_to_end.calls import GREETING, QUIET, hold, score
 from tests.end_to_end.service import RunningService, in_thread, running_service, service_in_thread
 from tests.support.sources import text

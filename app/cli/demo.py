@@ -17,14 +17,14 @@ from app.cli.demo_telephone import call_by_telephone
 from app.cli.demo_view import CallView
 from app.cli.sandbox_process import Profile, SandboxAddresses, sandbox_process
 from app.settings import environment_without_settings
-from sandbox.call_report import CallReport
-from sandbox.caller import Caller
-from sandbox.caller_events import CallerEvent
+from sandbox.caller.caller import Caller
+from sandbox.caller.events import CallerEvent
+from sandbox.caller.media_client import CallFailed
+from sandbox.caller.report import CallReport
+from sandbox.caller.scores import demo
+from sandbox.carrier.livekit_server import LiveKitKey, find_livekit_server, livekit_server
 from sandbox.child_server import ServerMissing, free_port, stop_child
-from sandbox.livekit_server import LiveKitKey, find_livekit_server, livekit_server
-from sandbox.media_client import CallFailed
-from sandbox.scores import demo
-from sandbox.voice import synthesize
+from sandbox.vendors.voice import synthesize
 
 _FOLDER = Path("data/demo")
 _LOG = "service.log"

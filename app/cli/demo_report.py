@@ -11,7 +11,7 @@ from rich.console import Console
 
 from app.cli.turn_table import turn_table
 from sandbox.added_latency import added_latencies
-from sandbox.call_report import CallReport
+from sandbox.caller.report import CallReport
 
 _WIDTH = 140
 _NEAR_SECONDS = 1.0

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import httpx
 
-from sandbox.call_report import CallReport
-from sandbox.caller import Caller, Speak
-from sandbox.caller_events import CallerEvent, Connected, Journaled, Ready
-from sandbox.carrier import TELEPHONE, Carrier
-from sandbox.livekit_server import LiveKitKey
-from sandbox.score import Score
+from sandbox.caller.caller import Caller, Speak
+from sandbox.caller.events import CallerEvent, Connected, Journaled, Ready
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import Score
+from sandbox.carrier.carrier import TELEPHONE, Carrier
+from sandbox.carrier.livekit_server import LiveKitKey
 
 NUMBER, CALLED_NUMBER = "+79990000001", "+74950000000"
 

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
-from sandbox.caller_events import CallerDone, CallerEvent, CallerPresses, CallerSpeaks, Ended, Journaled
+from sandbox.caller.events import CallerDone, CallerEvent, CallerPresses, CallerSpeaks, Ended, Journaled
 
 _LINES_SHOWN = 24
 _FATES = {"refused": "refuses what was said", "cut": "ended the answer before its time"}

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from app.cli.timeline import Moment, Tone, timeline
 from app.cli.turn_table import turn_table
-from app.conversation.record import CallRecord, call_record
 from app.errors import StorageError
+from app.journal.record import CallRecord, call_record
 from app.models import JournalRow
 from app.observability.printable import printable
 from app.settings import load_settings

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from app.cli.explain import stored_call
 from app.conversation.events import Event
-from app.conversation.replay import Difference, differences
+from app.journal.replay import Difference, differences
 from app.observability.printable import printable
 
 _SHOWN = 20

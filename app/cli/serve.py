@@ -23,7 +23,7 @@ from app.observability.logs import configure_logging
 from app.observability.tracebacks import describe, trace
 from app.settings import Settings
 from app.start_checks import warn_of_root
-from media.stream_protocol import MAX_MESSAGE_BYTES
+from media.dialects.protocol import MAX_MESSAGE_BYTES
 from routers.connections import BoundedWebSocket, bounded_http
 
 log = structlog.get_logger(__name__)

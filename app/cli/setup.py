@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from app.cli.telephony_plan import Change, Plan, check_wishes, plan, wishes
-from app.clients.livekit_sip import LiveKitSIPClient
+from app.clients.livekit.sip_admin import LiveKitSIPClient
+from app.clients.livekit.trunks import bare_number
 from app.clients.resilient import RetryPolicy
-from app.clients.trunks import bare_number
 from app.errors import ProviderError
 from app.observability.logs import configure_logging
 from app.settings import Settings, load_settings

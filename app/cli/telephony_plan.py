@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Generic, TypeVar
 
 from app.cli.masking import masked
-from app.clients.trunks import (
+from app.clients.livekit.trunks import (
     DispatchRule,
     InboundTrunk,
     OutboundTrunk,

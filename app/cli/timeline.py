@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.conversation.deadlines import Deadline
-from app.conversation.tool_records import ToolReader
+from app.journal.tool_records import ToolReader
 from app.models import JournalRow
 
 Tone = Literal["caller", "agent", "quiet", "wrong"]

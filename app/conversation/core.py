@@ -8,15 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from app.conversation import events as ev
-from app.conversation.agent_side import AgentSide
-from app.conversation.caller_side import CallerSide
+from app.conversation.agent_speech import AgentSide
 from app.conversation.commands import Command
 from app.conversation.deadlines import Deadline
-from app.conversation.handing_over import HandingOver
 from app.conversation.history import ConversationHistory
 from app.conversation.policy import CallPolicy
-from app.conversation.situation import Situation
+from app.conversation.state import Situation
+from app.conversation.transfers import HandingOver
 from app.conversation.turns import SpeechKind
+from app.conversation.user_turns import CallerSide
 from app.models import ConversationState
 
 _SAY_REQUESTS_KEPT = 20

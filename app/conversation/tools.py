@@ -3,7 +3,7 @@
 from app.conversation.commands import RunTool
 from app.conversation.deadlines import Deadline
 from app.conversation.events import AgentToolCalled
-from app.conversation.situation import Situation
+from app.conversation.state import Situation
 from app.conversation.turns import Speech, SpeechKind
 
 _NO_LINE_OVER_SOUND_SECONDS = 0.5

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.conversation.acknowledgements import is_question
+from app.conversation.backchannels import is_question
 from app.conversation.events import AgentToolCalled
 
 

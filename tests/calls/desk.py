@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from app.calls.dispatcher import CallDispatcher
+from app.calls.dispatch.dispatcher import CallDispatcher
 from app.service_loops import ServiceLoops
 from tests.calls.fakes import LiveCall, World, a_call
 from tests.calls.far_end import FarEnd

@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.calls.agent import AgentProfile
-from app.calls.background import BackgroundWork
-from app.calls.clips import ClipStore
-from app.calls.orchestrator import CallOrchestrator, CallServices
-from app.calls.ports import Handover
-from app.calls.recordings import Recordings
-from app.clients.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
+from app.calls.agent.profile import AgentProfile
+from app.calls.live.background import BackgroundWork
+from app.calls.live.phrase_cache import ClipStore
+from app.calls.live.recordings import Recordings
+from app.calls.live.session import CallOrchestrator, CallServices
 from app.conversation import events as ev
 from app.conversation.policy import CallPolicy, Lines
-from app.conversation.replay import differences
 from app.errors import AtCapacity, OwnershipLost, StorageError, TransferFailed
+from app.journal.replay import differences
 from app.models import CallContext, JournalRow
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.metrics import Metrics
+from app.ports.services import Handover
+from app.ports.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
 from app.storage.calls import CallEnding, CallRow
 from media.formats import AudioFormat
 from tests.calls.far_end import FarEnd

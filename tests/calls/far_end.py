@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.calls.orchestrator import CallOrchestrator
+from app.calls.live.session import CallOrchestrator
 from media.formats import AudioFormat
 
 TELEPHONE = AudioFormat("pcm_s16le", 8000)

@@ -7,9 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from app.calls.tools import AgentTool
+from app.calls.agent.tools import AgentTool
 from app.clients.http_tools import HttpEndpoint, Method, ToolAnswer
-from app.clients.streams import (
+from app.errors import ProviderError, ProviderUnavailable
+from app.models import Message, TokenUsage, VoiceConfig
+from app.ports.streams import (
     ModelEvent,
     ModelFinished,
     SpeechEvent,
@@ -22,8 +24,6 @@ from app.clients.streams import (
     VoiceEvent,
     VoiceWords,
 )
-from app.errors import ProviderError, ProviderUnavailable
-from app.models import Message, TokenUsage, VoiceConfig
 from media.formats import AudioFormat
 
 NEVER = 3600.0

@@ -26,8 +26,8 @@ from app.clock import utc_now
 from app.main import create_app
 from app.settings import Settings
 from app.storage.database import migrate
-from sandbox.faults import Fault
 from sandbox.running import RunningSandbox, running_sandbox, serving
+from sandbox.vendors.faults import Fault
 from tests.cli.test_commands import run
 from tests.support.webhooks import KEY
 from tests.test_settings import loaded

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.telephony_plan import check_wishes, plan, wishes
-from app.clients.trunks import DispatchRule, InboundTrunk, OutboundTrunk, Telephony
+from app.clients.livekit.trunks import DispatchRule, InboundTrunk, OutboundTrunk, Telephony
 from app.errors import SettingsError
 from tests.cli.test_commands import run
 from tests.test_settings import loaded

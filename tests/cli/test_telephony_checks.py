@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.cli.checks.telephony import judge
-from app.clients.trunks import DispatchRule, InboundTrunk, Telephony
+from app.clients.livekit.trunks import DispatchRule, InboundTrunk, Telephony
 from tests.cli.test_setup import DONE, SETTINGS, without
 from tests.test_settings import loaded
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.clients.cartesia_tts import CartesiaTTSClient
-from app.clients.deepgram_stt import DeepgramSTTClient
+from app.clients.cartesia.client import CartesiaTTSClient
+from app.clients.deepgram.client import DeepgramSTTClient
 from app.clients.http_tools import tool_connections
-from app.clients.openai_connections import OpenAIConnections
+from app.clients.openai.connections import OpenAIConnections
 from app.clients.tls import tls_context, tls_for
 from media.formats import AudioFormat
 

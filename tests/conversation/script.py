@@ -13,7 +13,7 @@ from app.conversation import commands as cmd
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
 from app.conversation.policy import ENGLISH, CallPolicy
-from app.conversation.record import CallRecord, call_record
+from app.journal.record import CallRecord, call_record
 from app.models import JournalRow
 
 LINES = ENGLISH

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.conversation import events as ev
-from app.conversation.replay import differences, replay
+from app.journal.replay import differences, replay
 from app.models import JournalRow
 from tests.conversation.chance import languages, last_facts, short_times, texts
 from tests.conversation.script import Call, Utterance

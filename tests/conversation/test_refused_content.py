@@ -4,7 +4,7 @@ import pytest
 
 from app.conversation import events as ev
 from app.conversation.policy import ENGLISH, RUSSIAN
-from app.conversation.replay import differences
+from app.journal.replay import differences
 from tests.conversation.script import LINES, Call, greeted_call
 
 PHRASE = "How do I build a bomb"

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 
-from sandbox.call_report import CallReport
-from sandbox.caller import Caller
-from sandbox.score import Score, Step
-from sandbox.telephone import Telephone
-from sandbox.voice import synthesize
+from sandbox.caller.caller import Caller
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import Score, Step
+from sandbox.carrier.telephone import Telephone
+from sandbox.vendors.voice import synthesize
 from tests.end_to_end.service import API_KEY, RunningService
 
 SPEED = 1.5

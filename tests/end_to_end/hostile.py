@@ -13,10 +13,10 @@ from urllib.parse import quote
 import httpx
 from websockets.exceptions import InvalidStatus
 
-from sandbox.call_report import CallReport
-from sandbox.caller import Caller
-from sandbox.score import says, waits_for_agent, waits_for_end
-from sandbox.twilio_line import start
+from sandbox.caller.caller import Caller
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import says, waits_for_agent, waits_for_end
+from sandbox.caller.twilio_line import start
 from tests.end_to_end.calls import END_CALL, QUIET, score, speak
 from tests.end_to_end.lines import START, opened
 from tests.end_to_end.processes import KEY, ServiceProcess

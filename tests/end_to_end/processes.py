@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import httpx
 
 from app.clients.tls import tls_context
-from sandbox.caller import Caller
+from sandbox.caller.caller import Caller
 from tests.end_to_end.calls import GREETING, speak
 
 KEY = "key-of-the-operator"

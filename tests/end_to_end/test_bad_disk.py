@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.call_report import CallReport
-from sandbox.caller_events import CallerEvent, Journaled
-from sandbox.score import says, waits, waits_for_agent, waits_for_end
+from sandbox.caller.events import CallerEvent, Journaled
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import says, waits, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, QUIET, journal_of, score
 from tests.end_to_end.processes import ServiceProcess, sandbox_process, serving
 from tests.support.bad_disk import BadDisk, bad_disk

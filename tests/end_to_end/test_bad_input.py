@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from sandbox.caller_events import CallerEvent, Connected, Journaled
-from sandbox.score import says, waits_for_agent, waits_for_end
+from sandbox.caller.events import CallerEvent, Connected, Journaled
+from sandbox.caller.score import says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, QUIET, journal_of, score
 from tests.end_to_end.hostile import (
     CONTROLS,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.caller_faults import NAMED, faulty_call
-from sandbox.media_client import CallFailed
+from sandbox.caller.faults import NAMED, faulty_call
+from sandbox.caller.media_client import CallFailed
 from tests.end_to_end.calls import GREETING, speak
 from tests.end_to_end.lines import ended_record_of
 from tests.end_to_end.service import API_KEY, RunningService, service_in_thread

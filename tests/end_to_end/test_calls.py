@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sandbox.call_report import CallReport
-from sandbox.media_format import MediaFormat
-from sandbox.score import backchannels, interrupts, says, waits_for_agent, waits_for_end
-from sandbox.telephone import Telephone
+from sandbox.caller.media_format import MediaFormat
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import backchannels, interrupts, says, waits_for_agent, waits_for_end
+from sandbox.carrier.telephone import Telephone
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, Held, hold, hold_all, score
 from tests.end_to_end.service import RunningService, running_service, service_in_thread
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sandbox.score import says, waits_for_agent, waits_for_end
+from sandbox.caller.score import says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, hold, score
 from tests.end_to_end.service import running_service
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sandbox.score import says, waits_for_agent, waits_for_end
+from sandbox.caller.score import says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, hold, score
 from tests.end_to_end.service import RunningService, running_service
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.score import Score, coughs, interrupts, says, waits_for_agent
-from sandbox.telephone import Telephone
-from sandbox.voice import synthesize
+from sandbox.caller.score import Score, coughs, interrupts, says, waits_for_agent
+from sandbox.carrier.telephone import Telephone
+from sandbox.vendors.voice import synthesize
 from tests.end_to_end.calls import GREETING, QUIET, SPEED, Held, hold_all, score
 from tests.end_to_end.service import RunningService, service_in_thread
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from app.conversation.policy import RUSSIAN
-from sandbox.caller import Caller
-from sandbox.caller_events import CallerEvent, Connected
-from sandbox.faults import NAMED, Fault
-from sandbox.score import Score, hangs_up, says, waits_for_agent, waits_for_end
+from sandbox.caller.caller import Caller
+from sandbox.caller.events import CallerEvent, Connected
+from sandbox.caller.score import Score, hangs_up, says, waits_for_agent, waits_for_end
+from sandbox.vendors.faults import NAMED, Fault
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, Held, held, score, speak
 from tests.end_to_end.service import API_KEY, RunningService, service_in_thread
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.score import interrupts, says, waits_for_agent, waits_for_end
+from sandbox.caller.score import interrupts, says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, QUIET, Held, hold, score, speak
 from tests.end_to_end.lines import START, Line, ended_record_of, new_line, record_of, start
 from tests.end_to_end.service import RunningService, service_in_thread

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.call_report import CallReport
-from sandbox.caller import Caller
-from sandbox.caller_events import CallerEvent, Connected, Journaled
-from sandbox.media_client import CallBroken
-from sandbox.score import Score, says, waits, waits_for_agent, waits_for_end
+from sandbox.caller.caller import Caller
+from sandbox.caller.events import CallerEvent, Connected, Journaled
+from sandbox.caller.media_client import CallBroken
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import Score, says, waits, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, journal_of, score
 from tests.end_to_end.hostile import new_session, status_of
 from tests.end_to_end.processes import KEY, ServiceProcess, sandbox_process, serving

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.caller import Caller
-from sandbox.caller_events import CallerEvent, Connected
-from sandbox.earpiece import Piece
-from sandbox.faults import Fault
-from sandbox.media_format import MediaFormat
-from sandbox.score import says, waits_for_agent, waits_for_end
-from sandbox.telephone import Telephone
-from sandbox.voice import synthesize
+from sandbox.caller.caller import Caller
+from sandbox.caller.earpiece import Piece
+from sandbox.caller.events import CallerEvent, Connected
+from sandbox.caller.media_format import MediaFormat
+from sandbox.caller.score import says, waits_for_agent, waits_for_end
+from sandbox.carrier.telephone import Telephone
+from sandbox.vendors.faults import Fault
+from sandbox.vendors.voice import synthesize
 from tests.end_to_end.calls import GREETING, QUIET, SPEED, Held, held, hold, score, speak
 from tests.end_to_end.service import API_KEY, RunningService, service_in_thread
 

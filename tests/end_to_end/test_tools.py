@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.score import Score, says, waits_for_agent, waits_for_end
+from sandbox.caller.score import Score, says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, QUIET, Held, hold, score
 from tests.end_to_end.service import RunningService, running_service
 from tests.support.tool_endpoint import Says, ToolEndpoint, tool_endpoint

@@ -9,18 +9,18 @@ from typing import Literal, get_args
 import pytest
 
 from app import wiring
-from app.calls.agent import AgentProfile
+from app.calls.agent.profile import AgentProfile
 from app.clients import resilient
 from app.clients.breaker import CircuitBreaker
-from app.clients.cartesia_messages import CartesiaOptions
-from app.clients.openai_requests import OpenAIOptions
+from app.clients.cartesia.messages import CartesiaOptions
+from app.clients.openai.requests import OpenAIOptions
 from app.settings import Settings
-from sandbox.call_report import CallReport
-from sandbox.caller import Caller
-from sandbox.caller_events import CallerEvent, Connected
-from sandbox.faults import Fault, Vendor
-from sandbox.media_client import CallFailed
-from sandbox.score import says, waits_for_agent, waits_for_end
+from sandbox.caller.caller import Caller
+from sandbox.caller.events import CallerEvent, Connected
+from sandbox.caller.media_client import CallFailed
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import says, waits_for_agent, waits_for_end
+from sandbox.vendors.faults import Fault, Vendor
 from tests.end_to_end.calls import GREETING, QUIET, Held, held, hold, score, speak
 from tests.end_to_end.service import API_KEY, RunningService, service_in_thread
 

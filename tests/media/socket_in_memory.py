@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from media.websocket_leg import FarEndGone
+from media.legs.websocket import FarEndGone
 
 
 class Socket:

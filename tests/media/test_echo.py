@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from media.detector import SoundDetector, SoundStarted
 from media.echo import EchoGuard, EchoVerdict
 from media.formats import AudioFormat
+from media.vad import SoundDetector, SoundStarted
 from tests.media.signals import Signal, encoded, frames, mixed, noise, silence, speech
 
 TELEPHONE = AudioFormat("mulaw", 8000)

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.egress_protocol import EgressProtocol
-from media.keypad import KEYS
-from media.native_protocol import NativeProtocol
-from media.stream_protocol import (
+from media.dialects.egress import EgressProtocol
+from media.dialects.native import NativeProtocol
+from media.dialects.protocol import (
     CLOSE_CODES,
     CLOSE_TOO_BIG,
     AudioReceived,
@@ -27,7 +26,8 @@ from media.stream_protocol import (
     Stopped,
     StreamProtocol,
 )
-from media.twilio_protocol import TwilioProtocol
+from media.dialects.twilio import TwilioProtocol
+from media.dtmf import KEYS
 
 Message = str | bytes
 SID = "MZ18ad3ab5a668481ce02b83e7395059f0"

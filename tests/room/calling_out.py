@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from livekit import api
 
-from app.clients.trunks import outbound_trunk_name
+from app.clients.livekit.trunks import outbound_trunk_name
 from tests.room.house import OUR_NUMBER, House, house
 from tests.room.servers import KEY, SECRET, LiveKitServer
 

@@ -15,18 +15,18 @@ import httpx
 import uvicorn
 
 from app.cli.serve import uvicorn_config
-from app.clients.livekit_api import LiveKitClient
+from app.clients.livekit.api import LiveKitClient
 from app.main import create_app
 from app.settings import Settings
 from app.wiring import Services
-from sandbox.call_report import CallReport
-from sandbox.caller import Caller
-from sandbox.carrier import TELEPHONE, Carrier
+from sandbox.caller.caller import Caller
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import Score
+from sandbox.carrier.carrier import TELEPHONE, Carrier
+from sandbox.carrier.sip_front import SipFront, running_front
 from sandbox.child_server import free_port
 from sandbox.running import RunningSandbox, running_sandbox
-from sandbox.score import Score
-from sandbox.sip_front import SipFront, running_front
-from sandbox.voice import synthesize
+from sandbox.vendors.voice import synthesize
 from tests.room.servers import KEY, SECRET, LiveKitServer
 from tests.support.webhooks import signed
 

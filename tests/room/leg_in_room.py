@@ -12,7 +12,7 @@ import numpy as np
 from livekit import api, rtc
 from numpy.typing import NDArray
 
-from media.room_leg import RoomLeg
+from media.legs.room import RoomLeg
 from tests.room.servers import KEY, SECRET
 
 RATE = 16000

@@ -19,11 +19,11 @@ import httpx
 from livekit import api
 
 from app.cli.sandbox_process import SandboxAddresses, sandbox_process
-from sandbox.call_report import CallReport
-from sandbox.caller import Caller
-from sandbox.carrier import TELEPHONE, Carrier, carrier_of
+from sandbox.caller.caller import Caller
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import Score
+from sandbox.carrier.carrier import TELEPHONE, Carrier, carrier_of
 from sandbox.child_server import comes_up, stop_child
-from sandbox.score import Score
 from tests.room.house import GREETING, OUR_NUMBER, speak
 from tests.room.servers import KEY, SECRET, LiveKitServer, livekit_server
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.carrier.livekit_server import LiveKitKey, find_livekit_server
+from sandbox.carrier.livekit_server import LiveKitServer as Server
+from sandbox.carrier.livekit_server import livekit_server as running_server
 from sandbox.child_server import ServerMissing, free_port, stop_child, wait_until_it_listens
-from sandbox.livekit_server import LiveKitKey, find_livekit_server
-from sandbox.livekit_server import LiveKitServer as Server
-from sandbox.livekit_server import livekit_server as running_server
 
 KEY, SECRET = "devkey", "a-secret-of-more-than-32-characters-for-tests"
 _STOP_SECONDS = 5

@@ -7,8 +7,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from sandbox.call_report import CallReport
-from sandbox.ear import Span, spans_of
+from sandbox.caller.ear import Span, spans_of
+from sandbox.caller.report import CallReport
 
 Sound = NDArray[np.float32]
 

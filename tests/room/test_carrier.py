@@ -8,10 +8,10 @@ import httpx
 import pytest
 from livekit import api, rtc
 
-from sandbox.carrier import Carrier
-from sandbox.score import Score, holds, presses, waits
-from sandbox.sip_front import SipFront, running_front
-from sandbox.sip_outcomes import Destination
+from sandbox.caller.score import Score, holds, presses, waits
+from sandbox.carrier.carrier import Carrier
+from sandbox.carrier.sip_front import SipFront, running_front
+from sandbox.carrier.sip_outcomes import Destination
 from tests.room.house import NUMBER, OUR_NUMBER, speak
 from tests.room.servers import KEY, SECRET, LiveKitServer
 
@@ -214,8 +214,8 @@ async def test_one_who_hides_his_number_has_a_room_and_headers_of_his_own(server
 
 
 async def test_a_telephone_on_hold_is_cut_off(server: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.telephone_line._FIRST_SOUND_SECONDS", 0.5)
-    monkeypatch.setattr("sandbox.telephone_line._SOUND_SECONDS", 0.5)
+    monkeypatch.setattr("sandbox.carrier.telephone_line._FIRST_SOUND_SECONDS", 0.5)
+    monkeypatch.setattr("sandbox.carrier.telephone_line._SOUND_SECONDS", 0.5)
     async with office(server, "hold") as here:
         here.front.directory.numbers[FRIEND] = Destination(after=0.1, score=Score("held", "ru", (waits(0.6), holds(5))))
         await here.dial()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.clients.livekit_sip import LiveKitSIPClient
-from app.clients.trunks import Telephony
+from app.clients.livekit.sip_admin import LiveKitSIPClient
+from app.clients.livekit.trunks import Telephony
 from app.errors import ProviderError
 from sandbox.child_server import free_port
 from tests.room.servers import KEY, SECRET, livekit_server, livekit_told_by

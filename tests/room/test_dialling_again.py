@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.telephone_line import TelephoneLine
+from sandbox.carrier.telephone_line import TelephoneLine
 from tests.room.house import GREETING, House, house
 from tests.room.servers import LiveKitServer
 

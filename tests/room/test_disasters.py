@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from sandbox.score import Score, says, waits, waits_for_agent, waits_for_end
-from sandbox.telephone_line import TelephoneLine
+from sandbox.caller.score import Score, says, waits, waits_for_agent, waits_for_end
+from sandbox.carrier.telephone_line import TelephoneLine
 from tests.room.house import GREETING
 from tests.room.rig import Rig
 from tests.support.slowness import slowness

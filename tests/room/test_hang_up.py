@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.score import Score, hangs_up, says, waits, waits_for_agent
-from sandbox.telephone_line import TelephoneLine
+from sandbox.caller.score import Score, hangs_up, says, waits, waits_for_agent
+from sandbox.carrier.telephone_line import TelephoneLine
 from tests.room.house import GREETING
 from tests.room.rig import Rig
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from livekit import api
 
-from sandbox.sip_outcomes import Destination
-from sandbox.telephone_line import TelephoneLine
+from sandbox.carrier.sip_outcomes import Destination
+from sandbox.carrier.telephone_line import TelephoneLine
 from tests.room.calling_out import ask, calling_house, place, until_fact
 from tests.room.house import NUMBER, House
 from tests.room.servers import KEY, SECRET, LiveKitServer
@@ -26,7 +26,7 @@ FAULTS = ["html", "bad_gateway", "server_error", "no_protobuf", "half_message", 
 
 @pytest.fixture(autouse=True)
 def reconciler_that_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.calls.rooms._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("app.calls.telephone.inbound._LOOK_SECONDS", 0.2)
 
 
 async def order(home: House, kind: str, **more: Any) -> None:

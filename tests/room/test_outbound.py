@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.carrier import Carrier
-from sandbox.score import Score, says, waits_for_agent, waits_for_end
-from sandbox.sip_front import running_front
-from sandbox.sip_outcomes import Destination
+from sandbox.caller.score import Score, says, waits_for_agent, waits_for_end
+from sandbox.carrier.carrier import Carrier
+from sandbox.carrier.sip_front import running_front
+from sandbox.carrier.sip_outcomes import Destination
 from tests.room.calling_out import FRIEND, ask, calling_house, facts, place
 from tests.room.house import GREETING, OUR_NUMBER, speak
 from tests.room.rig import rig

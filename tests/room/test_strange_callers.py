@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from livekit import api, rtc
 
-from sandbox.score import Score, hangs_up, says, waits_for_agent
-from sandbox.telephone_line import TelephoneLine
+from sandbox.caller.score import Score, hangs_up, says, waits_for_agent
+from sandbox.carrier.telephone_line import TelephoneLine
 from tests.room.house import GREETING, House, house
 from tests.room.servers import KEY, SECRET, LiveKitServer
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.media_client import CallFailed
-from sandbox.score import Score, hangs_up, waits_for_agent
+from sandbox.caller.media_client import CallFailed
+from sandbox.caller.score import Score, hangs_up, waits_for_agent
 from tests.room.house import GREETING, house, joined
 from tests.room.servers import LiveKitServer
 from tests.support.slowness import slowness

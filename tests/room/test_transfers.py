@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sandbox.media_client import AgentAudio
-from sandbox.score import Score, says, waits
-from sandbox.sip_outcomes import Destination
-from sandbox.telephone_line import TelephoneLine
+from sandbox.caller.media_client import AgentAudio
+from sandbox.caller.score import Score, says, waits
+from sandbox.carrier.sip_outcomes import Destination
+from sandbox.carrier.telephone_line import TelephoneLine
 from tests.room.calling_out import ask, calling_house, facts, until_fact
 from tests.room.house import NUMBER, House
 from tests.room.servers import LiveKitServer
@@ -27,13 +27,13 @@ LOUD = 500
 
 @pytest.fixture(autouse=True)
 def reconciler_that_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.calls.rooms._LOOK_SECONDS", 0.2)
-    monkeypatch.setattr("app.calls.rooms._LEFT_OPEN_SECONDS", 0.5)
+    monkeypatch.setattr("app.calls.telephone.inbound._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("app.calls.telephone.inbound._LEFT_OPEN_SECONDS", 0.5)
 
 
 @pytest.fixture
 def short_ringing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.calls.telephony._RING_SECONDS", 2)
+    monkeypatch.setattr("app.calls.telephone.transfer._RING_SECONDS", 2)
 
 
 @asynccontextmanager
@@ -111,7 +111,7 @@ async def test_a_caller_whose_human_does_not_come_stays_with_the_agent(
     reason: str,
     dialled: bool,
 ) -> None:
-    monkeypatch.setattr("app.calls.telephony._RING_SECONDS", 2)
+    monkeypatch.setattr("app.calls.telephone.transfer._RING_SECONDS", 2)
     async with calling_house(server, tmp_path, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = human
         async with asked_for_sales(home) as line:

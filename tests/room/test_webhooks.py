@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.clock import utc_now
-from sandbox.score import Score, hangs_up, says, waits_for_agent
+from sandbox.caller.score import Score, hangs_up, says, waits_for_agent
 from tests.room.house import GREETING, house, joined
 from tests.room.postman import Letter, Postman, postman
 from tests.room.rig import Rig

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sandbox.score import Score, hangs_up, interrupts, says, waits_for_agent
-from sandbox.voice import synthesize
+from sandbox.caller.score import Score, hangs_up, interrupts, says, waits_for_agent
+from sandbox.vendors.voice import synthesize
 from tests.room.rig import Rig
 from tests.room.sound import RATE, recorded_agent, utterances
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.score import Score, interrupts, presses, says, waits_for_agent, waits_for_end
+from sandbox.caller.score import Score, interrupts, presses, says, waits_for_agent, waits_for_end
 from tests.room.house import GREETING, OUR_NUMBER
 from tests.room.rig import Rig
 from tests.room.sound import delay_at, heard_agent, is_silent, recorded_agent, utterances

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from app.clock import parse_iso, utc_now
-from sandbox.media_client import AgentAudio
-from sandbox.telephone_line import FRAME_SECONDS, TelephoneLine
+from sandbox.caller.media_client import AgentAudio
+from sandbox.carrier.telephone_line import FRAME_SECONDS, TelephoneLine
 from tests.room.rig import WORKERS, Rig, rig
 from tests.routers.kept_calls import execute
 from tests.support.slowness import slowness

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from app.conversation.events import EVENT_TYPES
-from app.conversation.record import STAGES
 from app.conversation.states import TRANSITIONS
+from app.journal.record import STAGES
 from tests.end_to_end.service import RunningService, service_in_thread
 from tests.support.sources import ROOT, text
 

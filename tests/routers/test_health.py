@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from app.storage.schema import REVISION
 from app.wiring import VERSION
-from sandbox.faults import Fault
-from sandbox.score import says, waits, waits_for_agent
+from sandbox.caller.score import says, waits, waits_for_agent
+from sandbox.vendors.faults import Fault
 from tests.end_to_end.calls import GREETING, QUIET, hold, score
 from tests.end_to_end.service import RunningService, running_service
 

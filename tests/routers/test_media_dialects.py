@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from routers.unstarted import Unstarted
-from sandbox.twilio_line import start, stream_of
+from sandbox.caller.twilio_line import start, stream_of
 from tests.end_to_end.lines import Line, ended_record_of, new_session, opened
 from tests.end_to_end.service import RunningService, running_service, service_in_thread
 from tests.routers.kept_calls import execute

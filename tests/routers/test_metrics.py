@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from app.wiring import VERSION
-from sandbox.score import says, waits_for_agent, waits_for_end
+from sandbox.caller.score import says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import GREETING, QUIET, hold, score
 from tests.end_to_end.lines import new_session, opened
 from tests.end_to_end.service import running_service

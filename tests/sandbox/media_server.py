@@ -11,8 +11,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from sandbox.caller import Caller
-from sandbox.score import Score, Step
+from sandbox.caller.caller import Caller
+from sandbox.caller.score import Score, Step
 
 RATE = 16000
 CALL_ID = "call-1"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sandbox.caller import Caller
-from sandbox.media_client import CallBroken, CallFailed, CallRefused, StepFailed
-from sandbox.score import (
+from sandbox.caller.caller import Caller
+from sandbox.caller.media_client import CallBroken, CallFailed, CallRefused, StepFailed
+from sandbox.caller.score import (
     coughs,
     hangs_up,
     interrupts,

@@ -5,12 +5,12 @@ import asyncio
 import numpy as np
 import pytest
 
-from sandbox.caller_events import (
+from sandbox.caller.events import (
     CallerEvent,
     CallerPresses,
 )
-from sandbox.media_format import MediaFormat
-from sandbox.score import (
+from sandbox.caller.media_format import MediaFormat
+from sandbox.caller.score import (
     interrupts,
     presses,
     says,
@@ -18,7 +18,7 @@ from sandbox.score import (
     waits_for_agent,
     waits_for_end,
 )
-from sandbox.telephone import Telephone
+from sandbox.carrier.telephone import Telephone
 from tests.sandbox.media_server import (
     RATE,
     Leg,

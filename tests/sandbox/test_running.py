@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from sandbox.faults import Fault
 from sandbox.running import running_sandbox
 from sandbox.server import create_sandbox
+from sandbox.vendors.faults import Fault
 
 
 @asynccontextmanager

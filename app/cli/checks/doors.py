@@ -8,7 +8,7 @@ import httpx
 
 from app.cli.checks.findings import Check, Finding, why
 from app.cli.checks.sip_options import RESEND_SECONDS, ask_options, host_and_port
-from app.clients.livekit_webhooks import sign_webhook
+from app.clients.livekit.webhooks import sign_webhook
 from app.clients.tls import tls_context
 from app.clock import utc_now
 from app.settings import Settings

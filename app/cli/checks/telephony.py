@@ -6,7 +6,7 @@ from app.cli.checks.findings import Check, Finding, Grade
 from app.cli.masking import masked
 from app.cli.setup import sip_client
 from app.cli.telephony_plan import plan, wishes
-from app.clients.trunks import (
+from app.clients.livekit.trunks import (
     DispatchRule,
     InboundTrunk,
     Telephony,

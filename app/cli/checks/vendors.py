@@ -9,8 +9,8 @@ import httpx
 from pydantic import SecretStr
 
 from app.cli.checks.findings import Check, Finding, Grade, why
-from app.clients.cartesia_messages import API_VERSION
-from app.clients.deepgram_messages import rest_url
+from app.clients.cartesia.messages import API_VERSION
+from app.clients.deepgram.messages import rest_url
 from app.clients.tls import tls_context
 from app.settings import Settings
 

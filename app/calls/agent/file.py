@@ -1,0 +1,133 @@
+"""An agent as one YAML file: what it is told, what it says by itself, how it sounds, and which tools it has.
+
+What is wrong with a file is told at once, each problem with its line and key; no value of a header is among it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
+from app.calls.agent.schema import AgentShape, ToolShape, beyond_the_shape
+from app.calls.agent.tools import AgentTool
+from app.clients.http_tools import HttpEndpoint
+from app.conversation.policy import CallPolicy, Lines
+from app.errors import SettingsError
+from app.ports.streams import ToolSpec
+
+_SETTING = "AGENT_PROMPT_FILE"
+_YAML = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFile:
+    """What a file says of an agent; what it leaves out is None, or empty."""
+
+    name: str
+    prompt: str
+    sha256: str
+    """Of the file's bytes, in hexadecimal."""
+    language: str | None = None
+    lines: Mapping[str, Lines] = field(default_factory=dict)
+    """By language; complete, and only those that the file changes."""
+    voices: Mapping[str, str] = field(default_factory=dict)
+    """Ids by language."""
+    tools: tuple[AgentTool, ...] = ()
+
+
+def read_agent_file(path: Path, environment: Mapping[str, str]) -> AgentFile:
+    """A whole agent from ``.yaml`` or ``.yml``, from any other file the prompt alone.
+
+    ``environment`` is where ``${NAME}`` of a header is looked up. Raises SettingsError with every problem.
+    """
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise SettingsError([f"{_SETTING}: {path} cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{_SETTING}: {path} is no text in UTF-8; save it as such"]) from error
+    sha256 = hashlib.sha256(content).hexdigest()
+    if path.suffix.lower() not in _YAML:
+        return AgentFile(path.stem, text, sha256)
+    try:
+        document = MarkedYaml(text)
+    except BadYaml as error:
+        places = [f"{path} line {problem.line} column {problem.column}: {problem.text}" for problem in error.problems]
+        raise SettingsError(places) from error
+    shape = _checked(document, path, environment)
+    return AgentFile(
+        name=shape.name or path.stem,
+        prompt=shape.prompt,
+        sha256=sha256,
+        language=shape.language,
+        lines=_lines(shape),
+        voices=shape.voices,
+        tools=tuple(map(_tool, shape.tools)),
+    )
+
+
+def _checked(document: MarkedYaml, path: Path, environment: Mapping[str, str]) -> AgentShape:
+    if not isinstance(document.data, dict):
+        raise SettingsError([f"{path} line 1: an agent's file begins with keys, such as prompt: ..."])
+    problems = list(beyond_the_shape(document.data))
+    shape = None
+    try:
+        shape = AgentShape.model_validate(document.data, context=environment)
+    except ValidationError as error:
+        problems += [_problem(item) for item in error.errors(include_url=False)]
+    if shape is None or problems:
+        told = sorted((document.line(place), _dotted(place), text) for place, text in problems)
+        raise SettingsError([f"{path} line {line}: {key}: {text}" for line, key, text in told])
+    return shape
+
+
+def _problem(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
+    """Its place in the file, and what is wrong there. Only of numbers is the value told: others may be secrets."""
+    place = tuple(step for step in error["loc"] if step != "[key]")
+    limits: dict[str, Any] = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return place, "is missing"
+        case "extra_forbidden":
+            return place, "is no key of an agent's file here"
+        case "less_than_equal":
+            return place, f"{error['input']} is more than {limits['le']:g}"
+        case "greater_than":
+            return place, f"{error['input']} is not more than {limits['gt']:g}"
+        case "value_error":
+            return place, str(limits["error"])
+        case _:
+            return place, error["msg"][:1].lower() + error["msg"][1:]
+
+
+def _dotted(place: tuple[str | int, ...]) -> str:
+    """As a person writes it: ``tools[0].timeout_seconds``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+
+
+def _lines(shape: AgentShape) -> dict[str, Lines]:
+    changed = {}
+    for language, standard in CallPolicy().lines.items():
+        own = shape.lines.get(language)
+        texts: dict[str, Any] = own.model_dump(exclude_none=True) if own is not None else {}
+        if language in shape.greeting:
+            texts["greeting"] = shape.greeting[language]
+        if texts:
+            frozen: dict[str, Any] = {
+                name: tuple(text) if isinstance(text, list) else text for name, text in texts.items()
+            }
+            changed[language] = replace(standard, **frozen)
+    return changed
+
+
+def _tool(shape: ToolShape) -> AgentTool:
+    return AgentTool(
+        spec=ToolSpec(shape.name, shape.description, shape.parameters),
+        endpoint=HttpEndpoint(shape.name, shape.method, shape.url, shape.headers, shape.timeout_seconds),
+        one_moment=shape.one_moment,
+    )

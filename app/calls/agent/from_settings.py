@@ -1,0 +1,59 @@
+"""Who answers: the agent's file, and the settings, which win over it."""
+
+import hashlib
+from dataclasses import replace
+
+from app.calls.agent.file import AgentFile, read_agent_file
+from app.calls.agent.profile import AgentProfile
+from app.conversation.policy import CallPolicy
+from app.settings import Settings, environment
+
+_STANDARD_PROMPT = (
+    "You are the friendly voice assistant of a company that answers the telephone. Help the caller, ask when something "
+    "is unclear, and say goodbye and call end_call when the caller has everything."
+)
+
+
+def agent_profile(settings: Settings) -> AgentProfile:
+    """Who answers, by the settings. Raises SettingsError when that cannot be used."""
+    agent = _agent_file(settings)
+    settings = _with_file(settings, agent)
+    lines = {**CallPolicy().lines, **agent.lines}
+    language = settings.language if settings.language in lines else next(iter(lines))
+    if settings.greeting:
+        lines[language] = replace(lines[language], greeting=settings.greeting)
+    policy = CallPolicy(
+        lines=lines,
+        max_response_seconds=settings.max_response_latency,
+        idle_prompt_seconds=settings.idle_prompt_seconds,
+        idle_prompts=settings.idle_prompts,
+        max_duration_seconds=settings.max_call_seconds,
+    )
+    return AgentProfile(
+        prompt=agent.prompt,
+        policy=policy,
+        language=language,
+        hears=settings.language,
+        voices={"ru": settings.tts_voice_ru, "en": settings.tts_voice_en},
+        stt_model=settings.stt_model,
+        language_model=settings.llm_model,
+        voice_model=settings.tts_model,
+        speed=settings.tts_speed,
+        emotion=settings.tts_emotion,
+        name=agent.name,
+        sha256=agent.sha256,
+        tools=agent.tools,
+    )
+
+
+def _agent_file(settings: Settings) -> AgentFile:
+    if settings.agent_prompt_file is not None:
+        return read_agent_file(settings.agent_prompt_file, environment())
+    return AgentFile("standard", _STANDARD_PROMPT, hashlib.sha256(_STANDARD_PROMPT.encode()).hexdigest())
+
+
+def _with_file(settings: Settings, agent: AgentFile) -> Settings:
+    """What the settings leave to their defaults, as the agent's file says it."""
+    said = {"language": agent.language, **{f"tts_voice_{language}": voice for language, voice in agent.voices.items()}}
+    wins = settings.model_fields_set
+    return settings.model_copy(update={name: value for name, value in said.items() if value and name not in wins})

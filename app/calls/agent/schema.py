@@ -1,0 +1,203 @@
+"""What may be written in an agent's file: keys, types and limits. The messages are for the person who writes it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+)
+
+from app.calls.agent.tools import RESERVED_NAMES
+from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
+from app.conversation.policy import CallPolicy
+
+TOOL_SECONDS_MAX = 8.0
+"""No caller waits longer."""
+_TOOLS_MAX = 32
+_HEADERS_MAX = 32
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OUR_HEADERS = frozenset(
+    {"accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
+    | {"idempotency-key", "x-call-id"}
+)
+"""Set by the service, or by HTTP itself."""
+_REFERENCES = ("$ref", "$dynamicRef")
+
+
+def _language(code: str) -> str:
+    known = CallPolicy().lines
+    if code not in known:
+        raise ValueError(f"is none of the agent's languages: {', '.join(known)}")
+    return code
+
+
+def _tool_name(name: str) -> str:
+    if name in RESERVED_NAMES:
+        raise ValueError(f"{name} is built in; choose another name")
+    return name
+
+
+def _address(url: str) -> str:
+    if problem := url_problem(url):
+        raise ValueError(problem)
+    return url
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("is no name of a header")
+    if name.lower() in _OUR_HEADERS:
+        raise ValueError("is set by the service")
+    return name
+
+
+def _header_value(written: Any, info: ValidationInfo) -> SecretStr:
+    """With the variables put in; whatever is wrong, no part of the value is told."""
+    if not isinstance(written, str):
+        raise ValueError("is a text; put it into quotes")
+    environment: Mapping[str, str] = info.context or {}
+    missing = [name for name in _VARIABLE.findall(written) if not environment.get(name)]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} is not set in the environment")
+    if "${" in _VARIABLE.sub("", written):
+        raise ValueError("a variable of the environment is written ${NAME}")
+    value = _VARIABLE.sub(lambda found: environment[found[1]], written)
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("holds a character that no header may hold")
+    return SecretStr(value)
+
+
+def _parameters(schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(schema, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("is not JSON") from None
+    if schema.get("type") != "object":
+        raise ValueError("describes an object: type: object")
+    return schema
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=10)]
+Language = Annotated[str, AfterValidator(_language)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class LinesShape(_Shape):
+    """Any of the prepared lines (:class:`app.conversation.policy.Lines`); the greeting has a key of its own."""
+
+    repeat: Text | None = None
+    keypad: Text | None = None
+    idle: Texts | None = None
+    fillers: Texts | None = None
+    apology: Text | None = None
+    cut_off: Text | None = None
+    deaf: Text | None = None
+    transfer: Text | None = None
+    transfer_failed: Text | None = None
+    goodbye: Text | None = None
+    silence_goodbye: Text | None = None
+    limit_goodbye: Text | None = None
+    failure_goodbye: Text | None = None
+    shutdown_goodbye: Text | None = None
+    refused: Text | None = None
+
+
+class ToolShape(_Shape):
+    """A tool of the agent's own."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$"), AfterValidator(_tool_name)]
+    description: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+    method: Method
+    url: Annotated[str, AfterValidator(_address)]
+    headers: Annotated[
+        dict[Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, BeforeValidator(_header_value)]],
+        Field(max_length=_HEADERS_MAX),
+    ] = {}
+    parameters: Annotated[dict[str, Any], AfterValidator(_parameters)] = {"type": "object", "properties": {}}
+    timeout_seconds: Annotated[float, Field(gt=0, le=TOOL_SECONDS_MAX)] = 3.0
+    one_moment: dict[Language, Text] = {}
+
+
+class AgentShape(_Shape):
+    """The whole file."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[\w][\w .-]{0,63}$")] | None = None
+    prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    language: Language | None = None
+    greeting: dict[Language, Text] = {}
+    lines: dict[Language, LinesShape] = {}
+    voices: dict[Language, Text] = {}
+    tools: Annotated[list[ToolShape], Field(max_length=_TOOLS_MAX)] = []
+
+
+def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Problems that types do not show, with their places: names given twice, schemas that are none."""
+    tools = data.get("tools") if isinstance(data, dict) else None
+    names: set[str] = set()
+    for index, tool in enumerate(tools if isinstance(tools, list) else ()):
+        if not isinstance(tool, dict):
+            continue
+        name = tool.get("name")
+        if isinstance(name, str) and name in names:
+            yield ("tools", index, "name"), f"{name} is the name of a tool before it"
+        names.add(str(name))
+        for key, problem in _collisions(tool):
+            yield ("tools", index, *key), problem
+        for place, problem in _schema_problems(tool.get("parameters", {})):
+            yield ("tools", index, "parameters", *place), problem
+
+
+def _collisions(tool: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What the address or a header fixes is not the model's to give; of headers, names that differ in case are one."""
+    url, headers, parameters = tool.get("url"), tool.get("headers"), tool.get("parameters")
+    in_address = fixed_names(url) if isinstance(url, str) and not url_problem(url) else frozenset()
+    names = [name for name in headers if isinstance(name, str)] if isinstance(headers, dict) else []
+    in_headers = {name.casefold() for name in names}
+    for number, name in enumerate(names):
+        if name.casefold() in {before.casefold() for before in names[:number]}:
+            yield ("headers", name), "is the name of a header before it"
+    properties = parameters.get("properties") if isinstance(parameters, dict) else None
+    for name in properties if isinstance(properties, dict) else ():
+        if fixed_name(str(name)) in in_address:
+            yield ("parameters", "properties", name), "is fixed in the tool's address; rename the argument"
+        elif str(name).casefold() in in_headers:
+            yield ("parameters", "properties", name), "is fixed in the tool's headers; rename the argument"
+
+
+def _schema_problems(schema: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if not isinstance(schema, dict):
+        return
+    # Its import takes long: only agents with tools wait for it, and at the start, for in a call it would be heard.
+    from jsonschema import Draft202012Validator
+
+    # With its formats, a pattern that is none is found here, and not in a call.
+    formats = Draft202012Validator.FORMAT_CHECKER
+    validator = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=formats)
+    for error in validator.iter_errors(schema):
+        yield tuple(error.absolute_path), "is no JSON schema here: see https://json-schema.org"
+    for place in _references(schema, ()):
+        yield place, "is not followed; write it out"
+
+
+def _references(part: Any, place: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(part, dict):
+        yield from ((*place, name) for name in _REFERENCES if isinstance(part.get(name), str))
+        for key, value in part.items():
+            yield from _references(value, (*place, key))
+    elif isinstance(part, list):
+        for index, value in enumerate(part):
+            yield from _references(value, (*place, index))

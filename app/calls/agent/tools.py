@@ -1,0 +1,129 @@
+"""The tools that the model may call: those built into the agent and those of its file, put together here."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from app.clients.http_tools import HttpEndpoint
+from app.ports.streams import ToolSpec
+
+END_CALL = ToolSpec(
+    name="end_call",
+    description=(
+        "Hang up. Call it together with your goodbye, once the caller has said goodbye or needs nothing more; "
+        "the line closes after your last word was heard."
+    ),
+    parameters={"type": "object", "properties": {}, "additionalProperties": False},
+)
+SEND_DTMF = ToolSpec(
+    name="send_dtmf",
+    description=(
+        "Press keys of the telephone, for instance when a machine asks for a digit. They are pressed after your last "
+        "word was heard; say nothing to have them pressed at once."
+    ),
+    parameters={
+        "type": "object",
+        "properties": {
+            "digits": {"type": "string", "description": "Keys 0-9, *, #, A-D; w waits for half a second."},
+        },
+        "required": ["digits"],
+        "additionalProperties": False,
+    },
+)
+BUILT_IN = (END_CALL,)
+"""Those that work in every call."""
+RESERVED_NAMES = frozenset({"end_call", "transfer", "send_dtmf"})
+"""Of built-in tools; no agent's file may use them for its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTool:
+    """A tool of an agent's file: what the model knows of it, where it is, and what is said while it runs."""
+
+    spec: ToolSpec
+    endpoint: HttpEndpoint
+    one_moment: Mapping[str, str] = field(default_factory=dict)
+    """By language."""
+
+    def describe(self) -> dict[str, Any]:
+        """For row 1 of the journal; of the headers only their names, for their values are secrets."""
+        return {
+            "name": self.spec.name,
+            "description": self.spec.description,
+            "parameters": self.spec.parameters,
+            "method": self.endpoint.method,
+            "url": self.endpoint.url,
+            "headers": sorted(self.endpoint.headers),
+            "timeout_seconds": self.endpoint.timeout_seconds,
+            "one_moment": dict(self.one_moment),
+        }
+
+    def read(self, arguments: str) -> dict[str, Any]:
+        """The arguments as the model wrote them. Raises BadArguments when they are none that this tool takes."""
+        from jsonschema import Draft202012Validator  # as agent_shape does, which has checked the schema before
+
+        try:
+            read = json.loads(arguments or "{}", parse_constant=_no_number)
+            json.dumps(read, ensure_ascii=False).encode()  # a half of a surrogate pair has no bytes
+        except (ValueError, RecursionError):
+            raise BadArguments("the arguments are not JSON") from None
+        for error in Draft202012Validator(self.spec.parameters).iter_errors(read):
+            raise BadArguments(f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message}")
+        return dict(read)
+
+
+class BadArguments(Exception):
+    """The model called a tool with arguments that it does not take."""
+
+    def __init__(self, explanation: str) -> None:
+        """``explanation`` is for the model, and may quote the caller; the text of the error does not."""
+        super().__init__("the arguments are not what the tool takes")
+        self.explanation = explanation
+
+
+class Toolbox:
+    """What the model of one agent may call, by name."""
+
+    def __init__(self, built_in: Sequence[ToolSpec], tools: Sequence[AgentTool]) -> None:
+        self.built_in = tuple(built_in)
+        self._tools = {tool.spec.name: tool for tool in tools}
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """Of all of them, as the model is shown them; the order never changes, for the vendor's prompt cache."""
+        return (*self.built_in, *(tool.spec for tool in self._tools.values()))
+
+    def is_built_in(self, name: str) -> bool:
+        """Whether the conversation itself carries it out."""
+        return any(tool.name == name for tool in self.built_in)
+
+    def find(self, name: str) -> AgentTool | None:
+        """The agent's own tool of that name."""
+        return self._tools.get(name)
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number in JSON")
+
+
+def built_in_tools(humans: Collection[str], *, presses_keys: bool) -> tuple[ToolSpec, ...]:
+    """Those that work in a call that can be handed over to these, if any, and whose line takes keys or does not."""
+    transfer = (_transfer_to(humans),) if humans else ()
+    return (*BUILT_IN, *transfer, *((SEND_DTMF,) if presses_keys else ()))
+
+
+def _transfer_to(humans: Collection[str]) -> ToolSpec:
+    return ToolSpec(
+        name="transfer",
+        description=(
+            "Connect the caller with a human. Call it together with the sentence that tells the caller so; he is "
+            "connected after your last word was heard. If nobody answers, you go on talking with him."
+        ),
+        parameters={
+            "type": "object",
+            "properties": {"target": {"type": "string", "enum": sorted(humans)}},
+            "required": ["target"],
+            "additionalProperties": False,
+        },
+    )

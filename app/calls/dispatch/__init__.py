@@ -1,0 +1,1 @@
+"""Which process holds which call."""

@@ -1,0 +1,97 @@
+"""The journal of one call as its owner writes it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import structlog
+
+from app.calls.live.call_clock import CallClock
+from app.conversation import events as ev
+from app.errors import StorageError
+from app.journal.record import CallRecord, call_record
+from app.models import JournalRow
+from app.ports.services import CallLeg, Journal
+from app.storage.calls import CallEnding
+
+log = structlog.get_logger(__name__)
+
+
+class CallLog:
+    """Numbers the rows, keeps them, and shows them to a leg that asked for them."""
+
+    def __init__(self, call_id: str, fence: int, journal: Journal, leg: CallLeg, clock: CallClock) -> None:
+        self._call_id = call_id
+        self._fence = fence
+        self._journal = journal
+        self._leg = leg
+        self._clock = clock
+        self._rows: list[JournalRow] = []
+        self._record: tuple[int, CallRecord] | None = None
+        """As of so many rows."""
+
+    def __repr__(self) -> str:
+        return f"<CallLog {len(self._rows)} rows>"
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def rows(self) -> Sequence[JournalRow]:
+        """The journal so far."""
+        return self._rows
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the terminal row is written."""
+        return bool(self._rows) and self._rows[-1].type == ev.CallEnded.type
+
+    @property
+    def record(self) -> CallRecord:
+        """The record of the call as far as it has come; worked out once for the same rows."""
+        if self._record is None or self._record[0] != len(self._rows):
+            self._record = len(self._rows), call_record(self._rows)
+        return self._record[1]
+
+    def write(self, event: ev.Event, t: float, turn: int | None) -> None:
+        """Keep a fact; never waits."""
+        row = self._row(event, t, turn)
+        ending = self._ending(t) if isinstance(event, ev.CallEnded) else None
+        try:
+            self._journal.append(self._call_id, self._fence, row, ending)
+        except BaseException:
+            self._rows.pop()  # its number is free again
+            self._record = None
+            raise
+        if self._leg.wants_events:
+            self._leg.send_event(asdict(row))
+
+    async def commit(self, patience: float) -> None:
+        """Return once every row so far is safe, or after so many seconds. Raises OwnershipLost.
+
+        A store that cannot keep up ends no call: the rows are tried again while the call goes on.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                await self._journal.flush(self._call_id)
+        except TimeoutError:
+            log.warning("journal.behind", waited_seconds=patience)
+        except StorageError as error:
+            log.error("journal.behind", error=str(error))
+
+    def _row(self, event: ev.Event, t: float, turn: int | None) -> JournalRow:
+        data = ev.row_data(event)
+        row = JournalRow(len(self._rows) + 1, self._clock.wall(t), t, event.type, turn, ev.VERSION, data)
+        self._rows.append(row)
+        return row
+
+    def _ending(self, t: float) -> CallEnding:
+        record = self.record
+        return CallEnding(
+            ended_at=self._clock.wall(t),
+            duration_seconds=record.duration_seconds,
+            end_reason=record.end_reason or "internal_error",
+            fault=record.fault,
+            language=record.language,
+            summary=record.summary(),
+        )

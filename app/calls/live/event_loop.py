@@ -1,0 +1,304 @@
+"""Feeds facts to the conversation core, keeps them in the journal, and carries out what the core asks for."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, assert_never
+
+from app.calls.live.actions import CallActions
+from app.calls.live.call_clock import CallClock
+from app.calls.live.call_log import CallLog
+from app.calls.live.dialogue import DialogueManager
+from app.calls.live.playback import Mouth, Speaking
+from app.calls.live.reply import Replier
+from app.calls.live.speech_track import SpeechTrack
+from app.calls.live.tool_runs import ToolRuns
+from app.calls.live.transcription import Ears
+from app.conversation import commands as cmd
+from app.conversation import events as ev
+from app.conversation.core import ConversationCore
+from app.conversation.turns import SpeechKind
+from app.models import VoiceConfig
+
+_FACTS_WAITING_MAX = 1000
+_BEFORE_THE_GREETING = (ev.CallCreated, ev.CallAnswered)
+_GREETING_WAITS_SECONDS = 0.25
+"""For the commit of each of them: a caller who has been answered must not hear how slow the store is."""
+_CANCELLED_WITHIN_SECONDS = 0.15
+"""What is cancelled at the end of a call tells what it cost; the line does not wait longer for that."""
+_OF_SPEECHES = cmd.StartReply | cmd.ReleaseReply | cmd.Say | cmd.PauseSpeech | cmd.ResumeSpeech | cmd.StopSpeech
+
+
+class FactsOverflow(Exception):
+    """More facts wait than can wait in a sane call."""
+
+
+class Facts:
+    """Facts on their way to the core, in their order. When too many wait the call crashes, and so it does on demand."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[ev.Event] = deque()
+        self._changed = asyncio.Event()
+        self._open = True
+        self._failure: Exception | None = None
+
+    def tell(self, event: ev.Event) -> None:
+        """A fact for the core; never waits, never raises."""
+        if not self._open:
+            return
+        if len(self._waiting) >= _FACTS_WAITING_MAX:
+            self.fail(FactsOverflow())
+            return
+        self._waiting.append(event)
+        self._changed.set()
+
+    def fail(self, error: Exception) -> None:
+        """Something is wrong that nobody but the call itself must suffer: whoever waits for facts gets the error."""
+        self._failure = self._failure or error
+        self._open = False
+        self._changed.set()
+
+    def close(self) -> None:
+        """The call is over: what is told now is dropped."""
+        self._open = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def next(self, until: float) -> ev.Event | None:
+        """The next fact; None when there is none by that moment of the loop's clock."""
+        try:
+            async with asyncio.timeout_at(until):
+                while not self._waiting and self._failure is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return None
+        if self._failure is not None:
+            raise self._failure
+        return self._waiting.popleft()
+
+    def take_interruptions(self) -> list[ev.AgentInterrupted]:
+        """What was heard of stopped utterances, out of its turn."""
+        taken = [fact for fact in self._waiting if isinstance(fact, ev.AgentInterrupted)]
+        for fact in taken:
+            self._waiting.remove(fact)
+        return taken
+
+    def take_all(self) -> list[ev.Event]:
+        """Everything that waits; nothing is accepted any more."""
+        self.close()
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
+
+
+def last_facts(facts: Facts, mouth: Mouth, ears: Ears | None) -> list[ev.Event]:
+    """What must be in the journal before the end: facts that wait, what was heard of the agent, what the ears cost."""
+    interrupted = mouth.silence()
+    waiting = facts.take_all()
+    return [*waiting, *([interrupted] if interrupted else []), *(ears.bill() if ears else [])]
+
+
+class Conductor:
+    """The event loop of a call: takes facts in their order, and carries out what the core makes of them.
+
+    It awaits the next fact or deadline, and nothing else. Whatever takes time is a task, which commits what must be
+    safe before it acts, and whose outcome comes back as a fact; the core has a deadline for each. So a vendor, a store
+    or a telephone that never answers keeps nobody from hanging up.
+    """
+
+    def __init__(
+        self,
+        *,
+        core: ConversationCore,
+        facts: Facts,
+        call_log: CallLog,
+        clock: CallClock,
+        voice: Callable[[str], VoiceConfig],
+        mouth: Mouth,
+        ears: Ears,
+        dialogue: DialogueManager,
+        replier: Replier,
+        actions: CallActions,
+        tools: ToolRuns,
+        tasks: asyncio.TaskGroup,
+        call_id: str,
+    ) -> None:
+        self._core = core
+        self._facts = facts
+        self._log = call_log
+        self._clock = clock
+        self._voice = voice
+        self._mouth = mouth
+        self._ears = ears
+        self._dialogue = dialogue
+        self._replier = replier
+        self._actions = actions
+        self._tools = tools
+        self._tasks = tasks
+        self._call_id = call_id
+        self._work: dict[int, tuple[Speaking, asyncio.Task[None]]] = {}
+        self._commit: asyncio.Task[None] | None = None
+        """Of the rows that precede the greeting."""
+        self._cancelled: set[asyncio.Task[None]] = set()
+        """Those that have not come to their end yet."""
+        self._ending: ev.CallEnded | None = None
+        self._question: dict[str, float] = {}
+        """When the turn that is being answered was last heard, and when it was over, in call seconds."""
+
+    async def run(self) -> None:
+        """Facts and deadlines in, commands out, until the core has ended the call; then see :meth:`finish`."""
+        while (deadline := self._core.next_deadline()) is not None:
+            fact = await self._facts.next(self._clock.moment(deadline))
+            if fact is None:
+                self._handle(self._core.deadline_passed(), self._clock.call_seconds(at_least=deadline))
+            else:
+                self._handle(fact, self._clock.call_seconds())
+
+    async def finish(self, helpers: Collection[asyncio.Task[None]]) -> None:
+        """Write what remains, and the terminal row; ``helpers`` are tasks of the call that were cancelled.
+
+        Returns within 150 ms, whatever these tasks do.
+        """
+        if waiting := [*helpers, *self._cancelled]:
+            await asyncio.wait(waiting, timeout=_CANCELLED_WITHIN_SECONDS)
+        for fact in last_facts(self._facts, self._mouth, self._ears):
+            self._log.write(fact, self._clock.call_seconds(), self._core.turn_of(fact))
+        if self._ending is not None:
+            self._log.write(self._ending, self._clock.call_seconds(), None)
+
+    def _handle(self, event: ev.Event, now: float) -> None:
+        turn = self._core.turn_of(event)
+        commands = self._core.handle(event, now)
+        self._log.write(event, now, turn)
+        if isinstance(event, _BEFORE_THE_GREETING):
+            commit = self._log.commit(_GREETING_WAITS_SECONDS)
+            self._commit = self._tasks.create_task(commit, name=f"{self._call_id}:commit")
+        if isinstance(event, ev.AgentFinished):
+            self._work.pop(event.speech, None)
+        self._silence_at_once(commands)
+        for command in commands:
+            self._carry_out(command, now)
+
+    def _silence_at_once(self, commands: list[cmd.Command]) -> None:
+        """Before anything else is done, lest one that is to be stopped, too, begins when the first is over."""
+        for command in commands:
+            if isinstance(command, cmd.StopSpeech):
+                self._mouth.stop(command.speech)
+
+    def _carry_out(self, command: cmd.Command, now: float) -> None:
+        match command:
+            case cmd.RaiseThreshold():
+                self._ears.raise_threshold()
+            case cmd.Transfer(to):
+                self._actions.transfer(to)
+            case cmd.CancelTransfer():
+                self._actions.cancel_transfer()
+            case cmd.SendDigits(digits):
+                self._actions.send_digits(digits)
+            case cmd.RunTool(id=tool_id):
+                self._tools.run(tool_id)
+            case cmd.Record(event):
+                self._record(event, now)
+            case cmd.EndCall(reason, fault):
+                self._end(reason, fault)
+            case _:
+                self._carry_out_speech(command)
+
+    def _carry_out_speech(self, command: _OF_SPEECHES) -> None:
+        match command:
+            case cmd.StartReply():
+                self._start_reply(command)
+            case cmd.ReleaseReply(speech):
+                self._release(speech)
+            case cmd.Say():
+                self._say(command)
+            case cmd.PauseSpeech(speech):
+                self._mouth.pause(speech)
+            case cmd.ResumeSpeech(speech):
+                self._mouth.resume(speech)
+            case cmd.StopSpeech(speech):
+                self._mouth.stop(speech)
+                self._cancel(speech)
+            case _:
+                assert_never(command)
+
+    def _start_reply(self, command: cmd.StartReply) -> None:
+        self._remember_what_was_heard()
+        voice = self._voice(command.language)
+        speaking = Speaking(
+            command.speech,
+            command.turn,
+            SpeechKind.REPLY,
+            command.language,
+            SpeechTrack(voice.sample_rate),
+            held=command.speculative,
+        )
+        if not command.speculative:
+            speaking.stamps.update(self._question)
+        pending = command.text if command.speculative else None
+        messages = self._dialogue.messages(command.language, pending)
+        self._begin(speaking, lambda: self._replier.reply(speaking, voice, messages))
+
+    def _remember_what_was_heard(self) -> None:
+        """The next prompt holds it, even if the far end has not said yet how much it had played."""
+        told, untold = self._facts.take_interruptions(), self._mouth.settle()
+        for interrupted in [*told, untold] if untold else told:
+            self._handle(interrupted, self._clock.call_seconds())
+
+    def _release(self, speech: int) -> None:
+        found = self._work.get(speech)
+        if found is not None:
+            speaking, _ = found
+            speaking.stamps.update(self._question)
+            speaking.release()
+            self._mouth.wake()
+
+    def _say(self, command: cmd.Say) -> None:
+        voice = self._voice(command.language)
+        track = SpeechTrack(voice.sample_rate, keep_sound=True)
+        speaking = Speaking(command.speech, command.turn, command.kind, command.language, track)
+        self._begin(speaking, lambda: self._replier.line(speaking, voice, command.text))
+
+    def _begin(self, speaking: Speaking, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        name = f"{self._call_id}:speech:{speaking.number}"
+        task = self._tasks.create_task(_after(self._commit, work), name=name)
+        self._work[speaking.number] = speaking, task
+
+    def _cancel(self, speech: int) -> None:
+        """It tells what it cost as it ends."""
+        found = self._work.pop(speech, None)
+        if found is not None:
+            found[1].cancel()
+            self._cancelled.add(found[1])
+            found[1].add_done_callback(self._cancelled.discard)
+
+    def _record(
+        self, event: ev.StateChanged | ev.CallerIgnored | ev.TurnTaken | ev.TransferStarted, now: float
+    ) -> None:
+        turn = None
+        if isinstance(event, ev.TurnTaken):
+            turn = event.turn
+            self._question = {"last_voiced": event.ended_t, "turn_ended": now}
+        self._log.write(event, self._clock.call_seconds(), turn)
+
+    def _end(self, reason: str, fault: str) -> None:
+        for speech in list(self._work):
+            self._cancel(speech)
+        self._actions.cancel_transfer()
+        self._cancelled.update(self._tools.abandon())
+        self._ending = ev.CallEnded(reason, fault)
+
+    def close(self) -> None:
+        """Nothing can be written any more, be it for the terminal row or for a bug; what runs beside is let go."""
+        self._actions.cancel_transfer()
+        self._tools.abandon()
+        self._tools.close()
+
+
+async def _after(commit: asyncio.Task[None] | None, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Begin when the rows are safe that must be before anybody hears anything."""
+    if commit is not None and not commit.done():
+        await asyncio.wait([commit])
+    await work()

@@ -1,0 +1,172 @@
+"""Prepared lines as sound: ready at once, and even when the vendor of the voice is down."""
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import structlog
+
+from app.calls.live.speech_track import SpeechTrack
+from app.errors import ProviderError, StorageError
+from app.models import VoiceConfig
+from app.observability.outages import Outage
+from app.ports.services import TextToSpeech
+from app.ports.streams import SpokenWord, VoiceAudio, VoiceWords
+from app.speech_text.verbalize import speakable
+from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
+
+_KEPT_IN_MEMORY = 256
+_READ_SECONDS = 0.1
+"""No call waits longer for a clip from the disk: then its vendor says the line."""
+_WRITES_WAITING = 64
+"""More clips are kept in memory only, while the disk is slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A text as sound, with the times of its words."""
+
+    audio: bytes
+    words: tuple[SpokenWord, ...]
+
+    def play_on(self, track: SpeechTrack, text: str, voice: VoiceConfig) -> None:
+        """Put it on a track, which is then complete."""
+        audio_format = AudioFormat(voice.encoding, voice.sample_rate)
+        track.add_clause(text, speakable(text, voice.language))
+        track.add_words(self.words, 0.0)
+        track.add_audio(self.audio, audio_format.samples(self.audio))
+        track.complete = True
+
+
+class ClipStore:
+    """Clips by text and voice; ``variant`` names what else they depend on, such as a pronunciation dictionary.
+
+    Without a directory they are kept in memory only. Nobody waits for the disk to take a clip, and nobody long
+    for it to give one: its threads are the store's own.
+    """
+
+    def __init__(self, tts: TextToSpeech, directory: Path | None, *, variant: str = "") -> None:
+        self._tts = tts
+        self._variant = variant
+        self._directory = directory
+        self._clips: OrderedDict[str, Clip] = OrderedDict()
+        self._readers = ThreadPoolExecutor(2, "clips")
+        self._writer = ThreadPoolExecutor(1, "clips.writer")
+        self._writes = 0
+        self._outage = Outage("clips.not_kept", "clips.kept", level="warning")
+
+    async def get(self, text: str, voice: VoiceConfig) -> Clip | None:
+        """The clip, if it is there."""
+        key = self._key(text, voice)
+        clip = self._clips.get(key)
+        if clip is None and self._directory is not None:
+            clip = await self._read(self._directory / key)
+            if clip is not None:
+                self._remember(key, clip)
+        return clip
+
+    async def keep(self, text: str, voice: VoiceConfig, track: SpeechTrack) -> None:
+        """Keep what a track has just been given; the track must have kept its sound."""
+        self._keep(text, voice, Clip(b"".join(track.kept_audio), tuple(track.kept_words)))
+
+    async def prepare(self, texts: Iterable[str], voice: VoiceConfig) -> bool:
+        """Have the texts ready. A vendor that fails is no reason to fail: False, and the rest is left out."""
+        for text in texts:
+            if await self.get(text, voice) is None:
+                try:
+                    self._keep(text, voice, await self._synthesize(text, voice))
+                except ProviderError as error:
+                    log.warning("clip.failed", code=error.code)
+                    return False
+        return True
+
+    async def _synthesize(self, text: str, voice: VoiceConfig) -> Clip:
+        utterance = self._tts.utterance(voice, call_id="clips")
+        audio: list[bytes] = []
+        words: list[SpokenWord] = []
+        try:
+            await utterance.say(speakable(text, voice.language).text)
+            await utterance.finish()
+            async for event in utterance:
+                match event:
+                    case VoiceAudio(sound):
+                        audio.append(sound)
+                    case VoiceWords(times):
+                        words.extend(times)
+        finally:
+            utterance.cancel()
+        return Clip(b"".join(audio), tuple(words))
+
+    def _keep(self, text: str, voice: VoiceConfig, clip: Clip) -> None:
+        if not clip.audio or not all(word.is_exact for word in clip.words):
+            return  # what is kept is kept for long: not with times that are guessed
+        key = self._key(text, voice)
+        self._remember(key, clip)
+        if self._directory is None:
+            return
+        if self._writes >= _WRITES_WAITING:
+            self._outage.failed(StorageError("the disk is slow"))
+            return
+        self._writes += 1
+        writing = asyncio.get_running_loop().run_in_executor(self._writer, _write, self._directory / key, clip)
+        writing.add_done_callback(self._note_written)
+
+    def _note_written(self, writing: asyncio.Future[None]) -> None:
+        self._writes -= 1
+        error = None if writing.cancelled() else writing.exception()
+        if error is None:
+            self._outage.over()
+        else:
+            reason = error.strerror if isinstance(error, OSError) else None
+            self._outage.failed(StorageError(reason or type(error).__name__))
+
+    async def _read(self, path: Path) -> Clip | None:
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._readers, _read, path)
+        except TimeoutError:
+            return None
+
+    def _key(self, text: str, voice: VoiceConfig) -> str:
+        identity = json.dumps([text, asdict(voice), self._variant], ensure_ascii=False)
+        return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
+
+    def _remember(self, key: str, clip: Clip) -> None:
+        self._clips[key] = clip
+        self._clips.move_to_end(key)
+        while len(self._clips) > _KEPT_IN_MEMORY:
+            self._clips.popitem(last=False)
+
+
+def _read(path: Path) -> Clip | None:
+    """A line of JSON with the words, then the sound. A file that cannot be read is no clip."""
+    try:
+        head, audio = path.read_bytes().split(b"\n", 1)
+        words = tuple(SpokenWord(*word) for word in json.loads(head))
+    except (OSError, ValueError, TypeError):
+        return None
+    return Clip(audio, words)
+
+
+def _write(path: Path, clip: Clip) -> None:
+    """Raises OSError, and leaves no half of a file."""
+    head = json.dumps([[word.text, word.start, word.end] for word in clip.words], ensure_ascii=False)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    partial = path.with_suffix(f".{secrets.token_hex(4)}")
+    try:
+        partial.touch(mode=0o600)
+        partial.write_bytes(head.encode() + b"\n" + clip.audio)
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,270 @@
+"""The agent's mouth: utterances wait here for the floor, one is played at a time, what is heard is told as facts."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.calls.live.call_clock import CallClock
+from app.calls.live.speech_track import SpeechTrack
+from app.conversation import events as ev
+from app.ports.services import CallLeg
+from media.playout import PlayedAudio, Playout
+
+_MARK_PATIENCE_SECONDS = 0.5
+"""How long after its estimated end an utterance may still be playing at a far end that tells by marks."""
+_SHORTEST_WAIT_SECONDS = 0.001
+_TRIED = ("first_token", "first_clause", "first_audio")
+"""The stamps that belong to one attempt."""
+
+
+@dataclass(slots=True, eq=False)
+class Speaking:
+    """An utterance from the wish to say it until its end."""
+
+    number: int
+    turn: int
+    kind: str
+    language: str
+    track: SpeechTrack
+    held: bool = False
+    """Not to be heard before the turn has really ended."""
+    started: bool = False
+    paused: bool = False
+    marks_sent: int = 0
+    mark: str | None = None
+    """The mark that stands behind its last sample."""
+    mark_played: bool = False
+    certain: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it may be heard as soon as it is ready."""
+    stamps: dict[str, float] = field(default_factory=dict)
+    """When its parts were ready, in call seconds; see AgentReplyStarted."""
+
+    def __post_init__(self) -> None:
+        if not self.held:
+            self.certain.set()
+
+    def release(self) -> None:
+        """The turn that it answers has really ended."""
+        self.held = False
+        self.certain.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may begin: there is sound, or it is certain that there will be none."""
+        return not self.held and (self.track.has_audio or self.track.complete)
+
+    def begin_anew(self, track: SpeechTrack) -> None:
+        """Nothing of it was heard: try again with another sound."""
+        self.track = track
+        for name in _TRIED:
+            self.stamps.pop(name, None)
+
+    def next_mark(self) -> str:
+        """A new name: one that was thrown away may still come back."""
+        self.marks_sent += 1
+        self.mark = f"speech-{self.number}" if self.marks_sent == 1 else f"speech-{self.number}-{self.marks_sent}"
+        return self.mark
+
+
+class Mouth:
+    """Plays utterances through a leg.
+
+    ``run`` is the one task; every method is synchronous and leaves the sending to it, but for what must be heard at
+    once: a pause and a stop clear the leg before they return. What was heard of a stopped utterance is told when the
+    far end has said how much it had played, after half a second, or when the next utterance begins.
+    """
+
+    def __init__(
+        self,
+        leg: CallLeg,
+        playout: Playout,
+        *,
+        clock: CallClock,
+        tell: Callable[[ev.Event], None],
+        on_sent: Callable[[PlayedAudio], None],
+        record: Callable[[list[PlayedAudio]], None],
+    ) -> None:
+        self._leg = leg
+        self._playout = playout
+        self._clock = clock
+        self._tell = tell
+        self._on_sent = on_sent
+        self._record = record
+        self._waiting: list[Speaking] = []
+        self._current: Speaking | None = None
+        self._stopped: Speaking | None = None
+        """Silent already; what was heard of it is not told yet."""
+        self._changed = asyncio.Event()
+        self._marks_come_back = False
+
+    def __repr__(self) -> str:
+        return f"<Mouth {self._current}, {len(self._waiting)} wait, {self._playout!r}>"
+
+    def offer(self, speaking: Speaking) -> None:
+        """It may be played as soon as it is ready and nothing else is being played."""
+        self._waiting.append(speaking)
+
+    def wake(self) -> None:
+        """Something has changed: sound has arrived, or an utterance was released."""
+        self._changed.set()
+
+    def discard(self, speaking: Speaking) -> None:
+        """Forget an utterance that has not begun."""
+        if speaking in self._waiting:
+            self._waiting.remove(speaking)
+        elif speaking is self._current and not speaking.started:
+            self._current = None
+            self._playout.begin()
+            self.wake()
+
+    def pause(self, number: int) -> None:
+        """Be silent at once, keeping the rest."""
+        current = self._current
+        if current is None or current.number != number or current.paused:
+            return
+        self._cut(current)
+        current.paused = True
+        heard, _ = current.track.heard(self._playout.sent)
+        self._tell(ev.AgentPaused(current.turn, current.number, heard))
+
+    def resume(self, number: int) -> None:
+        """Go on where the caller stopped hearing."""
+        current = self._current
+        if current is not None and current.number == number and current.paused:
+            current.paused = False
+            self._tell(ev.AgentResumed(current.turn, current.number))
+            self.wake()
+
+    def stop(self, number: int) -> None:
+        """Be silent at once, and forget the rest."""
+        current = self._current
+        if current is None or current.number != number:
+            self._waiting = [speaking for speaking in self._waiting if speaking.number != number]
+        elif not current.started:
+            self.discard(current)
+        else:
+            if not current.paused:
+                self._cut(current)
+            self._current, self._stopped = None, current
+            self.wake()
+
+    def settle(self) -> ev.AgentInterrupted | None:
+        """What was heard of a stopped utterance, if that was not told yet, as far as it is known now."""
+        stopped, self._stopped = self._stopped, None
+        if stopped is None:
+            return None
+        heard, exact = stopped.track.heard(self._playout.sent)
+        exact = exact and self._playout.is_told
+        self._playout.begin()
+        return ev.AgentInterrupted(stopped.turn, stopped.number, heard, stopped.track.text, exact)
+
+    def silence(self) -> ev.AgentInterrupted | None:
+        """The call is over: stop what is being played, and tell what was heard of it."""
+        if self._current is not None:
+            self.stop(self._current.number)
+        return self.settle()
+
+    def cleared(self, total_played: int | None) -> None:
+        """The far end's answer to a clear: the samples it had played, ever, if it knows."""
+        self._playout.correct(total_played, self._clock.leg_seconds())
+        self.wake()
+
+    def mark_played(self, name: str) -> None:
+        """The far end has played everything up to a mark."""
+        self._marks_come_back = True
+        if self._current is not None and name == self._current.mark:
+            self._current.mark_played = True
+            self.wake()
+
+    async def run(self) -> None:
+        """Play; ends by cancellation only."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            again_at = self._step()
+            if again_at is None:
+                await self._changed.wait()
+                continue
+            wait = max(_SHORTEST_WAIT_SECONDS, again_at - self._clock.leg_seconds())
+            timer = loop.call_later(wait, self._changed.set)
+            try:
+                await self._changed.wait()
+            finally:
+                timer.cancel()
+
+    def flush_recording(self) -> None:
+        """The call is over: keep what was played until now."""
+        self._record(self._playout.take_played(self._clock.leg_seconds(), everything=True))
+
+    def _cut(self, current: Speaking) -> None:
+        self._leg.send_clear()
+        self._playout.cut(self._clock.leg_seconds())
+        current.mark = None
+
+    def _step(self) -> float | None:
+        """Send what may leave now. Returns when there is more to do, in seconds since the answer; None: on a change."""
+        now = self._clock.leg_seconds()
+        self._record(self._playout.take_played(now))
+        if self._stopped is not None:
+            if self._first_ready() is None and (patience := self._playout.answer_due_in(now)):
+                return now + patience
+            self._tell_settled()
+        current = self._current or self._next()
+        if current is None or current.paused:
+            return self._playout.next_played()
+        if patience := self._playout.answer_due_in(now):
+            return now + patience
+        return self._play(current, now)
+
+    def _tell_settled(self) -> None:
+        if (interrupted := self.settle()) is not None:
+            self._tell(interrupted)
+
+    def _play(self, current: Speaking, now: float) -> float | None:
+        while self._playout.wants_more and (audio := current.track.take_audio()):
+            self._playout.add(audio)
+        if current.track.complete and not current.track.has_audio:
+            self._playout.finish()
+        piece = self._playout.release(now)
+        if piece is not None:
+            self._leg.send_audio(piece.audio)
+            self._on_sent(piece)
+            self._tell_progress(current)
+        if current.track.complete and self._playout.is_empty:
+            return self._finish_when_heard(current, now)
+        return self._playout.next_release(now)
+
+    def _first_ready(self) -> Speaking | None:
+        return next((speaking for speaking in self._waiting if speaking.ready), None)
+
+    def _next(self) -> Speaking | None:
+        chosen = self._first_ready()
+        if chosen is not None:
+            self._waiting.remove(chosen)
+            self._current = chosen
+            self._playout.begin()
+        return chosen
+
+    def _tell_progress(self, current: Speaking) -> None:
+        if not current.started:
+            current.started = True
+            current.stamps["first_frame"] = self._clock.call_seconds()
+            stamps = dict(current.stamps)
+            self._tell(ev.AgentReplyStarted(current.turn, current.number, current.kind, stamps, current.language))
+        while (clause := current.track.next_started_clause(self._playout.sent)) is not None:
+            self._tell(ev.AgentClauseStarted(current.turn, current.number, *clause))
+
+    def _finish_when_heard(self, current: Speaking, now: float) -> float | None:
+        """Told by the far end's mark, or by the clock where marks do not come back."""
+        if current.started and current.mark is None:
+            self._leg.send_mark(current.next_mark())
+        heard_at = self._playout.ends_at() + (_MARK_PATIENCE_SECONDS if self._marks_come_back else 0.0)
+        if current.started and now < heard_at and not current.mark_played:
+            return heard_at
+        if current.started:
+            self._tell_progress(current)
+        self._current = None
+        heard, exact = current.track.heard(self._playout.sent)
+        self._tell(ev.AgentFinished(current.turn, current.number, heard, current.track.text, exact))
+        self.wake()
+        return None

@@ -1,0 +1,462 @@
+"""One call, alive.
+
+Task ledger. The tasks of a call belong to one TaskGroup, which ends when the core has ended the call; those marked with
+a star belong to the service's background work, because no call waits for them.
+
+``<call>``             conducts: facts and deadlines into the core, commands out of it. Ends with the terminal row. A
+                       bug in any task ends here: the call is recorded as ``internal_error``, no other call notices.
+``<call>:ears``        follows the words of the caller. Ends with their stream, or is cancelled at the end of the call.
+``<call>:answer``      has the leg answered, which may ring for a while. Ends when sound flows, or is cancelled.
+``<call>:mouth``       plays utterances. Cancelled at the end of the call.
+``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
+                       and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
+``<call>:commit``      keeps rows safe before the greeting. Ends after 0.25 s at the latest.
+``<call>:close`` *     closes the line, 0.25 s after the last row at the latest, and ends when that row is committed.
+``<call>:transfer`` *  hands the caller over. Ends with the outcome; the end of the call, or of the wish, cancels it.
+``<call>:tool:<id>`` * runs a tool of the agent's file. Ends by its deadline; given up when it changes nothing and
+                       nobody waits for it. After the end of the call it runs on.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from app.calls.agent.profile import AgentProfile
+from app.calls.agent.tools import Toolbox
+from app.calls.live.actions import CallActions
+from app.calls.live.background import BackgroundWork
+from app.calls.live.call_clock import CallClock
+from app.calls.live.call_log import CallLog
+from app.calls.live.dialogue import DialogueManager
+from app.calls.live.event_loop import Conductor, Facts, last_facts
+from app.calls.live.hold_watch import HoldWatch
+from app.calls.live.llm_generation import Writer
+from app.calls.live.phrase_cache import ClipStore
+from app.calls.live.playback import Mouth
+from app.calls.live.recordings import Recordings
+from app.calls.live.reply import Replier
+from app.calls.live.tool_runs import ToolEndpoint, ToolRuns
+from app.calls.live.transcription import Ears
+from app.conversation import events as ev
+from app.conversation.core import ConversationCore
+from app.errors import CallAlreadyEnded, OwnershipLost, StorageError
+from app.journal.record import STAGES, CallRecord
+from app.models import CallContext, HealthStatus, ServiceHealth
+from app.observability.costs import Prices
+from app.observability.metrics import Metrics
+from app.ports.services import CallLeg, Journal, LanguageModel, SpeechToText, Telephony, TextToSpeech
+from app.storage.calls import CallStore
+from media.dtmf import KeyBounce
+from media.errors import NotAnswered
+from media.formats import AudioFormat
+from media.playout import PlayedAudio, Playout
+from media.recording import Recorder
+
+log = structlog.get_logger(__name__)
+
+_TRANSFER_WAITS_SECONDS = 1.0
+"""For the commit of the wish, before a human is called."""
+_LINE_WAITS_SECONDS = 0.25
+"""For the commit of the terminal row: nobody who hangs up waits for a slow store."""
+_COMMITTED_WITHIN_SECONDS = 5.0
+"""Whoever waits for the end of the call waits no longer for it; the rows are still tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallServices:
+    """What every call needs of the world."""
+
+    stt: Callable[[AudioFormat], SpeechToText]
+    """A vendor's client for that format of audio."""
+    model: LanguageModel
+    tts: TextToSpeech
+    clips: ClipStore
+    tools: Mapping[str, ToolEndpoint]
+    """Those of the agent's file, by name."""
+    journal: Journal
+    calls: CallStore
+    background: BackgroundWork
+    metrics: Metrics
+    prices: Prices
+    playout_lead_seconds: float
+    recordings: Recordings | None
+    """None when calls are not recorded."""
+    owner: str
+    version: str
+    transfer_targets: Mapping[str, str]
+    """Addresses of those to whom callers may be handed over, by their names."""
+
+
+class CallOrchestrator:
+    """Runs one call from its start to its terminal row."""
+
+    def __init__(
+        self,
+        services: CallServices,
+        agent: AgentProfile,
+        leg: CallLeg,
+        call: CallContext,
+        *,
+        fence: int,
+        spawn: Callable[[Coroutine[Any, Any, None], str], object],
+        telephony: Telephony | None = None,
+    ) -> None:
+        self._services = services
+        self._agent = agent
+        self._leg = leg
+        self._call = call
+        self._fence = fence
+        self._spawn = spawn
+        self._telephony = telephony
+        self._clock = CallClock(call.start_time)
+        self._core = ConversationCore(agent.policy, agent.language)
+        self._facts = Facts()
+        # The first fact, whatever is told of the call before it runs.
+        self._facts.tell(ev.CallCreated(agent.policy.to_dict(), agent.language, agent.describe(services.version)))
+        self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
+        self._mouth = Mouth(
+            leg,
+            Playout(leg.audio_format, services.playout_lead_seconds),
+            clock=self._clock,
+            tell=self.tell,
+            on_sent=self._note_played,
+            record=self._record_agent,
+        )
+        self._recorder: Recorder | None = None
+        if services.recordings is not None:
+            self._recorder = services.recordings.start(call.call_id, leg.audio_format)
+        self._ears: Ears | None = None
+        self._keys = KeyBounce()
+        self._holding = HoldWatch(self._clock, self.tell)
+        self._conductor: Conductor | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._has_left = False
+        self._is_lost = False
+        """Whether another process owns the call."""
+        self._running = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<CallOrchestrator {self._call.call_id} {self._core.state} {self._log!r} {self._mouth!r}>"
+
+    async def handle_call_start(self, call_context: CallContext) -> None:
+        """Start the call, which the caller hears from now on; returns once it runs."""
+        self._spawn(self._run(), call_context.call_id)
+        await self._running.wait()
+
+    async def handle_audio_received(self, audio_data: bytes) -> None:
+        """The next audio of the caller in the leg's format; never waits."""
+        self.hear(audio_data)
+
+    async def handle_call_end(self, call_context: CallContext) -> None:
+        """The caller is gone; returns once the terminal row is committed."""
+        self.leave("caller_hangup")
+        await self.wait_ended()
+
+    async def get_health_status(self) -> HealthStatus:
+        """How this call is doing."""
+        running = self._running.is_set() and not self._ended.is_set()
+        detail = f"{self._core.state}, {len(self._facts)} facts wait"
+        status: Literal["ok", "failed"] = "ok" if running else "failed"
+        return HealthStatus(status, (ServiceHealth("call", status, detail=detail),))
+
+    def hear(self, audio: bytes) -> None:
+        """As handle_audio_received, for those who are not coroutines."""
+        if self._ears is None or self._log.is_ended:
+            return
+        try:
+            if self._recorder is not None:
+                began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio)
+                self._recorder.caller(audio, began)
+            self._keys.hear(self._leg.audio_format.seconds(audio))
+            self._holding.hear()
+            self._ears.hear(audio)
+        except Exception as error:  # noqa: BLE001 - a bug met here is the call's, not that of the leg that reads
+            self._facts.fail(error)
+
+    def tell(self, event: ev.Event) -> None:
+        """A fact for the core; after the end it is dropped."""
+        self._facts.tell(event)
+
+    def mark_played(self, name: str) -> None:
+        """The far end has played everything up to a mark."""
+        self._mouth.mark_played(name)
+
+    def cleared(self, played_samples: int | None) -> None:
+        """The far end answers a clear: the samples it had played, ever, if it knows."""
+        self._mouth.cleared(played_samples)
+
+    def press(self, digit: str) -> None:
+        """The caller pressed a key; of one that bounces the first press counts."""
+        if self._keys.is_new(digit, asyncio.get_running_loop().time()):
+            self.tell(ev.CallerDtmf(digit))
+
+    def hold(self, is_held: bool) -> None:
+        """The far end holds the caller, or no more."""
+        self._holding.hold(is_held)
+
+    def leave(self, reason: str, detail: str | None = None) -> None:
+        """The caller is gone, for that end reason; the first one stands."""
+        if not self._has_left:
+            self._has_left = True
+            self.tell(ev.CallerLeft(reason, detail))
+
+    def lose(self) -> None:
+        """Another process owns the call now: stop, and write nothing more."""
+        self._facts.fail(OwnershipLost("another process owns the call now"))
+
+    async def carry(self, leg_runs: Awaitable[None]) -> None:
+        """Return once the running leg is closed and the call has ended; a bug in the leg ends this call alone."""
+        try:
+            await leg_runs
+        except Exception as error:  # noqa: BLE001 - whoever carries calls carries others, too
+            log.error("leg.broken", call_id=self._call.call_id, error=_describe(error))
+            self._facts.fail(error)
+        finally:
+            self.leave("media_lost")
+        await self.wait_ended()
+
+    @property
+    def record(self) -> CallRecord:
+        """The record of the call as far as it has come."""
+        return self._log.record
+
+    async def wait_ended(self) -> None:
+        """Return once the terminal row is committed and the leg is closed."""
+        await self._ended.wait()
+
+    async def _run(self) -> None:
+        structlog.contextvars.bind_contextvars(call_id=self._call.call_id)
+        try:
+            await self._live()
+        except* OwnershipLost:
+            self._is_lost = True
+            log.warning("call.ownership_lost")
+        except* Exception as group:  # noqa: BLE001 - the bulkhead: whatever happened ends this call and no other
+            log.error("call.crashed", errors=[_describe(error) for error in _leaves(group)])
+            with _bulkhead("journal"):
+                self._write_the_end_of_a_crash()
+        finally:
+            await asyncio.wait([self._begin_to_close()])
+            with _bulkhead("metrics"):
+                if self._is_lost:
+                    self._services.metrics.call_lost()
+                else:
+                    self._show_the_end()
+            self._ended.set()
+
+    def _begin_to_close(self) -> asyncio.Task[None]:
+        """In a task of its own: no other task of the call can hold it up, or take it along."""
+        if self._closing is None:
+            self._facts.close()
+            self._holding.stop()
+            self._running.set()
+            if self._conductor is not None:
+                self._conductor.close()
+            name = f"{self._call.call_id}:close"
+            self._closing = self._services.background.start(self._close(), name=name)
+        return self._closing
+
+    async def _close(self) -> None:
+        """The line closes when the terminal row is committed, or soon after it is written.
+
+        A call that another process owns falls silent at once, and that process counts its end.
+        """
+        if self._is_lost:
+            with _bulkhead("voice"):
+                self._leg.send_clear()
+        commit = self._services.background.start(self._commit_the_end(), name=f"{self._call.call_id}:commit")
+        with _bulkhead("recording"):
+            await self._close_recording()
+        await asyncio.wait([commit], timeout=_LINE_WAITS_SECONDS)
+        with _bulkhead("leg"):
+            await self._leg.hang_up("crashed" if self._is_lost else self._log.record.end_reason or "internal_error")
+        await asyncio.wait([commit])
+
+    async def _commit_the_end(self) -> None:
+        try:
+            with _bulkhead("journal"):
+                if self._log.is_ended:
+                    await self._log.commit(_COMMITTED_WITHIN_SECONDS)
+        except OwnershipLost:
+            self._is_lost = True
+            log.warning("call.ownership_lost")
+
+    async def _live(self) -> None:
+        call, services = self._call, self._services
+        stream = services.stt(self._leg.audio_format).listen(call_id=call.call_id)
+        async with stream, asyncio.TaskGroup() as tasks:
+            self._ears = Ears(
+                stream,
+                self._leg.audio_format,
+                model=self._agent.stt_model,
+                prices=services.prices,
+                clock=self._clock,
+                tell=self.tell,
+            )
+            self._conductor = conductor = self._make_conductor(tasks, self._ears)
+            helpers = [
+                tasks.create_task(self._ears.follow(), name=f"{call.call_id}:ears"),
+                tasks.create_task(self._mouth.run(), name=f"{call.call_id}:mouth"),
+                tasks.create_task(self._answer(), name=f"{call.call_id}:answer"),
+            ]
+            self._running.set()
+            await asyncio.sleep(0)  # the answer goes first: a client is told that it is ready, then of the facts
+            await conductor.run()
+            for task in helpers:
+                task.cancel()
+            await conductor.finish(helpers)
+            self._begin_to_close()
+            await asyncio.wait(helpers)
+
+    async def _answer(self) -> None:
+        try:
+            await self._leg.answer(self._call.call_id)
+        except NotAnswered as error:
+            log.warning("call.not_answered", reason=error.reason, detail=str(error))
+            self.leave(error.reason, str(error))
+            return
+        since_t = self._clock.answer()
+        self.tell(ev.CallAnswered(since_t))
+        await self._mark_answered(self._clock.wall(since_t))
+
+    async def _mark_answered(self, at: str) -> None:
+        """In the list of calls; the journal, which is the truth, has its own row."""
+        try:
+            await self._services.calls.mark_answered(self._call.call_id, self._fence, at)
+        except StorageError as error:
+            log.error("call.not_marked_answered", code=error.code)
+        except CallAlreadyEnded:
+            return
+
+    def _make_conductor(self, tasks: asyncio.TaskGroup, ears: Ears) -> Conductor:
+        call, services = self._call, self._services
+        actions = CallActions(
+            call_id=call.call_id,
+            leg=self._leg,
+            telephony=self._telephony,
+            targets=services.transfer_targets,
+            background=services.background,
+            commit=lambda: self._log.commit(_TRANSFER_WAITS_SECONDS),
+            tell=self.tell,
+            fail=self._facts.fail,
+        )
+        dialogue = DialogueManager(
+            model=services.model, context=call, prompt=self._agent.prompt, history=self._core.history
+        )
+        tools = ToolRuns(
+            call_id=call.call_id,
+            toolbox=Toolbox(actions.tools, self._agent.tools),
+            endpoints=services.tools,
+            background=services.background,
+            clock=self._clock,
+            tell=self.tell,
+            fail=self._facts.fail,
+        )
+        replier = Replier(
+            call_id=call.call_id,
+            writer=Writer(dialogue, tools, self._agent, clock=self._clock, tell=self.tell),
+            tts=services.tts,
+            clips=services.clips,
+            mouth=self._mouth,
+            prices=services.prices,
+            clock=self._clock,
+            tell=self.tell,
+        )
+        return Conductor(
+            core=self._core,
+            facts=self._facts,
+            call_log=self._log,
+            clock=self._clock,
+            voice=lambda language: self._agent.voice(language, self._leg.audio_format),
+            mouth=self._mouth,
+            ears=ears,
+            dialogue=dialogue,
+            replier=replier,
+            actions=actions,
+            tools=tools,
+            tasks=tasks,
+            call_id=call.call_id,
+        )
+
+    def _write_the_end_of_a_crash(self) -> None:
+        """The record is complete even then."""
+        if self._log.is_ended:
+            return
+        now = self._clock.call_seconds()
+        with _bulkhead("last facts"):
+            for fact in last_facts(self._facts, self._mouth, self._ears):
+                self._log.write(fact, now, self._core.turn_of(fact))
+        self._log.write(ev.CallEnded("internal_error", "ours"), now, None)
+
+    def _note_played(self, piece: PlayedAudio) -> None:
+        if self._ears is not None:
+            self._ears.note_played(piece, self._leg.heard_after_seconds)
+
+    def _record_agent(self, played: list[PlayedAudio]) -> None:
+        if self._recorder is not None:
+            for piece in played:
+                self._recorder.agent(piece.audio, piece.at_sample)
+
+    async def _close_recording(self) -> None:
+        if self._recorder is not None and self._services.recordings is not None:
+            self._mouth.flush_recording()
+            await self._services.recordings.finish(self._recorder, self._clock.leg_seconds())
+
+    def _show_the_end(self) -> None:
+        """The metrics, and one canonical log line."""
+        record, metrics = self._log.record, self._services.metrics
+        duration = record.duration_seconds if record.answered_t is not None else None
+        metrics.call_ended(record.end_reason or "internal_error", record.fault, duration)
+        for turn in record.turns:
+            if turn.latency is not None:
+                stages = {stage: turn.latency[stage] for stage in (*STAGES, "total")}
+                metrics.turn_answered(stages, is_in_time=turn.latency["budget_kept"])
+        is_outbound = self._call.metadata.get("direction") == "outbound"
+        metrics.journal.count(self._log.rows, tools=self._agent.tool_names, is_outbound=is_outbound)
+        if self._ears is not None:
+            metrics.sound.audio_dropped(self._ears.dropped_seconds)
+        log.info(
+            "call.ended",
+            end_reason=record.end_reason,
+            fault=record.fault,
+            duration_seconds=record.duration_seconds,
+            turns=len(record.turns),
+            rows=len(self._log),
+            language=record.language,
+            heard_seconds=round(self._ears.heard_seconds, 2) if self._ears else 0.0,
+            latency_total=record.latency().get("total"),
+            cost_usd=record.costs.get("total"),
+        )
+
+
+@contextmanager
+def _bulkhead(step: str) -> Iterator[None]:
+    """Whatever goes wrong while a call is closed is written down, and harms no other call."""
+    try:
+        yield
+    except OwnershipLost:
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        log.error("call.not_closed", step=step, error=_describe(error))
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _describe(error: Exception) -> str:
+    """Type and place; the message of a stranger's exception may hold a caller's words."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+    return f"{type(error).__name__} at {place}"

@@ -1,0 +1,242 @@
+"""The sound of one utterance and the place of its words in it, so that what was heard can be told in words."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from app.ports.streams import SpokenWord
+from app.speech_text.verbalize import Spoken
+
+_LETTERS_PER_SECOND = 14
+"""Of average speech; for estimates only."""
+_PIECE_SECONDS = 0.2
+"""The longest piece that is taken at once, and so cannot be taken back."""
+
+
+@dataclass(slots=True)
+class Clause:
+    """A piece of the text."""
+
+    text: str
+    spoken: Spoken
+    first_letter: int
+    """Letters spoken before it in this utterance."""
+    letters: int
+    started: bool = False
+
+
+class _Begun(NamedTuple):
+    """A word that begins at a sample."""
+
+    start: int
+    letters: int
+    """Letters of the utterance that are spoken once it has begun."""
+    is_exact: bool
+    """Whether it is certain that the words before it have begun by then, and it has not before."""
+
+
+class _Piece(NamedTuple):
+    """Sound, as it arrived."""
+
+    audio: bytes
+    samples: int
+
+
+def count_letters(text: str) -> int:
+    """Letters and digits; the measure by which a vendor's words are matched with ours, however they are split."""
+    return sum(map(str.isalnum, text))
+
+
+class SpeechTrack:
+    """Clauses as they are written, sound and word times as they arrive; positions are samples since its beginning."""
+
+    def __init__(self, sample_rate: int, *, keep_sound: bool = False) -> None:
+        self._rate = sample_rate
+        self._keep_sound = keep_sound
+        self._clauses: list[Clause] = []
+        self._letters = 0
+        self._words: list[_Begun] = []
+        self._last_word_is_exact = True
+        self._word_letters = 0
+        self._words_end = 0
+        """The sample at which the last of these words ends."""
+        self._said_letters = 0
+        """Letters that had begun when the voice was lost."""
+        self._is_taken_back = False
+        self._unplayed: deque[_Piece] = deque()
+        self.kept_audio: list[bytes] = []
+        """All the sound, if it was to be kept."""
+        self.kept_words: list[SpokenWord] = []
+        self.samples = 0
+        self.complete = False
+        """Whether all the sound has arrived."""
+        self._is_broken = False
+        """Whether some of the text will never have sound."""
+
+    def __repr__(self) -> str:
+        return f"<SpeechTrack {len(self._clauses)} clauses, {len(self._words)} words, {self.samples} samples>"
+
+    @property
+    def text(self) -> str:
+        """Everything that was written, in written form."""
+        return "".join(clause.text for clause in self._clauses)
+
+    def add_clause(self, text: str, spoken: Spoken) -> None:
+        """The next piece of the text and how it is read aloud."""
+        letters = count_letters(spoken.text)
+        self._clauses.append(Clause(text, spoken, self._letters, letters))
+        self._letters += letters
+
+    def add_audio(self, audio: bytes, samples: int) -> None:
+        """The next sound."""
+        longest = int(self._rate * _PIECE_SECONDS)
+        sample_bytes = len(audio) // samples if samples else 1
+        for begin in range(0, samples, longest):
+            piece = audio[begin * sample_bytes : (begin + longest) * sample_bytes]
+            self._unplayed.append(_Piece(piece, min(longest, samples - begin)))
+            if self._keep_sound:
+                self.kept_audio.append(piece)
+        self.samples += samples
+
+    def add_words(self, words: Iterable[SpokenWord], offset_seconds: float) -> None:
+        """Times of the next words; the offset is where their utterance begins on this track."""
+        for word in words:
+            self._word_letters += count_letters(word.text)
+            is_exact = word.is_exact and self._last_word_is_exact
+            self._words.append(_Begun(int((offset_seconds + word.start) * self._rate), self._word_letters, is_exact))
+            self._last_word_is_exact = word.is_exact
+            self._words_end = int((offset_seconds + word.end) * self._rate)
+            if self._keep_sound:
+                moved = replace(word, start=offset_seconds + word.start, end=offset_seconds + word.end)
+                self.kept_words.append(moved)
+
+    def take_audio(self) -> bytes:
+        """The next piece of the sound, as it arrived; nothing when there is none."""
+        return self._unplayed.popleft().audio if self._unplayed else b""
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether sound waits to be taken."""
+        return bool(self._unplayed)
+
+    def break_off(self) -> str:
+        """No more sound comes of what was said; the next sound is of what this returns: the rest, in spoken form.
+
+        A word cut in half is not said again.
+        """
+        begun = self._said_letters if self._is_taken_back else self._letters_begun(self.samples)[0]
+        self._is_taken_back = False
+        rest = self._text_after(begun)
+        self._words = [word for word in self._words if word.start < self.samples]
+        self._last_word_is_exact = True
+        self.kept_words = [word for word in self.kept_words if word.start * self._rate < self.samples]
+        self._words_end = min(self._words_end, self.samples)
+        self._said_letters = self._word_letters = self._letters - count_letters(rest)
+        return rest
+
+    def take_back(self, samples: int) -> None:
+        """Forget the sound after so many samples, as far as it was not taken, and the times of the words in it.
+
+        The samples must be a length that the track had when its text was broken off, or none. What was taken stays, as
+        sound in which no word is said.
+        """
+        while self._unplayed and self.samples > samples:
+            self.samples -= self._unplayed.pop().samples
+            if self._keep_sound:
+                self.kept_audio.pop()
+        self._words = [word for word in self._words if word.start < samples]
+        self.kept_words = [word for word in self.kept_words if word.start * self._rate < samples]
+        if self.samples > samples:  # there is noise in it, which nobody should hear again
+            self._keep_sound = False
+            self.kept_audio.clear()
+            self.kept_words.clear()
+        self._word_letters = self._said_letters
+        self._words_end = self.samples
+        self._is_taken_back = True
+
+    def unspoken(self) -> str:
+        """The text, in spoken form, that was written since everything before it had been spoken."""
+        return self._text_after(self._said_letters)
+
+    def give_up(self) -> None:
+        """There will be no more sound, though there is more text."""
+        self._is_broken = self.complete = True
+
+    def next_started_clause(self, sent: int) -> tuple[str, int] | None:
+        """A clause whose first sample is among the samples sent, with its position; each is told once."""
+        for index, clause in enumerate(self._clauses):
+            if clause.started:
+                continue
+            start = 0 if index == 0 else self._start_of(clause)
+            if start is None or start >= sent:
+                return None
+            clause.started = True
+            return clause.text, start
+        return None
+
+    def heard(self, played: int) -> tuple[str, bool]:
+        """What the caller had heard after so many samples, in written form, and whether that is exact."""
+        if self._is_whole and played >= self.samples:
+            return self.text, True
+        letters, exact = self._letters_begun(played)
+        return "".join(_heard_of(clause, letters - clause.first_letter) for clause in self._clauses), exact
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the sound is that of the whole text, so that proportions hold."""
+        return self.complete and not self._is_broken and self.samples > 0
+
+    def _text_after(self, letters: int) -> str:
+        rests = [_after_letters(clause.spoken.text, letters - clause.first_letter) for clause in self._clauses]
+        return " ".join(filter(None, rests))
+
+    def _letters_begun(self, played: int) -> tuple[int, bool]:
+        if played <= 0:
+            return 0, True
+        known = [word.letters for word in self._words if word.start < played]
+        following = next((word for word in self._words if word.start >= played), None)
+        if following is not None or self._word_letters >= self._letters:
+            is_exact = following.is_exact if following is not None else all(word.is_exact for word in self._words)
+            return (known[-1] if known else 0), is_exact
+        if self._is_whole:
+            estimate = round(self._letters * played / self.samples)
+        else:
+            unknown = max(0, played - self._words_end)
+            estimate = self._word_letters + int(unknown / self._rate * _LETTERS_PER_SECOND)
+        return max(known[-1] if known else 0, min(self._letters, estimate)), False
+
+    def _start_of(self, clause: Clause) -> int | None:
+        begun_before = 0
+        for word in self._words:
+            if begun_before >= clause.first_letter:
+                return word.start
+            begun_before = word.letters
+        if self._is_whole and self._letters:
+            return int(self.samples * clause.first_letter / self._letters)
+        return None
+
+
+def _heard_of(clause: Clause, letters: int) -> str:
+    """The beginning of the clause's written text after so many of its spoken letters have begun."""
+    if letters >= clause.letters:
+        return clause.text
+    if letters <= 0:
+        return ""
+    return clause.text[: clause.spoken.written_length(_words_begun(clause.spoken.text, letters))]
+
+
+def _words_begun(text: str, letters: int) -> int:
+    """How many words of the text have begun once so many letters are spoken."""
+    words = 0
+    for word in text.split():
+        if letters <= 0:
+            break
+        words += 1
+        letters -= count_letters(word)
+    return words
+
+
+def _after_letters(text: str, letters: int) -> str:
+    """The words of the text after those that have begun."""
+    return " ".join(text.split()[_words_begun(text, letters) :])

@@ -1,0 +1,209 @@
+"""The tools of one call at work: what the model wants is told to the core, and run when the core says so."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import structlog
+
+from app.calls.agent.tools import AgentTool, BadArguments, Toolbox
+from app.calls.live.background import BackgroundWork
+from app.calls.live.call_clock import CallClock
+from app.calls.live.playback import Speaking
+from app.clients.http_tools import ToolAnswer
+from app.conversation import events as ev
+from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
+from app.ports.streams import ToolCall
+
+log = structlog.get_logger(__name__)
+
+_TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_HONEST = "Tell the caller so honestly, and never claim that it worked."
+_NO_EFFECT = "GET"
+"""The method of tools that change nothing, so that they may be given up half way."""
+
+
+class ToolEndpoint(Protocol):
+    """Where a tool is asked."""
+
+    async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
+        """The answer. Raises ProviderError."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a tool."""
+
+    ok: bool
+    status: int | None
+    text: str
+    """For the model."""
+
+
+_GIVEN_UP = _Outcome(False, None, json.dumps({"error": "given_up", "message": "The caller went on before."}))
+
+
+@dataclass(slots=True, eq=False)
+class WantedTool:
+    """A tool that the model has called, until it has come to its end."""
+
+    call: ToolCall
+    turn: int
+    speech: int
+    tool: AgentTool
+    result: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    task: asyncio.Task[None] | None = None
+    given_up: bool = False
+
+
+class ToolRuns:
+    """Runs the agent's own tools; what is built in is the conversation's.
+
+    A run is a task of its own, ``<call id>:tool:<id>``. When nobody waits for its result any more, a tool that changes
+    nothing is given up; every other is brought to its end, which its deadline bounds, and what came of it is told. The
+    call does not wait for it: after the last row the log alone tells, and the journal has no outcome.
+    """
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        toolbox: Toolbox,
+        endpoints: Mapping[str, ToolEndpoint],
+        background: BackgroundWork,
+        clock: CallClock,
+        tell: Callable[[ev.Event], None],
+        fail: Callable[[Exception], None],
+    ) -> None:
+        """``fail`` ends the call for a bug."""
+        self._call_id = call_id
+        self.toolbox = toolbox
+        self._endpoints = endpoints
+        self._background = background
+        self._clock = clock
+        self._tell = tell
+        self._fail = fail
+        self._is_over = False
+        self._wanted: dict[str, WantedTool] = {}
+        """Those that were told to the core and are not run yet, by id."""
+        self._running: dict[asyncio.Task[None], WantedTool] = {}
+        self._ids: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<ToolRuns {len(self._running)} running>"
+
+    def named(self, call: ToolCall) -> ToolCall:
+        """The same with an id that is one of a kind in this call; not every server's are."""
+        wished = call.id if _TOKEN.fullmatch(call.id) else "tool"
+        unique, number = wished, 1
+        while unique in self._ids:
+            number += 1
+            unique = f"{wished}-{number}"
+        self._ids.add(unique)
+        return replace(call, id=unique)
+
+    def check(self, call: ToolCall) -> AgentTool:
+        """The tool that is called. Raises BadArguments when there is none, or when it does not take the arguments."""
+        tool = self.toolbox.find(call.name)
+        if tool is None:
+            raise BadArguments("there is no such tool")
+        tool.read(call.arguments)
+        return tool
+
+    def want(self, speaking: Speaking, call: ToolCall, tool: AgentTool, line: str | None) -> WantedTool:
+        """Tell the core, which has it run; ``line`` is what the core says meanwhile."""
+        wanted = WantedTool(call, speaking.turn, speaking.number, tool)
+        self._wanted[call.id] = wanted
+        seconds = tool.endpoint.timeout_seconds
+        self._tell(
+            ev.AgentToolCalled(
+                speaking.turn, speaking.number, call.id, call.name, call.arguments, timeout_seconds=seconds, line=line
+            )
+        )
+        return wanted
+
+    def refuse(self, speaking: Speaking, call: ToolCall, why: str) -> str:
+        """It cannot be run as the model wants it; returns what the model is told."""
+        outcome = _Outcome(False, None, json.dumps({"error": "not_run", "message": why}, ensure_ascii=False))
+        self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call.id, call.name, call.arguments, refused=True))
+        self._tell_end(speaking.turn, speaking.number, call, outcome, 0.0)
+        return outcome.text
+
+    def give_up(self, wanted: WantedTool) -> None:
+        """Nobody waits for its result any more."""
+        wanted.given_up = True
+        if wanted.task is not None and wanted.tool.endpoint.method == _NO_EFFECT:
+            wanted.task.cancel()
+        elif wanted.task is None:
+            self._tell_end(wanted.turn, wanted.speech, wanted.call, _GIVEN_UP, 0.0)
+
+    def run(self, tool_id: str) -> None:
+        """The core wants it to be run."""
+        wanted = self._wanted.pop(tool_id, None)
+        if wanted is None:
+            return
+        if wanted.given_up:  # the history has it as running, and the end of it was told before
+            self._tell_end(wanted.turn, wanted.speech, wanted.call, _GIVEN_UP, 0.0)
+            return
+        name = f"{self._call_id}:tool:{wanted.call.id}"
+        wanted.task = self._background.start(self._run(wanted), name=name, on_bug=self._fail)
+        self._running[wanted.task] = wanted
+        wanted.task.add_done_callback(lambda task: self._running.pop(task, None))
+
+    def abandon(self) -> list[asyncio.Task[None]]:
+        """The call ends: those that change nothing are cancelled, and returned; the others run on."""
+        given_up = [task for task, wanted in self._running.items() if wanted.tool.endpoint.method == _NO_EFFECT]
+        for task in given_up:
+            task.cancel()
+        return given_up
+
+    def close(self) -> None:
+        """The last row of the call is written: what comes later is logged."""
+        self._is_over = True
+
+    async def _run(self, wanted: WantedTool) -> None:
+        began = self._clock.call_seconds()
+        outcome = _GIVEN_UP
+        try:
+            outcome = await self._ask(wanted)
+        finally:
+            seconds = round(self._clock.call_seconds() - began, 3)
+            self._tell_end(wanted.turn, wanted.speech, wanted.call, outcome, seconds)
+            if not wanted.result.done():
+                wanted.result.set_result(outcome.text)
+
+    async def _ask(self, wanted: WantedTool) -> _Outcome:
+        call = wanted.call
+        arguments = wanted.tool.read(call.arguments)
+        try:
+            answer = await self._endpoints[call.name].call(arguments, call_id=self._call_id, tool_call_id=call.id)
+        except ProviderError as error:
+            failure = ev.ProviderFailed(error.provider, "act", error.code, False, wanted.turn, wanted.speech)
+            self._tell(failure)
+            return _Outcome(False, getattr(error, "status", None), _failure(error, wanted.tool))
+        if answer.ok and answer.text:
+            return _Outcome(True, answer.status, answer.text)
+        shown: dict[str, Any] = {"status": answer.status, "answer": answer.text}
+        if not answer.ok:
+            shown["message"] = f"It was refused. {_HONEST}"
+        return _Outcome(answer.ok, answer.status, json.dumps(shown, ensure_ascii=False))
+
+    def _tell_end(self, turn: int, speech: int, call: ToolCall, outcome: _Outcome, seconds: float) -> None:
+        if self._is_over:
+            log.warning("tool.finished_late", tool=call.name, ok=outcome.ok, status=outcome.status, seconds=seconds)
+            return
+        self._tell(
+            ev.AgentToolFinished(turn, speech, call.id, call.name, outcome.ok, outcome.status, seconds, outcome.text)
+        )
+
+
+def _failure(error: ProviderError, tool: AgentTool) -> str:
+    """For the model."""
+    what = "There was no answer in time." if isinstance(error, ProviderTimeout) else "It did not work."
+    was_asked = isinstance(error, ProviderTimeout | ProviderUnavailable | ProviderProtocolError)
+    if was_asked and tool.endpoint.method != _NO_EFFECT:
+        what += " It is not known whether it was done all the same."
+    return json.dumps({"error": error.code, "message": f"{what} {_HONEST}"})

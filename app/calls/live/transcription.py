@@ -1,0 +1,117 @@
+"""The caller's side of a call: audio goes to the detector and the vendor, sound and words come back as facts."""
+
+from collections.abc import Callable
+
+from app.calls.live.call_clock import CallClock
+from app.calls.live.voice_activity import CallerSounds
+from app.conversation import events as ev
+from app.observability.costs import Prices
+from app.ports.services import SpeechStream
+from app.ports.streams import (
+    StreamLost,
+    StreamRestored,
+    TurnEnded,
+    TurnEndedEagerly,
+    TurnResumed,
+    TurnUpdated,
+)
+from media.formats import AudioFormat
+from media.playout import PlayedAudio
+from media.vad import SoundStarted, SoundStopped
+
+_PROVIDER, _STAGE = "deepgram", "listen"
+
+
+class Ears:
+    """Hears one caller. ``hear`` never waits; ``follow`` is the one task."""
+
+    def __init__(
+        self,
+        stream: SpeechStream,
+        audio_format: AudioFormat,
+        *,
+        model: str,
+        prices: Prices,
+        clock: CallClock,
+        tell: Callable[[ev.Event], None],
+    ) -> None:
+        self._stream = stream
+        self._format = audio_format
+        self._sounds = CallerSounds(audio_format)
+        self._model = model
+        self._prices = prices
+        self._clock = clock
+        self._tell = tell
+        self._words = ""
+        self._language: str | None = None
+        self.heard_seconds = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Ears {self.heard_seconds:.1f} s heard>"
+
+    def hear(self, audio: bytes) -> None:
+        """The next audio of the caller, in the leg's format."""
+        self.heard_seconds += self._format.seconds(audio)
+        self._stream.send(audio)
+        for event in self._sounds.feed(audio, self._clock.leg_seconds()):
+            match event:
+                case SoundStarted(at_sample):
+                    self._stream.note_sound(is_heard=True)
+                    self._tell(ev.CallerSoundStarted(self._arrival(at_sample)))
+                case SoundStopped(at_sample):
+                    self._stream.note_sound(is_heard=False)
+                    self._tell(ev.CallerSoundStopped(self._arrival(at_sample)))
+
+    def bill(self) -> list[ev.ProviderUsed]:
+        """What the vendor heard, and what that costs."""
+        seconds = round(self._stream.audio_seconds_sent, 3)
+        cost = self._prices.stt_cost(self._model, self._language, seconds)
+        requests = self._stream.request_ids
+        request_id = requests[-1] if requests else None
+        return [ev.ProviderUsed(_PROVIDER, self._model, seconds=seconds, cost=cost, request_id=request_id)]
+
+    @property
+    def dropped_seconds(self) -> float:
+        """How much of the caller the vendor never heard."""
+        return self._stream.dropped_seconds
+
+    def note_played(self, piece: PlayedAudio, heard_after_seconds: float) -> None:
+        """What the caller hears so much later of the agent; it may come back as an echo then."""
+        self._sounds.played(piece, heard_after_seconds)
+
+    def raise_threshold(self) -> None:
+        """Take less for the caller's voice."""
+        self._sounds.raise_threshold()
+
+    async def follow(self) -> None:
+        """Tell what the vendor hears; ends when the stream does."""
+        async for event in self._stream:
+            match event:
+                case TurnUpdated(transcript):
+                    if transcript.text and transcript.text != self._words:
+                        self._words = transcript.text
+                        self._tell(ev.CallerWords(transcript.text))
+                case TurnEndedEagerly(transcript):
+                    self._tell(ev.CallerTurnEndedEagerly(transcript.text, transcript.language))
+                case TurnResumed(transcript):
+                    self._tell(ev.CallerTurnResumed(transcript.text))
+                case TurnEnded(transcript):
+                    self._words = ""
+                    self._language = transcript.language or self._language
+                    self._tell(
+                        ev.CallerTurnEnded(
+                            transcript.text, transcript.confidence, transcript.language, self._last_voiced_t()
+                        )
+                    )
+                case StreamLost(error, final):
+                    self._tell(ev.ProviderFailed(_PROVIDER, _STAGE, error.code, final))
+                case StreamRestored():
+                    self._tell(ev.ProviderRestored(_PROVIDER, _STAGE))
+
+    def _last_voiced_t(self) -> float:
+        return self._arrival(self._sounds.last_sound_sample)
+
+    def _arrival(self, at_sample: int) -> float:
+        """When that sample arrived, in call seconds, as the last one arrives now."""
+        behind = (self._sounds.position - at_sample) / self._format.sample_rate
+        return round(max(0.0, self._clock.call_seconds() - behind), 6)

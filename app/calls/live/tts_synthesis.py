@@ -1,0 +1,141 @@
+"""Turns clauses into sound on a track; when the vendor fails, goes on from the last word that has sound."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from app.calls.live.speech_track import SpeechTrack
+from app.errors import ProviderError, WrongSound
+from app.models import VoiceConfig
+from app.ports.services import TextToSpeech, Utterance
+from app.ports.streams import VoiceAudio, VoiceWords
+from app.speech_text.verbalize import speakable
+from media.formats import AudioFormat
+
+ErrorT = TypeVar("ErrorT", bound=Exception)
+
+_FRUITLESS_MAX = 2
+"""Attempts in a row that may fail without having brought sound worth going on for."""
+_FRUIT_SECONDS = 1.0
+_ATTEMPTS_MAX = 6
+
+
+class Narrator:
+    """Gives one utterance its sound."""
+
+    def __init__(
+        self,
+        tts: TextToSpeech,
+        voice: VoiceConfig,
+        track: SpeechTrack,
+        *,
+        call_id: str,
+        on_sound: Callable[[], None],
+        on_retry: Callable[[ProviderError], None],
+    ) -> None:
+        self._tts = tts
+        self._voice = voice
+        self._format = AudioFormat(voice.encoding, voice.sample_rate)
+        self._track = track
+        self._call_id = call_id
+        self._on_sound = on_sound
+        self._on_retry = on_retry
+        self._spoken: list[str] = []
+        self._is_finished = False
+        self._more = asyncio.Event()
+        self.characters = 0
+        """Sent to the vendor, and on the bill."""
+
+    def say(self, clause: str) -> None:
+        """The next clause, as it was written."""
+        spoken = speakable(clause, self._voice.language)
+        self._track.add_clause(clause, spoken)
+        self._spoken.append(spoken.text)
+        self._more.set()
+
+    def finish(self) -> None:
+        """No more clauses."""
+        self._is_finished = True
+        self._more.set()
+
+    async def run(self) -> None:
+        """Until the last clause has its sound. Raises ProviderError when that cannot be had.
+
+        After a failure it goes on from the last word that has sound, as long as each attempt brings some.
+        """
+        fruitless = 0
+        error: ProviderError | None = None
+        for attempt in range(1, _ATTEMPTS_MAX + 1):
+            begin = self._track.samples
+            error = await self._try_narrating(error)
+            if error is None:
+                self._track.complete = True
+                self._on_sound()
+                return
+            brought = (self._track.samples - begin) / self._format.sample_rate
+            fruitless = 1 if brought >= _FRUIT_SECONDS else fruitless + 1
+            if fruitless == _FRUITLESS_MAX or attempt == _ATTEMPTS_MAX or not error.retryable:
+                raise error
+            self._on_retry(error)
+
+    async def _try_narrating(self, after: ProviderError | None) -> ProviderError | None:
+        begin = self._track.samples
+        error = None
+        try:
+            await self._narrate(after)
+        except* ProviderError as group:
+            error = first_of(group)
+        if isinstance(error, WrongSound):
+            self._track.take_back(begin)
+        return error
+
+    async def _narrate(self, after: ProviderError | None) -> None:
+        text = self._track.break_off()
+        while not text:
+            if self._is_finished:
+                return
+            await self._wait_for_more()
+            text = self._track.unspoken()
+        utterance = self._tts.utterance(self._voice, call_id=self._call_id, after=after)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                feeding = self._feed(utterance, text, len(self._spoken))
+                tasks.create_task(feeding, name=f"{self._call_id}:feed")
+                await self._listen(utterance)
+        finally:
+            self.characters += utterance.characters_sent
+            utterance.cancel()
+
+    async def _feed(self, utterance: Utterance, text: str, said: int) -> None:
+        """Say the text, then every clause after those that it holds."""
+        while True:
+            if text:
+                await utterance.say(f"{text} ")
+            while said == len(self._spoken):
+                if self._is_finished:
+                    await utterance.finish()
+                    return
+                await self._wait_for_more()
+            text = self._spoken[said]
+            said += 1
+
+    async def _wait_for_more(self) -> None:
+        self._more.clear()
+        await self._more.wait()
+
+    async def _listen(self, utterance: Utterance) -> None:
+        offset = self._track.samples / self._format.sample_rate
+        events: AsyncIterator[VoiceAudio | VoiceWords] = aiter(utterance)
+        async for event in events:
+            match event:
+                case VoiceAudio(audio):
+                    self._track.add_audio(audio, self._format.samples(audio))
+                    self._on_sound()
+                case VoiceWords(words):
+                    self._track.add_words(words, offset)
+
+
+def first_of(group: BaseExceptionGroup[ErrorT]) -> ErrorT:
+    """The first error of a group, however deep."""
+    error = group.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,1 @@
+"""LiveKit's side of a call: rooms, dialling, transfers."""

@@ -1,0 +1,92 @@
+"""What calls leave behind at LiveKit: rooms to be ended, and telephones to be called off.
+
+The caller's line does not wait for it. Each is asked for again until LiveKit has done it, for two minutes; whatever is
+left then, or after a restart, the reconciler finds (``app/calls/telephone/inbound.py``).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from app.calls.live.background import BackgroundWork
+from app.clients.livekit.api import LiveKitClient, RoomSeen
+from app.errors import ProviderError
+
+log = structlog.get_logger(__name__)
+
+_ASKED_SECONDS = 120.0
+_FIRST_PAUSE_SECONDS = 0.25
+_PAUSE_SECONDS_MAX = 5.0
+_DIALS_AGAIN_SECONDS = 1.0
+_MAY_STILL_RING_SECONDS = 30.0
+"""A dial whose answer got lost may put its telephone into the room as long as this, its ringing, after it was asked."""
+
+
+class Leftovers:
+    """Ends rooms and calls telephones off, in tasks ``<room>:end`` and ``<room>:call-off`` of the background work."""
+
+    def __init__(self, livekit: LiveKitClient, background: BackgroundWork) -> None:
+        self._livekit = livekit
+        self._background = background
+
+    def end_room(self, room: str) -> None:
+        """Hang up on everybody in the room, whose name is never used twice; never waits."""
+        self._background.start(self._until_asked(lambda: self._delete(room)), name=f"{room}:end")
+
+    def end_call(self, room: str, room_sid: str, sip_call_id: str | None) -> None:
+        """Hang up on everybody in the room of a call that is over; never waits.
+
+        Another call may be held under the same name by the time LiveKit does it. A room that was opened later is left
+        alone, and where another caller has come into the room, only the one of this call is hung up on.
+        """
+        room_seen = RoomSeen(room, room_sid)
+        work = self._until_asked(lambda: self._end(room_seen, sip_call_id))
+        self._background.start(work, name=f"{room}:end")
+
+    def call_off(self, room: str, identity: str, *, may_come: bool) -> None:
+        """Have that telephone stop ringing, or hang up; never waits.
+
+        With ``may_come`` LiveKit may have the dial yet to do, so that it is looked for again when it is not there.
+        """
+        seconds = _MAY_STILL_RING_SECONDS if may_come else 0.0
+        self._background.start(
+            self._until_asked(lambda: self._livekit.remove_participant(room, identity), looks_seconds=seconds),
+            name=f"{room}:call-off",
+        )
+
+    async def _end(self, room: RoomSeen, sip_call_id: str | None) -> bool:
+        if not await self._livekit.is_open(room):
+            return True
+        if not await self._livekit.count_telephones(room):
+            # Nobody is left to be hung up on, and whoever dials again at once comes while this is asked.
+            await asyncio.sleep(_DIALS_AGAIN_SECONDS)
+            if not await self._livekit.is_open(room):
+                return True
+        callers = await self._livekit.list_callers(room)
+        if all(caller.sip_call_id == sip_call_id for caller in callers):
+            await self._livekit.delete_room(room.name)
+            return True
+        for caller in callers:
+            if caller.sip_call_id == sip_call_id:
+                await self._livekit.remove_participant(room.name, caller.identity)
+        log.info("room.left_to_another_call", room_sid=room.sid)
+        return True
+
+    async def _delete(self, room: str) -> bool:
+        await self._livekit.delete_room(room)
+        return True
+
+    async def _until_asked(self, ask: Callable[[], Awaitable[bool]], *, looks_seconds: float = 0.0) -> None:
+        """``ask`` tells whether there was anything to do."""
+        clock = asyncio.get_running_loop().time
+        began, pause = clock(), _FIRST_PAUSE_SECONDS
+        while clock() - began < _ASKED_SECONDS:
+            try:
+                if await ask() or clock() - began >= looks_seconds:
+                    return
+            except ProviderError:
+                pass  # the client has logged it
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _PAUSE_SECONDS_MAX)
+        log.error("leftovers.abandoned", seconds=_ASKED_SECONDS)

@@ -1,0 +1,96 @@
+"""Calls that a client wants to be placed: who may be called, how often, and by which of our numbers."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from app.calls.dispatch.dispatcher import CallDispatcher
+from app.calls.dispatch.unplaced import PLACED_WITHIN_SECONDS
+from app.clients.livekit.trunks import bare_number, outbound_room_name
+from app.clock import iso_utc, lease_now, utc_now
+from app.errors import AdmissionError, DestinationNotAllowed, InvalidRequest
+from app.storage.calls import CallRow
+from app.storage.placements import DialLimits, IdempotencyKey, PlacementStore
+
+
+@dataclass(frozen=True, slots=True)
+class DialRules:
+    """What the operator allows."""
+
+    prefixes: tuple[str, ...]
+    """Of the numbers that may be called; without one, none may."""
+    own_number: str | None
+    """The one that those who are called see; None leaves it to the trunk."""
+    limits: DialLimits
+
+    def check(self, to: str, number: str | None) -> None:
+        """Whether ``to`` may be called from ``number``. Raises DestinationNotAllowed, InvalidRequest."""
+        if not to.startswith(self.prefixes):
+            raise DestinationNotAllowed("this number is not allowed: it begins with none of DIAL_PREFIXES")
+        if number is not None and (self.own_number is None or bare_number(number) != bare_number(self.own_number)):
+            raise InvalidRequest("from: calls are placed from our own number only, which is SIP_NUMBER")
+
+
+class Placing:
+    """Puts calls where one of the processes claims them."""
+
+    def __init__(
+        self,
+        rules: DialRules,
+        store: PlacementStore,
+        dispatcher: CallDispatcher,
+        *,
+        max_live: int,
+        room_prefix: str,
+        ring: Callable[[], None],
+    ) -> None:
+        """``ring`` tells this process that a call waits to be claimed."""
+        self._rules = rules
+        self._store = store
+        self._dispatcher = dispatcher
+        self._max_live = max_live
+        self._prefix = room_prefix
+        self._ring = ring
+
+    async def place(self, to: str, number: str | None, metadata: dict[str, Any], key: str | None) -> str:
+        """The id of the call, which is safe and will be dialled; for a key that came before, of the call it had.
+
+        ``to`` is E.164. Raises DestinationNotAllowed, InvalidRequest, KeyReused, DialLimitReached, AtCapacity, Draining
+        and StorageError.
+        """
+        self._dispatcher.check_not_draining()
+        self._dispatcher.require_storage()
+        self._rules.check(to, number)
+        call_id = f"call_{secrets.token_hex(12)}"
+        row = CallRow(
+            call_id=call_id,
+            kind="room",
+            direction="outbound",
+            status="ringing",
+            created_at=iso_utc(now := utc_now()),
+            started_at=iso_utc(now),
+            version=self._dispatcher.version,
+            caller_number=self._rules.own_number,
+            called_number=to,
+            livekit_room=outbound_room_name(self._prefix, call_id),
+            recording=self._dispatcher.records,
+            metadata=metadata,
+            lease_until=lease_now() + PLACED_WITHIN_SECONDS,
+        )
+        body = _hash({"to": to, "from": number, "metadata": metadata})
+        named = None if key is None else IdempotencyKey(key, body)
+        try:
+            placed = await self._store.place(
+                row, limits=self._rules.limits, max_live=self._max_live, key=named, now=now
+            )
+        except AdmissionError as error:
+            self._dispatcher.refuse(error)
+        self._ring()
+        return placed
+
+
+def _hash(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

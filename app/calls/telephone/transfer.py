@@ -1,0 +1,77 @@
+"""Handing a caller over to a human: by his own network, or by calling the human into his room."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+import structlog
+
+from app.calls.telephone.dialer import Line
+from app.calls.telephone.leftovers import Leftovers
+from app.clients.livekit.api import LiveKitClient
+from app.errors import DialFailed, DialFailure, ProviderError, TransferFailed, TransferFailure
+from app.ports.services import Handover
+
+log = structlog.get_logger(__name__)
+
+_RING_SECONDS = 20
+"""How long the human's telephone rings, when the caller's network calls it and when we do."""
+_FAILURES: dict[DialFailure, TransferFailure] = {
+    "busy": "busy",
+    "no_answer": "no_answer",
+    "declined": "refused",
+    "invalid_number": "refused",
+    "carrier_error": "unavailable",
+}
+_OF_THE_HUMAN = ("busy", "no_answer")
+"""What it is no use to try again for."""
+
+
+class RoomTelephony:
+    """One caller in one room; see :class:`app.ports.services.Telephony`."""
+
+    def __init__(self, livekit: LiveKitClient, line: Line, leftovers: Leftovers, *, room: str, caller: str) -> None:
+        """``caller`` is the identity of the caller's participant."""
+        self._livekit = livekit
+        self._line = line
+        self._leftovers = leftovers
+        self._room = room
+        self._caller = caller
+
+    async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
+        """SIP REFER first, which takes the call off our hands; not every carrier does it."""
+        is_number = not to.startswith("sip:")
+        try:
+            await self._livekit.refer(
+                self._room, self._caller, f"tel:{to}" if is_number else to, ring_seconds=_RING_SECONDS
+            )
+        except DialFailed as error:
+            if error.reason in _OF_THE_HUMAN or not is_number:
+                raise TransferFailed(_FAILURES[error.reason]) from error
+            log.info("transfer.not_referred", detail=error.detail)
+        except ProviderError as error:
+            raise TransferFailed("unavailable") from error
+        else:
+            return "refer"
+        on_dial()
+        await self._call_in(to)
+        return "dialled"
+
+    async def _call_in(self, to: str) -> None:
+        identity = f"human-{secrets.token_hex(4)}"
+        try:
+            await self._line.call(
+                to,
+                room=self._room,
+                identity=identity,
+                leg="transfer",
+                ring_seconds=_RING_SECONDS,
+                ringing_is_heard=True,
+            )
+        except DialFailed as error:
+            # What LiveKit did not answer it may have done, or be about to do.
+            self._leftovers.call_off(self._room, identity, may_come=isinstance(error.__cause__, ProviderError))
+            raise TransferFailed(_FAILURES[error.reason]) from error
+        except asyncio.CancelledError:
+            self._leftovers.call_off(self._room, identity, may_come=True)
+            raise

@@ -1,0 +1,239 @@
+"""The client of Cartesia: speech as it is written, over a shared websocket, and whole texts over HTTP."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import cartesia
+import structlog
+
+from app.clients.breaker import CircuitBreaker
+from app.clients.cartesia.context import SpokenContext
+from app.clients.cartesia.messages import (
+    API_VERSION,
+    PROVIDER,
+    CartesiaOptions,
+    error_for_status,
+    http_url,
+    sayable,
+    speech_fields,
+    websocket_url,
+)
+from app.clients.cartesia.socket import CartesiaSocket
+from app.clients.cartesia.sound import SoundReader
+from app.clients.cartesia.utterance import Utterance
+from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
+from app.clients.tls import tls_context
+from app.errors import (
+    BreakerOpen,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderTimeout,
+    ProviderUnavailable,
+    WrongSound,
+)
+from app.models import VoiceConfig
+from app.ports.streams import VoiceAudio
+from media.formats import AudioFormat
+
+__all__ = ["CartesiaOptions", "CartesiaTTSClient", "Utterance"]
+
+log = structlog.get_logger(__name__)
+
+_DEFAULT_OPTIONS = CartesiaOptions()
+
+
+class CartesiaTTSClient(BaseResilientClient):
+    """Text to speech by Cartesia; made inside a running loop, closed by :meth:`aclose`.
+
+    All calls share one socket. When it is old a new one takes over, and the old one closes with its last context. The
+    task ``cartesia:open`` opens a socket for everybody who waits for one; it ends within ``connect_seconds``.
+    """
+
+    provider = PROVIDER
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        base_url: str,
+        options: CartesiaOptions = _DEFAULT_OPTIONS,
+        retry: RetryPolicy | None = None,
+        breaker: CircuitBreaker | None = None,
+        observer: ProviderObserver | None = None,
+    ) -> None:
+        super().__init__(retry=retry, breaker=breaker, observer=observer)
+        self._api_key = api_key
+        self._url = websocket_url(base_url)
+        self._options = options
+        self._http = cartesia.AsyncCartesia(
+            api_key=api_key,
+            base_url=http_url(base_url),
+            timeout=cartesia.Timeout(options.batch_seconds, connect=options.connect_seconds),
+            max_retries=0,
+            http_client=cartesia.DefaultAsyncHttpxClient(verify=tls_context()),
+            default_headers={"cartesia-version": API_VERSION},
+        )
+        self._socket: CartesiaSocket | None = None
+        self._retired: list[CartesiaSocket] = []
+        self._opening: asyncio.Task[CartesiaSocket] | None = None
+        self._contexts = 0
+        self._closed = False
+
+    # --- speaking -----------------------------------------------------------------------------------------------
+
+    def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> Utterance:
+        """A turn of a call, to be given text and iterated. ValueError: there is no such audio format.
+
+        ``after`` is the failure of an utterance that this one makes good. When many failed of it at once, such as by
+        the loss of their socket, the breaker does not refuse this one.
+        """
+        insist = after is not None and after.is_shared and after.retryable
+        return Utterance(self, voice, self._options, call_id=call_id, insist=insist)
+
+    async def synthesize_stream(self, text: str, voice_config: VoiceConfig) -> AsyncIterator[bytes]:
+        """The sound of a text, as it is made; never half a sample. Raises ProviderError."""
+        utterance = self.utterance(voice_config, call_id="text")
+        await utterance.say(text)
+        await utterance.finish()
+        async with aclosing(aiter(utterance)) as events:
+            async for event in events:
+                if isinstance(event, VoiceAudio):
+                    yield event.audio
+
+    async def synthesize_batch(self, text: str, voice_config: VoiceConfig) -> bytes:
+        """The sound of a whole text, by HTTP, tried again while that may help. Raises ProviderError."""
+        audio: bytes = await self.make_request(self.speak_once, text, voice_config)
+        return audio
+
+    async def speak_once(self, text: str, voice_config: VoiceConfig) -> bytes:
+        """The sound of a whole text by one ``POST /tts/bytes``, neither counted nor tried again.
+
+        Raises ProviderError, without the vendor's prose, which may repeat the text.
+        """
+        audio_format = AudioFormat(voice_config.encoding, voice_config.sample_rate)
+        try:
+            response = await self._http.tts.generate(
+                transcript=sayable(text), **speech_fields(voice_config, self._options)
+            )
+            audio = await response.read()
+        except cartesia.APIStatusError as error:
+            raise _http_error(error) from None
+        except cartesia.APITimeoutError:
+            raise ProviderTimeout(self.provider, "no answer before the deadline") from None
+        except cartesia.APIConnectionError:
+            raise ProviderUnavailable(self.provider, "no connection") from None
+        return _checked(audio, text, audio_format, voice_config.speed)
+
+    async def warm_up(self) -> None:
+        """Open the socket before it is needed. Raises ProviderError."""
+        if self._is_fresh(self._socket):
+            return
+        async with self.attempt("connect"):
+            await self._new_socket()
+
+    async def aclose(self) -> None:
+        """Fail what is live, close everything; takes about half a second at most."""
+        self._closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        async with asyncio.TaskGroup() as tasks:
+            for socket in [*self._retired, *([self._socket] if self._socket else [])]:
+                tasks.create_task(socket.aclose(), name="cartesia:close")
+        await self._http.close()
+
+    # --- for utterances -----------------------------------------------------------------------------------------
+
+    def check_breaker(self) -> None:
+        """Raises BreakerOpen while the vendor is not to be asked; asks for nothing."""
+        if self._breaker.state(asyncio.get_running_loop().time()) == "open":
+            raise BreakerOpen(self.provider, "not asked, it failed too often just now")
+
+    def new_context_id(self, call_id: str) -> str:
+        """An identifier that was never used; begins with the call's."""
+        self._contexts += 1
+        return f"{call_id}:{self._contexts}-{secrets.token_hex(4)}"
+
+    async def live_socket(self) -> CartesiaSocket:
+        """The open socket, or a new one. Raises ProviderError.
+
+        An old socket that was used lately is good for once more, while its successor is being opened.
+        """
+        socket = self._socket
+        if socket is None or not socket.is_open:
+            return await self._new_socket()
+        if not self._is_fresh(socket):
+            idle = asyncio.get_running_loop().time() - socket.used_at
+            if idle >= self._options.recycle_seconds:
+                return await self._new_socket()
+            self._start_opening()
+        return socket
+
+    def _is_fresh(self, socket: CartesiaSocket | None) -> bool:
+        if socket is None or not socket.is_open:
+            return False
+        return asyncio.get_running_loop().time() - socket.opened_at < self._options.recycle_seconds
+
+    async def _new_socket(self) -> CartesiaSocket:
+        """Wait for the opening that is under way, or start one. A waiter that is cancelled leaves it to the others."""
+        opening = self._start_opening()
+        await asyncio.wait([opening])
+        if opening.cancelled():
+            raise ProviderUnavailable(self.provider, "the client was closed")
+        return opening.result()
+
+    def _start_opening(self) -> asyncio.Task[CartesiaSocket]:
+        if self._closed:
+            raise ProviderUnavailable(self.provider, "the client was closed")
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.get_running_loop().create_task(self._open_socket(), name="cartesia:open")
+            self._opening.add_done_callback(_log_failed_opening)
+        return self._opening
+
+    async def _open_socket(self) -> CartesiaSocket:
+        try:
+            fresh = await CartesiaSocket.open(self._url, api_key=self._api_key, seconds=self._options.connect_seconds)
+        except ProviderError as error:
+            error.is_shared = True  # by all who wait for the socket
+            raise
+        self._retired = [socket for socket in self._retired if not socket.is_over]
+        if self._socket is not None:
+            self._socket.retire()
+            self._retired.append(self._socket)
+        self._socket = fresh
+        return fresh
+
+
+def _checked(audio: bytes, text: str, audio_format: AudioFormat, speed: float) -> bytes:
+    """The sound of a whole text. Raises ProviderProtocolError when it cannot be that."""
+    sound = SoundReader(audio_format).take(audio)
+    context = SpokenContext("", starts_at=0.0, now=0.0, speed=speed)
+    context.given(text, 0.0)
+    context.gave_audio(audio_format.seconds(sound), 0.0)
+    if not sound:
+        raise ProviderProtocolError(PROVIDER, "the text was not spoken")
+    if context.sound_is_too_long:
+        raise WrongSound(PROVIDER, "more sound than its text takes")
+    if not context.has_said_all:
+        raise ProviderProtocolError(PROVIDER, "the sound ended before its text")
+    return sound
+
+
+def _http_error(error: cartesia.APIStatusError) -> ProviderError:
+    body = error.body if isinstance(error.body, dict) else {}
+    code, request_id = body.get("error_code"), body.get("request_id")
+    return error_for_status(
+        error.status_code,
+        code=code if isinstance(code, str) else None,
+        retry_after=retry_after_seconds(error.response.headers.get("Retry-After")),
+        request_id=request_id if isinstance(request_id, str) else None,
+    )
+
+
+def _log_failed_opening(opening: asyncio.Task[CartesiaSocket]) -> None:
+    """Whoever waited has the error too; nobody waits for the successor of a socket that still works."""
+    error = None if opening.cancelled() else opening.exception()
+    if isinstance(error, ProviderError):
+        log.warning("socket.not_opened", provider=PROVIDER, code=error.code)

@@ -1,0 +1,347 @@
+"""One turn of the agent as it is spoken: clauses go in, sound and word times come out.
+
+Mostly one context at the vendor. The vendor forgets a context 1 s after its last audio, so a clause that comes later
+than that (a slow model, a tool) opens a new one, and the times of its words go on where the old one ended.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
+from typing import Protocol, assert_never
+
+from app.clients.cartesia.context import SpokenContext, letters
+from app.clients.cartesia.messages import (
+    PROVIDER,
+    Answer,
+    AudioChunk,
+    CartesiaOptions,
+    ContextDone,
+    WordTimestamps,
+    cancel_request,
+    speech_fields,
+    text_request,
+)
+from app.clients.cartesia.socket import CartesiaSocket
+from app.clients.cartesia.sound import SoundReader
+from app.clients.resilient import Attempt
+from app.errors import BreakerOpen, ContentRejected, ProviderError, ProviderProtocolError, ProviderTimeout, WrongSound
+from app.models import VoiceConfig
+from app.ports.streams import VoiceAudio, VoiceEvent, VoiceWords
+from media.formats import AudioFormat
+
+_UNHEARD_SECONDS_MAX = 120
+
+
+class UtteranceHost(Protocol):
+    """What an utterance needs of the client."""
+
+    def attempt(self, operation: str, *, insist: bool = False) -> AbstractAsyncContextManager[Attempt]:
+        """Counts and measures; raises BreakerOpen, but not to one who insists."""
+
+    def check_breaker(self) -> None:
+        """Raises BreakerOpen while the vendor is not to be asked; asks for nothing."""
+
+    def new_context_id(self, call_id: str) -> str:
+        """An identifier that was never used."""
+
+    async def live_socket(self) -> CartesiaSocket:
+        """An open socket; raises ProviderError."""
+
+
+class Utterance:
+    """Text in by :meth:`say` and :meth:`finish`, from one task; sound out by iterating once, in any task.
+
+    What goes wrong, in whichever method, is raised as ProviderError to the one who iterates, after the sound that had
+    come; after that, text is ignored. Sound that is not read is kept, up to 120 seconds of it: then the utterance
+    fails, because the reader of the socket serves other calls and waits for nobody. Leaving the iteration cancels.
+    """
+
+    def __init__(
+        self,
+        host: UtteranceHost,
+        voice: VoiceConfig,
+        options: CartesiaOptions,
+        *,
+        call_id: str,
+        insist: bool = False,
+    ) -> None:
+        """``insist``: the breaker does not refuse it."""
+        self._host = host
+        self._options = options
+        self._call_id = call_id
+        self._insist = insist
+        self._speed = voice.speed
+        self._fields = speech_fields(voice, options)
+        self._format = AudioFormat(voice.encoding, voice.sample_rate)
+        self._clock: Callable[[], float] = asyncio.get_running_loop().time
+        self._context: SpokenContext | None = None
+        self._reader = SoundReader(self._format)  # of the context
+        self._suspicion: tuple[float, ProviderError] | None = None
+        self._socket: CartesiaSocket | None = None  # that of the context
+        self._held_text = ""
+        self._unread: deque[VoiceEvent] = deque()  # bounded by the seconds of its audio, see _take_audio
+        self._unread_bytes = 0
+        self._samples = 0
+        self._news = asyncio.Event()
+        self._first_text_at: float | None = None
+        self._finished = self._cancelled = False
+        self._error: ProviderError | None = None
+        self.characters_sent = 0
+        """What the vendor bills, cancelled or not."""
+        self.context_ids: list[str] = []
+        """In the order of their opening; the vendor's logs know them."""
+
+    # --- text in ------------------------------------------------------------------------------------------------
+
+    async def say(self, text: str) -> None:
+        """Speak this next, verbatim. Waits for a new socket at most, never for sound.
+
+        Text without a letter or digit makes no sound, and goes out with the text after it.
+        """
+        self._held_text += text
+        if self._takes_no_text or not letters(self._held_text):
+            return
+        context = await self._context_for_text()
+        if context is None:
+            return
+        text, self._held_text = self._held_text, ""
+        context.given(text, self._clock())
+        self._post(text_request(self._fields, context.id, text, more=True))
+        self.characters_sent += len(text)
+        self._news.set()
+
+    async def finish(self) -> None:
+        """There is no more text; the iteration ends with the sound of what was said."""
+        if self._takes_no_text:
+            return
+        self._finished = True
+        if self._context is not None and self._is_idle(self._context):
+            self._leave_context()
+        if self._context is not None:
+            self._context.ended(self._clock())
+            self._post(text_request(self._fields, self._context.id, "", more=False))
+        self._news.set()
+
+    def cancel(self) -> None:
+        """Be silent: the iteration ends at once, and what the vendor still sends is dropped."""
+        self._cancelled = True
+        self._unread.clear()
+        self._cancel_context()
+        self._news.set()
+
+    # --- sound out ----------------------------------------------------------------------------------------------
+
+    async def __aiter__(self) -> AsyncGenerator[VoiceEvent, None]:
+        """Sound and words until all is spoken or cancelled. Raises ProviderError, and BreakerOpen at the start."""
+        try:
+            first_text_at = await self._first_text()
+            if first_text_at is None:
+                return
+            async with self._host.attempt("utterance", insist=self._insist) as attempt:
+                attempt.started_at = first_text_at
+                while (event := await self._next_event()) is not None:
+                    if isinstance(event, VoiceAudio):
+                        attempt.answered(self.context_ids[0])
+                    yield event
+                if attempt.first_answer_at is None and self._cancelled:
+                    raise _CancelledUnheard
+        except _CancelledUnheard:
+            return
+        finally:
+            self.cancel()
+
+    async def _first_text(self) -> float | None:
+        """Wait for the first text and say when it came; None when there will be none."""
+        while self._first_text_at is None and not self._takes_no_text:
+            await self._wait_for_news(None)
+        if isinstance(self._error, BreakerOpen):
+            raise self._error
+        return self._first_text_at
+
+    async def _next_event(self) -> VoiceEvent | None:
+        """The next event; None at the end. Raises ProviderError."""
+        while not self._unread:
+            if self._error is not None:
+                raise self._error
+            if self._is_complete or self._cancelled:
+                return None
+            await self._wait_for_news(self._deadline)
+            if self._deadline is not None and self._deadline <= self._clock():
+                self._give_up()
+        event = self._unread.popleft()
+        if isinstance(event, VoiceAudio):
+            self._unread_bytes -= len(event.audio)
+        return event
+
+    async def _wait_for_news(self, deadline: float | None) -> None:
+        """Until something has changed, or the deadline has passed."""
+        self._news.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._news.wait()
+
+    @property
+    def _deadline(self) -> float | None:
+        """When something must have come: only while the vendor owes something, not while the model is slow."""
+        context = self._context
+        if context is None or not context.owes:
+            return None
+        patience = self._options.audio_gap_seconds if context.has_sounded else self._options.first_audio_seconds
+        deadline = context.progress_at + patience
+        return min(deadline, self._suspicion[0]) if self._suspicion is not None else deadline
+
+    def _give_up(self) -> None:
+        context = self._context
+        if context is None:
+            return
+        if self._suspicion is not None:
+            self._fail(self._suspicion[1])
+            return
+        awaited = "next" if context.has_sounded else "first"
+        if self._socket is not None:
+            self._socket.retire()  # it may be half-open; the next context gets a new one
+        self._fail(ProviderTimeout(PROVIDER, f"no {awaited} audio before the deadline", request_id=context.id))
+
+    # --- what the socket tells ------------------------------------------------------------------------------------
+
+    def received(self, answer: Answer) -> None:
+        """The next message of the current context."""
+        context = self._context
+        if context is None:
+            return
+        self._suspicion = None
+        try:
+            match answer:
+                case AudioChunk():
+                    self._take_audio(context, answer.audio)
+                case WordTimestamps():
+                    self._take_words(context, answer)
+                case ContextDone():
+                    self._take_end(context)
+                case _:
+                    assert_never(answer)
+        except WrongSound as error:
+            self._throw_away_unread()
+            self._fail(error)
+        self._news.set()
+
+    def failed(self, error: ProviderError) -> None:
+        """The current context is lost."""
+        context, self._context = self._context, None
+        if isinstance(error, ContentRejected) and (self._suspicion or (context is not None and context.has_sounded)):
+            # a text of it was taken before, or the vendor has forgotten it: a new context may well be given the rest
+            error = ProviderProtocolError(PROVIDER, f"{error.status} in the middle", request_id=error.request_id)
+        self._fail(error)
+
+    def suspected(self, error: ProviderError) -> None:
+        """The vendor refused something and did not say what. What owes nothing, or goes on, is not concerned."""
+        if self._context is not None and self._suspicion is None:
+            self._suspicion = (self._clock() + self._options.suspect_seconds, error)
+            self._news.set()
+
+    def _take_audio(self, context: SpokenContext, audio: bytes) -> None:
+        audio = self._reader.take(audio)
+        samples = self._format.samples(audio)
+        if not samples:
+            return
+        context.gave_audio(samples / self._format.sample_rate, self._clock())
+        if context.sound_is_too_long:
+            raise WrongSound(PROVIDER, "more sound than its words take", request_id=context.id)
+        self._samples += samples
+        self._unread_bytes += len(audio)
+        self._unread.append(VoiceAudio(audio))
+        if self._unread_bytes > _UNHEARD_SECONDS_MAX * self._format.sample_rate * self._format.sample_bytes:
+            self._fail(ProviderProtocolError(PROVIDER, f"{_UNHEARD_SECONDS_MAX} s of audio wait unread"))
+
+    def _take_words(self, context: SpokenContext, answer: WordTimestamps) -> None:
+        words = context.gave_words(answer.words, self._clock(), is_whole=answer.is_whole)
+        if words:
+            shift = context.starts_at
+            moved = tuple(replace(word, start=word.start + shift, end=word.end + shift) for word in words)
+            self._unread.append(VoiceWords(moved))
+
+    def _take_end(self, context: SpokenContext) -> None:
+        self._context = None
+        if not context.has_sounded:
+            self._fail(ProviderProtocolError(PROVIDER, "the text was not spoken", request_id=context.id))
+        elif not context.has_said_all:
+            self._fail(ProviderProtocolError(PROVIDER, "the sound ended before its text", request_id=context.id))
+
+    def _throw_away_unread(self) -> None:
+        """Sound that nobody should hear."""
+        self._unread.clear()
+        self._unread_bytes = 0
+
+    # --- contexts -----------------------------------------------------------------------------------------------
+
+    async def _context_for_text(self) -> SpokenContext | None:
+        """The context that takes the next text, a new one when there is none; None when the utterance is over."""
+        if self._context is not None and not self._is_idle(self._context):
+            return self._context
+        self._leave_context()
+        self._suspicion = None
+        try:
+            if self._first_text_at is None:
+                self._first_text_at = self._clock()
+                self._news.set()
+                if not self._insist:
+                    self._host.check_breaker()
+            socket = await self._host.live_socket()
+        except ProviderError as error:
+            self._fail(error)
+            return None
+        if self._takes_no_text:
+            return None
+        return self._open_context(socket)
+
+    def _open_context(self, socket: CartesiaSocket) -> SpokenContext | None:
+        context_id = self._host.new_context_id(self._call_id)
+        self.context_ids.append(context_id)
+        starts_at = self._samples / self._format.sample_rate
+        self._context = SpokenContext(context_id, starts_at=starts_at, now=self._clock(), speed=self._speed)
+        self._reader = SoundReader(self._format)
+        self._socket = socket
+        socket.attach(context_id, self)
+        return self._context
+
+    def _leave_context(self) -> None:
+        context, self._context = self._context, None
+        if context is not None and self._socket is not None:
+            self._socket.detach(context.id)
+
+    def _cancel_context(self) -> None:
+        if self._context is not None:
+            self._post(cancel_request(self._context.id))
+            self._leave_context()
+
+    def _post(self, request: str) -> None:
+        if self._socket is not None:
+            self._socket.post(request)
+
+    def _is_idle(self, context: SpokenContext) -> bool:
+        if self._suspicion is not None and not context.owes:
+            return True
+        return context.is_idle(self._clock(), self._options.context_idle_seconds)
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    @property
+    def _takes_no_text(self) -> bool:
+        return self._finished or self._cancelled or self._error is not None
+
+    @property
+    def _is_complete(self) -> bool:
+        """All that was said has been received."""
+        return self._finished and self._context is None
+
+    def _fail(self, error: ProviderError) -> None:
+        if self._error is None and not self._cancelled:
+            self._error = error
+        self._cancel_context()
+        self._news.set()
+
+
+class _CancelledUnheard(BaseException):
+    """Leaves an attempt without a verdict: cancelled by us before the vendor had answered."""

@@ -1,0 +1,379 @@
+"""The live socket to Deepgram: how it opens, what is written, what is read, how it fails.
+
+Wire format: https://developers.deepgram.com/reference/speech-to-text/listen-streaming (Nova-3) and
+https://developers.deepgram.com/reference/speech-to-text/listen-flux (Flux).
+"""
+
+import asyncio
+import json
+import logging
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidUpgrade,
+    InvalidURI,
+)
+
+from app.clients.deepgram.messages import PROVIDER, DeepgramOptions
+from app.clients.deepgram.replay_buffer import Timeline
+from app.clients.deepgram.stream_state import Ear
+from app.clients.resilient import retry_after_seconds
+from app.errors import (
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
+
+# The socket library writes whole messages, and so the caller's words and our key, at DEBUG.
+_socket_log = logging.getLogger(f"{__name__}.socket")
+_socket_log.setLevel(logging.INFO)
+
+_SILENCE_SECONDS = 0.08
+_CLOSE_SECONDS = 0.5
+_QUIET_SECONDS = 3.0
+"""How long Deepgram may be silent after it was asked to finish."""
+_FLUX_STALL_SECONDS = 1.25
+"""How long Flux may say nothing of what it hears: it tells of every 0.25 s of audio, with or without a word
+(https://developers.deepgram.com/docs/flux/state)."""
+_NOVA_STALL_SECONDS = 3.0
+"""The same of Nova, which tells of every second (https://developers.deepgram.com/docs/utterance-end)."""
+_FLOWS_SECONDS = 0.5
+"""Audio that went out so recently is still going out."""
+_ORPHAN_SECONDS = 1.5
+"""How long a new socket may be silent about a turn that an earlier one began, before that turn is taken as ended."""
+STEADY_SECONDS = 1.0
+"""A socket that has stayed open so long may be trusted."""
+_GARBAGE_IN_A_ROW = 3
+_MESSAGES_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the socket is, and how it opens."""
+
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    tls: ssl.SSLContext | None
+    """None for ws://."""
+
+
+class Conversation:
+    """One open socket: one task writes, one watches, the caller of :meth:`run` reads.
+
+    A socket that takes audio and says nothing, though a turn is open or the caller makes a sound, is given up.
+    """
+
+    def __init__(self, socket: ClientConnection, ear: Ear, audio_format: AudioFormat, options: DeepgramOptions) -> None:
+        self._socket = socket
+        self._ear = ear
+        self._options = options
+        self._format = audio_format
+        self._stall_seconds = _FLUX_STALL_SECONDS if options.is_flux else _NOVA_STALL_SECONDS
+        self._silence = audio_format.silence(round(_SILENCE_SECONDS * audio_format.sample_rate))
+        self._timeline = Timeline(sample_rate=audio_format.sample_rate)
+        self._clock = asyncio.get_running_loop().time
+        self._opened_at = self._heard_at = self._audio_at = self._written_at = self._clock()
+        self._silent_at: float | None = None
+        self._patience = asyncio.timeout(None)
+        self._asked_to_close = False
+        self._garbage = 0
+        self.heard = False
+        """Whether Deepgram said anything about the audio."""
+        self.stalled = False
+        """Whether the socket was given up because it said nothing."""
+        self.on_working: Callable[[], None] = lambda: None
+        """Called before the first of that is given to the reader, and when the socket has stayed open for 1 s."""
+        self.follows_a_stall = False
+        """The socket before this one began a turn and fell silent, so that a beginning proves nothing: it works when
+        Deepgram has transcribed something for good, or the time in which it would have been given up is over twice."""
+
+    @classmethod
+    async def open(
+        cls, endpoint: Endpoint, ear: Ear, *, audio_format: AudioFormat, options: DeepgramOptions, patience: float
+    ) -> Self:
+        """Connect within ``patience`` seconds. Raises what :func:`socket_error` translates."""
+        socket = await connect(
+            endpoint.url,
+            additional_headers=endpoint.headers,
+            ssl=endpoint.tls,
+            compression=None,
+            proxy=None,
+            open_timeout=patience,
+            close_timeout=_CLOSE_SECONDS,
+            ping_interval=options.ping_interval_seconds,
+            ping_timeout=options.ping_timeout_seconds,
+            max_queue=_MESSAGES_KEPT,
+            logger=_socket_log,
+        )
+        conversation = cls(socket, ear, audio_format, options)
+        ear.note_request(conversation.request_id)
+        return conversation
+
+    @property
+    def request_id(self) -> str | None:
+        """Deepgram's id of the socket, when the answer to the handshake had it."""
+        return self._socket.response.headers.get("dg-request-id") if self._socket.response else None
+
+    @property
+    def useful_seconds(self) -> float:
+        """How long it has been of use: until now, or until the last message before it fell silent."""
+        return (self._heard_at if self.stalled else self._clock()) - self._opened_at
+
+    def abort(self) -> None:
+        """Cut the connection, without a closing handshake that nobody would answer."""
+        self._socket.transport.abort()
+
+    async def close(self) -> None:
+        """Close the socket; takes half a second when Deepgram does not answer."""
+        await self._socket.close()
+
+    async def replay(self) -> None:
+        """Send what Deepgram has to hear again, and what has come since. Raises ProviderError."""
+        buffer = self._ear.buffer
+        self._ear.turns.resume_from(buffer.next / self._format.sample_rate)
+        end = buffer.end
+        try:
+            while buffer.next < end:
+                await self._send_piece()
+        except ConnectionClosed as error:
+            raise _closed_error(error) from error
+
+    async def run(self) -> None:
+        """Until the stream has finished. Raises ProviderError when the socket is lost."""
+        loss: ProviderError | None = None
+        async with asyncio.TaskGroup() as group:
+            helpers = [
+                group.create_task(self._write(), name="deepgram-write"),
+                group.create_task(self._watch(), name="deepgram-watch"),
+            ]
+            if self._ear.turns.orphaned:
+                helpers.append(group.create_task(self._end_orphaned_turn(), name="deepgram-orphaned-turn"))
+            try:
+                await self._read()
+            except ConnectionClosed as error:
+                silence = ProviderTimeout(PROVIDER, "the socket takes audio and says nothing")
+                loss = silence if self.stalled else _closed_error(error)
+            except ProviderError as error:
+                loss = error
+            for helper in helpers:
+                helper.cancel()
+        if loss is not None:
+            raise loss
+
+    async def _read(self) -> None:
+        steady: asyncio.TimerHandle | None = None
+        try:
+            async with self._patience:
+                if self._options.is_flux:
+                    await self._be_greeted()
+                trust = 2 * self._stall_seconds if self.follows_a_stall else STEADY_SECONDS
+                steady = asyncio.get_running_loop().call_later(trust, lambda: self.on_working())
+                while True:
+                    self._take_in(await self._socket.recv())
+                    if self._asked_to_close:
+                        self._patience.reschedule(self._clock() + _QUIET_SECONDS)
+        except ConnectionClosedOK:
+            if not self._asked_to_close:
+                raise
+        except TimeoutError:
+            log.warning("stream.finish_unanswered", provider=PROVIDER, seconds=_QUIET_SECONDS)
+        finally:
+            if steady is not None:
+                steady.cancel()
+
+    async def _be_greeted(self) -> None:
+        """Flux says ``Connected`` at once; a socket that opens and says nothing will not hear anything either."""
+        try:
+            async with asyncio.timeout(self._options.connect_seconds):
+                self._take_in(await self._socket.recv())
+        except TimeoutError:
+            raise ProviderTimeout(PROVIDER, "the socket opened and says nothing") from None
+
+    def _take_in(self, raw: str | bytes) -> None:
+        try:
+            message = _json_object(raw)
+            heard = self._ear.turns.read(message, self._timeline.seconds)
+        except ValueError as error:
+            self._ear.ignored += 1
+            self._garbage += 1
+            if self._garbage >= _GARBAGE_IN_A_ROW:
+                raise ProviderProtocolError(PROVIDER, "several messages that are not of the protocol") from error
+            return
+        self._garbage = 0
+        self._heard_at = self._clock()
+        self._ear.note_request(message.get("request_id"))
+        if heard is None:
+            self._ear.ignored += 1
+            return
+        if heard.events or heard.acknowledged is not None:
+            self.heard = True
+            if heard.acknowledged is not None or not self.follows_a_stall:
+                self.on_working()
+        if heard.acknowledged is not None:
+            self._ear.buffer.acknowledge(self._timeline.position(heard.acknowledged))
+        if heard.events:
+            self._ear.emit(*heard.events)
+            self._ear.changed.set()
+
+    async def _watch(self) -> None:
+        """Give the socket up when it owes a word for too long; looks once in that time while nothing is owed."""
+        while not self._asked_to_close:
+            now = self._clock()
+            due = (self._owes_since() or now) + self._stall_seconds
+            if now >= due:
+                self.stalled = True
+                self.abort()
+                return
+            await asyncio.sleep(due - now)
+
+    def _owes_since(self) -> float | None:
+        """Since when Deepgram says nothing though there is something to say of the audio it gets."""
+        if self._ear.turns.open:
+            return self._heard_at
+        sound_since = self._ear.sound_since
+        if sound_since is None or self._clock() - self._audio_at > _FLOWS_SECONDS:
+            return None
+        return max(self._heard_at, sound_since)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                while self._ear.has_to_send:
+                    await self._send_piece()
+                if self._ear.finishing and not self._asked_to_close:
+                    self._asked_to_close = True
+                    self._patience.reschedule(self._clock() + _QUIET_SECONDS)
+                    await self._socket.send('{"type":"CloseStream"}')
+                await self._wait()
+        except ConnectionClosed:
+            return  # the reader meets the same end and tells why
+
+    async def _send_piece(self) -> None:
+        piece = self._ear.buffer.take(self._ear.piece)
+        if piece is None:
+            return
+        samples = self._format.samples(piece.audio)
+        self._timeline.sent(piece.start, samples)
+        self._ear.samples_sent += samples
+        self._ear.sent.set()
+        self._audio_at = self._written_at = self._clock()
+        self._silent_at = None
+        await self._socket.send(piece.audio)
+
+    async def _wait(self) -> None:
+        """Until there is something to do, or Deepgram has to be given a sign of life."""
+        try:
+            async with asyncio.timeout_at(self._due_at()):
+                await self._ear.changed.wait()
+            self._ear.changed.clear()
+        except TimeoutError:
+            await self._fill_pause()
+
+    def _due_at(self) -> float | None:
+        if self._asked_to_close:
+            return None
+        if not self._ear.turns.open:
+            self._silent_at = None
+            return self._written_at + self._options.keep_alive_seconds
+        if self._silent_at is None:
+            return self._audio_at + self._options.silence_after_seconds
+        return self._silent_at + _SILENCE_SECONDS
+
+    async def _fill_pause(self) -> None:
+        """Silence in the middle of a turn, at the pace of speech, so that it can end; else the least that keeps the
+        socket, audio that was being gathered, or else: Nova has a message for that, Flux takes only audio."""
+        due = self._due_at()
+        self._written_at = self._clock()
+        if self._ear.turns.open:
+            late = due is None or self._written_at - due > _SILENCE_SECONDS
+            self._silent_at = self._written_at if late else due
+        elif self._ear.buffer.unsent:
+            await self._send_piece()
+            return
+        elif not self._options.is_flux:
+            await self._socket.send('{"type":"KeepAlive"}')
+            return
+        samples = self._format.samples(self._silence)
+        self._timeline.filled(samples)
+        self._ear.samples_sent += samples
+        await self._socket.send(self._silence)
+
+    async def _end_orphaned_turn(self) -> None:
+        await asyncio.sleep(_ORPHAN_SECONDS)
+        if self._ear.turns.orphaned:
+            self._ear.emit(*self._ear.turns.close())
+
+
+def socket_error(error: Exception) -> ProviderError | None:
+    """The service's error for one of the socket; None when it is none of these."""
+    match error:
+        case InvalidStatus():
+            return status_error(error.response.status_code, dict(error.response.headers.raw_items()))
+        case InvalidHandshake() | InvalidURI():
+            kind = ProviderProtocolError if isinstance(error, InvalidUpgrade) else ProviderUnavailable
+            return kind(PROVIDER, f"the socket did not open ({type(error).__name__})")
+        case ConnectionClosed():
+            return _closed_error(error)
+        case TimeoutError():
+            return ProviderTimeout(PROVIDER, "no answer before the deadline")
+        case OSError():
+            return ProviderUnavailable(PROVIDER, f"no connection ({type(error).__name__})")
+        case _:
+            return None
+
+
+def status_error(status: int, headers: dict[str, Any]) -> ProviderError:
+    """The service's error for an HTTP status that is no success, with the vendor's headers."""
+    known = {name.lower(): str(value) for name, value in headers.items()}
+    request_id = known.get("dg-request-id")
+    message = f"HTTP {status}" + (f", {known['dg-error'][:200]}" if "dg-error" in known else "")
+    if status == 429:
+        wished = retry_after_seconds(known.get("retry-after"))
+        return ProviderRateLimited(PROVIDER, message, retry_after=wished, request_id=request_id)
+    if status in (408, 504):
+        return ProviderTimeout(PROVIDER, message, request_id=request_id)
+    if status >= 500:
+        return ProviderUnavailable(PROVIDER, message, request_id=request_id)
+    if status < 300:
+        return ProviderProtocolError(PROVIDER, message, request_id=request_id)
+    return ProviderRejected(PROVIDER, message, status=status, request_id=request_id)
+
+
+def _closed_error(error: ConnectionClosed) -> ProviderError:
+    """By the code in the reason, because the same close number has had several meanings."""
+    if error.rcvd is None:
+        if error.sent is not None and "ping timeout" in error.sent.reason:
+            return ProviderTimeout(PROVIDER, "the connection died without a word")
+        return ProviderUnavailable(PROVIDER, "the connection was cut")
+    code = re.search(r"\b(NET|DATA)-\d{4}\b", error.rcvd.reason)
+    named = f"closed with {error.rcvd.code}" + (f", {code[0]}" if code else "")
+    match code[0] if code else None:
+        case "NET-0000":
+            return ProviderTimeout(PROVIDER, named)
+        case "DATA-0000":
+            return ProviderRejected(PROVIDER, named)
+        case _:
+            return ProviderUnavailable(PROVIDER, named)
+
+
+def _json_object(raw: str | bytes) -> dict[str, Any]:
+    message = json.loads(raw) if isinstance(raw, str) else None
+    if not isinstance(message, dict):
+        raise ValueError("no JSON object")
+    return message

@@ -1,0 +1,392 @@
+"""What OpenAI streams back: server-sent events of its two APIs as events of the service, and its error codes as errors.
+
+Chat Completions: https://platform.openai.com/docs/api-reference/chat-streaming
+Responses: https://platform.openai.com/docs/api-reference/responses-streaming
+
+The JSON is read as it is, without building the vendor's typed objects: those cost 40 times the parsing, per token.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from app.clients.messages import Unreadable, read_object, readable
+from app.clients.openai.spoken_text import is_call_written_out
+from app.clients.openai.tool_calls import ChatCalls, tool_call
+from app.clients.openai.values import (
+    arguments_text,
+    object_of,
+    objects_of,
+    readable_arguments,
+    string_of,
+    text_of,
+    usage_of,
+)
+from app.errors import (
+    ContentRejected,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from app.models import TokenUsage
+from app.ports.streams import TextDelta, ToolCall
+
+PROVIDER = "openai"
+
+_EVENT_BYTES_AT_MOST = 4 * 1024 * 1024
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_STATUS_OF_REFUSED_CONTENT = (400, 403, 422, 451)
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
+_RATE_LIMITED = {"rate_limit_exceeded", "rate_limit_error", "requests", "tokens"}
+_REFUSED = re.compile(r"^invalid_|policy|not_found|context_length|residency")
+_CONTENT_REFUSED = re.compile(
+    r"content_?(filter|policy)|_policy|invalid_prompt|moderation|responsible_?ai|prohibited|safety|jailbreak|inspection",
+    re.IGNORECASE,
+)
+"""Codes of a request that is refused for what it says: OpenAI's, Azure's, OpenRouter's, Google's, Alibaba's."""
+_SAID_TO_BE_REFUSED = re.compile(r"ContentPolicyViolation|content management policy|violating our usage policy")
+"""In messages of gateways, which do not pass the code on."""
+_CHAT_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+_OTHER_REASONS = {
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "safety": "content_filter",
+    "content_filtered": "content_filter",
+    "error": "error",
+    "abort": "error",
+    "network_error": "error",
+}
+"""What OpenAI does not say, but others do. Any further reason is the end of a whole answer."""
+_CUT_OFF = ("length", "content_filter", "error")
+
+
+def vendor_error(
+    status: int | None, code: str | None, *, request_id: str | None = None, retry_after: float | None = None
+) -> ProviderError:
+    """The error for a status and a code (or type) of OpenAI's error object.
+
+    ``status`` is None for an error inside a stream. OpenAI's own message is never taken over: it may quote the input.
+    """
+    code = code if code and _CODE.fullmatch(code) else None
+    if code and _CONTENT_REFUSED.search(code) and (status is None or status in _STATUS_OF_REFUSED_CONTENT):
+        return ContentRejected(PROVIDER, f"the content was refused ({code})", status=status, request_id=request_id)
+    what = " ".join(part for part in (f"HTTP {status}" if status else "error in the stream", code) if part)
+    if hint := _hint(status, code):
+        return ProviderRejected(PROVIDER, f"{what}: {hint}", status=status, request_id=request_id)
+    if status == 429 or (status is None and code in _RATE_LIMITED):
+        return ProviderRateLimited(PROVIDER, what, retry_after=retry_after, request_id=request_id)
+    if status == 408:
+        return ProviderTimeout(PROVIDER, what, request_id=request_id)
+    refused = _REFUSED.search(code or "") if status is None else status < 500 and status != 409
+    if refused:
+        return ProviderRejected(PROVIDER, what, status=status, request_id=request_id)
+    return ProviderUnavailable(PROVIDER, what, request_id=request_id)
+
+
+def _hint(status: int | None, code: str | None) -> str | None:
+    if code in _NO_CREDIT or status == 402:
+        return "no credit left"
+    return "the key may not do this, or the region is not served: see OPENAI_BASE_URL" if status == 403 else None
+
+
+def error_code(error: Any) -> str | None:
+    """The code that an error object is known by; the one that says that content was refused, if there is one.
+
+    Azure puts it into ``innererror`` (https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter), and
+    OpenRouter says it with ``metadata.reasons`` alone (https://openrouter.ai/docs/api-reference/errors).
+    """
+    error = _error_object(error)
+    metadata = object_of(error.get("metadata"))
+    if (
+        metadata.get("reasons")
+        or metadata.get("flagged_input")
+        or _SAID_TO_BE_REFUSED.search(str(error.get("message")))
+    ):
+        return "content_policy"
+    codes = (error.get("code"), object_of(error.get("innererror")).get("code"), error.get("type"))
+    named = [code for code in map(string_of, codes) if code not in ("", "error")]
+    refused = [code for code in named if _CONTENT_REFUSED.search(code)]
+    return next(iter([*refused, *named]), None)
+
+
+def _error_object(body: Any) -> Mapping[str, Any]:
+    """The error object in a body: alone, in a list, as an event, or within others, as gateways and Google send it."""
+    if isinstance(body, str):
+        body = readable(lambda: read_object(body.strip().removeprefix("data:"))) or {}
+    error: Mapping[str, Any] = next(iter(objects_of(body)), {})
+    for name in ("detail", "error"):
+        error = object_of(error.get(name)) or error
+    return error
+
+
+class ServerSentEvents:
+    """Splits bytes into the data of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html);
+    names, ids and comments are left out, since the data says what it is."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._at_start = True
+        self._is_plain = False
+        """The body is one JSON object: of a server that does not stream, or answers 200 to an error."""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Data of the events that are complete now. Raises ProviderProtocolError for an event over 4 MiB."""
+        text = self._rest + chunk
+        if self._at_start:
+            if _BYTE_ORDER_MARK.startswith(text):
+                self._rest = text
+                return []
+            text, self._at_start = text.removeprefix(_BYTE_ORDER_MARK), False
+            self._is_plain = text.lstrip().startswith(b"{")
+        lines, self._rest = ([], text) if self._is_plain else _lines(text)
+        events = [event for line in lines for event in self._take_line(line)]
+        if len(self._rest) + sum(len(line) + 1 for line in self._data) > _EVENT_BYTES_AT_MOST:
+            raise ProviderProtocolError(PROVIDER, "an event without end")
+        return events
+
+    def finish(self) -> list[bytes]:
+        """Data of a last event, for servers that leave out the empty line behind it, or a body that is plain JSON."""
+        if self._is_plain:
+            return [self._rest]
+        last, self._rest = self._rest, b""
+        return [event for line in (last, b"") for event in self._take_line(line)]
+
+    def _take_line(self, line: bytes) -> list[bytes]:
+        line = line.removesuffix(b"\r")
+        if not line:
+            data, self._data = b"\n".join(self._data), []
+            return [data] if data else []
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+        return []
+
+
+def _lines(text: bytes) -> tuple[list[bytes], bytes]:
+    """The whole lines, and the rest; a carriage return at the end may be half of what ends a line."""
+    kept = text[-1:] if text.endswith(b"\r") else b""
+    *lines, rest = _LINE_END.split(text.removesuffix(kept))
+    return lines, rest + kept
+
+
+class AnswerDecoder(ABC):
+    """One answer, as far as it has been streamed. What is not for us is passed over."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        """Why the model stopped, once it has: ``stop``, ``length``, ``tool_calls`` or ``content_filter``."""
+        self.unknown_reason: str | None = None
+        """The reason that the server gave, when OpenAI gives no such reason."""
+        self.usage: TokenUsage | None = None
+        """As reported, without a price; None when it was not, or cannot be read."""
+        self.service_tier: str | None = None
+        """The tier that really served, when reported."""
+        self.complete = False
+        """Nothing more will come."""
+        self.events = 0
+        """Events that belong to an answer so far."""
+        self.pieces: list[str] = []
+        """Every piece of text and of arguments so far, in order."""
+
+    def decode(self, data: bytes) -> list[TextDelta | ToolCall]:
+        """Read one event. Raises ProviderProtocolError for an object that is no JSON, and the error that it reports."""
+        data = data.strip()
+        if data.startswith(b"[DONE]"):
+            self.complete = True
+            return self._finish(None)
+        events = []
+        for payload in _objects(data):
+            self._raise_reported(payload)
+            events += self._read(payload)
+        return events
+
+    def end_of_body(self) -> list[TextDelta | ToolCall]:
+        """The body is over. Sets ``reason`` when the answer is whole although the server gave none."""
+        return self._finish(None) if self.reason or self._is_whole() else []
+
+    def _raise_reported(self, payload: Mapping[str, Any]) -> None:
+        error = payload.get("error")
+        if error or "error" in (payload.get("type"), payload.get("object")):
+            raise _reported(error if isinstance(error, dict) else payload)
+
+    def _text(self, piece: str) -> list[TextDelta | ToolCall]:
+        if not piece:
+            return []
+        self._progress(piece)
+        return [TextDelta(piece)]
+
+    def _progress(self, piece: str) -> None:
+        if piece:
+            self.pieces.append(piece)
+
+    @abstractmethod
+    def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
+        """The events that the payload brings."""
+
+    @abstractmethod
+    def _finish(self, reason: str | None) -> list[TextDelta | ToolCall]:
+        """The answer is over, for the reason that the server gave; the events that were held until now."""
+
+    @abstractmethod
+    def _is_whole(self) -> bool:
+        """Whether nothing is missing although no reason was given."""
+
+
+class ChatDecoder(AnswerDecoder):
+    """A stream of ``chat.completion.chunk`` objects."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = ChatCalls()
+        self._cut_off = False
+
+    def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
+        self.service_tier = string_of(payload.get("service_tier")) or self.service_tier
+        self.usage = usage_of(payload.get("usage"), "prompt", "completion") or self.usage
+        choice = next(iter(objects_of(payload.get("choices"))), None)
+        if choice is None:
+            return []
+        delta = object_of(choice.get("delta") or (None if self.pieces else choice.get("message")))
+        events, reason = self._read_delta(delta), string_of(choice.get("finish_reason"))
+        self.events += bool(events or reason or delta or "delta" in choice)
+        return events + (self._finish(reason) if reason and not self.reason else [])
+
+    def _read_delta(self, delta: dict[str, Any]) -> list[TextDelta | ToolCall]:
+        """A server that has found a call in the text may send the text along."""
+        text = text_of(delta.get("content")) or string_of(delta.get("refusal"))
+        calls = objects_of(delta.get("tool_calls"))
+        if function := object_of(delta.get("function_call")):
+            calls.append({"function": function})
+        for call in calls:
+            self._progress(self._calls.add(call))
+        if calls and is_call_written_out(text, self._calls.names()):
+            return []
+        return self._text(text)
+
+    def _finish(self, reason: str | None) -> list[TextDelta | ToolCall]:
+        known = _CHAT_REASONS.get(reason or "stop")
+        if known is None and reason is not None:
+            self.unknown_reason = reason if _CODE.fullmatch(reason) else "unreadable"
+            known = _OTHER_REASONS.get(reason.lower(), "stop")
+        self._cut_off = self._cut_off or known in _CUT_OFF
+        calls = self._calls.take(cut_off=self._cut_off)
+        if known == "error" and not calls:
+            raise ProviderUnavailable(PROVIDER, "the model broke off")
+        if self.reason is None:
+            self.reason = "tool_calls" if calls else "stop" if known in (None, "tool_calls") else known
+        return list(calls)
+
+    def _is_whole(self) -> bool:
+        return self._calls.whole
+
+
+class ResponsesDecoder(AnswerDecoder):
+    """A stream of ``response.*`` events; there is no ``[DONE]``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._called: set[str] = set()
+        """Ids of the calls that were given."""
+        self._item_done = False
+
+    def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
+        if payload.get("object") == "response":  # not streamed at all
+            self.events += 1
+            return self._read_response(payload, completed=payload.get("status") != "incomplete")
+        response, item = object_of(payload.get("response")), object_of(payload.get("item"))
+        before = len(self.pieces)
+        events = self._read_event(string_of(payload.get("type")), payload, response, item)
+        self.events += bool(events or response or item or len(self.pieces) > before)
+        return events
+
+    def _read_event(
+        self, kind: str, payload: Mapping[str, Any], response: dict[str, Any], item: dict[str, Any]
+    ) -> list[TextDelta | ToolCall]:
+        match kind:
+            case "response.output_text.delta" | "response.refusal.delta":
+                return self._text(text_of(payload.get("delta")))
+            case "response.function_call_arguments.delta":
+                self._progress(string_of(payload.get("delta")))
+            case "response.output_item.done":
+                return self._read_item(item)
+            case "response.completed" | "response.incomplete":
+                return self._read_response(response, completed=kind == "response.completed")
+            case "response.failed":
+                raise _reported(object_of(response.get("error")))
+            case _:
+                pass  # the beginnings and ends of parts, events yet to be invented, and what is none
+        return []
+
+    def _read_item(self, item: dict[str, Any]) -> list[TextDelta | ToolCall]:
+        self._item_done = True
+        call_id, name = string_of(item.get("call_id")) or string_of(item.get("id")), string_of(item.get("name"))
+        if item.get("type") != "function_call" or not name or (call_id and call_id in self._called):
+            return []
+        arguments = arguments_text(item.get("arguments"))
+        if item.get("status") == "incomplete" and (not arguments.strip() or readable_arguments(arguments) is None):
+            return []
+        self._called.add(call_id)
+        return [tool_call(call_id, name, arguments)]
+
+    def _read_response(self, response: Mapping[str, Any], *, completed: bool) -> list[TextDelta | ToolCall]:
+        """The whole answer is in it again, for servers that did not send it in pieces."""
+        self.service_tier = string_of(response.get("service_tier")) or None
+        self.usage = usage_of(response.get("usage"), "input", "output")
+        output = objects_of(response.get("output"))
+        events: list[TextDelta | ToolCall] = []
+        if not self.pieces:
+            messages = [item for item in output if item.get("type") == "message"]
+            events += [event for item in messages for event in self._text(text_of(item.get("content")))]
+        events += [event for item in output for event in self._read_item(item)]
+        filtered = object_of(response.get("incomplete_details")).get("reason") == "content_filter"
+        self.complete = True
+        return events + self._finish(None if completed else "content_filter" if filtered else "length")
+
+    def _finish(self, reason: str | None) -> list[TextDelta | ToolCall]:
+        self.reason = self.reason or ("tool_calls" if self._called else reason or "stop")
+        return []
+
+    def _is_whole(self) -> bool:
+        return self._item_done
+
+
+def decoder(api: Literal["chat", "responses"]) -> AnswerDecoder:
+    """A decoder for one answer of the API."""
+    return ChatDecoder() if api == "chat" else ResponsesDecoder()
+
+
+def _objects(data: bytes) -> list[Mapping[str, Any]]:
+    """The JSON objects of an event: one, or one a line where a server leaves out the empty lines between its events.
+
+    What is no object, such as a comment behind ``data:``, is not for us. Raises ProviderProtocolError for an object
+    that cannot be read, since words may be lost with it.
+    """
+    if not data.startswith(b"{"):
+        return []
+    try:
+        return [read_object(data)]
+    except Unreadable:
+        if b"\n" in data:
+            return [each for line in data.split(b"\n") for each in _objects(line.strip())]
+        raise ProviderProtocolError(PROVIDER, "an event that is not of the protocol") from None
+
+
+def _reported(error: Mapping[str, Any]) -> ProviderError:
+    """An error inside the stream. OpenRouter and vLLM give as its code the status that they would have answered."""
+    code = error.get("code")
+    status = code if isinstance(code, int) and 400 <= code < 600 else None
+    return vendor_error(status, error_code(error))

@@ -1,0 +1,142 @@
+"""What is sent to OpenAI: messages and tools as request bodies of its two APIs.
+
+Chat Completions: https://platform.openai.com/docs/api-reference/chat/create
+Responses: https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Literal
+
+from app.clients.openai.values import NO_ARGUMENTS, readable_arguments
+from app.models import Message
+from app.ports.streams import ToolSpec
+
+Body = dict[str, Any]
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_NAME_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIOptions:
+    """How the model is asked. What is None is not sent, for compatible servers that do not know it."""
+
+    model: str = "gpt-6-luna"
+    api: Literal["chat", "responses"] = "responses"
+    """Responses is the default because the stronger models take tools there only; compatible servers speak chat."""
+    reasoning_effort: str | None = "none"
+    """``none``, ``low`` ... ``max``; the models' own default is medium, which is too slow for a conversation. Chat
+    Completions takes tools with ``none`` only, so there it becomes ``none`` in a request with tools."""
+    verbosity: str | None = "low"
+    """``low``, ``medium`` or ``high``."""
+    max_output_tokens: int = 400
+    """Tokens of one answer; at least 16 with the Responses API."""
+    connect_seconds: float = 1.0
+    """To open a connection, TLS included."""
+    first_token_seconds: float = 3.0
+    """From the request to the first token, connecting included."""
+    token_gap_seconds: float = 2.0
+    """From one token to the next; the time the reader takes is not counted."""
+    context_window_size: int = 4000
+    """Estimated tokens of messages that the model is shown at most; older ones are left out."""
+    service_tier: str | None = None
+    """``auto``, ``default``, ``priority`` ...: OpenAI's, see its price list."""
+
+
+def request_path(options: OpenAIOptions) -> str:
+    """Path under the base URL."""
+    return "/chat/completions" if options.api == "chat" else "/responses"
+
+
+def request_body(
+    options: OpenAIOptions, messages: Sequence[Message], tools: Sequence[ToolSpec], cache_key: str | None
+) -> Body:
+    """The JSON body of a streaming request."""
+    build = _chat_body if options.api == "chat" else _responses_body
+    body = build(options, messages, tools) | {
+        "model": options.model,
+        "stream": True,
+        "parallel_tool_calls": False if tools else None,
+        "prompt_cache_key": cache_key,
+        "service_tier": options.service_tier,
+    }
+    return _without_none(body)
+
+
+def _chat_body(options: OpenAIOptions, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Body:
+    effort = "none" if tools and options.reasoning_effort else options.reasoning_effort
+    return {
+        "tools": [{"type": "function", "function": _function(tool)} for tool in tools] or None,
+        "messages": [_chat_message(message) for message in messages],
+        "reasoning_effort": effort,
+        "verbosity": options.verbosity,
+        "max_completion_tokens": options.max_output_tokens,
+        "stream_options": {"include_usage": True, "include_obfuscation": False},
+    }
+
+
+def _responses_body(options: OpenAIOptions, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Body:
+    instructions = [message.content for message in takewhile(_is_system, messages)]
+    return {
+        "tools": [{"type": "function", "strict": False} | _function(tool) for tool in tools] or None,
+        "instructions": "\n\n".join(instructions) or None,
+        "input": [item for message in messages[len(instructions) :] for item in _input_items(message)],
+        "reasoning": {"effort": options.reasoning_effort} if options.reasoning_effort else None,
+        "text": {"verbosity": options.verbosity} if options.verbosity else None,
+        "max_output_tokens": options.max_output_tokens,
+        "store": False,
+        "stream_options": {"include_obfuscation": False},
+    }
+
+
+def _chat_message(message: Message) -> Body:
+    metadata = message.metadata or {}
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": metadata["tool_call_id"], "content": message.content}
+    if calls := metadata.get("tool_calls"):
+        return {"role": message.role, "content": message.content or None, "tool_calls": [_chat_call(c) for c in calls]}
+    return {"role": message.role, "content": message.content}
+
+
+def _input_items(message: Message) -> list[Body]:
+    """One message is several items when it calls tools; a system message amid the dialogue keeps its place."""
+    metadata = message.metadata or {}
+    if message.role == "tool":
+        call_id = metadata["tool_call_id"]
+        return [{"type": "function_call_output", "call_id": call_id, "output": message.content}]
+    calls = metadata.get("tool_calls") or []
+    text = [{"role": message.role, "content": message.content}] if message.content or not calls else []
+    return text + [_function_call(call) for call in calls]
+
+
+def _chat_call(call: Mapping[str, Any]) -> Body:
+    return {
+        "id": call["id"],
+        "type": "function",
+        "function": _called(call),
+    }
+
+
+def _function_call(call: Mapping[str, Any]) -> Body:
+    return {"type": "function_call", "call_id": call["id"], **_called(call)}
+
+
+def _called(call: Mapping[str, Any]) -> Body:
+    """A server may refuse every later request for a name or arguments that it has written itself, and cannot read."""
+    name = _NO_NAME.sub("_", call["name"])[:_NAME_MAX]
+    return {"name": name or "unknown", "arguments": readable_arguments(call["arguments"]) or NO_ARGUMENTS}
+
+
+def _function(tool: ToolSpec) -> Body:
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+
+
+def _is_system(message: Message) -> bool:
+    return message.role == "system"
+
+
+def _without_none(body: Body) -> Body:
+    return {name: value for name, value in body.items() if value is not None}

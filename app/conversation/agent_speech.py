@@ -1,0 +1,229 @@
+"""What the core makes of the agent's own voice and of the vendors behind it."""
+
+from app.conversation import events as ev
+from app.conversation.deadlines import Deadline
+from app.conversation.state import Situation
+from app.conversation.tool_calls import forget_tool_calls, note_tool_call
+from app.conversation.tools import want_tool
+from app.conversation.turns import Speech, SpeechKind
+from app.models import ConversationState
+
+
+class AgentSide:
+    """Handles the facts of the agent's utterances and of failing vendors."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._call = situation
+        self._deaf = False
+
+    def started(self, event: ev.AgentReplyStarted) -> None:
+        """The voice is heard; a caller who is making a sound has the right of way."""
+        call = self._call
+        speech = call.floor.find(event.speech)
+        if speech is None or speech.speculative or speech.started:
+            return
+        other = call.floor.line if speech.kind is SpeechKind.REPLY else call.floor.audible
+        if other is not None:
+            call.stop(other)
+        speech.started = True
+        call.deadlines.clear(Deadline.FILLER, Deadline.IDLE, Deadline.START)
+        if speech.kind is SpeechKind.REPLY:
+            call.deadlines.clear(Deadline.REPLY)
+            call.note_answer(speech.turn)
+        call.expect_progress(speech)
+        call.enter(ConversationState.SPEAKING)
+        if call.sound and (call.caller is not None or call.now - call.sound_since_t <= call.policy.noise_seconds):
+            call.hold_back(speech)
+
+    def generated(self, event: ev.AgentReplyGenerated) -> None:
+        """The whole text is known."""
+        speech = self._call.floor.find(event.speech)
+        if speech is not None:
+            speech.written = event.text
+
+    def clause_started(self, event: ev.AgentClauseStarted) -> None:
+        """The voice makes progress."""
+        speech = self._call.floor.find(event.speech)
+        if speech is not None:
+            speech.clauses.append(event.text)
+            if speech.started:
+                self._call.expect_progress(speech)
+
+    def tool_called(self, event: ev.AgentToolCalled) -> None:
+        """The built-in tools take effect after the last word of this utterance."""
+        speech = None if event.refused else self._call.floor.find(event.speech)
+        if speech is not None and event.timeout_seconds:
+            want_tool(self._call, speech, event)
+        elif speech is not None:
+            note_tool_call(speech, event)
+
+    def tool_finished(self, event: ev.AgentToolFinished) -> None:
+        """The next prompts hold what came of it."""
+        self._call.history.tool_finished(event.id, event.result)
+
+    def interrupted(self, event: ev.AgentInterrupted) -> None:
+        """Remember what was heard of an utterance that was cut short."""
+        self._remember_stopped(event)
+
+    def finished(self, event: ev.AgentFinished) -> None:
+        """Remember what was heard; then the call ends, or it is the caller's turn."""
+        call = self._call
+        speech = call.floor.find(event.speech)
+        if speech is None:
+            self._remember_stopped(event)
+            return
+        if speech.speculative:
+            return
+        call.forget(speech)
+        if speech.started and speech.kind is not SpeechKind.FILLER:
+            call.history.add(event.turn, "assistant", event.heard)
+        was_empty = speech.kind is SpeechKind.REPLY and not speech.started
+        if speech.broken:
+            self.lost(speech)
+        elif was_empty:
+            self._was_empty(speech)
+        else:
+            self._was_heard(speech)
+
+    def provider_failed(self, event: ev.ProviderFailed) -> None:
+        """What cannot be heard, thought or said any more is apologised for, once; then the call ends politely."""
+        call = self._call
+        if event.answer != "refused":
+            call.blame(f"provider:{event.provider}")
+        if event.stage == "listen":
+            self._ears_failed(final=event.final)
+            return
+        speech = call.floor.find(event.speech) if event.speech is not None else None
+        if speech is None:
+            return
+        if not event.final:
+            if event.stage == "think":
+                forget_tool_calls(speech)
+            return
+        speech.cut, speech.refused = event.answer == "cut", event.answer == "refused"
+        if speech.started or speech.cut:
+            speech.broken = True
+            return
+        call.forget(speech)
+        if not speech.speculative:
+            self.lost(speech)
+
+    def provider_restored(self, event: ev.ProviderRestored) -> None:
+        """The caller can be heard again."""
+        if event.stage == "listen":
+            self._deaf = False
+            self._call.deadlines.clear(Deadline.EARS)
+
+    def lost(self, speech: Speech) -> None:
+        """An utterance that is over could not be heard, or not to its end."""
+        call = self._call
+        if speech.hands_over_to is not None:
+            self._hand_over_without(speech, speech.hands_over_to)
+        elif speech.ends_call:
+            self._hang_up_without(speech, speech.ends_call)
+        elif speech.refused:
+            call.refuse(speech.turn)
+        elif speech.cut and speech.started:
+            call.say(SpeechKind.APOLOGY, call.lines.cut_off, turn=speech.turn)
+        elif speech.kind is SpeechKind.REPLY:
+            call.failures += 1
+            self._apologize(speech.turn, call.lines.cut_off if speech.started else call.lines.apology)
+        elif speech.kind is SpeechKind.FILLER:
+            self._after_filler()
+        else:
+            call.unsaid += 1
+            if call.failures + call.unsaid >= call.policy.max_failures:
+                call.end("provider_failure")
+            else:
+                call.go_on()
+
+    def still_deaf(self) -> None:
+        """The caller has not been heard for too long: say so once, then give up."""
+        call = self._call
+        if call.ringing or call.handing_over:
+            call.due_in(Deadline.EARS, call.policy.ears_seconds)
+            return
+        if self._deaf:
+            call.close("provider_failure", call.lines.failure_goodbye)
+            return
+        self._deaf = True
+        call.due_in(Deadline.EARS, call.policy.ears_give_up_seconds)
+        if not call.floor.live:
+            call.say(SpeechKind.APOLOGY, call.lines.deaf)
+
+    def _remember_stopped(self, event: ev.AgentInterrupted | ev.AgentFinished) -> None:
+        """It was stopped, perhaps in the moment of its last word."""
+        kind = self._call.floor.take_stopped(event.speech)
+        if kind is not None and kind is not SpeechKind.FILLER:
+            self._call.history.add(event.turn, "assistant", event.heard)
+
+    def _ears_failed(self, *, final: bool) -> None:
+        """Who cannot be told that he is not heard is recorded all the same."""
+        call = self._call
+        if not call.policy.speaks:
+            return
+        if final and (call.ringing or call.handing_over):
+            call.deaf_for_good = True
+        elif final:
+            call.close("provider_failure", call.lines.failure_goodbye)
+        elif Deadline.EARS not in call.deadlines:
+            call.due_in(Deadline.EARS, call.policy.ears_seconds)
+
+    def _was_empty(self, speech: Speech) -> None:
+        """An answer without a word is a failure, unless the agent has something to do instead."""
+        call = self._call
+        if speech.digits:
+            call.press(speech.turn, speech.digits)
+        if speech.hands_over_to is not None or speech.ends_call:
+            self.lost(speech)
+        elif speech.digits:
+            call.go_on()
+        else:
+            call.blame("ours")
+            self.lost(speech)
+
+    def _was_heard(self, speech: Speech) -> None:
+        call = self._call
+        if speech.digits:
+            call.press(speech.turn, speech.digits)
+        if speech.kind is SpeechKind.FILLER:
+            self._after_filler()
+        elif speech.hands_over_to is not None:
+            call.hand_over(speech.hands_over_to)
+        elif speech.ends_call:
+            call.end(speech.ends_call)
+        else:
+            call.unsaid = 0
+            call.failures = 0 if speech.kind is SpeechKind.REPLY else call.failures
+            call.go_on()
+
+    def _hang_up_without(self, speech: Speech, reason: str) -> None:
+        """The last words of the call are lost; an answer of which nothing was heard gives way to a prepared goodbye."""
+        call = self._call
+        if speech.kind is SpeechKind.REPLY and not speech.started:
+            call.say(SpeechKind.GOODBYE, call.lines.goodbye, turn=speech.turn, ends_call=reason)
+        else:
+            call.end(reason)
+
+    def _hand_over_without(self, speech: Speech, to: str) -> None:
+        """The words before a transfer are lost; those of which nothing was heard give way to a prepared line."""
+        call = self._call
+        if speech.kind is SpeechKind.REPLY and not speech.started:
+            call.say(SpeechKind.TRANSFER, call.lines.transfer, turn=speech.turn, hands_over_to=to)
+        else:
+            call.hand_over(to)
+
+    def _apologize(self, turn: int, apology: str) -> None:
+        call = self._call
+        if call.failures + call.unsaid >= call.policy.max_failures:
+            call.close("provider_failure", call.lines.failure_goodbye)
+        else:
+            call.say(SpeechKind.APOLOGY, apology, turn=turn)
+
+    def _after_filler(self) -> None:
+        call = self._call
+        if call.floor.owed:
+            call.enter(ConversationState.PROCESSING)
+            call.due_in(Deadline.FILLER, call.policy.filler_repeat_seconds)
+        else:
+            call.go_on()

@@ -1,0 +1,89 @@
+"""Small words of a caller that say who has the floor, and the agent's questions, which turn "да" into an answer."""
+
+import re
+
+from app.conversation.echo_text import heard_words
+
+_MOST_PHRASES = 3
+_QUESTION_MARKS = "?？؟"
+_DRAWN_OUT = re.compile(r"(.)\1+")
+
+_Phrases = frozenset[tuple[str, ...]]
+
+
+def _squeezed(text: str) -> tuple[str, ...]:
+    """The words, with every drawn-out letter and every word said over and over once: "да-даааа" is "да"."""
+    words = [_DRAWN_OUT.sub(r"\1", word) for word in heard_words(text)]
+    return tuple(word for index, word in enumerate(words) if index == 0 or words[index - 1] != word)
+
+
+def _phrases(listed: str) -> _Phrases:
+    return frozenset(_squeezed(phrase) for phrase in listed.split(","))
+
+
+_ACKNOWLEDGEMENTS = _phrases(
+    "угу, ага, да, так, хорошо, ок, окей, понятно, понял, поняла, ясно, мм, хм, мгм, эм, конечно, ладно, верно, точно,"
+    "правильно, отлично, здорово, вижу, слышу, слушаю, всё понятно, всё ясно, я понял, я поняла, ну да, а-а, э-э, о-о,"
+    "yes, yeah, yep, yup, aha, uh, uh-huh, ah, oh, mhm, mm-hmm, hmm, right, okay, ok, sure, alright, great, fine, cool,"
+    "good, indeed, exactly, true, gotcha, got it, i see, all right, of course, sounds good, that's right, i understand,"
+    "makes sense"
+)
+_ACKNOWLEDGEMENTS_OF = {
+    "de": _phrases("ja, genau, stimmt, klar, gut, alles klar"),
+    "es": _phrases("sí, si, vale, claro, bueno, ajá, exacto, entiendo, de acuerdo"),
+    "fr": _phrases("oui, ouais, d'accord, bien, exact, voilà"),
+    "it": _phrases("sì, si, certo, esatto, capito, va bene, d'accordo"),
+    "pt": _phrases("sim, certo, tá, claro, entendi, está bem"),
+    "uk": _phrases("так, добре, зрозуміло, гаразд"),
+    "kk": _phrases("иә, жақсы, түсінікті"),
+}
+_STOPS = _phrases(
+    "стоп, подожди, подождите, погоди, погодите, постой, постойте, хватит, остановись, остановитесь, замолчи,"
+    "замолчите, помолчи, помолчите, тихо, прервись, прервитесь, минуту, минутку, минуточку, секунду, секундочку,"
+    "одну минуту, одну минутку, одну минуточку, одну секунду, одну секундочку,"
+    "stop, wait, pause, enough, hold on, hang on, shut up, be quiet, one moment, one second, one minute, just a moment,"
+    "just a second, just a minute"
+)
+_BEFORE_A_STOP = _phrases(
+    "эй, так, ну, нет, да, ой, ок, окей, всё, пожалуйста, hey, no, oh, yes, ok, okay, please, well"
+)
+
+
+def is_acknowledgement(text: str, language: str | None) -> bool:
+    """Whether a listener only says that he listens: "угу", "да-да", "хорошо, понятно", "uh-huh", "got it".
+
+    At most three such words or phrases and nothing else; one said over and over counts once. Russian and English are
+    taken in every call, and the words of ``language`` (a code such as ``de`` or ``de-DE``) besides. "Нет", "да, но ..."
+    and commands are none.
+    """
+    phrases = _ACKNOWLEDGEMENTS | _ACKNOWLEDGEMENTS_OF.get((language or "").lower()[:2], frozenset())
+    words = _squeezed(text)
+    count = 0
+    while words:
+        length = next((size for size in (3, 2, 1) if words[:size] in phrases), 0)
+        if not length:
+            return False
+        words = words[length:]
+        count += 1
+    return 0 < count <= _MOST_PHRASES
+
+
+def is_stop_word(text: str) -> bool:
+    """Whether the caller tells the agent to be silent at once: "стоп", "да подождите вы", "wait", "hold on a second".
+
+    Only the beginning counts, after a word like "да" or "please", so "не могу подождать" and "I can't wait" are none.
+    """
+    words = _squeezed(text)
+    while words and words[:1] in _BEFORE_A_STOP:
+        words = words[1:]
+    return any(words[:size] in _STOPS for size in (3, 2, 1))
+
+
+def is_question(text: str) -> bool:
+    """Whether the text ends with a question mark; quotes, brackets, emoji, other marks and space may follow it."""
+    for char in reversed(text):
+        if char in _QUESTION_MARKS:
+            return True
+        if char.isalnum():
+            return False
+    return False

@@ -1,0 +1,77 @@
+"""What the core makes of the wish to hand the caller over to a human, from the wish to its outcome."""
+
+from app.conversation import events as ev
+from app.conversation.commands import CancelTransfer
+from app.conversation.deadlines import Deadline
+from app.conversation.state import Situation
+from app.conversation.turns import SpeechKind
+
+_OUTCOME_SECONDS = 2.0
+"""How long after the caller has left it may be told that he was taken along to the human."""
+
+
+class HandingOver:
+    """Handles transfers. Once one is under way, only its outcome, its deadline or the end of the call ends it."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._call = situation
+        self._left: str | None = None
+        """The end reason of a caller who left during the transfer."""
+        self._is_dialled = False
+        """A human is being called, so that the network does not take the caller along any more."""
+
+    def requested(self, event: ev.TransferRequested) -> None:
+        """An operator wants it: after the current speech, and announced. While one is under way there is no second."""
+        call = self._call
+        if call.handing_over:
+            return
+        call.transfer_request = event.to
+        if not call.ringing and call.closing is None:
+            call.hand_over_on_request()
+
+    def dialled(self, _event: ev.TransferDialled) -> None:
+        """From now on a caller who leaves has hung up; one who has left before did, too."""
+        if Deadline.TRANSFER not in self._call.deadlines:
+            return
+        self._is_dialled = True
+        if self._left is not None:
+            self._call.end(self._left)
+
+    def completed(self, _event: ev.TransferCompleted) -> None:
+        """The caller is with the human, even if nobody waited for that any more."""
+        if not self._call.ringing:
+            self._call.end("transferred")
+
+    def failed(self, event: ev.TransferFailed) -> None:
+        """The caller is told, and the conversation goes on."""
+        call = self._call
+        if Deadline.TRANSFER not in call.deadlines:
+            return
+        call.deadlines.clear(Deadline.TRANSFER)
+        if event.reason == "unavailable":
+            call.blame("carrier")
+        self._is_still_here()
+
+    def overdue(self) -> None:
+        """There is no outcome."""
+        self._call.commands.append(CancelTransfer())
+        self._is_still_here()
+
+    def left(self, reason: str) -> bool:
+        """Whether a caller who is gone may have been taken along; the call ends soon, one way or the other."""
+        call = self._call
+        if Deadline.TRANSFER not in call.deadlines or self._is_dialled:
+            return False
+        self._left = self._left or reason
+        call.due_in(Deadline.TRANSFER, _OUTCOME_SECONDS)
+        return True
+
+    def _is_still_here(self) -> None:
+        call = self._call
+        self._is_dialled = False
+        if self._left is not None:
+            call.end(self._left)
+        elif call.deaf_for_good:
+            call.close("provider_failure", call.lines.failure_goodbye)
+        else:
+            call.say(SpeechKind.APOLOGY, call.lines.transfer_failed)

@@ -1,0 +1,281 @@
+"""What the core makes of the caller: sound holds the voice back, words stop it, a finished turn is owed an answer."""
+
+from app.conversation import events as ev
+from app.conversation.backchannels import is_acknowledgement, is_stop_word
+from app.conversation.commands import Record
+from app.conversation.deadlines import Deadline
+from app.conversation.echo_text import heard_words, is_echo
+from app.conversation.state import Situation
+from app.conversation.tools import run_wanted_tools
+from app.conversation.turns import CallerTurn, Speech, SpeechKind
+from app.models import ConversationState
+
+_SHORT_HELLO_WORDS = 2
+_REPEATS_BEFORE_KEYPAD = 2
+_UNCLEAR_TURNS_MAX = 4
+"""In a row; after so many requests to repeat it, or to use the keypad, nobody can be expected to talk to the agent."""
+_DIGITS_MAX = 64
+"""Of one entry; keys that come in the same moment are dropped."""
+_ECHO_SECONDS = 3.0
+"""How late the agent's own words may come back from the line and the speech-to-text service."""
+
+
+class CallerSide:
+    """Handles the caller's facts."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._call = situation
+        self._digits = ""
+        self._first_key_t = 0.0
+        self._unclear = 0
+        self._overtaken: list[str] = []
+        """Words of the turn that was taken although its end was never told."""
+        self._taken_until_t = 0.0
+        """When the last turn that was taken ended."""
+
+    def sound_started(self, event: ev.CallerSoundStarted) -> None:
+        """Hold the voice back at once."""
+        self._call.sound, self._call.sound_since_t = True, event.since_t
+        speech = self._call.floor.audible
+        if speech is not None:
+            self._call.hold_back(speech)
+
+    def sound_stopped(self, event: ev.CallerSoundStopped) -> None:
+        """Wait a moment for words, then go on."""
+        self._call.sound, self._call.last_voiced_t = False, event.last_voiced_t
+        speech = self._call.floor.audible
+        if speech is not None and speech.paused:
+            self._call.due_in(Deadline.RESUME, self._call.policy.resume_seconds)
+
+    def words(self, event: ev.CallerWords) -> None:
+        """Words stop the voice, unless they are an acknowledgement or the agent's own echo."""
+        text = event.text.strip()
+        if not text or self._nothing_new(text):
+            return
+        speech = self._call.floor.audible
+        if speech is not None:
+            reason = self._reason_to_ignore(speech, text)
+            if reason == "acknowledgement" and speech.paused:
+                speech.acknowledged = True
+                self._call.due_in(Deadline.RESUME, self._call.policy.resume_seconds)
+            if reason is not None:
+                return
+        elif self._call.floor.owed and is_acknowledgement(text, self._call.language):
+            return
+        self._take_the_floor()
+        self._listen_to(text)
+
+    def turn_ended_eagerly(self, event: ev.CallerTurnEndedEagerly) -> None:
+        """Start the answer on suspicion; nothing of it is heard yet."""
+        text, floor = event.text.strip(), self._call.floor
+        if not self._call.policy.speaks or not text or floor.audible or floor.owed or self._nothing_new(text):
+            return
+        self._follow_language(text, event.language)
+        caller = self._listen_to(text)
+        if floor.reply is not None and (floor.reply.text, floor.reply.language) == (text, self._call.language):
+            return
+        self._drop_speculation()
+        self._call.start_reply(caller.number, text, speculative=True)
+
+    def turn_resumed(self, event: ev.CallerTurnResumed) -> None:
+        """The suspicion was wrong."""
+        text, floor = event.text.strip(), self._call.floor
+        self._drop_speculation()
+        if text and not floor.audible and not floor.owed:
+            self._listen_to(text)
+
+    def turn_ended(self, event: ev.CallerTurnEnded) -> None:
+        """A turn that was meant for the agent is owed an answer."""
+        text, call = event.text.strip(), self._call
+        reason = self._reason_to_ignore_turn(text)
+        self._overtaken = []
+        if reason is not None:
+            self._ignore(reason)
+        elif not text or (event.confidence is not None and event.confidence < call.policy.min_confidence):
+            self._not_understood()
+        else:
+            self._follow_language(text, event.language)
+            self._take_turn(text, "speech", event.last_voiced_t, event.language, event.confidence)
+
+    def dtmf(self, event: ev.CallerDtmf) -> None:
+        """Keys interrupt like words; a pause or the hash key ends the entry, or that it is full."""
+        self._take_the_floor()
+        self._call.deadlines.clear(Deadline.IDLE)
+        if not self._digits:
+            self._first_key_t = self._call.now
+        if event.digit != "#" and len(self._digits) < _DIGITS_MAX:
+            self._digits += event.digit
+        is_over = event.digit == "#" or len(self._digits) == _DIGITS_MAX
+        self._call.due_in(Deadline.DIGITS, 0 if is_over else self._call.policy.digits_seconds)
+
+    def held(self, _event: ev.CallerHeld) -> None:
+        """Nobody is asked whether they are there who cannot hear it."""
+        self._call.held = True
+
+    def returned(self, _event: ev.CallerReturned) -> None:
+        """From now on silence is the caller's own."""
+        self._call.held = False
+        if Deadline.IDLE in self._call.deadlines:
+            self._call.due_in(Deadline.IDLE, self._call.policy.idle_prompt_seconds)
+
+    def words_stand_still(self) -> None:
+        """No end of the turn was told: take the words as they are."""
+        caller = self._call.caller
+        if caller is not None:
+            self._overtaken = heard_words(caller.text)
+            self._take_turn(caller.text, "timeout", self._call.last_voiced_t, None, None)
+
+    def digits_are_complete(self) -> None:
+        """Take the keys as a turn."""
+        digits, self._digits = self._digits, ""
+        if self._call.handing_over:
+            return
+        if digits:
+            text = f"[keypad] {digits}"
+            self._listen_to(text, since_t=self._first_key_t)
+            self._take_turn(text, "keypad", self._call.now, None, None)
+        else:
+            self._call.go_on()
+
+    def _reason_to_ignore(self, speech: Speech, text: str) -> str | None:
+        """Why words over the agent's voice do not stop it; None when they do."""
+        noticed = self._call.sound or speech.paused
+        if noticed and is_stop_word(text) and speech.kind is not SpeechKind.FILLER:
+            return None
+        if self._comes_back(speech, text, noticed=noticed):
+            return "echo"
+        acknowledges = is_acknowledgement(text, self._call.language) and not speech.expects_answer
+        return "acknowledgement" if acknowledges else None
+
+    def _reason_to_ignore_turn(self, text: str) -> str | None:
+        call = self._call
+        speech, line = call.floor.audible, call.floor.line
+        if text and (reason := self._nothing_new(text)):
+            return reason
+        if speech is not None:
+            return self._reason_to_ignore(speech, text) if text else "unintelligible"
+        if call.floor.owed:
+            return "acknowledgement" if not text or is_acknowledgement(text, call.language) else None
+        if line is not None and line.kind is SpeechKind.GREETING and len(text.split()) <= _SHORT_HELLO_WORDS:
+            return "not_interruptible"
+        expected = call.caller is not None or (call.sound_since_t > call.agent_ended_t and line is None)
+        return None if text or (expected and not self._digits) else "unintelligible"
+
+    def _nothing_new(self, text: str) -> str | None:
+        """Why words that open no new turn are none of the caller's next words; None when they are.
+
+        They may end a turn that was taken before, or be the agent's last words, which came back after it had ended
+        and with no later sound of the caller.
+        """
+        call = self._call
+        if call.caller is not None:
+            return None
+        if self._overtaken and heard_words(text) == self._overtaken:
+            return "repeated"
+        late = call.floor.audible is None and self._echo_is_due() and call.sound_since_t <= call.agent_ended_t
+        return "echo" if late and is_echo(text, call.agent_said) else None
+
+    def _comes_back(self, speech: Speech, text: str, *, noticed: bool) -> bool:
+        """Whether these are the agent's own words.
+
+        Each word of a filler is, for it sounds like a caller's "wait". Where the detector, which knows what was
+        played, has not noticed the caller, a word or two are enough, unless they may answer a question.
+        """
+        words = heard_words(text)
+        if speech.kind is SpeechKind.FILLER and set(words) <= set(heard_words(speech.text)):
+            return True
+        said = f"{self._call.agent_said if self._echo_is_due() else ''} {speech.said}"
+        if is_echo(text, said):
+            return True
+        return not noticed and not speech.expects_answer and _is_run_of(words, heard_words(said))
+
+    def _echo_is_due(self) -> bool:
+        return self._call.now - self._call.agent_ended_t <= _ECHO_SECONDS
+
+    def _follow_language(self, text: str, language: str | None) -> None:
+        """One word is not enough to change the language."""
+        if language is not None and language in self._call.policy.lines and len(text.split()) > 1:
+            self._call.language = language
+
+    def _ignore(self, reason: str) -> None:
+        call = self._call
+        call.commands.append(Record(ev.CallerIgnored(reason)))
+        self._drop_speculation()
+        call.close_caller_turn()
+        speech = call.floor.audible
+        if speech is not None and speech.paused and not call.sound:
+            speech.acknowledged |= reason in ("acknowledgement", "repeated")
+            call.resume(speech)
+        else:
+            call.go_on()
+
+    def _take_the_floor(self) -> None:
+        """What the agent says or prepares is over, but for a greeting that has not begun, and for suspicions."""
+        for speech in self._call.floor.live:
+            waits = not speech.started and speech.kind is SpeechKind.GREETING
+            if speech.started and speech.kind is SpeechKind.REPLY and not speech.broken:
+                self._call.failures = self._call.unsaid = 0
+            if not waits and not speech.speculative:
+                self._call.stop(speech)
+        self._call.enter(ConversationState.LISTENING)
+
+    def _listen_to(self, text: str, since_t: float | None = None) -> CallerTurn:
+        call = self._call
+        if call.caller is None:
+            call.turn += 1
+            if since_t is None:
+                recent = call.now - call.sound_since_t <= call.policy.turn_end_seconds
+                since_t = call.sound_since_t if recent else call.now
+            call.caller = CallerTurn(call.turn, max(since_t, self._taken_until_t))
+        call.caller.text = text
+        call.silences = 0
+        call.deadlines.clear(Deadline.IDLE)
+        call.due_in(Deadline.TURN, call.policy.turn_end_seconds)
+        return call.caller
+
+    def _take_turn(
+        self, text: str, source: str, ended_t: float | None, language: str | None, confidence: float | None
+    ) -> None:
+        call = self._call
+        caller = self._listen_to(text)
+        ended = self._taken_until_t = min(call.now, max(ended_t or 0.0, caller.started_t))
+        call.close_caller_turn()
+        call.sound = False  # the detector waits longer than the vendor until it calls a pause an end
+        self._unclear, call.fillers = 0, 0
+        call.history.add(caller.number, "user", text)
+        call.commands.append(
+            Record(ev.TurnTaken(caller.number, text, source, caller.started_t, ended, language, confidence))
+        )
+        if not call.policy.speaks:
+            return
+        call.answer(caller.number, text)
+        late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds
+        call.deadlines.set(Deadline.FILLER, max(call.now, late))
+        call.due_in(Deadline.REPLY, call.policy.reply_seconds)
+        call.enter(ConversationState.PROCESSING)
+        run_wanted_tools(call)
+
+    def _drop_speculation(self) -> None:
+        reply = self._call.floor.reply
+        if reply is not None and reply.speculative:
+            self._call.stop(reply)
+
+    def _not_understood(self) -> None:
+        call = self._call
+        turn = call.caller.number if call.caller else None
+        call.stop_all()
+        call.close_caller_turn()
+        call.commands.append(Record(ev.CallerIgnored("unintelligible")))
+        self._unclear += 1
+        call.enter(ConversationState.LISTENING)
+        if self._unclear <= _REPEATS_BEFORE_KEYPAD:
+            call.say(SpeechKind.PROMPT, call.lines.repeat, turn=turn)
+        elif self._unclear <= _UNCLEAR_TURNS_MAX:
+            call.say(SpeechKind.PROMPT, call.lines.keypad, turn=turn)
+        else:
+            call.say(SpeechKind.GOODBYE, call.lines.silence_goodbye, turn=turn, ends_call="silence")
+
+
+def _is_run_of(words: list[str], said: list[str]) -> bool:
+    count = len(words)
+    return any(said[start : start + count] == words for start in range(len(said) - count + 1))

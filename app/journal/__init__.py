@@ -1,0 +1,1 @@
+"""Pure: what is worked out from the rows of a call's journal."""

@@ -1,0 +1,328 @@
+"""The record of a call, worked out from its journal and nothing else."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from app.journal.readable_rows import readable
+from app.journal.tool_records import ToolReader, ToolRecord
+from app.models import ConversationMetrics, JournalRow, TokenUsage
+
+STAGES = ("end_of_turn", "llm_first_token", "first_clause", "tts_first_audio", "playout")
+"""Consecutive stages of an answer, from the caller's last voiced sample to the first sample handed to the leg."""
+_STAMPS = ("turn_ended", "first_token", "first_clause", "first_audio", "first_frame")
+_BILL = {"deepgram": "stt", "openai": "llm", "cartesia": "tts"}
+_DIGITS = 4
+
+
+@dataclass(slots=True)
+class TurnRecord:
+    """One utterance; times are seconds since the call was answered."""
+
+    number: int
+    role: str
+    text: str
+    text_generated: str | None
+    started_at: float
+    ended_at: float | None
+    interrupted: bool = False
+    heard: str = "exact"
+    """``exact`` or ``estimated``: how it is known what the caller heard."""
+    stt_confidence: float | None = None
+    language: str | None = None
+    latency: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class HoldRecord:
+    """No sound came from the caller; times are seconds since the call was answered."""
+
+    started_at: float
+    ended_at: float | None = None
+    """None: sound never came again, so the caller was not held but gone."""
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """What the journal says of a call."""
+
+    turns: list[TurnRecord] = field(default_factory=list)
+    tools: list[ToolRecord] = field(default_factory=list)
+    """Those of the agent's own."""
+    holds: list[HoldRecord] = field(default_factory=list)
+    answered_t: float | None = None
+    ended_t: float | None = None
+    end_reason: str | None = None
+    end_detail: str | None = None
+    """What is known besides of why it ended, such as ``sip 486``, ``closed with 1006``."""
+    fault: str = "none"
+    """The worst failure; while there is no end, the first of a vendor."""
+    language: str | None = None
+    token_usage: TokenUsage = field(default_factory=TokenUsage)
+    costs: dict[str, float | None] = field(default_factory=dict)
+    request_ids: list[str] = field(default_factory=list)
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """From the answer to the end; None while there is no end, 0 if it was never answered."""
+        if self.ended_t is None:
+            return None
+        return round(self.ended_t - self.answered_t, 3) if self.answered_t is not None else 0.0
+
+    def latency(self) -> dict[str, dict[str, float | int]]:
+        """By stage, and in total: median, 95th percentile, maximum and count over the answered turns, in seconds."""
+        answered = [turn.latency for turn in self.turns if turn.latency is not None]
+        return {stage: _spread([latency[stage] for latency in answered]) for stage in (*STAGES, "total") if answered}
+
+    def metrics(self) -> ConversationMetrics:
+        """Means over the answered turns."""
+        answered = [turn.latency for turn in self.turns if turn.latency is not None]
+
+        def mean(stage: str) -> float | None:
+            return sum(latency[stage] for latency in answered) / len(answered) if answered else None
+
+        return ConversationMetrics(
+            total_duration=self.duration_seconds or 0.0,
+            processing_latency=mean("total"),
+            stt_latency=mean("end_of_turn"),
+            llm_latency=mean("llm_first_token"),
+            tts_latency=mean("tts_first_audio"),
+            token_usage=self.token_usage,
+            api_costs=self.costs,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What is kept beside the call when it has ended, so that lists need no journals."""
+        return {
+            "latency": self.latency(),
+            "token_usage": asdict(self.token_usage),
+            "costs": self.costs,
+            "requests": self.request_ids,
+            "end_detail": self.end_detail,
+            "turns": len(self.turns),
+        }
+
+
+def call_record(rows: Iterable[JournalRow]) -> CallRecord:
+    """Work out the record; the journal may be unfinished, and may hold rows that this version cannot read."""
+    return _Reader().read(readable(rows))
+
+
+class _Reader:
+    """Goes through the rows once."""
+
+    def __init__(self) -> None:
+        self._record = CallRecord()
+        self._budget = 0.0
+        self._utterances: dict[int, TurnRecord] = {}
+        """By the number of the speech, from its first row on."""
+        self._heard_of: set[int] = set()
+        """Speeches that belong into the record: their beginning, or something that was heard of them, was told."""
+        self._said: dict[int, str] = {}
+        self._paused_at: dict[int, float] = {}
+        self._filler_at: dict[int, float] = {}
+        self._fillers: set[int] = set()
+        self._left: dict[str, str | None] = {}
+        """What is known of how the caller left, by the reason."""
+        self._bill: dict[str, list[float | None]] = {}
+        self._tools = ToolReader()
+
+    def read(self, rows: Iterable[JournalRow]) -> CallRecord:
+        for row in rows:
+            handler = _ROWS.get(row.type)
+            if handler is not None:
+                handler(self, row)
+        for number in self._heard_of - self._fillers:
+            self._record.turns.append(self._completed(number, self._utterances[number]))
+        self._record.tools = self._tools.tools(has_ended=self._record.ended_t is not None)
+        self._record.costs = self._costs()
+        if "llm" in self._bill:
+            self._record.token_usage = replace(self._record.token_usage, cost=self._record.costs["llm"])
+        self._record.turns.sort(key=lambda turn: (turn.number, turn.role == "assistant", turn.started_at))
+        return self._record
+
+    def _completed(self, number: int, turn: TurnRecord) -> TurnRecord:
+        """An utterance whose end was never told was heard, as far as is known, to the last clause that has begun."""
+        if turn.ended_at is None:
+            turn.text, turn.heard = self._said.get(number, ""), "estimated"
+        if turn.text_generated is None or not turn.text_generated.startswith(turn.text):
+            turn.text_generated = turn.text
+        return turn
+
+    def _created(self, row: JournalRow) -> None:
+        self._record.language = row.data.get("language")
+        self._budget = row.data.get("policy", {}).get("max_response_seconds", 0.0)
+
+    def _answered(self, row: JournalRow) -> None:
+        if self._record.answered_t is None:
+            since: float | None = row.data.get("since_t")
+            self._record.answered_t = row.t if since is None else since
+
+    def _ended(self, row: JournalRow) -> None:
+        self._record.ended_t = row.t
+        self._record.end_reason, self._record.fault = row.data["reason"], row.data.get("fault", "none")
+        self._record.end_detail = row.data.get("detail") or self._left.get(row.data["reason"])
+
+    def _caller_left(self, row: JournalRow) -> None:
+        self._left.setdefault(row.data["reason"], row.data.get("detail"))
+
+    def _held(self, row: JournalRow) -> None:
+        self._record.holds.append(HoldRecord(self._since_answer(row.data["since_t"])))
+
+    def _returned(self, row: JournalRow) -> None:
+        if self._record.holds:
+            self._record.holds[-1].ended_at = self._since_answer(row.t)
+
+    def _provider_failed(self, row: JournalRow) -> None:
+        """The end, which knows of all failures, has the last word."""
+        if self._record.fault == "none" and row.data.get("answer") != "refused":
+            self._record.fault = f"provider:{row.data['provider']}"
+
+    def _turn_taken(self, row: JournalRow) -> None:
+        data = row.data
+        self._record.turns.append(
+            TurnRecord(
+                number=row.turn or 0,
+                role="user",
+                text=data["text"],
+                text_generated=None,
+                started_at=self._since_answer(data["started_t"]),
+                ended_at=self._since_answer(data["ended_t"]),
+                stt_confidence=data.get("confidence"),
+                language=data.get("language"),
+            )
+        )
+
+    def _utterance(self, row: JournalRow) -> TurnRecord:
+        """Its rows come in any order: an utterance that is cut in its first moment has its end told first."""
+        return self._utterances.setdefault(
+            row.data["speech"],
+            TurnRecord(
+                number=row.turn or 0,
+                role="assistant",
+                text="",
+                text_generated=None,
+                started_at=self._since_answer(row.t),
+                ended_at=None,
+                language=self._record.language,
+            ),
+        )
+
+    def _reply_started(self, row: JournalRow) -> None:
+        number, turn = row.data["speech"], self._utterance(row)
+        self._heard_of.add(number)
+        stamps = row.data.get("stamps", {})
+        turn.started_at = self._since_answer(min(row.t, stamps.get("first_frame", row.t)))
+        turn.language = row.data.get("language") or turn.language
+        self._record.language = turn.language
+        if row.data["kind"] == "filler":
+            self._fillers.add(number)
+            self._filler_at.setdefault(turn.number, turn.started_at)
+        else:
+            turn.latency = self._latency(turn.number, stamps)
+
+    def _clause_started(self, row: JournalRow) -> None:
+        self._utterance(row)
+        number = row.data["speech"]
+        self._said[number] = self._said.get(number, "") + row.data["text"]
+
+    def _generated(self, row: JournalRow) -> None:
+        self._utterance(row).text_generated = row.data["text"]
+
+    def _paused(self, row: JournalRow) -> None:
+        self._paused_at[row.data["speech"]] = self._since_answer(row.t)
+
+    def _resumed(self, row: JournalRow) -> None:
+        self._paused_at.pop(row.data["speech"], None)
+
+    def _speech_ended(self, row: JournalRow) -> None:
+        turn, number = self._utterance(row), row.data["speech"]
+        turn.interrupted = row.type == "agent.interrupted"
+        turn.text, generated = row.data["heard"], row.data["generated"]
+        if turn.text_generated is None or not turn.text_generated.startswith(generated):
+            turn.text_generated = generated
+        turn.heard = "exact" if row.data.get("exact", True) else "estimated"
+        turn.ended_at = self._paused_at.get(number, self._since_answer(row.t))
+        if turn.interrupted and turn.text:
+            self._heard_of.add(number)
+
+    def _tool_called(self, row: JournalRow) -> None:
+        self._tools.called(row, self._since_answer(row.t))
+
+    def _tool_finished(self, row: JournalRow) -> None:
+        self._tools.finished(row)
+
+    def _provider_used(self, row: JournalRow) -> None:
+        data = row.data
+        self._bill.setdefault(_BILL.get(data["provider"], data["provider"]), []).append(data.get("cost"))
+        if data.get("request_id"):
+            self._record.request_ids.append(data["request_id"])
+        if data["provider"] == "openai":
+            self._record.token_usage += TokenUsage(
+                data.get("prompt_tokens", 0), data.get("cached_tokens", 0), data.get("completion_tokens", 0)
+            )
+
+    def _costs(self) -> dict[str, float | None]:
+        parts: dict[str, float | None] = {name: _sum(self._bill.get(name, [])) for name in ("stt", "llm", "tts")}
+        if "stt" not in self._bill:
+            parts["stt"] = None  # it is billed at the end of a call, which this one has not come to
+        total = _sum(list(parts.values()))
+        return {**parts, "telephony": None, "total": total}
+
+    def _latency(self, number: int, stamps: dict[str, float]) -> dict[str, Any] | None:
+        if "last_voiced" not in stamps:
+            return None
+        before, latency = stamps["last_voiced"], {}
+        for stage, stamp in zip(STAGES, _STAMPS, strict=True):
+            at = max(before, stamps.get(stamp, before))
+            latency[stage] = round(at - before, _DIGITS)
+            before = at
+        total = round(sum(latency.values()), _DIGITS)
+        return {
+            **latency,
+            "total": total,
+            "budget_kept": total <= self._budget,
+            "filler_at": self._filler_at.get(number),
+        }
+
+    def _since_answer(self, t: float) -> float:
+        return round(t - (self._record.answered_t or 0.0), 3)
+
+
+def _sum(costs: list[float | None]) -> float | None:
+    """None as soon as one of them is unknown."""
+    known = [cost for cost in costs if cost is not None]
+    return round(sum(known), 6) if len(known) == len(costs) else None
+
+
+def _spread(values: list[float]) -> dict[str, float | int]:
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return {
+        "p50": ordered[round(last * 0.5)],
+        "p95": ordered[round(last * 0.95)],
+        "max": ordered[last],
+        "count": len(ordered),
+    }
+
+
+_ROWS = {
+    "call.created": _Reader._created,
+    "call.answered": _Reader._answered,
+    "call.ended": _Reader._ended,
+    "caller.left": _Reader._caller_left,
+    "caller.held": _Reader._held,
+    "caller.returned": _Reader._returned,
+    "turn.taken": _Reader._turn_taken,
+    "provider.failed": _Reader._provider_failed,
+    "agent.reply_started": _Reader._reply_started,
+    "agent.clause_started": _Reader._clause_started,
+    "agent.reply_generated": _Reader._generated,
+    "agent.paused": _Reader._paused,
+    "agent.resumed": _Reader._resumed,
+    "agent.finished": _Reader._speech_ended,
+    "agent.interrupted": _Reader._speech_ended,
+    "agent.tool_called": _Reader._tool_called,
+    "agent.tool_finished": _Reader._tool_finished,
+    "provider.used": _Reader._provider_used,
+}

@@ -1,0 +1,1 @@
+"""What a call needs of the outside, as protocols."""

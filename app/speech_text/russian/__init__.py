@@ -1,0 +1,1 @@
+"""Russian numbers, dates, units and money as they are read aloud."""

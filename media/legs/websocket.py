@@ -1,0 +1,395 @@
+"""A leg over a websocket, in any of its dialects: the caller's sound comes in, the agent's goes out."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol, assert_never
+
+import structlog
+
+from media.dialects.protocol import (
+    CLOSE_CODES,
+    AudioReceived,
+    Cleared,
+    DtmfPressed,
+    ErrorCode,
+    MarkPlayed,
+    ProtocolEvent,
+    Rejected,
+    Started,
+    Stopped,
+    StreamProtocol,
+)
+from media.dialects.refusals import log_refusal
+from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
+
+_CLOSE_NORMAL = 1000
+_HANGUP_CODES = (1000, 1001, 1005, 1006)
+"""With these the caller is gone: done, going away, no code given, no close at all (RFC 6455, 7.4.1).
+
+Whoever closes a page, kills a program or loses their network sends no close: the caller left. With any other code the
+client says that something went wrong.
+"""
+_GOODBYE_SECONDS = 2.0
+"""How long a far end may take to read the last messages."""
+_READER_KNOWS_SECONDS = 0.2
+"""A write to a socket that is gone fails before its close is read, which tells why."""
+_UNREAD_AUDIO_SECONDS_MAX = 5.0
+_UNREAD_MESSAGES_MAX = 2000
+
+
+class FarEndGone(Exception):
+    """The websocket was closed by the other side; ``code`` is its close code."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(f"websocket closed with {code}")
+
+
+class MediaSocket(Protocol):
+    """What a leg needs of a websocket that is open."""
+
+    async def receive(self) -> str | bytes:
+        """The next message; raises FarEndGone."""
+
+    async def send(self, message: str | bytes) -> None:
+        """Text or binary; raises FarEndGone."""
+
+    async def close(self, code: int) -> None:
+        """Close; again it does nothing."""
+
+
+class CallerSide(Protocol):
+    """Who is told what the caller does; nothing here waits."""
+
+    def hear(self, audio: bytes) -> None:
+        """Sound in the leg's format."""
+
+    def press(self, digit: str) -> None:
+        """A key."""
+
+    def mark_played(self, name: str) -> None:
+        """Everything before the mark has been played."""
+
+    def cleared(self, played_samples: int | None) -> None:
+        """The answer to a clear: samples played, ever, until then; None when the client does not tell."""
+
+    def hold(self, is_held: bool) -> None:
+        """The far end holds the caller, so that nothing is heard either way, or no more."""
+
+    def leave(self, reason: str, detail: str | None = None) -> None:
+        """The caller is gone: ``caller_hangup``, ``media_lost`` or ``media_timeout``.
+
+        ``detail`` is the code of the error that the client was told, with its likely cause where that is known, or
+        ``closed with`` and the code of the close.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """A message that waits to be written."""
+
+    message: str | bytes
+    audio_bytes: int = 0
+    """How much of the agent's sound is in it, in the leg's format."""
+    is_mark: bool = False
+
+
+RowFilter = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
+"""What of a journal's row the client may see; None for nothing."""
+
+
+class WebSocketLeg:
+    """Made once the far end has told its format, mostly by :func:`wait_for_start`.
+
+    ``run`` reads; its task ``<name>:writer`` writes, in the order of the calls, and ends with the leg. What waits to be
+    written is bounded: a client that does not read for 5 s of audio, or 2,000 messages, is taken for gone.
+    """
+
+    can_send_digits = False
+    heard_after_seconds = 0.0
+    """Not known: the client tells what it has played."""
+
+    def __init__(
+        self,
+        socket: MediaSocket,
+        protocol: StreamProtocol,
+        audio_format: AudioFormat,
+        name: str,
+        *,
+        shown: RowFilter | None = None,
+        on_error: Callable[[str], None] = lambda code: None,
+    ) -> None:
+        """``shown`` is for a client that asked for the journal.
+
+        ``on_error`` is told why the socket is closed, if that is an error: its code, or the close code.
+        """
+        self._socket = socket
+        self._protocol = protocol
+        self._shown = shown
+        self._on_error = on_error
+        self._name = name
+        self._format = audio_format
+        self._outbox: deque[_Outgoing] = deque()
+        self._unread_audio = 0
+        self._unread_max = int(_UNREAD_AUDIO_SECONDS_MAX * audio_format.sample_rate * audio_format.sample_bytes)
+        self._written = asyncio.Event()
+        self._closing: int | None = None
+        self._closed = asyncio.Event()
+        self._is_socket_closed = False
+        self._caller: CallerSide | None = None
+        self._has_left = asyncio.Event()
+        self._bug: Exception | None = None
+
+    def __repr__(self) -> str:
+        return f"<WebSocketLeg {self._name} {self._format}, {len(self._outbox)} messages wait>"
+
+    @property
+    def wants_events(self) -> bool:
+        """Whether the client asked for the journal's rows."""
+        return self._shown is not None
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """Of both directions."""
+        return self._format
+
+    async def answer(self, call_id: str) -> None:
+        """Tell the client that the call is on."""
+        self._put(self._protocol.ready(call_id))
+
+    def send_audio(self, audio: bytes) -> None:
+        """The next sound for the caller."""
+        self._put(self._protocol.audio(audio), audio_bytes=len(audio))
+
+    def send_clear(self) -> None:
+        """Throw away what has not been played, here and at the far end."""
+        self._outbox = deque(each for each in self._outbox if not each.audio_bytes and not each.is_mark)
+        self._unread_audio = 0
+        self._put(self._protocol.clear())
+        if not self._protocol.answers_clear and self._caller is not None:
+            asyncio.get_running_loop().call_soon(self._caller.cleared, None)
+
+    def send_mark(self, name: str) -> None:
+        """Tell when the audio so far has been played."""
+        self._put(self._protocol.mark(name), is_mark=True)
+
+    def send_event(self, row: Mapping[str, Any]) -> None:
+        """A journal row, for a client that asked for them, as far as it may see it."""
+        visible = self._shown(row) if self._shown is not None else None
+        if visible is not None:
+            self._put(self._protocol.event(dict(visible)))
+
+    async def refuse(self, reason: str) -> None:
+        """Instead of :meth:`answer` and :meth:`run`: there is no place for this call after all."""
+        await self._say_last(self._protocol.end(reason), _CLOSE_NORMAL)
+
+    async def fail(self, code: ErrorCode, message: str) -> None:
+        """Instead of :meth:`answer` and :meth:`run`: one side cannot do its part."""
+        self._on_error(code)
+        await self._say_last(self._protocol.error(code, message), CLOSE_CODES[code])
+
+    async def _say_last(self, message: str | None, code: int) -> None:
+        with suppress(FarEndGone):
+            if message is not None:
+                await self._socket.send(message)
+            await self._socket.close(code)
+
+    def send_digits(self, digits: str) -> None:
+        """There is no telephone line behind the websocket."""
+
+    async def hang_up(self, reason: str) -> None:
+        """Say the end and close; returns once the websocket is closed, within 2 s whatever the far end does."""
+        if self._closing is None:
+            self._put(self._protocol.end(reason))
+            self._close_with(_CLOSE_NORMAL)
+        try:
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self._closed.wait()
+        except TimeoutError:
+            self._closed.set()
+
+    async def run(self, caller: CallerSide) -> None:
+        """Tell the caller's side what comes in; returns once the leg is closed, by whichever side.
+
+        What a method of the caller's side raises ends the stream as ``internal``, and is raised again from here.
+        """
+        self._caller = caller
+        async with asyncio.TaskGroup() as tasks:
+            writer = tasks.create_task(self._write(), name=f"{self._name}:writer")
+            reader = tasks.create_task(self._read(caller), name=f"{self._name}:reader")
+            await self._closed.wait()
+            for task in (reader, writer):
+                task.cancel()
+            await asyncio.wait([reader, writer])
+        await self._close_socket()
+        if self._protocol.ignored:
+            told = {"count": self._protocol.ignored, "unreadable": self._protocol.unreadable}
+            log.info("media.ignored", call_id=self._name, dialect=self._protocol.dialect, **told)
+        if self._bug is not None:
+            raise self._bug
+
+    def _leave(self, reason: str, detail: str | None = None) -> None:
+        """Tell why the caller is gone; the first reason stands."""
+        if self._caller is not None and not self._has_left.is_set():
+            self._has_left.set()
+            self._caller.leave(reason, detail)
+
+    async def _read(self, caller: CallerSide) -> None:
+        try:
+            while await self._read_until_due(caller):
+                continue
+        except FarEndGone as gone:
+            reason = "caller_hangup" if gone.code in _HANGUP_CODES else "media_lost"
+            self._leave(reason, f"closed with {gone.code}")
+            self._outbox.clear()
+            self._close_with(_CLOSE_NORMAL)
+        except Exception as error:  # noqa: BLE001 - a bug of the caller's side: the client is told, then it is raised
+            self._bug = error
+            self._leave("media_lost", "internal")
+            self._on_error("internal")
+            self._put(self._protocol.error("internal", "something went wrong on this side"))
+            self._close_with(CLOSE_CODES["internal"])
+
+    async def _read_until_due(self, caller: CallerSide) -> bool:
+        """Up to the deadline as it stands now, which messages move: one timer for many. False: nothing will follow."""
+        clock, receive = asyncio.get_running_loop().time, self._protocol.receive
+        try:
+            async with asyncio.timeout_at(self._protocol.next_deadline()):
+                while True:
+                    events = receive(await self._socket.receive(), clock())
+                    if not all(self._pass_on(event, caller) for event in events):
+                        return False
+        except TimeoutError:
+            return all(self._pass_on(event, caller) for event in self._protocol.deadline_passed(clock()))
+
+    def _pass_on(self, event: ProtocolEvent, caller: CallerSide) -> bool:
+        """False when nothing will follow."""
+        match event:
+            case AudioReceived(audio):
+                caller.hear(audio)
+            case DtmfPressed(digit):
+                caller.press(digit)
+            case MarkPlayed(name):
+                caller.mark_played(name)
+            case Cleared(played_samples):
+                caller.cleared(played_samples)
+            case Stopped():
+                self._leave("caller_hangup")
+                return False
+            case Rejected(code, message, close_code):
+                self._on_error(code or str(close_code))
+                log_refusal(self._protocol.dialect, event, call_id=self._name)
+                self._leave("media_timeout" if code == "media_timeout" else "media_lost", event.detail)
+                if code is not None:
+                    self._put(self._protocol.error(code, message))
+                self._close_with(close_code)
+                return False
+            case Started():
+                raise AssertionError("the protocol rejects a second start")
+            case _:
+                assert_never(event)
+        return True
+
+    def _put(self, message: str | bytes | None, *, audio_bytes: int = 0, is_mark: bool = False) -> None:
+        """None is what the dialect has no message for."""
+        if self._closing is not None or message is None:
+            return
+        self._outbox.append(_Outgoing(message, audio_bytes, is_mark))
+        self._unread_audio += audio_bytes
+        if self._unread_audio > self._unread_max or len(self._outbox) > _UNREAD_MESSAGES_MAX:
+            self._lose()
+        self._written.set()
+
+    def _lose(self) -> None:
+        """The client does not read: nothing more is written for it."""
+        self._on_error("not_read")
+        self._outbox.clear()
+        self._close_with(CLOSE_CODES["internal"])
+        self._closed.set()
+        self._leave("media_lost", "not_read")
+
+    def _close_with(self, code: int) -> None:
+        """Once everything is written; the first code stands."""
+        if self._closing is None:
+            self._closing = code
+        self._written.set()
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                self._written.clear()
+                while self._outbox:
+                    next_out = self._outbox.popleft()
+                    self._unread_audio -= next_out.audio_bytes
+                    await self._socket.send(next_out.message)
+                if self._closing is not None:
+                    break
+                await self._written.wait()
+        except FarEndGone as gone:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_READER_KNOWS_SECONDS):
+                    await self._has_left.wait()
+            self._leave("caller_hangup", f"closed with {gone.code}")
+            self._close_with(_CLOSE_NORMAL)
+        await self._close_socket()
+        self._closed.set()
+
+    async def _close_socket(self) -> None:
+        if self._is_socket_closed:
+            return
+        self._is_socket_closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self._socket.close(CLOSE_CODES["internal"] if self._closing is None else self._closing)
+
+
+async def wait_for_start(
+    socket: MediaSocket,
+    protocol: StreamProtocol,
+    *,
+    on_error: Callable[[str], None] = lambda code: None,
+    on_refusal: Callable[[str, Rejected], None] = log_refusal,
+) -> Started | None:
+    """None when the far end said something else, nothing in time, or left. Then the socket is closed.
+
+    ``on_error`` as :class:`WebSocketLeg` has it. ``on_refusal`` logs what was wrong, given the dialect's name with it.
+    """
+    while True:
+        try:
+            events = await _next_events(socket, protocol)
+        except FarEndGone:
+            return None
+        for event in events:
+            match event:
+                case Started():
+                    return event
+                case Rejected():
+                    on_error(event.code or str(event.close_code))
+                    on_refusal(protocol.dialect, event)
+                    await _reject(socket, protocol, event)
+                    return None
+                case _:
+                    continue
+
+
+async def _next_events(socket: MediaSocket, protocol: StreamProtocol) -> list[ProtocolEvent]:
+    clock = asyncio.get_running_loop().time
+    try:
+        async with asyncio.timeout_at(protocol.next_deadline()):
+            message = await socket.receive()
+    except TimeoutError:
+        return protocol.deadline_passed(clock())
+    return protocol.receive(message, clock())
+
+
+async def _reject(socket: MediaSocket, protocol: StreamProtocol, rejected: Rejected) -> None:
+    with suppress(FarEndGone):
+        message = protocol.error(rejected.code, rejected.message) if rejected.code is not None else None
+        if message is not None:
+            await socket.send(message)
+        await socket.close(rejected.close_code)

@@ -1,0 +1,328 @@
+"""A simulated caller's call in progress: three tasks around one line."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
+
+from sandbox.caller.ear import Span
+from sandbox.caller.earpiece import Piece
+from sandbox.caller.events import (
+    AgentStarted,
+    AgentStopped,
+    CallerDone,
+    CallerEvent,
+    CallerPresses,
+    CallerSpeaks,
+    Journaled,
+)
+from sandbox.caller.hearing import CallerHearing
+from sandbox.caller.line import Line
+from sandbox.caller.media_client import (
+    AgentAudio,
+    AgentMark,
+    CallBroken,
+    CallEnded,
+    CallFailed,
+    ClearRequested,
+    JournalRow,
+    ServiceMessage,
+    StepFailed,
+)
+from sandbox.caller.media_format import FRAME_SECONDS
+from sandbox.caller.mouth import Mouth, Sound
+from sandbox.caller.report import CallReport, StepTimes, Utterance, lateness_of, utterance_heard
+from sandbox.caller.score import (
+    PASSIVE_STEPS,
+    Backchannels,
+    Coughs,
+    HangsUp,
+    Holds,
+    Interrupts,
+    Presses,
+    Says,
+    Score,
+    Step,
+    Waits,
+    WaitsForAgent,
+    WaitsForEnd,
+)
+from sandbox.carrier.telephone import Telephone
+from sandbox.control_client import ControlClient
+
+_BETWEEN_DIGITS_SECONDS = 0.2
+_LONGER_THAN_A_PAUSE_SECONDS = 2.5
+_END_FOLLOWS_STOP_SECONDS = 5.0
+
+
+class CallInProgress:
+    """One call from ``ready`` to its end; times inside are seconds since ``ready``.
+
+    Its tasks: ``caller.listens`` ends with the line, and then the other two are cancelled; ``caller.sends`` ends
+    when either side ends the call; ``caller.performs`` ends when the score is over and the caller has hung up.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        sounds: Mapping[Step, Sound],
+        mouth: Mouth,
+        telephone: Telephone,
+        line: Line,
+        control: ControlClient,
+        on_event: Callable[[CallerEvent], None],
+    ) -> None:
+        self.failure: CallFailed | None = None
+        """Why the call did not go as the score says."""
+        self._score, self._sounds, self._mouth, self._telephone = score, sounds, mouth, telephone
+        self._line, self._control, self._tell = line, control, on_event
+        self._loop = asyncio.get_running_loop()
+        self._hearing = CallerHearing(telephone.format.sample_rate)
+        self._said: list[Piece] = []
+        self._uttered: list[tuple[int, str, str, Span]] = []
+        self._steps: list[StepTimes] = []
+        self._step_began = 0.0
+        self._last_sound = 0.0
+        self._last_demand = 0.0  # the last sound that wanted an answer
+        self._awaited: tuple[Callable[[], bool], asyncio.Future[None]] | None = None
+        self._agent_speaks = False
+        self._on_hold = False
+        self._rows: list[dict[str, Any]] = []
+        self._delays: list[float] = []
+        self._ended_by = ""
+        self._ended_at = 0.0
+        self._end_reason: str | None = None
+
+    async def run(self) -> None:
+        """Play the score until the call is over."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(self._listen(), name="caller.listens")
+                others = [
+                    tasks.create_task(self._send_frames(), name="caller.sends"),
+                    tasks.create_task(self._perform_score(), name="caller.performs"),
+                ]
+                await listening
+                for task in others:
+                    task.cancel()
+        finally:
+            self._end("agent", self._now())
+            self._hear_the_rest()
+
+    def _hear_the_rest(self) -> None:
+        """A caller who hangs up hears no more; one whom the agent leaves hears what is still queued."""
+        queued = 0.0 if self._ended_by == "caller" else self._hearing.seconds_queued()
+        self._hearing.hear_out(self._ended_at + queued + 1 / self._telephone.format.sample_rate)
+
+    def report(self) -> CallReport:
+        """The whole call; to be asked after :meth:`run`."""
+        return CallReport(
+            score=self._score.name,
+            call_id=self._line.call_id,
+            format=self._telephone.format,
+            ready_at=self._line.ready_at,
+            ended_at=self._ended_at,
+            ended_by=self._ended_by,
+            end_reason=self._end_reason,
+            close_code=self._line.close_code,
+            completed=self.failure is None and self._nothing_left_to_do(),
+            steps=tuple(self._steps),
+            utterances=self._utterances(),
+            said=tuple(self._cut_at_end(piece) for piece in self._said),
+            heard=self._hearing.heard,
+            agent_spans=self._hearing.spans,
+            arrivals=tuple(self._hearing.arrivals),
+            received_samples=self._hearing.received_samples,
+            played_samples=self._hearing.played_samples,
+            clears=tuple(self._hearing.clears),
+            events=tuple(self._rows),
+            lateness=lateness_of(self._delays),
+        )
+
+    def _now(self) -> float:
+        return self._loop.time() - self._line.ready_at
+
+    def _nothing_left_to_do(self) -> bool:
+        """Whether every step that was not performed to its end only listens, or hangs up."""
+        return all(isinstance(step, (*PASSIVE_STEPS, HangsUp)) for step in self._score.steps[len(self._steps) :])
+
+    def _utterances(self) -> tuple[Utterance, ...]:
+        nexts = [span.start for *_, span in self._uttered[1:]] + [self._ended_at]
+        return tuple(
+            utterance_heard(
+                step, kind, text, Span(span.start, min(span.end, self._ended_at)), self._hearing.spans, until
+            )
+            for (step, kind, text, span), until in zip(self._uttered, nexts, strict=False)
+        )
+
+    def _cut_at_end(self, piece: Piece) -> Piece:
+        """Without what the caller was still going to say when the call ended."""
+        left = max(round((self._ended_at - piece.at) * self._telephone.format.sample_rate), 0)
+        return Piece(piece.at, piece.samples[:left])
+
+    # caller.listens
+
+    async def _listen(self) -> None:
+        try:
+            async for message in self._line.messages():
+                await self._take(message, self._now())
+        except CallBroken as failure:
+            if self._ended_by != "caller" or failure.code:
+                self.failure = self.failure or failure
+
+    async def _take(self, message: ServiceMessage, now: float) -> None:
+        match message:
+            case AgentAudio(samples=samples):
+                self._hearing.receive(samples, now)
+            case AgentMark(name=name):
+                self._hearing.mark(name)
+            case ClearRequested():
+                cleared = self._hearing.clear(now)
+                self._tell(cleared)
+                if self._telephone.acknowledges_clear:
+                    await self._line.send_cleared(cleared.played_samples)
+            case JournalRow(row=row):
+                self._rows.append(row)
+                self._tell(Journaled(now, row))
+            case CallEnded(reason=reason):
+                self._end_reason = reason
+                self._end("agent", now)
+            case _:
+                assert_never(message)
+
+    def _end(self, by: str, now: float) -> None:
+        if not self._ended_by:
+            self._ended_by, self._ended_at = by, now
+
+    # caller.sends
+
+    async def _send_frames(self) -> None:
+        """A frame each 20 ms by an absolute schedule; what a stall held up is sent at once after it."""
+        sent = 0
+        while not self._ended_by:
+            due = self._line.ready_at + (sent + 1) * FRAME_SECONDS
+            await asyncio.sleep(max(0.0, due - self._loop.time()))
+            await self._notice(self._now())
+            frame = self._mouth.next_frame()
+            if not self._on_hold:
+                await self._line.send_audio(frame)
+            self._delays.append(self._loop.time() - due)
+            sent += 1
+
+    async def _notice(self, now: float) -> None:
+        """Hear what was played, and see whether what the score waits for has come."""
+        for mark in self._hearing.listen(now):
+            if self._telephone.echoes_marks:
+                await self._line.send_mark(mark)
+        speaks = self._hearing.speaks(now)
+        span = self._hearing.last_span
+        if span and speaks != self._agent_speaks:
+            self._tell(AgentStarted(span.start) if speaks else AgentStopped(span.end))
+        self._agent_speaks = speaks
+        if self._awaited and not self._awaited[1].done() and self._awaited[0]():
+            self._awaited[1].set_result(None)
+
+    # caller.performs
+
+    async def _perform_score(self) -> None:
+        try:
+            for number, step in enumerate(self._score.steps, 1):
+                self._step_began = self._now()
+                await self._perform(number, step)
+                self._steps.append(StepTimes(number, step.do, self._step_began, self._now()))
+        except CallFailed as failure:
+            self.failure = failure
+        await self._hang_up()
+
+    async def _perform(self, number: int, step: Step) -> None:
+        match step:
+            case Says():
+                await self._utter(number, step)
+            case Interrupts(after=after) | Backchannels(after=after):
+                await self._until_agent_has_spoken_for(number, step, after)
+                await self._utter(number, step)
+            case Coughs(after=after):
+                if after is not None:
+                    await self._until_agent_has_spoken_for(number, step, after)
+                await self._utter(number, step)
+            case WaitsForAgent(quiet=quiet):
+                await self._until(number, step, lambda: self._agent_has_finished(quiet))
+                self._was_heard(self._now())
+            case Waits(seconds=seconds) | Holds(seconds=seconds):
+                self._on_hold = isinstance(step, Holds)
+                await asyncio.sleep(seconds)
+                self._on_hold = False
+            case Presses(digits=digits):
+                await self._press(digits)
+            case WaitsForEnd():
+                await self._until(number, step, lambda: False)
+            case HangsUp():
+                await self._hang_up()
+            case _:
+                assert_never(step)
+
+    async def _until_agent_has_spoken_for(self, number: int, step: Step, seconds: float) -> None:
+        since = self._last_sound
+        await self._until(number, step, lambda: self._hearing.has_spoken_for(seconds, since, self._now()))
+
+    def _agent_has_finished(self, quiet: float) -> bool:
+        """An agent whom a cough or an "uh-huh" made stop may only be pausing, unless the silence is long."""
+        now = self._now()
+        surely = max(quiet, _LONGER_THAN_A_PAUSE_SECONDS)
+        return self._hearing.has_finished(quiet, self._last_sound, now) or self._hearing.has_finished(
+            surely, self._last_demand, now
+        )
+
+    def _was_heard(self, at: float) -> None:
+        """What the agent says from then on is his answer to the caller."""
+        self._last_sound = self._last_demand = at
+
+    async def _until(self, number: int, step: Step, happened: Callable[[], bool]) -> None:
+        """Wait for that. Raises StepFailed when the agent has been silent for longer than the caller's patience."""
+        began, patience = self._step_began, self._score.patience
+        came = False
+
+        def settled() -> bool:
+            nonlocal came
+            came = happened()
+            now = self._now()
+            return came or min(now - began, self._hearing.silent_for(now)) > patience
+
+        await self._see(settled)
+        if not came:
+            where = f"score {self._score.name!r}, step {number} ({step.do})"
+            raise StepFailed(f"{where}: what it waits for did not come; the agent was silent for {patience:g} s")
+
+    async def _see(self, happened: Callable[[], bool]) -> None:
+        """Wait until that is so; looked at with every frame."""
+        seen = self._loop.create_future()
+        self._awaited = (happened, seen)
+        await seen
+
+    async def _utter(self, number: int, step: Says | Interrupts | Backchannels | Coughs) -> None:
+        sound = self._sounds[step]
+        text, language = ("", None) if isinstance(step, Coughs) else (step.text, step.language)
+        await self._control.expect_utterance(text, sound.seconds, language or self._score.language)
+        starts_at = self._mouth.make(sound, self._now())
+        span = Span(starts_at, starts_at + sound.seconds)
+        self._said.append(Piece(starts_at, sound.samples))
+        self._uttered.append((number, step.do, text, span))
+        self._tell(CallerSpeaks(span.start, text))
+        await self._see(lambda: not self._mouth.makes_sound)
+        self._last_sound = span.end
+        if isinstance(step, Says | Interrupts):
+            self._was_heard(span.end)
+        self._tell(CallerDone(span.end))
+
+    async def _press(self, digits: str) -> None:
+        for digit in digits:
+            self._tell(CallerPresses(self._now(), digit))
+            await self._line.send_digit(digit)
+            self._was_heard(self._now())
+            await asyncio.sleep(_BETWEEN_DIGITS_SECONDS)
+
+    async def _hang_up(self) -> None:
+        """Say ``stop`` and leave the service some time to say ``end``; its end cancels this task."""
+        self._end("caller", self._now())
+        await self._line.send_stop()
+        await asyncio.sleep(_END_FOLLOWS_STOP_SECONDS)
+        await self._line.close()

@@ -1,0 +1,144 @@
+"""A simulated caller: plays a score over a line, in real time, with real sound.
+
+A frame's sound is spoken during the 20 ms before it is sent, as on a telephone; so the caller has finished speaking
+no later than his last frame left.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import numpy as np
+
+from sandbox.caller.call import CallInProgress
+from sandbox.caller.events import CallerEvent, Connected, Ended, Ready
+from sandbox.caller.line import Line
+from sandbox.caller.media_client import CallFailed, media_socket, open_session
+from sandbox.caller.mouth import Mouth, Sound, SoundMaker
+from sandbox.caller.report import CallReport
+from sandbox.caller.score import Backchannels, Coughs, Interrupts, Says, Score, Step
+from sandbox.carrier.telephone import Telephone
+from sandbox.control_client import ControlClient
+
+Speak = Callable[[str, str, int], bytes]
+"""``speak(text, language, sample_rate)`` gives 16-bit little-endian mono samples. Called in a thread, one at a time."""
+
+
+class Caller:
+    """Makes any number of calls, one after another or at once. Used as an async context manager.
+
+    With ``sandbox_url`` the words of every utterance, and the score's scripted replies, are posted to the sandbox's
+    control, whose stand-ins cannot understand speech; None: real vendors listen.
+    """
+
+    def __init__(
+        self,
+        service_url: str,
+        speak: Speak,
+        *,
+        sandbox_url: str | None = None,
+        api_key: str | None = None,
+        telephone: Telephone | None = None,
+        on_event: Callable[[CallerEvent], None] | None = None,
+        longest_call_seconds: float = 600.0,
+    ) -> None:
+        self._service_url = service_url
+        self._sandbox_url = sandbox_url
+        self._api_key = api_key
+        self._speak = speak
+        self._telephone = telephone or Telephone()
+        self._tell = on_event or (lambda _event: None)
+        self._longest_call = longest_call_seconds
+        encrypted = any(url and url.startswith("https:") for url in (service_url, sandbox_url))
+        self._http = httpx.AsyncClient(
+            verify=encrypted,  # without an https address there is no certificate, and loading them takes long
+            timeout=10.0,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=None),
+        )
+        self._sound_maker = SoundMaker(self._telephone.format, self._telephone.noise_dbfs)
+        self._spoken: dict[tuple[str, str], Sound] = {}
+        self._voice = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def call(
+        self, score: Score, *, number: str | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> CallReport:
+        """Play the score, to its end or the agent's.
+
+        Raises CallFailed; when the call had begun, its ``report`` says how far it went. ``metadata`` is added to the
+        score's ``language``, which the service may take as a hint.
+        """
+        sounds = await self._sounds(score)
+        body: dict[str, Any] = {"metadata": {"language_hint": score.language, **(metadata or {})}}
+        if number is not None:
+            body["caller"] = number
+        session = await open_session(self._http, self._service_url, body, self._api_key)
+        self._tell(Connected(session.call_id))
+        control = ControlClient(self._http, self._sandbox_url, session.call_id)
+        await control.script_replies(score.replies)
+        async with media_socket(session, self._telephone.format, events=True) as client:
+            call = await self._play(score, sounds, client, control)
+        return self._outcome(call)
+
+    async def call_through(self, score: Score, dial: Callable[[], AbstractAsyncContextManager[Line]]) -> CallReport:
+        """As :meth:`call`, over a line of another kind; its ``dial`` gives it once it is answered."""
+        sounds = await self._sounds(score)
+        async with dial() as line:
+            self._tell(Connected(line.call_id))
+            control = ControlClient(self._http, self._sandbox_url, line.call_id)
+            await control.script_replies(score.replies)
+            call = await self._play(score, sounds, line, control)
+        return self._outcome(call)
+
+    async def _play(
+        self, score: Score, sounds: Mapping[Step, Sound], line: Line, control: ControlClient
+    ) -> CallInProgress:
+        self._tell(Ready(line.ready_at))
+        mouth = Mouth(self._sound_maker.background)
+        call = CallInProgress(score, sounds, mouth, self._telephone, line, control, self._tell)
+        try:
+            async with asyncio.timeout(self._longest_call):
+                await call.run()
+        except TimeoutError:
+            call.failure = CallFailed(f"score {score.name!r}: not over after {self._longest_call:g} s")
+        return call
+
+    def _outcome(self, call: CallInProgress) -> CallReport:
+        report = call.report()
+        self._tell(Ended(report.ended_at, report.ended_by, report.end_reason))
+        if call.failure:
+            call.failure.report = report
+            raise call.failure
+        return report
+
+    async def _sounds(self, score: Score) -> dict[Step, Sound]:
+        """The sound of every step that has one."""
+        sounds: dict[Step, Sound] = {}
+        for step in score.steps:
+            match step:
+                case Says() | Interrupts() | Backchannels():
+                    sounds[step] = await self._speech(step.text, step.language or score.language)
+                case Coughs(seconds=seconds):
+                    sounds[step] = self._sound_maker.cough(seconds)
+                case _:
+                    pass
+        return sounds
+
+    async def _speech(self, text: str, language: str) -> Sound:
+        async with self._voice:
+            if (text, language) not in self._spoken:
+                pcm = await asyncio.to_thread(self._speak, text, language, self._telephone.format.sample_rate)
+                samples = np.frombuffer(pcm, dtype="<i2").astype(np.int16)
+                self._spoken[text, language] = self._sound_maker.sound(samples)
+            return self._spoken[text, language]

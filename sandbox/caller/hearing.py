@@ -1,0 +1,107 @@
+"""What the caller hears of the agent, and what he makes of it: is he speaking, for how long, has he finished?"""
+
+from sandbox.caller.ear import Ear, Span
+from sandbox.caller.earpiece import Earpiece, Piece, joined
+from sandbox.caller.report import Cleared
+from sandbox.vendors.encodings import Samples
+
+FELL_SILENT_SECONDS = 0.3
+"""The agent is taken to be silent after that much silence."""
+
+_BREATH_SECONDS = 0.6
+_WENT_ON_SECONDS = 0.5
+
+
+class CallerHearing:
+    """The agent's sound from its arrival to the caller's understanding. ``now`` is seconds since ``ready``."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._earpiece = Earpiece(sample_rate)
+        self._ear = Ear(sample_rate)
+        self._heard: list[Piece] = []
+        self.arrivals: list[float] = []
+        """When the first audio after a silence arrived."""
+        self.clears: list[Cleared] = []
+
+    @property
+    def received_samples(self) -> int:
+        """Samples that arrived."""
+        return self._earpiece.received_samples
+
+    @property
+    def played_samples(self) -> int:
+        """Samples that were played."""
+        return self._earpiece.played_samples
+
+    @property
+    def heard(self) -> tuple[Piece, ...]:
+        """Everything that was played."""
+        return joined(self._heard, self._rate)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """When the agent could be heard speaking."""
+        return self._ear.spans
+
+    @property
+    def last_span(self) -> Span | None:
+        """The latest of them; it may still grow."""
+        return self._ear.last
+
+    def receive(self, samples: Samples, now: float) -> None:
+        """Take in sound that has arrived."""
+        if self._earpiece.receive(samples, now):
+            self.arrivals.append(now)
+
+    def mark(self, name: str) -> None:
+        """A mark follows the sound received so far."""
+        self._earpiece.mark(name)
+
+    def clear(self, now: float) -> Cleared:
+        """Throw away what has not been played."""
+        cleared = Cleared(now, self._earpiece.clear(now))
+        self.clears.append(cleared)
+        return cleared
+
+    def listen(self, now: float) -> list[str]:
+        """Hear what was played up to ``now``. Returns the marks that were reached."""
+        pieces = joined(self._earpiece.take_heard(now), self._rate)
+        for piece in pieces:
+            self._ear.hear(piece.at, piece.samples)
+        if not pieces:
+            self._ear.flush()
+        self._heard += pieces
+        return self._earpiece.take_due_marks()
+
+    def hear_out(self, now: float) -> None:
+        """Hear what was played up to ``now``, to its last sample: nothing follows."""
+        self.listen(now)
+        self._ear.flush()
+
+    def seconds_queued(self) -> float:
+        """How long it takes to play what has not been played."""
+        return self._earpiece.queued_samples / self._rate
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since the agent's last sound; infinite when he has not made any."""
+        return now - self._ear.last.end if self._ear.last else float("inf")
+
+    def speaks(self, now: float) -> bool:
+        """Whether the agent is speaking; a short pause does not count as silence."""
+        return self.silent_for(now) < FELL_SILENT_SECONDS
+
+    def has_spoken_for(self, seconds: float, since: float, now: float) -> bool:
+        """Whether the agent is speaking and has, since that moment, for so long without taking breath."""
+        utterance = self._ear.utterance(_BREATH_SECONDS)
+        return utterance is not None and self.speaks(now) and now - max(utterance.start, since) >= seconds
+
+    def has_finished(self, quiet: float, since: float, now: float) -> bool:
+        """Whether the agent has spoken since that moment and then been quiet for so long.
+
+        The end of something he was already saying counts only when he went on with it for half a second.
+        """
+        last = self._ear.last
+        if last is None or now - last.end < quiet:
+            return False
+        return last.start >= since or last.end > since + _WENT_ON_SECONDS

@@ -1,0 +1,79 @@
+"""LiveKit's API with a fault: what goes over the wire instead of the answer.
+
+The general kinds mean here: ``refuse`` 503, ``unauthorized`` 401 and ``rate_limit`` 429 as LiveKit says them, ``hang``
+no answer, ``slow`` the answer later, ``garbage`` no protobuf, ``error_event`` a server error. There is no ``stall`` and
+no ``cut``: see ``drip`` and ``half_message``.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+from sandbox.vendors.faults import Fault
+
+NOT_HERE = ("stall", "cut")
+
+_PROTOBUF = "application/protobuf"
+_PAGE = "<!doctype html><html><body><h1>We are working on it</h1></body></html>"
+_DRIP_SECONDS = 0.2
+
+Answer = Callable[[], Awaitable[Response]]
+
+
+async def struck(fault: Fault, request: Request, answer: Answer) -> Response:
+    """What the client gets; ``answer`` asks for what it would have got."""
+    if fault.kind in ("hang", "lost_answer"):
+        if fault.kind == "lost_answer":
+            await answer()
+        return await _nothing(request)
+    if fault.kind == "slow":
+        await asyncio.sleep(fault.seconds_per_item)
+        return await answer()
+    if fault.kind == "half_message":
+        body = bytes((await answer()).body)
+        return Response(body[: len(body) // 2] + b"\x0a", media_type=_PROTOBUF)
+    return _INSTEAD[fault.kind](fault)
+
+
+async def _nothing(request: Request) -> Response:
+    """Until the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    return Response(status_code=500)
+
+
+async def _drips() -> AsyncIterator[bytes]:
+    while True:
+        yield b"\x00"
+        await asyncio.sleep(_DRIP_SECONDS)
+
+
+def _error(status: int, code: str) -> Callable[[Fault], Response]:
+    """An error of Twirp."""
+
+    def answered(fault: Fault) -> Response:
+        headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+        return JSONResponse({"code": code, "msg": "by a fault"}, status, headers)
+
+    return answered
+
+
+def _no_protobuf(_fault: Fault) -> Response:
+    return Response(b"\xff\xfe\xfd no protobuf", media_type=_PROTOBUF)
+
+
+_INSTEAD: dict[str, Callable[[Fault], Response]] = {
+    "html": lambda _fault: Response(_PAGE, media_type="text/html"),
+    "bad_gateway": lambda _fault: Response(_PAGE, 502, media_type="text/html"),
+    "no_protobuf": _no_protobuf,
+    "garbage": _no_protobuf,
+    "drip": lambda _fault: StreamingResponse(_drips(), media_type=_PROTOBUF),
+    "unauthorized": lambda _fault: PlainTextResponse("invalid token", 401),
+    "rate_limit": _error(429, "resource_exhausted"),
+    "refuse": _error(503, "unavailable"),
+    "server_error": _error(500, "internal"),
+    "error_event": _error(500, "internal"),
+}
+"""Answers that need no server behind."""

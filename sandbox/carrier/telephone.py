@@ -1,0 +1,17 @@
+"""What a simulated caller calls with."""
+
+from dataclasses import dataclass, field
+
+from sandbox.caller.media_format import MediaFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """The caller's end of the line."""
+
+    format: MediaFormat = field(default_factory=MediaFormat)
+    noise_dbfs: float | None = None
+    """Level (RMS) of the line's white noise; None: digital silence between utterances."""
+    acknowledges_clear: bool = True
+    """Whether it answers ``clear`` with the number of samples played."""
+    echoes_marks: bool = True

@@ -1,0 +1,320 @@
+"""Cartesia's text to speech: ``/tts/websocket``, ``/tts/bytes``, ``/tts/sse``, ``/voices`` (docs.cartesia.ai)."""
+
+import asyncio
+import base64
+import json
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from sandbox.vendors.cartesia.context import Context, Piece, paced, speak, wav_header
+from sandbox.vendors.cartesia.faults import Reset, Twist
+from sandbox.vendors.cartesia.orders import Declined, Order, read_order
+from sandbox.vendors.faults import TURNED_AWAY, CutOff, Fault, Stalled, Trouble
+from sandbox.vendors.stage import Stage, leading_call_id
+from sandbox.vendors.wire import GARBAGE, EventStream, Message, NoAnswer, Socket, cut, stage_of
+
+IDLE_SECONDS = 300.0
+"""An idle websocket is closed after this."""
+REQUEST_ID = "sandbox"
+_FINISHED_CONTEXTS = 1000
+_VOICES = (("sandbox-ru", "Анна", "ru"), ("sandbox-en", "Alice", "en"))
+
+_TURNED_AWAY: dict[str, Declined] = {
+    "refuse": Declined(503, "unavailable", "Service unavailable", "try again later"),
+    "unauthorized": Declined(401, "unauthorized", "Unauthorized", "the API key is not valid"),
+    "rate_limit": Declined(429, "concurrency_limited", "Too many concurrent requests", "wait for a context to end"),
+}
+_BROKEN = Declined(500, "internal_error", "Internal server error", "something broke")
+
+
+def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
+    """The answer to a client without a key or version, or whom a fault turns away."""
+    if trouble.turned_away is not None:
+        return _refusal(_TURNED_AWAY[trouble.turned_away], trouble.headers)
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    key = (token if scheme.lower() == "bearer" else "") or connection.headers.get("x-api-key")
+    if not (key or connection.query_params.get("access_token") or connection.query_params.get("api_key")):
+        return _refusal(_TURNED_AWAY["unauthorized"])
+    if not (connection.headers.get("cartesia-version") or connection.query_params.get("cartesia_version")):
+        return _refusal(Declined(400, "invalid_version", "Invalid version", "Cartesia-Version is required"))
+    return None
+
+
+def _refusal(declined: Declined, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(declined.body(REQUEST_ID), declined.status, headers)
+
+
+async def tts_websocket(websocket: WebSocket) -> None:
+    """``/tts/websocket``: many contexts on one socket."""
+    stage = stage_of(websocket)
+    stage.keep_request("cartesia", "tts/websocket", None, dict(websocket.query_params))
+    trouble = stage.faults.take("cartesia", "tts/websocket", None, when=_strikes_handshake)
+    refusal = turned_away(websocket, trouble)
+    if refusal is not None:
+        await websocket.send_denial_response(refusal)
+        return
+    await websocket.accept()
+    await SpeechSocket(websocket, stage).serve()
+
+
+def _strikes_handshake(fault: Fault) -> bool:
+    return fault.kind in TURNED_AWAY and fault.call_id is None
+
+
+def _strikes_context(fault: Fault) -> bool:
+    return not _strikes_handshake(fault)
+
+
+class _Broken(Exception):
+    """An error event has ended the context."""
+
+
+class SpeechSocket:
+    """One client's websocket and its contexts."""
+
+    def __init__(self, websocket: WebSocket, stage: Stage) -> None:
+        self._websocket = websocket
+        self._stage = stage
+        self._contexts: dict[str, Context] = {}
+        self._finished: OrderedDict[str, None] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self) -> None:
+        """Answer until the client goes, is idle for too long, or a fault cuts the socket. Ends the contexts' tasks."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._read(group)
+                for task in self._tasks:
+                    task.cancel()
+        except* CutOff as cuts:
+            await cut(self._websocket, cuts)
+        except* WebSocketDisconnect:
+            pass  # the client went while something was being sent to it
+
+    async def _read(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    message = await self._websocket.receive()
+            except TimeoutError:
+                await self._websocket.close(1000, "idle")
+                return
+            if message["type"] == "websocket.disconnect":
+                return
+            await self._handle(message.get("text") or "", group)
+
+    async def _handle(self, text: str, group: asyncio.TaskGroup) -> None:
+        context_id: str | None = None
+        try:
+            data = json.loads(text)
+            context_id = str(data["context_id"])
+            if data.get("cancel"):
+                self._cancel(context_id)
+            else:
+                order = read_order(data, asyncio.get_running_loop().time())
+                self._context(order, group).add(order)
+        except Declined as declined:
+            await self._websocket.send_json(declined.event(context_id, REQUEST_ID))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            bad = Declined(400, "invalid_request", "Invalid request", "a JSON object with a context_id is expected")
+            await self._websocket.send_json(bad.event(None, REQUEST_ID))
+
+    def _cancel(self, context_id: str) -> None:
+        self._stage.note("cartesia", "cancel", leading_call_id(context_id), context_id=context_id)
+        if context_id in self._contexts:
+            self._contexts[context_id].cancel()
+
+    def _context(self, order: Order, group: asyncio.TaskGroup) -> Context:
+        context_id = order.context_id
+        if context_id in self._finished:
+            raise Declined(400, "context_closed", "Context closed", "the context has ended or expired")
+        if context_id not in self._contexts:
+            call_id = leading_call_id(context_id)
+            self._stage.keep_request("cartesia", "tts/websocket context", call_id, {"context_id": context_id})
+            trouble = self._stage.faults.take("cartesia", "tts/websocket", call_id, when=_strikes_context)
+            twist = _twist(trouble)
+            context = Context(order, self._stage, self._sender(context_id, trouble, twist), twist)
+            self._contexts[context_id] = context
+            task = group.create_task(self._run(context, context_id, trouble), name=f"context-{context_id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return self._contexts[context_id]
+
+    def _sender(self, context_id: str, trouble: Trouble, twist: Twist) -> Callable[[Message], Awaitable[None]]:
+        names_context = trouble.fault is None or trouble.fault.with_context
+        socket = Socket(self._websocket, _BROKEN.event(context_id if names_context else None, REQUEST_ID), trouble)
+
+        async def send(message: Message) -> None:
+            try:
+                twisted = twist.of(message)
+            except Reset:
+                raise CutOff(None, reset=True) from None
+            for each in twisted:
+                if isinstance(each, bytes):
+                    await self._websocket.send_bytes(each)
+                elif isinstance(each, str):
+                    await self._websocket.send_text(each)
+                elif not await socket.send(each):
+                    raise _Broken
+
+        return send
+
+    async def _run(self, context: Context, context_id: str, trouble: Trouble) -> None:
+        try:
+            if trouble.turned_away is not None:
+                await self._websocket.send_json(_TURNED_AWAY[trouble.turned_away].event(context_id, REQUEST_ID))
+                return
+            error = _twist(trouble).error(context_id)
+            if error is not None:
+                await self._websocket.send_json(error)
+                return
+            async with trouble.cutting():
+                await context.run()
+        except Stalled:
+            await asyncio.get_running_loop().create_future()  # takes inputs and says nothing, until the socket ends
+        except _Broken:
+            pass  # the client has been told
+        finally:
+            del self._contexts[context_id]
+            self._finished[context_id] = None
+            if len(self._finished) > _FINISHED_CONTEXTS:
+                self._finished.popitem(last=False)
+
+
+async def tts_bytes(request: Request) -> Response:
+    """``/tts/bytes``: the sound of one text, as the body."""
+    opened = await _open(request, "tts/bytes")
+    if isinstance(opened, Response):
+        return opened
+    order, trouble, call_id = opened
+
+    twist = _twist(trouble)
+
+    async def body() -> AsyncGenerator[bytes]:
+        if order.manner.output.container == "wav" or twist.has_header:
+            yield wav_header(order.manner.output)
+        async for piece in _pieces(stage_of(request), order, call_id):
+            if piece.start >= twist.ends_after:
+                return
+            yield twist.instead_of(piece.audio)
+
+    media_type = "audio/wav" if order.manner.output.container == "wav" else "audio/pcm"
+    return EventStream(body(), trouble, media_type=media_type, garbage=GARBAGE.encode(), error=b"")
+
+
+async def tts_sse(request: Request) -> Response:
+    """``/tts/sse``: the sound of one text, as server-sent events."""
+    opened = await _open(request, "tts/sse")
+    if isinstance(opened, Response):
+        return opened
+    order, trouble, call_id = opened
+
+    async def events() -> AsyncGenerator[bytes]:
+        async for piece in _pieces(stage_of(request), order, call_id):
+            data = base64.b64encode(piece.audio).decode()
+            yield _event({"type": "chunk", "data": data, "done": False, "status_code": 206, "step_time": 1.0})
+        if order.add_timestamps:
+            yield _event({"type": "timestamps", "done": False, "status_code": 206, "word_timestamps": _times(order)})
+        yield _event({"type": "done", "done": True, "status_code": 200})
+
+    garbage = f"event: chunk\ndata: {GARBAGE}\n\n".encode()
+    error = _event(_BROKEN.event(None, REQUEST_ID))
+    return EventStream(events(), trouble, media_type="text/event-stream", garbage=garbage, error=error)
+
+
+async def _open(request: Request, route: str) -> Response | tuple[Order, Trouble, str | None]:
+    """The order of an HTTP request, or the answer that says no."""
+    stage = stage_of(request)
+    call_id = request.headers.get("x-call-id")
+    body = await request.body()
+    trouble = stage.faults.take("cartesia", route, call_id)
+    refusal = turned_away(request, trouble)
+    if refusal is not None:
+        return refusal
+    if trouble.hangs:
+        return NoAnswer()
+    if trouble.fault is not None and trouble.fault.kind == "error_event" and route == "tts/bytes":
+        return _refusal(_BROKEN)
+    try:
+        data = json.loads(body)
+        stage.keep_request("cartesia", route, call_id, data)
+        order = read_order(data, asyncio.get_running_loop().time())
+    except Declined as declined:
+        return _refusal(declined)
+    except ValueError:
+        return _refusal(Declined(400, "invalid_request", "Invalid request", "the body is no JSON"))
+    stage.note("cartesia", "input", call_id, chars=len(order.transcript))
+    return order, trouble, call_id
+
+
+async def _pieces(stage: Stage, order: Order, call_id: str | None) -> AsyncGenerator[Piece]:
+    speech = speak(order.transcript, order)
+    async with aclosing(paced(speech, order, stage.profile, stage.chance("cartesia", call_id))) as pieces:
+        async for piece in pieces:
+            yield piece
+            if piece.start == 0:
+                stage.note("cartesia", "first_audio", call_id)
+    stage.note("cartesia", "audio_done", call_id)
+
+
+def _times(order: Order) -> dict[str, list[Any]]:
+    words = speak(order.transcript, order).words
+    return {"words": [w.text for w in words], "start": [w.start for w in words], "end": [w.end for w in words]}
+
+
+def _event(data: Message) -> bytes:
+    return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def _twist(trouble: Trouble) -> Twist:
+    return Twist(trouble.named, status=trouble.fault.status if trouble.fault is not None else 400)
+
+
+async def voices(request: Request) -> Response:
+    """``/voices``: the few there are; any other id speaks too."""
+    stage = stage_of(request)
+    stage.keep_request("cartesia", "voices", None, dict(request.query_params))
+    trouble = stage.faults.take("cartesia", "voices", None)
+    refusal = turned_away(request, trouble)
+    if refusal is not None:
+        return refusal
+    if trouble.hangs:
+        return NoAnswer()
+    listed = [_described(*each) for each in (() if "starting_after" in request.query_params else _VOICES)]
+    return JSONResponse({"data": listed, "has_more": False, "next_page": None})
+
+
+async def voice(request: Request) -> Response:
+    """``/voices/{id}``: any id is a voice."""
+    stage = stage_of(request)
+    stage.keep_request("cartesia", "voices/id", None, dict(request.path_params))
+    refusal = turned_away(request, stage.faults.take("cartesia", "voices/id", None))
+    return refusal or JSONResponse(_described(request.path_params["voice_id"], "Any", "ru"))
+
+
+def _described(voice_id: str, name: str, language: str) -> dict[str, Any]:
+    return {
+        "id": voice_id,
+        "name": name,
+        "language": language,
+        "description": "A voice of the sandbox",
+        "is_public": True,
+        "is_owner": False,
+        "created_at": "2026-01-01T00:00:00Z",
+    }
+
+
+ROUTES: list[BaseRoute] = [
+    WebSocketRoute("/tts/websocket", tts_websocket),
+    Route("/tts/bytes", tts_bytes, methods=["POST"]),
+    Route("/tts/sse", tts_sse, methods=["POST"]),
+    Route("/voices", voices),
+    Route("/voices/{voice_id}", voice),
+]

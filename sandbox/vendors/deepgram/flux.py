@@ -1,0 +1,204 @@
+"""Flux, Deepgram's ``/v2/listen``: a stream of turns (developers.deepgram.com/docs/flux)."""
+
+from dataclasses import replace
+from typing import Any
+
+from sandbox.vendors.deepgram.query import FluxQuery
+from sandbox.vendors.deepgram.stream import Fatal, Script, Send, languages_of, new_request_id, transcript_of
+from sandbox.vendors.hearing import LEAST_SILENCE_SECONDS, UNFINISHED_SILENCE_SECONDS, SpeechDetector
+from sandbox.vendors.stage import Stage
+from sandbox.vendors.wire import Message
+
+_LEAST_EAGER_SECONDS = 0.1
+_BEAT_SECONDS = 0.25
+_SURE = 0.9
+_FAIRLY_SURE = 0.55
+_DOUBTFUL = 0.1
+_MANUAL_ONLY = 1.0
+
+
+class FluxStream:
+    """One stream; see :class:`sandbox.vendors.deepgram.stream.Stream`.
+
+    A turn: StartOfTurn, Update as words come, perhaps EagerEndOfTurn and TurnResumed, EndOfTurn. The transcript of
+    EndOfTurn is that of the last EagerEndOfTurn, unless the turn was resumed. In a turn and between turns, an Update
+    comes after each 0.25 s of audio of which nothing else was told.
+    """
+
+    idle_seconds: float | None = None
+
+    def __init__(self, query: FluxQuery, stage: Stage, send: Send) -> None:
+        self._query = query
+        self._stage = stage
+        self._send_message = send
+        self._chance = stage.chance("deepgram", query.tag)
+        self.request_id = new_request_id(self._chance)
+        self._sequence = 0
+        self._detector = SpeechDetector(query.encoding, query.sample_rate)
+        languages = ("en",) if query.model.endswith("-en") else query.language_hints
+        self._script = Script(stage, query.tag, languages)
+        self._recogniser = self._script.recogniser
+        self._turn = 0
+        self._turn_began = 0.0
+        self._words_sent = 0
+        self._eager = False
+        """The last message was an eager end of the turn."""
+        self._told_at = 0.0
+        self._draw()
+
+    async def open(self) -> None:
+        """Say ``Connected``."""
+        await self._send({"type": "Connected"})
+
+    async def hear(self, audio: bytes) -> None:
+        """Take audio."""
+        for now, speech in self._detector.feed(audio):
+            self._recogniser.step(now, speech)
+            if speech:
+                await self._while_speaking()
+            elif self._in_turn:
+                await self._while_silent()
+            if now - self._told_at >= _BEAT_SECONDS:
+                await self._tell("Update", _DOUBTFUL, beat=True)
+
+    async def obey(self, message: Any) -> bool:
+        """Take ``Configure``, ``ForceEndTurn`` or ``CloseStream``; anything else is a fatal error, KeepAlive too."""
+        match message:
+            case {"type": "CloseStream"}:
+                return False
+            case {"type": "ForceEndTurn"}:
+                await self._end_turn("manual")
+            case {"type": "Configure"}:
+                await self._configure(message)
+            case _:
+                await self._send(
+                    {"type": "Error", "code": "UNPARSABLE_CLIENT_MESSAGE", "description": "unknown message"}
+                )
+                raise Fatal
+        return True
+
+    async def finish(self) -> None:
+        """End the turn that is open."""
+        if self._in_turn:
+            await self._end_turn("model")
+
+    def give_back(self) -> None:
+        """See :meth:`sandbox.vendors.deepgram.stream.Stream.give_back`."""
+        self._script.give_back()
+
+    @property
+    def _in_turn(self) -> bool:
+        return self._words_sent > 0
+
+    def _draw(self) -> None:
+        """How quick the next end of a turn will be."""
+        profile = self._stage.profile
+        self._end_silence = max(LEAST_SILENCE_SECONDS, profile.end_of_turn.draw(self._chance))
+        drawn = max(_LEAST_EAGER_SECONDS, profile.eager_end.draw(self._chance))
+        self._eager_silence = min(drawn, self._end_silence / 2)
+
+    async def _while_speaking(self) -> None:
+        words = len(self._recogniser.words)
+        if self._eager and (words > self._words_sent or self._recogniser.more_to_come):
+            self._eager = False
+            await self._tell("TurnResumed", _DOUBTFUL)
+        if words == self._words_sent:
+            return
+        if self._in_turn:
+            await self._tell("Update", _DOUBTFUL)
+        else:
+            self._turn_began = self._recogniser.words[0].start
+            await self._tell("StartOfTurn", _DOUBTFUL)
+        self._words_sent = words
+
+    async def _while_silent(self) -> None:
+        silence, query = self._recogniser.silence, self._query
+        ends_after = UNFINISHED_SILENCE_SECONDS if self._recogniser.unfinished else self._end_silence
+        if query.threshold < _MANUAL_ONLY and silence >= ends_after:
+            await self._end_turn("model")
+        elif silence >= query.timeout:
+            await self._end_turn("timeout")
+        elif query.eager_threshold is not None and not self._eager and not self._recogniser.never_eager:
+            needed = self._eager_silence if self._recogniser.eager else LEAST_SILENCE_SECONDS
+            if silence >= needed:
+                self._recogniser.settle()
+                self._eager = True
+                self._words_sent = len(self._recogniser.words)
+                await self._tell("EagerEndOfTurn", max(_FAIRLY_SURE, query.eager_threshold))
+
+    async def _end_turn(self, trigger: str) -> None:
+        if not self._eager:
+            self._recogniser.settle()
+        await self._tell("EndOfTurn", _SURE, trigger=trigger)
+        self._recogniser.end_turn()
+        self._turn += 1
+        self._turn_began = self._detector.seconds
+        self._words_sent = 0
+        self._eager = False
+        self._draw()
+
+    async def _configure(self, message: Message) -> None:
+        query, thresholds = self._query, message.get("thresholds") or {}
+        self._query = replace(
+            query,
+            eager_threshold=thresholds.get("eager_eot_threshold", query.eager_threshold),
+            threshold=thresholds.get("eot_threshold", query.threshold),
+            timeout=thresholds.get("eot_timeout_ms", query.timeout * 1000) / 1000,
+            keyterms=tuple(message.get("keyterms", query.keyterms)),
+            language_hints=tuple(message.get("language_hints", query.language_hints)),
+        )
+        await self._send(
+            {
+                "type": "ConfigureSuccess",
+                "thresholds": {
+                    "eager_eot_threshold": self._query.eager_threshold,
+                    "eot_threshold": self._query.threshold,
+                    "eot_timeout_ms": round(self._query.timeout * 1000),
+                },
+                "keyterms": list(self._query.keyterms),
+                "language_hints": list(self._query.language_hints),
+            }
+        )
+
+    async def _tell(self, event: str, confidence: float, *, beat: bool = False, **more: str) -> None:
+        self._told_at = self._detector.seconds
+        self._note(event)  # before it is sent: who hears of it may have answered before this goes on
+        words = self._recogniser.words[: self._words_sent] if beat else self._recogniser.words
+        hinted = {"languages_hinted": list(self._query.language_hints)} if self._query.language_hints else {}
+        await self._send(
+            {
+                "type": "TurnInfo",
+                "event": event,
+                "turn_index": self._turn,
+                "audio_window_start": round(self._turn_began, 3),
+                "audio_window_end": round(self._detector.seconds, 3),
+                "transcript": transcript_of(words),
+                "words": [
+                    {
+                        "word": word.text,
+                        "confidence": word.confidence,
+                        "start": round(word.start, 3),
+                        "end": round(word.end, 3),
+                    }
+                    for word in words
+                ],
+                "end_of_turn_confidence": confidence,
+                "languages": languages_of(words),
+                **hinted,
+                **more,
+            },
+            beat=beat,
+        )
+
+    def _note(self, event: str) -> None:
+        names = {"EndOfTurn": "end_of_turn", "EagerEndOfTurn": "eager_end_of_turn", "TurnResumed": "turn_resumed"}
+        if event == "StartOfTurn":
+            self._stage.note("deepgram", "start_of_turn", self._query.tag, turn=self._turn)
+        elif event in names:
+            silence = round(self._recogniser.silence, 3)
+            self._stage.note("deepgram", names[event], self._query.tag, turn=self._turn, silence=silence)
+
+    async def _send(self, message: Message, *, beat: bool = False) -> None:
+        numbered = {**message, "request_id": self.request_id, "sequence_id": self._sequence}
+        self._sequence += 1
+        await self._send_message(numbered, beat=beat)

@@ -1,0 +1,164 @@
+"""Deepgram's ``/v1/listen`` (websocket and POST) and ``/v2/listen`` (developers.deepgram.com/reference)."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from sandbox.vendors.deepgram.flux import FluxStream
+from sandbox.vendors.deepgram.nova import NovaStream
+from sandbox.vendors.deepgram.query import BadQuery, read_flux, read_nova
+from sandbox.vendors.deepgram.recording import hear_recording
+from sandbox.vendors.deepgram.stream import Fatal, Send, Stream
+from sandbox.vendors.faults import CutOff, Stalled, Trouble
+from sandbox.vendors.stage import Stage
+from sandbox.vendors.wire import Message, Socket, cut, stage_of, swallow, whole_answer
+
+RECORDING_ROUTE = "v1/listen POST"
+_REQUEST_ID = "00000000-0000-4000-8000-000000000000"
+_TURNED_AWAY: dict[str, tuple[int, str, str]] = {
+    "refuse": (503, "SERVICE_UNAVAILABLE", "The service is temporarily unavailable."),
+    "unauthorized": (401, "INVALID_AUTH", "Invalid credentials."),
+    "rate_limit": (429, "TOO_MANY_REQUESTS", "Too many requests. Please try again later."),
+}
+_ERRORS: dict[str, Message] = {
+    "v1/listen": {"type": "Error", "variant": "ServerError", "description": "something broke", "message": ""},
+    "v2/listen": {"type": "Error", "sequence_id": 0, "code": "INTERNAL_SERVER_ERROR", "description": "something broke"},
+}
+
+
+def _refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    body = {"err_code": code, "err_msg": message, "request_id": _REQUEST_ID}
+    return JSONResponse(body, status, {"dg-request-id": _REQUEST_ID, "dg-error": message, **(headers or {})})
+
+
+def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
+    """The answer to a client without a key, or whom a fault turns away."""
+    if trouble.turned_away is not None:
+        return _refusal(*_TURNED_AWAY[trouble.turned_away], headers=trouble.headers)
+    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() not in ("token", "bearer") or not key.strip():
+        return _refusal(*_TURNED_AWAY["unauthorized"])
+    return None
+
+
+async def listen_v1(websocket: WebSocket) -> None:
+    """``/v1/listen``: Nova."""
+    await _listen(
+        websocket, "v1/listen", lambda stage, send: NovaStream(read_nova(websocket.query_params), stage, send)
+    )
+
+
+async def listen_v2(websocket: WebSocket) -> None:
+    """``/v2/listen``: Flux."""
+    await _listen(
+        websocket, "v2/listen", lambda stage, send: FluxStream(read_flux(websocket.query_params), stage, send)
+    )
+
+
+async def _listen(websocket: WebSocket, route: str, make: Callable[[Stage, Send], Stream]) -> None:
+    stage = stage_of(websocket)
+    tag = websocket.query_params.get("tag")
+    stage.keep_request("deepgram", route, tag, websocket.query_params.multi_items())
+    trouble = stage.faults.take("deepgram", route, tag)
+    socket = Socket(websocket, _ERRORS[route], trouble)
+
+    async def send(message: Message, *, beat: bool = False) -> None:
+        if not await socket.send(message, beat=beat):
+            raise Fatal
+
+    refusal = turned_away(websocket, trouble)
+    if refusal is not None:
+        await websocket.send_denial_response(refusal)
+        return
+    try:
+        stream = make(stage, send)
+    except BadQuery as bad:
+        await websocket.send_denial_response(_refusal(400, "INVALID_QUERY_PARAMETER", str(bad)))
+        return
+    await websocket.accept(headers=[(b"dg-request-id", stream.request_id.encode())])
+    await _serve(websocket, stream, trouble)
+
+
+async def _serve(websocket: WebSocket, stream: Stream, trouble: Trouble) -> None:
+    try:
+        async with trouble.cutting():
+            await stream.open()
+            await _read(websocket, stream)
+    except Stalled:
+        await swallow(websocket)
+    except CutOff as struck:
+        await cut(websocket, struck)
+    except Fatal:
+        await websocket.close(1011, "INTERNAL_SERVER_ERROR")
+    except WebSocketDisconnect:
+        pass  # the client went while something was being sent to it
+    finally:
+        stream.give_back()
+
+
+async def _read(websocket: WebSocket, stream: Stream) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(stream.idle_seconds):
+                received = await websocket.receive()
+        except TimeoutError:
+            await websocket.close(1011, "NET-0001")
+            return
+        if received["type"] == "websocket.disconnect":
+            return
+        if not await _take(received, stream):
+            await stream.finish()
+            await websocket.close(1000)
+            return
+
+
+async def _take(received: Mapping[str, Any], stream: Stream) -> bool:
+    """Hand what came to the stream; False when it is to be closed, as an empty binary message asks too."""
+    audio = received.get("bytes")
+    if audio is not None:
+        await stream.hear(audio)
+        return bool(audio)
+    try:
+        message = json.loads(received.get("text") or "")
+    except ValueError:
+        message = None
+    return await stream.obey(message)
+
+
+async def transcribe(request: Request) -> Response:
+    """``POST /v1/listen``: a whole recording."""
+    stage = stage_of(request)
+    tag = request.query_params.get("tag")
+    stage.keep_request("deepgram", RECORDING_ROUTE, tag, request.query_params.multi_items())
+    trouble = stage.faults.take("deepgram", RECORDING_ROUTE, tag)
+    refusal = turned_away(request, trouble)
+    if refusal is not None:
+        return refusal
+    try:
+        heard = hear_recording(await request.body(), request.query_params, stage)
+    except BadQuery as bad:
+        return _refusal(400, "INVALID_QUERY_PARAMETER", str(bad))
+    error = _refusal(500, "INTERNAL_SERVER_ERROR", "something broke")
+    return await whole_answer(JSONResponse(heard), error, trouble)
+
+
+async def key_details(request: Request) -> Response:
+    """``GET /v1/auth/token``: what the key may do."""
+    stage = stage_of(request)
+    stage.keep_request("deepgram", "v1/auth/token", None, None)
+    refusal = turned_away(request, stage.faults.take("deepgram", "v1/auth/token", None))
+    return refusal or JSONResponse({"api_key_id": _REQUEST_ID, "scopes": ["usage:write"]})
+
+
+ROUTES: list[BaseRoute] = [
+    WebSocketRoute("/v1/listen", listen_v1),
+    WebSocketRoute("/v2/listen", listen_v2),
+    Route("/v1/listen", transcribe, methods=["POST"]),
+    Route("/v1/auth/token", key_details),
+]

@@ -1,0 +1,86 @@
+"""What Deepgram's two streaming interfaces share."""
+
+import uuid
+from random import Random
+from typing import Any, Protocol
+
+from sandbox.vendors.hearing import Heard, Recogniser
+from sandbox.vendors.stage import Stage, Utterance
+from sandbox.vendors.wire import Message
+
+
+class Send(Protocol):
+    """Sends a message to the client."""
+
+    async def __call__(self, message: Message, *, beat: bool = False) -> None:
+        """With ``beat`` it tells nothing new."""
+
+
+class Fatal(Exception):
+    """An error message was sent; the socket closes with 1011."""
+
+
+class Stream(Protocol):
+    """One client's stream; audio and messages in, messages out through ``Send``."""
+
+    request_id: str
+    idle_seconds: float | None
+    """The socket is closed after this long without a message; None: never."""
+
+    async def open(self) -> None:
+        """Send what comes first."""
+
+    async def hear(self, audio: bytes) -> None:
+        """Take audio, of any length, and send what it leads to."""
+
+    async def obey(self, message: Any) -> bool:
+        """Take a client's JSON message; False when the stream is to be closed."""
+
+    async def finish(self) -> None:
+        """Send what is still due before a normal close."""
+
+    def give_back(self) -> None:
+        """Put what was heard of a turn without an end back into the script, for the client's next connection."""
+
+
+class Script:
+    """What the caller of one stream says: by its tag, or a single word for a stranger."""
+
+    def __init__(self, stage: Stage, tag: str | None, languages: tuple[str, ...]) -> None:
+        self._stage = stage
+        self._tag = tag
+        self._greeting = "алло" if languages and languages[0].startswith("ru") else "hello"
+        self.recogniser = Recogniser(self._next)
+
+    def give_back(self) -> None:
+        """See :meth:`Stream.give_back`."""
+        script = self._stage.script(self._tag)
+        if script is not None:
+            script.extendleft(reversed(self.recogniser.unsaid()))
+
+    def _next(self) -> Utterance | None:
+        script = self._stage.script(self._tag)
+        if script is None:
+            return Utterance(self._greeting)
+        return script.popleft() if script else None
+
+
+def transcript_of(words: list[Heard]) -> str:
+    """The words as a text."""
+    return " ".join(word.text for word in words)
+
+
+def languages_of(words: list[Heard]) -> list[str]:
+    """The words' languages, the most frequent first."""
+    spoken = [word.language for word in words]
+    return sorted(set(spoken), key=lambda language: (-spoken.count(language), language))
+
+
+def confidence_of(words: list[Heard]) -> float:
+    """Their mean; 0 without words."""
+    return round(sum(word.confidence for word in words) / len(words), 4) if words else 0.0
+
+
+def new_request_id(chance: Random) -> str:
+    """An id like Deepgram's."""
+    return str(uuid.UUID(int=chance.getrandbits(128), version=4))

@@ -1,0 +1,259 @@
+"""Faults on demand: what goes wrong with which requests, and how it strikes an answer in progress.
+
+A *request* is a websocket or an HTTP request. Cartesia's websocket carries many calls: there it is a context, except
+that faults for no particular call that turn a client away strike the handshake.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, cast, get_args
+
+from sandbox.carrier import livekit_faults
+from sandbox.vendors.cartesia import faults as cartesia_faults
+from sandbox.vendors.deepgram import faults as deepgram_faults
+from sandbox.vendors.openai import faults as openai_faults
+
+Vendor = Literal["deepgram", "openai", "cartesia", "livekit"]
+Fate = Literal["send", "garbage", "error_event"]
+
+GENERAL: Final[dict[str, str]] = {
+    "refuse": "The vendor answers 503 instead of the request.",
+    "unauthorized": "The vendor does not accept the key: 401.",
+    "rate_limit": "The vendor answers 429, with `retry_after` seconds in the header when the fault has them.",
+    "hang": "The vendor accepts the request and never answers.",
+    "stall": "The answer begins and then stops; the connection stays open.",
+    "cut": "The connection drops in the middle of the answer, without a close frame unless `close_code` is set.",
+    "garbage": "One message of the answer is not JSON.",
+    "slow": "Every message of the answer takes `seconds_per_item` seconds longer.",
+    "error_event": "The vendor sends an error event instead of the rest of the answer.",
+}
+"""What can go wrong with any vendor: kind to what happens."""
+
+NAMED: Final[dict[Vendor, dict[str, str]]] = {
+    "deepgram": deepgram_faults.NAMED,
+    "openai": openai_faults.NAMED,
+    "cartesia": cartesia_faults.NAMED,
+    "livekit": livekit_faults.NAMED,
+}
+"""What can be wrong with the content of one vendor's answers, as its stand-in plays it: kind to what happens."""
+
+TURNED_AWAY: Final = frozenset({"refuse", "unauthorized", "rate_limit"})
+"""Kinds that are answered with an HTTP status instead of an answer."""
+
+_SIDE_ROUTES = frozenset({"models", "voices"})
+_MIDDLE_ITEMS = 2
+
+
+class BadFault(ValueError):
+    """The description of a fault makes no sense; the text says why."""
+
+
+class Stalled(Exception):
+    """Nothing more is sent, and the connection stays open."""
+
+
+class CutOff(Exception):
+    """The connection is dropped now: a websocket with the close code, or without a word."""
+
+    def __init__(self, close_code: int | None, *, reset: bool = False) -> None:
+        super().__init__("cut by a fault")
+        self.close_code = close_code
+        self.reset = reset
+        """Whether the peer is answered with a reset, and loses what it has not read."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """What goes wrong.
+
+    ``after`` requests are spared, ``times`` are struck (None: until cleared). A fault in the middle strikes once
+    ``after_items`` messages and ``after_seconds`` seconds of the answer have passed. With ``close_code`` a cut
+    websocket is closed with that code instead of without any.
+    """
+
+    vendor: Vendor
+    kind: str
+    """One of GENERAL, or of the vendor's NAMED."""
+    times: int | None = 1
+    after: int = 0
+    after_items: int | None = None
+    after_seconds: float = 0.0
+    retry_after: float | None = None
+    seconds_per_item: float = 0.3
+    call_id: str | None = None
+    route: str | None = None
+    model: str | None = None
+    phrase: str | None = None
+    """Only requests to OpenAI are struck whose body holds these words."""
+    close_code: int | None = None
+    status: int = 400
+    """Of Cartesia's error that names no context."""
+    with_context: bool = True
+    """Cartesia's error event names its context."""
+    struck: int = field(default=0, init=False)
+    """Requests struck so far."""
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Fault":
+        """Read the control message; raises :class:`BadFault`."""
+        known = {each.name for each in fields(cls) if each.init}
+        if not isinstance(data, dict) or not {"vendor", "kind"} <= set(data) <= known:
+            raise BadFault(f"a fault is an object with vendor, kind and some of {sorted(known - {'vendor', 'kind'})}")
+        if data["vendor"] not in get_args(Vendor):
+            raise BadFault(f"vendor is one of {get_args(Vendor)}")
+        kinds = (*GENERAL, *NAMED[cast(Vendor, data["vendor"])])
+        if data["kind"] not in kinds:
+            raise BadFault(f"kind is, for this vendor, one of {kinds}")
+        counted = ("times", "after", "after_items", "after_seconds", "retry_after", "seconds_per_item", "close_code")
+        for name in (*counted, "status"):
+            value = data.get(name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+                raise BadFault(f"{name} is a number and not negative")
+        return cls(**data)
+
+    def items_before(self) -> int:
+        """Messages that pass before it strikes: a fault in the middle lets some through unless told otherwise."""
+        if self.after_items is not None:
+            return self.after_items
+        return _MIDDLE_ITEMS if self.kind in ("stall", "cut") and not self.after_seconds else 0
+
+
+class FaultBook:
+    """The faults that are set, oldest first."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Set a fault."""
+        self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Forget every fault; answers in progress keep theirs."""
+        self._faults.clear()
+
+    def listed(self) -> list[Fault]:
+        """The faults that are still to strike."""
+        return list(self._faults)
+
+    def take(
+        self,
+        vendor: Vendor,
+        route: str,
+        call_id: str | None,
+        *,
+        model: str | None = None,
+        when: Callable[[Fault], bool] = lambda fault: True,
+    ) -> "Trouble":
+        """The trouble of one request: the first fault that concerns it, counted.
+
+        Side routes (lists of models and voices) are concerned only by lasting faults, and never counted.
+        """
+        for fault in self._faults:
+            if fault.vendor != vendor or not when(fault) or not _concerns(fault, route, call_id, model):
+                continue
+            if route in _SIDE_ROUTES and fault.route is None:
+                if fault.times is None and fault.kind in TURNED_AWAY | {"hang"}:
+                    return Trouble(fault)
+            elif fault.after > 0:
+                fault.after -= 1
+            else:
+                return Trouble(self._strike(fault))
+        return Trouble(None)
+
+    def _strike(self, fault: Fault) -> Fault:
+        fault.struck += 1
+        if fault.times is not None:
+            fault.times -= 1
+            if fault.times <= 0:
+                self._faults.remove(fault)
+        return fault
+
+
+def _concerns(fault: Fault, route: str, call_id: str | None, model: str | None) -> bool:
+    wanted = ((fault.route, route), (fault.call_id, call_id), (fault.model, model))
+    return all(asked is None or asked == actual for asked, actual in wanted)
+
+
+class Trouble:
+    """What is wrong with one request; without a fault, nothing."""
+
+    def __init__(self, fault: Fault | None) -> None:
+        self.fault = fault
+        self._began = asyncio.get_running_loop().time()
+        self._items = 0
+        self._spent = False
+
+    @property
+    def turned_away(self) -> str | None:
+        """The kind, when the client is to get an HTTP status instead of an answer."""
+        return self.fault.kind if self.fault is not None and self.fault.kind in TURNED_AWAY else None
+
+    @property
+    def named(self) -> str | None:
+        """The kind of a content fault, which the vendor's stand-in plays; None for the general kinds."""
+        return self.fault.kind if self.fault is not None and self.fault.kind not in GENERAL else None
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the request is accepted and never answered."""
+        return self.fault is not None and self.fault.kind == "hang"
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether an answer that has begun will not come to its end as it should."""
+        return self.fault is not None and self.fault.kind in ("stall", "cut", "garbage", "error_event")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer to a client that is turned away."""
+        wait = None if self.fault is None else self.fault.retry_after
+        return {} if wait is None else {"Retry-After": f"{wait:g}"}
+
+    async def fate(self, *, beat: bool = False) -> Fate:
+        """What becomes of the next message; raises :class:`Stalled` or :class:`CutOff`, and waits when it drips.
+
+        A ``beat`` tells nothing new: it is not counted, and only a stall or a cut strikes it.
+        """
+        fault = self.fault
+        if beat and (fault is None or fault.kind not in ("stall", "hang", "cut") or not self._due(fault)):
+            return "send"
+        if fault is None or self._spent or not self._due(fault):
+            self._items += 1
+            return "send"
+        self._items += 1
+        match fault.kind:
+            case "stall" | "hang":
+                raise Stalled
+            case "cut":
+                raise CutOff(fault.close_code)
+            case "slow":
+                await asyncio.sleep(fault.seconds_per_item)
+            case "garbage" | "error_event":
+                self._spent = True
+                return cast(Fate, fault.kind)
+            case _:
+                pass  # turned away before anything is sent, or content that the vendor's stand-in makes
+        return "send"
+
+    @asynccontextmanager
+    async def cutting(self) -> AsyncIterator[None]:
+        """Drop the connection when a timed cut is due, though nothing is being sent; raises :class:`CutOff`."""
+        fault = self.fault
+        if fault is None or fault.kind != "cut" or not fault.after_seconds or fault.after_items:
+            yield
+            return
+        timer = asyncio.timeout_at(self._began + fault.after_seconds)
+        try:
+            async with timer:
+                yield
+        except TimeoutError:
+            if timer.expired():
+                raise CutOff(fault.close_code) from None
+            raise
+
+    def _due(self, fault: Fault) -> bool:
+        passed = asyncio.get_running_loop().time() - self._began
+        return self._items >= fault.items_before() and passed >= fault.after_seconds

@@ -1,0 +1,219 @@
+"""What OpenAI's two interfaces share: what is asked, what is answered and when, and what it costs in tokens."""
+
+import asyncio
+import json
+import re
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sandbox.vendors.openai.spoiling import finish_reason, spoilt_reply
+from sandbox.vendors.small_talk import talk
+from sandbox.vendors.stage import Reply, ScriptedToolCall, Stage
+
+_CHARACTERS_PER_TOKEN = 3.5
+_CACHED_FROM_TOKENS = 1024
+_CACHED_STEP_TOKENS = 128
+_KEPT_PREFIXES = 4096
+_TOKEN = re.compile(r"\s*\S{1,6}|\s+")
+_ARGUMENT_PIECE = 5
+
+
+class BadRequest(ValueError):
+    """The request is answered with 400, or 404 for an unknown model; the text is the message."""
+
+    def __init__(self, message: str, code: str | None = None, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, whichever interface it came through."""
+
+    model: str
+    messages: list[dict[str, Any]]
+    heard: str
+    """What the user said last."""
+    after_tool: bool
+    """The last message is a tool's result."""
+    tools: dict[str, Any]
+    """Schemas of the arguments, by name."""
+    stream: bool
+    include_usage: bool
+    max_tokens: int | None
+    echoed: dict[str, Any] = field(default_factory=dict)
+    """What the answer repeats of the request."""
+
+
+class Usage(NamedTuple):
+    """Tokens."""
+
+    prompt: int
+    cached: int
+    completion: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """A token of the text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStart:
+    """A tool call begins; its arguments follow."""
+
+    index: int
+    call_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPiece:
+    """A fragment of the arguments of a tool call; not JSON by itself."""
+
+    index: int
+    text: str
+
+
+Piece = TextPiece | ToolStart | ToolPiece
+
+
+class PromptCache:
+    """Which beginnings of prompts were seen; the one seen longest ago is forgotten first."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def cached_tokens(self, messages: list[dict[str, Any]], tools: dict[str, Any]) -> int:
+        """Tokens of the longest beginning that was seen before; remembers this prompt."""
+        prefix = json.dumps(tools, ensure_ascii=False)
+        longest = 0
+        for message in messages:
+            prefix += json.dumps(message, ensure_ascii=False)
+            key = f"{len(prefix)}:{hash(prefix)}"
+            if key in self._seen:
+                longest = len(prefix)
+            self._seen[key] = None
+            self._seen.move_to_end(key)
+        while len(self._seen) > _KEPT_PREFIXES:
+            self._seen.popitem(last=False)
+        tokens = int(longest / _CHARACTERS_PER_TOKEN)
+        return tokens // _CACHED_STEP_TOKENS * _CACHED_STEP_TOKENS if tokens >= _CACHED_FROM_TOKENS else 0
+
+
+def count_tokens(text: str) -> int:
+    """An estimate, at least 1."""
+    return max(1, round(len(text) / _CHARACTERS_PER_TOKEN))
+
+
+class Answering:
+    """One answer in the making: the scripted reply, or small talk."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        asked: Asked,
+        call_id: str | None,
+        received_at: float,
+        cache: PromptCache,
+        *,
+        breaks_off: bool,
+        fault: str | None = None,
+    ) -> None:
+        """``breaks_off``: a fault will keep the answer from its end. ``fault`` is the kind of one of its content."""
+        self.fault = fault
+        self.asked = asked
+        self._stage = stage
+        self._call_id = call_id
+        self._received_at = received_at
+        self._chance = stage.chance("openai", call_id)
+        self.request_id = f"req_{self._chance.getrandbits(64):016x}"
+        self.id = f"{self._chance.getrandbits(96):024x}"
+        scripted = stage.next_reply(call_id, _conversation_before(asked), asked.heard, keep=breaks_off)
+        reply = scripted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
+        self.reply: Reply = spoilt_reply(fault, reply)
+        self.text = ""
+        """What has been written so far."""
+        self.tool_calls: list[dict[str, str]] = []
+        """``id``, ``name`` and ``arguments`` of the tool calls so far."""
+        self.finish_reason = finish_reason(fault, "stop")
+        self._cached = cache.cached_tokens(asked.messages, asked.tools)
+        self._completion = 0
+
+    async def pieces(self) -> AsyncGenerator[Piece]:
+        """The answer, token by token, as quickly as the profile writes."""
+        profile = self._stage.profile
+        delay = profile.first_token.draw(self._chance) if self.reply.delay is None else self.reply.delay
+        await asyncio.sleep(max(0.0, self._received_at + delay - asyncio.get_running_loop().time()))
+        for number, piece in enumerate(self._cut()):
+            if number:
+                await asyncio.sleep(profile.token.draw(self._chance))
+            if self._completion == self.asked.max_tokens:
+                self.finish_reason = "length"
+                break
+            self._completion += 1
+            self._take(piece)
+            yield piece
+            self._note("delta" if number else "first_delta", characters=len(self.text))
+        self._note("done", characters=len(self.text))
+
+    def usage(self) -> Usage:
+        """Tokens so far."""
+        prompt = json.dumps(self.asked.messages, ensure_ascii=False) + json.dumps(self.asked.tools, ensure_ascii=False)
+        return Usage(count_tokens(prompt), min(self._cached, count_tokens(prompt)), self._completion)
+
+    def _cut(self) -> list[Piece]:
+        pieces: list[Piece] = [TextPiece(token) for token in _TOKEN.findall(self.reply.text)]
+        for index, call in enumerate(self.reply.tool_calls):
+            arguments = _as_text(call)
+            pieces.append(ToolStart(index, f"call_{self.id[:16]}{index}", call.name))
+            cuts = range(0, len(arguments), _ARGUMENT_PIECE)
+            pieces += [ToolPiece(index, arguments[cut : cut + _ARGUMENT_PIECE]) for cut in cuts]
+        return pieces
+
+    def _take(self, piece: Piece) -> None:
+        match piece:
+            case TextPiece(text):
+                self.text += text
+            case ToolStart(_, call_id, name):
+                self.finish_reason = "tool_calls"
+                self.tool_calls.append({"id": call_id, "name": name, "arguments": ""})
+            case ToolPiece(index, text):
+                self.tool_calls[index]["arguments"] += text
+
+    def _note(self, event: str, *, characters: int) -> None:
+        self._stage.note("openai", event, self._call_id, chars=characters)
+
+
+def _conversation_before(asked: Asked) -> str:
+    """What was said and done around the user's last line, whatever the instructions."""
+    said = [message for message in asked.messages if message.get("role") not in ("system", "developer")]
+    last = max((index for index, message in enumerate(said) if message.get("role") == "user"), default=-1)
+    return json.dumps([message for index, message in enumerate(said) if index != last], ensure_ascii=False)
+
+
+def _as_text(call: ScriptedToolCall) -> str:
+    return call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments, ensure_ascii=False)
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content: a string, or a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return " ".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+
+
+def check_model(body: dict[str, Any]) -> str:
+    """The model's name; raises :class:`BadRequest`."""
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise BadRequest("you must provide a model parameter")
+    if not model.startswith("gpt-"):
+        raise BadRequest("The model does not exist or you do not have access to it.", "model_not_found", 404)
+    return model

@@ -1,0 +1,123 @@
+"""Answers for callers without a script: the receptionist of a small clinic, in Russian and English, by simple rules."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.vendors.stage import Reply, ScriptedToolCall
+
+_CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    heard: re.Pattern[str]
+    russian: str
+    english: str
+    tool: str | None = None
+    """Called as well, when it is offered."""
+
+
+def _rule(heard: str, russian: str, english: str, tool: str | None = None) -> _Rule:
+    return _Rule(re.compile(heard, re.IGNORECASE), russian, english, tool)
+
+
+_RULES = (
+    _rule(
+        r"до свидания|всего (доброго|хорошего)|\bпока\b|goodbye|\bbye\b",
+        "Спасибо за звонок. До свидания!",
+        "Thank you for calling. Goodbye!",
+        "end_call",
+    ),
+    _rule(
+        r"оператор|администратор|с человеком|operator|a human|real person",
+        "Хорошо, соединяю вас с администратором.",
+        "Of course, I am putting you through to a colleague.",
+        "transfer",
+    ),
+    _rule(
+        r"сколько стоит|цен[аыу]|стоимость|price|how much|cost",
+        "Первичный приём стоит две тысячи рублей, повторный — полторы тысячи. Записать вас?",
+        "A first visit costs fifty dollars, and a follow-up thirty. Shall I book you in?",
+    ),
+    _rule(
+        r"запис|приём|прием|appointment|\bbook|schedule a",
+        "С удовольствием запишу вас. На какой день и какое время вам удобно?",
+        "I would be happy to book you in. Which day and time would suit you?",
+    ),
+    _rule(
+        r"понедельник|вторник|сред[уа]|четверг|пятниц|суббот|завтра|monday|tuesday|wednesday|thursday|friday|tomorrow",
+        "Записала вас, утром есть свободное время в десять часов. Подойдёт?",
+        "I have you down for ten o'clock in the morning. Does that work for you?",
+    ),
+    _rule(
+        r"работаете|график|часы работы|открыты|opening|open|hours|close",
+        "Мы работаем каждый день с девяти утра до восьми вечера. Чем ещё могу помочь?",
+        "We are open every day from nine in the morning to eight in the evening. What else can I do for you?",
+    ),
+    _rule(
+        r"где вы|адрес|находитесь|address|where are you|located",
+        "Мы на улице Садовой, дом пять, рядом с метро. Подсказать, как пройти?",
+        "We are at five Garden Street, next to the station. Shall I tell you the way?",
+    ),
+    _rule(
+        r"спасибо|благодарю|thank",
+        "Пожалуйста! Могу ли я ещё чем-нибудь помочь?",
+        "You are welcome! Is there anything else I can help with?",
+    ),
+    _rule(
+        r"подойд|устра|удобно|that works|works for me|sounds good",
+        "Отлично, ждём вас. Могу ли я ещё чем-нибудь помочь?",
+        "Great, we look forward to seeing you. Is there anything else?",
+    ),
+    _rule(
+        r"здравствуй|добр(ый|ое)|привет|алло|hello|\bhi\b|good (morning|afternoon|evening)",
+        "Здравствуйте! Клиника «Здоровье». Чем могу помочь?",
+        "Hello! This is the Garden Street clinic. How can I help you?",
+    ),
+)
+_OTHERWISE = _rule(
+    "",
+    "Понимаю вас. Расскажите, пожалуйста, подробнее: чем именно я могу помочь?",
+    "I see. Could you tell me a little more about what you need?",
+)
+_AFTER_TOOL = _rule("", "Готово. Чем ещё могу помочь?", "That is done. What else can I do for you?")
+
+
+def talk(heard: str, tools: Mapping[str, Any], *, after_tool: bool) -> Reply:
+    """Answer what the caller said; ``tools`` are the JSON schemas of the arguments of what is offered, by name."""
+    if after_tool:
+        return Reply(_in_language(_AFTER_TOOL, heard))
+    rule = next((rule for rule in _RULES if rule.heard.search(heard)), _OTHERWISE)
+    calls: tuple[ScriptedToolCall, ...] = ()
+    if rule.tool is not None and rule.tool in tools:
+        calls = (ScriptedToolCall(rule.tool, json.dumps(_arguments(tools[rule.tool]), ensure_ascii=False)),)
+    return Reply(_in_language(rule, heard), calls)
+
+
+def _in_language(rule: _Rule, heard: str) -> str:
+    return rule.russian if _CYRILLIC.search(heard) else rule.english
+
+
+def _arguments(schema: Any) -> dict[str, Any]:
+    """The required arguments, each the first value that its schema allows."""
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    required: Iterable[str] = schema.get("required", ())
+    return {name: _value(properties.get(name, {})) for name in required}
+
+
+def _value(schema: Mapping[str, Any]) -> Any:
+    if schema.get("enum"):
+        return schema["enum"][0]
+    plain: dict[str, Any] = {
+        "string": "по просьбе",
+        "integer": 1,
+        "number": 1,
+        "boolean": True,
+        "array": [],
+        "object": {},
+    }
+    kind = schema.get("type", "string")
+    return plain.get(kind[0] if isinstance(kind, list) else kind)

@@ -1,0 +1,203 @@
+"""What the stand-ins share: the script of every call, what was sent when, and what was asked of whom."""
+
+import asyncio
+import re
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from random import Random
+from typing import Any, TypeVar
+
+from sandbox.vendors.faults import FaultBook, Vendor
+from sandbox.vendors.profiles import PROFILES
+
+KEPT_CALLS = 1000
+"""Calls whose state is kept; the one that was touched longest ago is forgotten first."""
+_KEPT_TIMINGS = 2000
+_KEPT_REQUESTS = 200
+_LEADING_CALL_ID = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class BadScript(ValueError):
+    """A line of a script makes no sense; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What the recogniser is to hear the next time there is speech. Without text it is a noise."""
+
+    text: str
+    duration: float | None = None
+    """Seconds of its sound, pauses included: a silence well before its end is a pause. None: any silence ends it."""
+    language: str | None = None
+    """Language code; guessed from the letters when None."""
+    confidence: float = 0.98
+    eager: bool | None = None
+    """Whether an eager end of turn precedes the end, where the client asked for them; None: as the model judges."""
+    pause_at: int | None = None
+    """Words before a pause that is inside the utterance, whatever its sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedToolCall:
+    """A tool that the model calls; ``arguments`` is a JSON object or its text."""
+
+    name: str
+    arguments: dict[str, Any] | str = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model is to answer next."""
+
+    text: str = ""
+    tool_calls: tuple[ScriptedToolCall, ...] = ()
+    delay: float | None = None
+    """Seconds before the first token, instead of the profile's."""
+    error: dict[str, Any] | None = None
+    """``{"status": 500, "code"?, "type"?, "message"?}``: an HTTP error instead of an answer."""
+
+
+class CallSheet:
+    """One call's script and what the vendors sent in it."""
+
+    def __init__(self) -> None:
+        self.utterances: deque[Utterance] = deque()
+        self.replies: deque[Reply] = deque()
+        self.timings: deque[dict[str, Any]] = deque(maxlen=_KEPT_TIMINGS)
+        self.scripted = False
+        """The caller has a script, though it may be at its end: speech beyond it is noise."""
+        self._answered: tuple[str, str, Reply] | None = None
+
+    def hear(self, *utterances: Utterance) -> None:
+        """Add to what the caller says."""
+        self.scripted = True
+        self.utterances.extend(utterances)
+
+    def answer(self, *replies: Reply) -> None:
+        """Add to what the model answers."""
+        self.replies.extend(replies)
+
+    def next_reply(self, before: str, heard: str, *, keep: bool) -> Reply | None:
+        """Take the scripted answer to ``heard``, said after what ``before`` stands for; None when there is none.
+
+        A client that asks before the caller has finished asks again when it knows the rest: the same conversation with
+        a longer last line gets the same answer. ``keep`` leaves it in the script, for an answer that will break off.
+        """
+        if self._answered is not None:
+            earlier_before, earlier_heard, reply = self._answered
+            if before == earlier_before and heard != earlier_heard and heard.startswith(earlier_heard):
+                self._answered = (before, heard, reply)
+                return reply
+        if not self.replies or keep:
+            return self.replies[0] if self.replies else None
+        reply = self.replies.popleft()
+        self._answered = None if reply.error else (before, heard, reply)
+        return reply
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRequest:
+    """A request as it came."""
+
+    vendor: Vendor
+    route: str
+    call_id: str | None
+    at: float
+    """Loop seconds."""
+    body: Any
+    """JSON body, or the query."""
+
+
+class Stage:
+    """Shared state of one sandbox; everything in it is bounded."""
+
+    def __init__(self, *, profile: str = "typical", seed: int = 0) -> None:
+        self.profile = PROFILES[profile]
+        self.faults = FaultBook()
+        self.counts: Counter[tuple[Vendor, str]] = Counter()
+        self.requests: deque[KeptRequest] = deque(maxlen=_KEPT_REQUESTS)
+        self._calls: OrderedDict[str, CallSheet] = OrderedDict()
+        self._draws: OrderedDict[str, int] = OrderedDict()
+        self._seed = seed
+
+    def call(self, call_id: str) -> CallSheet:
+        """The call's sheet, made when there is none."""
+        return _touch(self._calls, call_id, CallSheet)
+
+    def script(self, call_id: str | None) -> deque[Utterance] | None:
+        """What the caller still has to say; None when nothing was ever scripted."""
+        sheet = None if call_id is None else self._calls.get(call_id)
+        return sheet.utterances if sheet is not None and sheet.scripted else None
+
+    def next_reply(self, call_id: str | None, before: str, heard: str, *, keep: bool) -> Reply | None:
+        """The call's scripted answer, if there is one; see :meth:`CallSheet.next_reply`."""
+        sheet = None if call_id is None else self._calls.get(call_id)
+        return None if sheet is None else sheet.next_reply(before, heard, keep=keep)
+
+    def note(self, vendor: Vendor, event: str, call_id: str | None, **details: Any) -> None:
+        """Keep when something was sent or received in a call."""
+        if call_id is not None:
+            at = asyncio.get_running_loop().time()
+            self.call(call_id).timings.append({"vendor": vendor, "event": event, "at": at, **details})
+
+    def keep_request(self, vendor: Vendor, route: str, call_id: str | None, body: Any) -> None:
+        """Count a request and keep its body."""
+        self.counts[vendor, route] += 1
+        at = asyncio.get_running_loop().time()
+        self.requests.append(KeptRequest(vendor, route, call_id, at, body))
+
+    def chance(self, vendor: Vendor, call_id: str | None) -> Random:
+        """Luck of the call's next request to the vendor: the same seed and order of requests give the same luck."""
+        key = f"{vendor}/{call_id}"
+        self._draws[key] = _touch(self._draws, key, int) + 1
+        return Random(f"{self._seed}/{key}/{self._draws[key]}")  # noqa: S311 - delays, no secrets
+
+
+_Value = TypeVar("_Value")
+
+
+def _touch(kept: "OrderedDict[str, _Value]", key: str, make: type[_Value]) -> _Value:
+    if key not in kept:
+        kept[key] = make()
+        if len(kept) > KEPT_CALLS:
+            kept.popitem(last=False)
+    kept.move_to_end(key)
+    return kept[key]
+
+
+def leading_call_id(context_id: str) -> str:
+    """The call of a Cartesia context, whose id is ``<call_id>:<anything>``."""
+    found = _LEADING_CALL_ID.match(context_id)
+    return found.group() if found else context_id
+
+
+def utterances_from_json(data: Any) -> list[Utterance]:
+    """Read one utterance or a list; raises :class:`BadScript`."""
+    return [_read(Utterance, each, {"text": str}) for each in _listed(data)]
+
+
+def replies_from_json(data: Any) -> list[Reply]:
+    """Read one reply or a list; raises :class:`BadScript`."""
+    replies = []
+    for each in _listed(data):
+        tools = each.get("tool_calls", ()) if isinstance(each, dict) else ()
+        if not isinstance(tools, list | tuple):
+            raise BadScript("tool_calls is a list")
+        calls = tuple(_read(ScriptedToolCall, tool, {"name": str}) for tool in tools)
+        replies.append(_read(Reply, {**each, "tool_calls": calls} if isinstance(each, dict) else each, {}))
+    return replies
+
+
+def _listed(data: Any) -> Iterable[Any]:
+    return data if isinstance(data, list) else [data]
+
+
+def _read(kind: type[_Value], data: Any, needed: dict[str, type]) -> _Value:
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]  # callers pass dataclasses
+    if not isinstance(data, dict) or not set(data) <= known:
+        raise BadScript(f"{kind.__name__} is an object with some of {sorted(known)}")
+    for name, wanted in needed.items():
+        if not isinstance(data.get(name), wanted):
+            raise BadScript(f"{kind.__name__} needs {name}")
+    return kind(**data)

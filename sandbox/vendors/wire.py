@@ -1,0 +1,173 @@
+"""How the stand-ins answer: turned-away clients, dropped connections, websockets and event streams under a fault."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Literal
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from sandbox.vendors.faults import CutOff, Stalled, Trouble
+from sandbox.vendors.stage import Stage
+
+GARBAGE = '{"type": "chun'
+"""A message that is no JSON."""
+
+Message = dict[str, Any]
+
+
+def stage_of(connection: HTTPConnection) -> Stage:
+    """The sandbox's shared state."""
+    stage: Stage = connection.app.state.stage
+    return stage
+
+
+def drop(connection: HTTPConnection, *, reset: bool = False) -> None:
+    """Close the connection without a word, or reset it."""
+    hang_up: Callable[..., None] | None = getattr(connection.app.state, "hang_up", None)
+    if hang_up is not None:
+        hang_up(connection.scope["client"], reset=reset)
+
+
+async def cut(websocket: WebSocket, cause: CutOff | ExceptionGroup[CutOff]) -> None:
+    """End the connection the bad way: with the close code, or without any."""
+    first = cause if isinstance(cause, CutOff) else cause.exceptions[0]
+    close_code = first.close_code if isinstance(first, CutOff) else None
+    if close_code is None:
+        drop(websocket, reset=isinstance(first, CutOff) and first.reset)
+    else:
+        await websocket.close(close_code)
+
+
+async def swallow(websocket: WebSocket) -> None:
+    """Read and ignore until the client goes."""
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+class Socket:
+    """A server's websocket whose messages go through the trouble of their request."""
+
+    def __init__(self, websocket: WebSocket, error: Message, trouble: Trouble) -> None:
+        self._websocket = websocket
+        self._error = error
+        self._trouble = trouble
+
+    async def send(self, message: Message, *, beat: bool = False) -> bool:
+        """Send the message, or what the fault makes of it; False when it was an error event, which ends the answer.
+
+        ``beat`` is for a message that tells nothing new. Raises Stalled, CutOff, and WebSocketDisconnect when the
+        client has gone.
+        """
+        fate = await self._trouble.fate(beat=beat)
+        if fate == "garbage":
+            await self._websocket.send_text(GARBAGE)
+        data = self._error if fate == "error_event" else message
+        await self._websocket.send_text(json.dumps(data, ensure_ascii=False))
+        return fate != "error_event"
+
+
+class NoAnswer(Response):
+    """The request is accepted and never answered."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait until the client goes."""
+        await gone(Request(scope, receive))
+
+
+class EventStream(Response):
+    """An HTTP body that is produced piece by piece, under the trouble of its request.
+
+    A piece is bytes that are complete in themselves. ``garbage`` and ``error`` are what those faults send.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes],
+        trouble: Trouble,
+        *,
+        media_type: str,
+        garbage: bytes,
+        error: bytes,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self._pieces = pieces
+        self._trouble = trouble
+        self._garbage = garbage
+        self._error = error
+        self.status_code = 200
+        self.background = None
+        self.media_type = media_type
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send headers at once and pieces as they come; stops when the client goes."""
+        request = Request(scope, receive)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(gone(request), name="client-watch")
+            streaming = group.create_task(self._stream(send), name="event-stream")
+            await asyncio.wait({watching, streaming}, return_when=asyncio.FIRST_COMPLETED)
+            streaming.cancel()
+            if not (streaming.done() and streaming.result() == "stalled"):
+                watching.cancel()
+        if not streaming.cancelled() and streaming.result() == "cut":
+            await _Dropped()(scope, receive, send)
+
+    async def _stream(self, send: Send) -> Literal["ended", "stalled", "cut"]:
+        try:
+            async with self._trouble.cutting(), aclosing(self._pieces):
+                async for piece in self._pieces:
+                    if not await self._put(piece, send):
+                        break
+        except Stalled:
+            return "stalled"
+        except CutOff:
+            return "cut"
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return "ended"
+
+    async def _put(self, piece: bytes, send: Send) -> bool:
+        fate = await self._trouble.fate()
+        body = {"send": piece, "garbage": self._garbage + piece, "error_event": self._error}[fate]
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        return fate != "error_event"
+
+
+class _Dropped(Response):
+    """The connection is closed instead of an answer."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Drop it, and wait until it is gone."""
+        request = Request(scope, receive)
+        drop(request)
+        await gone(request)
+
+
+async def whole_answer(answer: Response, error: Response, trouble: Trouble) -> Response:
+    """What a fault makes of an answer that comes in one piece: it has no middle, so it strikes at once."""
+    fault = trouble.fault
+    match fault.kind if fault is not None else None:
+        case "hang" | "stall":
+            return NoAnswer()
+        case "cut":
+            return _Dropped()
+        case "garbage":
+            return Response(GARBAGE, media_type="application/json")
+        case "error_event":
+            return error
+        case "slow" if fault is not None:
+            await asyncio.sleep(fault.seconds_per_item)
+            return answer
+        case _:
+            return answer
+
+
+async def gone(request: Request) -> None:
+    """Wait until the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

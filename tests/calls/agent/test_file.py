@@ -1,0 +1,288 @@
+"""An agent's file: what it may say, and how its mistakes are told."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.calls.agent.file import AgentFile, read_agent_file
+from app.calls.agent.schema import LinesShape
+from app.conversation.policy import ENGLISH, RUSSIAN, Lines
+from app.errors import SettingsError
+from tests.support.sources import ROOT
+
+SECRET = "s3cret-token"
+ENVIRONMENT = {"TOKEN": SECRET, "SCHEDULE_TOKEN": SECRET}
+TOOL = """\
+prompt: Help.
+tools:
+  - name: find_times
+    description: Free times.
+    method: GET
+    url: https://example.org/times
+"""
+
+FULL_OF_MISTAKES = """\
+greting: x
+greeting:
+  de: Hallo
+lines:
+  en:
+    greeting: Hi
+    fillers: []
+language: fr
+tools:
+  - name: transfer
+    method: FETCH
+    url: ftp://example.org
+    timeout_seconds: 0
+    headers:
+      Authorization: Bearer ${NOT_THERE}
+      Host: example.org
+      Number: 5
+      bad name: x
+    parameters:
+      type: object
+      properties:
+        day: {type: strin}
+        way: {$ref: "#/x"}
+  - name: transfer
+    description: x
+    method: GET
+    url: https://user:word@example.org/
+"""
+
+
+def written(folder: Path, text: str, name: str = "agent.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def read(folder: Path, text: str, name: str = "agent.yaml") -> AgentFile:
+    return read_agent_file(written(folder, text, name), ENVIRONMENT)
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    """Without the folder."""
+    with pytest.raises(SettingsError) as caught:
+        read(folder, text)
+    return [problem.removeprefix(f"{folder}/") for problem in caught.value.problems]
+
+
+def test_the_example_is_a_whole_agent() -> None:
+    path = ROOT / "docs" / "agent.example.yaml"
+    agent = read_agent_file(path, ENVIRONMENT)
+
+    assert agent.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert agent.language == "ru"
+    assert set(agent.lines) == set(agent.voices) == {"ru", "en"}
+    assert [tool.spec.name for tool in agent.tools] == ["find_free_times", "book_visit"]
+    assert agent.tools[0].endpoint.headers["Authorization"].get_secret_value() == f"Bearer {SECRET}"
+
+
+def test_the_example_names_every_line() -> None:
+    text = (ROOT / "docs" / "agent.example.yaml").read_text(encoding="utf-8")
+
+    assert [name for name in LinesShape.model_fields if f" {name}" not in text] == []
+
+
+def test_every_prepared_line_may_be_changed() -> None:
+    assert {*LinesShape.model_fields, "greeting"} == set(get_type_hints(Lines))
+
+
+def test_what_a_file_leaves_out_is_as_it_was(tmp_path: Path) -> None:
+    agent = read(tmp_path, "prompt: Help.\ngreeting: {en: Hi!}\nlines: {ru: {fillers: [Так.], repeat: no}}\n")
+
+    assert agent.name == "agent"
+    assert agent.prompt == "Help."
+    assert agent.lines["en"].greeting == "Hi!"
+    assert agent.lines["en"].repeat == ENGLISH.repeat
+    assert (agent.lines["ru"].fillers, agent.lines["ru"].repeat) == (("Так.",), "no")
+    assert agent.lines["ru"].greeting == RUSSIAN.greeting
+    assert agent.language is None
+    assert not agent.voices
+    assert not agent.tools
+
+
+def test_any_other_file_is_the_prompt_alone(tmp_path: Path) -> None:
+    agent = read(tmp_path, "prompt: [not yaml\n", "clinic.txt")
+
+    assert (agent.name, agent.prompt) == ("clinic", "prompt: [not yaml\n")
+    assert agent.sha256 == hashlib.sha256(b"prompt: [not yaml\n").hexdigest()
+
+
+def test_a_mistake_is_told_with_file_line_and_key(tmp_path: Path) -> None:
+    assert problems(tmp_path, TOOL + "    # a minute\n    timeout_seconds: 60\n") == [
+        "agent.yaml line 8: tools[0].timeout_seconds: 60 is more than 8"
+    ]
+
+
+def test_all_mistakes_are_told_at_once_from_top_to_bottom(tmp_path: Path) -> None:
+    told = problems(tmp_path, FULL_OF_MISTAKES)
+
+    assert [problem.rpartition(": ")[0] for problem in told] == [
+        "agent.yaml line 1: greting",
+        "agent.yaml line 1: prompt",
+        "agent.yaml line 3: greeting.de: is none of the agent's languages",
+        "agent.yaml line 6: lines.en.greeting",
+        "agent.yaml line 7: lines.en.fillers",
+        "agent.yaml line 8: language: is none of the agent's languages",
+        "agent.yaml line 10: tools[0].description",
+        "agent.yaml line 10: tools[0].name",
+        "agent.yaml line 11: tools[0].method",
+        "agent.yaml line 12: tools[0].url",
+        "agent.yaml line 13: tools[0].timeout_seconds",
+        "agent.yaml line 15: tools[0].headers.Authorization",
+        "agent.yaml line 16: tools[0].headers.Host",
+        "agent.yaml line 17: tools[0].headers.Number",
+        "agent.yaml line 18: tools[0].headers.bad name",
+        "agent.yaml line 22: tools[0].parameters.properties.day.type: is no JSON schema here",
+        "agent.yaml line 23: tools[0].parameters.properties.way.$ref",
+        "agent.yaml line 24: tools[1].name",
+        "agent.yaml line 24: tools[1].name",
+        "agent.yaml line 27: tools[1].url",
+    ]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "{type: object, properties: {day: {pattern: '['}}}",
+        "{type: object, patternProperties: {'(': {}}}",
+        "{type: object, properties: {day: {multipleOf: 0}}}",
+        "{type: object, properties: {day: {$dynamicRef: '#day'}}}",
+        "{type: object, properties: {day: {minimum: .nan}}}",
+        "{type: object, required: day}",
+        "{type: array}",
+        "{properties: {}}",
+        "[]",
+    ],
+)
+def test_a_schema_that_would_fail_in_a_call_fails_at_the_start(tmp_path: Path, schema: str) -> None:
+    told = problems(tmp_path, TOOL + f"    parameters: {schema}\n")
+
+    assert all(problem.startswith("agent.yaml line 7: tools[0].parameters") for problem in told)
+
+
+@pytest.mark.parametrize("name", ["end_call", "transfer", "send_dtmf"])
+def test_a_built_in_tool_cannot_be_redefined(tmp_path: Path, name: str) -> None:
+    (problem,) = problems(tmp_path, TOOL.replace("find_times", name))
+
+    assert problem == f"agent.yaml line 3: tools[0].name: {name} is built in; choose another name"
+
+
+def test_two_tools_have_two_names(tmp_path: Path) -> None:
+    tools = TOOL.partition("tools:\n")[2]
+
+    (problem,) = problems(tmp_path, TOOL + tools)
+
+    assert problem == "agent.yaml line 7: tools[1].name: find_times is the name of a tool before it"
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "told"),
+    [
+        ("?tenant=7", "parameters: {type: object, properties: {tenant: {}}}", "parameters.properties.tenant"),
+        ("?tenant=7", "parameters: {type: object, properties: {TENANT: {}}}", "parameters.properties.TENANT"),
+        ("?tenant=7", "parameters: {type: object, properties: {'tenant[]': {}}}", "parameters.properties.tenant[]"),
+        ("?a=1&te%6eant[]=7", "parameters: {type: object, properties: {tenant: {}}}", "parameters.properties.tenant"),
+        ("?tenant", "parameters: {type: object, properties: {tenant: {}}}", "parameters.properties.tenant"),
+        (
+            "",
+            "headers: {Tenant: '7'}\n    parameters: {type: object, properties: {tenant: {}}}",
+            "parameters.properties.tenant",
+        ),
+        ("", "headers: {X-Tenant: '7', x-tenant: '8'}", "headers.x-tenant"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_a_tool_fixes_is_no_argument_of_it(tmp_path: Path, url: str, more: str, told: str, method: str) -> None:
+    tool = TOOL.replace("/times", f"/times{url}").replace("GET", method)
+
+    (problem,) = problems(tmp_path, f"{tool}    {more}\n")
+
+    line = 7 + more.count("\n")
+    assert problem.startswith(f"agent.yaml line {line}: tools[0].{told}: is ")
+
+
+def test_an_argument_with_another_name_is_one(tmp_path: Path) -> None:
+    tool = TOOL.replace("/times", "/times?tenant=7")
+    agent = read(tmp_path, tool + "    parameters: {type: object, properties: {tenants: {}}}\n")
+    assert "tenants" in agent.tools[0].spec.parameters["properties"]
+
+
+def test_a_variable_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, TOOL + "    headers: {X-Key: '${NOT_THERE}'}\n")
+
+    assert problem.endswith("headers.X-Key: NOT_THERE is not set in the environment")
+
+
+@pytest.mark.parametrize("header", ["'${TOKEN} ${not-a-name}'", "'${TOKEN}\\u0007é'", '"${TOKEN}\\r\\nX-Other: 1"'])
+def test_a_wrong_header_is_refused_without_telling_its_value(tmp_path: Path, header: str) -> None:
+    (problem,) = problems(tmp_path, TOOL + f"    headers:\n      X-Key: {header}\n")
+
+    assert "line 8: tools[0].headers.X-Key" in problem
+    assert SECRET not in problem
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    agent = read(tmp_path, TOOL + "    headers: {X-Key: '${TOKEN}'}\n")
+
+    assert SECRET not in repr(agent)
+    described = agent.tools[0].describe()
+    assert SECRET not in repr(described)
+    assert described["headers"] == ["X-Key"]
+    assert described["url"] == "https://example.org/times"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "agent.yaml line 1: an agent's file begins with keys, such as prompt: ..."),
+        ("Help the caller.", "agent.yaml line 1: an agent's file begins with keys, such as prompt: ..."),
+        ("prompt: [Help\n", "agent.yaml line 2 column 1: expected ',' or ']', but got '<stream end>'"),
+        ("prompt: Help.\nprompt: Do.\n", "agent.yaml line 2 column 1: prompt: is there twice"),
+        ("prompt: '  '\n", "agent.yaml line 1: prompt: string should have at least 1 character"),
+        ("prompt: 5\n", "agent.yaml line 1: prompt: input should be a valid string"),
+    ],
+)
+def test_a_file_that_is_none_is_told_by_line(tmp_path: Path, text: str, told: str) -> None:
+    assert problems(tmp_path, text) == [told]
+
+
+def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_bytes(b"prompt: \xff\n")
+    others = {tmp_path / "other.yaml": "cannot be read: No such file", tmp_path: "cannot be read: Is a directory"}
+    for unreadable, told in {path: "is no text in UTF-8", **others}.items():
+        with pytest.raises(SettingsError) as caught:
+            read_agent_file(unreadable, ENVIRONMENT)
+        assert caught.value.problems[0].startswith(f"AGENT_PROMPT_FILE: {unreadable} {told}")
+
+
+@given(st.text(alphabet=st.sampled_from("promt:-[]{}&*!|>'\"#%@ \n\t\x00é3"), max_size=60))
+def test_whatever_is_written_it_is_an_agent_or_its_mistakes_are_told(text: str) -> None:
+    with TemporaryDirectory() as folder:
+        try:
+            read(Path(folder), text)
+        except SettingsError as error:
+            assert all(" line " in problem for problem in error.problems)
+
+
+def test_what_a_call_needs_of_a_tool_is_loaded_at_the_start(tmp_path: Path) -> None:
+    """In a call it would stop all voices for a fifth of a second."""
+    path = written(tmp_path, TOOL)
+    code = (
+        "import sys, pathlib; from app.calls.agent.file import read_agent_file;"
+        f"assert 'jsonschema' not in sys.modules; read_agent_file(pathlib.Path({str(path)!r}), {{}});"
+        "assert 'jsonschema' in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

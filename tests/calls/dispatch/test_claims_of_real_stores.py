@@ -1,0 +1,58 @@
+"""Two processes, each with connections of its own, and the callers in one inbox."""
+
+import asyncio
+from pathlib import Path
+
+from app.calls.dispatch.claims import Claims, Share
+from app.clock import utc_now
+from app.models import TelephoneCall
+from app.service_loops import ServiceLoops
+from app.storage.calls import CallRow
+from app.storage.webhooks import WebhookInbox
+from tests.storage.stores import Stores, a_call, open_stores
+
+CALLERS = 20
+
+
+class Process:
+    """What it took."""
+
+    def __init__(self, name: str, stores: Stores, loops: ServiceLoops) -> None:
+        self.inbox = WebhookInbox(stores.database)
+        self.met: list[str] = []
+        self.placed: list[CallRow] = []
+        self.claims = Claims(
+            self.inbox,
+            stores.calls,
+            Share(name, places=50, all_places=100, has_siblings=True),
+            live_calls=lambda: len(self.met) + len(self.placed),
+            on_caller=lambda caller: self.met.append(caller.identity),
+            on_outbound=self.placed.append,
+            loops=loops,
+        )
+
+
+async def test_each_caller_and_each_call_to_be_placed_has_one_taker_and_nobody_takes_all(tmp_path: Path) -> None:
+    async with (
+        open_stores(tmp_path) as here,
+        open_stores(tmp_path) as there,
+        asyncio.timeout(20),
+        ServiceLoops() as loops,
+    ):
+        told, other = Process("told", here, loops), Process("other", there, loops)
+        for number in range(CALLERS):
+            caller = TelephoneCall("call_1", "RM_1", f"sip_{number}", {"sip.callID": f"SCL_{number}"})
+            await told.inbox.add(f"EV_{number}", "participant_joined", caller, utc_now())
+            told.claims.ring()
+            row = a_call(f"out-{number}", status="ringing", direction="outbound", owner=None, fence=0)
+            await here.calls.create(row)
+        while len(told.met + other.met) + len(told.placed + other.placed) < 2 * CALLERS:
+            await asyncio.sleep(0.01)
+        told.claims.stop()
+        other.claims.stop()
+
+    assert sorted(told.met + other.met) == sorted(f"sip_{number}" for number in range(CALLERS))
+    placed = told.placed + other.placed
+    assert sorted(call.call_id for call in placed) == sorted(f"out-{number}" for number in range(CALLERS))
+    assert {(call.owner, call.fence) for call in placed} == {("told", 1), ("other", 1)}
+    assert min(len(told.met) + len(told.placed), len(other.met) + len(other.placed)) >= CALLERS // 2

@@ -1,0 +1,156 @@
+"""What goes on when its call is over: tools, rooms to be ended, telephones to be called off. In virtual time."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.calls.live.background import BackgroundWork
+from app.calls.telephone.leftovers import Leftovers
+from app.errors import OwnershipLost, ProviderTimeout
+
+VIRTUAL_TIME = True
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class LiveKit:
+    """Fails so often, then does what it is asked; a telephone comes into the room when its dial gets through."""
+
+    def __init__(self, *, failures: int = 0, telephone_comes_at: float | None = None) -> None:
+        self.asked: list[tuple[float, str]] = []
+        self._failures = failures
+        self._comes_at = telephone_comes_at
+
+    async def delete_room(self, room: str) -> None:
+        self._fail(f"delete {room}")
+
+    async def remove_participant(self, room: str, identity: str) -> bool:
+        self._fail(f"remove {identity} from {room}")
+        return self._comes_at is not None and now() >= self._comes_at
+
+    def _fail(self, what: str) -> None:
+        self.asked.append((now(), what))
+        if len(self.asked) <= self._failures:
+            raise ProviderTimeout("livekit", "no answer before the deadline")
+
+
+def leftovers(livekit: LiveKit, background: BackgroundWork) -> Leftovers:
+    return Leftovers(livekit, background)  # type: ignore[arg-type]  # the real one needs a socket
+
+
+# --- background work -------------------------------------------------------------------------------------------------
+
+
+async def test_a_stopping_service_waits_for_what_ends_soon() -> None:
+    ended: list[float] = []
+
+    async def books() -> None:
+        await asyncio.sleep(7.8)
+        ended.append(now())
+
+    async with BackgroundWork() as background:
+        background.start(books(), name="call-1:tool:tool-1")
+    assert ended == [pytest.approx(7.8)]
+
+
+async def test_a_stopping_service_is_not_held_up_by_what_never_ends() -> None:
+    async def hangs() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def does_not_even_stop() -> None:
+        try:
+            await hangs()
+        finally:
+            await asyncio.sleep(5)
+
+    with capture_logs() as logs:
+        async with BackgroundWork() as background:
+            background.start(hangs(), name="room:end")
+            background.start(does_not_even_stop(), name="room:call-off")
+    assert now() == pytest.approx(15.0)
+    assert [(line["event"], line["pieces"]) for line in logs] == [("background.abandoned", 2)]
+
+
+async def test_too_much_work_costs_the_oldest() -> None:
+    ended: list[int] = []
+
+    async def work(number: int) -> None:
+        await asyncio.sleep(1)
+        ended.append(number)
+
+    async with BackgroundWork(pieces_max=3) as background:
+        for number in range(5):
+            background.start(work(number), name=f"{number}:end")
+            await asyncio.sleep(0)
+    assert ended == [2, 3, 4]
+
+
+async def test_a_bug_is_logged_with_its_place_and_told_to_whom_it_concerns() -> None:
+    told: list[Exception] = []
+
+    async def breaks() -> None:
+        raise ZeroDivisionError("a caller's words")
+
+    async def lost() -> None:
+        raise OwnershipLost("another process owns the call now")
+
+    with capture_logs() as logs:
+        async with BackgroundWork() as background:
+            background.start(breaks(), name="call-1:transfer", on_bug=told.append)
+            background.start(lost(), name="call-1:transfer", on_bug=told.append)
+    assert [type(error) for error in told] == [ZeroDivisionError, OwnershipLost]
+    [line] = logs
+    assert (line["event"], line["work"]) == ("background.failed", "transfer")
+    assert "test_background.py" in line["error"]
+    assert "a caller's words" not in str(line)
+
+
+# --- leftovers -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_room_is_ended_as_soon_as_livekit_does_it() -> None:
+    livekit = LiveKit(failures=4)
+    async with BackgroundWork(patience_seconds=300) as background:
+        leftovers(livekit, background).end_room("call_1")
+    assert [what for _, what in livekit.asked] == ["delete call_1"] * 5
+    assert livekit.asked[-1][0] < 5
+
+
+async def test_who_ends_a_room_waits_for_nothing() -> None:
+    livekit = LiveKit(failures=1000)
+    async with BackgroundWork() as background:
+        leftovers(livekit, background).end_room("call_1")
+        assert (now(), livekit.asked) == (0.0, [])
+
+
+async def test_livekit_is_asked_for_two_minutes_and_then_left_to_the_reconciler() -> None:
+    livekit = LiveKit(failures=1000)
+    with capture_logs() as logs:
+        async with BackgroundWork(patience_seconds=300) as background:
+            leftovers(livekit, background).end_room("call_1")
+    assert 110 < livekit.asked[-1][0] <= 120
+    assert [line["event"] for line in logs] == ["leftovers.abandoned"]
+
+
+async def test_a_telephone_that_is_not_there_is_called_off_once() -> None:
+    livekit = LiveKit()
+    async with BackgroundWork() as background:
+        leftovers(livekit, background).call_off("call_1", "human-1", may_come=False)
+    assert [what for _, what in livekit.asked] == ["remove human-1 from call_1"]
+
+
+async def test_a_telephone_whose_dial_got_lost_is_called_off_when_it_comes() -> None:
+    livekit = LiveKit(telephone_comes_at=6.0)
+    async with BackgroundWork(patience_seconds=300) as background:
+        leftovers(livekit, background).call_off("call_1", "human-1", may_come=True)
+    assert 6.0 <= livekit.asked[-1][0] < 12.0
+
+
+async def test_one_that_never_comes_is_looked_for_as_long_as_it_may_ring() -> None:
+    livekit = LiveKit()
+    async with BackgroundWork(patience_seconds=300) as background:
+        leftovers(livekit, background).call_off("call_1", "human-1", may_come=True)
+    assert 25 < livekit.asked[-1][0] < 40

@@ -1,0 +1,93 @@
+"""Whose sound is it? The agent's own voice, come back at -15 dB, holds it back no more than silence does."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from app.calls.live.voice_activity import CallerSounds
+from media.formats import AudioFormat
+from media.playout import PlayedAudio
+from media.vad import SoundStarted, SoundStopped
+from tests.media.signals import Signal, encoded, frames, mixed, noise, silence, speech
+
+TELEPHONE = AudioFormat("mulaw", 8000)
+RATE = TELEPHONE.sample_rate
+LEAD_FRAMES = 10
+SECONDS = 7
+
+
+@cache
+def agent(seed: int) -> Signal:
+    return np.concatenate([silence(1, RATE), speech(SECONDS - 1, RATE, -20, seed)])
+
+
+def echo_of(played: Signal, delay: float, seed: int) -> Signal:
+    """The way back through a room: late, 15 dB quieter, and blurred over 25 ms."""
+    room = np.random.default_rng(seed).normal(size=200) * np.exp(-np.arange(200) / 40) * 0.3
+    room[0] += 1
+    blurred = np.convolve(played, room / np.sqrt(np.sum(room**2)))
+    return np.concatenate([silence(delay, RATE), blurred])[: len(played)] * 10 ** (-15 / 20)
+
+
+def told(
+    line: Signal, played: Signal | None = None, *, heard_after: float = 0.0
+) -> list[tuple[float, SoundStarted | SoundStopped]]:
+    """What was told, and when, while the agent's frames left 200 ms ahead."""
+    sounds, events = CallerSounds(TELEPHONE), []
+    out = frames(encoded(played, TELEPHONE), TELEPHONE) if played is not None else []
+    for number, heard in enumerate(frames(encoded(line, TELEPHONE), TELEPHONE)):
+        for leaving in range(LEAD_FRAMES + 1) if number == 0 else [number + LEAD_FRAMES]:
+            if leaving < len(out):
+                sounds.played(PlayedAudio(leaving * TELEPHONE.frame_samples, out[leaving]), heard_after)
+        now = (number + 1) * 0.02
+        events += [(now, event) for event in sounds.feed(heard, now)]
+    return events
+
+
+def starts(events: list[tuple[float, SoundStarted | SoundStopped]]) -> list[float]:
+    return [at for at, event in events if isinstance(event, SoundStarted)]
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.15, 0.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_agents_own_echo_is_no_caller(seed: int, delay: float) -> None:
+    line = mixed(echo_of(agent(seed), delay, seed), noise(SECONDS, RATE, -62, seed))
+
+    assert starts(told(line)) != [], "the detector does hear it"
+    assert told(line, agent(seed)) == []
+
+
+def test_an_echo_over_a_long_way_is_known_by_what_of_the_way_is_known() -> None:
+    line = mixed(echo_of(agent(0), 0.75, 0), noise(SECONDS, RATE, -62, 0))
+
+    assert told(line, agent(0), heard_after=0.2) == []
+    assert told(line, agent(0)) != [], "without that it comes too late to be one"
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.15, 0.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_caller_who_speaks_over_the_echo_is_noticed_within_150_ms(seed: int, delay: float) -> None:
+    caller = np.concatenate([silence(3, RATE), speech(1.5, RATE, -20, seed + 100)])
+    line = mixed(echo_of(agent(seed), delay, seed), noise(SECONDS, RATE, -62, seed), caller)
+
+    noticed = starts(told(line, agent(seed)))
+
+    assert 3.0 < noticed[0] < 3.15
+
+
+def test_a_caller_on_a_quiet_line_is_noticed_within_100_ms_and_missed_200_ms_after_the_end() -> None:
+    caller = np.concatenate([silence(1, RATE), speech(0.8, RATE, -20, 5), silence(1, RATE)])
+    line = mixed(caller, noise(len(caller) / RATE, RATE, -62))
+
+    events = told(line)
+
+    assert 1.0 < events[0][0] < 1.11
+    assert isinstance(events[-1][1], SoundStopped)
+    assert events[-1][0] < 1.8 + 0.25
+
+
+def test_a_sound_that_was_not_told_does_not_stop() -> None:
+    echo = mixed(echo_of(agent(0), 0.15, 0), noise(SECONDS, RATE, -62))
+
+    assert [event for _, event in told(echo, agent(0)) if isinstance(event, SoundStopped)] == []

@@ -1,0 +1,109 @@
+"""Rooms that are looked into: which of them end, against a server that answers as LiveKit does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from livekit import api
+
+from app.clock import iso_utc, lease_now, utc_now
+from app.main import create_app
+from app.settings import Settings
+from tests.clients.livekit.twirp import KEY, SECRET, TwirpServer, running
+from tests.storage.stores import a_call
+
+CALLER = {"sip.callID": "SCL_1"}
+HUMAN = {"sip.callID": "SCL_2", "va.leg": "transfer"}
+MAX_CALL_SECONDS = 600
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.calls.telephone.inbound._LOOK_SECONDS", 0.02)
+
+
+@asynccontextmanager
+async def room_after(
+    folder: Path,
+    reason: str,
+    seconds: float,
+    *telephones: dict[str, str],
+    room: str = "call_1",
+    by_the_wall: float | None = None,
+) -> AsyncIterator[TwirpServer]:
+    """A room whose call ended so long ago, and in which these telephones still are.
+
+    ``by_the_wall``: for how long, when the wall clock has stepped since.
+    """
+    people = [
+        api.ParticipantInfo(identity=f"sip_{number}", kind=api.ParticipantInfo.Kind.SIP, attributes=attributes)
+        for number, attributes in enumerate(telephones)
+    ]
+    answers = {
+        "ListRooms": api.ListRoomsResponse(rooms=[api.Room(name=room, sid="RM_1")]),
+        "ListParticipants": api.ListParticipantsResponse(participants=people),
+        "DeleteRoom": api.DeleteRoomResponse(),
+    }
+    async with running(**answers) as server, services(folder, server.url) as those:
+        over_since = None if by_the_wall is None else lease_now() - seconds
+        ended_at = iso_utc(utc_now() - timedelta(seconds=seconds if by_the_wall is None else by_the_wall))
+        ids = {"room_sid": "RM_1", "sip_call_id": "SCL_1", "livekit_room": room}
+        ended = {"status": "ended", "end_reason": reason, "ended_at": ended_at, "over_since": over_since}
+        await those.calls.create(a_call("call-1", kind="room", direction="inbound", **ids, **ended))
+        yield server
+
+
+@asynccontextmanager
+async def services(folder: Path, livekit_url: str) -> AsyncIterator[Any]:
+    nowhere = {f"{name}_base_url": "http://127.0.0.1:9" for name in ("deepgram", "openai", "cartesia")}
+    livekit = {"livekit_url": livekit_url, "livekit_api_key": KEY, "livekit_api_secret": SECRET}
+    values = {"providers": "sandbox", "data_dir": folder, "max_call_seconds": MAX_CALL_SECONDS, **nowhere, **livekit}
+    app = create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]  # its stub does not say so
+    async with app.router.lifespan_context(app):
+        yield app.state.services
+
+
+async def test_a_room_is_left_to_the_caller_and_the_human_who_took_him_over(tmp_path: Path) -> None:
+    async with room_after(tmp_path, "transferred", 60, CALLER, HUMAN) as server:
+        await server.until("ListParticipants", 6)
+    assert not server.requests("DeleteRoom")
+
+
+@pytest.mark.parametrize("telephones", [(), (CALLER,), (HUMAN,)], ids=["nobody", "caller", "human"])
+async def test_the_room_of_a_transfer_ends_as_soon_as_one_of_them_is_gone(
+    tmp_path: Path, telephones: tuple[dict[str, str], ...]
+) -> None:
+    async with room_after(tmp_path, "transferred", 0.1, *telephones) as server:
+        await server.until("DeleteRoom")
+    assert server.requests("DeleteRoom")[0].room == "call_1"
+
+
+async def test_they_talk_no_longer_than_the_longest_call(tmp_path: Path) -> None:
+    async with room_after(tmp_path, "transferred", MAX_CALL_SECONDS + 1, CALLER, HUMAN) as server:
+        await server.until("DeleteRoom")
+
+
+async def test_a_step_of_the_wall_clock_ends_no_conversation_and_keeps_no_room(tmp_path: Path) -> None:
+    async with room_after(tmp_path, "transferred", 60, CALLER, HUMAN, by_the_wall=3660) as server:
+        await server.until("ListParticipants", 6)
+        assert not server.requests("DeleteRoom")
+    async with room_after(tmp_path / "back", "agent_hangup", 11, CALLER, by_the_wall=-3589) as server:
+        await server.until("DeleteRoom")
+
+
+async def test_a_room_whose_call_is_over_in_another_way_ends_after_a_while(tmp_path: Path) -> None:
+    async with room_after(tmp_path, "agent_hangup", 5, CALLER) as server:
+        await server.until("ListParticipants", 3)
+        assert not server.requests("DeleteRoom")
+    async with room_after(tmp_path / "later", "agent_hangup", 11, CALLER) as server:
+        await server.until("DeleteRoom")
+
+
+async def test_a_room_of_another_application_is_never_looked_into_answered_or_ended(tmp_path: Path) -> None:
+    async with room_after(tmp_path, "agent_hangup", 600, CALLER, room="callcenter-7_x") as server:
+        await server.until("ListRooms", 10)
+    assert not server.requests("ListParticipants")
+    assert not server.requests("DeleteRoom")
