@@ -22,7 +22,7 @@ from app.calls.dispatch.media_sessions import MediaSessions
 from app.calls.dispatch.operator_requests import CallRequests
 from app.calls.dispatch.unplaced import UnplacedCalls
 from app.calls.live.background import BackgroundWork
-from app.calls.live.phrase_cache import ClipStore
+from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.recordings import Recordings
 from app.calls.live.session import CallServices
 from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient
@@ -81,7 +81,7 @@ class Services:
     loops: ServiceLoops
 
 
-class _Ears:
+class SttClientPool:
     """One speech-to-text client for each format of audio, made when it is first needed."""
 
     def __init__(self, make: Callable[[AudioFormat], DeepgramSTTClient]) -> None:
@@ -89,6 +89,7 @@ class _Ears:
         self._clients: dict[AudioFormat, DeepgramSTTClient] = {}
 
     def __call__(self, audio_format: AudioFormat) -> DeepgramSTTClient:
+        """The client for that format."""
         if audio_format not in self._clients:
             self._clients[audio_format] = self._make(audio_format)
         return self._clients[audio_format]
@@ -100,6 +101,7 @@ class _Ears:
         return min(checks, key=lambda check: order.index(check.status))
 
     async def aclose(self) -> None:
+        """Close every client."""
         for client in self._clients.values():
             await client.aclose()
 
@@ -114,9 +116,9 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
         database, reader, journal, storage = await _open_storage(settings, stack)
-        vendors = ears, model, tts = _clients(settings, agent, metrics)
+        vendors = stt_clients, model, tts = _clients(settings, agent, metrics)
         livekit = _livekit(settings, metrics)
-        _close_at_the_end(stack, ears, model, tts, livekit)
+        _close_at_the_end(stack, stt_clients, model, tts, livekit)
         tools = await stack.enter_async_context(_tools(settings, agent, metrics))
         background = await stack.enter_async_context(BackgroundWork())
         recordings = await stack.enter_async_context(_recordings(settings, owner, metrics))
@@ -124,9 +126,9 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         _watch(loops, (database.loop, journal.loop, reader.loop), metrics)
         services = _call_services(settings, metrics, database, journal, *vendors, tools, background, recordings, owner)
         dispatcher = _dispatcher(settings, services, agent, reader, loops, storage)
-        journal.on_lost.add(dispatcher.lose)
+        journal.on_lost.add(dispatcher.ownership_lost)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
-        health = _health(storage, ears, model, tts, tools, livekit, recordings, loops)
+        health = _health(storage, stt_clients, model, tts, tools, livekit, recordings, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         _run_helpers(loops, metrics, model, tts, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
@@ -152,9 +154,13 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
 
 
 def _close_at_the_end(
-    stack: AsyncExitStack, ears: _Ears, model: OpenAILLMClient, tts: CartesiaTTSClient, livekit: "LiveKitClient | None"
+    stack: AsyncExitStack,
+    stt_clients: SttClientPool,
+    model: OpenAILLMClient,
+    tts: CartesiaTTSClient,
+    livekit: "LiveKitClient | None",
 ) -> None:
-    for close in (ears.aclose, model.aclose, tts.aclose, *([livekit.aclose] if livekit else [])):
+    for close in (stt_clients.aclose, model.aclose, tts.aclose, *([livekit.aclose] if livekit else [])):
         stack.push_async_callback(close)
 
 
@@ -210,7 +216,7 @@ def _call_services(
     metrics: Metrics,
     database: Database,
     journal: JournalWriter,
-    ears: _Ears,
+    stt_clients: SttClientPool,
     model: OpenAILLMClient,
     tts: CartesiaTTSClient,
     tools: Mapping[str, HttpToolClient],
@@ -219,11 +225,11 @@ def _call_services(
     owner: str,
 ) -> CallServices:
     return CallServices(
-        stt=ears,
+        stt=stt_clients,
         model=model,
         tts=tts,
         tools=tools,
-        clips=ClipStore(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
+        phrases=PhraseCache(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
         journal=journal,
         calls=CallStore(database),
         background=background,
@@ -239,12 +245,12 @@ def _call_services(
 
 def _clients(
     settings: Settings, agent: AgentProfile, metrics: Metrics
-) -> tuple[_Ears, OpenAILLMClient, CartesiaTTSClient]:
+) -> tuple[SttClientPool, OpenAILLMClient, CartesiaTTSClient]:
     retry = RetryPolicy(attempts=settings.retry_attempts)
     languages = agent.policy.lines
     hints = tuple(dict.fromkeys((agent.hears, *languages))) if agent.hears in languages else ()
 
-    def ears(audio_format: AudioFormat) -> DeepgramSTTClient:
+    def stt_clients(audio_format: AudioFormat) -> DeepgramSTTClient:
         return DeepgramSTTClient(
             api_key=_key(settings.deepgram_api_key),
             base_url=settings.deepgram_base_url,
@@ -280,9 +286,9 @@ def _clients(
         retry=retry,
         observer=metrics.providers,
     )
-    ears_by_format = _Ears(ears)
-    ears_by_format(_TELEPHONE)
-    return ears_by_format, model, tts
+    stt_clients_by_format = SttClientPool(stt_clients)
+    stt_clients_by_format(_TELEPHONE)
+    return stt_clients_by_format, model, tts
 
 
 @asynccontextmanager
@@ -338,7 +344,7 @@ def _key(secret: SecretStr | None) -> str:
 
 def _health(
     storage: StorageHealth,
-    ears: _Ears,
+    stt_clients: SttClientPool,
     model: OpenAILLMClient,
     tts: CartesiaTTSClient,
     tools: Mapping[str, HttpToolClient],
@@ -360,7 +366,7 @@ def _health(
             "service": with_loops("service", service),
             "storage": with_loops("storage", storage.check),
             "recordings": recordings.health_check,
-            "deepgram": ears.health_check,
+            "deepgram": stt_clients.health_check,
             "openai": with_loops("openai", model.health_check),
             "cartesia": with_loops("cartesia", tts.health_check),
             **{f"tool:{name}": tool.health_check for name, tool in tools.items()},

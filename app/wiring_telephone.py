@@ -10,11 +10,11 @@ from app.calls.dispatch.claims import Claims, Share
 from app.calls.dispatch.dispatcher import CallDispatcher
 from app.calls.live.session import CallServices
 from app.calls.telephone.apologies import Apologies
-from app.calls.telephone.dialer import Line
+from app.calls.telephone.dialer import SipDialer
 from app.calls.telephone.inbound import MakeLeg, RoomCalls
 from app.calls.telephone.leftovers import Leftovers
 from app.calls.telephone.outbound import OutboundCalls
-from app.calls.telephone.placement import DialRules, Placing
+from app.calls.telephone.placement import CallPlacement, DialRules
 from app.calls.telephone.transfer import RoomTelephony
 from app.calls.telephone.webhooks import Webhooks
 from app.clients.livekit.api import LiveKitClient
@@ -42,7 +42,7 @@ class Telephone:
     rooms: RoomCalls
     claims: Claims
     webhooks: Webhooks
-    placing: Placing
+    placing: CallPlacement
 
     def stop(self) -> None:
         """Take no more calls; those there were have been drained."""
@@ -154,14 +154,14 @@ def _leftovers(
     background = services.background
     leftovers = Leftovers(livekit, background)
     apologies = Apologies(
-        say, ROOM_FORMAT, agent=agent, clips=services.clips, leftovers=leftovers, background=background
+        say, ROOM_FORMAT, agent=agent, phrases=services.phrases, leftovers=leftovers, background=background
     )
     dispatcher.on_crashed.add(apologies.let_go)
     return leftovers
 
 
-def _line(settings: Settings, livekit: LiveKitClient) -> Line:
-    return Line(
+def _line(settings: Settings, livekit: LiveKitClient) -> SipDialer:
+    return SipDialer(
         livekit,
         trunk_name=outbound_trunk_name(settings.room_prefix),
         number=settings.sip_number,
@@ -169,9 +169,9 @@ def _line(settings: Settings, livekit: LiveKitClient) -> Line:
     )
 
 
-def _placing(settings: Settings, database: Database, dispatcher: CallDispatcher, claims: Claims) -> Placing:
+def _placing(settings: Settings, database: Database, dispatcher: CallDispatcher, claims: Claims) -> CallPlacement:
     limits = DialLimits(settings.dials_per_number_hour, settings.dials_per_day)
-    return Placing(
+    return CallPlacement(
         DialRules(settings.dial_prefixes, settings.sip_number, limits),
         PlacementStore(database),
         dispatcher,

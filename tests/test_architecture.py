@@ -52,8 +52,8 @@ DOORS = ("app/main.py", "app/cli/serve.py", "routers/")
 
 BOUNDED_OTHERWISE = {
     "routers/pacing.py _waiting": "one request or upgrade of each open connection",
-    "app/calls/live/event_loop.py _waiting": "Facts.tell fails the call when too many wait",
-    "app/calls/live/speech_track.py _unplayed": "one utterance, which the model and the voice end; the mouth takes it at real time",
+    "app/calls/live/event_loop.py _waiting": "EventQueue.tell fails the call when too many wait",
+    "app/calls/live/speech_track.py _unplayed": "one utterance of bounded length; playback takes it in real time",
     "app/clients/cartesia/utterance.py _unread": "the utterance fails when too many seconds of audio wait",
     "app/clients/deepgram/stream_state.py _waiting": "Events.put drops the oldest and counts it",
     "app/observability/log_writer.py _lines": "emit drops and counts what is more than lines_waiting",
@@ -69,7 +69,7 @@ BOUNDED_OTHERWISE = {
 }
 QUEUES = {"LifoQueue": "maxsize", "PriorityQueue": "maxsize", "Queue": "maxsize", "deque": "maxlen"}
 
-STORIES = {"tests/calls", "tests/conversation"}
+STORIES = {"tests/calls", "tests/clients", "tests/conversation", "tests/media/dialects", "tests/media/legs"}
 """Here a file may be named for what happens in a call, where no module is."""
 ABOUT_NO_MODULE = {
     "tests/end_to_end": "the running service",
@@ -319,4 +319,4 @@ def _has_subject(test: PurePosixPath) -> bool:
     source = ROOT / (folder if folder.parts and folder.parts[0] in PACKAGES else PurePosixPath("app", folder))
     subjects = {path.stem.partition("_")[0] for path in source.glob("*.py")}
     subject = test.stem.removeprefix("test_").partition("_")[0]
-    return subject in subjects or (str(test.parent) in STORIES and source.is_dir())
+    return subject in subjects or (any(test.is_relative_to(story) for story in STORIES) and source.is_dir())

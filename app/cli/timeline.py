@@ -32,7 +32,7 @@ LATE: dict[str, str] = {
     Deadline.START: "a prepared line did not begin in time",
     Deadline.STALL: "the voice stands still in the middle of an utterance",
     Deadline.TRANSFER: "the transfer had no outcome in time",
-    Deadline.EARS: "speech to text is gone for too long",
+    Deadline.STT_OUTAGE: "speech to text is gone for too long",
     Deadline.TURN: "no end of turn came for words that stand still",
 }
 """Deadlines that should not pass."""

@@ -2,18 +2,18 @@
 
 from app.conversation import events as ev
 from app.conversation.deadlines import Deadline
-from app.conversation.state import Situation
+from app.conversation.state import CallState
 from app.conversation.tool_calls import forget_tool_calls, note_tool_call
 from app.conversation.tools import want_tool
-from app.conversation.turns import Speech, SpeechKind
+from app.conversation.turns import Utterance, UtteranceKind
 from app.models import ConversationState
 
 
-class AgentSide:
+class AgentSpeech:
     """Handles the facts of the agent's utterances and of failing vendors."""
 
-    def __init__(self, situation: Situation) -> None:
-        self._call = situation
+    def __init__(self, state_of_call: CallState) -> None:
+        self._call = state_of_call
         self._deaf = False
 
     def started(self, event: ev.AgentReplyStarted) -> None:
@@ -22,17 +22,19 @@ class AgentSide:
         speech = call.floor.find(event.speech)
         if speech is None or speech.speculative or speech.started:
             return
-        other = call.floor.line if speech.kind is SpeechKind.REPLY else call.floor.audible
+        other = call.floor.line if speech.kind is UtteranceKind.REPLY else call.floor.audible
         if other is not None:
             call.stop(other)
         speech.started = True
         call.deadlines.clear(Deadline.FILLER, Deadline.IDLE, Deadline.START)
-        if speech.kind is SpeechKind.REPLY:
+        if speech.kind is UtteranceKind.REPLY:
             call.deadlines.clear(Deadline.REPLY)
             call.note_answer(speech.turn)
         call.expect_progress(speech)
         call.enter(ConversationState.SPEAKING)
-        if call.sound and (call.caller is not None or call.now - call.sound_since_t <= call.policy.noise_seconds):
+        if call.sound and (
+            call.caller is not None or call.now - call.sound_since_t <= call.policy.false_interruption_timeout
+        ):
             call.hold_back(speech)
 
     def generated(self, event: ev.AgentReplyGenerated) -> None:
@@ -75,9 +77,9 @@ class AgentSide:
         if speech.speculative:
             return
         call.forget(speech)
-        if speech.started and speech.kind is not SpeechKind.FILLER:
+        if speech.started and speech.kind is not UtteranceKind.FILLER:
             call.history.add(event.turn, "assistant", event.heard)
-        was_empty = speech.kind is SpeechKind.REPLY and not speech.started
+        was_empty = speech.kind is UtteranceKind.REPLY and not speech.started
         if speech.broken:
             self.lost(speech)
         elif was_empty:
@@ -112,9 +114,9 @@ class AgentSide:
         """The caller can be heard again."""
         if event.stage == "listen":
             self._deaf = False
-            self._call.deadlines.clear(Deadline.EARS)
+            self._call.deadlines.clear(Deadline.STT_OUTAGE)
 
-    def lost(self, speech: Speech) -> None:
+    def lost(self, speech: Utterance) -> None:
         """An utterance that is over could not be heard, or not to its end."""
         call = self._call
         if speech.hands_over_to is not None:
@@ -124,11 +126,11 @@ class AgentSide:
         elif speech.refused:
             call.refuse(speech.turn)
         elif speech.cut and speech.started:
-            call.say(SpeechKind.APOLOGY, call.lines.cut_off, turn=speech.turn)
-        elif speech.kind is SpeechKind.REPLY:
+            call.say(UtteranceKind.APOLOGY, call.lines.cut_off, turn=speech.turn)
+        elif speech.kind is UtteranceKind.REPLY:
             call.failures += 1
             self._apologize(speech.turn, call.lines.cut_off if speech.started else call.lines.apology)
-        elif speech.kind is SpeechKind.FILLER:
+        elif speech.kind is UtteranceKind.FILLER:
             self._after_filler()
         else:
             call.unsaid += 1
@@ -137,24 +139,24 @@ class AgentSide:
             else:
                 call.go_on()
 
-    def still_deaf(self) -> None:
+    def stt_outage(self) -> None:
         """The caller has not been heard for too long: say so once, then give up."""
         call = self._call
         if call.ringing or call.handing_over:
-            call.due_in(Deadline.EARS, call.policy.ears_seconds)
+            call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
             return
         if self._deaf:
             call.close("provider_failure", call.lines.failure_goodbye)
             return
         self._deaf = True
-        call.due_in(Deadline.EARS, call.policy.ears_give_up_seconds)
+        call.due_in(Deadline.STT_OUTAGE, call.policy.stt_give_up_seconds)
         if not call.floor.live:
-            call.say(SpeechKind.APOLOGY, call.lines.deaf)
+            call.say(UtteranceKind.APOLOGY, call.lines.deaf)
 
     def _remember_stopped(self, event: ev.AgentInterrupted | ev.AgentFinished) -> None:
         """It was stopped, perhaps in the moment of its last word."""
         kind = self._call.floor.take_stopped(event.speech)
-        if kind is not None and kind is not SpeechKind.FILLER:
+        if kind is not None and kind is not UtteranceKind.FILLER:
             self._call.history.add(event.turn, "assistant", event.heard)
 
     def _ears_failed(self, *, final: bool) -> None:
@@ -166,10 +168,10 @@ class AgentSide:
             call.deaf_for_good = True
         elif final:
             call.close("provider_failure", call.lines.failure_goodbye)
-        elif Deadline.EARS not in call.deadlines:
-            call.due_in(Deadline.EARS, call.policy.ears_seconds)
+        elif Deadline.STT_OUTAGE not in call.deadlines:
+            call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
 
-    def _was_empty(self, speech: Speech) -> None:
+    def _was_empty(self, speech: Utterance) -> None:
         """An answer without a word is a failure, unless the agent has something to do instead."""
         call = self._call
         if speech.digits:
@@ -182,11 +184,11 @@ class AgentSide:
             call.blame("ours")
             self.lost(speech)
 
-    def _was_heard(self, speech: Speech) -> None:
+    def _was_heard(self, speech: Utterance) -> None:
         call = self._call
         if speech.digits:
             call.press(speech.turn, speech.digits)
-        if speech.kind is SpeechKind.FILLER:
+        if speech.kind is UtteranceKind.FILLER:
             self._after_filler()
         elif speech.hands_over_to is not None:
             call.hand_over(speech.hands_over_to)
@@ -194,22 +196,22 @@ class AgentSide:
             call.end(speech.ends_call)
         else:
             call.unsaid = 0
-            call.failures = 0 if speech.kind is SpeechKind.REPLY else call.failures
+            call.failures = 0 if speech.kind is UtteranceKind.REPLY else call.failures
             call.go_on()
 
-    def _hang_up_without(self, speech: Speech, reason: str) -> None:
+    def _hang_up_without(self, speech: Utterance, reason: str) -> None:
         """The last words of the call are lost; an answer of which nothing was heard gives way to a prepared goodbye."""
         call = self._call
-        if speech.kind is SpeechKind.REPLY and not speech.started:
-            call.say(SpeechKind.GOODBYE, call.lines.goodbye, turn=speech.turn, ends_call=reason)
+        if speech.kind is UtteranceKind.REPLY and not speech.started:
+            call.say(UtteranceKind.GOODBYE, call.lines.goodbye, turn=speech.turn, ends_call=reason)
         else:
             call.end(reason)
 
-    def _hand_over_without(self, speech: Speech, to: str) -> None:
+    def _hand_over_without(self, speech: Utterance, to: str) -> None:
         """The words before a transfer are lost; those of which nothing was heard give way to a prepared line."""
         call = self._call
-        if speech.kind is SpeechKind.REPLY and not speech.started:
-            call.say(SpeechKind.TRANSFER, call.lines.transfer, turn=speech.turn, hands_over_to=to)
+        if speech.kind is UtteranceKind.REPLY and not speech.started:
+            call.say(UtteranceKind.TRANSFER, call.lines.transfer, turn=speech.turn, hands_over_to=to)
         else:
             call.hand_over(to)
 
@@ -218,11 +220,11 @@ class AgentSide:
         if call.failures + call.unsaid >= call.policy.max_failures:
             call.close("provider_failure", call.lines.failure_goodbye)
         else:
-            call.say(SpeechKind.APOLOGY, apology, turn=turn)
+            call.say(UtteranceKind.APOLOGY, apology, turn=turn)
 
     def _after_filler(self) -> None:
         call = self._call
-        if call.floor.owed:
+        if call.floor.reply_pending:
             call.enter(ConversationState.PROCESSING)
             call.due_in(Deadline.FILLER, call.policy.filler_repeat_seconds)
         else:

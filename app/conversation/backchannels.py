@@ -49,7 +49,7 @@ _BEFORE_A_STOP = _phrases(
 )
 
 
-def is_acknowledgement(text: str, language: str | None) -> bool:
+def is_backchannel(text: str, language: str | None) -> bool:
     """Whether a listener only says that he listens: "угу", "да-да", "хорошо, понятно", "uh-huh", "got it".
 
     At most three such words or phrases and nothing else; one said over and over counts once. Russian and English are

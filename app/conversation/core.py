@@ -8,15 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from app.conversation import events as ev
-from app.conversation.agent_speech import AgentSide
+from app.conversation.agent_speech import AgentSpeech
 from app.conversation.commands import Command
 from app.conversation.deadlines import Deadline
 from app.conversation.history import ConversationHistory
 from app.conversation.policy import CallPolicy
-from app.conversation.state import Situation
-from app.conversation.transfers import HandingOver
-from app.conversation.turns import SpeechKind
-from app.conversation.user_turns import CallerSide
+from app.conversation.state import CallState
+from app.conversation.transfers import Transfers
+from app.conversation.turns import UtteranceKind
+from app.conversation.user_turns import UserTurns
 from app.models import ConversationState
 
 _SAY_REQUESTS_KEPT = 20
@@ -31,74 +31,74 @@ class ConversationCore:
     """Decides what a call does next. Knows no clock, no I/O and no chance: the same facts give the same commands."""
 
     def __init__(self, policy: CallPolicy, language: str) -> None:
-        self._situation = Situation(policy, language)
-        self._caller_side = CallerSide(self._situation)
-        self._agent_side = AgentSide(self._situation)
-        self._handing_over = HandingOver(self._situation)
+        self._call = CallState(policy, language)
+        self._user_turns = UserTurns(self._call)
+        self._agent_speech = AgentSpeech(self._call)
+        self._transfers = Transfers(self._call)
         self._waited_for_sound = False
         self._handlers = self._table_of_handlers()
         self._due = self._table_of_deadlines()
-        self._situation.deadlines.set(Deadline.ANSWER, policy.ring_seconds)
+        self._call.deadlines.set(Deadline.ANSWER, policy.ring_seconds)
 
     def __repr__(self) -> str:
-        return f"<ConversationCore {self.state} turn {self._situation.turn} next {self._situation.deadlines.next()}>"
+        return f"<ConversationCore {self.state} turn {self._call.turn} next {self._call.deadlines.next()}>"
 
     @property
     def state(self) -> ConversationState:
         """Who has the floor."""
-        return self._situation.state
+        return self._call.state
 
     @property
     def language(self) -> str:
         """Code of the language the call is held in."""
-        return self._situation.language
+        return self._call.language
 
     @property
     def history(self) -> ConversationHistory:
         """What was said and heard so far."""
-        return self._situation.history
+        return self._call.history
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
         """Take in a fact; ``now`` is seconds since the call was created and never falls."""
         if self.state is ConversationState.ENDED:
             return []
-        self._situation.now, self._situation.commands = now, []
-        call = self._situation
+        self._call.now, self._call.commands = now, []
+        call = self._call
         unheard = call.ringing or call.closing is not None or call.handing_over
         handler = self._handlers.get(type(event))
         if handler is not None and not (unheard and isinstance(event, _OF_THE_OPEN_TURN)):
             handler(event)
-        return self._situation.commands
+        return self._call.commands
 
     def next_deadline(self) -> float | None:
         """When ``deadline_passed()`` must be handled if nothing happens before; None once the call has ended."""
-        earliest = self._situation.deadlines.next()
+        earliest = self._call.deadlines.next()
         return earliest[0] if earliest else None
 
     def deadline_passed(self) -> ev.DeadlinePassed:
         """The fact to handle when the next deadline has come."""
-        earliest = self._situation.deadlines.next()
+        earliest = self._call.deadlines.next()
         return ev.DeadlinePassed(earliest[1] if earliest else "none")
 
     def turn_of(self, event: ev.Event) -> int | None:
         """The turn number for the event's row; to be asked before the event is handled."""
         if isinstance(event, _OF_THE_OPEN_TURN):
-            caller = self._situation.caller
-            return caller.number if caller else self._situation.turn + 1
+            caller = self._call.caller
+            return caller.number if caller else self._call.turn + 1
         return getattr(event, "turn", None)
 
     def _table_of_handlers(self) -> dict[type, Callable[[Any], None]]:
-        caller, agent = self._caller_side, self._agent_side
+        caller, agent = self._user_turns, self._agent_speech
         return {
             ev.CallAnswered: self._answered,
             ev.CallEnded: self._ended,
             ev.CallerLeft: self._left,
             ev.SayRequested: self._say_requested,
             ev.HangupRequested: self._hangup_requested,
-            ev.TransferRequested: self._handing_over.requested,
-            ev.TransferDialled: self._handing_over.dialled,
-            ev.TransferFailed: self._handing_over.failed,
-            ev.TransferCompleted: self._handing_over.completed,
+            ev.TransferRequested: self._transfers.requested,
+            ev.TransferDialled: self._transfers.dialled,
+            ev.TransferFailed: self._transfers.failed,
+            ev.TransferCompleted: self._transfers.completed,
             ev.DeadlinePassed: self._deadline,
             ev.CallerSoundStarted: caller.sound_started,
             ev.CallerSoundStopped: caller.sound_stopped,
@@ -122,24 +122,24 @@ class ConversationCore:
 
     def _table_of_deadlines(self) -> dict[str, Callable[[], None]]:
         return {
-            Deadline.ANSWER: lambda: self._situation.end("no_answer"),
+            Deadline.ANSWER: lambda: self._call.end("no_answer"),
             Deadline.LIMIT: self._limit_due,
             Deadline.IDLE: self._idle_due,
-            Deadline.TURN: self._caller_side.words_stand_still,
-            Deadline.DIGITS: self._caller_side.digits_are_complete,
+            Deadline.TURN: self._user_turns.transcript_timeout,
+            Deadline.DIGITS: self._user_turns.digits_are_complete,
             Deadline.FILLER: self._filler_due,
             Deadline.REPLY: self._reply_due,
             Deadline.START: self._start_due,
             Deadline.STALL: self._stall_due,
             Deadline.RESUME: self._resume_due,
-            Deadline.EARS: self._agent_side.still_deaf,
-            Deadline.TRANSFER: self._handing_over.overdue,
+            Deadline.STT_OUTAGE: self._agent_speech.stt_outage,
+            Deadline.TRANSFER: self._transfers.overdue,
         }
 
     # --- the call -----------------------------------------------------------------------------------------------------
 
     def _answered(self, _event: ev.CallAnswered) -> None:
-        call = self._situation
+        call = self._call
         if not call.ringing:
             return
         call.deadlines.clear(Deadline.ANSWER)
@@ -147,28 +147,28 @@ class ConversationCore:
         if call.deaf_for_good:
             call.close("provider_failure", call.lines.failure_goodbye)
         else:
-            call.say(SpeechKind.GREETING, call.lines.greeting)
+            call.say(UtteranceKind.GREETING, call.lines.greeting)
 
     def _ended(self, _event: ev.CallEnded) -> None:
-        self._situation.deadlines.clear_all()
-        self._situation.machine.transition_to(ConversationState.ENDED)
+        self._call.deadlines.clear_all()
+        self._call.machine.transition_to(ConversationState.ENDED)
 
     def _left(self, event: ev.CallerLeft) -> None:
         if event.reason in _FAULTS_OF_THE_CARRIER:
-            self._situation.blame("carrier")
-        if not self._handing_over.left(event.reason):
-            self._situation.end(event.reason)
+            self._call.blame("carrier")
+        if not self._transfers.left(event.reason):
+            self._call.end(event.reason)
 
     def _say_requested(self, event: ev.SayRequested) -> None:
-        call = self._situation
+        call = self._call
         if call.ringing or call.floor.live or call.caller or call.handing_over:
             del call.say_requests[: max(0, len(call.say_requests) + 1 - _SAY_REQUESTS_KEPT)]
             call.say_requests.append(event.text)
         else:
-            call.say(SpeechKind.SAY, event.text)
+            call.say(UtteranceKind.SAY, event.text)
 
     def _hangup_requested(self, event: ev.HangupRequested) -> None:
-        call = self._situation
+        call = self._call
         if event.reason == "shutdown":
             call.blame("ours")
         if event.reason == "shutdown" and not event.at_once:
@@ -180,11 +180,11 @@ class ConversationCore:
 
     def _deadline(self, event: ev.DeadlinePassed) -> None:
         due = self._due.get(event.name)
-        if due is not None and self._situation.deadlines.take(Deadline(event.name), self._situation.now):
+        if due is not None and self._call.deadlines.take(Deadline(event.name), self._call.now):
             due()
 
     def _limit_due(self) -> None:
-        call = self._situation
+        call = self._call
         if call.closing is not None:
             call.end(call.closing)
         else:
@@ -192,7 +192,7 @@ class ConversationCore:
             call.close("max_duration", call.lines.limit_goodbye)
 
     def _idle_due(self) -> None:
-        call = self._situation
+        call = self._call
         if call.held:  # whoever is asked now does not hear it; the leg gives them up in time
             call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
             return
@@ -203,44 +203,44 @@ class ConversationCore:
         self._waited_for_sound = False
         prompts = call.lines.idle
         if prompts and call.silences < call.policy.idle_prompts:
-            call.say(SpeechKind.PROMPT, prompts[min(call.silences, len(prompts) - 1)])
+            call.say(UtteranceKind.PROMPT, prompts[min(call.silences, len(prompts) - 1)])
             call.silences += 1
         else:
-            call.say(SpeechKind.GOODBYE, call.lines.silence_goodbye, ends_call="silence")
+            call.say(UtteranceKind.GOODBYE, call.lines.silence_goodbye, ends_call="silence")
 
     def _filler_due(self) -> None:
-        call = self._situation
+        call = self._call
         reply, fillers = call.floor.reply, call.lines.fillers
-        if reply is None or not call.floor.owed or call.floor.line is not None or call.fillers >= len(fillers):
+        if reply is None or not call.floor.reply_pending or call.floor.line is not None or call.fillers >= len(fillers):
             return
         if call.sound:
             call.due_in(Deadline.FILLER, _NO_FILLER_OVER_SOUND_SECONDS)
             return
-        call.say(SpeechKind.FILLER, fillers[call.fillers], turn=reply.turn)
+        call.say(UtteranceKind.FILLER, fillers[call.fillers], turn=reply.turn)
         call.fillers += 1
 
     def _reply_due(self) -> None:
-        reply = self._situation.floor.reply
-        if reply is not None and self._situation.floor.owed:
-            self._situation.blame("ours")
-            self._situation.stop_all()
-            self._agent_side.lost(reply)
+        reply = self._call.floor.reply
+        if reply is not None and self._call.floor.reply_pending:
+            self._call.blame("ours")
+            self._call.stop_all()
+            self._agent_speech.lost(reply)
 
     def _start_due(self) -> None:
-        line = self._situation.floor.line
+        line = self._call.floor.line
         if line is not None and not line.started:
-            self._situation.blame("ours")
-            self._situation.stop(line)
-            self._agent_side.lost(line)
+            self._call.blame("ours")
+            self._call.stop(line)
+            self._agent_speech.lost(line)
 
     def _stall_due(self) -> None:
-        speech = self._situation.floor.audible
+        speech = self._call.floor.audible
         if speech is not None:
-            self._situation.blame("ours")
-            self._situation.stop(speech)
-            self._agent_side.lost(speech)
+            self._call.blame("ours")
+            self._call.stop(speech)
+            self._agent_speech.lost(speech)
 
     def _resume_due(self) -> None:
-        speech = self._situation.floor.audible
+        speech = self._call.floor.audible
         if speech is not None and speech.paused:
-            self._situation.resume(speech)
+            self._call.resume(speech)

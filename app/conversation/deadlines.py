@@ -28,7 +28,7 @@ class Deadline(StrEnum):
     """The voice was held back for nothing."""
     TRANSFER = "transfer"
     """The caller should be with the human to whom he is being handed over."""
-    EARS = "ears"
+    STT_OUTAGE = "ears"
     """The caller has not been heard for too long, because the speech-to-text service is gone."""
 
 

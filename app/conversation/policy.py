@@ -97,12 +97,12 @@ class CallPolicy:
     idle_end_seconds: float = 30.0
     turn_end_seconds: float = 6.0
     digits_seconds: float = 2.0
-    noise_seconds: float = 1.5
+    false_interruption_timeout: float = 1.5
     """How long sound without words may hold the voice back."""
     resume_seconds: float = 0.6
     """How long to wait for words after the sound has stopped."""
-    ears_seconds: float = 3.0
-    ears_give_up_seconds: float = 10.0
+    stt_outage_seconds: float = 3.0
+    stt_give_up_seconds: float = 10.0
     ring_seconds: float = 60.0
     max_duration_seconds: float = 1800.0
     transfer_seconds: float = 65.0
@@ -124,9 +124,18 @@ class CallPolicy:
     def from_dict(cls, data: dict[str, Any]) -> "CallPolicy":
         """The inverse; of other versions, fields are left out that are unknown here, and others have their defaults."""
         policy = cls()
+        data = {_RENAMED.get(name, name): value for name, value in data.items()}
         known = {name: data[name] for name in cls.__slots__ if name in data and name != "lines"}
         lines = {language: _lines(language, texts) for language, texts in data.get("lines", {}).items()}
         return replace(policy, lines=lines or policy.lines, **known)
+
+
+_RENAMED = {
+    "noise_seconds": "false_interruption_timeout",
+    "ears_seconds": "stt_outage_seconds",
+    "ears_give_up_seconds": "stt_give_up_seconds",
+}
+"""What fields were called in the rows of older versions."""
 
 
 def _lines(language: str, texts: dict[str, Any]) -> Lines:

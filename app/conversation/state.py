@@ -20,17 +20,17 @@ from app.conversation.deadlines import Deadline, Deadlines
 from app.conversation.history import ConversationHistory
 from app.conversation.policy import CallPolicy, Lines
 from app.conversation.states import ConversationStateMachine
-from app.conversation.turns import CallerTurn, Floor, Speech, SpeechKind
+from app.conversation.turns import CallerTurn, Floor, Utterance, UtteranceKind
 from app.models import ConversationState
 
-_PAUSES_FOR_NOTHING = 2
+_FALSE_INTERRUPTIONS = 2
 """After so many in a call the detector's threshold is raised; after so many in an utterance only words hold it back."""
 _SLOWEST_LETTERS_PER_SECOND = 10.0
 _BLAME = ("none", "caller", "carrier", "policy", "provider", "ours")
 """Whose fault, from the least to the worst."""
 
 
-class Situation:
+class CallState:
     """Everything the core remembers. ``now`` and ``commands`` belong to the fact that is being handled."""
 
     def __init__(self, policy: CallPolicy, language: str) -> None:
@@ -72,7 +72,7 @@ class Situation:
         """The last turn whose answer was heard, so that the model's vendor has not refused it."""
         self._refused_before = False
         """Whether a turn was refused and none was answered since."""
-        self._false_pauses = 0
+        self._false_interruptions = 0
         self._fault = "none"
 
     @property
@@ -115,7 +115,7 @@ class Situation:
 
     def say(
         self,
-        kind: SpeechKind,
+        kind: UtteranceKind,
         text: str,
         *,
         turn: int | None = None,
@@ -131,7 +131,7 @@ class Situation:
         if turn is None:
             self.turn += 1
             turn = self.turn
-        speech = Speech(self.floor.next_number(), turn, kind, text, self.language, written=text)
+        speech = Utterance(self.floor.next_number(), turn, kind, text, self.language, written=text)
         speech.interruptible, speech.ends_call, speech.hands_over_to = interruptible, ends_call, hands_over_to
         self.floor.line = speech
         self.commands.append(Say(turn, speech.number, kind, self.language, text))
@@ -140,7 +140,7 @@ class Situation:
 
     def start_reply(self, turn: int, text: str, *, speculative: bool) -> None:
         """Have an answer made."""
-        speech = Speech(self.floor.next_number(), turn, SpeechKind.REPLY, text, self.language, speculative)
+        speech = Utterance(self.floor.next_number(), turn, UtteranceKind.REPLY, text, self.language, speculative)
         self.floor.reply = speech
         self.commands.append(StartReply(turn, speech.number, self.language, text, speculative))
 
@@ -168,40 +168,40 @@ class Situation:
         first = 0 if self._refused_before else min(self._answered_turn + 1, turn)
         self.history.leave_out(first, turn)
         self._refused_before = True
-        self.say(SpeechKind.PROMPT, self.lines.refused, turn=turn)
+        self.say(UtteranceKind.PROMPT, self.lines.refused, turn=turn)
 
-    def hold_back(self, speech: Speech) -> None:
+    def hold_back(self, speech: Utterance) -> None:
         """Be silent for the caller's sound; words decide whether the voice goes on. New sounds extend that once."""
-        noise_seconds = self.policy.noise_seconds
+        false_interruption_timeout = self.policy.false_interruption_timeout
         if not speech.paused:
-            if not speech.interruptible or speech.is_final or speech.false_pauses >= _PAUSES_FOR_NOTHING:
+            if not speech.interruptible or speech.is_final or speech.false_interruptions >= _FALSE_INTERRUPTIONS:
                 return
-            speech.paused, speech.paused_t, speech.acknowledged = True, self.now, False
+            speech.paused, speech.paused_t, speech.backchanneled = True, self.now, False
             self.commands.append(PauseSpeech(speech.number))
-        latest = max(self.now, speech.paused_t + 2 * noise_seconds)
-        self.deadlines.set(Deadline.RESUME, min(self.now + noise_seconds, latest))
+        latest = max(self.now, speech.paused_t + 2 * false_interruption_timeout)
+        self.deadlines.set(Deadline.RESUME, min(self.now + false_interruption_timeout, latest))
 
-    def resume(self, speech: Speech) -> None:
+    def resume(self, speech: Utterance) -> None:
         """Let the voice go on."""
-        if not speech.acknowledged:
-            self._count_false_pause(speech)
+        if not speech.backchanneled:
+            self._count_false_interruption(speech)
         speech.paused = False
         self.deadlines.clear(Deadline.RESUME)
         self.expect_progress(speech)
         self.commands.append(ResumeSpeech(speech.number))
 
-    def expect_progress(self, speech: Speech, *, beside_seconds: float = 0.0) -> None:
+    def expect_progress(self, speech: Utterance, *, beside_seconds: float = 0.0) -> None:
         """The voice must come to its next clause, or to its end, in about the time that the clause takes."""
         letters = len(speech.clauses[-1]) if speech.clauses else 0
         self.due_in(Deadline.STALL, self.policy.stall_seconds + letters / _SLOWEST_LETTERS_PER_SECOND + beside_seconds)
 
-    def _count_false_pause(self, speech: Speech) -> None:
-        speech.false_pauses += 1
-        self._false_pauses += 1
-        if self._false_pauses % _PAUSES_FOR_NOTHING == 0:
+    def _count_false_interruption(self, speech: Utterance) -> None:
+        speech.false_interruptions += 1
+        self._false_interruptions += 1
+        if self._false_interruptions % _FALSE_INTERRUPTIONS == 0:
             self.commands.append(RaiseThreshold())
 
-    def stop(self, speech: Speech) -> None:
+    def stop(self, speech: Utterance) -> None:
         """Cut an utterance short."""
         self.floor.stop(speech)
         self._note_end_of(speech)
@@ -212,16 +212,16 @@ class Situation:
         for speech in self.floor.live:
             self.stop(speech)
 
-    def forget(self, speech: Speech) -> None:
+    def forget(self, speech: Utterance) -> None:
         """An utterance has come to its end by itself."""
         self.floor.forget(speech)
         self._note_end_of(speech)
 
-    def _note_end_of(self, speech: Speech) -> None:
+    def _note_end_of(self, speech: Utterance) -> None:
         if speech.started:
             self.agent_ended_t, self.agent_said = self.now, speech.said
             self.deadlines.clear(Deadline.STALL, Deadline.RESUME)
-        if speech.kind is SpeechKind.REPLY:
+        if speech.kind is UtteranceKind.REPLY:
             self.deadlines.clear(Deadline.FILLER, Deadline.REPLY)
         else:
             self.deadlines.clear(Deadline.START)
@@ -238,7 +238,7 @@ class Situation:
         if self.floor.live:
             return
         if self.say_requests and self.caller is None:
-            self.say(SpeechKind.SAY, self.say_requests.pop(0))
+            self.say(UtteranceKind.SAY, self.say_requests.pop(0))
             return
         if self.hand_over_on_request():
             return
@@ -253,7 +253,7 @@ class Situation:
         if to is None or busy or Deadline.DIGITS in self.deadlines or not self.policy.speaks:
             return False
         self.transfer_request = None
-        self.say(SpeechKind.TRANSFER, self.lines.transfer, hands_over_to=to)
+        self.say(UtteranceKind.TRANSFER, self.lines.transfer, hands_over_to=to)
         return True
 
     def hand_over(self, to: str) -> None:
@@ -282,7 +282,7 @@ class Situation:
         self.stop_all()
         self.deadlines.clear_all()
         self.due_in(Deadline.LIMIT, self.policy.goodbye_seconds)
-        self.say(SpeechKind.GOODBYE, goodbye, ends_call=reason, interruptible=False)
+        self.say(UtteranceKind.GOODBYE, goodbye, ends_call=reason, interruptible=False)
 
     def end(self, reason: str) -> None:
         """End the call now."""

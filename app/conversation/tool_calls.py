@@ -5,14 +5,14 @@ import re
 from typing import Any
 
 from app.conversation import events as ev
-from app.conversation.turns import Speech
+from app.conversation.turns import Utterance
 
 DIGITS_MAX = 32
 """The most keys of one utterance; further ones are dropped."""
 _NO_KEY = re.compile(r"[^0-9*#A-Dw]")
 
 
-def note_tool_call(speech: Speech, event: ev.AgentToolCalled) -> None:
+def note_tool_call(speech: Utterance, event: ev.AgentToolCalled) -> None:
     """What is to be done after the last word of the utterance. Tools of other names do nothing here."""
     match event.name:
         case "end_call":
@@ -26,7 +26,7 @@ def note_tool_call(speech: Speech, event: ev.AgentToolCalled) -> None:
             return
 
 
-def forget_tool_calls(speech: Speech) -> None:
+def forget_tool_calls(speech: Utterance) -> None:
     """The answer is written anew."""
     speech.ends_call, speech.hands_over_to, speech.digits = None, None, ""
     speech.tools.clear()

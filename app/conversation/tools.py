@@ -3,15 +3,15 @@
 from app.conversation.commands import RunTool
 from app.conversation.deadlines import Deadline
 from app.conversation.events import AgentToolCalled
-from app.conversation.state import Situation
-from app.conversation.turns import Speech, SpeechKind
+from app.conversation.state import CallState
+from app.conversation.turns import Utterance, UtteranceKind
 
 _NO_LINE_OVER_SOUND_SECONDS = 0.5
 
 
-def want_tool(call: Situation, speech: Speech, event: AgentToolCalled) -> None:
+def want_tool(call: CallState, speech: Utterance, event: AgentToolCalled) -> None:
     """The model has called it: run it, but for a suspected turn not before it is certain that the turn is over."""
-    if speech.kind is not SpeechKind.REPLY:
+    if speech.kind is not UtteranceKind.REPLY:
         return
     if speech.speculative:
         speech.tools.append(event)
@@ -19,7 +19,7 @@ def want_tool(call: Situation, speech: Speech, event: AgentToolCalled) -> None:
         _run(call, speech, event)
 
 
-def run_wanted_tools(call: Situation) -> None:
+def run_wanted_tools(call: CallState) -> None:
     """The caller's turn is over."""
     reply = call.floor.reply
     if reply is not None and not reply.speculative:
@@ -28,7 +28,7 @@ def run_wanted_tools(call: Situation) -> None:
             _run(call, reply, event)
 
 
-def _run(call: Situation, speech: Speech, event: AgentToolCalled) -> None:
+def _run(call: CallState, speech: Utterance, event: AgentToolCalled) -> None:
     call.history.tool_called(speech.turn, event.id, event.name, event.arguments)
     call.commands.append(RunTool(speech.turn, speech.number, event.id))
     if speech.started:
@@ -40,4 +40,4 @@ def _run(call: Situation, speech: Speech, event: AgentToolCalled) -> None:
     if call.sound:
         call.due_in(Deadline.FILLER, _NO_LINE_OVER_SOUND_SECONDS)
     else:
-        call.say(SpeechKind.FILLER, event.line, turn=speech.turn)
+        call.say(UtteranceKind.FILLER, event.line, turn=speech.turn)

@@ -3,18 +3,18 @@
 from app.conversation import events as ev
 from app.conversation.commands import CancelTransfer
 from app.conversation.deadlines import Deadline
-from app.conversation.state import Situation
-from app.conversation.turns import SpeechKind
+from app.conversation.state import CallState
+from app.conversation.turns import UtteranceKind
 
 _OUTCOME_SECONDS = 2.0
 """How long after the caller has left it may be told that he was taken along to the human."""
 
 
-class HandingOver:
+class Transfers:
     """Handles transfers. Once one is under way, only its outcome, its deadline or the end of the call ends it."""
 
-    def __init__(self, situation: Situation) -> None:
-        self._call = situation
+    def __init__(self, state_of_call: CallState) -> None:
+        self._call = state_of_call
         self._left: str | None = None
         """The end reason of a caller who left during the transfer."""
         self._is_dialled = False
@@ -74,4 +74,4 @@ class HandingOver:
         elif call.deaf_for_good:
             call.close("provider_failure", call.lines.failure_goodbye)
         else:
-            call.say(SpeechKind.APOLOGY, call.lines.transfer_failed)
+            call.say(UtteranceKind.APOLOGY, call.lines.transfer_failed)

@@ -7,7 +7,7 @@ from app.conversation.backchannels import is_question
 from app.conversation.events import AgentToolCalled
 
 
-class SpeechKind(StrEnum):
+class UtteranceKind(StrEnum):
     """Why the agent speaks."""
 
     REPLY = "reply"
@@ -30,12 +30,12 @@ class CallerTurn:
 
 
 @dataclass(slots=True)
-class Speech:
+class Utterance:
     """An utterance of the agent that is being written, waits for its first sound, or is heard."""
 
     number: int
     turn: int
-    kind: SpeechKind
+    kind: UtteranceKind
     text: str
     """Of a fixed line its text, of a reply the caller's words that it answers."""
     language: str
@@ -51,9 +51,9 @@ class Speech:
     started: bool = False
     paused: bool = False
     paused_t: float = 0.0
-    acknowledged: bool = False
+    backchanneled: bool = False
     """Since the voice was held back, the caller has only said something like "uh-huh"."""
-    false_pauses: int = 0
+    false_interruptions: int = 0
     """How often it was held back for nothing."""
     broken: bool = False
     """The rest of the text will never come."""
@@ -75,7 +75,7 @@ class Speech:
     @property
     def is_final(self) -> bool:
         """Whether the caller is handed over after it, whatever he says."""
-        return self.hands_over_to is not None and (self.started or self.kind is not SpeechKind.REPLY)
+        return self.hands_over_to is not None and (self.started or self.kind is not UtteranceKind.REPLY)
 
     @property
     def expects_answer(self) -> bool:
@@ -94,9 +94,9 @@ class Floor:
     """The agent's live utterances: at most one reply and one fixed line, of which one is audible."""
 
     def __init__(self) -> None:
-        self.reply: Speech | None = None
-        self.line: Speech | None = None
-        self._stopped: dict[int, SpeechKind] = {}
+        self.reply: Utterance | None = None
+        self.line: Utterance | None = None
+        self._stopped: dict[int, UtteranceKind] = {}
         self._last_number = 0
 
     def next_number(self) -> int:
@@ -105,7 +105,7 @@ class Floor:
         return self._last_number
 
     @property
-    def audible(self) -> Speech | None:
+    def audible(self) -> Utterance | None:
         """The utterance that has begun and not ended; it may be paused."""
         for speech in (self.line, self.reply):
             if speech is not None and speech.started:
@@ -113,27 +113,27 @@ class Floor:
         return None
 
     @property
-    def owed(self) -> bool:
+    def reply_pending(self) -> bool:
         """Whether an answer to a finished turn is being made and has not begun."""
         return self.reply is not None and not self.reply.speculative and not self.reply.started
 
     @property
-    def live(self) -> list[Speech]:
+    def live(self) -> list[Utterance]:
         """All that must be stopped for silence to be certain."""
         return [speech for speech in (self.line, self.reply) if speech is not None]
 
-    def find(self, number: int) -> Speech | None:
+    def find(self, number: int) -> Utterance | None:
         """The live utterance of that number; None when it is over."""
         return next((speech for speech in self.live if speech.number == number), None)
 
-    def forget(self, speech: Speech) -> None:
+    def forget(self, speech: Utterance) -> None:
         """It is over."""
         if self.reply is speech:
             self.reply = None
         if self.line is speech:
             self.line = None
 
-    def stop(self, speech: Speech) -> None:
+    def stop(self, speech: Utterance) -> None:
         """It is over. What was heard of it will be told, even if its beginning was not told yet."""
         self.forget(speech)
         if not speech.speculative:
@@ -141,6 +141,6 @@ class Floor:
         if len(self._stopped) > _STOPPED_KEPT:
             del self._stopped[min(self._stopped)]
 
-    def take_stopped(self, number: int) -> SpeechKind | None:
+    def take_stopped(self, number: int) -> UtteranceKind | None:
         """The kind of a stopped utterance whose end is being told now, once."""
         return self._stopped.pop(number, None)

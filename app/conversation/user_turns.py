@@ -1,13 +1,13 @@
 """What the core makes of the caller: sound holds the voice back, words stop it, a finished turn is owed an answer."""
 
 from app.conversation import events as ev
-from app.conversation.backchannels import is_acknowledgement, is_stop_word
+from app.conversation.backchannels import is_backchannel, is_stop_word
 from app.conversation.commands import Record
 from app.conversation.deadlines import Deadline
 from app.conversation.echo_text import heard_words, is_echo
-from app.conversation.state import Situation
+from app.conversation.state import CallState
 from app.conversation.tools import run_wanted_tools
-from app.conversation.turns import CallerTurn, Speech, SpeechKind
+from app.conversation.turns import CallerTurn, Utterance, UtteranceKind
 from app.models import ConversationState
 
 _SHORT_HELLO_WORDS = 2
@@ -20,11 +20,11 @@ _ECHO_SECONDS = 3.0
 """How late the agent's own words may come back from the line and the speech-to-text service."""
 
 
-class CallerSide:
+class UserTurns:
     """Handles the caller's facts."""
 
-    def __init__(self, situation: Situation) -> None:
-        self._call = situation
+    def __init__(self, state_of_call: CallState) -> None:
+        self._call = state_of_call
         self._digits = ""
         self._first_key_t = 0.0
         self._unclear = 0
@@ -56,11 +56,11 @@ class CallerSide:
         if speech is not None:
             reason = self._reason_to_ignore(speech, text)
             if reason == "acknowledgement" and speech.paused:
-                speech.acknowledged = True
+                speech.backchanneled = True
                 self._call.due_in(Deadline.RESUME, self._call.policy.resume_seconds)
             if reason is not None:
                 return
-        elif self._call.floor.owed and is_acknowledgement(text, self._call.language):
+        elif self._call.floor.reply_pending and is_backchannel(text, self._call.language):
             return
         self._take_the_floor()
         self._listen_to(text)
@@ -68,7 +68,7 @@ class CallerSide:
     def turn_ended_eagerly(self, event: ev.CallerTurnEndedEagerly) -> None:
         """Start the answer on suspicion; nothing of it is heard yet."""
         text, floor = event.text.strip(), self._call.floor
-        if not self._call.policy.speaks or not text or floor.audible or floor.owed or self._nothing_new(text):
+        if not self._call.policy.speaks or not text or floor.audible or floor.reply_pending or self._nothing_new(text):
             return
         self._follow_language(text, event.language)
         caller = self._listen_to(text)
@@ -81,7 +81,7 @@ class CallerSide:
         """The suspicion was wrong."""
         text, floor = event.text.strip(), self._call.floor
         self._drop_speculation()
-        if text and not floor.audible and not floor.owed:
+        if text and not floor.audible and not floor.reply_pending:
             self._listen_to(text)
 
     def turn_ended(self, event: ev.CallerTurnEnded) -> None:
@@ -118,7 +118,7 @@ class CallerSide:
         if Deadline.IDLE in self._call.deadlines:
             self._call.due_in(Deadline.IDLE, self._call.policy.idle_prompt_seconds)
 
-    def words_stand_still(self) -> None:
+    def transcript_timeout(self) -> None:
         """No end of the turn was told: take the words as they are."""
         caller = self._call.caller
         if caller is not None:
@@ -137,14 +137,14 @@ class CallerSide:
         else:
             self._call.go_on()
 
-    def _reason_to_ignore(self, speech: Speech, text: str) -> str | None:
+    def _reason_to_ignore(self, speech: Utterance, text: str) -> str | None:
         """Why words over the agent's voice do not stop it; None when they do."""
         noticed = self._call.sound or speech.paused
-        if noticed and is_stop_word(text) and speech.kind is not SpeechKind.FILLER:
+        if noticed and is_stop_word(text) and speech.kind is not UtteranceKind.FILLER:
             return None
         if self._comes_back(speech, text, noticed=noticed):
             return "echo"
-        acknowledges = is_acknowledgement(text, self._call.language) and not speech.expects_answer
+        acknowledges = is_backchannel(text, self._call.language) and not speech.expects_answer
         return "acknowledgement" if acknowledges else None
 
     def _reason_to_ignore_turn(self, text: str) -> str | None:
@@ -154,9 +154,9 @@ class CallerSide:
             return reason
         if speech is not None:
             return self._reason_to_ignore(speech, text) if text else "unintelligible"
-        if call.floor.owed:
-            return "acknowledgement" if not text or is_acknowledgement(text, call.language) else None
-        if line is not None and line.kind is SpeechKind.GREETING and len(text.split()) <= _SHORT_HELLO_WORDS:
+        if call.floor.reply_pending:
+            return "acknowledgement" if not text or is_backchannel(text, call.language) else None
+        if line is not None and line.kind is UtteranceKind.GREETING and len(text.split()) <= _SHORT_HELLO_WORDS:
             return "not_interruptible"
         expected = call.caller is not None or (call.sound_since_t > call.agent_ended_t and line is None)
         return None if text or (expected and not self._digits) else "unintelligible"
@@ -175,14 +175,14 @@ class CallerSide:
         late = call.floor.audible is None and self._echo_is_due() and call.sound_since_t <= call.agent_ended_t
         return "echo" if late and is_echo(text, call.agent_said) else None
 
-    def _comes_back(self, speech: Speech, text: str, *, noticed: bool) -> bool:
+    def _comes_back(self, speech: Utterance, text: str, *, noticed: bool) -> bool:
         """Whether these are the agent's own words.
 
         Each word of a filler is, for it sounds like a caller's "wait". Where the detector, which knows what was
         played, has not noticed the caller, a word or two are enough, unless they may answer a question.
         """
         words = heard_words(text)
-        if speech.kind is SpeechKind.FILLER and set(words) <= set(heard_words(speech.text)):
+        if speech.kind is UtteranceKind.FILLER and set(words) <= set(heard_words(speech.text)):
             return True
         said = f"{self._call.agent_said if self._echo_is_due() else ''} {speech.said}"
         if is_echo(text, said):
@@ -204,7 +204,7 @@ class CallerSide:
         call.close_caller_turn()
         speech = call.floor.audible
         if speech is not None and speech.paused and not call.sound:
-            speech.acknowledged |= reason in ("acknowledgement", "repeated")
+            speech.backchanneled |= reason in ("acknowledgement", "repeated")
             call.resume(speech)
         else:
             call.go_on()
@@ -212,8 +212,8 @@ class CallerSide:
     def _take_the_floor(self) -> None:
         """What the agent says or prepares is over, but for a greeting that has not begun, and for suspicions."""
         for speech in self._call.floor.live:
-            waits = not speech.started and speech.kind is SpeechKind.GREETING
-            if speech.started and speech.kind is SpeechKind.REPLY and not speech.broken:
+            waits = not speech.started and speech.kind is UtteranceKind.GREETING
+            if speech.started and speech.kind is UtteranceKind.REPLY and not speech.broken:
                 self._call.failures = self._call.unsaid = 0
             if not waits and not speech.speculative:
                 self._call.stop(speech)
@@ -269,11 +269,11 @@ class CallerSide:
         self._unclear += 1
         call.enter(ConversationState.LISTENING)
         if self._unclear <= _REPEATS_BEFORE_KEYPAD:
-            call.say(SpeechKind.PROMPT, call.lines.repeat, turn=turn)
+            call.say(UtteranceKind.PROMPT, call.lines.repeat, turn=turn)
         elif self._unclear <= _UNCLEAR_TURNS_MAX:
-            call.say(SpeechKind.PROMPT, call.lines.keypad, turn=turn)
+            call.say(UtteranceKind.PROMPT, call.lines.keypad, turn=turn)
         else:
-            call.say(SpeechKind.GOODBYE, call.lines.silence_goodbye, turn=turn, ends_call="silence")
+            call.say(UtteranceKind.GOODBYE, call.lines.silence_goodbye, turn=turn, ends_call="silence")
 
 
 def _is_run_of(words: list[str], said: list[str]) -> bool:

@@ -1,13 +1,25 @@
 """What a call needs of the world, as narrow protocols; wiring shows that the clients and legs fit."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 from app.errors import ProviderError
 from app.models import JournalRow, Message, TokenUsage, VoiceConfig
 from app.ports.streams import ModelEvent, SpeechEvent, ToolSpec, VoiceEvent
-from app.storage.calls import CallEnding
 from media.formats import AudioFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnding:
+    """How a call ended; committed together with its last journal row."""
+
+    ended_at: str
+    duration_seconds: float | None
+    end_reason: str
+    fault: str
+    language: str | None = None
+    summary: dict[str, Any] | None = None
 
 
 class CallLeg(Protocol):
@@ -26,7 +38,7 @@ class CallLeg(Protocol):
         """Whether the far end is a telephone line, on which keys can be pressed."""
 
     @property
-    def heard_after_seconds(self) -> float:
+    def output_latency_seconds(self) -> float:
         """How much later than it is played at this end sound is heard by the caller, as far as that is known."""
 
     async def answer(self, call_id: str) -> None:

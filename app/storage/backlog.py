@@ -6,7 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from app.models import JournalRow
-from app.storage.calls import CallEnding
+from app.ports.services import CallEnding
 
 
 class WaitingRow(NamedTuple):

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_
 
 from app.clock import lease_now
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
+from app.ports.services import CallEnding
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import Database
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
@@ -74,18 +75,6 @@ class CallRow:
     room_sid: str | None = None
     """Of the LiveKit room; with ``sip_call_id`` it is unique."""
     sip_call_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallEnding:
-    """How a call ended; committed together with its last journal row."""
-
-    ended_at: str
-    duration_seconds: float | None
-    end_reason: str
-    fault: str
-    language: str | None = None
-    summary: dict[str, Any] | None = None
 
 
 class CallStore:

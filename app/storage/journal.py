@@ -11,9 +11,9 @@ import structlog
 from app.errors import OwnershipLost, StorageError, VoiceAgentError
 from app.models import JournalRow
 from app.observability.listeners import Listeners
+from app.ports.services import CallEnding
 from app.service_loops import ServiceLoop
 from app.storage.backlog import Backlog, WaitingRow
-from app.storage.calls import CallEnding
 from app.storage.database import Database
 from app.storage.journal_rows import Group, LostRows, write_group
 from app.storage.schema import encode_json

@@ -66,9 +66,9 @@ class RoomLeg:
     else. What he says while nobody reads is bounded by 1 s, the oldest is dropped. Of the keys that wait to be pressed,
     those beyond 100 are dropped.
 
-    What was heard: what has left the voice's source reaches the caller's ear, ``heard_after_seconds`` later, also after
-    a clear, for LiveKit SIP plays what it has. So at a clear the caller has heard, or will hear, all that was played by
-    then; nothing is to be subtracted. A mark comes when its sound has been heard.
+    What was heard: what has left the voice's source reaches the caller's ear ``output_latency_seconds`` later,
+    also after a clear, for LiveKit SIP plays what it has. So at a clear the caller has heard, or will hear, all that
+    was played by then; nothing is to be subtracted. A mark comes when its sound has been heard.
     """
 
     wants_events = False
@@ -174,7 +174,7 @@ class RoomLeg:
             raise NotAnswered("caller_hangup", "the caller has left the room")
 
     @property
-    def heard_after_seconds(self) -> float:
+    def output_latency_seconds(self) -> float:
         """How much later than it leaves the source sound is heard, also when it is cleared meanwhile.
 
         Half the round trip to the server, which is measured as the agent enters; what encoding and LiveKit SIP's mixer
@@ -195,7 +195,7 @@ class RoomLeg:
     def send_mark(self, name: str) -> None:
         """Nobody at the far end tells: it has been played when its sound has had the time to be heard."""
         if self._listener is not None:
-            heard_at = self._voice.plays_until + self.heard_after_seconds
+            heard_at = self._voice.plays_until + self.output_latency_seconds
             asyncio.get_running_loop().call_at(heard_at, self._listener.mark_played, name)
 
     def send_event(self, row: Mapping[str, Any]) -> None:
@@ -257,7 +257,7 @@ class RoomLeg:
             raise self._bug
 
     async def _until_heard(self) -> None:
-        heard_at = self._voice.plays_until + self.heard_after_seconds + _GOODBYE_MARGIN_SECONDS
+        heard_at = self._voice.plays_until + self.output_latency_seconds + _GOODBYE_MARGIN_SECONDS
         await asyncio.sleep(min(heard_at - asyncio.get_running_loop().time(), _LAST_SOUND_SECONDS_MAX))
 
     # --- keys ---------------------------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ class WebSocketLeg:
     """
 
     can_send_digits = False
-    heard_after_seconds = 0.0
+    output_latency_seconds = 0.0
     """Not known: the client tells what it has played."""
 
     def __init__(

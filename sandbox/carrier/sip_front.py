@@ -5,9 +5,9 @@ Twirp (https://twitchtv.github.io/twirp/docs/spec_v7.html): ``POST /twirp/liveki
 servers goes through it; who joins a room asks the server itself.
 
 What becomes of a number is told under ``/control``: ``POST /control/numbers/{number}`` with the fields of
-:class:`sandbox.carrier.sip_outcomes.Destination`, ``POST /control/sip`` with ``{"is_there": false}``, ``GET /control/calls``.
-``POST /control/faults`` takes a :class:`sandbox.vendors.faults.Fault` of the vendor ``livekit``, whose ``route`` is a method,
-``DeleteRoom`` for instance; ``DELETE /control/faults`` forgets them.
+:class:`sandbox.carrier.sip_outcomes.Destination`, ``POST /control/sip`` with ``{"is_there": false}``,
+``GET /control/calls``. ``POST /control/faults`` takes a :class:`sandbox.vendors.faults.Fault` of the vendor
+``livekit``, whose ``route`` is a method, ``DeleteRoom`` for instance; ``DELETE /control/faults`` forgets them.
 """
 
 import asyncio

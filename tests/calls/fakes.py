@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from app.calls.agent.profile import AgentProfile
 from app.calls.live.background import BackgroundWork
-from app.calls.live.phrase_cache import ClipStore
+from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.recordings import Recordings
 from app.calls.live.session import CallOrchestrator, CallServices
 from app.conversation import events as ev
@@ -20,9 +20,9 @@ from app.journal.replay import differences
 from app.models import CallContext, JournalRow
 from app.observability.costs import DEFAULT_PRICES
 from app.observability.metrics import Metrics
-from app.ports.services import Handover
+from app.ports.services import CallEnding, Handover
 from app.ports.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
-from app.storage.calls import CallEnding, CallRow
+from app.storage.calls import CallRow
 from media.formats import AudioFormat
 from tests.calls.far_end import FarEnd
 from tests.calls.vendors import ScriptedEars, ScriptedModel, ScriptedStream, ScriptedTool, ScriptedVoice
@@ -164,7 +164,7 @@ class MemoryCalls:
 class World:
     """What several calls share."""
 
-    ears: ScriptedEars = field(default_factory=ScriptedEars)
+    transcription: ScriptedEars = field(default_factory=ScriptedEars)
     model: ScriptedModel = field(default_factory=ScriptedModel)
     voice: ScriptedVoice = field(default_factory=ScriptedVoice)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
@@ -178,17 +178,17 @@ class World:
 
     def __post_init__(self) -> None:
         self.calls = MemoryCalls(self.journal)
-        self.clips = ClipStore(self.voice, None)
+        self.phrases = PhraseCache(self.voice, None)
         self.metrics = Metrics()
         self.kept = None
         if self.recordings is not None:
             self.kept = Recordings(self.recordings, "worker-a", on_incomplete=self.metrics.sound.recording_failed)
         self.services = CallServices(
-            stt=self.ears,
+            stt=self.transcription,
             model=self.model,
             tts=self.voice,
             tools=self.tools,
-            clips=self.clips,
+            phrases=self.phrases,
             journal=self.journal,
             calls=self.calls,  # type: ignore[arg-type]  # the real one is a class over a database
             background=BackgroundWork(),
@@ -220,7 +220,7 @@ class World:
         """As the service does at the first call."""
         lines = self.agent.policy.lines["en"]
         texts = [*lines.fillers, *(text for text in vars_of(lines) if isinstance(text, str))]
-        await self.clips.prepare(texts, self.agent.voice("en", audio_format))
+        await self.phrases.prepare(texts, self.agent.voice("en", audio_format))
 
 
 def vars_of(lines: Lines) -> list[Any]:
@@ -286,8 +286,8 @@ class LiveCall:
         self.began = asyncio.get_running_loop().time()
 
     @property
-    def ears(self) -> ScriptedStream:
-        return self.world.ears.streams[self.call_id]
+    def transcription(self) -> ScriptedStream:
+        return self.world.transcription.streams[self.call_id]
 
     @property
     def rows(self) -> list[JournalRow]:
@@ -319,10 +319,10 @@ class LiveCall:
 
     def hears(self, *events: SpeechEvent | Exception) -> None:
         for event in events:
-            self.ears.tell(event)
+            self.transcription.emit(event)
 
     def operator_says(self, text: str) -> None:
-        self.body.tell(ev.SayRequested(text))
+        self.body.emit(ev.SayRequested(text))
 
     def frames(self, audio: bytes) -> None:
         self.body.hear(audio)

@@ -65,7 +65,7 @@ class Sent:
     value: Any = None
 
 
-class Line:
+class SipDialer:
     """One direction: everything arrives after the same delay, in its order."""
 
     def __init__(self, delay: float) -> None:
@@ -81,7 +81,7 @@ class Line:
 class FarEnd:
     """A leg, the line behind it and the telephone at its end; it keeps what was sent and what was really heard."""
 
-    heard_after_seconds = 0.0
+    output_latency_seconds = 0.0
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class FarEnd:
         self.caller: CallOrchestrator | None = None
         self.fails_with: Exception | None = None
         """Raised when it is told to hang up."""
-        self._there, self._back = Line(delay), Line(delay)
+        self._there, self._back = SipDialer(delay), SipDialer(delay)
         self._answers_clear = answers_clear
         self.echoes_marks = echoes_marks
         self._buffer = JitterBuffer(audio_format, buffer)

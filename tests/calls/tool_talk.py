@@ -20,7 +20,9 @@ async def a_world(*answers: Answer, tools: tuple[ScriptedTool, ...] = (), **tool
     for each in made:
         world.has_tool(each)
     await world.prepare_clips(TELEPHONE)
-    await world.clips.prepare([each.one_moment for each in made if each.one_moment], world.agent.voice("en", TELEPHONE))
+    await world.phrases.prepare(
+        [each.waiting_phrase for each in made if each.waiting_phrase], world.agent.voice("en", TELEPHONE)
+    )
     return world, made[0]
 
 

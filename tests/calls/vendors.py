@@ -57,7 +57,7 @@ class ScriptedStream:
     def note_sound(self, *, is_heard: bool) -> None:
         self.sounds.append(is_heard)
 
-    def tell(self, event: SpeechEvent | Exception | None) -> None:
+    def emit(self, event: SpeechEvent | Exception | None) -> None:
         """The next event; an exception is a bug of ours, None the end of the stream."""
         self._events.put_nowait(event)
 
@@ -160,7 +160,7 @@ class ScriptedTool:
     method: Method = "GET"
     seconds: float = 1.0
     answer: ToolAnswer | ProviderError = field(default_factory=lambda: ToolAnswer(200, '{"times": ["10:00"]}'))
-    one_moment: str | None = "Let me look at the schedule."
+    waiting_phrase: str | None = "Let me look at the schedule."
     timeout_seconds: float = 8.0
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Call id and tool call id, and the arguments."""
@@ -173,7 +173,7 @@ class ScriptedTool:
         return AgentTool(
             ToolSpec(self.name, "Free times.", parameters),
             HttpEndpoint(self.name, self.method, "https://example.org/", timeout_seconds=self.timeout_seconds),
-            {"en": self.one_moment} if self.one_moment else {},
+            {"en": self.waiting_phrase} if self.waiting_phrase else {},
         )
 
     async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:

@@ -13,7 +13,7 @@ from app.cli.timeline import LATE, UNTOLD, USUAL, timeline
 from app.conversation.deadlines import Deadline
 from app.conversation.events import EVENT_TYPES
 from app.models import JournalRow
-from app.storage.calls import CallEnding
+from app.ports.services import CallEnding
 from tests.cli.test_commands import run
 from tests.conversation.script import Call, greeted_call
 from tests.storage.stores import END, a_call, open_stores

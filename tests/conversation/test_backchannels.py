@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.conversation.backchannels import is_acknowledgement, is_question, is_stop_word
+from app.conversation.backchannels import is_backchannel, is_question, is_stop_word
 
 LISTENING = [
     "угу", "Ага.", "да", "Да-да", "да-да-да-да", "так", "хорошо", "ок", "Понятно!", "ясно", "мм", "Ммм...", "мгм",
@@ -35,25 +35,25 @@ NOT_STOPPING = [
 @pytest.mark.parametrize("language", ["ru", "en", "de", None])
 @pytest.mark.parametrize("text", LISTENING)
 def test_a_listener_is_not_taken_for_a_speaker(text: str, language: str | None) -> None:
-    assert is_acknowledgement(text, language)
+    assert is_backchannel(text, language)
 
 
 @pytest.mark.parametrize("language", ["ru", "en", None])
 @pytest.mark.parametrize("text", NOT_LISTENING)
 def test_words_with_a_meaning_are_no_acknowledgement(text: str, language: str | None) -> None:
-    assert not is_acknowledgement(text, language)
+    assert not is_backchannel(text, language)
 
 
 def test_the_words_of_the_calls_language_count_too() -> None:
-    assert is_acknowledgement("ja, genau", "de-DE")
-    assert is_acknowledgement("vale", "es")
-    assert not is_acknowledgement("nein", "de")
+    assert is_backchannel("ja, genau", "de-DE")
+    assert is_backchannel("vale", "es")
+    assert not is_backchannel("nein", "de")
 
 
 @pytest.mark.parametrize("text", STOPPING)
 def test_a_command_to_be_silent_is_one(text: str) -> None:
     assert is_stop_word(text)
-    assert not is_acknowledgement(text, "ru")
+    assert not is_backchannel(text, "ru")
 
 
 @pytest.mark.parametrize("text", [*NOT_STOPPING, *LISTENING])
@@ -79,11 +79,11 @@ SAID = st.lists(st.sampled_from([*LISTENING, *STOPPING, "нет", "ja", "но"])
 @settings(max_examples=200)
 @given(SAID, st.sampled_from(["ru", "en", "de", None]))
 def test_no_text_is_both_an_acknowledgement_and_a_command(text: str, language: str | None) -> None:
-    assert not (is_acknowledgement(text, language) and is_stop_word(text))
+    assert not (is_backchannel(text, language) and is_stop_word(text))
 
 
 @settings(max_examples=50)
 @given(st.text(max_size=30))
 def test_any_text_can_be_asked_about(text: str) -> None:
-    answers = (is_acknowledgement(text, text), is_stop_word(text), is_question(text))
+    answers = (is_backchannel(text, text), is_stop_word(text), is_question(text))
     assert not any(answers) or text.strip()

@@ -81,7 +81,7 @@ def test_an_utterance_that_was_cut_in_its_first_moment_is_remembered_as_heard() 
 
 
 def test_noise_without_words_holds_the_voice_back_for_a_moment_only() -> None:
-    call = agent_is_answering(noise_seconds=1.5).caller_makes_a_sound().wait(1.4)
+    call = agent_is_answering(false_interruption_timeout=1.5).caller_makes_a_sound().wait(1.4)
     assert call.asked == []
 
     call.wait(0.1)
@@ -107,7 +107,7 @@ def test_a_caller_who_clears_his_throat_before_he_speaks_is_waited_for() -> None
 
 
 def test_noise_that_comes_and_goes_cannot_hold_the_voice_back_for_long() -> None:
-    call = agent_is_answering(noise_seconds=1.5).caller_makes_a_sound()
+    call = agent_is_answering(false_interruption_timeout=1.5).caller_makes_a_sound()
     began = call.now
     while not call.facts("agent.resumed"):
         call.wait(0.2).caller_falls_silent().wait(0.2).caller_makes_a_sound()
@@ -179,7 +179,7 @@ def test_a_listener_who_says_that_he_listens_does_not_stop_the_voice(word: str) 
 
 
 def test_such_a_word_shortens_the_pause_although_the_sound_goes_on() -> None:
-    call = agent_is_answering(resume_seconds=0.6, noise_seconds=1.5)
+    call = agent_is_answering(resume_seconds=0.6, false_interruption_timeout=1.5)
     for _ in range(2):
         call.caller_makes_a_sound().caller_begins("uh-huh").wait(0.6)
         assert call.asked == [ResumeSpeech(2)]

@@ -157,7 +157,7 @@ def test_a_caller_whom_nobody_can_hear_is_told_so_as_soon_as_the_call_is_answere
 
 
 def test_speech_to_text_that_is_late_while_the_phone_rings_is_given_its_time_after_the_answer() -> None:
-    call = Call(ears_seconds=3.0).hearing_fails().wait(10).is_greeted()
+    call = Call(stt_outage_seconds=3.0).hearing_fails().wait(10).is_greeted()
 
     assert call.lines == [LINES.greeting]
     assert call.wait(3).lines[-1] == LINES.deaf

@@ -208,13 +208,13 @@ def _say(call: Call, speech: Utterance) -> None:
 
 def _every_turn_was_answered(call: Call) -> None:
     """By a voice, by the caller's next words, or by the end."""
-    owed = False
+    reply_pending = False
     for row in call.rows:
         if row.type == "turn.taken":
-            owed = True
+            reply_pending = True
         elif row.type in ("agent.reply_started", "caller.words", "caller.turn_ended", "caller.dtmf", "call.ended"):
-            owed = owed and row.type == "agent.reply_started" and row.data["kind"] == "filler"
-    assert not owed
+            reply_pending = reply_pending and row.type == "agent.reply_started" and row.data["kind"] == "filler"
+    assert not reply_pending
 
 
 def _whoever_was_announced_was_called(call: Call) -> None:

@@ -37,6 +37,12 @@ def test_what_another_version_did_not_know_has_its_default() -> None:
     )
 
 
+def test_what_was_called_otherwise_in_an_older_version_is_read() -> None:
+    old = CallPolicy.from_dict({"noise_seconds": 2.5, "ears_seconds": 4.0, "ears_give_up_seconds": 8.0})
+
+    assert old == replace(CallPolicy(), false_interruption_timeout=2.5, stt_outage_seconds=4.0, stt_give_up_seconds=8.0)
+
+
 def test_an_empty_policy_is_the_usual_one() -> None:
     assert CallPolicy.from_dict({}) == CallPolicy()
 

@@ -304,13 +304,13 @@ def test_a_text_of_the_operator_that_cannot_be_said_leaves_the_call_alive() -> N
 
 
 def test_a_short_loss_of_the_ears_is_nobodys_business() -> None:
-    call = greeted_call(ears_seconds=3.0).hearing_fails().wait(2.9).hearing_works_again().wait(4)
+    call = greeted_call(stt_outage_seconds=3.0).hearing_fails().wait(2.9).hearing_works_again().wait(4)
 
     assert call.lines == [LINES.greeting]
 
 
 def test_a_caller_who_cannot_be_heard_is_told_so() -> None:
-    call = greeted_call(ears_seconds=3.0).hearing_fails().wait(3)
+    call = greeted_call(stt_outage_seconds=3.0).hearing_fails().wait(3)
 
     assert call.lines[-1] == LINES.deaf
     assert call.agent_says_the_line().hearing_works_again().wait(2).ended is None
@@ -318,7 +318,7 @@ def test_a_caller_who_cannot_be_heard_is_told_so() -> None:
 
 
 def test_ears_that_stay_lost_end_the_call_politely() -> None:
-    call = greeted_call(ears_seconds=3.0, ears_give_up_seconds=10.0).hearing_fails().wait(3).agent_says_the_line()
+    call = greeted_call(stt_outage_seconds=3.0, stt_give_up_seconds=10.0).hearing_fails().wait(3).agent_says_the_line()
 
     call.wait(9)
 
@@ -327,13 +327,13 @@ def test_ears_that_stay_lost_end_the_call_politely() -> None:
 
 
 def test_ears_that_are_lost_again_and_again_are_one_loss() -> None:
-    call = greeted_call(ears_seconds=3.0).hearing_fails().wait(2).hearing_fails().wait(1)
+    call = greeted_call(stt_outage_seconds=3.0).hearing_fails().wait(2).hearing_fails().wait(1)
 
     assert call.lines[-1] == LINES.deaf
 
 
 def test_after_they_came_back_the_next_loss_has_its_own_time() -> None:
-    call = greeted_call(ears_seconds=3.0, ears_give_up_seconds=10.0).hearing_fails().wait(3).agent_says_the_line()
+    call = greeted_call(stt_outage_seconds=3.0, stt_give_up_seconds=10.0).hearing_fails().wait(3).agent_says_the_line()
     call.hearing_works_again().hearing_fails().wait(3)
 
     assert call.lines[-1] == LINES.deaf
@@ -341,7 +341,7 @@ def test_after_they_came_back_the_next_loss_has_its_own_time() -> None:
 
 
 def test_the_agent_finishes_its_sentence_before_it_says_that_it_hears_nothing() -> None:
-    call = call_that_owes_an_answer(ears_seconds=3.0).agent_begins("Gladly. ").hearing_fails().wait(4)
+    call = call_that_owes_an_answer(stt_outage_seconds=3.0).agent_begins("Gladly. ").hearing_fails().wait(4)
 
     assert call.replies[0].fate == "speaking"
     assert call.lines == [LINES.greeting]
@@ -355,7 +355,7 @@ def test_ears_that_give_up_end_the_call_politely_at_once() -> None:
 
 
 def test_the_restoration_of_another_vendor_gives_no_ears() -> None:
-    call = greeted_call(ears_seconds=3.0).hearing_fails()
+    call = greeted_call(stt_outage_seconds=3.0).hearing_fails()
     call.tell(ev.ProviderRestored("openai", "think"))
 
     assert call.wait(3).lines[-1] == LINES.deaf

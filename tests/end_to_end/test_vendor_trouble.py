@@ -82,7 +82,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 def _impatient(profile_of: Callable[[Settings], AgentProfile]) -> Callable[[Settings], AgentProfile]:
     def agent_profile(settings: Settings) -> AgentProfile:
         agent = profile_of(settings)
-        policy = replace(agent.policy, ears_seconds=1.0, ears_give_up_seconds=2.0, idle_end_seconds=4.5)
+        policy = replace(agent.policy, stt_outage_seconds=1.0, stt_give_up_seconds=2.0, idle_end_seconds=4.5)
         return replace(agent, policy=policy)
 
     return agent_profile

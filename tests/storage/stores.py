@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from app.models import JournalRow
+from app.ports.services import CallEnding
 from app.storage.backlog import Backlog
-from app.storage.calls import CallEnding, CallRow, CallStore
+from app.storage.calls import CallRow, CallStore
 from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader

@@ -129,5 +129,5 @@ def _tool(shape: ToolShape) -> AgentTool:
     return AgentTool(
         spec=ToolSpec(shape.name, shape.description, shape.parameters),
         endpoint=HttpEndpoint(shape.name, shape.method, shape.url, shape.headers, shape.timeout_seconds),
-        one_moment=shape.one_moment,
+        waiting_phrase=shape.waiting_phrase,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -129,7 +130,10 @@ class ToolShape(_Shape):
     ] = {}
     parameters: Annotated[dict[str, Any], AfterValidator(_parameters)] = {"type": "object", "properties": {}}
     timeout_seconds: Annotated[float, Field(gt=0, le=TOOL_SECONDS_MAX)] = 3.0
-    one_moment: dict[Language, Text] = {}
+    waiting_phrase: dict[Language, Text] = Field(
+        {},
+        validation_alias=AliasChoices("waiting_phrase", "one_moment"),  # the second is what it was called before
+    )
 
 
 class AgentShape(_Shape):

@@ -43,7 +43,7 @@ class AgentTool:
 
     spec: ToolSpec
     endpoint: HttpEndpoint
-    one_moment: Mapping[str, str] = field(default_factory=dict)
+    waiting_phrase: Mapping[str, str] = field(default_factory=dict)
     """By language."""
 
     def describe(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class AgentTool:
             "url": self.endpoint.url,
             "headers": sorted(self.endpoint.headers),
             "timeout_seconds": self.endpoint.timeout_seconds,
-            "one_moment": dict(self.one_moment),
+            "waiting_phrase": dict(self.waiting_phrase),
         }
 
     def read(self, arguments: str) -> dict[str, Any]:

@@ -187,26 +187,26 @@ class CallDispatcher:
         if await self._all_ended(seconds):
             return
         for call in list(self._live.values()):
-            call.tell(ev.HangupRequested("shutdown"))
+            call.emit(ev.HangupRequested("shutdown"))
         if not await self._all_ended(_GOODBYE_SECONDS):
             log.error("service.calls_left", live_calls=len(self._live))
 
-    def tell(self, call_id: str, fact: ev.Event) -> None:
+    def emit(self, call_id: str, fact: ev.Event) -> None:
         """A fact for a call of this process; a call that is gone needs none."""
         call = self._live.get(call_id)
         if call is not None:
-            call.tell(fact)
+            call.emit(fact)
 
-    def lose(self, call_id: str) -> None:
+    def ownership_lost(self, call_id: str) -> None:
         """Another process owns that call now."""
         call = self._live.get(call_id)
         if call is not None:
-            call.lose()
+            call.ownership_lost()
 
     def stop(self) -> None:
         """End everything now; calls that were not drained hear no goodbye."""
         for call in self._live.values():
-            call.tell(ev.HangupRequested("shutdown", at_once=True))
+            call.emit(ev.HangupRequested("shutdown", at_once=True))
         for loop in self._helpers:
             loop.cancel()
         for task in self._preparing:
@@ -281,8 +281,10 @@ class CallDispatcher:
     async def _prepare_all(self, audio_format: AudioFormat) -> bool:
         for language, lines in self._agent.policy.lines.items():
             voice = self._agent.voice(language, audio_format)
-            one_moments = [tool.one_moment[language] for tool in self._agent.tools if language in tool.one_moment]
-            if not await self._services.clips.prepare([*_texts(lines), *one_moments], voice):
+            waiting_phrases = [
+                tool.waiting_phrase[language] for tool in self._agent.tools if language in tool.waiting_phrase
+            ]
+            if not await self._services.phrases.prepare([*_texts(lines), *waiting_phrases], voice):
                 return False
         return True
 
@@ -304,7 +306,7 @@ class CallDispatcher:
         lost = await self._services.calls.renew_leases(self._services.owner, self._held(), until)
         self._lease_watch.renewed()
         for call_id in lost:
-            self.lose(call_id)
+            self.ownership_lost(call_id)
 
     def _held(self) -> list[str]:
         """Calls that nobody else may end: those that live, and those that have ended with rows still to commit."""

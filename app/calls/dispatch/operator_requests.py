@@ -79,4 +79,4 @@ class CallRequests:
         if len(values) < len(names):
             log.warning("request.unreadable", call_id=request.call_id, kind=request.kind)
             return
-        self._dispatcher.tell(request.call_id, fact(**values))
+        self._dispatcher.emit(request.call_id, fact(**values))

@@ -4,8 +4,8 @@ from app.clock import iso_after
 from app.conversation import events as ev
 from app.journal.record import call_record
 from app.models import JournalRow
-from app.ports.services import Journal
-from app.storage.calls import CallEnding, CallRow
+from app.ports.services import CallEnding, Journal
+from app.storage.calls import CallRow
 
 
 def end_crashed(call: CallRow, rows: list[JournalRow], journal: Journal) -> None:

@@ -46,7 +46,7 @@ class CallActions:
         targets: Mapping[str, str],
         background: BackgroundWork,
         commit: Callable[[], Awaitable[None]],
-        tell: Callable[[ev.Event], None],
+        emit: Callable[[ev.Event], None],
         fail: Callable[[Exception], None],
     ) -> None:
         """``targets`` are the addresses of those who may take callers over, by their names.
@@ -60,7 +60,7 @@ class CallActions:
         self._targets = targets
         self._background = background
         self._commit = commit
-        self._tell = tell
+        self._emit = emit
         self._fail = fail
         self._transfer: asyncio.Task[None] | None = None
 
@@ -90,10 +90,10 @@ class CallActions:
     async def _hand_over(self, to: str) -> None:
         await self._commit()
         try:
-            self._tell(ev.TransferCompleted(await self._handed_over(to)))
+            self._emit(ev.TransferCompleted(await self._handed_over(to)))
         except TransferFailed as error:
             log.warning("call.not_handed_over", call_id=self._call_id, reason=error.reason)
-            self._tell(ev.TransferFailed(error.reason))
+            self._emit(ev.TransferFailed(error.reason))
 
     async def _handed_over(self, to: str) -> Handover:
         if self._telephony is None:
@@ -102,4 +102,4 @@ class CallActions:
             address = address_of(to, self._targets)
         except TransferNotAllowed as error:
             raise TransferFailed("refused") from error
-        return await self._telephony.transfer(address, lambda: self._tell(ev.TransferDialled()))
+        return await self._telephony.transfer(address, lambda: self._emit(ev.TransferDialled()))

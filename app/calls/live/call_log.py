@@ -11,8 +11,7 @@ from app.conversation import events as ev
 from app.errors import StorageError
 from app.journal.record import CallRecord, call_record
 from app.models import JournalRow
-from app.ports.services import CallLeg, Journal
-from app.storage.calls import CallEnding
+from app.ports.services import CallEnding, CallLeg, Journal
 
 log = structlog.get_logger(__name__)
 

@@ -9,15 +9,15 @@ from app.calls.live.actions import CallActions
 from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
 from app.calls.live.dialogue import DialogueManager
-from app.calls.live.playback import Mouth, Speaking
-from app.calls.live.reply import Replier
+from app.calls.live.playback import PlaybackItem, PlaybackScheduler
+from app.calls.live.reply import ReplyPipeline
 from app.calls.live.speech_track import SpeechTrack
 from app.calls.live.tool_runs import ToolRuns
-from app.calls.live.transcription import Ears
+from app.calls.live.transcription import TranscriptionInput
 from app.conversation import commands as cmd
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
-from app.conversation.turns import SpeechKind
+from app.conversation.turns import UtteranceKind
 from app.models import VoiceConfig
 
 _FACTS_WAITING_MAX = 1000
@@ -29,11 +29,11 @@ _CANCELLED_WITHIN_SECONDS = 0.15
 _OF_SPEECHES = cmd.StartReply | cmd.ReleaseReply | cmd.Say | cmd.PauseSpeech | cmd.ResumeSpeech | cmd.StopSpeech
 
 
-class FactsOverflow(Exception):
+class EventQueueOverflow(Exception):
     """More facts wait than can wait in a sane call."""
 
 
-class Facts:
+class EventQueue:
     """Facts on their way to the core, in their order. When too many wait the call crashes, and so it does on demand."""
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ class Facts:
         self._open = True
         self._failure: Exception | None = None
 
-    def tell(self, event: ev.Event) -> None:
+    def emit(self, event: ev.Event) -> None:
         """A fact for the core; never waits, never raises."""
         if not self._open:
             return
         if len(self._waiting) >= _FACTS_WAITING_MAX:
-            self.fail(FactsOverflow())
+            self.fail(EventQueueOverflow())
             return
         self._waiting.append(event)
         self._changed.set()
@@ -80,9 +80,9 @@ class Facts:
 
     def take_interruptions(self) -> list[ev.AgentInterrupted]:
         """What was heard of stopped utterances, out of its turn."""
-        taken = [fact for fact in self._waiting if isinstance(fact, ev.AgentInterrupted)]
-        for fact in taken:
-            self._waiting.remove(fact)
+        taken = [event for event in self._waiting if isinstance(event, ev.AgentInterrupted)]
+        for event in taken:
+            self._waiting.remove(event)
         return taken
 
     def take_all(self) -> list[ev.Event]:
@@ -93,14 +93,16 @@ class Facts:
         return taken
 
 
-def last_facts(facts: Facts, mouth: Mouth, ears: Ears | None) -> list[ev.Event]:
+def last_events(
+    events: EventQueue, playback: PlaybackScheduler, transcription: TranscriptionInput | None
+) -> list[ev.Event]:
     """What must be in the journal before the end: facts that wait, what was heard of the agent, what the ears cost."""
-    interrupted = mouth.silence()
-    waiting = facts.take_all()
-    return [*waiting, *([interrupted] if interrupted else []), *(ears.bill() if ears else [])]
+    interrupted = playback.silence()
+    waiting = events.take_all()
+    return [*waiting, *([interrupted] if interrupted else []), *(transcription.bill() if transcription else [])]
 
 
-class Conductor:
+class CallEventLoop:
     """The event loop of a call: takes facts in their order, and carries out what the core makes of them.
 
     It awaits the next fact or deadline, and nothing else. Whatever takes time is a task, which commits what must be
@@ -112,33 +114,33 @@ class Conductor:
         self,
         *,
         core: ConversationCore,
-        facts: Facts,
+        events: EventQueue,
         call_log: CallLog,
         clock: CallClock,
         voice: Callable[[str], VoiceConfig],
-        mouth: Mouth,
-        ears: Ears,
+        playback: PlaybackScheduler,
+        transcription: TranscriptionInput,
         dialogue: DialogueManager,
-        replier: Replier,
+        reply_pipeline: ReplyPipeline,
         actions: CallActions,
         tools: ToolRuns,
         tasks: asyncio.TaskGroup,
         call_id: str,
     ) -> None:
         self._core = core
-        self._facts = facts
+        self._events = events
         self._log = call_log
         self._clock = clock
         self._voice = voice
-        self._mouth = mouth
-        self._ears = ears
+        self._playback = playback
+        self._transcription = transcription
         self._dialogue = dialogue
-        self._replier = replier
+        self._reply_pipeline = reply_pipeline
         self._actions = actions
         self._tools = tools
         self._tasks = tasks
         self._call_id = call_id
-        self._work: dict[int, tuple[Speaking, asyncio.Task[None]]] = {}
+        self._work: dict[int, tuple[PlaybackItem, asyncio.Task[None]]] = {}
         self._commit: asyncio.Task[None] | None = None
         """Of the rows that precede the greeting."""
         self._cancelled: set[asyncio.Task[None]] = set()
@@ -150,11 +152,11 @@ class Conductor:
     async def run(self) -> None:
         """Facts and deadlines in, commands out, until the core has ended the call; then see :meth:`finish`."""
         while (deadline := self._core.next_deadline()) is not None:
-            fact = await self._facts.next(self._clock.moment(deadline))
-            if fact is None:
+            event = await self._events.next(self._clock.moment(deadline))
+            if event is None:
                 self._handle(self._core.deadline_passed(), self._clock.call_seconds(at_least=deadline))
             else:
-                self._handle(fact, self._clock.call_seconds())
+                self._handle(event, self._clock.call_seconds())
 
     async def finish(self, helpers: Collection[asyncio.Task[None]]) -> None:
         """Write what remains, and the terminal row; ``helpers`` are tasks of the call that were cancelled.
@@ -163,8 +165,8 @@ class Conductor:
         """
         if waiting := [*helpers, *self._cancelled]:
             await asyncio.wait(waiting, timeout=_CANCELLED_WITHIN_SECONDS)
-        for fact in last_facts(self._facts, self._mouth, self._ears):
-            self._log.write(fact, self._clock.call_seconds(), self._core.turn_of(fact))
+        for event in last_events(self._events, self._playback, self._transcription):
+            self._log.write(event, self._clock.call_seconds(), self._core.turn_of(event))
         if self._ending is not None:
             self._log.write(self._ending, self._clock.call_seconds(), None)
 
@@ -185,12 +187,12 @@ class Conductor:
         """Before anything else is done, lest one that is to be stopped, too, begins when the first is over."""
         for command in commands:
             if isinstance(command, cmd.StopSpeech):
-                self._mouth.stop(command.speech)
+                self._playback.stop(command.speech)
 
     def _carry_out(self, command: cmd.Command, now: float) -> None:
         match command:
             case cmd.RaiseThreshold():
-                self._ears.raise_threshold()
+                self._transcription.raise_threshold()
             case cmd.Transfer(to):
                 self._actions.transfer(to)
             case cmd.CancelTransfer():
@@ -215,11 +217,11 @@ class Conductor:
             case cmd.Say():
                 self._say(command)
             case cmd.PauseSpeech(speech):
-                self._mouth.pause(speech)
+                self._playback.pause(speech)
             case cmd.ResumeSpeech(speech):
-                self._mouth.resume(speech)
+                self._playback.resume(speech)
             case cmd.StopSpeech(speech):
-                self._mouth.stop(speech)
+                self._playback.stop(speech)
                 self._cancel(speech)
             case _:
                 assert_never(command)
@@ -227,44 +229,44 @@ class Conductor:
     def _start_reply(self, command: cmd.StartReply) -> None:
         self._remember_what_was_heard()
         voice = self._voice(command.language)
-        speaking = Speaking(
+        item = PlaybackItem(
             command.speech,
             command.turn,
-            SpeechKind.REPLY,
+            UtteranceKind.REPLY,
             command.language,
             SpeechTrack(voice.sample_rate),
             held=command.speculative,
         )
         if not command.speculative:
-            speaking.stamps.update(self._question)
+            item.stamps.update(self._question)
         pending = command.text if command.speculative else None
         messages = self._dialogue.messages(command.language, pending)
-        self._begin(speaking, lambda: self._replier.reply(speaking, voice, messages))
+        self._begin(item, lambda: self._reply_pipeline.reply(item, voice, messages))
 
     def _remember_what_was_heard(self) -> None:
         """The next prompt holds it, even if the far end has not said yet how much it had played."""
-        told, untold = self._facts.take_interruptions(), self._mouth.settle()
+        told, untold = self._events.take_interruptions(), self._playback.settle()
         for interrupted in [*told, untold] if untold else told:
             self._handle(interrupted, self._clock.call_seconds())
 
     def _release(self, speech: int) -> None:
         found = self._work.get(speech)
         if found is not None:
-            speaking, _ = found
-            speaking.stamps.update(self._question)
-            speaking.release()
-            self._mouth.wake()
+            item, _ = found
+            item.stamps.update(self._question)
+            item.release()
+            self._playback.wake()
 
     def _say(self, command: cmd.Say) -> None:
         voice = self._voice(command.language)
         track = SpeechTrack(voice.sample_rate, keep_sound=True)
-        speaking = Speaking(command.speech, command.turn, command.kind, command.language, track)
-        self._begin(speaking, lambda: self._replier.line(speaking, voice, command.text))
+        item = PlaybackItem(command.speech, command.turn, command.kind, command.language, track)
+        self._begin(item, lambda: self._reply_pipeline.line(item, voice, command.text))
 
-    def _begin(self, speaking: Speaking, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        name = f"{self._call_id}:speech:{speaking.number}"
+    def _begin(self, item: PlaybackItem, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        name = f"{self._call_id}:speech:{item.number}"
         task = self._tasks.create_task(_after(self._commit, work), name=name)
-        self._work[speaking.number] = speaking, task
+        self._work[item.number] = item, task
 
     def _cancel(self, speech: int) -> None:
         """It tells what it cost as it ends."""

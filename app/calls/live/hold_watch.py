@@ -13,9 +13,9 @@ HELD_AFTER_SECONDS = 2.0
 class HoldWatch:
     """Tells when the caller's sound stops coming, and when it comes again. To be used in a running event loop."""
 
-    def __init__(self, clock: CallClock, tell: Callable[[ev.Event], None]) -> None:
+    def __init__(self, clock: CallClock, emit: Callable[[ev.Event], None]) -> None:
         self._clock = clock
-        self._tell = tell
+        self._emit = emit
         self._loop = asyncio.get_running_loop()
         self._last_at = 0.0
         self._held_since: float | None = None
@@ -55,9 +55,9 @@ class HoldWatch:
     def _begin_hold(self, since: float) -> None:
         self._held_since = since
         now = self._clock.call_seconds()
-        self._tell(ev.CallerHeld(round(max(0.0, now - (self._loop.time() - since)), 3)))
+        self._emit(ev.CallerHeld(round(max(0.0, now - (self._loop.time() - since)), 3)))
 
     def _end_hold(self) -> None:
         held_seconds = self._loop.time() - (self._held_since or 0.0)
         self._held_since = None
-        self._tell(ev.CallerReturned(round(held_seconds, 3)))
+        self._emit(ev.CallerReturned(round(held_seconds, 3)))

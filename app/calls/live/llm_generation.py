@@ -9,8 +9,8 @@ from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import AgentTool, BadArguments
 from app.calls.live.call_clock import CallClock
 from app.calls.live.dialogue import DialogueManager
-from app.calls.live.playback import Speaking
-from app.calls.live.tool_runs import ToolRuns, WantedTool
+from app.calls.live.playback import PlaybackItem
+from app.calls.live.tool_runs import RequestedTool, ToolRuns
 from app.conversation import events as ev
 from app.errors import ContentRejected, EmptyAnswer, ProviderError
 from app.models import Message, TokenUsage
@@ -34,7 +34,7 @@ async def _nothing() -> None:
 class Answer:
     """An answer that is being written. What tools gave stands when the rest of it is tried again."""
 
-    speaking: Speaking
+    item: PlaybackItem
     messages: list[Message]
     """What the model is shown; grows by the tools that were used."""
     rounds: int = 0
@@ -83,7 +83,7 @@ class _Round:
     request_id: str | None = None
 
 
-class Writer:
+class LlmGeneration:
     """Asks the model until it has nothing more to say, and tells what was used and written as facts."""
 
     def __init__(
@@ -93,19 +93,19 @@ class Writer:
         agent: AgentProfile,
         *,
         clock: CallClock,
-        tell: Callable[[ev.Event], None],
+        emit: Callable[[ev.Event], None],
     ) -> None:
         self._dialogue = dialogue
         self._tools = tools
         self._policy = agent.policy
         self._model_name = agent.language_model
         self._clock = clock
-        self._tell = tell
+        self._emit = emit
 
     async def write(self, answer: Answer) -> None:
         """Write it from its beginning, and give each clause to its voice. Raises ProviderError."""
         answer.text, answer.clauses, answer.acts = "", [], False
-        speaking = answer.speaking
+        item = answer.item
         try:
             while (written := await self._write_round(answer)).calls:
                 answer.rounds += 1
@@ -113,7 +113,7 @@ class Writer:
             self._look_at_end(answer, written)
         finally:
             # However it ends: what was written and will not be heard is known to the journal alone.
-            self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, answer.text))
+            self._emit(ev.AgentReplyGenerated(item.turn, item.number, answer.text))
 
     def _look_at_end(self, answer: Answer, written: _Round) -> None:
         """What was written stands even if the model was cut. Raises ProviderError when it wrote nothing."""
@@ -123,11 +123,9 @@ class Writer:
             if not answer.acts:
                 raise EmptyAnswer(_PROVIDER, "an answer without a word", request_id=written.request_id)
         elif written.reason in _CUT:
-            speaking = answer.speaking
-            self._tell(
-                ev.ProviderFailed(
-                    _PROVIDER, "think", written.reason, True, speaking.turn, speaking.number, answer="cut"
-                )
+            item = answer.item
+            self._emit(
+                ev.ProviderFailed(_PROVIDER, "think", written.reason, True, item.turn, item.number, answer="cut")
             )
 
     async def _write_round(self, answer: Answer) -> _Round:
@@ -167,10 +165,10 @@ class Writer:
 
     def _note_call(self, answer: Answer, call: ToolCall, written: _Round) -> None:
         """The conversation carries out what is built in, after the last word; for other tools the answer waits."""
-        call, speaking = self._tools.named(call), answer.speaking
+        call, item = self._tools.named(call), answer.item
         if self._tools.toolbox.is_built_in(call.name):
             answer.acts = True
-            self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call.id, call.name, call.arguments))
+            self._emit(ev.AgentToolCalled(item.turn, item.number, call.id, call.name, call.arguments))
         else:
             written.calls.append(call)
 
@@ -181,7 +179,7 @@ class Writer:
             try:
                 tool = self._tools.check(call)
             except BadArguments as error:
-                result = self._tools.refuse(answer.speaking, call, error.explanation)
+                result = self._tools.refuse(answer.item, call, error.explanation)
             else:
                 result = await self._use_tool(answer, call, tool, self._line(answer, tool) if quiet else None)
                 quiet = False
@@ -195,28 +193,28 @@ class Writer:
         if line is not None and answer.text:
             answer.say_line(line)
             line = None
-        wanted = self._tools.want(answer.speaking, call, tool, line)
+        wanted = self._tools.request(answer.item, call, tool, line)
         try:
             return await self._bridged(answer, wanted)
         finally:
-            self._tools.give_up(wanted)
+            self._tools.release(wanted)
 
-    async def _bridged(self, answer: Answer, wanted: WantedTool) -> str:
+    async def _bridged(self, answer: Answer, wanted: RequestedTool) -> str:
         """The result; an answer that has begun is not silent until then."""
         for line in self._fillers(answer):
             done, _ = await asyncio.wait([wanted.result], timeout=self._policy.filler_repeat_seconds)
             if done:
                 break
-            if answer.speaking.started:
+            if answer.item.started:
                 answer.say_line(line)
         return await wanted.result
 
     def _line(self, answer: Answer, tool: AgentTool) -> str | None:
         """What is said while it runs: its own line, or a prepared one."""
-        return tool.one_moment.get(answer.speaking.language) or next(iter(self._fillers(answer)), None)
+        return tool.waiting_phrase.get(answer.item.language) or next(iter(self._fillers(answer)), None)
 
     def _fillers(self, answer: Answer) -> tuple[str, ...]:
-        return self._policy.lines[answer.speaking.language].fillers
+        return self._policy.lines[answer.item.language].fillers
 
     def _say_all(self, answer: Answer, clauses: list[str]) -> None:
         for clause in clauses:
@@ -224,15 +222,15 @@ class Writer:
             answer.say_clause(clause)
 
     def _stamp(self, answer: Answer, name: str) -> None:
-        answer.speaking.stamps.setdefault(name, self._clock.call_seconds())
+        answer.item.stamps.setdefault(name, self._clock.call_seconds())
 
     def _tell_usage(self, answer: Answer, written: _Round) -> None:
         usage = written.usage or self._dialogue.estimate_usage(answer.messages, written.text)
-        self._tell(
+        self._emit(
             ev.ProviderUsed(
                 _PROVIDER,
                 self._model_name,
-                answer.speaking.turn,
+                answer.item.turn,
                 prompt_tokens=usage.prompt,
                 cached_tokens=usage.cached,
                 completion_tokens=usage.completion,

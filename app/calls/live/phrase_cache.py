@@ -32,7 +32,7 @@ _WRITES_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class Phrase:
     """A text as sound, with the times of its words."""
 
     audio: bytes
@@ -47,7 +47,7 @@ class Clip:
         track.complete = True
 
 
-class ClipStore:
+class PhraseCache:
     """Clips by text and voice; ``variant`` names what else they depend on, such as a pronunciation dictionary.
 
     Without a directory they are kept in memory only. Nobody waits for the disk to take a clip, and nobody long
@@ -58,25 +58,25 @@ class ClipStore:
         self._tts = tts
         self._variant = variant
         self._directory = directory
-        self._clips: OrderedDict[str, Clip] = OrderedDict()
+        self._phrases: OrderedDict[str, Phrase] = OrderedDict()
         self._readers = ThreadPoolExecutor(2, "clips")
-        self._writer = ThreadPoolExecutor(1, "clips.writer")
+        self._llm_generation = ThreadPoolExecutor(1, "clips.writer")
         self._writes = 0
         self._outage = Outage("clips.not_kept", "clips.kept", level="warning")
 
-    async def get(self, text: str, voice: VoiceConfig) -> Clip | None:
+    async def get(self, text: str, voice: VoiceConfig) -> Phrase | None:
         """The clip, if it is there."""
         key = self._key(text, voice)
-        clip = self._clips.get(key)
-        if clip is None and self._directory is not None:
-            clip = await self._read(self._directory / key)
-            if clip is not None:
-                self._remember(key, clip)
-        return clip
+        phrase = self._phrases.get(key)
+        if phrase is None and self._directory is not None:
+            phrase = await self._read(self._directory / key)
+            if phrase is not None:
+                self._remember(key, phrase)
+        return phrase
 
     async def keep(self, text: str, voice: VoiceConfig, track: SpeechTrack) -> None:
         """Keep what a track has just been given; the track must have kept its sound."""
-        self._keep(text, voice, Clip(b"".join(track.kept_audio), tuple(track.kept_words)))
+        self._keep(text, voice, Phrase(b"".join(track.kept_audio), tuple(track.kept_words)))
 
     async def prepare(self, texts: Iterable[str], voice: VoiceConfig) -> bool:
         """Have the texts ready. A vendor that fails is no reason to fail: False, and the rest is left out."""
@@ -89,7 +89,7 @@ class ClipStore:
                     return False
         return True
 
-    async def _synthesize(self, text: str, voice: VoiceConfig) -> Clip:
+    async def _synthesize(self, text: str, voice: VoiceConfig) -> Phrase:
         utterance = self._tts.utterance(voice, call_id="clips")
         audio: list[bytes] = []
         words: list[SpokenWord] = []
@@ -104,20 +104,22 @@ class ClipStore:
                         words.extend(times)
         finally:
             utterance.cancel()
-        return Clip(b"".join(audio), tuple(words))
+        return Phrase(b"".join(audio), tuple(words))
 
-    def _keep(self, text: str, voice: VoiceConfig, clip: Clip) -> None:
-        if not clip.audio or not all(word.is_exact for word in clip.words):
+    def _keep(self, text: str, voice: VoiceConfig, phrase: Phrase) -> None:
+        if not phrase.audio or not all(word.is_exact for word in phrase.words):
             return  # what is kept is kept for long: not with times that are guessed
         key = self._key(text, voice)
-        self._remember(key, clip)
+        self._remember(key, phrase)
         if self._directory is None:
             return
         if self._writes >= _WRITES_WAITING:
             self._outage.failed(StorageError("the disk is slow"))
             return
         self._writes += 1
-        writing = asyncio.get_running_loop().run_in_executor(self._writer, _write, self._directory / key, clip)
+        writing = asyncio.get_running_loop().run_in_executor(
+            self._llm_generation, _write, self._directory / key, phrase
+        )
         writing.add_done_callback(self._note_written)
 
     def _note_written(self, writing: asyncio.Future[None]) -> None:
@@ -129,7 +131,7 @@ class ClipStore:
             reason = error.strerror if isinstance(error, OSError) else None
             self._outage.failed(StorageError(reason or type(error).__name__))
 
-    async def _read(self, path: Path) -> Clip | None:
+    async def _read(self, path: Path) -> Phrase | None:
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 return await asyncio.get_running_loop().run_in_executor(self._readers, _read, path)
@@ -140,31 +142,31 @@ class ClipStore:
         identity = json.dumps([text, asdict(voice), self._variant], ensure_ascii=False)
         return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
 
-    def _remember(self, key: str, clip: Clip) -> None:
-        self._clips[key] = clip
-        self._clips.move_to_end(key)
-        while len(self._clips) > _KEPT_IN_MEMORY:
-            self._clips.popitem(last=False)
+    def _remember(self, key: str, phrase: Phrase) -> None:
+        self._phrases[key] = phrase
+        self._phrases.move_to_end(key)
+        while len(self._phrases) > _KEPT_IN_MEMORY:
+            self._phrases.popitem(last=False)
 
 
-def _read(path: Path) -> Clip | None:
+def _read(path: Path) -> Phrase | None:
     """A line of JSON with the words, then the sound. A file that cannot be read is no clip."""
     try:
         head, audio = path.read_bytes().split(b"\n", 1)
         words = tuple(SpokenWord(*word) for word in json.loads(head))
     except (OSError, ValueError, TypeError):
         return None
-    return Clip(audio, words)
+    return Phrase(audio, words)
 
 
-def _write(path: Path, clip: Clip) -> None:
+def _write(path: Path, phrase: Phrase) -> None:
     """Raises OSError, and leaves no half of a file."""
-    head = json.dumps([[word.text, word.start, word.end] for word in clip.words], ensure_ascii=False)
+    head = json.dumps([[word.text, word.start, word.end] for word in phrase.words], ensure_ascii=False)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     partial = path.with_suffix(f".{secrets.token_hex(4)}")
     try:
         partial.touch(mode=0o600)
-        partial.write_bytes(head.encode() + b"\n" + clip.audio)
+        partial.write_bytes(head.encode() + b"\n" + phrase.audio)
         partial.replace(path)
     except OSError:
         with suppress(OSError):

@@ -18,7 +18,7 @@ _TRIED = ("first_token", "first_clause", "first_audio")
 
 
 @dataclass(slots=True, eq=False)
-class Speaking:
+class PlaybackItem:
     """An utterance from the wish to say it until its end."""
 
     number: int
@@ -66,7 +66,7 @@ class Speaking:
         return self.mark
 
 
-class Mouth:
+class PlaybackScheduler:
     """Plays utterances through a leg.
 
     ``run`` is the one task; every method is synchronous and leaves the sending to it, but for what must be heard at
@@ -80,19 +80,19 @@ class Mouth:
         playout: Playout,
         *,
         clock: CallClock,
-        tell: Callable[[ev.Event], None],
+        emit: Callable[[ev.Event], None],
         on_sent: Callable[[PlayedAudio], None],
         record: Callable[[list[PlayedAudio]], None],
     ) -> None:
         self._leg = leg
         self._playout = playout
         self._clock = clock
-        self._tell = tell
+        self._emit = emit
         self._on_sent = on_sent
         self._record = record
-        self._waiting: list[Speaking] = []
-        self._current: Speaking | None = None
-        self._stopped: Speaking | None = None
+        self._waiting: list[PlaybackItem] = []
+        self._current: PlaybackItem | None = None
+        self._stopped: PlaybackItem | None = None
         """Silent already; what was heard of it is not told yet."""
         self._changed = asyncio.Event()
         self._marks_come_back = False
@@ -100,19 +100,19 @@ class Mouth:
     def __repr__(self) -> str:
         return f"<Mouth {self._current}, {len(self._waiting)} wait, {self._playout!r}>"
 
-    def offer(self, speaking: Speaking) -> None:
+    def offer(self, item: PlaybackItem) -> None:
         """It may be played as soon as it is ready and nothing else is being played."""
-        self._waiting.append(speaking)
+        self._waiting.append(item)
 
     def wake(self) -> None:
         """Something has changed: sound has arrived, or an utterance was released."""
         self._changed.set()
 
-    def discard(self, speaking: Speaking) -> None:
+    def discard(self, item: PlaybackItem) -> None:
         """Forget an utterance that has not begun."""
-        if speaking in self._waiting:
-            self._waiting.remove(speaking)
-        elif speaking is self._current and not speaking.started:
+        if item in self._waiting:
+            self._waiting.remove(item)
+        elif item is self._current and not item.started:
             self._current = None
             self._playout.begin()
             self.wake()
@@ -125,21 +125,21 @@ class Mouth:
         self._cut(current)
         current.paused = True
         heard, _ = current.track.heard(self._playout.sent)
-        self._tell(ev.AgentPaused(current.turn, current.number, heard))
+        self._emit(ev.AgentPaused(current.turn, current.number, heard))
 
     def resume(self, number: int) -> None:
         """Go on where the caller stopped hearing."""
         current = self._current
         if current is not None and current.number == number and current.paused:
             current.paused = False
-            self._tell(ev.AgentResumed(current.turn, current.number))
+            self._emit(ev.AgentResumed(current.turn, current.number))
             self.wake()
 
     def stop(self, number: int) -> None:
         """Be silent at once, and forget the rest."""
         current = self._current
         if current is None or current.number != number:
-            self._waiting = [speaking for speaking in self._waiting if speaking.number != number]
+            self._waiting = [item for item in self._waiting if item.number != number]
         elif not current.started:
             self.discard(current)
         else:
@@ -196,7 +196,7 @@ class Mouth:
         """The call is over: keep what was played until now."""
         self._record(self._playout.take_played(self._clock.leg_seconds(), everything=True))
 
-    def _cut(self, current: Speaking) -> None:
+    def _cut(self, current: PlaybackItem) -> None:
         self._leg.send_clear()
         self._playout.cut(self._clock.leg_seconds())
         current.mark = None
@@ -218,9 +218,9 @@ class Mouth:
 
     def _tell_settled(self) -> None:
         if (interrupted := self.settle()) is not None:
-            self._tell(interrupted)
+            self._emit(interrupted)
 
-    def _play(self, current: Speaking, now: float) -> float | None:
+    def _play(self, current: PlaybackItem, now: float) -> float | None:
         while self._playout.wants_more and (audio := current.track.take_audio()):
             self._playout.add(audio)
         if current.track.complete and not current.track.has_audio:
@@ -234,10 +234,10 @@ class Mouth:
             return self._finish_when_heard(current, now)
         return self._playout.next_release(now)
 
-    def _first_ready(self) -> Speaking | None:
-        return next((speaking for speaking in self._waiting if speaking.ready), None)
+    def _first_ready(self) -> PlaybackItem | None:
+        return next((item for item in self._waiting if item.ready), None)
 
-    def _next(self) -> Speaking | None:
+    def _next(self) -> PlaybackItem | None:
         chosen = self._first_ready()
         if chosen is not None:
             self._waiting.remove(chosen)
@@ -245,16 +245,16 @@ class Mouth:
             self._playout.begin()
         return chosen
 
-    def _tell_progress(self, current: Speaking) -> None:
+    def _tell_progress(self, current: PlaybackItem) -> None:
         if not current.started:
             current.started = True
             current.stamps["first_frame"] = self._clock.call_seconds()
             stamps = dict(current.stamps)
-            self._tell(ev.AgentReplyStarted(current.turn, current.number, current.kind, stamps, current.language))
+            self._emit(ev.AgentReplyStarted(current.turn, current.number, current.kind, stamps, current.language))
         while (clause := current.track.next_started_clause(self._playout.sent)) is not None:
-            self._tell(ev.AgentClauseStarted(current.turn, current.number, *clause))
+            self._emit(ev.AgentClauseStarted(current.turn, current.number, *clause))
 
-    def _finish_when_heard(self, current: Speaking, now: float) -> float | None:
+    def _finish_when_heard(self, current: PlaybackItem, now: float) -> float | None:
         """Told by the far end's mark, or by the clock where marks do not come back."""
         if current.started and current.mark is None:
             self._leg.send_mark(current.next_mark())
@@ -265,6 +265,6 @@ class Mouth:
             self._tell_progress(current)
         self._current = None
         heard, exact = current.track.heard(self._playout.sent)
-        self._tell(ev.AgentFinished(current.turn, current.number, heard, current.track.text, exact))
+        self._emit(ev.AgentFinished(current.turn, current.number, heard, current.track.text, exact))
         self.wake()
         return None

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.calls.live.call_clock import CallClock
-from app.calls.live.llm_generation import Answer, Writer
-from app.calls.live.phrase_cache import ClipStore
-from app.calls.live.playback import Mouth, Speaking
+from app.calls.live.llm_generation import Answer, LlmGeneration
+from app.calls.live.phrase_cache import PhraseCache
+from app.calls.live.playback import PlaybackItem, PlaybackScheduler
 from app.calls.live.speech_track import SpeechTrack
-from app.calls.live.tts_synthesis import Narrator, first_of
+from app.calls.live.tts_synthesis import TtsSynthesis, first_of
 from app.conversation import events as ev
-from app.conversation.turns import SpeechKind
+from app.conversation.turns import UtteranceKind
 from app.errors import ContentRejected, ProviderError, ProviderProtocolError
 from app.models import Message, VoiceConfig
 from app.observability.costs import Prices
@@ -34,7 +34,7 @@ class _StageFailed(Exception):
 class _Narrating:
     """The voice of one attempt, which begins anew when what it was given is taken back."""
 
-    narrator: Narrator
+    tts_synthesis: TtsSynthesis
     task: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
@@ -44,152 +44,150 @@ class _Narrating:
             await asyncio.wait([self.task])
 
 
-class Replier:
+class ReplyPipeline:
     """Fills utterances with sound. Each method is the whole work of one task, and tells vendors' failures as facts."""
 
     def __init__(
         self,
         *,
         call_id: str,
-        writer: Writer,
+        llm_generation: LlmGeneration,
         tts: TextToSpeech,
-        clips: ClipStore,
-        mouth: Mouth,
+        phrases: PhraseCache,
+        playback: PlaybackScheduler,
         prices: Prices,
         clock: CallClock,
-        tell: Callable[[ev.Event], None],
+        emit: Callable[[ev.Event], None],
     ) -> None:
         self._call_id = call_id
-        self._writer = writer
+        self._llm_generation = llm_generation
         self._tts = tts
-        self._clips = clips
-        self._mouth = mouth
+        self._phrases = phrases
+        self._playback = playback
         self._prices = prices
         self._clock = clock
-        self._tell = tell
+        self._emit = emit
 
-    async def reply(self, speaking: Speaking, voice: VoiceConfig, messages: list[Message]) -> None:
+    async def reply(self, item: PlaybackItem, voice: VoiceConfig, messages: list[Message]) -> None:
         """Write the answer and voice it meanwhile. Once the caller has heard some of it, nothing is tried again."""
-        answer = Answer(speaking, list(messages))
+        answer = Answer(item, list(messages))
         for attempt in range(1, _ATTEMPTS + 1):
-            self._mouth.offer(speaking)
-            failure = await self._try_reply(speaking, voice, answer)
+            self._playback.offer(item)
+            failure = await self._try_reply(item, voice, answer)
             if failure is None:
                 return
             tried_enough = attempt == _ATTEMPTS or failure.stage == _SPEAK  # the narrator has tried the voice again
-            final = speaking.started or tried_enough or not failure.error.retryable
-            self._give_up(speaking)
+            final = item.started or tried_enough or not failure.error.retryable
+            self._give_up(item)
             if not final:
-                self._tell_failure(speaking, failure, final=False)
+                self._tell_failure(item, failure, final=False)
             # The answer to a turn that is only suspected is tried no more often, and fails no more often, than another.
-            await speaking.certain.wait()
+            await item.certain.wait()
             if final:
-                self._tell_failure(speaking, failure, final=True)
+                self._tell_failure(item, failure, final=True)
                 return
-            speaking.begin_anew(SpeechTrack(voice.sample_rate))
+            item.begin_anew(SpeechTrack(voice.sample_rate))
 
-    async def line(self, speaking: Speaking, voice: VoiceConfig, text: str) -> None:
+    async def line(self, item: PlaybackItem, voice: VoiceConfig, text: str) -> None:
         """Say a fixed text: from the clips if it is there, else by the vendor, and then it is kept as a clip."""
-        self._mouth.offer(speaking)
-        clip = await self._clips.get(text, voice)
-        speaking.stamps["first_clause"] = self._clock.call_seconds()
-        if clip is not None:
-            clip.play_on(speaking.track, text, voice)
-            self._sound(speaking)
+        self._playback.offer(item)
+        phrase = await self._phrases.get(text, voice)
+        item.stamps["first_clause"] = self._clock.call_seconds()
+        if phrase is not None:
+            phrase.play_on(item.track, text, voice)
+            self._sound(item)
         else:
-            narrator = self._narrator(speaking, voice)
-            narrator.say(text)
-            narrator.finish()
+            tts_synthesis = self._tts_synthesis(item, voice)
+            tts_synthesis.say(text)
+            tts_synthesis.finish()
             try:
-                await self._narrate(speaking, narrator, voice)
+                await self._narrate(item, tts_synthesis, voice)
             except _StageFailed as failure:
-                self._give_up(speaking)
-                self._tell_failure(speaking, failure, final=True)
+                self._give_up(item)
+                self._tell_failure(item, failure, final=True)
                 return
-            if speaking.kind != SpeechKind.SAY:
-                await self._clips.keep(text, voice, speaking.track)
-        self._tell(ev.AgentReplyGenerated(speaking.turn, speaking.number, text))
+            if item.kind != UtteranceKind.SAY:
+                await self._phrases.keep(text, voice, item.track)
+        self._emit(ev.AgentReplyGenerated(item.turn, item.number, text))
 
-    async def _try_reply(self, speaking: Speaking, voice: VoiceConfig, answer: Answer) -> _StageFailed | None:
+    async def _try_reply(self, item: PlaybackItem, voice: VoiceConfig, answer: Answer) -> _StageFailed | None:
         failure = None
         try:
-            await self._write_and_narrate(speaking, voice, answer)
+            await self._write_and_narrate(item, voice, answer)
         except* _StageFailed as group:
             failure = first_of(group)
         return failure
 
-    async def _write_and_narrate(self, speaking: Speaking, voice: VoiceConfig, answer: Answer) -> None:
+    async def _write_and_narrate(self, item: PlaybackItem, voice: VoiceConfig, answer: Answer) -> None:
         """When the model breaks off in the middle, the clauses that it has written are said to their end."""
         async with asyncio.TaskGroup() as tasks:
-            narrating = _Narrating(self._narrator(speaking, voice))
+            narrating = _Narrating(self._tts_synthesis(item, voice))
 
             def begin() -> None:
-                work = self._narrate(speaking, narrating.narrator, voice)
-                narrating.task = tasks.create_task(work, name=f"{self._call_id}:voice:{speaking.number}")
+                work = self._narrate(item, narrating.tts_synthesis, voice)
+                narrating.task = tasks.create_task(work, name=f"{self._call_id}:voice:{item.number}")
 
             async def retract() -> None:
-                if speaking.started:
+                if item.started:
                     raise ProviderProtocolError("openai", "some of a thought was heard")
                 await narrating.stop()
-                self._mouth.discard(speaking)
-                speaking.begin_anew(SpeechTrack(voice.sample_rate))
-                self._mouth.offer(speaking)
-                narrating.narrator = self._narrator(speaking, voice)
+                self._playback.discard(item)
+                item.begin_anew(SpeechTrack(voice.sample_rate))
+                self._playback.offer(item)
+                narrating.tts_synthesis = self._tts_synthesis(item, voice)
                 begin()
 
             begin()
-            answer.say, answer.retract = lambda clause: narrating.narrator.say(clause), retract
+            answer.say, answer.retract = lambda clause: narrating.tts_synthesis.say(clause), retract
             try:
-                await self._writer.write(answer)
+                await self._llm_generation.write(answer)
             except ProviderError as error:
                 failure = _StageFailed(_THINK, error)
-                if not speaking.started:
+                if not item.started:
                     raise failure from error
-                self._tell_failure(speaking, failure, final=True)
-            narrating.narrator.finish()
+                self._tell_failure(item, failure, final=True)
+            narrating.tts_synthesis.finish()
 
-    async def _narrate(self, speaking: Speaking, narrator: Narrator, voice: VoiceConfig) -> None:
+    async def _narrate(self, item: PlaybackItem, tts_synthesis: TtsSynthesis, voice: VoiceConfig) -> None:
         try:
-            await narrator.run()
+            await tts_synthesis.run()
         except ProviderError as error:
             raise _StageFailed(_SPEAK, error) from error
         finally:
-            if narrator.characters:
-                cost = self._prices.tts_cost(voice.model, narrator.characters)
-                self._tell(
-                    ev.ProviderUsed("cartesia", voice.model, speaking.turn, characters=narrator.characters, cost=cost)
+            if tts_synthesis.characters:
+                cost = self._prices.tts_cost(voice.model, tts_synthesis.characters)
+                self._emit(
+                    ev.ProviderUsed("cartesia", voice.model, item.turn, characters=tts_synthesis.characters, cost=cost)
                 )
 
-    def _narrator(self, speaking: Speaking, voice: VoiceConfig) -> Narrator:
-        return Narrator(
+    def _tts_synthesis(self, item: PlaybackItem, voice: VoiceConfig) -> TtsSynthesis:
+        return TtsSynthesis(
             self._tts,
             voice,
-            speaking.track,
+            item.track,
             call_id=self._call_id,
-            on_sound=lambda: self._sound(speaking),
-            on_retry=lambda error: self._tell_failure(speaking, _StageFailed(_SPEAK, error), final=False),
+            on_sound=lambda: self._sound(item),
+            on_retry=lambda error: self._tell_failure(item, _StageFailed(_SPEAK, error), final=False),
         )
 
-    def _sound(self, speaking: Speaking) -> None:
-        self._stamp(speaking, "first_audio")
-        self._mouth.wake()
+    def _sound(self, item: PlaybackItem) -> None:
+        self._stamp(item, "first_audio")
+        self._playback.wake()
 
-    def _stamp(self, speaking: Speaking, name: str) -> None:
-        speaking.stamps.setdefault(name, self._clock.call_seconds())
+    def _stamp(self, item: PlaybackItem, name: str) -> None:
+        item.stamps.setdefault(name, self._clock.call_seconds())
 
-    def _give_up(self, speaking: Speaking) -> None:
+    def _give_up(self, item: PlaybackItem) -> None:
         """What has begun plays to the end of its sound; what has not is forgotten."""
-        if speaking.started:
-            speaking.track.give_up()
-            self._mouth.wake()
+        if item.started:
+            item.track.give_up()
+            self._playback.wake()
         else:
-            self._mouth.discard(speaking)
+            self._playback.discard(item)
 
-    def _tell_failure(self, speaking: Speaking, failure: _StageFailed, *, final: bool) -> None:
+    def _tell_failure(self, item: PlaybackItem, failure: _StageFailed, *, final: bool) -> None:
         error = failure.error
         answer = "refused" if isinstance(error, ContentRejected) and failure.stage == _THINK else "lost"
-        self._tell(
-            ev.ProviderFailed(
-                error.provider, failure.stage, error.code, final, speaking.turn, speaking.number, answer=answer
-            )
+        self._emit(
+            ev.ProviderFailed(error.provider, failure.stage, error.code, final, item.turn, item.number, answer=answer)
         )

@@ -5,9 +5,9 @@ a star belong to the service's background work, because no call waits for them.
 
 ``<call>``             conducts: facts and deadlines into the core, commands out of it. Ends with the terminal row. A
                        bug in any task ends here: the call is recorded as ``internal_error``, no other call notices.
-``<call>:ears``        follows the words of the caller. Ends with their stream, or is cancelled at the end of the call.
+``<call>:stt``         follows the caller's words. Ends with their stream, or is cancelled at the end of the call.
 ``<call>:answer``      has the leg answered, which may ring for a while. Ends when sound flows, or is cancelled.
-``<call>:mouth``       plays utterances. Cancelled at the end of the call.
+``<call>:playback``    plays utterances. Cancelled at the end of the call.
 ``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
                        and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
 ``<call>:commit``      keeps rows safe before the greeting. Ends after 0.25 s at the latest.
@@ -34,15 +34,15 @@ from app.calls.live.background import BackgroundWork
 from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
 from app.calls.live.dialogue import DialogueManager
-from app.calls.live.event_loop import Conductor, Facts, last_facts
+from app.calls.live.event_loop import CallEventLoop, EventQueue, last_events
 from app.calls.live.hold_watch import HoldWatch
-from app.calls.live.llm_generation import Writer
-from app.calls.live.phrase_cache import ClipStore
-from app.calls.live.playback import Mouth
+from app.calls.live.llm_generation import LlmGeneration
+from app.calls.live.phrase_cache import PhraseCache
+from app.calls.live.playback import PlaybackScheduler
 from app.calls.live.recordings import Recordings
-from app.calls.live.reply import Replier
+from app.calls.live.reply import ReplyPipeline
 from app.calls.live.tool_runs import ToolEndpoint, ToolRuns
-from app.calls.live.transcription import Ears
+from app.calls.live.transcription import TranscriptionInput
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
 from app.errors import CallAlreadyEnded, OwnershipLost, StorageError
@@ -76,7 +76,7 @@ class CallServices:
     """A vendor's client for that format of audio."""
     model: LanguageModel
     tts: TextToSpeech
-    clips: ClipStore
+    phrases: PhraseCache
     tools: Mapping[str, ToolEndpoint]
     """Those of the agent's file, by name."""
     journal: Journal
@@ -116,25 +116,25 @@ class CallOrchestrator:
         self._telephony = telephony
         self._clock = CallClock(call.start_time)
         self._core = ConversationCore(agent.policy, agent.language)
-        self._facts = Facts()
+        self._events = EventQueue()
         # The first fact, whatever is told of the call before it runs.
-        self._facts.tell(ev.CallCreated(agent.policy.to_dict(), agent.language, agent.describe(services.version)))
+        self._events.emit(ev.CallCreated(agent.policy.to_dict(), agent.language, agent.describe(services.version)))
         self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
-        self._mouth = Mouth(
+        self._playback = PlaybackScheduler(
             leg,
             Playout(leg.audio_format, services.playout_lead_seconds),
             clock=self._clock,
-            tell=self.tell,
+            emit=self.emit,
             on_sent=self._note_played,
             record=self._record_agent,
         )
         self._recorder: Recorder | None = None
         if services.recordings is not None:
             self._recorder = services.recordings.start(call.call_id, leg.audio_format)
-        self._ears: Ears | None = None
+        self._transcription: TranscriptionInput | None = None
         self._keys = KeyBounce()
-        self._holding = HoldWatch(self._clock, self.tell)
-        self._conductor: Conductor | None = None
+        self._holding = HoldWatch(self._clock, self.emit)
+        self._event_loop: CallEventLoop | None = None
         self._closing: asyncio.Task[None] | None = None
         self._has_left = False
         self._is_lost = False
@@ -143,7 +143,7 @@ class CallOrchestrator:
         self._ended = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<CallOrchestrator {self._call.call_id} {self._core.state} {self._log!r} {self._mouth!r}>"
+        return f"<CallOrchestrator {self._call.call_id} {self._core.state} {self._log!r} {self._playback!r}>"
 
     async def handle_call_start(self, call_context: CallContext) -> None:
         """Start the call, which the caller hears from now on; returns once it runs."""
@@ -162,13 +162,13 @@ class CallOrchestrator:
     async def get_health_status(self) -> HealthStatus:
         """How this call is doing."""
         running = self._running.is_set() and not self._ended.is_set()
-        detail = f"{self._core.state}, {len(self._facts)} facts wait"
+        detail = f"{self._core.state}, {len(self._events)} facts wait"
         status: Literal["ok", "failed"] = "ok" if running else "failed"
         return HealthStatus(status, (ServiceHealth("call", status, detail=detail),))
 
     def hear(self, audio: bytes) -> None:
         """As handle_audio_received, for those who are not coroutines."""
-        if self._ears is None or self._log.is_ended:
+        if self._transcription is None or self._log.is_ended:
             return
         try:
             if self._recorder is not None:
@@ -176,26 +176,26 @@ class CallOrchestrator:
                 self._recorder.caller(audio, began)
             self._keys.hear(self._leg.audio_format.seconds(audio))
             self._holding.hear()
-            self._ears.hear(audio)
+            self._transcription.hear(audio)
         except Exception as error:  # noqa: BLE001 - a bug met here is the call's, not that of the leg that reads
-            self._facts.fail(error)
+            self._events.fail(error)
 
-    def tell(self, event: ev.Event) -> None:
+    def emit(self, event: ev.Event) -> None:
         """A fact for the core; after the end it is dropped."""
-        self._facts.tell(event)
+        self._events.emit(event)
 
     def mark_played(self, name: str) -> None:
         """The far end has played everything up to a mark."""
-        self._mouth.mark_played(name)
+        self._playback.mark_played(name)
 
     def cleared(self, played_samples: int | None) -> None:
         """The far end answers a clear: the samples it had played, ever, if it knows."""
-        self._mouth.cleared(played_samples)
+        self._playback.cleared(played_samples)
 
     def press(self, digit: str) -> None:
         """The caller pressed a key; of one that bounces the first press counts."""
         if self._keys.is_new(digit, asyncio.get_running_loop().time()):
-            self.tell(ev.CallerDtmf(digit))
+            self.emit(ev.CallerDtmf(digit))
 
     def hold(self, is_held: bool) -> None:
         """The far end holds the caller, or no more."""
@@ -205,11 +205,11 @@ class CallOrchestrator:
         """The caller is gone, for that end reason; the first one stands."""
         if not self._has_left:
             self._has_left = True
-            self.tell(ev.CallerLeft(reason, detail))
+            self.emit(ev.CallerLeft(reason, detail))
 
-    def lose(self) -> None:
+    def ownership_lost(self) -> None:
         """Another process owns the call now: stop, and write nothing more."""
-        self._facts.fail(OwnershipLost("another process owns the call now"))
+        self._events.fail(OwnershipLost("another process owns the call now"))
 
     async def carry(self, leg_runs: Awaitable[None]) -> None:
         """Return once the running leg is closed and the call has ended; a bug in the leg ends this call alone."""
@@ -217,7 +217,7 @@ class CallOrchestrator:
             await leg_runs
         except Exception as error:  # noqa: BLE001 - whoever carries calls carries others, too
             log.error("leg.broken", call_id=self._call.call_id, error=_describe(error))
-            self._facts.fail(error)
+            self._events.fail(error)
         finally:
             self.leave("media_lost")
         await self.wait_ended()
@@ -254,11 +254,11 @@ class CallOrchestrator:
     def _begin_to_close(self) -> asyncio.Task[None]:
         """In a task of its own: no other task of the call can hold it up, or take it along."""
         if self._closing is None:
-            self._facts.close()
+            self._events.close()
             self._holding.stop()
             self._running.set()
-            if self._conductor is not None:
-                self._conductor.close()
+            if self._event_loop is not None:
+                self._event_loop.close()
             name = f"{self._call.call_id}:close"
             self._closing = self._services.background.start(self._close(), name=name)
         return self._closing
@@ -292,26 +292,26 @@ class CallOrchestrator:
         call, services = self._call, self._services
         stream = services.stt(self._leg.audio_format).listen(call_id=call.call_id)
         async with stream, asyncio.TaskGroup() as tasks:
-            self._ears = Ears(
+            self._transcription = TranscriptionInput(
                 stream,
                 self._leg.audio_format,
                 model=self._agent.stt_model,
                 prices=services.prices,
                 clock=self._clock,
-                tell=self.tell,
+                emit=self.emit,
             )
-            self._conductor = conductor = self._make_conductor(tasks, self._ears)
+            self._event_loop = event_loop = self._make_conductor(tasks, self._transcription)
             helpers = [
-                tasks.create_task(self._ears.follow(), name=f"{call.call_id}:ears"),
-                tasks.create_task(self._mouth.run(), name=f"{call.call_id}:mouth"),
+                tasks.create_task(self._transcription.follow(), name=f"{call.call_id}:stt"),
+                tasks.create_task(self._playback.run(), name=f"{call.call_id}:playback"),
                 tasks.create_task(self._answer(), name=f"{call.call_id}:answer"),
             ]
             self._running.set()
             await asyncio.sleep(0)  # the answer goes first: a client is told that it is ready, then of the facts
-            await conductor.run()
+            await event_loop.run()
             for task in helpers:
                 task.cancel()
-            await conductor.finish(helpers)
+            await event_loop.finish(helpers)
             self._begin_to_close()
             await asyncio.wait(helpers)
 
@@ -323,7 +323,7 @@ class CallOrchestrator:
             self.leave(error.reason, str(error))
             return
         since_t = self._clock.answer()
-        self.tell(ev.CallAnswered(since_t))
+        self.emit(ev.CallAnswered(since_t))
         await self._mark_answered(self._clock.wall(since_t))
 
     async def _mark_answered(self, at: str) -> None:
@@ -335,7 +335,7 @@ class CallOrchestrator:
         except CallAlreadyEnded:
             return
 
-    def _make_conductor(self, tasks: asyncio.TaskGroup, ears: Ears) -> Conductor:
+    def _make_conductor(self, tasks: asyncio.TaskGroup, transcription: TranscriptionInput) -> CallEventLoop:
         call, services = self._call, self._services
         actions = CallActions(
             call_id=call.call_id,
@@ -344,8 +344,8 @@ class CallOrchestrator:
             targets=services.transfer_targets,
             background=services.background,
             commit=lambda: self._log.commit(_TRANSFER_WAITS_SECONDS),
-            tell=self.tell,
-            fail=self._facts.fail,
+            emit=self.emit,
+            fail=self._events.fail,
         )
         dialogue = DialogueManager(
             model=services.model, context=call, prompt=self._agent.prompt, history=self._core.history
@@ -356,29 +356,29 @@ class CallOrchestrator:
             endpoints=services.tools,
             background=services.background,
             clock=self._clock,
-            tell=self.tell,
-            fail=self._facts.fail,
+            emit=self.emit,
+            fail=self._events.fail,
         )
-        replier = Replier(
+        reply_pipeline = ReplyPipeline(
             call_id=call.call_id,
-            writer=Writer(dialogue, tools, self._agent, clock=self._clock, tell=self.tell),
+            llm_generation=LlmGeneration(dialogue, tools, self._agent, clock=self._clock, emit=self.emit),
             tts=services.tts,
-            clips=services.clips,
-            mouth=self._mouth,
+            phrases=services.phrases,
+            playback=self._playback,
             prices=services.prices,
             clock=self._clock,
-            tell=self.tell,
+            emit=self.emit,
         )
-        return Conductor(
+        return CallEventLoop(
             core=self._core,
-            facts=self._facts,
+            events=self._events,
             call_log=self._log,
             clock=self._clock,
             voice=lambda language: self._agent.voice(language, self._leg.audio_format),
-            mouth=self._mouth,
-            ears=ears,
+            playback=self._playback,
+            transcription=transcription,
             dialogue=dialogue,
-            replier=replier,
+            reply_pipeline=reply_pipeline,
             actions=actions,
             tools=tools,
             tasks=tasks,
@@ -391,13 +391,13 @@ class CallOrchestrator:
             return
         now = self._clock.call_seconds()
         with _bulkhead("last facts"):
-            for fact in last_facts(self._facts, self._mouth, self._ears):
-                self._log.write(fact, now, self._core.turn_of(fact))
+            for event in last_events(self._events, self._playback, self._transcription):
+                self._log.write(event, now, self._core.turn_of(event))
         self._log.write(ev.CallEnded("internal_error", "ours"), now, None)
 
     def _note_played(self, piece: PlayedAudio) -> None:
-        if self._ears is not None:
-            self._ears.note_played(piece, self._leg.heard_after_seconds)
+        if self._transcription is not None:
+            self._transcription.note_played(piece, self._leg.output_latency_seconds)
 
     def _record_agent(self, played: list[PlayedAudio]) -> None:
         if self._recorder is not None:
@@ -406,7 +406,7 @@ class CallOrchestrator:
 
     async def _close_recording(self) -> None:
         if self._recorder is not None and self._services.recordings is not None:
-            self._mouth.flush_recording()
+            self._playback.flush_recording()
             await self._services.recordings.finish(self._recorder, self._clock.leg_seconds())
 
     def _show_the_end(self) -> None:
@@ -420,8 +420,8 @@ class CallOrchestrator:
                 metrics.turn_answered(stages, is_in_time=turn.latency["budget_kept"])
         is_outbound = self._call.metadata.get("direction") == "outbound"
         metrics.journal.count(self._log.rows, tools=self._agent.tool_names, is_outbound=is_outbound)
-        if self._ears is not None:
-            metrics.sound.audio_dropped(self._ears.dropped_seconds)
+        if self._transcription is not None:
+            metrics.sound.audio_dropped(self._transcription.dropped_seconds)
         log.info(
             "call.ended",
             end_reason=record.end_reason,
@@ -430,7 +430,7 @@ class CallOrchestrator:
             turns=len(record.turns),
             rows=len(self._log),
             language=record.language,
-            heard_seconds=round(self._ears.heard_seconds, 2) if self._ears else 0.0,
+            heard_seconds=round(self._transcription.heard_seconds, 2) if self._transcription else 0.0,
             latency_total=record.latency().get("total"),
             cost_usd=record.costs.get("total"),
         )

@@ -12,7 +12,7 @@ import structlog
 from app.calls.agent.tools import AgentTool, BadArguments, Toolbox
 from app.calls.live.background import BackgroundWork
 from app.calls.live.call_clock import CallClock
-from app.calls.live.playback import Speaking
+from app.calls.live.playback import PlaybackItem
 from app.clients.http_tools import ToolAnswer
 from app.conversation import events as ev
 from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
@@ -47,7 +47,7 @@ _GIVEN_UP = _Outcome(False, None, json.dumps({"error": "given_up", "message": "T
 
 
 @dataclass(slots=True, eq=False)
-class WantedTool:
+class RequestedTool:
     """A tool that the model has called, until it has come to its end."""
 
     call: ToolCall
@@ -75,7 +75,7 @@ class ToolRuns:
         endpoints: Mapping[str, ToolEndpoint],
         background: BackgroundWork,
         clock: CallClock,
-        tell: Callable[[ev.Event], None],
+        emit: Callable[[ev.Event], None],
         fail: Callable[[Exception], None],
     ) -> None:
         """``fail`` ends the call for a bug."""
@@ -84,12 +84,12 @@ class ToolRuns:
         self._endpoints = endpoints
         self._background = background
         self._clock = clock
-        self._tell = tell
+        self._emit = emit
         self._fail = fail
         self._is_over = False
-        self._wanted: dict[str, WantedTool] = {}
+        self._requested: dict[str, RequestedTool] = {}
         """Those that were told to the core and are not run yet, by id."""
-        self._running: dict[asyncio.Task[None], WantedTool] = {}
+        self._running: dict[asyncio.Task[None], RequestedTool] = {}
         self._ids: set[str] = set()
 
     def __repr__(self) -> str:
@@ -113,26 +113,26 @@ class ToolRuns:
         tool.read(call.arguments)
         return tool
 
-    def want(self, speaking: Speaking, call: ToolCall, tool: AgentTool, line: str | None) -> WantedTool:
+    def request(self, item: PlaybackItem, call: ToolCall, tool: AgentTool, line: str | None) -> RequestedTool:
         """Tell the core, which has it run; ``line`` is what the core says meanwhile."""
-        wanted = WantedTool(call, speaking.turn, speaking.number, tool)
-        self._wanted[call.id] = wanted
+        wanted = RequestedTool(call, item.turn, item.number, tool)
+        self._requested[call.id] = wanted
         seconds = tool.endpoint.timeout_seconds
-        self._tell(
+        self._emit(
             ev.AgentToolCalled(
-                speaking.turn, speaking.number, call.id, call.name, call.arguments, timeout_seconds=seconds, line=line
+                item.turn, item.number, call.id, call.name, call.arguments, timeout_seconds=seconds, line=line
             )
         )
         return wanted
 
-    def refuse(self, speaking: Speaking, call: ToolCall, why: str) -> str:
+    def refuse(self, item: PlaybackItem, call: ToolCall, why: str) -> str:
         """It cannot be run as the model wants it; returns what the model is told."""
         outcome = _Outcome(False, None, json.dumps({"error": "not_run", "message": why}, ensure_ascii=False))
-        self._tell(ev.AgentToolCalled(speaking.turn, speaking.number, call.id, call.name, call.arguments, refused=True))
-        self._tell_end(speaking.turn, speaking.number, call, outcome, 0.0)
+        self._emit(ev.AgentToolCalled(item.turn, item.number, call.id, call.name, call.arguments, refused=True))
+        self._tell_end(item.turn, item.number, call, outcome, 0.0)
         return outcome.text
 
-    def give_up(self, wanted: WantedTool) -> None:
+    def release(self, wanted: RequestedTool) -> None:
         """Nobody waits for its result any more."""
         wanted.given_up = True
         if wanted.task is not None and wanted.tool.endpoint.method == _NO_EFFECT:
@@ -142,7 +142,7 @@ class ToolRuns:
 
     def run(self, tool_id: str) -> None:
         """The core wants it to be run."""
-        wanted = self._wanted.pop(tool_id, None)
+        wanted = self._requested.pop(tool_id, None)
         if wanted is None:
             return
         if wanted.given_up:  # the history has it as running, and the end of it was told before
@@ -164,7 +164,7 @@ class ToolRuns:
         """The last row of the call is written: what comes later is logged."""
         self._is_over = True
 
-    async def _run(self, wanted: WantedTool) -> None:
+    async def _run(self, wanted: RequestedTool) -> None:
         began = self._clock.call_seconds()
         outcome = _GIVEN_UP
         try:
@@ -175,14 +175,14 @@ class ToolRuns:
             if not wanted.result.done():
                 wanted.result.set_result(outcome.text)
 
-    async def _ask(self, wanted: WantedTool) -> _Outcome:
+    async def _ask(self, wanted: RequestedTool) -> _Outcome:
         call = wanted.call
         arguments = wanted.tool.read(call.arguments)
         try:
             answer = await self._endpoints[call.name].call(arguments, call_id=self._call_id, tool_call_id=call.id)
         except ProviderError as error:
             failure = ev.ProviderFailed(error.provider, "act", error.code, False, wanted.turn, wanted.speech)
-            self._tell(failure)
+            self._emit(failure)
             return _Outcome(False, getattr(error, "status", None), _failure(error, wanted.tool))
         if answer.ok and answer.text:
             return _Outcome(True, answer.status, answer.text)
@@ -195,7 +195,7 @@ class ToolRuns:
         if self._is_over:
             log.warning("tool.finished_late", tool=call.name, ok=outcome.ok, status=outcome.status, seconds=seconds)
             return
-        self._tell(
+        self._emit(
             ev.AgentToolFinished(turn, speech, call.id, call.name, outcome.ok, outcome.status, seconds, outcome.text)
         )
 

@@ -22,7 +22,7 @@ from media.vad import SoundStarted, SoundStopped
 _PROVIDER, _STAGE = "deepgram", "listen"
 
 
-class Ears:
+class TranscriptionInput:
     """Hears one caller. ``hear`` never waits; ``follow`` is the one task."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Ears:
         model: str,
         prices: Prices,
         clock: CallClock,
-        tell: Callable[[ev.Event], None],
+        emit: Callable[[ev.Event], None],
     ) -> None:
         self._stream = stream
         self._format = audio_format
@@ -41,7 +41,7 @@ class Ears:
         self._model = model
         self._prices = prices
         self._clock = clock
-        self._tell = tell
+        self._emit = emit
         self._words = ""
         self._language: str | None = None
         self.heard_seconds = 0.0
@@ -57,10 +57,10 @@ class Ears:
             match event:
                 case SoundStarted(at_sample):
                     self._stream.note_sound(is_heard=True)
-                    self._tell(ev.CallerSoundStarted(self._arrival(at_sample)))
+                    self._emit(ev.CallerSoundStarted(self._arrival(at_sample)))
                 case SoundStopped(at_sample):
                     self._stream.note_sound(is_heard=False)
-                    self._tell(ev.CallerSoundStopped(self._arrival(at_sample)))
+                    self._emit(ev.CallerSoundStopped(self._arrival(at_sample)))
 
     def bill(self) -> list[ev.ProviderUsed]:
         """What the vendor heard, and what that costs."""
@@ -75,9 +75,9 @@ class Ears:
         """How much of the caller the vendor never heard."""
         return self._stream.dropped_seconds
 
-    def note_played(self, piece: PlayedAudio, heard_after_seconds: float) -> None:
+    def note_played(self, piece: PlayedAudio, output_latency_seconds: float) -> None:
         """What the caller hears so much later of the agent; it may come back as an echo then."""
-        self._sounds.played(piece, heard_after_seconds)
+        self._sounds.played(piece, output_latency_seconds)
 
     def raise_threshold(self) -> None:
         """Take less for the caller's voice."""
@@ -90,23 +90,23 @@ class Ears:
                 case TurnUpdated(transcript):
                     if transcript.text and transcript.text != self._words:
                         self._words = transcript.text
-                        self._tell(ev.CallerWords(transcript.text))
+                        self._emit(ev.CallerWords(transcript.text))
                 case TurnEndedEagerly(transcript):
-                    self._tell(ev.CallerTurnEndedEagerly(transcript.text, transcript.language))
+                    self._emit(ev.CallerTurnEndedEagerly(transcript.text, transcript.language))
                 case TurnResumed(transcript):
-                    self._tell(ev.CallerTurnResumed(transcript.text))
+                    self._emit(ev.CallerTurnResumed(transcript.text))
                 case TurnEnded(transcript):
                     self._words = ""
                     self._language = transcript.language or self._language
-                    self._tell(
+                    self._emit(
                         ev.CallerTurnEnded(
                             transcript.text, transcript.confidence, transcript.language, self._last_voiced_t()
                         )
                     )
                 case StreamLost(error, final):
-                    self._tell(ev.ProviderFailed(_PROVIDER, _STAGE, error.code, final))
+                    self._emit(ev.ProviderFailed(_PROVIDER, _STAGE, error.code, final))
                 case StreamRestored():
-                    self._tell(ev.ProviderRestored(_PROVIDER, _STAGE))
+                    self._emit(ev.ProviderRestored(_PROVIDER, _STAGE))
 
     def _last_voiced_t(self) -> float:
         return self._arrival(self._sounds.last_sound_sample)

@@ -20,7 +20,7 @@ _FRUIT_SECONDS = 1.0
 _ATTEMPTS_MAX = 6
 
 
-class Narrator:
+class TtsSynthesis:
     """Gives one utterance its sound."""
 
     def __init__(

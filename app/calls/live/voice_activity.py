@@ -37,9 +37,9 @@ class CallerSounds:
         """Take less for the caller's voice."""
         self._detector.raise_threshold()
 
-    def played(self, piece: PlayedAudio, heard_after_seconds: float = 0.0) -> None:
+    def played(self, piece: PlayedAudio, output_latency_seconds: float = 0.0) -> None:
         """What the caller hears of the agent, so much later at the least: no echo of it comes before."""
-        self._guard.played(piece.audio, piece.at_sample + int(heard_after_seconds * self._rate))
+        self._guard.played(piece.audio, piece.at_sample + int(output_latency_seconds * self._rate))
 
     def feed(self, audio: bytes, leg_seconds: float) -> list[SoundStarted | SoundStopped]:
         """The next audio of the caller, which arrived at that time since the answer."""

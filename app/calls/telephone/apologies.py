@@ -12,7 +12,7 @@ import structlog
 
 from app.calls.agent.profile import AgentProfile
 from app.calls.live.background import BackgroundWork
-from app.calls.live.phrase_cache import ClipStore
+from app.calls.live.phrase_cache import PhraseCache
 from app.calls.telephone.leftovers import Leftovers
 from app.observability.tracebacks import describe
 from app.storage.calls import CallRow
@@ -40,13 +40,13 @@ class Apologies:
         audio_format: AudioFormat,
         *,
         agent: AgentProfile,
-        clips: ClipStore,
+        phrases: PhraseCache,
         leftovers: Leftovers,
         background: BackgroundWork,
     ) -> None:
         """``say`` takes sound of the format."""
         self._say, self._format = say, audio_format
-        self._agent, self._clips = agent, clips
+        self._agent, self._phrases = agent, phrases
         self._leftovers, self._background = leftovers, background
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -84,11 +84,11 @@ class Apologies:
         text = agent.policy.lines[agent.language].failure_goodbye
         try:
             async with asyncio.timeout(_APOLOGY_SECONDS_MAX):
-                clip = await self._clips.get(text, agent.voice(agent.language, self._format))
-                if clip is None:
+                phrase = await self._phrases.get(text, agent.voice(agent.language, self._format))
+                if phrase is None:
                     log.warning("caller.not_told", call_id=call.call_id, reason="the sentence is not prepared")
                     return
-                await self._say(room, call.call_id, clip.audio)
+                await self._say(room, call.call_id, phrase.audio)
         except NotAnswered as error:
             log.warning("caller.not_told", call_id=call.call_id, reason=str(error))
         except Exception as error:  # noqa: BLE001 - the SDK has errors of many kinds, and the caller waits

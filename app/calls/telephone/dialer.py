@@ -7,7 +7,7 @@ from app.clients.livekit.dial import Dial
 from app.errors import DialFailed, ProviderError
 
 
-class Line:
+class SipDialer:
     """Calls telephones into rooms; each call is one attempt."""
 
     def __init__(self, livekit: LiveKitClient, *, trunk_name: str, number: str | None, max_seconds: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from app.calls.dispatch.dispatcher import CallDispatcher
-from app.calls.telephone.dialer import Line
+from app.calls.telephone.dialer import SipDialer
 from app.calls.telephone.inbound import MakeLeg
 from app.clients.livekit.api import LiveKitClient
 from app.conversation import events as ev
@@ -39,7 +39,7 @@ class OutboundCalls:
         make_leg: MakeLeg,
         end_room: Callable[[str], None],
         make_telephony: Callable[[str, str], Telephony],
-        line: Line,
+        line: SipDialer,
         ring_seconds: int,
         loops: ServiceLoops,
     ) -> None:
@@ -79,7 +79,7 @@ class _Telephone:
     """The telephone of one call, as :class:`media.legs.room.Dialling`."""
 
     def __init__(
-        self, row: CallRow, identity: str, livekit: LiveKitClient, calls: CallStore, line: Line, ring_seconds: int
+        self, row: CallRow, identity: str, livekit: LiveKitClient, calls: CallStore, line: SipDialer, ring_seconds: int
     ) -> None:
         self._row, self._identity, self._room = row, identity, row.livekit_room or ""
         self._livekit, self._calls = livekit, calls

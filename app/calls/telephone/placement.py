@@ -34,7 +34,7 @@ class DialRules:
             raise InvalidRequest("from: calls are placed from our own number only, which is SIP_NUMBER")
 
 
-class Placing:
+class CallPlacement:
     """Puts calls where one of the processes claims them."""
 
     def __init__(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from app.calls.telephone.dialer import Line
+from app.calls.telephone.dialer import SipDialer
 from app.calls.telephone.leftovers import Leftovers
 from app.clients.livekit.api import LiveKitClient
 from app.errors import DialFailed, DialFailure, ProviderError, TransferFailed, TransferFailure
@@ -30,7 +30,9 @@ _OF_THE_HUMAN = ("busy", "no_answer")
 class RoomTelephony:
     """One caller in one room; see :class:`app.ports.services.Telephony`."""
 
-    def __init__(self, livekit: LiveKitClient, line: Line, leftovers: Leftovers, *, room: str, caller: str) -> None:
+    def __init__(
+        self, livekit: LiveKitClient, line: SipDialer, leftovers: Leftovers, *, room: str, caller: str
+    ) -> None:
         """``caller`` is the identity of the caller's participant."""
         self._livekit = livekit
         self._line = line

@@ -26,7 +26,7 @@ from websockets.exceptions import (
 
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions
 from app.clients.deepgram.replay_buffer import Timeline
-from app.clients.deepgram.stream_state import Ear
+from app.clients.deepgram.stream_state import SttStreamState
 from app.clients.resilient import retry_after_seconds
 from app.errors import (
     ProviderError,
@@ -73,13 +73,15 @@ class Endpoint:
     """None for ws://."""
 
 
-class Conversation:
+class DeepgramConnection:
     """One open socket: one task writes, one watches, the caller of :meth:`run` reads.
 
     A socket that takes audio and says nothing, though a turn is open or the caller makes a sound, is given up.
     """
 
-    def __init__(self, socket: ClientConnection, ear: Ear, audio_format: AudioFormat, options: DeepgramOptions) -> None:
+    def __init__(
+        self, socket: ClientConnection, ear: SttStreamState, audio_format: AudioFormat, options: DeepgramOptions
+    ) -> None:
         self._socket = socket
         self._ear = ear
         self._options = options
@@ -105,7 +107,13 @@ class Conversation:
 
     @classmethod
     async def open(
-        cls, endpoint: Endpoint, ear: Ear, *, audio_format: AudioFormat, options: DeepgramOptions, patience: float
+        cls,
+        endpoint: Endpoint,
+        ear: SttStreamState,
+        *,
+        audio_format: AudioFormat,
+        options: DeepgramOptions,
+        patience: float,
     ) -> Self:
         """Connect within ``patience`` seconds. Raises what :func:`socket_error` translates."""
         socket = await connect(
@@ -221,12 +229,12 @@ class Conversation:
         if heard is None:
             self._ear.ignored += 1
             return
-        if heard.events or heard.acknowledged is not None:
+        if heard.events or heard.backchanneled is not None:
             self.heard = True
-            if heard.acknowledged is not None or not self.follows_a_stall:
+            if heard.backchanneled is not None or not self.follows_a_stall:
                 self.on_working()
-        if heard.acknowledged is not None:
-            self._ear.buffer.acknowledge(self._timeline.position(heard.acknowledged))
+        if heard.backchanneled is not None:
+            self._ear.buffer.acknowledge(self._timeline.position(heard.backchanneled))
         if heard.events:
             self._ear.emit(*heard.events)
             self._ear.changed.set()

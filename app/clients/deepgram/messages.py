@@ -169,7 +169,7 @@ class Heard:
     """What a message of Deepgram tells."""
 
     events: tuple[SpeechEvent, ...] = ()
-    acknowledged: float | None = None
+    backchanneled: float | None = None
     """Seconds of the socket up to which the audio is transcribed for good."""
 
 
@@ -280,7 +280,7 @@ class FluxTurns(TurnAssembly):
                 return Heard((TurnResumed(self._transcript()),))
             case "EndOfTurn":
                 self._latest = phrase
-                return Heard((self._end(),), acknowledged=end)
+                return Heard((self._end(),), backchanneled=end)
             case _:
                 return None
 
@@ -314,7 +314,7 @@ class NovaTurns(TurnAssembly):
         if message.get("is_final") is not True:
             return Heard((self._update(phrase),) if phrase.text else ())
         ends = message.get("speech_final") is True or message.get("from_finalize") is True
-        return Heard(self._final(phrase, ends=ends), acknowledged=end)
+        return Heard(self._final(phrase, ends=ends), backchanneled=end)
 
     def _final(self, phrase: _Phrase, *, ends: bool) -> tuple[SpeechEvent, ...]:
         self._latest = None

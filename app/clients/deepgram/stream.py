@@ -8,10 +8,10 @@ from typing import Self
 
 import structlog
 
-from app.clients.deepgram.connection import STEADY_SECONDS, Conversation, Endpoint
+from app.clients.deepgram.connection import STEADY_SECONDS, DeepgramConnection, Endpoint
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions, FluxTurns, NovaTurns
 from app.clients.deepgram.replay_buffer import ReplayBuffer
-from app.clients.deepgram.stream_state import Ear
+from app.clients.deepgram.stream_state import SttStreamState
 from app.clients.resilient import BaseResilientClient
 from app.errors import BreakerOpen, ProviderError, ProviderRateLimited
 from app.ports.streams import SpeechEvent, StreamLost, StreamRestored
@@ -52,7 +52,7 @@ class SpeechStream:
         self._options = options
         self._on_loss = on_loss
         capacity = round(options.replay_seconds * audio_format.sample_rate)
-        self._ear = Ear(
+        self._ear = SttStreamState(
             buffer=ReplayBuffer(sample_bytes=audio_format.sample_bytes, capacity=capacity),
             turns=(FluxTurns if options.is_flux else NovaTurns)(options.known_language),
             piece=round(_PIECE_SECONDS * audio_format.sample_rate),
@@ -198,9 +198,9 @@ class SpeechStream:
             outage.announced = False
             self._ear.emit(StreamRestored(gap_seconds=opened_at - outage.lost_at))
 
-    async def _open(self, patience: float) -> Conversation:
+    async def _open(self, patience: float) -> DeepgramConnection:
         async with self._client.attempt("listen") as attempt:
-            conversation = await Conversation.open(
+            conversation = await DeepgramConnection.open(
                 self._endpoint, self._ear, audio_format=self._format, options=self._options, patience=patience
             )
             attempt.answered(conversation.request_id)

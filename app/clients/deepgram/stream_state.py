@@ -42,7 +42,7 @@ class Events:
         return self._waiting.popleft() if self._waiting else None
 
 
-class Ear:
+class SttStreamState:
     """What outlives a socket: the audio to be heard, the turn so far, the events to be read."""
 
     def __init__(self, *, buffer: ReplayBuffer, turns: TurnAssembly, piece: int) -> None:

@@ -93,7 +93,7 @@ async def test_the_caller_hears_one_moment_as_soon_as_the_tool_runs() -> None:
 
 
 async def test_a_tool_without_a_line_has_a_prepared_one() -> None:
-    world, _ = await a_world(ASKS, TELLS, one_moment=None, seconds=3.0)
+    world, _ = await a_world(ASKS, TELLS, waiting_phrase=None, seconds=3.0)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
 

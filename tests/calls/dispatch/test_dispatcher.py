@@ -135,8 +135,8 @@ async def test_a_call_that_another_process_took_is_dropped_here() -> None:
     async with desk(world) as open_desk:
         call = await open_desk.rings()
         await call.greeted()
-        open_desk.dispatcher.lose("call-1")
-        open_desk.dispatcher.lose("unknown")
+        open_desk.dispatcher.ownership_lost("call-1")
+        open_desk.dispatcher.ownership_lost("unknown")
         await call.ended()
 
     assert reasons(world) == {}
@@ -247,7 +247,7 @@ async def test_the_lines_are_prepared_once_for_each_format() -> None:
 
 async def test_what_is_said_while_a_tool_runs_is_prepared_too() -> None:
     world = World()
-    world.has_tool(ScriptedTool(one_moment="Let me look."))
+    world.has_tool(ScriptedTool(waiting_phrase="Let me look."))
     async with desk(world) as open_desk:
         await open_desk.rings("one")
         await asyncio.sleep(20)

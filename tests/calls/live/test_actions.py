@@ -179,7 +179,7 @@ async def test_an_operator_names_or_dials_whom_he_wants(to: str, address: str) -
     telephony = ScriptedTelephony()
 
     async with live_call(telephone_world(telephony), FarEnd()) as call:
-        call.body.tell(ev.TransferRequested(to))
+        call.body.emit(ev.TransferRequested(to))
         await call.ended()
 
     assert [called for called, _ in telephony.called] == [address]
@@ -194,7 +194,7 @@ async def test_an_operators_transfer_waits_for_the_last_word_of_the_answer() -> 
     async with live_call(world, far_end) as call:
         call.says("When do you open?")
         await call.until("agent.reply_started", 2)
-        call.body.tell(ev.TransferRequested("sales"))
+        call.body.emit(ev.TransferRequested("sales"))
         await call.ended()
 
     assert far_end.heard == b"".join(utterance.audio for utterance in world.voice.of_call("call-1"))
@@ -207,7 +207,7 @@ async def test_an_operators_transfer_waits_for_the_last_word_of_the_answer() -> 
 
 async def test_a_call_without_a_telephone_cannot_be_handed_over() -> None:
     async with live_call(World(targets=TARGETS), FarEnd()) as call:
-        call.body.tell(ev.TransferRequested("sales"))
+        call.body.emit(ev.TransferRequested("sales"))
         await call.until("transfer.failed", reason="not_a_telephone")
         await call.until("agent.finished", 3)
 

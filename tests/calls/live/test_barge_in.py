@@ -69,9 +69,9 @@ async def cut_in(far_end: FarEnd, after: float, *, words_after: float = 0.3) -> 
     async with live_call(a_world(), far_end) as call:
         await starts_to_answer(call)
         await asyncio.sleep(after)
-        call.body.tell(SOUND(call.now))
+        call.body.emit(SOUND(call.now))
         await asyncio.sleep(words_after)
-        call.body.tell(ev.CallerWords("no wait, tomorrow please"))
+        call.body.emit(ev.CallerWords("no wait, tomorrow please"))
         return await told(call)
 
 
@@ -168,7 +168,7 @@ def test_the_voice_is_silent_within_the_delay_of_the_line(answers: bool) -> None
         async with live_call(a_world(), far_end) as call:
             await starts_to_answer(call)
             await asyncio.sleep(1.0)
-            call.body.tell(SOUND(call.now))
+            call.body.emit(SOUND(call.now))
             await asyncio.sleep(0.031)
             before = far_end.heard_samples
             await asyncio.sleep(0.4)
@@ -184,9 +184,9 @@ async def hold_back(far_end: FarEnd, pauses: list[tuple[float, float]]) -> LiveC
         speech = call.rows_of("agent.reply_started")[-1].data["speech"]
         for speaks, rests in pauses:
             await asyncio.sleep(speaks)
-            call.body._mouth.pause(speech)
+            call.body._playback.pause(speech)
             await asyncio.sleep(rests)
-            call.body._mouth.resume(speech)
+            call.body._playback.resume(speech)
         await call.until("agent.finished", 2)
         await asyncio.sleep(0.3)
     return call
@@ -267,15 +267,15 @@ def test_the_count_stays_true_after_an_answer_was_stopped() -> None:
         async with live_call(world, FarEnd(delay=0.04, buffer=0.1)) as call:
             await starts_to_answer(call)
             await asyncio.sleep(1.2)
-            call.body.tell(ev.CallerWords("no wait, tell me"))
+            call.body.emit(ev.CallerWords("no wait, tell me"))
             await call.until("agent.interrupted")
             begun = call.far_end.heard_samples
             call.says("When do you open then?")
             await call.until("agent.reply_started", 3)
             await asyncio.sleep(1.5)
-            call.body.tell(SOUND(call.now))
+            call.body.emit(SOUND(call.now))
             await asyncio.sleep(0.3)
-            call.body.tell(ev.CallerWords("no wait, tomorrow please"))
+            call.body.emit(ev.CallerWords("no wait, tomorrow please"))
             row = await call.until("agent.interrupted", 2)
             played = call.far_end.heard_samples - begun
             words = world.voice.of_call("call-1")[-1].words
@@ -298,7 +298,7 @@ def test_an_answer_that_is_stopped_before_it_sounds_leaves_nothing_but_its_bill(
             call.says("When do you open?")
             await call.until("turn.taken")
             await asyncio.sleep(after)
-            call.body.tell(ev.CallerWords("no wait, tomorrow please"))
+            call.body.emit(ev.CallerWords("no wait, tomorrow please"))
             await asyncio.sleep(0.1)
             running = [task.get_name() for task in asyncio.all_tasks() if ":speech:" in task.get_name()]
             assert running == []
@@ -318,9 +318,9 @@ def test_an_answer_that_is_stopped_before_it_sounds_leaves_nothing_but_its_bill(
 def test_an_answer_made_on_suspicion_is_never_heard_when_the_caller_goes_on(after: float) -> None:
     async def work() -> LiveCall:
         async with live_call(a_world(), FarEnd()) as call:
-            call.body.tell(ev.CallerTurnEndedEagerly("When do you"))
+            call.body.emit(ev.CallerTurnEndedEagerly("When do you"))
             await asyncio.sleep(after)
-            call.body.tell(ev.CallerTurnResumed("When do you open"))
+            call.body.emit(ev.CallerTurnResumed("When do you open"))
             await asyncio.sleep(0.2)
             assert call.world.model.open_streams == 0
         return call
@@ -334,10 +334,10 @@ def test_an_answer_made_on_suspicion_is_never_heard_when_the_caller_goes_on(afte
 def test_an_answer_made_on_suspicion_is_heard_at_once_when_the_turn_ends_as_expected() -> None:
     async def work() -> tuple[float, LiveCall]:
         async with live_call(a_world(), FarEnd()) as call:
-            call.body.tell(ev.CallerTurnEndedEagerly("When do you open?"))
+            call.body.emit(ev.CallerTurnEndedEagerly("When do you open?"))
             await asyncio.sleep(2.0)
             assert len(call.rows_of("agent.reply_started")) == 1
-            call.body.tell(ev.CallerTurnEnded("When do you open?", confidence=0.9))
+            call.body.emit(ev.CallerTurnEnded("When do you open?", confidence=0.9))
             ended = call.now
             await call.until("agent.reply_started", 2)
             started = call.now - ended

@@ -28,7 +28,7 @@ def in_the_ears(call: LiveCall) -> None:
 
 
 def in_the_detector(call: LiveCall) -> None:
-    call.body._ears._sounds = Grenade()  # type: ignore[union-attr]
+    call.body._transcription._sounds = Grenade()  # type: ignore[union-attr]
     call.frames(bytes(320))
 
 
@@ -37,12 +37,12 @@ def in_the_mouth(call: LiveCall) -> None:
 
 
 def in_the_conductor(call: LiveCall) -> None:
-    call.body.tell(ev.CallerWords(None))  # type: ignore[arg-type]
+    call.body.emit(ev.CallerWords(None))  # type: ignore[arg-type]
 
 
 def in_the_journal(call: LiveCall) -> None:
     call.world.journal.bugs.add(call.call_id)
-    call.body.tell(ev.CallerWords("no wait, tomorrow please"))
+    call.body.emit(ev.CallerWords("no wait, tomorrow please"))
 
 
 def in_the_leg(call: LiveCall) -> None:
@@ -124,7 +124,7 @@ async def test_more_facts_than_fit_crash_that_call_alone() -> None:
     world = World()
     async with live_call(world, FarEnd(), call_id="sane") as sane, live_call(world, FarEnd(), call_id="mad") as mad:
         for number in range(5000):
-            mad.body.tell(ev.CallerDtmf(str(number % 10)))
+            mad.body.emit(ev.CallerDtmf(str(number % 10)))
         await mad.ended()
         sane.says("When do you open?")
         await sane.until("agent.finished", 2)
@@ -207,7 +207,7 @@ async def test_a_call_that_another_process_owns_stops_without_writing() -> None:
         await call.until("agent.reply_started", 2)
         await asyncio.sleep(1.0)
         rows = len(call.rows)
-        call.body.lose()
+        call.body.ownership_lost()
         await call.ended()
         sent = len(call.far_end.sends_of("audio"))
         await asyncio.sleep(1.0)

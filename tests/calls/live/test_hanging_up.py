@@ -29,9 +29,9 @@ CONNECT = Answer("I will connect you.", tool="transfer", arguments='{"target": "
 ENDINGS: dict[str, tuple[Callable[[LiveCall], None], str]] = {
     "the caller": (lambda call: call.body.leave("caller_hangup"), "caller_hangup"),
     "a broken line": (lambda call: call.body.leave("media_lost"), "media_lost"),
-    "an operator": (lambda call: call.body.tell(ev.HangupRequested()), "operator_hangup"),
+    "an operator": (lambda call: call.body.emit(ev.HangupRequested()), "operator_hangup"),
     "a service that stops at once": (
-        lambda call: call.body.tell(ev.HangupRequested("shutdown", at_once=True)),
+        lambda call: call.body.emit(ev.HangupRequested("shutdown", at_once=True)),
         "shutdown",
     ),
 }
@@ -215,9 +215,9 @@ def awaited_by(function: ast.AsyncFunctionDef) -> list[str]:
     return waits
 
 
-def test_the_event_loop_of_a_call_awaits_the_next_fact_and_nothing_else() -> None:
-    (body,) = ast.parse(inspect.getsource(conducting.Conductor)).body
+def test_the_event_loop_of_a_call_awaits_the_next_event_and_nothing_else() -> None:
+    (body,) = ast.parse(inspect.getsource(conducting.CallEventLoop)).body
     coroutines = {node.name: awaited_by(node) for node in ast.walk(body) if isinstance(node, ast.AsyncFunctionDef)}
 
-    assert coroutines == {"run": ["self._facts.next"], "finish": ["asyncio.wait"]}
-    assert "timeout=_CANCELLED_WITHIN_SECONDS" in inspect.getsource(conducting.Conductor.finish)
+    assert coroutines == {"run": ["self._events.next"], "finish": ["asyncio.wait"]}
+    assert "timeout=_CANCELLED_WITHIN_SECONDS" in inspect.getsource(conducting.CallEventLoop.finish)

@@ -28,9 +28,9 @@ ACTS: dict[str, Callable[[LiveCall], None]] = {
     "asks": lambda call: call.says("When do you open?"),
     "nods": lambda call: call.says("uh-huh"),
     "mumbles": lambda call: call.says(""),
-    "sound": lambda call: call.body.tell(ev.CallerSoundStarted(call.now)),
-    "silence": lambda call: call.body.tell(ev.CallerSoundStopped(call.now)),
-    "words": lambda call: call.body.tell(ev.CallerWords("no wait, tomorrow please")),
+    "sound": lambda call: call.body.emit(ev.CallerSoundStarted(call.now)),
+    "silence": lambda call: call.body.emit(ev.CallerSoundStopped(call.now)),
+    "words": lambda call: call.body.emit(ev.CallerWords("no wait, tomorrow please")),
     "perhaps": lambda call: call.hears(TurnEndedEagerly(Transcript("When do you"))),
     "goes on": lambda call: call.hears(TurnResumed(Transcript("When do you open"))),
     "key": lambda call: call.body.press("5"),
@@ -41,7 +41,7 @@ ACTS: dict[str, Callable[[LiveCall], None]] = {
     "voice trouble": lambda call: call.world.voice.troubles.append(Trouble(0.8)),
     "voice down": lambda call: setattr(call.world.voice, "down", ProviderTimeout("cartesia", "no audio")),
     "voice up": lambda call: setattr(call.world.voice, "down", None),
-    "shutdown": lambda call: call.body.tell(ev.HangupRequested("shutdown")),
+    "shutdown": lambda call: call.body.emit(ev.HangupRequested("shutdown")),
 }
 SCRIPTS = st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.sampled_from([0.0, 0.01, 0.3, 1.1, 4.0])), max_size=14)
 ANSWERS = st.lists(

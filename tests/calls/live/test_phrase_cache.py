@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from app.calls.live.phrase_cache import ClipStore
+from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.speech_track import SpeechTrack
 from app.ports.streams import SpokenWord
 from media.formats import AudioFormat
@@ -22,37 +22,37 @@ async def until_there(folder: Path) -> Path:
 
 
 async def test_a_clip_outlives_the_process_and_is_for_its_owner_alone(tmp_path: Path) -> None:
-    clips = tmp_path / "clips"
-    assert await ClipStore(ScriptedVoice(), clips).prepare(["Hello!"], VOICE)
-    kept = await until_there(clips)
-    assert (oct(clips.stat().st_mode & 0o777), oct(kept.stat().st_mode & 0o777)) == ("0o700", "0o600")
+    phrases = tmp_path / "clips"
+    assert await PhraseCache(ScriptedVoice(), phrases).prepare(["Hello!"], VOICE)
+    kept = await until_there(phrases)
+    assert (oct(phrases.stat().st_mode & 0o777), oct(kept.stat().st_mode & 0o777)) == ("0o700", "0o600")
 
     voice = ScriptedVoice()
-    clip = await ClipStore(voice, clips).get("Hello!", VOICE)
-    assert clip is not None
-    assert clip.audio
+    phrase = await PhraseCache(voice, phrases).get("Hello!", VOICE)
+    assert phrase is not None
+    assert phrase.audio
     assert voice.utterances == []
 
 
 async def test_a_disk_that_does_not_answer_has_no_clip_and_holds_nobody_up(tmp_path: Path) -> None:
     """A FIFO that nobody writes to is a disk that never answers."""
-    clips = tmp_path / "clips"
-    assert await ClipStore(ScriptedVoice(), clips).prepare(["Hello!"], VOICE)
-    kept = await until_there(clips)
+    phrases = tmp_path / "clips"
+    assert await PhraseCache(ScriptedVoice(), phrases).prepare(["Hello!"], VOICE)
+    kept = await until_there(phrases)
     kept.unlink()
     os.mkfifo(kept)
     try:
-        assert await ClipStore(ScriptedVoice(), clips).get("Hello!", VOICE) is None
+        assert await PhraseCache(ScriptedVoice(), phrases).get("Hello!", VOICE) is None
     finally:
         with kept.open("wb"):  # its thread goes on, and finds no clip
             pass
 
 
 async def test_a_line_whose_word_times_were_lost_is_not_kept(tmp_path: Path) -> None:
-    clips = ClipStore(ScriptedVoice(), None)
+    phrases = PhraseCache(ScriptedVoice(), None)
     for is_exact in (False, True):
         track = SpeechTrack(8000, keep_sound=True)
         track.add_audio(bytes(1600), 800)
         track.add_words([SpokenWord("Hello!", 0.0, 0.1, is_exact=is_exact)], 0.0)
-        await clips.keep("Hello!", VOICE, track)
-        assert (await clips.get("Hello!", VOICE) is not None) == is_exact
+        await phrases.keep("Hello!", VOICE, track)
+        assert (await phrases.get("Hello!", VOICE) is not None) == is_exact

@@ -61,12 +61,12 @@ async def test_what_was_cut_is_not_in_it_and_what_was_resumed_is_there_once(tmp_
         call.says("When do you open?")
         await call.until("agent.reply_started", 2)
         await asyncio.sleep(1.0)
-        call.body.tell(ev.CallerSoundStarted(call.now))
+        call.body.emit(ev.CallerSoundStarted(call.now))
         await call.until("agent.resumed")
         await asyncio.sleep(1.0)
-        call.body.tell(ev.CallerSoundStarted(call.now))
+        call.body.emit(ev.CallerSoundStarted(call.now))
         await asyncio.sleep(0.3)
-        call.body.tell(ev.CallerWords("no wait, tomorrow please"))
+        call.body.emit(ev.CallerWords("no wait, tomorrow please"))
         await call.until("agent.interrupted")
 
     recorded = agents_side(tmp_path)
@@ -111,7 +111,7 @@ async def test_a_recording_that_cannot_be_kept_is_counted_and_so_is_what_the_ven
     world = World(recordings=tmp_path)
     async with live_call(world, FarEnd()) as call:
         await call.greeted()
-        world.ears.streams["call-1"].dropped_seconds = 1.5
+        world.transcription.streams["call-1"].dropped_seconds = 1.5
 
     assert world.figure("voice_recordings_failed_total") == 1
     assert world.figure("voice_audio_dropped_seconds_total") == 1.5

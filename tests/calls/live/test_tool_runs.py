@@ -76,8 +76,8 @@ async def test_a_caller_who_cuts_in_stops_a_question_and_not_a_booking() -> None
 
 ENDINGS: dict[str, tuple[Callable[[LiveCall], None], str]] = {
     "the caller": (lambda call: call.body.leave("caller_hangup"), "caller_hangup"),
-    "an operator": (lambda call: call.body.tell(ev.HangupRequested()), "operator_hangup"),
-    "the stopping service": (lambda call: call.body.tell(ev.HangupRequested("shutdown", at_once=True)), "shutdown"),
+    "an operator": (lambda call: call.body.emit(ev.HangupRequested()), "operator_hangup"),
+    "the stopping service": (lambda call: call.body.emit(ev.HangupRequested("shutdown", at_once=True)), "shutdown"),
 }
 
 
@@ -165,7 +165,7 @@ async def test_the_end_of_the_call_waits_for_no_question() -> None:
     async with live_call(world, FarEnd()) as call:
         call.says("Is there a time on Friday?")
         await call.until("agent.reply_started", kind="filler")
-        call.body.tell(ev.HangupRequested())
+        call.body.emit(ev.HangupRequested())
         began = call.now
         await call.ended()
         assert call.now - began < 0.5

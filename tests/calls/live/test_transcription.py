@@ -3,7 +3,7 @@
 import numpy as np
 
 from app.calls.live.call_clock import CallClock
-from app.calls.live.transcription import Ears
+from app.calls.live.transcription import TranscriptionInput
 from app.clock import utc_now
 from app.conversation import events as ev
 from app.observability.costs import DEFAULT_PRICES
@@ -14,15 +14,17 @@ LINE = AudioFormat("pcm_s16le", 8000)
 
 
 async def test_the_vendor_is_told_when_there_is_something_to_hear() -> None:
-    stream, facts = ScriptedStream(), list[ev.Event]()
+    stream, events = ScriptedStream(), list[ev.Event]()
     clock = CallClock(utc_now())
     clock.answer()
-    ears = Ears(stream, LINE, model="nova-3", prices=DEFAULT_PRICES, clock=clock, tell=facts.append)
+    transcription = TranscriptionInput(
+        stream, LINE, model="nova-3", prices=DEFAULT_PRICES, clock=clock, emit=events.append
+    )
     wave = (8000 * np.sin(np.arange(8000) * 2 * np.pi * 300 / 8000)).astype("<i2").tobytes()
 
     for audio in (LINE.silence(4000), wave, LINE.silence(8000)):
         for start in range(0, len(audio), 320):
-            ears.hear(audio[start : start + 320])
+            transcription.hear(audio[start : start + 320])
 
     assert stream.sounds == [True, False]
-    assert [type(fact) for fact in facts] == [ev.CallerSoundStarted, ev.CallerSoundStopped]
+    assert [type(event) for event in events] == [ev.CallerSoundStarted, ev.CallerSoundStopped]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.calls.live.speech_track import SpeechTrack
-from app.calls.live.tts_synthesis import Narrator
+from app.calls.live.tts_synthesis import TtsSynthesis
 from app.clients.cartesia.client import CartesiaTTSClient
 from app.errors import ProviderError, ProviderRejected
 from app.models import VoiceConfig
@@ -52,12 +52,14 @@ class Narrated:
 
 async def narrate(client: CartesiaTTSClient, call_id: str) -> Narrated:
     told = Narrated()
-    narrator = Narrator(client, VOICE, told.track, call_id=call_id, on_sound=lambda: None, on_retry=told.retries.append)
+    tts_synthesis = TtsSynthesis(
+        client, VOICE, told.track, call_id=call_id, on_sound=lambda: None, on_retry=told.retries.append
+    )
     for clause in CLAUSES:
-        narrator.say(clause)
-    narrator.finish()
+        tts_synthesis.say(clause)
+    tts_synthesis.finish()
     try:
-        await narrator.run()
+        await tts_synthesis.run()
     except ProviderError as error:
         told.error = error
     return told

@@ -201,9 +201,9 @@ async def test_the_ears_hear_all_that_the_caller_sends() -> None:
     async with live_call(World(), FarEnd()) as call:
         for number in range(10):
             call.frames(bytes([number]) * 320)
-        assert call.ears.heard == [bytes([number]) * 320 for number in range(10)]
+        assert call.transcription.heard == [bytes([number]) * 320 for number in range(10)]
 
-    assert not call.ears.is_open
+    assert not call.transcription.is_open
     billed = [row.data for row in call.rows_of("provider.used") if row.data["provider"] == "deepgram"]
     assert [row["seconds"] for row in billed] == [0.2]
 

@@ -9,7 +9,7 @@ import pytest
 from livekit import api
 
 from app.calls.live.background import BackgroundWork
-from app.calls.live.phrase_cache import ClipStore
+from app.calls.live.phrase_cache import PhraseCache
 from app.calls.telephone.apologies import Apologies
 from app.calls.telephone.leftovers import Leftovers
 from app.storage.calls import CallRow
@@ -41,11 +41,11 @@ class Said:
 
 @asynccontextmanager
 async def desk(*, takes: float = 0.0, error: Exception | None = None, prepared: bool = True) -> AsyncIterator[Said]:
-    clips = ClipStore(ScriptedVoice(first_sound=0.0, every=0.0), None)
+    phrases = PhraseCache(ScriptedVoice(first_sound=0.0, every=0.0), None)
     voice = AGENT.voice("en", ROOM_FORMAT)
     if prepared:
-        assert await clips.prepare([SENTENCE], voice)
-    clip = await clips.get(SENTENCE, voice)
+        assert await phrases.prepare([SENTENCE], voice)
+    phrase = await phrases.get(SENTENCE, voice)
 
     async def say(room: str, call_id: str, audio: bytes) -> None:
         said.told.append((room, call_id, audio))
@@ -60,8 +60,10 @@ async def desk(*, takes: float = 0.0, error: Exception | None = None, prepared: 
         BackgroundWork() as background,
     ):
         leftovers = Leftovers(livekit, background)
-        apologies = Apologies(say, ROOM_FORMAT, agent=AGENT, clips=clips, leftovers=leftovers, background=background)
-        said = Said(server, apologies, clip.audio if clip else b"")
+        apologies = Apologies(
+            say, ROOM_FORMAT, agent=AGENT, phrases=phrases, leftovers=leftovers, background=background
+        )
+        said = Said(server, apologies, phrase.audio if phrase else b"")
         yield said
 
 

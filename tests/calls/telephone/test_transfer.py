@@ -9,7 +9,7 @@ import pytest
 from livekit import api
 
 from app.calls.live.background import BackgroundWork
-from app.calls.telephone.dialer import Line
+from app.calls.telephone.dialer import SipDialer
 from app.calls.telephone.leftovers import Leftovers
 from app.calls.telephone.transfer import RoomTelephony
 from app.errors import TransferFailed
@@ -31,7 +31,7 @@ async def caller(**answers: Any) -> AsyncIterator[tuple[RoomTelephony, TwirpServ
     """One who can be handed over."""
     given = {"ListSIPOutboundTrunk": TRUNK, "RemoveParticipant": REMOVED, **answers}
     async with running(**given) as server, client_of(server.url) as livekit:
-        line = Line(livekit, trunk_name="call-out", number="+74950000000", max_seconds=1860)
+        line = SipDialer(livekit, trunk_name="call-out", number="+74950000000", max_seconds=1860)
         background = BackgroundWork()
         yield RoomTelephony(livekit, line, Leftovers(livekit, background), room="call_1", caller="sip_+7999"), server
         await background.close()
@@ -118,7 +118,7 @@ async def test_a_transfer_that_is_called_off_calls_the_human_off() -> None:
 
 async def test_without_livekit_the_caller_stays() -> None:
     async with client_of("http://127.0.0.1:9") as livekit:
-        line = Line(livekit, trunk_name="call-out", number=None, max_seconds=1860)
+        line = SipDialer(livekit, trunk_name="call-out", number=None, max_seconds=1860)
         leftovers = Leftovers(livekit, BackgroundWork())
         with pytest.raises(TransferFailed) as failed:
             await RoomTelephony(livekit, line, leftovers, room="call_1", caller="sip_+7999").transfer(HUMAN, never)

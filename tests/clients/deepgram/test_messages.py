@@ -140,7 +140,7 @@ def test_flux_replaces_the_words_of_a_turn_until_it_ends() -> None:
 def test_only_the_end_of_a_flux_turn_acknowledges_its_audio() -> None:
     turns = FluxTurns("ru")
     heard = [turns.read(flux(event, "да", end=1.4), SAME) for event in ("Update", "EagerEndOfTurn", "EndOfTurn")]
-    assert [one.acknowledged for one in heard if one] == [None, None, 1.4]
+    assert [one.backchanneled for one in heard if one] == [None, None, 1.4]
 
 
 def test_words_have_the_times_of_the_stream() -> None:
@@ -269,7 +269,7 @@ def test_silence_is_no_turn() -> None:
 def test_every_nova_final_acknowledges_its_audio() -> None:
     turns = NovaTurns("ru")
     heard = [turns.read(message, SAME) for message in (nova("да"), nova("да", end=0.5, final=True))]
-    assert [one.acknowledged for one in heard if one] == [None, 0.5]
+    assert [one.backchanneled for one in heard if one] == [None, 0.5]
 
 
 @pytest.mark.parametrize(

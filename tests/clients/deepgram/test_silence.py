@@ -13,8 +13,8 @@ from tests.clients.deepgram.server import deepgram, drops_after, flux, hears
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("deepgram_stream", "speech_stream"):
-        monkeypatch.setattr(f"app.clients.{module}.STEADY_SECONDS", 0.03)
+    for module in ("connection", "stream"):
+        monkeypatch.setattr(f"app.clients.deepgram.{module}.STEADY_SECONDS", 0.03)
     for model in ("FLUX", "NOVA"):
         monkeypatch.setattr(f"app.clients.deepgram.connection._{model}_STALL_SECONDS", 0.1)
 

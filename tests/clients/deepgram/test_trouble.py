@@ -38,8 +38,8 @@ from tests.clients.deepgram.server import (
 
 
 def steady_after(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("deepgram_stream", "speech_stream"):
-        monkeypatch.setattr(f"app.clients.{module}.STEADY_SECONDS", seconds)
+    for module in ("connection", "stream"):
+        monkeypatch.setattr(f"app.clients.deepgram.{module}.STEADY_SECONDS", seconds)
 
 
 @pytest.fixture(autouse=True)
