@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tests.end_to_end.lines import START, SipDialer, opened
+from tests.end_to_end.lines import START, Line, opened
 from tests.end_to_end.processes import ServiceProcess, sandbox_process, serving
 from tests.support.wall_clock import WallClock
 
@@ -119,7 +119,7 @@ class Soak:
         await self._note_reason(call)
         call.ended = clock()
 
-    async def _stay(self, line: SipDialer, call: HeldCall, seconds: float) -> None:
+    async def _stay(self, line: Line, call: HeldCall, seconds: float) -> None:
         async with asyncio.TaskGroup() as tasks:
             silence = tasks.create_task(line.be_silent(seconds + 60), name="silence")
             closed = tasks.create_task(line.closed(), name="closed")

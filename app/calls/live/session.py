@@ -19,8 +19,8 @@ a star belong to the service's background work, because no call waits for them.
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +66,8 @@ _LINE_WAITS_SECONDS = 0.25
 """For the commit of the terminal row: nobody who hangs up waits for a slow store."""
 _COMMITTED_WITHIN_SECONDS = 5.0
 """Whoever waits for the end of the call waits no longer for it; the rows are still tried."""
+_CRASHED_WITHIN_SECONDS = 0.15
+"""After a bug, what is cancelled may tell what it cost; the line does not wait longer for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ class CallOrchestrator:
         self._holding = HoldWatch(self._clock, self.emit)
         self._event_loop: CallEventLoop | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._overdue: asyncio.TimerHandle | None = None
+        """Closes the line after a bug, though tasks of the call have not ended."""
         self._has_left = False
         self._is_lost = False
         """Whether another process owns the call."""
@@ -243,6 +247,8 @@ class CallOrchestrator:
             with _bulkhead("journal"):
                 self._write_the_end_of_a_crash()
         finally:
+            if self._overdue is not None:
+                self._overdue.cancel()
             await asyncio.wait([self._begin_to_close()])
             with _bulkhead("metrics"):
                 if self._is_lost:
@@ -291,7 +297,7 @@ class CallOrchestrator:
     async def _live(self) -> None:
         call, services = self._call, self._services
         stream = services.stt(self._leg.audio_format).listen(call_id=call.call_id)
-        async with stream, asyncio.TaskGroup() as tasks:
+        async with stream, asyncio.TaskGroup() as tasks, self._closing_soon_after_a_bug():
             self._transcription = TranscriptionInput(
                 stream,
                 self._leg.audio_format,
@@ -314,6 +320,22 @@ class CallOrchestrator:
             await event_loop.finish(helpers)
             self._begin_to_close()
             await asyncio.wait(helpers)
+
+    @asynccontextmanager
+    async def _closing_soon_after_a_bug(self) -> AsyncIterator[None]:
+        """The group of tasks waits for its last one, which may not end for long. The line does not wait for it."""
+        try:
+            yield
+        except BaseException as error:
+            self._is_lost = isinstance(error, OwnershipLost)
+            self._overdue = asyncio.get_running_loop().call_later(_CRASHED_WITHIN_SECONDS, self._close_after_a_bug)
+            raise
+
+    def _close_after_a_bug(self) -> None:
+        if not self._is_lost:
+            with _bulkhead("journal"):
+                self._write_the_end_of_a_crash()
+        self._begin_to_close()
 
     async def _answer(self) -> None:
         try:

@@ -145,6 +145,34 @@ async def test_while_nothing_can_be_committed(hang_up: HangUp, reason: str, mome
     await closes_in_time(world, hang_up, reason, moments[moment])
 
 
+@pytest.mark.parametrize("where", ["the conductor", "the voice recogniser", "the leg", "another owner"])
+async def test_a_bug_while_a_model_cannot_be_left(where: str) -> None:
+    bug = ZeroDivisionError("a bug")
+    bugs: dict[str, Callable[[LiveCall], None]] = {
+        "the conductor": lambda call: call.body.emit(ev.CallerWords(None)),  # type: ignore[arg-type]  # the bug
+        "the voice recogniser": lambda call: call.hears(bug),
+        "the leg": lambda call: call.body._events.fail(bug),
+        "another owner": lambda call: call.body.ownership_lost(),
+    }
+    far_end = FarEnd()
+    async with live_call(World(model=StuckModel(Answer(STORY))), far_end) as call:
+        call.says("When do you open?")
+        await call.until("turn.taken")
+        await asyncio.sleep(0.8)
+        began, rows = call.now, len(call.rows)
+        bugs[where](call)
+        while not far_end.sends_of("end"):
+            await asyncio.sleep(0.01)
+        assert call.now - began < WITHIN_SECONDS
+        await call.ended()
+
+    if where == "another owner":
+        assert len(call.rows) == rows
+    else:
+        assert [row.type for row in call.rows].count("call.ended") == 1
+        assert (call.body.record.end_reason, call.rows[-1].type) == ("internal_error", "call.ended")
+
+
 def ringing(telephony: StuckTelephony) -> Callable[[LiveCall], Awaitable[None]]:
     async def until(call: LiveCall) -> None:
         await call.greeted()
