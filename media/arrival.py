@@ -1,24 +1,30 @@
-"""Where the caller's audio belongs in a call, worked out from when it came.
+"""Where the caller's audio belongs on the timeline of the call, worked out from when it arrived.
 
-What comes in real time follows what came before. A pause of the caller's line is either a hole, for he sent nothing,
-or a stall, after which everything comes at once; the audio behind it tells which, so it waits until that is known.
+Audio that arrives in real time follows the audio before it. A pause in arrival is either a gap (the caller sent
+nothing) or a stall (the network held the audio back, and then delivers it all at once). Only the audio after the pause
+shows which it was, so that audio is held until it is known::
+
+    gap     aaaa........bbbb     b arrives at real-time speed   b keeps the time of its arrival
+    stall   aaaa........bbbbbbb  b arrives faster than that     b follows a
+
 Positions and times are samples since the answer.
 """
 
 _NEVER = -(1 << 62)
 _JITTER_SECONDS = 0.06
-"""Audio that comes so much later than the last ended follows it all the same."""
+"""Audio that arrives up to this much after the last has ended still follows it directly."""
 _SETTLES_SECONDS = 0.2
-"""So long after the backlog of a stall has stopped coming faster than real time, it is complete."""
+"""The backlog of a stall is complete once this time has passed without audio that came faster than real time."""
 _HELD_SECONDS_MAX = 0.6
-"""Of arrival. What a line that is still slower has held up is then taken to be as late as it looks."""
+"""The longest time, by arrival, that audio is held. A backlog that takes longer keeps the place it has by then."""
 
 
 class ArrivalOrder:
-    """Takes one side's audio as it comes, and gives it back, in order, with its place.
+    """Takes one side's audio as it arrives and returns it in order, each piece with its position.
 
-    Audio behind a pause is held for 0.2 to 0.6 s, until its place is certain: the earliest that any of it allows, as
-    nothing comes before it was said. At the beginning of a call everything waits so, and may be from before it.
+    Audio after a pause is held for 0.2 to 0.6 s, until its position is certain: the earliest that any piece of it
+    allows, because audio cannot arrive before it was spoken. The first audio of a call is held in the same way, and its
+    position may be before the answer.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -26,19 +32,19 @@ class ArrivalOrder:
         self._settles = round(_SETTLES_SECONDS * sample_rate)
         self._held_max = round(_HELD_SECONDS_MAX * sample_rate)
         self._end = _NEVER
-        """Of what has its place."""
+        """The end of the audio whose position is settled."""
         self._held: list[tuple[int, bytes]] = []
-        """Samples after the beginning of what is held, and audio."""
+        """The held audio: each piece with its offset from the first, in samples."""
         self._held_samples = 0
         self._start = 0
-        """Where what is held begins, by what is known so far."""
+        """The position of the first held sample, as far as it is known by now."""
         self._held_since = 0
         self._moved_at = 0
 
     def place(self, audio: bytes, samples: int, arrival: int) -> list[tuple[int, bytes]]:
-        """The next audio, whose first sample came at ``arrival``; gives what has its place now, with its first sample.
+        """Add audio whose first sample arrived at ``arrival``; returns (position, audio) of what is settled now.
 
-        What is held is bounded by what can come in 0.6 s.
+        At most the audio that can arrive in 0.6 s is held.
         """
         placed: list[tuple[int, bytes]] = []
         if not samples:
@@ -53,7 +59,7 @@ class ArrivalOrder:
         return placed + self.flush() if self._is_settled(arrival) else placed
 
     def flush(self) -> list[tuple[int, bytes]]:
-        """What is held, with the best place that is known."""
+        """Return the held audio with the best position that is known."""
         start = self._end if self._has_caught_up else self._start
         placed = [(start + offset, audio) for offset, audio in self._held]
         if placed:
@@ -73,7 +79,7 @@ class ArrivalOrder:
 
     @property
     def _has_caught_up(self) -> bool:
-        """Whether it fills the pause before it."""
+        """Whether the held audio fills the pause before it, so that the pause was a stall."""
         return self._start - self._end <= self._jitter
 
     def _is_settled(self, arrival: int) -> bool:

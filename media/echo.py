@@ -1,9 +1,10 @@
-"""Is what the line brings the caller, or the agent's own voice coming back?
+"""Echo detection: is the sound on the line the caller, or the agent's own voice coming back?
 
-An echo is the played sound once more: later, quieter, and with the same rises and falls. So the level of what is heard,
-in windows of 10 ms, is compared with what was played at every delay up to 600 ms and every loss from 6 to 36 dB: each
-pair foretells levels, and the echo is the pair that foretells best. Unlike a correlation this also weighs what was
-foretold and not heard, which is what tells a caller from an echo after 100 ms and not after 300.
+An echo repeats the played sound: later, quieter, and with the same rises and falls. So this module compares the levels
+that were heard, in windows of 10 ms, with the levels that were played, at every delay up to 600 ms and every loss from
+6 to 36 dB. Each pair of delay and loss predicts levels; the pair with the smallest error is the echo path. Unlike a
+correlation, this also counts levels that were predicted and not heard. That is why it tells a caller from an echo after
+100 ms instead of 300 ms.
 """
 
 from collections.abc import Sequence
@@ -20,39 +21,42 @@ from media.vad import LevelMeter
 EchoVerdict = Literal["echo", "caller", "unsure"]
 
 _Levels = npt.NDArray[np.float64]
-"""dB below full scale, one for each window of 10 ms."""
+"""dB relative to full scale (negative), one for each window of 10 ms."""
 
 _FULL_SCALE = float(1 << 15) ** 2
 _DELAYS = 61
 """Windows: 0 to 600 ms."""
 _LOSSES_DB = np.arange(6.0, 37.0, 2.0)
 _FAINTEST_DB = -75.0
-"""Levels below are silence; a line without noise would foretell minus infinity."""
+"""Lower levels count as this one; a line without noise would otherwise predict minus infinity."""
 _FAINTEST = _FULL_SCALE * 10 ** (_FAINTEST_DB / 10)
 _AUDIBLE_DB = 4.0
-"""So far above the noise a window says something."""
+"""A window counts when it is this far above the noise."""
 _KEPT_WINDOWS = 256
-"""What was played in the last 2.5 s, more than the longest delay and what is asked about together."""
+"""The last 2.5 s of what was played: more than the longest delay and the longest question together."""
 
 _UNMEASURED_SECONDS_MAX = 1.0
 
 _ECHO_ERRORS_DB = ((16, 3.6), (10, 2.9), (0, 1.3))
-"""With so many windows of sound, foretold within so much, it is an echo; the fewer, the more alike is chance."""
+"""(windows of sound, error in dB): it is an echo when that many windows are predicted within that error.
+
+Fewer windows may agree by chance, so they need a smaller error.
+"""
 _PATH_WINDOWS = 10
-"""So much sound it takes to believe in a path for what is to come."""
+"""A path is remembered once this many windows of sound support it."""
 _CALLER_ERROR_DB = 4.2
-"""No echo is foretold as badly (99 of 100)."""
+"""A larger error means a caller: 99 of 100 echoes are predicted better."""
 _EXCESS_DB = 8.0
 _EXCESS_WINDOWS = 5
-"""On a known path: so many of the last 80 ms louder than the echo by this much are somebody else."""
+"""On a known path: this many windows of the last 80 ms that are louder than the echo by this much are a caller."""
 _EXCESS_OF = 8
 _MISSING_DB = 4.0
-"""A known path that foretells so much more than is heard is forgotten."""
+"""A known path that predicts this much more than is heard is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """How the line returns the agent's voice."""
+    """An echo path: how the line returns the agent's voice."""
 
     delay: int
     """Windows."""
@@ -60,16 +64,16 @@ class _Path:
 
 
 class EchoGuard:
-    """Remembers what was played and judges what is heard; one for each call.
+    """Remembers what was played and judges what is heard; each call has one.
 
     Ask at SoundStarted and, while the sound lasts and the agent speaks, with every frame:
 
     - ``caller``: pause the voice.
-    - ``echo``: let it speak, and go on asking: a caller may join in. Once the path is known it is the answer at once.
-    - ``unsure``: too little evidence, or both at once. Ask with the next frame; after 100 ms of it, pause.
+    - ``echo``: keep playing, and keep asking: a caller may join in. Once the path is known, this verdict is immediate.
+    - ``unsure``: too little evidence, or a caller and an echo at once. Ask with the next frame; after 100 ms, pause.
 
-    A verdict costs 0.25 ms while the path is unknown, 0.05 ms after that. What was played is measured when it is asked
-    about, or once a second: much at a time costs little more than a frame.
+    A verdict costs 0.25 ms while the path is unknown and 0.05 ms after that. Played audio is measured when a verdict
+    needs it, or once a second, because a long piece costs little more than a frame.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -79,14 +83,14 @@ class EchoGuard:
         self._levels = [_FAINTEST_DB] * _KEPT_WINDOWS
         self._end_window = 0
         self._end_sample = 0
-        """Of what has been measured."""
+        """The end of the played audio that has been measured."""
         self._unmeasured: list[bytes] = []
-        """Without a gap between them."""
+        """Played audio that is not measured yet; contiguous."""
         self._unmeasured_from = self._unmeasured_until = 0
         self._path: _Path | None = None
 
     def played(self, audio: bytes, at_sample: int) -> None:
-        """The agent's voice, and the sample of the call at which it is heard; what is told again replaces itself."""
+        """Note the agent's audio and the sample of the call at which it is heard; the same samples again replace it."""
         if at_sample != self._unmeasured_until or at_sample - self._unmeasured_from >= self._unmeasured_max:
             self._measure()
             self._unmeasured_from = at_sample
@@ -94,7 +98,7 @@ class EchoGuard:
         self._unmeasured_until = at_sample + self._format.samples(audio)
 
     def verdict(self, heard: Sequence[float], noise: float, until_sample: int) -> EchoVerdict:
-        """Whose sound this is, from a detector's ``recent_powers`` and ``noise_power``.
+        """Judge whose sound this is, from a detector's ``recent_powers`` and ``noise_power``.
 
         ``until_sample`` is where ``heard`` ends, on the clock of :meth:`played`.
         """
@@ -109,7 +113,7 @@ class EchoGuard:
         return self._search(sound, floor, played)
 
     def _measure(self) -> None:
-        """The levels of what was played since the last time."""
+        """Measure the levels of what was played since the last time."""
         if not self._unmeasured:
             return
         if self._unmeasured_from != self._end_sample:
@@ -136,14 +140,14 @@ class EchoGuard:
         return "caller" if error > _CALLER_ERROR_DB else "unsure"
 
     def _played_at_delays(self, count: int, end_window: int) -> _Levels:
-        """What was played, as one row of ``count`` levels for each delay, shortest first."""
+        """The played levels, one row of ``count`` levels for each delay, shortest first."""
         windows = np.arange(end_window - count - _DELAYS + 1, end_window)
         known = (windows >= max(0, self._end_window - _KEPT_WINDOWS)) & (windows < self._end_window)
         levels = np.where(known, np.array(self._levels)[windows % _KEPT_WINDOWS], _FAINTEST_DB)
         return np.lib.stride_tricks.sliding_window_view(levels, count)[::-1]
 
     def _go_to(self, window: int) -> None:
-        """Go on from this window; what lies between here and there was not played, or no longer is."""
+        """Continue at this window; nothing was played between the last one and this one, or it was taken back."""
         first, last = sorted((self._end_window, window))
         for unplayed in range(max(first, last - _KEPT_WINDOWS), last):
             self._levels[unplayed % _KEPT_WINDOWS] = _FAINTEST_DB
@@ -151,7 +155,7 @@ class EchoGuard:
 
 
 def _is_wrong(path: _Path, sound: _Levels, floor: float, played: _Levels) -> bool:
-    """Whether the path foretells what did not come: it was learnt from a caller, or the line has changed."""
+    """Whether the path predicts sound that did not come: it was learnt from a caller, or the line has changed."""
     foretold = played[path.delay] - path.loss_db
     audible = foretold > floor + _AUDIBLE_DB
     missing = np.maximum(0.0, foretold - sound)[audible]
@@ -159,7 +163,7 @@ def _is_wrong(path: _Path, sound: _Levels, floor: float, played: _Levels) -> boo
 
 
 def _is_exceeded(path: _Path, sound: _Levels, floor: float, played: _Levels) -> bool:
-    """Whether the latest sound is more than the path returns, a window sooner or later."""
+    """Whether the latest sound is louder than the path returns, give or take one window."""
     near = played[max(0, path.delay - 1) : path.delay + 2, -_EXCESS_OF:].max(axis=0)
     echo = np.maximum(near - path.loss_db, floor)
     return int(np.count_nonzero(sound[-_EXCESS_OF:] > echo + _EXCESS_DB)) >= _EXCESS_WINDOWS

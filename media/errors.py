@@ -1,8 +1,8 @@
-"""What can be wrong with sound and with the lines that carry it.
+"""The errors of ``media``: sound that is not what it claims to be, and lines that do not open.
 
 MediaError
-├── BadAudio             audio_invalid    bytes that are no audio of the format they claim
-├── NotAnswered          not_answered     a call whose line could not be opened, or whose caller left before
+├── BadAudio             audio_invalid         bytes that are not audio of the format they claim
+├── NotAnswered          not_answered          the line could not be opened, or the caller left before it was
 └── RecordingUnreadable  recording_unreadable  segments that cannot be put together
 
 ``code`` is stable and for programs, ``str(error)`` is for people.
@@ -16,16 +16,16 @@ class MediaError(Exception):
 
 
 class BadAudio(MediaError):
-    """The bytes are no audio of the format they claim: half a sample at the end."""
+    """The bytes are not audio of the format they claim: they end in half a sample."""
 
     code = "audio_invalid"
 
 
 class NotAnswered(MediaError):
-    """No sound will flow.
+    """The call was not answered: no sound will flow.
 
-    ``reason`` is an end reason: ``caller_hangup``, ``media_lost``, or why a telephone that was called did not answer.
-    The message says what happened, without anybody's number.
+    ``reason`` is an end reason: ``caller_hangup``, ``media_lost``, or why the telephone we called did not answer.
+    The message says what happened and contains no telephone number.
     """
 
     code = "not_answered"
@@ -36,6 +36,6 @@ class NotAnswered(MediaError):
 
 
 class RecordingUnreadable(MediaError):
-    """A recording that does not exist, or whose segments do not fit together."""
+    """The recording does not exist, or its segments do not fit together."""
 
     code = "recording_unreadable"

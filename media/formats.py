@@ -17,7 +17,7 @@ _SILENCE = {"pcm_s16le": b"\x00\x00", "mulaw": b"\xff"}
 
 @dataclass(frozen=True)
 class AudioFormat:
-    """Mono audio of one encoding and rate. Raises ValueError for a combination that does not exist."""
+    """Mono audio of one encoding and sample rate. Raises ValueError for a combination that does not exist."""
 
     encoding: Encoding
     sample_rate: int
@@ -33,21 +33,21 @@ class AudioFormat:
 
     @cached_property
     def sample_bytes(self) -> int:
-        """Bytes of one sample."""
+        """Bytes per sample."""
         return len(_SILENCE[self.encoding])
 
     @cached_property
     def frame_samples(self) -> int:
-        """Samples of a 20 ms frame."""
+        """Samples per 20 ms frame."""
         return int(self.sample_rate * FRAME_SECONDS)
 
     @cached_property
     def frame_bytes(self) -> int:
-        """Bytes of a 20 ms frame."""
+        """Bytes per 20 ms frame."""
         return self.frame_samples * self.sample_bytes
 
     def samples(self, audio: bytes) -> int:
-        """Whole samples in the audio."""
+        """How many whole samples the audio has."""
         return len(audio) // self.sample_bytes
 
     def seconds(self, audio: bytes) -> float:

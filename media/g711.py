@@ -1,4 +1,4 @@
-"""G.711 μ-law, the sound of the telephone: 8 bits a sample, 14 bits of range (ITU-T G.711, table 2a)."""
+"""G.711 μ-law, the codec of the telephone network: 8 bits per sample, 14 bits of range (ITU-T G.711, table 2a)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ def _encoding_table() -> npt.NDArray[np.uint8]:
     """The code of each 16-bit sample, in the order of the samples read as unsigned: 0 ... 32767, -32768 ... -1."""
     sample = np.arange(1 << 16, dtype=np.uint16).view(np.int16).astype(np.int32) >> 2
     magnitude = np.minimum(np.abs(sample), _CLIP) + _BIAS
-    segment = np.frexp(magnitude)[1] - 6  # the place of the highest bit: magnitudes 32 ... 63 are segment 0
+    segment = np.frexp(magnitude)[1] - 6  # the position of the highest bit: magnitudes 32 ... 63 are segment 0
     code = (segment << 4) | ((magnitude >> (segment + 1)) & 15) | np.where(sample < 0, 0x80, 0)
     inverted: npt.NDArray[np.uint8] = ~code.astype(np.uint8)
     return inverted

@@ -1,6 +1,12 @@
-"""The agent's voice on its way to the caller: leaves at real time with a small lead, and knows what has been played.
+"""The playout buffer of the agent's voice: releases audio in real time with a small lead, and knows what was played.
 
-Pure: the time is an argument, in seconds since the leg was ready; positions are samples on that same timeline.
+Pure: time is an argument, in seconds since the leg was ready; positions are samples on the same timeline::
+
+    |---- played ----|------ sent, not played ------|---- waits (may still be cut) ----|
+                    now                      now + lead
+
+A cut discards what was sent and not played; of the current utterance that part waits again. How much was played is an
+estimate from the clock until the far end answers with the exact count.
 """
 
 from collections import deque
@@ -9,15 +15,15 @@ from dataclasses import dataclass
 from media.formats import AudioFormat
 
 _KEPT_SECONDS = 0.7
-"""How long played audio is kept before it is recorded: an answer at the last moment may still take back 0.2 s of it."""
+"""How long played audio is kept before it is recorded: a late answer may still take back 0.2 s of it."""
 _ANSWER_SECONDS = 0.5
-"""How long the far end may take to say what it had played when it was cut."""
+"""How long the far end may take to report what it had played at a cut."""
 _OPEN_CUTS_MAX = 256
-"""Cuts that the far end has not answered; when there are more, the oldest is forgotten."""
+"""How many unanswered cuts are remembered; beyond that the oldest is forgotten."""
 _PIECES_OF_LEAD = 3
-"""So many pieces are the lead, in whole frames: each costs, and longer ones would let the lead run down further."""
+"""The lead is divided into this many pieces: more would cost more, fewer would let the lead run down further."""
 _ROUNDING = 0.001
-"""Of a sample: so much may a moment that was computed fall short of the sample that it stands for."""
+"""In samples: how far a computed moment may fall short of its sample because of floating-point rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +37,22 @@ class PlayedAudio:
 
 @dataclass(slots=True)
 class _Cut:
-    """The far end was told to throw away what it had not played."""
+    """We have asked the far end to discard what it had not played."""
 
     at: float
     total_sent: int
-    """Samples that had left until then and were not thrown away by an earlier cut."""
+    """Samples that were sent by then and that no earlier cut discarded."""
     total_played: int
-    """As many of them as are believed to have been played."""
+    """How many of them are believed to have been played."""
     utterance_sent: int
     goes_on: bool = False
-    """Whether sound has left since then."""
+    """Whether audio was sent since then."""
 
 
 class Playout:
-    """Plays one utterance after another; an utterance may be cut, and gone on with where the caller stopped hearing.
+    """Plays one utterance after another; a cut utterance can continue where the caller stopped hearing it.
 
-    What has left but not been played is estimated from the clock, until the far end says it exactly.
+    How much of the sent audio was played is estimated from the clock until the far end reports the exact count.
     """
 
     def __init__(self, audio_format: AudioFormat, lead_seconds: float) -> None:
@@ -58,56 +64,56 @@ class Playout:
         self._waiting_bytes = 0
         self._sent: deque[PlayedAudio] = deque()
         self._end = 0
-        """Where on the timeline the audio that has left will have been played."""
+        """The position at which all sent audio will have been played."""
         self._utterance_sent = 0
         self._total_sent = 0
         self._finished = False
         self._open_cuts: deque[_Cut] = deque(maxlen=_OPEN_CUTS_MAX)
         self._awaited: _Cut | None = None
-        """The last cut, while its answer still tells where this utterance goes on."""
+        """The last cut, while its answer can still change where this utterance continues."""
         self._confirmed = 0
-        """What the far end has said last, in samples."""
+        """The last count that the far end reported, in samples."""
         self.is_told = False
-        """Whether the far end has said how much it had played at the last cut; else that is an estimate."""
+        """Whether the far end has reported how much it had played at the last cut; otherwise that is an estimate."""
 
     def __repr__(self) -> str:
         return f"<Playout {self._utterance_sent} samples of this utterance sent, {self._waiting_bytes} bytes wait>"
 
     def begin(self) -> None:
-        """The next audio is of a new utterance."""
+        """Start a new utterance; the audio that follows belongs to it."""
         self._waiting.clear()
         self._waiting_bytes = self._utterance_sent = 0
         self._finished = False
         self._go_on()
 
     def add(self, audio: bytes) -> None:
-        """More of the utterance; of any length."""
+        """Add audio of any length to the utterance."""
         self._waiting.append(memoryview(audio))
         self._waiting_bytes += len(audio)
 
     def finish(self) -> None:
-        """No more will be added: a last piece shorter than a frame may leave."""
+        """Say that no more will be added, so that a last piece shorter than a frame may be sent."""
         self._finished = True
 
     @property
     def sent(self) -> int:
-        """Samples of this utterance that have left and were not taken back; after a cut those that were heard."""
+        """Samples of this utterance that were sent and not taken back; after a cut, those that were heard."""
         return self._utterance_sent
 
     @property
     def wants_more(self) -> bool:
-        """Whether less waits than may leave soon. What is not added yet can still be thrown away."""
+        """Whether less audio waits than may be sent soon. Audio that is not added yet can still be discarded."""
         return self._waiting_samples < self._lead + 2 * self._piece + self._format.frame_samples
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of the utterance waits to leave."""
+        """Whether no audio of the utterance waits."""
         return not self._waiting_bytes
 
     def release(self, now: float) -> PlayedAudio | None:
-        """What may leave now, and where it will be played: whole frames, at most the lead ahead of real time.
+        """Take the audio that may be sent now, with its position: whole frames, at most the lead ahead of real time.
 
-        It is a third of the lead at least, in whole frames, unless no more waits.
+        At least a third of the lead, in whole frames, unless no more waits. None when nothing may be sent.
         """
         here, frame = self._sample(now), self._format.frame_samples
         start = max(self._end, here)
@@ -121,18 +127,18 @@ class Playout:
         return self._send(start, samples)
 
     def next_release(self, now: float) -> float | None:
-        """When more may leave; None while less than a frame waits, and more is to be added."""
+        """When :meth:`release` has audio again; None while less than a frame waits and more is to be added."""
         piece = self._next_piece
         return max(now, (self._end + piece - self._lead) / self._format.sample_rate) if piece else None
 
     def ends_at(self) -> float:
-        """When everything that has left will have been played."""
+        """When everything that was sent will have been played."""
         return self._end / self._format.sample_rate
 
-    # What the far end throws away, and what it says of it.
+    # Cuts, and the far end's answers to them.
 
     def cut(self, now: float) -> None:
-        """The far end throws away what it has not played; of this utterance, that waits again."""
+        """Note that the far end discards what it has not played; what was of this utterance waits again."""
         here = self._sample(now)
         unplayed = max(0, self._end - here)
         cut = _Cut(now, self._total_sent, self._total_sent - unplayed, self._utterance_sent)
@@ -144,19 +150,19 @@ class Playout:
         self._awaited, self.is_told = cut, False
 
     def answer_due_in(self, now: float) -> float:
-        """How long the far end's answer to the last cut is worth waiting for, in seconds.
+        """How long to wait for the far end's answer to the last cut, in seconds.
 
-        0 when it has come, or can change nothing any more, or when the far end does not answer in time.
+        0 when the answer has come, when it can no longer change anything, or when the far end is too late.
         """
         if self._awaited is None:
             return 0.0
         return max(0.0, self._open_cuts[0].at + _ANSWER_SECONDS - now)
 
     def correct(self, total_played: int | None, now: float) -> None:
-        """The answer to the oldest cut that has none: samples played until then since the leg was ready, if known.
+        """Take the answer to the oldest unanswered cut: samples played by then since the leg was ready, if known.
 
-        It is clamped to what had been sent. Comes it late, or after the utterance has gone on, then it only sets the
-        count right for the cuts to come.
+        The count is clamped to what had been sent. If it comes late, or after the utterance has continued, it only
+        corrects the count for later cuts.
         """
         if not self._open_cuts:
             return
@@ -172,7 +178,7 @@ class Playout:
     # What was heard.
 
     def take_played(self, now: float, *, everything: bool = False) -> list[PlayedAudio]:
-        """Audio that was heard, once it can be corrected no more, or all that was heard by now."""
+        """Take the audio that was heard and can no longer be corrected; with ``everything``, all that was heard."""
         settled = self._sample(now) - (0 if everything else self._kept_samples)
         played = []
         while self._sent and self._end_of(self._sent[0]) <= settled:
@@ -180,14 +186,14 @@ class Playout:
         return played
 
     def next_played(self) -> float | None:
-        """When there will be audio to take; None while there is none."""
+        """When :meth:`take_played` has audio next; None while nothing was sent."""
         if not self._sent:
             return None
         return (self._end_of(self._sent[0]) + self._kept_samples) / self._format.sample_rate
 
     @property
     def _next_piece(self) -> int:
-        """How much room the next to leave needs, in whole frames, a last rest too; 0 while nothing may leave."""
+        """How many samples of room the next piece needs, in whole frames; 0 while nothing may be sent."""
         frame = self._format.frame_samples
         waiting = self._waiting_samples + (frame - 1 if self._finished else 0)
         return min(self._piece, waiting // frame * frame)
@@ -215,7 +221,7 @@ class Playout:
         return piece
 
     def _take(self, samples: int) -> bytes:
-        """Remove so many samples from the front of what waits."""
+        """Remove this many samples from the front of what waits."""
         missing = samples * self._format.sample_bytes
         self._waiting_bytes -= missing
         pieces: list[memoryview] = []
@@ -229,7 +235,7 @@ class Playout:
         return b"".join(pieces)
 
     def _believe(self, cut: _Cut, total_played: int) -> None:
-        """All that was counted since the cut began at another number."""
+        """Correct a cut's count, and shift every count made since then by the same difference."""
         off = total_played - cut.total_played
         cut.total_played = self._confirmed = total_played
         self._total_sent += off
@@ -238,14 +244,14 @@ class Playout:
             later.total_played += off
 
     def _go_on(self) -> None:
-        """What the far end says of the cuts until now comes too late to change where the utterance goes on."""
+        """From here on, answers to the cuts so far come too late to change where the utterance continues."""
         if self._awaited is not None:
             for cut in self._open_cuts:
                 cut.goes_on = True
             self._awaited = None
 
     def _go_to(self, utterance_sent: int) -> None:
-        """The caller has heard so much of the utterance: less or more than was believed, also at the later cuts."""
+        """Set how much of the utterance the caller has heard, less or more than was believed, also at later cuts."""
         for later in self._open_cuts:
             later.utterance_sent += utterance_sent - self._utterance_sent
         self._go_back_to(utterance_sent)
@@ -256,7 +262,7 @@ class Playout:
             self._total_sent = total
 
     def _go_back_to(self, utterance_sent: int) -> None:
-        """Let what left after that wait again, as far as it is still kept."""
+        """Let the audio that was sent after that point wait again, as far as it is still kept."""
         while self._utterance_sent > utterance_sent and self._sent:
             last = self._sent.pop()
             samples = self._format.samples(last.audio)
@@ -269,7 +275,7 @@ class Playout:
             self._utterance_sent -= back
 
     def _drop_after(self, here: int) -> None:
-        """Forget the end of an earlier utterance that will not be heard either."""
+        """Drop the end of an earlier utterance that will not be heard either."""
         while self._sent and self._end_of(self._sent[-1]) > here:
             last = self._sent.pop()
             kept = max(0, here - last.at_sample) * self._format.sample_bytes

@@ -1,13 +1,16 @@
-"""Both sides of a call on disk, written as the call goes and put together when somebody wants to hear it.
+"""Call recordings: both sides go to disk during the call, and become a stereo WAV when somebody asks for it.
 
-Each owner of a call (a process) appends to a segment file of its own, so a process that dies loses only what it had not
-written: a quarter of a second, or less than a second behind a pause of the caller. Whoever takes over shares nothing
-with it. Time 0 is the answer.
+Each owner of a call (a process) appends to its own segment file. A process that dies loses only what it had not
+written: a quarter of a second, or up to a second after a pause of the caller. A process that takes the call over writes
+another segment. Time 0 is the answer.
 
-A segment is a header and records: ``header = magic "VASEG2" | encoding u8 (0 pcm_s16le, 1 mulaw) | rate u32``,
-``record = side "C" or "A" | first sample u64 | bytes u32 | audio``, little-endian; the records of a side are in order
-and do not overlap. A record that is cut short ends the file. Files that begin with "VASEG1" are the same, from before
-there were notes beside a segment (:mod:`media.recording_writer`).
+A segment is a header followed by records, little-endian::
+
+    header = magic "VASEG2" | encoding u8 (0 pcm_s16le, 1 mulaw) | rate u32
+    record = side "C" or "A" | first sample u64 | bytes u32 | audio
+
+The records of a side are in order and do not overlap. A truncated record ends the file. Files with the magic "VASEG1"
+have the same layout; they are older than the notes beside a segment (:mod:`media.recording_writer`).
 """
 
 import heapq
@@ -39,26 +42,26 @@ _RECORD = struct.Struct("<cQI")
 _ENCODINGS: tuple[Encoding, ...] = ("pcm_s16le", "mulaw")
 _CALLER, _AGENT = b"C", b"A"
 _CHANNELS = {_CALLER: 0, _AGENT: 1}
-"""Left, right."""
+"""Left and right."""
 
 _WRITE_SECONDS = 0.25
-"""So much audio, of both sides together, is held back at most."""
+"""At most this much audio, of both sides together, is held back before it is written."""
 _WAITING_SECONDS = 10.0
-"""So much of the call waits for a disk that is slow or full. What comes then is dropped, and its time is a gap."""
+"""At most this much audio waits for a slow or full disk. Further audio is dropped and its time becomes a gap."""
 _BLOCK_SECONDS = 10
-"""The WAV is made in pieces of this length, so that a long call needs little memory."""
+"""The WAV is produced in blocks of this length, so that a long call needs little memory."""
 _WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _FRAME_BYTES = 4
-"""A sample of both sides."""
+"""One sample of each side."""
 _LONGEST_SAMPLES = (0xFFFFFFFF - 36) // 4
-"""A WAV counts its bytes in 32 bits: 37 hours at 8 kHz, 6 at 48 kHz. What is later is left out."""
+"""A WAV counts its bytes in 32 bits: 37 hours at 8 kHz, 6 hours at 48 kHz. Later audio is left out."""
 
 _Piece = tuple[int, int, npt.NDArray[np.int16]]
 """First sample, channel, audio."""
 
 
 class _Side:
-    """One side's audio that is not written yet: contiguous, from sample ``start`` to before ``end``."""
+    """One side's audio that is not written yet: contiguous samples, ``start`` included, ``end`` excluded."""
 
     def __init__(self, tag: bytes) -> None:
         self._tag = tag
@@ -71,7 +74,7 @@ class _Side:
         self.end += samples
 
     def take_record(self) -> "_Record | None":
-        """What is held back, as a record; None if there is nothing."""
+        """Take the audio held back as a record; None if there is none."""
         if not self._audio:
             self.start = self.end
             return None
@@ -82,7 +85,7 @@ class _Side:
 
 
 class _Record(NamedTuple):
-    """Audio of one side as it lies in a segment."""
+    """Audio of one side, encoded as in a segment."""
 
     start: int
     """Samples since the answer."""
@@ -91,11 +94,12 @@ class _Record(NamedTuple):
 
 
 class Recorder:
-    """Records one owner's part of a call, into a file ``<owner>.seg`` that begins with the first audio.
+    """Records one owner's part of a call into ``<owner>.seg``, which is created with the first audio.
 
-    Never raises into the call and never waits for the disk: :class:`RecordingWriter` writes each quarter of a second in
-    a thread of its own. Ten seconds of the call may wait for the disk; of what is dropped then, ``gaps`` says when it
-    was. Until the call ends the segment outlives the process, not the machine; then it is forced onto the disk.
+    Never raises into the call and never waits for the disk: :class:`RecordingWriter` writes every quarter of a second
+    in its own thread. Up to ten seconds of audio may wait for the disk; more is dropped, and ``gaps`` says which time
+    that was. During the call the segment survives a crash of the process, not of the machine; at the end of the call it
+    is synced to the disk.
     """
 
     def __init__(
@@ -106,7 +110,7 @@ class Recorder:
         *,
         on_finished: Callable[["Recorder"], None] | None = None,
     ) -> None:
-        """``on_finished`` is told once, in the writer's thread, when nothing more is written after :meth:`close`."""
+        """``on_finished`` is called once, in the writer's thread, when nothing more is written after :meth:`close`."""
         self._format = audio_format
         self._arrivals = ArrivalOrder(audio_format.sample_rate)
         self._caller = _Side(_CALLER)
@@ -125,37 +129,37 @@ class Recorder:
 
     @property
     def failed(self) -> str | None:
-        """Why sound is missing; None while nothing is."""
+        """Why audio is missing; None while none is."""
         return self._writer.lost
 
     @property
     def gaps(self) -> list[Span]:
-        """The time of which sound is missing so far, in seconds since the answer."""
+        """The time spans whose audio is missing so far, in seconds since the answer."""
         return self._writer.gaps
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with the disk at the moment."""
+        """What is wrong with the disk now; None if nothing is."""
         return self._writer.trouble
 
     def caller(self, audio: bytes, at_seconds: float) -> None:
-        """The caller's audio, and when its first sample came, in seconds since the answer.
+        """Record the caller's audio; ``at_seconds`` is when its first sample arrived, since the answer.
 
-        It follows the audio before it, unless it comes more than 60 ms later: then there is silence between, or the
-        backlog of a stall. What came before the answer is left out.
+        It follows the audio before it, unless it arrives more than 60 ms later: then there is silence between them, or
+        it is the backlog of a stall. Audio from before the answer is left out.
         """
         arrival = round(at_seconds * self._format.sample_rate)
         for start, placed in self._arrivals.place(audio, self._format.samples(audio), arrival):
             self._place(self._caller, placed, start)
 
     def agent(self, audio: bytes, at_sample: int) -> None:
-        """The agent's audio, and the sample since the answer at which it is heard; what is told twice counts once."""
+        """Record the agent's audio, heard at ``at_sample`` since the answer; samples it already has are ignored."""
         self._place(self._agent, audio, at_sample)
 
     def close(self, ended: float | None = None) -> None:
-        """Have written what is held back; what comes after this is left out. May be called twice.
+        """Write what is held back; later audio is ignored. May be called twice.
 
-        ``ended`` is when the call ended, in seconds since the answer; without it, the call ended with its last sound.
+        ``ended`` is when the call ended, in seconds since the answer; by default it ended with its last audio.
         """
         if not self._closed:
             for start, placed in self._arrivals.flush():
@@ -166,19 +170,19 @@ class Recorder:
             self._writer.close(max(last, ended or 0.0))
 
     def give_up(self, seconds: float) -> None:
-        """Try to write the rest for so long at most; to be called after :meth:`close`."""
+        """Limit how much longer the disk is tried for the rest; call it after :meth:`close`."""
         self._writer.give_up(seconds)
 
     def join(self, seconds: float | None = None) -> bool:
-        """Wait, after :meth:`close`, until nothing more is written; False when that takes longer. Blocks."""
+        """Wait, after :meth:`close`, until nothing more is written; False when ``seconds`` pass first. Blocks."""
         return self._writer.join(seconds)
 
     def wait_written(self) -> None:
-        """Wait until the disk has all that is not held back. Blocks."""
+        """Wait until everything that is not held back has been written. Blocks."""
         self._writer.wait_written()
 
     def _place(self, side: _Side, audio: bytes, start: int) -> None:
-        """Put the audio at a sample of the call, as far as that sample is not behind what the side has."""
+        """Put the audio at a sample of the call; the part that the side already has is ignored."""
         if self._closed:
             return
         sample_bytes = self._format.sample_bytes
@@ -212,9 +216,9 @@ def recording_exists(directory: Path) -> bool:
 
 
 def segment_span(path: Path) -> Span | None:
-    """From the first to the last audio of a segment, in seconds since the answer; None when it holds none.
+    """The span from the first to the last audio of a segment, in seconds since the answer; None when it has none.
 
-    A segment from before there were notes says of no time that it is missing. Raises OSError.
+    A segment that is older than the notes counts as covering the whole call. Raises OSError.
     """
     with ExitStack() as files:
         segment = _open_segment(files, path)
@@ -230,14 +234,14 @@ def segment_span(path: Path) -> Span | None:
 
 
 class WholeRecording:
-    """A call as a file WAV that is on no disk: 16-bit, stereo, caller left, agent right, at the rate of the call.
+    """A call as a virtual WAV file: 16-bit stereo, caller left, agent right, at the sample rate of the call.
 
-    Any piece of it is made when it is read, and costs what it holds. Where two owners have audio for the same moment,
-    the later stretch is heard. What it is made of stays open until :meth:`close`, should the call be erased meanwhile.
+    The bytes are produced when they are read, in any range. Where two owners have audio for the same moment, the later
+    stretch wins. The segments stay open until :meth:`close`, so an erasure meanwhile does not break a read.
     """
 
     def __init__(self, directory: Path) -> None:
-        """Raises RecordingUnreadable when there is no segment, or when segments differ in their rate."""
+        """Raises RecordingUnreadable when there is no segment, or when segments differ in their sample rate."""
         with ExitStack() as files:
             found = (_open_segment(files, path) for path in sorted(directory.glob(f"*{SEGMENT_SUFFIX}")))
             self._segments = [segment for segment in found if segment]
@@ -251,11 +255,11 @@ class WholeRecording:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size of the file, in bytes."""
         return _WAV.size + self._samples * _FRAME_BYTES
 
     def read(self, first: int, end: int) -> Iterator[bytes]:
-        """The bytes from ``first`` to before ``end``, in pieces of ten seconds at most."""
+        """The bytes from ``first`` up to, not including, ``end``, in pieces of at most ten seconds."""
         if first < _WAV.size:
             yield self._header()[first:end]
         begin, stop = max(first - _WAV.size, 0), end - _WAV.size
@@ -268,7 +272,7 @@ class WholeRecording:
             at += len(block)
 
     def close(self) -> None:
-        """Nothing is read any more."""
+        """Close the segments."""
         self._files.close()
 
     def _header(self) -> bytes:
@@ -279,7 +283,7 @@ class WholeRecording:
 
 
 class _Stretch(NamedTuple):
-    """A record as it lies in a segment."""
+    """Where a record lies in a segment file."""
 
     start: int
     """Samples since the answer."""
@@ -295,12 +299,12 @@ class _Segment:
     file: BinaryIO
     format: AudioFormat
     stretches: Mapping[int, list[_Stretch]]
-    """The records as far as they were there when it was opened, in order, by channel; it may be growing."""
+    """The records in order, by channel, as of when the file was opened; it may be growing."""
     is_old: bool
-    """From before there were notes beside it."""
+    """Whether it is older than the notes beside a segment."""
 
     def pieces(self, channel: int, first: int) -> Iterator[_Piece]:
-        """One side's audio from sample ``first`` on, as 16-bit samples, each piece with its place in the call."""
+        """One side's audio from sample ``first`` on, as 16-bit samples, each piece with its position in the call."""
         stretches = self.stretches[channel]
         for stretch in islice(stretches, bisect_right(stretches, first, key=attrgetter("end")), None):
             length = (stretch.end - stretch.start) * self.format.sample_bytes
@@ -310,7 +314,7 @@ class _Segment:
 
 
 def _open_segment(files: ExitStack, path: Path) -> _Segment | None:
-    """None if the file ended before its header did, or is something else."""
+    """Open a segment; None if its header is incomplete or of another format."""
     file = files.enter_context(path.open("rb", buffering=0))
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:
@@ -337,7 +341,7 @@ def _stretches(file: BinaryIO, sample_bytes: int) -> dict[int, list[_Stretch]]:
 
 
 def _blocks(segments: list[_Segment], wanted: range, block_samples: int) -> Iterator[bytes]:
-    """Those samples of the call, in stereo blocks."""
+    """The wanted samples of the call, in stereo blocks."""
     sides = [segment.pieces(channel, wanted.start) for segment in segments for channel in _CHANNELS.values()]
     coming = heapq.merge(*sides, key=itemgetter(0))
     piece = next(coming, None)

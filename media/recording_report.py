@@ -1,4 +1,4 @@
-"""What a recording has of its call, and which seconds it lacks."""
+"""Says whether a call's recording is complete, and which seconds are missing."""
 
 import json
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from media.spans import Span, merged, uncovered
 
 RecordingStatus = Literal["complete", "gaps", "failed", "none"]
 
-_UNTOLD_SECONDS = 0.25
-"""What a process that dies had not written is no more than that, and may be silence."""
+_UNWRITTEN_SECONDS = 0.25
+"""A process that dies has at most this much unwritten audio, and that may be silence."""
 _NOTHING_SECONDS = 1.0
-"""A call that is shorter may end before there is any sound."""
+"""A shorter call may end before there is any audio."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingReport:
-    """``complete``: nothing is missing; ``gaps``: these seconds are; ``failed``: all is; ``none``: no sound came."""
+    """``complete``: nothing is missing; ``gaps``: some is; ``failed``: all is; ``none``: the call had no audio."""
 
     status: RecordingStatus
     gaps: tuple[Span, ...] = ()
-    """From, to, in seconds since the answer; of ``failed`` it is the whole call."""
+    """The missing time as (from, to) in seconds since the answer; the whole call for ``failed``."""
     has_sound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Notes:
-    """What an owner says of its part, see :mod:`media.recording_writer`."""
+    """An owner's notes about its part of the call, see :mod:`media.recording_writer`."""
 
     began: float
     ended: float | None
@@ -37,9 +37,9 @@ class _Notes:
 
 
 def recording_report(directory: Path, duration: float | None) -> RecordingReport:
-    """Look at the folder of a call; ``duration`` is from the answer to the end, None while the call lives.
+    """Inspect the folder of a call; ``duration`` is from the answer to the end, None while the call is live.
 
-    Never raises: what cannot be read is missing.
+    Never raises: a file that cannot be read counts as missing.
     """
     try:
         has_sound = recording_exists(directory)
@@ -54,25 +54,25 @@ def recording_report(directory: Path, duration: float | None) -> RecordingReport
         return RecordingReport("none") if is_certain else RecordingReport("failed", ((0.0, duration or 0.0),))
     if duration is not None:
         gaps += uncovered(spans, duration)
-    told = tuple((round(start, 3), round(end, 3)) for start, end in merged(gaps))
-    return RecordingReport("gaps" if told else "complete", told, has_sound=True)
+    missing = tuple((round(start, 3), round(end, 3)) for start, end in merged(gaps))
+    return RecordingReport("gaps" if missing else "complete", missing, has_sound=True)
 
 
 def _spans(directory: Path, names: set[str], notes: dict[str, _Notes]) -> list[Span]:
-    """What the owners have seen of the call. The first of them saw it begin, sound or not."""
+    """The time spans that the owners covered. The first owner covered the beginning, with or without audio."""
     spans = [(each.began, each.ended) for each in notes.values() if each.ended is not None]
     for name in names:
         noted = notes.get(f"{name.removesuffix(SEGMENT_SUFFIX)}{NOTES_SUFFIX}")
         if name.endswith(SEGMENT_SUFFIX) and (noted is None or noted.ended is None):
-            span = segment_span(directory / name)  # its owner died, or is writing
+            span = segment_span(directory / name)  # its owner died, or is still writing
             if span is not None:
-                spans.append((span[0], span[1] + _UNTOLD_SECONDS))
+                spans.append((span[0], span[1] + _UNWRITTEN_SECONDS))
     spans.sort()
     return [(0.0, spans[0][1]), *spans[1:]] if spans else []
 
 
 def _notes(path: Path) -> _Notes | None:
-    """None if the file is something else."""
+    """Read an owner's notes; None if the file is something else."""
     if path.suffix != NOTES_SUFFIX:
         return None
     try:

@@ -1,11 +1,11 @@
-"""Puts a recording on the disk, in a thread of its own, so that a slow disk holds up nothing but its recording.
+"""Writes a recording to disk in a thread of its own, so that a slow disk delays nothing but the recording.
 
-Each recording has its own thread. While one slow write lasts, everything that its call says meanwhile gathers, and goes
-with the next one, so any number of calls keeps up with a disk that needs two seconds for a write. One thread for all
-calls would fall further behind with each of them. It also makes each recording a bulkhead.
+Each recording has its own thread. During a slow write the call's further audio gathers and goes out with the next
+write, so any number of calls keeps up with a disk that needs two seconds per write. A single thread for all calls would
+fall further behind with each of them. A thread per recording is also a bulkhead.
 
 Beside a segment lie its notes, ``<owner>.json``: ``{"began", "ended", "gaps": [[from, to], ...]}`` in seconds since the
-answer. ``ended`` is null until nothing more is written. They are replaced as a whole, so no half of them is ever read.
+answer. ``ended`` is null until nothing more is written. The file is replaced atomically, so a reader never sees half.
 """
 
 import json
@@ -27,21 +27,21 @@ SEGMENT_SUFFIX = ".seg"
 NOTES_SUFFIX = ".json"
 
 _FULL = (ENOSPC, EDQUOT, EFBIG)
-"""There is no room: what is written stays good, and the same file goes on when there is."""
+"""The disk is full: what was written is intact, and the same file continues when there is room again."""
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0
-"""So long after the end of the call the disk is tried for what is left."""
+"""How long after the end of the call the disk is tried for what is left."""
 _SLOW_SECONDS = 1.0
-"""A write that takes longer is trouble worth telling."""
+"""A write that takes longer is reported as trouble."""
 _GAPS_MAX = 100
-"""A disk that comes and goes makes no longer list; the two gaps that are closest to each other become one."""
+"""How many gaps are kept; beyond that the two that are closest to each other are joined."""
 _APART_SECONDS = 0.5
-"""Gaps closer than that are told as one."""
+"""Gaps that are closer to each other are joined."""
 
 
 class Sound(NamedTuple):
-    """Records as they lie in a segment, and the time that they are from."""
+    """Encoded records and the time span of their audio."""
 
     records: bytes
     start: float
@@ -54,7 +54,7 @@ class _OpenFile(NamedTuple):
     path: Path
 
     def is_there(self) -> bool:
-        """Whether it can still be found: what is written to a file without a name is lost. Raises OSError."""
+        """Whether its name still exists: data written to a deleted file is lost. Raises OSError."""
         try:
             found = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -64,11 +64,11 @@ class _OpenFile(NamedTuple):
 
 
 class RecordingWriter:
-    """One owner's part of a recording. Nothing here waits for the disk, except the thread, and :meth:`join`.
+    """Writes one owner's part of a recording. Only the thread, :meth:`join` and :meth:`wait_written` wait for the disk.
 
-    What waits for the disk is bounded by ``bytes_waiting_max``. When it is full, new sound is dropped and its time is
-    kept as a gap. When the disk fails, the thread tries again with what it has, later and later up to each two seconds,
-    until ``patience_seconds`` after :meth:`close`.
+    At most ``bytes_waiting_max`` wait for the disk. When that is full, new audio is dropped and its time becomes a gap.
+    When the disk fails, the thread tries again with growing waits of up to two seconds, until ``patience_seconds``
+    after :meth:`close`.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class RecordingWriter:
         patience_seconds: float = _PATIENCE_SECONDS,
         on_finished: Callable[[], None] = lambda: None,
     ) -> None:
-        """``header`` begins each file. ``on_finished`` is called once, in the thread, when nothing more is written."""
+        """Each file begins with ``header``. ``on_finished`` runs once, in the thread, when nothing more is written."""
         self._directory = directory
         self._owner = owner
         self._header = header
@@ -96,7 +96,7 @@ class RecordingWriter:
         self._began: float | None = None
         self._ended = 0.0
         self._give_up_at: float | None = None
-        """By the monotonic clock; None until it is closed."""
+        """On the monotonic clock; None until :meth:`close`."""
         self._thread: Thread | None = None
         self._notes_path: Path | None = None
         self._file: _OpenFile | None = None
@@ -106,30 +106,30 @@ class RecordingWriter:
         self._busy_since: float | None = None
         self._is_erased = False
         self.lost: str | None = None
-        """Why sound is missing; None while nothing is."""
+        """Why audio is missing; None while none is."""
 
     @property
     def gaps(self) -> list[Span]:
-        """The time of which sound is missing so far."""
+        """The time spans whose audio is missing so far."""
         with self._changed:
             return list(self._gaps)
 
     @property
     def trouble(self) -> str | None:
-        """What the disk does wrong at the moment."""
+        """What is wrong with the disk now; None if nothing is."""
         since = self._busy_since
         if self._failing is None and since is not None and _now() - since > _SLOW_SECONDS:
             return "the disk is slow"
         return self._failing
 
     def put(self, sound: Sound) -> None:
-        """Have it written; dropped, and kept as a gap, when the disk is too far behind."""
+        """Queue audio for the disk; when too much waits, drop it and keep a gap."""
         with self._changed:
             if self._give_up_at is not None:
                 return
             self._began = sound.start if self._began is None else self._began
             if self._waiting_bytes + len(sound.records) > self._bytes_waiting_max:
-                self._lose((sound.start, sound.end), self.trouble or "the disk is slow")
+                self._note_gap((sound.start, sound.end), self.trouble or "the disk is slow")
                 return
             self._queue.append(sound)
             self._waiting_bytes += len(sound.records)
@@ -137,7 +137,7 @@ class RecordingWriter:
         self._start()
 
     def close(self, ended: float) -> None:
-        """Nothing more comes; the call ended so many seconds after its answer. May be called twice."""
+        """Say that nothing more comes; ``ended`` is in seconds since the answer. May be called twice."""
         with self._changed:
             if self._give_up_at is not None:
                 return
@@ -150,26 +150,26 @@ class RecordingWriter:
             self._on_finished()
 
     def give_up(self, seconds: float) -> None:
-        """Try for so long at most; to be called after :meth:`close`."""
+        """Limit how much longer the disk is tried; call it after :meth:`close`."""
         with self._changed:
             if self._give_up_at is not None:
                 self._give_up_at = min(self._give_up_at, _now() + seconds)
                 self._changed.notify()
 
     def join(self, seconds: float | None = None) -> bool:
-        """Wait until nothing more is written; False when it takes longer."""
+        """Wait until nothing more is written; False when ``seconds`` pass first."""
         if self._thread is not None:
             self._thread.join(seconds)
         return self._thread is None or not self._thread.is_alive()
 
     def wait_written(self) -> None:
-        """Wait until all that has come is on the disk."""
+        """Wait until everything put so far has been written."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting_bytes)
 
     def _start(self) -> None:
         if self._thread is None:
-            # A daemon, because a disk that never answers must not keep the process from ending.
+            # A daemon, because a disk that never answers must not stop the process from ending.
             self._thread = Thread(target=copy_context().run, args=(self._run,), name="recording", daemon=True)
             self._thread.start()
 
@@ -183,7 +183,7 @@ class RecordingWriter:
             self._on_finished()
 
     def _next(self) -> list[Sound]:
-        """All that waits; nothing when it is closed."""
+        """Wait for audio and take all of it; empty once the writer is closed and nothing waits."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._give_up_at is not None)
             sounds = list(self._queue)
@@ -195,22 +195,22 @@ class RecordingWriter:
         self._whole = self._rest = b"".join(sound.records for sound in sounds)
         is_written = self._insist(self._write)
         if not is_written:
-            self._close_file()  # it may end in the middle of a record
+            self._close_file()  # the file may end in the middle of a record
         with self._changed:
             if is_written:
                 before = self._file_span or span
                 self._file_span = min(before[0], span[0]), max(before[1], span[1])
             else:
-                self._lose(span, self._failing or "the disk is slow")
+                self._note_gap(span, self._failing or "the disk is slow")
             self._waiting_bytes -= len(self._whole)
             self._changed.notify_all()
             has_news = is_written and self._gaps != self._noted_gaps
         if has_news:
-            with suppress(OSError):  # the next gap, or the end, writes them again
+            with suppress(OSError):  # the next gap or the end writes the notes again
                 self._write_notes(None)
 
     def _insist(self, work: Callable[[], None]) -> bool:
-        """Do it, again and again until the disk does it; False when there is no time left."""
+        """Retry ``work`` until the disk does it; False when no time is left."""
         wait = _FIRST_RETRY_SECONDS
         while True:
             self._busy_since = _now()
@@ -219,7 +219,7 @@ class RecordingWriter:
             except OSError as error:
                 self._failing = error.strerror or type(error).__name__
                 if error.errno not in _FULL:
-                    self._close_file()  # the next try begins a new one
+                    self._close_file()  # the next try begins a new file
             else:
                 self._failing = None
                 return True
@@ -237,13 +237,13 @@ class RecordingWriter:
             return self._give_up_at is None or _now() < self._give_up_at
 
     def _write(self) -> None:
-        """The rest of what was begun."""
+        """Write the rest of the current batch."""
         if self._file is not None and not self._file.is_there():
             self._close_file()
-            self._is_erased = self._give_up_at is not None  # only a call that has ended is erased
+            self._is_erased = self._give_up_at is not None  # only ended calls are erased
             if not self._is_erased:
                 with self._changed:
-                    self._lose(self._file_span or (0.0, 0.0), "the folder was removed")
+                    self._note_gap(self._file_span or (0.0, 0.0), "the folder was removed")
         if self._is_erased:
             return
         if self._file is None:
@@ -254,14 +254,14 @@ class RecordingWriter:
             self._rest = self._rest[os.write(self._file.number, self._rest) :]
 
     def _open_file(self) -> _OpenFile:
-        """A new file always: the old one of the same owner may end in the middle of a record."""
+        """Always open a new file: an old one of the same owner may end in the middle of a record."""
         path = self._new_path()
         if self._notes_path is None:
             self._notes_path = path.with_suffix(NOTES_SUFFIX)
         return _OpenFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), path)
 
     def _new_path(self) -> Path:
-        """The folder above the recordings is not made: where it is gone, its disk is."""
+        """Choose a new path; the parent folder is not created, because when it is missing, its disk is missing."""
         self._directory.parent.mkdir(mode=0o700, exist_ok=True)
         self._directory.mkdir(mode=0o700, exist_ok=True)
         names = (f"{self._owner}{f'.{number}' if number else ''}{SEGMENT_SUFFIX}" for number in count())
@@ -269,14 +269,14 @@ class RecordingWriter:
         return next(path for path in paths if not path.exists() and not path.with_suffix(NOTES_SUFFIX).exists())
 
     def _finish(self) -> None:
-        """Have all on the disk itself, and say so in the notes."""
+        """Sync the file to the disk and complete the notes."""
         try:
             if self._file is not None:
                 self._is_erased = not self._file.is_there()
                 os.fsync(self._file.number)
-        except OSError as error:  # a file system may say only now that it could not keep what it took
+        except OSError as error:  # a file system may report only now that it could not store the data
             with self._changed:
-                self._lose(self._file_span or (0.0, self._ended), error.strerror or type(error).__name__)
+                self._note_gap(self._file_span or (0.0, self._ended), error.strerror or type(error).__name__)
         self._close_file()
         if not self._is_erased:
             self._insist(lambda: self._write_notes(self._ended))
@@ -306,8 +306,8 @@ class RecordingWriter:
             with suppress(OSError):
                 os.close(file.number)
 
-    def _lose(self, span: Span, reason: str) -> None:
-        """Under the lock."""
+    def _note_gap(self, span: Span, reason: str) -> None:
+        """Note missing audio; the caller of this method has the lock."""
         self.lost = reason
         self._gaps = merged([*self._gaps, span], apart=_APART_SECONDS)
         while len(self._gaps) > _GAPS_MAX:

@@ -1,4 +1,4 @@
-"""Streaming conversion between audio formats, for a live call: what goes in comes out a few milliseconds later."""
+"""Converts a live stream of audio from one format to another, with a delay of 10 to 30 ms."""
 
 import numpy as np
 import soxr
@@ -8,13 +8,13 @@ from media.g711 import mulaw_to_pcm, pcm_to_mulaw
 
 
 class Converter:
-    """Turns a stream of audio of one format into the same sound in another.
+    """Converts one stream of audio between two formats: decodes, resamples, encodes.
 
-    soxr's fixed-rate engines work in blocks, so a piece of sound waits for its block to fill: at HQ up to 157 ms (48 to
-    8 kHz), at MQ up to 118, at LQ up to 61 and with the top of the band gone; QQ does not wait, and does not filter
-    either. The variable-rate engine, used here at a rate that never varies, is a plain filter: it passes 85 % of the
-    narrower band unchanged, holds aliases below -80 dB, and delays by a constant 10 ms (24 and 16 or 48 kHz) to 30 ms
-    (8 kHz and any other). A 20 ms frame costs 10 to 30 μs, 50 μs from 48 to 16 kHz.
+    soxr's fixed-rate engines work in blocks, so audio waits until its block is full: at HQ up to 157 ms (48 to 8 kHz),
+    at MQ up to 118 ms, at LQ up to 61 ms and without the top of the band. QQ does not wait, but does not filter either.
+    We use the variable-rate engine at a constant rate, where it is a plain filter: it passes 85 % of the narrower band
+    unchanged, keeps aliases below -80 dB, and delays by a constant 10 ms (24 and 16 or 48 kHz) to 30 ms (8 kHz and any
+    other). A 20 ms frame costs 10 to 30 μs, 50 μs from 48 to 16 kHz.
     """
 
     def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
@@ -24,9 +24,9 @@ class Converter:
         self._half_sample = b""
 
     def convert(self, audio: bytes) -> bytes:
-        """The next piece of the stream, of any length, in the target's format; equal formats pass as they are.
+        """Convert the next piece of the stream, of any length; between equal formats it passes unchanged.
 
-        The answer lags behind by the filter's delay. Half a 16-bit sample at the end waits for its other half.
+        The result lags by the filter's delay. Half a 16-bit sample at the end waits for its other half.
         """
         if self._source == self._target:
             return audio
@@ -51,7 +51,7 @@ class Converter:
         return resampled
 
     def _decode(self, audio: bytes) -> bytes:
-        """As 16-bit samples."""
+        """The audio as 16-bit samples."""
         if self._source.encoding == "mulaw":
             return mulaw_to_pcm(audio)
         audio = self._half_sample + audio

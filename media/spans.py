@@ -1,4 +1,4 @@
-"""Stretches of time in a call, in seconds since the answer."""
+"""Time spans of a call, in seconds since the answer."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ Span = tuple[float, float]
 
 
 def merged(spans: Iterable[Span], *, apart: float = 0.0) -> list[Span]:
-    """The same time in order, as few spans; two that are no more than ``apart`` from each other become one."""
+    """The spans in order, overlapping ones joined; two that are at most ``apart`` seconds apart are joined too."""
     found: list[Span] = []
     for start, end in sorted(spans):
         if found and start - found[-1][1] <= apart:
@@ -18,7 +18,7 @@ def merged(spans: Iterable[Span], *, apart: float = 0.0) -> list[Span]:
 
 
 def uncovered(covered: Iterable[Span], end: float) -> list[Span]:
-    """What no span covers between 0 and ``end``."""
+    """The time between 0 and ``end`` that no span covers."""
     found: list[Span] = []
     reached = 0.0
     for start, stop in merged(covered):

@@ -1,4 +1,7 @@
-"""Is there sound on the line? Cheap enough for every frame of every call; knows nothing of speech."""
+"""Voice activity detection by energy: is there sound on the line? It does not tell speech from other sound.
+
+Cheap enough for every frame of every call.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -13,38 +16,38 @@ WINDOW_SECONDS = 0.01
 """The unit in which loudness is measured."""
 
 ONSET_WINDOWS = 5
-"""So many windows must be loud: 40 ms of sound touch five windows, a click of 30 ms four."""
+"""This many windows must be loud: 40 ms of sound touch five windows, a click of 30 ms touches four."""
 
 HANGOVER_WINDOWS = 20
-"""Silence of this length ends the sound: longer than the gap of a plosive, shorter than a pause for breath."""
+"""This many quiet windows end the sound: longer than the gap of a plosive, shorter than a pause for breath."""
 
 RECENT_WINDOWS = 40
-"""How much of the past is kept for whoever asks what the sound was like."""
+"""How many windows ``recent_powers`` keeps."""
 
 _FULL_SCALE = float(1 << 15) ** 2
 _QUIETEST_SOUND = _FULL_SCALE * 10**-5.6
-"""-56 dB below full scale: nothing quieter is sound, whatever the noise."""
+"""56 dB below full scale: nothing quieter is sound, however low the noise."""
 _ABOVE_NOISE = 10**0.9
-"""Sound begins 9 dB above the noise floor, more than the level of any steady noise varies."""
+"""Sound begins 9 dB above the noise floor; the level of steady noise varies by less."""
 _HYSTERESIS = 10**-0.2
-"""A sound goes on 2 dB below the level at which it begins."""
+"""A sound continues down to 2 dB below the level at which it begins."""
 _RAISE = 10**0.6
 _RAISES = 2
 _DEAD = _FULL_SCALE * 10**-8.0
-"""Below -80 dB there is no line at all: a frame or two that were lost say nothing about the noise ..."""
+"""Below -80 dB the line delivers nothing: a lost frame or two say nothing about the noise ..."""
 _DEAD_WINDOWS = 5
-"""... but so many in a block are silence."""
+"""... but this many such windows in a block are real silence."""
 _BLOCK_WINDOWS = 10
 _FLOOR_BLOCKS = 15
-"""The noise floor is the lowest level of the last 1.5 s: no one speaks that long without a gap, and noise has none."""
+"""The noise floor is the lowest level of the last 1.5 s: nobody speaks that long without a gap; noise has no gaps."""
 
 _MULAW_LEVELS = np.stack([DECODING, DECODING]).astype(np.float64) ** [[1], [2]]
-"""Of each byte the sample, and its square."""
+"""For each μ-law byte, its sample and the square of its sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class SoundStarted:
-    """There has been sound for some 40 ms."""
+    """There has been sound for about 40 ms."""
 
     at_sample: int
     """The first sample of the sound, within 10 ms."""
@@ -77,7 +80,7 @@ class LevelMeter:
         return [square - mean * mean for square, mean in zip(squares, means, strict=True)]
 
     def _means(self, audio: bytes) -> list[list[float]]:
-        """Of each window the mean of its samples, and of their squares."""
+        """For each window, the mean of its samples and the mean of their squares."""
         if self._mulaw:
             levels = _MULAW_LEVELS.take(np.frombuffer(audio, np.uint8), axis=1)
             means: list[list[float]] = levels.reshape(2, -1, self.window_samples).dot(self._share).tolist()
@@ -87,7 +90,7 @@ class LevelMeter:
 
 
 class _NoiseFloor:
-    """The lowest power of the last 1.5 s, as far as it was heard; infinite before the first window."""
+    """The lowest power of the last 1.5 s; infinite before the first window."""
 
     def __init__(self) -> None:
         self._blocks: deque[float] = deque(maxlen=_FLOOR_BLOCKS)
@@ -112,12 +115,16 @@ class _NoiseFloor:
 
 
 class SoundDetector:
-    """Tells when sound starts and stops, on the clock of the audio itself.
+    """Reports when sound starts and stops, timed by the audio itself.
 
-    Sound is what stands 9 dB out of the noise floor and above -56 dB of full scale. The floor is the quietest moment
-    of the last 1.5 s, so steady noise of any level is sound for less than 2 s, and none at all if the line began with
-    it. A start is told at most 60 ms after the first sample (a frame later if it came in frames), a stop 200 to 210 ms
-    after the last one.
+    Sound is at least 9 dB above the noise floor and above -56 dB of full scale. The floor is the quietest moment of the
+    last 1.5 s. So steady noise of any level counts as sound for less than 2 s, and never if the line began with it.
+    A start is reported at most 60 ms after its first sample (one frame later if the audio comes in frames), a stop 200
+    to 210 ms after its last::
+
+        sound          ______########____________
+        SoundStarted           |  at_sample = the first # (up to 60 ms ago)
+        SoundStopped                     |  at_sample = after the last # (200 to 210 ms ago)
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -133,9 +140,9 @@ class SoundDetector:
         self._loud_since = 0
         self._last_loud = 0
         self.sounding = False
-        """Whether a sound has started and not stopped."""
+        """Whether a sound has started and has not stopped."""
         self.recent_powers: deque[float] = deque(maxlen=RECENT_WINDOWS)
-        """The powers of the last 400 ms in windows of 10 ms, the latest last."""
+        """The powers of the last 400 ms, one for each window of 10 ms, oldest first."""
 
     @property
     def position(self) -> int:
@@ -154,11 +161,11 @@ class SoundDetector:
 
     @property
     def last_sound_sample(self) -> int:
-        """The sample after the last one of sound so far, within 10 ms; 0 when there was none."""
+        """The sample after the last sample of sound so far, within 10 ms; 0 when there was none."""
         return self._last_loud * self._window_samples
 
     def feed(self, audio: bytes) -> list[SoundStarted | SoundStopped]:
-        """Listen to the next piece of audio, of any length; what it made known, in order."""
+        """Measure the next piece of audio, of any length; returns the starts and stops it completes, in order."""
         self._bytes += len(audio)
         events: list[SoundStarted | SoundStopped] = []
         for power in self._meter.measure(audio):
@@ -171,7 +178,7 @@ class SoundDetector:
         return events
 
     def raise_threshold(self) -> None:
-        """Ask for 6 dB more from now on: the line has deceived us. Works twice; more would deafen."""
+        """Raise the threshold by 6 dB after a false alarm; at most twice, because more would miss callers."""
         if self._raises < _RAISES:
             self._raises += 1
             self._threshold_factor *= _RAISE
@@ -180,7 +187,7 @@ class SoundDetector:
         return max(_QUIETEST_SOUND, self._floor.power * _ABOVE_NOISE) * self._threshold_factor
 
     def _begin(self, power: float) -> SoundStarted | None:
-        """Silence so far. A quiet window takes back one loud one, so that a sound may begin with a stutter."""
+        """Handle a window during silence. A quiet window cancels one loud one, so a sound may begin with a stutter."""
         if power <= self._threshold():
             self._loud_windows = max(0, self._loud_windows - 1)
             return None
@@ -193,7 +200,7 @@ class SoundDetector:
         return SoundStarted(self._loud_since * self._window_samples)
 
     def _continue(self, power: float) -> SoundStopped | None:
-        """Sound so far."""
+        """Handle a window during sound."""
         if power > self._threshold() * _HYSTERESIS:
             self._last_loud = self._windows
         if self._windows - self._last_loud < HANGOVER_WINDOWS:

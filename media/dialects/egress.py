@@ -1,9 +1,9 @@
-"""LiveKit track egress to a websocket: a track of a room, listened in on. Nothing goes back but the close.
+"""LiveKit track egress to a websocket: listen-only access to one track of a room; nothing goes back but the close.
 
 LiveKit's egress is the client (``pkg/pipeline/sink/websocket.go`` of livekit/egress). Binary messages are raw 16-bit
-little-endian samples at 48000 Hz, two channels interleaved, of any length, mostly 10 ms; text is ``{"muted": true}`` or
-``false``, and while it is muted the audio goes on as silence. There is no start: what call it is says the address. It
-ends with a close without a code. What is sent to it is read and thrown away.
+little-endian samples at 48000 Hz, two channels interleaved, of any length, mostly 10 ms. Text is ``{"muted": true}`` or
+``false``; while the track is muted the audio continues as silence. There is no start message: the address names the
+call. The stream ends with a close without a code. The egress reads and ignores what is sent to it.
 """
 
 import numpy as np
@@ -13,13 +13,13 @@ from media.formats import AudioFormat
 from media.resample import Converter
 
 EGRESS_FORMAT = AudioFormat("pcm_s16le", 16000)
-"""What the stream is turned into: a telephone has no more, and it is what speech recognition works with."""
+"""The format the stream is converted to: what speech recognition works with, and no less than a telephone delivers."""
 _SENT = AudioFormat("pcm_s16le", 48000)
 _CHANNELS = 2
 
 
 class EgressProtocol(StreamProtocol):
-    """One track; it has started when the socket is open."""
+    """One track's stream; it has started as soon as the socket is open."""
 
     dialect = "egress"
     forgives_messages = True

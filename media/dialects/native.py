@@ -1,7 +1,8 @@
-"""The server's side of our own media stream over a websocket.
+"""The server's side of our own media protocol over a websocket (docs/media.md).
 
-Text is JSON with a ``type``, audio is binary: after ``start`` the client sends audio, ``dtmf``, ``mark``, ``cleared``,
-``stop``; the server sends ``ready``, audio, ``mark``, ``clear``, ``event``, ``end``, ``error``.
+Text messages are JSON objects with a ``type``; binary messages are audio. The client begins with ``start`` and then
+sends audio, ``dtmf``, ``mark``, ``cleared`` and ``stop``. The server sends ``ready``, audio, ``mark``, ``clear``,
+``event``, ``end`` and ``error``.
 """
 
 import json
@@ -45,23 +46,23 @@ class NativeProtocol(StreamProtocol):
     # What goes out.
 
     def ready(self, call_id: str) -> str:
-        """The answer to Started; audio positions count from here. Raises RuntimeError before that."""
+        """The answer to Started; audio positions count from here. Raises RuntimeError before Started."""
         if self._format is None:
             raise RuntimeError("ready before start")
         audio_format = {"encoding": self._format.encoding, "sample_rate": self._format.sample_rate}
         return _message("ready", call_id=call_id, format=audio_format)
 
     def audio(self, audio: bytes) -> bytes:
-        """As it is."""
+        """The audio, unchanged."""
         return audio
 
     def mark(self, name: str) -> str:
-        """Asks to be told when the audio sent so far has been played. Names are not used twice."""
+        """Ask the client to report when it has played the audio sent so far. Use each name once."""
         self._marks.add(name)
         return _message("mark", name=name)
 
     def clear(self) -> str:
-        """Asks to throw away what has not been played. Marks on their way back still count until Cleared."""
+        """Ask the client to discard what it has not played. Marks on their way back count until Cleared."""
         self._open_clears += 1
         self._cleared_marks = self._marks.names()
         return _message("clear")

@@ -1,9 +1,9 @@
-"""What the dialects of a media stream over a websocket have in common: what may be told, in what time, when to close.
+"""What all dialects of a media stream over a websocket share: events, limits, deadlines and close codes.
 
-A dialect is a subclass of :class:`StreamProtocol`. No I/O and no clock: messages and the time come in, events come out.
-What is only unknown - a type, a key, a mark - is ignored and counted, so that a newer far end can speak to an older
-server. A message that makes no sense ends a stream of our own dialect, whose client can be mended. Where a carrier is
-the client it costs itself alone: nobody loses a call to one message.
+A dialect is a subclass of :class:`StreamProtocol`. It does no I/O and reads no clock: messages and the time go in,
+events come out. Unknown things (a type, a key, a mark) are ignored and counted, so that a newer far end can speak to
+an older server. An unreadable message ends a stream of our own dialect, because its client can be fixed. When a carrier
+is the client, only that message is dropped: no call is lost to one message.
 """
 
 import json
@@ -30,36 +30,36 @@ CLOSE_CODES: dict[ErrorCode, int] = {
 """The websocket close code that follows each error (RFC 6455, 7.4.1)."""
 
 CLOSE_TOO_BIG = 1009
-"""A frame that is too big is not answered with a message."""
+"""The close code for a message that is too big; no error message precedes it."""
 
 MAX_MESSAGE_BYTES = 128 * 1024
 START_SECONDS = 5.0
 AUDIO_SECONDS = 10.0
-"""No audio for so long ends the call, unless the protocol is made with another time."""
+"""The default media timeout: this long without audio ends the call."""
 MAX_AHEAD_SECONDS = 2.0
 MAX_AUDIO_SECONDS = 1.0
-"""The longest piece of audio in one message; a longer one is a bad message."""
+"""The most audio in one message; more is a bad message."""
 MAX_UNREADABLE = 100
-"""Messages in a row that make no sense, of a far end that is forgiven some; one more is the end."""
+"""How many unreadable messages in a row a forgiving dialect drops; one more ends the stream."""
 MAX_NAME_CHARACTERS = 128
 MAX_OPEN_MARKS = 256
-"""Marks that the far end has not echoed; when there are more, the oldest is forgotten and its echo ignored."""
+"""How many marks may wait for their echo; beyond that the oldest is forgotten and its echo ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The far end has told its format; answer with ``ready``."""
+    """The far end has announced its format; answer with ``ready``."""
 
     format: AudioFormat
     wants_events: bool = False
-    """Whether the journal's rows are to be sent."""
+    """Whether the client wants the journal's rows."""
     claims: dict[str, str] = field(default_factory=dict, repr=False)
-    """What the far end says of itself: untrusted, short, printable ASCII. Holds a token, so it is not shown."""
+    """What the far end says of itself: untrusted, short, printable ASCII. Contains a token, so ``repr`` omits it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioReceived:
-    """The caller's audio, whole samples, never empty."""
+    """The caller's audio: whole samples, never empty."""
 
     audio: bytes
 
@@ -73,7 +73,7 @@ class DtmfPressed:
 
 @dataclass(frozen=True, slots=True)
 class MarkPlayed:
-    """All audio before this mark has been played."""
+    """The far end has played all audio before this mark."""
 
     name: str
 
@@ -83,7 +83,7 @@ class Cleared:
     """The answer to a ``clear``."""
 
     played_samples: int | None
-    """Agent samples played since ``ready``; not checked against what was sent. None: the far end does not tell."""
+    """Agent samples played since ``ready``, not checked against what was sent. None: the far end did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +99,23 @@ class Rejected:
     message: str
     close_code: int
     cause: str | None = None
-    """What is likely wrong at the far end, where that can be told."""
+    """What is likely wrong at the far end, if that is known."""
 
     @property
     def detail(self) -> str:
-        """For the record: the error's code, or the close's, and the likely cause."""
-        told = self.code or f"closed with {self.close_code}"
-        return f"{told}: {self.cause}" if self.cause else told
+        """For the record: the error's code, or else the close code, and the likely cause."""
+        what = self.code or f"closed with {self.close_code}"
+        return f"{what}: {self.cause}" if self.cause else what
 
 
 ProtocolEvent = Started | AudioReceived | DtmfPressed | MarkPlayed | Cleared | Stopped | Rejected
 
 
 class Refusal(Exception):
-    """A message that ends the stream; raised inside a dialect, told as :class:`Rejected`."""
+    """A message that cannot be accepted; raised inside a dialect, returned to the leg as :class:`Rejected`."""
 
     def __init__(self, code: ErrorCode, message: str, *, cause: str | None = None) -> None:
-        """``message`` is sent to the far end and logged: it holds nothing that the far end said of a caller."""
+        """``message`` goes to the far end and into the log, so it contains nothing that the far end sent."""
         self.code, self.cause = code, cause
         super().__init__(f"{message}; {cause}" if cause else message)
 
@@ -127,33 +127,33 @@ class OpenMarks:
         self._names: dict[str, None] = {}
 
     def add(self, name: str) -> None:
-        """Sent now; the oldest is forgotten when there are too many."""
+        """Note a mark that is being sent; beyond the limit the oldest is forgotten."""
         self._names[name] = None
         if len(self._names) > MAX_OPEN_MARKS:
             del self._names[next(iter(self._names))]
 
     def take(self, name: str) -> bool:
-        """It came back; False when it was not expected."""
+        """Remove a mark that came back; False when it was not open."""
         return name in self._names and self._names.pop(name) is None
 
     def names(self) -> frozenset[str]:
-        """Those that are open."""
+        """The open marks."""
         return frozenset(self._names)
 
     def forget(self, names: Collection[str]) -> None:
-        """These do not count any more."""
+        """Ignore these marks when they come back."""
         self._names = {name: None for name in self._names if name not in names}
 
 
 class StreamProtocol(ABC):
-    """One stream, from the open socket to its end. Times are seconds of any clock that never goes back."""
+    """One stream, from the open socket to its end. Times are seconds of any monotonic clock."""
 
     dialect: ClassVar[str]
     """Its name, for the log."""
     answers_clear = False
-    """Whether the far end answers a ``clear``, by which Cleared comes."""
+    """Whether the far end answers a ``clear``, which arrives as Cleared."""
     forgives_messages = False
-    """Whether a message that makes no sense costs only itself, once the stream has started."""
+    """Whether an unreadable message is dropped instead of ending the stream, once the stream has started."""
 
     def __init__(self, now: float, *, media_timeout_seconds: float = AUDIO_SECONDS) -> None:
         self._deadline: float | None = now + START_SECONDS
@@ -165,23 +165,23 @@ class StreamProtocol(ABC):
         self._ignored = 0
         self._unreadable_in_a_row = 0
         self.unreadable: str | None = None
-        """What was wrong with the first message that made no sense and was forgiven."""
+        """What was wrong with the first unreadable message that was dropped."""
 
     @property
     def ignored(self) -> int:
-        """Messages, keys and marks that mean nothing to us: unknown, empty, unreadable, or answers to what was not
-        asked; and stray bytes between the samples."""
+        """How many messages, keys and marks were ignored: unknown, empty, unreadable, or answers without a question;
+        and how many stray bytes between the samples."""
         return self._ignored + self._samples.dropped_bytes
 
     @property
     def is_over(self) -> bool:
-        """Whether either side has ended the stream; nothing is accepted any more."""
+        """Whether either side has ended the stream; further messages are not accepted."""
         return self._deadline is None
 
     # What comes in.
 
     def receive(self, message: str | bytes, now: float) -> list[ProtocolEvent]:
-        """What a message means. Never raises: a message that cannot be accepted gives Rejected, and that is the end."""
+        """The events of a message. Never raises: a message that cannot be accepted gives Rejected, the last event."""
         if self.is_over:
             return []
         if _is_too_big(message):
@@ -197,33 +197,33 @@ class StreamProtocol(ABC):
         return [event] if event else []
 
     def next_deadline(self) -> float | None:
-        """When to call :meth:`deadline_passed`; messages move it. None when the stream is over."""
+        """When to call :meth:`deadline_passed`; each message may move it. None when the stream is over."""
         return self._deadline
 
     def deadline_passed(self, now: float) -> list[ProtocolEvent]:
-        """The far end has not started, or sends no audio; nothing if it is not so late yet."""
+        """Reject a far end that has not started or sends no audio; no event when the deadline is still ahead."""
         if self._deadline is None or now < self._deadline:
             return []
         if self._format is None:
             return [self._reject("bad_start", f"no start within {START_SECONDS:g} s")]
         return [self._reject("media_timeout", f"no audio for {self._media_timeout_seconds:g} s")]
 
-    # What goes out. None: the dialect has no such message.
+    # Outgoing messages. None: the dialect has no such message.
 
     def ready(self, call_id: str) -> str | None:
         """The answer to Started; audio positions count from here."""
         return None
 
     def audio(self, audio: bytes) -> str | bytes | None:
-        """The agent's sound, in the format of the stream."""
+        """The agent's audio, in the format of the stream."""
         return None
 
     def mark(self, name: str) -> str | None:
-        """Asks to be told when the audio sent so far has been played. Names are not used twice."""
+        """Ask the far end to report when it has played the audio sent so far. Use each name once."""
         return None
 
     def clear(self) -> str | None:
-        """Asks to throw away what has not been played."""
+        """Ask the far end to discard what it has not played."""
         return None
 
     def event(self, row: dict[str, Any]) -> str | None:
@@ -231,29 +231,29 @@ class StreamProtocol(ABC):
         return None
 
     def end(self, reason: str) -> str | None:
-        """The last message, before closing with 1000; ends the stream."""
+        """The last message before a close with 1000; ends the stream."""
         self._deadline = None
         return None
 
     def error(self, code: ErrorCode, message: str) -> str | None:
-        """The last message, before closing with the code's entry in CLOSE_CODES; ends the stream."""
+        """The last message before a close with the code's entry in CLOSE_CODES; ends the stream."""
         self._deadline = None
         return None
 
-    # For the dialects.
+    # What a dialect implements, and what it uses.
 
     @abstractmethod
     def _audio(self, message: bytes, now: float) -> ProtocolEvent | None:
-        """What a binary message means; raises Refusal."""
+        """The event of a binary message; raises Refusal."""
 
     @abstractmethod
     def _text(self, message: str, now: float) -> ProtocolEvent | None:
-        """What a text message means; raises Refusal."""
+        """The event of a text message; raises Refusal."""
 
     def _begin(self, audio_format: AudioFormat, now: float, *, frame_bytes: int | None = None) -> None:
-        """The format is known: from now on audio is expected, in real time.
+        """Set the format: from now on the far end must send audio, in real time.
 
-        ``frame_bytes``: of one sample of all channels as the far end sends them, where that differs from the format's.
+        ``frame_bytes``: bytes of one sample of all channels as the far end sends them, if not the format's.
         """
         self._format = audio_format
         self._pace = Pace(audio_format, now)
@@ -261,7 +261,7 @@ class StreamProtocol(ABC):
         self._deadline = now + self._media_timeout_seconds
 
     def _heard(self, audio: bytes, now: float) -> AudioReceived | None:
-        """The caller's next sound in the format of the stream, whole samples; None if there is none. Raises Refusal."""
+        """The caller's next audio, in the stream's format, whole samples; None when empty. Raises Refusal."""
         if not audio:
             return None
         if self._format is None or self._pace is None:
@@ -276,13 +276,13 @@ class StreamProtocol(ABC):
         return AudioReceived(audio)
 
     def _whole(self, message: bytes) -> bytes:
-        """The whole samples of a binary message; what is left of it comes with the next one."""
+        """The whole samples of a binary message; a rest is kept for the next one."""
         whole = self._samples.whole(message)
         self._ignored += not message
         return whole
 
     def _played(self, name: object) -> MarkPlayed | None:
-        """A mark came back; None if it was not expected. Raises Refusal."""
+        """The event of a mark that came back; None when it was not open. Raises Refusal."""
         if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS:
             raise Refusal("bad_message", f"name is a string of at most {MAX_NAME_CHARACTERS} characters")
         if not self._marks.take(name):
@@ -308,14 +308,14 @@ class StreamProtocol(ABC):
 
 
 def pressed(digit: object) -> DtmfPressed:
-    """A key of the telephone; raises Refusal."""
+    """The event of a telephone key; raises Refusal for anything else."""
     if not isinstance(digit, str) or digit not in KEYS:
         raise Refusal("bad_message", "digit is one of 0-9 * # A-D")
     return DtmfPressed(digit)
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """A JSON object; None for anything else. Deep nesting and endless numbers are such things too."""
+    """Parse a JSON object; None for anything else, also for nesting too deep or numbers too long to read."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
@@ -324,7 +324,7 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 
 def _is_too_big(message: str | bytes) -> bool:
-    """A character is at most four bytes, so short texts need no encoding to be measured."""
+    """Whether a message exceeds the limit. A character is at most four bytes, so short texts need no encoding."""
     if isinstance(message, str) and len(message) > MAX_MESSAGE_BYTES // 4:
         message = message.encode(errors="surrogatepass")
     return len(message) > MAX_MESSAGE_BYTES

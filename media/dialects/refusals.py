@@ -1,4 +1,4 @@
-"""What the log says of streams that are refused: once for each kind of mistake, however many strangers make it."""
+"""Log lines for refused streams: at most one a minute for each kind of mistake, however many strangers make it."""
 
 import asyncio
 
@@ -22,8 +22,8 @@ _QUIET_SECONDS = 60.0
 class RefusalLog:
     """Logs a refused stream, unless one was refused for the same reason within the last minute.
 
-    Strangers can be refused as often as they like, so their number must not be the number of lines. What is left out is
-    told with the next line of its kind, as ``unlogged``.
+    Strangers can provoke any number of refusals, so not each of them may become a line. The next line of the same kind
+    has the number of those left out, as ``unlogged``.
     """
 
     def __init__(self, quiet_seconds: float = _QUIET_SECONDS) -> None:
@@ -32,7 +32,7 @@ class RefusalLog:
         self._unlogged: dict[tuple[str, str], int] = {}
 
     def refused(self, dialect: str, refusal: Rejected, **about: str) -> None:
-        """``about`` names the call, where there is one."""
+        """Log a refusal, or count it; ``about`` names the call, where there is one."""
         kind, now = (dialect, refusal.code or str(refusal.close_code)), asyncio.get_running_loop().time()
         if now < self._next_at.get(kind, now):
             self._unlogged[kind] = self._unlogged.get(kind, 0) + 1
@@ -42,7 +42,7 @@ class RefusalLog:
 
 
 def log_refusal(dialect: str, refusal: Rejected, **about: object) -> None:
-    """One line: what was wrong, and what to do."""
+    """Log one line: what was wrong and what to do."""
     log.warning(
         "media.refused",
         dialect=dialect,

@@ -1,13 +1,13 @@
 """Twilio Media Streams, both ways: https://www.twilio.com/docs/voice/media-streams/websocket-messages.
 
-Text only, JSON with an ``event``; audio is base64 of μ-law at 8000 Hz. Twilio sends ``connected``, ``start``, then
-``media``, ``dtmf``, ``mark`` and, when the caller has hung up, ``stop``; the server ``media``, ``mark``, ``clear``.
-There is no message for an end or an error: the close code alone tells. Twilio adds events, keys and parameters as it
-likes, and writes a number as a string now and then: what is not needed here is passed over.
+All messages are text: JSON objects with an ``event``; audio is base64 of μ-law at 8000 Hz. Twilio sends ``connected``,
+``start``, then ``media``, ``dtmf``, ``mark`` and, when the caller has hung up, ``stop``. The server sends ``media``,
+``mark`` and ``clear``. There is no message for an end or an error, only the close code. Twilio adds events, keys and
+parameters at any time, and sometimes writes a number as a string; this dialect ignores what it does not need.
 
 Twilio drops the query of the address, so the call's id and token come in ``start.customParameters``, where TwiML's
-``<Parameter>`` puts them. A ``clear`` is not answered, but every mark that it threw away is echoed as if it had been
-played: from a ``clear`` on, the marks before it count for nothing.
+``<Parameter>`` puts them. Twilio does not answer a ``clear``, but echoes every mark that it discarded as if it had been
+played. So marks from before a ``clear`` no longer count.
 """
 
 import json
@@ -34,15 +34,15 @@ _MEDIA_FORMAT: dict[str, tuple[object, ...]] = {
     "sampleRate": (8000, "8000", None),
     "channels": (1, "1", None),
 }
-"""What may stand under each key; None: it may be left out."""
+"""The values allowed for each key; None: the key may be missing."""
 _SHOWN = re.compile(r"[\w./+-]{1,32}", re.ASCII)
-"""What of a stranger's format is repeated in the log."""
+"""A value of a stranger's format that the log may repeat."""
 _CLAIM = re.compile(r"[!-~]{1,128}")
 _EVENTS = {"connected", "start", "media", "dtmf", "mark", "stop"}
 
 
 class TwilioProtocol(StreamProtocol):
-    """One stream of Twilio's. Its Started claims ``call_id``, ``token``, ``stream_sid`` and ``call_sid``."""
+    """One stream from Twilio. Its Started claims ``call_id``, ``token``, ``stream_sid`` and ``call_sid``."""
 
     dialect = "twilio"
     forgives_messages = True
@@ -54,16 +54,16 @@ class TwilioProtocol(StreamProtocol):
     # What goes out.
 
     def audio(self, audio: bytes) -> str:
-        """μ-law without any header."""
+        """The audio, μ-law without a header, as a ``media`` message."""
         return self._message("media", media={"payload": b64encode(audio).decode()})
 
     def mark(self, name: str) -> str:
-        """Asks to be told when the audio sent so far has been played. Names are not used twice."""
+        """Ask Twilio to report when it has played the audio sent so far. Use each name once."""
         self._marks.add(name)
         return self._message("mark", mark={"name": name})
 
     def clear(self) -> str:
-        """Asks to throw away what has not been played, with the marks, whose echoes say nothing from now on."""
+        """Ask Twilio to discard what it has not played; the marks so far no longer count."""
         self._marks.forget(self._marks.names())
         return self._message("clear")
 
@@ -134,25 +134,25 @@ class TwilioProtocol(StreamProtocol):
         return json.dumps({"event": event, "streamSid": self._stream_sid, **fields})
 
 
-def _check_format(told: object) -> None:
+def _check_format(announced: object) -> None:
     """Raises Refusal unless it is the one format that Twilio has."""
     wanted = "mediaFormat is audio/x-mulaw, 8000 Hz, 1 channel"
-    if not isinstance(told, dict):
+    if not isinstance(announced, dict):
         raise Refusal("bad_format", f"{wanted}; this start has none")
     for key, allowed in _MEDIA_FORMAT.items():
-        value = told.get(key)
+        value = announced.get(key)
         if value not in allowed:
             raise Refusal("bad_format", f"{wanted}; here {key} is {_shown(value)}")
 
 
 def _shown(value: object) -> str:
-    """A stranger's value, where it is short and plain."""
+    """A stranger's value, if it is short and plain."""
     text = str(value) if isinstance(value, str | int | float) else type(value).__name__
     return text if _SHOWN.fullmatch(text) else "something else"
 
 
 def _claim(value: object, name: str) -> str:
-    """A name that can be looked up and kept as it is; raises Refusal."""
+    """Check an identifier that is looked up and stored as it is; raises Refusal."""
     if not isinstance(value, str) or not _CLAIM.fullmatch(value):
         raise Refusal("bad_start", f"start needs {name}: 1 to 128 printable ASCII characters without a space")
     return value

@@ -1,7 +1,7 @@
-"""A leg through a LiveKit room: the service is a participant beside the caller's, who stands for a telephone.
+"""A leg through a LiveKit room: the agent is one participant, the caller's telephone is another.
 
-https://docs.livekit.io/sip/: publishing the agent's track is what answers the call; ``sip.callStatus`` of the caller's
-participant turns ``active`` when the telephone has been answered.
+https://docs.livekit.io/sip/: the agent answers the call by publishing its track; ``sip.callStatus`` of the caller's
+participant becomes ``active`` once the telephone has been answered.
 """
 
 import asyncio
@@ -22,26 +22,26 @@ from media.legs.websocket import CallerSide
 log = structlog.get_logger(__name__)
 
 READ_MS = 20
-"""What is heard at a time; longer pieces cost less, and a caller who cuts in is noticed later."""
+"""The length of a piece of the caller's audio; longer pieces cost less, but a barge-in is noticed later."""
 _CALLER_FRAMES_MAX = 50
-"""Pieces of the caller's sound that may wait here; then the oldest are dropped."""
+"""How many pieces of the caller's audio may wait; then the oldest is dropped."""
 _CONNECT_SECONDS = 15.0
-"""The telephone rings meanwhile; where many calls begin at once, joining takes its time."""
+"""How long joining may take; the telephone rings meanwhile, and many calls at once make joining slow."""
 _MEASURED_SECONDS_MAX = 1.0
 _ROUND_TRIP_SECONDS_MAX = 0.5
 _CONNECTION_TOLD_SECONDS = 0.1
-"""When the connection is made wholly anew, the SDK says that everybody has left, and then why."""
+"""After a full reconnect the SDK reports first that everybody has left, and this much later at most, why."""
 _CALLER_RETURNS_SECONDS = 10.0
-"""After a lost connection is restored; LiveKit announces everybody anew."""
+"""How long the caller may be missing after a lost connection is restored; LiveKit announces everybody again."""
 _ENCODED_SECONDS = 0.03
-"""The source's 10 ms and Opus's 20."""
+"""The source's 10 ms and Opus's 20 ms."""
 _MIXED_SECONDS = 0.08
-"""LiveKit SIP's mixer waits for 60 ms before it plays, 20 ms at a time."""
+"""LiveKit SIP's mixer buffers 60 ms before it plays, 20 ms at a time."""
 _GOODBYE_MARGIN_SECONDS = 0.25
-"""The way differs by so much from packet to packet."""
+"""Network jitter: how much the latency differs from packet to packet."""
 _LAST_SOUND_SECONDS_MAX = 1.0
 _ROOM_GOES_ON = ("transferred", "crashed")
-"""End reasons of calls whose room somebody else ends."""
+"""End reasons of calls whose room stays open for someone else."""
 _GOODBYE_SECONDS = 5.0
 _KEYS_WAITING_MAX = 100
 _STATUS = "sip.callStatus"
@@ -50,25 +50,25 @@ _DIALLED_AGAIN = "the caller dialled again: a new call took the place in the roo
 
 
 class Dialling(Protocol):
-    """How the telephone of a call that we place comes into the room."""
+    """How the telephone of an outbound call gets into the room."""
 
     async def open_room(self) -> None:
-        """Have the room made, before the agent enters it. Raises NotAnswered."""
+        """Create the room before the agent enters it. Raises NotAnswered."""
 
     async def ring(self) -> None:
-        """Call the telephone, which rings from now on; returns when it is answered. Raises NotAnswered."""
+        """Dial the telephone; returns when it is answered. Raises NotAnswered."""
 
 
 class RoomLeg:
-    """One caller's leg. ``run`` carries the sound; its tasks ``<name>:writer``, ``:keys`` and ``:reader`` end with it.
+    """One caller's leg. ``run`` carries the audio; its tasks ``<name>:writer``, ``:keys`` and ``:reader`` end with it.
 
-    ``<name>:track``, owned by the reader, follows one audio track of the caller, the one that came last, and of nobody
-    else. What he says while nobody reads is bounded by 1 s, the oldest is dropped. Of the keys that wait to be pressed,
-    those beyond 100 are dropped.
+    The reader owns ``<name>:track``, which reads one audio track of the caller, the latest, and nobody else's. At most
+    1 s of the caller's audio waits to be read; then the oldest is dropped. At most 100 keys wait to be pressed; further
+    keys are dropped.
 
-    What was heard: what has left the voice's source reaches the caller's ear ``output_latency_seconds`` later,
-    also after a clear, for LiveKit SIP plays what it has. So at a clear the caller has heard, or will hear, all that
-    was played by then; nothing is to be subtracted. A mark comes when its sound has been heard.
+    What was heard: audio that has left the voice's source reaches the caller ``output_latency_seconds`` later, also
+    after a clear, because LiveKit SIP plays what it has. So at a clear the caller has heard, or will hear, everything
+    that was played by then, and nothing is subtracted. A mark comes back when its audio has been heard.
     """
 
     wants_events = False
@@ -88,11 +88,11 @@ class RoomLeg:
         sip_call_id: str | None = None,
         hold_seconds: float = 30.0,
     ) -> None:
-        """``caller`` is the identity of the other side's participant; ``end_call`` has the room ended, and never waits.
+        """``caller`` is the identity of the caller's participant; ``end_call`` ends the room and returns at once.
 
-        With ``dialling`` they do not wait in the room, but are called. With ``sip_call_id`` the leg is over when a
-        participant of the same identity and another SIP call takes their place: the caller has dialled again.
-        A caller whose track is muted is given up after ``hold_seconds``.
+        With ``dialling`` the caller does not wait in the room: the leg dials them. With ``sip_call_id`` the leg is over
+        when a participant with the same identity and another SIP call takes their place: the caller has dialled again.
+        The leg gives up a caller whose track is muted for ``hold_seconds``.
         """
         self._hold_seconds = hold_seconds
         self._sip_call_id = sip_call_id
@@ -101,7 +101,7 @@ class RoomLeg:
         self._room = rtc.Room()
         self._voice = RoomVoice(name)
         self._round_trip = 0.0
-        """To the server and back, in seconds."""
+        """To the LiveKit server and back, in seconds."""
         self._keys: asyncio.Queue[str] = asyncio.Queue(_KEYS_WAITING_MAX)
         self._active = asyncio.Event()
         self._track: rtc.Track | None = None
@@ -111,11 +111,11 @@ class RoomLeg:
         """Why the caller is gone, as an end reason."""
         self._left_detail: str | None = None
         self._replaced = False
-        """Whether the room is somebody else's now."""
+        """Whether the room belongs to another process or call now."""
         self._reconnecting = False
         self._missing: asyncio.TimerHandle | None = None
         self._held: asyncio.TimerHandle | None = None
-        """Until the caller is given up who is held."""
+        """Fires when a caller on hold is given up."""
         self._hanging_up = False
         self._closed = asyncio.Event()
         self._over = asyncio.Event()
@@ -154,7 +154,7 @@ class RoomLeg:
         await self._measure_round_trip()
 
     async def _measure_round_trip(self) -> None:
-        """Between us and the server, as ICE found it; some milliseconds, while it rings."""
+        """Read the round trip to the server from the ICE statistics; takes some milliseconds while it rings."""
         with suppress(RuntimeError, TimeoutError):  # the room may be gone again
             async with asyncio.timeout(_MEASURED_SECONDS_MAX):
                 stats = await self._room.get_rtc_stats()
@@ -163,7 +163,7 @@ class RoomLeg:
             self._round_trip = min(max(taken, default=0.0), _ROUND_TRIP_SECONDS_MAX)
 
     def _meet_caller(self) -> None:
-        """One who waits is there by now; one who is called comes later."""
+        """Find the caller in the room: who rang us is there already, whom we call comes later."""
         caller = self._room.remote_participants.get(self._caller)
         if caller is not None and not self._is_of_this_call(caller):
             self._replaced = True
@@ -175,44 +175,43 @@ class RoomLeg:
 
     @property
     def output_latency_seconds(self) -> float:
-        """How much later than it leaves the source sound is heard, also when it is cleared meanwhile.
+        """How long after it leaves the source audio is heard, also when it is cleared meanwhile.
 
-        Half the round trip to the server, which is measured as the agent enters; what encoding and LiveKit SIP's mixer
-        take; of the telephone network nothing, which does not tell.
+        The sum of half the round trip to the server, measured when the agent enters, the encoder's delay and the delay
+        of LiveKit SIP's mixer. The delay of the telephone network is unknown and not included.
         """
         return _ENCODED_SECONDS + self._round_trip / 2 + _MIXED_SECONDS
 
     def send_audio(self, audio: bytes) -> None:
-        """The next sound for the caller."""
+        """Queue audio for the caller."""
         self._voice.send(audio)
 
     def send_clear(self) -> None:
-        """Be silent: what has not left is thrown away. How much has been played nobody tells, only the clock."""
+        """Discard what has not left the source. The far end does not report what it played; the clock shows it."""
         self._voice.clear()
         if self._listener is not None:
             asyncio.get_running_loop().call_soon(self._listener.cleared, None)
 
     def send_mark(self, name: str) -> None:
-        """Nobody at the far end tells: it has been played when its sound has had the time to be heard."""
+        """Send a mark; as the far end reports none, it counts as played when its audio has had time to be heard."""
         if self._listener is not None:
             heard_at = self._voice.plays_until + self.output_latency_seconds
             asyncio.get_running_loop().call_at(heard_at, self._listener.mark_played, name)
 
     def send_event(self, row: Mapping[str, Any]) -> None:
-        """Nobody wants it."""
+        """Do nothing: a telephone shows no journal."""
 
     def send_digits(self, digits: str) -> None:
-        """Press keys, one after another; ``w`` waits half a second."""
+        """Press keys in order; ``w`` waits half a second."""
         for digit in digits[: _KEYS_WAITING_MAX - self._keys.qsize()]:
             self._keys.put_nowait(digit)
 
     async def hang_up(self, reason: str) -> None:
-        """Let the last sound reach the caller, have the room ended, and leave it, whatever becomes of the room.
+        """Let the last audio reach the caller, end the room, and leave it, even when ending it fails.
 
-        Sound that was cut short is not waited for: then it takes some milliseconds, with a server that answers. It
-        takes 6 s whatever the server does.
-        A caller who was ``transferred`` may be talking to a human in the room, and a call that ``crashed`` is another
-        process's, with its room: then the agent alone leaves it.
+        After a clear there is no audio to wait for, so it takes some milliseconds if the server answers. It takes at
+        most 6 s whatever the server does. A caller who was ``transferred`` may be talking to a human in the room, and
+        a call that ``crashed`` belongs to another process, room included; in both cases only the agent leaves.
         """
         if self._hanging_up:
             await self._closed.wait()
@@ -236,9 +235,9 @@ class RoomLeg:
             self._over.set()
 
     async def run(self, caller: CallerSide) -> None:
-        """Tell the caller's side what comes in; returns once the leg is closed by :meth:`hang_up`.
+        """Pass on what comes in; returns once :meth:`hang_up` has closed the leg.
 
-        Raises what is a bug, also one met in a callback of the SDK; the leg is to be hung up then.
+        Raises any bug, also one raised in an SDK callback; the caller of ``run`` hangs up then.
         """
         self._listener = caller
         if self._left is not None:
@@ -323,11 +322,11 @@ class RoomLeg:
         self._on("disconnected", self._disconnected)
 
     def _on(self, event: EventTypes, follow: Callable[..., None]) -> None:
-        """The SDK would log a bug met there and go on, and the caller would listen to silence."""
+        """Follow an event. The SDK would only log a bug in a callback, and the caller would hear silence."""
 
-        def guarded(*told: Any) -> None:
+        def guarded(*args: Any) -> None:
             try:
-                follow(*told)
+                follow(*args)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the leg runs
                 self._break(error)
 
@@ -366,7 +365,7 @@ class RoomLeg:
             self._miss_caller(_CONNECTION_TOLD_SECONDS)
 
     def _miss_caller(self, seconds: float) -> None:
-        """He has left, unless he is here by then, or the connection is lost."""
+        """Count the caller as gone unless they are back after this time, or the connection is lost."""
         if self._missing is not None:
             self._missing.cancel()
         self._missing = asyncio.get_running_loop().call_later(seconds, self._look_for_caller)
@@ -376,7 +375,7 @@ class RoomLeg:
             self._caller_left()
 
     def _caller_left(self) -> None:
-        """Why a telephone that we call does not answer, the dialling tells."""
+        """Note that the caller has left; why a telephone that we dial does not answer comes from the dialling."""
         if self._dialling is None or self._active.is_set():
             self._leave("caller_hangup")
 
@@ -389,7 +388,7 @@ class RoomLeg:
     def _track_unsubscribed(
         self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
-        """When the one that is heard goes, another one of the caller's may be there."""
+        """When the track that we read ends, the caller may have another one."""
         if self._track is not None and track.sid == self._track.sid:
             others = [each.track for each in participant.track_publications.values() if each.track is not None]
             audio = [other for other in others if other.kind == rtc.TrackKind.KIND_AUDIO and other.sid != track.sid]
@@ -404,7 +403,7 @@ class RoomLeg:
             self._hold(is_held=False)
 
     def _hold(self, *, is_held: bool) -> None:
-        """A muted track brings silence, which is no silence of the caller's."""
+        """Report a hold: a muted track delivers silence, but the caller is not silent."""
         if self._held is not None:
             self._held.cancel()
         self._held = None
@@ -432,7 +431,7 @@ class RoomLeg:
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         if reason == rtc.DisconnectReason.DUPLICATE_IDENTITY:
-            self._replaced = True  # another process has taken the call over: the room is its own
+            self._replaced = True  # another process has taken the call over, and its room
         ended = (rtc.DisconnectReason.ROOM_DELETED, rtc.DisconnectReason.ROOM_CLOSED)
         self._leave("caller_hangup" if reason in ended else "media_lost")
 

@@ -1,4 +1,4 @@
-"""One sentence into a LiveKit room, by an agent that joins for it alone and leaves."""
+"""Plays one sentence into a LiveKit room: an agent joins, says it, and leaves."""
 
 import asyncio
 from contextlib import suppress
@@ -10,19 +10,19 @@ from media.errors import NotAnswered
 from media.legs.room_audio import ROOM_FORMAT, RoomVoice
 
 _JOIN_SECONDS = 1.5
-"""Until somebody hears us; whoever waits in silence for longer hangs up."""
+"""How long to wait until somebody subscribes to our track; callers who wait longer in silence hang up."""
 _LEAVE_SECONDS = 1.0
 _AHEAD_SECONDS = 0.5
 _PIECE_SECONDS = 0.5
 _WAY_SECONDS = 0.4
-"""From the source to the ear, as :class:`media.legs.room.RoomLeg` has it, and a margin."""
+"""From the source to the caller, as in :class:`media.legs.room.RoomLeg`, plus a margin."""
 
 
 async def announce(*, url: str, token: str, name: str, audio: bytes) -> None:
-    """Say the sound (16 kHz, 16 bit, mono) to whoever is in the room; returns when they have heard it.
+    """Play audio (16 kHz, 16 bit, mono) to everyone in the room; returns when they have heard it.
 
-    Takes the length of the sound and 3 s at most. Of several who join under one identity LiveKit keeps the newest: an
-    agent that hangs is removed by this one. Raises NotAnswered when nobody hears within 1.5 s, or another agent is in
+    Takes at most 3 s longer than the audio. When several join under one identity, LiveKit keeps the newest, so this
+    agent replaces one that hangs. Raises NotAnswered when nobody subscribes within 1.5 s, or when another agent is in
     the room.
     """
     room, voice = rtc.Room(), RoomVoice(name)
@@ -56,7 +56,7 @@ async def _join(room: rtc.Room, voice: RoomVoice, url: str, token: str) -> None:
 
 
 def _identity(room: rtc.Room) -> str:
-    """Ours, which the one whom we replace had, too."""
+    """Our identity, which the agent that we replace had too."""
     return room.local_participant.identity
 
 

@@ -1,4 +1,4 @@
-"""The agent's sound on its way into a LiveKit room: gathered, handed to the SDK's source, and taken back by a clear."""
+"""The agent's audio on its way into a LiveKit room: gathered, given to the SDK's source, discarded by a clear."""
 
 import asyncio
 
@@ -10,28 +10,28 @@ from media.formats import AudioFormat
 log = structlog.get_logger(__name__)
 
 ROOM_FORMAT = AudioFormat("pcm_s16le", 16000)
-"""Of both directions; the SDK resamples to and from the track's 48 kHz."""
+"""The format of both directions; the SDK resamples to and from the track's 48 kHz."""
 GATHER_ABOVE_SECONDS = 0.13
-"""While so much waits in the source, sound is gathered: the SDK takes a long piece for the price of a short one."""
+"""While this much waits in the source, audio is gathered: for the SDK a long piece costs no more than a short one."""
 
 _PUMP_MS = 10
-"""The source plays whole pieces of it; a shorter rest would stay in it until the next utterance."""
+"""The source plays whole pieces of this length; a shorter rest would stay in it until the next utterance."""
 _PUMP_SAMPLES = ROOM_FORMAT.sample_rate * _PUMP_MS // 1000
 _SOURCE_QUEUE_MS = 100 * _PUMP_MS
-"""More than the playout lead: handing over does not wait. What is no multiple of the pump aborts the process."""
+"""More than the playout lead, so capturing never waits. A value that is no multiple of the pump aborts the process."""
 _PIECE_BYTES_MAX = _PUMP_SAMPLES * (_SOURCE_QUEUE_MS // _PUMP_MS) * ROOM_FORMAT.sample_bytes
-"""The SDK cuts what is longer in two, and goes on with the second after a clear."""
+"""The SDK splits longer pieces in two, and would still play the second part after a clear."""
 _UNWRITTEN_SECONDS_MAX = 5
 _CAPTURE_ATTEMPTS = 4
 _CAPTURE_PAUSE_SECONDS = 0.01
 
 
 class RoomVoice:
-    """A source of the SDK, and one writer before it, ``run``: the SDK refuses a second.
+    """An SDK audio source and the one writer that feeds it, ``run``; the SDK refuses a second writer.
 
-    The source plays by its own clock from the moment it is given sound; it does so within some ms of when it was sent,
-    first of an utterance and after a clear, and before it has run down to 130 ms else. What waits to be written is
-    bounded by 5 s; the oldest is dropped. After :meth:`clear` nothing leaves that was sent before.
+    The source plays by its own clock from the moment it gets audio. It gets the first audio of an utterance, or after a
+    clear, within some milliseconds; later audio before it has run down to 130 ms. At most 5 s wait to be written; then
+    the oldest is dropped. After :meth:`clear`, nothing that was sent before is played.
     """
 
     def __init__(self, name: str) -> None:
@@ -43,22 +43,22 @@ class RoomVoice:
         self._clears = 0
         self._plays_until = 0.0
         self.was_cut = False
-        """Whether the last that was sent was cleared, and not heard to its end."""
+        """Whether the last audio that was sent was cleared before its end was heard."""
 
     def __repr__(self) -> str:
         return f"<RoomVoice {self._name} {len(self._unwritten)} bytes wait>"
 
     @property
     def plays_until(self) -> float:
-        """When the source will have played all that was sent, on the loop's clock."""
+        """When the source will have played everything that was sent, on the loop's clock."""
         return self._plays_until
 
     def track(self) -> rtc.LocalAudioTrack:
-        """What is to be published."""
+        """The track to publish."""
         return rtc.LocalAudioTrack.create_audio_track("agent", self._source)
 
     def send(self, audio: bytes) -> None:
-        """The next sound, of any length."""
+        """Queue audio of any length."""
         short = -ROOM_FORMAT.samples(audio) % _PUMP_SAMPLES
         audio += ROOM_FORMAT.silence(short)
         now = asyncio.get_running_loop().time()
@@ -74,7 +74,7 @@ class RoomVoice:
             self._gathering = asyncio.get_running_loop().call_later(spare, self._to_write.set)
 
     def clear(self) -> None:
-        """Be silent at once: what has not left the source never will."""
+        """Fall silent at once: audio that has not left the source never will."""
         self._clears += 1
         self.was_cut = True
         self._unwritten.clear()
@@ -85,7 +85,7 @@ class RoomVoice:
             self._gathering = None
 
     async def run(self) -> None:
-        """Write; ends by cancellation only."""
+        """Feed the source; ends only by cancellation."""
         while True:
             await self._to_write.wait()
             self._to_write.clear()
@@ -96,13 +96,13 @@ class RoomVoice:
                 await self._write(rtc.AudioFrame(piece, ROOM_FORMAT.sample_rate, 1, ROOM_FORMAT.samples(piece)))
 
     async def aclose(self) -> None:
-        """Give the source back."""
+        """Release the source."""
         if self._gathering is not None:
             self._gathering.cancel()
         await self._source.aclose()
 
     async def _write(self, piece: rtc.AudioFrame) -> None:
-        """For some 10 ms after the queue was cleared the SDK may refuse."""
+        """Write a piece, trying again: for about 10 ms after a clear the SDK may refuse."""
         clears = self._clears
         refused = ""
         for _ in range(_CAPTURE_ATTEMPTS):

@@ -1,4 +1,4 @@
-"""A leg over a websocket, in any of its dialects: the caller's sound comes in, the agent's goes out."""
+"""A leg over a websocket, in any dialect: the caller's audio comes in, the agent's goes out."""
 
 import asyncio
 from collections import deque
@@ -29,21 +29,21 @@ log = structlog.get_logger(__name__)
 
 _CLOSE_NORMAL = 1000
 _HANGUP_CODES = (1000, 1001, 1005, 1006)
-"""With these the caller is gone: done, going away, no code given, no close at all (RFC 6455, 7.4.1).
+"""Close codes that mean the caller hung up: done, going away, no code, no close frame at all (RFC 6455, 7.4.1).
 
-Whoever closes a page, kills a program or loses their network sends no close: the caller left. With any other code the
-client says that something went wrong.
+A client whose page is closed, whose program is killed or whose network is gone sends no close frame; that counts as
+hanging up. Any other code means that something went wrong at the client.
 """
 _GOODBYE_SECONDS = 2.0
-"""How long a far end may take to read the last messages."""
+"""How long the far end may take to read the last messages."""
 _READER_KNOWS_SECONDS = 0.2
-"""A write to a socket that is gone fails before its close is read, which tells why."""
+"""A write to a closed socket fails before the reader has seen the close code; the writer waits this long for it."""
 _UNREAD_AUDIO_SECONDS_MAX = 5.0
 _UNREAD_MESSAGES_MAX = 2000
 
 
 class FarEndGone(Exception):
-    """The websocket was closed by the other side; ``code`` is its close code."""
+    """The far end has closed the websocket; ``code`` is its close code."""
 
     def __init__(self, code: int) -> None:
         self.code = code
@@ -51,16 +51,16 @@ class FarEndGone(Exception):
 
 
 class MediaSocket(Protocol):
-    """What a leg needs of a websocket that is open."""
+    """What a leg needs of an open websocket."""
 
     async def receive(self) -> str | bytes:
-        """The next message; raises FarEndGone."""
+        """Wait for the next message; raises FarEndGone."""
 
     async def send(self, message: str | bytes) -> None:
-        """Text or binary; raises FarEndGone."""
+        """Send text or binary; raises FarEndGone."""
 
     async def close(self, code: int) -> None:
-        """Close; again it does nothing."""
+        """Close; calling it again does nothing."""
 
 
 class CallerSide(Protocol):
@@ -91,28 +91,28 @@ class CallerSide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    """A message that waits to be written."""
+    """A message in the outbox."""
 
     message: str | bytes
     audio_bytes: int = 0
-    """How much of the agent's sound is in it, in the leg's format."""
+    """How much of the agent's audio it contains, in the leg's format."""
     is_mark: bool = False
 
 
 RowFilter = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
-"""What of a journal's row the client may see; None for nothing."""
+"""Returns the part of a journal row that the client may see; None for nothing."""
 
 
 class WebSocketLeg:
-    """Made once the far end has told its format, mostly by :func:`wait_for_start`.
+    """A leg whose far end has announced its format, usually to :func:`wait_for_start`.
 
-    ``run`` reads; its task ``<name>:writer`` writes, in the order of the calls, and ends with the leg. What waits to be
-    written is bounded: a client that does not read for 5 s of audio, or 2,000 messages, is taken for gone.
+    ``run`` reads. Its task ``<name>:writer`` writes messages in the order they were sent, and ends with the leg. The
+    outbox is bounded: a client that leaves more than 5 s of audio or 2,000 messages unread counts as gone.
     """
 
     can_send_digits = False
     output_latency_seconds = 0.0
-    """Not known: the client tells what it has played."""
+    """Unknown, and not needed: the client reports what it has played."""
 
     def __init__(
         self,
@@ -124,9 +124,9 @@ class WebSocketLeg:
         shown: RowFilter | None = None,
         on_error: Callable[[str], None] = lambda code: None,
     ) -> None:
-        """``shown`` is for a client that asked for the journal.
+        """``shown`` is set for a client that asked for the journal.
 
-        ``on_error`` is told why the socket is closed, if that is an error: its code, or the close code.
+        ``on_error`` is called when the socket closes because of an error, with the error's code or the close code.
         """
         self._socket = socket
         self._protocol = protocol
@@ -150,7 +150,7 @@ class WebSocketLeg:
 
     @property
     def wants_events(self) -> bool:
-        """Whether the client asked for the journal's rows."""
+        """Whether the client asked for journal rows."""
         return self._shown is not None
 
     @property
@@ -159,15 +159,15 @@ class WebSocketLeg:
         return self._format
 
     async def answer(self, call_id: str) -> None:
-        """Tell the client that the call is on."""
+        """Send ``ready``: the call has begun."""
         self._put(self._protocol.ready(call_id))
 
     def send_audio(self, audio: bytes) -> None:
-        """The next sound for the caller."""
+        """Queue audio for the caller."""
         self._put(self._protocol.audio(audio), audio_bytes=len(audio))
 
     def send_clear(self) -> None:
-        """Throw away what has not been played, here and at the far end."""
+        """Discard what has not been played, here and at the far end."""
         self._outbox = deque(each for each in self._outbox if not each.audio_bytes and not each.is_mark)
         self._unread_audio = 0
         self._put(self._protocol.clear())
@@ -175,21 +175,21 @@ class WebSocketLeg:
             asyncio.get_running_loop().call_soon(self._caller.cleared, None)
 
     def send_mark(self, name: str) -> None:
-        """Tell when the audio so far has been played."""
+        """Ask the far end to report when it has played the audio so far."""
         self._put(self._protocol.mark(name), is_mark=True)
 
     def send_event(self, row: Mapping[str, Any]) -> None:
-        """A journal row, for a client that asked for them, as far as it may see it."""
+        """Send the visible part of a journal row to a client that asked for them."""
         visible = self._shown(row) if self._shown is not None else None
         if visible is not None:
             self._put(self._protocol.event(dict(visible)))
 
     async def refuse(self, reason: str) -> None:
-        """Instead of :meth:`answer` and :meth:`run`: there is no place for this call after all."""
+        """End the stream, instead of :meth:`answer` and :meth:`run`: there is no place for this call after all."""
         await self._say_last(self._protocol.end(reason), _CLOSE_NORMAL)
 
     async def fail(self, code: ErrorCode, message: str) -> None:
-        """Instead of :meth:`answer` and :meth:`run`: one side cannot do its part."""
+        """End the stream with an error, instead of :meth:`answer` and :meth:`run`."""
         self._on_error(code)
         await self._say_last(self._protocol.error(code, message), CLOSE_CODES[code])
 
@@ -200,10 +200,10 @@ class WebSocketLeg:
             await self._socket.close(code)
 
     def send_digits(self, digits: str) -> None:
-        """There is no telephone line behind the websocket."""
+        """Do nothing: there is no telephone line behind the websocket."""
 
     async def hang_up(self, reason: str) -> None:
-        """Say the end and close; returns once the websocket is closed, within 2 s whatever the far end does."""
+        """Send the end and close; returns once the websocket is closed, within 2 s whatever the far end does."""
         if self._closing is None:
             self._put(self._protocol.end(reason))
             self._close_with(_CLOSE_NORMAL)
@@ -214,9 +214,9 @@ class WebSocketLeg:
             self._closed.set()
 
     async def run(self, caller: CallerSide) -> None:
-        """Tell the caller's side what comes in; returns once the leg is closed, by whichever side.
+        """Pass on what comes in; returns once either side has closed the leg.
 
-        What a method of the caller's side raises ends the stream as ``internal``, and is raised again from here.
+        An exception raised by a method of ``caller`` ends the stream as ``internal``; ``run`` raises it again.
         """
         self._caller = caller
         async with asyncio.TaskGroup() as tasks:
@@ -228,13 +228,13 @@ class WebSocketLeg:
             await asyncio.wait([reader, writer])
         await self._close_socket()
         if self._protocol.ignored:
-            told = {"count": self._protocol.ignored, "unreadable": self._protocol.unreadable}
-            log.info("media.ignored", call_id=self._name, dialect=self._protocol.dialect, **told)
+            ignored = {"count": self._protocol.ignored, "unreadable": self._protocol.unreadable}
+            log.info("media.ignored", call_id=self._name, dialect=self._protocol.dialect, **ignored)
         if self._bug is not None:
             raise self._bug
 
     def _leave(self, reason: str, detail: str | None = None) -> None:
-        """Tell why the caller is gone; the first reason stands."""
+        """Report why the caller is gone; only the first reason counts."""
         if self._caller is not None and not self._has_left.is_set():
             self._has_left.set()
             self._caller.leave(reason, detail)
@@ -248,7 +248,7 @@ class WebSocketLeg:
             self._leave(reason, f"closed with {gone.code}")
             self._outbox.clear()
             self._close_with(_CLOSE_NORMAL)
-        except Exception as error:  # noqa: BLE001 - a bug of the caller's side: the client is told, then it is raised
+        except Exception as error:  # noqa: BLE001 - a bug in a handler: the client gets an error, then run raises it
             self._bug = error
             self._leave("media_lost", "internal")
             self._on_error("internal")
@@ -256,7 +256,7 @@ class WebSocketLeg:
             self._close_with(CLOSE_CODES["internal"])
 
     async def _read_until_due(self, caller: CallerSide) -> bool:
-        """Up to the deadline as it stands now, which messages move: one timer for many. False: nothing will follow."""
+        """Read until the current deadline; messages move it, so one timer serves many. False: the stream is over."""
         clock, receive = asyncio.get_running_loop().time, self._protocol.receive
         try:
             async with asyncio.timeout_at(self._protocol.next_deadline()):
@@ -268,7 +268,7 @@ class WebSocketLeg:
             return all(self._pass_on(event, caller) for event in self._protocol.deadline_passed(clock()))
 
     def _pass_on(self, event: ProtocolEvent, caller: CallerSide) -> bool:
-        """False when nothing will follow."""
+        """Handle an event; False when the stream is over."""
         match event:
             case AudioReceived(audio):
                 caller.hear(audio)
@@ -296,17 +296,17 @@ class WebSocketLeg:
         return True
 
     def _put(self, message: str | bytes | None, *, audio_bytes: int = 0, is_mark: bool = False) -> None:
-        """None is what the dialect has no message for."""
+        """Queue a message; None means that the dialect has no such message."""
         if self._closing is not None or message is None:
             return
         self._outbox.append(_Outgoing(message, audio_bytes, is_mark))
         self._unread_audio += audio_bytes
         if self._unread_audio > self._unread_max or len(self._outbox) > _UNREAD_MESSAGES_MAX:
-            self._lose()
+            self._give_up_client()
         self._written.set()
 
-    def _lose(self) -> None:
-        """The client does not read: nothing more is written for it."""
+    def _give_up_client(self) -> None:
+        """Close the leg of a client that does not read."""
         self._on_error("not_read")
         self._outbox.clear()
         self._close_with(CLOSE_CODES["internal"])
@@ -314,7 +314,7 @@ class WebSocketLeg:
         self._leave("media_lost", "not_read")
 
     def _close_with(self, code: int) -> None:
-        """Once everything is written; the first code stands."""
+        """Close once the outbox is empty; only the first code counts."""
         if self._closing is None:
             self._closing = code
         self._written.set()
@@ -355,9 +355,10 @@ async def wait_for_start(
     on_error: Callable[[str], None] = lambda code: None,
     on_refusal: Callable[[str, Rejected], None] = log_refusal,
 ) -> Started | None:
-    """None when the far end said something else, nothing in time, or left. Then the socket is closed.
+    """Wait for ``start``; None when the far end sent anything else, sent it too late, or left.
 
-    ``on_error`` as :class:`WebSocketLeg` has it. ``on_refusal`` logs what was wrong, given the dialect's name with it.
+    The socket is closed when the result is None. ``on_error`` is as in :class:`WebSocketLeg`. ``on_refusal`` logs a
+    refusal; its first argument is the dialect's name.
     """
     while True:
         try:
