@@ -32,7 +32,6 @@ from app.clients.openai.client import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAI
 from app.clients.resilient import RetryPolicy
 from app.errors import ProviderError
 from app.models import HealthStatus, ServiceHealth
-from app.observability.costs import DEFAULT_PRICES
 from app.observability.health import Check, HealthMonitor
 from app.observability.loop_lag import watch_loop_lag
 from app.observability.metrics import Metrics
@@ -234,7 +233,6 @@ def _call_services(
         calls=CallStore(database),
         background=background,
         metrics=metrics,
-        prices=DEFAULT_PRICES,
         playout_lead_seconds=settings.playout_lead_ms / 1000,
         recordings=recordings if settings.recording else None,
         owner=owner,

@@ -307,6 +307,8 @@ class ProviderUsed:
     cost: float | None = None
     """US dollars; None when the price is unknown."""
     request_id: str | None = None
+    stage: str = ""
+    """``listen``, ``think`` or ``speak``; empty in old rows, whose units tell it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The record of a call, worked out from its journal and nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from app.models import ConversationMetrics, JournalRow, TokenUsage
 STAGES = ("end_of_turn", "llm_first_token", "first_clause", "tts_first_audio", "playout")
 """Consecutive stages of an answer, from the caller's last voiced sample to the first sample handed to the leg."""
 _STAMPS = ("turn_ended", "first_token", "first_clause", "first_audio", "first_frame")
-_BILL = {"deepgram": "stt", "openai": "llm", "cartesia": "tts"}
+_BILL = {"listen": "stt", "think": "llm", "speak": "tts"}
 _DIGITS = 4
 
 
@@ -254,10 +254,11 @@ class _Reader:
 
     def _provider_used(self, row: JournalRow) -> None:
         data = row.data
-        self._bill.setdefault(_BILL.get(data["provider"], data["provider"]), []).append(data.get("cost"))
+        stage = data.get("stage") or _stage_of_an_old_row(data)
+        self._bill.setdefault(_BILL.get(stage, stage), []).append(data.get("cost"))
         if data.get("request_id"):
             self._record.request_ids.append(data["request_id"])
-        if data["provider"] == "openai":
+        if stage == "think":
             self._record.token_usage += TokenUsage(
                 data.get("prompt_tokens", 0), data.get("cached_tokens", 0), data.get("completion_tokens", 0)
             )
@@ -287,6 +288,13 @@ class _Reader:
 
     def _since_answer(self, t: float) -> float:
         return round(t - (self._record.answered_t or 0.0), 3)
+
+
+def _stage_of_an_old_row(data: Mapping[str, Any]) -> str:
+    """By what was used; a stream that heard nothing used nothing."""
+    if data.get("characters"):
+        return "speak"
+    return "think" if data.get("prompt_tokens") or data.get("completion_tokens") else "listen"
 
 
 def _sum(costs: list[float | None]) -> float | None:

@@ -1,12 +1,10 @@
 """What a call needs of the world, as narrow protocols; wiring shows that the clients and legs fit."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
-from app.errors import ProviderError
-from app.models import JournalRow, Message, TokenUsage, VoiceConfig
-from app.ports.streams import ModelEvent, SpeechEvent, ToolSpec, VoiceEvent
+from app.models import JournalRow
 from media.formats import AudioFormat
 
 
@@ -87,77 +85,6 @@ class Telephony(Protocol):
         nothing. That the caller leaves, as they do when the network takes them along, may be told up to 2 s before it
         returns; once ``on_dial`` was called, a caller who leaves has hung up.
         """
-
-
-class SpeechStream(Protocol):
-    """The caller's words as they are heard."""
-
-    @property
-    def audio_seconds_sent(self) -> float:
-        """What is on the bill."""
-
-    @property
-    def dropped_seconds(self) -> float:
-        """How much of the caller was given up and never heard."""
-
-    @property
-    def request_ids(self) -> list[str]:
-        """The vendor's, one a connection."""
-
-    async def __aenter__(self) -> Self: ...
-    async def __aexit__(self, *exc_info: object) -> None: ...
-    def send(self, audio: bytes) -> None:
-        """Audio in the leg's format; never waits."""
-
-    def note_sound(self, *, is_heard: bool) -> None:
-        """The caller began, or ceased, to make a sound: a vendor who says nothing of it does not hear."""
-
-    def __aiter__(self) -> AsyncIterator[SpeechEvent]: ...
-
-
-class SpeechToText(Protocol):
-    """A vendor that hears."""
-
-    def listen(self, *, call_id: str) -> SpeechStream:
-        """A stream for one call."""
-
-
-class LanguageModel(Protocol):
-    """A vendor that thinks."""
-
-    def stream_reply(
-        self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
-    ) -> AsyncGenerator[ModelEvent, None]:
-        """The answer as it is written; raises ProviderError."""
-
-    def calculate_token_usage(self, messages: list[Message]) -> TokenUsage:
-        """An estimate, for answers whose usage is never told."""
-
-
-class Utterance(Protocol):
-    """A text on its way to becoming sound."""
-
-    @property
-    def characters_sent(self) -> int:
-        """What is on the bill."""
-
-    async def say(self, text: str) -> None:
-        """The next clause."""
-
-    async def finish(self) -> None:
-        """No more text."""
-
-    def cancel(self) -> None:
-        """The rest is not wanted."""
-
-    def __aiter__(self) -> AsyncIterator[VoiceEvent]: ...
-
-
-class TextToSpeech(Protocol):
-    """A vendor that speaks."""
-
-    def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> Utterance:
-        """An utterance for one turn of one call; ``after`` is the failure of one that this one makes good."""
 
 
 class Journal(Protocol):

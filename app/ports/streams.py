@@ -119,8 +119,11 @@ class ModelFinished:
     reason: str
     """``stop``, ``length``, ``tool_calls`` or ``content_filter``."""
     usage: TokenUsage
-    """Reported by the vendor, or estimated when it was not."""
+    """Reported by the vendor, or estimated when it was not; with its cost, if the price is known."""
     request_id: str | None
+    provider: str
+    """Who has answered."""
+    model: str
 
 
 ModelEvent = TextDelta | TextRetracted | ToolCall | ModelFinished

@@ -18,7 +18,6 @@ from app.conversation.policy import CallPolicy, Lines
 from app.errors import AtCapacity, OwnershipLost, StorageError, TransferFailed
 from app.journal.replay import differences
 from app.models import CallContext, JournalRow
-from app.observability.costs import DEFAULT_PRICES
 from app.observability.metrics import Metrics
 from app.ports.services import CallEnding, Handover
 from app.ports.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
@@ -193,7 +192,6 @@ class World:
             calls=self.calls,  # type: ignore[arg-type]  # the real one is a class over a database
             background=BackgroundWork(),
             metrics=self.metrics,
-            prices=DEFAULT_PRICES,
             playout_lead_seconds=self.lead,
             recordings=self.kept,
             owner="worker-a",

@@ -24,6 +24,7 @@ from app.ports.streams import (
     VoiceEvent,
     VoiceWords,
 )
+from app.ports.vendors import Charge
 from media.formats import AudioFormat
 
 NEVER = 3600.0
@@ -35,9 +36,9 @@ NEVER = 3600.0
 class ScriptedStream:
     """One call's words, as the test says them."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: str = "deepgram", model: str = "nova-3") -> None:
+        self.provider, self.model = provider, model
         self.audio_seconds_sent = self.dropped_seconds = 0.0
-        self.request_ids = ["stt-1"]
         self.heard: list[bytes] = []
         self.sounds: list[bool] = []
         self.is_open = False
@@ -53,6 +54,11 @@ class ScriptedStream:
     def send(self, audio: bytes) -> None:
         self.heard.append(audio)
         self.audio_seconds_sent += len(audio) / 2 / 8000
+
+    def charges(self) -> list[Charge]:
+        seconds = round(self.audio_seconds_sent, 3)
+        cost = 0.0048 * seconds / 60
+        return [Charge(provider=self.provider, model=self.model, cost=cost, seconds=seconds, request_id="stt-1")]
 
     def note_sound(self, *, is_heard: bool) -> None:
         self.sounds.append(is_heard)
@@ -76,14 +82,15 @@ class ScriptedStream:
 class ScriptedEars:
     """Opens one stream a call, by call id."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: str = "deepgram", model: str = "nova-3") -> None:
+        self.provider, self.model = provider, model
         self.streams: dict[str, ScriptedStream] = {}
 
     def __call__(self, audio_format: AudioFormat) -> Self:
         return self
 
     def listen(self, *, call_id: str) -> ScriptedStream:
-        self.streams[call_id] = ScriptedStream()
+        self.streams[call_id] = ScriptedStream(self.provider, self.model)
         return self.streams[call_id]
 
 
@@ -110,6 +117,8 @@ class Answer:
 
 class ScriptedModel:
     """Gives the answers in their order, and the last one for ever after."""
+
+    provider, model = "openai", "gpt-6-luna"
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers) or [Answer("All right.")]
@@ -141,7 +150,8 @@ class ScriptedModel:
                 raise answer.fails
             if answer.tool is not None:
                 yield ToolCall("tool-1", answer.tool, answer.arguments)
-            yield ModelFinished(answer.reason, TokenUsage(100, 0, len(answer.text.split()), 0.001), "llm-1")
+            usage = TokenUsage(100, 0, len(answer.text.split()), 0.001)
+            yield ModelFinished(answer.reason, usage, "llm-1", self.provider, self.model)
         finally:
             self.open_streams -= 1
 
@@ -205,6 +215,8 @@ class Trouble:
 class ScriptedVoice:
     """Says each word at 0.06 s a letter, in bursts faster than real time; within 8 s no two samples are alike."""
 
+    provider = "cartesia"
+
     def __init__(self, *, first_sound: float = 0.1, burst: float = 0.37, every: float = 0.05) -> None:
         self.first_sound, self.burst, self.every = first_sound, burst, every
         self.tells_words = True
@@ -221,7 +233,7 @@ class ScriptedVoice:
         trouble = self.troubles.pop(0) if self.troubles else None
         if self.down is not None:
             trouble = Trouble(error=self.down)
-        made = ScriptedUtterance(self, AudioFormat(voice.encoding, voice.sample_rate), trouble, call_id)
+        made = ScriptedUtterance(self, voice, trouble, call_id)
         self.utterances.append(made)
         return made
 
@@ -238,7 +250,8 @@ class ScriptedVoice:
 class ScriptedUtterance:
     """Text in, sound and word times out."""
 
-    def __init__(self, voice: ScriptedVoice, audio_format: AudioFormat, trouble: Trouble | None, call_id: str) -> None:
+    def __init__(self, voice: ScriptedVoice, config: VoiceConfig, trouble: Trouble | None, call_id: str) -> None:
+        self.config = config
         self.call_id = call_id
         self.said: list[str] = []
         self.said_at: list[float] = []
@@ -247,10 +260,17 @@ class ScriptedUtterance:
         self.characters_sent = 0
         self.is_open = True
         self._voice = voice
-        self._format = audio_format
+        self._format = AudioFormat(config.encoding, config.sample_rate)
         self._trouble = trouble
         self._texts: asyncio.Queue[str | None] = asyncio.Queue()
         self._seconds = 0.0
+
+    def charges(self) -> list[Charge]:
+        characters = self.characters_sent
+        charge = Charge(
+            provider=self._voice.provider, model=self.config.model, cost=39e-6 * characters, characters=characters
+        )
+        return [charge] if characters else []
 
     async def say(self, text: str) -> None:
         self.said.append(text)

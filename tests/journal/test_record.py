@@ -282,7 +282,15 @@ def test_the_language_is_the_one_that_was_spoken_and_not_what_one_word_was_taken
 def test_rows_of_other_versions_are_left_out() -> None:
     rows = journal((0.0, CREATED), (2.0, ev.CallAnswered()))
     strange = JournalRow(3, rows[0].at, 3.0, "caller.sneezed", None, 9, {})
-    bill = JournalRow(4, rows[0].at, 4.0, "provider.used", None, 1, {"provider": "openai", "model": "m", "cost": 0.5})
+    bill = JournalRow(
+        4,
+        rows[0].at,
+        4.0,
+        "provider.used",
+        None,
+        1,
+        {"provider": "openai", "model": "m", "prompt_tokens": 9, "cost": 0.5},
+    )
 
     assert call_record([*rows, strange, bill]).costs["llm"] == 0.5
 
@@ -393,7 +401,8 @@ def test_without_answers_there_are_no_means() -> None:
 
 
 def used(provider: str, cost: float | None, **more: Any) -> tuple[float, ev.Event]:
-    return 9.0, ev.ProviderUsed(provider, "some-model", cost=cost, **more)
+    stage = {"deepgram": "listen", "openai": "think", "cartesia": "speak"}[provider]
+    return 9.0, ev.ProviderUsed(provider, "some-model", cost=cost, **{"stage": stage, **more})
 
 
 def test_the_bill_by_vendor_and_in_total() -> None:
@@ -407,6 +416,23 @@ def test_the_bill_by_vendor_and_in_total() -> None:
     assert record.costs == {"stt": 0.01, "llm": 0.005, "tts": 0.004, "telephony": None, "total": 0.019}
     assert record.token_usage == TokenUsage(1850, 512, 100, 0.005)
     assert record.request_ids == ["req_1", "req_2"]
+
+
+def test_rows_from_before_the_stage_are_billed_by_their_units() -> None:
+    record = record_of(
+        used("deepgram", 0.01, seconds=60.0, stage=""),
+        used("openai", 0.002, prompt_tokens=900, completion_tokens=40, stage=""),
+        used("cartesia", 0.004, characters=120, stage=""),
+    )
+
+    assert record.costs == {"stt": 0.01, "llm": 0.002, "tts": 0.004, "telephony": None, "total": 0.016}
+    assert record.token_usage == TokenUsage(900, 0, 40, 0.002)
+
+
+def test_a_vendor_that_serves_two_stages_is_billed_by_the_stage() -> None:
+    record = record_of(used("deepgram", 0.01, seconds=60.0), used("deepgram", 0.02, characters=90, stage="speak"))
+
+    assert (record.costs["stt"], record.costs["tts"]) == (0.01, 0.02)
 
 
 def test_one_unknown_price_makes_the_sum_unknown() -> None:

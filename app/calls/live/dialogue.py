@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Sequence
 from app.clock import utc_now
 from app.conversation.history import ConversationHistory, Remark
 from app.models import CallContext, ConversationContext, ConversationSummary, Message, TokenUsage
-from app.ports.services import LanguageModel
 from app.ports.streams import ModelEvent, ToolSpec, text_after
+from app.ports.vendors import LanguageModel
 
 _MANNERS = (
     "You are speaking on the telephone. Answer briefly, in one to three spoken sentences, without lists, markdown or "
@@ -32,6 +32,16 @@ class DialogueManager:
         self._prompt = f"{prompt.strip()}\n\n{_MANNERS}"
         self._history = history if history is not None else ConversationHistory()
         self._turn = 0
+
+    @property
+    def provider(self) -> str:
+        """The vendor that is asked."""
+        return self._model.provider
+
+    @property
+    def model(self) -> str:
+        """The vendor's name of the model."""
+        return self._model.model
 
     def messages(self, language: str, pending: str | None = None) -> list[Message]:
         """The prompt and what was said; ``pending`` are the caller's words of a turn that is not certain to be over.

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import AgentTool, BadArguments
 from app.calls.live.call_clock import CallClock
 from app.calls.live.dialogue import DialogueManager
 from app.calls.live.playback import PlaybackItem
 from app.calls.live.tool_runs import RequestedTool, ToolRuns
 from app.conversation import events as ev
+from app.conversation.policy import CallPolicy
 from app.errors import ContentRejected, EmptyAnswer, ProviderError
 from app.models import Message, TokenUsage
 from app.ports.streams import ModelFinished, TextDelta, TextRetracted, ToolCall
@@ -23,7 +23,7 @@ _TOOLS_A_ROUND_MAX = 3
 _BETWEEN_ROUNDS = " "
 _CUT = ("length", "content_filter")
 """Why a model stops before it has said what it wanted to say."""
-_PROVIDER = "openai"
+_STAGE = "think"
 
 
 async def _nothing() -> None:
@@ -74,6 +74,9 @@ class Answer:
 class _Round:
     """What the model writes in one go."""
 
+    provider: str
+    """Who is asked, and in the end who has answered."""
+    model: str
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     """Of tools whose results it waits for."""
@@ -90,17 +93,21 @@ class LlmGeneration:
         self,
         dialogue: DialogueManager,
         tools: ToolRuns,
-        agent: AgentProfile,
+        policy: CallPolicy,
         *,
         clock: CallClock,
         emit: Callable[[ev.Event], None],
     ) -> None:
         self._dialogue = dialogue
         self._tools = tools
-        self._policy = agent.policy
-        self._model_name = agent.language_model
+        self._policy = policy
         self._clock = clock
         self._emit = emit
+
+    @property
+    def provider(self) -> str:
+        """The vendor that is asked."""
+        return self._dialogue.provider
 
     async def write(self, answer: Answer) -> None:
         """Write it from its beginning, and give each clause to its voice. Raises ProviderError."""
@@ -119,17 +126,19 @@ class LlmGeneration:
         """What was written stands even if the model was cut. Raises ProviderError when it wrote nothing."""
         if not written.text.strip():
             if written.reason == "content_filter":
-                raise ContentRejected(_PROVIDER, "all of the answer was filtered", request_id=written.request_id)
+                raise ContentRejected(written.provider, "all of the answer was filtered", request_id=written.request_id)
             if not answer.acts:
-                raise EmptyAnswer(_PROVIDER, "an answer without a word", request_id=written.request_id)
+                raise EmptyAnswer(written.provider, "an answer without a word", request_id=written.request_id)
         elif written.reason in _CUT:
             item = answer.item
-            self._emit(
-                ev.ProviderFailed(_PROVIDER, "think", written.reason, True, item.turn, item.number, answer="cut")
+            failed = ev.ProviderFailed(
+                written.provider, _STAGE, written.reason, True, item.turn, item.number, answer="cut"
             )
+            self._emit(failed)
 
     async def _write_round(self, answer: Answer) -> _Round:
-        splitter, written, billed = ClauseSplitter(), _Round(), True
+        splitter, billed = ClauseSplitter(), True
+        written = _Round(self._dialogue.provider, self._dialogue.model)
         clauses = len(answer.clauses)
         may_use_tools = answer.rounds < _ROUNDS_MAX
         offered = self._tools.toolbox.specs if may_use_tools else self._tools.toolbox.built_in
@@ -150,6 +159,7 @@ class LlmGeneration:
                         case ModelFinished():
                             written.reason = event.reason
                             written.usage, written.request_id = event.usage, event.request_id
+                            written.provider, written.model = event.provider, event.model
         except ProviderError:
             billed = bool(written.text)
             raise
@@ -228,9 +238,10 @@ class LlmGeneration:
         usage = written.usage or self._dialogue.estimate_usage(answer.messages, written.text)
         self._emit(
             ev.ProviderUsed(
-                _PROVIDER,
-                self._model_name,
+                written.provider,
+                written.model,
                 answer.item.turn,
+                stage=_STAGE,
                 prompt_tokens=usage.prompt,
                 cached_tokens=usage.cached,
                 completion_tokens=usage.completion,

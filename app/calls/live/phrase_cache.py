@@ -17,8 +17,8 @@ from app.calls.live.speech_track import SpeechTrack
 from app.errors import ProviderError, StorageError
 from app.models import VoiceConfig
 from app.observability.outages import Outage
-from app.ports.services import TextToSpeech
 from app.ports.streams import SpokenWord, VoiceAudio, VoiceWords
+from app.ports.vendors import TextToSpeech
 from app.speech_text.verbalize import speakable
 from media.formats import AudioFormat
 

@@ -14,8 +14,7 @@ from app.conversation import events as ev
 from app.conversation.turns import UtteranceKind
 from app.errors import ContentRejected, ProviderError, ProviderProtocolError
 from app.models import Message, VoiceConfig
-from app.observability.costs import Prices
-from app.ports.services import TextToSpeech
+from app.ports.vendors import TextToSpeech
 
 _ATTEMPTS = 2
 _THINK, _SPEAK = "think", "speak"
@@ -55,7 +54,6 @@ class ReplyPipeline:
         tts: TextToSpeech,
         phrases: PhraseCache,
         playback: PlaybackScheduler,
-        prices: Prices,
         clock: CallClock,
         emit: Callable[[ev.Event], None],
     ) -> None:
@@ -64,7 +62,6 @@ class ReplyPipeline:
         self._tts = tts
         self._phrases = phrases
         self._playback = playback
-        self._prices = prices
         self._clock = clock
         self._emit = emit
 
@@ -101,7 +98,7 @@ class ReplyPipeline:
             tts_synthesis.say(text)
             tts_synthesis.finish()
             try:
-                await self._narrate(item, tts_synthesis, voice)
+                await self._narrate(item, tts_synthesis)
             except _StageFailed as failure:
                 self._give_up(item)
                 self._tell_failure(item, failure, final=True)
@@ -124,12 +121,12 @@ class ReplyPipeline:
             narrating = _Narrating(self._tts_synthesis(item, voice))
 
             def begin() -> None:
-                work = self._narrate(item, narrating.tts_synthesis, voice)
+                work = self._narrate(item, narrating.tts_synthesis)
                 narrating.task = tasks.create_task(work, name=f"{self._call_id}:voice:{item.number}")
 
             async def retract() -> None:
                 if item.started:
-                    raise ProviderProtocolError("openai", "some of a thought was heard")
+                    raise ProviderProtocolError(self._llm_generation.provider, "some of a thought was heard")
                 await narrating.stop()
                 self._playback.discard(item)
                 item.begin_anew(SpeechTrack(voice.sample_rate))
@@ -148,16 +145,23 @@ class ReplyPipeline:
                 self._tell_failure(item, failure, final=True)
             narrating.tts_synthesis.finish()
 
-    async def _narrate(self, item: PlaybackItem, tts_synthesis: TtsSynthesis, voice: VoiceConfig) -> None:
+    async def _narrate(self, item: PlaybackItem, tts_synthesis: TtsSynthesis) -> None:
         try:
             await tts_synthesis.run()
         except ProviderError as error:
             raise _StageFailed(_SPEAK, error) from error
         finally:
-            if tts_synthesis.characters:
-                cost = self._prices.tts_cost(voice.model, tts_synthesis.characters)
+            for charge in tts_synthesis.charges():
                 self._emit(
-                    ev.ProviderUsed("cartesia", voice.model, item.turn, characters=tts_synthesis.characters, cost=cost)
+                    ev.ProviderUsed(
+                        charge.provider,
+                        charge.model,
+                        item.turn,
+                        stage=_SPEAK,
+                        characters=charge.characters,
+                        cost=charge.cost,
+                        request_id=charge.request_id,
+                    )
                 )
 
     def _tts_synthesis(self, item: PlaybackItem, voice: VoiceConfig) -> TtsSynthesis:

@@ -48,9 +48,9 @@ from app.conversation.core import ConversationCore
 from app.errors import CallAlreadyEnded, OwnershipLost, StorageError
 from app.journal.record import STAGES, CallRecord
 from app.models import CallContext, HealthStatus, ServiceHealth
-from app.observability.costs import Prices
 from app.observability.metrics import Metrics
-from app.ports.services import CallLeg, Journal, LanguageModel, SpeechToText, Telephony, TextToSpeech
+from app.ports.services import CallLeg, Journal, Telephony
+from app.ports.vendors import LanguageModel, SpeechToText, TextToSpeech
 from app.storage.calls import CallStore
 from media.dtmf import KeyBounce
 from media.errors import NotAnswered
@@ -85,7 +85,6 @@ class CallServices:
     calls: CallStore
     background: BackgroundWork
     metrics: Metrics
-    prices: Prices
     playout_lead_seconds: float
     recordings: Recordings | None
     """None when calls are not recorded."""
@@ -301,8 +300,6 @@ class CallOrchestrator:
             self._transcription = TranscriptionInput(
                 stream,
                 self._leg.audio_format,
-                model=self._agent.stt_model,
-                prices=services.prices,
                 clock=self._clock,
                 emit=self.emit,
             )
@@ -383,11 +380,10 @@ class CallOrchestrator:
         )
         reply_pipeline = ReplyPipeline(
             call_id=call.call_id,
-            llm_generation=LlmGeneration(dialogue, tools, self._agent, clock=self._clock, emit=self.emit),
+            llm_generation=LlmGeneration(dialogue, tools, self._agent.policy, clock=self._clock, emit=self.emit),
             tts=services.tts,
             phrases=services.phrases,
             playback=self._playback,
-            prices=services.prices,
             clock=self._clock,
             emit=self.emit,
         )

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from app.calls.live.call_clock import CallClock
 from app.calls.live.voice_activity import CallerSounds
 from app.conversation import events as ev
-from app.observability.costs import Prices
-from app.ports.services import SpeechStream
 from app.ports.streams import (
     StreamLost,
     StreamRestored,
@@ -15,11 +13,12 @@ from app.ports.streams import (
     TurnResumed,
     TurnUpdated,
 )
+from app.ports.vendors import SttStream
 from media.formats import AudioFormat
 from media.playout import PlayedAudio
 from media.vad import SoundStarted, SoundStopped
 
-_PROVIDER, _STAGE = "deepgram", "listen"
+_STAGE = "listen"
 
 
 class TranscriptionInput:
@@ -27,23 +26,18 @@ class TranscriptionInput:
 
     def __init__(
         self,
-        stream: SpeechStream,
+        stream: SttStream,
         audio_format: AudioFormat,
         *,
-        model: str,
-        prices: Prices,
         clock: CallClock,
         emit: Callable[[ev.Event], None],
     ) -> None:
         self._stream = stream
         self._format = audio_format
         self._sounds = CallerSounds(audio_format)
-        self._model = model
-        self._prices = prices
         self._clock = clock
         self._emit = emit
         self._words = ""
-        self._language: str | None = None
         self.heard_seconds = 0.0
 
     def __repr__(self) -> str:
@@ -64,11 +58,17 @@ class TranscriptionInput:
 
     def bill(self) -> list[ev.ProviderUsed]:
         """What the vendor heard, and what that costs."""
-        seconds = round(self._stream.audio_seconds_sent, 3)
-        cost = self._prices.stt_cost(self._model, self._language, seconds)
-        requests = self._stream.request_ids
-        request_id = requests[-1] if requests else None
-        return [ev.ProviderUsed(_PROVIDER, self._model, seconds=seconds, cost=cost, request_id=request_id)]
+        return [
+            ev.ProviderUsed(
+                charge.provider,
+                charge.model,
+                stage=_STAGE,
+                seconds=charge.seconds,
+                cost=charge.cost,
+                request_id=charge.request_id,
+            )
+            for charge in self._stream.charges()
+        ]
 
     @property
     def dropped_seconds(self) -> float:
@@ -97,16 +97,15 @@ class TranscriptionInput:
                     self._emit(ev.CallerTurnResumed(transcript.text))
                 case TurnEnded(transcript):
                     self._words = ""
-                    self._language = transcript.language or self._language
                     self._emit(
                         ev.CallerTurnEnded(
                             transcript.text, transcript.confidence, transcript.language, self._last_voiced_t()
                         )
                     )
                 case StreamLost(error, final):
-                    self._emit(ev.ProviderFailed(_PROVIDER, _STAGE, error.code, final))
+                    self._emit(ev.ProviderFailed(error.provider, _STAGE, error.code, final))
                 case StreamRestored():
-                    self._emit(ev.ProviderRestored(_PROVIDER, _STAGE))
+                    self._emit(ev.ProviderRestored(self._stream.provider, _STAGE))
 
     def _last_voiced_t(self) -> float:
         return self._arrival(self._sounds.last_sound_sample)

@@ -7,8 +7,8 @@ from typing import TypeVar
 from app.calls.live.speech_track import SpeechTrack
 from app.errors import ProviderError, WrongSound
 from app.models import VoiceConfig
-from app.ports.services import TextToSpeech, Utterance
 from app.ports.streams import VoiceAudio, VoiceWords
+from app.ports.vendors import Charge, TextToSpeech, TtsUtterance, add_up
 from app.speech_text.verbalize import speakable
 from media.formats import AudioFormat
 
@@ -43,8 +43,7 @@ class TtsSynthesis:
         self._spoken: list[str] = []
         self._is_finished = False
         self._more = asyncio.Event()
-        self.characters = 0
-        """Sent to the vendor, and on the bill."""
+        self._charges: list[Charge] = []
 
     def say(self, clause: str) -> None:
         """The next clause, as it was written."""
@@ -57,6 +56,10 @@ class TtsSynthesis:
         """No more clauses."""
         self._is_finished = True
         self._more.set()
+
+    def charges(self) -> list[Charge]:
+        """What all attempts so far have cost, by vendor and model."""
+        return add_up(self._charges)
 
     async def run(self) -> None:
         """Until the last clause has its sound. Raises ProviderError when that cannot be had.
@@ -103,10 +106,10 @@ class TtsSynthesis:
                 tasks.create_task(feeding, name=f"{self._call_id}:feed")
                 await self._listen(utterance)
         finally:
-            self.characters += utterance.characters_sent
+            self._charges += utterance.charges()
             utterance.cancel()
 
-    async def _feed(self, utterance: Utterance, text: str, said: int) -> None:
+    async def _feed(self, utterance: TtsUtterance, text: str, said: int) -> None:
         """Say the text, then every clause after those that it holds."""
         while True:
             if text:
@@ -123,7 +126,7 @@ class TtsSynthesis:
         self._more.clear()
         await self._more.wait()
 
-    async def _listen(self, utterance: Utterance) -> None:
+    async def _listen(self, utterance: TtsUtterance) -> None:
         offset = self._track.samples / self._format.sample_rate
         events: AsyncIterator[VoiceAudio | VoiceWords] = aiter(utterance)
         async for event in events:

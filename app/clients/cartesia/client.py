@@ -22,7 +22,8 @@ from app.clients.cartesia.messages import (
 )
 from app.clients.cartesia.socket import CartesiaSocket
 from app.clients.cartesia.sound import SoundReader
-from app.clients.cartesia.utterance import Utterance
+from app.clients.cartesia.utterance import CartesiaUtterance
+from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
 from app.clients.tls import tls_context
 from app.errors import (
@@ -37,7 +38,7 @@ from app.models import VoiceConfig
 from app.ports.streams import VoiceAudio
 from media.formats import AudioFormat
 
-__all__ = ["CartesiaOptions", "CartesiaTTSClient", "Utterance"]
+__all__ = ["CartesiaOptions", "CartesiaTTSClient", "CartesiaUtterance"]
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,7 @@ class CartesiaTTSClient(BaseResilientClient):
         api_key: str,
         base_url: str,
         options: CartesiaOptions = _DEFAULT_OPTIONS,
+        prices: Prices = DEFAULT_PRICES,
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
         observer: ProviderObserver | None = None,
@@ -67,6 +69,7 @@ class CartesiaTTSClient(BaseResilientClient):
         self._api_key = api_key
         self._url = websocket_url(base_url)
         self._options = options
+        self._prices = prices
         self._http = cartesia.AsyncCartesia(
             api_key=api_key,
             base_url=http_url(base_url),
@@ -83,14 +86,14 @@ class CartesiaTTSClient(BaseResilientClient):
 
     # --- speaking -----------------------------------------------------------------------------------------------
 
-    def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> Utterance:
+    def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> CartesiaUtterance:
         """A turn of a call, to be given text and iterated. ValueError: there is no such audio format.
 
         ``after`` is the failure of an utterance that this one makes good. When many failed of it at once, such as by
         the loss of their socket, the breaker does not refuse this one.
         """
         insist = after is not None and after.is_shared and after.retryable
-        return Utterance(self, voice, self._options, call_id=call_id, insist=insist)
+        return CartesiaUtterance(self, voice, self._options, call_id=call_id, prices=self._prices, insist=insist)
 
     async def synthesize_stream(self, text: str, voice_config: VoiceConfig) -> AsyncIterator[bytes]:
         """The sound of a text, as it is made; never half a sample. Raises ProviderError."""

@@ -25,10 +25,12 @@ from app.clients.cartesia.messages import (
 )
 from app.clients.cartesia.socket import CartesiaSocket
 from app.clients.cartesia.sound import SoundReader
+from app.clients.prices import Prices
 from app.clients.resilient import Attempt
 from app.errors import BreakerOpen, ContentRejected, ProviderError, ProviderProtocolError, ProviderTimeout, WrongSound
 from app.models import VoiceConfig
 from app.ports.streams import VoiceAudio, VoiceEvent, VoiceWords
+from app.ports.vendors import Charge
 from media.formats import AudioFormat
 
 _UNHEARD_SECONDS_MAX = 120
@@ -50,7 +52,7 @@ class UtteranceHost(Protocol):
         """An open socket; raises ProviderError."""
 
 
-class Utterance:
+class CartesiaUtterance:
     """Text in by :meth:`say` and :meth:`finish`, from one task; sound out by iterating once, in any task.
 
     What goes wrong, in whichever method, is raised as ProviderError to the one who iterates, after the sound that had
@@ -65,12 +67,15 @@ class Utterance:
         options: CartesiaOptions,
         *,
         call_id: str,
+        prices: Prices,
         insist: bool = False,
     ) -> None:
         """``insist``: the breaker does not refuse it."""
         self._host = host
         self._options = options
         self._call_id = call_id
+        self._prices = prices
+        self._model = voice.model
         self._insist = insist
         self._speed = voice.speed
         self._fields = speech_fields(voice, options)
@@ -92,6 +97,13 @@ class Utterance:
         """What the vendor bills, cancelled or not."""
         self.context_ids: list[str] = []
         """In the order of their opening; the vendor's logs know them."""
+
+    def charges(self) -> list[Charge]:
+        """What the vendor bills, cancelled or not; empty while nothing was sent."""
+        if not self.characters_sent:
+            return []
+        cost = self._prices.tts_cost(self._model, self.characters_sent)
+        return [Charge(provider=PROVIDER, model=self._model, cost=cost, characters=self.characters_sent)]
 
     # --- text in ------------------------------------------------------------------------------------------------
 

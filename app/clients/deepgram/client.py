@@ -25,7 +25,8 @@ from app.clients.deepgram.messages import (
     mean_confidence,
     rest_url,
 )
-from app.clients.deepgram.stream import SpeechStream
+from app.clients.deepgram.stream import DeepgramStream
+from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.clients.tls import tls_context, tls_for
 from app.errors import AudioError, ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
@@ -33,7 +34,7 @@ from app.models import TranscriptionResult
 from app.ports.streams import StreamLost, TurnEnded
 from media.formats import AudioFormat
 
-__all__ = ["DeepgramOptions", "DeepgramSTTClient", "SpeechStream"]
+__all__ = ["DeepgramOptions", "DeepgramSTTClient", "DeepgramStream"]
 
 _RECORDING = AudioFormat("pcm_s16le", 16000)
 _WAV_RATES = range(4000, 192001)
@@ -55,6 +56,7 @@ class DeepgramSTTClient(BaseResilientClient):
         base_url: str,
         audio_format: AudioFormat,
         options: DeepgramOptions | None = None,
+        prices: Prices = DEFAULT_PRICES,
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
         observer: ProviderObserver | None = None,
@@ -65,6 +67,7 @@ class DeepgramSTTClient(BaseResilientClient):
         self._base_url = base_url
         self._format = audio_format
         self._options = options or DeepgramOptions()
+        self._prices = prices
         self._headers = {"Authorization": f"Token {api_key}"}
         self._tls = tls_for(base_url)
         self._http = httpx.AsyncClient(
@@ -80,7 +83,12 @@ class DeepgramSTTClient(BaseResilientClient):
             max_retries=0,
         )
 
-    def listen(self, *, call_id: str) -> SpeechStream:
+    @property
+    def model(self) -> str:
+        """Deepgram's name of the model."""
+        return self._options.model
+
+    def listen(self, *, call_id: str) -> DeepgramStream:
         """A live stream for a call, to be entered as a context manager."""
         return self._stream(tag=call_id)
 
@@ -140,13 +148,14 @@ class DeepgramSTTClient(BaseResilientClient):
             case _:
                 return socket_error(error) or super().map_error(error)
 
-    def _stream(self, *, tag: str | None) -> SpeechStream:
+    def _stream(self, *, tag: str | None) -> DeepgramStream:
         url = listen_url(self._base_url, self._format, self._options, tag=tag)
-        return SpeechStream(
+        return DeepgramStream(
             Endpoint(url, self._headers, self._tls),
             client=self,
             audio_format=self._format,
             options=self._options,
+            prices=self._prices,
             on_loss=self._note_lost_stream,
         )
 
@@ -175,7 +184,7 @@ class DeepgramSTTClient(BaseResilientClient):
             raise mapped from None
 
 
-async def _feed(stream: SpeechStream, audio_stream: AsyncIterator[bytes]) -> None:
+async def _feed(stream: DeepgramStream, audio_stream: AsyncIterator[bytes]) -> None:
     """Send it all, then finish: also when the source fails, so that what was heard before is not lost."""
     try:
         async for audio in audio_stream:

@@ -12,9 +12,11 @@ from app.clients.deepgram.connection import STEADY_SECONDS, DeepgramConnection, 
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions, FluxTurns, NovaTurns
 from app.clients.deepgram.replay_buffer import ReplayBuffer
 from app.clients.deepgram.stream_state import SttStreamState
+from app.clients.prices import Prices
 from app.clients.resilient import BaseResilientClient
 from app.errors import BreakerOpen, ProviderError, ProviderRateLimited
 from app.ports.streams import SpeechEvent, StreamLost, StreamRestored
+from app.ports.vendors import Charge
 from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
@@ -28,7 +30,7 @@ _PROVEN_SECONDS = 5.0
 spaced, and in the end given up."""
 
 
-class SpeechStream:
+class DeepgramStream:
     """The caller's speech as events. Use as an async context manager, and iterate once.
 
     One task lives from entering to leaving: it opens a socket, reads it, and begins anew when it is lost; two more live
@@ -42,6 +44,7 @@ class SpeechStream:
         client: BaseResilientClient,
         audio_format: AudioFormat,
         options: DeepgramOptions,
+        prices: Prices,
         on_loss: Callable[[ProviderError, float], None],
     ) -> None:
         """``client`` guards the attempts to connect; ``on_loss`` is told of each socket that is lost later,
@@ -50,6 +53,7 @@ class SpeechStream:
         self._client = client
         self._format = audio_format
         self._options = options
+        self._prices = prices
         self._on_loss = on_loss
         capacity = round(options.replay_seconds * audio_format.sample_rate)
         self._ear = SttStreamState(
@@ -60,7 +64,19 @@ class SpeechStream:
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<SpeechStream {self._options.model} {self._ear.buffer!r}>"
+        return f"<DeepgramStream {self._options.model} {self._ear.buffer!r}>"
+
+    @property
+    def provider(self) -> str:
+        """Whose client it is."""
+        return self._client.provider
+
+    def charges(self) -> list[Charge]:
+        """What Deepgram was sent, with repetitions and silence; priced by the language the stream was opened with."""
+        seconds = round(self.audio_seconds_sent, 3)
+        cost = self._prices.stt_cost(self._options.model, self._options.language, seconds)
+        last = self.request_ids[-1] if self.request_ids else None
+        return [Charge(provider=PROVIDER, model=self._options.model, cost=cost, seconds=seconds, request_id=last)]
 
     @property
     def request_ids(self) -> list[str]:

@@ -15,10 +15,10 @@ from app.clients.openai.answer import OpenAIAnswer
 from app.clients.openai.context_window import estimate_text_tokens, estimate_tokens, trim
 from app.clients.openai.events import PROVIDER
 from app.clients.openai.requests import OpenAIOptions, request_body
+from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.errors import ProviderError, ProviderProtocolError, ProviderUnavailable
 from app.models import ConversationContext, Message, TokenUsage
-from app.observability.costs import DEFAULT_PRICES, Prices
 from app.ports.streams import ModelEvent, ModelFinished, TextDelta, TextRetracted, ToolSpec, text_after
 
 if TYPE_CHECKING:  # see _load
@@ -72,6 +72,11 @@ class OpenAILLMClient(BaseResilientClient):
         self._think_first: dict[str | None, None] = {}
         """Calls whose last answer began with a thought whose beginning is not told; of too many the oldest goes."""
         self._said_once: set[str] = set()
+
+    @property
+    def model(self) -> str:
+        """OpenAI's name of the model."""
+        return self._options.model
 
     async def stream_reply(
         self,
@@ -218,7 +223,8 @@ class OpenAILLMClient(BaseResilientClient):
             request_id=answer.request_id,
             call_id=call_id,
         )
-        return ModelFinished(reason, self._priced(usage, answer.decoder.service_tier), answer.request_id)
+        priced = self._priced(usage, answer.decoder.service_tier)
+        return ModelFinished(reason, priced, answer.request_id, self.provider, self.model)
 
     def _estimated(self, answer: OpenAIAnswer, messages: list[Message], tools: Sequence[ToolSpec]) -> TokenUsage:
         kept = trim(messages, self._options.context_window_size, estimate_tokens)

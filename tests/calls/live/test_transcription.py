@@ -6,7 +6,6 @@ from app.calls.live.call_clock import CallClock
 from app.calls.live.transcription import TranscriptionInput
 from app.clock import utc_now
 from app.conversation import events as ev
-from app.observability.costs import DEFAULT_PRICES
 from media.formats import AudioFormat
 from tests.calls.vendors import ScriptedStream
 
@@ -17,9 +16,7 @@ async def test_the_vendor_is_told_when_there_is_something_to_hear() -> None:
     stream, events = ScriptedStream(), list[ev.Event]()
     clock = CallClock(utc_now())
     clock.answer()
-    transcription = TranscriptionInput(
-        stream, LINE, model="nova-3", prices=DEFAULT_PRICES, clock=clock, emit=events.append
-    )
+    transcription = TranscriptionInput(stream, LINE, clock=clock, emit=events.append)
     wave = (8000 * np.sin(np.arange(8000) * 2 * np.pi * 300 / 8000)).astype("<i2").tobytes()
 
     for audio in (LINE.silence(4000), wave, LINE.silence(8000)):

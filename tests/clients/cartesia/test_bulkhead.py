@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.clients.breaker import CircuitBreaker
-from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient, Utterance
+from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient, CartesiaUtterance
 from app.errors import (
     ProviderError,
     ProviderProtocolError,
@@ -34,7 +34,7 @@ def strikes(trouble: Script) -> Script:
     return script
 
 
-async def outcome(utterance: Utterance) -> tuple[list[VoiceEvent], ProviderError | None]:
+async def outcome(utterance: CartesiaUtterance) -> tuple[list[VoiceEvent], ProviderError | None]:
     events: list[VoiceEvent] = []
     try:
         async for event in utterance:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from app.clients.cartesia.client import CartesiaTTSClient, Utterance
+from app.clients.cartesia.client import CartesiaTTSClient, CartesiaUtterance
 from app.errors import (
     ProviderError,
     ProviderProtocolError,
@@ -162,7 +162,7 @@ def sounds_then(trouble: Script) -> Script:
     return script
 
 
-async def fate(utterance: Utterance) -> tuple[bytes, ProviderError]:
+async def fate(utterance: CartesiaUtterance) -> tuple[bytes, ProviderError]:
     """The sound before the error, and the error."""
     events: list[VoiceEvent] = []
 

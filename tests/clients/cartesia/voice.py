@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient, Utterance
+from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient, CartesiaUtterance
 from app.models import VoiceConfig
 from app.ports.streams import SpokenWord, VoiceAudio, VoiceEvent, VoiceWords
 from tests.clients.cartesia.server import (
@@ -28,7 +28,7 @@ async def voice(
             await client.aclose()
 
 
-async def spoken(client: CartesiaTTSClient, *clauses: str, call_id: str = "call-1") -> Utterance:
+async def spoken(client: CartesiaTTSClient, *clauses: str, call_id: str = "call-1") -> CartesiaUtterance:
     utterance = client.utterance(VOICE, call_id=call_id)
     for clause in clauses:
         await utterance.say(clause)
@@ -36,7 +36,7 @@ async def spoken(client: CartesiaTTSClient, *clauses: str, call_id: str = "call-
     return utterance
 
 
-async def heard(utterance: Utterance) -> list[VoiceEvent]:
+async def heard(utterance: CartesiaUtterance) -> list[VoiceEvent]:
     return [event async for event in utterance]
 
 

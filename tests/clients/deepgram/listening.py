@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from app.clients.breaker import CircuitBreaker
-from app.clients.deepgram.client import DeepgramOptions, DeepgramSTTClient, SpeechStream
+from app.clients.deepgram.client import DeepgramOptions, DeepgramStream, DeepgramSTTClient
 from app.ports.streams import (
     SpeechEvent,
     TurnUpdated,
@@ -27,7 +27,7 @@ def client_of(server: DeepgramServer, *, breaker: CircuitBreaker | None = None, 
 
 
 @asynccontextmanager
-async def listening(server: DeepgramServer, **options: Any) -> AsyncIterator[SpeechStream]:
+async def listening(server: DeepgramServer, **options: Any) -> AsyncIterator[DeepgramStream]:
     client = client_of(server, **options)
     try:
         async with client.listen(call_id="call-1") as stream:
@@ -42,7 +42,7 @@ def audio(start: float, end: float) -> Iterator[bytes]:
         yield b"".join((sample % 65536).to_bytes(2, "little") for sample in range(first, first + 320))
 
 
-def speak(stream: SpeechStream, start: float, end: float) -> None:
+def speak(stream: DeepgramStream, start: float, end: float) -> None:
     for frame in audio(start, end):
         stream.send(frame)
 
@@ -51,7 +51,7 @@ def sound(start: float, end: float) -> bytes:
     return b"".join(audio(start, end))
 
 
-async def read(stream: SpeechStream, *kinds: type[SpeechEvent]) -> list[Any]:
+async def read(stream: DeepgramStream, *kinds: type[SpeechEvent]) -> list[Any]:
     """The next events; they must be of these kinds. Updates in between that are not asked for are passed over."""
     events: list[Any] = []
     async with asyncio.timeout(5):
@@ -64,6 +64,6 @@ async def read(stream: SpeechStream, *kinds: type[SpeechEvent]) -> list[Any]:
     return events
 
 
-async def rest(stream: SpeechStream) -> list[SpeechEvent]:
+async def rest(stream: DeepgramStream) -> list[SpeechEvent]:
     async with asyncio.timeout(5):
         return [event async for event in stream]

@@ -6,9 +6,9 @@ import pytest
 
 from app.clients.openai import client as openai_llm
 from app.clients.openai.client import OpenAILLMClient, OpenAIOptions
+from app.clients.prices import DEFAULT_PRICES
 from app.errors import ProviderUnavailable
 from app.models import CallContext, ConversationContext, Message, TokenUsage
-from app.observability.costs import DEFAULT_PRICES
 from app.ports.streams import ModelFinished, TextDelta, ToolCall, ToolSpec
 from tests.clients.openai.server import (
     DIALOGUE,
@@ -39,7 +39,7 @@ async def test_text_comes_in_pieces_then_the_finish_with_reported_tokens_and_the
         events = await reply_of(client)
     assert events[:2] == [TextDelta("Hel"), TextDelta("lo")]
     cost = DEFAULT_PRICES.llm_cost("gpt-6-luna", TokenUsage(1500, 1000, 12))
-    assert events[2:] == [ModelFinished("stop", TokenUsage(1500, 1000, 12, cost), "req_1")]
+    assert events[2:] == [ModelFinished("stop", TokenUsage(1500, 1000, 12, cost), "req_1", "openai", "gpt-6-luna")]
 
 
 @BOTH

@@ -1,7 +1,7 @@
 import pytest
 
+from app.clients.prices import DEFAULT_PRICES, ModelPrice, Prices
 from app.models import TokenUsage
-from app.observability.costs import DEFAULT_PRICES, ModelPrice, Prices
 
 USAGE = TokenUsage(prompt=1_000_000, cached=400_000, completion=100_000)
 
