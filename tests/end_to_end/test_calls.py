@@ -325,7 +325,7 @@ def test_calls_are_found_by_their_caller_and_paged(service: RunningService, even
     assert len(found) == len(wanted)
     for call in listed:
         record = next(each.record for each in evening.calls.values() if each.call_id == call["call_id"])
-        assert call == {name: value for name, value in record.items() if name not in ("turns", "tools")}
+        assert call == {name: value for name, value in record.items() if name not in ("holds", "turns", "tools")}
 
 
 def test_the_figures_of_the_calls_are_shown(service: RunningService, evening: Evening) -> None:

@@ -22,9 +22,9 @@ from app.clients.deepgram.messages import (
     DeepgramOptions,
     encoding_name,
     listen_url,
-    mean_confidence,
     rest_url,
 )
+from app.clients.deepgram.spoken import mean_confidence
 from app.clients.deepgram.stream import DeepgramStream
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy

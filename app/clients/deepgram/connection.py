@@ -5,7 +5,6 @@ https://developers.deepgram.com/reference/speech-to-text/listen-flux (Flux).
 """
 
 import asyncio
-import json
 import logging
 import re
 import ssl
@@ -27,6 +26,7 @@ from websockets.exceptions import (
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions
 from app.clients.deepgram.replay_buffer import Timeline
 from app.clients.deepgram.stream_state import SttStreamState
+from app.clients.messages import Unreadable, read_object
 from app.clients.resilient import retry_after_seconds
 from app.errors import (
     ProviderError,
@@ -94,7 +94,7 @@ class DeepgramConnection:
         self._silent_at: float | None = None
         self._patience = asyncio.timeout(None)
         self._asked_to_close = False
-        self._garbage = 0
+        self._garbage = self._unreadable = 0
         self.heard = False
         """Whether Deepgram said anything about the audio."""
         self.stalled = False
@@ -193,7 +193,7 @@ class DeepgramConnection:
                 trust = 2 * self._stall_seconds if self.follows_a_stall else STEADY_SECONDS
                 steady = asyncio.get_running_loop().call_later(trust, lambda: self.on_working())
                 while True:
-                    self._take_in(await self._socket.recv())
+                    self._take_in(await self._receive())
                     if self._asked_to_close:
                         self._patience.reschedule(self._clock() + _QUIET_SECONDS)
         except ConnectionClosedOK:
@@ -209,19 +209,20 @@ class DeepgramConnection:
         """Flux says ``Connected`` at once; a socket that opens and says nothing will not hear anything either."""
         try:
             async with asyncio.timeout(self._options.connect_seconds):
-                self._take_in(await self._socket.recv())
+                self._take_in(await self._receive())
         except TimeoutError:
             raise ProviderTimeout(PROVIDER, "the socket opened and says nothing") from None
 
-    def _take_in(self, raw: str | bytes) -> None:
+    async def _receive(self) -> bytes:
+        """The next message, as bytes: text that is no UTF-8 would cost the connection."""
+        return await self._socket.recv(decode=False)
+
+    def _take_in(self, raw: bytes) -> None:
         try:
-            message = _json_object(raw)
+            message = read_object(raw)
             heard = self._ear.turns.read(message, self._timeline.seconds)
-        except ValueError as error:
-            self._ear.ignored += 1
-            self._garbage += 1
-            if self._garbage >= _GARBAGE_IN_A_ROW:
-                raise ProviderProtocolError(PROVIDER, "several messages that are not of the protocol") from error
+        except Unreadable as error:
+            self._note_unreadable(error)
             return
         self._garbage = 0
         self._heard_at = self._clock()
@@ -229,15 +230,25 @@ class DeepgramConnection:
         if heard is None:
             self._ear.ignored += 1
             return
-        if heard.events or heard.backchanneled is not None:
+        if heard.events or heard.acknowledged is not None:
             self.heard = True
-            if heard.backchanneled is not None or not self.follows_a_stall:
+            if heard.acknowledged is not None or not self.follows_a_stall:
                 self.on_working()
-        if heard.backchanneled is not None:
-            self._ear.buffer.acknowledge(self._timeline.position(heard.backchanneled))
+        if heard.acknowledged is not None:
+            self._ear.buffer.acknowledge(self._timeline.position(heard.acknowledged))
         if heard.events:
             self._ear.emit(*heard.events)
             self._ear.changed.set()
+
+    def _note_unreadable(self, error: Unreadable) -> None:
+        """One message is passed over; when there is nothing else, the socket is given up."""
+        self._ear.ignored += 1
+        self._garbage += 1
+        self._unreadable += 1
+        if self._unreadable == 1:
+            log.warning("provider.unreadable_message", provider=PROVIDER, detail=str(error))
+        if self._garbage >= _GARBAGE_IN_A_ROW:
+            raise ProviderProtocolError(PROVIDER, "several messages that are not of the protocol") from error
 
     async def _watch(self) -> None:
         """Give the socket up when it owes a word for too long; looks once in that time while nothing is owed."""
@@ -378,10 +389,3 @@ def _closed_error(error: ConnectionClosed) -> ProviderError:
             return ProviderRejected(PROVIDER, named)
         case _:
             return ProviderUnavailable(PROVIDER, named)
-
-
-def _json_object(raw: str | bytes) -> dict[str, Any]:
-    message = json.loads(raw) if isinstance(raw, str) else None
-    if not isinstance(message, dict):
-        raise ValueError("no JSON object")
-    return message

@@ -9,7 +9,9 @@ from typing import Self
 import structlog
 
 from app.clients.deepgram.connection import STEADY_SECONDS, DeepgramConnection, Endpoint
-from app.clients.deepgram.messages import PROVIDER, DeepgramOptions, FluxTurns, NovaTurns
+from app.clients.deepgram.flux_messages import FluxTurns
+from app.clients.deepgram.messages import PROVIDER, DeepgramOptions
+from app.clients.deepgram.nova_messages import NovaTurns
 from app.clients.deepgram.replay_buffer import ReplayBuffer
 from app.clients.deepgram.stream_state import SttStreamState
 from app.clients.prices import Prices

@@ -1,13 +1,15 @@
-"""What is kept of a caller over the sockets that hear him: audio to be sent, the turn so far, events to be read."""
+"""What outlives the sockets of one caller: audio to be sent, the turn so far, events to be read."""
 
 import asyncio
 from collections import deque
 
-from app.clients.deepgram.messages import TurnAssembly
 from app.clients.deepgram.replay_buffer import ReplayBuffer
+from app.clients.deepgram.spoken import read_token
+from app.clients.deepgram.turn_assembly import TurnAssembly
 from app.ports.streams import SpeechEvent, TurnUpdated
 
 _EVENTS_KEPT = 1024
+_REQUESTS_KEPT = 64
 
 
 class Events:
@@ -57,7 +59,7 @@ class SttStreamState:
         """Audio went out."""
         self.finishing = False
         self.sound_since: float | None = None
-        """When the caller began to make the sound he is making, by the loop's clock; None while he makes none."""
+        """When the caller began to make the sound they are making, by the loop's clock; None while they make none."""
         self.samples_sent = 0
         self.ignored = 0
         self.request_ids: list[str] = []
@@ -76,8 +78,9 @@ class SttStreamState:
             self.events.put(event)
 
     def note_request(self, request_id: object) -> None:
-        """Keep Deepgram's id, if it is one and new."""
-        if isinstance(request_id, str) and request_id not in self.request_ids:
+        """Keep Deepgram's id, if it is one and new. Beyond the bound, the first ones stay."""
+        request_id = read_token(request_id)
+        if request_id is not None and request_id not in self.request_ids and len(self.request_ids) < _REQUESTS_KEPT:
             self.request_ids.append(request_id)
 
     def close(self) -> None:

@@ -87,28 +87,28 @@ STEPS = st.lists(
 def test_nothing_is_lost_within_the_bound_and_nothing_acknowledged_is_repeated(steps: list[tuple[str, int]]) -> None:
     capacity = 50
     buffer = buffer_of(capacity)
-    end = backchanneled = taken_to = ever_taken = 0
+    end = acknowledged = taken_to = ever_taken = 0
     gone: set[int] = set()
     for step, number in steps:
         if step == "append":
             buffer.append(numbered(end, number))
-            fallen = range(max(backchanneled, ever_taken), max(backchanneled, ever_taken, end + number - capacity))
+            fallen = range(max(acknowledged, ever_taken), max(acknowledged, ever_taken, end + number - capacity))
             gone |= set(fallen)
             end += number
         elif step == "take" and (piece := buffer.take(number)):
-            assert piece.start >= backchanneled
-            assert piece.start == max(taken_to, end - capacity, backchanneled)
+            assert piece.start >= acknowledged
+            assert piece.start == max(taken_to, end - capacity, acknowledged)
             taken_to = piece.start + len(piece.audio) // 2
             ever_taken = max(ever_taken, taken_to)
         elif step == "acknowledge":
             buffer.acknowledge(number)
-            backchanneled = max(backchanneled, min(number, taken_to))
+            acknowledged = max(acknowledged, min(number, taken_to))
         elif step == "rewind":
             buffer.rewind()
             taken_to = 0
         assert buffer.end == end
     buffer.rewind()
-    assert take_all(buffer) == list(range(max(backchanneled, end - capacity, 0), end))
+    assert take_all(buffer) == list(range(max(acknowledged, end - capacity, 0), end))
     assert buffer.dropped == len(gone)
 
 

@@ -1,0 +1,110 @@
+"""What Flux, ``/v2/listen``, answers: https://developers.deepgram.com/reference/speech-to-text/listen-flux."""
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+from app.clients.deepgram.messages import PROVIDER
+from app.clients.deepgram.spoken import Clock, Message, Phrase, Spoken, read_phrase, read_seconds, read_token
+from app.clients.deepgram.turn_assembly import Heard, TurnAssembly
+from app.clients.messages import Unreadable, as_whole, readable
+from app.errors import ProviderUnavailable
+from app.ports.streams import SpeechEvent, TurnEndedEagerly, TurnResumed
+
+_TURNS_MAX = 1_000_000
+
+
+class TurnInfoMessage(Message, Spoken, total=False):
+    """The whole turn so far; each replaces the one before. Every 0.25 s there is one, in a turn or not."""
+
+    event: str
+    turn_index: int
+    audio_window_end: float
+
+
+class ErrorMessage(Message, total=False):
+    """The socket closes after it."""
+
+    code: str
+
+
+MESSAGES: Final[dict[str, type]] = {
+    "TurnInfo": TurnInfoMessage,
+    "Connected": Message,
+    "ConfigureSuccess": Message,
+    "ConfigureFailure": Message,
+    "Warning": Message,
+    "Error": ErrorMessage,
+}
+"""What is read, by ``type``; any other type is passed over."""
+
+
+class FluxTurns(TurnAssembly):
+    """Flux tells the whole turn anew in each message, and when it has ended."""
+
+    def __init__(self, language: str | None) -> None:
+        super().__init__(language)
+        self._index: int | None = None
+        """Deepgram's number of the turn, on this socket."""
+        self._heard_until = 0.0
+        """Seconds of this socket."""
+
+    def read(self, message: Mapping[str, object], at: Clock) -> Heard | None:
+        """See :meth:`TurnAssembly.read`. Raises ProviderUnavailable for an error after which Flux closes."""
+        match message.get("type"):
+            case "TurnInfo":
+                return self._turn(cast(TurnInfoMessage, message), at)
+            case "Error":
+                code = read_token(cast(ErrorMessage, message).get("code"))
+                raise ProviderUnavailable(PROVIDER, f"fatal error {code or 'without a code'}")
+            case str() as kind if kind in MESSAGES:
+                return Heard()
+            case _:
+                return None
+
+    def resume_from(self, moment: float) -> None:
+        """See :meth:`TurnAssembly.resume_from`."""
+        super().resume_from(moment)
+        self._index, self._heard_until = None, 0.0
+
+    def _turn(self, message: TurnInfoMessage, at: Clock) -> Heard | None:
+        event, end = message.get("event"), read_seconds(message.get("audio_window_end"))
+        phrase = read_phrase(message, at, moment=self._heard_until if end is None else end)
+        if not isinstance(event, str):
+            event = "Update"  # the words are as good as those of any other message
+        if phrase is None and event == "Update":
+            raise Unreadable("an update has neither a transcript nor a word")
+        self._heard_until = self._heard_until if end is None else end
+        before = self._ended_before(message)
+        heard = self._event(event, phrase or self._latest or Phrase(""), end)
+        if not before:
+            return heard
+        return Heard(before) if heard is None else Heard((*before, *heard.events), heard.acknowledged)
+
+    def _event(self, event: str, phrase: Phrase, end: float | None) -> Heard | None:
+        match event:
+            case "Update" if not phrase.text:
+                return Heard()  # a sign of life: comes between turns, too, and is no part of one
+            case "StartOfTurn" | "Update":
+                return Heard((self._update(phrase),))
+            case "EagerEndOfTurn":
+                updated = self._update(phrase)
+                self._eager = True
+                revoked = (updated,) if isinstance(updated, TurnResumed) else ()
+                return Heard((*revoked, TurnEndedEagerly(self._transcript())))
+            case "TurnResumed":
+                self._update(phrase)
+                self._eager = False
+                return Heard((TurnResumed(self._transcript()),))
+            case "EndOfTurn":
+                self._latest = phrase
+                return Heard((self._end(),), acknowledged=end)
+            case _:
+                return None
+
+    def _ended_before(self, message: TurnInfoMessage) -> tuple[SpeechEvent, ...]:
+        """The end of the turn that is open, when Flux tells of the next one: its own end could not be read."""
+        index = readable(lambda: as_whole(message.get("turn_index"), "turn_index", least=0, most=_TURNS_MAX))
+        if index is None:
+            return ()
+        before, self._index = self._index, index
+        return self.close() if before is not None and index == before + 1 and not self.orphaned else ()

@@ -1,0 +1,141 @@
+"""What Nova-3, ``/v1/listen``, answers: https://developers.deepgram.com/reference/speech-to-text/listen-streaming."""
+
+import math
+from collections.abc import Mapping
+from typing import Final, TypedDict, cast
+
+from app.clients.deepgram.spoken import Clock, Message, Phrase, Spoken, read_phrase, read_seconds
+from app.clients.deepgram.turn_assembly import Heard, TurnAssembly
+from app.clients.messages import Unreadable, as_list, as_object
+from app.ports.streams import SpeechEvent
+
+_SAME_WORD_SECONDS = 0.1
+_SAME_MOMENT_SECONDS = 0.01
+
+
+class Channel(TypedDict, total=False):
+    """The alternatives, the best first."""
+
+    alternatives: list[Spoken]
+    languages: list[str]
+
+
+class ResultsMessage(Message, total=False):
+    """What was said from ``start`` for ``duration`` seconds of the socket: a guess, unless ``is_final``."""
+
+    start: float
+    duration: float
+    is_final: bool
+    speech_final: bool
+    from_finalize: bool
+    channel: Channel
+
+
+class UtteranceEndMessage(Message, total=False):
+    """``last_word_end`` is -1 where Deepgram does not know it."""
+
+    last_word_end: float
+
+
+MESSAGES: Final[dict[str, type]] = {
+    "Results": ResultsMessage,
+    "UtteranceEnd": UtteranceEndMessage,
+    "Metadata": Message,
+    "SpeechStarted": Message,
+    "ConfigureSuccess": Message,
+    "ConfigureFailure": Message,
+    "Error": Message,
+}
+"""What is read, by ``type``; any other type is passed over."""
+
+
+class NovaTurns(TurnAssembly):
+    """Nova-3 tells phrases: first as a guess, then for good. A turn is the phrases up to a pause."""
+
+    def __init__(self, language: str | None) -> None:
+        super().__init__(language)
+        self._pause_after: float | None = None
+        self._heard_until = 0.0
+        """Seconds of this socket."""
+        self._guess_until: float | None = None
+        """Where the audio of the guess ends, in seconds of this socket."""
+
+    def read(self, message: Mapping[str, object], at: Clock) -> Heard | None:
+        """See :meth:`TurnAssembly.read`."""
+        match message.get("type"):
+            case "Results":
+                return self._results(cast(ResultsMessage, message), at)
+            case "UtteranceEnd":
+                last_word_end = read_seconds(cast(UtteranceEndMessage, message).get("last_word_end"))
+                return Heard(self._utterance_end(last_word_end, at))
+            case str() as kind if kind in MESSAGES:
+                return Heard()
+            case _:
+                return None
+
+    def resume_from(self, moment: float) -> None:
+        """See :meth:`TurnAssembly.resume_from`."""
+        super().resume_from(moment)
+        self._heard_until, self._guess_until = 0.0, None
+
+    def _results(self, message: ResultsMessage, at: Clock) -> Heard:
+        start, duration = read_seconds(message.get("start")), read_seconds(message.get("duration"))
+        end = None if start is None or duration is None else start + duration
+        phrase = _best(message.get("channel"), at, moment=self._heard_until if end is None else end)
+        ends = message.get("speech_final") is True or message.get("from_finalize") is True
+        is_final = ends or message.get("is_final") is True
+        if phrase is None and not is_final:
+            raise Unreadable("results have neither a transcript nor a word")
+        self._keep_guess_before(start)
+        self._heard_until = self._heard_until if end is None else end
+        if is_final:
+            return Heard(self._final(phrase or self._latest or Phrase(""), ends=ends), acknowledged=end)
+        if phrase is None or not phrase.text:
+            return Heard()
+        self._guess_until = end
+        return Heard((self._update(phrase),))
+
+    def _keep_guess_before(self, start: float | None) -> None:
+        """Results that begin where the guess ends show that it was final, though that could not be read."""
+        if self._latest is None or self._guess_until is None or start is None:
+            return
+        if abs(start - self._guess_until) <= _SAME_MOMENT_SECONDS:
+            self._kept.append(self._latest)
+            self._latest = self._guess_until = None
+
+    def _final(self, phrase: Phrase, *, ends: bool) -> tuple[SpeechEvent, ...]:
+        self._latest = self._guess_until = None
+        if phrase.text:
+            self._kept.append(phrase)
+            self.open = True
+        if self.open and (self._paused_at(phrase) or ends):
+            return (self._end(),)
+        return (self._update(None),) if phrase.text else ()
+
+    def _utterance_end(self, last_word_end: float | None, at: Clock) -> tuple[SpeechEvent, ...]:
+        """End the turn, unless the pause was before it, or words are still a guess: then they end it when final."""
+        moment = math.inf if last_word_end is None else at(last_word_end)
+        words = [word for phrase in self._kept for word in phrase.words]
+        if not self.open or (words and moment < words[0].start):
+            return ()
+        if self._latest:
+            guessed_end = max((word.end for word in self._latest.words), default=math.inf)
+            self._pause_after = min(moment, guessed_end)
+            return ()
+        return (self._end(),)
+
+    def _paused_at(self, phrase: Phrase) -> bool:
+        after, self._pause_after = self._pause_after, None
+        if after is None:
+            return False
+        return all(word.end <= after + _SAME_WORD_SECONDS for word in phrase.words)
+
+
+def _best(value: object, at: Clock, *, moment: float) -> Phrase | None:
+    """The first alternative of a channel; None when nothing of it can be read."""
+    try:
+        channel = cast(Channel, as_object(value, "channel"))
+        first = as_object(next(iter(as_list(channel.get("alternatives"), "alternatives")), None), "an alternative")
+    except Unreadable:
+        return None
+    return read_phrase(cast(Spoken, first), at, moment=moment, languages=channel.get("languages"))
