@@ -21,6 +21,7 @@ _NEVER_LAST = listed(
 )
 """Abbreviations that something always follows, a capital letter too: the sentence goes on."""
 _NUMBER_FOLLOWS = listed(
+    "jan feb mar apr jun jul aug sep sept oct nov dec "
     "no nos ref refs vol vols p pp ch sec para art fig ext apt rm bldg approx est ca max min avg tel fax inv acct ver "
     "v руб р коп ч мин сек г тыс млн млрд исх вх ред ст пп гл разд прил изм дог сч каб пом лит ауд оф эт мкр уч кор"
 )
@@ -124,6 +125,8 @@ class ClauseSplitter:
 
     def _note_soft(self, body: str, char: str) -> None:
         last = body.rstrip(_CLOSERS)[-1:] or body[-1]
+        if last == "," and char.isdigit():
+            return  # "Thursday, 12 March" and "March 12, 2026" are read as one
         if last in _SOFT_MARKS or body.endswith((" -", "...")):
             self._soft_cut = len(self._clause)
         elif not (body[-1].isdigit() or char.isdigit()):

@@ -174,6 +174,34 @@ def _long_number(match: re.Match[str]) -> str | list[Part]:
     return digits if digits.endswith("000") else in_groups(match, groups_of(digits), digit_by_digit)
 
 
+def _code(match: re.Match[str]) -> list[Part]:
+    return in_groups(match, [part for group in match.group().split() for part in groups_of(group)], digit_by_digit)
+
+
+_AFTER_CODE_WORD = re.compile(
+    r"\b(?:(?:code|pin|zip|cvv|cvc|passcode|password|otp|account number|postcode)(?: code)?(?: is|:)?"
+    r"|ending (?:in|with)|last four(?: digits)?) \Z",
+    re.IGNORECASE,
+)
+
+
+def _digits_of_code(match: re.Match[str]) -> str | list[Part]:
+    """Digits after a word such as "code" are no amount; nor are those of "A-1045"."""
+    text = before(match)
+    return _code(match) if _AFTER_CODE_WORD.search(text) or _LETTER_CODE.search(text) else match.group()
+
+
+_LETTER_CODE = re.compile(
+    r"(?<![\w'’])[B-HJ-Z] \Z|(?<![\w'’-])(?:order|ticket|case|code|number|reference|room|gate|seat) [A-Z] \Z",
+    re.IGNORECASE,
+)
+
+
+def _feet(match: re.Match[str]) -> str:
+    feet, inches = match.groups()
+    return f"{cardinal(int(feet))} {'foot' if feet == '1' else 'feet'} {cardinal(int(inches))}"
+
+
 def _dotted(match: re.Match[str]) -> str:
     return apart(match, " point ".join(number_words(part) for part in match.group().split(".")))
 
@@ -309,7 +337,7 @@ def _quantity(match: re.Match[str]) -> str:
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+(?!\.?\d))?"
 _MONTH = one_of([*_MONTHS, *_SHORT_MONTHS])
-_SIGNS = one_of(_CURRENCIES)
+_SIGNS = one_of([*_CURRENCIES, "USD", "EUR", "GBP", "RUB"])
 _UNIT = one_of([*_UNITS, *_UNIT_ALIASES, *_CURRENCY_NAMES])
 _HALF = r"(?: ?([ap]\.m\.|[ap]m)(?!\w))"
 _HOUR, _MINUTE = r"([01]?\d|2[0-3])", r"([0-5]\d)"
@@ -324,7 +352,14 @@ _QUANTITY = re.compile(
 )
 
 _ADDRESS_WORDS = AddressWords(
-    at="at", dot="dot", slash="slash", dash="dash", underscore="underscore", plus="plus", domains={}
+    at="at",
+    dot="dot",
+    slash="slash",
+    dash="dash",
+    underscore="underscore",
+    plus="plus",
+    number=digit_by_digit,
+    domains={},
 )
 
 RULES: tuple[Rule, ...] = (
@@ -344,6 +379,9 @@ RULES: tuple[Rule, ...] = (
     (re.compile(r"(?<![\w.,-])(?:1[ -])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])"), _phone),
     (re.compile(r"(?<![\w.,-])\d{3}-\d{4}(?![\w-])"), _phone),
     (re.compile(r"(?<![\w.,-])\d{4}(?: \d{4}){2,4}(?![\d.,]\d)"), _phone),
+    (re.compile(r"(?<=\b[A-Z])-(?=\d{4,}(?![\w-]|[.,]\d))"), always(" ")),
+    (re.compile(r"(?<![\w.,-])\d{3,}(?: \d{3,4})*(?![\w-]|[.,]\d)"), _digits_of_code),
+    (re.compile(r"(?<![\w.,])(\d)['’′](\d{1,2})(?:[\"”″]|['’′]{2})(?!\w)"), _feet),
     (re.compile(r"(?<![\w.,-])(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)(?![\d-])"), _numeric_date),
     (re.compile(r"(?<![\d.,/-])(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4}|\d{2})(?!\d|\.\d)"), _numeric_date),
     (re.compile(r"(?<![\d.,/-])(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4}|\d{2})(?![\d/])"), _numeric_date),
@@ -370,7 +408,7 @@ RULES: tuple[Rule, ...] = (
     (re.compile(rf"(?<![\w:.,]){_HOUR}:{_MINUTE}(?![\d:]){_HALF}?", re.IGNORECASE), _time),
     (re.compile(rf"(?<![\w:.,]){_HOUR}(?::{_MINUTE})?{_HALF}", re.IGNORECASE), _time),
     (re.compile(r"(?<![\d/.,])(\d{1,4})/(\d{1,4})(?![\d/]|[.,]\d)"), _fraction),
-    (re.compile(r"(?<![\d.])\d{1,6}(?:\.\d{1,6}){2,}(?![.\d])"), _dotted),
+    (re.compile(r"(?<![\d.])\d{1,6}(?:\.\d{1,6}){2,}(?!\d|\.\d)"), _dotted),
     (re.compile(r"(?<![\d.,])(\d{1,6})(?:st|nd|rd|th)\b", re.IGNORECASE), _ordinal),
     (re.compile(r"(?<![\d.,-])(?<!\d )\d{7,}(?![\d.,]\d)(?! ?(?:" + _UNIT + r")(?!\w))"), _long_number),
     (_QUANTITY, _quantity),

@@ -228,7 +228,7 @@ _TYPED_COMPARISONS = {"<": ("<",), ">": (">",), "≤": ("≤", "<=", "⩽"), "�
 def comparison_rules(words: dict[str, str]) -> tuple[Rule, ...]:
     """Signs of comparison between two things; ``words`` are what they are called, for ``< > ≤ ≥ ≠``."""
     signs = {typed: words[sign] for sign, spellings in _TYPED_COMPARISONS.items() for typed in spellings}
-    pattern = re.compile(rf"(?<=[\w)%°]) ?({one_of(signs)}) ?(?=[\w(+\-−$€£₽])")
+    pattern = re.compile(rf"(?:(?<=[\w)%°]) ?|(?<!\S))({one_of(signs)}) ?(?=[\w(+\-−$€£₽])")
     return ((pattern, lambda match: f" {signs[match.group(1)]} "),)
 
 
@@ -268,6 +268,8 @@ class AddressWords:
     dash: str
     underscore: str
     plus: str
+    number: Callable[[str], str]
+    """Reads a run of digits."""
     domains: dict[str, str]
     """Endings that are said otherwise than written, such as ``ru``."""
 
@@ -279,6 +281,7 @@ _DOMAIN = re.compile(rf"(?<![\w@.-])(?:[\w-]+\.)+(?:{_TOP})(?![\w-]|\.\w)(?:/[^\
 _TRAILING = ".,:;!?…)'*_]"
 _SCHEME = re.compile(r"\A(?:https?://)?(?:www\.)?", re.IGNORECASE)
 _LONGEST_PATH = 40
+_DIGITS_OF_ADDRESS = re.compile(r"\d+")
 
 
 def address_rules(words: AddressWords) -> tuple[Rule, ...]:
@@ -289,7 +292,8 @@ def address_rules(words: AddressWords) -> tuple[Rule, ...]:
         head, dot, top = address.rpartition(".")
         if dot and top.lower() in words.domains:
             address = f"{head}.{words.domains[top.lower()]}"
-        return "".join(f" {signs[char]} " if char in signs else char if char.isalnum() else " " for char in address)
+        said = "".join(f" {signs[char]} " if char in signs else char if char.isalnum() else " " for char in address)
+        return _DIGITS_OF_ADDRESS.sub(lambda found: f" {words.number(found.group())} ", said)
 
     def email(match: re.Match[str]) -> str:
         return " ".join(spelled(match.group()).split())

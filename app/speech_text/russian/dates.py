@@ -60,6 +60,25 @@ def _day_of_month(match: re.Match[str]) -> str:
     return _day(day, case)
 
 
+def _short_date(match: re.Match[str]) -> str:
+    """ "С 20.07 по 03.08": a day and a month without a year, only after a preposition."""
+    day, month = int(match.group(1)), int(match.group(2))
+    word = last_word(before(match))
+    if word not in _BEFORE_SHORT_DATE or not (1 <= day <= 31 and 1 <= month <= 12):
+        return match.group()
+    return f"{_day(day, date_case(before(match), after(match)))} {MONTHS[month - 1]}"
+
+
+def _dotted_time(match: re.Match[str]) -> str:
+    """ "В 11.00" and "до 18.30"; what may be a date is none after "в"."""
+    hour, minute = int(match.group(1)), int(match.group(2))
+    word = last_word(before(match))
+    if word not in ("в", "к", "с", "до") or (word != "в" and 1 <= minute <= 12):
+        return match.group()
+    return _clock(hour, minute, governed_case(before(match)) or NOMINATIVE)
+
+
+_BEFORE_SHORT_DATE = frozenset({"с", "со", "по", "до", "от", "к", "на", "после"})
 _YEAR_CASES = {
     "год": (NOMINATIVE, "год"),
     "года": (GENITIVE, "года"),
@@ -115,6 +134,9 @@ def _times(match: re.Match[str]) -> str:
     return f"с {_clock(first_hour, first_minute, GENITIVE, bare=True)} до {_clock(hour, minute, GENITIVE)}"
 
 
+_NO_UNIT = r"(?! ?(?:%|₽|\$|€|(?:кг|г|км|м|см|л|млн|млрд|тыс|руб|раз|час|процент)))"
+"""What follows a decimal number, and neither a date nor a time."""
+
 DATE_AND_TIME_RULES: tuple[Rule, ...] = (
     (re.compile(r"(?<![\w.,-])(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)(?![\d-])"), _numeric_date),
     (
@@ -134,6 +156,14 @@ DATE_AND_TIME_RULES: tuple[Rule, ...] = (
     ),
     (re.compile(r"(?<![\w.,:/-])([12]\d{3}) ?[-–—] ?([12]\d{3}) ?(гг\.|год(?:ы|ов|ам|ах))(?!\w)"), _years),
     (re.compile(r"(?<![\w.,:/-])([12]\d{3})(?: ?(год(?:а|у|ом|е)?|г\.)(?!\w))?(?![\w:/]|[.,]\d)"), _year),
+    (
+        re.compile(rf"(?<![\w:.,]){_HOURS}\.{_MINUTES}(?![\w:]|[.,]\d){_NO_UNIT}"),
+        _dotted_time,
+    ),
+    (
+        re.compile(r"(?<![\d.,/-])(\d{2})\.(\d{2})(?![\d/-]|[.,]\d)(?! ?(?:%|кг|г|км|м|л|млн|млрд|тыс|руб|₽|\$|€))"),
+        _short_date,
+    ),
     (re.compile(rf"(?<![\w:.,]){_HOURS}:{_MINUTES} ?[-–—] ?{_HOURS}:{_MINUTES}(?![\w:])"), _times),
     (re.compile(rf"(?<![\w:.,]){_HOURS}:{_MINUTES}(?::{_MINUTES})?(?![\d:])(?: ?(?:часов|часа|ч\.?)(?!\w))?"), _time),
     (re.compile(r"(?<![\w:.,])1(?= (?:дня|ночи)\b)"), always("час")),

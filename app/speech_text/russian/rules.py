@@ -64,6 +64,7 @@ _WEEKDAYS = {
     "вс": Noun("n", "воскресенье", "воскресенья", "воскресений"),
 }  # fmt: skip
 _WEEKDAY_CHAIN = re.compile(rf"(?:(?:{one_of(_WEEKDAYS)})\.?(?:, ?| и | или |/))+\Z", re.IGNORECASE)
+_FROM_A_WEEKDAY = re.compile(rf"\bсо? (?:{one_of(_WEEKDAYS)})\.? по \Z", re.IGNORECASE)
 _ACRONYMS = ("СБ", "ВС", "СР")
 """In capitals they are days only beside a time or a mark of a list."""
 _TIME_OR_LIST_FOLLOWS = re.compile(r"\A(?:[:.]|,? ?[-–—/]? ?\d)")
@@ -82,6 +83,8 @@ def _weekday(match: re.Match[str]) -> str:
         return match.group()
     day = _WEEKDAYS[name.lower()]
     preposition = last_word(_WEEKDAY_CHAIN.sub("", before(match)))
+    if preposition == "по" and not _FROM_A_WEEKDAY.search(before(match)):
+        return day.beside(5, DATIVE) + stop_of(match)
     case = governed_case(f"{preposition} ") if preposition else None
     said = day.few if case == GENITIVE else day.beside(1, case or NOMINATIVE)
     return said + stop_of(match)
@@ -117,6 +120,28 @@ def _phone(match: re.Match[str]) -> str | list[Part]:
 def _long_number(match: re.Match[str]) -> str | list[Part]:
     digits = match.group()
     return digits if digits.endswith("000") else _digits(match, groups_of(digits))
+
+
+def _code(match: re.Match[str]) -> list[Part]:
+    return _digits(match, [part for group in match.group().split() for part in groups_of(group)])
+
+
+_AFTER_CODE_WORD = re.compile(
+    r"\b(?:(?:пин-?)?код(?:а|у|ом|е)?|pin|cvc|cvv|парол[ья]|индекс|инн|снилс|артикул|подтверждения"
+    r"|(?:о|за)канчивается на|последние (?:четыре )?цифры)(?: (?:подтверждения|из смс|доступа|товара))?(?: —| –|:)? \Z",
+    re.IGNORECASE,
+)
+
+
+def _digits_of_code(match: re.Match[str]) -> str | list[Part]:
+    """Digits after a word such as "код" are no amount."""
+    return _code(match) if _AFTER_CODE_WORD.search(before(match)) else match.group()
+
+
+def _digits_of_letter_code(match: re.Match[str]) -> str | list[Part]:
+    """ "A-1045" is a code, "Я 1000 раз" is not."""
+    letter = before(match)[-2:-1]
+    return _code(match) if letter.isupper() and letter != "Я" else match.group()
 
 
 def _dotted(match: re.Match[str]) -> str:
@@ -255,7 +280,7 @@ _QUANTITY = re.compile(
 
 _ADDRESS_WORDS = AddressWords(
     at="собака", dot="точка", slash="слэш", dash="дефис", underscore="подчёркивание", plus="плюс",
-    domains={"ru": "ру", "com": "ком", "org": "орг", "net": "нет", "рф": "рф"},
+    domains={"ru": "ру", "com": "ком", "org": "орг", "net": "нет", "рф": "рф"}, number=number_words,
 )  # fmt: skip
 
 RULES: tuple[Rule, ...] = (
@@ -275,9 +300,12 @@ RULES: tuple[Rule, ...] = (
     (re.compile(r"\+\d[\d ()-]{5,20}\d(?!\d)"), _phone),
     (re.compile(r"(?<![\w.,-])(?:\(\d{3,5}\) ?)?\d{2,3}-\d{2}-\d{2}(?![\d-])"), _phone),
     (re.compile(r"(?<![\w.,-])\d{4}(?: \d{4}){2,4}(?![\d.,]\d)"), _phone),
+    (re.compile(r"(?<![\w.,-])\d{3,}(?: \d{3,4})*(?![\w-]|[.,]\d)"), _digits_of_code),
+    (re.compile(r"(?<=[^\W\d_])-(?=\d{4,}(?![\d.,]\d))"), always(" ")),
+    (re.compile(r"(?<=[^\W\d_] )(?<=\b\w )\d{4,}(?![\w-]|[.,]\d)"), _digits_of_letter_code),
     *DATE_AND_TIME_RULES,
     (re.compile(r"(?<![\d/.,])(\d{1,4})/(\d{1,4})(?![\d/]|[.,]\d)"), _fraction),
-    (re.compile(r"(?<![\d.])\d{1,6}(?:\.\d{1,6}){2,}(?![.\d])"), _dotted),
+    (re.compile(r"(?<![\d.])\d{1,6}(?:\.\d{1,6}){2,}(?!\d|\.\d)"), _dotted),
     (re.compile(rf"(?<![\d.,])(\d{{1,4}})[-‑](\b(?:{one_of([*_ORDINALS, *_CARDINAL_SUFFIXES])}))(?!\w)"), _suffixed),
     (re.compile(r"(?<![\d.,-])(\d{1,4})[-‑](?=[а-яё]{4})"), _compound),
     (
