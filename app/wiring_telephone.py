@@ -60,11 +60,11 @@ def open_telephone(
     loops: ServiceLoops,
 ) -> Telephone:
     """Everything about telephone calls, running until it is stopped."""
-    make_leg, line = _legs(settings, livekit), _line(settings, livekit)
+    make_leg, dialer = _legs(settings, livekit), _dialer(settings, livekit)
     leftovers = _leftovers(settings, agent, livekit, services, dispatcher)
 
     def make_telephony(room: str, caller: str) -> RoomTelephony:
-        return RoomTelephony(livekit, line, leftovers, room=room, caller=caller)
+        return RoomTelephony(livekit, dialer, leftovers, room=room, caller=caller)
 
     rooms = RoomCalls(
         dispatcher=dispatcher,
@@ -84,7 +84,7 @@ def open_telephone(
         make_leg=make_leg,
         end_room=leftovers.end_room,
         make_telephony=make_telephony,
-        line=line,
+        dialer=dialer,
         ring_seconds=settings.ring_seconds,
         loops=loops,
     )
@@ -160,7 +160,7 @@ def _leftovers(
     return leftovers
 
 
-def _line(settings: Settings, livekit: LiveKitClient) -> SipDialer:
+def _dialer(settings: Settings, livekit: LiveKitClient) -> SipDialer:
     return SipDialer(
         livekit,
         trunk_name=outbound_trunk_name(settings.room_prefix),

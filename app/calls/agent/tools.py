@@ -117,8 +117,8 @@ def _transfer_to(humans: Collection[str]) -> ToolSpec:
     return ToolSpec(
         name="transfer",
         description=(
-            "Connect the caller with a human. Call it together with the sentence that tells the caller so; he is "
-            "connected after your last word was heard. If nobody answers, you go on talking with him."
+            "Connect the caller with a human. Call it together with the sentence that tells the caller so; they are "
+            "connected after your last word was heard. If nobody answers, you go on talking with them."
         ),
         parameters={
             "type": "object",
