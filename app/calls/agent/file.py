@@ -1,6 +1,6 @@
-"""An agent as one YAML file: what it is told, what it says by itself, how it sounds, and which tools it has.
+"""Reads an agent from one YAML file: its prompt, prepared lines, voices and tools.
 
-What is wrong with a file is told at once, each problem with its line and key; no value of a header is among it.
+An error lists every problem at once, each with its line and key. It never quotes the value of a header.
 """
 
 import hashlib
@@ -25,24 +25,24 @@ _YAML = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class AgentFile:
-    """What a file says of an agent; what it leaves out is None, or empty."""
+    """What a file says about an agent. What the file leaves out is None or empty."""
 
     name: str
     prompt: str
     sha256: str
-    """Of the file's bytes, in hexadecimal."""
+    """The hash of the file's bytes, in hexadecimal."""
     language: str | None = None
     lines: Mapping[str, Lines] = field(default_factory=dict)
-    """By language; complete, and only those that the file changes."""
+    """By language, only the languages that the file changes. Each has every line, defaults included."""
     voices: Mapping[str, str] = field(default_factory=dict)
-    """Ids by language."""
+    """Voice ids by language."""
     tools: tuple[AgentTool, ...] = ()
 
 
 def read_agent_file(path: Path, environment: Mapping[str, str]) -> AgentFile:
-    """A whole agent from ``.yaml`` or ``.yml``, from any other file the prompt alone.
+    """Read a whole agent from ``.yaml`` or ``.yml``; any other file is the prompt alone.
 
-    ``environment`` is where ``${NAME}`` of a header is looked up. Raises SettingsError with every problem.
+    ``environment`` has the values for ``${NAME}`` in headers. Raises SettingsError with every problem.
     """
     try:
         content = path.read_bytes()
@@ -81,13 +81,13 @@ def _checked(document: MarkedYaml, path: Path, environment: Mapping[str, str]) -
     except ValidationError as error:
         problems += [_problem(item) for item in error.errors(include_url=False)]
     if shape is None or problems:
-        told = sorted((document.line(place), _dotted(place), text) for place, text in problems)
-        raise SettingsError([f"{path} line {line}: {key}: {text}" for line, key, text in told])
+        found = sorted((document.line(place), _dotted(place), text) for place, text in problems)
+        raise SettingsError([f"{path} line {line}: {key}: {text}" for line, key, text in found])
     return shape
 
 
 def _problem(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
-    """Its place in the file, and what is wrong there. Only of numbers is the value told: others may be secrets."""
+    """The place in the file, and what is wrong there. Quotes only numbers: other values may be secrets."""
     place = tuple(step for step in error["loc"] if step != "[key]")
     limits: dict[str, Any] = error.get("ctx", {})
     match error["type"]:
@@ -106,7 +106,7 @@ def _problem(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
 
 
 def _dotted(place: tuple[str | int, ...]) -> str:
-    """As a person writes it: ``tools[0].timeout_seconds``."""
+    """The place as a person writes it: ``tools[0].timeout_seconds``."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
 
 

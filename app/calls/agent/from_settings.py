@@ -1,4 +1,4 @@
-"""Who answers: the agent's file, and the settings, which win over it."""
+"""Builds the agent from its file and the settings. A setting that is set wins over the file."""
 
 import hashlib
 from dataclasses import replace
@@ -15,7 +15,7 @@ _STANDARD_PROMPT = (
 
 
 def agent_profile(settings: Settings) -> AgentProfile:
-    """Who answers, by the settings. Raises SettingsError when that cannot be used."""
+    """Build the agent. Raises SettingsError when its file cannot be used."""
     agent = _agent_file(settings)
     settings = _with_file(settings, agent)
     lines = {**CallPolicy().lines, **agent.lines}
@@ -53,7 +53,7 @@ def _agent_file(settings: Settings) -> AgentFile:
 
 
 def _with_file(settings: Settings, agent: AgentFile) -> Settings:
-    """What the settings leave to their defaults, as the agent's file says it."""
-    said = {"language": agent.language, **{f"tts_voice_{language}": voice for language, voice in agent.voices.items()}}
-    wins = settings.model_fields_set
-    return settings.model_copy(update={name: value for name, value in said.items() if value and name not in wins})
+    """The settings, with values of the agent's file where a setting has only its default."""
+    of_file = {"language": agent.language, **{f"tts_voice_{code}": voice for code, voice in agent.voices.items()}}
+    is_set = settings.model_fields_set
+    return settings.model_copy(update={name: value for name, value in of_file.items() if value and name not in is_set})

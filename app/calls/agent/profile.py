@@ -1,4 +1,4 @@
-"""Who answers the telephone."""
+"""The agent that answers a call."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,33 +11,33 @@ from media.formats import AudioFormat
 
 @dataclass(frozen=True, slots=True)
 class AgentProfile:
-    """Prompt, manners, models and voices."""
+    """Prompt, policy, models, voices and tools of one agent."""
 
     prompt: str
     policy: CallPolicy
     language: str
-    """The language the agent answers in before it has heard the caller's."""
+    """The language the agent speaks until it has heard which one the caller speaks."""
     voices: dict[str, str]
-    """Voice ids by language; the one of ``language`` serves the others."""
+    """Voice ids by language. A language without a voice gets the one of ``language``."""
     stt_model: str
     language_model: str
     voice_model: str
     speed: float = 1.0
     emotion: str | None = None
     hears: str = "multi"
-    """The language it expects to hear at first, or ``multi``."""
+    """The language it expects to hear at first, or ``multi`` for any."""
     name: str = "standard"
     sha256: str = ""
-    """Of the file it was read from, or of its prompt when there is none; in hexadecimal."""
+    """The hash of the agent's file, or of its prompt when there is no file; in hexadecimal."""
     tools: tuple[AgentTool, ...] = ()
 
     @property
     def tool_names(self) -> frozenset[str]:
-        """Of the tools of its own; nothing else that a model may write for a name."""
+        """Names of the agent's own tools. Metrics use them as labels: a name that a model made up must not be one."""
         return frozenset(tool.spec.name for tool in self.tools)
 
     def voice(self, language: str, audio_format: AudioFormat) -> VoiceConfig:
-        """How the agent sounds in that language and format."""
+        """The agent's voice in that language and audio format."""
         return VoiceConfig(
             voice_id=self.voices.get(language) or self.voices[self.language],
             model=self.voice_model,
@@ -49,15 +49,15 @@ class AgentProfile:
         )
 
     def for_language(self, hint: object) -> "AgentProfile":
-        """The same agent, beginning in the language that the caller is expected to speak, if it is one of its own."""
+        """The same agent, starting in the language of ``hint`` if the agent speaks it."""
         return replace(self, language=hint) if isinstance(hint, str) and hint in self.policy.lines else self
 
     def silent(self) -> "AgentProfile":
-        """The same agent, listening only."""
+        """The same agent, which only listens."""
         return replace(self, policy=replace(self.policy, speaks=False))
 
     def describe(self, version: str) -> dict[str, Any]:
-        """What row 1 of the journal says of the agent."""
+        """What row 1 of the journal says about the agent."""
         return {
             "name": self.name,
             "agent_hash": self.sha256,

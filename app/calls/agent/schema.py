@@ -1,4 +1,4 @@
-"""What may be written in an agent's file: keys, types and limits. The messages are for the person who writes it."""
+"""The schema of an agent's file: keys, types and limits. Its messages are for the person who writes the file."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.conversation.policy import CallPolicy
 
 TOOL_SECONDS_MAX = 8.0
-"""No caller waits longer."""
+"""A caller does not wait longer than this for a tool."""
 _TOOLS_MAX = 32
 _HEADERS_MAX = 32
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
@@ -31,7 +31,7 @@ _OUR_HEADERS = frozenset(
     {"accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
     | {"idempotency-key", "x-call-id"}
 )
-"""Set by the service, or by HTTP itself."""
+"""Headers that the service or HTTP itself sets."""
 _REFERENCES = ("$ref", "$dynamicRef")
 
 
@@ -63,7 +63,7 @@ def _header_name(name: str) -> str:
 
 
 def _header_value(written: Any, info: ValidationInfo) -> SecretStr:
-    """With the variables put in; whatever is wrong, no part of the value is told."""
+    """The value with its variables filled in. Errors never quote any part of it."""
     if not isinstance(written, str):
         raise ValueError("is a text; put it into quotes")
     environment: Mapping[str, str] = info.context or {}
@@ -98,7 +98,7 @@ class _Shape(BaseModel):
 
 
 class LinesShape(_Shape):
-    """Any of the prepared lines (:class:`app.conversation.policy.Lines`); the greeting has a key of its own."""
+    """Any of the prepared lines (:class:`app.conversation.policy.Lines`). The greeting has its own key."""
 
     repeat: Text | None = None
     keypad: Text | None = None
@@ -118,7 +118,7 @@ class LinesShape(_Shape):
 
 
 class ToolShape(_Shape):
-    """A tool of the agent's own."""
+    """One of the agent's own tools."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$"), AfterValidator(_tool_name)]
     description: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
@@ -132,7 +132,7 @@ class ToolShape(_Shape):
     timeout_seconds: Annotated[float, Field(gt=0, le=TOOL_SECONDS_MAX)] = 3.0
     waiting_phrase: dict[Language, Text] = Field(
         {},
-        validation_alias=AliasChoices("waiting_phrase", "one_moment"),  # the second is what it was called before
+        validation_alias=AliasChoices("waiting_phrase", "one_moment"),  # "one_moment" is the key's old name
     )
 
 
@@ -149,7 +149,7 @@ class AgentShape(_Shape):
 
 
 def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Problems that types do not show, with their places: names given twice, schemas that are none."""
+    """Problems that the types cannot show, each with its place: duplicate names, invalid JSON schemas."""
     tools = data.get("tools") if isinstance(data, dict) else None
     names: set[str] = set()
     for index, tool in enumerate(tools if isinstance(tools, list) else ()):
@@ -166,7 +166,7 @@ def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 def _collisions(tool: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What the address or a header fixes is not the model's to give; of headers, names that differ in case are one."""
+    """Arguments that the tool's address or headers already fix, and duplicate headers (names are case-insensitive)."""
     url, headers, parameters = tool.get("url"), tool.get("headers"), tool.get("parameters")
     in_address = fixed_names(url) if isinstance(url, str) and not url_problem(url) else frozenset()
     names = [name for name in headers if isinstance(name, str)] if isinstance(headers, dict) else []
@@ -185,10 +185,10 @@ def _collisions(tool: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], s
 def _schema_problems(schema: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if not isinstance(schema, dict):
         return
-    # Its import takes long: only agents with tools wait for it, and at the start, for in a call it would be heard.
+    # Slow to import: only agents with tools pay for it, at the start. During a call it would make the audio stutter.
     from jsonschema import Draft202012Validator
 
-    # With its formats, a pattern that is none is found here, and not in a call.
+    # The format checker finds invalid regular expressions now rather than during a call.
     formats = Draft202012Validator.FORMAT_CHECKER
     validator = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=formats)
     for error in validator.iter_errors(schema):

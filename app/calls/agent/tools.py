@@ -1,4 +1,4 @@
-"""The tools that the model may call: those built into the agent and those of its file, put together here."""
+"""The tools that the model may call: built-in ones and those of the agent's file."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -32,14 +32,14 @@ SEND_DTMF = ToolSpec(
     },
 )
 BUILT_IN = (END_CALL,)
-"""Those that work in every call."""
+"""The built-in tools of every call."""
 RESERVED_NAMES = frozenset({"end_call", "transfer", "send_dtmf"})
-"""Of built-in tools; no agent's file may use them for its own."""
+"""Names of built-in tools. An agent's file may not use them for its own tools."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentTool:
-    """A tool of an agent's file: what the model knows of it, where it is, and what is said while it runs."""
+    """A tool of an agent's file: what the model sees, the HTTP endpoint, and what the agent says while it runs."""
 
     spec: ToolSpec
     endpoint: HttpEndpoint
@@ -47,7 +47,7 @@ class AgentTool:
     """By language."""
 
     def describe(self) -> dict[str, Any]:
-        """For row 1 of the journal; of the headers only their names, for their values are secrets."""
+        """The tool for row 1 of the journal. Headers appear by name only: their values are secrets."""
         return {
             "name": self.spec.name,
             "description": self.spec.description,
@@ -60,12 +60,12 @@ class AgentTool:
         }
 
     def read(self, arguments: str) -> dict[str, Any]:
-        """The arguments as the model wrote them. Raises BadArguments when they are none that this tool takes."""
-        from jsonschema import Draft202012Validator  # as agent_shape does, which has checked the schema before
+        """Parse and validate the arguments that the model wrote. Raises BadArguments."""
+        from jsonschema import Draft202012Validator  # slow to import; schema.py has loaded it at the start
 
         try:
             read = json.loads(arguments or "{}", parse_constant=_no_number)
-            json.dumps(read, ensure_ascii=False).encode()  # a half of a surrogate pair has no bytes
+            json.dumps(read, ensure_ascii=False).encode()  # half a surrogate pair cannot be encoded
         except (ValueError, RecursionError):
             raise BadArguments("the arguments are not JSON") from None
         for error in Draft202012Validator(self.spec.parameters).iter_errors(read):
@@ -74,16 +74,16 @@ class AgentTool:
 
 
 class BadArguments(Exception):
-    """The model called a tool with arguments that it does not take."""
+    """The model called a tool with arguments that do not fit its schema."""
 
     def __init__(self, explanation: str) -> None:
-        """``explanation`` is for the model, and may quote the caller; the text of the error does not."""
+        """``explanation`` is for the model and may quote the caller. The text of the error never does."""
         super().__init__("the arguments are not what the tool takes")
         self.explanation = explanation
 
 
 class Toolbox:
-    """What the model of one agent may call, by name."""
+    """The tools of one agent, by name."""
 
     def __init__(self, built_in: Sequence[ToolSpec], tools: Sequence[AgentTool]) -> None:
         self.built_in = tuple(built_in)
@@ -91,11 +91,11 @@ class Toolbox:
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
-        """Of all of them, as the model is shown them; the order never changes, for the vendor's prompt cache."""
+        """All tools, as the model sees them. The order never changes, so that the vendor's prompt cache works."""
         return (*self.built_in, *(tool.spec for tool in self._tools.values()))
 
     def is_built_in(self, name: str) -> bool:
-        """Whether the conversation itself carries it out."""
+        """Whether it is a built-in tool, which the conversation core carries out."""
         return any(tool.name == name for tool in self.built_in)
 
     def find(self, name: str) -> AgentTool | None:
@@ -108,7 +108,7 @@ def _no_number(constant: str) -> NoReturn:
 
 
 def built_in_tools(humans: Collection[str], *, presses_keys: bool) -> tuple[ToolSpec, ...]:
-    """Those that work in a call that can be handed over to these, if any, and whose line takes keys or does not."""
+    """The built-in tools of a call: ``transfer`` if there are humans, ``send_dtmf`` if its line takes keys."""
     transfer = (_transfer_to(humans),) if humans else ()
     return (*BUILT_IN, *transfer, *((SEND_DTMF,) if presses_keys else ()))
 

@@ -1,8 +1,8 @@
-"""Callers whose process died hear a sentence before their room is ended, not a click.
+"""Plays an apology to callers whose process died, then ends their room.
 
-Task ledger; it is background work, which no call waits for.
+Task ledger. The work runs in the background; no call waits for it.
 
-``<room>:apology``  says the sentence. Ends with it, or by its deadline; then the room is ended.
+``<room>:apology``  plays the sentence, then ends the room. Ends after the sentence or at its deadline.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from media.formats import AudioFormat
 log = structlog.get_logger(__name__)
 
 _AT_ONCE = 4
-"""To join a room costs a core a tenth of a second, and this process has calls of its own."""
+"""Apologies played at the same time. Joining a room takes 0.1 s of CPU, and this process has calls of its own."""
 _TURN_SECONDS_MAX = 1.5
-"""A caller for whom nobody has time by then has heard enough silence."""
+"""How long a caller waits for one of these places. After that the room is ended without an apology."""
 _APOLOGY_SECONDS_MAX = 15.0
 
 Say = Callable[[str, str, bytes], Awaitable[None]]
-"""Says sound in a room, as the agent of a call: room, call id, sound. Raises NotAnswered."""
+"""Plays audio in a room as the agent of a call. Takes room name, call id, audio. Raises NotAnswered."""
 
 
 class Apologies:
-    """For calls that a dead process held. The sentence is a prepared one: no vendor is asked."""
+    """Lets go of calls that a dead process held. The sentence is a prepared phrase, so no vendor is needed."""
 
     def __init__(
         self,
@@ -44,14 +44,14 @@ class Apologies:
         leftovers: Leftovers,
         background: BackgroundWork,
     ) -> None:
-        """``say`` takes sound of the format."""
+        """``say`` takes audio in ``audio_format``."""
         self._say, self._format = say, audio_format
         self._agent, self._phrases = agent, phrases
         self._leftovers, self._background = leftovers, background
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def let_go(self, call: CallRow) -> None:
-        """End the call's room, after a sentence when the call had been answered; never waits."""
+        """End the call's room; play the apology first if the call had been answered. Never waits."""
         if call.livekit_room is None:
             return
         if call.status == "active":
@@ -73,13 +73,13 @@ class Apologies:
             log.warning("caller.not_told", call_id=call.call_id, reason="too many callers at once")
         else:
             try:
-                await self._tell(call, room)
+                await self._play(call, room)
             finally:
                 self._turns.release()
         self._end(call, room)
 
-    async def _tell(self, call: CallRow, room: str) -> None:
-        """Whatever goes wrong, the room is ended afterwards."""
+    async def _play(self, call: CallRow, room: str) -> None:
+        """Play the apology. Raises nothing, so that the room is always ended afterwards."""
         agent = self._agent.for_language(call.language)
         text = agent.policy.lines[agent.language].failure_goodbye
         try:
@@ -91,7 +91,7 @@ class Apologies:
                 await self._say(room, call.call_id, phrase.audio)
         except NotAnswered as error:
             log.warning("caller.not_told", call_id=call.call_id, reason=str(error))
-        except Exception as error:  # noqa: BLE001 - the SDK has errors of many kinds, and the caller waits
+        except Exception as error:  # noqa: BLE001 - the SDK raises many kinds of errors, and the room must still end
             log.error("caller.not_told", call_id=call.call_id, reason=describe(error))
         else:
             log.info("caller.told", call_id=call.call_id)

@@ -1,4 +1,4 @@
-"""The line that telephones are called by, through LiveKit's outbound trunk."""
+"""Dials telephones through LiveKit's outbound trunk."""
 
 from typing import Literal
 
@@ -8,10 +8,13 @@ from app.errors import DialFailed, ProviderError
 
 
 class SipDialer:
-    """Calls telephones into rooms; each call is one attempt."""
+    """Calls telephones into rooms. Each call makes one attempt."""
 
     def __init__(self, livekit: LiveKitClient, *, trunk_name: str, number: str | None, max_seconds: int) -> None:
-        """``number`` is ours, which the called sees; None leaves it to the trunk. No call lasts ``max_seconds``."""
+        """``number`` is the caller id that we show; with None the trunk chooses it.
+
+        LiveKit ends a call that lasts ``max_seconds``.
+        """
         self._livekit = livekit
         self._trunk_name = trunk_name
         self._number = number
@@ -27,9 +30,9 @@ class SipDialer:
         ring_seconds: int,
         ringing_is_heard: bool = False,
     ) -> str:
-        """Call the number and return LiveKit's id of the call when it is answered. Raises DialFailed, and no other.
+        """Call ``to`` and return its SIP call id when it is answered. Raises DialFailed and nothing else.
 
-        Whoever gives up in the middle has the participant removed, or the room ended.
+        Cancelling does not stop the ringing. Whoever cancels must then remove the participant or end the room.
         """
         try:
             trunk_id = await self._livekit.outbound_trunk(self._trunk_name)

@@ -1,9 +1,9 @@
-"""Telephone calls: callers wait in rooms of LiveKit; each is found, answered through a leg, and let go.
+"""Inbound telephone calls: finds callers who wait in LiveKit rooms and answers each through a leg.
 
-Task ledger; all are run by :mod:`app.service_loops`.
+Task ledger. :mod:`app.service_loops` runs all of these.
 
-``rooms.reconciler``  looks into the rooms each few seconds: webhooks may be lost. Ends by cancellation.
-``<call>:room``       one caller, from the ring to the end of the call.
+``rooms.reconciler``  looks into the rooms every 3 s, because webhooks can get lost. Ends when it is cancelled.
+``<call>:room``       carries one call, from the ring to its end.
 """
 
 import asyncio
@@ -32,27 +32,27 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 3.0
 _LOOK_AGAIN = Backoff(first_seconds=0.5, max_seconds=5.0)
-"""Beside the seconds between two looks."""
+"""The waits after a failed look, on top of the usual ``_LOOK_SECONDS``."""
 _STEADY_SECONDS = 30.0
-"""Longer than a look may take whose requests are all answered late."""
+"""A look that runs so long counts as recovered. Longer than one whose requests are all answered at their timeouts."""
 _LEFT_OPEN_SECONDS = 10.0
-"""A room is ended when its call has been over for so long: whoever should have ended it is gone."""
+"""How long after the end of its call a room is left to the process that should end it. Then we end it."""
 _LAST_CALL_ENDS_SECONDS = 8.0
-"""How long a caller waits for the end of the call that was held in the room before."""
+"""How long a caller waits for the previous call in the same room to end."""
 _LAST_CALL_LOOK_SECONDS = 0.1
 _CONVERSATION = 2
-"""Telephones."""
+"""The number of telephones that can still talk to each other after a transfer."""
 
 
 class RoomCallLeg(CallLeg, Protocol):
-    """A leg that has to be run."""
+    """A leg that runs as a task of the call."""
 
     async def run(self, caller: CallerSide) -> None:
-        """Carry the sound until the leg is closed."""
+        """Carry the audio until the leg is closed."""
 
 
 class MakeLeg(Protocol):
-    """Makes the leg of a call."""
+    """Makes the leg of a call in a room."""
 
     def __call__(
         self,
@@ -63,14 +63,14 @@ class MakeLeg(Protocol):
         dialling: Dialling | None = None,
         sip_call_id: str | None = None,
     ) -> RoomCallLeg:
-        """``caller`` is the identity of the other side's participant, who is called with ``dialling``.
+        """``caller`` is the identity of the other side's participant. ``dialling`` dials it, for an outbound call.
 
-        ``sip_call_id`` is the id of the call that waits: a participant of the same identity may be of a later one.
+        ``sip_call_id`` is the SIP call that waits. A later call may have a participant with the same identity.
         """
 
 
 class RoomCalls:
-    """Every caller in a room with the prefix is answered once, or refused once."""
+    """Answers, or refuses, every caller in a room with our prefix exactly once."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class RoomCalls:
         self._max_call_seconds = max_call_seconds
         self._loops = loops
         self._handled: set[tuple[str, str]] = set()
-        """Callers this process is concerned with now."""
+        """The callers that this process is serving now: (room sid, SIP call id)."""
         self._reconciler = loops.keep(
             "rooms.reconciler", self._reconcile, part="livekit", backoff=_LOOK_AGAIN, steady_seconds=_STEADY_SECONDS
         )
@@ -108,11 +108,11 @@ class RoomCalls:
         return is_our_room(caller.room, self._prefix)
 
     def stop(self) -> None:
-        """Look into no more rooms; the calls have been drained."""
+        """Stop looking into rooms. The calls have been drained before."""
         self._reconciler.cancel()
 
     def meet(self, caller: TelephoneCall) -> None:
-        """Answer the caller, or refuse him; one who is met already is left alone."""
+        """Answer the caller, or refuse them. Does nothing for a caller who is already being served."""
         identity = (caller.room_sid, caller.sip_call_id)
         if identity in self._handled:
             return
@@ -143,14 +143,15 @@ class RoomCalls:
             await self._refuse(caller, call, "rejected_capacity" if isinstance(error, AtCapacity) else "shutdown")
             return
         except StorageError as error:
-            log.error("caller.not_taken", code=error.code)  # the reconciler finds him again
+            log.error("caller.not_taken", code=error.code)  # the reconciler finds the caller again
             return
         await orchestrator.carry(leg.run(orchestrator))
 
     async def _is_free(self, caller: TelephoneCall, before: set[tuple[str, str]]) -> bool:
-        """Whether the room is the caller's alone, once the calls of those who have left it are over.
+        """Wait until earlier calls in the room are over; return whether the caller then has the room alone.
 
-        Who dials again may come into the room, even as the same participant, before their last call has ended.
+        A caller who dials again can come into the room of their last call, even as the same participant, before that
+        call has ended.
         """
         clock = asyncio.get_running_loop().time
         until = clock() + _LAST_CALL_ENDS_SECONDS
@@ -161,7 +162,7 @@ class RoomCalls:
         return True
 
     async def _is_shared(self, caller: TelephoneCall) -> bool:
-        """Whether another caller is in the room; one who cannot be seen is not known to be."""
+        """Whether another caller is in the room. False when LiveKit does not answer."""
         try:
             callers = await self._livekit.list_callers(RoomSeen(caller.room, caller.room_sid))
         except ProviderError:
@@ -169,7 +170,7 @@ class RoomCalls:
         return any(other.sip_call_id != caller.sip_call_id for other in callers)
 
     async def _is_in_use(self, caller: TelephoneCall) -> bool:
-        """Whether another's call is held in the room: two agents in one room would speak to each other's callers."""
+        """Whether another call is live in the room. Two agents in one room would speak to each other's callers."""
         others = [call for call in await self._calls.of_room(caller.room_sid) if call.sip_call_id != caller.sip_call_id]
         return any(call.status != "ended" for call in others)
 
@@ -181,7 +182,7 @@ class RoomCalls:
             log.warning("caller.not_refused", code=error.code)
 
     async def _remove(self, caller: TelephoneCall) -> None:
-        """Hang up on the caller, and on nobody who has come since under the same identity."""
+        """Hang up on the caller, but not on a later caller with the same identity."""
         callers = await self._livekit.list_callers(RoomSeen(caller.room, caller.room_sid))
         if any((one.identity, one.sip_call_id) == (caller.identity, caller.sip_call_id) for one in callers):
             await self._livekit.remove_participant(caller.room, caller.identity)
@@ -193,14 +194,14 @@ class RoomCalls:
                 await self._look_into(room)
 
     async def _look_into(self, room: RoomSeen) -> None:
-        """Meet a caller nobody told of; end a room whose calls are over."""
+        """Answer callers whose webhook did not arrive; end a room whose calls are over."""
         known = {call.sip_call_id: call for call in await self._calls.of_room(room.sid)}
         if any(call.status != "ended" for call in known.values()):
             return
         waiting = [caller for caller in await self._livekit.list_callers(room) if caller.sip_call_id not in known]
         is_over = known and not waiting and await self._is_of_no_use(room, known.values())
         if not (waiting or is_over) or not await self._livekit.is_open(room):
-            return  # or it has been replaced by another one of its name, whose callers these are
+            return  # these may be the callers of a newer room with the same name
         for caller in waiting:
             log.info("caller.found", room_sid=room.sid)
             self.meet(caller)
@@ -209,7 +210,7 @@ class RoomCalls:
             await self._livekit.delete_room(room.name)
 
     async def _is_of_no_use(self, room: RoomSeen, ended: Collection[CallRow]) -> bool:
-        """Whether nobody talks in it: neither the agent nor, after a transfer, the caller and the human."""
+        """Whether nobody talks in the room: neither the agent nor, after a transfer, the caller and a human."""
         over = min(map(_seconds_over, ended))
         if any(call.end_reason == "transferred" for call in ended):
             return over > self._max_call_seconds or await self._livekit.count_telephones(room) < _CONVERSATION
@@ -217,7 +218,7 @@ class RoomCalls:
 
 
 def _seconds_over(call: CallRow) -> float:
-    """By the wall clock only when the machine has booted since the end of the call."""
+    """How long the call has been over. Uses the wall clock only if the machine has rebooted since."""
     if call.over_since is not None:
         return lease_now() - call.over_since
     return (utc_now() - parse_iso(call.ended_at or call.started_at)).total_seconds()

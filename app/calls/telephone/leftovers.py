@@ -1,7 +1,7 @@
-"""What calls leave behind at LiveKit: rooms to be ended, and telephones to be called off.
+"""Cleans up after calls at LiveKit: ends rooms and hangs up telephones.
 
-The caller's line does not wait for it. Each is asked for again until LiveKit has done it, for two minutes; whatever is
-left then, or after a restart, the reconciler finds (``app/calls/telephone/inbound.py``).
+The caller's line does not wait for it. Each request is repeated until LiveKit has done it, for two minutes at most. The
+reconciler (``app/calls/telephone/inbound.py``) finds what is left after that, or after a restart.
 """
 
 import asyncio
@@ -20,34 +20,34 @@ _FIRST_PAUSE_SECONDS = 0.25
 _PAUSE_SECONDS_MAX = 5.0
 _DIALS_AGAIN_SECONDS = 1.0
 _MAY_STILL_RING_SECONDS = 30.0
-"""A dial whose answer got lost may put its telephone into the room as long as this, its ringing, after it was asked."""
+"""How long after an unanswered dial request its telephone may still come into the room: as long as it may ring."""
 
 
 class Leftovers:
-    """Ends rooms and calls telephones off, in tasks ``<room>:end`` and ``<room>:call-off`` of the background work."""
+    """Ends rooms and hangs up telephones, in background tasks ``<room>:end`` and ``<room>:call-off``."""
 
     def __init__(self, livekit: LiveKitClient, background: BackgroundWork) -> None:
         self._livekit = livekit
         self._background = background
 
     def end_room(self, room: str) -> None:
-        """Hang up on everybody in the room, whose name is never used twice; never waits."""
+        """Hang up on everybody in the room. Only for a room whose name is never used again. Never waits."""
         self._background.start(self._until_asked(lambda: self._delete(room)), name=f"{room}:end")
 
     def end_call(self, room: str, room_sid: str, sip_call_id: str | None) -> None:
-        """Hang up on everybody in the room of a call that is over; never waits.
+        """Hang up on everybody in the room of a call that is over. Never waits.
 
-        Another call may be held under the same name by the time LiveKit does it. A room that was opened later is left
-        alone, and where another caller has come into the room, only the one of this call is hung up on.
+        By the time LiveKit does it, another call may be live under the same room name. So a room that was opened later
+        (another sid) stays open, and when another caller is in the room, only the caller of this call is removed.
         """
         room_seen = RoomSeen(room, room_sid)
         work = self._until_asked(lambda: self._end(room_seen, sip_call_id))
         self._background.start(work, name=f"{room}:end")
 
     def call_off(self, room: str, identity: str, *, may_come: bool) -> None:
-        """Have that telephone stop ringing, or hang up; never waits.
+        """Stop that telephone from ringing, or hang it up. Never waits.
 
-        With ``may_come`` LiveKit may have the dial yet to do, so that it is looked for again when it is not there.
+        With ``may_come`` LiveKit may not have dialled yet: a telephone that is not in the room is looked for again.
         """
         seconds = _MAY_STILL_RING_SECONDS if may_come else 0.0
         self._background.start(
@@ -59,7 +59,7 @@ class Leftovers:
         if not await self._livekit.is_open(room):
             return True
         if not await self._livekit.count_telephones(room):
-            # Nobody is left to be hung up on, and whoever dials again at once comes while this is asked.
+            # Nobody is left to hang up on. A caller who redials at once may come in just now: look again in a second.
             await asyncio.sleep(_DIALS_AGAIN_SECONDS)
             if not await self._livekit.is_open(room):
                 return True
@@ -78,7 +78,10 @@ class Leftovers:
         return True
 
     async def _until_asked(self, ask: Callable[[], Awaitable[bool]], *, looks_seconds: float = 0.0) -> None:
-        """``ask`` tells whether there was anything to do."""
+        """Repeat ``ask`` until LiveKit has done it. ``ask`` returns whether there was anything to do.
+
+        For ``looks_seconds`` "nothing to do" does not end it, because the work may still appear.
+        """
         clock = asyncio.get_running_loop().time
         began, pause = clock(), _FIRST_PAUSE_SECONDS
         while clock() - began < _ASKED_SECONDS:

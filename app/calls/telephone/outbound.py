@@ -1,8 +1,8 @@
-"""Calls that we place: this process has claimed one, makes a room for it, and calls the telephone into it.
+"""Outbound calls: makes a room for a call that this process has claimed, and dials the telephone into it.
 
-Task ledger; it is run by :mod:`app.service_loops`.
+Task ledger. :mod:`app.service_loops` runs it.
 
-``<call>:room``  one call, from its claim to the end of its room. Ends with the call.
+``<call>:room``  carries one call, from its claim to the end of its room. Ends with the call.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,11 @@ log = structlog.get_logger(__name__)
 
 _STOPPING = ev.CallEnded("shutdown", "ours", "never dialled: the service was stopping")
 _EMPTY_SECONDS = 120
-"""How long LiveKit keeps a room that the telephone has not come into."""
+"""How long LiveKit keeps the room while the telephone has not come into it."""
 
 
 class OutboundCalls:
-    """The calls placed by this process."""
+    """The outbound calls of this process."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class OutboundCalls:
         make_leg: MakeLeg,
         end_room: Callable[[str], None],
         make_telephony: Callable[[str, str], Telephony],
-        line: SipDialer,
+        dialer: SipDialer,
         ring_seconds: int,
         loops: ServiceLoops,
     ) -> None:
@@ -49,17 +49,17 @@ class OutboundCalls:
         self._make_leg = make_leg
         self._end_room = end_room
         self._make_telephony = make_telephony
-        self._line = line
+        self._dialer = dialer
         self._ring_seconds = ring_seconds
         self._loops = loops
 
     def take(self, row: CallRow) -> None:
-        """Place the call, which this process has claimed."""
+        """Place a call that this process has claimed. Never waits."""
         self._loops.spawn(self._serve(row), name=f"{row.call_id}:room", kind="room")
 
     async def _serve(self, row: CallRow) -> None:
         room, identity = row.livekit_room or "", f"called-{row.call_id}"
-        telephone = _Telephone(row, identity, self._livekit, self._calls, self._line, self._ring_seconds)
+        telephone = _Telephone(row, identity, self._livekit, self._calls, self._dialer, self._ring_seconds)
         leg = self._make_leg(room, identity, row.call_id, lambda: self._end_room(room), telephone)
         try:
             orchestrator = await self._dispatcher.start_placed(row, leg, telephony=self._make_telephony(room, identity))
@@ -76,14 +76,20 @@ class OutboundCalls:
 
 
 class _Telephone:
-    """The telephone of one call, as :class:`media.legs.room.Dialling`."""
+    """The telephone of one call. Implements :class:`media.legs.room.Dialling`."""
 
     def __init__(
-        self, row: CallRow, identity: str, livekit: LiveKitClient, calls: CallStore, line: SipDialer, ring_seconds: int
+        self,
+        row: CallRow,
+        identity: str,
+        livekit: LiveKitClient,
+        calls: CallStore,
+        dialer: SipDialer,
+        ring_seconds: int,
     ) -> None:
         self._row, self._identity, self._room = row, identity, row.livekit_room or ""
         self._livekit, self._calls = livekit, calls
-        self._line, self._ring_seconds = line, ring_seconds
+        self._dialer, self._ring_seconds = dialer, ring_seconds
 
     async def open_room(self) -> None:
         try:
@@ -94,7 +100,7 @@ class _Telephone:
 
     async def ring(self) -> None:
         try:
-            sip_call_id = await self._line.call(
+            sip_call_id = await self._dialer.call(
                 self._row.called_number or "",
                 room=self._room,
                 identity=self._identity,
@@ -106,7 +112,7 @@ class _Telephone:
         await self._note(sip_call_id=sip_call_id)
 
     async def _note(self, *, room_sid: str | None = None, sip_call_id: str | None = None) -> None:
-        """For the record, and for the reconciler; the call does not depend on it."""
+        """Store the ids for the record and the reconciler. The call goes on when this fails."""
         try:
             await self._calls.note_telephone(
                 self._row.call_id, self._row.fence, room_sid=room_sid, sip_call_id=sip_call_id

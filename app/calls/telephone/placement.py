@@ -1,4 +1,4 @@
-"""Calls that a client wants to be placed: who may be called, how often, and by which of our numbers."""
+"""Places outbound calls: whom we may call, how often, and from which of our numbers."""
 
 import hashlib
 import json
@@ -21,13 +21,13 @@ class DialRules:
     """What the operator allows."""
 
     prefixes: tuple[str, ...]
-    """Of the numbers that may be called; without one, none may."""
+    """The prefixes of numbers that may be called. Empty: no number may."""
     own_number: str | None
-    """The one that those who are called see; None leaves it to the trunk."""
+    """The caller id that we show. With None the trunk chooses it."""
     limits: DialLimits
 
     def check(self, to: str, number: str | None) -> None:
-        """Whether ``to`` may be called from ``number``. Raises DestinationNotAllowed, InvalidRequest."""
+        """Check that ``to`` may be called from ``number``. Raises DestinationNotAllowed or InvalidRequest."""
         if not to.startswith(self.prefixes):
             raise DestinationNotAllowed("this number is not allowed: it begins with none of DIAL_PREFIXES")
         if number is not None and (self.own_number is None or bare_number(number) != bare_number(self.own_number)):
@@ -35,7 +35,7 @@ class DialRules:
 
 
 class CallPlacement:
-    """Puts calls where one of the processes claims them."""
+    """Stores outbound calls, for one of the processes to claim."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class CallPlacement:
         room_prefix: str,
         ring: Callable[[], None],
     ) -> None:
-        """``ring`` tells this process that a call waits to be claimed."""
+        """``ring`` wakes the claims loop of this process: a call waits."""
         self._rules = rules
         self._store = store
         self._dispatcher = dispatcher
@@ -56,10 +56,10 @@ class CallPlacement:
         self._ring = ring
 
     async def place(self, to: str, number: str | None, metadata: dict[str, Any], key: str | None) -> str:
-        """The id of the call, which is safe and will be dialled; for a key that came before, of the call it had.
+        """Store the call and return its id. For an idempotency ``key`` seen before, return the id of that call.
 
-        ``to`` is E.164. Raises DestinationNotAllowed, InvalidRequest, KeyReused, DialLimitReached, AtCapacity, Draining
-        and StorageError.
+        ``to`` is in E.164. Raises DestinationNotAllowed, InvalidRequest, KeyReused, DialLimitReached, AtCapacity,
+        Draining or StorageError.
         """
         self._dispatcher.check_not_draining()
         self._dispatcher.require_storage()

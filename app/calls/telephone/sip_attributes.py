@@ -1,4 +1,6 @@
-"""A call by the attributes of its participant, which the carrier and the caller wrote: text, never obeyed.
+"""Reads the context of a call from the SIP attributes of its participant.
+
+The carrier and the caller write these attributes. They are untrusted text: shown, never acted on.
 
 https://docs.livekit.io/sip/sip-participant/: ``sip.phoneNumber``, ``sip.trunkPhoneNumber``, ``sip.h.<header>``.
 """
@@ -12,11 +14,11 @@ _HEADERS_MAX = 50
 _TEXT_MAX = 256
 _HEADER = "sip.h."
 _HIDDEN = frozenset({"anonymous", "restricted", "unavailable"})
-"""What carriers write where a caller does not show his number (RFC 3323 and custom)."""
+"""What carriers send when a caller withholds their number (RFC 3323, and common practice)."""
 
 
 def call_context(caller: TelephoneCall, call_id: str) -> CallContext:
-    """Texts are cut to 256 characters, and those that cannot be printed are left out."""
+    """The context of the call. Texts are cut to 256 characters; unprintable characters are removed."""
     attributes = caller.attributes
     metadata: dict[str, object] = {
         "called_number": _text(attributes, "sip.trunkPhoneNumber"),

@@ -1,4 +1,4 @@
-"""Handing a caller over to a human: by his own network, or by calling the human into his room."""
+"""Transfers a caller to a human: by SIP REFER, or by dialling the human into the caller's room."""
 
 import asyncio
 import secrets
@@ -15,7 +15,7 @@ from app.ports.services import Handover
 log = structlog.get_logger(__name__)
 
 _RING_SECONDS = 20
-"""How long the human's telephone rings, when the caller's network calls it and when we do."""
+"""How long the human's telephone rings, whether the caller's network dials it or we do."""
 _FAILURES: dict[DialFailure, TransferFailure] = {
     "busy": "busy",
     "no_answer": "no_answer",
@@ -24,24 +24,24 @@ _FAILURES: dict[DialFailure, TransferFailure] = {
     "carrier_error": "unavailable",
 }
 _OF_THE_HUMAN = ("busy", "no_answer")
-"""What it is no use to try again for."""
+"""The human's telephone rang. Dialling it again the other way does not help."""
 
 
 class RoomTelephony:
-    """One caller in one room; see :class:`app.ports.services.Telephony`."""
+    """One caller in one room. Implements :class:`app.ports.services.Telephony`."""
 
     def __init__(
-        self, livekit: LiveKitClient, line: SipDialer, leftovers: Leftovers, *, room: str, caller: str
+        self, livekit: LiveKitClient, dialer: SipDialer, leftovers: Leftovers, *, room: str, caller: str
     ) -> None:
         """``caller`` is the identity of the caller's participant."""
         self._livekit = livekit
-        self._line = line
+        self._dialer = dialer
         self._leftovers = leftovers
         self._room = room
         self._caller = caller
 
     async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
-        """SIP REFER first, which takes the call off our hands; not every carrier does it."""
+        """Try SIP REFER first: it frees our line. Not every carrier supports it, so dial the human otherwise."""
         is_number = not to.startswith("sip:")
         try:
             await self._livekit.refer(
@@ -62,7 +62,7 @@ class RoomTelephony:
     async def _call_in(self, to: str) -> None:
         identity = f"human-{secrets.token_hex(4)}"
         try:
-            await self._line.call(
+            await self._dialer.call(
                 to,
                 room=self._room,
                 identity=identity,
@@ -71,7 +71,7 @@ class RoomTelephony:
                 ringing_is_heard=True,
             )
         except DialFailed as error:
-            # What LiveKit did not answer it may have done, or be about to do.
+            # LiveKit may still carry out a request that it did not answer.
             self._leftovers.call_off(self._room, identity, may_come=isinstance(error.__cause__, ProviderError))
             raise TransferFailed(_FAILURES[error.reason]) from error
         except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Webhooks of LiveKit at the service's side of the door: verified, kept if they matter, counted."""
+"""Receives LiveKit's webhooks: verifies each one, stores those that matter, counts all."""
 
 from collections.abc import Mapping
 
@@ -11,11 +11,11 @@ from app.observability.metrics import Metrics
 from app.storage.webhooks import WebhookInbox
 
 _WANTED = "participant_joined"
-"""The caller rings. All that follows is seen in the room itself, sooner and in order."""
+"""A caller rings. The leg sees everything later in the room itself, sooner and in order."""
 
 
 class Webhooks:
-    """Takes what LiveKit sends; nothing is worked on before it is answered."""
+    """Stores webhooks and answers at once. The claims loop works on them afterwards."""
 
     def __init__(
         self, secrets: Mapping[str, str], inbox: WebhookInbox, rooms: RoomCalls, claims: Claims, metrics: Metrics
@@ -27,7 +27,7 @@ class Webhooks:
         self._metrics = metrics
 
     async def receive(self, body: bytes, token: str) -> None:
-        """Returns once the event is safe. Raises WebhookInvalid or StorageError, after which LiveKit sends it again."""
+        """Store the event. Raises WebhookInvalid or StorageError; LiveKit then sends the event again."""
         now = utc_now()
         try:
             verify_webhook(body, token, self._secrets, now)
