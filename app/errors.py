@@ -3,41 +3,41 @@
 VoiceAgentError
 ├── SettingsError            settings_invalid     wrong or missing settings, all named at once
 ├── ProviderError            a vendor failed; carries the provider's name
-│   ├── ProviderUnavailable  provider_unavailable refused, cut, 5xx                       retryable
+│   ├── ProviderUnavailable  provider_unavailable connection refused or lost, 5xx         retryable
 │   ├── ProviderTimeout      provider_timeout     no progress before the deadline         retryable
-│   ├── ProviderRateLimited  provider_rate_limited 429, perhaps with a time to wait       retryable
-│   ├── ProviderProtocolError provider_protocol   an answer that is not of the protocol   retryable
-│   │   └── WrongSound       wrong_sound          sound that is not what was asked for   retryable
-│   ├── ProviderRejected     provider_rejected    401, 402, 403 ...: trying again will not help
-│   │   └── ContentRejected  content_rejected     400, 422 ...: this request is refused for what is in it
-│   ├── EmptyAnswer          empty_answer         a model answered without a word                 retryable
-│   └── BreakerOpen          breaker_open         not asked: it failed too often just now
+│   ├── ProviderRateLimited  provider_rate_limited 429, sometimes with Retry-After        retryable
+│   ├── ProviderProtocolError provider_protocol   an answer that breaks the protocol      retryable
+│   │   └── WrongSound       wrong_sound          audio that is not what was requested    retryable
+│   ├── ProviderRejected     provider_rejected    401, 402, 403 ...: a retry will not help
+│   │   └── ContentRejected  content_rejected     400, 422 ...: refused for its content
+│   ├── EmptyAnswer          empty_answer         the model answered without any text     retryable
+│   └── BreakerOpen          breaker_open         not sent: the vendor failed too often just now
 ├── AudioError               audio_invalid        audio that cannot be read or converted
 ├── CallNotFound             call_not_found       no such call
 ├── CallStateError           the call is in the wrong state for the request
 │   ├── CallAlreadyEnded     call_ended
 │   ├── CallStillLive        call_live
-│   └── NotATelephone        not_a_telephone      nobody can take over a caller who did not call by telephone
-├── AdmissionError           a new call cannot be taken
+│   └── NotATelephone        not_a_telephone      only a telephone call can be transferred
+├── AdmissionError           a new call is not accepted
 │   ├── AtCapacity           at_capacity                                                  retryable
-│   ├── DialLimitReached     dial_limit           enough calls were placed for now                retryable
-│   ├── CallTaken            call_taken           the same telephone call was taken before
+│   ├── DialLimitReached     dial_limit           enough calls were placed for now        retryable
+│   ├── CallTaken            call_taken           this telephone call is already answered
 │   └── Draining             draining                                                     retryable
 ├── DestinationNotAllowed    destination_not_allowed a number that may not be called
-├── DialFailed               dial_failed          a telephone that was called was not answered
-├── TransferNotAllowed       transfer_not_allowed not one of those who may take callers over
-├── TransferFailed           transfer_failed      the caller could not be handed over
+├── DialFailed               dial_failed          the called telephone did not answer
+├── TransferNotAllowed       transfer_not_allowed the target is not on the list
+├── TransferFailed           transfer_failed      the caller could not be transferred
 ├── WebhookInvalid           webhook_invalid      a webhook that LiveKit did not sign
-├── TokenError               a media session token does not open the door
+├── TokenError               a media session token that is not accepted
 │   ├── TokenInvalid         token_invalid        unknown or expired
 │   └── TokenUsed            token_used           a second socket for one session
-├── InvalidRequest           invalid_request      a request with a value that cannot be used
+├── InvalidRequest           invalid_request      a request with an invalid value
 ├── KeyReused                idempotency_key_reused one key for two different requests
 ├── OwnershipLost            ownership_lost       another process owns the call now
-└── StorageError             storage_failed       the database could not keep or give a row   retryable
+└── StorageError             storage_failed       the database could not write or read a row  retryable
 
-``code`` is stable and for programs, ``str(error)`` is for people, ``retryable`` says whether the same request may
-succeed later. No message ever holds a caller's words or number.
+``code`` is stable and for programs. ``str(error)`` is for people. ``retryable`` says whether the same request may
+succeed later. No message ever contains a caller's words or number.
 """
 
 from typing import Literal
@@ -46,7 +46,7 @@ DialFailure = Literal["busy", "declined", "no_answer", "invalid_number", "carrie
 """Why a telephone was not answered."""
 
 TransferFailure = Literal["refused", "no_answer", "busy", "unavailable", "not_a_telephone"]
-"""Why a caller could not be handed over."""
+"""Why a caller could not be transferred."""
 
 
 class VoiceAgentError(Exception):
@@ -57,7 +57,7 @@ class VoiceAgentError(Exception):
 
 
 class SettingsError(VoiceAgentError):
-    """Settings are missing or wrong; the message has one line per problem, each with what to do."""
+    """Settings are missing or wrong. The message has one line per problem, each with what to do."""
 
     code = "settings_invalid"
 
@@ -75,14 +75,14 @@ class ProviderError(VoiceAgentError):
         self.provider = provider
         self.request_id = request_id
         self.is_shared = False
-        """Whether several requests fail of it at once, such as all on one socket: then it is one failure."""
+        """Whether one failure hits several requests, such as all on one socket. The breaker counts it once."""
         self.is_counted = False
-        """Whether it was counted as a failure."""
+        """Whether the breaker has counted it."""
         super().__init__(f"{provider}: {message}")
 
 
 class ProviderUnavailable(ProviderError):
-    """The vendor could not be reached, cut the connection, or answered 5xx."""
+    """The vendor could not be reached, dropped the connection, or answered 5xx."""
 
     code = "provider_unavailable"
     retryable = True
@@ -96,7 +96,7 @@ class ProviderTimeout(ProviderError):
 
 
 class ProviderRateLimited(ProviderError):
-    """The vendor answered 429; ``retry_after`` is its wish in seconds, if it gave one."""
+    """The vendor answered 429. ``retry_after`` is in seconds, None if the vendor sent none."""
 
     code = "provider_rate_limited"
     retryable = True
@@ -109,20 +109,20 @@ class ProviderRateLimited(ProviderError):
 
 
 class ProviderProtocolError(ProviderError):
-    """The vendor answered something that is not of its protocol."""
+    """The vendor sent something that breaks its protocol."""
 
     code = "provider_protocol"
     retryable = True
 
 
 class WrongSound(ProviderProtocolError):
-    """What the vendor sent is not the sound that was asked for: text, a file, another rate. It is to be thrown away."""
+    """The vendor sent other audio than requested: text, a file, another sample rate. It must be thrown away."""
 
     code = "wrong_sound"
 
 
 class ProviderRejected(ProviderError):
-    """The vendor refused for good: a wrong key, no credit, a wrong model, a forbidden region."""
+    """The vendor refused, and a retry will not help: a wrong key, no credit, a wrong model, a blocked region."""
 
     code = "provider_rejected"
 
@@ -134,23 +134,23 @@ class ProviderRejected(ProviderError):
 
 
 class ContentRejected(ProviderRejected):
-    """The vendor works, and refuses this one request for what is in it.
+    """The vendor works, but refuses this request for its content.
 
-    That is no outage: it does not count against the vendor, and another request may well be answered.
+    It is not an outage: it does not count against the vendor, and the next request may well succeed.
     """
 
     code = "content_rejected"
 
 
 class EmptyAnswer(ProviderError):
-    """The model answered without a word and without a tool."""
+    """The model answered with neither text nor a tool call."""
 
     code = "empty_answer"
     retryable = True
 
 
 class BreakerOpen(ProviderError):
-    """The vendor was not asked, because it failed too often just now."""
+    """The request was not sent, because the vendor failed too often just now."""
 
     code = "breaker_open"
 
@@ -168,7 +168,7 @@ class CallNotFound(VoiceAgentError):
 
 
 class CallStateError(VoiceAgentError):
-    """The call is in the wrong state for what was asked."""
+    """The call is in the wrong state for the request."""
 
     code = "call_state"
 
@@ -186,13 +186,13 @@ class CallStillLive(CallStateError):
 
 
 class NotATelephone(CallStateError):
-    """The caller did not come by telephone, and so nobody can take him over."""
+    """The caller did not come by telephone, so the call cannot be transferred."""
 
     code = "not_a_telephone"
 
 
 class AdmissionError(VoiceAgentError):
-    """A new call cannot be taken."""
+    """A new call is not accepted."""
 
     code = "not_admitted"
     retryable = True
@@ -211,7 +211,7 @@ class Draining(AdmissionError):
 
 
 class DialLimitReached(AdmissionError):
-    """As many calls were placed as may be, to that number or at all; ``retry_after`` seconds later one more may be."""
+    """The limit of outbound calls is reached, for that number or in total. Try again after ``retry_after`` seconds."""
 
     code = "dial_limit"
 
@@ -221,22 +221,22 @@ class DialLimitReached(AdmissionError):
 
 
 class CallTaken(AdmissionError):
-    """The same telephone call, told of twice, was taken before."""
+    """This telephone call is already answered: LiveKit announced it twice."""
 
     code = "call_taken"
     retryable = False
 
 
 class DestinationNotAllowed(VoiceAgentError):
-    """The number is none of those that may be called."""
+    """The number may not be called."""
 
     code = "destination_not_allowed"
 
 
 class DialFailed(VoiceAgentError):
-    """A telephone was called, or should have been, and nobody answered.
+    """The called telephone did not answer, or could not be dialled at all.
 
-    ``reason`` is an end reason; ``detail`` is what the network said, such as ``sip 486``.
+    ``reason`` is an end reason. ``detail`` is what the network answered, such as ``sip 486``.
     """
 
     code = "dial_failed"
@@ -248,69 +248,69 @@ class DialFailed(VoiceAgentError):
 
 
 class TransferNotAllowed(VoiceAgentError):
-    """Neither a name nor an address on the list of those who may take callers over."""
+    """The target is neither a name nor an address on the list of transfer targets."""
 
     code = "transfer_not_allowed"
 
 
 class TransferFailed(VoiceAgentError):
-    """The caller could not be handed over, and is with the agent as before.
+    """The caller could not be transferred and is still with the agent.
 
-    ``reason`` is ``refused``, ``no_answer``, ``busy``, ``unavailable`` (nothing was tried, or it got lost) or
-    ``not_a_telephone``.
+    ``reason`` is ``refused``, ``no_answer``, ``busy``, ``unavailable`` (nothing was tried, or its outcome is unknown)
+    or ``not_a_telephone``.
     """
 
     code = "transfer_failed"
 
     def __init__(self, reason: TransferFailure) -> None:
         self.reason = reason
-        super().__init__(f"the caller was not handed over: {reason}")
+        super().__init__(f"the caller was not transferred: {reason}")
 
 
 class WebhookInvalid(VoiceAgentError):
-    """A webhook whose signature does not hold."""
+    """A webhook with an invalid signature."""
 
     code = "webhook_invalid"
 
 
 class TokenError(VoiceAgentError):
-    """A media session token does not open the door."""
+    """A media session token that is not accepted."""
 
     code = "token"
 
 
 class TokenInvalid(TokenError):
-    """The token is unknown, of another call, or has expired."""
+    """The token is unknown, belongs to another call, or has expired."""
 
     code = "token_invalid"
 
 
 class TokenUsed(TokenError):
-    """The token has opened a socket already."""
+    """The token has already opened a socket."""
 
     code = "token_used"
 
 
 class InvalidRequest(VoiceAgentError):
-    """A request holds a value that cannot be used."""
+    """A request has an invalid value."""
 
     code = "invalid_request"
 
 
 class KeyReused(VoiceAgentError):
-    """An idempotency key came with another request before."""
+    """The idempotency key was used for a different request before."""
 
     code = "idempotency_key_reused"
 
 
 class OwnershipLost(VoiceAgentError):
-    """Another process owns the call now; this one must stop."""
+    """Another process owns the call now. This one must stop."""
 
     code = "ownership_lost"
 
 
 class StorageError(VoiceAgentError):
-    """The database could not keep or give a row."""
+    """The database could not write or read a row."""
 
     code = "storage_failed"
     retryable = True

@@ -29,9 +29,9 @@ from routers.unstarted import Unstarted
 
 
 def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
-    """The application; its services live from startup to shutdown. Raises SettingsError.
+    """Build the application. Its services live from startup to shutdown. Raises SettingsError.
 
-    ``owner`` is the name that a supervisor gave this worker; None for a process alone.
+    ``owner`` is the name that the supervisor gave this worker; None for a single process.
     """
     check_settings(settings)
 
@@ -50,7 +50,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs" if docs else None,
         redoc_url=None,
-        redirect_slashes=False,  # behind a proxy the redirect would lead to http, and the key with it
+        redirect_slashes=False,  # behind a proxy the redirect would go to http and expose the key
         openapi_url="/openapi.json" if docs else None,
         generate_unique_id_function=operation_id,
     )
@@ -67,7 +67,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
     app.state.exposition = OneAtATime(partial(asyncio.to_thread, metrics.exposition))
     app.state.refusals = RefusalLog()
     Instrumentator(registry=metrics.registry).instrument(app)
-    app.add_middleware(BodyLimit)  # outside the figures: a length that is only claimed is none
+    app.add_middleware(BodyLimit)  # outside the metrics: a claimed length is not a measured one
     app.add_middleware(SafeHeaders)
     for module in (calls, media, webhooks, health, figures, session, dashboard):
         app.include_router(module.router)

@@ -1,4 +1,4 @@
-"""Plain values that several floors share; they depend on nothing but the standard library."""
+"""Plain values that several layers share. They depend on the standard library alone."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,55 +17,55 @@ class ConversationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What is known of a call when it arrives."""
+    """What is known about a call when it arrives."""
 
     call_id: str
     caller_number: str | None
-    """As the carrier gave it; untrusted, and personal data."""
+    """As the carrier sent it. Untrusted, and personal data."""
     start_time: datetime
     """When the call was created, UTC."""
     livekit_room: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
-    """``called_number``, ``direction``, ``trunk``, ``sip_headers``, ``language_hint`` and what the client gave."""
+    """``called_number``, ``direction``, ``trunk``, ``sip_headers``, ``language_hint``, and the client's own keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class TelephoneCall:
-    """A caller's participant in a LiveKit room. What the carrier told is untrusted, and personal data."""
+    """A caller's participant in a LiveKit room. What the carrier sent is untrusted, and personal data."""
 
     room: str
     """Name of the room."""
     room_sid: str
     identity: str
-    """Of the participant."""
+    """The participant's identity in the room."""
     attributes: dict[str, str]
-    """The participant's: ``sip.callID``, ``sip.phoneNumber``, ``sip.trunkPhoneNumber``, ``sip.callStatus`` ..."""
+    """Of the participant: ``sip.callID``, ``sip.phoneNumber``, ``sip.trunkPhoneNumber``, ``sip.callStatus`` ..."""
 
     @property
     def sip_call_id(self) -> str:
-        """LiveKit's name of the call; with ``room_sid`` it is the call's identity. Empty when nobody told it."""
+        """LiveKit's id of the SIP call. With ``room_sid`` it identifies the call. Empty when LiveKit sent none."""
         return self.attributes.get("sip.callID", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the dialogue, in the terms of a language model."""
+    """One message of the dialogue, as a language model sees it."""
 
     role: str
     """``system``, ``user``, ``assistant`` or ``tool``."""
     content: str
     timestamp: datetime | None = None
     metadata: dict[str, Any] | None = None
-    """``tool_calls`` (list of id, name, arguments) of an assistant, ``tool_call_id`` of a tool's answer."""
+    """``tool_calls`` (a list of id, name, arguments) of an assistant; ``tool_call_id`` of a tool's result."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionResult:
-    """What a recording says."""
+    """The transcript of a recording."""
 
     text: str
     confidence: float
-    """0 to 1, the mean of the words' weighted by their length."""
+    """0 to 1: the mean of the words' confidences, weighted by their length."""
     language: str | None
     duration: float
     """Seconds of audio."""
@@ -74,11 +74,11 @@ class TranscriptionResult:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens of one or several model requests; ``cost`` in US dollars, None when the price is unknown."""
+    """Tokens of one or more model requests. ``cost`` is in US dollars, None when the price is unknown."""
 
     prompt: int = 0
     cached: int = 0
-    """The part of ``prompt`` that was read from the vendor's cache."""
+    """How many of ``prompt`` came from the vendor's cache."""
     completion: int = 0
     cost: float | None = None
 
@@ -91,7 +91,7 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class VoiceConfig:
-    """How a text is to sound, and in which audio format."""
+    """The voice of an utterance and its audio format."""
 
     voice_id: str
     model: str
@@ -106,7 +106,7 @@ class VoiceConfig:
 
 @dataclass(slots=True)
 class ConversationMetrics:
-    """Means over the answered turns of a call, in seconds; None when there is nothing to average."""
+    """Means over the answered turns of a call, in seconds. None when no turn was answered."""
 
     total_duration: float = 0.0
     processing_latency: float | None = None
@@ -120,7 +120,7 @@ class ConversationMetrics:
 
 @dataclass(slots=True)
 class ConversationContext:
-    """A call with its history, for whoever writes the next answer."""
+    """A call with its history, as the language model needs it for the next answer."""
 
     call_context: CallContext
     history: list[Message] = field(default_factory=list)
@@ -130,24 +130,24 @@ class ConversationContext:
 
 @dataclass(frozen=True, slots=True)
 class ConversationSummary:
-    """A call in a few facts."""
+    """A call in brief."""
 
     call_id: str
     turns: int
     duration: float
     topics_text: str
-    """What the caller said, in the order said; personal data."""
+    """What the caller said, in order. Personal data."""
     end_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceHealth:
-    """One component as it was last seen."""
+    """The health of one component when it was last checked."""
 
     name: str
     status: Literal["ok", "degraded", "failed"]
     latency: float | None = None
-    """Median seconds of the recent requests."""
+    """Median of the recent requests, in seconds."""
     last_success: datetime | None = None
     breaker: Literal["closed", "half_open", "open"] | None = None
     detail: str | None = None
@@ -155,7 +155,7 @@ class ServiceHealth:
 
 @dataclass(frozen=True, slots=True)
 class HealthStatus:
-    """A whole and its components; the whole is as bad as the worst that matters."""
+    """The health of the service and its components. ``status`` is that of the worst component that matters."""
 
     status: Literal["ok", "degraded", "failed"]
     components: tuple[ServiceHealth, ...] = ()
@@ -163,7 +163,7 @@ class HealthStatus:
 
 @dataclass(frozen=True, slots=True)
 class ClientMetrics:
-    """What a client has done since the process started; latencies in seconds over the last 512 requests."""
+    """A client's counts since the process started, and latencies in seconds over the last 512 requests."""
 
     requests: int = 0
     failures: int = 0
@@ -176,19 +176,19 @@ class ClientMetrics:
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """One fact of a call's journal."""
+    """One row of a call's journal: an event, or a decision of the core."""
 
     seq: int
     """1, 2, 3 ... without gaps within a call."""
     at: str
     """Wall time, ISO 8601 UTC with milliseconds and Z."""
     t: float
-    """Seconds since the call was created; never falls."""
+    """Seconds since the call was created. Never decreases."""
     type: str
     """``noun.verb`` in the past tense, such as ``caller.turn_ended``."""
     turn: int | None
     """The number of the turn it belongs to."""
     v: int
-    """Version of the shape of ``data``."""
+    """Version of the schema of ``data``."""
     data: dict[str, Any]
     """JSON object."""

@@ -1,12 +1,17 @@
-"""The long-lived tasks of the service, and the tasks of its calls: what one of them raises harms none of the others.
+"""Runs the long-lived tasks of the service and the tasks of its calls. An exception in one harms none of the others.
 
-A loop is one coroutine function, its round, that is run again and again. A round that raises is run again after a
-backoff. Of each outage the log has two lines, ``loop.failed`` with the places the exception came through and
-``loop.recovered``; the metrics count every failure; the health of the loop's part is degraded meanwhile.
+A loop runs one coroutine function, its round, again and again. After a round that raises, it waits a backoff and runs
+the next one::
 
-Calls cannot do without a loop that is ``vital``. Their part is ``failed`` while such a loop is in trouble. One that
-raises what nobody expects for ``give_up_seconds`` without a round between is gone for good: :attr:`ServiceLoops.gone`
-is set, and the process ends, to be replaced.
+    round ok ─► round ok ─► round raises ─► backoff ─► round ok ─► ...
+                            loop.failed                loop.recovered
+
+Each outage has these two lines in the log, the first with the traceback. The metrics count every failure. Meanwhile the
+health of the loop's part is ``degraded``.
+
+Calls need the loops that are ``vital``. While a vital loop fails, the health of its part is ``failed``. When it raises
+unexpected exceptions for ``give_up_seconds`` without one successful round, it gives up: :attr:`ServiceLoops.gone` is
+set, and the process ends, so that it can be replaced.
 """
 
 import asyncio
@@ -30,19 +35,19 @@ LoopName = Literal[
     "claims", "eraser", "health", "journal.poller", "journal.writer", "leases", "loop.lag", "reaper", "requests",
     "rooms.reconciler", "storage.writer", "unplaced", "warm:cartesia", "warm:openai",
 ]  # fmt: skip
-"""Every loop there is, and so the values of the label in the metrics."""
+"""The names of all loops. Metrics use them as label values."""
 TaskKind = Literal["call", "clips", "room"]
-"""What a task that ends by itself is for; a label of the metrics, as its name holds the id of a call."""
+"""What a task that ends by itself is for. Metrics use it as a label, because the task's name contains a call id."""
 Part = Literal["service", "storage", "livekit", "openai", "cartesia"]
-"""The component of ``/health`` that shows the trouble of a loop."""
+"""The component of ``/health`` that shows a loop's failures."""
 
 _BACKOFF = Backoff(first_seconds=0.5, max_seconds=10.0)
 _VITAL_BACKOFF = Backoff(first_seconds=0.1, max_seconds=1.0)
 _STEADY_SECONDS = 10.0
-"""Longer than any request may take, so that a round which waits for one is not taken for a success."""
+"""Longer than any request may take: a round that still waits for one is not a success yet."""
 _GIVE_UP_SECONDS = 5.0
 _LEAVING_SECONDS = 30.0
-"""How long tasks of calls may take to end once they have been told to."""
+"""How long the tasks of calls may take to end at shutdown, before they are cancelled."""
 
 Round = Callable[[], Awaitable[object]]
 
@@ -52,9 +57,9 @@ class LoopFinished(Exception):
 
 
 class ServiceLoop:
-    """One loop, running from the moment it is made until it is stopped. To be made in a running event loop.
+    """One loop. It runs from its construction, in a running event loop, until it is stopped.
 
-    It is well again when a round is through, or when a round has gone on for ``steady_seconds``.
+    A failing loop has recovered when a round returns, or has run for ``steady_seconds``.
     """
 
     def __init__(
@@ -72,11 +77,11 @@ class ServiceLoop:
         self.part = part
         self.is_vital = is_vital
         self.failures = 0
-        """In a row."""
+        """How many rounds in a row have failed."""
         self.detail: str | None = None
-        """What the last failure was, while the loop fails."""
+        """The last failure, while the loop fails."""
         self.is_gone = False
-        """Whether it has been given up."""
+        """Whether the loop has given up."""
         self.on_failed = Listeners[[str]]("loop.failed")
         self.on_gone = Listeners[[]]("loop.gone")
         self._work = work
@@ -97,16 +102,16 @@ class ServiceLoop:
         return self.failures > 0 or self.is_gone
 
     def cancel(self) -> None:
-        """End it, soon; :meth:`wait` returns when it has ended."""
+        """Request the end of the loop. :meth:`wait` returns when it has ended."""
         self._stopped = True
         self._task.cancel()
 
     async def wait(self) -> None:
-        """Return once it has ended."""
+        """Return when the loop has ended."""
         await asyncio.wait([self._task])
 
     async def stop(self) -> None:
-        """Cancel it, and wait."""
+        """Cancel the loop and wait for its end."""
         self.cancel()
         await self.wait()
 
@@ -133,7 +138,7 @@ class ServiceLoop:
                 await asyncio.sleep(self._backoff.delay(self.failures))
             else:
                 self._note_success()
-                await asyncio.sleep(0)  # a round that waits for nothing must not keep the others from running
+                await asyncio.sleep(0)  # a round that never waits must not starve the other tasks
 
     async def _one_round(self) -> None:
         if not self.failures:
@@ -172,25 +177,25 @@ class ServiceLoop:
         self.on_gone()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A loop that somebody else has cancelled begins anew."""
+        """Restart a loop that someone else has cancelled."""
         if not self._stopped and not self.is_gone and task.cancelled():
             self._note_failure(asyncio.CancelledError())
             self._task = self._start()
 
 
 class ServiceLoops:
-    """Every loop of the service, and the tasks of its calls. A context: at its end the loops are stopped.
+    """All loops of the service and the tasks of its calls. An async context manager: its exit stops the loops.
 
-    Tasks are waited for, for at most 30 s, when the context ends well, and cancelled when it ends with an exception.
+    A normal exit waits for the tasks, for 30 s at most. An exit with an exception cancels them.
     """
 
     def __init__(self) -> None:
         self.gone = asyncio.Event()
-        """Set when a loop that calls cannot do without has been given up."""
+        """Set when a vital loop has given up."""
         self.on_failed = Listeners[[str]]("loops.failed")
-        """Told of each failure the name of the loop, or the kind of the task."""
+        """Called for each failure with the name of the loop or the kind of the task."""
         self.failures: Counter[str] = Counter()
-        """Since the start, by the name of the loop or the kind of the task."""
+        """Failures since the start, by name of the loop or kind of the task."""
         self._loops: list[ServiceLoop] = []
         self._kept: list[ServiceLoop] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -222,28 +227,28 @@ class ServiceLoops:
                 await asyncio.wait(left)
 
     def keep(self, name: LoopName, work: Round, **options: Any) -> ServiceLoop:
-        """Run a loop until it is cancelled or the context ends; ``options`` are those of :class:`ServiceLoop`."""
+        """Run a loop until it is cancelled or the context ends. ``options`` are those of :class:`ServiceLoop`."""
         loop = ServiceLoop(name, work, **options)
         self._kept.append(loop)
         self.watch(loop)
         return loop
 
     def watch(self, loop: ServiceLoop) -> None:
-        """Show and count a loop that is stopped by whoever made it."""
+        """Count the failures of a loop and show them in the health. Its owner stops it."""
         self._loops.append(loop)
         loop.on_failed.add(self.on_failed)
         loop.on_gone.add(self.gone.set)
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str, kind: TaskKind) -> asyncio.Task[None]:
-        """Run something that ends by itself. What it raises is logged and counted, and harms nobody else."""
+        """Run a task that ends by itself. An exception is logged and counted, and goes no further."""
         task = asyncio.get_running_loop().create_task(self._contain(work, kind), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _task: work.close())  # one that was cancelled before it began
+        task.add_done_callback(lambda _task: work.close())  # for a task that is cancelled before it starts
         return task
 
     def shown_in(self, part: Part, health: ServiceHealth) -> ServiceHealth:
-        """The health of the part, no better than its loops are."""
+        """The health of the part, with the failures of its loops included."""
         failing = [loop for loop in self._loops if loop.part == part and loop.is_failing]
         if not failing:
             return health
@@ -269,6 +274,6 @@ class ServiceLoops:
 
 
 def _is_cancelled(error: BaseException) -> bool:
-    """Whether this task itself is to end; what a round awaited may have been cancelled by somebody else."""
+    """Whether this task itself was cancelled, rather than something that its round awaited."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

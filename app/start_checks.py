@@ -1,4 +1,4 @@
-"""What is looked at before the service starts, beside the settings themselves."""
+"""Checks before the service starts, apart from those of the settings themselves."""
 
 import stat
 from pathlib import Path
@@ -16,11 +16,11 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _PRIVATE = ("recordings", "clips")
 """Folders in the data folder that hold personal data."""
 _DATABASE = "calls.db"
-"""And the files that begin so."""
+"""Also a prefix: SQLite's own files beside the database begin with it."""
 
 
 def check_settings(settings: Settings) -> None:
-    """What can be known before the start. Raises SettingsError with every problem."""
+    """Check the agent's file and the data folder. Raises SettingsError with every problem."""
     problems = []
     for check in (agent_profile, _prepare_data_dir):
         try:
@@ -32,7 +32,7 @@ def check_settings(settings: Settings) -> None:
 
 
 def _prepare_data_dir(settings: Settings) -> None:
-    """Make it, and see whether a file can be made in it."""
+    """Make the data folder, and check that files can be made in it."""
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryFile(dir=settings.data_dir):
@@ -47,10 +47,10 @@ def _prepare_data_dir(settings: Settings) -> None:
 
 
 def keep_private(folder: Path) -> None:
-    """Calls are personal data: what is in the data folder is for the user of this process alone.
+    """Take away other users' access to the data folder: calls are personal data.
 
-    What others may read is closed to them. A data folder in which somebody else's files lie, or that is not ours, is
-    left as it is, and told: it may be a folder that all programs share.
+    A data folder with files that are not ours, or that belongs to another user, keeps its mode, and the log gets a
+    warning: all programs may share it.
     """
     kept = [folder / name for name in _PRIVATE] + sorted(folder.glob(f"{_DATABASE}*"))
     others = set(folder.iterdir()) - set(kept)
@@ -70,6 +70,6 @@ def keep_private(folder: Path) -> None:
 
 
 def warn_of_root(user: int) -> None:
-    """Whoever takes a process of root over has the machine. ``user`` is the number of the user that runs this one."""
+    """Warn when the service runs as root: whoever takes it over has the machine. ``user`` is the process's user id."""
     if user == 0:
         log.warning("service.runs_as_root", advice="run it as a user of its own that owns DATA_DIR")

@@ -1,4 +1,4 @@
-"""Builds what telephone calls need beside everything that all calls need."""
+"""Builds the parts that only telephone calls need."""
 
 import math
 from collections.abc import Callable
@@ -32,12 +32,12 @@ from media.legs.room_audio import ROOM_FORMAT
 _Taken = TypeVar("_Taken")
 
 _GOODBYE_SECONDS = 60
-"""Longest call after its time is up: the agent says goodbye, and hangs up itself."""
+"""How much longer than ``MAX_CALL_SECONDS`` LiveKit lets a call last: the agent says goodbye and hangs up itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Telephone:
-    """What there is for telephone calls beside the dispatcher."""
+    """The parts that only telephone calls need."""
 
     rooms: RoomCalls
     claims: Claims
@@ -45,7 +45,7 @@ class Telephone:
     placing: CallPlacement
 
     def stop(self) -> None:
-        """Take no more calls; those there were have been drained."""
+        """Take no more calls. The live ones have been drained before."""
         self.claims.stop()
         self.rooms.stop()
 
@@ -59,7 +59,7 @@ def open_telephone(
     dispatcher: CallDispatcher,
     loops: ServiceLoops,
 ) -> Telephone:
-    """Everything about telephone calls, running until it is stopped."""
+    """Build and start everything about telephone calls. It runs until :meth:`Telephone.stop`."""
     make_leg, dialer = _legs(settings, livekit), _dialer(settings, livekit)
     leftovers = _leftovers(settings, agent, livekit, services, dispatcher)
 
@@ -145,7 +145,7 @@ def _leftovers(
     services: CallServices,
     dispatcher: CallDispatcher,
 ) -> Leftovers:
-    """Also those of calls whose process died."""
+    """Cleans up after calls, including those whose process died: their callers hear an apology first."""
 
     async def say(room: str, call_id: str, audio: bytes) -> None:
         token = livekit.agent_token(room, call_id)
