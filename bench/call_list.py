@@ -97,10 +97,10 @@ def _call(number: int, size: int) -> dict[str, Any]:
     customer = _RARE if rare else f"+7999{number % 977:07}"
     caller, called = (_OURS, customer) if outbound else (customer, _OURS)
     at = iso_after(_START, number * _SECONDS_BETWEEN)
-    told = {"direction": "outbound" if outbound else "inbound", "caller_number": caller, "called_number": called}
+    about = {"direction": "outbound" if outbound else "inbound", "caller_number": caller, "called_number": called}
     state = {"status": "ended", "end_reason": "caller_hangup", "fault": "none", "duration_seconds": 60.0}
     fixed = {"kind": "room", "version": "1", "recording": False, "metadata": "{}", "fence": 1, "summary": _SUMMARY}
-    return {"call_id": f"call_{number:024x}", "created_at": at, "started_at": at, **told, **state, **fixed}
+    return {"call_id": f"call_{number:024x}", "created_at": at, "started_at": at, **about, **state, **fixed}
 
 
 async def _later(door: httpx.AsyncClient, query: dict[str, str]) -> dict[str, str]:

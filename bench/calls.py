@@ -23,7 +23,7 @@ from rich.table import Table
 from bench.load import Load
 from bench.metrics import loop_lag
 from bench.pinned import LOAD_CORE, Pinned, cpu_seconds, sandbox, service
-from sandbox.added_latency import added_latencies
+from sandbox.vendors.added_latency import added_latencies
 
 _SETTLES_SECONDS = 5.0
 _BUSY_MAX, _LATE_MAX = 0.80, 0.005

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from bench.load_call import FRAME_SECONDS, SAMPLE_RATE, LoadCall
 from bench.pinned import AUTHORIZED
 from sandbox.caller.media_format import MediaFormat
-from sandbox.caller.mouth import Sound, SoundMaker
+from sandbox.caller.microphone import Sound, SoundMaker
 from sandbox.vendors.voice import synthesize
 
 QUESTION = "Скажите, пожалуйста, когда вы открыты в субботу?"

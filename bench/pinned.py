@@ -59,9 +59,9 @@ def sandbox(profile: str) -> Iterator[tuple[Pinned, dict[str, str]]]:
     """The vendors' stand-ins on the load's core, and their addresses by the service's environment names."""
     command = [sys.executable, "-m", "sandbox", "--profile", profile, "--with-parent"]
     with _child(command, {}, LOAD_CORE, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        told = json.loads(child.stdout.readline())
+        addresses = json.loads(child.stdout.readline())
         names = ("deepgram_base_url", "openai_base_url", "cartesia_base_url")
-        yield Pinned(child.pid, told["url"], 0.0), {name.upper(): told[name] for name in names}
+        yield Pinned(child.pid, addresses["url"], 0.0), {name.upper(): addresses[name] for name in names}
 
 
 @contextmanager

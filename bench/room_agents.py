@@ -15,7 +15,7 @@ from media.legs.room import RoomLeg
 RATE = 16000
 LEAD_SECONDS = 0.2
 LATER_SECONDS = 0.01
-"""A call's leg waits so much longer than its mouth, which releases 60 ms at 140."""
+"""A call's leg waits this much longer than its playback, which releases 60 ms at 140 ms."""
 _TICK_SECONDS = 0.05
 _TONE = bytes(range(256)) * 2
 

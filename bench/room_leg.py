@@ -110,10 +110,10 @@ async def measure(way: Way, url: str, count: int, seconds: float) -> Figure | No
         before, began = cpu_seconds(agents.pid), asyncio.get_running_loop().time()
         await asyncio.sleep(seconds)
         took, used = asyncio.get_running_loop().time() - began, cpu_seconds(agents.pid) - before
-        told = await _ask(agents, "end", answered=True)
-        if told["heard_seconds"] < count * took * _HEARD_SHARE_MIN:
+        figures = await _ask(agents, "end", answered=True)
+        if figures["heard_seconds"] < count * took * _HEARD_SHARE_MIN:
             return None
-        return Figure(used / count / (took / 60), told["late_p99_ms"], resident_bytes(agents.pid) / 1e6)
+        return Figure(used / count / (took / 60), figures["late_p99_ms"], resident_bytes(agents.pid) / 1e6)
     finally:
         agents.kill()
         await agents.wait()

@@ -47,9 +47,9 @@ async def measure(busy_ms: int, folder: Path) -> list[float]:
         await store.create(_call(number), max_live=_CALLS)
         stored.append(loop.time() - began)
     held_up.cancel()
-    told, _ = await second.communicate(b"\n")
+    answer, _ = await second.communicate(b"\n")
     await database.close()
-    twentieths = [quantiles(each, n=20) for each in (stored, json.loads(told))]
+    twentieths = [quantiles(each, n=20) for each in (stored, json.loads(answer))]
     return [each[place] * 1000 for each in twentieths for place in (9, 18)]
 
 

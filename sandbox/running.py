@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
-from sandbox.server import create_sandbox
+from sandbox.vendors.app import create_sandbox
 from sandbox.vendors.stage import Stage
 
 _STOPS_SECONDS = 2.0

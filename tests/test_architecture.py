@@ -63,7 +63,7 @@ BOUNDED_OTHERWISE = {
     "media/recording_writer.py _queue": "put drops what is more than bytes_waiting_max, and keeps its time as a gap",
     "media/legs/websocket.py _outbox": "too much unread audio or too many messages end the leg",
     "sandbox/caller/earpiece.py _queue": "the sound the service sent ahead, which is what the earpiece measures",
-    "sandbox/caller/mouth.py _coming": "the sounds of one score",
+    "sandbox/caller/microphone.py _coming": "the sounds of one score",
     "sandbox/vendors/stage.py replies": "a script that a test wrote",
     "sandbox/vendors/stage.py utterances": "a script that a test wrote",
 }

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from app.cli.turn_table import turn_table
-from sandbox.added_latency import added_latencies
 from sandbox.caller.report import CallReport
+from sandbox.vendors.added_latency import added_latencies
 
 _WIDTH = 140
 _NEAR_SECONDS = 1.0

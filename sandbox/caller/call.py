@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
-from sandbox.caller.ear import Span
+from sandbox.caller.control_client import ControlClient
 from sandbox.caller.earpiece import Piece
 from sandbox.caller.events import (
     AgentStarted,
@@ -29,7 +29,7 @@ from sandbox.caller.media_client import (
     StepFailed,
 )
 from sandbox.caller.media_format import FRAME_SECONDS
-from sandbox.caller.mouth import Mouth, Sound
+from sandbox.caller.microphone import Microphone, Sound
 from sandbox.caller.report import CallReport, StepTimes, Utterance, lateness_of, utterance_heard
 from sandbox.caller.score import (
     PASSIVE_STEPS,
@@ -46,8 +46,8 @@ from sandbox.caller.score import (
     WaitsForAgent,
     WaitsForEnd,
 )
+from sandbox.caller.span_detector import Span
 from sandbox.carrier.telephone import Telephone
-from sandbox.control_client import ControlClient
 
 _BETWEEN_DIGITS_SECONDS = 0.2
 _LONGER_THAN_A_PAUSE_SECONDS = 2.5
@@ -65,7 +65,7 @@ class CallInProgress:
         self,
         score: Score,
         sounds: Mapping[Step, Sound],
-        mouth: Mouth,
+        microphone: Microphone,
         telephone: Telephone,
         line: Line,
         control: ControlClient,
@@ -73,8 +73,8 @@ class CallInProgress:
     ) -> None:
         self.failure: CallFailed | None = None
         """Why the call did not go as the score says."""
-        self._score, self._sounds, self._mouth, self._telephone = score, sounds, mouth, telephone
-        self._line, self._control, self._tell = line, control, on_event
+        self._score, self._sounds, self._microphone, self._telephone = score, sounds, microphone, telephone
+        self._line, self._control, self._emit = line, control, on_event
         self._loop = asyncio.get_running_loop()
         self._hearing = CallerHearing(telephone.format.sample_rate)
         self._said: list[Piece] = []
@@ -177,12 +177,12 @@ class CallInProgress:
                 self._hearing.mark(name)
             case ClearRequested():
                 cleared = self._hearing.clear(now)
-                self._tell(cleared)
+                self._emit(cleared)
                 if self._telephone.acknowledges_clear:
                     await self._line.send_cleared(cleared.played_samples)
             case JournalRow(row=row):
                 self._rows.append(row)
-                self._tell(Journaled(now, row))
+                self._emit(Journaled(now, row))
             case CallEnded(reason=reason):
                 self._end_reason = reason
                 self._end("agent", now)
@@ -202,7 +202,7 @@ class CallInProgress:
             due = self._line.ready_at + (sent + 1) * FRAME_SECONDS
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             await self._notice(self._now())
-            frame = self._mouth.next_frame()
+            frame = self._microphone.next_frame()
             if not self._on_hold:
                 await self._line.send_audio(frame)
             self._delays.append(self._loop.time() - due)
@@ -216,7 +216,7 @@ class CallInProgress:
         speaks = self._hearing.speaks(now)
         span = self._hearing.last_span
         if span and speaks != self._agent_speaks:
-            self._tell(AgentStarted(span.start) if speaks else AgentStopped(span.end))
+            self._emit(AgentStarted(span.start) if speaks else AgentStopped(span.end))
         self._agent_speaks = speaks
         if self._awaited and not self._awaited[1].done() and self._awaited[0]():
             self._awaited[1].set_result(None)
@@ -302,20 +302,20 @@ class CallInProgress:
         sound = self._sounds[step]
         text, language = ("", None) if isinstance(step, Coughs) else (step.text, step.language)
         await self._control.expect_utterance(text, sound.seconds, language or self._score.language)
-        starts_at = self._mouth.make(sound, self._now())
+        starts_at = self._microphone.make(sound, self._now())
         span = Span(starts_at, starts_at + sound.seconds)
         self._said.append(Piece(starts_at, sound.samples))
         self._uttered.append((number, step.do, text, span))
-        self._tell(CallerSpeaks(span.start, text))
-        await self._see(lambda: not self._mouth.makes_sound)
+        self._emit(CallerSpeaks(span.start, text))
+        await self._see(lambda: not self._microphone.makes_sound)
         self._last_sound = span.end
         if isinstance(step, Says | Interrupts):
             self._was_heard(span.end)
-        self._tell(CallerDone(span.end))
+        self._emit(CallerDone(span.end))
 
     async def _press(self, digits: str) -> None:
         for digit in digits:
-            self._tell(CallerPresses(self._now(), digit))
+            self._emit(CallerPresses(self._now(), digit))
             await self._line.send_digit(digit)
             self._was_heard(self._now())
             await asyncio.sleep(_BETWEEN_DIGITS_SECONDS)

@@ -14,14 +14,14 @@ import httpx
 import numpy as np
 
 from sandbox.caller.call import CallInProgress
+from sandbox.caller.control_client import ControlClient
 from sandbox.caller.events import CallerEvent, Connected, Ended, Ready
 from sandbox.caller.line import Line
 from sandbox.caller.media_client import CallFailed, media_socket, open_session
-from sandbox.caller.mouth import Mouth, Sound, SoundMaker
+from sandbox.caller.microphone import Microphone, Sound, SoundMaker
 from sandbox.caller.report import CallReport
 from sandbox.caller.score import Backchannels, Coughs, Interrupts, Says, Score, Step
 from sandbox.carrier.telephone import Telephone
-from sandbox.control_client import ControlClient
 
 Speak = Callable[[str, str, int], bytes]
 """``speak(text, language, sample_rate)`` gives 16-bit little-endian mono samples. Called in a thread, one at a time."""
@@ -50,7 +50,7 @@ class Caller:
         self._api_key = api_key
         self._speak = speak
         self._telephone = telephone or Telephone()
-        self._tell = on_event or (lambda _event: None)
+        self._emit = on_event or (lambda _event: None)
         self._longest_call = longest_call_seconds
         encrypted = any(url and url.startswith("https:") for url in (service_url, sandbox_url))
         self._http = httpx.AsyncClient(
@@ -84,7 +84,7 @@ class Caller:
         if number is not None:
             body["caller"] = number
         session = await open_session(self._http, self._service_url, body, self._api_key)
-        self._tell(Connected(session.call_id))
+        self._emit(Connected(session.call_id))
         control = ControlClient(self._http, self._sandbox_url, session.call_id)
         await control.script_replies(score.replies)
         async with media_socket(session, self._telephone.format, events=True) as client:
@@ -95,7 +95,7 @@ class Caller:
         """As :meth:`call`, over a line of another kind; its ``dial`` gives it once it is answered."""
         sounds = await self._sounds(score)
         async with dial() as line:
-            self._tell(Connected(line.call_id))
+            self._emit(Connected(line.call_id))
             control = ControlClient(self._http, self._sandbox_url, line.call_id)
             await control.script_replies(score.replies)
             call = await self._play(score, sounds, line, control)
@@ -104,9 +104,9 @@ class Caller:
     async def _play(
         self, score: Score, sounds: Mapping[Step, Sound], line: Line, control: ControlClient
     ) -> CallInProgress:
-        self._tell(Ready(line.ready_at))
-        mouth = Mouth(self._sound_maker.background)
-        call = CallInProgress(score, sounds, mouth, self._telephone, line, control, self._tell)
+        self._emit(Ready(line.ready_at))
+        microphone = Microphone(self._sound_maker.background)
+        call = CallInProgress(score, sounds, microphone, self._telephone, line, control, self._emit)
         try:
             async with asyncio.timeout(self._longest_call):
                 await call.run()
@@ -116,7 +116,7 @@ class Caller:
 
     def _outcome(self, call: CallInProgress) -> CallReport:
         report = call.report()
-        self._tell(Ended(report.ended_at, report.ended_by, report.end_reason))
+        self._emit(Ended(report.ended_at, report.ended_by, report.end_reason))
         if call.failure:
             call.failure.report = report
             raise call.failure

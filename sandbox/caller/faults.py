@@ -1,4 +1,4 @@
-"""What a caller's line may do wrong, by name: ``python -m sandbox.caller_faults <kind> <service>`` makes such a call.
+"""What a caller's line may do wrong, by name: ``python -m sandbox.caller.faults <kind> <service>`` makes such a call.
 
 A line with a fault is a line (:mod:`sandbox.caller.line`) like another: what goes out is spoiled on its way.
 """
@@ -179,7 +179,7 @@ def _speak(text: str, language: str, sample_rate: int) -> bytes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make one call and print, as a line of JSON, how it ended; exit status 0."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.caller_faults", description="A call with something wrong.")
+    parser = argparse.ArgumentParser(prog="python -m sandbox.caller.faults", description="A call with something wrong.")
     parser.add_argument("kind", choices=NAMED)
     parser.add_argument("service", help="address of the service, such as http://127.0.0.1:8000")
     parser.add_argument("--sandbox", help="address of the sandbox behind it, which is told what the caller says")
@@ -192,10 +192,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = asyncio.run(call)
     except CallFailed as failed:
         report, failure = failed.report, str(failed)
-    told = {"kind": options.kind, "happens": NAMED[options.kind], "failure": failure}
+    outcome = {"kind": options.kind, "happens": NAMED[options.kind], "failure": failure}
     if report is not None:
-        told |= {"call_id": report.call_id, "ended_by": report.ended_by, "end_reason": report.end_reason}
-    sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+        outcome |= {"call_id": report.call_id, "ended_by": report.ended_by, "end_reason": report.end_reason}
+    sys.stdout.write(json.dumps(outcome, ensure_ascii=False) + "\n")
     return 0
 
 

@@ -1,8 +1,8 @@
 """What the caller hears of the agent, and what he makes of it: is he speaking, for how long, has he finished?"""
 
-from sandbox.caller.ear import Ear, Span
 from sandbox.caller.earpiece import Earpiece, Piece, joined
 from sandbox.caller.report import Cleared
+from sandbox.caller.span_detector import Span, SpanDetector
 from sandbox.vendors.encodings import Samples
 
 FELL_SILENT_SECONDS = 0.3
@@ -18,7 +18,7 @@ class CallerHearing:
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
         self._earpiece = Earpiece(sample_rate)
-        self._ear = Ear(sample_rate)
+        self._detector = SpanDetector(sample_rate)
         self._heard: list[Piece] = []
         self.arrivals: list[float] = []
         """When the first audio after a silence arrived."""
@@ -42,12 +42,12 @@ class CallerHearing:
     @property
     def spans(self) -> tuple[Span, ...]:
         """When the agent could be heard speaking."""
-        return self._ear.spans
+        return self._detector.spans
 
     @property
     def last_span(self) -> Span | None:
         """The latest of them; it may still grow."""
-        return self._ear.last
+        return self._detector.last
 
     def receive(self, samples: Samples, now: float) -> None:
         """Take in sound that has arrived."""
@@ -68,16 +68,16 @@ class CallerHearing:
         """Hear what was played up to ``now``. Returns the marks that were reached."""
         pieces = joined(self._earpiece.take_heard(now), self._rate)
         for piece in pieces:
-            self._ear.hear(piece.at, piece.samples)
+            self._detector.hear(piece.at, piece.samples)
         if not pieces:
-            self._ear.flush()
+            self._detector.flush()
         self._heard += pieces
         return self._earpiece.take_due_marks()
 
     def hear_out(self, now: float) -> None:
         """Hear what was played up to ``now``, to its last sample: nothing follows."""
         self.listen(now)
-        self._ear.flush()
+        self._detector.flush()
 
     def seconds_queued(self) -> float:
         """How long it takes to play what has not been played."""
@@ -85,7 +85,7 @@ class CallerHearing:
 
     def silent_for(self, now: float) -> float:
         """Seconds since the agent's last sound; infinite when he has not made any."""
-        return now - self._ear.last.end if self._ear.last else float("inf")
+        return now - self._detector.last.end if self._detector.last else float("inf")
 
     def speaks(self, now: float) -> bool:
         """Whether the agent is speaking; a short pause does not count as silence."""
@@ -93,7 +93,7 @@ class CallerHearing:
 
     def has_spoken_for(self, seconds: float, since: float, now: float) -> bool:
         """Whether the agent is speaking and has, since that moment, for so long without taking breath."""
-        utterance = self._ear.utterance(_BREATH_SECONDS)
+        utterance = self._detector.utterance(_BREATH_SECONDS)
         return utterance is not None and self.speaks(now) and now - max(utterance.start, since) >= seconds
 
     def has_finished(self, quiet: float, since: float, now: float) -> bool:
@@ -101,7 +101,7 @@ class CallerHearing:
 
         The end of something he was already saying counts only when he went on with it for half a second.
         """
-        last = self._ear.last
+        last = self._detector.last
         if last is None or now - last.end < quiet:
             return False
         return last.start >= since or last.end > since + _WENT_ON_SECONDS

@@ -279,8 +279,8 @@ class MediaClient:
     def _broken(self, closed: ConnectionClosed) -> CallBroken:
         close_code = closed.rcvd.code if closed.rcvd else 1006
         if self._error:
-            told = f"the service reported {self._error.code}: {self._error.message}"
-            return CallBroken(told, code=self._error.code, close_code=close_code)
+            reported = f"the service reported {self._error.code}: {self._error.message}"
+            return CallBroken(reported, code=self._error.code, close_code=close_code)
         return CallBroken(f"the line broke: close code {close_code}, no end announced", close_code=close_code)
 
 

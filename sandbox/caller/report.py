@@ -8,9 +8,9 @@ from wave import open as open_wave
 
 import numpy as np
 
-from sandbox.caller.ear import Span
 from sandbox.caller.earpiece import Piece
 from sandbox.caller.media_format import MediaFormat
+from sandbox.caller.span_detector import Span
 from sandbox.vendors.encodings import Samples
 
 

@@ -89,16 +89,16 @@ class TwilioLine:
 
     async def send_audio(self, audio: bytes) -> None:
         """Send the caller's sound."""
-        await self._tell("media", {"track": "inbound", "payload": b64encode(audio).decode()})
+        await self._send_event("media", {"track": "inbound", "payload": b64encode(audio).decode()})
 
     async def send_digit(self, digit: str) -> None:
         """Send a key press."""
-        await self._tell("dtmf", {"track": "inbound_track", "digit": digit})
+        await self._send_event("dtmf", {"track": "inbound_track", "digit": digit})
 
     async def send_mark(self, name: str) -> None:
         """Tell that the sound before a mark has been played, or thrown away."""
         self._marks.remove(name)
-        await self._tell("mark", {"name": name})
+        await self._send_event("mark", {"name": name})
 
     async def send_cleared(self, played_samples: int) -> None:
         """Raises NotImplementedError: Twilio does not tell."""
@@ -106,13 +106,13 @@ class TwilioLine:
 
     async def send_stop(self) -> None:
         """The caller has hung up."""
-        await self._tell("stop", {"accountSid": "AC0", "callSid": CALL_SID})
+        await self._send_event("stop", {"accountSid": "AC0", "callSid": CALL_SID})
 
     async def close(self) -> None:
         """Close the stream."""
         await self._socket.close()
 
-    async def _tell(self, event: str, content: dict[str, Any]) -> None:
+    async def _send_event(self, event: str, content: dict[str, Any]) -> None:
         message = _message(event, content)
         with suppress(ConnectionClosed):
             if self._is_odd:

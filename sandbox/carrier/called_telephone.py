@@ -47,7 +47,7 @@ class CalledTelephone:
             return "ended"
         return "active" if self.settled.is_set() else "dialing"
 
-    def told(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """For the control interface."""
         return {
             "number": self.dial.number,
@@ -76,7 +76,7 @@ class CalledTelephone:
                 self.settled.set()
 
     async def _is_answered(self, line: TelephoneLine) -> bool:
-        await line.tell_status("ringing")
+        await line.set_status("ringing")
         seconds, error, reason = self._destination.ends(self.dial.ringing_seconds)
         if await line.over_within(seconds):
             self.error = REMOVED

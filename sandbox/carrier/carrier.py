@@ -108,12 +108,12 @@ class Carrier:
                 del self.lines[line.room_name, line.identity]
 
     def _token(self, line: TelephoneLine, attributes: Mapping[str, str], name: str) -> str:
-        told = {key: value for key, value in attributes.items() if value}
+        present = {key: value for key, value in attributes.items() if value}
         grants = api.VideoGrants(room_join=True, room=line.room_name, can_update_own_metadata=True)
         token = api.AccessToken(self.api_key, self.api_secret).with_identity(line.identity).with_kind("sip")
         if self.room_config is not None:
             token = token.with_room_config(self.room_config)
-        return token.with_name(name).with_attributes(told).with_grants(grants).to_jwt()
+        return token.with_name(name).with_attributes(present).with_grants(grants).to_jwt()
 
 
 async def carrier_of(url: str, api_key: str, api_secret: str, number: str) -> Carrier:

@@ -13,7 +13,7 @@ from sandbox.child_server import ServerMissing, free_port, stop_child, wait_unti
 
 _MODULE = "github.com/livekit/livekit-server/cmd/server@v1.13.5"
 _STOP_SECONDS = 5
-_TOLD = os.environ.get("LIVEKIT_SERVER")
+_CONFIGURED = os.environ.get("LIVEKIT_SERVER")
 _CONFIG = """\
 port: {port}
 bind_addresses: ["127.0.0.1"]
@@ -87,9 +87,9 @@ def livekit_server(
 
 def find_livekit_server() -> str:
     """The path of the program; builds it when only Go is here, which takes some minutes. Raises ServerMissing."""
-    told = _TOLD or shutil.which("livekit-server")
-    if told:
-        return told
+    configured = _CONFIGURED or shutil.which("livekit-server")
+    if configured:
+        return configured
     go = shutil.which("go")
     folder = _go_folder(go) if go else Path.home() / "go" / "bin"
     installed = folder / "server"  # go install names it after its folder

@@ -175,7 +175,7 @@ class SipFront:
 
     async def _show_calls(self, _request: Request) -> Response:
         """``GET /control/calls``."""
-        return JSONResponse({"calls": [call.told() for call in self.calls], "transfers": self.transfers})
+        return JSONResponse({"calls": [call.described() for call in self.calls], "transfers": self.transfers})
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)

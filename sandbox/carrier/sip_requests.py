@@ -90,13 +90,13 @@ def read_refer(body: bytes) -> Refer:
 
 def participant_answer(dial: Dial, participant_sid: str, call_id: str) -> bytes:
     """``SIPParticipantInfo``."""
-    told = api.SIPParticipantInfo(
+    info = api.SIPParticipantInfo(
         participant_id=participant_sid,
         participant_identity=dial.identity,
         room_name=dial.room,
         sip_call_id=call_id,
     )
-    return told.SerializeToString()
+    return info.SerializeToString()
 
 
 def transfer_answer(outcome: Transfer, transfer_id: str) -> bytes:
@@ -130,5 +130,5 @@ def _parse(message: api.CreateSIPParticipantRequest | api.TransferSIPParticipant
 
 
 def _seconds(message: api.CreateSIPParticipantRequest | api.TransferSIPParticipantRequest, usual: float) -> float:
-    told = message.ringing_timeout.ToTimedelta().total_seconds()
-    return min(told, usual) if told else usual
+    seconds = message.ringing_timeout.ToTimedelta().total_seconds()
+    return min(seconds, usual) if seconds else usual

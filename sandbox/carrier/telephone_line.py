@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from livekit import rtc
 
-from sandbox.caller.ear import FULL_SCALE
 from sandbox.caller.media_client import AgentAudio, CallEnded, CallFailed, ServiceMessage
 from sandbox.caller.media_format import FRAME_SECONDS
+from sandbox.caller.span_detector import FULL_SCALE
 from sandbox.carrier.mixer import Mixer
 from sandbox.vendors.encodings import Samples, decode, encode
 
@@ -60,7 +60,7 @@ class TelephoneLine:
         self._is_called = is_called
         self._room = rtc.Room()
         self._source = rtc.AudioSource(RATE, 1, queue_size_ms=0)  # no queue: a late frame must not delay all after it
-        self._ears: dict[str, tuple[Mixer, asyncio.Task[None]]] = {}
+        self._mixers: dict[str, tuple[Mixer, asyncio.Task[None]]] = {}
         """By the id of a track: whoever speaks in the room is heard."""
         self._somebody_heard = asyncio.Event()
         self._over = asyncio.Event()
@@ -111,7 +111,7 @@ class TelephoneLine:
         await self._unless_over(self._somebody_heard.wait(), seconds)
         return self._somebody_heard.is_set() and not self._over.is_set()
 
-    async def tell_status(self, status: str) -> None:
+    async def set_status(self, status: str) -> None:
         """Set ``sip.callStatus``."""
         await self._unless_over(self._room.local_participant.set_attributes({STATUS: status}))
 
@@ -121,7 +121,7 @@ class TelephoneLine:
             for publication in participant.track_publications.values():
                 publication.set_subscribed(True)
         self._is_called = False
-        await self.tell_status("active")
+        await self.set_status("active")
         loop = asyncio.get_running_loop()
         self.ready_at = self._sound_at = loop.time()
         self._silence = loop.call_later(_FIRST_SOUND_SECONDS, self._look_for_sound)
@@ -180,7 +180,7 @@ class TelephoneLine:
             await asyncio.wait([self._dropping])
         if self._silence is not None:
             self._silence.cancel()
-        hearing = [task for _, task in self._ears.values()]
+        hearing = [task for _, task in self._mixers.values()]
         for task in hearing:
             task.cancel()
         await asyncio.gather(*hearing, return_exceptions=True)
@@ -242,14 +242,14 @@ class TelephoneLine:
             self._participant_seen(participant)
             mixer = Mixer(RATE)
             hearing = asyncio.get_running_loop().create_task(_hear(track, mixer), name="carrier.hears")
-            self._ears[track.sid] = mixer, hearing
+            self._mixers[track.sid] = mixer, hearing
             self._somebody_heard.set()
 
     def _track_unsubscribed(
         self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, _participant: rtc.RemoteParticipant
     ) -> None:
-        if track.sid in self._ears:
-            self._ears[track.sid][1].cancel()  # stays until the line ends, so that it is waited for
+        if track.sid in self._mixers:
+            self._mixers[track.sid][1].cancel()  # stays until the line ends, so that it is waited for
 
     def _participant_seen(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity.startswith(_AGENT):
@@ -257,7 +257,7 @@ class TelephoneLine:
 
     def _next_frame(self) -> Samples:
         mixed = np.zeros(RATE // 50, dtype=np.int32)
-        for mixer, _ in self._ears.values():
+        for mixer, _ in self._mixers.values():
             mixed += mixer.next_frame()
         return np.clip(mixed, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sandbox.caller.caller import Caller
+from sandbox.caller.control_client import ControlClient
 from sandbox.caller.score import interrupts, presses, says, waits_for_agent, waits_for_end
 from sandbox.caller.twilio_line import CALL_SID, STREAM_SID, TELEPHONE, twilio_line
-from sandbox.control_client import ControlClient
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, Held, held, journal_of, score, speak
 from tests.end_to_end.lines import ended_record_of, new_session, opened
 from tests.end_to_end.service import RunningService, service_in_thread

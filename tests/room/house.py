@@ -132,8 +132,8 @@ def joined(event_id: str, room: str, room_sid: str, sip_call_id: str) -> bytes:
         "kind": "SIP",
         "attributes": {"sip.callID": sip_call_id, "sip.phoneNumber": NUMBER},
     }
-    told = {"id": event_id, "event": "participant_joined", "room": {"name": room, "sid": room_sid}}
-    return json.dumps({**told, "participant": participant}).encode()
+    event = {"id": event_id, "event": "participant_joined", "room": {"name": room, "sid": room_sid}}
+    return json.dumps({**event, "participant": participant}).encode()
 
 
 def speak(text: str, language: str, sample_rate: int) -> bytes:

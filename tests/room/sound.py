@@ -7,8 +7,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from sandbox.caller.ear import Span, spans_of
 from sandbox.caller.report import CallReport
+from sandbox.caller.span_detector import Span, spans_of
 
 Sound = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from sandbox.running import running_sandbox
-from sandbox.server import create_sandbox
+from sandbox.vendors.app import create_sandbox
 from sandbox.vendors.faults import Fault
 
 

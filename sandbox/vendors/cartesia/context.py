@@ -158,7 +158,7 @@ class Context:
                     self._is_over = True
                     return
                 await self._deliver(piece, words)
-        await self._tell_words(words)
+        await self._send_words(words)
         self._length += len(speech.pcm) / 2 / order.manner.output.sample_rate
         self._note("audio_done", seconds=self._length)
 
@@ -181,9 +181,9 @@ class Context:
             self._note("first_audio", text=self._texts)
         begun = [word for word in words if word.start < piece.end]
         del words[: len(begun)]
-        await self._tell_words(begun)
+        await self._send_words(begun)
 
-    async def _tell_words(self, words: list[SpokenWord]) -> None:
+    async def _send_words(self, words: list[SpokenWord]) -> None:
         if not words or not self._order.add_timestamps:
             return
         times = {

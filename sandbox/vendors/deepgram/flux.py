@@ -59,7 +59,7 @@ class FluxStream:
             elif self._in_turn:
                 await self._while_silent()
             if now - self._told_at >= _BEAT_SECONDS:
-                await self._tell("Update", _DOUBTFUL, beat=True)
+                await self._send_turn_info("Update", _DOUBTFUL, beat=True)
 
     async def obey(self, message: Any) -> bool:
         """Take ``Configure``, ``ForceEndTurn`` or ``CloseStream``; anything else is a fatal error, KeepAlive too."""
@@ -101,14 +101,14 @@ class FluxStream:
         words = len(self._recogniser.words)
         if self._eager and (words > self._words_sent or self._recogniser.more_to_come):
             self._eager = False
-            await self._tell("TurnResumed", _DOUBTFUL)
+            await self._send_turn_info("TurnResumed", _DOUBTFUL)
         if words == self._words_sent:
             return
         if self._in_turn:
-            await self._tell("Update", _DOUBTFUL)
+            await self._send_turn_info("Update", _DOUBTFUL)
         else:
             self._turn_began = self._recogniser.words[0].start
-            await self._tell("StartOfTurn", _DOUBTFUL)
+            await self._send_turn_info("StartOfTurn", _DOUBTFUL)
         self._words_sent = words
 
     async def _while_silent(self) -> None:
@@ -124,12 +124,12 @@ class FluxStream:
                 self._recogniser.settle()
                 self._eager = True
                 self._words_sent = len(self._recogniser.words)
-                await self._tell("EagerEndOfTurn", max(_FAIRLY_SURE, query.eager_threshold))
+                await self._send_turn_info("EagerEndOfTurn", max(_FAIRLY_SURE, query.eager_threshold))
 
     async def _end_turn(self, trigger: str) -> None:
         if not self._eager:
             self._recogniser.settle()
-        await self._tell("EndOfTurn", _SURE, trigger=trigger)
+        await self._send_turn_info("EndOfTurn", _SURE, trigger=trigger)
         self._recogniser.end_turn()
         self._turn += 1
         self._turn_began = self._detector.seconds
@@ -160,7 +160,7 @@ class FluxStream:
             }
         )
 
-    async def _tell(self, event: str, confidence: float, *, beat: bool = False, **more: str) -> None:
+    async def _send_turn_info(self, event: str, confidence: float, *, beat: bool = False, **more: str) -> None:
         self._told_at = self._detector.seconds
         self._note(event)  # before it is sent: who hears of it may have answered before this goes on
         words = self._recogniser.words[: self._words_sent] if beat else self._recogniser.words

@@ -101,11 +101,11 @@ class NovaStream:
             self._recogniser.settle()
             if self._recogniser.words:
                 await self._finalize(speech_final=True)
-        await self._tell_utterance_end(now)
+        await self._send_utterance_end(now)
         if not self._recogniser.words and now - self._final_until >= _EMPTY_RESULT_SECONDS:
             await self._finalize()
 
-    async def _tell_utterance_end(self, now: float) -> None:
+    async def _send_utterance_end(self, now: float) -> None:
         gap, words = self._query.utterance_end, self._recogniser.words
         last = words[-1].end if words else self._last_word_end
         if gap is None or last is None or now - last < gap:

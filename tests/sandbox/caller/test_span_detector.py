@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sandbox.caller.ear import Ear, Span, spans_of, trimmed
+from sandbox.caller.span_detector import Span, SpanDetector, spans_of, trimmed
 from sandbox.vendors.encodings import Samples
 
 RATE = 8000
@@ -49,37 +49,37 @@ def test_a_pause_shorter_than_the_gap_belongs_to_the_span_and_a_longer_one_parts
 
 
 def test_the_threshold_can_be_raised_above_a_noise() -> None:
-    ear = Ear(RATE, threshold_dbfs=-20)
-    ear.hear(0.0, sound(tone(0.2, level=1000), tone(0.2)))
+    detector = SpanDetector(RATE, threshold_dbfs=-20)
+    detector.hear(0.0, sound(tone(0.2, level=1000), tone(0.2)))
 
-    assert edges(ear.spans) == about((0.2, 0.4))
+    assert edges(detector.spans) == about((0.2, 0.4))
 
 
 def test_sound_that_was_cut_off_ends_at_the_cut() -> None:
-    ear = Ear(RATE)
-    ear.hear(0.0, tone(0.203))
-    ear.hear(1.0, tone(0.1))
-    ear.flush()
+    detector = SpanDetector(RATE)
+    detector.hear(0.0, tone(0.203))
+    detector.hear(1.0, tone(0.1))
+    detector.flush()
 
-    assert edges(ear.spans) == about((0.0, 0.203), (1.0, 1.1))
+    assert edges(detector.spans) == about((0.0, 0.203), (1.0, 1.1))
 
 
 def test_the_rest_of_a_window_is_heard_when_nothing_follows() -> None:
-    ear = Ear(RATE)
-    ear.hear(0.0, tone(0.005))
+    detector = SpanDetector(RATE)
+    detector.hear(0.0, tone(0.005))
 
-    assert ear.last is None
-    ear.flush()
-    assert edges(ear.spans) == about((0.0, 0.005))
+    assert detector.last is None
+    detector.flush()
+    assert edges(detector.spans) == about((0.0, 0.005))
 
 
 def test_an_utterance_is_what_was_said_without_taking_breath() -> None:
-    ear = Ear(RATE)
-    ear.hear(0.0, sound(tone(0.2), silence(0.8), tone(0.2), silence(0.4), tone(0.2)))
+    detector = SpanDetector(RATE)
+    detector.hear(0.0, sound(tone(0.2), silence(0.8), tone(0.2), silence(0.4), tone(0.2)))
 
-    assert len(ear.spans) == 3
-    assert edges((ear.utterance(0.6) or Span(0, 0),)) == about((1.0, 1.8))
-    assert Ear(RATE).utterance(0.6) is None
+    assert len(detector.spans) == 3
+    assert edges((detector.utterance(0.6) or Span(0, 0),)) == about((1.0, 1.8))
+    assert SpanDetector(RATE).utterance(0.6) is None
 
 
 def test_silence_around_a_recording_is_trimmed() -> None:
@@ -100,7 +100,7 @@ def test_silence_around_a_recording_is_trimmed() -> None:
 @example([1], [(True, 41), (False, 255), (True, 10)])  # a little more than the gap, over the edges of windows
 def test_the_size_of_the_pieces_makes_no_difference(sizes: list[int], parts: list[tuple[bool, int]]) -> None:
     heard = sound(*[tone(millis / 1000) if loud else silence(millis / 1000) for loud, millis in parts])
-    whole, pieced = Ear(RATE), Ear(RATE)
+    whole, pieced = SpanDetector(RATE), SpanDetector(RATE)
     whole.hear(0.0, heard)
     first = 0
     while first < len(heard):

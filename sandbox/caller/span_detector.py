@@ -23,7 +23,7 @@ class Span:
         return self.end - self.start
 
 
-class Ear:
+class SpanDetector:
     """Finds the spans of speech in sound that arrives piece by piece, each with the time of its first sample.
 
     A window of 10 ms is loud when its level is above the threshold; the edges of a span are the first and the last
@@ -113,10 +113,10 @@ class Ear:
 
 def spans_of(samples: Samples, sample_rate: int) -> tuple[Span, ...]:
     """The spans of a whole recording, in seconds since its first sample."""
-    ear = Ear(sample_rate)
-    ear.hear(0.0, samples)
-    ear.flush()
-    return ear.spans
+    detector = SpanDetector(sample_rate)
+    detector.hear(0.0, samples)
+    detector.flush()
+    return detector.spans
 
 
 def trimmed(samples: Samples, sample_rate: int) -> Samples:

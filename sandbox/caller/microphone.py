@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sandbox.caller.ear import FULL_SCALE, trimmed
 from sandbox.caller.media_format import FRAME_SECONDS, MediaFormat
+from sandbox.caller.span_detector import FULL_SCALE, trimmed
 from sandbox.vendors.encodings import Samples
 
 _COUGH_DBFS = -14.0
@@ -49,7 +49,7 @@ class SoundMaker:
         return self.sound(burst.astype(np.int16))
 
 
-class Mouth:
+class Microphone:
     """Gives one frame after another: those of the sound being made, else the background."""
 
     def __init__(self, background: Sequence[bytes]) -> None:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from sandbox.added_latency import added_latencies
+from sandbox.vendors.added_latency import added_latencies
 
 
 def test_what_the_vendors_took_is_not_the_services() -> None:
