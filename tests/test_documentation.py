@@ -3,7 +3,8 @@
 import ast
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 import httpx
@@ -13,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_fastapi_instrumentator import Instrumentator
 
 from app.conversation.events import EVENT_TYPES
+from app.conversation.phases import ALLOWED, PHASE_TRANSITIONS, CallPhase
 from app.conversation.states import TRANSITIONS
 from app.models import ConversationState
 from app.observability.metrics import Metrics
@@ -113,12 +115,39 @@ def _first_column(table: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 
 
-def test_the_state_diagram_is_the_table() -> None:
-    (diagram,) = re.findall(r"^```mermaid\nstateDiagram-v2\n(.+?)^```", text("ARCHITECTURE.md"), re.M | re.S)
-    arrows = {tuple(pair) for pair in re.findall(r"^\s*(\S+) --> (\w+)", diagram, re.M)}
+@pytest.mark.parametrize(
+    ("heading", "start", "table"),
+    [
+        ("Who has the floor", ConversationState.LISTENING, TRANSITIONS),
+        ("How far the call is", CallPhase.RINGING, PHASE_TRANSITIONS),
+    ],
+)
+def test_a_diagram_is_its_table(heading: str, start: StrEnum, table: Mapping[StrEnum, frozenset[StrEnum]]) -> None:
+    diagrams = dict(
+        re.findall(r"^## (.+)\n\n```mermaid\nstateDiagram-v2\n((?:.+\n)+?)```", text("ARCHITECTURE.md"), re.M)
+    )
+    arrows = {tuple(pair) for pair in re.findall(r"^\s*(\S+) --> (\w+)", diagrams[heading], re.M)}
 
-    start = {("[*]", ConversationState.LISTENING.name)}
-    assert arrows == start | {(one.name, other.name) for one, others in TRANSITIONS.items() for other in others}
+    assert arrows == {("[*]", start.name)} | {
+        (one.name, other.name) for one, others in table.items() for other in others
+    }
+
+
+def test_the_architecture_tells_which_events_count_in_which_phase_and_state() -> None:
+    section = text("ARCHITECTURE.md").partition("## How far the call is\n")[2].partition("\n## ")[0]
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| ")]
+    told: dict[tuple[str, str], set[str]] = {}
+    for names, *cells in lines[1:]:
+        for head, cell in zip(lines[0][1:], cells, strict=True):
+            phase, *states = re.findall(r"\w+", head)
+            for state in states:
+                told.setdefault((phase, state), set()).update(
+                    re.findall(r"[a-z_.]+", names) if cell == "counts" else []
+                )
+
+    assert told == {
+        (phase.name, state.name): {event.type for event in allowed} for (phase, state), allowed in ALLOWED.items()
+    }
 
 
 def test_the_architecture_lists_every_event_and_no_other() -> None:

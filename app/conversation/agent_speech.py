@@ -2,6 +2,7 @@
 
 from app.conversation import events as ev
 from app.conversation.deadlines import Deadline
+from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
 from app.conversation.tool_calls import forget_tool_calls, note_tool_call
 from app.conversation.tools import want_tool
@@ -26,6 +27,7 @@ class AgentSpeech:
         if other is not None:
             call.stop(other)
         speech.started = True
+        self._follow_announcement(speech)
         call.deadlines.clear(Deadline.FILLER, Deadline.IDLE, Deadline.START)
         if speech.kind is UtteranceKind.REPLY:
             call.deadlines.clear(Deadline.REPLY)
@@ -56,8 +58,9 @@ class AgentSpeech:
         speech = None if event.refused else self._call.floor.find(event.speech)
         if speech is not None and event.timeout_seconds:
             want_tool(self._call, speech, event)
-        elif speech is not None:
+        elif speech is not None and speech.kind is UtteranceKind.REPLY:
             note_tool_call(speech, event)
+            self._follow_announcement(speech)
 
     def tool_finished(self, event: ev.AgentToolFinished) -> None:
         """The next prompts hold what came of it."""
@@ -101,6 +104,7 @@ class AgentSpeech:
         if not event.final:
             if event.stage == "think":
                 forget_tool_calls(speech)
+                self._follow_announcement(speech)
             return
         speech.cut, speech.refused = event.answer == "cut", event.answer == "refused"
         if speech.started or speech.cut:
@@ -142,7 +146,7 @@ class AgentSpeech:
     def stt_outage(self) -> None:
         """The caller has not been heard for too long: say so once, then give up."""
         call = self._call
-        if call.ringing or call.handing_over:
+        if call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
             return
         if self._deaf:
@@ -153,6 +157,14 @@ class AgentSpeech:
         if not call.floor.live:
             call.say(UtteranceKind.APOLOGY, call.lines.deaf)
 
+    def _follow_announcement(self, speech: Utterance) -> None:
+        """The caller is on the way to a human from the first sound that announces it, unless it is written anew."""
+        call = self._call
+        if speech.is_final:
+            call.enter_phase(CallPhase.TRANSFERRING)
+        elif call.phase is CallPhase.TRANSFERRING:
+            call.enter_phase(CallPhase.TALKING)
+
     def _remember_stopped(self, event: ev.AgentInterrupted | ev.AgentFinished) -> None:
         """It was stopped, perhaps in the moment of its last word."""
         kind = self._call.floor.take_stopped(event.speech)
@@ -160,12 +172,12 @@ class AgentSpeech:
             self._call.history.add(event.turn, "assistant", event.heard)
 
     def _ears_failed(self, *, final: bool) -> None:
-        """Who cannot be told that he is not heard is recorded all the same."""
+        """A call whose agent does not speak goes on: it is recorded all the same."""
         call = self._call
-        if not call.policy.speaks:
+        if not call.policy.speaks or call.phase is CallPhase.CLOSING:
             return
-        if final and (call.ringing or call.handing_over):
-            call.deaf_for_good = True
+        if final and call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):
+            call.stt_failed = True
         elif final:
             call.close("provider_failure", call.lines.failure_goodbye)
         elif Deadline.STT_OUTAGE not in call.deadlines:

@@ -12,6 +12,7 @@ from app.conversation.agent_speech import AgentSpeech
 from app.conversation.commands import Command
 from app.conversation.deadlines import Deadline
 from app.conversation.history import ConversationHistory
+from app.conversation.phases import CALLER_TURN, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
 from app.conversation.state import CallState
 from app.conversation.transfers import Transfers
@@ -23,8 +24,6 @@ _SAY_REQUESTS_KEPT = 20
 _NO_FILLER_OVER_SOUND_SECONDS = 0.5
 
 _FAULTS_OF_THE_CARRIER = ("media_lost", "media_timeout", "carrier_error")
-
-_OF_THE_OPEN_TURN = (ev.CallerWords, ev.CallerTurnEndedEagerly, ev.CallerTurnResumed, ev.CallerTurnEnded, ev.CallerDtmf)
 
 
 class ConversationCore:
@@ -49,6 +48,11 @@ class ConversationCore:
         return self._call.state
 
     @property
+    def phase(self) -> CallPhase:
+        """How far the call is."""
+        return self._call.phase
+
+    @property
     def language(self) -> str:
         """Code of the language the call is held in."""
         return self._call.language
@@ -59,15 +63,14 @@ class ConversationCore:
         return self._call.history
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
-        """Take in a fact; ``now`` is seconds since the call was created and never falls."""
-        if self.state is ConversationState.ENDED:
+        """Take in an event; ``now`` is seconds since the call was created and never falls.
+
+        An event that the phase does not allow changes nothing and gives no commands.
+        """
+        if not is_allowed(self.phase, self.state, type(event)):
             return []
         self._call.now, self._call.commands = now, []
-        call = self._call
-        unheard = call.ringing or call.closing is not None or call.handing_over
-        handler = self._handlers.get(type(event))
-        if handler is not None and not (unheard and isinstance(event, _OF_THE_OPEN_TURN)):
-            handler(event)
+        self._handlers[type(event)](event)
         return self._call.commands
 
     def next_deadline(self) -> float | None:
@@ -82,7 +85,7 @@ class ConversationCore:
 
     def turn_of(self, event: ev.Event) -> int | None:
         """The turn number for the event's row; to be asked before the event is handled."""
-        if isinstance(event, _OF_THE_OPEN_TURN):
+        if type(event) in CALLER_TURN:
             caller = self._call.caller
             return caller.number if caller else self._call.turn + 1
         return getattr(event, "turn", None)
@@ -140,18 +143,16 @@ class ConversationCore:
 
     def _answered(self, _event: ev.CallAnswered) -> None:
         call = self._call
-        if not call.ringing:
-            return
+        call.enter_phase(CallPhase.TALKING)
         call.deadlines.clear(Deadline.ANSWER)
         call.due_in(Deadline.LIMIT, call.policy.max_duration_seconds)
-        if call.deaf_for_good:
+        if call.stt_failed:
             call.close("provider_failure", call.lines.failure_goodbye)
         else:
             call.say(UtteranceKind.GREETING, call.lines.greeting)
 
     def _ended(self, _event: ev.CallEnded) -> None:
-        self._call.deadlines.clear_all()
-        self._call.machine.transition_to(ConversationState.ENDED)
+        self._call.was_ended()
 
     def _left(self, event: ev.CallerLeft) -> None:
         if event.reason in _FAULTS_OF_THE_CARRIER:
@@ -161,7 +162,7 @@ class ConversationCore:
 
     def _say_requested(self, event: ev.SayRequested) -> None:
         call = self._call
-        if call.ringing or call.floor.live or call.caller or call.handing_over:
+        if call.phase is not CallPhase.TALKING or call.floor.live or call.caller:
             del call.say_requests[: max(0, len(call.say_requests) + 1 - _SAY_REQUESTS_KEPT)]
             call.say_requests.append(event.text)
         else:
@@ -185,8 +186,8 @@ class ConversationCore:
 
     def _limit_due(self) -> None:
         call = self._call
-        if call.closing is not None:
-            call.end(call.closing)
+        if call.phase is CallPhase.CLOSING:
+            call.end(call.closing_reason)
         else:
             call.blame("policy")
             call.close("max_duration", call.lines.limit_goodbye)

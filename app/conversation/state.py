@@ -18,8 +18,9 @@ from app.conversation.commands import (
 )
 from app.conversation.deadlines import Deadline, Deadlines
 from app.conversation.history import ConversationHistory
+from app.conversation.phases import PHASE_TRANSITIONS, CallPhase
 from app.conversation.policy import CallPolicy, Lines
-from app.conversation.states import ConversationStateMachine
+from app.conversation.states import ConversationStateMachine, RefusedTransition
 from app.conversation.turns import CallerTurn, Floor, Utterance, UtteranceKind
 from app.models import ConversationState
 
@@ -36,7 +37,8 @@ class CallState:
     def __init__(self, policy: CallPolicy, language: str) -> None:
         self.policy = policy
         self.language = language
-        self.machine = ConversationStateMachine()
+        self._machine = ConversationStateMachine()
+        self._phase = CallPhase.RINGING
         self.deadlines = Deadlines()
         self.floor = Floor()
         self.history = ConversationHistory()
@@ -53,10 +55,10 @@ class CallState:
         self.agent_ended_t = 0.0
         self.agent_said = ""
         """Of the utterance that ended last."""
-        self.closing: str | None = None
-        """The end reason, once the end cannot be averted."""
-        self.deaf_for_good = False
-        """The speech-to-text service gave up when the call could not be ended for it."""
+        self.closing_reason = ""
+        """Why the call ends, while it is CLOSING."""
+        self.stt_failed = False
+        """Speech to text gave up in a phase that is not ended for it; the call ends when that phase does."""
         self.say_requests: list[str] = []
         self.transfer_request: str | None = None
         """Who is to take the caller over, as soon as the agent has said what it has to say."""
@@ -78,17 +80,17 @@ class CallState:
     @property
     def state(self) -> ConversationState:
         """Who has the floor."""
-        return self.machine.get_current_state()
+        return self._machine.get_current_state()
 
     @property
-    def ringing(self) -> bool:
-        """Whether the call waits to be answered."""
-        return Deadline.ANSWER in self.deadlines
+    def phase(self) -> CallPhase:
+        """How far the call is."""
+        return self._phase
 
     @property
-    def handing_over(self) -> bool:
-        """Whether the caller is on the way to a human, which nothing that he says averts."""
-        return Deadline.TRANSFER in self.deadlines or any(speech.is_final for speech in self.floor.live)
+    def transfer_runs(self) -> bool:
+        """Whether the transfer has been announced and its outcome is awaited."""
+        return self._phase is CallPhase.TRANSFERRING and not self.floor.live
 
     @property
     def lines(self) -> Lines:
@@ -101,10 +103,24 @@ class CallState:
         self.deadlines.set(name, self.now + seconds)
 
     def enter(self, state: ConversationState) -> None:
-        """Change the state and write it down."""
+        """Be in the state, and write a change down. Raises RefusedTransition when the table does not allow it."""
         before = self.state
-        if self.machine.transition_to(state):
+        if state is not before:
+            self._change_state(state)
             self.commands.append(Record(ev.StateChanged(before, state)))
+
+    def enter_phase(self, phase: CallPhase) -> None:
+        """Be in the phase. Raises RefusedTransition when the table does not allow the change."""
+        if phase is self._phase:
+            return
+        if phase not in PHASE_TRANSITIONS[self._phase]:
+            raise RefusedTransition(self._phase, phase)
+        self._phase = phase
+
+    def _change_state(self, state: ConversationState) -> None:
+        before = self.state
+        if not self._machine.transition_to(state):
+            raise RefusedTransition(before, state)
 
     def blame(self, fault: str) -> None:
         """Remember the worst failure of the call."""
@@ -134,6 +150,8 @@ class CallState:
         speech = Utterance(self.floor.next_number(), turn, kind, text, self.language, written=text)
         speech.interruptible, speech.ends_call, speech.hands_over_to = interruptible, ends_call, hands_over_to
         self.floor.line = speech
+        if speech.is_final:
+            self.enter_phase(CallPhase.TRANSFERRING)
         self.commands.append(Say(turn, speech.number, kind, self.language, text))
         self.deadlines.clear(Deadline.IDLE)
         self.due_in(Deadline.START, self.policy.line_start_seconds)
@@ -257,7 +275,7 @@ class CallState:
         return True
 
     def hand_over(self, to: str) -> None:
-        """Hand the caller over now; he has heard that it will be done."""
+        """Hand the caller over now; they have heard that it will be done."""
         self.close_caller_turn()
         self.enter(ConversationState.PROCESSING)
         self.deadlines.clear(Deadline.IDLE)
@@ -271,14 +289,15 @@ class CallState:
 
     def close(self, reason: str, goodbye: str) -> None:
         """End the call politely; nothing the caller does can change that any more."""
-        if self.closing is not None:
+        if self.phase is CallPhase.CLOSING:
             return
-        if self.ringing or not self.policy.speaks:
+        if self.phase is CallPhase.RINGING or not self.policy.speaks:
             self.end(reason)
             return
-        self.closing = reason
-        if Deadline.TRANSFER in self.deadlines:
+        if self.transfer_runs:
             self.commands.append(CancelTransfer())
+        self.enter_phase(CallPhase.CLOSING)
+        self.closing_reason = reason
         self.stop_all()
         self.deadlines.clear_all()
         self.due_in(Deadline.LIMIT, self.policy.goodbye_seconds)
@@ -288,5 +307,12 @@ class CallState:
         """End the call now."""
         self.stop_all()
         self.deadlines.clear_all()
+        self.enter_phase(CallPhase.ENDED)
         self.enter(ConversationState.ENDED)
         self.commands.append(EndCall(reason, self._fault))
+
+    def was_ended(self) -> None:
+        """Somebody else ended the call, and wrote the terminal row."""
+        self.deadlines.clear_all()
+        self.enter_phase(CallPhase.ENDED)
+        self._change_state(ConversationState.ENDED)

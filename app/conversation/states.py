@@ -1,4 +1,19 @@
-"""The states of a conversation and the only place that changes them."""
+"""Who has the floor: the states of a conversation, and the machine that changes them.
+
+Theory of operation. A call is described by two machines that do not know each other. This one says who has the floor;
+:mod:`app.conversation.phases` says how far the call is. The caller may have the floor while the call is still ringing,
+while it goes on, or while the agent waits to say goodbye, and the agent's goodbye is SPEAKING like any answer::
+
+    phases, how far     RINGING ──> TALKING <──> TRANSFERRING     CLOSING ──> ENDED
+                                      │               │              ▲
+                                      └───────────────┴──────────────┘   (and from each of them to ENDED)
+
+    states, the floor   LISTENING ──> PROCESSING ──> SPEAKING ──> LISTENING ...
+                        the caller    an answer      the agent's
+                        may speak     is being made  voice is heard
+
+Only ENDED is the same in both: a call that is over has nobody on the floor.
+"""
 
 from app.models import ConversationState
 
@@ -10,11 +25,18 @@ TRANSITIONS: dict[ConversationState, frozenset[ConversationState]] = {
     _SPEAKING: frozenset({_LISTENING, _PROCESSING, _ENDED}),
     _ENDED: frozenset(),
 }
-"""Where each state may lead. The diagram in ARCHITECTURE.md is held against this table."""
+"""Where each state may lead. A test compares the diagram in ARCHITECTURE.md with this table."""
+
+
+class RefusedTransition(RuntimeError):
+    """The core wanted a change that a table does not allow. This is a bug of the core; the call ends with it."""
+
+    def __init__(self, before: str, after: str) -> None:
+        super().__init__(f"no transition leads from {before} to {after}")
 
 
 class ConversationStateMachine:
-    """Knows the current state and lets it change along the table only. Starts LISTENING, while the phone rings."""
+    """Holds the current state and changes it along the table only. Starts LISTENING, while the call rings."""
 
     def __init__(self) -> None:
         self._state = ConversationState.LISTENING

@@ -3,6 +3,7 @@
 from app.conversation import events as ev
 from app.conversation.commands import CancelTransfer
 from app.conversation.deadlines import Deadline
+from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
 from app.conversation.turns import UtteranceKind
 
@@ -23,15 +24,13 @@ class Transfers:
     def requested(self, event: ev.TransferRequested) -> None:
         """An operator wants it: after the current speech, and announced. While one is under way there is no second."""
         call = self._call
-        if call.handing_over:
-            return
         call.transfer_request = event.to
-        if not call.ringing and call.closing is None:
+        if call.phase is CallPhase.TALKING:
             call.hand_over_on_request()
 
     def dialled(self, _event: ev.TransferDialled) -> None:
         """From now on a caller who leaves has hung up; one who has left before did, too."""
-        if Deadline.TRANSFER not in self._call.deadlines:
+        if not self._call.transfer_runs:
             return
         self._is_dialled = True
         if self._left is not None:
@@ -39,13 +38,12 @@ class Transfers:
 
     def completed(self, _event: ev.TransferCompleted) -> None:
         """The caller is with the human, even if nobody waited for that any more."""
-        if not self._call.ringing:
-            self._call.end("transferred")
+        self._call.end("transferred")
 
     def failed(self, event: ev.TransferFailed) -> None:
         """The caller is told, and the conversation goes on."""
         call = self._call
-        if Deadline.TRANSFER not in call.deadlines:
+        if not call.transfer_runs:
             return
         call.deadlines.clear(Deadline.TRANSFER)
         if event.reason == "unavailable":
@@ -60,7 +58,7 @@ class Transfers:
     def left(self, reason: str) -> bool:
         """Whether a caller who is gone may have been taken along; the call ends soon, one way or the other."""
         call = self._call
-        if Deadline.TRANSFER not in call.deadlines or self._is_dialled:
+        if not call.transfer_runs or self._is_dialled:
             return False
         self._left = self._left or reason
         call.due_in(Deadline.TRANSFER, _OUTCOME_SECONDS)
@@ -68,10 +66,11 @@ class Transfers:
 
     def _is_still_here(self) -> None:
         call = self._call
+        call.enter_phase(CallPhase.TALKING)
         self._is_dialled = False
         if self._left is not None:
             call.end(self._left)
-        elif call.deaf_for_good:
+        elif call.stt_failed:
             call.close("provider_failure", call.lines.failure_goodbye)
         else:
             call.say(UtteranceKind.APOLOGY, call.lines.transfer_failed)

@@ -5,6 +5,7 @@ from app.conversation.backchannels import is_backchannel, is_stop_word
 from app.conversation.commands import Record
 from app.conversation.deadlines import Deadline
 from app.conversation.echo_text import heard_words, is_echo
+from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
 from app.conversation.tools import run_wanted_tools
 from app.conversation.turns import CallerTurn, Utterance, UtteranceKind
@@ -128,7 +129,7 @@ class UserTurns:
     def digits_are_complete(self) -> None:
         """Take the keys as a turn."""
         digits, self._digits = self._digits, ""
-        if self._call.handing_over:
+        if self._call.phase is CallPhase.TRANSFERRING:
             return
         if digits:
             text = f"[keypad] {digits}"

@@ -42,6 +42,7 @@ outside_facts = st.one_of(
     st.builds(ev.ProviderUsed, st.just("openai"), st.just("m")),
     st.builds(ev.SayRequested, texts),
     st.builds(ev.TransferRequested, st.sampled_from(["", "sales"])),
+    st.just(ev.TransferDialled()),
     st.builds(ev.TransferFailed, st.sampled_from(["refused", "no_answer", "unavailable"])),
 )
 odd_facts = st.one_of(

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from app.conversation import events as ev
 from app.conversation.commands import Command, Say, StartReply
+from app.conversation.phases import CallPhase
 from app.journal.replay import Difference, core_of, differences, replay
 from app.models import JournalRow
 from tests.conversation.script import LINES, Call, greeted_call
@@ -143,3 +145,33 @@ def test_a_decision_that_died_with_its_process_is_no_difference() -> None:
     assert differences(ended_as(call, "crashed", without_last=2)) == []
     assert differences(journal_of(call)[:-2]) == []  # nor in a call that lives
     assert len(differences(ended_as(call, "operator_hangup", without_last=2))) > 0
+
+
+# --- journals of an older version -------------------------------------------------------------------------------------
+
+
+def older_journals() -> list[list[JournalRow]]:
+    """Calls that a version without phases held; together they have every row type that a core writes or reads."""
+    journals: dict[int, list[JournalRow]] = {}
+    for line in (Path(__file__).parent / "older_calls.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        journals.setdefault(row.pop("call"), []).append(JournalRow(**row))
+    return list(journals.values())
+
+
+@pytest.mark.parametrize("rows", older_journals(), ids=len)
+def test_a_journal_of_an_older_version_is_decided_as_it_was(rows: list[JournalRow]) -> None:
+    assert differences(rows) == []
+
+
+def test_the_phases_of_an_older_call_are_read_off_its_replay() -> None:
+    phases = []
+    for rows in older_journals():
+        core = core_of(ev.CallCreated(rows[0].data["policy"], rows[0].data["language"]))
+        for row in rows:
+            event = ev.from_row(row)
+            assert event is not None
+            core.handle(event, row.t)
+            phases.append(core.phase)
+
+    assert set(phases) == set(CallPhase)
