@@ -188,10 +188,17 @@ class RoomCalls:
             await self._livekit.remove_participant(caller.room, caller.identity)
 
     async def _reconcile(self) -> None:
+        """A round of the loop. It fails as a room in it fails, after all the others have been looked into."""
         await asyncio.sleep(_LOOK_SECONDS)
+        failure: Exception | None = None
         for room in await self._livekit.list_rooms():
             if is_our_room(room.name, self._prefix):
-                await self._look_into(room)
+                try:
+                    await self._look_into(room)
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failure = failure or error
+        if failure is not None:
+            raise failure
 
     async def _look_into(self, room: RoomSeen) -> None:
         """Answer callers whose webhook did not arrive; end a room whose calls are over."""

@@ -12,7 +12,7 @@ from livekit import api
 from app.clock import iso_utc, lease_now, utc_now
 from app.main import create_app
 from app.settings import Settings
-from tests.clients.livekit.twirp import KEY, SECRET, TwirpServer, running
+from tests.clients.livekit.twirp import KEY, SECRET, Refuse, TwirpServer, running
 from tests.storage.stores import a_call
 
 CALLER = {"sip.callID": "SCL_1"}
@@ -107,3 +107,25 @@ async def test_a_room_of_another_application_is_never_looked_into_answered_or_en
         await server.until("ListRooms", 10)
     assert not server.requests("ListParticipants")
     assert not server.requests("DeleteRoom")
+
+
+@pytest.mark.parametrize("code", ["internal", "invalid_argument"])
+async def test_a_room_that_cannot_be_looked_into_hides_no_other_room(tmp_path: Path, code: str) -> None:
+    def participants(request: Any) -> Any:
+        return Refuse(code, 500) if request.room == "call_0" else api.ListParticipantsResponse()
+
+    rooms = [api.Room(name=f"call_{number}", sid=f"RM_{number}") for number in (0, 1)]
+    answers = {
+        "ListRooms": api.ListRoomsResponse(rooms=rooms),
+        "ListParticipants": participants,
+        "DeleteRoom": api.DeleteRoomResponse(),
+    }
+    async with running(**answers) as server, services(tmp_path, server.url) as those:
+        for room in rooms:
+            ids = {"room_sid": room.sid, "sip_call_id": f"SCL_{room.sid}", "livekit_room": room.name}
+            ended = {"status": "ended", "end_reason": "agent_hangup", "ended_at": iso_utc(utc_now() - timedelta(60))}
+            await those.calls.create(a_call(room.name, kind="room", direction="inbound", **ids, **ended))
+        await server.until("DeleteRoom")
+        loop = next(loop for loop in those.loops if loop.name == "rooms.reconciler")
+        assert loop.failures > 0
+    assert {request.room for request in server.requests("DeleteRoom")} == {"call_1"}

@@ -47,7 +47,7 @@ def sip(status: int, code: str = "failed_precondition") -> Refuse:
 
 @dataclass
 class TwirpServer:
-    """Gives one answer for each method, always: a message of the protocol, or a refusal."""
+    """Gives one answer for each method, always: a message, a refusal, or what a function makes of the request."""
 
     answers: dict[str, Any]
     asked: list[tuple[str, Any]] = field(default_factory=list)
@@ -70,6 +70,8 @@ class TwirpServer:
         message.ParseFromString(await request.body())
         self.asked.append((method, message))
         answer = self.answers[method]
+        if callable(answer):
+            answer = answer(message)
         if isinstance(answer, Refuse):
             await asyncio.sleep(answer.after_seconds)
             body = {"code": answer.code, "msg": answer.message, "meta": answer.meta}
