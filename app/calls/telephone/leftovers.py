@@ -1,7 +1,9 @@
 """Cleans up after calls at LiveKit: ends rooms and hangs up telephones.
 
-The caller's line does not wait for it. Each request is repeated until LiveKit has done it, for two minutes at most. The
-reconciler (``app/calls/telephone/inbound.py``) finds what is left after that, or after a restart.
+The caller's line does not wait for it. Each request is repeated until LiveKit has done it. A room is tried for two
+minutes; the reconciler (``app/calls/telephone/inbound.py``) finds what is left after that, or after a restart. A human
+who was called into a call that goes on is tried for an hour, because nobody else looks for them: the reconciler leaves
+the room of a live call alone, and hangs up on them with the room.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from app.errors import ProviderError
 log = structlog.get_logger(__name__)
 
 _ASKED_SECONDS = 120.0
+_CALLED_OFF_SECONDS = 3600.0
 _FIRST_PAUSE_SECONDS = 0.25
 _PAUSE_SECONDS_MAX = 5.0
 _DIALS_AGAIN_SECONDS = 1.0
@@ -51,7 +54,11 @@ class Leftovers:
         """
         seconds = _MAY_STILL_RING_SECONDS if may_come else 0.0
         self._background.start(
-            self._until_asked(lambda: self._livekit.remove_participant(room, identity), looks_seconds=seconds),
+            self._until_asked(
+                lambda: self._livekit.remove_participant(room, identity),
+                looks_seconds=seconds,
+                asked_seconds=_CALLED_OFF_SECONDS,
+            ),
             name=f"{room}:call-off",
         )
 
@@ -77,14 +84,16 @@ class Leftovers:
         await self._livekit.delete_room(room)
         return True
 
-    async def _until_asked(self, ask: Callable[[], Awaitable[bool]], *, looks_seconds: float = 0.0) -> None:
+    async def _until_asked(
+        self, ask: Callable[[], Awaitable[bool]], *, looks_seconds: float = 0.0, asked_seconds: float = _ASKED_SECONDS
+    ) -> None:
         """Repeat ``ask`` until LiveKit has done it. ``ask`` returns whether there was anything to do.
 
         For ``looks_seconds`` "nothing to do" does not end it, because the work may still appear.
         """
         clock = asyncio.get_running_loop().time
         began, pause = clock(), _FIRST_PAUSE_SECONDS
-        while clock() - began < _ASKED_SECONDS:
+        while clock() - began < asked_seconds:
             try:
                 if await ask() or clock() - began >= looks_seconds:
                     return
@@ -92,4 +101,4 @@ class Leftovers:
                 pass  # the client has logged it
             await asyncio.sleep(pause)
             pause = min(2 * pause, _PAUSE_SECONDS_MAX)
-        log.error("leftovers.abandoned", seconds=_ASKED_SECONDS)
+        log.error("leftovers.abandoned", seconds=asked_seconds)

@@ -149,6 +149,14 @@ async def test_a_telephone_whose_dial_got_lost_is_called_off_when_it_comes() -> 
     assert 6.0 <= livekit.asked[-1][0] < 12.0
 
 
+async def test_a_human_in_a_call_that_goes_on_is_called_off_when_livekit_is_back_after_ten_minutes() -> None:
+    livekit = LiveKit(failures=125, telephone_comes_at=0.0)
+    async with BackgroundWork(patience_seconds=4000) as background:
+        leftovers(livekit, background).call_off("call_1", "human-1", may_come=False)
+    assert len(livekit.asked) == 126
+    assert livekit.asked[-1][0] > 600
+
+
 async def test_one_that_never_comes_is_looked_for_as_long_as_it_may_ring() -> None:
     livekit = LiveKit()
     async with BackgroundWork(patience_seconds=300) as background:
