@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +16,7 @@ import httpx
 
 from app.clients.tls import tls_context
 from sandbox.caller.caller import Caller
+from sandbox.child_server import free_port
 from tests.end_to_end.calls import GREETING, speak
 
 KEY = "key-of-the-operator"
@@ -77,17 +77,16 @@ async def serving(
     data_dir: Path, sandbox: Mapping[str, str], *, log_name: str = "service.log", **variables: str
 ) -> AsyncIterator[ServiceProcess]:
     """``python -m app.cli serve``, ready; killed on leaving if it still runs."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = variables.get("PORT") or str(free_port())
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"), "a-vendors-secret-key")
     vendors = {name.upper(): url for name, url in sandbox.items() if name != "url"}
-    own = {"PORT": str(port), "API_KEY": KEY, "DATA_DIR": str(data_dir), "GREETING": GREETING, "TTS_SPEED": "1.5"}
+    own = {"PORT": port, "API_KEY": KEY, "DATA_DIR": str(data_dir), "GREETING": GREETING, "TTS_SPEED": "1.5"}
     log_path = data_dir / log_name
     with _new_file(log_path) as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.cli", "serve"),
             stderr=log,
-            env=environment(**keys, **vendors, **own, **variables),
+            env=environment(**keys | vendors | own | variables),
         )
     service = ServiceProcess(f"http://127.0.0.1:{port}", process, log_path, sandbox["url"])
     try:
