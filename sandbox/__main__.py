@@ -1,4 +1,4 @@
-"""``python -m sandbox``: serve the vendors, say in one line of JSON where they are, and go on until told to stop."""
+"""``python -m sandbox``: serve the vendors, print their addresses as one line of JSON, and run until stopped."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--profile", choices=sorted(PROFILES), default="typical", help="how quick the vendors are")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same delays")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # whose clock all processes share
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # its clock is the same in all processes
         runner.run(_serve(parser.parse_args()))
 
 
@@ -40,7 +40,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 class _UntilClosed(asyncio.Protocol):
-    """Reads what comes and says when it ends."""
+    """Sets an event when the pipe closes."""
 
     def __init__(self, closed: asyncio.Event) -> None:
         self._closed = closed

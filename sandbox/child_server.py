@@ -1,4 +1,4 @@
-"""Servers of this machine as child processes: a port for each, when it listens, and its end."""
+"""Servers as child processes of this machine: find a port, wait until it listens, stop it."""
 
 import secrets
 import socket
@@ -13,11 +13,11 @@ _STARTS_SECONDS, _LOOK_SECONDS = 10.0, 0.05
 
 
 class ServerMissing(Exception):
-    """A server that is needed is not installed here, or does not start; the text says what to do."""
+    """A required server is not installed here or does not start; the message says what to do."""
 
 
 def free_port() -> int:
-    """One that nothing listens on now, and that no outgoing connection of this machine will be given."""
+    """A port that nothing listens on, outside the range that this machine gives to outgoing connections."""
     while True:
         port = _PORTS.start + secrets.randbelow(len(_PORTS))
         with socket.socket() as listener, suppress(OSError):
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 
 def wait_until_it_listens(port: int, child: "subprocess.Popen[Any]", name: str) -> None:
-    """Return once somebody answers at the port, within 10 s. Raises ServerMissing."""
+    """Return once the port accepts connections, within 10 s. Raises ServerMissing."""
 
     def listens() -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -40,18 +40,18 @@ def wait_until_it_listens(port: int, child: "subprocess.Popen[Any]", name: str) 
 def comes_up(
     child: "subprocess.Popen[Any]", is_up: Callable[[], bool], seconds: float, look_seconds: float = _LOOK_SECONDS
 ) -> bool:
-    """Look until a child process is up; False when it has ended, or after so many seconds of waiting."""
+    """Poll until a child process is up; False when it has ended, or when ``seconds`` have passed."""
     for _ in range(round(seconds / look_seconds)):
         if child.poll() is not None:
             return False
         if is_up():
             return True
-        time.sleep(look_seconds)  # it is another program: there is nothing to wait on but what it answers
+        time.sleep(look_seconds)  # another program: polling is the only way to know
     return False
 
 
 def stop_child(child: "subprocess.Popen[Any]", seconds: float) -> None:
-    """Have a child process end by itself within so many seconds, or end it."""
+    """Terminate a child process; kill it if it has not ended within this many seconds."""
     child.terminate()
     try:
         child.wait(seconds)

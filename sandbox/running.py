@@ -1,4 +1,4 @@
-"""A sandbox that serves on this machine, inside the running event loop."""
+"""Serves the sandbox on this machine, inside the running event loop."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ _STOPS_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
-    """Where the vendors are."""
+    """A sandbox that is being served, and its addresses."""
 
     url: str
     stage: Stage
@@ -40,7 +40,7 @@ class RunningSandbox:
         return f"{self.url}/cartesia"
 
     def addresses(self) -> dict[str, str]:
-        """All of them by name."""
+        """All addresses by name."""
         return {
             "url": self.url,
             "deepgram_base_url": self.deepgram_base_url,
@@ -53,7 +53,7 @@ class RunningSandbox:
 async def running_sandbox(
     *, profile: str = "instant", seed: int = 0, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[RunningSandbox]:
-    """Serve until the context is left; port 0 is any free one. Leaves no task, no socket, no signal handler behind."""
+    """Serve until the context exits; port 0 is any free one. Leaves no task, no socket, no signal handler behind."""
     app = create_sandbox(profile=profile, seed=seed)
     async with serving(app, host=host, port=port) as url:
         yield RunningSandbox(url, app.state.stage)
@@ -61,7 +61,7 @@ async def running_sandbox(
 
 @asynccontextmanager
 async def serving(app: Starlette, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve an application until the context is left, and give its address; ``app.state.hang_up`` drops a peer."""
+    """Serve an application until the context exits; yields its address. ``app.state.hang_up`` drops a peer."""
     listener = socket.create_server((host, port), backlog=512)
     config = uvicorn.Config(
         app,
@@ -83,16 +83,16 @@ async def serving(app: Starlette, *, host: str = "127.0.0.1", port: int = 0) -> 
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its loop of ticks and its signal handlers, and with the means to drop a connection."""
+    """uvicorn without its tick loop and its signal handlers, and with a method that drops a connection."""
 
     async def begin(self, listener: socket.socket) -> None:
-        """Accept connections."""
+        """Start accepting connections."""
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup(sockets=[listener])
 
     async def end(self) -> None:
-        """Accept no more, close every connection, and wait for what they were doing."""
+        """Stop accepting, close every connection, and wait for its tasks."""
         for accepting in self.servers:
             accepting.close()
         tasks = set(self.server_state.tasks)
@@ -107,10 +107,10 @@ class _Server(uvicorn.Server):
             await asyncio.gather(*late, return_exceptions=True)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)  # the loop tells protocols that their connection is lost one round later
+        await asyncio.sleep(0)  # the loop calls connection_lost one iteration later
 
     def hang_up(self, client: Any, *, reset: bool = False) -> None:
-        """Close the connection of the peer address without a word; with ``reset`` by RST, whatever waits."""
+        """Drop the connection of a peer address; with ``reset`` by RST, so that unread data is lost."""
         for connection in list(self.server_state.connections):
             if connection.transport.get_extra_info("peername")[:2] == tuple(client):
                 if reset:

@@ -1,4 +1,4 @@
-"""A simulated caller's call in progress: three tasks around one line."""
+"""A simulated call in progress: three tasks around one line."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -57,8 +57,8 @@ _END_FOLLOWS_STOP_SECONDS = 5.0
 class CallInProgress:
     """One call from ``ready`` to its end; times inside are seconds since ``ready``.
 
-    Its tasks: ``caller.listens`` ends with the line, and then the other two are cancelled; ``caller.sends`` ends
-    when either side ends the call; ``caller.performs`` ends when the score is over and the caller has hung up.
+    Its tasks: ``caller.listens`` ends with the line, and cancels the other two; ``caller.sends`` ends when either side
+    ends the call; ``caller.performs`` ends when the score is over and the caller has hung up.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class CallInProgress:
         on_event: Callable[[CallerEvent], None],
     ) -> None:
         self.failure: CallFailed | None = None
-        """Why the call did not go as the score says."""
+        """Why the call did not follow the score."""
         self._score, self._sounds, self._microphone, self._telephone = score, sounds, microphone, telephone
         self._line, self._control, self._emit = line, control, on_event
         self._loop = asyncio.get_running_loop()
@@ -82,7 +82,7 @@ class CallInProgress:
         self._steps: list[StepTimes] = []
         self._step_began = 0.0
         self._last_sound = 0.0
-        self._last_demand = 0.0  # the last sound that wanted an answer
+        self._last_demand = 0.0  # the last sound that called for an answer
         self._awaited: tuple[Callable[[], bool], asyncio.Future[None]] | None = None
         self._agent_speaks = False
         self._on_hold = False
@@ -109,12 +109,12 @@ class CallInProgress:
             self._hear_the_rest()
 
     def _hear_the_rest(self) -> None:
-        """A caller who hangs up hears no more; one whom the agent leaves hears what is still queued."""
+        """Play what is queued when the agent hung up; a caller who hangs up hears no more."""
         queued = 0.0 if self._ended_by == "caller" else self._hearing.seconds_queued()
         self._hearing.hear_out(self._ended_at + queued + 1 / self._telephone.format.sample_rate)
 
     def report(self) -> CallReport:
-        """The whole call; to be asked after :meth:`run`."""
+        """The report of the whole call, after :meth:`run`."""
         return CallReport(
             score=self._score.name,
             call_id=self._line.call_id,
@@ -142,7 +142,7 @@ class CallInProgress:
         return self._loop.time() - self._line.ready_at
 
     def _nothing_left_to_do(self) -> bool:
-        """Whether every step that was not performed to its end only listens, or hangs up."""
+        """Whether all remaining steps only listen or hang up."""
         return all(isinstance(step, (*PASSIVE_STEPS, HangsUp)) for step in self._score.steps[len(self._steps) :])
 
     def _utterances(self) -> tuple[Utterance, ...]:
@@ -155,7 +155,7 @@ class CallInProgress:
         )
 
     def _cut_at_end(self, piece: Piece) -> Piece:
-        """Without what the caller was still going to say when the call ended."""
+        """The piece without the sound that the caller had not yet made when the call ended."""
         left = max(round((self._ended_at - piece.at) * self._telephone.format.sample_rate), 0)
         return Piece(piece.at, piece.samples[:left])
 
@@ -196,7 +196,7 @@ class CallInProgress:
     # caller.sends
 
     async def _send_frames(self) -> None:
-        """A frame each 20 ms by an absolute schedule; what a stall held up is sent at once after it."""
+        """Send a frame every 20 ms on an absolute schedule; frames that a stall delayed go out at once after it."""
         sent = 0
         while not self._ended_by:
             due = self._line.ready_at + (sent + 1) * FRAME_SECONDS
@@ -209,7 +209,7 @@ class CallInProgress:
             sent += 1
 
     async def _notice(self, now: float) -> None:
-        """Hear what was played, and see whether what the score waits for has come."""
+        """Process what was played, and wake steps whose condition has become true."""
         for mark in self._hearing.listen(now):
             if self._telephone.echoes_marks:
                 await self._line.send_mark(mark)
@@ -265,7 +265,7 @@ class CallInProgress:
         await self._until(number, step, lambda: self._hearing.has_spoken_for(seconds, since, self._now()))
 
     def _agent_has_finished(self, quiet: float) -> bool:
-        """An agent whom a cough or an "uh-huh" made stop may only be pausing, unless the silence is long."""
+        """Whether the agent has finished. After a cough or an "uh-huh" a short silence may only be a pause."""
         now = self._now()
         surely = max(quiet, _LONGER_THAN_A_PAUSE_SECONDS)
         return self._hearing.has_finished(quiet, self._last_sound, now) or self._hearing.has_finished(
@@ -273,11 +273,11 @@ class CallInProgress:
         )
 
     def _was_heard(self, at: float) -> None:
-        """What the agent says from then on is his answer to the caller."""
+        """Count what the agent says from then on as the answer to the caller."""
         self._last_sound = self._last_demand = at
 
     async def _until(self, number: int, step: Step, happened: Callable[[], bool]) -> None:
-        """Wait for that. Raises StepFailed when the agent has been silent for longer than the caller's patience."""
+        """Wait for a condition. Raises StepFailed when the agent is silent for longer than the caller's patience."""
         began, patience = self._step_began, self._score.patience
         came = False
 
@@ -290,10 +290,10 @@ class CallInProgress:
         await self._see(settled)
         if not came:
             where = f"score {self._score.name!r}, step {number} ({step.do})"
-            raise StepFailed(f"{where}: what it waits for did not come; the agent was silent for {patience:g} s")
+            raise StepFailed(f"{where}: what it waits for did not happen; the agent was silent for {patience:g} s")
 
     async def _see(self, happened: Callable[[], bool]) -> None:
-        """Wait until that is so; looked at with every frame."""
+        """Wait for a condition, which is checked with every frame."""
         seen = self._loop.create_future()
         self._awaited = (happened, seen)
         await seen
@@ -321,7 +321,7 @@ class CallInProgress:
             await asyncio.sleep(_BETWEEN_DIGITS_SECONDS)
 
     async def _hang_up(self) -> None:
-        """Say ``stop`` and leave the service some time to say ``end``; its end cancels this task."""
+        """Send ``stop`` and give the service time to send ``end``, which cancels this task."""
         self._end("caller", self._now())
         await self._line.send_stop()
         await asyncio.sleep(_END_FOLLOWS_STOP_SECONDS)

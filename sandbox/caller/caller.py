@@ -1,7 +1,7 @@
 """A simulated caller: plays a score over a line, in real time, with real sound.
 
-A frame's sound is spoken during the 20 ms before it is sent, as on a telephone; so the caller has finished speaking
-no later than his last frame left.
+As on a telephone, a frame contains the sound of the 20 ms before it is sent. So the caller has finished speaking by the
+time their last frame leaves.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from sandbox.caller.score import Backchannels, Coughs, Interrupts, Says, Score, 
 from sandbox.carrier.telephone import Telephone
 
 Speak = Callable[[str, str, int], bytes]
-"""``speak(text, language, sample_rate)`` gives 16-bit little-endian mono samples. Called in a thread, one at a time."""
+"""``speak(text, language, sample_rate)`` returns 16-bit little-endian mono samples. Runs in a thread, one at a time."""
 
 
 class Caller:
-    """Makes any number of calls, one after another or at once. Used as an async context manager.
+    """Makes any number of calls, in sequence or at once. An async context manager.
 
-    With ``sandbox_url`` the words of every utterance, and the score's scripted replies, are posted to the sandbox's
-    control, whose stand-ins cannot understand speech; None: real vendors listen.
+    With ``sandbox_url`` the caller posts the words of every utterance, and the score's scripted replies, to the
+    sandbox's control interface, because the stand-ins cannot recognise speech. None: real vendors listen.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Caller:
         self._longest_call = longest_call_seconds
         encrypted = any(url and url.startswith("https:") for url in (service_url, sandbox_url))
         self._http = httpx.AsyncClient(
-            verify=encrypted,  # without an https address there is no certificate, and loading them takes long
+            verify=encrypted,  # without an https address no certificates are needed, and loading them is slow
             timeout=10.0,
             trust_env=False,
             limits=httpx.Limits(max_connections=None),
@@ -74,10 +74,10 @@ class Caller:
     async def call(
         self, score: Score, *, number: str | None = None, metadata: Mapping[str, Any] | None = None
     ) -> CallReport:
-        """Play the score, to its end or the agent's.
+        """Play the score until it is over or the agent ends the call.
 
-        Raises CallFailed; when the call had begun, its ``report`` says how far it went. ``metadata`` is added to the
-        score's ``language``, which the service may take as a hint.
+        Raises CallFailed; if the call had begun, the exception's ``report`` says how far it got. ``metadata`` is sent
+        together with the score's ``language``, which the service may use as a hint.
         """
         sounds = await self._sounds(score)
         body: dict[str, Any] = {"metadata": {"language_hint": score.language, **(metadata or {})}}
@@ -92,7 +92,7 @@ class Caller:
         return self._outcome(call)
 
     async def call_through(self, score: Score, dial: Callable[[], AbstractAsyncContextManager[Line]]) -> CallReport:
-        """As :meth:`call`, over a line of another kind; its ``dial`` gives it once it is answered."""
+        """As :meth:`call`, over another kind of line; ``dial`` yields it once it is answered."""
         sounds = await self._sounds(score)
         async with dial() as line:
             self._emit(Connected(line.call_id))

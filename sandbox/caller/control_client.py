@@ -1,4 +1,4 @@
-"""What the caller tells the sandbox, whose stand-ins cannot understand speech."""
+"""The caller's client of the sandbox's control interface: it posts the words that the stand-ins cannot recognise."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,18 +9,18 @@ from sandbox.caller.media_client import CallFailed
 
 
 class ControlClient:
-    """The sandbox's control for one call; without an address nobody is told anything. Raises CallFailed."""
+    """The control interface for one call; without an address it does nothing. Methods raise CallFailed."""
 
     def __init__(self, http: httpx.AsyncClient, sandbox_url: str | None, call_id: str) -> None:
         self._http = http
         self._call_url = f"{sandbox_url.rstrip('/')}/control/calls/{call_id}" if sandbox_url else None
 
     async def expect_utterance(self, text: str, seconds: float, language: str) -> None:
-        """The caller is about to make a sound that means ``text``; a cough means nothing."""
+        """Announce a sound of the caller that means ``text``; a cough has no text."""
         await self._post("utterances", {"text": text, "duration": seconds, "language": language})
 
     async def script_replies(self, replies: Sequence[dict[str, Any]]) -> None:
-        """What the language model answers next, in order."""
+        """Set the language model's next answers, in order."""
         if replies:
             await self._post("replies", list(replies))
 

@@ -1,4 +1,4 @@
-"""What is really heard of the agent: a playout buffer that plays at real time from arrival and can be emptied."""
+"""What the caller really hears of the agent: a playout buffer that plays in real time and can be cleared."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from sandbox.vendors.encodings import Samples
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Sound without a break."""
+    """Contiguous sound."""
 
     at: float
-    """Seconds on the clock of whoever heard or made it, of the first sample."""
+    """The time of the first sample, in seconds on the clock of the side that heard or made it."""
     samples: Samples
 
 
 class Earpiece:
-    """Plays what it receives, in order, one sample per tick of the clock it is told; silence when it has nothing.
+    """Plays what it receives, in order and in real time; silence when it has nothing.
 
-    Every method takes ``now`` in seconds on one clock that never goes back. Not bounded: the agent's side sends at
-    most its playout lead ahead of real time.
+    Every method takes ``now`` in seconds of one monotonic clock. The buffer is not bounded, because the agent's side
+    sends at most its playout lead ahead of real time.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -33,16 +33,16 @@ class Earpiece:
         self._run_start = 0.0
         self._run_samples = 0
         self.played_samples = 0
-        """Samples played since the beginning; what was thrown away is not among them."""
+        """Samples played since the beginning, discarded ones not included."""
         self.received_samples = 0
 
     @property
     def queued_samples(self) -> int:
-        """Samples that are still to be played."""
+        """Samples that wait to be played."""
         return sum(len(item) for item in self._queue if not isinstance(item, str))
 
     def receive(self, samples: Samples, now: float) -> bool:
-        """Queue sound. True when it follows a silence: nothing was left to play when it arrived."""
+        """Queue sound. True when it follows a silence, that is, when nothing was queued as it arrived."""
         self.advance(now)
         ran_dry = self._run_end() < now - 1 / self._rate or not self.received_samples
         follows_silence = ran_dry and not self._queue
@@ -53,23 +53,23 @@ class Earpiece:
         return follows_silence
 
     def mark(self, name: str) -> None:
-        """A mark is due when the sound queued before it has been played."""
+        """Queue a mark, which is due when the sound before it has been played."""
         self._queue.append(name)
 
     def clear(self, now: float) -> int:
-        """Throw away sound and marks not played yet. Returns :attr:`played_samples`."""
+        """Discard sound and marks not played yet. Returns :attr:`played_samples`."""
         self.advance(now)
         self._queue.clear()
         return self.played_samples
 
     def take_heard(self, now: float) -> list[Piece]:
-        """What was played since the last time this was asked."""
+        """Take the sound played since the last call of this method."""
         self.advance(now)
         fresh, self._fresh = self._fresh, []
         return fresh
 
     def take_due_marks(self) -> list[str]:
-        """Names of the marks that have become due since the last time this was asked."""
+        """Take the names of the marks that have become due since the last call of this method."""
         due, self._due_marks = self._due_marks, []
         return due
 
@@ -101,7 +101,7 @@ class Earpiece:
 
 
 def joined(pieces: Sequence[Piece], sample_rate: int) -> tuple[Piece, ...]:
-    """The same sound with pieces that follow each other directly made one."""
+    """The same sound, with adjacent pieces joined."""
     if len(pieces) < 2:
         return tuple(pieces)
     runs: list[tuple[float, list[Samples]]] = []

@@ -1,4 +1,4 @@
-"""What a simulated caller tells while the call goes on; times are seconds since ``ready``."""
+"""The events that a simulated caller emits during a call; times are seconds since ``ready``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,14 +8,14 @@ from sandbox.caller.report import Cleared
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A session was opened; the call is about to begin."""
+    """The caller has opened a session; the call is about to begin."""
 
     call_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The call has begun: 0 of every time."""
+    """The call has begun: time 0."""
 
     monotonic: float
     """The event loop's clock, in seconds."""
@@ -47,18 +47,18 @@ class CallerPresses:
 
 @dataclass(frozen=True, slots=True)
 class AgentStarted:
-    """The agent is heard speaking."""
+    """The caller hears the agent speak."""
 
     at: float
-    """Time of the first loud sample."""
+    """The time of the first loud sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentStopped:
-    """The agent has been silent for a while; told with that delay."""
+    """The agent has been silent for a while; emitted with that delay."""
 
     at: float
-    """Time of the last loud sample."""
+    """The time of the last loud sample."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What a caller's line may do wrong, by name: ``python -m sandbox.caller.faults <kind> <service>`` makes such a call.
 
-A line with a fault is a line (:mod:`sandbox.caller.line`) like another: what goes out is spoiled on its way.
+A line with a fault is a :class:`sandbox.caller.line.Line` like any other; it spoils what goes out.
 """
 
 import argparse
@@ -46,15 +46,15 @@ NAMED: Final[dict[str, str]] = {
 
 _HELD_SECONDS = 20.0
 _GONE_SECONDS = 90.0
-"""Longer than any service waits."""
+"""Longer than any service waits for audio."""
 _BOUNCE_SECONDS = 0.02
 _FRAMES_A_SECOND = 50
 _SPEAKS_BEFORE_RESET = 5
-"""Pieces of the agent's sound that are heard before the line is reset."""
+"""How many pieces of the agent's sound arrive before the reset."""
 
 
 class FaultyLine:
-    """A native line, and what is wrong with it."""
+    """A line of the native protocol with a fault."""
 
     def __init__(self, line: MediaClient, kind: str) -> None:
         self._line, self._kind = line, kind
@@ -64,7 +64,7 @@ class FaultyLine:
 
     @property
     def call_id(self) -> str:
-        """The service's name of the call."""
+        """The service's id of the call."""
         return self._line.call_id
 
     @property
@@ -74,11 +74,11 @@ class FaultyLine:
 
     @property
     def close_code(self) -> int | None:
-        """The websocket's, once it is closed."""
+        """The websocket's close code, once it is closed."""
         return self._line.close_code
 
     async def messages(self) -> AsyncIterator[ServiceMessage]:
-        """What comes from the service. Raises CallBroken when the end was not announced, save after a reset."""
+        """The service's messages. Raises CallBroken when the end was not announced, except after a reset."""
         try:
             async for message in self._line.messages():
                 yield message
@@ -118,11 +118,11 @@ class FaultyLine:
             await self._line.send_digit(digit)
 
     async def send_mark(self, name: str) -> None:
-        """Tell that the sound before a mark has been played."""
+        """Report that the sound before a mark has been played."""
         await self._line.send_mark(name)
 
     async def send_cleared(self, played_samples: int) -> None:
-        """Tell how much had been played when the rest was thrown away."""
+        """Report how much had been played when the rest was discarded."""
         await self._line.send_cleared(played_samples)
 
     async def send_stop(self) -> None:
@@ -130,14 +130,14 @@ class FaultyLine:
         await self._line.send_stop()
 
     async def close(self) -> None:
-        """Leave, whatever the service thinks of it."""
+        """Close the line at once."""
         await self._line.close()
 
 
 async def faulty_call(
     kind: str, service_url: str, speak: Speak, *, sandbox_url: str | None = None, api_key: str | None = None
 ) -> CallReport:
-    """Make a call with that fault. Raises CallFailed, with its report, when the service gives the caller up."""
+    """Make a call with a fault. Raises CallFailed, with its report, when the service gives the caller up."""
     telephone = _telephone(kind)
     async with Caller(service_url, speak, sandbox_url=sandbox_url, api_key=api_key, telephone=telephone) as caller:
         return await caller.call_through(_score(kind), lambda: _line(kind, service_url, telephone, api_key))

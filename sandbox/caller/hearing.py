@@ -1,4 +1,4 @@
-"""What the caller hears of the agent, and what he makes of it: is he speaking, for how long, has he finished?"""
+"""What the caller hears of the agent, and judges from it: is the agent speaking, for how long, have they finished?"""
 
 from sandbox.caller.earpiece import Earpiece, Piece, joined
 from sandbox.caller.report import Cleared
@@ -6,14 +6,14 @@ from sandbox.caller.span_detector import Span, SpanDetector
 from sandbox.vendors.encodings import Samples
 
 FELL_SILENT_SECONDS = 0.3
-"""The agent is taken to be silent after that much silence."""
+"""After this much silence the agent counts as silent."""
 
 _BREATH_SECONDS = 0.6
 _WENT_ON_SECONDS = 0.5
 
 
 class CallerHearing:
-    """The agent's sound from its arrival to the caller's understanding. ``now`` is seconds since ``ready``."""
+    """Plays the agent's sound and finds when the agent speaks. ``now`` is in seconds since ``ready``."""
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
@@ -26,46 +26,46 @@ class CallerHearing:
 
     @property
     def received_samples(self) -> int:
-        """Samples that arrived."""
+        """Samples received."""
         return self._earpiece.received_samples
 
     @property
     def played_samples(self) -> int:
-        """Samples that were played."""
+        """Samples played."""
         return self._earpiece.played_samples
 
     @property
     def heard(self) -> tuple[Piece, ...]:
-        """Everything that was played."""
+        """All sound that was played."""
         return joined(self._heard, self._rate)
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """When the agent could be heard speaking."""
+        """The spans in which the agent spoke audibly."""
         return self._detector.spans
 
     @property
     def last_span(self) -> Span | None:
-        """The latest of them; it may still grow."""
+        """The latest span; it may still grow."""
         return self._detector.last
 
     def receive(self, samples: Samples, now: float) -> None:
-        """Take in sound that has arrived."""
+        """Queue sound that has arrived."""
         if self._earpiece.receive(samples, now):
             self.arrivals.append(now)
 
     def mark(self, name: str) -> None:
-        """A mark follows the sound received so far."""
+        """Queue a mark after the sound received so far."""
         self._earpiece.mark(name)
 
     def clear(self, now: float) -> Cleared:
-        """Throw away what has not been played."""
+        """Discard what has not been played."""
         cleared = Cleared(now, self._earpiece.clear(now))
         self.clears.append(cleared)
         return cleared
 
     def listen(self, now: float) -> list[str]:
-        """Hear what was played up to ``now``. Returns the marks that were reached."""
+        """Process what was played up to ``now``. Returns the marks that became due."""
         pieces = joined(self._earpiece.take_heard(now), self._rate)
         for piece in pieces:
             self._detector.hear(piece.at, piece.samples)
@@ -75,16 +75,16 @@ class CallerHearing:
         return self._earpiece.take_due_marks()
 
     def hear_out(self, now: float) -> None:
-        """Hear what was played up to ``now``, to its last sample: nothing follows."""
+        """Process what was played up to ``now``, including the last unfinished window: nothing follows."""
         self.listen(now)
         self._detector.flush()
 
     def seconds_queued(self) -> float:
-        """How long it takes to play what has not been played."""
+        """How many seconds of sound wait to be played."""
         return self._earpiece.queued_samples / self._rate
 
     def silent_for(self, now: float) -> float:
-        """Seconds since the agent's last sound; infinite when he has not made any."""
+        """Seconds since the agent's last sound; infinite when there was none."""
         return now - self._detector.last.end if self._detector.last else float("inf")
 
     def speaks(self, now: float) -> bool:
@@ -92,14 +92,14 @@ class CallerHearing:
         return self.silent_for(now) < FELL_SILENT_SECONDS
 
     def has_spoken_for(self, seconds: float, since: float, now: float) -> bool:
-        """Whether the agent is speaking and has, since that moment, for so long without taking breath."""
+        """Whether the agent is speaking and has spoken, since ``since``, for this long without a pause for breath."""
         utterance = self._detector.utterance(_BREATH_SECONDS)
         return utterance is not None and self.speaks(now) and now - max(utterance.start, since) >= seconds
 
     def has_finished(self, quiet: float, since: float, now: float) -> bool:
-        """Whether the agent has spoken since that moment and then been quiet for so long.
+        """Whether the agent has spoken since ``since`` and then been quiet for ``quiet`` seconds.
 
-        The end of something he was already saying counts only when he went on with it for half a second.
+        The rest of speech that had begun before counts only if it lasted for another half second.
         """
         last = self._detector.last
         if last is None or now - last.end < quiet:

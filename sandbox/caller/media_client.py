@@ -2,9 +2,9 @@
 
 Errors
 ------
-CallFailed          the call did not go as the score says
-├── CallRefused     the service does not take the call: an HTTP status, at the session or at the websocket's upgrade
-├── CallBroken      the line broke: an ``error`` message, or a close that no ``end`` announced
+CallFailed          the call did not follow the score
+├── CallRefused     the service refuses the call with an HTTP status, for the session or the websocket's upgrade
+├── CallBroken      the line broke: an ``error`` message, or a close without an ``end`` before it
 └── StepFailed      the agent did not do what a step of the score waits for
 """
 
@@ -28,14 +28,14 @@ _CLOSE_SECONDS = 2.0
 
 
 class CallFailed(Exception):
-    """The call did not go as the score says."""
+    """The call did not follow the score."""
 
     report: CallReport | None = None
-    """How far the call went; None: it did not begin."""
+    """How far the call got; None: it did not begin."""
 
 
 class CallRefused(CallFailed):
-    """The service does not take the call."""
+    """The service refuses the call."""
 
     def __init__(self, status: int, where: str, detail: str) -> None:
         self.status = status
@@ -48,7 +48,7 @@ class CallBroken(CallFailed):
 
     def __init__(self, message: str, *, code: str | None = None, close_code: int | None = None) -> None:
         self.code = code
-        """``code`` of the service's error message, such as ``audio_too_fast``; None: the socket just closed."""
+        """The code of the service's error message, such as ``audio_too_fast``; None: the socket just closed."""
         self.close_code = close_code
         super().__init__(message)
 
@@ -64,7 +64,7 @@ class MediaSession:
     call_id: str
     url: str
     twiml: str = ""
-    """What Twilio is to be answered with, for a call through it instead."""
+    """The TwiML to answer Twilio with, for a call through Twilio instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +76,19 @@ class AgentAudio:
 
 @dataclass(frozen=True, slots=True)
 class AgentMark:
-    """To be echoed when the sound before it has been played."""
+    """A mark to echo when the sound before it has been played."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClearRequested:
-    """What has not been played must be thrown away."""
+    """The service wants unplayed sound discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """A row of the call's journal, as it was written."""
+    """A row of the call's journal, as written."""
 
     row: dict[str, Any]
 
@@ -107,7 +107,7 @@ class _Ready:
 
 @dataclass(frozen=True, slots=True)
 class _Error:
-    """The service found a fault; the socket closes next."""
+    """The service reports an error; the socket closes next."""
 
     code: str
     message: str
@@ -119,7 +119,7 @@ ServiceMessage = AgentAudio | AgentMark | ClearRequested | JournalRow | CallEnde
 async def open_session(
     http: httpx.AsyncClient, service_url: str, body: Mapping[str, Any], api_key: str | None
 ) -> MediaSession:
-    """``POST /media/sessions``. Raises CallRefused for any answer but 201, CallFailed when there is none."""
+    """``POST /media/sessions``. Raises CallRefused for any status but 201, CallFailed without an answer."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     wanted = {"events": "all", **body}
     try:
@@ -133,7 +133,7 @@ async def open_session(
 
 
 def _problem(response: httpx.Response) -> str:
-    """The words of an RFC 9457 problem document."""
+    """The text of an RFC 9457 problem document."""
     try:
         problem = response.json()
     except ValueError:
@@ -147,9 +147,9 @@ def _problem(response: httpx.Response) -> str:
 async def media_socket(
     session: MediaSession, media_format: MediaFormat, *, events: bool, ready_seconds: float = 10.0
 ) -> AsyncIterator["MediaClient"]:
-    """Connect, send ``start`` and wait for ``ready``; the socket is closed on leaving.
+    """Connect, send ``start`` and wait for ``ready``; the socket closes when the context exits.
 
-    Raises CallRefused when the upgrade is refused, CallBroken when the call does not become ready in time.
+    Raises CallRefused when the service refuses the upgrade, CallBroken when the call is not ready in time.
     """
     try:
         socket = await connect(
@@ -177,7 +177,7 @@ async def media_socket(
 
 
 class MediaClient:
-    """One end of a media websocket. Sending after the socket has closed does nothing: :meth:`messages` tells of it."""
+    """The client's end of a media websocket. Sending after it has closed does nothing; :meth:`messages` reports it."""
 
     def __init__(self, socket: ClientConnection, call_id: str, media_format: MediaFormat) -> None:
         self.call_id = call_id
@@ -205,7 +205,7 @@ class MediaClient:
         self.ready_at = asyncio.get_running_loop().time()
 
     async def messages(self) -> AsyncIterator[ServiceMessage]:
-        """What the service sends, to the end of the call. Raises CallBroken when the end was not announced."""
+        """The service's messages, to the end of the call. Raises CallBroken when the end was not announced."""
         ended = False
         for message in self._early:
             yield message
@@ -217,7 +217,7 @@ class MediaClient:
                     ended = ended or isinstance(received, CallEnded)
                     yield received
         except TimeoutError:
-            return  # the end was announced; the socket is closed by whoever opened it
+            return  # the end was announced; media_socket closes the socket
         except ConnectionClosed as closed:
             if not ended or self._error:
                 raise self._broken(closed) from closed
@@ -231,11 +231,11 @@ class MediaClient:
         await self._send({"type": "dtmf", "digit": digit})
 
     async def send_mark(self, name: str) -> None:
-        """Tell that the sound before a mark has been played."""
+        """Report that the sound before a mark has been played."""
         await self._send({"type": "mark", "name": name})
 
     async def send_cleared(self, played_samples: int) -> None:
-        """Tell how much had been played when the rest was thrown away."""
+        """Report how much had been played when the rest was discarded."""
         await self._send({"type": "cleared", "played_samples": played_samples})
 
     async def send_stop(self) -> None:
@@ -243,21 +243,21 @@ class MediaClient:
         await self._send({"type": "stop"})
 
     def reset(self) -> None:
-        """Break the connection without a word."""
+        """Break the connection without a close frame."""
         self._socket.transport.abort()
 
     async def close(self) -> None:
-        """Close the socket, whatever the service thinks of it."""
+        """Close the socket."""
         await self._socket.close()
 
     async def _send(self, message: bytes | dict[str, Any]) -> None:
         try:
             await self._socket.send(message if isinstance(message, bytes) else json.dumps(message))
         except ConnectionClosed:
-            return  # the reader of messages() learns the same, with the reason
+            return  # messages() raises the same with the reason
 
     async def _receive(self) -> ServiceMessage | _Ready:
-        """The next message that is known; an error is kept for the close that follows it."""
+        """The next known message; an error is kept for the close that follows it."""
         while True:
             message = self._parsed(await self._socket.recv())
             if isinstance(message, _Error):
@@ -266,7 +266,7 @@ class MediaClient:
                 return message
 
     def _parsed(self, data: str | bytes) -> ServiceMessage | _Ready | _Error | None:
-        """A message of the protocol; None when its type is unknown, which is not an error. Raises CallBroken."""
+        """Parse a message; None when its type is unknown, which is not an error. Raises CallBroken."""
         try:
             if isinstance(data, bytes):
                 return AgentAudio(self.format.decode(data))

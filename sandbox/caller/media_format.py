@@ -1,4 +1,4 @@
-"""The formats of the native media protocol."""
+"""The audio formats of the native media protocol."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ FRAME_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class MediaFormat:
-    """Mono audio as it travels; ``mulaw`` exists at 8000 Hz only. Raises ValueError for another."""
+    """A format of mono audio; ``mulaw`` exists at 8000 Hz only. Raises ValueError for other rates."""
 
     encoding: Literal["pcm_s16le", "mulaw"] = "pcm_s16le"
     sample_rate: int = 16000
@@ -24,19 +24,19 @@ class MediaFormat:
 
     @property
     def frame_samples(self) -> int:
-        """Samples of a 20 ms frame."""
+        """Samples per 20 ms frame."""
         return round(self.sample_rate * FRAME_SECONDS)
 
     def encode(self, samples: Samples) -> bytes:
-        """Samples as wire bytes."""
+        """Encode samples as wire bytes."""
         return encode(samples, self._coding)
 
     def decode(self, audio: bytes) -> Samples:
-        """Wire bytes as samples. Raises ValueError for half a sample."""
+        """Decode wire bytes. Raises ValueError for half a sample."""
         return decode(audio, self._coding)
 
     def frames(self, samples: Samples) -> tuple[bytes, ...]:
-        """20 ms wire frames; the last one is filled up with silence."""
+        """Encode as 20 ms wire frames; the last one is padded with silence."""
         size = self.frame_samples
         padded = np.zeros(-(-len(samples) // size) * size, dtype=np.int16)
         padded[: len(samples)] = samples

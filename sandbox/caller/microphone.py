@@ -1,4 +1,4 @@
-"""The caller's sound: speech and coughs made into wire frames beforehand, and the frame that goes out next."""
+"""The caller's outgoing sound: speech and coughs, encoded as wire frames in advance, and the frame that is next."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ _COUGH_DBFS = -14.0
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Something to be let heard."""
+    """A prepared sound."""
 
     samples: Samples
-    """Without silence at either end and without the line's noise."""
+    """The samples without silence at either end and without the line's noise."""
     frames: tuple[bytes, ...]
     """20 ms wire frames, the line's noise included."""
     seconds: float
 
 
 class SoundMaker:
-    """Makes sounds for one format; the line's noise, if it has any, is white and the same each time."""
+    """Prepares sounds for one format; the line's noise, if any, is white and the same each time."""
 
     def __init__(self, media_format: MediaFormat, noise_dbfs: float | None) -> None:
         self._format = media_format
@@ -36,21 +36,21 @@ class SoundMaker:
         """One second of the line without speech."""
 
     def sound(self, samples: Samples) -> Sound:
-        """A recording as a sound; the silence around it is left out."""
+        """Prepare a recording, without the silence around it."""
         voiced = trimmed(samples, self._format.sample_rate)
         noise = np.resize(self._noise, len(voiced))
         mixed = np.clip(voiced.astype(np.int32) + noise, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
         return Sound(voiced, self._format.frames(mixed), len(voiced) / self._format.sample_rate)
 
     def cough(self, seconds: float) -> Sound:
-        """A burst of noise that dies away to a tenth."""
+        """Prepare a burst of noise that decays to a tenth."""
         samples = round(seconds * self._format.sample_rate)
         burst = _white_noise(samples, _COUGH_DBFS, seed=2) * np.geomspace(1.0, 0.1, samples)
         return self.sound(burst.astype(np.int16))
 
 
 class Microphone:
-    """Gives one frame after another: those of the sound being made, else the background."""
+    """Delivers frame after frame: those of the current sound, otherwise the background."""
 
     def __init__(self, background: Sequence[bytes]) -> None:
         self._background = background
@@ -63,9 +63,9 @@ class Microphone:
         return bool(self._coming)
 
     def make(self, sound: Sound, now: float) -> float:
-        """Begin a sound with the first frame that is not in the past. Returns when that is.
+        """Begin a sound with the first frame that is not in the past. Returns the time of that frame.
 
-        Both times are seconds since the beginning of the first frame.
+        Both times are in seconds since the beginning of the first frame.
         """
         first = self._given + len(self._coming)
         while first < now / FRAME_SECONDS:
@@ -75,13 +75,13 @@ class Microphone:
         return first * FRAME_SECONDS
 
     def next_frame(self) -> bytes:
-        """20 ms, as they go over the wire."""
+        """The next 20 ms, as wire bytes."""
         frame = self._coming.popleft() if self._coming else self._background[self._given % len(self._background)]
         self._given += 1
         return frame
 
 
 def _white_noise(samples: int, dbfs: float, *, seed: int) -> Samples:
-    """Uniform noise with that level (RMS)."""
+    """Uniform noise of this level (RMS)."""
     peak = min(FULL_SCALE * 10 ** (dbfs / 20) * 3**0.5, FULL_SCALE - 1)
     return np.random.default_rng(seed).uniform(-peak, peak, samples).astype(np.int16)

@@ -1,4 +1,4 @@
-"""What a simulated call was really like, at the caller's end of the line."""
+"""The report of a simulated call, as measured at the caller's end of the line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from sandbox.vendors.encodings import Samples
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """Something the caller let be heard. Times are seconds since ``ready``, of its first and last loud sample."""
+    """A sound the caller made. Times are seconds since ``ready``, of its first and last loud sample."""
 
     step: int
-    """Which step of the score it was, from 1."""
+    """The number of its step in the score, from 1."""
     kind: str
     """``says``, ``interrupts``, ``backchannels`` or ``coughs``."""
     text: str
@@ -27,13 +27,13 @@ class Utterance:
     started_at: float
     ended_at: float
     agent_stopped_at: float | None
-    """When the agent, who was speaking as the utterance began, fell silent for 0.25 s or more; None: he was silent."""
+    """When the agent, speaking as it began, fell silent for 0.25 s or more; None: the agent was not speaking."""
     answered_at: float | None
-    """When the agent began to speak after it, and before the next utterance; None for a backchannel or a cough."""
+    """When the agent began to speak after it and before the next utterance; None for a backchannel or a cough."""
 
     @property
     def agent_stopped_after(self) -> float | None:
-        """Seconds from the utterance's first sample to the agent's silence in the caller's ear."""
+        """Seconds from the utterance's first sample until the caller heard the agent fall silent."""
         return None if self.agent_stopped_at is None else self.agent_stopped_at - self.started_at
 
     @property
@@ -44,7 +44,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """When a step of the score was performed, in seconds since ``ready``."""
+    """When a step of the score began and ended, in seconds since ``ready``."""
 
     step: int
     kind: str
@@ -54,7 +54,7 @@ class StepTimes:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """The agent's side had what was not played thrown away."""
+    """The agent's side asked to discard what was not played."""
 
     at: float
     """Seconds since ``ready``."""
@@ -73,29 +73,29 @@ class Lateness:
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """A call as its caller lived it. Times are seconds since ``ready`` unless said otherwise."""
+    """A call as the caller heard it. Times are seconds since ``ready`` unless stated otherwise."""
 
     score: str
     call_id: str
     format: MediaFormat
     ready_at: float
-    """The event loop's clock (CLOCK_MONOTONIC) at ``ready``; added to any other time it gives that clock's time."""
+    """The event loop's clock (CLOCK_MONOTONIC) at ``ready``; add it to any other time to get that clock's time."""
     ended_at: float
     ended_by: str
     """``agent`` or ``caller``."""
     end_reason: str | None
-    """What the service said; None: it said nothing, the socket just closed."""
+    """The reason the service gave; None: it gave none, the socket just closed."""
     close_code: int | None
     completed: bool
-    """False when the agent ended the call while the score still had something to say or do."""
+    """False when the agent ended the call before the score had said and done everything."""
     steps: tuple[StepTimes, ...]
     utterances: tuple[Utterance, ...]
     said: tuple[Piece, ...]
     """The caller's sound without the line's noise."""
     heard: tuple[Piece, ...]
-    """The agent's sound as it was played in the caller's ear, silence within it included, cleared sound not."""
+    """The agent's sound as it was played to the caller, including silence, without cleared sound."""
     agent_spans: tuple[Span, ...]
-    """When the agent could be heard speaking; pauses shorter than 0.25 s belong to a span."""
+    """The spans in which the agent spoke audibly; pauses shorter than 0.25 s belong to a span."""
     arrivals: tuple[float, ...]
     """When the first audio after a silence arrived."""
     received_samples: int
@@ -107,7 +107,7 @@ class CallReport:
 
     @property
     def caller_spans(self) -> tuple[Span, ...]:
-        """When the caller could be heard."""
+        """The spans in which the caller was audible."""
         return tuple(Span(utterance.started_at, utterance.ended_at) for utterance in self.utterances)
 
     @property
@@ -117,7 +117,7 @@ class CallReport:
         return tuple(wait for wait in waits if wait is not None)
 
     def write_wav(self, path: Path) -> None:
-        """Write the call as stereo: the caller left, what he heard right, t = 0 at ``ready``."""
+        """Write the call as stereo: the caller left, what they heard right, t = 0 at ``ready``."""
         length = max(round(self.ended_at * self.format.sample_rate), self._end_of(self.said), self._end_of(self.heard))
         stereo = np.zeros((length, 2), dtype=np.int16)
         self._lay(stereo[:, 0], self.said)
@@ -141,7 +141,7 @@ class CallReport:
 
 
 def utterance_heard(step: int, kind: str, text: str, span: Span, agent: Sequence[Span], until: float) -> Utterance:
-    """An utterance and how the agent took it; ``until`` is when the caller's next one began."""
+    """An utterance and the agent's reaction to it; ``until`` is when the caller's next utterance began."""
     stopped = next((other.end for other in agent if other.start <= span.start < other.end), None)
     answers = (other.start for other in agent if span.end <= other.start < until)
     answered = next(answers, None) if kind in ("says", "interrupts") else None

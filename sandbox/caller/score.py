@@ -1,4 +1,4 @@
-"""What a simulated caller does, step by step: plain values, written in Python or read from JSON.
+"""A score: what a simulated caller does, step by step. Plain values, written in Python or read from JSON.
 
 In JSON a step is an object whose ``do`` names it and whose other keys are its fields::
 
@@ -33,7 +33,7 @@ class Says:
 
 @dataclass(frozen=True, slots=True)
 class Interrupts:
-    """Waits until the agent has been speaking for a while, then speaks over him, wanting the word."""
+    """Waits until the agent has been speaking for a while, then speaks over the agent to take the floor."""
 
     text: str
     after: Seconds = 1.0
@@ -45,7 +45,7 @@ class Interrupts:
 
 @dataclass(frozen=True, slots=True)
 class Backchannels:
-    """Says a word of attention over the agent, not wanting the word."""
+    """Says a word of attention over the agent, without taking the floor."""
 
     text: str = "угу"
     after: Seconds = 1.0
@@ -56,7 +56,7 @@ class Backchannels:
 
 @dataclass(frozen=True, slots=True)
 class Coughs:
-    """A burst of noise without words; over the agent's speech when ``after`` is given, at once when it is None."""
+    """Makes a noise without words: over the agent's speech when ``after`` is given, at once when it is None."""
 
     after: Seconds | None = None
     seconds: Annotated[float, Field(gt=0, le=5)] = 0.18
@@ -75,7 +75,7 @@ class WaitsForAgent:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Is silent for that long, whatever the agent does."""
+    """Stays silent for this long, whatever the agent does."""
 
     seconds: Seconds
     do: Literal["waits"] = field(default="waits", kw_only=True)
@@ -84,7 +84,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """Puts the call on hold: sends no sound at all, not even silence, for that long."""
+    """Puts the call on hold: sends no audio at all, not even silence, for this long."""
 
     seconds: Seconds
     do: Literal["holds"] = field(default="holds", kw_only=True)
@@ -93,7 +93,7 @@ class Holds:
 
 @dataclass(frozen=True, slots=True)
 class Presses:
-    """Presses keys of the telephone, 0.2 s apart."""
+    """Presses telephone keys, 0.2 s apart."""
 
     digits: Annotated[str, Field(pattern=r"^[0-9*#A-D]+$")]
     do: Literal["presses"] = field(default="presses", kw_only=True)
@@ -110,7 +110,7 @@ class WaitsForEnd:
 
 @dataclass(frozen=True, slots=True)
 class HangsUp:
-    """Ends the call. A caller whose score is over hangs up anyway."""
+    """Ends the call. A caller at the end of the score hangs up anyway."""
 
     do: Literal["hangs_up"] = field(default="hangs_up", kw_only=True)
     __pydantic_config__ = _STRICT
@@ -134,7 +134,7 @@ class Score:
     """What the sandbox's language model answers, in order: ``{"text"?, "tool_calls"?: [{"name", "arguments"}]}``.
     Empty: it answers by its own rules."""
     patience: Annotated[float, Field(gt=0)] = 20.0
-    """Seconds of the agent's silence after which a step that waits for him fails."""
+    """After this many seconds of the agent's silence a step that waits for the agent fails."""
     __pydantic_config__ = _STRICT
 
 
@@ -142,7 +142,7 @@ _SCORE = TypeAdapter(Score)
 
 
 def load_score(text: str | bytes) -> Score:
-    """Read a score from JSON. Raises ValueError naming every step and field that is wrong."""
+    """Read a score from JSON. Raises ValueError that names every wrong step and field."""
     return _SCORE.validate_json(text)
 
 

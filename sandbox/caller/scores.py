@@ -80,7 +80,7 @@ _ENGLISH = Score(
 def demo(language: DemoLanguage) -> Score:
     """A call of about a minute and a half.
 
-    A question is answered; a long answer is interrupted; another is accompanied by a word of attention and goes on;
-    the caller takes leave, and the agent says goodbye and hangs up.
+    The agent answers a question; the caller interrupts a long answer; the caller says a word of attention during
+    another, and the agent continues; the caller says goodbye, and the agent says goodbye and hangs up.
     """
     return {"ru": _RUSSIAN, "en": _ENGLISH}[language]

@@ -1,4 +1,4 @@
-"""When somebody was speaking, told by the energy of what was heard."""
+"""Finds the spans of speech in sound, by its energy."""
 
 from dataclasses import dataclass
 
@@ -12,22 +12,22 @@ FULL_SCALE = 32768.0
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of sound, from its first to its last loud sample, in seconds on the hearer's clock."""
+    """A span of sound, from its first to its last loud sample, in seconds on the listener's clock."""
 
     start: float
     end: float
 
     @property
     def seconds(self) -> float:
-        """How long it lasted."""
+        """The length of the span."""
         return self.end - self.start
 
 
 class SpanDetector:
-    """Finds the spans of speech in sound that arrives piece by piece, each with the time of its first sample.
+    """Finds the spans of speech in sound that arrives in pieces, each with the time of its first sample.
 
-    A window of 10 ms is loud when its level is above the threshold; the edges of a span are the first and the last
-    single sample above it. Loud windows less than ``gap_seconds`` apart belong to one span.
+    A window of 10 ms is loud when its level is above the threshold; a span begins and ends with the first and last
+    sample above it. Loud windows less than ``gap_seconds`` apart belong to one span.
     """
 
     def __init__(self, sample_rate: int, *, threshold_dbfs: float = -45.0, gap_seconds: float = 0.25) -> None:
@@ -41,7 +41,7 @@ class SpanDetector:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """Every span so far; the last one may still grow."""
+        """All spans so far; the last one may still grow."""
         return tuple(self._spans)
 
     @property
@@ -61,7 +61,7 @@ class SpanDetector:
         return Span(start, end)
 
     def hear(self, at: float, samples: Samples) -> None:
-        """Take in sound whose first sample was heard at ``at``; pieces come in order."""
+        """Process sound whose first sample was heard at ``at``; pieces come in order."""
         continues = abs(at - self._rest_at - len(self._rest) / self._rate) < 1 / self._rate
         if not continues:
             self.flush()
@@ -74,7 +74,7 @@ class SpanDetector:
         self._rest_at += whole / self._rate
 
     def flush(self) -> None:
-        """Judge what is left of an unfinished window: no more sound follows it directly."""
+        """Judge an unfinished window: no more sound follows it directly."""
         if len(self._rest):
             self._judge(self._rest_at, self._rest.reshape(1, -1))
             self._rest_at += len(self._rest) / self._rate
@@ -92,7 +92,7 @@ class SpanDetector:
             self._add(Span(at + onset / self._rate, at + offset / self._rate))
 
     def _runs(self, loud: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-        """Numbers of loud windows, parted where the gap may lie between their loud samples: adding them decides."""
+        """The indices of loud windows, split where a gap is possible; :meth:`_add` decides by the samples."""
         step = self._gap * self._rate / self._window
         if not loud.size:
             return []
@@ -107,7 +107,7 @@ class SpanDetector:
             self._spans.append(span)
 
     def _in_samples(self, seconds: float) -> int:
-        """Whole ones: a time that was added up in many small steps is a little off."""
+        """Seconds as whole samples; rounded, because a sum of many small steps is slightly off."""
         return round(seconds * self._rate)
 
 
@@ -120,7 +120,7 @@ def spans_of(samples: Samples, sample_rate: int) -> tuple[Span, ...]:
 
 
 def trimmed(samples: Samples, sample_rate: int) -> Samples:
-    """The recording without the silence before its first and after its last loud sample; empty when it has none."""
+    """The recording from its first to its last loud sample; empty when it has none."""
     spans = spans_of(samples, sample_rate)
     if not spans:
         return samples[:0]

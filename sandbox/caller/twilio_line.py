@@ -1,4 +1,4 @@
-"""Twilio's end of a media stream, as a line that the simulated caller calls over.
+"""Twilio's end of a media stream, as a line for the simulated caller.
 
 https://www.twilio.com/docs/voice/media-streams/websocket-messages
 """
@@ -25,8 +25,8 @@ _CLOSE_NORMAL = 1000
 
 
 def stream_of(twiml: str) -> tuple[str, dict[str, str]]:
-    """The address and the parameters that Twilio reads out of TwiML. Raises ValueError when there is no stream."""
-    response = ElementTree.fromstring(twiml)  # noqa: S314 - of our own service
+    """The address and the parameters of the stream in TwiML. Raises ValueError when there is none."""
+    response = ElementTree.fromstring(twiml)  # noqa: S314 - from our own service
     stream = response.find("Connect/Stream")
     if response.tag != "Response" or stream is None:
         raise ValueError("no <Connect><Stream> in the TwiML")
@@ -35,7 +35,7 @@ def stream_of(twiml: str) -> tuple[str, dict[str, str]]:
 
 
 def start(parameters: dict[str, str], *, is_odd: bool = False) -> dict[str, Any]:
-    """The message with which a stream begins; an odd one writes numbers as strings and has a key more."""
+    """The ``start`` message; an odd one writes numbers as strings and has an extra key."""
     media_format: dict[str, Any] = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
     if is_odd:
         media_format = {"encoding": "audio/x-mulaw", "sampleRate": "8000", "bitDepth": 8}
@@ -44,10 +44,10 @@ def start(parameters: dict[str, str], *, is_odd: bool = False) -> dict[str, Any]
 
 
 class TwilioLine:
-    """One stream. Marks come back when the sound before them was played, and all of them after a ``clear``."""
+    """One stream. A mark comes back when the sound before it was played; a ``clear`` returns all of them."""
 
     def __init__(self, socket: ClientConnection, call_id: str, *, is_odd: bool = False) -> None:
-        """``is_odd``: each message has keys that nobody knows, and an unknown event comes with each of them."""
+        """``is_odd``: each message has unknown keys, and an unknown event comes with each of them."""
         self.call_id = call_id
         self.ready_at = asyncio.get_running_loop().time()
         self._socket = socket
@@ -56,11 +56,11 @@ class TwilioLine:
 
     @property
     def close_code(self) -> int | None:
-        """The websocket's, once it is closed."""
+        """The websocket's close code, once it is closed."""
         return self._socket.close_code
 
     async def messages(self) -> AsyncIterator[ServiceMessage]:
-        """What the service sends. Raises CallBroken when it closes with another code than 1000."""
+        """The service's messages. Raises CallBroken when it closes with any code but 1000."""
         while True:
             try:
                 message = json.loads(await self._socket.recv())
@@ -69,7 +69,7 @@ class TwilioLine:
                     return
                 raise CallBroken("the stream broke", close_code=self.close_code) from closed
             if message["streamSid"] != STREAM_SID:
-                raise CallBroken("a message of another stream")
+                raise CallBroken("a message for another stream")
             yield await self._meaning(message)
 
     async def _meaning(self, message: dict[str, Any]) -> ServiceMessage:
@@ -85,7 +85,7 @@ class TwilioLine:
                     await self.send_mark(name)
                 return ClearRequested()
             case other:
-                raise CallBroken(f"Twilio knows no {other}")
+                raise CallBroken(f"Twilio does not know {other}")
 
     async def send_audio(self, audio: bytes) -> None:
         """Send the caller's sound."""
@@ -96,16 +96,16 @@ class TwilioLine:
         await self._send_event("dtmf", {"track": "inbound_track", "digit": digit})
 
     async def send_mark(self, name: str) -> None:
-        """Tell that the sound before a mark has been played, or thrown away."""
+        """Report that the sound before a mark has been played or discarded."""
         self._marks.remove(name)
         await self._send_event("mark", {"name": name})
 
     async def send_cleared(self, played_samples: int) -> None:
-        """Raises NotImplementedError: Twilio does not tell."""
-        raise NotImplementedError("Twilio does not tell what it has played")
+        """Raises NotImplementedError: Twilio does not report it."""
+        raise NotImplementedError("Twilio does not report what it has played")
 
     async def send_stop(self) -> None:
-        """The caller has hung up."""
+        """Report that the caller has hung up."""
         await self._send_event("stop", {"accountSid": "AC0", "callSid": CALL_SID})
 
     async def close(self) -> None:
@@ -123,7 +123,7 @@ class TwilioLine:
 
 @asynccontextmanager
 async def twilio_line(twiml: str, *, is_odd: bool = False) -> AsyncIterator[TwilioLine]:
-    """The stream that the TwiML asks for, started."""
+    """Open and start the stream that the TwiML asks for."""
     url, parameters = stream_of(twiml)
     async with connect(url, compression=None, proxy=None, ping_interval=None) as socket:
         await socket.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))

@@ -1,1 +1,1 @@
-"""A stand-in for the carrier and LiveKit SIP."""
+"""The stand-in for the telephone carrier and LiveKit SIP."""

@@ -1,4 +1,4 @@
-"""A telephone that was called from a room: rings, is answered or not, plays its score."""
+"""A telephone that is dialled from a room: it rings, is answered or not, and plays its score."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,21 +17,21 @@ _HEARS_SECONDS = 5.0
 
 
 class CalledTelephone:
-    """One call from ``join`` to the end of ``run``; it always leaves the room."""
+    """One outbound call, from ``join`` to the end of ``run``; it always leaves the room."""
 
     def __init__(self, carrier: Carrier, caller: Caller, dial: Dial, destination: Destination) -> None:
         self.dial = dial
         self.call_id = new_call_id()
-        """LiveKit's."""
+        """LiveKit's id of the SIP call."""
         self.line: TelephoneLine | None = None
         self.settled = asyncio.Event()
-        """It has been answered, or it is known that it will not be."""
+        """Set once the call has been answered, or it is certain that it will not be."""
         self.error: TwirpError | None = None
-        """Why it was not answered."""
+        """Why the call was not answered."""
         self.report: CallReport | None = None
-        """The call as the one who answered had it, once it is over."""
+        """The report of whoever answered, once the call is over."""
         self.failure: str | None = None
-        """Why it did not go as its score says."""
+        """Why the call did not follow its score."""
         self._carrier, self._caller, self._destination = carrier, caller, destination
         self._in_room = AsyncExitStack()
 
@@ -48,7 +48,7 @@ class CalledTelephone:
         return "active" if self.settled.is_set() else "dialing"
 
     def described(self) -> dict[str, Any]:
-        """For the control interface."""
+        """The call as JSON, for the control interface."""
         return {
             "number": self.dial.number,
             "room": self.dial.room,
@@ -60,14 +60,14 @@ class CalledTelephone:
         }
 
     async def join(self) -> TelephoneLine:
-        """Be in the room, not ringing yet."""
+        """Enter the room, not ringing yet."""
         asked = self.dial
         calling = self._carrier.called(asked.room, asked.identity, self.call_id, asked.attributes, asked.name)
         self.line = await self._in_room.enter_async_context(calling)
         return self.line
 
     async def run(self, line: TelephoneLine) -> None:
-        """The rest of the call."""
+        """Ring, then play the score if the call is answered."""
         async with self._in_room:
             try:
                 if await self._is_answered(line):

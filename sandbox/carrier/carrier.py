@@ -1,7 +1,7 @@
-"""A stand-in for LiveKit SIP: brings telephones into rooms of a real LiveKit server as LiveKit SIP does.
+"""A stand-in for LiveKit SIP: brings telephones into rooms of a real LiveKit server, without any SIP.
 
-https://docs.livekit.io/sip/: a caller gets a room of his own and rings until he hears an audio track of somebody; one
-who is called is in the asked room while his telephone rings. It has no SIP.
+https://docs.livekit.io/sip/: a caller gets a room of their own and rings until somebody publishes an audio track. A
+telephone that is dialled enters the requested room while it rings.
 """
 
 import secrets
@@ -18,15 +18,15 @@ from sandbox.carrier.telephone import Telephone
 from sandbox.carrier.telephone_line import RATE, STATUS, TelephoneLine
 
 TELEPHONE = Telephone(MediaFormat("mulaw", RATE), acknowledges_clear=False, echoes_marks=False)
-"""What calls over a carrier are made with."""
+"""The telephone of every call over a carrier."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """Knows a LiveKit server; the rule of dispatch gives every call a room of its own."""
+    """Brings calls to one LiveKit server; its dispatch rule gives every call a room of its own."""
 
     url: str
-    """Websocket address."""
+    """The server's websocket address."""
     api_key: str
     api_secret: str
     called_number: str = "+70000000001"
@@ -34,17 +34,17 @@ class Carrier:
     trunk_id: str = "ST_stand_in"
     rule_id: str = "SDR_stand_in"
     room_config: api.RoomConfiguration | None = None
-    """For the room of a call; None: as the server makes rooms."""
+    """The configuration of a call's room; None: the server's default."""
     attributes: Mapping[str, str] = field(default_factory=dict)
-    """More of them, for every caller."""
+    """Further participant attributes for every caller."""
     lines: dict[tuple[str, str], TelephoneLine] = field(default_factory=dict)
-    """Telephones that are in a room, by room and identity."""
+    """The telephones that are in a room, by room and identity."""
 
     @asynccontextmanager
     async def dial(
         self, number: str, *, headers: Mapping[str, str] | None = None, room: str | None = None
     ) -> AsyncIterator[TelephoneLine]:
-        """Call and wait until it is answered; the caller hangs up on leaving. Raises CallFailed when it is not."""
+        """Call and wait for the answer; hangs up when the context exits. Raises CallFailed without an answer."""
         async with self.ring(number, headers=headers, room=room) as line:
             await line.answered()
             yield line
@@ -53,11 +53,11 @@ class Carrier:
     async def ring(
         self, number: str, *, headers: Mapping[str, str] | None = None, room: str | None = None
     ) -> AsyncIterator[TelephoneLine]:
-        """A call that rings; the caller hangs up on leaving.
+        """A call that rings; hangs up when the context exits.
 
-        With ``room`` the caller comes into that room, as a dispatch rule has it whose rooms have no random names: where
-        somebody of the same number is, LiveKit puts the new caller into their place.
-        A caller who hides his number is ``anonymous``, or nothing at all; ``headers`` are those of his INVITE.
+        With ``room`` the caller enters that room, as with a dispatch rule whose rooms have no random names: if the same
+        number is there already, LiveKit replaces its participant with the new one. A caller who withholds their number
+        is ``anonymous`` or empty; ``headers`` are those of the INVITE.
         """
         attributes = {
             "sip.phoneNumber": number,
@@ -76,13 +76,13 @@ class Carrier:
     async def called(
         self, room: str, identity: str, call_id: str, attributes: Mapping[str, str], name: str = ""
     ) -> AsyncIterator[TelephoneLine]:
-        """A telephone that is dialled from a room; nothing has rung yet. It hangs up on leaving."""
+        """A telephone that is dialled from a room and does not ring yet; hangs up when the context exits."""
         line = TelephoneLine(room, identity, is_called=True)
         async with self._in_room(line, call_id, {**attributes, STATUS: "dialing"}, name):
             yield line
 
     async def number_of_trunk(self, trunk_id: str) -> str:
-        """The first of an outbound trunk's numbers. Raises TwirpError, as livekit-server does without such a trunk."""
+        """An outbound trunk's first number. Raises TwirpError, as livekit-server does when there is no such trunk."""
         asked = api.ListSIPOutboundTrunkRequest(trunk_ids=[trunk_id])
         async with api.LiveKitAPI(self.url, self.api_key, self.api_secret, failover=False) as livekit:
             try:
@@ -117,7 +117,7 @@ class Carrier:
 
 
 async def carrier_of(url: str, api_key: str, api_secret: str, number: str) -> Carrier:
-    """The carrier of calls to the number, as the trunks and rules at the server say. Raises CallFailed without them."""
+    """The carrier that delivers calls to a number, by the server's trunks and rules. Raises CallFailed without them."""
     async with api.LiveKitAPI(url, api_key, api_secret, failover=False) as livekit:
         trunks = await livekit.sip.list_inbound_trunk(api.ListSIPInboundTrunkRequest())
         rules = await livekit.sip.list_dispatch_rule(api.ListSIPDispatchRuleRequest())
@@ -141,5 +141,5 @@ async def carrier_of(url: str, api_key: str, api_secret: str, number: str) -> Ca
 
 
 def new_call_id() -> str:
-    """As LiveKit names the calls of LiveKit SIP."""
+    """A new id in the form of LiveKit SIP's call ids."""
     return f"SCL_{secrets.token_hex(6)}"

@@ -1,4 +1,4 @@
-"""What can be wrong with an answer of LiveKit's API, by name; ``sandbox/carrier/livekit_trouble.py`` plays it."""
+"""Faults of LiveKit's API, by name; ``sandbox/carrier/livekit_trouble.py`` produces them."""
 
 from typing import Final
 
@@ -6,9 +6,9 @@ NAMED: Final[dict[str, str]] = {
     "html": "A web page answers in LiveKit's place, with 200.",
     "bad_gateway": "A proxy answers 502, with a web page.",
     "server_error": "LiveKit answers 500, with an error of its own.",
-    "no_protobuf": "The answer says that it is protobuf, and is not.",
-    "half_message": "The answer ends in the middle of a message, as if it were whole.",
-    "drip": "The answer comes one byte at a time, and never to its end.",
-    "lost_answer": "LiveKit does what it is asked, and the answer never comes.",
+    "no_protobuf": "The answer claims to be protobuf and is not.",
+    "half_message": "The answer ends in the middle of a message, without an error.",
+    "drip": "The answer comes one byte at a time and never ends.",
+    "lost_answer": "LiveKit carries out the request, and the answer never comes.",
 }
-"""Kind of the fault to one sentence that says what happens."""
+"""The kind of each fault, and one sentence that says what happens."""

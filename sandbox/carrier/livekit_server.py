@@ -1,4 +1,4 @@
-"""A livekit-server of this machine, for calls through real rooms; Go builds it where there is none."""
+"""Runs a livekit-server on this machine, for calls through real rooms; builds it with Go if it is not installed."""
 
 import os
 import shutil
@@ -28,16 +28,16 @@ _REDIS = 'redis: {{address: "127.0.0.1:{port}"}}\n'
 
 @dataclass(frozen=True, slots=True)
 class LiveKitKey:
-    """What signs the server's webhooks, and the tokens of those who join its rooms."""
+    """The API key that signs the server's webhooks and the tokens of participants."""
 
     key: str
     secret: str
-    """Of 32 characters or more."""
+    """At least 32 characters."""
 
 
 @dataclass(slots=True)
 class LiveKitServer:
-    """One that may be killed and started again; its log lies beside its configuration."""
+    """A server that can be killed and started again; its log lies beside its configuration."""
 
     program: str
     config: Path
@@ -50,20 +50,20 @@ class LiveKitServer:
         return f"ws://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Return once it listens. Raises ServerMissing."""
+        """Start; returns once it listens. Raises ServerMissing."""
         with self.config.with_suffix(".log").open("ab") as log:
             command = [self.program, "--config", str(self.config)]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - ours
         wait_until_it_listens(self.port, self.process, f"livekit-server ({self.config.with_suffix('.log')})")
 
     def kill(self) -> None:
-        """As ``kill -9`` does."""
+        """Kill it, as ``kill -9`` does."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def stop(self) -> None:
-        """As a shutdown of the machine does."""
+        """Stop it, as a shutdown of the machine does."""
         if self.process is not None:
             stop_child(self.process, _STOP_SECONDS)
 
@@ -72,7 +72,7 @@ class LiveKitServer:
 def livekit_server(
     program: str, folder: Path, key: LiveKitKey, webhook_url: str, *, redis_port: int | None = None
 ) -> Iterator[LiveKitServer]:
-    """Runs until the context is left; rooms need no Redis, trunks and rules do. Raises ServerMissing."""
+    """Run until the context exits; rooms need no Redis, trunks and rules do. Raises ServerMissing."""
     ports = {name: free_port() for name in ("port", "tcp_port", "udp_port")}
     config = folder / "livekit.yaml"
     text = _CONFIG.format(**ports, key=key.key, secret=key.secret, webhook_url=webhook_url)
@@ -86,7 +86,7 @@ def livekit_server(
 
 
 def find_livekit_server() -> str:
-    """The path of the program; builds it when only Go is here, which takes some minutes. Raises ServerMissing."""
+    """The path of the program; if only Go is installed, builds it in some minutes. Raises ServerMissing."""
     configured = _CONFIGURED or shutil.which("livekit-server")
     if configured:
         return configured
@@ -99,10 +99,10 @@ def find_livekit_server() -> str:
                 "Calls through real rooms need livekit-server, which is not here: install it, or Go 1.26 or newer, "
                 f"which builds it (go install {_MODULE}); or say LIVEKIT_SERVER=<its path>."
             )
-        sys.stderr.write("Building livekit-server with Go: once, some minutes\n")
+        sys.stderr.write("Building livekit-server with Go; this takes some minutes, once\n")
         built = subprocess.run([go, "install", _MODULE], env={**os.environ, "GOBIN": str(folder)})  # noqa: S603 - ours
         if built.returncode:
-            raise ServerMissing("Go could not build livekit-server; what it said is above.")
+            raise ServerMissing("Go could not build livekit-server; its output is above.")
     return str(installed)
 
 

@@ -1,8 +1,8 @@
-"""LiveKit's API with a fault: what goes over the wire instead of the answer.
+"""LiveKit's API under a fault: what goes over the wire instead of the answer.
 
-The general kinds mean here: ``refuse`` 503, ``unauthorized`` 401 and ``rate_limit`` 429 as LiveKit says them, ``hang``
-no answer, ``slow`` the answer later, ``garbage`` no protobuf, ``error_event`` a server error. There is no ``stall`` and
-no ``cut``: see ``drip`` and ``half_message``.
+The general kinds mean here: ``refuse`` 503, ``unauthorized`` 401 and ``rate_limit`` 429 in LiveKit's own words,
+``hang`` no answer, ``slow`` a late answer, ``garbage`` an answer that is not protobuf, ``error_event`` a server error.
+There is no ``stall`` and no ``cut``; use ``drip`` and ``half_message``.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ Answer = Callable[[], Awaitable[Response]]
 
 
 async def struck(fault: Fault, request: Request, answer: Answer) -> Response:
-    """What the client gets; ``answer`` asks for what it would have got."""
+    """The response under the fault; ``answer`` fetches the one without it."""
     if fault.kind in ("hang", "lost_answer"):
         if fault.kind == "lost_answer":
             await answer()
@@ -38,7 +38,7 @@ async def struck(fault: Fault, request: Request, answer: Answer) -> Response:
 
 
 async def _nothing(request: Request) -> Response:
-    """Until the client has gone."""
+    """Send nothing until the client has left."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
     return Response(status_code=500)
@@ -51,7 +51,7 @@ async def _drips() -> AsyncIterator[bytes]:
 
 
 def _error(status: int, code: str) -> Callable[[Fault], Response]:
-    """An error of Twirp."""
+    """A Twirp error."""
 
     def answered(fault: Fault) -> Response:
         headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
@@ -76,4 +76,4 @@ _INSTEAD: dict[str, Callable[[Fault], Response]] = {
     "server_error": _error(500, "internal"),
     "error_event": _error(500, "internal"),
 }
-"""Answers that need no server behind."""
+"""Answers that need no LiveKit server."""

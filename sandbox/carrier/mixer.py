@@ -1,4 +1,4 @@
-"""The mixer that stands between a room and a telephone."""
+"""The mixer between a room and a telephone: a jitter buffer like LiveKit SIP's."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from sandbox.vendors.encodings import Samples
 
 
 class Mixer:
-    """Takes sound as it comes and gives 20 ms each 20 ms, as LiveKit SIP does.
+    """Receives sound as it arrives and delivers 20 ms every 20 ms, as LiveKit SIP does.
 
-    It begins when 60 ms have come, again after it has run dry; of more than 100 ms the oldest are dropped.
+    It starts once it has 60 ms, and again after it has run dry. Beyond 100 ms it drops the oldest sound.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -20,7 +20,7 @@ class Mixer:
         self.dropped_samples = 0
 
     def receive(self, samples: Samples) -> None:
-        """More sound."""
+        """Queue sound."""
         self._waiting = np.concatenate([self._waiting, samples])
         excess = len(self._waiting) - self._most
         if excess > 0:
@@ -29,7 +29,7 @@ class Mixer:
         self._flows = self._flows or len(self._waiting) >= self._prefill
 
     def next_frame(self) -> Samples:
-        """20 ms; silence while it fills."""
+        """The next 20 ms; silence while the buffer fills."""
         if not self._flows or len(self._waiting) < self._frame:
             self._flows = False
             return np.zeros(self._frame, dtype=np.int16)

@@ -1,13 +1,13 @@
-"""A door before a LiveKit server without a livekit-sip: dials and transfers as that would, and passes the rest on.
+"""A proxy in front of a LiveKit server that has no livekit-sip: it dials and transfers, and forwards everything else.
 
 Twirp (https://twitchtv.github.io/twirp/docs/spec_v7.html): ``POST /twirp/livekit.SIP/CreateSIPParticipant`` and
-``TransferSIPParticipant`` are answered here, every other method by the server behind. Only the server's interface for
-servers goes through it; who joins a room asks the server itself.
+``TransferSIPParticipant`` are answered here, every other method by the server behind. Only the server API goes through
+the proxy; participants connect to the server itself.
 
-What becomes of a number is told under ``/control``: ``POST /control/numbers/{number}`` with the fields of
-:class:`sandbox.carrier.sip_outcomes.Destination`, ``POST /control/sip`` with ``{"is_there": false}``,
-``GET /control/calls``. ``POST /control/faults`` takes a :class:`sandbox.vendors.faults.Fault` of the vendor
-``livekit``, whose ``route`` is a method, ``DeleteRoom`` for instance; ``DELETE /control/faults`` forgets them.
+The control interface: ``POST /control/numbers/{number}`` sets what happens when a number is dialled, with the fields of
+:class:`sandbox.carrier.sip_outcomes.Destination`; ``POST /control/sip`` takes ``{"is_there": false}``;
+``GET /control/calls`` lists the calls. ``POST /control/faults`` takes a :class:`sandbox.vendors.faults.Fault` of the
+vendor ``livekit``, whose ``route`` is a method such as ``DeleteRoom``; ``DELETE /control/faults`` clears them.
 """
 
 import asyncio
@@ -39,22 +39,22 @@ _FORWARDED = ("authorization", "content-type", "user-agent", "x-livekit-request-
 
 
 class SipFront:
-    """Every call that it placed; its tasks ``called:<identity>`` end with their calls, ``bye:<identity>`` with one."""
+    """The proxy and the calls it placed; each task ``called:<identity>`` or ``bye:<identity>`` ends with its call."""
 
     def __init__(self, carrier: Carrier, caller: Caller, http: httpx.AsyncClient) -> None:
         self.url = ""
-        """For ``LIVEKIT_API_URL``."""
+        """The address for ``LIVEKIT_API_URL``."""
         self.directory = Directory()
         self.calls: list[CalledTelephone] = []
-        """In the order in which they were dialled."""
+        """The calls, in the order they were dialled."""
         self.transfers: list[str] = []
-        """Where callers were to be sent."""
+        """The targets of all transfer requests."""
         self.faults = FaultBook()
         self._carrier, self._caller, self._http = carrier, caller, http
         self._tasks: set[asyncio.Task[None]] = set()
 
     def app(self) -> Starlette:
-        """Its routes."""
+        """The ASGI application."""
         return Starlette(
             routes=[
                 Route("/twirp/{service}/{method}", self._answer, methods=["POST"]),
@@ -73,12 +73,12 @@ class SipFront:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _answer(self, request: Request) -> Response:
-        """With whatever is wrong today."""
+        """Answer a request, under a fault if one applies."""
         method = request.path_params["method"]
         own = {"CreateSIPParticipant": self._create, "TransferSIPParticipant": self._transfer}.get(method)
         answer = self._forward if own is None else self._twirp(own)
         fault = self.faults.take("livekit", method, None).fault
-        await request.body()  # so that a client who leaves is noticed
+        await request.body()  # read it now, so that a disconnect is noticed
         return await (answer(request) if fault is None else struck(fault, request, lambda: answer(request)))
 
     def _twirp(self, answer: Callable[[bytes], Awaitable[bytes]]) -> Callable[[Request], Awaitable[Response]]:
@@ -117,7 +117,7 @@ class SipFront:
             raise TwirpError("not_found", "participant does not exist")
         self.transfers.append(refer.to)
         destination = self.directory.find(refer.to)
-        rings = destination.transfer != "refused"  # a network that knows no REFER calls nobody
+        rings = destination.transfer != "refused"  # a network without REFER calls nobody
         if rings and (destination.outcome == "no_answer" or destination.after > refer.ringing_seconds):
             await line.over_within(refer.ringing_seconds)
             raise TwirpError("deadline_exceeded", "context deadline exceeded")
@@ -128,7 +128,7 @@ class SipFront:
         return answer
 
     async def _forward(self, request: Request) -> Response:
-        """To the server, as it is."""
+        """Forward a request unchanged to the server."""
         headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
         path = request.url.path
         try:
@@ -165,7 +165,7 @@ class SipFront:
         return Response(status_code=204)
 
     async def _set_sip(self, request: Request) -> Response:
-        """``POST /control/sip``: whether a livekit-sip is there."""
+        """``POST /control/sip``: whether a livekit-sip is available."""
         try:
             is_there = json.loads(await request.body())["is_there"]
         except (ValueError, LookupError, TypeError):
@@ -187,11 +187,11 @@ async def _json(request: Request) -> Any:
     try:
         return json.loads(await request.body())
     except ValueError:
-        return None  # no object, which the reader of it says
+        return None  # not an object: whoever reads it raises the error
 
 
 async def _bye(line: TelephoneLine) -> None:
-    """The far end hangs up when it talks to somebody else; LiveKit SIP does it when the far end does not."""
+    """End a transferred line: the far end hangs up, and if it does not, LiveKit SIP does."""
     await line.over_within(_BYE_AFTER_TRANSFER_SECONDS)
     await line.leave("transferred")
 
@@ -200,7 +200,7 @@ async def _bye(line: TelephoneLine) -> None:
 async def running_front(
     carrier: Carrier, speak: Speak, *, sandbox_url: str | None = None, port: int = 0
 ) -> AsyncIterator[SipFront]:
-    """Serve until the context is left; those who are called speak with the voice of ``speak``."""
+    """Serve until the context exits; called telephones speak with ``speak``."""
     server_url = carrier.url.replace("ws", "http", 1)
     async with (
         Caller(server_url, speak, sandbox_url=sandbox_url, telephone=TELEPHONE) as caller,

@@ -1,8 +1,8 @@
-"""What becomes of a telephone number that is dialled or transferred to, and how LiveKit puts it.
+"""What happens when a telephone number is dialled or transferred to, and how LiveKit reports it.
 
-The errors are those of livekit-server 1.13 in front of livekit-sip: the SIP status of the far end as a code of Twirp
-(https://twitchtv.github.io/twirp/docs/errors.html) with ``sip_status_code`` and ``sip_status`` as its metadata; a
-telephone that nobody answers in time is ``canceled``, without a SIP status.
+The errors are those of livekit-server 1.13 in front of livekit-sip: the far end's SIP status becomes a Twirp code
+(https://twitchtv.github.io/twirp/docs/errors.html) with ``sip_status_code`` and ``sip_status`` as metadata. A telephone
+that nobody answers in time gives ``canceled``, without a SIP status.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ Transfer = Literal["accepted", "accepted_untold", "declined", "refused", "failed
 
 
 class TwirpError(Exception):
-    """The error body of Twirp; ``status`` is that of HTTP."""
+    """A Twirp error; ``status`` is its HTTP status."""
 
     def __init__(self, code: str, message: str, meta: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -31,47 +31,47 @@ class TwirpError(Exception):
 
     @property
     def status(self) -> int:
-        """As Twirp prescribes it for the code."""
+        """The HTTP status that Twirp prescribes for the code."""
         return _HTTP_STATUS[self.code]
 
     @property
     def body(self) -> dict[str, Any]:
-        """The JSON of it."""
+        """The JSON body."""
         return {"code": self.code, "msg": self.message, **({"meta": self.meta} if self.meta else {})}
 
 
 @dataclass(frozen=True, slots=True)
 class SipStatus:
-    """The far end's last word, when it is not 200."""
+    """The far end's final SIP status, when it is not 200."""
 
     code: int
     phrase: str
     twirp_code: str
     disconnect_reason: str = "CLIENT_INITIATED"
-    """With which LiveKit SIP leaves the room; livekit-server passes on a few of them."""
+    """The reason with which LiveKit SIP leaves the room; livekit-server passes only some of them on."""
 
     def error(self, what: str) -> TwirpError:
-        """What the one who asked for it gets."""
+        """The error that the client of the API gets."""
         meta = {"sip_status_code": str(self.code), "sip_status": self.phrase}
         return TwirpError(self.twirp_code, f"{what}: sip status: {self.code}: {self.phrase}", meta)
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """What happens when the number is dialled."""
+    """What happens when a number is dialled."""
 
     outcome: Outcome = "answers"
     after: Annotated[float, Field(ge=0)] = 0.3
     """Seconds of ringing before it happens."""
     score: Score = SILENT
-    """What the one who answers does; he hangs up at its end."""
+    """What the person who answers does; they hang up at the end of the score."""
     transfer: Transfer = "accepted"
-    """What becomes of a transfer to the number: ``accepted_untold`` is a success as livekit-server 1.13 tells it, by an
-    empty answer; ``declined`` and ``refused`` are errors; ``failed`` and ``unfinished`` are answers, but no success."""
+    """The outcome of a transfer to the number: ``accepted_untold`` is a success as livekit-server 1.13 reports it, with
+    an empty answer; ``declined`` and ``refused`` are errors; ``failed`` and ``unfinished`` are no successes."""
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     def ends(self, ringing_seconds: float) -> tuple[float, TwirpError | None, str]:
-        """After so many seconds: the error with which the ringing ends, or None, and the reason for leaving."""
+        """How the ringing ends: after how many seconds, with which error or None, and the reason for leaving."""
         if self.outcome == "no_answer" or self.after > ringing_seconds:
             return ringing_seconds, NO_ANSWER, "USER_UNAVAILABLE"
         if self.outcome == "answers":
@@ -82,14 +82,14 @@ class Destination:
 
 @dataclass(slots=True)
 class Directory:
-    """All numbers there are; one of whom nothing is known answers and is silent."""
+    """The known numbers; an unknown number answers and stays silent."""
 
     numbers: dict[str, Destination] = field(default_factory=dict)
     sip_is_there: bool = True
-    """Whether a livekit-sip is behind the server."""
+    """Whether a livekit-sip is available."""
 
     def find(self, number: str) -> Destination:
-        """By the digits that were dialled, or a ``tel:`` or ``sip:`` address."""
+        """Look up dialled digits, or a ``tel:`` or ``sip:`` address."""
         dialled = number.removeprefix("tel:").removeprefix("sip:").partition("@")[0]
         return self.numbers.get(dialled, Destination())
 
@@ -97,7 +97,7 @@ class Directory:
 NO_ANSWER = TwirpError("canceled", "request canceled: sip request timeout")
 REMOVED = TwirpError("canceled", "request canceled")
 NO_SIP = TwirpError("unavailable", "no response from servers")
-"""What livekit-server says after a second when no livekit-sip takes the request."""
+"""livekit-server's error after a second in which no livekit-sip takes the request."""
 
 TRANSFER_REFUSALS = {
     "declined": SipStatus(603, "Decline", "permission_denied"),
@@ -126,5 +126,5 @@ _DESTINATION = TypeAdapter(Destination)
 
 
 def load_destination(text: str | bytes) -> Destination:
-    """Read one from JSON. Raises ValueError naming every field that is wrong."""
+    """Read a destination from JSON. Raises ValueError that names every wrong field."""
     return _DESTINATION.validate_json(text)

@@ -1,4 +1,4 @@
-"""The two requests of LiveKit's SIP service that need a livekit-sip, read from protobuf, and their answers.
+"""The two requests of LiveKit's SIP API that need a livekit-sip: read from protobuf, and their answers.
 
 https://docs.livekit.io/reference/telephony/sip-api/: ``CreateSIPParticipant`` and ``TransferSIPParticipant``.
 """
@@ -17,7 +17,7 @@ _OURS = "sip.trunkPhoneNumber"
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """A telephone is to be called into a room."""
+    """A request to dial a telephone into a room."""
 
     number: str
     room: str
@@ -27,17 +27,17 @@ class Dial:
     trunk_id: str
     ringing_seconds: float
     waits: bool
-    """The answer comes when the telephone has been answered, not when it rings."""
+    """Whether the response waits until the telephone is answered, instead of until it rings."""
 
     def from_number(self, number: str) -> "Dial":
-        """With that number of ours, unless another was asked for."""
+        """The same request with ``number`` as the caller id, unless it names one."""
         attributes = self.attributes
         return replace(self, attributes={**attributes, _OURS: attributes[_OURS] or number})
 
 
 @dataclass(frozen=True, slots=True)
 class Refer:
-    """A telephone in a room is to be sent elsewhere."""
+    """A request to transfer a telephone in a room elsewhere."""
 
     room: str
     identity: str
@@ -46,10 +46,10 @@ class Refer:
 
 
 def check_grant(token: str, api_key: str, api_secret: str) -> None:
-    """Raises TwirpError when the bearer may not call."""
+    """Check the token. Raises TwirpError when its bearer may not place calls."""
     try:
         claims = api.TokenVerifier(api_key, api_secret).verify(token)
-    except Exception as error:  # the verifier raises many kinds
+    except Exception as error:  # the verifier raises many types
         raise TwirpError("unauthenticated", "invalid authorization token") from error
     if claims.sip is None or not claims.sip.call:
         raise TwirpError("permission_denied", "permissions denied")
@@ -60,7 +60,7 @@ def read_dial(body: bytes) -> Dial:
     asked = api.CreateSIPParticipantRequest()
     _parse(asked, body)
     if not asked.sip_call_to or not asked.room_name or not (asked.sip_trunk_id or asked.HasField("trunk")):
-        raise TwirpError("invalid_argument", "a number to call, a room and a trunk are needed")
+        raise TwirpError("invalid_argument", "a number to call, a room and a trunk are required")
     identity = asked.participant_identity or f"sip_{asked.sip_call_to}"
     return Dial(
         number=asked.sip_call_to,
@@ -84,12 +84,12 @@ def read_refer(body: bytes) -> Refer:
     asked = api.TransferSIPParticipantRequest()
     _parse(asked, body)
     if not asked.room_name or not asked.participant_identity or not asked.transfer_to:
-        raise TwirpError("invalid_argument", "a room, a participant and where to are needed")
+        raise TwirpError("invalid_argument", "a room, a participant and a target are required")
     return Refer(asked.room_name, asked.participant_identity, asked.transfer_to, _seconds(asked, _TRANSFER_SECONDS))
 
 
 def participant_answer(dial: Dial, participant_sid: str, call_id: str) -> bytes:
-    """``SIPParticipantInfo``."""
+    """The serialized ``SIPParticipantInfo``."""
     info = api.SIPParticipantInfo(
         participant_id=participant_sid,
         participant_identity=dial.identity,
@@ -100,7 +100,7 @@ def participant_answer(dial: Dial, participant_sid: str, call_id: str) -> bytes:
 
 
 def transfer_answer(outcome: Transfer, transfer_id: str) -> bytes:
-    """``TransferSIPParticipantResponse``. Raises TwirpError for a refusal that is an error."""
+    """The serialized ``TransferSIPParticipantResponse``. Raises TwirpError for a refusal."""
     if outcome in TRANSFER_REFUSALS:
         refusal = TRANSFER_REFUSALS[outcome].error("call transfer failed")
         refusal.meta |= {"sip_transfer_reason": "STR_REJECTED", "sip_transfer_id": transfer_id}

@@ -1,4 +1,4 @@
-"""What a simulated caller calls with."""
+"""The telephone of a simulated caller: its audio format and what its end of the line supports."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ class Telephone:
 
     format: MediaFormat = field(default_factory=MediaFormat)
     noise_dbfs: float | None = None
-    """Level (RMS) of the line's white noise; None: digital silence between utterances."""
+    """The level (RMS) of the line's white noise; None: digital silence between utterances."""
     acknowledges_clear: bool = True
     """Whether it answers ``clear`` with the number of samples played."""
     echoes_marks: bool = True

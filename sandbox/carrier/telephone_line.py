@@ -1,8 +1,8 @@
 """One telephone in one room of a LiveKit server, as LiveKit SIP puts it there.
 
-https://docs.livekit.io/sip/: a participant of kind SIP with the ``sip.*`` attributes, sound through G.711 both ways,
-the status told by ``sip.callStatus``: ``hangup`` just before it leaves. It answers the RPC method ``lk.sip.EndCall``,
-and a call without sound from the telephone is dropped.
+https://docs.livekit.io/sip/: a participant of kind SIP with the ``sip.*`` attributes, and audio through G.711 both
+ways. Its ``sip.callStatus`` becomes ``hangup`` just before it leaves. It answers the RPC method ``lk.sip.EndCall``.
+LiveKit SIP drops a call without audio from the telephone.
 """
 
 import asyncio
@@ -22,46 +22,46 @@ from sandbox.vendors.encodings import Samples, decode, encode
 RATE = 8000
 STATUS = "sip.callStatus"
 RINGS_SECONDS = 180.0
-"""Whatever the caller's patience."""
+"""The longest ringing, however patient the caller is."""
 _FIRST_SOUND_SECONDS = 30.0
 _SOUND_SECONDS = 15.0
-"""Without sound from the telephone for so long the call is dropped; the first sound has more time."""
+"""The call is dropped after this long without audio from the telephone; the first audio may take longer."""
 _LEAVES_SECONDS = 3.0
 _AGENT = "agent-"
 _PIECE_SAMPLES = RATE // 100
-"""Without a queue the SDK takes 10 ms at a time."""
-_EAR_FRAMES = 2
-"""Frames the telephone's earpiece is ahead, so that a late tick of this process makes no gap in what is heard."""
+"""Without a queue, the SDK's source takes 10 ms at a time."""
+_EARPIECE_FRAMES = 2
+"""How many frames the earpiece is ahead, so that a late tick of this process causes no gap in what is heard."""
 _DTMF_CODES = {digit: code for code, digit in enumerate("0123456789*#ABCD")}
 
 
 class TelephoneLine:
-    """A caller rings until he hears somebody's track (``rung``); one who is called is told when to ``answer``.
+    """A caller's telephone rings until it hears a track (``rung``); a called telephone is answered with ``answer``.
 
-    Its tasks: ``carrier.hears`` follows one track of the room and ends with it, or with the line; ``carrier.drops``
-    leaves the room on LiveKit SIP's behalf, and ends when that is done; ``carrier.works`` and ``carrier.over`` are
-    something that is waited for and the end of the call, and end with whichever comes first.
+    Its tasks: ``carrier.hears`` reads one track of the room and ends with it, or with the line; ``carrier.drops``
+    leaves the room on LiveKit SIP's behalf and ends when that is done; ``carrier.works`` and ``carrier.over`` wait for
+    an operation and for the end of the call, and both end with whichever comes first.
     """
 
     close_code: int | None = None
-    """It is no websocket."""
+    """Always None: the line is not a websocket."""
 
     def __init__(self, room_name: str, identity: str, *, is_called: bool = False) -> None:
-        """One who is called hears nothing of the room before he answers."""
+        """``is_called``: the telephone is dialled, and hears nothing of the room before it answers."""
         self.room_name = room_name
         self.identity = identity
         self.participant_sid = ""
         self.call_id = ""
-        """Told by the identity of the agent, once he is in the room."""
+        """Read from the agent's identity, once the agent is in the room."""
         self.ready_at = 0.0
         """The loop's clock when the call was answered."""
         self.digits = ""
-        """Keys that the agent pressed."""
+        """The keys that the agent pressed."""
         self._is_called = is_called
         self._room = rtc.Room()
         self._source = rtc.AudioSource(RATE, 1, queue_size_ms=0)  # no queue: a late frame must not delay all after it
         self._mixers: dict[str, tuple[Mixer, asyncio.Task[None]]] = {}
-        """By the id of a track: whoever speaks in the room is heard."""
+        """By track id: the telephone hears everyone who speaks in the room."""
         self._somebody_heard = asyncio.Event()
         self._over = asyncio.Event()
         self._ended_by_service: str | None = None
@@ -97,17 +97,17 @@ class TelephoneLine:
         await self._unless_over(participant.publish_track(track, options))
 
     async def answered(self) -> None:
-        """Ring until somebody's track is heard, then be active. Raises CallFailed as :meth:`rung` does."""
+        """Ring until there is a track, then become active. Raises CallFailed as :meth:`rung` does."""
         await self.rung()
         await self.answer()
 
     async def rung(self) -> None:
-        """Ring until somebody's track is heard. Raises CallFailed when the service ends the call, or after 3 min."""
+        """Ring until there is a track to hear. Raises CallFailed when the service ends the call, or after 3 min."""
         if not await self.hears_somebody_within(RINGS_SECONDS):
             raise CallFailed(f"the call was not answered: {self._ended_by_service or 'it rang for too long'}")
 
     async def hears_somebody_within(self, seconds: float) -> bool:
-        """Whether a track is heard in time, and before the call is over."""
+        """Whether there is a track to hear within this time and before the call is over."""
         await self._unless_over(self._somebody_heard.wait(), seconds)
         return self._somebody_heard.is_set() and not self._over.is_set()
 
@@ -116,7 +116,7 @@ class TelephoneLine:
         await self._unless_over(self._room.local_participant.set_attributes({STATUS: status}))
 
     async def answer(self) -> None:
-        """Be active: sound flows from now on."""
+        """Become active: audio flows from now on."""
         for participant in self._room.remote_participants.values():
             for publication in participant.track_publications.values():
                 publication.set_subscribed(True)
@@ -127,12 +127,12 @@ class TelephoneLine:
         self._silence = loop.call_later(_FIRST_SOUND_SECONDS, self._look_for_sound)
 
     async def over_within(self, seconds: float) -> bool:
-        """Whether the call ends before so many seconds have passed."""
+        """Whether the call ends within this many seconds."""
         return await self._over_by(asyncio.get_running_loop().time() + seconds)
 
     async def messages(self) -> AsyncIterator[ServiceMessage]:
-        """The agent's sound, 20 ms each 20 ms, silence included."""
-        yield AgentAudio(np.zeros(_EAR_FRAMES * RATE // 50, dtype=np.int16))
+        """The agent's sound, 20 ms every 20 ms, silence included."""
+        yield AgentAudio(np.zeros(_EARPIECE_FRAMES * RATE // 50, dtype=np.int16))
         given = 0
         while not await self._over_by(self.ready_at + given * FRAME_SECONDS):
             yield AgentAudio(self._next_frame())
@@ -141,7 +141,7 @@ class TelephoneLine:
             yield CallEnded(self._ended_by_service)
 
     async def send_audio(self, audio: bytes) -> None:
-        """μ-law, 20 ms."""
+        """Send 20 ms of μ-law."""
         if self._over.is_set():
             return
         self._sound_at = asyncio.get_running_loop().time()
@@ -149,32 +149,32 @@ class TelephoneLine:
             await self._source.capture_frame(rtc.AudioFrame(piece.tobytes(), RATE, 1, _PIECE_SAMPLES))
 
     async def send_digit(self, digit: str) -> None:
-        """As RFC 4733 telephone-event becomes."""
+        """Send a key as LiveKit SIP sends an RFC 4733 telephone-event."""
         if not self._over.is_set():
             await self._room.local_participant.publish_dtmf(code=_DTMF_CODES[digit], digit=digit)
 
     async def send_mark(self, name: str) -> None:
-        """There are no marks."""
+        """Do nothing: there are no marks."""
 
     async def send_cleared(self, played_samples: int) -> None:
-        """Nobody asks."""
+        """Do nothing: nobody asks."""
 
     async def send_stop(self) -> None:
-        """Hang up; again it does nothing."""
+        """Hang up; calling it again does nothing."""
         await self.leave()
 
     async def close(self) -> None:
-        """As hanging up."""
+        """Hang up."""
         await self.leave()
 
     async def leave(self, because: str | None = None, disconnect_reason: str = "CLIENT_INITIATED") -> None:
-        """End the call; again it does nothing. ``because`` is what the one at the telephone learns; None: he did it."""
+        """End the call; again it does nothing. ``because``: why the line was ended; None: the telephone hung up."""
         if not self._over.is_set():
             self._ended_by_service = because
             self._over.set()
             if self._room.isconnected():
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LEAVES_SECONDS):  # a server that is gone does not answer
+                    async with asyncio.timeout(_LEAVES_SECONDS):  # a dead server does not answer
                         await self._room.local_participant.set_attributes({STATUS: "hangup"})
         elif self._dropping is not None and self._dropping is not asyncio.current_task():
             await asyncio.wait([self._dropping])
@@ -186,7 +186,7 @@ class TelephoneLine:
         await asyncio.gather(*hearing, return_exceptions=True)
         await self._room.disconnect(reason=rtc.DisconnectReason.Value(disconnect_reason))
         following: asyncio.Task[None] | None = getattr(self._room, "_task", None)
-        if following is not None:  # the SDK waits for its own task only when the server has not ended the connection
+        if following is not None:  # the SDK waits for its task only if the server has not ended the connection
             await asyncio.wait([following], timeout=_LEAVES_SECONDS)
         await self._source.aclose()
 
@@ -207,9 +207,9 @@ class TelephoneLine:
         return ""
 
     async def _unless_over(self, work: Coroutine[Any, Any, object], seconds: float | None = None) -> None:
-        """Do it until it is done, the call is over or so many seconds have passed; raises what it raises.
+        """Await an operation until it is done, the call is over or the time has passed; raises what it raises.
 
-        Of one who is thrown out meanwhile the SDK never says whether it is done.
+        When the participant is removed meanwhile, the SDK never completes the operation.
         """
         loop = asyncio.get_running_loop()
         working = loop.create_task(work, name="carrier.works")
@@ -249,7 +249,7 @@ class TelephoneLine:
         self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, _participant: rtc.RemoteParticipant
     ) -> None:
         if track.sid in self._mixers:
-            self._mixers[track.sid][1].cancel()  # stays until the line ends, so that it is waited for
+            self._mixers[track.sid][1].cancel()  # kept until the line ends, which waits for it
 
     def _participant_seen(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity.startswith(_AGENT):

@@ -1,1 +1,1 @@
-"""Stand-ins that speak the vendors' wire protocols."""
+"""Stand-ins for the vendors; they speak the vendors' wire protocols."""

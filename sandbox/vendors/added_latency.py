@@ -1,4 +1,4 @@
-"""What a service adds to its vendors' time, by what the stand-ins sent, and when a caller heard the answers."""
+"""The latency a service adds to its vendors' own, from the stand-ins' timings and when a caller heard the answers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,10 @@ Timings = Sequence[dict[str, Any]]
 
 
 def added_latencies(answers: Sequence[float], timings: Timings) -> list[float]:
-    """For each answer the seconds that were neither the vendors' nor the caller's.
+    """For each answer, the seconds between end of turn and first sound that no vendor accounts for.
 
-    ``answers`` are the moments when the first sound of each came, on the clock of ``timings``. A vendor that worked on
-    the answer before the end of the turn was told took no time of the caller's.
+    ``answers`` are the times of each answer's first sound, on the clock of ``timings``. Time that a vendor worked on an
+    answer before the end of the turn does not count, because the caller was still speaking.
     """
     ends = [timing["at"] for timing in timings if timing["event"] == "end_of_turn"]
     added = []
@@ -23,7 +23,7 @@ def added_latencies(answers: Sequence[float], timings: Timings) -> list[float]:
 
 
 def _taken_by_vendors(timings: Timings, ended: float, heard: float) -> float:
-    """Of the answer that was heard: from request to the text of its first clause, from that text to its first sound."""
+    """The vendors' share of an answer: request to first clause, plus that clause's text to its first sound."""
     before = [timing for timing in timings if timing["at"] <= heard]
     sound = _last(before, "cartesia", "first_audio", text=1)
     if sound is None:

@@ -1,4 +1,4 @@
-"""The sandbox's application: every vendor under its own path, and the control interface."""
+"""The sandbox's ASGI application: every vendor under its own path, and the control interface."""
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -13,11 +13,11 @@ from sandbox.vendors.voice import default_voice
 
 
 def create_sandbox(*, profile: str = "typical", seed: int = 0) -> Starlette:
-    """An ASGI application whose ``state.stage`` is shared by all vendors.
+    """Create the application; all vendors share its ``state.stage``.
 
     Raises KeyError for a profile that is not in :data:`sandbox.vendors.profiles.PROFILES`.
     """
-    default_voice()  # loaded now, not while the first caller waits
+    default_voice()  # load it now, not while the first caller waits
     app = Starlette(
         routes=[
             Mount("/deepgram", routes=deepgram.ROUTES),

@@ -1,4 +1,4 @@
-"""The sandbox's own interface: scripts, faults, timings."""
+"""The sandbox's control interface: scripts, faults, timings."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from sandbox.vendors.wire import stage_of
 
 
 async def add_utterances(request: Request) -> Response:
-    """``POST /control/calls/{call_id}/utterances``: what the caller says next, one or a list."""
+    """``POST /control/calls/{call_id}/utterances``: what the caller says next, one utterance or a list."""
     try:
         utterances = utterances_from_json(await _body(request))
     except BadScript as bad:
@@ -24,7 +24,7 @@ async def add_utterances(request: Request) -> Response:
 
 
 async def add_replies(request: Request) -> Response:
-    """``POST /control/calls/{call_id}/replies``: what the model answers next, one or a list."""
+    """``POST /control/calls/{call_id}/replies``: what the model answers next, one reply or a list."""
     try:
         replies = replies_from_json(await _body(request))
     except BadScript as bad:
@@ -35,7 +35,7 @@ async def add_replies(request: Request) -> Response:
 
 
 async def show_call(request: Request) -> Response:
-    """``GET /control/calls/{call_id}``: when the vendors sent what, in loop seconds, and what is left of the script."""
+    """``GET /control/calls/{call_id}``: what the vendors sent and when, in loop seconds, and the rest of the script."""
     call_id = request.path_params["call_id"]
     stage = stage_of(request)
     sheet = stage.call(call_id)
@@ -49,7 +49,7 @@ async def show_call(request: Request) -> Response:
 
 
 async def show_requests(request: Request) -> Response:
-    """``GET /control/requests``: how many of each vendor's routes."""
+    """``GET /control/requests``: the number of requests to each vendor's routes."""
     counts: dict[str, dict[str, int]] = {}
     for (vendor, route), count in stage_of(request).counts.items():
         counts.setdefault(vendor, {})[route] = count
@@ -61,7 +61,7 @@ async def add_fault(request: Request) -> Response:
     try:
         fault = Fault.from_json(await _body(request))
         if fault.vendor == "livekit":
-            raise BadFault("no LiveKit is here: order its faults where sandbox/carrier/sip_front.py listens")
+            raise BadFault("LiveKit is not here: order its faults where sandbox/carrier/sip_front.py listens")
     except BadFault as bad:
         return _bad(bad)
     stage_of(request).faults.add(fault)
@@ -78,7 +78,7 @@ async def _body(request: Request) -> Any:
     try:
         return json.loads(await request.body())
     except ValueError:
-        return None  # no object, which the reader of it says
+        return None  # not an object: whoever reads it raises the error
 
 
 def _bad(error: ValueError) -> Response:

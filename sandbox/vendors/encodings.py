@@ -1,4 +1,4 @@
-"""Sound as the vendors carry it: linear PCM, μ-law and A-law (ITU-T G.711), all mono and little-endian."""
+"""The audio encodings of the vendors: linear PCM, μ-law and A-law (ITU-T G.711), mono and little-endian."""
 
 from functools import cache
 from typing import Final, Literal
@@ -18,7 +18,7 @@ _FULL_SCALE = 32768.0
 
 
 def encode(samples: Samples, encoding: Encoding) -> bytes:
-    """Bytes of the samples in the encoding."""
+    """Encode samples as bytes."""
     match encoding:
         case "pcm_s16le":
             return samples.astype("<i2").tobytes()
@@ -31,7 +31,7 @@ def encode(samples: Samples, encoding: Encoding) -> bytes:
 
 
 def decode(audio: bytes, encoding: Encoding) -> Samples:
-    """Samples of the bytes, whose length must be a whole number of samples."""
+    """Decode bytes, whose length must be a whole number of samples."""
     match encoding:
         case "pcm_s16le":
             return np.frombuffer(audio, "<i2").astype(np.int16)
@@ -73,7 +73,7 @@ def _alaw_codes() -> npt.NDArray[np.uint8]:
 
 
 def _nearest_codes(levels: Samples) -> npt.NDArray[np.uint8]:
-    """For every 16-bit pattern, the code whose level is nearest to the sample."""
+    """For every 16-bit sample, the code whose level is nearest to it."""
     order = np.argsort(levels, kind="stable")
     ascending = levels[order].astype(np.int32)
     borders = (ascending[:-1] + ascending[1:]) / 2

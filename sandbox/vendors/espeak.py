@@ -1,4 +1,4 @@
-"""eSpeak NG through its C interface (``speak_lib.h``), synchronously and with word events."""
+"""eSpeak NG through its C interface (``speak_lib.h``), synchronous and with word events."""
 
 import ctypes
 import importlib.util
@@ -22,7 +22,7 @@ _FALLBACK_VOICE = "en-us"
 
 
 class Mark(NamedTuple):
-    """A word begins here: its first character in the text, and seconds since the first sample."""
+    """Where a word begins: the index of its first character in the text, and seconds since the first sample."""
 
     position: int
     at: float
@@ -45,7 +45,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class Espeak:
-    """The library, which has one state for the whole process: not thread-safe, one instance only."""
+    """The library. It has one global state for the process: it is not thread-safe, and only one instance may exist."""
 
     def __init__(self, library: ctypes.CDLL, data_path: str) -> None:
         self._library = library
@@ -57,7 +57,7 @@ class Espeak:
         library.espeak_SetSynthCallback(self._callback)
 
     def speak(self, text: str, language: str, speed: float) -> tuple[Samples, list[Mark]]:
-        """Sound of the text and the beginnings of its words, in the order of the sound."""
+        """Synthesize the text; returns its samples and the marks of its words, in the order they are spoken."""
         voice = _VOICES.get(language, language)
         if self._library.espeak_SetVoiceByName(voice.encode()) != _OK:
             self._library.espeak_SetVoiceByName(_FALLBACK_VOICE.encode())
@@ -81,7 +81,7 @@ class Espeak:
 
 @cache
 def load_espeak() -> Espeak | None:
-    """The library, or None where ``espeakng_loader`` is not installed."""
+    """Load the library; None if ``espeakng_loader`` is not installed."""
     if importlib.util.find_spec("espeakng_loader") is None:
         return None
     import espeakng_loader

@@ -1,7 +1,7 @@
-"""Faults on demand: what goes wrong with which requests, and how it strikes an answer in progress.
+"""Faults on demand: what goes wrong with which requests, and when during an answer.
 
-A *request* is a websocket or an HTTP request. Cartesia's websocket carries many calls: there it is a context, except
-that faults for no particular call that turn a client away strike the handshake.
+A *request* is a websocket or an HTTP request. On Cartesia's websocket, which carries many calls, it is a context; but
+a fault that turns clients away and names no call strikes the handshake.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ GENERAL: Final[dict[str, str]] = {
     "slow": "Every message of the answer takes `seconds_per_item` seconds longer.",
     "error_event": "The vendor sends an error event instead of the rest of the answer.",
 }
-"""What can go wrong with any vendor: kind to what happens."""
+"""Faults of any vendor: the kind, and what happens."""
 
 NAMED: Final[dict[Vendor, dict[str, str]]] = {
     "deepgram": deepgram_faults.NAMED,
@@ -37,40 +37,40 @@ NAMED: Final[dict[Vendor, dict[str, str]]] = {
     "cartesia": cartesia_faults.NAMED,
     "livekit": livekit_faults.NAMED,
 }
-"""What can be wrong with the content of one vendor's answers, as its stand-in plays it: kind to what happens."""
+"""Content faults, which one vendor's stand-in produces: by vendor, the kind, and what happens."""
 
 TURNED_AWAY: Final = frozenset({"refuse", "unauthorized", "rate_limit"})
-"""Kinds that are answered with an HTTP status instead of an answer."""
+"""Kinds for which the client gets an HTTP error status instead of an answer."""
 
 _SIDE_ROUTES = frozenset({"models", "voices"})
 _MIDDLE_ITEMS = 2
 
 
 class BadFault(ValueError):
-    """The description of a fault makes no sense; the text says why."""
+    """The description of a fault is invalid; the message says why."""
 
 
 class Stalled(Exception):
-    """Nothing more is sent, and the connection stays open."""
+    """Stop sending, and keep the connection open."""
 
 
 class CutOff(Exception):
-    """The connection is dropped now: a websocket with the close code, or without a word."""
+    """Drop the connection now: a websocket with the close code if there is one, otherwise without a close frame."""
 
     def __init__(self, close_code: int | None, *, reset: bool = False) -> None:
         super().__init__("cut by a fault")
         self.close_code = close_code
         self.reset = reset
-        """Whether the peer is answered with a reset, and loses what it has not read."""
+        """Whether to drop by RST, so that the peer loses what it has not read."""
 
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong.
+    """One fault, and which requests it strikes.
 
-    ``after`` requests are spared, ``times`` are struck (None: until cleared). A fault in the middle strikes once
-    ``after_items`` messages and ``after_seconds`` seconds of the answer have passed. With ``close_code`` a cut
-    websocket is closed with that code instead of without any.
+    The first ``after`` requests are spared, the next ``times`` are struck (None: all, until cleared). A fault in the
+    middle of an answer strikes once ``after_items`` messages and ``after_seconds`` seconds of it have passed. With
+    ``close_code`` a cut websocket closes with that code instead of without a close frame.
     """
 
     vendor: Vendor
@@ -86,18 +86,18 @@ class Fault:
     route: str | None = None
     model: str | None = None
     phrase: str | None = None
-    """Only requests to OpenAI are struck whose body holds these words."""
+    """Strike only requests to OpenAI whose body contains these words."""
     close_code: int | None = None
     status: int = 400
-    """Of Cartesia's error that names no context."""
+    """The status of Cartesia's error without a context."""
     with_context: bool = True
-    """Cartesia's error event names its context."""
+    """Whether Cartesia's error event names its context."""
     struck: int = field(default=0, init=False)
-    """Requests struck so far."""
+    """How many requests were struck so far."""
 
     @classmethod
     def from_json(cls, data: Any) -> "Fault":
-        """Read the control message; raises :class:`BadFault`."""
+        """Read a control message; raises :class:`BadFault`."""
         known = {each.name for each in fields(cls) if each.init}
         if not isinstance(data, dict) or not {"vendor", "kind"} <= set(data) <= known:
             raise BadFault(f"a fault is an object with vendor, kind and some of {sorted(known - {'vendor', 'kind'})}")
@@ -114,28 +114,28 @@ class Fault:
         return cls(**data)
 
     def items_before(self) -> int:
-        """Messages that pass before it strikes: a fault in the middle lets some through unless told otherwise."""
+        """How many messages pass before it strikes; by default a fault in the middle lets some through."""
         if self.after_items is not None:
             return self.after_items
         return _MIDDLE_ITEMS if self.kind in ("stall", "cut") and not self.after_seconds else 0
 
 
 class FaultBook:
-    """The faults that are set, oldest first."""
+    """The active faults, oldest first."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Set a fault."""
+        """Add a fault."""
         self._faults.append(fault)
 
     def clear(self) -> None:
-        """Forget every fault; answers in progress keep theirs."""
+        """Remove every fault; answers in progress keep theirs."""
         self._faults.clear()
 
     def listed(self) -> list[Fault]:
-        """The faults that are still to strike."""
+        """The faults that can still strike."""
         return list(self._faults)
 
     def take(
@@ -147,9 +147,9 @@ class FaultBook:
         model: str | None = None,
         when: Callable[[Fault], bool] = lambda fault: True,
     ) -> "Trouble":
-        """The trouble of one request: the first fault that concerns it, counted.
+        """Find and count the first fault that applies to a request.
 
-        Side routes (lists of models and voices) are concerned only by lasting faults, and never counted.
+        On side routes (lists of models and voices) only lasting faults apply, and they are not counted.
         """
         for fault in self._faults:
             if fault.vendor != vendor or not when(fault) or not _concerns(fault, route, call_id, model):
@@ -178,7 +178,7 @@ def _concerns(fault: Fault, route: str, call_id: str | None, model: str | None) 
 
 
 class Trouble:
-    """What is wrong with one request; without a fault, nothing."""
+    """How a fault affects one request; without a fault, not at all."""
 
     def __init__(self, fault: Fault | None) -> None:
         self.fault = fault
@@ -188,12 +188,12 @@ class Trouble:
 
     @property
     def turned_away(self) -> str | None:
-        """The kind, when the client is to get an HTTP status instead of an answer."""
+        """The kind, if the client gets an HTTP error status instead of an answer."""
         return self.fault.kind if self.fault is not None and self.fault.kind in TURNED_AWAY else None
 
     @property
     def named(self) -> str | None:
-        """The kind of a content fault, which the vendor's stand-in plays; None for the general kinds."""
+        """The kind of a content fault, which the vendor's stand-in produces; None for the general kinds."""
         return self.fault.kind if self.fault is not None and self.fault.kind not in GENERAL else None
 
     @property
@@ -203,19 +203,19 @@ class Trouble:
 
     @property
     def breaks_off(self) -> bool:
-        """Whether an answer that has begun will not come to its end as it should."""
+        """Whether an answer that has begun will not end normally."""
         return self.fault is not None and self.fault.kind in ("stall", "cut", "garbage", "error_event")
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of the answer to a client that is turned away."""
+        """The headers of an error status."""
         wait = None if self.fault is None else self.fault.retry_after
         return {} if wait is None else {"Retry-After": f"{wait:g}"}
 
     async def fate(self, *, beat: bool = False) -> Fate:
-        """What becomes of the next message; raises :class:`Stalled` or :class:`CutOff`, and waits when it drips.
+        """What happens to the next message. Raises :class:`Stalled` or :class:`CutOff`; a slow fault waits first.
 
-        A ``beat`` tells nothing new: it is not counted, and only a stall or a cut strikes it.
+        A ``beat`` is a message without news: it is not counted, and only a stall or a cut strikes it.
         """
         fault = self.fault
         if beat and (fault is None or fault.kind not in ("stall", "hang", "cut") or not self._due(fault)):
@@ -235,12 +235,12 @@ class Trouble:
                 self._spent = True
                 return cast(Fate, fault.kind)
             case _:
-                pass  # turned away before anything is sent, or content that the vendor's stand-in makes
+                pass  # an error status, or content that the vendor's stand-in produces
         return "send"
 
     @asynccontextmanager
     async def cutting(self) -> AsyncIterator[None]:
-        """Drop the connection when a timed cut is due, though nothing is being sent; raises :class:`CutOff`."""
+        """Drop the connection when a timed cut is due, even if nothing is being sent; raises :class:`CutOff`."""
         fault = self.fault
         if fault is None or fault.kind != "cut" or not fault.after_seconds or fault.after_items:
             yield

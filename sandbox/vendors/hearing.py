@@ -1,6 +1,6 @@
-"""Hearing without understanding: energy says when there is speech, the script says which words it is.
+"""Scripted speech recognition: the energy shows when there is speech, the script says which words it is.
 
-Everything counts in audio time: seconds since the first sample, whatever the clock says.
+All times are audio time: seconds since the first sample, regardless of the clock.
 """
 
 import re
@@ -14,16 +14,16 @@ from sandbox.vendors.stage import Utterance
 
 WINDOW_SECONDS = 0.01
 LEAST_SILENCE_SECONDS = 0.2
-"""No turn ends sooner; a shorter silence belongs to the flow of words."""
+"""No turn ends after less silence than this; a shorter one is a gap between words."""
 UNFINISHED_SILENCE_SECONDS = 1.0
-"""Silence that ends a turn in the middle of an utterance."""
+"""This much silence ends a turn even in the middle of an utterance."""
 
 _LOUD_POWER = 400.0**2
-"""Of 32767²; about -38 dBFS."""
+"""In squared samples, of 32767²: about -38 dBFS."""
 _ONSET_WINDOWS = 3
 _SECONDS_PER_CHARACTER = 0.06
 _RECOGNISED_AFTER_SECONDS = 0.25
-"""A word is recognised this long after it began, or at its end."""
+"""A word is recognised this long after it began, or when it ends, if that is sooner."""
 _NEARLY_OVER = 0.85
 _NEARLY_OVER_SECONDS = 0.3
 _LIKELY_OVER = 0.25
@@ -31,7 +31,7 @@ _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 
 class SpeechDetector:
-    """Says of every 10 ms whether there is speech: three loud windows in a row, and as long as it stays loud."""
+    """Decides for every 10 ms whether there is speech: from three loud windows in a row until a quiet one."""
 
     def __init__(self, encoding: Encoding, sample_rate: int) -> None:
         self._encoding = encoding
@@ -43,7 +43,7 @@ class SpeechDetector:
         self._loud_in_a_row = 0
 
     def feed(self, audio: bytes) -> Iterator[tuple[float, bool]]:
-        """The windows that the audio completes: the end of each in seconds, and whether it is speech."""
+        """Yield for each window that the audio completes: its end in seconds, and whether it is speech."""
         audio = self._rest + audio
         size = self._window * SAMPLE_BYTES[self._encoding]
         count = len(audio) // size
@@ -56,7 +56,7 @@ class SpeechDetector:
 
     @property
     def seconds(self) -> float:
-        """Audio so far."""
+        """Seconds of audio so far."""
         return self._windows * self._seconds
 
 
@@ -73,46 +73,46 @@ class Heard:
 
 @dataclass(slots=True)
 class _Segment:
-    """A part of an utterance that is spoken in one go; without words it is a noise."""
+    """A part of an utterance without a pause; without words it is a noise."""
 
     utterance: Utterance
     words: list[tuple[str, float, float]]
-    """What is still to be heard; times are seconds since the segment began."""
+    """The words not recognised yet; times are seconds since the segment began."""
     seconds: float
     pauses: bool
-    """The utterance goes on after a pause."""
+    """Whether the utterance continues after a pause."""
     began: float = 0.0
 
     def over(self, last_loud: float) -> bool:
-        """Whether a silence after that is its end: any silence is, when its length is not known."""
+        """Whether a silence after that sound ends it; any silence does when its length is unknown."""
         if self.utterance.duration is None:
             return True
         return last_loud - self.began >= self.seconds * _NEARLY_OVER - _NEARLY_OVER_SECONDS
 
     def likely_over(self, last_loud: float) -> bool:
-        """Whether so much was said that it may be its end."""
+        """Whether enough was said for this to be its end."""
         return self.over(last_loud) and last_loud - self.began >= self.seconds * _LIKELY_OVER
 
 
 class Recogniser:
-    """The words of one stream."""
+    """Recognises the words of one stream."""
 
     def __init__(self, next_utterance: Callable[[], Utterance | None]) -> None:
         self._next_utterance = next_utterance
         self._segment: _Segment | None = None
         self._waiting: list[_Segment] = []
-        """What the caller has still to say of the utterance."""
+        """The segments of the utterance that the caller has not spoken yet."""
         self._said: list[Utterance] = []
-        """Utterances with words in this turn."""
+        """The utterances with words in this turn."""
         self._last_loud = 0.0
         self._now = 0.0
         self.words: list[Heard] = []
-        """Of the turn so far."""
+        """The words of the turn so far."""
         self.silence = float("inf")
-        """Seconds since the last speech; endless when there was none."""
+        """Seconds since the last speech; infinite when there was none."""
 
     def step(self, now: float, speech: bool) -> bool:
-        """Take the next 10 ms; True when speech begins."""
+        """Process the next 10 ms; True when speech begins."""
         began = speech and self.silence >= LEAST_SILENCE_SECONDS
         self.silence = 0.0 if speech else round(self.silence + now - self._now, 6)
         self._now = now
@@ -123,12 +123,12 @@ class Recogniser:
 
     @property
     def more_to_come(self) -> bool:
-        """The caller has not said all of the utterance."""
+        """Whether the caller has not said all of the utterance."""
         return self._segment is not None and bool(self._segment.words)
 
     @property
     def unfinished(self) -> bool:
-        """A silence now is a pause inside an utterance."""
+        """Whether a silence now is a pause inside an utterance."""
         segment = self._segment
         if segment is None:
             return False
@@ -136,7 +136,7 @@ class Recogniser:
 
     @property
     def eager(self) -> bool:
-        """An end of the turn may be guessed early: as the script says, or when enough was said."""
+        """Whether an eager end of turn is allowed: as the script says, or when enough was said."""
         if self._segment is None:
             return False
         wanted = self._segment.utterance.eager
@@ -144,16 +144,16 @@ class Recogniser:
 
     @property
     def never_eager(self) -> bool:
-        """The script wants no early guess."""
+        """Whether the script forbids an eager end of turn."""
         return self._segment is not None and self._segment.utterance.eager is False
 
     def settle(self) -> None:
-        """Hear all that was said before this silence; of an utterance that was broken off, nothing more."""
+        """Recognise everything said before this silence; drop the rest of an utterance that was broken off."""
         if self._segment is not None and self._segment.over(self._last_loud):
             self._hear(self._segment, float("inf"))
 
     def end_turn(self) -> None:
-        """Begin the next turn without words; what was not said yet can still be said in it."""
+        """Begin the next turn without words; segments not spoken yet may still be spoken in it."""
         self.words = []
         segment, self._segment = self._segment, None
         self._said = []
@@ -163,7 +163,7 @@ class Recogniser:
             self._waiting.insert(0, _Segment(segment.utterance, rest, segment.seconds - said, segment.pauses))
 
     def unsaid(self) -> list[Utterance]:
-        """Utterances of a turn that has not ended, to be heard again on another connection."""
+        """The utterances of an unfinished turn, to be recognised again on another connection."""
         return self._said
 
     def _speak(self, began: bool) -> None:
@@ -171,7 +171,7 @@ class Recogniser:
         if segment is None or (began and not segment.words and segment.over(self._now)):
             segment = self._begin_segment()
         elif began and not self.words and self._now - self._last_loud > UNFINISHED_SILENCE_SECONDS:
-            segment.began = self._now  # what was taken for its beginning was a noise
+            segment.began = self._now  # what seemed to be its beginning was a noise
         self._hear(segment, self._now - segment.began)
 
     def _begin_segment(self) -> _Segment:
@@ -190,7 +190,7 @@ class Recogniser:
         while segment.words and elapsed >= _recognised_at(segment.words[0]):
             text, start, end = segment.words.pop(0)
             start, end = segment.began + start, segment.began + end
-            if elapsed == float("inf"):  # nothing was said after the last sound
+            if elapsed == float("inf"):  # settling: no word is later than the last sound
                 start, end = min(start, self._last_loud), min(end, self._last_loud)
             self.words.append(Heard(text, start, end, utterance.confidence, language))
 
@@ -201,7 +201,7 @@ def _recognised_at(word: tuple[str, float, float]) -> float:
 
 
 def _segments(utterance: Utterance) -> list[_Segment]:
-    """The utterance in one part, or in two around its pause; each word as long as its letters."""
+    """Split the utterance at its pause, if it has one; a word's length is proportional to its letters."""
     words = utterance.text.split()
     total = utterance.duration or len(utterance.text) * _SECONDS_PER_CHARACTER
     per_character = total / max(1, sum(len(word) + 1 for word in words))
@@ -219,5 +219,5 @@ def _segments(utterance: Utterance) -> list[_Segment]:
 
 
 def language_of(text: str) -> str:
-    """``ru`` or ``en``, by the letters."""
+    """``ru`` or ``en``, judged by the letters."""
     return "ru" if _CYRILLIC.search(text) else "en"

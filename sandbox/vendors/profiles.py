@@ -1,4 +1,4 @@
-"""How quick the vendors are: delays drawn from seeded lognormal distributions.
+"""How fast the vendors are: delays drawn from seeded lognormal distributions.
 
 The figures of ``typical`` are published ones. Deepgram detects the end of a turn about 260 ms after the speech
 (Deepgram's page on Flux), and 350 ms at worst (pipecat's stt-benchmark); an eager end comes 150 ms earlier. A language
@@ -17,13 +17,13 @@ _P95_DEVIATIONS = 1.645
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """A lognormal delay; all in seconds. A median of 0 is no delay at all."""
+    """A lognormal delay, in seconds. A median of 0 means no delay."""
 
     median: float
     p95: float
 
     def draw(self, chance: Random) -> float:
-        """Seconds of one delay."""
+        """Draw one delay, in seconds."""
         if self.median == 0:
             return 0.0
         deviation = math.log(self.p95 / self.median) / _P95_DEVIATIONS
@@ -45,14 +45,14 @@ class Profile:
     first_token: Delay
     """From a request to the first token."""
     token: Delay
-    """Between two tokens."""
+    """From one token to the next."""
     first_audio: Delay
     """From a text to its first sound."""
     audio_speed: tuple[float, float] | None
-    """Produced seconds of sound in a second, from and to; None: at once."""
+    """Seconds of sound produced per second, as a range (from, to); None: all at once."""
 
     def draw_audio_speed(self, chance: Random) -> float:
-        """Produced seconds of sound in a second, for one text."""
+        """Draw the seconds of sound produced per second, for one text."""
         return math.inf if self.audio_speed is None else chance.uniform(*self.audio_speed)
 
 

@@ -1,4 +1,4 @@
-"""Answers for callers without a script: the receptionist of a small clinic, in Russian and English, by simple rules."""
+"""Answers to callers without a script: a small clinic's receptionist, in Russian and English, by simple rules."""
 
 import json
 import re
@@ -17,7 +17,7 @@ class _Rule:
     russian: str
     english: str
     tool: str | None = None
-    """Called as well, when it is offered."""
+    """A tool to call as well, if it is offered."""
 
 
 def _rule(heard: str, russian: str, english: str, tool: str | None = None) -> _Rule:
@@ -87,7 +87,7 @@ _AFTER_TOOL = _rule("", "Готово. Чем ещё могу помочь?", "T
 
 
 def talk(heard: str, tools: Mapping[str, Any], *, after_tool: bool) -> Reply:
-    """Answer what the caller said; ``tools`` are the JSON schemas of the arguments of what is offered, by name."""
+    """Answer what the caller said; ``tools`` maps the offered tools to the JSON schemas of their arguments."""
     if after_tool:
         return Reply(_in_language(_AFTER_TOOL, heard))
     rule = next((rule for rule in _RULES if rule.heard.search(heard)), _OTHERWISE)
@@ -102,7 +102,7 @@ def _in_language(rule: _Rule, heard: str) -> str:
 
 
 def _arguments(schema: Any) -> dict[str, Any]:
-    """The required arguments, each the first value that its schema allows."""
+    """The required arguments, each with the first value that its schema allows."""
     properties: Mapping[str, Any] = schema.get("properties", {})
     required: Iterable[str] = schema.get("required", ())
     return {name: _value(properties.get(name, {})) for name in required}

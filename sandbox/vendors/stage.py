@@ -1,4 +1,4 @@
-"""What the stand-ins share: the script of every call, what was sent when, and what was asked of whom."""
+"""State that the stand-ins share: the script of every call, the messages sent, and the requests received."""
 
 import asyncio
 import re
@@ -12,35 +12,35 @@ from sandbox.vendors.faults import FaultBook, Vendor
 from sandbox.vendors.profiles import PROFILES
 
 KEPT_CALLS = 1000
-"""Calls whose state is kept; the one that was touched longest ago is forgotten first."""
+"""How many calls are kept; the least recently used is dropped first."""
 _KEPT_TIMINGS = 2000
 _KEPT_REQUESTS = 200
 _LEADING_CALL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class BadScript(ValueError):
-    """A line of a script makes no sense; the text says why."""
+    """A line of a script is invalid; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What the recogniser is to hear the next time there is speech. Without text it is a noise."""
+    """What the recogniser hears the next time there is speech. Without text it is a noise."""
 
     text: str
     duration: float | None = None
-    """Seconds of its sound, pauses included: a silence well before its end is a pause. None: any silence ends it."""
+    """Seconds of its sound, pauses included: silence well before its end is a pause. None: any silence ends it."""
     language: str | None = None
-    """Language code; guessed from the letters when None."""
+    """Language code; None: guessed from the letters."""
     confidence: float = 0.98
     eager: bool | None = None
-    """Whether an eager end of turn precedes the end, where the client asked for them; None: as the model judges."""
+    """Whether an eager end of turn comes before the end, if the client asked for them; None: as the model judges."""
     pause_at: int | None = None
-    """Words before a pause that is inside the utterance, whatever its sound."""
+    """How many words come before a pause inside the utterance, regardless of its sound."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedToolCall:
-    """A tool that the model calls; ``arguments`` is a JSON object or its text."""
+    """A tool call of the model; ``arguments`` is a JSON object or its text."""
 
     name: str
     arguments: dict[str, Any] | str = field(default_factory=dict)
@@ -48,41 +48,41 @@ class ScriptedToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model is to answer next."""
+    """What the model answers next."""
 
     text: str = ""
     tool_calls: tuple[ScriptedToolCall, ...] = ()
     delay: float | None = None
     """Seconds before the first token, instead of the profile's."""
     error: dict[str, Any] | None = None
-    """``{"status": 500, "code"?, "type"?, "message"?}``: an HTTP error instead of an answer."""
+    """An HTTP error instead of an answer: ``{"status": 500, "code"?, "type"?, "message"?}``."""
 
 
 class CallSheet:
-    """One call's script and what the vendors sent in it."""
+    """One call's script, and what the vendors sent during the call."""
 
     def __init__(self) -> None:
         self.utterances: deque[Utterance] = deque()
         self.replies: deque[Reply] = deque()
         self.timings: deque[dict[str, Any]] = deque(maxlen=_KEPT_TIMINGS)
         self.scripted = False
-        """The caller has a script, though it may be at its end: speech beyond it is noise."""
+        """Whether the caller ever had a script; speech after its end counts as noise."""
         self._answered: tuple[str, str, Reply] | None = None
 
     def hear(self, *utterances: Utterance) -> None:
-        """Add to what the caller says."""
+        """Add to what the caller will say."""
         self.scripted = True
         self.utterances.extend(utterances)
 
     def answer(self, *replies: Reply) -> None:
-        """Add to what the model answers."""
+        """Add to what the model will answer."""
         self.replies.extend(replies)
 
     def next_reply(self, before: str, heard: str, *, keep: bool) -> Reply | None:
-        """Take the scripted answer to ``heard``, said after what ``before`` stands for; None when there is none.
+        """Take the scripted answer to ``heard``; ``before`` identifies the conversation so far. None without a script.
 
-        A client that asks before the caller has finished asks again when it knows the rest: the same conversation with
-        a longer last line gets the same answer. ``keep`` leaves it in the script, for an answer that will break off.
+        A client that asks eagerly, before the caller has finished, asks again with the rest: the same conversation with
+        a longer last line gets the same answer. ``keep`` leaves the answer in the script, because it will break off.
         """
         if self._answered is not None:
             earlier_before, earlier_heard, reply = self._answered
@@ -98,7 +98,7 @@ class CallSheet:
 
 @dataclass(frozen=True, slots=True)
 class KeptRequest:
-    """A request as it came."""
+    """A request as it was received."""
 
     vendor: Vendor
     route: str
@@ -106,11 +106,11 @@ class KeptRequest:
     at: float
     """Loop seconds."""
     body: Any
-    """JSON body, or the query."""
+    """The JSON body, or the query."""
 
 
 class Stage:
-    """Shared state of one sandbox; everything in it is bounded."""
+    """The shared state of one sandbox; everything in it is bounded."""
 
     def __init__(self, *, profile: str = "typical", seed: int = 0) -> None:
         self.profile = PROFILES[profile]
@@ -122,21 +122,21 @@ class Stage:
         self._seed = seed
 
     def call(self, call_id: str) -> CallSheet:
-        """The call's sheet, made when there is none."""
+        """The call's sheet; created if there is none."""
         return _touch(self._calls, call_id, CallSheet)
 
     def script(self, call_id: str | None) -> deque[Utterance] | None:
-        """What the caller still has to say; None when nothing was ever scripted."""
+        """What the caller will still say; None when nothing was ever scripted."""
         sheet = None if call_id is None else self._calls.get(call_id)
         return sheet.utterances if sheet is not None and sheet.scripted else None
 
     def next_reply(self, call_id: str | None, before: str, heard: str, *, keep: bool) -> Reply | None:
-        """The call's scripted answer, if there is one; see :meth:`CallSheet.next_reply`."""
+        """The call's next scripted answer, if any; see :meth:`CallSheet.next_reply`."""
         sheet = None if call_id is None else self._calls.get(call_id)
         return None if sheet is None else sheet.next_reply(before, heard, keep=keep)
 
     def note(self, vendor: Vendor, event: str, call_id: str | None, **details: Any) -> None:
-        """Keep when something was sent or received in a call."""
+        """Record that something was sent or received in a call, with the time."""
         if call_id is not None:
             at = asyncio.get_running_loop().time()
             self.call(call_id).timings.append({"vendor": vendor, "event": event, "at": at, **details})
@@ -148,7 +148,7 @@ class Stage:
         self.requests.append(KeptRequest(vendor, route, call_id, at, body))
 
     def chance(self, vendor: Vendor, call_id: str | None) -> Random:
-        """Luck of the call's next request to the vendor: the same seed and order of requests give the same luck."""
+        """A generator for the call's next request to the vendor: same seed, same order of requests, same delays."""
         key = f"{vendor}/{call_id}"
         self._draws[key] = _touch(self._draws, key, int) + 1
         return Random(f"{self._seed}/{key}/{self._draws[key]}")  # noqa: S311 - delays, no secrets
@@ -167,7 +167,7 @@ def _touch(kept: "OrderedDict[str, _Value]", key: str, make: type[_Value]) -> _V
 
 
 def leading_call_id(context_id: str) -> str:
-    """The call of a Cartesia context, whose id is ``<call_id>:<anything>``."""
+    """The call id of a Cartesia context, whose id is ``<call_id>:<anything>``."""
     found = _LEADING_CALL_ID.match(context_id)
     return found.group() if found else context_id
 

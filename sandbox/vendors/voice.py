@@ -1,7 +1,7 @@
-"""A voice: text becomes sound with the time of every word.
+"""Speech synthesis: text becomes sound, with the time of every word.
 
-eSpeak NG speaks when ``espeakng_loader`` is installed (the ``sandbox`` extra); otherwise every word is a voiced tone as
-long as the word, which is enough for whatever listens to energy.
+eSpeak NG speaks if ``espeakng_loader`` is installed (the ``sandbox`` extra). Otherwise every word is a voiced tone as
+long as the word, which is enough for an energy detector.
 """
 
 import re
@@ -18,12 +18,12 @@ from sandbox.vendors.encodings import Samples
 from sandbox.vendors.espeak import Mark, load_espeak
 
 LEAD_SECONDS = 0.02
-"""Silence that is left before the first sound."""
+"""Silence kept before the first sound."""
 TAIL_SECONDS = 0.08
-"""Silence that is left after the last sound."""
+"""Silence kept after the last sound."""
 
 _AUDIBLE = 100
-"""Smallest sample, of 32767, that counts as sound."""
+"""The smallest sample, of 32767, that counts as sound."""
 _SECONDS_PER_CHARACTER = 0.07
 _WORD_GAP_SECONDS = 0.05
 _TONE_RATE = 16000
@@ -33,7 +33,7 @@ _MAKING = threading.Lock()
 
 
 class SpokenWord(NamedTuple):
-    """A word of the text as written, and when it sounds; seconds since the first sample."""
+    """A word as written, and its start and end in seconds since the first sample."""
 
     text: str
     start: float
@@ -42,14 +42,14 @@ class SpokenWord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Mono 16-bit little-endian sound and one entry for each whitespace-separated word of the text."""
+    """Mono 16-bit little-endian sound, with one entry for each whitespace-separated word of the text."""
 
     pcm: bytes
     words: tuple[SpokenWord, ...]
 
 
 class Rendered(NamedTuple):
-    """What an engine makes of a text: samples at its own rate, and marks where words begin."""
+    """An engine's output: samples at its own rate, and marks where words begin."""
 
     samples: Samples
     sample_rate: int
@@ -57,14 +57,14 @@ class Rendered(NamedTuple):
 
 
 Engine = Callable[[str, str, float], Rendered]
-"""From text, language code and speed (1.0 is normal)."""
+"""Takes text, language code and speed (1.0 is normal)."""
 
 
 class Voice:
-    """Speaks with an engine; safe to share between threads.
+    """Speaks with an engine; threads may share it.
 
-    The last texts are remembered, and sound the same again; others may differ by some ms each time, because eSpeak's
-    flutter of the pitch goes on from text to text.
+    Recent texts are cached and sound the same again. Others may differ by some milliseconds each time, because eSpeak's
+    pitch flutter carries over from text to text.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -73,7 +73,7 @@ class Voice:
         self._synthesize = lru_cache(maxsize=64)(self._render)
 
     def synthesize(self, text: str, language: str, sample_rate: int, speed: float = 1.0) -> Speech:
-        """Speak the text; ``sample_rate`` in hertz, ``speed`` as a factor. No words: no sound."""
+        """Speak the text; ``sample_rate`` in hertz, ``speed`` as a factor. Text without words gives no sound."""
         return self._synthesize(text, language, sample_rate, speed)
 
     def _render(self, text: str, language: str, sample_rate: int, speed: float) -> Speech:
@@ -89,12 +89,12 @@ class Voice:
 
 
 def synthesize(text: str, language: str, sample_rate: int, speed: float = 1.0) -> Speech:
-    """Speak with the best engine there is; see :meth:`Voice.synthesize`."""
+    """Speak with the best available engine; see :meth:`Voice.synthesize`."""
     return default_voice().synthesize(text, language, sample_rate, speed)
 
 
 def default_voice() -> Voice:
-    """The process's voice: one, whichever threads ask first, for eSpeak has one state and a second would share it."""
+    """The process's only voice, however many threads ask: eSpeak's state is global, so a second would share it."""
     with _MAKING:
         return _default_voice()
 
@@ -113,7 +113,7 @@ def _default_voice() -> Voice:
 
 
 def tones(text: str, language: str, speed: float) -> Rendered:
-    """A voiced tone for each word, whatever the language."""
+    """A voiced tone for each word, in any language."""
     pieces: list[Samples] = []
     marks: list[Mark] = []
     at = 0.0
@@ -134,7 +134,7 @@ def _tone(seconds: float) -> Samples:
 
 
 def _trimmed(samples: Samples, rate: int) -> tuple[Samples, float]:
-    """The samples without long silence at the ends, and how many seconds were cut at the beginning."""
+    """The samples without long silence at the ends, and the seconds cut at the beginning."""
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > _AUDIBLE)
     if not loud.size:
         return samples[:0], 0.0
@@ -156,7 +156,7 @@ def _timed_words(text: str, samples: Samples, rate: int, marks: list[Mark]) -> t
 
 
 def _starts(spans: list[tuple[int, int]], marks: list[Mark], length: float) -> list[float]:
-    """When each span begins: at its first mark, or in proportion between its neighbours; never backwards."""
+    """When each span begins: at its first mark, or interpolated between its neighbours; never decreasing."""
     known = {0: 0.0}
     for index, (begin, end) in enumerate(spans):
         inside = [mark.at for mark in marks if begin <= mark.position < end]

@@ -1,4 +1,4 @@
-"""How the stand-ins answer: turned-away clients, dropped connections, websockets and event streams under a fault."""
+"""How the stand-ins answer under a fault: error statuses, dropped connections, websockets and event streams."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from sandbox.vendors.faults import CutOff, Stalled, Trouble
 from sandbox.vendors.stage import Stage
 
 GARBAGE = '{"type": "chun'
-"""A message that is no JSON."""
+"""A message that is not JSON."""
 
 Message = dict[str, Any]
 
@@ -27,14 +27,14 @@ def stage_of(connection: HTTPConnection) -> Stage:
 
 
 def drop(connection: HTTPConnection, *, reset: bool = False) -> None:
-    """Close the connection without a word, or reset it."""
+    """Close the connection without a close frame, or reset it."""
     hang_up: Callable[..., None] | None = getattr(connection.app.state, "hang_up", None)
     if hang_up is not None:
         hang_up(connection.scope["client"], reset=reset)
 
 
 async def cut(websocket: WebSocket, cause: CutOff | ExceptionGroup[CutOff]) -> None:
-    """End the connection the bad way: with the close code, or without any."""
+    """Cut the connection: with the close code if there is one, otherwise without a close frame."""
     first = cause if isinstance(cause, CutOff) else cause.exceptions[0]
     close_code = first.close_code if isinstance(first, CutOff) else None
     if close_code is None:
@@ -44,13 +44,13 @@ async def cut(websocket: WebSocket, cause: CutOff | ExceptionGroup[CutOff]) -> N
 
 
 async def swallow(websocket: WebSocket) -> None:
-    """Read and ignore until the client goes."""
+    """Read and ignore until the client leaves."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass
 
 
 class Socket:
-    """A server's websocket whose messages go through the trouble of their request."""
+    """A server's websocket that applies the request's fault to its messages."""
 
     def __init__(self, websocket: WebSocket, error: Message, trouble: Trouble) -> None:
         self._websocket = websocket
@@ -58,10 +58,10 @@ class Socket:
         self._trouble = trouble
 
     async def send(self, message: Message, *, beat: bool = False) -> bool:
-        """Send the message, or what the fault makes of it; False when it was an error event, which ends the answer.
+        """Send the message, or what the fault turns it into; False after an error event, which ends the answer.
 
-        ``beat`` is for a message that tells nothing new. Raises Stalled, CutOff, and WebSocketDisconnect when the
-        client has gone.
+        ``beat`` marks a message without news. Raises Stalled, CutOff, and WebSocketDisconnect when the client has
+        left.
         """
         fate = await self._trouble.fate(beat=beat)
         if fate == "garbage":
@@ -72,17 +72,17 @@ class Socket:
 
 
 class NoAnswer(Response):
-    """The request is accepted and never answered."""
+    """Accepts the request and never answers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait until the client goes."""
+        """Wait until the client leaves."""
         await gone(Request(scope, receive))
 
 
 class EventStream(Response):
-    """An HTTP body that is produced piece by piece, under the trouble of its request.
+    """An HTTP body that is produced piece by piece, and to which the request's fault applies.
 
-    A piece is bytes that are complete in themselves. ``garbage`` and ``error`` are what those faults send.
+    A piece is complete in itself, such as one event. ``garbage`` and ``error`` are what those faults send.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class EventStream(Response):
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send headers at once and pieces as they come; stops when the client goes."""
+        """Send the headers at once and pieces as they come; stop when the client leaves."""
         request = Request(scope, receive)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         async with asyncio.TaskGroup() as group:
@@ -139,17 +139,17 @@ class EventStream(Response):
 
 
 class _Dropped(Response):
-    """The connection is closed instead of an answer."""
+    """Closes the connection instead of answering."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Drop it, and wait until it is gone."""
+        """Drop the connection, and wait until it is gone."""
         request = Request(scope, receive)
         drop(request)
         await gone(request)
 
 
 async def whole_answer(answer: Response, error: Response, trouble: Trouble) -> Response:
-    """What a fault makes of an answer that comes in one piece: it has no middle, so it strikes at once."""
+    """Apply a fault to an answer in one piece; it has no middle, so the fault strikes at once."""
     fault = trouble.fault
     match fault.kind if fault is not None else None:
         case "hang" | "stall":
@@ -168,6 +168,6 @@ async def whole_answer(answer: Response, error: Response, trouble: Trouble) -> R
 
 
 async def gone(request: Request) -> None:
-    """Wait until the client has gone."""
+    """Wait until the client has left."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,1 +1,1 @@
-"""Cartesia's stand-in."""
+"""The stand-in for Cartesia."""

@@ -1,4 +1,4 @@
-"""One context of Cartesia's websocket: inputs in, sound and word times out, in order."""
+"""One context of Cartesia's websocket: takes text inputs, sends sound and word times in order."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ from sandbox.vendors.stage import Stage, leading_call_id
 from sandbox.vendors.voice import Speech, SpokenWord, synthesize
 
 EXPIRES_SECONDS = 1.0
-"""A context is gone this long after its last sound."""
+"""A context expires this long after its last sound."""
 CHUNK_SECONDS: Final = (0.04, 0.2)
 _AFTER_CANCEL_SECONDS = 0.3
 _MAX_INPUTS = 1000
@@ -30,7 +30,7 @@ _SENTENCE_END = re.compile(r".*[.!?…](?=\s|$)", re.DOTALL)
 
 
 class Piece(NamedTuple):
-    """The next piece of sound, encoded, and where it begins and ends in its text's sound, in seconds."""
+    """A piece of encoded sound, and its start and end within the sound of its text, in seconds."""
 
     audio: bytes
     start: float
@@ -38,12 +38,12 @@ class Piece(NamedTuple):
 
 
 def speak(text: str, order: Order) -> Speech:
-    """The text in the order's voice, before it is encoded."""
+    """Speak the text in the order's voice; not encoded yet."""
     return synthesize(text, order.manner.language, order.manner.output.sample_rate, order.manner.speed)
 
 
 async def paced(speech: Speech, order: Order, profile: Profile, chance: Random) -> AsyncGenerator[Piece]:
-    """The sound in chunks of odd sizes and whole samples, as quickly as the profile makes it."""
+    """The sound in chunks of odd sizes and whole samples, at the speed of the profile."""
     output = order.manner.output
     samples = np.frombuffer(speech.pcm, "<i2").astype(np.int16)
     loop = asyncio.get_running_loop()
@@ -81,16 +81,16 @@ class Context:
         self._order = first
         self._buffer = ""
         self._length = 0.0
-        """Seconds of sound so far: word times go on over the whole context."""
+        """Seconds of sound so far: word times count from the start of the context."""
         self._spoken_at: float | None = None
         self._flush_id = 1
         self._cancelled = False
         self._texts = 0
         self._is_over = False
-        """Whether a fault has ended it before its text was spoken."""
+        """Whether a fault has ended the context before its text was spoken."""
 
     def add(self, order: Order) -> None:
-        """Take an input; raises :class:`Declined` when it does not fit the context, or 1000 inputs wait already."""
+        """Queue an input; raises :class:`Declined` if it does not match the context, or if 1000 inputs wait."""
         if order.manner != self._manner:
             raise Declined(400, "invalid_request", "Invalid request", "a context keeps its voice, format and model")
         if self._inputs.full():
@@ -99,13 +99,13 @@ class Context:
         self._inputs.put_nowait(order)
 
     def cancel(self) -> None:
-        """Speak nothing that has not begun; what has begun goes on a little, as the vendor's does."""
+        """Drop the inputs that have not begun; the current one continues for a moment, as at the vendor."""
         self._cancelled = True
         if not self._inputs.full():
             self._inputs.put_nowait(None)
 
     async def run(self) -> None:
-        """Speak the inputs until the last of them, a cancel, or a silence that is too long."""
+        """Speak the inputs until the last one, a cancel, or expiry."""
         while (order := await self._next()) is not None:
             self._order = order
             self._buffer += order.transcript
@@ -119,7 +119,7 @@ class Context:
             await self._emit("done", done=True)
 
     async def _next(self) -> Order | None:
-        """The next input; None after a cancel or when the context has expired. Speaks what has waited long enough."""
+        """Wait for the next input; None after a cancel or on expiry. Speaks buffered text that has waited enough."""
         while not self._cancelled:
             try:
                 async with asyncio.timeout_at(self._patience()):
@@ -163,7 +163,7 @@ class Context:
         self._note("audio_done", seconds=self._length)
 
     def _rendered(self) -> Order:
-        """The order, with the sound that a fault makes of it."""
+        """The order, with the changes that a fault makes to its sound."""
         asked = self._manner.output
         if not self._twist.is_linear:
             return self._order
@@ -202,7 +202,7 @@ class Context:
 
 
 def wav_header(output: OutputFormat) -> bytes:
-    """Header of a WAV of unknown length, as a stream has it."""
+    """The header of a WAV stream of unknown length."""
     codes = {"pcm_s16le": 1, "pcm_f32le": 3, "pcm_alaw": 6, "pcm_mulaw": 7}
     width = SAMPLE_BYTES[output.encoding]
     bytes_per_second = output.sample_rate * width

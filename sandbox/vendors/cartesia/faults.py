@@ -1,4 +1,4 @@
-"""What Cartesia's stand-in can get wrong in the content of its answers, by name."""
+"""Content faults of the stand-in for Cartesia, by name."""
 
 import base64
 import json
@@ -11,26 +11,26 @@ NAMED: Final[dict[str, str]] = {
     "word_times_null": "The words, starts and ends of one message are null.",
     "word_times_huge": "The times of one message are 1e308, NaN, Infinity and numbers of 400 digits.",
     "no_word_times": "No word times are sent.",
-    "null_data": "One chunk has null for its sound.",
-    "other_types": "One chunk has a list for its sound.",
+    "null_data": "The sound of one chunk is null.",
+    "other_types": "The sound of one chunk is a list.",
     "broken_base64": "The sound of one chunk is not base64.",
     "no_context_id": "One chunk names no context.",
-    "unknown_context": "Sound comes for a context that nobody has opened.",
-    "unknown_type": "One message is of a type that nobody knows.",
-    "binary_frame": "One message is binary and holds bytes that are no text.",
+    "unknown_context": "Sound comes for a context that the client has not opened.",
+    "unknown_type": "One message has an unknown type.",
+    "binary_frame": "One message is binary, and its bytes are not text.",
     "half_message": "One chunk breaks off in the middle of its sound.",
     "deep_nesting": "One message is nested a hundred thousand lists deep.",
     "long_number": "One message has a number of five thousand digits.",
-    "early_done": "The speech ends after 2 s of sound, as if that were all.",
+    "early_done": "The context reports `done` after 2 s of sound, before the text is spoken.",
     "riff_header": "The sound has a WAV header before it.",
     "error_as_sound": "The sound is the text of an error.",
-    "wrong_rate": "The sound has 24 kHz and 16 bits, whatever was asked for.",
-    "wrong_encoding": "The sound has 16 bits where mu-law was asked for.",
-    "error_without_context": "An error with `status` (400 by default) names no context, which says nothing more.",
-    "refused_content": "The text is refused for its content: 400.",
-    "socket_reset": "The socket of all calls is reset after three messages.",
+    "wrong_rate": "The sound is 24 kHz and 16 bits, whatever the client asked for.",
+    "wrong_encoding": "The sound is 16 bits where the client asked for mu-law.",
+    "error_without_context": "An error with `status` (400 by default) names no context, and the context falls silent.",
+    "refused_content": "The vendor refuses the text for its content: 400.",
+    "socket_reset": "The vendor resets the socket of all calls after three messages.",
 }
-"""Kind of the fault to one sentence that says what happens."""
+"""The kind of each fault, and one sentence that says what happens."""
 
 WRONG_RATE: Final = 24_000
 EARLY_SECONDS: Final = 2.0
@@ -44,11 +44,11 @@ Sent = Message | str | bytes
 
 
 class Reset(Exception):
-    """The socket is to be reset."""
+    """Reset the socket."""
 
 
 class Twist:
-    """Turns the messages of one context into what the fault makes of them; ``kind`` None leaves them alone."""
+    """Applies a content fault to the messages of one context; ``kind`` None changes nothing."""
 
     def __init__(self, kind: str | None, *, status: int = 400) -> None:
         self._kind = kind
@@ -57,7 +57,7 @@ class Twist:
         self._messages = 0
 
     def of(self, message: Message) -> list[Sent]:
-        """What is sent instead of a message. Raises Reset."""
+        """The messages to send instead of this one. Raises Reset."""
         self._messages += 1
         kind, is_chunk = self._kind, message["type"] == "chunk"
         if kind == "socket_reset" and self._messages > _RESET_AFTER:
@@ -77,11 +77,11 @@ class Twist:
         return [message]
 
     def instead_of(self, audio: bytes) -> bytes:
-        """A piece of the sound of an HTTP answer."""
+        """The bytes to send instead of a piece of an HTTP answer's sound."""
         return _ERROR if self._kind == "error_as_sound" else audio
 
     def error(self, context_id: str) -> Message | None:
-        """The error that the context ends with before it has said anything, if it does."""
+        """The error with which the context ends before any sound; None without such a fault."""
         status = {"error_without_context": self._status, "refused_content": 400}.get(self._kind or "")
         if status is None:
             return None
@@ -96,17 +96,17 @@ class Twist:
 
     @property
     def ends_after(self) -> float:
-        """Seconds of sound that are spoken."""
+        """After how many seconds of sound the context ends."""
         return EARLY_SECONDS if self._kind == "early_done" else math.inf
 
     @property
     def rate(self) -> int | None:
-        """The rate the sound has instead of the one that was asked for, with 16 bits."""
+        """The sample rate to use, with 16 bits, instead of the requested one."""
         return WRONG_RATE if self._kind == "wrong_rate" else None
 
     @property
     def is_linear(self) -> bool:
-        """Whether the sound has 16 bits, whatever was asked for."""
+        """Whether the sound has 16 bits, regardless of the requested encoding."""
         return self._kind in ("wrong_rate", "wrong_encoding")
 
 
@@ -138,4 +138,4 @@ _DAMAGE: Final[dict[str, Callable[[Message], list[Sent]]]] = {
     "deep_nesting": lambda message: ['{"type": "chunk", "x": ' + "[" * 100_000, message],
     "long_number": lambda message: [f'{{"type": "progress", "step": {"9" * 5000}}}', message],
 }
-"""What is sent instead of one chunk."""
+"""What each fault sends instead of one chunk."""

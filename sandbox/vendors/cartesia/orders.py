@@ -1,4 +1,4 @@
-"""What is asked of Cartesia's text to speech, checked (docs.cartesia.ai, version 2026-08-14), and how it says no."""
+"""Requests to Cartesia's text to speech, validated (docs.cartesia.ai, version 2026-08-14), and its error bodies."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,7 +13,7 @@ _SPEEDS = (0.6, 1.5)
 
 
 class Declined(Exception):
-    """The vendor says no; the attributes are the fields of its error."""
+    """The vendor declines a request; the attributes are the fields of its error."""
 
     def __init__(self, status: int, error_code: str, title: str, message: str) -> None:
         super().__init__(title)
@@ -23,7 +23,7 @@ class Declined(Exception):
         self.message = message
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """JSON of an HTTP error."""
+        """The JSON body of an HTTP error."""
         return {
             "error_code": self.error_code,
             "title": self.title,
@@ -33,14 +33,14 @@ class Declined(Exception):
         }
 
     def event(self, context_id: str | None, request_id: str) -> dict[str, Any]:
-        """The websocket's error event; without a context it concerns the connection."""
+        """The websocket's error event; without a context it is about the connection."""
         named = {} if context_id is None else {"context_id": context_id}
         return {"type": "error", **named, "done": True, "status_code": self.status, **self.body(request_id)}
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """How the sound is to be delivered."""
+    """The format in which to deliver the sound."""
 
     container: str
     """``raw`` or ``wav``."""
@@ -51,7 +51,7 @@ class OutputFormat:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """What must stay the same over the inputs of a context."""
+    """The settings that must be the same for all inputs of a context."""
 
     model_id: str
     voice_id: str
@@ -71,13 +71,13 @@ class Order:
     flush: bool
     add_timestamps: bool
     buffer_seconds: float
-    """How long text may wait for the end of its sentence; 0: not at all."""
+    """How many seconds text may wait for the end of its sentence; 0: not at all."""
     received_at: float
     """Loop seconds."""
 
 
 def read_order(data: Any, received_at: float) -> Order:
-    """Check a generation request; raises :class:`Declined` with status 400 or 404."""
+    """Validate a generation request; raises :class:`Declined` with status 400 or 404."""
     if not isinstance(data, dict) or not isinstance(data.get("transcript"), str):
         raise _invalid("transcript is required")
     buffer_ms = data.get("max_buffer_delay_ms", _MANAGED_BUFFER_MS)
@@ -109,7 +109,7 @@ def _read_manner(data: dict[str, Any]) -> Manner:
 
 
 def _read_voice(voice: Any) -> str:
-    """All three forms: an id, ``{"id"}`` and the older ``{"mode": "id", "id"}``."""
+    """Read any of the three forms: an id, ``{"id"}`` and the older ``{"mode": "id", "id"}``."""
     voice_id = voice.get("id") if isinstance(voice, dict) else voice
     if not isinstance(voice_id, str) or not voice_id:
         raise Declined(404, "voice_not_found", "Voice not found", "voice is an id, or an object with an id")

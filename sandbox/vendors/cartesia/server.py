@@ -1,4 +1,4 @@
-"""Cartesia's text to speech: ``/tts/websocket``, ``/tts/bytes``, ``/tts/sse``, ``/voices`` (docs.cartesia.ai)."""
+"""The routes of Cartesia: ``/tts/websocket``, ``/tts/bytes``, ``/tts/sse``, ``/voices`` (docs.cartesia.ai)."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ from sandbox.vendors.stage import Stage, leading_call_id
 from sandbox.vendors.wire import GARBAGE, EventStream, Message, NoAnswer, Socket, cut, stage_of
 
 IDLE_SECONDS = 300.0
-"""An idle websocket is closed after this."""
+"""The server closes a websocket that is idle for this long."""
 REQUEST_ID = "sandbox"
 _FINISHED_CONTEXTS = 1000
 _VOICES = (("sandbox-ru", "Анна", "ru"), ("sandbox-en", "Alice", "en"))
@@ -35,7 +35,7 @@ _BROKEN = Declined(500, "internal_error", "Internal server error", "something br
 
 
 def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
-    """The answer to a client without a key or version, or whom a fault turns away."""
+    """The error for a client without a key or version, or that a fault turns away; None if it may proceed."""
     if trouble.turned_away is not None:
         return _refusal(_TURNED_AWAY[trouble.turned_away], trouble.headers)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
@@ -73,7 +73,7 @@ def _strikes_context(fault: Fault) -> bool:
 
 
 class _Broken(Exception):
-    """An error event has ended the context."""
+    """Raised when an error event has ended the context."""
 
 
 class SpeechSocket:
@@ -87,7 +87,7 @@ class SpeechSocket:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
-        """Answer until the client goes, is idle for too long, or a fault cuts the socket. Ends the contexts' tasks."""
+        """Serve until the client leaves, is idle for too long, or a fault cuts the socket. Ends the contexts' tasks."""
         try:
             async with asyncio.TaskGroup() as group:
                 await self._read(group)
@@ -96,7 +96,7 @@ class SpeechSocket:
         except* CutOff as cuts:
             await cut(self._websocket, cuts)
         except* WebSocketDisconnect:
-            pass  # the client went while something was being sent to it
+            pass  # the client left while something was being sent
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
         while True:
@@ -178,9 +178,9 @@ class SpeechSocket:
             async with trouble.cutting():
                 await context.run()
         except Stalled:
-            await asyncio.get_running_loop().create_future()  # takes inputs and says nothing, until the socket ends
+            await asyncio.get_running_loop().create_future()  # takes inputs and sends nothing until the socket closes
         except _Broken:
-            pass  # the client has been told
+            pass  # the client has the error event
         finally:
             del self._contexts[context_id]
             self._finished[context_id] = None
@@ -189,7 +189,7 @@ class SpeechSocket:
 
 
 async def tts_bytes(request: Request) -> Response:
-    """``/tts/bytes``: the sound of one text, as the body."""
+    """``/tts/bytes``: the sound of one text as the response body."""
     opened = await _open(request, "tts/bytes")
     if isinstance(opened, Response):
         return opened
@@ -210,7 +210,7 @@ async def tts_bytes(request: Request) -> Response:
 
 
 async def tts_sse(request: Request) -> Response:
-    """``/tts/sse``: the sound of one text, as server-sent events."""
+    """``/tts/sse``: the sound of one text as server-sent events."""
     opened = await _open(request, "tts/sse")
     if isinstance(opened, Response):
         return opened
@@ -230,7 +230,7 @@ async def tts_sse(request: Request) -> Response:
 
 
 async def _open(request: Request, route: str) -> Response | tuple[Order, Trouble, str | None]:
-    """The order of an HTTP request, or the answer that says no."""
+    """The order of an HTTP request, or the error response."""
     stage = stage_of(request)
     call_id = request.headers.get("x-call-id")
     body = await request.body()
@@ -278,7 +278,7 @@ def _twist(trouble: Trouble) -> Twist:
 
 
 async def voices(request: Request) -> Response:
-    """``/voices``: the few there are; any other id speaks too."""
+    """``/voices``: a short list; any other id works too."""
     stage = stage_of(request)
     stage.keep_request("cartesia", "voices", None, dict(request.query_params))
     trouble = stage.faults.take("cartesia", "voices", None)
@@ -292,7 +292,7 @@ async def voices(request: Request) -> Response:
 
 
 async def voice(request: Request) -> Response:
-    """``/voices/{id}``: any id is a voice."""
+    """``/voices/{id}``: every id is a voice."""
     stage = stage_of(request)
     stage.keep_request("cartesia", "voices/id", None, dict(request.path_params))
     refusal = turned_away(request, stage.faults.take("cartesia", "voices/id", None))

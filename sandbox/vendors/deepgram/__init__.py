@@ -1,1 +1,1 @@
-"""Deepgram's stand-in."""
+"""The stand-in for Deepgram."""

@@ -1,6 +1,6 @@
-"""What Deepgram's stand-in can get wrong in the content of its answers, by name."""
+"""Content faults of the stand-in for Deepgram, by name."""
 
 from typing import Final
 
 NAMED: Final[dict[str, str]] = {}
-"""Kind of the fault to one sentence that says what happens."""
+"""The kind of each fault, and one sentence that says what happens."""

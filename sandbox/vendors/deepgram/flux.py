@@ -20,9 +20,9 @@ _MANUAL_ONLY = 1.0
 class FluxStream:
     """One stream; see :class:`sandbox.vendors.deepgram.stream.Stream`.
 
-    A turn: StartOfTurn, Update as words come, perhaps EagerEndOfTurn and TurnResumed, EndOfTurn. The transcript of
-    EndOfTurn is that of the last EagerEndOfTurn, unless the turn was resumed. In a turn and between turns, an Update
-    comes after each 0.25 s of audio of which nothing else was told.
+    A turn is StartOfTurn, an Update for new words, perhaps EagerEndOfTurn and TurnResumed, then EndOfTurn. The
+    transcript of EndOfTurn is that of the last EagerEndOfTurn, unless the turn was resumed. In a turn and between
+    turns, an Update follows every 0.25 s of audio without another message.
     """
 
     idle_seconds: float | None = None
@@ -42,16 +42,16 @@ class FluxStream:
         self._turn_began = 0.0
         self._words_sent = 0
         self._eager = False
-        """The last message was an eager end of the turn."""
+        """Whether the last message was an EagerEndOfTurn."""
         self._told_at = 0.0
         self._draw()
 
     async def open(self) -> None:
-        """Say ``Connected``."""
+        """Send ``Connected``."""
         await self._send({"type": "Connected"})
 
     async def hear(self, audio: bytes) -> None:
-        """Take audio."""
+        """Process audio."""
         for now, speech in self._detector.feed(audio):
             self._recogniser.step(now, speech)
             if speech:
@@ -62,7 +62,7 @@ class FluxStream:
                 await self._send_turn_info("Update", _DOUBTFUL, beat=True)
 
     async def obey(self, message: Any) -> bool:
-        """Take ``Configure``, ``ForceEndTurn`` or ``CloseStream``; anything else is a fatal error, KeepAlive too."""
+        """Handle ``Configure``, ``ForceEndTurn`` or ``CloseStream``; anything else, KeepAlive too, is a fatal error."""
         match message:
             case {"type": "CloseStream"}:
                 return False
@@ -78,7 +78,7 @@ class FluxStream:
         return True
 
     async def finish(self) -> None:
-        """End the turn that is open."""
+        """End the open turn."""
         if self._in_turn:
             await self._end_turn("model")
 
@@ -91,7 +91,7 @@ class FluxStream:
         return self._words_sent > 0
 
     def _draw(self) -> None:
-        """How quick the next end of a turn will be."""
+        """Draw the delays of the next end of turn."""
         profile = self._stage.profile
         self._end_silence = max(LEAST_SILENCE_SECONDS, profile.end_of_turn.draw(self._chance))
         drawn = max(_LEAST_EAGER_SECONDS, profile.eager_end.draw(self._chance))
@@ -162,7 +162,7 @@ class FluxStream:
 
     async def _send_turn_info(self, event: str, confidence: float, *, beat: bool = False, **more: str) -> None:
         self._told_at = self._detector.seconds
-        self._note(event)  # before it is sent: who hears of it may have answered before this goes on
+        self._note(event)  # before sending: the client may have answered before this task continues
         words = self._recogniser.words[: self._words_sent] if beat else self._recogniser.words
         hinted = {"languages_hinted": list(self._query.language_hints)} if self._query.language_hints else {}
         await self._send(

@@ -17,7 +17,7 @@ _PUNCTUATION = string.punctuation + "«»—…"
 class NovaStream:
     """One stream; see :class:`sandbox.vendors.deepgram.stream.Stream`.
 
-    Interim results replace each other; final ones follow each other, the last of an utterance with ``speech_final``.
+    Each interim result replaces the one before; final results add up, the last of an utterance with ``speech_final``.
     """
 
     idle_seconds: float | None = 10.0
@@ -34,14 +34,14 @@ class NovaStream:
         self._words_sent = 0
         self._final_until = 0.0
         self._last_word_end: float | None = None
-        """Of an utterance whose end was not told yet."""
+        """The end of the last word of an utterance whose UtteranceEnd was not sent yet."""
         self._draw()
 
     async def open(self) -> None:
-        """Nothing comes first."""
+        """Send nothing: a Nova stream has no first message."""
 
     async def hear(self, audio: bytes) -> None:
-        """Take audio."""
+        """Process audio."""
         for now, speech in self._detector.feed(audio):
             began = self._recogniser.step(now, speech)
             if began and self._query.vad_events:
@@ -52,7 +52,7 @@ class NovaStream:
                 await self._while_silent(now)
 
     async def obey(self, message: Any) -> bool:
-        """Take ``KeepAlive``, ``Finalize``, ``Configure`` or ``CloseStream``; all else is answered with an error."""
+        """Handle ``KeepAlive``, ``Finalize``, ``Configure`` or ``CloseStream``; anything else gets an error."""
         match message:
             case {"type": "CloseStream"}:
                 return False
@@ -67,7 +67,7 @@ class NovaStream:
         return True
 
     async def finish(self) -> None:
-        """The last results and the stream's metadata."""
+        """Send the last results and the stream's metadata."""
         if self._recogniser.words:
             await self._finalize()
         await self._send(
@@ -87,7 +87,7 @@ class NovaStream:
         self._script.give_back()
 
     def _draw(self) -> None:
-        """How much silence will end the next utterance."""
+        """Draw how much silence ends the next utterance."""
         drawn = self._stage.profile.end_of_turn.draw(self._chance)
         self._end_silence = max(LEAST_SILENCE_SECONDS, drawn, self._query.endpointing or 0.0)
 
@@ -119,7 +119,7 @@ class NovaStream:
         if self._recogniser.silence >= LEAST_SILENCE_SECONDS:
             self._recogniser.settle()
         words = self._recogniser.words
-        if speech_final:  # noted before it is sent: who hears of it may have answered before this goes on
+        if speech_final:  # noted before sending: the client may have answered before this task continues
             silence = round(self._recogniser.silence, 3)
             self._stage.note("deepgram", "end_of_turn", self._query.tag, silence=silence)
         await self._send(self._results(is_final=True, speech_final=speech_final, from_finalize=from_finalize))
@@ -164,7 +164,7 @@ class NovaStream:
 
 
 def alternative_of(words: list[Heard], *, written: bool) -> Message:
-    """Deepgram's alternative: the transcript and its words, with or without capitals and punctuation."""
+    """Deepgram's ``alternative``: the transcript and its words, with or without capitals and punctuation."""
     spoken = [
         {
             "word": bare(word.text),

@@ -1,4 +1,4 @@
-"""The query of Deepgram's ``/v1/listen`` and ``/v2/listen``, checked (developers.deepgram.com)."""
+"""The query parameters of Deepgram's ``/v1/listen`` and ``/v2/listen``, validated (developers.deepgram.com)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,12 +19,12 @@ _DEFAULT_ENDPOINTING_MS = 10
 
 
 class BadQuery(ValueError):
-    """The handshake is answered with 400; the text is the message."""
+    """The query is invalid: the handshake gets 400 with this message."""
 
 
 @dataclass(frozen=True, slots=True)
 class NovaQuery:
-    """What a ``/v1/listen`` stream was opened with; times in seconds."""
+    """The parameters of a ``/v1/listen`` stream; times in seconds."""
 
     model: str
     encoding: Encoding
@@ -34,15 +34,15 @@ class NovaQuery:
     interim_results: bool
     vad_events: bool
     written: bool
-    """Text has capitals and punctuation."""
+    """Whether text has capitals and punctuation."""
     endpointing: float | None
-    """Silence that ends an utterance; None: it never does."""
+    """How much silence ends an utterance; None: silence never does."""
     utterance_end: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class FluxQuery:
-    """What a ``/v2/listen`` stream was opened with; times in seconds."""
+    """The parameters of a ``/v2/listen`` stream; times in seconds."""
 
     model: str
     encoding: Encoding
@@ -51,14 +51,14 @@ class FluxQuery:
     language_hints: tuple[str, ...]
     keyterms: tuple[str, ...]
     eager_threshold: float | None
-    """None: no eager ends of turns."""
+    """None: no eager end of turn."""
     threshold: float
-    """1.0: turns end by hand only."""
+    """1.0: only ForceEndTurn ends a turn."""
     timeout: float
 
 
 def read_nova(query: QueryParams) -> NovaQuery:
-    """Check a ``/v1/listen`` stream's query; raises :class:`BadQuery`."""
+    """Read a ``/v1/listen`` stream's query; raises :class:`BadQuery`."""
     encoding, sample_rate = _audio(query)
     interim_results = flag(query, "interim_results")
     utterance_end = _milliseconds(query, "utterance_end_ms", None)
@@ -80,7 +80,7 @@ def read_nova(query: QueryParams) -> NovaQuery:
 
 
 def read_flux(query: QueryParams) -> FluxQuery:
-    """Check a ``/v2/listen`` stream's query; raises :class:`BadQuery`."""
+    """Read a ``/v2/listen`` stream's query; raises :class:`BadQuery`."""
     model = query.get("model", "")
     if model not in FLUX_MODELS:
         raise BadQuery(f"model must be one of {', '.join(FLUX_MODELS)}")
@@ -108,7 +108,7 @@ def nova_model(query: QueryParams) -> str:
 
 
 def flag(query: QueryParams, name: str) -> bool:
-    """A switch; off when absent."""
+    """Read a switch; off when absent."""
     return query.get(name, "false").lower() == "true"
 
 

@@ -1,4 +1,4 @@
-"""A whole recording, as Deepgram's ``POST /v1/listen`` hears it."""
+"""Deepgram's ``POST /v1/listen``: transcribes a whole recording."""
 
 import io
 import wave
@@ -17,7 +17,7 @@ from sandbox.vendors.wire import Message
 def hear_recording(body: bytes, query: QueryParams, stage: Stage) -> Message:
     """Deepgram's JSON for a WAV file, or for raw audio with ``encoding`` and ``sample_rate``; raises BadQuery.
 
-    The words come from the script of the query's ``tag``, as in a stream; the duration is the audio's.
+    As in a stream, the words come from the script of the query's ``tag``. The duration is that of the audio.
     """
     model = nova_model(query)
     audio, encoding, sample_rate = _recording(body, query)
@@ -45,7 +45,7 @@ def hear_recording(body: bytes, query: QueryParams, stage: Stage) -> Message:
 
 
 def _recording(body: bytes, query: QueryParams) -> tuple[bytes, Encoding, int]:
-    """Whole samples, their encoding and their rate in hertz."""
+    """The audio as whole samples, its encoding and its sample rate in hertz."""
     if body.startswith(b"RIFF"):
         return _wav(body)
     encoding = ENCODINGS.get(query.get("encoding", ""))
@@ -61,5 +61,5 @@ def _wav(body: bytes) -> tuple[bytes, Encoding, int]:
             if (file.getsampwidth(), file.getnchannels()) == (SAMPLE_BYTES["pcm_s16le"], 1):
                 return file.readframes(file.getnframes()), "pcm_s16le", file.getframerate()
     except (wave.Error, EOFError):
-        pass  # said below
+        pass  # the BadQuery below covers it
     raise BadQuery("this stand-in reads mono WAV files of 16 bits")

@@ -1,4 +1,4 @@
-"""Deepgram's ``/v1/listen`` (websocket and POST) and ``/v2/listen`` (developers.deepgram.com/reference)."""
+"""Deepgram's routes: ``/v1/listen`` (websocket and POST) and ``/v2/listen`` (developers.deepgram.com/reference)."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def _refusal(status: int, code: str, message: str, headers: dict[str, str] | Non
 
 
 def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
-    """The answer to a client without a key, or whom a fault turns away."""
+    """The error for a client without a key, or that a fault turns away; None if it may proceed."""
     if trouble.turned_away is not None:
         return _refusal(*_TURNED_AWAY[trouble.turned_away], headers=trouble.headers)
     scheme, _, key = connection.headers.get("authorization", "").partition(" ")
@@ -97,7 +97,7 @@ async def _serve(websocket: WebSocket, stream: Stream, trouble: Trouble) -> None
     except Fatal:
         await websocket.close(1011, "INTERNAL_SERVER_ERROR")
     except WebSocketDisconnect:
-        pass  # the client went while something was being sent to it
+        pass  # the client left while something was being sent
     finally:
         stream.give_back()
 
@@ -119,7 +119,7 @@ async def _read(websocket: WebSocket, stream: Stream) -> None:
 
 
 async def _take(received: Mapping[str, Any], stream: Stream) -> bool:
-    """Hand what came to the stream; False when it is to be closed, as an empty binary message asks too."""
+    """Pass a message to the stream; False when the stream must close, which an empty binary message also asks for."""
     audio = received.get("bytes")
     if audio is not None:
         await stream.hear(audio)
@@ -132,7 +132,7 @@ async def _take(received: Mapping[str, Any], stream: Stream) -> bool:
 
 
 async def transcribe(request: Request) -> Response:
-    """``POST /v1/listen``: a whole recording."""
+    """``POST /v1/listen``: transcribe a whole recording."""
     stage = stage_of(request)
     tag = request.query_params.get("tag")
     stage.keep_request("deepgram", RECORDING_ROUTE, tag, request.query_params.multi_items())

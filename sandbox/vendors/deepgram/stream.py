@@ -1,4 +1,4 @@
-"""What Deepgram's two streaming interfaces share."""
+"""What Deepgram's two streaming APIs share."""
 
 import uuid
 from random import Random
@@ -13,38 +13,38 @@ class Send(Protocol):
     """Sends a message to the client."""
 
     async def __call__(self, message: Message, *, beat: bool = False) -> None:
-        """With ``beat`` it tells nothing new."""
+        """Send; ``beat`` marks a message without news."""
 
 
 class Fatal(Exception):
-    """An error message was sent; the socket closes with 1011."""
+    """Raised after an error message was sent: the socket closes with 1011."""
 
 
 class Stream(Protocol):
-    """One client's stream; audio and messages in, messages out through ``Send``."""
+    """One client's stream: takes audio and messages, and sends messages through ``Send``."""
 
     request_id: str
     idle_seconds: float | None
-    """The socket is closed after this long without a message; None: never."""
+    """The server closes the socket after this many seconds without a message; None: never."""
 
     async def open(self) -> None:
-        """Send what comes first."""
+        """Send the first messages, if any."""
 
     async def hear(self, audio: bytes) -> None:
-        """Take audio, of any length, and send what it leads to."""
+        """Process audio of any length, and send the resulting messages."""
 
     async def obey(self, message: Any) -> bool:
-        """Take a client's JSON message; False when the stream is to be closed."""
+        """Handle a client's JSON message; False when the stream must close."""
 
     async def finish(self) -> None:
         """Send what is still due before a normal close."""
 
     def give_back(self) -> None:
-        """Put what was heard of a turn without an end back into the script, for the client's next connection."""
+        """Put the utterances of an unfinished turn back into the script, for the client's next connection."""
 
 
 class Script:
-    """What the caller of one stream says: by its tag, or a single word for a stranger."""
+    """What the caller of one stream says: looked up by the stream's tag, or a single word without a script."""
 
     def __init__(self, stage: Stage, tag: str | None, languages: tuple[str, ...]) -> None:
         self._stage = stage
@@ -66,7 +66,7 @@ class Script:
 
 
 def transcript_of(words: list[Heard]) -> str:
-    """The words as a text."""
+    """The words as text."""
     return " ".join(word.text for word in words)
 
 
@@ -77,7 +77,7 @@ def languages_of(words: list[Heard]) -> list[str]:
 
 
 def confidence_of(words: list[Heard]) -> float:
-    """Their mean; 0 without words."""
+    """The mean confidence; 0 without words."""
     return round(sum(word.confidence for word in words) / len(words), 4) if words else 0.0
 
 

@@ -1,1 +1,1 @@
-"""OpenAI's stand-in."""
+"""The stand-in for OpenAI."""

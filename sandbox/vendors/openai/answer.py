@@ -1,4 +1,4 @@
-"""What OpenAI's two interfaces share: what is asked, what is answered and when, and what it costs in tokens."""
+"""What OpenAI's two APIs share: the request, the answer and its timing, and the token usage."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ _ARGUMENT_PIECE = 5
 
 
 class BadRequest(ValueError):
-    """The request is answered with 400, or 404 for an unknown model; the text is the message."""
+    """The request gets 400, or 404 for an unknown model, with this message."""
 
     def __init__(self, message: str, code: str | None = None, status: int = 400) -> None:
         super().__init__(message)
@@ -31,25 +31,25 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, whichever interface it came through."""
+    """A request, independent of the API it came through."""
 
     model: str
     messages: list[dict[str, Any]]
     heard: str
-    """What the user said last."""
+    """The user's last line."""
     after_tool: bool
-    """The last message is a tool's result."""
+    """Whether the last message is a tool's result."""
     tools: dict[str, Any]
-    """Schemas of the arguments, by name."""
+    """The JSON schemas of the tools' arguments, by tool name."""
     stream: bool
     include_usage: bool
     max_tokens: int | None
     echoed: dict[str, Any] = field(default_factory=dict)
-    """What the answer repeats of the request."""
+    """The parts of the request that the answer repeats."""
 
 
 class Usage(NamedTuple):
-    """Tokens."""
+    """Token counts."""
 
     prompt: int
     cached: int
@@ -58,7 +58,7 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """A token of the text."""
+    """One token of text."""
 
     text: str
 
@@ -74,7 +74,7 @@ class ToolStart:
 
 @dataclass(frozen=True, slots=True)
 class ToolPiece:
-    """A fragment of the arguments of a tool call; not JSON by itself."""
+    """A fragment of a tool call's arguments; not JSON by itself."""
 
     index: int
     text: str
@@ -84,13 +84,13 @@ Piece = TextPiece | ToolStart | ToolPiece
 
 
 class PromptCache:
-    """Which beginnings of prompts were seen; the one seen longest ago is forgotten first."""
+    """The prompt prefixes seen so far; the least recently seen is dropped first."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     def cached_tokens(self, messages: list[dict[str, Any]], tools: dict[str, Any]) -> int:
-        """Tokens of the longest beginning that was seen before; remembers this prompt."""
+        """The tokens of the longest prefix seen before; adds this prompt."""
         prefix = json.dumps(tools, ensure_ascii=False)
         longest = 0
         for message in messages:
@@ -112,7 +112,7 @@ def count_tokens(text: str) -> int:
 
 
 class Answering:
-    """One answer in the making: the scripted reply, or small talk."""
+    """One answer being written: the scripted reply, or small talk."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Answering:
         breaks_off: bool,
         fault: str | None = None,
     ) -> None:
-        """``breaks_off``: a fault will keep the answer from its end. ``fault`` is the kind of one of its content."""
+        """``breaks_off``: a fault will cut the answer short. ``fault`` is the kind of a content fault, if any."""
         self.fault = fault
         self.asked = asked
         self._stage = stage
@@ -138,15 +138,15 @@ class Answering:
         reply = scripted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
         self.reply: Reply = spoilt_reply(fault, reply)
         self.text = ""
-        """What has been written so far."""
+        """The text so far."""
         self.tool_calls: list[dict[str, str]] = []
-        """``id``, ``name`` and ``arguments`` of the tool calls so far."""
+        """The tool calls so far, each with ``id``, ``name`` and ``arguments``."""
         self.finish_reason = finish_reason(fault, "stop")
         self._cached = cache.cached_tokens(asked.messages, asked.tools)
         self._completion = 0
 
     async def pieces(self) -> AsyncGenerator[Piece]:
-        """The answer, token by token, as quickly as the profile writes."""
+        """The answer, token by token, at the speed of the profile."""
         profile = self._stage.profile
         delay = profile.first_token.draw(self._chance) if self.reply.delay is None else self.reply.delay
         await asyncio.sleep(max(0.0, self._received_at + delay - asyncio.get_running_loop().time()))
@@ -163,7 +163,7 @@ class Answering:
         self._note("done", characters=len(self.text))
 
     def usage(self) -> Usage:
-        """Tokens so far."""
+        """The token counts so far."""
         prompt = json.dumps(self.asked.messages, ensure_ascii=False) + json.dumps(self.asked.tools, ensure_ascii=False)
         return Usage(count_tokens(prompt), min(self._cached, count_tokens(prompt)), self._completion)
 
@@ -191,7 +191,7 @@ class Answering:
 
 
 def _conversation_before(asked: Asked) -> str:
-    """What was said and done around the user's last line, whatever the instructions."""
+    """The conversation without the user's last line and without the instructions, as a key."""
     said = [message for message in asked.messages if message.get("role") not in ("system", "developer")]
     last = max((index for index, message in enumerate(said) if message.get("role") == "user"), default=-1)
     return json.dumps([message for index, message in enumerate(said) if index != last], ensure_ascii=False)

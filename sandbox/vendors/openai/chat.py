@@ -1,4 +1,4 @@
-"""The Chat Completions interface: what it accepts and how it streams."""
+"""The Chat Completions API: what it accepts and how it streams."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -27,7 +27,7 @@ _SERVER_ERROR = {"error": {"message": "The server had an error", "type": "server
 
 
 def read(body: Any) -> Asked:
-    """Check a request; raises :class:`BadRequest`."""
+    """Read a request; raises :class:`BadRequest`."""
     if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
         raise BadRequest("messages must be a list that is not empty")
     model = check_model(body)
@@ -57,7 +57,7 @@ def _schemas(tools: list[Any]) -> dict[str, Any]:
 
 
 def stream(answering: Answering, trouble: Trouble, headers: dict[str, str]) -> Response:
-    """The answer as server-sent chunks, ``[DONE]`` at the end."""
+    """The answer as server-sent chunks, followed by ``[DONE]``."""
     return EventStream(
         on_the_wire(_chunks(answering), answering.fault, ends_with_done=True),
         trouble,
@@ -74,7 +74,7 @@ async def _chunks(answering: Answering) -> AsyncGenerator[Event]:
     async with aclosing(answering.pieces()) as pieces:
         async for piece in pieces:
             if opening is not None:
-                yield _chunk(answering, opening)  # comes with the first token, not before it
+                yield _chunk(answering, opening)  # sent with the first token, not before
                 opening = None
             yield _chunk(answering, _delta(piece))
     yield _chunk(answering, {}, finish_reason=answering.finish_reason)
@@ -122,7 +122,7 @@ def _usage(answering: Answering) -> dict[str, Any]:
 
 
 def whole(answering: Answering) -> dict[str, Any]:
-    """The answer as one object, once all its pieces are written."""
+    """The answer as one object, once it is complete."""
     calls = [
         {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
         for call in answering.tool_calls

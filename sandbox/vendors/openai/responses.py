@@ -1,4 +1,4 @@
-"""The Responses interface: what it accepts and the order of its events."""
+"""The Responses API: what it accepts and the order of its events."""
 
 import itertools
 from collections.abc import AsyncGenerator, Iterator
@@ -26,11 +26,11 @@ _CREATED = 1763800000
 _SERVER_ERROR = {"type": "error", "code": "server_error", "message": "The server had an error", "param": None}
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""Reasons of an answer that is not complete, and what they are called here."""
+"""Reasons why an answer is incomplete, and what this API calls them."""
 
 
 def read(body: Any) -> Asked:
-    """Check a request; raises :class:`BadRequest`."""
+    """Read a request; raises :class:`BadRequest`."""
     if not isinstance(body, dict) or not isinstance(body.get("input"), str | list):
         raise BadRequest("input must be a string or a list")
     model = check_model(body)
@@ -120,7 +120,7 @@ class _Output:
                 self._item()["arguments"] += text
 
     def end(self) -> Iterator[Event]:
-        """Close the item that is open, if there is one."""
+        """Close the open item, if there is one."""
         if self._open is None:
             return
         item = self._item()
@@ -184,7 +184,7 @@ class _Output:
 
 
 def whole(answering: Answering) -> dict[str, Any]:
-    """The answer as one object, once all its pieces are written."""
+    """The answer as one object, once it is complete."""
     output = _Output(answering.id)
     pieces: list[Piece] = [TextPiece(answering.text)] if answering.text else []
     for index, call in enumerate(answering.tool_calls):

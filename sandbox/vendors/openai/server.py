@@ -1,4 +1,4 @@
-"""OpenAI's ``/chat/completions``, ``/responses`` and ``/models`` (platform.openai.com/docs/api-reference)."""
+"""The routes of OpenAI: ``/chat/completions``, ``/responses``, ``/models`` (platform.openai.com/docs/api-reference)."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ _MODELS = (
     "gpt-4o",
 )
 _CLIENT_CLOSED = 499
-"""What nginx calls a request whose client has gone."""
+"""nginx's status for a request whose client has left."""
 _TURNED_AWAY: dict[str, tuple[int, str, str, str]] = {
     "refuse": (503, "The server is overloaded", "server_error", "server_overloaded"),
     "unauthorized": (401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key"),
@@ -43,7 +43,7 @@ def failure(status: int, message: str, kind: str, code: str | None, headers: dic
 
 
 def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
-    """The answer to a client without a key, or whom a fault turns away or keeps waiting."""
+    """The response for a client without a key, or that a fault turns away or hangs; None if it may proceed."""
     if trouble.turned_away is not None:
         return failure(*_TURNED_AWAY[trouble.turned_away], headers=trouble.headers)
     scheme, _, key = connection.headers.get("authorization", "").partition(" ")
@@ -69,7 +69,7 @@ async def _generate(request: Request, route: str) -> Response:
         body = json.loads(await request.body())
     except ValueError:
         body = None
-    except ClientDisconnect:  # who gave up while he asked hears no answer
+    except ClientDisconnect:  # the client left while it was sending the request
         return Response(status_code=_CLIENT_CLOSED)
     call_id = _call_id(request, body)
     stage.keep_request("openai", route, call_id, body)
@@ -99,14 +99,14 @@ def _holds(body: Any, phrase: str | None) -> bool:
 
 
 def _refused(route: str, body: Any, trouble: Trouble) -> Response | None:
-    """The answer to a request whose content a fault has refused."""
+    """The error for a request whose content a fault refuses; None if none does."""
     match trouble.named:
         case "refused_content":
             return JSONResponse({"error": refusal_of(route)}, 400, {"x-request-id": "req_sandbox"})
         case "refused_in_stream":
             return Response(refusal_in_stream(route), media_type="text/event-stream")
         case "strict_history" if isinstance(body, dict) and not has_readable_history(body):
-            return failure(400, "The arguments of a tool call are no JSON object", "invalid_request_error", None)
+            return failure(400, "The arguments of a tool call are not a JSON object", "invalid_request_error", None)
         case _:
             return None
 

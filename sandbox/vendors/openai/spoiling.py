@@ -1,4 +1,4 @@
-"""Plays the content faults of OpenAI's stand-in: what is asked refused, what is answered spoilt."""
+"""Applies OpenAI's content faults: refuses requests and spoils answers."""
 
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -13,7 +13,7 @@ Event = dict[str, Any]
 THOUGHT: Final = "Shall I answer this? Yes, I think that I should. "
 CUT_AFTER_WORDS: Final = 6
 KEEP_THE_SCRIPT: Final = frozenset({"empty_answer", "thinking_without_end"})
-"""Faults of an answer that will be asked for once more."""
+"""Faults after which the client asks again, so the script keeps its answer."""
 
 _REASONS = {"cut_by_filter": "content_filter", "cut_by_length": "length"}
 _WRITTEN = {
@@ -32,7 +32,7 @@ _NOISE = (
 
 
 def refusal_of(route: str) -> Event:
-    """The error object of a refused content: of Chat Completions as Azure sends it."""
+    """The error object for refused content; for Chat Completions, the one that Azure sends."""
     if route == "responses":
         message = "Invalid prompt: your prompt was flagged as potentially violating our usage policy."
         return {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_prompt"}
@@ -48,13 +48,13 @@ def refusal_of(route: str) -> Event:
 
 
 def refusal_in_stream(route: str) -> bytes:
-    """The same as an event."""
+    """The same error as an event in a stream."""
     error = refusal_of(route)
     return encode({**error, "type": "error", "sequence_number": 0} if route == "responses" else {"error": error})
 
 
 def has_readable_history(body: Any) -> bool:
-    """Whether the arguments of every call in a request are JSON objects."""
+    """Whether the arguments of every tool call in a request are JSON objects."""
     calls = [item for item in body.get("input") or () if isinstance(item, dict) and item.get("type") == "function_call"]
     for message in body.get("messages") or ():
         calls += [call.get("function") or {} for call in message.get("tool_calls") or ()]
@@ -69,7 +69,7 @@ def _is_object(text: Any) -> bool:
 
 
 def spoilt_reply(kind: str | None, reply: Reply) -> Reply:
-    """What the fault has the model write."""
+    """The reply, changed by the fault."""
     match kind:
         case "empty_answer":
             return replace(reply, text="", tool_calls=())
@@ -86,14 +86,14 @@ def spoilt_reply(kind: str | None, reply: Reply) -> Reply:
 
 
 def finish_reason(kind: str | None, reason: str) -> str:
-    """Why the model stops, with the fault."""
+    """The finish reason, changed by the fault."""
     return _REASONS.get(kind or "", reason)
 
 
 async def on_the_wire(
     events: AsyncGenerator[Event], kind: str | None, *, ends_with_done: bool = False
 ) -> AsyncGenerator[bytes]:
-    """The events of an answer as the server sends them."""
+    """The events of an answer as bytes, changed by the fault."""
     is_noisy = kind == "comment_lines"
     if is_noisy:
         yield b"\xef\xbb\xbf: hello\n\n"
@@ -110,12 +110,12 @@ async def on_the_wire(
 
 
 def encode(event: Event) -> bytes:
-    """A server-sent event, by its name where it has one."""
+    """Encode a server-sent event; its name is the event's type, if it has one."""
     name = f"event: {event['type']}\n" if "type" in event else ""
     return f"{name}data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
 
 
-# --- what becomes of one event ----------------------------------------------------------------------------------------
+# --- how each fault changes one event ---------------------------------------------------------------------------------
 
 Spoiler = Callable[[Event], Iterator[Event]]
 
@@ -210,12 +210,12 @@ _ABSENT = object()
 
 
 def _with_arguments(made_of: Callable[[str], Any], *, written_out: bool = False) -> Callable[[], Spoiler]:
-    """Each call comes in one piece, with arguments that are made of the right ones; see _Calls."""
+    """Send each tool call in one piece, with its arguments replaced; see _Calls."""
     return lambda: _Calls(made_of, written_out=written_out).spoil
 
 
 class _Calls:
-    """Gathers the pieces of calls."""
+    """Gathers the pieces of tool calls."""
 
     def __init__(self, made_of: Callable[[str], Any], *, written_out: bool) -> None:
         self._made_of = made_of
@@ -223,7 +223,7 @@ class _Calls:
         self._calls: dict[int, Event] = {}
 
     def spoil(self, event: Event) -> Iterator[Event]:
-        """The event, or nothing until the call is whole."""
+        """Yield the event, or nothing until the tool call is complete."""
         kind = str(event.get("type", ""))
         if kind.startswith("response.function_call_arguments"):
             return
