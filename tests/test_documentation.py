@@ -58,8 +58,8 @@ def test_the_defaults_in_the_example_are_those_of_the_service(tmp_path: Path) ->
     assert load_settings(str(everything)) == load_settings(None)
 
 
-async def test_the_readme_names_every_metric_and_no_other_and_says_what_it_means() -> None:
-    rows = re.findall(r"^\| (`(?:voice|http)_.*?) \| (.*) \|$", text("README.md"), re.M)
+async def test_the_list_of_metrics_names_every_metric_and_no_other_and_says_what_it_means() -> None:
+    rows = re.findall(r"^\| (`(?:voice|http)_.*?) \| (.*) \|$", text("docs/metrics.md"), re.M)
     named = [name for names, _ in rows for name in re.findall(r"`(\w+)(?:\{.*?\})?`", names)]
     metrics, app = Metrics(), FastAPI()
     Instrumentator(registry=metrics.registry).instrument(app)

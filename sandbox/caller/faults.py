@@ -179,7 +179,9 @@ def _speak(text: str, language: str, sample_rate: int) -> bytes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make one call and print, as a line of JSON, how it ended; exit status 0."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.caller.faults", description="A call with something wrong.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.caller.faults", description="Make a call whose line has a fault."
+    )
     parser.add_argument("kind", choices=NAMED)
     parser.add_argument("service", help="address of the service, such as http://127.0.0.1:8000")
     parser.add_argument("--sandbox", help="address of the sandbox behind it, which is told what the caller says")
