@@ -1,1 +1,1 @@
-"""Doors: HTTP and websockets in, domain out. No decision longer than an if."""
+"""HTTP and websocket endpoints: they translate requests into calls of the domain. No decision longer than an if."""

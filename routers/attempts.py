@@ -1,4 +1,4 @@
-"""How often an address may be wrong about a key. No I/O."""
+"""Counts wrong keys by client address. No I/O."""
 
 import ipaddress
 import math
@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 _ADDRESS_LETTERS = 64
-"""A proxy may pass on any text for an address."""
+"""Longer addresses are cut: a proxy may pass on any text."""
 
 
 @dataclass(slots=True)
@@ -16,10 +16,10 @@ class _Failures:
 
 
 class FailedAttempts:
-    """Counts failures by address, ``budget`` within ``seconds`` after the first; what is right is never counted.
+    """Counts failures by address: ``budget`` of them within ``seconds`` of the first. Right keys never count.
 
-    Addresses of IPv6 count by their /64, which is the least that one customer has. Of more than
-    ``addresses`` the one whose count began first is forgotten. Each process counts for itself.
+    IPv6 addresses count by their /64, the smallest block that one customer gets. With more than ``addresses``, the one
+    whose count began first is forgotten. Each process counts for itself.
     """
 
     def __init__(self, *, budget: int = 10, seconds: float = 60.0, addresses: int = 1000) -> None:
@@ -32,9 +32,9 @@ class FailedAttempts:
         return len(self._failures)
 
     def fail(self, address: str, now: float) -> int:
-        """One more; gives the seconds for which the address is to be quiet, 0 while its budget lasts.
+        """Count one failure. Returns for how many seconds the address is blocked, 0 while its budget lasts.
 
-        ``now`` is in seconds, of any clock that does not go back.
+        ``now`` is in seconds on any monotonic clock.
         """
         address = _counted_as(address)
         failures = self._failures.get(address)
@@ -48,7 +48,7 @@ class FailedAttempts:
 
 
 def _counted_as(address: str) -> str:
-    """IPv6 by its /64, unless it is an IPv4 address written as one."""
+    """The key to count by: an IPv6 address by its /64, an IPv4-mapped one as its IPv4 address."""
     try:
         read = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Bodies larger than any request of ours needs are refused before they are read."""
+"""Refuses request bodies that are larger than any endpoint needs."""
 
 from http import HTTPStatus
 
@@ -12,11 +12,10 @@ _DETAIL = f"a body has at most {MAX_BODY_BYTES} bytes"
 
 
 class BodyLimit:
-    """ASGI middleware: a body larger than ``MAX_BODY_BYTES`` is answered with 413.
+    """ASGI middleware: answers a body larger than ``MAX_BODY_BYTES`` with 413.
 
-    A length that is told beforehand is believed: the application does not see the request. Without one the bytes are
-    counted, and the application gets HTTPException 413 from ``receive``; behind an answer that has begun already the
-    rest of the body is as good as a client that has gone.
+    When ``Content-Length`` is too large, the application never sees the request. Otherwise the bytes are counted, and
+    the application gets HTTPException 413 from ``receive``, or a disconnect if its response has already begun.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -27,7 +26,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _told_length(scope) > MAX_BODY_BYTES:
+        if _claimed_length(scope) > MAX_BODY_BYTES:
             refusal = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", _DETAIL)
             await refusal(scope, receive, send)
             return
@@ -43,14 +42,14 @@ class BodyLimit:
                 return {"type": "http.disconnect"}
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _DETAIL)
 
-        async def noted(message: Message) -> None:
+        async def noting(message: Message) -> None:
             nonlocal has_begun
             has_begun = True
             await send(message)
 
-        await self._app(scope, limited, noted)
+        await self._app(scope, limited, noting)
 
 
-def _told_length(scope: Scope) -> int:
+def _claimed_length(scope: Scope) -> int:
     text = dict(scope["headers"]).get(b"content-length", b"0")
     return int(text) if text.isdigit() else 0

@@ -1,4 +1,4 @@
-"""The calls as data: records, journals, transcripts, recordings; and what may be asked of a live one."""
+"""Endpoints for calls: records, journals, transcripts and recordings, and actions on live calls."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,10 +29,10 @@ router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
 _HEARTBEAT_SECONDS = 15.0
-"""Proxies close a connection on which nothing comes for a minute, some for half of one."""
-_SINCE, _UNTIL = "Started then or later: a moment of ISO 8601, in UTC when it names no zone.", "Started before then."
+"""Proxies close a connection that is silent for a minute, some after half a minute."""
+_SINCE, _UNTIL = "Started at this time or later: ISO 8601, UTC if it names no zone.", "Started before this time."
 _LAST_SEQ = 2**53 - 1
-"""The largest number that every client can tell from its neighbours; no journal is so long."""
+"""The largest integer that JavaScript represents exactly. No journal is so long."""
 
 
 async def _found(call_id: str, services: TheServices) -> CallRow:
@@ -49,7 +49,7 @@ TheCall = Annotated[CallRow, Depends(_found)]
 async def list_calls(
     services: TheServices,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(description="The `next_cursor` of the previous page.")] = None,
     status: Literal["ringing", "active", "ended"] | None = None,
     direction: Literal["inbound", "outbound", "web"] | None = None,
     caller: Annotated[str | None, Query(alias="from", examples=["+70000000001"])] = None,
@@ -57,7 +57,7 @@ async def list_calls(
     since: Annotated[str | None, Query(description=_SINCE, examples=["2026-11-22"])] = None,
     until: Annotated[str | None, Query(description=_UNTIL, examples=["2026-11-23T10:00:00Z"])] = None,
 ) -> CallPage:
-    """Calls, newest first."""
+    """List calls, newest first."""
     wanted = CallFilter(
         status=status,
         direction=direction,
@@ -78,7 +78,7 @@ async def place_call(
     services: TheServices,
     key: Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)] = None,
 ) -> Response:
-    """Call a telephone; what becomes of it is told by the call. The same key and body again is the same call."""
+    """Call a telephone. The call's record shows the outcome. Repeating the key and body returns the same call."""
     if services.telephone is None:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "no telephone calls are placed: LIVEKIT_URL is not set")
     placing = services.telephone.placing
@@ -87,33 +87,33 @@ async def place_call(
 
 @router.get("/{call_id}", response_model=Call)
 async def get_call(call: TheCall, services: TheServices) -> Response:
-    """The whole record."""
+    """Get the whole record of a call."""
     return await _record(call, services)
 
 
 @router.post("/{call_id}/hangup", response_model=Call, status_code=HTTPStatus.ACCEPTED)
 async def hang_up(call_id: str, services: TheServices) -> Response:
-    """Have the call ended at once; its end is the last event."""
+    """Hang up at once. The last event of the call is its end."""
     await services.requests.ask(call_id, "hangup")
     return await _accepted(call_id, services)
 
 
 @router.post("/{call_id}/say", response_model=Call, status_code=HTTPStatus.ACCEPTED)
 async def say(call_id: str, wanted: SayRequest, services: TheServices) -> Response:
-    """Have the agent say a text after what it is saying now; that it does is an event."""
+    """Have the agent say a text when it has finished its current utterance. An event shows that it does."""
     await services.requests.ask(call_id, "say", text=wanted.text)
     return await _accepted(call_id, services)
 
 
 @router.delete("/{call_id}", status_code=HTTPStatus.NO_CONTENT)
 async def delete_call(call: TheCall, services: TheServices) -> None:
-    """Erase the call: its record, its journal, its recording, and what LiveKit told of it."""
+    """Erase a call: its record, journal and recording, and what LiveKit sent about it."""
     await services.eraser.erase(call)
 
 
 @router.post("/{call_id}/transfer", response_model=Call, status_code=HTTPStatus.ACCEPTED)
 async def transfer(call: TheCall, wanted: TransferRequest, services: TheServices) -> Response:
-    """Have the caller handed over to a human after what the agent is saying now; the outcome is an event."""
+    """Transfer the caller to a human when the agent has finished its current utterance. An event has the outcome."""
     check_transfer(call, wanted.to, services.settings.transfer_targets)
     await services.requests.ask(call.call_id, "transfer", to=wanted.to)
     return await _accepted(call.call_id, services)
@@ -126,10 +126,10 @@ async def get_events(
     request: Request,
     last_event_id: Annotated[int, Header(ge=0, le=_LAST_SEQ)] = 0,
 ) -> Response:
-    """The journal; as a live stream of server-sent events when the client accepts them.
+    """Get the journal, as a live stream of server-sent events if the client accepts them.
 
-    The stream ends by itself after the call's last event; a client that comes back for more gets 204, and with that an
-    EventSource stops. While nothing happens there is a comment each 15 s.
+    The stream ends after the call's last event. A client that then reconnects gets 204, which stops an EventSource.
+    While nothing happens, a comment comes every 15 s.
     """
     if _EVENT_STREAM in request.headers.get("accept", ""):
         return await _stream(call, services, last_event_id, request.app.state.event_streams)
@@ -141,7 +141,7 @@ async def get_events(
 async def get_transcript(
     call: TheCall, services: TheServices, form: Annotated[Literal["json", "text"], Query(alias="format")] = "json"
 ) -> Transcript | Response:
-    """Who said what; ``format=text`` gives one line a turn."""
+    """Get who said what. ``format=text`` has one line for each turn."""
     record = await asyncio.to_thread(call_record, await services.journal_reader.rows(call.call_id))
     if form == "text":
         return PlainTextResponse(transcript_text(record))
@@ -150,7 +150,7 @@ async def get_transcript(
 
 @router.get("/{call_id}/recording", response_class=Response)
 async def get_recording(call: TheCall, services: TheServices, request: Request) -> Response:
-    """Stereo WAV: the caller left, the agent right. A player asks for pieces of it, which are made as they are sent."""
+    """Get the recording: a stereo WAV, the caller left, the agent right. Supports range requests."""
     if call.status != "ended":
         raise CallStillLive("the recording is put together when the call has ended")
     if not (await on_disk(summary_of, call, services.settings.recordings_dir)).recording_available:
@@ -159,7 +159,7 @@ async def get_recording(call: TheCall, services: TheServices, request: Request) 
 
 
 async def _accepted(call_id: str, services: Services) -> Response:
-    """What was asked is safe; the record as it is by now."""
+    """Answer 202 with the current record. The request is stored."""
     return await _record(await _found(call_id, services), services, HTTPStatus.ACCEPTED)
 
 

@@ -1,4 +1,4 @@
-"""What a connection waits for from its client, and for how long.
+"""Timeouts for clients: what a connection waits for, and for how long.
 
 ::
 
@@ -8,7 +8,7 @@
     the close of a websocket   until uvicorn's time for it is over               counted
     an answer to be read       as long as some of it is read each ``reading_seconds``
 
-"Counted" connections share one limit for the process; see :class:`Unfinished`.
+"Counted" connections share one limit per process; see :class:`Unfinished`.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from dataclasses import dataclass
 
 UNFINISHED_MAX = 500
 _SHARE = 4
-"""A quarter of the files goes to those who wait: calls, vendors and the database need the rest."""
+"""Waiting connections get a quarter of the file descriptors. Calls, vendors and the database need the rest."""
 
 
 def within_files(limit: int, files: int | None = None) -> int:
-    """The limit, or less where the process may have few ``files`` open; by default as many as the host allows."""
+    """The limit, or less if the process may open only a few ``files``. Default: as many as the host allows."""
     if files is None:
         _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     return limit if files == resource.RLIM_INFINITY else max(1, min(limit, files // _SHARE))
 
 
 class Unfinished:
-    """Connections that wait for their client, of one process."""
+    """The connections of one process that wait for their client."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = within_files(UNFINISHED_MAX) if limit is None else limit
@@ -39,7 +39,7 @@ class Unfinished:
         return len(self._connections)
 
     def add(self, connection: asyncio.Transport) -> None:
-        """It waits from now on. Of more than the limit the one that has waited longest is closed."""
+        """The connection waits from now on. Above the limit, the one that has waited longest is closed."""
         self._connections[connection] = None
         self._connections.move_to_end(connection)
         if len(self._connections) > self._limit:
@@ -47,26 +47,26 @@ class Unfinished:
             oldest.abort()
 
     def discard(self, connection: asyncio.Transport) -> None:
-        """It has sent all of the request, or is closed."""
+        """The client has sent the whole request, or the connection is closed."""
         self._connections.pop(connection, None)
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection may take of a process before anybody has shown a key."""
+    """What one connection may use before its client has shown a key."""
 
     request_seconds: float = 15.0
     """For a whole request, head and body, and for a websocket until it is accepted or refused."""
     reading_seconds: float = 10.0
-    """A client that reads nothing of what waits for it is closed after one to two of these."""
+    """A client that reads nothing of its response is closed after one to two of these periods."""
     head_bytes: int = 64 * 1024
-    """Of the head, and of the trailers behind a body in chunks."""
+    """The size of the head, and of the trailers after a chunked body."""
     headers: int = 100
-    """Headers in a head, and in the trailers."""
+    """The number of headers in the head, and in the trailers."""
 
 
 class ClientWatch:
-    """The timers of one connection; whoever owns the connection calls :meth:`stop` when it is lost."""
+    """The timers of one connection. The connection's owner calls :meth:`stop` when it is lost."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, unfinished: Unfinished, limits: ConnectionLimits) -> None:
         self._loop = loop
@@ -79,31 +79,31 @@ class ClientWatch:
         self._has_read = False
 
     def start(self, transport: asyncio.Transport) -> None:
-        """The connection is made, and its client has sent nothing."""
+        """The connection is open, and its client has sent nothing yet."""
         self._transport = transport
         self._reading = self._loop.call_later(self._limits.reading_seconds, self._check_reading)
         self.expect()
 
     def expect(self) -> None:
-        """The client owes the rest of a request; the deadline stays where it is if one runs."""
+        """The rest of a request must come. A deadline that already runs stays."""
         if self._request is None:
             self._request = self._loop.call_later(self._limits.request_seconds, self._give_up)
             self._unfinished.add(self._transport)
 
     def idle(self) -> None:
-        """The client may send another request, or is to close; uvicorn has a timer for both."""
+        """The client may send another request or close the connection. uvicorn has a timer for both."""
         self.content()
         self._unfinished.add(self._transport)
 
     def content(self) -> None:
-        """The client owes nothing."""
+        """The client need not send anything."""
         if self._request is not None:
             self._request.cancel()
             self._request = None
         self._unfinished.discard(self._transport)
 
     def read(self) -> None:
-        """The client has read most of what waited for it."""
+        """The client has read most of its response."""
         self._has_read = True
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ class ClientWatch:
             self._request = self._loop.call_later(self._limits.request_seconds, self._give_up)
 
     def _check_reading(self) -> None:
-        """Also of a transport that is closing: it stays open until all has been read."""
+        """Close a client that does not read. A closing transport counts, too: it stays open until all is read."""
         unread = self._transport.get_write_buffer_size()
         if 0 < self._unread_bytes <= unread and not self._has_read:
             self._transport.abort()

@@ -1,10 +1,10 @@
-"""uvicorn's protocols with bounds: whoever connects has shown no key yet, and live calls share the process.
+"""uvicorn's protocols with limits. Clients that have not shown a key share the process with live calls.
 
-uvicorn gives a client all the time and all the headers it likes, queues any number of pipelined requests, leaves an
-upgrade unanswered that its websocket library cannot read, and reads a quarter of a megabyte of websocket frames in one
-go, which are 40,000 of the shortest: more than a second in which no call is heard.
+uvicorn itself sets no limit on the time of a request, the number of headers, or the number of pipelined requests. It
+leaves an upgrade unanswered if its websocket library cannot read it. It parses a quarter of a megabyte of websocket
+frames in one go: 40,000 of the shortest ones, more than a second during which no call gets any audio.
 
-Both classes lean on the inside of uvicorn. ``tests/routers/test_connections_uvicorn.py`` fails when that changes, and
+Both classes use private parts of uvicorn. ``tests/routers/test_connections_uvicorn.py`` fails when those change, and
 says what to do then.
 """
 
@@ -25,15 +25,15 @@ from routers.client_watch import ClientWatch, ConnectionLimits, Unfinished
 from routers.pacing import Pacer
 
 _PARSED_BYTES = 512
-"""So much is parsed before anybody looks whether a request waits: 28 of the shortest requests."""
+"""How much is parsed before checking whether a request waits: 28 of the shortest requests."""
 _FRAMES_FIRST = 300
 _FRAMES_SECOND = 250
 _FRAMES_MAX = 2500
-"""Speech is 50 frames a second, a hundred at most. What is not used is saved up, for what waited through a stall."""
+"""Speech is 50 frames a second, a hundred at most. Unused frames are saved up for a burst after a stall."""
 _GOODBYE_SECONDS = 3.0
-"""How long a client may take to answer that the websocket is closed; until then its file stays open."""
+"""How long a client may take to acknowledge the close of its websocket. Until then the socket stays open."""
 _PIECE_BYTES = 2048
-"""So much is read before the frames are counted: a hundred lost over the last of those allowed."""
+"""How much is parsed before counting the frames. So the limit can be exceeded by a hundred or so."""
 _POLICY_VIOLATION = 1008
 _INVALID_DATA = 1007
 _VERSIONS = ("1.0", "1.1")
@@ -41,7 +41,7 @@ _CODES = {HTTPStatus.BAD_REQUEST: "malformed_request", HTTPStatus.REQUEST_HEADER
 
 
 class _Refused(Exception):
-    """A request that is refused while it is parsed; raised in a callback of the parser, it ends the parsing."""
+    """A request that is refused while it is parsed. Raised in a callback of the parser, it ends the parsing."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(detail)
@@ -52,7 +52,7 @@ _MALFORMED = _Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
 
 
 class _Flow(FlowControl):
-    """Reads only when nothing waits, and leaves a connection alone that is closing."""
+    """Reads only while no request waits, and does nothing on a closing connection."""
 
     def __init__(self, transport: asyncio.Transport, must_wait: Callable[[], bool]) -> None:
         super().__init__(transport)
@@ -68,9 +68,9 @@ class _Flow(FlowControl):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """HTTP/1.1 whose requests come within a time, whose heads have a size, and whose queue is short.
+    """HTTP/1.1 with limits on the time of a request, the size of its head, and the pipeline.
 
-    A request is parsed when the one before it is being answered, and reading goes on when no request waits::
+    The next request is parsed while the current one is being answered. Reading continues when no request waits::
 
         socket -> _unparsed (one or two reads) -> pipeline (what 512 bytes hold) -> _running (one)
     """
@@ -87,7 +87,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._cause: _Refused | None = None
         self._refusal: _Refused | None = None
         self._is_over = False
-        """Nothing more is parsed: it was refused, or its client wanted another protocol."""
+        """Nothing more is parsed: a request was refused, or the client switched to another protocol."""
         self._owes = True
         self._parts = 0
         self._is_in_head = True
@@ -96,13 +96,13 @@ class BoundedHttp(HttpToolsProtocol):
         self._header_count = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """A client, who has said nothing."""
+        """A client has connected."""
         super().connection_made(transport)
         self.flow = _Flow(transport, lambda: bool(self.pipeline or self._unparsed or self._is_over))
         self._watch.start(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever closed it. uvicorn tells the newest request of it, which may not have begun."""
+        """The connection is closed. uvicorn informs only the newest request, which may not have started."""
         self._watch.stop()
         self._unparsed = b""
         self.pipeline.clear()
@@ -112,7 +112,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def resume_writing(self) -> None:
-        """The client reads."""
+        """The client reads again."""
         self._watch.read()
         super().resume_writing()
 
@@ -127,7 +127,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._watch.expect()
 
     def handle_websocket_upgrade(self) -> None:
-        """From here on it is a websocket's. It is watched until it is accepted, and refused if it cannot be read."""
+        """Hand the connection to a websocket. The watch goes on until it is accepted; a bad upgrade is refused."""
         if self.transport.is_closing():
             return
         super().handle_websocket_upgrade()
@@ -137,14 +137,14 @@ class BoundedHttp(HttpToolsProtocol):
             _write_refusal(self.transport, _Refused(HTTPStatus.BAD_REQUEST, "the websocket's upgrade cannot be read"))
 
     def on_message_begin(self) -> None:
-        """The first line comes."""
+        """A request begins."""
         self._owes = True
         self._is_in_trailers = False
         self._enter(head=True)
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header. Those behind the body are counted and dropped: who reads headers takes them for those before it."""
+        """A header. Trailers are counted and dropped: the application would take them for headers of the head."""
         self._header_count += 1
         if self._header_count > self._limits.headers:
             self._stop_parsing(
@@ -154,7 +154,7 @@ class BoundedHttp(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """What follows is the body."""
+        """The head is complete; the body follows."""
         self._enter(head=False)
         self._is_in_trailers = True
         if self.parser.get_http_version() not in _VERSIONS:
@@ -167,16 +167,16 @@ class BoundedHttp(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
-        """After the last chunk come headers again."""
+        """A chunk begins. Trailers may follow the last one."""
         self._enter(head=True)
 
     def on_body(self, body: bytes) -> None:
-        """A piece of it; how large it may be is the application's to say."""
+        """A piece of the body. The application limits its size."""
         self._enter(head=False)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Nothing is owed, unless it is to become a websocket."""
+        """The request is complete, unless it is to become a websocket."""
         self._enter(head=False)
         if not (self.parser.should_upgrade() and self._should_upgrade()):
             self._owes = False
@@ -184,7 +184,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The next request that waits begins; when none does, more is parsed."""
+        """Start the next waiting request; if there is none, parse more."""
         super().on_response_complete()
         if self._refusal is not None and not self._is_answering():
             _write_refusal(self.transport, self._refusal)
@@ -214,7 +214,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.flow.resume_reading()
 
     def _parse_unparsed(self) -> None:
-        """Until a request waits for the answer to another one."""
+        """Parse until a request waits for the response to another one."""
         data, begin = self._unparsed, 0
         while begin < len(data) and not (self.pipeline or self._is_over or self.transport.is_closing()):
             self._parse(data[begin : begin + _PARSED_BYTES])
@@ -240,12 +240,12 @@ class BoundedHttp(HttpToolsProtocol):
                 self._refuse(_Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail))
 
     def _stop_parsing(self, status: HTTPStatus, detail: str) -> NoReturn:
-        """From a callback of the parser, whose own error does not tell what was raised there."""
+        """Raise from a callback of the parser. Keeps the cause, because the parser's own error hides it."""
         self._cause = _Refused(status, detail)
         raise self._cause
 
     def _check_upgrade(self) -> None:
-        """Stops the parsing of what the websocket library would not answer, or would answer amid another answer."""
+        """Refuse an upgrade that the websocket library would not answer, or would answer amid another response."""
         body = dict(self.headers).get(b"content-length", b"0") != b"0" or b"transfer-encoding" in dict(self.headers)
         if self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1" or body:
             self._stop_parsing(HTTPStatus.BAD_REQUEST, "a websocket begins with GET and HTTP/1.1, and without a body")
@@ -255,7 +255,7 @@ class BoundedHttp(HttpToolsProtocol):
             )
 
     def _refuse(self, refusal: _Refused) -> None:
-        """Once what was asked before has been answered; a request whose body is wrong has no other answer."""
+        """Refuse a request once the earlier ones are answered. If the current one's body is bad, refuse at once."""
         self._is_over = True
         if self.pipeline and self.pipeline[0][0].more_body:
             self.pipeline.popleft()
@@ -279,10 +279,10 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A websocket whose frames, pings and empty ones too, come at a pace that leaves the others their time."""
+    """A websocket with a limited rate of frames, including pings and empty ones, so that other calls get their time."""
 
     watch: ClientWatch | None = None
-    """Of the connection, which began with HTTP."""
+    """The watch of the connection, which began as HTTP."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -292,19 +292,19 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._counted_at = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever closed it."""
+        """The connection is closed."""
         if self.watch is not None:
             self.watch.stop()
         super().connection_lost(exc)
 
     def resume_writing(self) -> None:
-        """The client reads."""
+        """The client reads again."""
         if self.watch is not None:
             self.watch.read()
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Frames, or pieces of them; as uvicorn's own, which counts nothing."""
+        """Frames, or pieces of them. Works as uvicorn's own method, and counts the frames."""
         now = self.loop.time()
         self._frames = min(self._frames + (now - self._counted_at) * _FRAMES_SECOND, _FRAMES_MAX)
         self._counted_at = now
@@ -321,7 +321,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.handle_events()
 
     async def send(self, message: Any) -> None:
-        """Also a refusal, which is a whole answer; uvicorn would log that the application forgot the handshake."""
+        """Send a message. For a complete refusal, uvicorn would log that the application forgot the handshake."""
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
@@ -332,17 +332,17 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
                 self.watch.content()
 
     def send_receive_event_to_app(self) -> None:
-        """A whole message; uvicorn logs a traceback for text that is no UTF-8."""
+        """Pass on a whole message. Close for text that is not UTF-8, for which uvicorn would log a traceback."""
         if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(b"".join(self.frames)):
             self.frames = []
-            if self.conn.close_sent is None:  # a close that came with it has been answered
+            if self.conn.close_sent is None:  # a close in the same data has been answered already
                 self.conn.send_close(_INVALID_DATA)
             self.handle_parser_exception()
         else:
             super().send_receive_event_to_app()
 
     def handle_ping(self) -> None:
-        """Who does not read the answers gets none."""
+        """Answer a ping, unless the client does not read."""
         if self.writable.is_set():
             super().handle_ping()
         else:
@@ -356,8 +356,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
 
 _QUIET = logging.getLogger("uvicorn.error.websockets")
-"""For a websocket of uvicorn: it writes a line for each that is opened or refused, with a path as long as a stranger
-likes."""
+"""uvicorn's websockets would log a line for each connection, with a path as long as a stranger likes."""
 _QUIET.setLevel(logging.WARNING)
 
 
@@ -370,7 +369,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _write_refusal(transport: asyncio.Transport, refusal: _Refused) -> None:
-    """The last answer of a connection, as a problem document, and the end."""
+    """Write a problem document as the connection's last response, and close."""
     if transport.is_closing():
         return
     status = refusal.status
@@ -385,5 +384,5 @@ def _write_refusal(transport: asyncio.Transport, refusal: _Refused) -> None:
 
 
 def bounded_http(limits: ConnectionLimits | None = None) -> Any:
-    """What uvicorn is given as ``http``, for one server."""
+    """The ``http`` argument for uvicorn, for one server."""
     return partial(BoundedHttp, unfinished=Unfinished(), starts=Pacer(), limits=limits or ConnectionLimits())

@@ -1,4 +1,4 @@
-"""The dashboard: a page that looks at the calls through the other doors."""
+"""The dashboard: a page that shows the calls through the other endpoints."""
 
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,23 @@ router = APIRouter()
 
 _FILES = Path(__file__).parent / "static"
 _REVALIDATED = {"Cache-Control": "no-cache"}
-"""A browser asks each time whether the file has changed: after an update no old script meets a new page."""
+"""The browser checks each time whether the file has changed, so that an update never mixes old scripts and pages."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self'; img-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
-    # No script can write HTML: whatever a caller says stays text, even should the page forget itself.
+    # No script can write HTML: whatever a caller says stays text, even if the page has a bug.
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 
 class Static(StaticFiles):
-    """The page's own files; it uses nobody else's."""
+    """The page's own files. It loads nothing from elsewhere."""
 
     def __init__(self) -> None:
         super().__init__(directory=_FILES)
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:
-        """As it is, to be asked for again."""
+        """The file, with a header that makes browsers revalidate it."""
         response = super().file_response(*arguments, **options)
         response.headers.update(_REVALIDATED)
         return response
@@ -35,5 +35,5 @@ class Static(StaticFiles):
 
 @router.get("/", include_in_schema=False)
 async def page() -> Response:
-    """The page itself holds nothing that must be kept from anybody."""
+    """Serve the page. It contains nothing secret, so it needs no key."""
     return FileResponse(_FILES / "dashboard.html", headers={**_REVALIDATED, "Content-Security-Policy": _POLICY})

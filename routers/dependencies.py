@@ -1,4 +1,4 @@
-"""The typed way from a request to the services, past the key."""
+"""FastAPI dependencies: the services of a request, and the checks of its key."""
 
 import asyncio
 import hmac
@@ -41,7 +41,7 @@ _Cookie = Annotated[
 
 
 async def require_key(connection: HTTPConnection, services: TheServices, bearer: _Bearer, cookie: _Cookie) -> None:
-    """Refuse a request without the API key or the cookie; with no key set, the service listens on this machine only."""
+    """Refuse a request without the API key or the cookie. With no key set, answer this machine only."""
     key = services.settings.api_key
     if key is None:
         _require_this_machine(connection)
@@ -53,9 +53,9 @@ async def require_key(connection: HTTPConnection, services: TheServices, bearer:
 
 
 async def is_stranger(request: Request, services: TheServices) -> bool:
-    """Whether a door that needs no key is asked in production without one; a wrong key is refused there, too.
+    """Whether a request without a key asks an open endpoint in production. A wrong key is refused even there.
 
-    What a proxy sends in the same header, such as a password of its own, is no key.
+    Another scheme in the same header, such as a proxy's own password, does not count as a key.
     """
     if services.settings.environment != "production":
         return False
@@ -74,14 +74,14 @@ async def require_metrics_token(connection: HTTPConnection, services: TheService
 
 
 def is_same(given: str, secret: SecretStr) -> bool:
-    """Compare in constant time; JSON can hold half a character, which no key does."""
+    """Compare in constant time. JSON can contain half a surrogate pair, which plain encoding would not accept."""
     return hmac.compare_digest(given.encode(errors="surrogatepass"), secret.get_secret_value().encode())
 
 
 def refuse(connection: HTTPConnection, surface: str, *, guessed: bool) -> NoReturn:
-    """Raises 401, or 429 when this address was wrong too often. To have no key is not to be wrong about it.
+    """Raise 401, or 429 if this address has sent too many wrong keys. A missing key does not count as wrong.
 
-    The address is that of the connection, or what a proxy says, if uvicorn trusts it (``FORWARDED_ALLOW_IPS``).
+    The address is that of the connection, or the one that a trusted proxy names (``FORWARDED_ALLOW_IPS``).
     """
     attempts: FailedAttempts = connection.app.state.failed_attempts
     address = connection.client.host if connection.client else ""
@@ -100,16 +100,16 @@ def refuse(connection: HTTPConnection, surface: str, *, guessed: bool) -> NoRetu
 
 
 def require_own_page(connection: HTTPConnection, services: TheServices) -> None:
-    """Refuse what a page of another site has the browser send."""
+    """Refuse a request that a page of another site makes the browser send."""
     if not session_cookie.is_from_here(connection, services.settings.domain):
         raise HTTPException(HTTPStatus.FORBIDDEN, "this request comes from a page of another site")
 
 
 def _require_this_machine(connection: HTTPConnection) -> None:
-    """Refuse who asked for a name of the internet: a tunnel's, or one by which a page has its own browser come here.
+    """Refuse a request to a public host name: one of a tunnel, or of a DNS rebinding attack.
 
-    Such a page owns a name and has it mean 127.0.0.1 (DNS rebinding), so that the browser takes the service for the
-    page's own. An address is no such name, nor is one without a dot.
+    In such an attack a page resolves its own name to 127.0.0.1, so that the browser takes this service for the page's
+    own server. IP addresses and names without a dot are safe.
     """
     name = _host_name(connection.headers.get("host", ""))
     if name is None or ("." in name and not name.endswith(".localhost") and not _is_address(name)):
@@ -119,7 +119,7 @@ def _require_this_machine(connection: HTTPConnection) -> None:
 
 
 def _host_name(host: str) -> str | None:
-    """Without the port; None for what cannot be read."""
+    """The host name without the port; None if it cannot be parsed."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""What OpenAPI says of the doors beyond what their code says: examples, and the problems each may answer.
+"""Completes the OpenAPI description: examples, and the problems that each endpoint may return.
 
 https://spec.openapis.org/oas/v3.1.0 · problems: https://www.rfc-editor.org/rfc/rfc9457
 """
@@ -20,12 +20,12 @@ _NEEDS_NO_STORAGE = {"check_live", "get_metrics", "open_session", "close_session
 
 
 def operation_id(route: APIRoute) -> str:
-    """The name of the function: what a generated client calls it, too."""
+    """The name of the function. Generated clients use it for their methods."""
     return route.name
 
 
 def describe(app: FastAPI) -> None:
-    """Complete what FastAPI makes of the code, once, when it is first asked for."""
+    """Complete the description that FastAPI generates, once, on first use."""
     made_from_code = app.openapi
 
     def complete() -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _complete(operation: dict[str, Any], method: str, path: str) -> None:
 
 
 def _problems(operation: dict[str, Any], method: str, path: str) -> Iterator[HTTPStatus]:
-    """Of an operation, from what it takes and where it leads."""
+    """The problems that an operation may return, derived from its parameters and path."""
     name = operation["operationId"]
     if operation.get("security") or name in ("open_session", "get_health"):
         yield from (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)

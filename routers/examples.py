@@ -1,4 +1,4 @@
-"""One call, as every door shows it: the examples of the interface's description."""
+"""The examples in the OpenAPI description: one call, as every endpoint shows it."""
 
 from http import HTTPStatus
 from typing import Any
@@ -131,7 +131,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_media_session": {"caller": "+70000000001", "metadata": {"order": 7}},
     "open_session": {"api_key": "the output of: openssl rand -hex 32"},
 }
-"""What is sent, by operation."""
+"""Request bodies by operation."""
 
 ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "list_calls": ((200, _JSON, {"calls": [_SUMMARY], "next_cursor": None}),),
@@ -167,10 +167,10 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "open_session": ((204, None, None),),
     "close_session": ((204, None, None),),
 }
-"""Status, media type and body of what is answered when all is well, by operation; no type is no body."""
+"""Status, media type and body of successful responses, by operation. No media type means no body."""
 
 CONFLICTS = {"delete_call", "hang_up", "say", "transfer", "get_recording"}
-"""What can be asked in the wrong moment of a call."""
+"""Operations that a call may refuse because of its state."""
 
 _PROBLEMS = {
     HTTPStatus.BAD_REQUEST: ("malformed_json", "the body is not JSON"),
@@ -190,6 +190,6 @@ _PROBLEMS = {
 
 
 def problem(status: HTTPStatus) -> dict[str, Any]:
-    """A problem document of that status."""
+    """An example problem document for that status."""
     code, detail = _PROBLEMS[status]
     return {"type": "about:blank", "title": status.phrase, "status": status.value, "code": code, "detail": detail}

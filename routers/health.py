@@ -1,4 +1,4 @@
-"""Health for machines that watch the service: answers from what was seen last, and asks nobody."""
+"""Health endpoints for monitoring. They answer from the last check and contact nobody."""
 
 import asyncio
 from http import HTTPStatus
@@ -23,7 +23,7 @@ _WORST_FIRST = ("failed", "degraded", "ok")
 
 @router.get("/live")
 async def check_live(services: TheServices, response: Response) -> dict[str, str]:
-    """The process runs; 503 once what calls cannot do without is gone, and the process is about to end."""
+    """Whether the process works. 503 once a part that calls need is gone, and the process is about to end."""
     if services.loops.gone.is_set():
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return {"status": "failed"}
@@ -32,10 +32,9 @@ async def check_live(services: TheServices, response: Response) -> dict[str, str
 
 @router.get("/ready")
 async def check_ready(services: TheServices, response: Response) -> dict[str, Any]:
-    """Whether calls may come, and how many all workers carry.
+    """Whether the service takes calls, and how many are live on all workers.
 
-    None may while the service starts or stops, without its storage, nor while nobody knows how its parts are
-    (`stale`).
+    It takes none while it starts or stops, without its storage, or when its last health check is too old (`stale`).
     """
     status = _status(services)
     if status != "failed" and services.dispatcher.is_draining:
@@ -47,9 +46,9 @@ async def check_ready(services: TheServices, response: Response) -> dict[str, An
 
 @router.get("")
 async def get_health(services: TheServices, stranger: Annotated[bool, Depends(is_stranger)]) -> dict[str, Any]:
-    """Every component as it was last seen by the worker that answers, how long ago that was, and what is running.
+    """Every component at the last check of the worker that answers, the age of that check, and what is running.
 
-    In production, who shows no key is told the states, but neither the names of tools nor what exactly is wrong.
+    In production, a client without a key sees the states, but neither the names of tools nor the details of a failure.
     """
     latest = services.health.latest
     components = latest.components if latest else ()
@@ -74,7 +73,7 @@ def _status(services: Services) -> str:
 
 
 async def _live_calls(services: Services) -> int:
-    """Of all workers; of this one alone while the storage cannot say."""
+    """Live calls of all workers; of this one alone while the storage does not answer."""
     if _status(services) != "failed":
         try:
             async with asyncio.timeout(_COUNTING_SECONDS):
@@ -96,7 +95,7 @@ def _component(item: ServiceHealth) -> dict[str, Any]:
 
 
 def _for_strangers(components: tuple[ServiceHealth, ...]) -> list[dict[str, str]]:
-    """Names and states; all tools, whose names say what the agent is for, as one."""
+    """Names and states only. All tools appear as one, because their names show what the agent is for."""
     tools = [item.status for item in components if item.name.startswith(_TOOL)]
     shown = [{"name": item.name, "status": str(item.status)} for item in components if not item.name.startswith(_TOOL)]
     return [*shown, {"name": "tools", "status": min(tools, key=_WORST_FIRST.index)}] if tools else shown

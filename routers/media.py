@@ -1,4 +1,4 @@
-"""Media: sessions, and the websockets through which a call's sound flows."""
+"""Media endpoints: sessions, and the websockets that carry the audio of calls."""
 
 import asyncio
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ _NO_CALL = Rejected(
 async def create_media_session(
     services: TheServices, request: Request, wanted: Annotated[SessionRequest | None, Body()] = None
 ) -> SessionAnswer:
-    """An address for one websocket; the session becomes a call when the socket sends ``start``."""
+    """Create an address for one websocket. The session becomes a call when the socket sends ``start``."""
     services.dispatcher.require_storage()
     wanted = wanted or SessionRequest()
     session = await services.sessions.create(wanted.caller, wanted.metadata, wanted.events)
@@ -56,7 +56,10 @@ async def create_media_session(
 
 
 def _twiml(url: str, session: NewSession) -> str:
-    """What Twilio is to do with a call: https://www.twilio.com/docs/voice/twiml/stream. It drops the url's query."""
+    """TwiML that connects a call to us: https://www.twilio.com/docs/voice/twiml/stream.
+
+    Twilio drops the query of the url, so the token goes into a parameter.
+    """
     response = Element("Response")
     stream = SubElement(SubElement(response, "Connect"), "Stream", url=url)
     SubElement(stream, "Parameter", name="call_id", value=session.call_id)
@@ -66,7 +69,7 @@ def _twiml(url: str, session: NewSession) -> str:
 
 @router.websocket("/twilio")
 async def twilio(websocket: WebSocket, services: TheServices) -> None:
-    """Twilio Media Streams; whose call it is says the stream's ``start``, and before that there is nothing."""
+    """Twilio Media Streams. The stream's ``start`` message names the call; there is no call before it."""
     try:
         await services.dispatcher.check_admission()
     except (AdmissionError, StorageError) as error:
@@ -105,7 +108,7 @@ async def twilio(websocket: WebSocket, services: TheServices) -> None:
 
 @router.websocket("/egress/{call_id}")
 async def egress(websocket: WebSocket, call_id: str, services: TheServices, token: str = "") -> None:
-    """LiveKit track egress: what is said in a room is recorded and transcribed, and nobody answers."""
+    """LiveKit track egress: the audio of a room is recorded and transcribed. The agent does not speak."""
     opened = await _opened(websocket, call_id, token, services)
     if opened is not None:
         timeout = services.settings.carrier_hold_seconds
@@ -145,7 +148,7 @@ def _whole(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def _opened(websocket: WebSocket, call_id: str, token: str, services: Services) -> OpenedSession | None:
-    """Accept the socket, or refuse it before the upgrade when the token or the room does not fit: None."""
+    """Accept the socket. Returns None after refusing it before the upgrade: a bad token, or no capacity."""
     try:
         await services.dispatcher.check_admission()
         opened = await services.sessions.redeem(call_id, token)
@@ -175,7 +178,7 @@ def _now() -> float:
 
 
 class _Socket:
-    """Starlette's websocket as the leg wants it."""
+    """Adapts Starlette's websocket to the leg."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
@@ -183,7 +186,7 @@ class _Socket:
     async def receive(self) -> str | bytes:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
-            # uvicorn tells a connection that broke as 1005 too, but then there is no reason, not even an empty one.
+            # uvicorn reports a broken connection as 1005, too, but then without any reason, not even an empty one.
             raise FarEndGone(message["code"] if "reason" in message else _ABNORMAL)
         audio: bytes | None = message.get("bytes")
         return audio if audio is not None else message["text"]

@@ -11,6 +11,6 @@ router = APIRouter(tags=["health"])
 
 @router.get("/metrics", response_class=Response, dependencies=[Depends(require_metrics_token)])
 async def get_metrics(request: Request) -> Response:
-    """The figures of all workers in the text format of Prometheus."""
+    """The metrics of all workers in the Prometheus text format."""
     exposition: OneAtATime[bytes] = request.app.state.exposition
     return Response(await exposition.get(), media_type=CONTENT_TYPE_LATEST)

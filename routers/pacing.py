@@ -1,4 +1,4 @@
-"""Work of strangers in small portions, between which live calls have their turn."""
+"""Does the work of unknown clients in small portions, so that live calls get their turn in between."""
 
 import asyncio
 from collections import deque
@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 STARTS_AT_ONCE = 8
-"""Requests begin in one round of the loop. A thousand that come together would hold the sound of all calls up."""
+"""How many requests start in one round of the event loop. A thousand at once would delay the audio of all calls."""
 
 _T = TypeVar("_T")
 
 
 class Pacer:
-    """Runs what it is given in order, a few in each round of the loop. Whoever gives it bounds how much waits."""
+    """Runs callbacks in order, a few in each round of the event loop. Its users bound how many wait."""
 
     def __init__(self, at_once: int = STARTS_AT_ONCE) -> None:
         self._at_once = at_once
@@ -22,7 +22,7 @@ class Pacer:
         return len(self._waiting)
 
     def add(self, start: Callable[[], object]) -> None:
-        """It runs in the next round, or in one soon after."""
+        """Run ``start`` in the next round of the loop, or soon after."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._run)
         self._waiting.append(start)
@@ -36,10 +36,10 @@ class Pacer:
 
 
 class OneAtATime(Generic[_T]):
-    """Makes something that is costly once for all who ask meanwhile.
+    """Makes a costly value once for everyone who asks meanwhile.
 
-    Whoever asks while it is being made waits for the next one, with all others who do: what one gets was begun after
-    one asked.
+    A request that comes while a value is being made waits for the next one. So the work on a value always starts after
+    the request for it.
     """
 
     def __init__(self, make: Callable[[], Awaitable[_T]]) -> None:
@@ -49,7 +49,7 @@ class OneAtATime(Generic[_T]):
         self._made: tuple[int, _T] | None = None
 
     async def get(self) -> _T:
-        """Raises what making it raises."""
+        """A fresh value. Raises what making it raises."""
         wanted = self._begun + 1
         async with self._lock:
             if self._made is not None and self._made[0] >= wanted:

@@ -33,13 +33,13 @@ _CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "range_not_satisfiable",
 }
-"""The router's refusals whose code is not the phrase of the status, which differs from one Python to the next."""
+"""Fixed codes for refusals of the framework, where the phrase of the status differs between versions of Python."""
 
 
 def problem(
     status: HTTPStatus, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
-    """A problem document: ``code`` is stable and for programs, ``detail`` for people."""
+    """A problem document. ``code`` is stable and for programs, ``detail`` is for people."""
     body = {"type": "about:blank", "title": status.phrase, "status": status.value, "code": code, "detail": detail}
     return JSONResponse(
         {**body, **more}, status_code=status, media_type="application/problem+json", headers=dict(headers or {})
@@ -55,14 +55,14 @@ def of_error(error: errors.VoiceAgentError) -> JSONResponse:
 
 
 async def handle_error(_request: Request, error: Exception) -> JSONResponse:
-    """One of our errors, wherever it was raised."""
+    """Answer one of our errors, or any other exception."""
     if isinstance(error, errors.VoiceAgentError):
         return of_error(error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
 
 
 async def handle_http(_request: Request, error: Exception) -> JSONResponse:
-    """What the router itself refuses: no such path, no such method."""
+    """Answer what the framework itself refuses: no such path, no such method."""
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
@@ -71,7 +71,7 @@ async def handle_http(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def handle_validation(_request: Request, error: Exception) -> JSONResponse:
-    """A request that is not of its schema; what was sent is not repeated, it may be personal."""
+    """Answer a request that does not fit its schema. Quotes nothing of the request, which may be personal."""
     if not isinstance(error, RequestValidationError):
         raise error
     wrong = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]

@@ -1,4 +1,4 @@
-"""Which bytes of an answer a client wants: https://www.rfc-editor.org/rfc/rfc9110#section-14"""
+"""Reads the ``Range`` header of a request: https://www.rfc-editor.org/rfc/rfc9110#section-14"""
 
 import re
 from http import HTTPStatus
@@ -9,9 +9,9 @@ _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.ASCII)
 
 
 def wanted_bytes(header: str | None, size: int) -> range | None:
-    """The bytes that ``Range`` asks for; None for all of them, also when it cannot be read or names several ranges.
+    """The bytes that ``Range`` asks for; None for all, also if the header is invalid or names several ranges.
 
-    Raises HTTPException 416 when there are none.
+    Raises HTTPException 416 if the range lies outside the content.
     """
     asked = _RANGE.fullmatch(header.strip()) if header is not None else None
     if asked is None or not any(asked.groups()):

@@ -1,4 +1,4 @@
-"""A recording, or a piece of it, as an answer."""
+"""Sends a recording, or a range of it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,13 +22,13 @@ _NEVER = "1970-01-01"
 
 
 async def recording_answer(call: CallRow, folder: Path, asked: Headers) -> Response:
-    """What a player asked for; nothing is written anywhere. Raises CallNotFound, and HTTPException for wrong ranges.
+    """The response to a player. Raises CallNotFound, or HTTPException for a wrong range.
 
-    That its pieces are all of one file a player knows by the tag.
+    The WAV is assembled while it is sent; no file is written. The ETag shows that all ranges belong to one file.
     """
     try:
         whole = await on_disk(WholeRecording, folder)
-    except (OSError, RecordingUnreadable) as error:  # erased just now, or spoiled
+    except (OSError, RecordingUnreadable) as error:  # just erased, or damaged
         raise CallNotFound("the recording cannot be read") from error
     try:
         size, tag = whole.size, f'"{call.call_id}-{whole.size}"'
@@ -54,7 +54,7 @@ async def recording_answer(call: CallRow, folder: Path, asked: Headers) -> Respo
 
 
 async def _read(whole: WholeRecording, wanted: range) -> AsyncIterator[bytes]:
-    """Piece by piece, each read in a thread when the one before it has been sent."""
+    """Read piece by piece in a thread, the next one when the previous one has been sent."""
     pieces = whole.read(wanted.start, wanted.stop)
     reading = start_on_disk(next, pieces, None)
     try:
@@ -62,5 +62,5 @@ async def _read(whole: WholeRecording, wanted: range) -> AsyncIterator[bytes]:
             yield piece
             reading = start_on_disk(next, pieces, None)
     finally:
-        # Who has gone does not wait for a slow disk; its files are closed when the thread is through with them.
+        # A client that is gone must not wait for a slow disk. The files are closed when the thread has finished.
         reading.add_done_callback(lambda _: whole.close())

@@ -1,4 +1,4 @@
-"""What every answer tells a browser: guess no other type from what a caller said, and tell nobody where you were."""
+"""Security headers of every response: browsers must not guess another type, nor send our addresses to other sites."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,7 +7,7 @@ _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer
 
 
 class SafeHeaders:
-    """ASGI middleware."""
+    """ASGI middleware that adds the headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

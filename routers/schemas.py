@@ -1,4 +1,4 @@
-"""What strangers send and see, as pydantic models."""
+"""The bodies of requests and responses as pydantic models."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Raises ValueError, also for what Python reads and JSON does not know: NaN, and half of a surrogate pair."""
+    """Raises ValueError for metadata that is too large or deep, or is not JSON: NaN, half a surrogate pair."""
     if len(json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode()) > _METADATA_BYTES:
         raise ValueError(f"metadata is larger than {_METADATA_BYTES} bytes")
     if _depth(metadata) > _METADATA_DEPTH:
@@ -36,7 +36,7 @@ def _depth(value: Any) -> int:
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457); ``code`` is stable and for programs, ``detail`` for people."""
+    """An error (RFC 9457). ``code`` is stable and for programs, ``detail`` is for people."""
 
     type: str
     title: str
@@ -46,23 +46,23 @@ class Problem(BaseModel):
 
 
 class SessionKey(BaseModel):
-    """What opens the dashboard."""
+    """The key for the dashboard."""
 
     api_key: SecretStr
 
 
 class SessionRequest(BaseModel):
-    """Who will call, as far as the client wants to tell."""
+    """Who will call, as far as the client wants to say."""
 
     caller: Annotated[str | None, Field(max_length=64)] = None
     metadata: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
     events: Literal["conversation", "all"] = "conversation"
-    """What a websocket that asks for ``events`` is shown: what caller and agent say and who has the floor, or the whole
-    journal with prompt and tools; give an address of the second kind to nobody else."""
+    """Which events a websocket gets if it asks for them. ``conversation``: what caller and agent say, and who has the
+    floor. ``all``: the whole journal, with prompt and tools; share the address of such a session with nobody."""
 
 
 class PlacedCall(BaseModel):
-    """Whom to call, and what the agent is to know of it."""
+    """Whom to call, and what the agent should know about the call."""
 
     to: TelephoneNumber
     number: Annotated[TelephoneNumber | None, Field(alias="from")] = None
@@ -70,7 +70,7 @@ class PlacedCall(BaseModel):
 
 
 class SessionAnswer(BaseModel):
-    """Where to open the websocket, once, within a minute; ``twiml`` has Twilio do it."""
+    """Where to open the websocket, once and within a minute. ``twiml`` makes Twilio do it."""
 
     call_id: str
     url: str
@@ -79,7 +79,7 @@ class SessionAnswer(BaseModel):
 
 
 class Turn(BaseModel):
-    """One utterance; times are seconds since the call was answered."""
+    """One utterance. Times are seconds since the call was answered."""
 
     number: int
     role: str
@@ -95,7 +95,7 @@ class Turn(BaseModel):
 
 
 class Tool(BaseModel):
-    """A tool of the agent's own that it called; ``called_at`` is seconds since the call was answered."""
+    """A call of one of the agent's own tools. ``called_at`` is seconds since the call was answered."""
 
     id: str
     name: str
@@ -107,7 +107,7 @@ class Tool(BaseModel):
 
 
 class RecordingState(BaseModel):
-    """What there is of the sound of a call, and which of its seconds are missing."""
+    """How complete the recording of a call is, and which parts are missing."""
 
     status: Literal["complete", "gaps", "failed", "none"]
     gaps: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
@@ -116,7 +116,7 @@ class RecordingState(BaseModel):
 
 
 class CallSummary(BaseModel):
-    """A call without its turns. Moments are ISO 8601 in UTC, costs US dollars, an unknown price is null."""
+    """A call without its turns. Times are ISO 8601 in UTC. Costs are in US dollars, null if a price is unknown."""
 
     call_id: str
     direction: str
@@ -143,7 +143,7 @@ class CallSummary(BaseModel):
 
 
 class Hold(BaseModel):
-    """No sound came from the caller, from and until so many seconds after the answer; null: it never came again."""
+    """A time without audio from the caller, in seconds since the answer. ``ended_at`` is null if none came again."""
 
     started_at: float
     ended_at: float | None
@@ -172,19 +172,19 @@ class Transcript(BaseModel):
 
 
 class SayRequest(BaseModel):
-    """What the agent is to say after its current speech."""
+    """What the agent says after its current utterance."""
 
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 
 
 class TransferRequest(BaseModel):
-    """Who is to take the caller over: a name, or an address, of TRANSFER_TARGETS."""
+    """The target of the transfer: a name or an address of TRANSFER_TARGETS."""
 
     to: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class EventRow(BaseModel):
-    """A fact of the journal."""
+    """A row of the journal."""
 
     seq: int
     at: Moment

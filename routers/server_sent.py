@@ -1,4 +1,4 @@
-"""Server-sent events as they are written: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+"""Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
 
 import json
 from collections.abc import AsyncIterator
@@ -14,14 +14,14 @@ from routers.problems import problem
 _TRY_AGAIN_SECONDS = 5
 
 STREAM_BEGINNING = "retry: 2000\n\n"
-"""A client that loses the stream comes back after two seconds, by which time a worker that died has been replaced."""
+"""A client that loses the stream reconnects after two seconds. By then a dead worker has been replaced."""
 HEARTBEAT = ": nothing new\n\n"
 EVENT_STREAMS_MAX = 200
-"""Open at once in one process; each costs memory and a share of the loop for as long as somebody likes."""
+"""Streams open at once in one process. Each costs memory and time of the event loop for as long as it is open."""
 
 
 class EventStreams:
-    """Counts those that are open."""
+    """Counts the open streams of a process."""
 
     def __init__(self, limit: int = EVENT_STREAMS_MAX) -> None:
         self.limit = limit
@@ -34,7 +34,7 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
     def __init__(self, events: AsyncIterator[str], streams: EventStreams) -> None:
-        # X-Accel-Buffering has nginx pass events on as they come.
+        # X-Accel-Buffering makes nginx pass on each event at once.
         super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._streams = streams
 
@@ -42,7 +42,7 @@ class EventStream(StreamingResponse):
         """Serve one client for as long as it stays."""
         if self._streams.open >= self._streams.limit:
             detail = (
-                f"{self._streams.limit} event streams are open, and no more may be; close some, or read without one"
+                f"{self._streams.limit} event streams are open, which is the limit; close some, or poll for the events"
             )
             headers = {"Retry-After": str(_TRY_AGAIN_SECONDS)}
             refusal = problem(HTTPStatus.SERVICE_UNAVAILABLE, "too_many_streams", detail, headers=headers)
@@ -56,5 +56,5 @@ class EventStream(StreamingResponse):
 
 
 def server_sent(row: JournalRow) -> str:
-    """A row of the journal as an event; a client that comes back says the last ``id`` that it has seen."""
+    """A row of the journal as an event. A client that reconnects sends the last ``id`` that it has seen."""
     return f"id: {row.seq}\nevent: {row.type}\ndata: {json.dumps(asdict(row), ensure_ascii=False)}\n\n"

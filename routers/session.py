@@ -13,7 +13,7 @@ router = APIRouter(prefix="/session", dependencies=[Depends(require_own_page)], 
 
 @router.post("", status_code=HTTPStatus.NO_CONTENT)
 async def open_session(wanted: SessionKey, request: Request, response: Response, services: TheServices) -> None:
-    """Exchange the API key for a cookie that is good for twelve hours."""
+    """Exchange the API key for a cookie that is valid for twelve hours."""
     key = services.settings.api_key
     if key is None:
         return
@@ -24,10 +24,10 @@ async def open_session(wanted: SessionKey, request: Request, response: Response,
 
 @router.delete("", status_code=HTTPStatus.NO_CONTENT)
 async def close_session(request: Request, response: Response) -> None:
-    """Have the browser throw its cookie away."""
+    """Make the browser delete its cookie."""
     clear_cookie(response, secure=_is_https(request))
 
 
 def _is_https(request: Request) -> bool:
-    """A proxy is believed though nobody trusts it: whoever says so falsely keeps the cookie from himself."""
+    """Whether the browser uses HTTPS. Believes any proxy header: a client that lies only loses its own cookie."""
     return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))

@@ -1,8 +1,7 @@
-"""The cookie a browser is let in by: an ``<audio>`` and an ``EventSource`` cannot send the key in a header.
+"""The session cookie of a browser: ``<audio>`` and ``EventSource`` cannot send the key in a header.
 
-Its value is signed with the API key and holds nothing but the moment it was given, so that every worker knows it,
-nothing is stored, and a new key ends every session. Whoever logs out throws his cookie away; a copy of it is good until
-it expires.
+Its value is the time of the login, signed with the API key. So every worker can check it, nothing is stored, and a new
+key ends every session. Logging out deletes the browser's cookie; a copy of it works until it expires.
 """
 
 import hashlib
@@ -24,26 +23,26 @@ def signer(api_key: SecretStr) -> TimestampSigner:
 
 
 def set_cookie(response: Response, api_key: SecretStr, *, secure: bool) -> None:
-    """Let the browser in for twelve hours; only it, and only from pages of this service."""
+    """Let this browser in for twelve hours, from pages of this service only."""
     value = signer(api_key).sign(_VALUE).decode()
     response.set_cookie(NAME, value, max_age=SECONDS, httponly=True, samesite="strict", secure=secure)
 
 
 def clear_cookie(response: Response, *, secure: bool) -> None:
-    """Have the browser forget it."""
+    """Make the browser delete the cookie."""
     response.delete_cookie(NAME, httponly=True, samesite="strict", secure=secure)
 
 
 def is_genuine(cookie: str, api_key: SecretStr) -> bool:
-    """Whether it was given out here, with the key of today, within the last twelve hours."""
+    """Whether this service issued the cookie, with the current key, within the last twelve hours."""
     try:
         return signer(api_key).unsign(cookie, max_age=SECONDS) == _VALUE.encode()
-    except BadSignature:  # also what an expired one is
+    except BadSignature:  # SignatureExpired is one, too
         return False
 
 
 def is_from_here(connection: HTTPConnection, domain: str | None) -> bool:
-    """Whether a request that changes something comes from a page of this service, as far as the browser tells."""
+    """Whether a request comes from a page of this service, as far as the browser says. Always true for safe methods."""
     origin = connection.headers.get("origin")
     if origin is None or connection.scope.get("method") in _SAFE_METHODS:
         return True

@@ -1,4 +1,4 @@
-"""Websockets of those who have not said yet whose call they bring."""
+"""Limits the websockets that have not sent ``start`` yet, so that we do not know their call."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ UNSTARTED_MAX = 200
 
 
 class Unstarted:
-    """At most ``limit`` of one process. Of more the one that waited longest is given up: honest ones say it at once."""
+    """At most ``limit`` in one process. Above it, the one that has waited longest times out."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = within_files(UNSTARTED_MAX) if limit is None else limit
@@ -21,7 +21,7 @@ class Unstarted:
 
     @asynccontextmanager
     async def patience(self) -> AsyncIterator[None]:
-        """Wait inside; raises TimeoutError when it is given up."""
+        """Wait for ``start`` inside. Raises TimeoutError when too many others wait."""
         async with asyncio.timeout(None) as patience:
             self._waiting[patience] = None
             try:

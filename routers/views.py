@@ -1,4 +1,4 @@
-"""Call records as clients see them."""
+"""Converts call records to the bodies of responses."""
 
 import json
 from dataclasses import asdict
@@ -19,7 +19,7 @@ _NO_COSTS: dict[str, float | str | None] = {
 
 
 def summary_of(row: CallRow, recordings: Path) -> CallSummary:
-    """A call for a list; what is worked out from the journal is there once the call has ended."""
+    """A call for a list. Values that come from the journal are there once the call has ended."""
     summary = row.summary or {}
     report = _report(row, recordings)
     return CallSummary(
@@ -49,7 +49,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
 
 
 def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
-    """The whole record; of a live call as far as it has come."""
+    """The whole record; for a live call, the record so far."""
     record = call_record(rows)
     fresh = summary_of(row, recordings).model_dump()
     fresh.update(
@@ -76,13 +76,13 @@ def tools_of(record: CallRecord) -> list[Tool]:
 
 
 def transcript_text(record: CallRecord) -> str:
-    """One line a turn: ``[m:ss] caller: ...``; at the end the tools of which nobody knows what came."""
+    """One line for each turn, ``[m:ss] caller: ...``; then the tools whose outcome is unknown."""
     unknown = [tool for tool in record.tools if tool.outcome == "unknown"]
     return "".join(f"{line}\n" for line in (*map(_line, record.turns), *map(_tool_line, unknown)))
 
 
 def events_json(rows: list[JournalRow]) -> str:
-    """The journal as a JSON document. Rows are not checked one by one: a long call has thousands."""
+    """The journal as JSON. Skips pydantic's validation of each row: a long call has thousands."""
     return json.dumps({"events": [asdict(row) for row in rows]}, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""Webhooks of LiveKit."""
+"""The endpoint for LiveKit's webhooks."""
 
 from http import HTTPStatus
 
@@ -11,7 +11,7 @@ router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
 @router.post("/livekit", response_class=Response)
 async def receive_livekit_webhook(services: TheServices, request: Request) -> Response:
-    """A signed event; answered as soon as it is safe, worked on afterwards."""
+    """Receive a signed event. Answers as soon as it is stored; the work follows."""
     if services.telephone is None:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "no telephone calls are taken: LIVEKIT_URL is not set")
     await services.telephone.webhooks.receive(await request.body(), request.headers.get("authorization", ""))
