@@ -1,7 +1,7 @@
-"""The clocks that processes share: wall time, and the time of leases. Durations come from the event loop's clock.
+"""The clocks that processes share: the wall clock and the lease clock. Durations come from the event loop's clock.
 
-Anybody may set the wall clock, so nothing that decides whether a call lives may depend on it. Leases have a clock that
-nobody can set.
+Anybody may set the wall clock, so nothing that decides whether a call lives may depend on it. Nobody can set the lease
+clock.
 """
 
 import subprocess
@@ -12,32 +12,32 @@ from pathlib import Path
 
 
 def utc_now() -> datetime:
-    """The current moment, timezone-aware, in UTC."""
+    """The current time, timezone-aware, in UTC."""
     return datetime.now(UTC)  # noqa: TID251 - the one place that reads the wall clock
 
 
 _LEASE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Counts while the machine sleeps, too: on Linux BOOTTIME does, on macOS MONOTONIC."""
+"""A clock that also counts while the machine sleeps: BOOTTIME on Linux, MONOTONIC on macOS."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BOOT_COMMAND = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
-"""Of macOS."""
+"""On macOS."""
 
 
 def lease_now() -> float:
-    """Seconds since this machine booted, the same in all its processes; never steps and never falls."""
+    """Seconds since this machine booted, the same in all processes; never steps, never goes back."""
     return time.clock_gettime(_LEASE_CLOCK)
 
 
 def boot_identity() -> str:
-    """Names this run of the machine: times of :func:`lease_now` mean something within one run only.
+    """The id of this boot: times of :func:`lease_now` can be compared within one boot only.
 
-    Empty where the machine does not say; then a lease outlives a boot by as long as the machine ran before.
+    Empty if the machine has none; then a lease from before a reboot lasts until the new uptime reaches it.
     """
     with suppress(OSError):
         return _BOOT_ID.read_text().strip()
     with suppress(OSError, subprocess.SubprocessError):
-        told = subprocess.run(_BOOT_COMMAND, capture_output=True, text=True, check=True, timeout=5)  # noqa: S603 - ours
-        return told.stdout.strip()
+        named = subprocess.run(_BOOT_COMMAND, capture_output=True, text=True, check=True, timeout=5)  # noqa: S603 - ours
+        return named.stdout.strip()
     return ""
 
 
@@ -47,16 +47,16 @@ def iso_utc(moment: datetime) -> str:
 
 
 def iso_from_epoch(seconds: float) -> str:
-    """The moment so many seconds after the epoch, as file systems tell it, as ISO."""
+    """Seconds since the epoch, as file systems use them, as ISO UTC."""
     return iso_utc(datetime.fromtimestamp(seconds, UTC))
 
 
 def parse_iso(text: str) -> datetime:
-    """The inverse of :func:`iso_utc`; also takes any ISO 8601 moment. Raises ValueError."""
+    """The inverse of :func:`iso_utc`; accepts any ISO 8601 time. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def iso_after(start: str, seconds: float) -> str:
-    """The moment that many seconds after an ISO moment, as ISO."""
+    """The ISO time this many seconds after an ISO time."""
     return iso_utc(parse_iso(start) + timedelta(seconds=seconds))

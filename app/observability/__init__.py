@@ -1,1 +1,1 @@
-"""What the service shows of itself: logs, metrics, health, costs."""
+"""Observability of the service: logs, metrics, health, costs."""

@@ -1,4 +1,4 @@
-"""Figures about who was not let in."""
+"""Metrics of refused access."""
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -7,16 +7,19 @@ _REASONS = {"api": _KEYS, "metrics": _KEYS, "media": ("token_invalid", "token_us
 
 
 class AccessMetrics:
-    """At the doors that ask for a key or a token; what LiveKit's webhooks are refused for is counted with them."""
+    """Counts requests refused for their key or token; refused LiveKit webhooks are counted elsewhere, by result."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._refused = Counter(
-            "voice_security_rejects_total", "Who was not let in.", ["surface", "reason"], registry=registry
+            "voice_security_rejects_total",
+            "Requests refused for their key or token.",
+            ["surface", "reason"],
+            registry=registry,
         )
         for surface, reasons in _REASONS.items():
             for reason in reasons:
                 self._refused.labels(surface, reason)
 
     def refused(self, surface: str, reason: str) -> None:
-        """``surface`` is ``api``, ``metrics`` or ``media``."""
+        """Count a refusal; ``surface`` is ``api``, ``metrics`` or ``media``."""
         self._refused.labels(surface, reason).inc()

@@ -1,8 +1,8 @@
-"""How the service is doing, from what its parts say of themselves; asking costs no request to a vendor.
+"""The health of the service, from what its components report; a check makes no request to a vendor.
 
 Task ledger.
 
-``health``  asks every part, again and again. Ends by cancellation.
+``health``  asks every component, again and again. Ends by cancellation.
 """
 
 import asyncio
@@ -21,39 +21,39 @@ Check = Callable[[], Awaitable[ServiceHealth]]
 
 _PERIOD_SECONDS = 1.0
 _PATIENCE_SECONDS = 2.0
-"""A part that does not answer within this time has failed."""
+"""A component that does not answer within this time has failed."""
 _STALE_SECONDS = 5.0
-"""Longer than the longest round with the wait after it."""
+"""Longer than the longest round and the wait after it."""
 
 
 class HealthMonitor:
-    """Asks every component in the background, so that who asks for the health waits for none of them.
+    """Asks every component in the background, so that a request for the health waits for none of them.
 
-    A failing vendor only degrades: doors stay open for the calls that are alive.
+    A failing vendor only degrades the service: it stays up for the calls that are live.
     """
 
     def __init__(self, checks: dict[str, Check], *, vital: frozenset[str]) -> None:
-        """``checks`` by the name that the component is shown with."""
+        """``checks`` maps the displayed name of each component to its check."""
         self._checks = checks
         self._vital = vital
         self.on_checked = Listeners[[HealthStatus]]("health.checked")
-        """Told what came of each round."""
+        """Called with the result of each round."""
         self.latest: HealthStatus | None = None
-        """What came of the last round; None before the first is through."""
+        """The result of the last round; None before the first is complete."""
         self._checked_at = 0.0
 
     @property
     def age_seconds(self) -> float:
-        """How old the latest round is."""
+        """How many seconds ago the latest round was complete."""
         return asyncio.get_running_loop().time() - self._checked_at
 
     @property
     def is_stale(self) -> bool:
-        """Whether the latest round is so old that it says nothing of the present: the monitor is stuck."""
+        """Whether the latest round is too old to mean anything: the monitor is stuck."""
         return self.latest is not None and self.age_seconds > _STALE_SECONDS
 
     async def run(self) -> None:
-        """A round, to be repeated: ask, then wait a second. What has failed is known within three."""
+        """One round of the loop: check, then wait a second. A failure is known within three seconds."""
         status = await self.check()
         before, self.latest = self.latest, status
         self._checked_at = asyncio.get_running_loop().time()
@@ -63,7 +63,7 @@ class HealthMonitor:
         await asyncio.sleep(_PERIOD_SECONDS)
 
     async def check(self) -> HealthStatus:
-        """The whole now: ``failed`` when a vital component has failed, ``degraded`` when anything is not ok."""
+        """Check everything: ``failed`` when a vital component has failed, ``degraded`` when any is not ok."""
         components = tuple(await asyncio.gather(*(self._ask(name) for name in self._checks)))
         worst: Literal["ok", "degraded", "failed"] = "ok"
         for component in components:
@@ -82,7 +82,7 @@ class HealthMonitor:
             return self._failed(name, type(error).__name__)
 
     def _failed(self, name: str, detail: str) -> ServiceHealth:
-        """It says nothing now; when it last worked it said before."""
+        """The health of a component that gives none now; its last success is taken from earlier rounds."""
         before = self.latest.components if self.latest is not None else ()
         last_success = next((component.last_success for component in before if component.name == name), None)
         return ServiceHealth(name, "failed", last_success=last_success, detail=detail)

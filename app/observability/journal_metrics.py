@@ -1,4 +1,4 @@
-"""Figures about what happened in calls, counted from a call's journal when the call has ended."""
+"""Metrics of what happened in calls, counted from a call's journal once the call has ended."""
 
 from collections.abc import Callable, Collection, Iterable
 
@@ -18,7 +18,7 @@ _OTHER = "other"
 
 
 class JournalMetrics:
-    """Counts rows. A label holds one of the values that are known here, or ``other``: rows hold what callers said."""
+    """Counts journal rows. A label has one of the known values or ``other``, because rows contain callers' words."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, meaning: str, labels: Collection[str], known: Collection[str] = ()) -> Counter:
@@ -28,36 +28,38 @@ class JournalMetrics:
             return made
 
         self._interruptions = counter(
-            "voice_interruptions_total", "The agent's voice held back by a sound, or cut short.", ["kind"], _KINDS
+            "voice_interruptions_total", "Times the agent's voice was paused by a sound, or cut.", ["kind"], _KINDS
         )
         self._stops = Histogram(
             "voice_barge_in_stop_seconds",
-            "From the first sound of a caller, over the agent's voice, until it is held back.",
+            "From the caller's first sound over the agent's voice until the voice pauses.",
             buckets=_STOP_BUCKETS,
             registry=registry,
         )
         self._ignored = counter(
-            "voice_caller_ignored_total", "Words of callers that were not taken as a turn.", ["reason"], _IGNORED
+            "voice_caller_ignored_total", "Callers' words that did not count as a turn.", ["reason"], _IGNORED
         )
         self._utterances = counter(
-            "voice_utterances_total", "Utterances that callers began to hear.", ["kind"], _SPEECHES
+            "voice_utterances_total", "Agent utterances that callers began to hear.", ["kind"], _SPEECHES
         )
-        self._turns = counter("voice_turns_total", "Turns of callers that were owed an answer.", ["source"], _SOURCES)
+        self._turns = counter("voice_turns_total", "Callers' turns that called for an answer.", ["source"], _SOURCES)
         self._unanswered = Counter(
-            "voice_unanswered_turns_total", "Turns whose answer the caller never began to hear.", registry=registry
+            "voice_unanswered_turns_total", "Turns whose answer the caller did not begin to hear.", registry=registry
         )
         self._transfers = counter("voice_transfers_total", "Transfers to a human.", ["outcome"], _TRANSFERS)
         self._outbound = counter("voice_outbound_calls_total", "Calls that were placed.", ["outcome"])
-        self._tool_calls = counter("voice_tool_calls_total", "Runs of the agent's own tools.", ["tool", "result"])
+        self._tool_calls = counter(
+            "voice_tool_calls_total", "Runs of the agent's configured tools.", ["tool", "result"]
+        )
         self._tool_seconds = Histogram(
             "voice_tool_seconds", "How long they took.", ["tool"], buckets=_TOOL_BUCKETS, registry=registry
         )
         self._usage = counter("voice_provider_usage_total", "What vendors will bill.", ["provider", "unit"])
-        self._cost = counter("voice_provider_cost_usd_total", "At list prices, where they are known.", ["provider"])
+        self._cost = counter("voice_provider_cost_usd_total", "Cost at list prices, where known.", ["provider"])
         self._rows = self._by_type()
 
     def _by_type(self) -> dict[str, Callable[[JournalRow, Collection[str]], None]]:
-        """What each row adds by itself."""
+        """How to count each type of row."""
         return {
             "agent.paused": lambda row, tools: self._interruptions.labels("pause").inc(),
             "agent.resumed": lambda row, tools: self._interruptions.labels("false_pause").inc(),
@@ -72,7 +74,7 @@ class JournalMetrics:
         }
 
     def count(self, rows: Iterable[JournalRow], *, tools: Collection[str], is_outbound: bool) -> None:
-        """A call has ended, and this is its journal. ``tools`` are the names of the agent's own."""
+        """Count the journal of an ended call; ``tools`` are the names of the agent's configured tools."""
         taken, answered = set[int | None](), set[int | None]()
         outcome: str | None = None
         sound_since: float | None = None
@@ -98,7 +100,7 @@ class JournalMetrics:
             self._outbound.labels(outcome).inc()
 
     def _tool_finished(self, row: JournalRow, tools: Collection[str]) -> None:
-        """The name is the model's own; when there is no such tool, it may be anything."""
+        """Count a tool run. The model chooses the name, so it may be anything if there is no such tool."""
         tool = _known(row, "name", tools)
         self._tool_calls.labels(tool, "ok" if row.data["ok"] else "failed").inc()
         if tool != _OTHER:

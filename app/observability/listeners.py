@@ -1,4 +1,4 @@
-"""Callbacks of those who want to know of something. One that raises harms neither the others nor the one who tells."""
+"""Lists of callbacks. One that raises affects neither the other callbacks nor the caller."""
 
 from collections.abc import Callable
 from typing import Generic, ParamSpec
@@ -13,10 +13,10 @@ P = ParamSpec("P")
 
 
 class Listeners(Generic[P]):
-    """Calls every listener in the order they were added. The first failure of a listener in a row is logged."""
+    """Calls every listener in the order they were added. Logs the first of consecutive failures of a listener."""
 
     def __init__(self, event: str, *listeners: Callable[P, None] | None) -> None:
-        """``event`` names in the log what they listen to."""
+        """``event`` names in the log what the listeners listen to."""
         self._event = event
         self._listeners = [listener for listener in listeners if listener is not None]
         self._failing: set[Callable[P, None]] = set()
@@ -25,11 +25,11 @@ class Listeners(Generic[P]):
         return f"<Listeners of {self._event}: {len(self._listeners)}>"
 
     def add(self, listener: Callable[P, None]) -> None:
-        """Have it called from now on, on the event loop; it must not wait."""
+        """Add a listener; it is called on the event loop and must not block."""
         self._listeners.append(listener)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call every listener. Raises nothing that a listener raises."""
+        """Call every listener; does not raise what a listener raises."""
         for listener in list(self._listeners):
             try:
                 listener(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Writes the log in a thread: who reads it may stop reading, and no call may stop for that."""
+"""Writes the log in a thread, so that calls continue when nobody reads the pipe or the disk is full."""
 
 import atexit
 import logging
@@ -19,10 +19,10 @@ _FLUSH_SECONDS = 2.0
 
 
 class LogWriter(logging.Handler):
-    """Lines are formatted where they are logged, and written in a thread of the handler's own.
+    """Formats lines where they are logged, and writes them in its own thread.
 
-    At most ``lines_waiting`` wait, while a pipe is not read or a disk is full. What comes then is dropped and counted;
-    when lines are written again, one of them says how many are missing.
+    At most ``lines_waiting`` wait while the pipe is not read or the disk is full. Further lines are dropped and
+    counted; once lines are written again, one of them says how many are missing.
     """
 
     def __init__(self, stream: TextIO, *, lines_waiting: int = _LINES_WAITING) -> None:
@@ -34,14 +34,14 @@ class LogWriter(logging.Handler):
         self._is_writing = False
         self._thread: Thread | None = None
         self.dropped = 0
-        """Lines since the last of which it was told."""
-        atexit.register(self.flush)  # logging's own would wait with the handler locked, and the thread may have to log
+        """Lines dropped since the last line that reported a number."""
+        atexit.register(self.flush)  # logging's own hook would wait holding the lock, and the thread may have to log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Never waits, and never raises."""
+        """Queue a line; never waits and never raises."""
         try:
             line = self.format(record)
-        except Exception as error:  # noqa: BLE001 - a line that cannot be written must not end what it tells of
+        except Exception as error:  # noqa: BLE001 - a line that cannot be formatted must not end what logs it
             line = f'{{"event": "log.unreadable", "level": "error", "error": "{type(error).__name__}"}}'
         with self._changed:
             if len(self._lines) >= self._lines_waiting and current_thread() is not self._thread:
@@ -54,7 +54,7 @@ class LogWriter(logging.Handler):
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until all is written; two seconds at most, because nobody may read."""
+        """Wait until everything is written; at most two seconds, because there may be no reader."""
         ends_at = _now() + _FLUSH_SECONDS
         with self._changed:
             self._changed.wait_for(lambda: not self._lines and not self._is_writing, ends_at - _now())
@@ -85,6 +85,6 @@ class LogWriter(logging.Handler):
                 rest = rest[os.write(file, rest) :]
             except BrokenPipeError:
                 return
-            except OSError:  # no room: what has been begun is ended when there is
+            except OSError:  # disk full: the line that has begun is completed when there is room
                 with self._changed:
                     self._changed.wait(_RETRY_SECONDS)

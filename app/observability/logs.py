@@ -1,4 +1,4 @@
-"""Structured logs: JSON for machines, colours on a terminal, the call's id on every line, no personal data."""
+"""Structured logs: JSON for machines, colours on a terminal, the call id on every line, no personal data."""
 
 import logging
 import re
@@ -13,19 +13,19 @@ from app.observability.printable import escaped
 from app.observability.secret_names import hide_secrets
 
 _NUMBER = re.compile(r"(?P<call_id>\bcall_[0-9a-f]{24}\b)|\+?\d(?:[\s().-]{0,2}\d){7,}")
-"""A telephone number, or whatever looks like one, eight digits or more; or the id of a call, which is none."""
+"""Anything that looks like a telephone number, that is, eight digits or more; or a call id, which is not one."""
 _TALKATIVE_LIBRARIES = (
     "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "livekit",
     "openai", "websockets",
 )  # fmt: skip
 _UNMASKED = {"timestamp", "call_id", "request_id", "request_ids", "session_id"}
-"""Keys whose values are ids or times: digits, but not a person's."""
+"""Keys whose values are ids or times: digits, but not telephone numbers."""
 
 Event = MutableMapping[str, Any]
 
 
 def mask_personal_data(_logger: Any, _method: str, event: Event) -> Event:
-    """Hide telephone numbers and tokens in every text of a line."""
+    """Mask telephone numbers and tokens in every text of a line."""
     for key, value in event.items():
         if key not in _UNMASKED:
             event[key] = _masked(value)
@@ -45,7 +45,7 @@ def _masked(value: Any) -> Any:
 
 
 def mask(text: str) -> str:
-    """The text with telephone numbers and tokens hidden; of a number the last two digits stay. It moves no cursor."""
+    """The text with telephone numbers and tokens masked; a number keeps its last two digits. Escapes controls too."""
     masked = _NUMBER.sub(lambda match: match["call_id"] or f"***{match.group()[-2:]}", hide_secrets(text))
     return escaped(masked)
 
@@ -82,5 +82,5 @@ def configure_logging(level: str, *, pretty: bool | None = None) -> None:
     root.setLevel(level.upper())
     for noisy in _TALKATIVE_LIBRARIES:
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # uvicorn lends this one to the websocket library, which at DEBUG writes whole frames, and so what was said.
+    # uvicorn passes this logger to the websocket library, which at DEBUG would log whole frames, and so what was said.
     logging.getLogger("uvicorn.error").setLevel(max(root.level, logging.INFO))

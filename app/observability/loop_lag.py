@@ -1,4 +1,4 @@
-"""How late the event loop is: what delays it delays every call of the process."""
+"""Measures the lag of the event loop: what delays the loop delays every call of the process."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ _EACH_SECONDS = 0.1
 
 
 async def watch_loop_lag(observe: Callable[[float], None]) -> None:
-    """A round, to be repeated: tell after a tenth of a second by how many seconds its timer came late."""
+    """One round of the loop: sleep a tenth of a second, and report by how many seconds the timer was late."""
     loop = asyncio.get_running_loop()
     due = loop.time() + _EACH_SECONDS
     await asyncio.sleep(_EACH_SECONDS)

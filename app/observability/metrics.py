@@ -1,8 +1,8 @@
-"""The Prometheus metrics of the service, with their help and buckets. Labels never hold a call, a number or a word.
+"""The Prometheus metrics of the service, with their help and buckets. Labels never contain call ids, numbers or words.
 
-Workers keep their figures in files of one folder, and whichever is asked adds up all of them: counters and histograms
-also those of workers that died, gauges only those of the living (https://prometheus.github.io/client_python/multiprocess/).
-A gauge says by its ``multiprocess_mode`` how, and ``livesum`` is nearly always right.
+Workers keep their values in files of one folder, and whichever worker is scraped adds them up: counters and histograms
+of all workers, dead ones included; gauges of live workers only, as each gauge's ``multiprocess_mode`` says; nearly
+always ``livesum`` is right (https://prometheus.github.io/client_python/multiprocess/).
 """
 
 import os
@@ -21,16 +21,16 @@ from app.observability.sound_metrics import SoundMetrics
 from app.observability.storage_metrics import StorageMetrics
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the folder; the library reads it when it is imported. Without it a process keeps its figures to itself."""
+"""Names the folder; the library reads it on import. Without it, a process exposes only its own values."""
 
 _TURN_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
 _ALERTING = ("crashed", "internal_error")
-"""Shown as 0 from the start: what is first seen as 1 did not increase, for Prometheus."""
+"""Exposed as 0 from the start: Prometheus sees no increase in a series that begins at 1."""
 _CALL_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 class Metrics:
-    """The service's own figures; HTTP figures come from the instrumentator and share the registry."""
+    """The service's own metrics; HTTP metrics come from the instrumentator and share the registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -68,19 +68,19 @@ class Metrics:
             registry=self.registry,
         )
         self._rejected = Counter(
-            "voice_admission_rejected_total", "Calls that were not taken.", ["reason"], registry=self.registry
+            "voice_admission_rejected_total", "Calls that were rejected.", ["reason"], registry=self.registry
         )
         for refusal in AdmissionError.__subclasses__():
             self._rejected.labels(refusal.code)
         self._webhooks = Counter(
             "voice_webhooks_total",
-            "Webhooks of LiveKit, by what became of them.",
+            "LiveKit webhooks by result.",
             ["event", "result"],
             registry=self.registry,
         )
 
     def exposition(self) -> bytes:
-        """The figures of all workers, in the text format of Prometheus; it reads their files."""
+        """The metrics of all workers in Prometheus' text format; reads the workers' files."""
         if FOLDER_VARIABLE not in os.environ:
             return generate_latest(self.registry)
         everybody = CollectorRegistry()
@@ -88,40 +88,40 @@ class Metrics:
         return generate_latest(everybody)
 
     def call_started(self) -> None:
-        """One more call is alive."""
+        """Count a call that has begun."""
         self._active.inc()
 
     def call_ended(self, end_reason: str, fault: str, duration_seconds: float | None) -> None:
-        """One call less is alive; one that was never answered has no duration."""
+        """Count a call that has ended; one that was never answered has no duration."""
         self._active.dec()
         self._calls.labels(end_reason, fault.partition(":")[0]).inc()
         if duration_seconds is not None:
             self._duration.observe(duration_seconds)
 
     def call_lost(self) -> None:
-        """Another process owns a call that was alive here, and counts what became of it."""
+        """Stop counting a live call that another process owns now; that process counts its end."""
         self._active.dec()
 
     def call_crashed(self) -> None:
-        """A call was ended whose process had died; it was never alive here."""
+        """Count a call whose process had died; it was never live in this process."""
         self._calls.labels("crashed", "ours").inc()
 
     def turn_answered(self, stages: Mapping[str, float], *, is_in_time: bool) -> None:
-        """Seconds by stage, and ``total``."""
+        """Observe an answer's latency: seconds by stage, and ``total``."""
         self._budget.labels("kept" if is_in_time else "missed").inc()
         for stage, seconds in stages.items():
             self._latency.labels(stage).observe(seconds)
 
     def call_rejected(self, reason: str) -> None:
-        """A call was not taken."""
+        """Count a rejected call."""
         self._rejected.labels(reason).inc()
 
     def webhook_received(self, event: str, result: str) -> None:
-        """``result`` is ``accepted``, ``duplicate``, ``ignored`` or ``refused``."""
+        """Count a webhook; ``result`` is ``accepted``, ``duplicate``, ``ignored`` or ``refused``."""
         self._webhooks.labels(event, result).inc()
 
 
 def forget_process(pid: int, folder: str) -> None:
-    """A worker is dead: what it said of the present holds no more."""
-    with suppress(OSError):  # a folder that is gone, say; the workers go on
+    """Drop the gauges of a dead worker."""
+    with suppress(OSError):  # the folder may be gone; the workers continue
         mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Figures about requests to vendors."""
+"""Metrics of requests to vendors."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -6,7 +6,7 @@ _ANSWER_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5,
 
 
 class ProviderMetrics:
-    """What the clients of vendors tell; it is their :class:`app.clients.resilient.ProviderObserver`."""
+    """Counts what the vendors' clients report; the :class:`app.clients.resilient.ProviderObserver` of the service."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
@@ -30,11 +30,11 @@ class ProviderMetrics:
         )
 
     def retrying(self, provider: str, operation: str) -> None:
-        """A request is made again."""
+        """Count a retry."""
         self._retries.labels(provider, operation).inc()
 
     def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
-        """An attempt at a vendor's request has ended."""
+        """Count a finished attempt."""
         self._requests.labels(provider, operation, result).inc()
         if result == "ok":
             self._answer_seconds.labels(provider, operation).observe(seconds)

@@ -1,10 +1,10 @@
-"""Secrets in addresses: which parts of a text are the value of a name such as ``token``, however it is written."""
+"""Finds secrets in URLs: the values of parameters such as ``token``, in whatever encoding."""
 
 import re
 from urllib.parse import unquote_plus
 
 _NAME_AND_SIGN = re.compile(r"(?<![\w.%+\[\]-])(?:[\w.+\[\]-]|%[0-9A-Fa-f]{2})+(?:=|(?<=3[Dd]))")
-"""A name as an address may have it, and its ``=``, which a nested address has as ``%3D`` or ``%253D``."""
+"""A parameter name and its ``=``, which a nested URL writes as ``%3D`` or ``%253D``."""
 _VALUE = re.compile(r"[^&;\s\"'<>]*")
 _BEARER = re.compile(r"\b(bearer\s+)[^\s\"',;]+", re.IGNORECASE)
 _PARTS = re.compile(r"[?&;=/#]")
@@ -13,7 +13,7 @@ _SECRET = re.compile(r".*token|apikey|authorization|password|.*secret|cookie")
 
 
 def hide_secrets(text: str) -> str:
-    """The text with the values of secret names, and what follows ``Bearer``, replaced by ``***``."""
+    """The text with the values of secret parameters, and what follows ``Bearer``, replaced by ``***``."""
     text = _BEARER.sub(r"\1***", text)
     parts, at = [], 0
     for found in _NAME_AND_SIGN.finditer(text):

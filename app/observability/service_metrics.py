@@ -1,4 +1,4 @@
-"""Figures about the service itself: what runs, how its parts are, and who carries which calls."""
+"""Metrics of the service itself: its version, its components, its workers and its capacity."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -13,7 +13,7 @@ _BREAKER = {"closed": 0, "half_open": 1, "open": 2}
 
 
 class ServiceMetrics:
-    """What is not about one call."""
+    """Metrics that do not concern a single call."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, meaning: str, mode: Literal["livemax", "livesum"], *labels: str) -> Gauge:
@@ -22,7 +22,7 @@ class ServiceMetrics:
         self._build = gauge("voice_build_info", "1, with what is running.", "livemax", "version", "schema")
         self._starts = Counter(
             "voice_worker_starts_total",
-            "Workers that began to serve, also those that replaced dead ones.",
+            "Workers started, including those that replaced dead ones.",
             registry=registry,
         )
         self._status = gauge(
@@ -31,67 +31,65 @@ class ServiceMetrics:
         self._breaker = gauge(
             "voice_breaker_state", "0 closed, 1 half open, 2 open; the worst of all workers.", "livemax", "provider"
         )
-        self._draining = gauge("voice_draining", "Workers that take no more calls because they stop.", "livesum")
-        self._capacity = gauge(
-            "voice_capacity_ratio", "Places for calls that are taken, of all there are, in all workers.", "livesum"
-        )
-        self._claims = Counter("voice_claims_total", "Telephone calls that were taken.", ["kind"], registry=registry)
+        self._draining = gauge("voice_draining", "Workers that take no new calls because they are stopping.", "livesum")
+        self._capacity = gauge("voice_capacity_ratio", "Live calls as a share of capacity, in all workers.", "livesum")
+        self._claims = Counter("voice_claims_total", "Telephone calls claimed.", ["kind"], registry=registry)
         self._lease_failures = Counter(
             "voice_lease_renewals_failed_total",
-            "Renewals of the leases of a worker's calls that failed.",
+            "Failed renewals of a worker's call leases.",
             registry=registry,
         )
 
         self._loop_failures = Counter(
             "voice_loop_failures_total",
-            "Failures of the service's own loops, and of the tasks of calls, that nobody expected or that lasted.",
+            "Unexpected or lasting failures of the service's loops and of calls' tasks.",
             ["loop"],
             registry=registry,
         )
         self._loop_lag = Histogram(
             "voice_event_loop_lag_seconds",
-            "By how much timers of the event loop came late.",
+            "How late the event loop's timers were.",
             buckets=_LAG_BUCKETS,
             registry=registry,
         )
 
     def started(self, version: str, schema: str) -> None:
-        """This process begins to serve."""
+        """Note that this process begins to serve."""
         self._build.labels(version, schema).set(1)
         self._starts.inc()
 
     def note_health(self, status: HealthStatus) -> None:
-        """How the parts are now."""
+        """Note the health of the components."""
         for part in status.components:
             self._status.labels(part.name).set(_STATUS[part.status])
             if part.breaker is not None:
                 self._breaker.labels(part.name).set(_BREAKER[part.breaker])
 
     def note_draining(self, is_draining: bool) -> None:
-        """Whether this process takes no more calls."""
+        """Note whether this process takes no new calls."""
         self._draining.set(is_draining)
 
     def note_capacity(self, live_calls: int, places: int) -> None:
-        """Calls that live here, and how many may live in all workers."""
+        """Note the live calls of this process and the capacity of all workers."""
         self._capacity.set(live_calls / places)
 
     def call_claimed(self, kind: str) -> None:
-        """``inbound`` or ``outbound``."""
+        """Count a claimed call; ``kind`` is ``inbound`` or ``outbound``."""
         self._claims.labels(kind).inc()
 
     def lease_not_renewed(self) -> None:
-        """It is tried again in half a second."""
+        """Count a failed renewal; it is retried in half a second."""
         self._lease_failures.inc()
 
     def loops_are(self, names: Iterable[str]) -> None:
-        """Show each as 0 from the start: what is first seen as 1 did not increase, for Prometheus."""
+        """Expose each as 0 from the start: Prometheus sees no increase in a series that begins at 1."""
         for name in names:
             self._loop_failures.labels(name)
 
     def loop_failed(self, name: str) -> None:
-        """A loop of the service, or a task of a call, raised; the names are known beforehand."""
+        """Count an exception of a loop or of a call's task; the set of names is fixed."""
         self._loop_failures.labels(name).inc()
 
     def loop_was_late(self, seconds: float) -> None:
-        """A timer came so much later than it was due."""
+        """Observe how late a timer was."""
         self._loop_lag.observe(seconds)

@@ -1,4 +1,4 @@
-"""Exceptions as the log shows them: types and places. A message may quote a caller, and so may local variables."""
+"""Exceptions for the log: types and locations only, because messages and local variables may quote a caller."""
 
 import traceback
 from pathlib import Path
@@ -11,7 +11,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def describe(error: BaseException) -> str:
-    """The message of an error of ours, which never holds a caller's words; of any other its type and place."""
+    """The message of one of our errors, which never quotes callers; for any other error its type and location."""
     if isinstance(error, VoiceAgentError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
@@ -20,7 +20,7 @@ def describe(error: BaseException) -> str:
 
 
 def trace(error: BaseException) -> list[str]:
-    """The frames of the exception and of its causes, each as ``file:line function``; no messages and no values."""
+    """The frames of the exception and its causes, each as ``file:line function``; no messages, no values."""
     lines: list[str] = []
     cause: BaseException | None = error
     for _ in range(_CAUSES_MAX):
@@ -34,6 +34,6 @@ def trace(error: BaseException) -> list[str]:
 
 
 def _short(filename: str) -> str:
-    """From the root of the project, or the last three parts of a library's path."""
+    """The path from the root of the project, or the last three parts of a library's path."""
     path = Path(filename)
     return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT) else "/".join(path.parts[-3:])

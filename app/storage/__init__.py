@@ -1,1 +1,1 @@
-"""The journal, call records and session tokens: every SQL statement of the service."""
+"""The journal, call records, session tokens: every SQL statement of the service is here."""

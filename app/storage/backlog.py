@@ -1,4 +1,4 @@
-"""Journal rows that wait to be committed: bounded, in order, and honest about what was lost. No I/O."""
+"""Journal rows that wait to be committed: bounded, in order, with a count of dropped rows. No I/O."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from app.ports.services import CallEnding
 
 
 class WaitingRow(NamedTuple):
-    """A row with what is needed to write it."""
+    """A row, and what is needed to write it."""
 
     fence: int
     row: JournalRow
     data: str
     """The row's ``data`` as JSON."""
     ending: CallEnding | None
-    """Of the last row of a call."""
+    """How the call ended; set for the last row of a call."""
 
 
 class _CallBacklog:
-    """The rows of one call; ``settled`` counts those that have left at the head."""
+    """The waiting rows of one call; ``settled`` counts the rows removed from its head."""
 
     __slots__ = ("ended", "rows", "settled")
 
@@ -32,10 +32,10 @@ class _CallBacklog:
 
 
 class Backlog:
-    """Waiting rows of all calls.
+    """The waiting rows of all calls.
 
-    When ``max_rows_per_call`` or ``max_rows`` wait, a new row is dropped and counted, so that the journal keeps its
-    beginning and the gap in ``seq`` shows the loss. The row that ends a call is always kept: it is one per call.
+    When ``max_rows_per_call`` or ``max_rows`` wait, a new row is dropped and counted. So the journal keeps its
+    beginning, and a gap in ``seq`` shows the loss. The row that ends a call is always kept: there is one per call.
     """
 
     def __init__(self, *, max_rows_per_call: int = 10_000, max_rows: int = 200_000) -> None:
@@ -48,11 +48,11 @@ class Backlog:
         return self._rows
 
     def __iter__(self) -> Iterator[str]:
-        """The calls that have rows waiting; the first has waited longest."""
+        """The calls with waiting rows, longest wait first."""
         return iter(self._calls)
 
     def add(self, call_id: str, waiting: WaitingRow) -> bool:
-        """Keep the row; False when there is no place, or when the call's last row waits already."""
+        """Keep a row; False when there is no room, or when the call's last row already waits."""
         call = self._calls.get(call_id)
         if call is None:
             call = _CallBacklog()
@@ -68,12 +68,12 @@ class Backlog:
         return True
 
     def has_ended(self, call_id: str) -> bool:
-        """Whether the call's last row is among the waiting ones."""
+        """Whether the call's last row is waiting."""
         call = self._calls.get(call_id)
         return call is not None and call.ended
 
     def group(self, max_rows: int) -> dict[str, list[WaitingRow]]:
-        """The next rows to commit, without taking them out; each call's in their order."""
+        """The next rows to commit, each call's in order; they stay in the backlog."""
         group: dict[str, list[WaitingRow]] = {}
         room = max_rows
         for call_id, call in self._calls.items():
@@ -84,7 +84,7 @@ class Backlog:
         return group
 
     def settle(self, call_id: str, rows: int) -> None:
-        """The call's first ``rows`` rows need no more care: they are committed, or never will be."""
+        """Remove the call's first ``rows`` rows: they are committed, or never will be."""
         call = self._calls[call_id]
         for _ in range(rows):
             call.rows.popleft()
@@ -92,14 +92,14 @@ class Backlog:
         self._rows -= rows
         del self._calls[call_id]
         if call.rows:
-            self._calls[call_id] = call  # behind the calls whose rows wait longer now
+            self._calls[call_id] = call  # after the calls whose rows have waited longer
 
     def mark(self, call_id: str) -> int | None:
-        """What :meth:`settled` reaches once the rows that wait now are settled; None when none waits."""
+        """A mark after the call's waiting rows, for :meth:`settled`; None when none waits."""
         call = self._calls.get(call_id)
         return None if call is None else call.settled + len(call.rows)
 
     def settled(self, call_id: str, mark: int) -> bool:
-        """Whether the rows up to the mark are settled."""
+        """Whether all rows up to the mark are settled."""
         call = self._calls.get(call_id)
         return call is None or call.settled >= mark

@@ -1,4 +1,4 @@
-"""Lists of calls, page by page: each page is read from one index, in its order, however many calls there are."""
+"""Lists of calls in pages. Each page is one range of one index, so its cost does not depend on the number of calls."""
 
 import base64
 import json
@@ -14,16 +14,16 @@ from app.storage.schema import calls
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """Which calls to list; None matches all."""
+    """Which calls to list; None matches every call."""
 
     status: str | None = None
     direction: str | None = None
     caller: str | None = None
     called: str | None = None
     since: str | None = None
-    """Started at this ISO UTC moment or later."""
+    """Calls that started at this ISO UTC time or later."""
     until: str | None = None
-    """Started before this ISO UTC moment."""
+    """Calls that started before this ISO UTC time."""
 
 
 def list_statement(wanted: CallFilter, *, limit: int, after: tuple[str, str] | None) -> Select[Any]:
@@ -35,7 +35,7 @@ def list_statement(wanted: CallFilter, *, limit: int, after: tuple[str, str] | N
         calls.c.called_number: wanted.called,
     }
     conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
-    # One bound at either end, always: SQLite reads a stretch of the one index that fits, and can choose no other.
+    # Always one bound at each end: SQLite reads one range of the one index that fits, and cannot choose another.
     conditions.append(calls.c.started_at >= (wanted.since or ""))
     before = [bound for bound in (after, wanted.until and (wanted.until, "")) if bound]
     if before:
@@ -45,7 +45,7 @@ def list_statement(wanted: CallFilter, *, limit: int, after: tuple[str, str] | N
 
 
 def encode_cursor(started_at: str, call_id: str) -> str:
-    """Where the page after this call begins, as opaque text for an address."""
+    """Encode where the next page begins, after this call, as opaque text for a URL."""
     return base64.urlsafe_b64encode(json.dumps([started_at, call_id]).encode()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Call records: who called, which process owns the call now, how it ended."""
+"""Call records: who called, which process owns the call, how it ended."""
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -25,19 +25,19 @@ Status = Literal["ringing", "active", "ended"]
 
 LIVE: tuple[Status, ...] = ("ringing", "active")
 _UNOWNED = (calls.c.status == "ringing") & (calls.c.direction == "outbound") & calls.c.owner.is_(None)
-"""A call that is to be placed, and that no process has taken yet."""
+"""An outbound call that no process has claimed yet."""
 _IS_ANY_UNCLAIMED = select(
     or_(
         select(webhook_inbox.c.event_id).where(webhook_inbox.c.taken_at.is_(None)).exists(),
         select(calls.c.call_id).where(_UNOWNED).exists(),
     )
 )
-"""Asked twenty times a second by each process, so it is not built anew each time."""
+"""Each process runs this query twenty times a second, so it is built once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRow:
-    """A call as it is stored. Moments are ISO UTC as :func:`app.clock.iso_utc` writes them."""
+    """A call as it is stored. Times of day are ISO UTC, as :func:`app.clock.iso_utc` writes them."""
 
     call_id: str
     kind: Kind
@@ -46,7 +46,7 @@ class CallRow:
     created_at: str
     started_at: str
     version: str
-    """Of the service that took the call."""
+    """The version of the service that took the call."""
     caller_number: str | None = None
     called_number: str | None = None
     livekit_room: str | None = None
@@ -60,20 +60,20 @@ class CallRow:
     """Whether the call is recorded."""
     metadata: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] | None = None
-    """What is worked out at the end: latency, token usage, costs, provider ids."""
+    """Computed at the end of the call: latency, token usage, costs, provider ids."""
     owner: str | None = None
-    """Name of the owning process, never used by another one. Workers of one supervisor share a first word and a dot."""
+    """The unique name of the owning process. Workers of one supervisor share the part before the dot."""
     fence: int = 1
-    """Grows by one with each take-over; who holds an older one has lost the call."""
+    """The fencing token: each take-over increments it, and a process with an older one has lost the call."""
     lease_until: float | None = None
-    """As :func:`app.clock.lease_now` counts; afterwards another process may take the call over.
+    """On the clock of :func:`app.clock.lease_now`; after that another process may take the call over.
 
-    Of a call that has no owner yet: until when it is to be placed.
+    For a call without an owner: the deadline for placing it.
     """
     over_since: float | None = None
-    """When the call ended, as :func:`app.clock.lease_now` counts; None when that was before the machine booted, too."""
+    """When the call ended, on the clock of :func:`app.clock.lease_now`; None while live or if before this boot."""
     room_sid: str | None = None
-    """Of the LiveKit room; with ``sip_call_id`` it is unique."""
+    """The id of the LiveKit room; unique together with ``sip_call_id``."""
     sip_call_id: str | None = None
 
 
@@ -83,13 +83,13 @@ class CallStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._is_in_log = True
-        """Whether the database's log may hold what was erased; after a start nobody knows."""
+        """Whether the write-ahead log may contain erased data; True after a start, because it is unknown."""
 
     async def create(self, row: CallRow, *, max_live: int | None = None) -> None:
         """Insert a call.
 
-        Raises CallTaken when the same telephone call is there already, AtCapacity when ``max_live`` calls of all
-        processes live.
+        Raises CallTaken when the same telephone call exists already, AtCapacity when all processes together have
+        ``max_live`` live calls.
         """
         await self._database.write(partial(create_call, row, max_live))
 
@@ -100,7 +100,7 @@ class CallStore:
         return None if row is None else _call(row)
 
     async def mark_answered(self, call_id: str, fence: int, at: str) -> None:
-        """The call is active since ``at`` (ISO UTC); the first answer stands.
+        """Mark the call as active since ``at`` (ISO UTC); only the first answer counts.
 
         Raises OwnershipLost, CallAlreadyEnded, CallNotFound.
         """
@@ -109,27 +109,27 @@ class CallStore:
     async def note_telephone(
         self, call_id: str, fence: int, *, room_sid: str | None = None, sip_call_id: str | None = None
     ) -> None:
-        """The room that a call is placed from, and LiveKit's id of it, once they are known."""
+        """Store the room of an outbound call and LiveKit's id of the SIP call, once they are known."""
         known = {name: value for name, value in (("room_sid", room_sid), ("sip_call_id", sip_call_id)) if value}
         statement = update(calls).where(calls.c.call_id == call_id, calls.c.fence == fence).values(**known)
         await self._database.write(lambda connection: connection.execute(statement))
 
     async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> set[str]:
-        """Keep these calls of the owner until then; gives those of them that another process owns now.
+        """Renew the owner's leases on these calls until ``until``; returns the calls that another process owns now.
 
-        An owner without calls writes, too, while anybody has one: that shows whether leases can be renewed at all.
+        An owner without calls also writes, as long as any process has calls, to show whether it could renew a lease.
         """
         return await self._database.write(partial(_renew_leases, owner, call_ids, until))
 
     async def take_over_expired(
         self, now: float, owner: str, *, until: float, alive: Collection[str] = (), only_released: bool = False
     ) -> list[CallRow]:
-        """Own the live calls whose lease has expired, until ``until``; gives them with their new fence.
+        """Take over live calls whose lease has expired, with a lease until ``until``; returns them with the new fence.
 
-        Of several processes that try, one gets a call. Those of the owner itself are taken, too, unless they are
-        ``alive`` there. Those of a worker under the same supervisor are taken when :meth:`release_leases` has said that
-        it is dead: until then it is only slow, for ten seconds. ``only_released`` takes none but those. ``now`` and
-        ``until`` are of :func:`app.clock.lease_now`.
+        If several processes try, one of them gets each call. The owner's own calls are taken too, except those in
+        ``alive``. Calls of a worker under the same supervisor are taken at once after :meth:`release_leases`, and
+        otherwise only ten seconds later, because the worker may just be slow. With ``only_released`` only released
+        calls are taken. ``now`` and ``until`` are on the clock of :func:`app.clock.lease_now`.
         """
         expired = (
             calls.c.status.in_(LIVE)
@@ -139,7 +139,7 @@ class CallStore:
         )
         found = select(calls.c.call_id).where(expired).limit(1)
         if await self._database.read(lambda connection: connection.execute(found).first()) is None:
-            return []  # as nearly always: no other process has to wait for a write that changes nothing
+            return []  # the usual case: no other process waits for a write that changes nothing
         statement = (
             update(calls)
             .where(expired)
@@ -150,10 +150,10 @@ class CallStore:
         return [_call(row) for row in rows]
 
     async def claim_unowned(self, owner: str, until: float, limit: int) -> list[CallRow]:
-        """Own up to ``limit`` calls that are to be placed and have no owner, the oldest first; each has one taker.
+        """Claim up to ``limit`` outbound calls without an owner, oldest first; each goes to one process.
 
-        Given with their new fence, and a lease until ``until``, on the clock of leases. Those that are to be placed
-        before ``until`` are left for :meth:`claim_overdue`.
+        Returns them with their new fence and a lease until ``until``, on the lease clock. Calls whose deadline for
+        placing lies before ``until`` are left to :meth:`claim_overdue`.
         """
         in_time = or_(calls.c.lease_until.is_(None), calls.c.lease_until > until)
         unowned = (
@@ -162,21 +162,21 @@ class CallStore:
         return await self._claim(calls.c.call_id.in_(unowned), owner, until)
 
     async def claim_overdue(self, now: float, owner: str, until: float) -> list[CallRow]:
-        """Own the calls that were to be placed before ``now`` and have no owner yet.
+        """Claim the calls without an owner whose deadline for placing has passed.
 
-        An older version of the service has not said until when.
+        Calls from an older version of the service have no deadline.
         """
         return await self._claim_if_any(_UNOWNED & (func.coalesce(calls.c.lease_until, RELEASED) < now), owner, until)
 
     async def claim_hung_up(self, owner: str, until: float) -> list[CallRow]:
-        """Own the calls that have no owner yet and that somebody has asked to hang up."""
+        """Claim the calls without an owner that an operator has asked to hang up."""
         asked = select(call_requests.c.request_id).where(
             call_requests.c.call_id == calls.c.call_id, call_requests.c.kind == "hangup"
         )
         return await self._claim_if_any(_UNOWNED & asked.exists(), owner, until)
 
     async def _claim_if_any(self, which: ColumnElement[bool], owner: str, until: float) -> list[CallRow]:
-        """There is none nearly always, and no other process has to wait for a write that changes nothing."""
+        """Look before claiming: usually there is none, and no other process waits for a write that changes nothing."""
         found = select(calls.c.call_id).where(which).limit(1)
         if await self._database.read(lambda connection: connection.execute(found).first()) is None:
             return []
@@ -190,43 +190,43 @@ class CallStore:
         return sorted(map(_call, rows), key=lambda call: (call.started_at, call.call_id))
 
     async def is_any_unclaimed(self) -> bool:
-        """Whether a caller waits in the inbox, or a call that is to be placed has no owner."""
+        """Whether a caller waits in the inbox, or an outbound call has no owner."""
         return await self._database.read(lambda connection: bool(connection.execute(_IS_ANY_UNCLAIMED).scalar_one()))
 
     async def release_leases(self, owner: str) -> int:
-        """The owner is dead: its live calls may be taken over at once; gives their number."""
+        """Release a dead owner's leases, so that its live calls can be taken over at once; returns their number."""
         statement = update(calls).where(calls.c.owner == owner, calls.c.status.in_(LIVE)).values(lease_until=RELEASED)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def of_room(self, room_sid: str) -> list[CallRow]:
-        """The calls that were, or are, held in that room of LiveKit."""
+        """The calls that take place, or took place, in this LiveKit room."""
         statement = select(calls).where(calls.c.room_sid == room_sid)
         rows = await self._database.read(lambda connection: connection.execute(statement).all())
         return [_call(row) for row in rows]
 
     async def count_live(self) -> int:
-        """Calls of all processes that have not ended."""
+        """The number of live calls of all processes."""
         return await self._database.read(_count_live)
 
     async def oldest_start(self) -> str | None:
-        """When the oldest call began, as ISO UTC; None when there is no call."""
+        """The start of the oldest call, as ISO UTC; None when there is no call."""
         statement = select(func.min(calls.c.started_at))
         return await self._database.read(lambda connection: connection.execute(statement).scalar_one())
 
     async def known(self, call_ids: Iterable[str]) -> set[str]:
-        """Those of the calls that are there; at most some hundreds are asked for at once."""
+        """Which of these calls exist; pass at most some hundreds."""
         statement = select(calls.c.call_id).where(calls.c.call_id.in_(list(call_ids)))
         return await self._database.read(lambda connection: set(connection.execute(statement).scalars()))
 
     async def count_owned(self) -> int:
-        """Those of them that a process has; the others are still to be placed."""
+        """The number of live calls with an owner; the others wait to be placed."""
         statement = select(func.count()).where(calls.c.status.in_(LIVE), calls.c.owner.is_not(None))
         return await self._database.read(lambda connection: connection.execute(statement).scalar_one())
 
     async def delete(self, call_id: str) -> None:
         """Erase the call, its journal and its session, also from the pages and the log of the database file.
 
-        Of the request that placed it there stays that it was made, and when; neither whom it was to call nor with what.
+        Of the request that placed it, only its existence and its time remain, not the number or the content.
 
         Raises CallNotFound, CallStillLive.
         """
@@ -237,7 +237,7 @@ class CallStore:
             log.warning("call.erasure_delayed", call_id=call_id)
 
     async def empty_log(self) -> None:
-        """Have the database's log hold nothing of what was erased, unless it does so already, or is in use."""
+        """Remove erased data from the write-ahead log, unless it is clean already or in use."""
         if self._is_in_log:
             with suppress(StorageError):
                 self._is_in_log = not await self._database.truncate_log()
@@ -245,10 +245,10 @@ class CallStore:
     async def list(
         self, wanted: CallFilter, *, limit: int, cursor: str | None = None
     ) -> tuple[list[CallRow], str | None]:
-        """Up to ``limit`` calls, newest first, and the cursor of the next page, None on the last.
+        """Up to ``limit`` calls, newest first, and the cursor of the next page; None on the last page.
 
-        Calls that start while pages are read are on none of the later pages, and no call is on two. Raises
-        InvalidRequest for a cursor that was not given out here.
+        Calls that start between two pages appear on neither, and no call appears twice. Raises InvalidRequest for a
+        cursor that did not come from this method.
         """
         statement = list_statement(wanted, limit=limit + 1, after=None if cursor is None else decode_cursor(cursor))
         rows = await self._database.read(lambda connection: connection.execute(statement).all())
@@ -257,7 +257,7 @@ class CallStore:
 
 
 def create_call(row: CallRow, max_live: int | None, connection: Connection) -> None:
-    """Insert a call as :meth:`CallStore.create` does, in a transaction that holds more."""
+    """Insert a call as :meth:`CallStore.create` does, as part of a larger transaction."""
     same = (calls.c.room_sid == row.room_sid) & (calls.c.sip_call_id == row.sip_call_id)
     if row.room_sid is not None and connection.execute(select(calls.c.call_id).where(same)).first():
         raise CallTaken("this telephone call was taken before")
@@ -267,7 +267,7 @@ def create_call(row: CallRow, max_live: int | None, connection: Connection) -> N
 
 
 def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding) -> None:
-    """Mark a live call as ended, in the transaction that writes its last journal row."""
+    """Mark a live call as ended, in the same transaction as its last journal row."""
     connection.execute(
         update(calls)
         .where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status.in_(LIVE))
@@ -324,4 +324,4 @@ def _delete(call_id: str, connection: Connection) -> None:
     connection.execute(update(idempotency_keys).where(requested).values(body_hash=ERASED_BODY))
     room = select(calls.c.room_sid).where(calls.c.call_id == call_id).scalar_subquery()
     connection.execute(delete(webhook_inbox).where(webhook_inbox.c.room_sid == room))
-    connection.execute(delete(calls).where(calls.c.call_id == call_id))  # its journal goes with it
+    connection.execute(delete(calls).where(calls.c.call_id == call_id))  # cascades to its journal

@@ -1,4 +1,4 @@
-"""Whether the data folder can still be used: a volume can be unmounted, filled or made read-only while calls live."""
+"""Checks that the data folder is usable: a volume can be unmounted, full or read-only while the service runs."""
 
 import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,10 +11,10 @@ _TRIED_BYTES = 4096
 
 
 class DataFolder:
-    """Looks at the folder and at the database in it, in a thread of its own: a stalled volume holds nobody else up."""
+    """Checks the folder and the database in it, in its own thread, so that a stalled volume blocks nothing else."""
 
     def __init__(self, folder: Path, database: Path | None) -> None:
-        """``database`` is open; None when it is no file. Raises OSError."""
+        """``database`` is the open database's file; None when it is not a file. Raises OSError."""
         self._folder = folder
         self._database = database
         self._opened = _identity(database) if database is not None else None
@@ -25,16 +25,16 @@ class DataFolder:
         return f"<DataFolder {self._folder}>"
 
     async def check(self) -> None:
-        """Raises StorageError when a file cannot be written, or the open database is not the one in the folder.
+        """Raises StorageError when a file cannot be written, or the open database is not the file in the folder.
 
-        A look that does not end is waited for again, so that looks do not pile up.
+        A check that still runs is awaited instead of starting another, so that checks do not pile up.
         """
         if self._looking is None or self._looking.done():
             self._looking = self._thread.submit(self._look)
         await asyncio.shield(asyncio.wrap_future(self._looking))
 
     def close(self) -> None:
-        """Look no more. A thread that a stalled volume holds is left behind."""
+        """Stop checking. A thread that a stalled volume blocks is abandoned."""
         self._thread.shutdown(wait=False)
 
     def _look(self) -> None:
@@ -51,6 +51,6 @@ class DataFolder:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What a file stays when it is written to, and a new one of the same name is not."""
+    """Device and inode: the same after a write, different for a new file of the same name."""
     stat = path.stat()
     return stat.st_dev, stat.st_ino

@@ -1,4 +1,4 @@
-"""The database itself: one connection that writes, a few that read, and its migration to the current schema."""
+"""The database: one connection that writes, a few that read, and the migration to the current schema."""
 
 import asyncio
 import logging
@@ -36,24 +36,24 @@ from app.storage.schema import REVISION, decode_object, encode_json
 
 log = structlog.get_logger(__name__)
 
-# At level DEBUG the driver logs the parameters of every statement, which are the caller's words.
+# At level DEBUG the driver would log the parameters of every statement, which include callers' words.
 logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
 T = TypeVar("T")
 
 _BUSY_MILLISECONDS = 5000
-"""How long a writer waits for the writer of another process."""
+"""How long a writer waits for a writer of another process."""
 _CHECKPOINT_MILLISECONDS = 250
 _READERS = 4
 _WRITES_WAITING = 1000
 _TURN_SECONDS_MAX = 5.0
-"""A write whose turn comes later is not begun: behind a lock everybody would wait for all those before him."""
+"""A write that has waited longer fails instead of starting; otherwise a lock would delay everyone behind it."""
 _WRITER_PRAGMAS = (
     f"busy_timeout={_BUSY_MILLISECONDS}",
     "journal_mode=WAL",
-    "synchronous=FULL",  # a commit survives a power cut; NORMAL may lose the last ones
+    "synchronous=FULL",  # a commit survives a power cut; with NORMAL the last ones may be lost
     "foreign_keys=ON",
-    "secure_delete=ON",  # what is deleted is overwritten with zeros
+    "secure_delete=ON",  # deleted data is overwritten with zeros
 )
 _MEANINGS = {
     "SQLITE_BUSY": "another process keeps it locked",
@@ -71,32 +71,32 @@ _READER_PRAGMAS = (f"busy_timeout={_BUSY_MILLISECONDS}", "query_only=ON")
 @dataclass(frozen=True, slots=True)
 class _Job:
     run: Callable[[], Any]
-    """Called in the writer's thread."""
+    """Runs in the writer's thread."""
     done: asyncio.Future[Any]
     asked_at: float
-    """The loop's clock."""
+    """On the loop's clock."""
 
 
 class Database:
-    """Transactions as plain functions of a connection.
+    """Runs transactions that are plain functions of a connection.
 
-    A function that is given to :meth:`write` or :meth:`read` cannot await anything, so no transaction outlives it.
-    Loop ``storage.writer`` runs the writes one after the other; it ends in :meth:`close`, after the last of them.
-    A write runs in a thread from its beginning to its commit: a loop that is late keeps no other process waiting for
-    the lock. A task ``storage.read`` is one read, and holds nobody up.
+    A function passed to :meth:`write` or :meth:`read` cannot await, so no transaction outlives it. Loop
+    ``storage.writer`` runs the writes one after another and ends in :meth:`close`, after the last one. Each write runs
+    in a thread from begin to commit, so a late event loop does not keep other processes waiting for the lock. Each read
+    is a task ``storage.read`` of its own and delays nobody.
     """
 
     def __init__(self, writer: Engine, readers: AsyncEngine) -> None:
         self._writer = writer
         self._thread = ThreadPoolExecutor(1, "storage.writer")
         self._readers = readers
-        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue(_WRITES_WAITING + 1)  # one place is for the end
+        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue(_WRITES_WAITING + 1)  # one slot for the end marker
         self._closed = False
         self._reads: set[asyncio.Task[Any]] = set()
         self.transactions = 0
-        """Write transactions that were committed."""
+        """How many write transactions were committed."""
         self.on_written = Listeners[[float]]("storage.written")
-        """Told of each write how many seconds it took from the wish for it."""
+        """Called after each write with the seconds from its request to its commit."""
         self.loop = ServiceLoop("storage.writer", self._run_job, part="storage", is_vital=True, steady_seconds=1.0)
         self.loop.on_gone.add(self._refuse_waiting)
 
@@ -112,7 +112,7 @@ class Database:
         """
         target = _parsed(url)
         await asyncio.to_thread(_check_file, target)
-        writer = _sync_engine(target, _WRITER_PRAGMAS, QueuePool)  # of one thread, and so one connection
+        writer = _sync_engine(target, _WRITER_PRAGMAS, QueuePool)  # used by one thread, so it has one connection
         begin_immediate(writer)
         database = cls(writer, _reading_engine(target))
         try:
@@ -123,14 +123,14 @@ class Database:
         return database
 
     async def close(self) -> None:
-        """Finish the writes that wait and the reads, then close every connection; again it does nothing."""
+        """Finish waiting writes and reads, then close every connection; calling it again does nothing."""
         if not self._closed:
             self._closed = True
             self._jobs.put_nowait(None)
         if self.loop.is_failing:
             self._refuse_waiting()
         await asyncio.gather(self.loop.wait(), *map(_over, self._reads))
-        with suppress(RuntimeError):  # a thread that cannot be had closes nothing; the process ends
+        with suppress(RuntimeError):  # no thread can be started any more: the process is ending
             await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.dispose)
         self._thread.shutdown()
         await self._readers.dispose()
@@ -138,8 +138,8 @@ class Database:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in one transaction, committed when this returns and rolled back when it raises.
 
-        A cancelled caller leaves no half: a transaction that has begun runs to its end, another is not begun. Raises
-        StorageError, also at once when 1,000 writes wait already, and when its turn does not come within 5 s.
+        Cancelling leaves nothing half done: a transaction that has begun finishes, one that has not never begins.
+        Raises StorageError, also at once when 1,000 writes wait, and when its turn does not come within 5 s.
         """
         result: T = await self._enqueue(partial(self._transact, work))
         return result
@@ -165,10 +165,10 @@ class Database:
         await self.read(lambda connection: connection.execute(text("SELECT version_num FROM alembic_version")).all())
 
     async def truncate_log(self) -> bool:
-        """Move the write-ahead log into the database file and empty it, so that no deleted row is left there.
+        """Move the write-ahead log into the database file and empty it, so that it contains no deleted row.
 
-        False when other connections keep it in use; a later call, or the last close, empties it. Writes wait
-        meanwhile, so it is not insisted on.
+        False when other connections use the log; a later call, or the last close, empties it. Writes wait during the
+        attempt, so it gives up soon.
         """
         emptied: bool = await self._enqueue(self._checkpoint)
         return emptied
@@ -193,7 +193,7 @@ class Database:
         return await job.done
 
     async def _run_job(self) -> None:
-        """The next write. Raises LoopFinished after the last, and what keeps the thread from working."""
+        """Run the next write. Raises LoopFinished after the last one, and whatever stops the thread from working."""
         loop = asyncio.get_running_loop()
         if (job := await self._jobs.get()) is None:
             raise LoopFinished
@@ -210,11 +210,11 @@ class Database:
             if self._closed:
                 self._refuse_waiting()
             raise
-        running.add_done_callback(partial(self._deliver, job))  # also when this loop is cancelled meanwhile
+        running.add_done_callback(partial(self._deliver, job))  # also if this loop is cancelled meanwhile
         await asyncio.wait([running])
 
     def _deliver(self, job: _Job, written: asyncio.Future[Any]) -> None:
-        """Give the outcome of a write to the one who asked for it; an error belongs to them, and is raised there."""
+        """Pass a write's result or error to whoever requested it."""
         error = _without_writer() if written.cancelled() else written.exception()
         if not job.done.done():
             if error is not None:
@@ -225,7 +225,7 @@ class Database:
             self.on_written(asyncio.get_running_loop().time() - job.asked_at)
 
     def _refuse_waiting(self) -> None:
-        """Without a writer nobody waits for it."""
+        """Fail all waiting writes: there is no writer any more."""
         while not self._jobs.empty():
             if (job := self._jobs.get_nowait()) is not None and not job.done.done():
                 job.done.set_exception(_without_writer())
@@ -249,32 +249,32 @@ class Database:
 
 
 def storage_error(error: Exception) -> StorageError:
-    """The service's error for the database's. It names the kind of failure and quotes no value.
+    """Map a database error to StorageError. The message names the kind of failure and contains no values.
 
-    ``retryable`` is False when the values themselves were refused, so that trying again cannot help.
+    ``retryable`` is False when the values themselves were refused, so that a retry cannot help.
     """
     cause = getattr(error, "orig", None) or error
     name = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
     mapped = StorageError(f"the database failed: {name}" + (f", {meaning}" if (meaning := _meaning(name)) else ""))
-    unwrapped = type(error) is StatementError  # raised before the database was asked
+    unwrapped = type(error) is StatementError  # raised before the statement reached the database
     mapped.retryable = not (unwrapped or isinstance(error, IntegrityError | DataError | UnicodeError | OverflowError))
     return mapped
 
 
 def _meaning(name: str) -> str | None:
-    """Of SQLite's name for an error, which may have more behind it, as in ``SQLITE_IOERR_WRITE``."""
+    """The meaning of SQLite's error name, which may have a suffix, as in ``SQLITE_IOERR_WRITE``."""
     return next((meaning for beginning, meaning in _MEANINGS.items() if name.startswith(beginning)), None)
 
 
 def begin_immediate(engine: Engine) -> None:
-    """Make each transaction of a SQLite engine take the write lock at its beginning, not at its first write."""
+    """Make each transaction of a SQLite engine take the write lock when it begins, not at its first write."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 @contextmanager
 def read_only(url: str) -> Iterator[Connection]:
-    """A connection that cannot write, for who is not the service. Raises StorageError, also for what fails inside."""
+    """A read-only connection for other programs than the service. Raises StorageError, also for errors inside."""
     target = _parsed(url)
     _check_file(target)
     engine = _sync_engine(target, _READER_PRAGMAS)
@@ -288,11 +288,11 @@ def read_only(url: str) -> Iterator[Connection]:
 
 
 def migrate(url: str) -> None:
-    """Create the database or bring its schema up to date, in one transaction. To be called before it is opened.
+    """Create the database or update its schema, in one transaction. Call it before :meth:`Database.open`.
 
-    Calls that lived when the machine was shut down are released, so that they can be ended.
+    It also releases calls that were live when the machine went down, so that they can be ended.
 
-    Raises StorageError when the database cannot be written, is none, or belongs to a newer version of the service.
+    Raises StorageError when the file cannot be written, is not a database, or has a newer schema than this version.
     """
     target = _parsed(url)
     if target.get_backend_name() == "sqlite":
@@ -312,7 +312,7 @@ def migrate(url: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    """Nothing to do for a schema that is current, so that a start need not load what migrates."""
+    """Upgrade the schema; a current one needs nothing, and then Alembic is not loaded."""
     if inspect(connection).has_table("alembic_version"):
         revisions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
         if revisions == [REVISION]:
@@ -323,13 +323,13 @@ def _upgrade(connection: Connection) -> None:
 
 
 def database_file(url: str) -> Path | None:
-    """The file of a SQLite database; None for one that is no file. Raises StorageError."""
+    """The file of a SQLite database; None when it is not a file. Raises StorageError."""
     target = _parsed(url)
     return Path(target.database) if target.get_backend_name() == "sqlite" and target.database else None
 
 
 def _create_file(target: URL) -> None:
-    """The database holds personal data, so a new file is for its owner alone."""
+    """Create the file readable by its owner only, because the database contains personal data."""
     path = Path(target.database or "")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -366,12 +366,12 @@ def _engine_options(target: URL) -> dict[str, Any]:
         "json_deserializer": decode_object,
     }
     if target.get_backend_name() == "sqlite":
-        options["connect_args"] = {"isolation_level": None}  # the driver begins nothing by itself
+        options["connect_args"] = {"isolation_level": None}  # the driver begins no transaction by itself
     return options
 
 
 def _reading_engine(target: URL) -> AsyncEngine:
-    """A reader has no transaction, so none has to be rolled back, which is nearly half of what a look costs."""
+    """An engine whose readers have no transaction: the rollback would be nearly half the cost of a read."""
     no_transactions: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     engine = create_async_engine(
         target, pool_size=_READERS, max_overflow=0, pool_timeout=5, **no_transactions, **_engine_options(target)
@@ -392,7 +392,7 @@ def _set_pragmas(engine: Engine, pragmas: tuple[str, ...]) -> None:
 
 
 def _truncate_log(connection: Connection) -> bool:
-    cursor = connection.connection.cursor()  # the driver's own: a checkpoint cannot run inside a transaction
+    cursor = connection.connection.cursor()  # the driver's cursor: a checkpoint cannot run inside a transaction
     cursor.execute(f"PRAGMA busy_timeout={_CHECKPOINT_MILLISECONDS}")
     try:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -404,7 +404,7 @@ def _truncate_log(connection: Connection) -> bool:
 
 
 async def _over(reading: asyncio.Task[Any]) -> None:
-    """Whatever comes of it is for the one who asked."""
+    """Wait until a read is over; its result or error goes to whoever requested it."""
     await asyncio.wait([reading])
 
 

@@ -1,7 +1,7 @@
-"""Threads for those who wait for the disk at a door.
+"""A thread pool for HTTP requests that wait for the disk.
 
-They are apart from asyncio's own threads, which look up the names of vendors: a disk that hangs holds up those who need
-the disk, and no connection of a call.
+It is separate from asyncio's own pool, which resolves the vendors' host names: a disk that hangs delays requests that
+need the disk, but no connection of a call.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ _POOL = ThreadPoolExecutor(_THREADS, "disk")
 
 
 def start_on_disk(work: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> asyncio.Future[_T]:
-    """Begin it when a thread is free; what waits for one is bounded by the requests that are served."""
+    """Run ``work`` when a thread is free; the number of requests being served bounds how many wait."""
     return asyncio.get_running_loop().run_in_executor(_POOL, lambda: work(*arguments, **named))
 
 
 async def on_disk(work: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
-    """Do it in one of the threads. Who is cancelled does not wait; the work goes on."""
+    """Run ``work`` in one of the threads. A cancelled caller does not wait; the work continues."""
     return await asyncio.shield(start_on_disk(work, *arguments, **named))

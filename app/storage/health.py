@@ -1,4 +1,4 @@
-"""How the storage is: the database, the journal, and the folder both are in."""
+"""The health of the storage: the database, the journal, and their folder."""
 
 import asyncio
 from datetime import datetime
@@ -13,7 +13,7 @@ from app.storage.journal import JournalWriter
 
 
 class StorageHealth:
-    """Looked at each second. While it is failed no new call is taken: nothing of it could be kept."""
+    """Checks the storage every second. While it has failed, no new call is taken, because it could not be stored."""
 
     def __init__(self, database: Database, journal: JournalWriter, folder: DataFolder) -> None:
         self._database = database
@@ -24,12 +24,12 @@ class StorageHealth:
         self._outage = Outage("storage.failed", "storage.recovered")
 
     def require(self) -> None:
-        """Raises StorageError when the last look found that calls cannot be kept."""
+        """Raises StorageError when the last check found that calls cannot be stored."""
         if self._problem is not None:
             raise StorageError(self._problem)
 
     async def check(self) -> ServiceHealth:
-        """Ask all three now."""
+        """Check all three now."""
         clock = asyncio.get_running_loop().time
         asked_at = clock()
         try:

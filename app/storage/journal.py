@@ -1,4 +1,4 @@
-"""The journal of every call as it is written: rows are appended without waiting and committed in groups."""
+"""Writes the journal of every call: rows are appended without waiting and committed in groups."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from app.storage.waiting import set_within
 log = structlog.get_logger(__name__)
 
 LAST_TYPE = "call.ended"
-"""Type of the last row of every journal."""
+"""The type of the last row of every journal."""
 
 _GROUP_SECONDS = 0.05
 _GROUP_ROWS = 2000
@@ -32,7 +32,7 @@ _FAILURES_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why a call's rows are not all in the journal."""
+    """Why some rows of a call are not in the journal."""
 
     error: type[VoiceAgentError]
     message: str
@@ -42,8 +42,8 @@ class _Failure:
 class JournalWriter:
     """Writes the journals of all calls of this process.
 
-    Loop ``journal.writer`` commits what waits 50 ms after the first row came, or at once when a flush asks. It ends in
-    :meth:`close`. What could not be committed is tried again, in order; how much may wait, :class:`Backlog` says.
+    Loop ``journal.writer`` commits waiting rows 50 ms after the first one was appended, or at once on a flush. It ends
+    in :meth:`close`. Rows that could not be committed are tried again, in order; :class:`Backlog` bounds how many wait.
     """
 
     def __init__(
@@ -55,15 +55,15 @@ class JournalWriter:
         backlog: Backlog | None = None,
         flush_seconds: float = 5.0,
     ) -> None:
-        """To be made in a running loop.
+        """Create it in a running loop.
 
-        ``on_committed`` is told of each call that has new rows, ``on_lost``, once, of each that another process owns.
+        ``on_committed`` is called for each call with new rows, ``on_lost`` once for each call that another owns.
         """
         self._database = database
         self.on_committed = Listeners("journal.committed", on_committed)
         self.on_lost = Listeners("journal.lost", on_lost)
         self.on_written = Listeners[[float]]("journal.written")
-        """Told of each group that was committed how many seconds that took."""
+        """Called after each committed group with the seconds its commit took."""
         self._backlog = Backlog() if backlog is None else backlog
         self._flush_seconds = flush_seconds
         self._failures: dict[str, _Failure] = {}
@@ -73,7 +73,7 @@ class JournalWriter:
         self._closed = False
         self._failing = False
         self.lost_rows = 0
-        """Rows that were appended and will never be in the journal."""
+        """How many appended rows will never be in the journal."""
         self._delay = _GROUP_SECONDS
         self.loop = ServiceLoop("journal.writer", self._commit_next, part="storage", is_vital=True, steady_seconds=1.0)
 
@@ -83,16 +83,16 @@ class JournalWriter:
 
     @property
     def waiting_rows(self) -> int:
-        """Rows that are not committed yet."""
+        """How many rows are not committed yet."""
         return len(self._backlog)
 
     @property
     def is_failing(self) -> bool:
-        """Whether the last commit failed and is being tried again."""
+        """Whether the last commit failed; it is being retried."""
         return self._failing
 
     async def close(self) -> None:
-        """Commit what waits, for at most 5 s, then stop; again it does nothing."""
+        """Commit waiting rows for at most 5 s, then stop; calling it again does nothing."""
         if not self._closed:
             self._closed = True
             with suppress(TimeoutError):
@@ -105,11 +105,11 @@ class JournalWriter:
             log.error("journal.rows_abandoned", rows=len(self._backlog))
 
     def append(self, call_id: str, fence: int, row: JournalRow, ending: CallEnding | None = None) -> None:
-        """Have the row committed soon; never waits.
+        """Queue a row to be committed soon; never waits.
 
-        The call's last row, ``call.ended``, comes with the ``ending``, which marks the call as ended in the same
-        transaction; rows after it are dropped. Raises ValueError when one is given without the other, StorageError
-        when the row's data is not JSON or the journal is closed.
+        The call's last row, ``call.ended``, comes with an ``ending``, which marks the call as ended in the same
+        transaction; rows after it are dropped. Raises ValueError when one comes without the other, StorageError when
+        the row's data is not JSON or the journal is closed.
         """
         if (row.type == LAST_TYPE) is (ending is None):
             raise ValueError(f"a row {LAST_TYPE} and an ending come together")
@@ -127,10 +127,10 @@ class JournalWriter:
             self._drop(call_id, fence, row.type)
 
     async def flush(self, call_id: str) -> None:
-        """Return once all rows appended so far for the call are committed; asks for a commit at once.
+        """Commit at once; returns when all rows appended so far for the call are committed.
 
-        Raises OwnershipLost, and StorageError after 5 s without a commit (the rows are still tried) or when rows of
-        the call were lost.
+        Raises OwnershipLost, and StorageError when 5 s pass without a commit (the rows are still retried) or when rows
+        of the call were lost.
         """
         mark = self._backlog.mark(call_id)
         if mark is not None:
@@ -146,10 +146,10 @@ class JournalWriter:
             raise failure.error(failure.message)
 
     def waiting(self) -> list[str]:
-        """Calls with rows that are not committed yet."""
+        """The calls with uncommitted rows."""
         return list(self._backlog)
 
-    # Committing: the task and what it does
+    # Committing
 
     async def _commit_next(self) -> None:
         """Wait for rows, and try to commit the next group."""
@@ -168,11 +168,11 @@ class JournalWriter:
             self._commit_asked.clear()
 
     async def _commit(self, group: Group) -> bool:
-        """Whether the group is settled. A row that the database refuses harms its own call alone."""
+        """Commit a group; True when it is settled. A row that the database refuses affects only its own call."""
         lost: dict[str, LostRows] = {}
         try:
             lost = await self._database.write(partial(write_group, group))
-        except Exception as error:  # noqa: BLE001 - a bug met here must not stop the journals of all calls
+        except Exception as error:  # noqa: BLE001 - a bug here must not stop the journals of all calls
             if isinstance(error, StorageError) and error.retryable:
                 self._note_outage(error)
                 return False
@@ -201,10 +201,10 @@ class JournalWriter:
                 settled.set_result(None)
         self.on_committed(call_id)
 
-    # What went wrong
+    # Failures
 
     def _drop(self, call_id: str, fence: int, row_type: str) -> None:
-        """The backlog had no place for a row."""
+        """Count a row for which the backlog had no room."""
         self.lost_rows += 1
         if self._backlog.has_ended(call_id):
             log.debug("journal.row_late", call_id=call_id, type=row_type)
@@ -212,7 +212,7 @@ class JournalWriter:
             log.error("journal.rows_lost", call_id=call_id, waiting=len(self._backlog))
 
     def _fail(self, call_id: str, failure: _Failure) -> bool:
-        """Remember why flushes of the call fail from now on; False when that, or a lost owner, is known already."""
+        """Record why flushes of the call fail from now on; False when a failure or a lost owner is known already."""
         known = self._failures.get(call_id)
         if known is not None and known.error in (OwnershipLost, failure.error):
             return False
@@ -222,7 +222,7 @@ class JournalWriter:
         return True
 
     def _forget_older_failure(self, call_id: str, fence: int) -> None:
-        """A process that owns a call anew begins with a clean sheet."""
+        """Forget the failure of an earlier ownership: the process owns the call again, with a new fence."""
         failure = self._failures.get(call_id)
         if failure is not None and failure.fence < fence:
             del self._failures[call_id]
@@ -263,7 +263,7 @@ class JournalWriter:
 
 
 def _parts(group: Group) -> list[Group]:
-    """The group call by call; that of one call, row by row."""
+    """Split a group into one part per call, and a group of one call into one part per row."""
     if len(group) > 1:
         return [{call_id: rows} for call_id, rows in group.items()]
     return [{call_id: [row]} for call_id, rows in group.items() for row in rows]

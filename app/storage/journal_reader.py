@@ -1,4 +1,4 @@
-"""The journal of any call as it is read: in pages, or live."""
+"""Reads the journal of any call, in pages or live."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
@@ -19,13 +19,13 @@ _POLL_SECONDS = 0.25
 _PAGE_ROWS = 500
 
 _Page = tuple[bool, list[JournalRow]]
-"""Whether the call may get more rows than these; and the rows."""
+"""Whether the call may get more rows, and the rows."""
 
 
 class JournalReader:
-    """Reads committed rows, whichever process wrote them.
+    """Reads committed rows of any process.
 
-    Loop ``journal.poller`` looks, each 0.25 s while anybody follows a call, whether another process has committed
+    While anybody follows a call, loop ``journal.poller`` checks every 0.25 s whether another process has committed
     rows; it ends in :meth:`close`.
     """
 
@@ -42,13 +42,13 @@ class JournalReader:
         return f"<JournalReader {len(self._followers)} calls followed>"
 
     async def close(self) -> None:
-        """Stop looking for rows of other processes; again it does nothing."""
+        """Stop polling; calling it again does nothing."""
         await self.loop.stop()
 
     async def rows(self, call_id: str, after_seq: int = 0) -> list[JournalRow]:
-        """Rows with a ``seq`` above ``after_seq``, in their order. Raises StorageError.
+        """The rows with a ``seq`` above ``after_seq``, in order. Raises StorageError.
 
-        Read in pages, between which live calls have their turn.
+        Reads in pages, so that the event loop serves live calls in between.
         """
         rows: list[JournalRow] = []
         while True:
@@ -61,9 +61,9 @@ class JournalReader:
     async def follow(
         self, call_id: str, after_seq: int = 0, *, quiet_seconds: float | None = None
     ) -> AsyncGenerator[list[JournalRow]]:
-        """Rows as they are committed; ends after the call's last row, or when it is deleted.
+        """Yield rows as they are committed; ends after the call's last row, or when the call is deleted.
 
-        An empty list says that there was none for ``quiet_seconds``; never, when that is None. Raises StorageError.
+        Yields an empty list after ``quiet_seconds`` without rows; None: never. Raises StorageError.
         """
         with self._following(call_id) as committed:
             live = True
@@ -74,12 +74,12 @@ class JournalReader:
                     yield rows
                     after_seq = rows[-1].seq
                 if len(rows) == _PAGE_ROWS:
-                    live = True  # or at least there may be more to read
+                    live = True  # or at least there may be more rows to read
                 elif live and not await set_within(committed, quiet_seconds):
                     yield []
 
     async def _page(self, call_id: str, after_seq: int) -> _Page:
-        """Followers that have come as far as each other share one read, as long as nothing is committed meanwhile."""
+        """Read a page; followers at the same position share one read until something is committed."""
         place = call_id, after_seq, self._commits
         shared = self._shared.get(place)
         if shared is None:
@@ -88,7 +88,7 @@ class JournalReader:
         return await asyncio.shield(shared)
 
     def committed(self, call_id: str) -> None:
-        """Rows of the call were committed in this process: its followers read them now."""
+        """Wake the call's followers: this process has committed rows of the call."""
         self._commits += 1
         for event in self._followers.get(call_id, ()):
             event.set()
@@ -100,7 +100,7 @@ class JournalReader:
         try:
             newest = await self._database.read(partial(_newest_rows, followed))
         except StorageError:
-            newest = {}  # the followers read for themselves, and are told what failed
+            newest = {}  # the followers read for themselves and get the error
         for call_id in followed:
             if call_id not in newest or newest[call_id] != self._newest.get(call_id):
                 self.committed(call_id)
@@ -135,13 +135,13 @@ def _read_rows(call_id: str, after_seq: int, connection: Connection) -> list[Jou
 
 
 def _read_page(call_id: str, after_seq: int, connection: Connection) -> _Page:
-    """Whether the call may get more rows than these. The status is read first: an ended call has its last row."""
+    """Read the status first, then the rows: if the call has ended, its last row is among them or before them."""
     status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
     return status in LIVE, _read_rows(call_id, after_seq, connection)
 
 
 def _newest_rows(call_ids: list[str], connection: Connection) -> dict[str, int | None]:
-    """The highest ``seq`` of each call; a deleted call is missing."""
+    """The highest ``seq`` of each call; deleted calls are missing."""
     highest = select(func.max(journal.c.seq)).where(journal.c.call_id == calls.c.call_id).scalar_subquery()
     statement = select(calls.c.call_id, highest.label("newest")).where(calls.c.call_id.in_(call_ids))
     return {row.call_id: row.newest for row in connection.execute(statement)}

@@ -1,4 +1,4 @@
-"""One transaction of the journal: rows of many calls, each only from the owner of its call."""
+"""One journal transaction: inserts rows of many calls, each only if its writer owns the call."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +10,19 @@ from app.storage.calls import end_call
 from app.storage.schema import calls, journal
 
 Group = dict[str, list[WaitingRow]]
-"""Rows by call, each call's in their order."""
+"""Rows by call id, each call's in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostRows:
-    """Rows of a call that were not inserted, because another owns it now or because it has ended."""
+    """Rows of a call that were not inserted: another process owns the call now, or the call has ended."""
 
     rows: int
     owner_changed: bool
 
 
 def write_group(group: Group, connection: Connection) -> dict[str, LostRows]:
-    """Insert the rows whose writer owns the call and end the calls that end; gives what was not inserted."""
+    """Insert the rows whose writer owns the call, and end calls; returns the rows that were not inserted."""
     owned = select(calls.c.call_id, calls.c.fence, calls.c.status).where(calls.c.call_id.in_(list(group)))
     owners = {row.call_id: row for row in connection.execute(owned)}
     lost: dict[str, LostRows] = {}

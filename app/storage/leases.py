@@ -1,19 +1,19 @@
-"""Leases of calls: until when a process owns a call, on a clock that starts anew with each boot of the machine."""
+"""Leases of calls: until when a process owns a call, on a clock that starts at each boot of the machine."""
 
 from sqlalchemy import ColumnElement, Connection, case, delete, false, insert, or_, select, update
 
 from app.storage.schema import calls, lease_boot
 
 RELEASED = 0.0
-"""The lease of a call whose owner is known to be dead; any process may take the call over at once."""
+"""The lease of a call whose owner is dead: any process may take the call over at once."""
 _SLOW_SECONDS = 10.0
-"""For so long a worker may be too busy to renew its leases; losing its calls would be worse for their callers."""
+"""How long a sibling may fail to renew its leases because it is busy; losing its calls would be worse for callers."""
 
 
 def release_leases_of_earlier_boots(connection: Connection, boot: str) -> None:
-    """No process outlives its machine: calls that lived before this boot have nobody.
+    """Release all leases from before this boot: their owners cannot be alive.
 
-    To be done by each start, before any process renews a lease.
+    Every start does this before any process renews a lease.
     """
     if connection.execute(select(lease_boot.c.boot)).scalars().all() == [boot]:
         return
@@ -24,24 +24,24 @@ def release_leases_of_earlier_boots(connection: Connection, boot: str) -> None:
 
 
 def prove_writable(connection: Connection) -> None:
-    """Write something: on a full disk this fails, as a renewal does."""
+    """Write a value; on a full disk this fails, as a renewal would."""
     connection.execute(update(lease_boot).values(proofs=lease_boot.c.proofs + 1))
 
 
 def is_released() -> ColumnElement[bool]:
-    """Whether somebody said that the owner of the call is dead."""
+    """Whether the call's lease was released because its owner is dead."""
     return calls.c.lease_until == RELEASED
 
 
 def is_expired(owner: str, now: float) -> ColumnElement[bool]:
-    """Whether the owner of the call is taken for dead at ``now``: it has not renewed the lease.
+    """Whether the call's lease has expired at ``now``, so that its owner counts as dead.
 
-    A sibling of ``owner`` is only slow, for ten seconds: its supervisor knows whether it is dead.
+    A sibling of ``owner`` has ten seconds more: it may only be slow, and its supervisor notices when it dies.
     """
     return or_(is_released(), calls.c.lease_until < case((_is_sibling(owner), now - _SLOW_SECONDS), else_=now))
 
 
 def _is_sibling(owner: str) -> ColumnElement[bool]:
-    """Whether a call is another worker's under the same supervisor, which tells when one of them dies."""
+    """Whether the call belongs to another worker of the same supervisor, which releases the calls of dead workers."""
     family, dot, _ = owner.partition(".")
     return (calls.c.owner != owner) & calls.c.owner.startswith(family + dot, autoescape=True) if dot else false()

@@ -1,4 +1,4 @@
-"""One call as somebody looks it up beside the service: at once, without taking part in what the service does."""
+"""Looks up one call from outside the service, read-only, while the service may be running."""
 
 from sqlalchemy import select
 
@@ -9,7 +9,7 @@ from app.storage.schema import calls, decode_object, journal
 
 
 def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
-    """The call with its journal as far as it is committed; None when there is no such call. Nothing is written.
+    """The call and its committed journal rows; None when there is no such call. Writes nothing.
 
     ``url`` is SQLAlchemy's. Raises StorageError.
     """

@@ -1,6 +1,6 @@
-"""Calls that are to be placed: each once for its idempotency key, and no more than the limits allow.
+"""Places outbound calls: once for each idempotency key, and within the dial limits.
 
-What was dialled is counted in a table of its own for a day, so that nobody dials more by erasing calls.
+Dials are counted in a table of their own for a day, so that erasing calls does not allow more dials.
 """
 
 import hashlib
@@ -18,29 +18,29 @@ from app.storage.schema import ERASED_BODY, dials, idempotency_keys
 
 _KEPT = timedelta(hours=24)
 _NUMBER_DIGITS = 6
-"""Of a number's digest: enough to tell which was called, and too few to tell who, when the call is erased."""
+"""How many characters of a number's digest stay after an erasure: enough to count dials, too few to find the number."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class DialLimits:
-    """How many calls may be placed, by all processes."""
+    """How many calls all processes together may place."""
 
     number_per_hour: int
-    """To the same number."""
+    """Calls to the same number."""
     all_per_day: int
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The client's name of a request, kept for 24 h."""
+    """The client's key for a request, kept for 24 h."""
 
     key: str
     body_hash: str
 
 
 class PlacementStore:
-    """Where calls begin that nobody has called for."""
+    """Inserts outbound calls."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -48,7 +48,7 @@ class PlacementStore:
     async def place(
         self, row: CallRow, *, limits: DialLimits, max_live: int, key: IdempotencyKey | None, now: datetime
     ) -> str:
-        """Insert a call for whichever process claims it, and give its id; for a key that is known, that of its call.
+        """Insert a call for any process to claim; returns its id. For a known key, returns the id of its call.
 
         Raises KeyReused, DialLimitReached, AtCapacity, StorageError.
         """
@@ -95,7 +95,7 @@ def _placed_before(key: IdempotencyKey, connection: Connection) -> str | None:
 def _check(
     which: ColumnElement[bool] | None, limit: int, window: timedelta, now: datetime, connection: Connection, what: str
 ) -> None:
-    """Whether one more fits in: the call that is ``limit`` calls ago must lie before the window."""
+    """Check that one more dial fits: the ``limit``-th last dial must be older than the window."""
     placed = select(dials.c.placed_at)
     if which is not None:
         placed = placed.where(which)

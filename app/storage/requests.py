@@ -1,4 +1,4 @@
-"""What is asked of live calls, by whatever process was asked, until the owner of the call takes it."""
+"""Operators' requests to live calls: any process stores them, the call's owner takes them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,12 +14,12 @@ from app.storage.database import Database
 from app.storage.schema import call_requests, calls
 
 _FORGOTTEN_AFTER = timedelta(hours=1)
-"""Requests whose call ended before its owner had taken them are kept for so long."""
+"""How long a request is kept whose call ended before its owner took it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """``data`` is a JSON object; its keys depend on the kind."""
+    """A request to a live call; ``data`` is a JSON object whose keys depend on the kind."""
 
     call_id: str
     kind: str
@@ -27,19 +27,19 @@ class CallRequest:
 
 
 class CallRequestStore:
-    """Requests in the order they were made. All methods may raise StorageError."""
+    """Requests in the order they were made. Every method may raise StorageError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, request: CallRequest, now: datetime) -> None:
-        """Keep a request for the owner of the call. Raises CallNotFound, CallAlreadyEnded."""
+        """Store a request for the owner of the call. Raises CallNotFound, CallAlreadyEnded."""
         await self._database.write(partial(_add, request, now))
 
     async def take(self, owner: str, now: datetime) -> list[CallRequest]:
-        """What is asked of the live calls of this owner, oldest first; each is given once.
+        """Take the requests to this owner's live calls, oldest first; each is returned once.
 
-        To look costs a read; only what is found is worth a write.
+        Reads first, and writes only if there are requests.
         """
         found = select(call_requests.c.request_id).where(_waiting_for(owner)).limit(1)
         if await self._database.read(lambda connection: connection.execute(found).first()) is None:

@@ -1,4 +1,4 @@
-"""The tables, and how JSON is written into them."""
+"""The tables, and how JSON is stored in them."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 metadata = MetaData()
 
 REVISION = "0010"
-"""Of the newest file in ``migrations/versions``, which makes these tables."""
+"""The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
     "status": "status",
@@ -21,14 +21,14 @@ _LISTED_BY = {
     "caller": "caller_number",
     "called": "called_number",
 }
-"""What calls can be filtered by, and its column."""
+"""The filters of a call list, each with its column."""
 
 
 def _list_indexes() -> Iterator[Index]:
-    """One for each combination of filters, so that a page costs what it holds, whatever few calls it looks for.
+    """One index for each combination of filters, so that a page costs only what it returns, however rare its calls are.
 
-    A list is newest first, so each ends in the order of the list and no page is ever sorted. All of them cost a call a
-    kilobyte and a half.
+    A list is newest first, so each index ends with that order and no page is ever sorted. Together they take a
+    kilobyte and a half per call.
     """
     yield Index("calls_by_start", "started_at", "call_id")
     for filters in (names for size in range(1, 5) for names in combinations(_LISTED_BY, size)):
@@ -64,7 +64,7 @@ calls = Table(
     Column("over_since", Float),
     Column("room_sid", String),
     Column("sip_call_id", String),
-    Index("calls_by_telephone_call", "room_sid", "sip_call_id", unique=True),  # one call, however often it is told of
+    Index("calls_by_telephone_call", "room_sid", "sip_call_id", unique=True),  # one call, however often it is reported
     *_list_indexes(),
 )
 
@@ -79,7 +79,7 @@ journal = Table(
     Column("turn", Integer),
     Column("v", Integer, nullable=False),
     Column("data", Text, nullable=False),  # JSON, encoded when the row is appended, not when it is committed
-    sqlite_with_rowid=False,  # a call's rows lie side by side, and the key is stored once
+    sqlite_with_rowid=False,  # a call's rows are adjacent, and the key is stored once
 )
 
 sessions = Table(
@@ -122,7 +122,7 @@ call_requests = Table(
     Column("created_at", String, nullable=False),
     Column("taken_at", String),
     Index("call_requests_by_call", "call_id"),
-    # Owners look here all the time.
+    # Owners poll this index.
     Index("call_requests_waiting", "request_id", sqlite_where=text("taken_at IS NULL")),
 )
 
@@ -132,19 +132,17 @@ lease_boot = Table(
     Column("boot", String, nullable=False),
     Column("proofs", Integer, nullable=False),
 )
-"""One row: the boot of the machine that ``calls.lease_until`` counts from, and a number that changes to show that one
-can write.
-"""
+"""One row: the boot that ``calls.lease_until`` counts from, and a number that is changed to prove that writes work."""
 
 ERASED_BODY = ""
-"""Instead of the hash of a request whose call was erased: the key stays used, what was asked is not told."""
+"""Replaces the hash of a request whose call was erased: the key stays used, the request is forgotten."""
 
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
     Column("key_digest", String, primary_key=True),
     Column("body_hash", String, nullable=False),
-    Column("call_id", String, nullable=False),  # the call may be gone
+    Column("call_id", String, nullable=False),  # no foreign key: the call may be erased
     Column("created_at", String, nullable=False),
     Index("idempotency_keys_by_age", "created_at"),
     Index("idempotency_keys_by_call", "call_id"),
@@ -162,9 +160,9 @@ dials = Table(
 
 
 def decode_object(written: Any) -> dict[str, Any]:
-    """The JSON object in a column. What is none, whoever wrote it, is an empty one: it must not harm the other rows.
+    """Decode the JSON object of a column. Anything else becomes an empty object, so that it does not harm other rows.
 
-    SQLite gives what looks like a number as a number, whatever the column is.
+    SQLite returns text that looks like a number as a number, whatever the column's type.
     """
     try:
         value = json.loads(written)
@@ -181,9 +179,9 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 
 def encode_json(value: Any) -> str:
-    """Compact JSON that can always be stored as UTF-8. Raises TypeError or ValueError for what is not JSON.
+    """Encode as compact JSON that can be stored as UTF-8. Raises TypeError or ValueError for what is not JSON.
 
-    Half of a surrogate pair, which a client may send as an escape, stays an escape: UTF-8 cannot hold it.
+    A lone surrogate, which a client may send as an escape, stays an escape: UTF-8 cannot represent it.
     """
     encoded = _encode(value)
     if encoded.isascii():

@@ -1,4 +1,4 @@
-"""Media sessions: a token that opens one socket for one call."""
+"""Media sessions: each has a token that opens one websocket for one call."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from app.storage.schema import sessions
 
 @dataclass(frozen=True, slots=True)
 class MediaSession:
-    """What was said when the session was asked for; the call that it becomes starts with it."""
+    """The parameters a session was created with; its call starts with them."""
 
     call_id: str
     caller: str | None
@@ -23,11 +23,11 @@ class MediaSession:
     expires_at: str
     """ISO UTC."""
     events: str
-    """``conversation`` or ``all``: how much of the journal the websocket may see."""
+    """``conversation`` or ``all``: how much of the journal the websocket may receive."""
 
 
 class SessionStore:
-    """Sessions by the hash of their token; the token itself is never stored. All methods raise StorageError."""
+    """Sessions by the hash of their token; the token itself is never stored. Every method may raise StorageError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -43,7 +43,7 @@ class SessionStore:
         expires_at: datetime,
         events: str = "conversation",
     ) -> None:
-        """Remember a session, and forget those that have expired; ``call_id`` and ``token_hash`` are new."""
+        """Store a session and delete expired ones; ``call_id`` and ``token_hash`` must be new."""
         row = {
             "call_id": call_id,
             "token_hash": token_hash,
@@ -56,19 +56,19 @@ class SessionStore:
         await self._database.write(partial(_create, row))
 
     async def forget_expired(self, now: datetime) -> None:
-        """As the next :meth:`create` would."""
+        """Delete expired sessions, as :meth:`create` does."""
         expired = _expired_by(iso_utc(now))
         found = select(sessions.c.call_id).where(expired).limit(1)
         if await self._database.read(lambda connection: connection.execute(found).first()):
             await self._database.write(lambda connection: connection.execute(delete(sessions).where(expired)))
 
     async def redeem(self, call_id: str, token_hash: str, now: datetime) -> MediaSession:
-        """Use the token up. Of any number of askers one gets the session.
+        """Redeem a token; of any number of concurrent attempts one gets the session.
 
-        Raises TokenUsed for the others, TokenInvalid when the token is unknown, of another call, or has expired.
+        Raises TokenUsed for the others, TokenInvalid when the token is unknown, expired, or of another call.
         """
         wanted = partial(_check, call_id, token_hash, iso_utc(now))
-        await self._database.read(wanted)  # who guesses has nobody wait who writes
+        await self._database.read(wanted)  # check first, so that guessed tokens cause no write
         return await self._database.write(partial(_redeem, call_id, token_hash, iso_utc(now)))
 
 

@@ -1,10 +1,10 @@
-"""Waiting for something, for a bounded time."""
+"""Waits for an event, for a bounded time."""
 
 import asyncio
 
 
 async def set_within(event: asyncio.Event, seconds: float | None) -> bool:
-    """Whether the event was set before so many seconds were over; None waits for ever."""
+    """Whether the event is set within this many seconds; None waits forever."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

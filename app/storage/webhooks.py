@@ -1,4 +1,4 @@
-"""Callers that webhooks told of and that wait to be answered. No webhook counts twice; none is kept whole."""
+"""The inbox of callers that LiveKit's webhooks reported. Each webhook counts once; its body is not stored."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,17 +15,17 @@ from app.storage.schema import webhook_inbox
 log = structlog.get_logger(__name__)
 
 _KEPT = timedelta(hours=1)
-"""How long an event's id is remembered; a webhook can be sent again for less than ten minutes."""
+"""How long an event's id is kept; LiveKit resends a webhook for less than ten minutes."""
 
 
 class WebhookInbox:
-    """Events by their id. All methods raise StorageError."""
+    """Events by their id. Every method may raise StorageError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, event_id: str, event: str, caller: TelephoneCall, now: datetime) -> bool:
-        """Keep an event that is to be worked on; False when it is there already. Forgets those of an hour ago."""
+        """Store an event for processing; False when its id is known. Deletes events older than an hour."""
         row = {
             "event_id": event_id,
             "event": event,
@@ -38,7 +38,7 @@ class WebhookInbox:
         return await self._database.write(partial(_add, row, iso_utc(now - _KEPT)))
 
     async def take(self, now: datetime, limit: int) -> list[TelephoneCall]:
-        """Up to so many callers that nobody has taken yet, who came first; whoever takes them is the only one."""
+        """Take up to ``limit`` waiting callers, first come first; each is returned to one process."""
         return await self._database.write(partial(_take, iso_utc(now), limit))
 
 
@@ -69,7 +69,7 @@ def _take(now: str, limit: int, connection: Connection) -> list[TelephoneCall]:
 
 
 def _caller(room: str, room_sid: str, identity: str, attributes: dict[str, Any]) -> TelephoneCall | None:
-    """None for a row without the id of its call: the reconciler finds whoever waits there."""
+    """Read a row; None if it lacks the id of its call. Then the reconciler finds the caller."""
     texts = {name: value for name, value in attributes.items() if isinstance(value, str)}
     caller = TelephoneCall(room, room_sid, identity, texts)
     if not caller.sip_call_id:

@@ -1,4 +1,4 @@
-"""Alembic brings the schema up to date; each revision is a file in ``versions``."""
+"""Schema migrations with Alembic; each revision is a file in ``versions``."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from app.errors import StorageError
 
 
 def upgrade(connection: Connection) -> None:
-    """Run the revisions that are missing, in the connection's transaction. Raises StorageError for a newer schema."""
+    """Run the missing revisions in the connection's transaction. Raises StorageError for a newer schema."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection

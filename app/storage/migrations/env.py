@@ -1,4 +1,4 @@
-"""Run by Alembic, on the connection and in the transaction of the one who migrates."""
+"""Alembic runs this file, on the connection and in the transaction of :func:`app.storage.migrations.upgrade`."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Telephone calls: which call of LiveKit a call is, and the webhooks that tell of them."""
+"""Telephone calls: LiveKit's identity of a call, and the inbox of webhooks that report calls."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What operators ask of live calls, and the keys that keep an outbound call from being placed twice."""
+"""Operators' requests to live calls, and the idempotency keys of outbound calls."""
 
 import sqlalchemy as sa
 from alembic import op

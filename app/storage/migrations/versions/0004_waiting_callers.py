@@ -1,4 +1,4 @@
-"""Several workers look all the time for callers that wait."""
+"""An index for waiting callers, because every worker polls for them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,6 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Index the callers nobody has taken; mostly there are none."""
+    """Index the callers that no process has taken; usually there are none."""
     waiting = sa.text("taken_at IS NULL")
     op.create_index("webhook_inbox_waiting", "webhook_inbox", ["received_at"], sqlite_where=waiting)

@@ -1,4 +1,4 @@
-"""An index for every combination of filters, where there was one for every filter."""
+"""An index for every combination of filters, instead of one for every filter."""
 
 from itertools import combinations
 
@@ -11,7 +11,7 @@ _COLUMNS = {"status": "status", "direction": "direction", "caller": "caller_numb
 
 
 def upgrade() -> None:
-    """Add those of two filters and more."""
+    """Add the indexes of two filters and more."""
     for filters in (names for size in range(2, 5) for names in combinations(_COLUMNS, size)):
         columns = [_COLUMNS[name] for name in filters]
         op.create_index(f"calls_by_{'_'.join(filters)}", "calls", [*columns, "started_at", "call_id"])

@@ -1,4 +1,4 @@
-"""What was dialled is counted apart from the calls, so that erasing a call frees no place; so are idempotency keys."""
+"""Dials and idempotency keys apart from the calls, so that erasing a call neither allows a dial nor frees a key."""
 
 import hashlib
 from datetime import timedelta
@@ -13,7 +13,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Create the table with the dials of the last day, and have the keys outlive their calls."""
+    """Create the table with the dials of the last day, and let the keys outlive their calls."""
     connection = op.get_bind()
     dials = op.create_table(
         "dials",

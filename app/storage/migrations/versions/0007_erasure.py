@@ -1,4 +1,4 @@
-"""What LiveKit told of a call is found by its room, so that erasing the call does not look through all of it."""
+"""An index of webhooks by room, so that erasing a call does not scan the whole inbox."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""A session says how much of the journal its websocket may see."""
+"""How much of the journal a session's websocket may receive."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Add the column; sessions of the version before see what callers may see."""
+    """Add the column; existing sessions get the conversation only."""
     op.add_column("sessions", sa.Column("events", sa.String(), nullable=False, server_default="conversation"))

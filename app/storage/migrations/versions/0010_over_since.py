@@ -1,4 +1,4 @@
-"""When a call ended, on the clock of the leases: for how long it has been over must not depend on the wall clock."""
+"""When a call ended, on the lease clock, so that its age does not depend on the wall clock."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    """Add the column; calls that have ended before have none."""
+    """Add the column; it stays empty for calls that have already ended."""
     op.add_column("calls", sa.Column("over_since", sa.Float()))

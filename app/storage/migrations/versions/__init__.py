@@ -1,1 +1,1 @@
-"""One file for each version of the schema, in their order."""
+"""One file for each revision of the schema, in order."""
