@@ -1,4 +1,11 @@
-"""Feeds facts to the conversation core, keeps them in the journal, and carries out what the core asks for."""
+"""The event loop of a call: feeds events to the conversation core, journals them, and carries out its commands.
+
+::
+
+    EventQueue ──event──► ConversationCore ──commands──► playback, replies, actions, tools
+                  │                                             │
+                  └──► journal row           their outcomes come back as events
+"""
 
 import asyncio
 from collections import deque
@@ -20,21 +27,21 @@ from app.conversation.core import ConversationCore
 from app.conversation.turns import UtteranceKind
 from app.models import VoiceConfig
 
-_FACTS_WAITING_MAX = 1000
+_EVENTS_WAITING_MAX = 1000
 _BEFORE_THE_GREETING = (ev.CallCreated, ev.CallAnswered)
 _GREETING_WAITS_SECONDS = 0.25
-"""For the commit of each of them: a caller who has been answered must not hear how slow the store is."""
+"""How long the greeting waits for the commit of each of these rows. A slow database must not delay it any longer."""
 _CANCELLED_WITHIN_SECONDS = 0.15
-"""What is cancelled at the end of a call tells what it cost; the line does not wait longer for that."""
+"""How long the end of a call waits for cancelled tasks, which report their costs as they end."""
 _OF_SPEECHES = cmd.StartReply | cmd.ReleaseReply | cmd.Say | cmd.PauseSpeech | cmd.ResumeSpeech | cmd.StopSpeech
 
 
 class EventQueueOverflow(Exception):
-    """More facts wait than can wait in a sane call."""
+    """More events wait than can wait in a healthy call."""
 
 
 class EventQueue:
-    """Facts on their way to the core, in their order. When too many wait the call crashes, and so it does on demand."""
+    """Events on their way to the core, in order. Bounded: when it is full, the call crashes."""
 
     def __init__(self) -> None:
         self._waiting: deque[ev.Event] = deque()
@@ -43,30 +50,30 @@ class EventQueue:
         self._failure: Exception | None = None
 
     def emit(self, event: ev.Event) -> None:
-        """A fact for the core; never waits, never raises."""
+        """Queue an event for the core. Never waits, never raises."""
         if not self._open:
             return
-        if len(self._waiting) >= _FACTS_WAITING_MAX:
+        if len(self._waiting) >= _EVENTS_WAITING_MAX:
             self.fail(EventQueueOverflow())
             return
         self._waiting.append(event)
         self._changed.set()
 
     def fail(self, error: Exception) -> None:
-        """Something is wrong that nobody but the call itself must suffer: whoever waits for facts gets the error."""
+        """Crash this call, and no other: :meth:`next` raises the error."""
         self._failure = self._failure or error
         self._open = False
         self._changed.set()
 
     def close(self) -> None:
-        """The call is over: what is told now is dropped."""
+        """The call is over. Later events are dropped."""
         self._open = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     async def next(self, until: float) -> ev.Event | None:
-        """The next fact; None when there is none by that moment of the loop's clock."""
+        """The next event; None if none has come by ``until``, a time of the loop's clock."""
         try:
             async with asyncio.timeout_at(until):
                 while not self._waiting and self._failure is None:
@@ -79,14 +86,14 @@ class EventQueue:
         return self._waiting.popleft()
 
     def take_interruptions(self) -> list[ev.AgentInterrupted]:
-        """What was heard of stopped utterances, out of its turn."""
+        """Remove and return the waiting interruptions, ahead of the other events."""
         taken = [event for event in self._waiting if isinstance(event, ev.AgentInterrupted)]
         for event in taken:
             self._waiting.remove(event)
         return taken
 
     def take_all(self) -> list[ev.Event]:
-        """Everything that waits; nothing is accepted any more."""
+        """Close the queue, and return everything that waits."""
         self.close()
         taken = list(self._waiting)
         self._waiting.clear()
@@ -96,18 +103,18 @@ class EventQueue:
 def last_events(
     events: EventQueue, playback: PlaybackScheduler, transcription: TranscriptionInput | None
 ) -> list[ev.Event]:
-    """What must be in the journal before the end: facts that wait, what was heard of the agent, what the ears cost."""
+    """The last events for the journal: those that wait, what the caller heard of the agent, the cost of recognition."""
     interrupted = playback.silence()
     waiting = events.take_all()
     return [*waiting, *([interrupted] if interrupted else []), *(transcription.bill() if transcription else [])]
 
 
 class CallEventLoop:
-    """The event loop of a call: takes facts in their order, and carries out what the core makes of them.
+    """Takes the events of a call in order, and carries out the commands of the core.
 
-    It awaits the next fact or deadline, and nothing else. Whatever takes time is a task, which commits what must be
-    safe before it acts, and whose outcome comes back as a fact; the core has a deadline for each. So a vendor, a store
-    or a telephone that never answers keeps nobody from hanging up.
+    It awaits the next event or deadline and nothing else. Everything that takes time is a task. The task first commits
+    what must be safe, and its outcome comes back as an event, for which the core has a deadline. So hanging up always
+    works, even when a vendor, the database or a telephone never answers.
     """
 
     def __init__(
@@ -142,15 +149,15 @@ class CallEventLoop:
         self._call_id = call_id
         self._work: dict[int, tuple[PlaybackItem, asyncio.Task[None]]] = {}
         self._commit: asyncio.Task[None] | None = None
-        """Of the rows that precede the greeting."""
+        """The commit of the rows before the greeting."""
         self._cancelled: set[asyncio.Task[None]] = set()
-        """Those that have not come to their end yet."""
+        """Cancelled tasks that have not ended yet."""
         self._ending: ev.CallEnded | None = None
         self._question: dict[str, float] = {}
-        """When the turn that is being answered was last heard, and when it was over, in call seconds."""
+        """The stamps of the turn that is being answered: its last voiced sample and its end, in call seconds."""
 
     async def run(self) -> None:
-        """Facts and deadlines in, commands out, until the core has ended the call; then see :meth:`finish`."""
+        """Handle events and deadlines until the core has ended the call. Then call :meth:`finish`."""
         while (deadline := self._core.next_deadline()) is not None:
             event = await self._events.next(self._clock.moment(deadline))
             if event is None:
@@ -159,7 +166,7 @@ class CallEventLoop:
                 self._handle(event, self._clock.call_seconds())
 
     async def finish(self, helpers: Collection[asyncio.Task[None]]) -> None:
-        """Write what remains, and the terminal row; ``helpers`` are tasks of the call that were cancelled.
+        """Write the last rows, and the terminal row. ``helpers`` are tasks of the call that were cancelled.
 
         Returns within 150 ms, whatever these tasks do.
         """
@@ -184,7 +191,7 @@ class CallEventLoop:
             self._carry_out(command, now)
 
     def _silence_at_once(self, commands: list[cmd.Command]) -> None:
-        """Before anything else is done, lest one that is to be stopped, too, begins when the first is over."""
+        """Stop all utterances before any other command, so that none starts in the place of a stopped one."""
         for command in commands:
             if isinstance(command, cmd.StopSpeech):
                 self._playback.stop(command.speech)
@@ -227,7 +234,7 @@ class CallEventLoop:
                 assert_never(command)
 
     def _start_reply(self, command: cmd.StartReply) -> None:
-        self._remember_what_was_heard()
+        self._settle_interruptions()
         voice = self._voice(command.language)
         item = PlaybackItem(
             command.speech,
@@ -243,10 +250,13 @@ class CallEventLoop:
         messages = self._dialogue.messages(command.language, pending)
         self._begin(item, lambda: self._reply_pipeline.reply(item, voice, messages))
 
-    def _remember_what_was_heard(self) -> None:
-        """The next prompt holds it, even if the far end has not said yet how much it had played."""
-        told, untold = self._events.take_interruptions(), self._playback.settle()
-        for interrupted in [*told, untold] if untold else told:
+    def _settle_interruptions(self) -> None:
+        """Handle interruptions now, so that the next prompt has what the caller heard.
+
+        This does not wait for the far end to report how much it had played.
+        """
+        emitted, pending = self._events.take_interruptions(), self._playback.settle()
+        for interrupted in [*emitted, pending] if pending else emitted:
             self._handle(interrupted, self._clock.call_seconds())
 
     def _release(self, speech: int) -> None:
@@ -269,7 +279,7 @@ class CallEventLoop:
         self._work[item.number] = item, task
 
     def _cancel(self, speech: int) -> None:
-        """It tells what it cost as it ends."""
+        """Cancel the task of an utterance. It reports its costs as it ends."""
         found = self._work.pop(speech, None)
         if found is not None:
             found[1].cancel()
@@ -300,7 +310,7 @@ class CallEventLoop:
 
 
 async def _after(commit: asyncio.Task[None] | None, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Begin when the rows are safe that must be before anybody hears anything."""
+    """Start the work when the rows before the greeting are committed, or the wait for them is over."""
     if commit is not None and not commit.done():
         await asyncio.wait([commit])
     await work()

@@ -1,4 +1,4 @@
-"""Writes an answer with the model: text for the voice, and between its pieces the tools that the model uses."""
+"""Generates an answer with the model: text for the synthesis, and the tools that the model uses in between."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,51 +18,54 @@ from app.ports.streams import ModelFinished, TextDelta, TextRetracted, ToolCall
 from app.speech_text.clauses import ClauseSplitter
 
 _ROUNDS_MAX = 3
-"""How often an answer may use tools; then the model must say what it knows."""
+"""How often an answer may use tools. After that the model must answer with what it knows."""
 _TOOLS_A_ROUND_MAX = 3
 _BETWEEN_ROUNDS = " "
 _CUT = ("length", "content_filter")
-"""Why a model stops before it has said what it wanted to say."""
+"""Reasons for which a model stops before its answer is complete."""
 _STAGE = "think"
 
 
 async def _nothing() -> None:
-    """What the voice of no attempt was given."""
+    """Retracts nothing: no attempt has begun."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """An answer that is being written. What tools gave stands when the rest of it is tried again."""
+    """An answer in progress. A new attempt keeps the results of tools."""
 
     item: PlaybackItem
     messages: list[Message]
-    """What the model is shown; grows by the tools that were used."""
+    """The prompt. It grows by the tools that were used."""
     rounds: int = 0
     """How often tools were used."""
     text: str = ""
-    """Of this attempt, with the lines that were said while tools ran."""
+    """The text of this attempt, including the phrases said while tools ran."""
     clauses: list[str] = field(default_factory=list)
-    """The same, as the voice was given it."""
+    """The same text in the clauses that the synthesis was given."""
     acts: bool = False
     """Whether the model has called a built-in tool in this attempt."""
     say: Callable[[str], None] = lambda _clause: None
-    """Gives the next clause to the voice of this attempt."""
+    """Gives the next clause to the synthesis of this attempt."""
     retract: Callable[[], Awaitable[None]] = _nothing
-    """Takes back from the voice all that it was given. Raises ProviderError when some of it was heard."""
+    """Takes back everything that the synthesis was given. Raises ProviderError if the caller has heard some of it."""
 
-    def say_line(self, line: str) -> None:
-        """A line that the model has not written."""
-        line += _BETWEEN_ROUNDS
-        self.text += line
-        self.say_clause(line)
+    def say_phrase(self, phrase: str) -> None:
+        """Say a prepared phrase, which the model has not written."""
+        phrase += _BETWEEN_ROUNDS
+        self.text += phrase
+        self.say_clause(phrase)
 
     def say_clause(self, clause: str) -> None:
-        """The next clause of the text."""
+        """Say the next clause of the text."""
         self.clauses.append(clause)
         self.say(clause)
 
     async def take_back(self, text: str, clauses: int) -> None:
-        """The end of the text is void, and all but so many clauses. Raises ProviderError when some of it was heard."""
+        """Take back ``text``, the end of the answer, and keep so many clauses.
+
+        Raises ProviderError if the caller has heard some of it.
+        """
         self.text = self.text.removesuffix(text)
         del self.clauses[clauses:]
         await self.retract()
@@ -72,14 +75,14 @@ class Answer:
 
 @dataclass(slots=True)
 class _Round:
-    """What the model writes in one go."""
+    """What the model writes in response to one request."""
 
     provider: str
-    """Who is asked, and in the end who has answered."""
+    """The vendor that was asked; at the end, the one that has answered."""
     model: str
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
-    """Of tools whose results it waits for."""
+    """Calls of tools whose results the answer needs."""
     reason: str = "stop"
     """Why the model stopped."""
     usage: TokenUsage | None = None
@@ -87,7 +90,7 @@ class _Round:
 
 
 class LlmGeneration:
-    """Asks the model until it has nothing more to say, and tells what was used and written as facts."""
+    """Asks the model until the answer is complete, and emits what it has written and used."""
 
     def __init__(
         self,
@@ -110,20 +113,20 @@ class LlmGeneration:
         return self._dialogue.provider
 
     async def write(self, answer: Answer) -> None:
-        """Write it from its beginning, and give each clause to its voice. Raises ProviderError."""
+        """Generate the answer from its beginning, and give each clause to the synthesis. Raises ProviderError."""
         answer.text, answer.clauses, answer.acts = "", [], False
         item = answer.item
         try:
             while (written := await self._write_round(answer)).calls:
                 answer.rounds += 1
                 await self._use_tools(answer, written)
-            self._look_at_end(answer, written)
+            self._check_end(answer, written)
         finally:
-            # However it ends: what was written and will not be heard is known to the journal alone.
+            # However it ends: only the journal knows the text that the caller will not hear.
             self._emit(ev.AgentReplyGenerated(item.turn, item.number, answer.text))
 
-    def _look_at_end(self, answer: Answer, written: _Round) -> None:
-        """What was written stands even if the model was cut. Raises ProviderError when it wrote nothing."""
+    def _check_end(self, answer: Answer, written: _Round) -> None:
+        """Keep a text that the model did not complete. Raises ProviderError if it wrote nothing."""
         if not written.text.strip():
             if written.reason == "content_filter":
                 raise ContentRejected(written.provider, "all of the answer was filtered", request_id=written.request_id)
@@ -165,7 +168,7 @@ class LlmGeneration:
             raise
         finally:
             if billed:
-                self._tell_usage(answer, written)
+                self._emit_usage(answer, written)
         written.calls = written.calls[:_TOOLS_A_ROUND_MAX] if may_use_tools else []
         if written.calls and written.text:
             answer.text += _BETWEEN_ROUNDS
@@ -174,7 +177,7 @@ class LlmGeneration:
         return written
 
     def _note_call(self, answer: Answer, call: ToolCall, written: _Round) -> None:
-        """The conversation carries out what is built in, after the last word; for other tools the answer waits."""
+        """Emit a call of a built-in tool; the core carries it out after the last word. Keep others for the answer."""
         call, item = self._tools.named(call), answer.item
         if self._tools.toolbox.is_built_in(call.name):
             answer.acts = True
@@ -183,7 +186,7 @@ class LlmGeneration:
             written.calls.append(call)
 
     async def _use_tools(self, answer: Answer, written: _Round) -> None:
-        """One after another, and show the model what each gave."""
+        """Run the tools one after another, and add their results to the prompt."""
         text, quiet = written.text, not written.text
         for call in written.calls:
             try:
@@ -191,36 +194,36 @@ class LlmGeneration:
             except BadArguments as error:
                 result = self._tools.refuse(answer.item, call, error.explanation)
             else:
-                result = await self._use_tool(answer, call, tool, self._line(answer, tool) if quiet else None)
+                result = await self._use_tool(answer, call, tool, self._waiting_phrase(answer, tool) if quiet else None)
                 quiet = False
             asked = {"id": call.id, "name": call.name, "arguments": call.arguments}
             answer.messages.append(Message("assistant", text, metadata={"tool_calls": [asked]}))
             answer.messages.append(Message("tool", result, metadata={"tool_call_id": call.id}))
             text = ""
 
-    async def _use_tool(self, answer: Answer, call: ToolCall, tool: AgentTool, line: str | None) -> str:
-        """Of an answer that has said nothing yet, the core says the line, and all that is needed until it begins."""
-        if line is not None and answer.text:
-            answer.say_line(line)
-            line = None
-        wanted = self._tools.request(answer.item, call, tool, line)
+    async def _use_tool(self, answer: Answer, call: ToolCall, tool: AgentTool, phrase: str | None) -> str:
+        """Run a tool. If the answer has no text yet, the core says the phrase, and any fillers until it starts."""
+        if phrase is not None and answer.text:
+            answer.say_phrase(phrase)
+            phrase = None
+        wanted = self._tools.request(answer.item, call, tool, phrase)
         try:
             return await self._bridged(answer, wanted)
         finally:
             self._tools.release(wanted)
 
     async def _bridged(self, answer: Answer, wanted: RequestedTool) -> str:
-        """The result; an answer that has begun is not silent until then."""
-        for line in self._fillers(answer):
+        """Wait for the result. Meanwhile an answer that has started says fillers."""
+        for filler in self._fillers(answer):
             done, _ = await asyncio.wait([wanted.result], timeout=self._policy.filler_repeat_seconds)
             if done:
                 break
             if answer.item.started:
-                answer.say_line(line)
+                answer.say_phrase(filler)
         return await wanted.result
 
-    def _line(self, answer: Answer, tool: AgentTool) -> str | None:
-        """What is said while it runs: its own line, or a prepared one."""
+    def _waiting_phrase(self, answer: Answer, tool: AgentTool) -> str | None:
+        """What the agent says while the tool runs: the tool's own phrase, or a filler."""
         return tool.waiting_phrase.get(answer.item.language) or next(iter(self._fillers(answer)), None)
 
     def _fillers(self, answer: Answer) -> tuple[str, ...]:
@@ -234,7 +237,7 @@ class LlmGeneration:
     def _stamp(self, answer: Answer, name: str) -> None:
         answer.item.stamps.setdefault(name, self._clock.call_seconds())
 
-    def _tell_usage(self, answer: Answer, written: _Round) -> None:
+    def _emit_usage(self, answer: Answer, written: _Round) -> None:
         usage = written.usage or self._dialogue.estimate_usage(answer.messages, written.text)
         self._emit(
             ev.ProviderUsed(

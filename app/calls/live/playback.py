@@ -1,4 +1,13 @@
-"""The agent's mouth: utterances wait here for the floor, one is played at a time, what is heard is told as facts."""
+"""Plays the agent's utterances, one at a time, and emits what the caller has heard of each.
+
+The life of a :class:`PlaybackItem`::
+
+    offer ──► waiting ──ready──► current ──first frame──► started ──all heard──► AgentFinished
+                 │                                         │    ▲
+                 └──stop, discard──► gone             pause│    │resume
+                                                           ▼    │
+                                                          paused ──stop──► AgentInterrupted(heard)
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -11,15 +20,15 @@ from app.ports.services import CallLeg
 from media.playout import PlayedAudio, Playout
 
 _MARK_PATIENCE_SECONDS = 0.5
-"""How long after its estimated end an utterance may still be playing at a far end that tells by marks."""
+"""How long after its estimated end we wait for the mark of a far end that returns marks."""
 _SHORTEST_WAIT_SECONDS = 0.001
 _TRIED = ("first_token", "first_clause", "first_audio")
-"""The stamps that belong to one attempt."""
+"""The stamps of one attempt at an utterance. A new attempt clears them."""
 
 
 @dataclass(slots=True, eq=False)
 class PlaybackItem:
-    """An utterance from the wish to say it until its end."""
+    """An utterance, from the command to say it until its end."""
 
     number: int
     turn: int
@@ -27,40 +36,40 @@ class PlaybackItem:
     language: str
     track: SpeechTrack
     held: bool = False
-    """Not to be heard before the turn has really ended."""
+    """Whether it must stay silent until the caller's turn has really ended."""
     started: bool = False
     paused: bool = False
     marks_sent: int = 0
     mark: str | None = None
-    """The mark that stands behind its last sample."""
+    """The mark after its last sample."""
     mark_played: bool = False
     certain: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it may be heard as soon as it is ready."""
+    """Set when it is no longer held."""
     stamps: dict[str, float] = field(default_factory=dict)
-    """When its parts were ready, in call seconds; see AgentReplyStarted."""
+    """When each stage was reached, in call seconds; see AgentReplyStarted."""
 
     def __post_init__(self) -> None:
         if not self.held:
             self.certain.set()
 
     def release(self) -> None:
-        """The turn that it answers has really ended."""
+        """Let it be played: the turn that it answers has really ended."""
         self.held = False
         self.certain.set()
 
     @property
     def ready(self) -> bool:
-        """Whether it may begin: there is sound, or it is certain that there will be none."""
+        """Whether it may start: it is not held, and it has audio or is known to get none."""
         return not self.held and (self.track.has_audio or self.track.complete)
 
     def begin_anew(self, track: SpeechTrack) -> None:
-        """Nothing of it was heard: try again with another sound."""
+        """Start over with an empty track. Only while nothing of it was heard."""
         self.track = track
         for name in _TRIED:
             self.stamps.pop(name, None)
 
     def next_mark(self) -> str:
-        """A new name: one that was thrown away may still come back."""
+        """A new name for each mark: one that was cleared may still come back."""
         self.marks_sent += 1
         self.mark = f"speech-{self.number}" if self.marks_sent == 1 else f"speech-{self.number}-{self.marks_sent}"
         return self.mark
@@ -69,9 +78,9 @@ class PlaybackItem:
 class PlaybackScheduler:
     """Plays utterances through a leg.
 
-    ``run`` is the one task; every method is synchronous and leaves the sending to it, but for what must be heard at
-    once: a pause and a stop clear the leg before they return. What was heard of a stopped utterance is told when the
-    far end has said how much it had played, after half a second, or when the next utterance begins.
+    ``run`` is the only task. Every method is synchronous and leaves the sending to it, with one exception: a pause or
+    a stop clears the leg before it returns. AgentInterrupted of a stopped utterance follows when the far end has
+    reported how much it had played, after half a second, or when the next utterance starts, whichever is first.
     """
 
     def __init__(
@@ -93,23 +102,23 @@ class PlaybackScheduler:
         self._waiting: list[PlaybackItem] = []
         self._current: PlaybackItem | None = None
         self._stopped: PlaybackItem | None = None
-        """Silent already; what was heard of it is not told yet."""
+        """An utterance that was stopped, and whose AgentInterrupted is not emitted yet."""
         self._changed = asyncio.Event()
         self._marks_come_back = False
 
     def __repr__(self) -> str:
-        return f"<Mouth {self._current}, {len(self._waiting)} wait, {self._playout!r}>"
+        return f"<PlaybackScheduler {self._current}, {len(self._waiting)} wait, {self._playout!r}>"
 
     def offer(self, item: PlaybackItem) -> None:
-        """It may be played as soon as it is ready and nothing else is being played."""
+        """Queue an utterance. It is played when it is ready and nothing else is being played."""
         self._waiting.append(item)
 
     def wake(self) -> None:
-        """Something has changed: sound has arrived, or an utterance was released."""
+        """Look again: audio has arrived, or an utterance was released."""
         self._changed.set()
 
     def discard(self, item: PlaybackItem) -> None:
-        """Forget an utterance that has not begun."""
+        """Forget an utterance that has not started."""
         if item in self._waiting:
             self._waiting.remove(item)
         elif item is self._current and not item.started:
@@ -118,7 +127,7 @@ class PlaybackScheduler:
             self.wake()
 
     def pause(self, number: int) -> None:
-        """Be silent at once, keeping the rest."""
+        """Fall silent at once, and keep the rest of the utterance."""
         current = self._current
         if current is None or current.number != number or current.paused:
             return
@@ -128,7 +137,7 @@ class PlaybackScheduler:
         self._emit(ev.AgentPaused(current.turn, current.number, heard))
 
     def resume(self, number: int) -> None:
-        """Go on where the caller stopped hearing."""
+        """Go on from the last sample that the caller heard."""
         current = self._current
         if current is not None and current.number == number and current.paused:
             current.paused = False
@@ -136,7 +145,7 @@ class PlaybackScheduler:
             self.wake()
 
     def stop(self, number: int) -> None:
-        """Be silent at once, and forget the rest."""
+        """Fall silent at once, and forget the rest of the utterance."""
         current = self._current
         if current is None or current.number != number:
             self._waiting = [item for item in self._waiting if item.number != number]
@@ -149,7 +158,7 @@ class PlaybackScheduler:
             self.wake()
 
     def settle(self) -> ev.AgentInterrupted | None:
-        """What was heard of a stopped utterance, if that was not told yet, as far as it is known now."""
+        """The pending AgentInterrupted of a stopped utterance, with what is known now; None if there is none."""
         stopped, self._stopped = self._stopped, None
         if stopped is None:
             return None
@@ -159,13 +168,13 @@ class PlaybackScheduler:
         return ev.AgentInterrupted(stopped.turn, stopped.number, heard, stopped.track.text, exact)
 
     def silence(self) -> ev.AgentInterrupted | None:
-        """The call is over: stop what is being played, and tell what was heard of it."""
+        """The call is over: stop the current utterance, and return what was heard of it."""
         if self._current is not None:
             self.stop(self._current.number)
         return self.settle()
 
     def cleared(self, total_played: int | None) -> None:
-        """The far end's answer to a clear: the samples it had played, ever, if it knows."""
+        """The far end's answer to a clear. ``total_played`` is in samples since the answer, None if unknown."""
         self._playout.correct(total_played, self._clock.leg_seconds())
         self.wake()
 
@@ -177,7 +186,7 @@ class PlaybackScheduler:
             self.wake()
 
     async def run(self) -> None:
-        """Play; ends by cancellation only."""
+        """Play until it is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
@@ -193,7 +202,7 @@ class PlaybackScheduler:
                 timer.cancel()
 
     def flush_recording(self) -> None:
-        """The call is over: keep what was played until now."""
+        """The call is over: record what was played until now."""
         self._record(self._playout.take_played(self._clock.leg_seconds(), everything=True))
 
     def _cut(self, current: PlaybackItem) -> None:
@@ -202,13 +211,13 @@ class PlaybackScheduler:
         current.mark = None
 
     def _step(self) -> float | None:
-        """Send what may leave now. Returns when there is more to do, in seconds since the answer; None: on a change."""
+        """Send what is due. Returns the next time to look, in seconds since the answer; None: after the next change."""
         now = self._clock.leg_seconds()
         self._record(self._playout.take_played(now))
         if self._stopped is not None:
             if self._first_ready() is None and (patience := self._playout.answer_due_in(now)):
                 return now + patience
-            self._tell_settled()
+            self._emit_settled()
         current = self._current or self._next()
         if current is None or current.paused:
             return self._playout.next_played()
@@ -216,7 +225,7 @@ class PlaybackScheduler:
             return now + patience
         return self._play(current, now)
 
-    def _tell_settled(self) -> None:
+    def _emit_settled(self) -> None:
         if (interrupted := self.settle()) is not None:
             self._emit(interrupted)
 
@@ -229,7 +238,7 @@ class PlaybackScheduler:
         if piece is not None:
             self._leg.send_audio(piece.audio)
             self._on_sent(piece)
-            self._tell_progress(current)
+            self._emit_progress(current)
         if current.track.complete and self._playout.is_empty:
             return self._finish_when_heard(current, now)
         return self._playout.next_release(now)
@@ -245,7 +254,7 @@ class PlaybackScheduler:
             self._playout.begin()
         return chosen
 
-    def _tell_progress(self, current: PlaybackItem) -> None:
+    def _emit_progress(self, current: PlaybackItem) -> None:
         if not current.started:
             current.started = True
             current.stamps["first_frame"] = self._clock.call_seconds()
@@ -255,14 +264,14 @@ class PlaybackScheduler:
             self._emit(ev.AgentClauseStarted(current.turn, current.number, *clause))
 
     def _finish_when_heard(self, current: PlaybackItem, now: float) -> float | None:
-        """Told by the far end's mark, or by the clock where marks do not come back."""
+        """Finish the utterance when the far end has returned its mark, or by the clock if marks do not come back."""
         if current.started and current.mark is None:
             self._leg.send_mark(current.next_mark())
         heard_at = self._playout.ends_at() + (_MARK_PATIENCE_SECONDS if self._marks_come_back else 0.0)
         if current.started and now < heard_at and not current.mark_played:
             return heard_at
         if current.started:
-            self._tell_progress(current)
+            self._emit_progress(current)
         self._current = None
         heard, exact = current.track.heard(self._playout.sent)
         self._emit(ev.AgentFinished(current.turn, current.number, heard, current.track.text, exact))

@@ -1,4 +1,17 @@
-"""The sound of one utterance and the place of its words in it, so that what was heard can be told in words."""
+"""The audio of one utterance with the position of each word, to work out what the caller has heard.
+
+Three texts run through a track:
+
+==========  ==========================================  ==================================================
+generated   ``It costs $5. Shall I book it?``           what the model wrote: :attr:`SpeechTrack.text`
+voiced      ``It costs five dollars. Shall I book it?`` what the vendor was given: ``Clause.spoken``
+heard       ``It costs $5. Shall``                      what the caller heard, in the words of the model
+==========  ==========================================  ==================================================
+
+Words are matched by counting letters, because a vendor may split words differently than we do. If the caller cuts in
+after 1.4 s, the words of the voiced text that began before that moment have so many letters. The clause maps these
+back to the length of its generated text.
+"""
 
 from collections import deque
 from collections.abc import Iterable
@@ -9,47 +22,47 @@ from app.ports.streams import SpokenWord
 from app.speech_text.verbalize import Spoken
 
 _LETTERS_PER_SECOND = 14
-"""Of average speech; for estimates only."""
+"""The rate of average speech, for estimates only."""
 _PIECE_SECONDS = 0.2
-"""The longest piece that is taken at once, and so cannot be taken back."""
+"""The longest piece of audio that is taken at once. What is taken cannot be taken back."""
 
 
 @dataclass(slots=True)
 class Clause:
-    """A piece of the text."""
+    """A piece of the text, as generated and as voiced."""
 
     text: str
     spoken: Spoken
     first_letter: int
-    """Letters spoken before it in this utterance."""
+    """How many voiced letters come before it in the utterance."""
     letters: int
     started: bool = False
 
 
 class _Begun(NamedTuple):
-    """A word that begins at a sample."""
+    """A word with the sample at which it begins."""
 
     start: int
     letters: int
-    """Letters of the utterance that are spoken once it has begun."""
+    """Letters of the utterance that count as voiced once the word has begun."""
     is_exact: bool
-    """Whether it is certain that the words before it have begun by then, and it has not before."""
+    """Whether it is certain that this word begins at ``start`` and the words before it have begun by then."""
 
 
 class _Piece(NamedTuple):
-    """Sound, as it arrived."""
+    """A piece of audio as it arrived."""
 
     audio: bytes
     samples: int
 
 
 def count_letters(text: str) -> int:
-    """Letters and digits; the measure by which a vendor's words are matched with ours, however they are split."""
+    """Count letters and digits. This measure matches a vendor's words with ours, however each splits them."""
     return sum(map(str.isalnum, text))
 
 
 class SpeechTrack:
-    """Clauses as they are written, sound and word times as they arrive; positions are samples since its beginning."""
+    """Collects clauses, audio and word times as they come. Positions are samples since the start of the utterance."""
 
     def __init__(self, sample_rate: int, *, keep_sound: bool = False) -> None:
         self._rate = sample_rate
@@ -62,34 +75,34 @@ class SpeechTrack:
         self._words_end = 0
         """The sample at which the last of these words ends."""
         self._said_letters = 0
-        """Letters that had begun when the voice was lost."""
+        """How many letters had begun when the synthesis last broke off."""
         self._is_taken_back = False
         self._unplayed: deque[_Piece] = deque()
         self.kept_audio: list[bytes] = []
-        """All the sound, if it was to be kept."""
+        """All the audio, with ``keep_sound``."""
         self.kept_words: list[SpokenWord] = []
         self.samples = 0
         self.complete = False
-        """Whether all the sound has arrived."""
+        """Whether all the audio has arrived."""
         self._is_broken = False
-        """Whether some of the text will never have sound."""
+        """Whether part of the text will never get audio."""
 
     def __repr__(self) -> str:
         return f"<SpeechTrack {len(self._clauses)} clauses, {len(self._words)} words, {self.samples} samples>"
 
     @property
     def text(self) -> str:
-        """Everything that was written, in written form."""
+        """The whole generated text."""
         return "".join(clause.text for clause in self._clauses)
 
     def add_clause(self, text: str, spoken: Spoken) -> None:
-        """The next piece of the text and how it is read aloud."""
+        """Add the next clause and the way it is read aloud."""
         letters = count_letters(spoken.text)
         self._clauses.append(Clause(text, spoken, self._letters, letters))
         self._letters += letters
 
     def add_audio(self, audio: bytes, samples: int) -> None:
-        """The next sound."""
+        """Add the next audio, which has so many samples."""
         longest = int(self._rate * _PIECE_SECONDS)
         sample_bytes = len(audio) // samples if samples else 1
         for begin in range(0, samples, longest):
@@ -100,7 +113,7 @@ class SpeechTrack:
         self.samples += samples
 
     def add_words(self, words: Iterable[SpokenWord], offset_seconds: float) -> None:
-        """Times of the next words; the offset is where their utterance begins on this track."""
+        """Add the times of the next words. ``offset_seconds`` is where their attempt begins on this track."""
         for word in words:
             self._word_letters += count_letters(word.text)
             is_exact = word.is_exact and self._last_word_is_exact
@@ -112,18 +125,18 @@ class SpeechTrack:
                 self.kept_words.append(moved)
 
     def take_audio(self) -> bytes:
-        """The next piece of the sound, as it arrived; nothing when there is none."""
+        """Take the next piece of audio, as it arrived; empty if there is none."""
         return self._unplayed.popleft().audio if self._unplayed else b""
 
     @property
     def has_audio(self) -> bool:
-        """Whether sound waits to be taken."""
+        """Whether audio waits to be taken."""
         return bool(self._unplayed)
 
     def break_off(self) -> str:
-        """No more sound comes of what was said; the next sound is of what this returns: the rest, in spoken form.
+        """End an attempt at the synthesis. Returns the rest of the voiced text, for the next attempt.
 
-        A word cut in half is not said again.
+        A word that was cut in half is not said again.
         """
         begun = self._said_letters if self._is_taken_back else self._letters_begun(self.samples)[0]
         self._is_taken_back = False
@@ -136,10 +149,10 @@ class SpeechTrack:
         return rest
 
     def take_back(self, samples: int) -> None:
-        """Forget the sound after so many samples, as far as it was not taken, and the times of the words in it.
+        """Forget the audio after so many samples, unless it is taken, and the times of its words.
 
-        The samples must be a length that the track had when its text was broken off, or none. What was taken stays, as
-        sound in which no word is said.
+        ``samples`` must be 0 or the length of the track at a :meth:`break_off`. Audio that was taken stays, and counts
+        as audio without words.
         """
         while self._unplayed and self.samples > samples:
             self.samples -= self._unplayed.pop().samples
@@ -147,7 +160,7 @@ class SpeechTrack:
                 self.kept_audio.pop()
         self._words = [word for word in self._words if word.start < samples]
         self.kept_words = [word for word in self.kept_words if word.start * self._rate < samples]
-        if self.samples > samples:  # there is noise in it, which nobody should hear again
+        if self.samples > samples:  # it contains noise: do not keep it as a prepared phrase
             self._keep_sound = False
             self.kept_audio.clear()
             self.kept_words.clear()
@@ -156,15 +169,15 @@ class SpeechTrack:
         self._is_taken_back = True
 
     def unspoken(self) -> str:
-        """The text, in spoken form, that was written since everything before it had been spoken."""
+        """The voiced text of the clauses that came since the last :meth:`break_off`."""
         return self._text_after(self._said_letters)
 
     def give_up(self) -> None:
-        """There will be no more sound, though there is more text."""
+        """No more audio will come, though there is more text."""
         self._is_broken = self.complete = True
 
     def next_started_clause(self, sent: int) -> tuple[str, int] | None:
-        """A clause whose first sample is among the samples sent, with its position; each is told once."""
+        """The next clause whose first sample was sent, with its position. Returns each clause once."""
         for index, clause in enumerate(self._clauses):
             if clause.started:
                 continue
@@ -176,7 +189,7 @@ class SpeechTrack:
         return None
 
     def heard(self, played: int) -> tuple[str, bool]:
-        """What the caller had heard after so many samples, in written form, and whether that is exact."""
+        """The generated text that the caller has heard after ``played`` samples, and whether that is exact."""
         if self._is_whole and played >= self.samples:
             return self.text, True
         letters, exact = self._letters_begun(played)
@@ -184,7 +197,7 @@ class SpeechTrack:
 
     @property
     def _is_whole(self) -> bool:
-        """Whether the sound is that of the whole text, so that proportions hold."""
+        """Whether the audio covers the whole text, so that the share of samples gives the share of text."""
         return self.complete and not self._is_broken and self.samples > 0
 
     def _text_after(self, letters: int) -> str:
@@ -218,7 +231,7 @@ class SpeechTrack:
 
 
 def _heard_of(clause: Clause, letters: int) -> str:
-    """The beginning of the clause's written text after so many of its spoken letters have begun."""
+    """The beginning of the clause's generated text after so many of its voiced letters."""
     if letters >= clause.letters:
         return clause.text
     if letters <= 0:
@@ -227,7 +240,7 @@ def _heard_of(clause: Clause, letters: int) -> str:
 
 
 def _words_begun(text: str, letters: int) -> int:
-    """How many words of the text have begun once so many letters are spoken."""
+    """How many words of the text have begun after so many letters."""
     words = 0
     for word in text.split():
         if letters <= 0:

@@ -1,4 +1,4 @@
-"""The caller's side of a call: audio goes to the detector and the vendor, sound and words come back as facts."""
+"""The input of a call: the caller's audio goes to the detector and the STT stream, sounds and words become events."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ _STAGE = "listen"
 
 
 class TranscriptionInput:
-    """Hears one caller. ``hear`` never waits; ``follow`` is the one task."""
+    """Transcribes one caller. ``hear`` takes audio and never waits. ``follow`` is the only task."""
 
     def __init__(
         self,
@@ -41,10 +41,10 @@ class TranscriptionInput:
         self.heard_seconds = 0.0
 
     def __repr__(self) -> str:
-        return f"<Ears {self.heard_seconds:.1f} s heard>"
+        return f"<TranscriptionInput {self.heard_seconds:.1f} s heard>"
 
     def hear(self, audio: bytes) -> None:
-        """The next audio of the caller, in the leg's format."""
+        """Take the caller's next audio, in the leg's format."""
         self.heard_seconds += self._format.seconds(audio)
         self._stream.send(audio)
         for event in self._sounds.feed(audio, self._clock.leg_seconds()):
@@ -57,7 +57,7 @@ class TranscriptionInput:
                     self._emit(ev.CallerSoundStopped(self._arrival(at_sample)))
 
     def bill(self) -> list[ev.ProviderUsed]:
-        """What the vendor heard, and what that costs."""
+        """The audio that the vendors have transcribed, and its cost."""
         return [
             ev.ProviderUsed(
                 charge.provider,
@@ -72,19 +72,19 @@ class TranscriptionInput:
 
     @property
     def dropped_seconds(self) -> float:
-        """How much of the caller the vendor never heard."""
+        """How much of the caller's audio was never transcribed."""
         return self._stream.dropped_seconds
 
     def note_played(self, piece: PlayedAudio, output_latency_seconds: float) -> None:
-        """What the caller hears so much later of the agent; it may come back as an echo then."""
+        """Note audio of the agent. The caller hears it so much later, and it may then come back as an echo."""
         self._sounds.played(piece, output_latency_seconds)
 
     def raise_threshold(self) -> None:
-        """Take less for the caller's voice."""
+        """Require louder sounds before they count as the caller's voice."""
         self._sounds.raise_threshold()
 
     async def follow(self) -> None:
-        """Tell what the vendor hears; ends when the stream does."""
+        """Emit what the vendor recognizes, until the stream ends."""
         async for event in self._stream:
             match event:
                 case TurnUpdated(transcript):
@@ -111,6 +111,6 @@ class TranscriptionInput:
         return self._arrival(self._sounds.last_sound_sample)
 
     def _arrival(self, at_sample: int) -> float:
-        """When that sample arrived, in call seconds, as the last one arrives now."""
+        """When that sample arrived, in call seconds. The last sample has arrived now."""
         behind = (self._sounds.position - at_sample) / self._format.sample_rate
         return round(max(0.0, self._clock.call_seconds() - behind), 6)
