@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.cli.sandbox_process import Profile, print_sandbox
-from app.cli.settings_problems import SETTINGS_STATUS, tell_problems
+from app.cli.settings_problems import SETTINGS_STATUS, print_problems
 from app.errors import SettingsError
 from app.settings import load_settings
 
@@ -21,16 +21,16 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 def serve(
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="processes; WORKERS when not given")] = None,
 ) -> None:
-    """Answer calls, as the settings say; without any vendor's key, with the sandbox."""
+    """Answer calls, as the settings say. Without any vendor's key, use the sandbox."""
     settings = load_settings()
     if workers is not None:
         settings = settings.model_copy(update={"workers": workers})
     if settings.workers > 1:
-        from app.cli.supervisor import supervise  # nor does it load what no other command needs
+        from app.cli.supervisor import supervise  # other commands need not load it
 
         raise typer.Exit(supervise(settings))
     gc.disable()
-    from app.cli.serve import serve_alone  # the web's and most vendors' libraries, which take their time to load
+    from app.cli.serve import serve_alone  # loads the web's and most vendors' libraries, which is slow
 
     serve_alone(settings)
 
@@ -41,8 +41,8 @@ def demo(
     profile: Annotated[Profile, typer.Option(help="delays of the vendors")] = "typical",
     room: Annotated[bool, typer.Option("--room", help="by telephone, through a real livekit-server")] = False,
 ) -> None:
-    """A whole call on this machine, without keys or accounts: watch it, then listen to the recording."""
-    # The simulated caller, which a service in production need not load.
+    """Hold a whole call on this machine, without keys or accounts: watch it, then listen to the recording."""
+    # Loads the simulated caller, which a service in production does not need.
     from app.cli.demo import run_demo, run_room_demo
 
     raise typer.Exit((run_room_demo if room else run_demo)(language, profile))
@@ -53,7 +53,7 @@ def sandbox(
     port: Annotated[int, typer.Option(help="0 takes a free one")] = 8100,
     profile: Annotated[Profile, typer.Option(help="delays of the vendors")] = "typical",
 ) -> None:
-    """Stand-ins for the three vendors, alone; prints the settings that point a service at them."""
+    """Run stand-ins for the three vendors alone, and print the settings that point a service at them."""
     raise typer.Exit(print_sandbox(port, profile))
 
 
@@ -62,15 +62,15 @@ def setup(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the difference and change nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="make a trunk that the whole internet may call by")] = False,
 ) -> None:
-    """Make trunks and dispatch rule at LiveKit as the settings say; as often as you like."""
-    from app.cli.setup import setup_command  # LiveKit's library, which takes its time to load
+    """Create or update the trunks and the dispatch rule at LiveKit, as the settings say. Safe to repeat."""
+    from app.cli.setup import setup_command  # loads LiveKit's library, which is slow
 
     raise typer.Exit(setup_command(dry_run=dry_run, force=force))
 
 
 @app.command()
 def doctor() -> None:
-    """Look at everything that a call depends on, and say what is wrong and what to do."""
+    """Check everything that a call depends on, and say what is wrong and what to do."""
     from app.cli.doctor import doctor_command  # as for serve
 
     raise typer.Exit(doctor_command())
@@ -78,7 +78,7 @@ def doctor() -> None:
 
 @app.command()
 def explain(call_id: CallId) -> None:
-    """Tell a call in order, from its journal: what happened, what went wrong, how long the answers took."""
+    """Show a call from its journal: what happened, what went wrong, and how long the answers took."""
     from app.cli.explain import explain_command  # the database's library
 
     raise typer.Exit(explain_command(call_id))
@@ -86,16 +86,16 @@ def explain(call_id: CallId) -> None:
 
 @app.command()
 def replay(call_id: CallId) -> None:
-    """Have this version decide a call again, and say where it decides otherwise than the one that held it."""
+    """Run a call's journal through this version, and show where it decides differently."""
     from app.cli.replay import replay_command  # the database's library
 
     raise typer.Exit(replay_command(call_id))
 
 
 def main() -> None:
-    """Entry point: settings that are wrong are told in plain lines."""
+    """Entry point. Prints wrong settings as plain lines."""
     try:
         app()
     except SettingsError as error:
-        tell_problems(error)
+        print_problems(error)
         sys.exit(SETTINGS_STATUS)

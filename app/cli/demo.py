@@ -1,4 +1,4 @@
-"""A whole call on this machine: sandbox and service as child processes, a simulated caller, and a report."""
+"""``voice-agent demo``: holds a call on this machine. Sandbox and service run as child processes."""
 
 import asyncio
 import secrets
@@ -35,14 +35,14 @@ _POLL_SECONDS = 0.05
 
 
 class Hold(Protocol):
-    """Holds a call and shows it meanwhile. Raises CallFailed."""
+    """Holds a call, and shows it meanwhile. Raises CallFailed."""
 
     async def __call__(self, http: httpx.AsyncClient, show: Callable[[CallerEvent], None]) -> CallReport:
-        """What the caller had of it."""
+        """Hold the call. Returns the caller's report."""
 
 
 def run_demo(language: Language, profile: Profile) -> int:
-    """Hold a call over a websocket and print what it was like. Returns the exit status."""
+    """Hold a call over a websocket and print a report. Returns the exit status."""
     _FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = free_port()
     with sandbox_process(profile) as sandbox, _service(sandbox, language, port) as url:
@@ -100,7 +100,7 @@ def _speak(text: str, language: str, sample_rate: int) -> bytes:
 
 
 async def _record(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    """The record of a call that ends now."""
+    """Wait until the call has ended, and return its record."""
     async with asyncio.timeout(_STOP_SECONDS):
         while True:
             record: dict[str, Any] = (await http.get(url)).json()
@@ -125,10 +125,10 @@ async def _until_ready(http: httpx.AsyncClient, url: str) -> None:
 def _service(
     sandbox: SandboxAddresses, language: Language, port: int, more: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """The service as an operator runs it, pointed at the sandbox; its log goes to a file.
+    """Run the service as an operator would, pointed at the sandbox. Its log goes to a file. Yields its URL.
 
-    Settings that are meant for another service, in the environment or in ``.env``, are none of the demo's: it must not
-    answer the callers of a LiveKit that is named there, nor write into that database.
+    The demo ignores settings in the environment and in ``.env``. It must not answer the callers of a LiveKit that they
+    name, nor write into their database.
     """
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"), "sandbox")
     settings = {"PORT": str(port), "VA_HOST": "127.0.0.1", "VA_LANGUAGE": language, "DATA_DIR": "."}
@@ -136,7 +136,7 @@ def _service(
     command = [sys.executable, "-m", "app.cli", "serve"]
     with (_FOLDER / _LOG).open("ab") as log:
         environment = {**environment_without_settings(), **settings}
-        service = subprocess.Popen(  # noqa: S603 - it is this program itself
+        service = subprocess.Popen(  # noqa: S603 - runs this program itself
             command, cwd=_FOLDER, env=environment, stderr=log
         )
         try:

@@ -1,4 +1,4 @@
-"""What a demo call was like: turns with their stages, costs, what the service added, and where the files are."""
+"""The report of a demo call: turns with their stages, costs, the latency that the service added, and the files."""
 
 import math
 import wave
@@ -18,7 +18,7 @@ _NEAR_SECONDS = 1.0
 
 
 def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[str, Any]], recording: Path) -> None:
-    """Print it."""
+    """Print the report."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
@@ -48,14 +48,15 @@ def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[
 
 
 def went_well(record: dict[str, Any]) -> bool:
-    """Whether the call came to the end that its score has."""
+    """Whether the call ended as its score does: the agent hung up."""
     return bool(record["end_reason"] == "agent_hangup")
 
 
 def _heard_answers(report: CallReport) -> list[float]:
-    """When each answer came, on the clock that all processes of this machine share; nearest to where it was heard.
+    """When the audio of each answer arrived, on the monotonic clock of this machine.
 
-    A telephone is sent sound all the time, silence too: there the moment it was heard is all there is.
+    That is the arrival nearest to the moment the caller heard the answer. A telephone gets audio all the time, silence
+    included: there the moment it was heard is all we have.
     """
     arrivals = [report.ready_at + at for at in report.arrivals]
     answered = [report.ready_at + each.answered_at for each in report.utterances if each.answered_at is not None]
@@ -64,7 +65,7 @@ def _heard_answers(report: CallReport) -> list[float]:
 
 
 def _has_fillers(record: dict[str, Any]) -> bool:
-    """An answer that waited for the end of a filler says nothing of the service's speed."""
+    """Whether any answer waited for the end of a filler. Its latency would say nothing about the service."""
     return any((turn["latency"] or {}).get("filler_at") is not None for turn in record["turns"])
 
 

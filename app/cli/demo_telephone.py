@@ -1,4 +1,4 @@
-"""The demo's call over the telephone: through a room of a LiveKit server, its journal read over HTTP."""
+"""The demo's telephone call: through a room of a LiveKit server, with its journal read over HTTP."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ async def call_by_telephone(
     speak: Speak,
     show: Show,
 ) -> CallReport:
-    """Ring, play the score, and show beside it what the journal of the call says. Raises CallFailed."""
+    """Dial, play the score, and show the rows of the journal meanwhile. Raises CallFailed."""
     follower = _JournalFollower(http, service_url, show)
     carrier = Carrier(livekit_url, key.key, key.secret, CALLED_NUMBER)
     try:
@@ -41,7 +41,7 @@ async def call_by_telephone(
 
 
 class _JournalFollower:
-    """Task ``demo.journal`` reads the rows of the call as they are written; it ends with the call, or in ``stop``."""
+    """Task ``demo.journal`` reads the call's rows as they are written. It ends with the call, or in ``stop``."""
 
     def __init__(self, http: httpx.AsyncClient, service_url: str, show: Show) -> None:
         self._http, self._url, self._show = http, service_url, show
@@ -50,7 +50,7 @@ class _JournalFollower:
         self._following: asyncio.Task[None] | None = None
 
     def show(self, event: CallerEvent) -> None:
-        """Pass it on; a call that has begun is followed."""
+        """Pass the event on. When the call is ready, start to follow its journal."""
         self._show(event)
         match event:
             case Connected(call_id):
@@ -62,7 +62,7 @@ class _JournalFollower:
                 pass
 
     async def stop(self) -> None:
-        """Read no more."""
+        """Stop following, and wait for the task."""
         if self._following is not None:
             self._following.cancel()
             await asyncio.wait([self._following])

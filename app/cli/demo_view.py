@@ -1,4 +1,4 @@
-"""The call as it happens: a live picture on a terminal, plain lines elsewhere."""
+"""Shows a call as it happens: a live view on a terminal, plain lines elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ from sandbox.caller.events import CallerDone, CallerEvent, CallerPresses, Caller
 
 _LINES_SHOWN = 24
 _FATES = {"refused": "refuses what was said", "cut": "ended the answer before its time"}
-"""What became of an answer, when its vendor did not fail."""
+"""What happened to an answer whose vendor did not fail."""
 _STATE_STYLE = {"listening": "green", "processing": "yellow", "speaking": "cyan", "ended": "dim"}
 
 
 class CallView:
-    """Turns what the caller and the journal tell into lines."""
+    """Turns events of the caller and rows of the journal into lines."""
 
     def __init__(self, language: str, profile: str) -> None:
         self.console = Console(highlight=False)
@@ -30,7 +30,7 @@ class CallView:
         self._print(Text(self._title, style="bold"))
 
     def show(self, event: CallerEvent) -> None:
-        """What the simulated caller does and is told."""
+        """Show an event of the simulated caller."""
         match event:
             case CallerSpeaks(at, text):
                 self._line(at, "caller", text or "(coughs)", "green")
@@ -46,7 +46,7 @@ class CallView:
                 pass
 
     def fail(self, reason: str) -> None:
-        """The call did not come to its end."""
+        """Show that the call failed."""
         self._print(Text(f"The call failed: {reason}", style="bold red"))
 
     def _row(self, at: float, row: dict[str, Any]) -> None:
@@ -85,13 +85,13 @@ class CallView:
             self._live.update(self.picture())
 
     def picture(self) -> RenderableType:
-        """The last lines of the conversation and who has the floor."""
+        """The last lines of the conversation, and who has the floor."""
         state = Text(f" {self._state.upper()} ", style=f"bold reverse {_STATE_STYLE[self._state]}")
         return Panel(Group(*self._lines[-_LINES_SHOWN:], Text(), state), title=self._title, title_align="left")
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Draw on a terminal while the call goes on; elsewhere lines are printed as they come."""
+        """Draw a live view on a terminal during the call. Elsewhere lines are printed as they come."""
         if not self.console.is_terminal:
             yield
             return

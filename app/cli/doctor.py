@@ -1,4 +1,4 @@
-"""``voice-agent doctor``: looks at everything that a call depends on, and says what is wrong and what to do."""
+"""``voice-agent doctor``: checks everything that a call depends on, and says what is wrong and what to do."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _KEY_CHARACTERS = 20
 
 
 def doctor_command() -> int:
-    """The exit status: 1 when something is wrong."""
+    """Run all checks and print them. Returns the exit status: 1 if something is wrong."""
     configure_logging("error")
     findings = diagnose()
     console = Console(highlight=False)
@@ -35,7 +35,7 @@ def doctor_command() -> int:
 
 
 def diagnose() -> list[Finding]:
-    """Everything that was found; with wrong settings, those alone."""
+    """All findings. With wrong settings, only those, because nothing else can be checked."""
     try:
         settings = load_settings()
         check_settings(settings)
@@ -45,7 +45,7 @@ def diagnose() -> list[Finding]:
 
 
 def of_keys(settings: Settings) -> list[Finding]:
-    """Keys of ours that somebody may guess: a right one is never refused, however many wrong ones came before."""
+    """Warn of our keys that are short enough to guess: a right key works even after many wrong ones."""
     keys = {"API_KEY": settings.api_key, "METRICS_TOKEN": settings.metrics_token}
     advice = "Take a longer one, for instance the output of: openssl rand -hex 32"
     return [
@@ -67,7 +67,7 @@ async def _all(settings: Settings) -> list[Finding]:
 
 
 def table(findings: Sequence[Finding]) -> Table:
-    """A row for each finding, with what to do under what was found."""
+    """A row for each finding, with the advice below it."""
     shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     shown.add_column(no_wrap=True)
     shown.add_column(no_wrap=True)
@@ -85,7 +85,7 @@ def _of_settings(settings: Settings) -> Finding:
 
 
 def _misspelt() -> list[Finding]:
-    """Names that do nothing, and nobody would notice."""
+    """Warn of misspelt settings, which would silently do nothing."""
     return [
         Finding(name, "beware", "is no setting, and does nothing", f"Is {meant} meant?")
         for name, meant in misspelt_settings().items()

@@ -1,4 +1,4 @@
-"""``voice-agent explain``: one call on one page, from its journal, for whoever asks at night what went wrong."""
+"""``voice-agent explain``: one call on one page, from its journal, for an operator who asks what went wrong."""
 
 import sys
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _WIDTH = 140
 
 
 def explain_command(call_id: str) -> int:
-    """The exit status: 1 when there is no such call."""
+    """Print the call. Returns the exit status: 1 if there is no such call."""
     found = stored_call(call_id)
     if found is None:
         return 1
@@ -48,7 +48,7 @@ def explain_command(call_id: str) -> int:
 
 
 def stored_call(call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
-    """The call in the database that the settings name; None when it cannot be shown, which stderr is told."""
+    """The call and its rows from the database of the settings. None, with a line on stderr, if there is none."""
     settings = load_settings()
     try:
         found = look_up(settings.database, call_id)
@@ -61,7 +61,7 @@ def stored_call(call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
 
 
 def _head(call: CallRow) -> list[Text]:
-    """What the list of calls says of it."""
+    """What the list of calls says about the call."""
     caller, called = (printable(number or "unknown") for number in (call.caller_number, call.called_number))
     state = f"{call.end_reason} after {call.duration_seconds or 0:.1f} s" if call.end_reason else f"{call.status} still"
     provider = call.fault.removeprefix("provider:")
@@ -77,7 +77,7 @@ def _head(call: CallRow) -> list[Text]:
 
 
 def _trouble(moments: Sequence[Moment]) -> list[Text]:
-    """The lines that matter first."""
+    """What went wrong, before the full timeline."""
     wrong = [moment for moment in moments if moment.tone == "wrong"]
     return [Text(f"What went wrong ({len(wrong)}):"), *map(_line, wrong)] if wrong else []
 

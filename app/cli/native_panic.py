@@ -1,4 +1,4 @@
-"""A panic in LiveKit's native part: it sends SIGTERM to its own process, in which no room works from then on."""
+"""Handles a panic in LiveKit's native library. It sends SIGTERM to its own process, and no room works afterwards."""
 
 import logging
 import os
@@ -11,9 +11,9 @@ PANIC_STATUS = 70
 
 
 def end_at_a_panic() -> None:
-    """End this process at once when it signals itself, so that it is replaced; SIGTERM of others is ignored.
+    """End this process at once when it signals itself, so that it is replaced. SIGTERM from others is ignored.
 
-    To be called before any thread is started. macOS does not tell who sent a signal: there a panic is ignored, too.
+    Call it before any thread is started. macOS does not say who sent a signal, so a panic is ignored there, too.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_watch, name="panics", daemon=True).start()
@@ -25,5 +25,5 @@ def _watch() -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getpid():
         continue
     for handler in logging.getLogger().handlers:
-        handler.flush()  # the last lines say why; it waits two seconds at most
+        handler.flush()  # the last lines say why; this waits two seconds at most
     os._exit(PANIC_STATUS)

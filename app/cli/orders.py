@@ -1,4 +1,4 @@
-"""What a worker is told by its supervisor: who it is, through its standard input, and later what to do."""
+"""What a supervisor sends to a worker's standard input: first an order that says who it is, later commands."""
 
 import base64
 import pickle
@@ -8,17 +8,17 @@ from typing import BinaryIO
 from app.settings import Settings
 
 STOP = b"."
-"""The first one: take no new calls and stop when the live ones have ended. The second one: stop at once."""
+"""The command to stop. The first: take no new calls, and stop when the live ones have ended. The second: at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerOrder:
-    """How to begin. All workers of a supervisor have the same settings, whatever became of the environment since."""
+    """How to start. All workers of a supervisor have the same settings, even if the environment has changed since."""
 
     number: int
-    """From 1 on; a worker that replaces another has its number."""
+    """From 1 on. A worker that replaces another has its number."""
     owner: str
-    """Name under which the worker owns calls, as :class:`app.storage.calls.CallRow` has it."""
+    """The name under which the worker owns calls; see :class:`app.storage.calls.CallRow`."""
     listener: int
     """File descriptor of the socket that all workers accept connections on."""
     heartbeat: int
@@ -27,11 +27,11 @@ class WorkerOrder:
 
 
 def written(order: WorkerOrder) -> bytes:
-    """The first line of the worker's standard input. It holds the keys of the vendors."""
+    """The first line of the worker's standard input. It contains the vendors' keys."""
     return base64.b64encode(pickle.dumps(order)) + b"\n"
 
 
 def read_order(source: BinaryIO) -> WorkerOrder:
-    """Read the first line and no byte more: what follows are commands."""
+    """Read the first line and not a byte more: commands follow."""
     order: WorkerOrder = pickle.loads(base64.b64decode(source.readline()))  # noqa: S301 - written by our own parent
     return order

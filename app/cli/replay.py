@@ -1,4 +1,4 @@
-"""``voice-agent replay``: has the core of this version decide a call again, and says where it decides otherwise."""
+"""``voice-agent replay``: runs a call's journal through the core of this version, and shows different decisions."""
 
 from rich.console import Console
 from rich.text import Text
@@ -12,7 +12,7 @@ _SHOWN = 20
 
 
 def replay_command(call_id: str) -> int:
-    """The exit status: 1 when something differs, or there is nothing to replay."""
+    """Replay the call. Returns the exit status: 1 if something differs, or there is nothing to replay."""
     found = stored_call(call_id)
     if found is None:
         return 1
@@ -24,7 +24,7 @@ def replay_command(call_id: str) -> int:
         console.print(f"{call.call_id} never ran, so nothing was decided in it: {call.end_reason or call.status}")
         return 1
     for difference in different[:_SHOWN]:
-        console.print(Text(_told(difference)), soft_wrap=True)
+        console.print(Text(_shown(difference)), soft_wrap=True)
     if len(different) > _SHOWN:
         console.print(f"and {len(different) - _SHOWN} more, which may follow from these")
     outcome = f"{len(different)} differences" if different else "the same decisions"
@@ -32,7 +32,7 @@ def replay_command(call_id: str) -> int:
     return int(bool(different))
 
 
-def _told(difference: Difference) -> str:
+def _shown(difference: Difference) -> str:
     row = difference.row
     then, now = _named(difference.then), _named(difference.now)
     return f"row {row.seq} ({row.t:.3f} s, {row.type}): then {then}, now {now}"

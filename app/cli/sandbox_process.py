@@ -1,4 +1,4 @@
-"""The sandbox as a child process: it shares nothing with the service but the wire."""
+"""Runs the sandbox as a child process. It shares nothing with the service but the network."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ _STOP_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class SandboxAddresses:
-    """Where the stand-ins listen."""
+    """The addresses of the stand-ins."""
 
     url: str
     deepgram_base_url: str
@@ -31,7 +31,7 @@ class SandboxAddresses:
     cartesia_base_url: str
 
     def settings(self) -> dict[str, str]:
-        """By environment name."""
+        """The settings that point a service at them, by environment name."""
         return {
             "DEEPGRAM_BASE_URL": self.deepgram_base_url,
             "OPENAI_BASE_URL": self.openai_base_url,
@@ -41,7 +41,7 @@ class SandboxAddresses:
 
 @contextmanager
 def sandbox_process(profile: Profile, *, port: int = 0) -> Iterator[SandboxAddresses]:
-    """Run the sandbox beside this process; it also ends when this process dies."""
+    """Run the sandbox beside this process. It also ends when this process dies."""
     command = [sys.executable, "-m", "sandbox", "--port", str(port), "--profile", profile, "--with-parent"]
     child = subprocess.Popen(  # noqa: S603 - ours
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment_without_settings()
@@ -60,7 +60,7 @@ def sandbox_process(profile: Profile, *, port: int = 0) -> Iterator[SandboxAddre
 
 @contextmanager
 def vendors(settings: Settings) -> Iterator[Settings]:
-    """The settings with the addresses of the vendors: the real ones, or those of a sandbox that runs meanwhile."""
+    """The settings with the vendors' addresses: the real ones, or those of a sandbox that runs meanwhile."""
     if settings.uses_live_vendors:
         log.info("service.live", note="calls are heard, thought and spoken by Deepgram, OpenAI and Cartesia")
         yield settings
@@ -76,7 +76,7 @@ def vendors(settings: Settings) -> Iterator[Settings]:
 
 
 def print_sandbox(port: int, profile: Profile) -> int:
-    """Run the sandbox until Ctrl-C."""
+    """Run the sandbox until Ctrl-C, and print the settings for it."""
     with sandbox_process(profile, port=port) as addresses:
         keys = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY")
         values = {**addresses.settings(), **dict.fromkeys(keys, "sandbox")}

@@ -1,4 +1,4 @@
-"""Runs the service under uvicorn; SIGTERM lets live calls end before anything is closed."""
+"""Runs the service under uvicorn. SIGTERM lets live calls end before anything is closed."""
 
 import asyncio
 import gc
@@ -30,13 +30,13 @@ log = structlog.get_logger(__name__)
 
 _FILES = 65_536
 FAILED_STATUS = 70
-"""Exit status of a process that could not carry calls any more (EX_SOFTWARE of sysexits.h)."""
+"""Exit status of a process that can no longer carry calls (EX_SOFTWARE of sysexits.h)."""
 _ENDING_SECONDS = 60.0
-"""For goodbyes, and for what can still be stored."""
+"""Time for goodbyes and the last rows, before a failed process ends itself."""
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn closes every websocket at once when it is told to stop; this one drains the calls first.
+    """Drains the calls before it stops. uvicorn itself closes every websocket at once.
 
     A second signal stops at once.
     """
@@ -48,12 +48,12 @@ class DrainingServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drain: asyncio.Task[None] | None = None
         self.has_failed = False
-        """Whether what calls cannot do without is gone, or the services did not close."""
+        """Whether a part that calls need is gone, or the services did not close."""
         self.on_failed: Callable[[], None] = lambda: None
 
     @property
     def is_draining(self) -> bool:
-        """Whether the server will stop when its calls have ended."""
+        """Whether the server stops when its calls have ended."""
         return self._drain is not None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -63,7 +63,7 @@ class DrainingServer(uvicorn.Server):
         self.has_failed |= self._is_lost() or getattr(self.lifespan, "shutdown_failed", False)
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: end when the service cannot carry calls any more; uvicorn itself would go on serving."""
+        """Ten times a second: stop if the service can no longer carry calls. uvicorn itself would go on serving."""
         if not self.has_failed and self._is_lost():
             self.has_failed = True
             log.error("service.failed")
@@ -81,21 +81,21 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start all services, and listen.
 
-        A full garbage collection would look at the 300,000 objects of the libraries, and every call would fall silent
-        for 100 ms; frozen, they are never looked at again. Whoever starts has stopped it before: it would look at them
-        again and again meanwhile, which is a fifth of the start.
+        A full garbage collection would visit the 300,000 objects of the libraries and silence every call for 100 ms.
+        Once frozen, they are never visited again. The collector is off during the start, where it would visit them
+        again and again, which takes a fifth of the start.
         """
         await super().startup(sockets)
         gc.freeze()
         gc.enable()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGINT."""
+        """Drain at the first SIGTERM or SIGINT, stop at the second."""
         if not self.drain():
             super().handle_exit(sig, frame)
 
     def drain(self) -> bool:
-        """Let the calls end, then stop; False when that was begun before, or when there is nothing to drain yet."""
+        """Let the calls end, then stop. Returns False if it is draining already, or has not started yet."""
         if self._drain is not None or self._loop is None or not self.started:
             return False
         self._drain = self._loop.create_task(self._drain_then_stop(self._drain_seconds), name="drain")
@@ -112,14 +112,17 @@ class DrainingServer(uvicorn.Server):
 
 
 def _end_within(seconds: float) -> None:
-    """End the process when it does not end by itself: a thread that hangs, in the database perhaps, holds it up."""
+    """End the process after so many seconds, in case a thread that hangs (in the database, for example) blocks it."""
     ending = threading.Timer(seconds, os._exit, (FAILED_STATUS,))
     ending.daemon = True
     ending.start()
 
 
 def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """Websocket pings are off: LiveKit's egress answers them wrongly, and the audio itself tells who is alive."""
+    """The configuration of uvicorn.
+
+    Websocket pings are off: LiveKit's egress answers them wrongly, and the audio itself shows who is alive.
+    """
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -148,7 +151,7 @@ def serve_alone(settings: Settings) -> None:
 
 
 def _allow_many_files() -> None:
-    """A connection is a file, and many hosts allow a process a thousand of them unless it asks for more."""
+    """Raise the limit of open files: each connection is one, and many hosts allow only a thousand by default."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
     if now != resource.RLIM_INFINITY and now < wanted:
@@ -156,7 +159,7 @@ def _allow_many_files() -> None:
 
 
 def run_server(server: DrainingServer, sockets: list[socket.socket] | None = None) -> None:
-    """Serve to the end, in a process that has imported and built what it needs. Raises SystemExit when it failed."""
+    """Serve until the end, in a process that has imported and built what it needs. Raises SystemExit on failure."""
     _allow_many_files()
     server.on_failed = partial(_end_within, _ENDING_SECONDS)
     server.run(sockets)

@@ -1,4 +1,4 @@
-"""Settings that are wrong, told in plain lines."""
+"""Prints problems with the settings as plain lines."""
 
 import sys
 
@@ -13,12 +13,12 @@ SETTINGS_STATUS = 2
 """Exit status of a command whose settings are wrong."""
 
 
-def tell_problems(error: SettingsError) -> None:
+def print_problems(error: SettingsError) -> None:
     """Write every problem to stderr."""
     sys.stderr.write("These settings are wrong or missing:\n" + "".join(f"  {line}\n" for line in error.problems))
 
 
 def warn_of_misspelt() -> None:
-    """Tell the log of names that are nearly settings: they do nothing, and nobody would notice."""
+    """Log a warning for each misspelt setting, which would silently do nothing."""
     for name, meant in misspelt_settings().items():
         log.warning("setting.unknown", name=name, meant=meant)

@@ -1,4 +1,4 @@
-"""``voice-agent setup``: trunks and dispatch rule at LiveKit as the settings say, and what to tell the carrier."""
+"""``voice-agent setup``: creates trunks and the dispatch rule at LiveKit, and prints what the carrier must know."""
 
 import asyncio
 import sys
@@ -14,11 +14,11 @@ from app.observability.logs import configure_logging
 from app.settings import Settings, load_settings
 
 _ONCE = RetryPolicy(attempts=1)
-"""A request that made a trunk, and whose answer was lost, must not make another."""
+"""No retries: a request whose answer was lost may have made a trunk, and a retry would make another."""
 
 
 def setup_command(*, dry_run: bool, force: bool) -> int:
-    """The exit status. Raises SettingsError."""
+    """Set up LiveKit. Returns the exit status. Raises SettingsError."""
     settings = load_settings()
     configure_logging("error")
     check_wishes(settings, force=force)
@@ -26,7 +26,7 @@ def setup_command(*, dry_run: bool, force: bool) -> int:
 
 
 async def set_up(settings: Settings, *, dry_run: bool = False) -> int:
-    """Make what is missing and change what is otherwise; tells what it does. The settings have been checked."""
+    """Make what is missing, change what differs, and print it. The settings have been checked."""
     client = sip_client(settings)
     try:
         todo = plan(wishes(settings), await client.telephony())
@@ -38,15 +38,15 @@ async def set_up(settings: Settings, *, dry_run: bool = False) -> int:
         return 1
     finally:
         await client.aclose()
-    _tell(todo, dry_run=dry_run)
+    _print_changes(todo, dry_run=dry_run)
     if todo.obstacles:
         return 1
-    _tell_carrier(settings)
+    _print_next_steps(settings)
     return 0
 
 
 def sip_client(settings: Settings) -> LiveKitSIPClient:
-    """For trunks and rules, each request made once. To be made in a running loop."""
+    """A client for trunks and rules that never retries. Make it in a running event loop."""
     secret = settings.livekit_api_secret
     return LiveKitSIPClient(
         url=settings.livekit_api_url or settings.livekit_url or "",
@@ -57,7 +57,7 @@ def sip_client(settings: Settings) -> LiveKitSIPClient:
 
 
 async def carry_out(todo: Plan, client: LiveKitSIPClient) -> None:
-    """Do what is needed; the rule comes after its trunk, whose id it names. Raises ProviderError."""
+    """Make the changes. The rule comes after its trunk, because it names the trunk's id. Raises ProviderError."""
     inbound, rule, outbound = todo.inbound.wanted, todo.rule, todo.outbound
     if todo.inbound.is_needed:
         inbound = await client.save_inbound(inbound)
@@ -67,7 +67,7 @@ async def carry_out(todo: Plan, client: LiveKitSIPClient) -> None:
         await client.save_outbound(outbound.wanted)
 
 
-def _tell(todo: Plan, *, dry_run: bool) -> None:
+def _print_changes(todo: Plan, *, dry_run: bool) -> None:
     changes: list[Change[Any]] = [todo.inbound, todo.rule]
     for change in changes + ([todo.outbound] if todo.outbound else []):
         made = ("would be " if dry_run or todo.obstacles else "") + ("made" if change.found is None else "changed")
@@ -84,7 +84,7 @@ def _tell(todo: Plan, *, dry_run: bool) -> None:
         _say("! The inbound trunk is open to the whole internet, as you wished.")
 
 
-def _tell_carrier(settings: Settings) -> None:
+def _print_next_steps(settings: Settings) -> None:
     number, address = settings.sip_number or "", settings.sip_address
     target = f"{bare_number(number)}@{address.removeprefix('sip:')}" if address else "<number>@<LiveKit SIP>:5060"
     _say("")

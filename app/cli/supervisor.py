@@ -1,13 +1,13 @@
-"""Several processes that serve as one: started, replaced when they die, and stopped together.
+"""Runs several worker processes as one service: starts them, replaces dead ones, and stops them together.
 
-The supervisor prepares what they share, which is the database, the listening socket, the folder of the metrics and, if
-it is needed, the sandbox, and answers no request itself. Workers are new processes, never copies of this one.
+The supervisor prepares what the workers share: the database, the listening socket, the metrics folder and, if needed,
+the sandbox. It answers no requests itself. Workers are new processes, not forks of this one.
 
 Task ledger.
 
 ``worker-<n>``   keeps one worker running. Ends when the worker has ended after a signal.
-``heartbeats``   kills workers that hang. Ends with the last of them after a signal.
-``release-<n>``  lets the calls of a dead worker go. Ends when that is done, or is not worth trying any more.
+``heartbeats``   kills workers that hang. Ends with the last worker after a signal.
+``release-<n>``  releases the calls of a dead worker. Ends when that is done, or after a minute.
 """
 
 import asyncio
@@ -40,19 +40,19 @@ log = structlog.get_logger(__name__)
 _BACKLOG = 2048
 _BEATS_AT_ONCE = 4096
 _RELEASE_SECONDS = 60.0
-"""For so long the calls of a dead worker are tried to be let go; other workers have given it up by then."""
+"""How long to try to release the calls of a dead worker. By then its leases have expired anyway."""
 _RELEASE_AGAIN_SECONDS = 0.5
 _CLOSING_SECONDS = 40.0
-"""What a worker needs for goodbyes and for its last rows, at most; afterwards it is killed."""
+"""The most that a worker needs for goodbyes and its last rows. After that it is killed."""
 _HEALTHY_SECONDS = 30.0
-"""A worker that lives so long has begun well."""
+"""A worker that lives so long has started successfully."""
 _DELAY_SECONDS_MAX = 30.0
 _CANNOT_LISTEN_STATUS = 1
 _NOT_STARTED_STATUS = 3
 
 
 def supervise(settings: Settings) -> int:
-    """Serve with ``settings.workers`` processes until a signal; gives the exit status. Raises SettingsError."""
+    """Serve with ``settings.workers`` processes until a signal. Returns the exit status. Raises SettingsError."""
     configure_logging(settings.log_level)
     warn_of_misspelt()
     warn_of_root(os.geteuid())
@@ -73,13 +73,13 @@ def supervise(settings: Settings) -> int:
 
 
 def restart_delay(failures: int) -> float:
-    """Seconds before a worker is replaced that is the ``failures``-th in succession to die early."""
+    """Seconds to wait before replacing a worker, after so many early deaths in a row."""
     doublings = min(failures, 10) - 2
     return 0.0 if doublings < 0 else min(0.5 * 2.0**doublings, _DELAY_SECONDS_MAX)
 
 
 class Supervisor:
-    """Keeps the workers running until it is told to stop: once, to let their calls end, or twice, to stop at once."""
+    """Keeps the workers running until a signal. The first lets their calls end; the second stops at once."""
 
     def __init__(self, settings: Settings, listener: socket.socket, metrics_folder: str) -> None:
         self._settings = settings
@@ -89,13 +89,13 @@ class Supervisor:
         self._workers: dict[int, Process] = {}
         self._pulses: dict[int, Pulse] = {}
         self._hung: dict[int, str] = {}
-        """Why a worker was killed."""
+        """Why a worker was killed, by its number."""
         self._signals = 0
-        self._told = asyncio.Event()
+        self._signalled = asyncio.Event()
         self._status = 0
 
     async def run(self) -> int:
-        """Return when every worker has ended after a signal; gives the exit status."""
+        """Run until every worker has ended after a signal. Returns the exit status."""
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signal_number, self._stop)
@@ -121,7 +121,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._signals += 1
-        self._told.set()
+        self._signalled.set()
         log.info("service.stopping", at_once=self._signals > 1)
         for process in self._workers.values():
             _command(process)
@@ -134,7 +134,7 @@ class Supervisor:
             _kill(process)
 
     async def _watch(self) -> None:
-        """A worker that hangs is killed; whoever waits for its end does the rest."""
+        """Kill workers that hang. The task that waits for a worker's end does the rest."""
         clock = asyncio.get_running_loop().time
         look = Look(clock())
         while True:
@@ -170,10 +170,10 @@ class Supervisor:
             log.error("worker.died", worker=number, reason=self._reason(number, status), restart_in_seconds=delay)
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay):
-                    await self._told.wait()
+                    await self._signalled.wait()
 
     async def _run_worker(self, number: int, owner: str) -> int:
-        """The exit status of a new worker, once it has ended; negative for the signal that ended it."""
+        """Run a new worker until it ends. Returns its exit status; negative for the signal that ended it."""
         descriptor = self._listener.fileno()
         try:
             listening, beating = os.pipe()
@@ -199,7 +199,7 @@ class Supervisor:
         try:
             log.info("worker.started", worker=number, pid=process.pid)
             _write(process, written(WorkerOrder(number, owner, descriptor, beating, self._settings)))
-            for _ in range(self._signals):  # that came while the process was made
+            for _ in range(self._signals):  # signals that came while the process was being made
                 _command(process)
             return await process.wait()
         finally:
@@ -212,19 +212,19 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         pulse = self._pulses[number] = Pulse(loop.time())
 
-        def hear() -> None:
+        def on_readable() -> None:
             if os.read(descriptor, _BEATS_AT_ONCE):
                 pulse.beat(loop.time())
             else:
                 loop.remove_reader(descriptor)
                 pulse.closed(loop.time())
 
-        loop.add_reader(descriptor, hear)
+        loop.add_reader(descriptor, on_readable)
 
     async def _release(self, owner: str, calls: CallStore) -> None:
-        """Let the other workers end the calls of a worker that is gone, now rather than when its leases expire.
+        """Release the calls of a dead worker, so that others end them now rather than when its leases expire.
 
-        Its successor does not wait for that: the database may be locked.
+        The replacement of the worker does not wait for this: the database may be locked.
         """
         loop = asyncio.get_running_loop()
         until, outage = loop.time() + _RELEASE_SECONDS, Outage("leases.not_expired", "leases.expired")
@@ -257,7 +257,7 @@ def _listener(settings: Settings) -> socket.socket:
 
 
 def _kill(process: Process) -> None:
-    with suppress(ProcessLookupError):  # it has just ended, and whoever waits for that is about to hear it
+    with suppress(ProcessLookupError):  # it has just ended, and the task that waits for it will notice
         process.kill()
 
 
@@ -266,6 +266,6 @@ def _command(process: Process) -> None:
 
 
 def _write(process: Process, data: bytes) -> None:
-    """A few bytes into a pipe; a worker that is dead does not read them, and its end is noticed elsewhere."""
+    """Write a few bytes into the worker's pipe. A dead worker does not read them; its task notices the end."""
     if process.stdin is not None and not process.stdin.is_closing():
         process.stdin.write(data)

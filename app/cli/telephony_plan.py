@@ -1,4 +1,4 @@
-"""What ``voice-agent setup`` will do: what the settings want at LiveKit, beside what is there. No I/O."""
+"""Plans ``voice-agent setup``: compares what the settings want at LiveKit with what is there. No I/O."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -20,24 +20,24 @@ from app.settings import Settings
 _Kept = TypeVar("_Kept", InboundTrunk, DispatchRule, OutboundTrunk)
 
 _ROOM_EMPTY_SECONDS = 60
-"""A room is made with its caller in it; one that never got him is soon gone."""
+"""A room is made for a caller. If the caller never comes in, it closes after this time."""
 _ROOM_DEPARTURE_SECONDS = 10
-"""The agent keeps no room open; a caller's line that comes back after an interruption finds it."""
+"""How long a room stays open without its caller, so that a line that comes back after an interruption finds it."""
 _IDS = ("trunk_id", "rule_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[_Kept]):
-    """One object at LiveKit, as it shall be."""
+    """One object at LiveKit: what is wanted, and what is there."""
 
     what: str
     wanted: _Kept
-    """With the id of the one that is there."""
+    """Has the id of the object that is there."""
     found: _Kept | None
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """A line for each value that is another; numbers are masked, a password is not shown at all."""
+        """A line for each value that differs. Numbers are masked; passwords are not shown."""
         if self.found is None:
             return tuple(f"{name}: {value}" for name, value in _shown(self.wanted).items() if value)
         found, wanted = _shown(self.found), _shown(self.wanted)
@@ -49,24 +49,24 @@ class Change(Generic[_Kept]):
 
     @property
     def is_needed(self) -> bool:
-        """Whether LiveKit has it not at all, or otherwise."""
+        """Whether the object is missing or differs."""
         return self.found is None or self.found != self.wanted
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that shall be at LiveKit."""
+    """All changes at LiveKit."""
 
     inbound: Change[InboundTrunk]
     rule: Change[DispatchRule]
     outbound: Change[OutboundTrunk] | None
-    """None when the settings name no server to call out through."""
+    """None if the settings name no server for outbound calls."""
     obstacles: tuple[str, ...]
-    """What LiveKit would refuse or what cannot be decided here, each with what to do; nothing is changed then."""
+    """What LiveKit would refuse or the operator must decide, each with what to do. With any, nothing is changed."""
 
 
 def check_wishes(settings: Settings, *, force: bool) -> None:
-    """Raises SettingsError, with every setting that is missing, or that would open the trunk to everybody."""
+    """Raise SettingsError with every setting that is missing or would open the trunk to everybody."""
     problems = [
         f"{name.upper()}: is missing; {why}"
         for name, why in (
@@ -87,7 +87,7 @@ def check_wishes(settings: Settings, *, force: bool) -> None:
 
 
 def wishes(settings: Settings) -> Telephony:
-    """What shall be at LiveKit; the settings have been checked."""
+    """What the settings want at LiveKit. They have been checked."""
     name, numbers = inbound_trunk_name(settings.room_prefix), (settings.sip_number or "",)
     rule = DispatchRule(
         name,
@@ -113,7 +113,7 @@ def wishes(settings: Settings) -> Telephony:
 
 
 def plan(wanted: Telephony, found: Telephony) -> Plan:
-    """Compare; objects are the same when their names are."""
+    """Compare what is wanted with what is there. Objects match by name."""
     (inbound,), (rule,) = wanted.inbound, wanted.rules
     there = _named(inbound.name, found.inbound)
     if there is not None:
@@ -156,7 +156,7 @@ def _named(name: str, items: Iterable[_Kept]) -> _Kept | None:
 
 
 def _called(item: InboundTrunk | DispatchRule) -> str:
-    """Its name, and its id as LiveKit's own tools show it."""
+    """Its name, with its id as LiveKit's own tools show it."""
     number = item.trunk_id if isinstance(item, InboundTrunk) else item.rule_id
     return f"{item.name or 'without a name'} ({number})"
 

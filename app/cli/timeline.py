@@ -1,4 +1,4 @@
-"""What happened in a call, a line for each fact that a person wants to know of. No I/O."""
+"""The timeline of a call: a line for each row of the journal that matters to a person. No I/O."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from app.models import JournalRow
 
 Tone = Literal["caller", "agent", "quiet", "wrong"]
 Data = dict[str, Any]
-_Told = tuple[Tone, str]
+_Line = tuple[Tone, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class Moment:
 
     row: JournalRow
     tone: Tone
-    """Who speaks; or ``wrong``, what should not have happened; or ``quiet``, all else."""
+    """Who speaks, or ``wrong`` for what should not have happened, or ``quiet`` for the rest."""
     text: str
-    """May hold what a caller chose to say."""
+    """May contain the caller's words."""
 
 
 LATE: dict[str, str] = {
@@ -35,28 +35,28 @@ LATE: dict[str, str] = {
     Deadline.STT_OUTAGE: "speech to text is gone for too long",
     Deadline.TURN: "no end of turn came for words that stand still",
 }
-"""Deadlines that should not pass."""
+"""Deadlines that pass only if something is wrong."""
 USUAL: dict[str, str] = {
     Deadline.IDLE: "nobody has said anything for a while",
     Deadline.DIGITS: "no more keys",
     Deadline.RESUME: "no words followed the sound",
 }
-UNTOLD = {
+OMITTED = {
     "state.changed", "caller.sound_started", "caller.sound_stopped", "caller.words", "caller.turn_ended_eagerly",
     "caller.turn_resumed", "caller.turn_ended", "agent.reply_generated", "agent.clause_started", "provider.used",
 }  # fmt: skip
-"""Rows that say too little on their own; what came of them has rows, too."""
+"""Rows that say too little on their own. Other rows show their outcome."""
 
 
 def timeline(rows: Iterable[JournalRow]) -> list[Moment]:
-    """The moments of a journal; rows that this version does not know are shown as they are."""
-    told, rows = [], list(rows)
+    """The moments of a journal. Rows of an unknown type are shown as they are."""
+    moments, rows = [], list(rows)
     lost = {tool.id for tool in ToolReader().read(rows) if tool.outcome == "unknown"}
     budget = 0.0
     for row in rows:
         if row.type == "call.created":
             budget = row.data.get("policy", {}).get("max_response_seconds", 0.0)
-        if row.type in UNTOLD:
+        if row.type in OMITTED:
             continue
         if row.type == "agent.reply_started":
             tone, text = _reply_started(row.data, budget)
@@ -64,33 +64,33 @@ def timeline(rows: Iterable[JournalRow]) -> list[Moment]:
             tone, text = "wrong", f"{row.data['name']} {row.data['arguments']}: called, its outcome is unknown"
         else:
             tone, text = _SAYINGS.get(row.type, _unknown)(row.data)
-        told.append(Moment(row, tone, text))
-    return told
+        moments.append(Moment(row, tone, text))
+    return moments
 
 
-def _unknown(data: Data) -> _Told:
+def _unknown(data: Data) -> _Line:
     return "quiet", str(data)
 
 
-def _created(data: Data) -> _Told:
+def _created(data: Data) -> _Line:
     agent = data.get("agent", {})
     models = ", ".join(agent.get("models", {}).values())
     return "quiet", f"in {data.get('language')}, agent {agent.get('name')}; {models}"
 
 
-def _ended(data: Data) -> _Told:
+def _ended(data: Data) -> _Line:
     fault, detail = data.get("fault", "none"), data.get("detail")
-    told = f"{data['reason']}, fault: {fault}{f' ({detail})' if detail else ''}"
-    return ("quiet" if fault == "none" else "wrong"), told
+    text = f"{data['reason']}, fault: {fault}{f' ({detail})' if detail else ''}"
+    return ("quiet" if fault == "none" else "wrong"), text
 
 
-def _left(data: Data) -> _Told:
+def _left(data: Data) -> _Line:
     reason, detail = data["reason"], data.get("detail")
     return ("quiet" if reason == "caller_hangup" else "wrong"), f"{reason} ({detail})" if detail else reason
 
 
-def _reply_started(data: Data, budget: float) -> _Told:
-    """The whole way of an answer; the table of the turns has its stages."""
+def _reply_started(data: Data, budget: float) -> _Line:
+    """The total latency of an answer. The table of turns has its stages."""
     stamps = data.get("stamps", {})
     if data["kind"] != "reply" or "last_voiced" not in stamps:
         return "agent", f"begins: {data['kind']}"
@@ -99,13 +99,13 @@ def _reply_started(data: Data, budget: float) -> _Told:
     return ("wrong" if late else "agent"), f"begins {seconds:.3f} s after the caller's last sound{' (late)' * late}"
 
 
-def _tool_finished(data: Data) -> _Told:
+def _tool_finished(data: Data) -> _Line:
     status = "" if data.get("status") is None else f", status {data['status']}"
     outcome = "done" if data["ok"] else "failed"
     return ("quiet" if data["ok"] else "wrong"), f"{data['name']}: {outcome} after {data['seconds']:.3f} s{status}"
 
 
-def _failed(data: Data) -> _Told:
+def _failed(data: Data) -> _Line:
     if data.get("answer") == "refused":
         return "wrong", f"{data['provider']} refuses what was said: the turn leaves the prompt"
     if data.get("answer") == "cut":
@@ -114,12 +114,12 @@ def _failed(data: Data) -> _Told:
     return "wrong", f"{data['provider']} cannot {data['stage']}: {data['code']}; {manner}"
 
 
-def _deadline(data: Data) -> _Told:
+def _deadline(data: Data) -> _Line:
     name: str = data["name"]
     return ("wrong", LATE[name]) if name in LATE else ("quiet", USUAL.get(name, name))
 
 
-_SAYINGS: dict[str, Callable[[Data], _Told]] = {
+_SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "call.created": _created,
     "call.answered": lambda data: ("quiet", "sound flows"),
     "call.ended": _ended,

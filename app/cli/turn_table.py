@@ -1,4 +1,4 @@
-"""The turns of a call, with what each answer's time was spent on."""
+"""A table of a call's turns, with the latency of each answer by stage."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ _TEXT_SHOWN = 52
 
 
 def turn_table(title: str, turns: Sequence[dict[str, Any]]) -> Table:
-    """A row for each turn, as the record has them; stages in seconds."""
+    """A row for each turn of the record. Stages are in seconds."""
     table = Table(title=title, caption="stages of each answer in seconds; ✂: the caller cut in")
     for name in ("turn", "who", "what was heard"):
         table.add_column(name)

@@ -1,5 +1,5 @@
-"""``python -m app.cli.worker``: one of several processes that serve; only a supervisor starts it."""
-# ruff: noqa: E402 - garbage is not collected while the libraries are loaded, see DrainingServer.startup
+"""``python -m app.cli.worker``: one of several serving processes. Only a supervisor starts it."""
+# ruff: noqa: E402 - no garbage collection while the libraries load, see DrainingServer.startup
 
 import gc
 
@@ -18,14 +18,14 @@ from app.cli.heartbeats import Heart
 from app.cli.native_panic import end_at_a_panic
 from app.cli.orders import read_order
 from app.cli.serve import DrainingServer, run_server, uvicorn_config
-from app.cli.settings_problems import SETTINGS_STATUS, tell_problems
+from app.cli.settings_problems import SETTINGS_STATUS, print_problems
 from app.errors import SettingsError
 from app.main import create_app
 from app.observability.logs import configure_logging
 
 
 class WorkerServer(DrainingServer):
-    """Does what the supervisor says. When the supervisor is gone it drains and stops: nobody would replace it."""
+    """Obeys its supervisor. When the supervisor is gone it drains and stops: nobody would replace it if it died."""
 
     commands: BinaryIO
     heart: Heart
@@ -41,23 +41,23 @@ class WorkerServer(DrainingServer):
             self.heart.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start all services, listen, and let the supervisor hear that the loop turns."""
+        """Start all services, listen, and send the supervisor the first heartbeat."""
         await super().startup(sockets)
         self.heart.beat()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A host may signal every process; what that means for the calls the supervisor says, once."""
+        """Ignore signals: a host may signal every process, and the supervisor passes on what they mean, once."""
 
     def _obey(self, loop: asyncio.AbstractEventLoop) -> None:
-        is_told = bool(self.commands.read(1))
-        if not is_told:
+        is_command = bool(self.commands.read(1))
+        if not is_command:  # the supervisor is gone
             loop.remove_reader(self.commands)
-        if not self.drain() and (is_told or not self.is_draining):
+        if not self.drain() and (is_command or not self.is_draining):
             self.should_exit = True
 
 
 def main() -> None:
-    """Serve as the first line of standard input says."""
+    """Read the order from the first line of standard input, and serve."""
     end_at_a_panic()
     with Path("/dev/stdin").open("rb", buffering=0) as commands:
         order = read_order(commands)
@@ -68,7 +68,7 @@ def main() -> None:
             app = create_app(settings, order.owner)
         except SettingsError as error:
             if order.number == 1:  # the others would say the same
-                tell_problems(error)
+                print_problems(error)
             sys.exit(SETTINGS_STATUS)
         server = WorkerServer(uvicorn_config(app, settings), app, settings.drain_seconds)
         server.commands = commands

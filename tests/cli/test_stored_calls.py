@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from app.cli.timeline import LATE, UNTOLD, USUAL, timeline
+from app.cli.timeline import LATE, OMITTED, USUAL, timeline
 from app.conversation.deadlines import Deadline
 from app.conversation.events import EVENT_TYPES
 from app.models import JournalRow
@@ -143,7 +143,7 @@ async def test_in_a_call_that_never_ran_nothing_was_decided(tmp_path: Path) -> N
 
 
 def test_every_fact_and_every_deadline_has_its_words() -> None:
-    rows = [JournalRow(1, END, 0.0, kind, None, 1, {}) for kind in EVENT_TYPES if kind not in UNTOLD]
+    rows = [JournalRow(1, END, 0.0, kind, None, 1, {}) for kind in EVENT_TYPES if kind not in OMITTED]
     wordless = []
     for row in rows:
         with suppress(KeyError):  # whoever misses its data has words

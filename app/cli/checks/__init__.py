@@ -1,1 +1,1 @@
-"""What ``voice-agent doctor`` looks at: each check is a small function that answers with findings in plain words."""
+"""The checks of ``voice-agent doctor``. Each is a small function that returns findings in plain words."""

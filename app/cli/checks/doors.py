@@ -1,4 +1,4 @@
-"""Whether the outside finds us: webhooks through the public name, and SIP at the address that the carrier was told."""
+"""Checks whether the outside can reach us: webhooks at the public name, and SIP at the address that carriers use."""
 
 import json
 import secrets
@@ -27,7 +27,7 @@ _MEANS = {
 
 
 def door_checks(settings: Settings) -> list[Check]:
-    """Of both doors; each says so when the settings do not name it."""
+    """A check of each. It says so if the settings do not name an address."""
     url = f"https://{settings.domain}/webhooks/livekit"
 
     async def webhook() -> Sequence[Finding]:
@@ -45,7 +45,7 @@ def door_checks(settings: Settings) -> list[Check]:
 
 
 async def try_webhook(url: str, key: str, secret: str) -> Finding:
-    """Send a webhook that means nothing, signed, and one signed with a wrong secret, which must be refused."""
+    """Send a signed webhook without effect, and one signed with a wrong secret, which must be refused."""
     body = json.dumps({"id": f"doctor-{secrets.token_hex(8)}", "event": "doctor"}).encode()
     try:
         status = await _sent(url, body, sign_webhook(body, key, secret, utc_now()))
@@ -68,7 +68,7 @@ async def _sent(url: str, body: bytes, token: str) -> int:
 
 
 async def try_sip(address: str, waits: Sequence[float] = RESEND_SECONDS) -> Finding:
-    """Ask whether SIP is spoken there."""
+    """Check whether SIP is answered at that address."""
     if "transport=t" in address or address.startswith("sips:"):
         return Finding(_SIP, "not checked", f"{address} is not for UDP, and only UDP is tried")
     host, port = host_and_port(address)

@@ -1,4 +1,4 @@
-"""Findings, and checks that are made at the same time, each with an end."""
+"""Findings, and running checks at the same time, each with a time limit."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ Grade = Literal["good", "beware", "wrong", "not checked"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is so, and what to do about it. No secret and no whole number is in it."""
+    """What a check has found, and what to do about it. Contains no secret and no whole telephone number."""
 
     about: str
     grade: Grade
@@ -22,7 +22,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to look at, and how long that may take."""
+    """One check, and how long it may take."""
 
     about: str
     look: Callable[[], Awaitable[Sequence[Finding]]]
@@ -30,7 +30,7 @@ class Check:
 
 
 async def examine(checks: Sequence[Check]) -> list[Finding]:
-    """Make all checks at once, tasks ``check:<about>``; findings are in the order of the checks, and none is raised."""
+    """Run all checks at once, in tasks ``check:<about>``. Findings are in the order of the checks. Raises nothing."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_examined(check), name=f"check:{check.about}") for check in checks]
     return [finding for task in tasks for finding in task.result()]
@@ -42,12 +42,12 @@ async def _examined(check: Check) -> Sequence[Finding]:
             return await check.look()
     except TimeoutError:
         return [Finding(check.about, "wrong", f"no answer within {check.seconds:g} seconds", "Is a firewall between?")]
-    except Exception as error:  # noqa: BLE001 - what one check stumbles over must not hide what the others found
+    except Exception as error:  # noqa: BLE001 - a failing check must not hide the findings of the others
         return [Finding(check.about, "wrong", f"could not be checked: {type(error).__name__}", why(error))]
 
 
 def why(error: BaseException) -> str:
-    """The reason behind a failed connection and what to do, as far as the network tells."""
+    """Why a connection failed and what to do, as far as the error shows."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"The certificate is not good: {cause.verify_message}. Renew it, or correct the name."

@@ -1,4 +1,4 @@
-"""This machine: its folder, its disk, its database, its clock."""
+"""Checks this machine: data folder, disk, database, clock."""
 
 import asyncio
 import shutil
@@ -20,10 +20,10 @@ from app.storage.database import Database
 _SECONDS = 5.0
 _GIB = 2**30
 _RECORDING_BYTES_AN_HOUR = 2 * 2 * 16000 * 3600
-"""Two channels of 16 bits, at the rate of telephone calls."""
+"""Two channels of 16 bits at the sample rate of telephone calls."""
 _FREE_GIB_WISE, _FREE_GIB_LEAST = 2.0, 0.2
 _SKEW_WISE, _SKEW_MOST = 5.0, 60.0
-"""Seconds; LiveKit's tokens and webhooks are refused beyond the second."""
+"""In seconds. Beyond the second one, LiveKit's tokens and webhooks are refused."""
 
 
 def machine_checks(settings: Settings) -> list[Check]:
@@ -42,7 +42,7 @@ def machine_checks(settings: Settings) -> list[Check]:
 
 
 def look_at_folder(folder: Path) -> list[Finding]:
-    """Whether it can be written, and how much room is left."""
+    """Check that the folder can be written, and how much space is left."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -54,7 +54,7 @@ def look_at_folder(folder: Path) -> list[Finding]:
 
 
 def judge_room(free_bytes: int) -> Finding:
-    """How long recordings may go on."""
+    """How many hours of recordings fit into the free space."""
     free = free_bytes / _GIB
     said = f"{free:.1f} GiB free, about {free_bytes // _RECORDING_BYTES_AN_HOUR} hours of recordings"
     if free < _FREE_GIB_LEAST:
@@ -65,7 +65,7 @@ def judge_room(free_bytes: int) -> Finding:
 
 
 async def open_database(url: str) -> Finding:
-    """Open it and ask it something; one that is not there yet is no fault."""
+    """Open the database and query it. A database that does not exist yet is fine."""
     scheme, _, path = url.partition(":///")
     if scheme.startswith("sqlite") and not await asyncio.to_thread(Path(path).exists):
         return Finding("database", "good", "is not there yet; the first start makes it")
@@ -82,7 +82,7 @@ async def open_database(url: str) -> Finding:
 
 
 def clocks(settings: Settings) -> list[str]:
-    """Addresses of servers that tell the time with every answer, LiveKit first: its tokens depend on it."""
+    """Servers that send the time with every response. LiveKit comes first, because its tokens depend on the time."""
     addresses = [settings.livekit_api_url or settings.livekit_url or ""]
     if settings.uses_live_vendors:
         addresses += [settings.deepgram_base_url, settings.openai_base_url]
@@ -90,22 +90,22 @@ def clocks(settings: Settings) -> list[str]:
 
 
 async def compare_clocks(addresses: Sequence[str]) -> Finding:
-    """Our clock beside that of the first server that tells its own."""
+    """Compare our clock with that of the first server that answers."""
     async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False, verify=tls_context()) as http:
         for address in addresses:
             try:
-                told = (await http.head(address)).headers.get("date")
+                date = (await http.head(address)).headers.get("date")
             except httpx.HTTPError:
                 continue
-            if told:
-                return judge_clock(told, utc_now())
+            if date:
+                return judge_clock(date, utc_now())
     return Finding("clock", "not checked", "no server told the time")
 
 
-def judge_clock(told: str, now: datetime) -> Finding:
+def judge_clock(date: str, now: datetime) -> Finding:
     """Compare a ``Date`` header, which has whole seconds, with our time."""
     try:
-        ahead = (now - parsedate_to_datetime(told)).total_seconds()
+        ahead = (now - parsedate_to_datetime(date)).total_seconds()
     except (ValueError, TypeError):
         return Finding("clock", "not checked", "the time that a server told cannot be read")
     off = max(0.0, abs(ahead) - 1)

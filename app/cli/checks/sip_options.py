@@ -1,4 +1,4 @@
-"""Asks a SIP address whether anybody is there: ``OPTIONS`` over UDP (RFC 3261, 11), sent again until it is answered."""
+"""Probes a SIP address: ``OPTIONS`` over UDP (RFC 3261, 11), sent again until it is answered."""
 
 import asyncio
 import re
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 RESEND_SECONDS = (0.5, 1.0, 1.0, 1.5)
-"""Waits after each sending, together the time that an answer may take."""
+"""The wait after each sending. Their sum is the time that an answer may take."""
 _STATUS_LINE = re.compile(rb"SIP/2\.0 (\d{3}) ")
 _DEFAULT_PORT = 5060
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Of ``sip:host`` or ``sip:host:port``, perhaps with parameters."""
+    """Host and port of ``sip:host`` or ``sip:host:port``, with or without parameters."""
     host, _, port = address.partition(";")[0].removeprefix("sip:").removeprefix("sips:").partition(":")
     return host, int(port) if port else _DEFAULT_PORT
 
 
 async def ask_options(host: str, port: int, waits: Sequence[float] = RESEND_SECONDS) -> int | None:
-    """The status of the answer; None when there was none in time. Raises OSError when nobody can be asked."""
+    """The status of the answer; None if none came in time. Raises OSError if nothing can be sent."""
     loop = asyncio.get_running_loop()
     transport, listener = await loop.create_datagram_endpoint(
         _Listener, remote_addr=(host, port), family=socket.AF_INET
@@ -38,7 +38,7 @@ async def ask_options(host: str, port: int, waits: Sequence[float] = RESEND_SECO
 
 
 def options_request(host: str, port: int, local: tuple[str, int], token: str) -> bytes:
-    """The request; ``token`` makes it one of its kind."""
+    """The request. ``token`` makes it unique."""
     here = f"{local[0]}:{local[1]}"
     lines = (
         f"OPTIONS sip:{host}:{port} SIP/2.0",
@@ -57,7 +57,7 @@ def options_request(host: str, port: int, local: tuple[str, int], token: str) ->
 
 
 class _Listener(asyncio.DatagramProtocol):
-    """Waits for the final answer; a provisional one (1xx) only says that it is coming."""
+    """Waits for the final answer. A provisional one (1xx) does not count."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""LiveKit: whether it can be reached and takes the key, and whether its trunks and rules bring our callers to us."""
+"""Checks LiveKit: whether it is reachable and accepts the key, and whether its trunks and rules route callers to us."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +21,7 @@ _SETUP = "Run: voice-agent setup"
 
 
 def telephony_checks(settings: Settings) -> list[Check]:
-    """None without LiveKit but one that says so."""
+    """The check of LiveKit. Without LiveKit it only says so."""
     if settings.livekit_url is None:
 
         async def absent() -> Sequence[Finding]:
@@ -57,7 +57,7 @@ async def _looked(settings: Settings) -> Sequence[Finding]:
 
 
 def judge(found: Telephony, settings: Settings) -> list[Finding]:
-    """What the trunks and rules mean for calls to our number."""
+    """Findings about the trunks and rules for calls to our number."""
     if settings.sip_number is None:
         said = f"SIP_NUMBER is not set; LiveKit has {len(found.inbound)} inbound trunks and {len(found.rules)} rules"
         return [Finding("trunks", "not checked", said, "Set it, then run: voice-agent setup")]
@@ -65,7 +65,7 @@ def judge(found: Telephony, settings: Settings) -> list[Finding]:
     trunks = [trunk for trunk in found.inbound if trunk.takes(number)]
     if not trunks:
         return [Finding("inbound trunk", "wrong", f"no trunk takes calls to {masked(number)}", _SETUP)]
-    # One with the number is asked before one for every number.
+    # LiveKit prefers a trunk with the number to one for every number.
     trunk = next((trunk for trunk in trunks if trunk.numbers), trunks[0])
     findings = [_inbound(trunk), *_rules(trunk, number, found.rules, settings.room_prefix)]
     findings += [
@@ -86,7 +86,7 @@ def _inbound(trunk: InboundTrunk) -> Finding:
 
 
 def _rules(trunk: InboundTrunk, number: str, rules: Sequence[DispatchRule], prefix: str) -> Iterator[Finding]:
-    """The rules for the trunk alone go before those for all."""
+    """Rules for the trunk alone take precedence over rules for all trunks."""
     asked = [rule for rule in rules if rule.catches(number, trunk)]
     asked = [rule for rule in asked if rule.trunk_ids] or asked
     if not asked:
@@ -101,7 +101,7 @@ def _rules(trunk: InboundTrunk, number: str, rules: Sequence[DispatchRule], pref
         elif not is_our_room(f"{rule.room_prefix}_...", prefix):
             said = f"{name} makes rooms {rule.room_prefix}_..., and the agent answers in {prefix}_... alone"
         else:
-            grade, said = "good", f"{name} gives every caller a room of his own"
+            grade, said = "good", f"{name} gives every caller their own room"
         yield Finding("dispatch rule", grade, said, "" if grade == "good" else f"{_SETUP}, or change the rule.")
 
 
@@ -117,7 +117,7 @@ def _outbound(found: Telephony, settings: Settings) -> Iterator[Finding]:
 
 
 def _otherwise(found: Telephony, settings: Settings) -> Iterator[Finding]:
-    """Ours, and other than the settings say."""
+    """Objects of ours that differ from the settings."""
     todo = plan(wishes(settings), found)
     differ = [
         change.what

@@ -1,4 +1,4 @@
-"""Whether the three vendors take our keys: one authenticated request each that costs nothing."""
+"""Checks whether the three vendors accept our keys, with one free authenticated request each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ _REGION = "unsupported_country_region_territory"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a vendor is asked."""
+    """The request to a vendor."""
 
     name: str
     setting: str
-    """Beginning of the names of its settings."""
+    """The prefix of its settings."""
     url: str
     headers: Mapping[str, str]
     wanted: str
-    """What must be there for the request to be found."""
+    """What a 404 means is missing."""
     model: str = ""
-    """What must be in the list that is answered."""
+    """A model that must be in the list of the response."""
 
 
 def vendor_checks(settings: Settings) -> list[Check]:
-    """One for each vendor; one alone when the sandbox stands in for them."""
+    """A check for each vendor; a single one if the sandbox stands in for them."""
     if not settings.uses_live_vendors:
 
         async def sandbox() -> Sequence[Finding]:
@@ -54,14 +54,14 @@ def questions(settings: Settings) -> tuple[Question, ...]:
             "Deepgram",
             "DEEPGRAM",
             f"{rest_url(settings.deepgram_base_url)}/v1/auth/token",
-            {"Authorization": f"Token {_told(settings.deepgram_api_key)}"},
+            {"Authorization": f"Token {_value(settings.deepgram_api_key)}"},
             "a key to look at: a server of your own may know none",
         ),
         Question(
             "OpenAI",
             "OPENAI",
             f"{settings.openai_base_url}/models",
-            {"Authorization": f"Bearer {_told(settings.openai_api_key)}"},
+            {"Authorization": f"Bearer {_value(settings.openai_api_key)}"},
             "a list of models: a compatible server may have none",
             model=settings.llm_model,
         ),
@@ -69,14 +69,14 @@ def questions(settings: Settings) -> tuple[Question, ...]:
             "Cartesia",
             "CARTESIA",
             f"{settings.cartesia_base_url}/voices/{settings.tts_voice_en if voice == 'en' else settings.tts_voice_ru}",
-            {"Authorization": f"Bearer {_told(settings.cartesia_api_key)}", "Cartesia-Version": API_VERSION},
+            {"Authorization": f"Bearer {_value(settings.cartesia_api_key)}", "Cartesia-Version": API_VERSION},
             f"the voice of TTS_VOICE_{voice.upper()}",
         ),
     )
 
 
 def judge(question: Question, status: int, answer: Any) -> Finding:
-    """What the vendor's answer means; ``answer`` is its JSON, or None when it has none."""
+    """The finding for a vendor's response. ``answer`` is its JSON, None if it has none."""
     if status == HTTPStatus.OK:
         return _model_found(question, answer)
     base_url = f"{question.setting}_BASE_URL"
@@ -124,5 +124,5 @@ def _check(question: Question) -> Check:
     return Check(question.name, look)
 
 
-def _told(key: SecretStr | None) -> str:
+def _value(key: SecretStr | None) -> str:
     return key.get_secret_value() if key is not None else ""
