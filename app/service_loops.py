@@ -33,12 +33,12 @@ log = structlog.get_logger(__name__)
 
 LoopName = Literal[
     "claims", "eraser", "health", "journal.poller", "journal.writer", "leases", "loop.lag", "reaper", "requests",
-    "rooms.reconciler", "storage.writer", "unplaced", "warm:cartesia", "warm:openai",
+    "rooms.reconciler", "storage.writer", "unplaced", "warm:llm", "warm:tts",
 ]  # fmt: skip
 """The names of all loops. Metrics use them as label values."""
 TaskKind = Literal["call", "clips", "room"]
 """What a task that ends by itself is for. Metrics use it as a label, because the task's name contains a call id."""
-Part = Literal["service", "storage", "livekit", "openai", "cartesia"]
+Part = Literal["service", "storage", "livekit", "stt", "llm", "tts"]
 """The component of ``/health`` that shows a loop's failures."""
 
 _BACKOFF = Backoff(first_seconds=0.5, max_seconds=10.0)

@@ -11,11 +11,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, get_args
 
 import structlog
-from pydantic import SecretStr
 
 from app.backoff import Backoff
 from app.calls.agent.from_settings import agent_profile
+from app.calls.agent.plan import CallPlanner
 from app.calls.agent.profile import AgentProfile
+from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.dispatcher import CallDispatcher
 from app.calls.dispatch.erasure import CallEraser
 from app.calls.dispatch.media_sessions import MediaSessions
@@ -25,12 +26,10 @@ from app.calls.live.background import BackgroundWork
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.recordings import Recordings
 from app.calls.live.session import CallServices
-from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient
-from app.clients.deepgram.client import DeepgramOptions, DeepgramSTTClient
+from app.clients.entry import ClientSetup, key_of
 from app.clients.http_tools import HttpToolClient, tool_connections
-from app.clients.openai.client import KEEPALIVE_SECONDS, OpenAILLMClient, OpenAIOptions
+from app.clients.registry import KEEP_WARM_SECONDS, VendorRegistry
 from app.clients.resilient import RetryPolicy
-from app.errors import ProviderError
 from app.models import HealthStatus, ServiceHealth
 from app.observability.health import Check, HealthMonitor
 from app.observability.loop_lag import watch_loop_lag
@@ -58,7 +57,6 @@ VERSION = version("voice-agent")
 _TELEPHONE = AudioFormat("pcm_s16le", 16000)
 _RECORDINGS_SECONDS = 5.0
 """So long a process that stops waits for its last recordings to be on the disk."""
-_KEEP_WARM_SECONDS = KEEPALIVE_SECONDS * 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +78,6 @@ class Services:
     loops: ServiceLoops
 
 
-class SttClientPool:
-    """One speech-to-text client for each format of audio, made when it is first needed."""
-
-    def __init__(self, make: Callable[[AudioFormat], DeepgramSTTClient]) -> None:
-        self._make = make
-        self._clients: dict[AudioFormat, DeepgramSTTClient] = {}
-
-    def __call__(self, audio_format: AudioFormat) -> DeepgramSTTClient:
-        """The client for that format."""
-        if audio_format not in self._clients:
-            self._clients[audio_format] = self._make(audio_format)
-        return self._clients[audio_format]
-
-    async def health_check(self) -> ServiceHealth:
-        """The worst of them."""
-        checks = [await client.health_check() for client in self._clients.values()]
-        order = ("failed", "degraded", "ok")
-        return min(checks, key=lambda check: order.index(check.status))
-
-    async def aclose(self) -> None:
-        """Close every client."""
-        for client in self._clients.values():
-            await client.aclose()
-
-
 @asynccontextmanager
 async def open_services(settings: Settings, metrics: Metrics, owner: str | None = None) -> AsyncIterator[Services]:
     """Everything the service needs, running; raises SettingsError or StorageError when it cannot be had.
@@ -115,23 +88,26 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
         database, reader, journal, storage = await _open_storage(settings, stack)
-        vendors = stt_clients, model, tts = _clients(settings, agent, metrics)
+        vendors = VendorRegistry(ClientSetup(settings, _retry(settings), metrics.providers))
         livekit = _livekit(settings, metrics)
-        _close_at_the_end(stack, stt_clients, model, tts, livekit)
+        for close in (vendors.aclose, *([livekit.aclose] if livekit else [])):
+            stack.push_async_callback(close)
         tools = await stack.enter_async_context(_tools(settings, agent, metrics))
+        planner = _planner(settings, agent, vendors, tools)
+        planner.plan(_TELEPHONE)  # the clients, and whether they can do what the agent needs, before the first call
         background = await stack.enter_async_context(BackgroundWork())
         recordings = await stack.enter_async_context(_recordings(settings, owner, metrics))
         loops = await stack.enter_async_context(ServiceLoops())
         _watch(loops, (database.loop, journal.loop, reader.loop), metrics)
-        services = _call_services(settings, metrics, database, journal, *vendors, tools, background, recordings, owner)
-        dispatcher = _dispatcher(settings, services, agent, reader, loops, storage)
+        services = _call_services(settings, metrics, database, journal, background, recordings, owner)
+        dispatcher = _dispatcher(settings, services, planner, reader, loops, storage)
         journal.on_lost.add(dispatcher.ownership_lost)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
-        health = _health(storage, stt_clients, model, tts, tools, livekit, recordings, loops)
+        health = _health(storage, vendors, tools, livekit, recordings, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
-        _run_helpers(loops, metrics, model, tts, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
+        _run_helpers(loops, metrics, vendors, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
-        telephone = _telephone(settings, agent, livekit, database, services, dispatcher, loops)
+        telephone = _telephone(settings, livekit, database, services, dispatcher, loops)
         yield Services(
             settings=settings,
             version=VERSION,
@@ -152,17 +128,6 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         dispatcher.stop()
 
 
-def _close_at_the_end(
-    stack: AsyncExitStack,
-    stt_clients: SttClientPool,
-    model: OpenAILLMClient,
-    tts: CartesiaTTSClient,
-    livekit: "LiveKitClient | None",
-) -> None:
-    for close in (stt_clients.aclose, model.aclose, tts.aclose, *([livekit.aclose] if livekit else [])):
-        stack.push_async_callback(close)
-
-
 async def _open_storage(
     settings: Settings, stack: AsyncExitStack
 ) -> tuple[Database, JournalReader, JournalWriter, StorageHealth]:
@@ -180,19 +145,37 @@ async def _open_storage(
 def _dispatcher(
     settings: Settings,
     services: CallServices,
-    agent: AgentProfile,
+    planner: CallPlanner,
     reader: JournalReader,
     loops: ServiceLoops,
     storage: StorageHealth,
 ) -> CallDispatcher:
-    return CallDispatcher(
-        services,
-        agent,
-        reader=reader,
-        loops=loops,
+    admission = Admission(
+        planner,
+        services.calls,
         max_live=settings.places,
         require_storage=storage.require,
+        on_rejected=services.metrics.call_rejected,
     )
+    return CallDispatcher(services, admission, reader=reader, loops=loops)
+
+
+def _planner(
+    settings: Settings, agent: AgentProfile, vendors: VendorRegistry, tools: Mapping[str, HttpToolClient]
+) -> CallPlanner:
+    return CallPlanner(
+        agent,
+        vendors,
+        endpoints=lambda _agent: tools,
+        transfer_targets=settings.transfer_targets,
+        playout_lead_seconds=settings.playout_lead_ms / 1000,
+        records=settings.recording,
+        version=VERSION,
+    )
+
+
+def _retry(settings: Settings) -> RetryPolicy:
+    return RetryPolicy(attempts=settings.retry_attempts)
 
 
 async def _alone(settings: Settings) -> str:
@@ -215,78 +198,19 @@ def _call_services(
     metrics: Metrics,
     database: Database,
     journal: JournalWriter,
-    stt_clients: SttClientPool,
-    model: OpenAILLMClient,
-    tts: CartesiaTTSClient,
-    tools: Mapping[str, HttpToolClient],
     background: BackgroundWork,
     recordings: Recordings,
     owner: str,
 ) -> CallServices:
     return CallServices(
-        stt=stt_clients,
-        model=model,
-        tts=tts,
-        tools=tools,
-        phrases=PhraseCache(tts, settings.clips_dir, variant=settings.tts_pronunciations or ""),
+        phrases=PhraseCache(settings.clips_dir),
         journal=journal,
         calls=CallStore(database),
         background=background,
         metrics=metrics,
-        playout_lead_seconds=settings.playout_lead_ms / 1000,
-        recordings=recordings if settings.recording else None,
+        recordings=recordings,
         owner=owner,
-        version=VERSION,
-        transfer_targets=settings.transfer_targets,
     )
-
-
-def _clients(
-    settings: Settings, agent: AgentProfile, metrics: Metrics
-) -> tuple[SttClientPool, OpenAILLMClient, CartesiaTTSClient]:
-    retry = RetryPolicy(attempts=settings.retry_attempts)
-    languages = agent.policy.lines
-    hints = tuple(dict.fromkeys((agent.hears, *languages))) if agent.hears in languages else ()
-
-    def stt_clients(audio_format: AudioFormat) -> DeepgramSTTClient:
-        return DeepgramSTTClient(
-            api_key=_key(settings.deepgram_api_key),
-            base_url=settings.deepgram_base_url,
-            audio_format=audio_format,
-            options=DeepgramOptions(
-                model=settings.stt_model,
-                language=agent.hears,
-                language_hints=hints,
-                eager_eot_threshold=settings.eager_eot_threshold or None,
-                eot_threshold=settings.eot_threshold,
-                keyterms=settings.keyterms,
-            ),
-            retry=retry,
-            observer=metrics.providers,
-        )
-
-    model = OpenAILLMClient(
-        api_key=_key(settings.openai_api_key),
-        base_url=settings.openai_base_url,
-        options=OpenAIOptions(
-            model=settings.llm_model,
-            api=settings.openai_api,
-            reasoning_effort=None if settings.llm_reasoning_effort == "unset" else settings.llm_reasoning_effort,
-            context_window_size=settings.context_window_size,
-        ),
-        retry=retry,
-        observer=metrics.providers,
-    )
-    tts = CartesiaTTSClient(
-        api_key=_key(settings.cartesia_api_key),
-        base_url=settings.cartesia_base_url,
-        options=CartesiaOptions(pronunciation_dict_id=settings.tts_pronunciations),
-        retry=retry,
-        observer=metrics.providers,
-    )
-    stt_clients_by_format = SttClientPool(stt_clients)
-    stt_clients_by_format(_TELEPHONE)
-    return stt_clients_by_format, model, tts
 
 
 @asynccontextmanager
@@ -297,7 +221,7 @@ async def _tools(
     if not agent.tools:
         yield {}
         return
-    retry = RetryPolicy(attempts=settings.retry_attempts)
+    retry = _retry(settings)
     async with tool_connections() as connections:
         yield {
             tool.spec.name: HttpToolClient(tool.endpoint, connections, retry=retry, observer=metrics.providers)
@@ -313,15 +237,14 @@ def _livekit(settings: Settings, metrics: Metrics) -> "LiveKitClient | None":
     return LiveKitClient(
         url=settings.livekit_api_url or settings.livekit_url,
         api_key=settings.livekit_api_key or "",
-        api_secret=_key(settings.livekit_api_secret),
-        retry=RetryPolicy(attempts=settings.retry_attempts),
+        api_secret=key_of(settings.livekit_api_secret),
+        retry=_retry(settings),
         observer=metrics.providers,
     )
 
 
 def _telephone(
     settings: Settings,
-    agent: AgentProfile,
     livekit: "LiveKitClient | None",
     database: Database,
     services: CallServices,
@@ -332,19 +255,12 @@ def _telephone(
         return None
     from app.wiring_telephone import open_telephone  # as in _livekit
 
-    return open_telephone(settings, agent, livekit, database, services, dispatcher, loops)
-
-
-def _key(secret: SecretStr | None) -> str:
-    """The sandbox takes any key."""
-    return secret.get_secret_value() if secret is not None else "sandbox"
+    return open_telephone(settings, livekit, database, services, dispatcher, loops)
 
 
 def _health(
     storage: StorageHealth,
-    stt_clients: SttClientPool,
-    model: OpenAILLMClient,
-    tts: CartesiaTTSClient,
+    vendors: VendorRegistry,
     tools: Mapping[str, HttpToolClient],
     livekit: "LiveKitClient | None",
     recordings: Recordings,
@@ -359,14 +275,21 @@ def _health(
 
         return checked
 
+    def of_vendor(provider: str) -> Check:
+        async def checked() -> ServiceHealth:
+            health = await vendors.health_check(provider)
+            for part in vendors.kinds(provider):
+                health = loops.shown_in(part, health)
+            return health
+
+        return checked
+
     return HealthMonitor(
         {
             "service": with_loops("service", service),
             "storage": with_loops("storage", storage.check),
             "recordings": recordings.health_check,
-            "deepgram": stt_clients.health_check,
-            "openai": with_loops("openai", model.health_check),
-            "cartesia": with_loops("cartesia", tts.health_check),
+            **{provider: of_vendor(provider) for provider in vendors.providers},
             **{f"tool:{name}": tool.health_check for name, tool in tools.items()},
             **({"livekit": with_loops("livekit", livekit.health_check)} if livekit is not None else {}),
         },
@@ -386,7 +309,7 @@ def _show_figures(
 
     def note(status: HealthStatus) -> None:
         metrics.service.note_health(status)
-        metrics.service.note_draining(dispatcher.is_draining)
+        metrics.service.note_draining(dispatcher.admission.is_draining)
         metrics.service.note_capacity(dispatcher.live_calls, places)
         metrics.storage.note_journal(
             waiting=journal.waiting_rows, lost=journal.lost_rows, is_failing=journal.is_failing
@@ -409,15 +332,14 @@ def _watch(loops: ServiceLoops, others: Iterable[ServiceLoop], metrics: Metrics)
 def _run_helpers(
     loops: ServiceLoops,
     metrics: Metrics,
-    model: OpenAILLMClient,
-    tts: CartesiaTTSClient,
+    vendors: VendorRegistry,
     eraser: CallEraser,
     health: HealthMonitor,
     unplaced: UnplacedCalls,
 ) -> None:
     """What runs beside the calls until the shutdown."""
-    loops.keep("warm:openai", partial(_keep_warm, model.warm_up), part="openai")
-    loops.keep("warm:cartesia", partial(_keep_warm, tts.warm_up), part="cartesia")
+    loops.keep("warm:llm", partial(_keep_warm, vendors.warm_up_llm), part="llm")
+    loops.keep("warm:tts", partial(_keep_warm, vendors.warm_up_tts), part="tts")
     loops.keep("loop.lag", partial(watch_loop_lag, metrics.service.loop_was_late))
     loops.keep("eraser", eraser.run)
     loops.keep("unplaced", unplaced.look)
@@ -426,8 +348,5 @@ def _run_helpers(
 
 async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:
     """A round: keep a connection open, so that no caller waits for one."""
-    try:
-        await warm_up()
-    except ProviderError as error:  # the health of the vendor says it, too
-        log.warning("warm_up.failed", error=error.code)
-    await asyncio.sleep(_KEEP_WARM_SECONDS)
+    await warm_up()
+    await asyncio.sleep(KEEP_WARM_SECONDS)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from app.calls.agent.profile import AgentProfile
 from app.calls.dispatch.claims import Claims, Share
 from app.calls.dispatch.dispatcher import CallDispatcher
 from app.calls.live.session import CallServices
@@ -52,7 +51,6 @@ class Telephone:
 
 def open_telephone(
     settings: Settings,
-    agent: AgentProfile,
     livekit: LiveKitClient,
     database: Database,
     services: CallServices,
@@ -61,7 +59,7 @@ def open_telephone(
 ) -> Telephone:
     """Build and start everything about telephone calls. It runs until :meth:`Telephone.stop`."""
     make_leg, dialer = _legs(settings, livekit), _dialer(settings, livekit)
-    leftovers = _leftovers(settings, agent, livekit, services, dispatcher)
+    leftovers = _leftovers(settings, livekit, services, dispatcher)
 
     def make_telephony(room: str, caller: str) -> RoomTelephony:
         return RoomTelephony(livekit, dialer, leftovers, room=room, caller=caller)
@@ -140,7 +138,6 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
 
 def _leftovers(
     settings: Settings,
-    agent: AgentProfile,
     livekit: LiveKitClient,
     services: CallServices,
     dispatcher: CallDispatcher,
@@ -154,7 +151,12 @@ def _leftovers(
     background = services.background
     leftovers = Leftovers(livekit, background)
     apologies = Apologies(
-        say, ROOM_FORMAT, agent=agent, phrases=services.phrases, leftovers=leftovers, background=background
+        say,
+        ROOM_FORMAT,
+        planner=dispatcher.admission.planner,
+        phrases=services.phrases,
+        leftovers=leftovers,
+        background=background,
     )
     dispatcher.on_crashed.add(apologies.let_go)
     return leftovers
@@ -174,7 +176,7 @@ def _placing(settings: Settings, database: Database, dispatcher: CallDispatcher,
     return CallPlacement(
         DialRules(settings.dial_prefixes, settings.sip_number, limits),
         PlacementStore(database),
-        dispatcher,
+        dispatcher.admission,
         max_live=settings.places,
         room_prefix=settings.room_prefix,
         ring=claims.ring,

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 Encoding = Literal["pcm_s16le", "mulaw"]
+ENCODINGS: frozenset[str] = frozenset(get_args(Encoding))
 
 FRAME_SECONDS = 0.02
 """The usual length of a frame on a telephone line."""

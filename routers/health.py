@@ -37,7 +37,7 @@ async def check_ready(services: TheServices, response: Response) -> dict[str, An
     It takes none while it starts or stops, without its storage, or when its last health check is too old (`stale`).
     """
     status = _status(services)
-    if status != "failed" and services.dispatcher.is_draining:
+    if status != "failed" and services.dispatcher.admission.is_draining:
         status = "draining"
     if status in _NOT_READY:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE

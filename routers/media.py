@@ -41,7 +41,7 @@ async def create_media_session(
     services: TheServices, request: Request, wanted: Annotated[SessionRequest | None, Body()] = None
 ) -> SessionAnswer:
     """Create an address for one websocket. The session becomes a call when the socket sends ``start``."""
-    services.dispatcher.require_storage()
+    services.dispatcher.admission.require_storage()
     wanted = wanted or SessionRequest()
     session = await services.sessions.create(wanted.caller, wanted.metadata, wanted.events)
     domain = services.settings.domain
@@ -71,7 +71,7 @@ def _twiml(url: str, session: NewSession) -> str:
 async def twilio(websocket: WebSocket, services: TheServices) -> None:
     """Twilio Media Streams. The stream's ``start`` message names the call; there is no call before it."""
     try:
-        await services.dispatcher.check_admission()
+        await services.dispatcher.admission.check()
     except (AdmissionError, StorageError) as error:
         await websocket.send_denial_response(of_error(error))
         return
@@ -150,7 +150,7 @@ def _whole(row: Mapping[str, Any]) -> Mapping[str, Any]:
 async def _opened(websocket: WebSocket, call_id: str, token: str, services: Services) -> OpenedSession | None:
     """Accept the socket. Returns None after refusing it before the upgrade: a bad token, or no capacity."""
     try:
-        await services.dispatcher.check_admission()
+        await services.dispatcher.admission.check()
         opened = await services.sessions.redeem(call_id, token)
     except (TokenError, AdmissionError, StorageError) as error:
         if isinstance(error, TokenError):

@@ -185,6 +185,12 @@ class BaseResilientClient:
         clock = asyncio.get_running_loop().time
         self._note_failure(operation, Attempt(clock), error, Permit(began_at, answered_at=began_at))
 
+    async def warm_up(self) -> None:
+        """Have a connection open before a caller needs it; nothing where none is kept. Raises ProviderError."""
+
+    async def aclose(self) -> None:
+        """Close all connections; nothing where none is kept."""
+
     async def health_check(self) -> ServiceHealth:
         """How the vendor was seen last; costs no request."""
         now = asyncio.get_running_loop().time()

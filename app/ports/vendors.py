@@ -44,6 +44,67 @@ def _sum(one: Charge, other: Charge) -> Charge:
     )
 
 
+# --- what an agent asks for; ``vendor`` is the name of an entry of the registry, None leaves it to the model --------
+
+
+@dataclass(frozen=True, slots=True)
+class SttOptions:
+    """How the caller is to be heard."""
+
+    model: str
+    language: str = "multi"
+    """The code of the language expected at first, or ``multi``: detected in each turn."""
+    language_hints: tuple[str, ...] = ()
+    """Codes of languages that are likely, besides ``language``."""
+    vendor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LlmOptions:
+    """Which model writes the answers."""
+
+    model: str
+    vendor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TtsOptions:
+    """Which model speaks; the voices are the agent's."""
+
+    model: str
+    vendor: str | None = None
+
+
+# --- what a vendor can do -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SttCapabilities:
+    """What a model that hears can be given."""
+
+    languages: frozenset[str] | None
+    """Codes; None when the vendor takes any."""
+    encodings: frozenset[str]
+    """As in :class:`media.formats.AudioFormat`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmCapabilities:
+    """What a model that thinks can be given."""
+
+    tools: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TtsCapabilities:
+    """What a model that speaks can be given, and what it gives."""
+
+    word_times: bool
+    """Whether it says when each word is spoken; without, it is estimated what a caller has heard."""
+    languages: frozenset[str] | None
+    encodings: frozenset[str]
+
+
 # --- speech to text ---------------------------------------------------------------------------------------------
 
 
@@ -83,6 +144,10 @@ class SpeechToText(Protocol):
     def model(self) -> str:
         """The vendor's name of the model."""
 
+    @property
+    def capabilities(self) -> SttCapabilities:
+        """What the model can do."""
+
     def listen(self, *, call_id: str) -> SttStream:
         """A stream for one call."""
 
@@ -100,6 +165,10 @@ class LanguageModel(Protocol):
     @property
     def model(self) -> str:
         """The vendor's name of the model."""
+
+    @property
+    def capabilities(self) -> LlmCapabilities:
+        """What the model can do."""
 
     def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
@@ -137,6 +206,14 @@ class TextToSpeech(Protocol):
     @property
     def provider(self) -> str:
         """The vendor's name, as rows, metrics and health show it."""
+
+    @property
+    def capabilities(self) -> TtsCapabilities:
+        """What the model can do."""
+
+    @property
+    def variant(self) -> str:
+        """What the sound of a text depends on besides the voice, such as a pronunciation dictionary; or empty."""
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> TtsUtterance:
         """An utterance for one turn of one call; ``after`` is the failure of one that this one makes good."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
+from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.dispatcher import CallDispatcher
 from app.service_loops import ServiceLoops
 from tests.calls.fakes import LiveCall, World, a_call
@@ -39,12 +40,18 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     """Calls that live at the end are left by their callers. ``failures`` are the bugs that are meant, by loop."""
     async with ServiceLoops() as loops:
+        admission = Admission(
+            world.planner,
+            world.services.calls,
+            max_live=max_live,
+            require_storage=lambda: None,
+            on_rejected=world.metrics.call_rejected,
+        )
         dispatcher = CallDispatcher(
             world.services,
-            world.agent,
+            admission,
             reader=world.journal,
             loops=loops,
-            max_live=max_live,
             lease_clock=lease_clock or asyncio.get_running_loop().time,
         )
         yield Desk(world, dispatcher)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from app.calls.agent.plan import CallPlanner
 from app.calls.agent.profile import AgentProfile
 from app.calls.live.background import BackgroundWork
 from app.calls.live.phrase_cache import PhraseCache
@@ -21,6 +22,7 @@ from app.models import CallContext, JournalRow
 from app.observability.metrics import Metrics
 from app.ports.services import CallEnding, Handover
 from app.ports.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
+from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
 from app.storage.calls import CallRow
 from media.formats import AudioFormat
 from tests.calls.far_end import FarEnd
@@ -54,9 +56,9 @@ AGENT = AgentProfile(
     policy=POLICY,
     language="en",
     voices={"en": "voice-1"},
-    stt_model="nova-3",
-    language_model="gpt-6-luna",
-    voice_model="sonic-3.5",
+    stt=SttOptions("nova-3"),
+    llm=LlmOptions("gpt-6-luna"),
+    tts=TtsOptions("sonic-3.5"),
 )
 
 
@@ -177,27 +179,41 @@ class World:
 
     def __post_init__(self) -> None:
         self.calls = MemoryCalls(self.journal)
-        self.phrases = PhraseCache(self.voice, None)
+        self.phrases = PhraseCache(None)
         self.metrics = Metrics()
         self.kept = None
         if self.recordings is not None:
             self.kept = Recordings(self.recordings, "worker-a", on_incomplete=self.metrics.sound.recording_failed)
         self.services = CallServices(
-            stt=self.transcription,
-            model=self.model,
-            tts=self.voice,
-            tools=self.tools,
             phrases=self.phrases,
             journal=self.journal,
             calls=self.calls,  # type: ignore[arg-type]  # the real one is a class over a database
             background=BackgroundWork(),
             metrics=self.metrics,
-            playout_lead_seconds=self.lead,
             recordings=self.kept,
             owner="worker-a",
-            version="1.2.3",
-            transfer_targets=self.targets,
         )
+
+    @property
+    def planner(self) -> CallPlanner:
+        return CallPlanner(
+            self.agent,
+            self,
+            endpoints=lambda _agent: self.tools,
+            transfer_targets=self.targets,
+            playout_lead_seconds=self.lead,
+            records=self.kept is not None,
+            version="1.2.3",
+        )
+
+    def stt(self, options: SttOptions, audio_format: AudioFormat) -> SpeechToText:
+        return self.transcription
+
+    def llm(self, options: LlmOptions) -> LanguageModel:
+        return self.model
+
+    def tts(self, options: TtsOptions) -> TextToSpeech:
+        return self.voice
 
     def figure(self, name: str, **labels: str) -> float:
         """What Prometheus would read; 0 when nothing was counted."""
@@ -218,7 +234,7 @@ class World:
         """As the service does at the first call."""
         lines = self.agent.policy.lines["en"]
         texts = [*lines.fillers, *(text for text in vars_of(lines) if isinstance(text, str))]
-        await self.phrases.prepare(texts, self.agent.voice("en", audio_format))
+        await self.phrases.prepare(texts, self.agent.voice("en", audio_format), self.voice)
 
 
 def vars_of(lines: Lines) -> list[Any]:
@@ -345,7 +361,7 @@ async def live_call(
 
         orchestrator = CallOrchestrator(
             world.services,
-            world.agent,
+            world.planner.plan(far_end.audio_format),
             far_end,
             a_call(call_id),
             fence=1,

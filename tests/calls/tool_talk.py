@@ -21,7 +21,7 @@ async def a_world(*answers: Answer, tools: tuple[ScriptedTool, ...] = (), **tool
         world.has_tool(each)
     await world.prepare_clips(TELEPHONE)
     await world.phrases.prepare(
-        [each.waiting_phrase for each in made if each.waiting_phrase], world.agent.voice("en", TELEPHONE)
+        [each.waiting_phrase for each in made if each.waiting_phrase], world.agent.voice("en", TELEPHONE), world.voice
     )
     return world, made[0]
 

@@ -24,8 +24,8 @@ from app.ports.streams import (
     VoiceEvent,
     VoiceWords,
 )
-from app.ports.vendors import Charge
-from media.formats import AudioFormat
+from app.ports.vendors import Charge, LlmCapabilities, SttCapabilities, TtsCapabilities
+from media.formats import ENCODINGS, AudioFormat
 
 NEVER = 3600.0
 
@@ -86,8 +86,9 @@ class ScriptedEars:
         self.provider, self.model = provider, model
         self.streams: dict[str, ScriptedStream] = {}
 
-    def __call__(self, audio_format: AudioFormat) -> Self:
-        return self
+    @property
+    def capabilities(self) -> SttCapabilities:
+        return SttCapabilities(languages=None, encodings=ENCODINGS)
 
     def listen(self, *, call_id: str) -> ScriptedStream:
         self.streams[call_id] = ScriptedStream(self.provider, self.model)
@@ -126,6 +127,10 @@ class ScriptedModel:
         self.offered: list[list[str]] = []
         """Names of the tools that it might call."""
         self.open_streams = 0
+
+    @property
+    def capabilities(self) -> LlmCapabilities:
+        return LlmCapabilities(tools=True)
 
     async def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
@@ -227,6 +232,14 @@ class ScriptedVoice:
         self.followed: list[ProviderError | None] = []
         """Which failure each of them makes good."""
         self._samples_made = 0
+
+    @property
+    def capabilities(self) -> TtsCapabilities:
+        return TtsCapabilities(word_times=self.tells_words, languages=None, encodings=ENCODINGS)
+
+    @property
+    def variant(self) -> str:
+        return ""
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> "ScriptedUtterance":
         self.followed.append(after)

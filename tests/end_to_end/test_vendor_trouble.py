@@ -12,7 +12,9 @@ from app import wiring
 from app.calls.agent.profile import AgentProfile
 from app.clients import resilient
 from app.clients.breaker import CircuitBreaker
+from app.clients.cartesia import entries as cartesia_entries
 from app.clients.cartesia.messages import CartesiaOptions
+from app.clients.openai import entries as openai_entries
 from app.clients.openai.requests import OpenAIOptions
 from app.settings import Settings
 from sandbox.caller.caller import Caller
@@ -69,8 +71,10 @@ class Lived:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wiring, "agent_profile", _impatient(wiring.agent_profile))
-        patch.setattr(wiring, "OpenAIOptions", partial(OpenAIOptions, first_token_seconds=1.2, token_gap_seconds=1.2))
-        patch.setattr(wiring, "CartesiaOptions", partial(CartesiaOptions, audio_gap_seconds=1.2))
+        patch.setattr(
+            openai_entries, "OpenAIOptions", partial(OpenAIOptions, first_token_seconds=1.2, token_gap_seconds=1.2)
+        )
+        patch.setattr(cartesia_entries, "CartesiaOptions", partial(CartesiaOptions, audio_gap_seconds=1.2))
         patch.setattr(resilient, "CircuitBreaker", partial(CircuitBreaker, threshold=10_000))
         data_dir = tmp_path_factory.mktemp("vendors")
         quick = {"greeting": GREETING, "idle_prompts": 0}

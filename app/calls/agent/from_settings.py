@@ -1,11 +1,13 @@
 """Builds the agent from its file and the settings. A setting that is set wins over the file."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import replace
 
 from app.calls.agent.file import AgentFile, read_agent_file
 from app.calls.agent.profile import AgentProfile
 from app.conversation.policy import CallPolicy
+from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.settings import Settings, environment
 
 _STANDARD_PROMPT = (
@@ -33,17 +35,21 @@ def agent_profile(settings: Settings) -> AgentProfile:
         prompt=agent.prompt,
         policy=policy,
         language=language,
-        hears=settings.language,
         voices={"ru": settings.tts_voice_ru, "en": settings.tts_voice_en},
-        stt_model=settings.stt_model,
-        language_model=settings.llm_model,
-        voice_model=settings.tts_model,
+        stt=SttOptions(settings.stt_model, settings.language, _hints(settings.language, lines)),
+        llm=LlmOptions(settings.llm_model),
+        tts=TtsOptions(settings.tts_model),
         speed=settings.tts_speed,
         emotion=settings.tts_emotion,
         name=agent.name,
         sha256=agent.sha256,
         tools=agent.tools,
     )
+
+
+def _hints(language: str, spoken: Collection[str]) -> tuple[str, ...]:
+    """Languages that the caller is likely to speak; none when it is not known in which they begin."""
+    return tuple(dict.fromkeys((language, *spoken))) if language in spoken else ()
 
 
 def _agent_file(settings: Settings) -> AgentFile:

@@ -6,6 +6,7 @@ from typing import Any
 from app.calls.agent.tools import AgentTool
 from app.conversation.policy import CallPolicy
 from app.models import VoiceConfig
+from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from media.formats import AudioFormat
 
 
@@ -19,13 +20,11 @@ class AgentProfile:
     """The language the agent speaks until it has heard which one the caller speaks."""
     voices: dict[str, str]
     """Voice ids by language. A language without a voice gets the one of ``language``."""
-    stt_model: str
-    language_model: str
-    voice_model: str
+    stt: SttOptions
+    llm: LlmOptions
+    tts: TtsOptions
     speed: float = 1.0
     emotion: str | None = None
-    hears: str = "multi"
-    """The language it expects to hear at first, or ``multi`` for any."""
     name: str = "standard"
     sha256: str = ""
     """The hash of the agent's file, or of its prompt when there is no file; in hexadecimal."""
@@ -40,7 +39,7 @@ class AgentProfile:
         """The agent's voice in that language and audio format."""
         return VoiceConfig(
             voice_id=self.voices.get(language) or self.voices[self.language],
-            model=self.voice_model,
+            model=self.tts.model,
             language=language,
             speed=self.speed,
             emotion=self.emotion,
@@ -62,7 +61,7 @@ class AgentProfile:
             "name": self.name,
             "agent_hash": self.sha256,
             "prompt": self.prompt,
-            "models": {"stt": self.stt_model, "llm": self.language_model, "tts": self.voice_model},
+            "models": {"stt": self.stt.model, "llm": self.llm.model, "tts": self.tts.model},
             "voices": self.voices,
             "speed": self.speed,
             "emotion": self.emotion,

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
-from app.clients.http_tools import HttpEndpoint
+from app.clients.http_tools import HttpEndpoint, ToolAnswer
 from app.ports.streams import ToolSpec
 
 END_CALL = ToolSpec(
@@ -35,6 +35,13 @@ BUILT_IN = (END_CALL,)
 """The built-in tools of every call."""
 RESERVED_NAMES = frozenset({"end_call", "transfer", "send_dtmf"})
 """Names of built-in tools. An agent's file may not use them for its own tools."""
+
+
+class ToolEndpoint(Protocol):
+    """Where a tool is asked."""
+
+    async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
+        """The answer. Raises ProviderError."""
 
 
 @dataclass(frozen=True, slots=True)

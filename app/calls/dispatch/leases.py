@@ -1,6 +1,11 @@
-"""When a process may take another one for dead."""
+"""Who owns a call: how a process keeps its calls, and when it may take another one for dead."""
 
+import asyncio
 from collections.abc import Callable
+
+from app.errors import VoiceAgentError
+from app.observability.outages import Outage
+from app.storage.calls import CallStore
 
 LEASE_SECONDS = 2.0
 """For so long a call belongs to who renewed its lease."""
@@ -40,3 +45,54 @@ class LeaseWatch:
             return False
         now = self._clock()
         return now - self._renewed_at <= _GAP_SECONDS and now - self._in_order_since >= LEASE_SECONDS
+
+
+class LeaseKeeper:
+    """Keeps this process the owner of its calls."""
+
+    def __init__(
+        self,
+        calls: CallStore,
+        owner: str,
+        *,
+        held: Callable[[], list[str]],
+        on_lost: Callable[[str], None],
+        on_not_renewed: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """``held`` gives the calls of this process; ``on_lost`` is told of each that another process owns."""
+        self._calls = calls
+        self._owner = owner
+        self._held = held
+        self._on_lost = on_lost
+        self._on_not_renewed = on_not_renewed
+        self._clock = clock
+        self.watch = LeaseWatch(clock)
+
+    async def run(self) -> None:
+        """Renew the leases until cancelled."""
+        outage = Outage("leases.not_renewed", "leases.in_order")
+        while True:
+            try:
+                await self._renew()
+            except VoiceAgentError as error:
+                self._on_not_renewed()
+                outage.failed(error)
+            else:
+                outage.over()
+            await asyncio.sleep(RENEW_SECONDS)
+
+    def now(self) -> float:
+        """By the clock of the leases."""
+        return self._clock()
+
+    def until(self, now: float) -> float:
+        """When a lease that is renewed then runs out."""
+        return now + LEASE_SECONDS
+
+    async def _renew(self) -> None:
+        """Also without a call: a process that reaps must know whether leases can be renewed at all."""
+        lost = await self._calls.renew_leases(self._owner, self._held(), self.until(self.now()))
+        self.watch.renewed()
+        for call_id in lost:
+            self._on_lost(call_id)

@@ -48,15 +48,13 @@ class Phrase:
 
 
 class PhraseCache:
-    """Clips by text and voice; ``variant`` names what else they depend on, such as a pronunciation dictionary.
+    """Clips by text, voice, and the vendor that speaks; one for all calls of the process.
 
     Without a directory they are kept in memory only. Nobody waits for the disk to take a clip, and nobody long
     for it to give one: its threads are the store's own.
     """
 
-    def __init__(self, tts: TextToSpeech, directory: Path | None, *, variant: str = "") -> None:
-        self._tts = tts
-        self._variant = variant
+    def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._phrases: OrderedDict[str, Phrase] = OrderedDict()
         self._readers = ThreadPoolExecutor(2, "clips")
@@ -64,9 +62,9 @@ class PhraseCache:
         self._writes = 0
         self._outage = Outage("clips.not_kept", "clips.kept", level="warning")
 
-    async def get(self, text: str, voice: VoiceConfig) -> Phrase | None:
+    async def get(self, text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phrase | None:
         """The clip, if it is there."""
-        key = self._key(text, voice)
+        key = _key(text, voice, tts)
         phrase = self._phrases.get(key)
         if phrase is None and self._directory is not None:
             phrase = await self._read(self._directory / key)
@@ -74,42 +72,26 @@ class PhraseCache:
                 self._remember(key, phrase)
         return phrase
 
-    async def keep(self, text: str, voice: VoiceConfig, track: SpeechTrack) -> None:
+    async def keep(self, text: str, voice: VoiceConfig, tts: TextToSpeech, track: SpeechTrack) -> None:
         """Keep what a track has just been given; the track must have kept its sound."""
-        self._keep(text, voice, Phrase(b"".join(track.kept_audio), tuple(track.kept_words)))
+        self._keep(text, voice, tts, Phrase(b"".join(track.kept_audio), tuple(track.kept_words)))
 
-    async def prepare(self, texts: Iterable[str], voice: VoiceConfig) -> bool:
+    async def prepare(self, texts: Iterable[str], voice: VoiceConfig, tts: TextToSpeech) -> bool:
         """Have the texts ready. A vendor that fails is no reason to fail: False, and the rest is left out."""
         for text in texts:
-            if await self.get(text, voice) is None:
+            if await self.get(text, voice, tts) is None:
                 try:
-                    self._keep(text, voice, await self._synthesize(text, voice))
+                    self._keep(text, voice, tts, await _synthesize(text, voice, tts))
                 except ProviderError as error:
                     log.warning("clip.failed", code=error.code)
                     return False
         return True
 
-    async def _synthesize(self, text: str, voice: VoiceConfig) -> Phrase:
-        utterance = self._tts.utterance(voice, call_id="clips")
-        audio: list[bytes] = []
-        words: list[SpokenWord] = []
-        try:
-            await utterance.say(speakable(text, voice.language).text)
-            await utterance.finish()
-            async for event in utterance:
-                match event:
-                    case VoiceAudio(sound):
-                        audio.append(sound)
-                    case VoiceWords(times):
-                        words.extend(times)
-        finally:
-            utterance.cancel()
-        return Phrase(b"".join(audio), tuple(words))
-
-    def _keep(self, text: str, voice: VoiceConfig, phrase: Phrase) -> None:
-        if not phrase.audio or not all(word.is_exact for word in phrase.words):
+    def _keep(self, text: str, voice: VoiceConfig, tts: TextToSpeech, phrase: Phrase) -> None:
+        words_are_lost = tts.capabilities.word_times and not phrase.words
+        if not phrase.audio or words_are_lost or not all(word.is_exact for word in phrase.words):
             return  # what is kept is kept for long: not with times that are guessed
-        key = self._key(text, voice)
+        key = _key(text, voice, tts)
         self._remember(key, phrase)
         if self._directory is None:
             return
@@ -138,15 +120,34 @@ class PhraseCache:
         except TimeoutError:
             return None
 
-    def _key(self, text: str, voice: VoiceConfig) -> str:
-        identity = json.dumps([text, asdict(voice), self._variant], ensure_ascii=False)
-        return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
-
     def _remember(self, key: str, phrase: Phrase) -> None:
         self._phrases[key] = phrase
         self._phrases.move_to_end(key)
         while len(self._phrases) > _KEPT_IN_MEMORY:
             self._phrases.popitem(last=False)
+
+
+async def _synthesize(text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phrase:
+    utterance = tts.utterance(voice, call_id="clips")
+    audio: list[bytes] = []
+    words: list[SpokenWord] = []
+    try:
+        await utterance.say(speakable(text, voice.language).text)
+        await utterance.finish()
+        async for event in utterance:
+            match event:
+                case VoiceAudio(sound):
+                    audio.append(sound)
+                case VoiceWords(times):
+                    words.extend(times)
+    finally:
+        utterance.cancel()
+    return Phrase(b"".join(audio), tuple(words))
+
+
+def _key(text: str, voice: VoiceConfig, tts: TextToSpeech) -> str:
+    identity = json.dumps([text, asdict(voice), tts.variant, tts.provider], ensure_ascii=False)
+    return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
 
 
 def _read(path: Path) -> Phrase | None:

@@ -88,7 +88,7 @@ class ReplyPipeline:
     async def line(self, item: PlaybackItem, voice: VoiceConfig, text: str) -> None:
         """Say a fixed text: from the clips if it is there, else by the vendor, and then it is kept as a clip."""
         self._playback.offer(item)
-        phrase = await self._phrases.get(text, voice)
+        phrase = await self._phrases.get(text, voice, self._tts)
         item.stamps["first_clause"] = self._clock.call_seconds()
         if phrase is not None:
             phrase.play_on(item.track, text, voice)
@@ -104,7 +104,7 @@ class ReplyPipeline:
                 self._tell_failure(item, failure, final=True)
                 return
             if item.kind != UtteranceKind.SAY:
-                await self._phrases.keep(text, voice, item.track)
+                await self._phrases.keep(text, voice, self._tts, item.track)
         self._emit(ev.AgentReplyGenerated(item.turn, item.number, text))
 
     async def _try_reply(self, item: PlaybackItem, voice: VoiceConfig, answer: Answer) -> _StageFailed | None:

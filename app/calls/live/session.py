@@ -19,7 +19,7 @@ a star belong to the service's background work, because no call waits for them.
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 import structlog
 
-from app.calls.agent.profile import AgentProfile
+from app.calls.agent.plan import CallPlan
 from app.calls.agent.tools import Toolbox
 from app.calls.live.actions import CallActions
 from app.calls.live.background import BackgroundWork
@@ -41,7 +41,7 @@ from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.playback import PlaybackScheduler
 from app.calls.live.recordings import Recordings
 from app.calls.live.reply import ReplyPipeline
-from app.calls.live.tool_runs import ToolEndpoint, ToolRuns
+from app.calls.live.tool_runs import ToolRuns
 from app.calls.live.transcription import TranscriptionInput
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
@@ -50,11 +50,9 @@ from app.journal.record import STAGES, CallRecord
 from app.models import CallContext, HealthStatus, ServiceHealth
 from app.observability.metrics import Metrics
 from app.ports.services import CallLeg, Journal, Telephony
-from app.ports.vendors import LanguageModel, SpeechToText, TextToSpeech
 from app.storage.calls import CallStore
 from media.dtmf import KeyBounce
 from media.errors import NotAnswered
-from media.formats import AudioFormat
 from media.playout import PlayedAudio, Playout
 from media.recording import Recorder
 
@@ -72,26 +70,16 @@ _CRASHED_WITHIN_SECONDS = 0.15
 
 @dataclass(frozen=True, slots=True)
 class CallServices:
-    """What every call needs of the world."""
+    """What all calls of a process share; what differs between calls is in their plans."""
 
-    stt: Callable[[AudioFormat], SpeechToText]
-    """A vendor's client for that format of audio."""
-    model: LanguageModel
-    tts: TextToSpeech
     phrases: PhraseCache
-    tools: Mapping[str, ToolEndpoint]
-    """Those of the agent's file, by name."""
     journal: Journal
     calls: CallStore
     background: BackgroundWork
     metrics: Metrics
-    playout_lead_seconds: float
     recordings: Recordings | None
-    """None when calls are not recorded."""
+    """None when no call is recorded."""
     owner: str
-    version: str
-    transfer_targets: Mapping[str, str]
-    """Addresses of those to whom callers may be handed over, by their names."""
 
 
 class CallOrchestrator:
@@ -100,7 +88,7 @@ class CallOrchestrator:
     def __init__(
         self,
         services: CallServices,
-        agent: AgentProfile,
+        plan: CallPlan,
         leg: CallLeg,
         call: CallContext,
         *,
@@ -109,28 +97,28 @@ class CallOrchestrator:
         telephony: Telephony | None = None,
     ) -> None:
         self._services = services
-        self._agent = agent
+        self._plan = plan
         self._leg = leg
         self._call = call
         self._fence = fence
         self._spawn = spawn
         self._telephony = telephony
         self._clock = CallClock(call.start_time)
-        self._core = ConversationCore(agent.policy, agent.language)
+        self._core = ConversationCore(plan.policy, plan.language)
         self._events = EventQueue()
         # The first fact, whatever is told of the call before it runs.
-        self._events.emit(ev.CallCreated(agent.policy.to_dict(), agent.language, agent.describe(services.version)))
+        self._events.emit(plan.created())
         self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
         self._playback = PlaybackScheduler(
             leg,
-            Playout(leg.audio_format, services.playout_lead_seconds),
+            Playout(leg.audio_format, plan.playout_lead_seconds),
             clock=self._clock,
             emit=self.emit,
             on_sent=self._note_played,
             record=self._record_agent,
         )
         self._recorder: Recorder | None = None
-        if services.recordings is not None:
+        if plan.is_recorded and services.recordings is not None:
             self._recorder = services.recordings.start(call.call_id, leg.audio_format)
         self._transcription: TranscriptionInput | None = None
         self._keys = KeyBounce()
@@ -294,8 +282,8 @@ class CallOrchestrator:
             log.warning("call.ownership_lost")
 
     async def _live(self) -> None:
-        call, services = self._call, self._services
-        stream = services.stt(self._leg.audio_format).listen(call_id=call.call_id)
+        call = self._call
+        stream = self._plan.stt.listen(call_id=call.call_id)
         async with stream, asyncio.TaskGroup() as tasks, self._closing_soon_after_a_bug():
             self._transcription = TranscriptionInput(
                 stream,
@@ -355,24 +343,22 @@ class CallOrchestrator:
             return
 
     def _make_conductor(self, tasks: asyncio.TaskGroup, transcription: TranscriptionInput) -> CallEventLoop:
-        call, services = self._call, self._services
+        call, services, plan = self._call, self._services, self._plan
         actions = CallActions(
             call_id=call.call_id,
             leg=self._leg,
             telephony=self._telephony,
-            targets=services.transfer_targets,
+            targets=plan.transfer_targets,
             background=services.background,
             commit=lambda: self._log.commit(_TRANSFER_WAITS_SECONDS),
             emit=self.emit,
             fail=self._events.fail,
         )
-        dialogue = DialogueManager(
-            model=services.model, context=call, prompt=self._agent.prompt, history=self._core.history
-        )
+        dialogue = DialogueManager(model=plan.llm, context=call, prompt=plan.prompt, history=self._core.history)
         tools = ToolRuns(
             call_id=call.call_id,
-            toolbox=Toolbox(actions.tools, self._agent.tools),
-            endpoints=services.tools,
+            toolbox=Toolbox(actions.tools, plan.agent.tools),
+            endpoints=plan.endpoints,
             background=services.background,
             clock=self._clock,
             emit=self.emit,
@@ -380,8 +366,8 @@ class CallOrchestrator:
         )
         reply_pipeline = ReplyPipeline(
             call_id=call.call_id,
-            llm_generation=LlmGeneration(dialogue, tools, self._agent.policy, clock=self._clock, emit=self.emit),
-            tts=services.tts,
+            llm_generation=LlmGeneration(dialogue, tools, plan.policy, clock=self._clock, emit=self.emit),
+            tts=plan.tts,
             phrases=services.phrases,
             playback=self._playback,
             clock=self._clock,
@@ -392,7 +378,7 @@ class CallOrchestrator:
             events=self._events,
             call_log=self._log,
             clock=self._clock,
-            voice=lambda language: self._agent.voice(language, self._leg.audio_format),
+            voice=plan.voice,
             playback=self._playback,
             transcription=transcription,
             dialogue=dialogue,
@@ -437,7 +423,7 @@ class CallOrchestrator:
                 stages = {stage: turn.latency[stage] for stage in (*STAGES, "total")}
                 metrics.turn_answered(stages, is_in_time=turn.latency["budget_kept"])
         is_outbound = self._call.metadata.get("direction") == "outbound"
-        metrics.journal.count(self._log.rows, tools=self._agent.tool_names, is_outbound=is_outbound)
+        metrics.journal.count(self._log.rows, tools=self._plan.agent.tool_names, is_outbound=is_outbound)
         if self._transcription is not None:
             metrics.sound.audio_dropped(self._transcription.dropped_seconds)
         log.info(

@@ -5,15 +5,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
-from app.calls.agent.tools import AgentTool, BadArguments, Toolbox
+from app.calls.agent.tools import AgentTool, BadArguments, Toolbox, ToolEndpoint
 from app.calls.live.background import BackgroundWork
 from app.calls.live.call_clock import CallClock
 from app.calls.live.playback import PlaybackItem
-from app.clients.http_tools import ToolAnswer
 from app.conversation import events as ev
 from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
 from app.ports.streams import ToolCall
@@ -24,13 +23,6 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HONEST = "Tell the caller so honestly, and never claim that it worked."
 _NO_EFFECT = "GET"
 """The method of tools that change nothing, so that they may be given up half way."""
-
-
-class ToolEndpoint(Protocol):
-    """Where a tool is asked."""
-
-    async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
-        """The answer. Raises ProviderError."""
 
 
 @dataclass(frozen=True, slots=True)

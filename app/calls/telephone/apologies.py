@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from app.calls.agent.profile import AgentProfile
+from app.calls.agent.plan import CallPlanner
 from app.calls.live.background import BackgroundWork
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.telephone.leftovers import Leftovers
@@ -39,14 +39,14 @@ class Apologies:
         say: Say,
         audio_format: AudioFormat,
         *,
-        agent: AgentProfile,
+        planner: CallPlanner,
         phrases: PhraseCache,
         leftovers: Leftovers,
         background: BackgroundWork,
     ) -> None:
         """``say`` takes audio in ``audio_format``."""
         self._say, self._format = say, audio_format
-        self._agent, self._phrases = agent, phrases
+        self._planner, self._phrases = planner, phrases
         self._leftovers, self._background = leftovers, background
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -80,11 +80,11 @@ class Apologies:
 
     async def _play(self, call: CallRow, room: str) -> None:
         """Play the apology. Raises nothing, so that the room is always ended afterwards."""
-        agent = self._agent.for_language(call.language)
-        text = agent.policy.lines[agent.language].failure_goodbye
+        plan = self._planner.plan(self._format, language_hint=call.language)
+        text = plan.policy.lines[plan.language].failure_goodbye
         try:
             async with asyncio.timeout(_APOLOGY_SECONDS_MAX):
-                phrase = await self._phrases.get(text, agent.voice(agent.language, self._format))
+                phrase = await self._phrases.get(text, plan.voice(plan.language), plan.tts)
                 if phrase is None:
                     log.warning("caller.not_told", call_id=call.call_id, reason="the sentence is not prepared")
                     return

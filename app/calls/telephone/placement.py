@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.calls.dispatch.dispatcher import CallDispatcher
+from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.unplaced import PLACED_WITHIN_SECONDS
 from app.clients.livekit.trunks import bare_number, outbound_room_name
 from app.clock import iso_utc, lease_now, utc_now
@@ -41,7 +41,7 @@ class CallPlacement:
         self,
         rules: DialRules,
         store: PlacementStore,
-        dispatcher: CallDispatcher,
+        admission: Admission,
         *,
         max_live: int,
         room_prefix: str,
@@ -50,7 +50,7 @@ class CallPlacement:
         """``ring`` wakes the claims loop of this process: a call waits."""
         self._rules = rules
         self._store = store
-        self._dispatcher = dispatcher
+        self._admission = admission
         self._max_live = max_live
         self._prefix = room_prefix
         self._ring = ring
@@ -61,8 +61,7 @@ class CallPlacement:
         ``to`` is in E.164. Raises DestinationNotAllowed, InvalidRequest, KeyReused, DialLimitReached, AtCapacity,
         Draining or StorageError.
         """
-        self._dispatcher.check_not_draining()
-        self._dispatcher.require_storage()
+        self._admission.check_at_once()
         self._rules.check(to, number)
         call_id = f"call_{secrets.token_hex(12)}"
         row = CallRow(
@@ -72,11 +71,11 @@ class CallPlacement:
             status="ringing",
             created_at=iso_utc(now := utc_now()),
             started_at=iso_utc(now),
-            version=self._dispatcher.version,
+            version=self._admission.planner.version,
             caller_number=self._rules.own_number,
             called_number=to,
             livekit_room=outbound_room_name(self._prefix, call_id),
-            recording=self._dispatcher.records,
+            recording=self._admission.planner.records,
             metadata=metadata,
             lease_until=lease_now() + PLACED_WITHIN_SECONDS,
         )
@@ -87,7 +86,7 @@ class CallPlacement:
                 row, limits=self._rules.limits, max_live=self._max_live, key=named, now=now
             )
         except AdmissionError as error:
-            self._dispatcher.refuse(error)
+            self._admission.refuse(error)
         self._ring()
         return placed
 

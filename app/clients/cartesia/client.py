@@ -36,7 +36,8 @@ from app.errors import (
 )
 from app.models import VoiceConfig
 from app.ports.streams import VoiceAudio
-from media.formats import AudioFormat
+from app.ports.vendors import TtsCapabilities
+from media.formats import ENCODINGS, AudioFormat
 
 __all__ = ["CartesiaOptions", "CartesiaTTSClient", "CartesiaUtterance"]
 
@@ -83,6 +84,16 @@ class CartesiaTTSClient(BaseResilientClient):
         self._opening: asyncio.Task[CartesiaSocket] | None = None
         self._contexts = 0
         self._closed = False
+
+    @property
+    def capabilities(self) -> TtsCapabilities:
+        """What the socket gives."""
+        return TtsCapabilities(word_times=True, languages=None, encodings=ENCODINGS)
+
+    @property
+    def variant(self) -> str:
+        """The pronunciation dictionary."""
+        return self._options.pronunciation_dict_id or ""
 
     # --- speaking -----------------------------------------------------------------------------------------------
 

@@ -32,7 +32,8 @@ from app.clients.tls import tls_context, tls_for
 from app.errors import AudioError, ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
 from app.models import TranscriptionResult
 from app.ports.streams import StreamLost, TurnEnded
-from media.formats import AudioFormat
+from app.ports.vendors import SttCapabilities
+from media.formats import ENCODINGS, AudioFormat
 
 __all__ = ["DeepgramOptions", "DeepgramSTTClient", "DeepgramStream"]
 
@@ -87,6 +88,11 @@ class DeepgramSTTClient(BaseResilientClient):
     def model(self) -> str:
         """Deepgram's name of the model."""
         return self._options.model
+
+    @property
+    def capabilities(self) -> SttCapabilities:
+        """What the model can do."""
+        return SttCapabilities(languages=self._options.languages, encodings=ENCODINGS)
 
     def listen(self, *, call_id: str) -> DeepgramStream:
         """A live stream for a call, to be entered as a context manager."""

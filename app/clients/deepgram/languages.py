@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+FLUX_LANGUAGES = frozenset({"de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"})
+"""Those of Flux's multilingual model."""
 DETECT = "multi"
 """Stands where a code could stand, and leaves the choice to the vendor."""
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from app.clients.deepgram.languages import DETECT, base_language
+from app.clients.deepgram.languages import DETECT, FLUX_LANGUAGES, base_language
 from media.formats import AudioFormat
 
 PROVIDER = "deepgram"
 
 _ENCODINGS = {"pcm_s16le": "linear16", "mulaw": "mulaw"}
-_FLUX_LANGUAGES = frozenset({"de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,16 @@ class DeepgramOptions:
             raise ValueError("eot_timeout_ms is 500 to 60000")
         if self.utterance_end_ms < 1000:
             raise ValueError("utterance_end_ms is 1000 or more")
-        spoken = {"en"} if self.model.endswith("-en") else _FLUX_LANGUAGES
-        if self.is_flux and self.language != DETECT and base_language(self.language) not in spoken:
+        spoken = self.languages
+        if spoken is not None and self.language != DETECT and base_language(self.language) not in spoken:
             raise ValueError(f"{self.model} does not know the language {self.language!r}: use nova-3")
+
+    @property
+    def languages(self) -> frozenset[str] | None:
+        """Codes of those that the model knows; None when the vendor decides."""
+        if not self.is_flux:
+            return None
+        return frozenset({"en"}) if self.model.endswith("-en") else FLUX_LANGUAGES
 
     @property
     def is_flux(self) -> bool:

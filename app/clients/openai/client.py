@@ -20,6 +20,7 @@ from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPo
 from app.errors import ProviderError, ProviderProtocolError, ProviderUnavailable
 from app.models import ConversationContext, Message, TokenUsage
 from app.ports.streams import ModelEvent, ModelFinished, TextDelta, TextRetracted, ToolSpec, text_after
+from app.ports.vendors import LlmCapabilities
 
 if TYPE_CHECKING:  # see _load
     from app.clients.openai.connections import OpenAIConnections
@@ -77,6 +78,11 @@ class OpenAILLMClient(BaseResilientClient):
     def model(self) -> str:
         """OpenAI's name of the model."""
         return self._options.model
+
+    @property
+    def capabilities(self) -> LlmCapabilities:
+        """Both APIs take tools; a compatible server that does not refuses the request."""
+        return LlmCapabilities(tools=True)
 
     async def stream_reply(
         self,

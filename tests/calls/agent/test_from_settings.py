@@ -40,7 +40,7 @@ def test_the_file_is_the_agent(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     agent = agent_profile(settings(monkeypatch, AGENT_PROMPT_FILE=file))
 
     assert (agent.name, agent.prompt) == ("flowers", "You sell flowers.")
-    assert (agent.language, agent.hears) == ("en", "en")
+    assert (agent.language, agent.stt.language) == ("en", "en")
     assert agent.policy.lines["en"].greeting == "Flowers!"
     assert agent.policy.lines["en"].goodbye == "Bye!"
     assert agent.policy.lines["ru"].greeting == "Цветы!"
@@ -53,7 +53,7 @@ def test_settings_win_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch)
         settings(monkeypatch, AGENT_PROMPT_FILE=file, GREETING="Алло!", VA_LANGUAGE="ru", TTS_VOICE_EN="voice-set")
     )
 
-    assert (agent.language, agent.hears) == ("ru", "ru")
+    assert (agent.language, agent.stt.language) == ("ru", "ru")
     assert agent.policy.lines["ru"].greeting == "Алло!"
     assert agent.policy.lines["en"].greeting == "Flowers!"
     assert agent.voices["en"] == "voice-set"
@@ -62,7 +62,7 @@ def test_settings_win_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch)
 def test_an_agent_that_hears_any_language_begins_in_the_first(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = agent_profile(settings(monkeypatch, AGENT_PROMPT_FILE=file, VA_LANGUAGE="multi"))
 
-    assert (agent.language, agent.hears) == ("ru", "multi")
+    assert (agent.language, agent.stt.language) == ("ru", "multi")
 
 
 def test_row_one_tells_which_agent_it_was(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,14 +37,14 @@ async def test_a_call_too_many_is_refused_and_a_place_is_free_again_after_a_call
     async with desk(world, max_live=2) as open_desk:
         first, _ = await open_desk.rings("one"), await open_desk.rings("two")
         with pytest.raises(AtCapacity):
-            await open_desk.dispatcher.check_admission()
+            await open_desk.dispatcher.admission.check()
         with pytest.raises(AtCapacity):
             await open_desk.rings("three")
         assert open_desk.dispatcher.live_calls == 2
 
         first.body.leave("caller_hangup")
         await first.ended()
-        await open_desk.dispatcher.check_admission()
+        await open_desk.dispatcher.admission.check()
         await open_desk.rings("four")
 
     assert reasons(world).keys() == {"one", "two", "four"}
@@ -153,7 +153,7 @@ async def test_draining_takes_no_new_call_and_waits_for_the_live_ones() -> None:
         drained = asyncio.get_running_loop().create_task(open_desk.dispatcher.drain(30), name="drain")
         await asyncio.sleep(0.1)
         with pytest.raises(Draining):
-            await open_desk.dispatcher.check_admission()
+            await open_desk.dispatcher.admission.check()
         with pytest.raises(Draining):
             await open_desk.rings("call-2")
         call.says("Thank you, that is all.")

@@ -70,7 +70,7 @@ async def test_a_caller_who_cuts_in_on_a_filler_stops_the_answer_that_waits_for_
 
 
 async def clip_of(world: World, text: str) -> bytes:
-    phrase = await world.phrases.get(text, world.agent.voice("en", TELEPHONE))
+    phrase = await world.phrases.get(text, world.agent.voice("en", TELEPHONE), world.voice)
     assert phrase is not None
     return phrase.audio
 
@@ -114,7 +114,7 @@ async def test_what_an_operator_says_is_not_kept_as_a_clip() -> None:
         call.operator_says("Your code is 1234.")
         await call.until("agent.finished", 2)
 
-    assert await world.phrases.get("Your code is 1234.", world.agent.voice("en", TELEPHONE)) is None
+    assert await world.phrases.get("Your code is 1234.", world.agent.voice("en", TELEPHONE), world.voice) is None
 
 
 async def test_clips_that_cannot_be_made_are_told_and_made_later() -> None:
@@ -122,8 +122,8 @@ async def test_clips_that_cannot_be_made_are_told_and_made_later() -> None:
     voice = world.agent.voice("en", TELEPHONE)
     world.voice.down = ProviderUnavailable("cartesia", "the line was cut")
 
-    assert not await world.phrases.prepare([LINES.greeting], voice)
+    assert not await world.phrases.prepare([LINES.greeting], voice, world.voice)
     world.voice.down = None
-    assert await world.phrases.prepare([LINES.greeting], voice)
+    assert await world.phrases.prepare([LINES.greeting], voice, world.voice)
 
-    assert await world.phrases.get(LINES.greeting, voice) is not None
+    assert await world.phrases.get(LINES.greeting, voice, world.voice) is not None

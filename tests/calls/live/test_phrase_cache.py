@@ -23,12 +23,12 @@ async def until_there(folder: Path) -> Path:
 
 async def test_a_clip_outlives_the_process_and_is_for_its_owner_alone(tmp_path: Path) -> None:
     phrases = tmp_path / "clips"
-    assert await PhraseCache(ScriptedVoice(), phrases).prepare(["Hello!"], VOICE)
+    assert await PhraseCache(phrases).prepare(["Hello!"], VOICE, ScriptedVoice())
     kept = await until_there(phrases)
     assert (oct(phrases.stat().st_mode & 0o777), oct(kept.stat().st_mode & 0o777)) == ("0o700", "0o600")
 
     voice = ScriptedVoice()
-    phrase = await PhraseCache(voice, phrases).get("Hello!", VOICE)
+    phrase = await PhraseCache(phrases).get("Hello!", VOICE, voice)
     assert phrase is not None
     assert phrase.audio
     assert voice.utterances == []
@@ -37,22 +37,22 @@ async def test_a_clip_outlives_the_process_and_is_for_its_owner_alone(tmp_path: 
 async def test_a_disk_that_does_not_answer_has_no_clip_and_holds_nobody_up(tmp_path: Path) -> None:
     """A FIFO that nobody writes to is a disk that never answers."""
     phrases = tmp_path / "clips"
-    assert await PhraseCache(ScriptedVoice(), phrases).prepare(["Hello!"], VOICE)
+    assert await PhraseCache(phrases).prepare(["Hello!"], VOICE, ScriptedVoice())
     kept = await until_there(phrases)
     kept.unlink()
     os.mkfifo(kept)
     try:
-        assert await PhraseCache(ScriptedVoice(), phrases).get("Hello!", VOICE) is None
+        assert await PhraseCache(phrases).get("Hello!", VOICE, ScriptedVoice()) is None
     finally:
         with kept.open("wb"):  # its thread goes on, and finds no clip
             pass
 
 
 async def test_a_line_whose_word_times_were_lost_is_not_kept(tmp_path: Path) -> None:
-    phrases = PhraseCache(ScriptedVoice(), None)
+    phrases = PhraseCache(None)
     for is_exact in (False, True):
         track = SpeechTrack(8000, keep_sound=True)
         track.add_audio(bytes(1600), 800)
         track.add_words([SpokenWord("Hello!", 0.0, 0.1, is_exact=is_exact)], 0.0)
-        await phrases.keep("Hello!", VOICE, track)
-        assert (await phrases.get("Hello!", VOICE) is not None) == is_exact
+        await phrases.keep("Hello!", VOICE, ScriptedVoice(), track)
+        assert (await phrases.get("Hello!", VOICE, ScriptedVoice()) is not None) == is_exact

@@ -9,13 +9,12 @@ import pytest
 from livekit import api
 
 from app.calls.live.background import BackgroundWork
-from app.calls.live.phrase_cache import PhraseCache
 from app.calls.telephone.apologies import Apologies
 from app.calls.telephone.leftovers import Leftovers
 from app.storage.calls import CallRow
 from media.errors import NotAnswered
 from media.legs.room_audio import ROOM_FORMAT
-from tests.calls.fakes import AGENT, LINES
+from tests.calls.fakes import AGENT, LINES, World
 from tests.calls.vendors import ScriptedVoice
 from tests.clients.livekit.twirp import TwirpServer, client_of, running
 from tests.storage.stores import a_call
@@ -41,11 +40,12 @@ class Said:
 
 @asynccontextmanager
 async def desk(*, takes: float = 0.0, error: Exception | None = None, prepared: bool = True) -> AsyncIterator[Said]:
-    phrases = PhraseCache(ScriptedVoice(first_sound=0.0, every=0.0), None)
+    world = World(voice=ScriptedVoice(first_sound=0.0, every=0.0))
+    phrases = world.phrases
     voice = AGENT.voice("en", ROOM_FORMAT)
     if prepared:
-        assert await phrases.prepare([SENTENCE], voice)
-    phrase = await phrases.get(SENTENCE, voice)
+        assert await phrases.prepare([SENTENCE], voice, world.voice)
+    phrase = await phrases.get(SENTENCE, voice, world.voice)
 
     async def say(room: str, call_id: str, audio: bytes) -> None:
         said.told.append((room, call_id, audio))
@@ -61,7 +61,7 @@ async def desk(*, takes: float = 0.0, error: Exception | None = None, prepared: 
     ):
         leftovers = Leftovers(livekit, background)
         apologies = Apologies(
-            say, ROOM_FORMAT, agent=AGENT, phrases=phrases, leftovers=leftovers, background=background
+            say, ROOM_FORMAT, planner=world.planner, phrases=phrases, leftovers=leftovers, background=background
         )
         said = Said(server, apologies, phrase.audio if phrase else b"")
         yield said

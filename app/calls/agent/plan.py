@@ -1,0 +1,187 @@
+"""What one call is run with, resolved once, when the call is taken."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.calls.agent.profile import AgentProfile
+from app.calls.agent.tools import AgentTool, ToolEndpoint
+from app.conversation.events import CallCreated
+from app.conversation.policy import CallPolicy, Lines
+from app.errors import SettingsError
+from app.models import VoiceConfig
+from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
+from media.formats import AudioFormat
+
+_ANY_LANGUAGE = "multi"
+
+
+class Vendors(Protocol):
+    """Makes the clients that an agent asks for; :class:`app.clients.registry.VendorRegistry`."""
+
+    def stt(self, options: SttOptions, audio_format: AudioFormat) -> SpeechToText:
+        """The client that hears so. Raises SettingsError when there is none."""
+
+    def llm(self, options: LlmOptions) -> LanguageModel:
+        """The client that thinks so. Raises SettingsError when there is none."""
+
+    def tts(self, options: TtsOptions) -> TextToSpeech:
+        """The client that speaks so. Raises SettingsError when there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlan:
+    """Everything a call asks about itself: who answers, with which vendors, and what it may do.
+
+    A live call keeps its plan, whatever becomes of its agent's file meanwhile. Row 1 of the journal is the public part.
+    """
+
+    agent: AgentProfile
+    audio_format: AudioFormat
+    """The leg's."""
+    stt: SpeechToText
+    llm: LanguageModel
+    tts: TextToSpeech
+    endpoints: Mapping[str, ToolEndpoint]
+    """Where the agent's tools are asked, by name."""
+    transfer_targets: Mapping[str, str]
+    """Addresses of those to whom the caller may be handed over, by their names."""
+    playout_lead_seconds: float
+    is_recorded: bool
+    version: str
+    """Of the service."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Values for the templates of the agent, by name."""
+
+    @property
+    def language(self) -> str:
+        """The language the agent answers in before it has heard the caller's."""
+        return self.agent.language
+
+    @property
+    def policy(self) -> CallPolicy:
+        """How the conversation is held, and its fixed lines."""
+        return self.agent.policy
+
+    @property
+    def prompt(self) -> str:
+        """What the model is told of its task."""
+        return self.agent.prompt
+
+    def voice(self, language: str) -> VoiceConfig:
+        """How the agent sounds in that language."""
+        return self.agent.voice(language, self.audio_format)
+
+    def phrases(self) -> list[tuple[str, list[str]]]:
+        """By language, the lines that are kept as sound; those first that are needed when something is wrong."""
+        return [
+            (language, [*_texts(lines), *(tool.waiting_phrase[language] for tool in self._tools_with_line(language))])
+            for language, lines in self.policy.lines.items()
+        ]
+
+    def created(self) -> CallCreated:
+        """Row 1 of the journal."""
+        described = self.agent.describe(self.version)
+        described["models"] = {"stt": self.stt.model, "llm": self.llm.model, "tts": self.agent.tts.model}
+        return CallCreated(self.policy.to_dict(), self.language, described)
+
+    def _tools_with_line(self, language: str) -> list[AgentTool]:
+        return [tool for tool in self.agent.tools if language in tool.waiting_phrase]
+
+
+class CallPlanner:
+    """Makes the plan of each call of a process."""
+
+    def __init__(
+        self,
+        agent: AgentProfile,
+        vendors: Vendors,
+        *,
+        endpoints: Callable[[AgentProfile], Mapping[str, ToolEndpoint]],
+        transfer_targets: Mapping[str, str],
+        playout_lead_seconds: float,
+        records: bool,
+        version: str,
+    ) -> None:
+        """``agent`` answers where no other is named; ``endpoints`` gives those of an agent's tools, by name."""
+        self.agent = agent
+        self._vendors = vendors
+        self._endpoints = endpoints
+        self._transfer_targets = transfer_targets
+        self._playout_lead_seconds = playout_lead_seconds
+        self.records = records
+        """Whether calls are recorded."""
+        self.version = version
+        """Of the service."""
+
+    def tool_names(self) -> frozenset[str]:
+        """Names of the tools of agents, which alone a label of the metrics may show."""
+        return self.agent.tool_names
+
+    def plan(
+        self,
+        audio_format: AudioFormat,
+        *,
+        agent: AgentProfile | None = None,
+        language_hint: object = None,
+        listens_only: bool = False,
+    ) -> CallPlan:
+        """The plan of a call in that format; ``listens_only`` is for a leg through which nobody can be spoken to.
+
+        Raises SettingsError when the vendors cannot do what the agent needs.
+        """
+        agent = (agent or self.agent).for_language(language_hint)
+        if listens_only:
+            agent = agent.silent()
+        plan = CallPlan(
+            agent=agent,
+            audio_format=audio_format,
+            stt=self._vendors.stt(agent.stt, audio_format),
+            llm=self._vendors.llm(agent.llm),
+            tts=self._vendors.tts(agent.tts),
+            endpoints=self._endpoints(agent),
+            transfer_targets=self._transfer_targets,
+            playout_lead_seconds=self._playout_lead_seconds,
+            is_recorded=self.records,
+            version=self.version,
+        )
+        problems = _problems(plan)
+        if problems:
+            raise SettingsError(problems)
+        return plan
+
+
+def _texts(lines: Lines) -> list[str]:
+    """Every line, those first that are needed when something is wrong."""
+    urgent = [*lines.fillers, lines.apology, lines.failure_goodbye, lines.greeting]
+    others = [lines.repeat, lines.keypad, *lines.idle, lines.refused, lines.cut_off, lines.deaf]
+    transfers = [lines.transfer, lines.transfer_failed]
+    goodbyes = [lines.goodbye, lines.silence_goodbye, lines.limit_goodbye, lines.shutdown_goodbye]
+    return [*urgent, *others, *transfers, *goodbyes]
+
+
+def _problems(plan: CallPlan) -> list[str]:
+    """What the vendors of a plan cannot do, though the agent needs it."""
+    agent, encoding, problems = plan.agent, plan.audio_format.encoding, []
+    for kind, model, can in (
+        ("speech recognition", plan.stt.model, plan.stt.capabilities),
+        ("speech synthesis", agent.tts.model, plan.tts.capabilities),
+    ):
+        if encoding not in can.encodings:
+            problems.append(f"{kind}: {model} takes no {encoding}; choose another model or vendor")
+    hears, speaks = plan.stt.capabilities.languages, plan.tts.capabilities.languages
+    if agent.stt.language != _ANY_LANGUAGE and hears is not None and _base(agent.stt.language) not in hears:
+        problems.append(
+            f"speech recognition: {plan.stt.model} does not know {agent.stt.language}; choose another model"
+        )
+    for language in plan.policy.lines:
+        if speaks is not None and _base(language) not in speaks:
+            problems.append(f"speech synthesis: {agent.tts.model} does not speak {language}; choose another model")
+    if agent.tools and not plan.llm.capabilities.tools:
+        problems.append(f"language model: {plan.llm.model} takes no tools, and the agent {agent.name} has some")
+    return problems
+
+
+def _base(code: str) -> str:
+    """``ru`` of ``ru-RU``."""
+    return code.replace("_", "-").split("-")[0].lower()

@@ -1,0 +1,71 @@
+"""Whether a new call is taken, and what it is run with."""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from app.calls.agent.plan import CallPlan, CallPlanner
+from app.errors import AdmissionError, AtCapacity, Draining
+from app.models import CallContext
+from app.observability.listeners import Listeners
+from app.storage.calls import CallStore
+from media.formats import AudioFormat
+
+
+class Admission:
+    """The one door for new calls. ``max_live`` counts the calls of all processes on the database."""
+
+    def __init__(
+        self,
+        planner: CallPlanner,
+        calls: CallStore,
+        *,
+        max_live: int,
+        require_storage: Callable[[], None],
+        on_rejected: Callable[[str], None],
+    ) -> None:
+        """``on_rejected`` is told the code of each refusal."""
+        self.planner = planner
+        self.max_live = max_live
+        self.require_storage = require_storage
+        """Raises StorageError while nothing of a new call could be kept."""
+        self._calls = calls
+        self._draining = False
+        self._on_rejected = Listeners("call.rejected", on_rejected)
+
+    def __repr__(self) -> str:
+        return f"<Admission of {self.max_live}{', draining' if self._draining else ''}>"
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new calls are refused because the service is stopping."""
+        return self._draining
+
+    def drain(self) -> None:
+        """Take no more calls."""
+        self._draining = True
+
+    def check_not_draining(self) -> None:
+        """Raises Draining when no call is taken because the service is stopping."""
+        if self._draining:
+            self.refuse(Draining("the service is stopping and takes no new calls"))
+
+    def check_at_once(self) -> None:
+        """What can be known without the database. Raises Draining, StorageError."""
+        self.check_not_draining()
+        self.require_storage()
+
+    async def check(self) -> None:
+        """Whether a call would be taken now. Raises Draining, AtCapacity, StorageError."""
+        self.check_at_once()
+        if await self._calls.count_live() >= self.max_live:
+            self.refuse(AtCapacity("all places for calls are taken"))
+
+    def plan(self, call: CallContext, audio_format: AudioFormat, *, listens_only: bool = False) -> CallPlan:
+        """What that call is run with. Raises SettingsError when the vendors cannot do what its agent needs."""
+        hint = call.metadata.get("language_hint")
+        return self.planner.plan(audio_format, language_hint=hint, listens_only=listens_only)
+
+    def refuse(self, error: AdmissionError) -> NoReturn:
+        """Raise the error, and count it."""
+        self._on_rejected(error.code)
+        raise error

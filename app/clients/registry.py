@@ -1,0 +1,145 @@
+"""Every vendor there is, by the names of what they offer, and the clients that are in use.
+
+A vendor is a folder beside this file with an ``entries.py``, and one line in ``ENTRIES``.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Literal, Protocol, TypeVar
+
+import structlog
+
+from app.clients.cartesia import entries as cartesia
+from app.clients.deepgram import entries as deepgram
+from app.clients.entry import (
+    ClientSetup,
+    Entry,
+    LlmEntry,
+    LlmSession,
+    Session,
+    SttEntry,
+    SttSession,
+    TtsEntry,
+    TtsSession,
+)
+from app.clients.openai import entries as openai
+from app.errors import ProviderError, SettingsError
+from app.models import ServiceHealth
+from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
+from app.settings import Settings
+from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
+
+KEEP_WARM_SECONDS = 240.0
+"""Between two warm-ups: no client gives up an unused connection sooner."""
+
+ENTRIES: tuple[Entry, ...] = (
+    *deepgram.ENTRIES,
+    *openai.ENTRIES,
+    *cartesia.ENTRIES,
+)
+"""Of the entries of a kind that serve a model, the first is taken."""
+
+Kind = Literal["stt", "llm", "tts"]
+
+_WORST_FIRST = ("failed", "degraded", "ok")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+    def serves(self, model: str, settings: Settings, /) -> bool: ...
+
+
+_Entry = TypeVar("_Entry", bound=_Named)
+
+
+class VendorRegistry:
+    """Makes one client for each choice: agents that choose the same share its connections and its breaker."""
+
+    def __init__(self, setup: ClientSetup, entries: Sequence[Entry] = ENTRIES) -> None:
+        self._setup = setup
+        self._stt_entries = [entry for entry in entries if isinstance(entry, SttEntry)]
+        self._llm_entries = [entry for entry in entries if isinstance(entry, LlmEntry)]
+        self._tts_entries = [entry for entry in entries if isinstance(entry, TtsEntry)]
+        self._stt: dict[Hashable, SttSession] = {}
+        self._llm: dict[Hashable, LlmSession] = {}
+        self._tts: dict[Hashable, TtsSession] = {}
+
+    def __repr__(self) -> str:
+        return f"<VendorRegistry {len(self._stt)} hear, {len(self._llm)} think, {len(self._tts)} speak>"
+
+    def stt(self, options: SttOptions, audio_format: AudioFormat) -> SttSession:
+        """The client that hears so. Raises SettingsError when no entry does."""
+        entry = self._entry(self._stt_entries, options.vendor, options.model)
+        key = (entry.name, options, audio_format)
+        if key not in self._stt:
+            self._stt[key] = entry.make(self._setup, options, audio_format)
+        return self._stt[key]
+
+    def llm(self, options: LlmOptions) -> LlmSession:
+        """The client that thinks so. Raises SettingsError when no entry does."""
+        entry = self._entry(self._llm_entries, options.vendor, options.model)
+        key = (entry.name, options)
+        if key not in self._llm:
+            self._llm[key] = entry.make(self._setup, options)
+        return self._llm[key]
+
+    def tts(self, options: TtsOptions) -> TtsSession:
+        """The client that speaks so. Raises SettingsError when no entry does."""
+        entry = self._entry(self._tts_entries, options.vendor, options.model)
+        key = (entry.name, options)
+        if key not in self._tts:
+            self._tts[key] = entry.make(self._setup, options)
+        return self._tts[key]
+
+    @property
+    def providers(self) -> list[str]:
+        """The vendors in use, in the order of hearing, thinking and speaking."""
+        return list(dict.fromkeys(session.provider for session in self._sessions))
+
+    def kinds(self, provider: str) -> list[Kind]:
+        """What that vendor does here."""
+        tables: dict[Kind, Iterable[Session]] = {
+            "stt": self._stt.values(),
+            "llm": self._llm.values(),
+            "tts": self._tts.values(),
+        }
+        return [kind for kind, made in tables.items() if any(session.provider == provider for session in made)]
+
+    async def health_check(self, provider: str) -> ServiceHealth:
+        """The worst of that vendor's clients."""
+        checks = [await session.health_check() for session in self._sessions if session.provider == provider]
+        return min(checks, key=lambda check: _WORST_FIRST.index(check.status))
+
+    async def warm_up_llm(self) -> None:
+        """Have a connection open to each model that thinks; what fails is logged, and shown by the health."""
+        await self._warm_up(self._llm.values())
+
+    async def warm_up_tts(self) -> None:
+        """Have a connection open to each vendor that speaks; what fails is logged, and shown by the health."""
+        await self._warm_up(self._tts.values())
+
+    async def aclose(self) -> None:
+        """Close every client."""
+        for session in self._sessions:
+            await session.aclose()
+
+    @property
+    def _sessions(self) -> list[Session]:
+        return [*self._stt.values(), *self._llm.values(), *self._tts.values()]
+
+    async def _warm_up(self, sessions: Iterable[Session]) -> None:
+        for session in list(sessions):
+            try:
+                await session.warm_up()
+            except ProviderError as error:
+                log.warning("warm_up.failed", error=error.code)
+
+    def _entry(self, entries: Iterable[_Entry], vendor: str | None, model: str) -> _Entry:
+        entries = list(entries)
+        for entry in entries:
+            if entry.name == vendor or (vendor is None and entry.serves(model, self._setup.settings)):
+                return entry
+        known = ", ".join(entry.name for entry in entries)
+        raise SettingsError([f"no vendor {vendor or ''} offers the model {model}; there are {known}"])
