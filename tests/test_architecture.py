@@ -174,6 +174,7 @@ STARTS_TASKS = {
     "app/cli/supervisor.py": "another process than the one that carries calls",
     "app/clients/cartesia/socket.py": "of one socket; its end fails the utterances on it",
     "app/clients/cartesia/client.py": "opens one socket; what it raises is for who waits for it",
+    "app/clients/cartesia/over_http.py": "one request; what it raises is for who iterates",
     "app/clients/deepgram/connection.py": "of one socket; its end is told to the stream of the call",
     "app/clients/deepgram/client.py": "of one request; what it raises is for who waits for it",
     "app/clients/openai/client.py": "opens connections; what it raises is for who waits for them",

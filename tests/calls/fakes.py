@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.calls.agent.plan import CallPlanner
+from app.calls.agent.plan import CallPlanner, Vendors
 from app.calls.agent.profile import AgentProfile
 from app.calls.live.background import BackgroundWork
 from app.calls.live.phrase_cache import PhraseCache
@@ -176,6 +176,8 @@ class World:
     recordings: Path | None = None
     targets: dict[str, str] = field(default_factory=dict)
     telephony: "ScriptedTelephony | StuckTelephony | None" = None
+    vendors: Vendors | None = None
+    """Those above, unless there are others."""
 
     def __post_init__(self) -> None:
         self.calls = MemoryCalls(self.journal)
@@ -198,7 +200,7 @@ class World:
     def planner(self) -> CallPlanner:
         return CallPlanner(
             self.agent,
-            self,
+            self.vendors or self,
             endpoints=lambda _agent: self.tools,
             transfer_targets=self.targets,
             playout_lead_seconds=self.lead,
