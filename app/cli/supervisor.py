@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
+from app.backoff import Backoff
 from app.cli.heartbeats import LOOK_SECONDS, Look, Pulse
 from app.cli.orders import STOP, WorkerOrder, written
 from app.cli.sandbox_process import vendors
@@ -46,7 +47,8 @@ _CLOSING_SECONDS = 40.0
 """The most that a worker needs for goodbyes and its last rows. After that it is killed."""
 _HEALTHY_SECONDS = 30.0
 """A worker that lives so long has started successfully."""
-_DELAY_SECONDS_MAX = 30.0
+RESTART_BACKOFF = Backoff(first_seconds=0.5, max_seconds=30.0, immediate_retries=1)
+"""For a worker that dies early, again and again; one that dies once is replaced at once."""
 _CANNOT_LISTEN_STATUS = 1
 _NOT_STARTED_STATUS = 3
 
@@ -70,12 +72,6 @@ def supervise(settings: Settings) -> int:
         settings = stack.enter_context(vendors(settings))
         folder = stack.enter_context(TemporaryDirectory(prefix="voice-agent-metrics-"))
         return asyncio.run(Supervisor(settings, listener, folder).run())
-
-
-def restart_delay(failures: int) -> float:
-    """Seconds to wait before replacing a worker, after so many early deaths in a row."""
-    doublings = min(failures, 10) - 2
-    return 0.0 if doublings < 0 else min(0.5 * 2.0**doublings, _DELAY_SECONDS_MAX)
 
 
 class Supervisor:
@@ -166,7 +162,7 @@ class Supervisor:
                 self._stop()
                 return
             failures = failures + 1 if loop.time() - began < _HEALTHY_SECONDS else 1
-            delay = restart_delay(failures)
+            delay = RESTART_BACKOFF.delay(failures)
             log.error("worker.died", worker=number, reason=self._reason(number, status), restart_in_seconds=delay)
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay):

@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from app.backoff import Backoff
 from app.errors import OwnershipLost, StorageError, VoiceAgentError
 from app.models import JournalRow
 from app.observability.listeners import Listeners
@@ -26,7 +27,7 @@ LAST_TYPE = "call.ended"
 
 _GROUP_SECONDS = 0.05
 _GROUP_ROWS = 2000
-_RETRY_SECONDS_MAX = 1.0
+_BACKOFF = Backoff(first_seconds=0.1, max_seconds=1.0)
 _FAILURES_KEPT = 10_000
 
 
@@ -75,6 +76,7 @@ class JournalWriter:
         self.lost_rows = 0
         """How many appended rows will never be in the journal."""
         self._delay = _GROUP_SECONDS
+        self._failed_commits = 0
         self.loop = ServiceLoop("journal.writer", self._commit_next, part="storage", is_vital=True, steady_seconds=1.0)
 
     def __repr__(self) -> str:
@@ -160,9 +162,11 @@ class JournalWriter:
         if await self._commit(self._backlog.group(_GROUP_ROWS)):
             self.on_written(asyncio.get_running_loop().time() - began)
             self._note_recovery()
+            self._failed_commits = 0
             self._delay = 0.0 if len(self._backlog) >= _GROUP_ROWS else _GROUP_SECONDS
         else:
-            self._delay = min(max(self._delay, _GROUP_SECONDS) * 2, _RETRY_SECONDS_MAX)
+            self._failed_commits += 1
+            self._delay = _BACKOFF.delay(self._failed_commits)
         if not len(self._backlog):
             self._rows_wait.clear()
             self._commit_asked.clear()

@@ -5,15 +5,15 @@ from itertools import pairwise
 from pathlib import Path
 
 from app.cli.orders import STOP, WorkerOrder, read_order, written
-from app.cli.supervisor import restart_delay
+from app.cli.supervisor import RESTART_BACKOFF
 from tests.end_to_end.service import settings_for
 
 
 def test_a_worker_that_dies_once_is_replaced_at_once_and_one_that_dies_again_and_again_ever_later() -> None:
-    delays = [restart_delay(failures) for failures in range(1, 20)]
+    delays = [RESTART_BACKOFF.delay(failures) for failures in range(1, 20)]
     assert delays[:4] == [0.0, 0.5, 1.0, 2.0]
     assert all(before <= after for before, after in pairwise(delays))
-    assert restart_delay(10_000) == delays[-1] == 30.0
+    assert RESTART_BACKOFF.delay(10_000) == delays[-1] == 30.0
 
 
 def test_a_worker_reads_its_order_and_leaves_the_commands_unread(tmp_path: Path) -> None:

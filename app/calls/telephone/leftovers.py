@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from app.backoff import Backoff
 from app.calls.live.background import BackgroundWork
 from app.clients.livekit.api import LiveKitClient, RoomSeen
 from app.errors import ProviderError
@@ -19,8 +20,7 @@ log = structlog.get_logger(__name__)
 
 _ASKED_SECONDS = 120.0
 _CALLED_OFF_SECONDS = 3600.0
-_FIRST_PAUSE_SECONDS = 0.25
-_PAUSE_SECONDS_MAX = 5.0
+_BACKOFF = Backoff(first_seconds=0.25, max_seconds=5.0)
 _DIALS_AGAIN_SECONDS = 1.0
 _MAY_STILL_RING_SECONDS = 30.0
 """How long after an unanswered dial request its telephone may still come into the room: as long as it may ring."""
@@ -92,13 +92,13 @@ class Leftovers:
         For ``looks_seconds`` "nothing to do" does not end it, because the work may still appear.
         """
         clock = asyncio.get_running_loop().time
-        began, pause = clock(), _FIRST_PAUSE_SECONDS
+        began, attempts = clock(), 0
         while clock() - began < asked_seconds:
             try:
                 if await ask() or clock() - began >= looks_seconds:
                     return
             except ProviderError:
                 pass  # the client has logged it
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _PAUSE_SECONDS_MAX)
+            attempts += 1
+            await asyncio.sleep(_BACKOFF.delay(attempts))
         log.error("leftovers.abandoned", seconds=asked_seconds)

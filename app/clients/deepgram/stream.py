@@ -1,13 +1,13 @@
 """The caller's speech as one stream of events, whatever happens to the sockets that carry it."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from functools import partial
 from typing import Self
 
 import structlog
 
+from app.backoff import Backoff
 from app.clients.deepgram.connection import STEADY_SECONDS, DeepgramConnection, Endpoint
 from app.clients.deepgram.flux_messages import FluxTurns
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 _PIECE_SECONDS = 0.08
 """The longest message: a backlog goes out in these, and what is heard while nobody speaks; else audio goes out as it
 comes. Deepgram recommends 80 ms for Flux."""
-_RETRY_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0)
+_BACKOFF = Backoff(first_seconds=0.1, max_seconds=1.0, immediate_retries=1, jitter=0.25)
 _PROVEN_SECONDS = 5.0
 """A socket that lived so long, or was steady and heard something, ends the outage before it; until then attempts are
 spaced, and in the end given up."""
@@ -234,7 +234,7 @@ class _Outage:
         """Whether the last socket fell silent, rather than broke."""
         self.ends_at = now + give_up_seconds
         self.announced = False
-        self._tries = 0
+        self._failures = 0
 
     def lost(self, now: float, *, stalled: bool) -> None:
         """A socket is gone; while none has been told as restored, the gap goes on."""
@@ -246,9 +246,8 @@ class _Outage:
         """Seconds to wait; None when another attempt would not help, or its time would be after the end."""
         if not (loss.retryable or isinstance(loss, BreakerOpen)):
             return None
-        backoff = _RETRY_SECONDS[min(self._tries, len(_RETRY_SECONDS) - 1)]
-        self._tries += 1
-        delay = backoff * random.uniform(0.75, 1.25)  # noqa: S311 - spreads attempts, keeps no secret
+        self._failures += 1
+        delay = _BACKOFF.delay(self._failures)
         if isinstance(loss, ProviderRateLimited):
             delay = max(delay, loss.retry_after or 0.0)
         return delay if now + delay < self.ends_at else None
