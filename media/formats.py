@@ -42,11 +42,6 @@ class AudioFormat:
         """Samples per 20 ms frame."""
         return int(self.sample_rate * FRAME_SECONDS)
 
-    @cached_property
-    def frame_bytes(self) -> int:
-        """Bytes per 20 ms frame."""
-        return self.frame_samples * self.sample_bytes
-
     def samples(self, audio: bytes) -> int:
         """How many whole samples the audio has."""
         return len(audio) // self.sample_bytes

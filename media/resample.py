@@ -20,7 +20,9 @@ class Converter:
     def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
         self._source = source
         self._target = target
-        self._stream = self._open_stream()
+        self._stream = None
+        if source.sample_rate != target.sample_rate:
+            self._stream = soxr.ResampleStream(source.sample_rate, target.sample_rate, 1, dtype="int16", vr=True)
         self._half_sample = b""
 
     def convert(self, audio: bytes) -> bytes:
@@ -32,22 +34,10 @@ class Converter:
             return audio
         return self._encode(self._resample(self._decode(audio)))
 
-    def flush(self) -> bytes:
-        """The rest of the stream; the next piece begins a new one."""
-        self._half_sample = b""
-        tail = self._resample(b"", last=True)
-        self._stream = self._open_stream()
-        return self._encode(tail)
-
-    def _open_stream(self) -> soxr.ResampleStream | None:
-        if self._source.sample_rate == self._target.sample_rate:
-            return None
-        return soxr.ResampleStream(self._source.sample_rate, self._target.sample_rate, 1, dtype="int16", vr=True)
-
-    def _resample(self, samples: bytes, *, last: bool = False) -> bytes:
+    def _resample(self, samples: bytes) -> bytes:
         if self._stream is None:
             return samples
-        resampled: bytes = self._stream.resample_chunk(np.frombuffer(samples, "<i2"), last=last).tobytes()
+        resampled: bytes = self._stream.resample_chunk(np.frombuffer(samples, "<i2")).tobytes()
         return resampled
 
     def _decode(self, audio: bytes) -> bytes:

@@ -20,9 +20,16 @@ every_pair = pytest.mark.parametrize(("source", "target"), PAIRS, ids=lambda f: 
 
 
 def converted(audio: bytes, source: AudioFormat, target: AudioFormat, chunk_bytes: int) -> bytes:
+    """All of the audio: silence behind it pushes its end through the filter, and is cut off."""
     converter = Converter(source, target)
-    chunks = [audio[start : start + chunk_bytes] for start in range(0, len(audio), chunk_bytes)]
-    return b"".join(map(converter.convert, chunks)) + converter.flush()
+    followed = audio + source.silence(source.sample_rate // 10)
+    chunks = [followed[start : start + chunk_bytes] for start in range(0, len(followed), chunk_bytes)]
+    length = round(source.seconds(audio) * target.sample_rate) * target.sample_bytes
+    return b"".join(map(converter.convert, chunks))[:length]
+
+
+def frame_bytes(audio_format: AudioFormat) -> int:
+    return audio_format.frame_samples * audio_format.sample_bytes
 
 
 def samples(audio: bytes, audio_format: AudioFormat) -> signals.Signal:
@@ -35,7 +42,7 @@ def test_a_tone_stays_the_same_tone_within_a_third_of_a_millisecond(source: Audi
     tone = signals.encoded(signals.tone(100, 0.5, source.sample_rate), source)
     expected = signals.tone(100, 0.5, target.sample_rate)
 
-    got = samples(converted(tone, source, target, source.frame_bytes), target)
+    got = samples(converted(tone, source, target, frame_bytes(source)), target)
 
     assert abs(len(got) - len(expected)) <= 1
     middle = slice(len(expected) // 4, len(expected) * 3 // 4)
@@ -60,14 +67,14 @@ def test_what_does_not_fit_into_the_narrower_band_is_gone() -> None:
     source, target = AudioFormat("pcm_s16le", 48000), AudioFormat("pcm_s16le", 8000)
     hiss = signals.encoded(signals.tone(5000, 0.5, 48000, -10), source)
 
-    got = samples(converted(hiss, source, target, source.frame_bytes), target)
+    got = samples(converted(hiss, source, target, frame_bytes(source)), target)
 
     assert np.abs(got[1000:3000]).max() <= 4
 
 
 @given(st.sampled_from(FORMATS), st.sampled_from(FORMATS), st.lists(st.integers(0, 2000), min_size=1, max_size=12))
 @settings(max_examples=60)
-def test_any_chunking_gives_the_length_of_one_piece_within_two_samples(
+def test_any_chunking_gives_the_length_of_one_piece(
     source: AudioFormat, target: AudioFormat, chunks: list[int]
 ) -> None:
     audio = signals.encoded(signals.noise(max(1, sum(chunks)) / source.sample_rate, source.sample_rate), source)
@@ -76,18 +83,15 @@ def test_any_chunking_gives_the_length_of_one_piece_within_two_samples(
     for chunk in chunks:
         got += len(converter.convert(audio[start : start + chunk]))
         start += chunk
-    got += len(converter.flush())
 
-    whole = len(audio) // source.sample_bytes * target.sample_rate / source.sample_rate
-    assert abs(got / target.sample_bytes - whole) <= 2
-    assert got == len(converted(audio, source, target, max(1, len(audio))))
+    assert got == len(Converter(source, target).convert(audio))
+    assert -0.001 < source.seconds(audio) - got / target.sample_bytes / target.sample_rate < 0.031
 
 
 def test_equal_formats_pass_the_very_same_bytes() -> None:
     converter, audio = Converter(TELEPHONE, TELEPHONE), b"\x01\x02\x03"
 
     assert converter.convert(audio) is audio
-    assert converter.flush() == b""
 
 
 def test_half_a_sample_waits_for_its_other_half() -> None:
@@ -95,15 +99,3 @@ def test_half_a_sample_waits_for_its_other_half() -> None:
 
     assert converter.convert(b"\x10") == b""
     assert converter.convert(b"\x20\x30") == pcm_to_mulaw(b"\x10\x20")
-
-
-def test_after_a_flush_a_new_stream_begins() -> None:
-    source, target = AudioFormat("pcm_s16le", 24000), TELEPHONE
-    word = signals.encoded(signals.speech(0.3, 24000), source)
-    converter = Converter(source, target)
-
-    first = converter.convert(word + b"\x01") + converter.flush()
-    second = converter.convert(word) + converter.flush()
-
-    assert len(first) == len(second) == 2400
-    assert np.abs(samples(first, target) - samples(second, target)).max() < 1100  # a step of the loudest segment

@@ -65,8 +65,6 @@ class CartesiaOptions:
     recycle_seconds: float = 200.0
     """Age at which a socket is replaced: the vendor closes one that was idle for 5 minutes, and it is looked after
     each 4 minutes."""
-    volume: float | None = None
-    """0.5 to 2.0; None leaves it to the vendor."""
     pronunciation_dict_id: str | None = None
     """A pronunciation dictionary kept at the vendor."""
 
@@ -99,7 +97,6 @@ def speech_fields(voice: VoiceConfig, options: CartesiaOptions) -> dict[str, Any
     manner = {
         "speed": voice.speed if voice.speed != 1.0 else None,
         "emotion": voice.emotion,
-        "volume": options.volume,
     }
     if any(value is not None for value in manner.values()):
         fields["generation_config"] = {name: value for name, value in manner.items() if value is not None}

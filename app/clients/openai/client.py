@@ -90,15 +90,14 @@ class OpenAILLMClient(BaseResilientClient):
         *,
         tools: Sequence[ToolSpec] = (),
         call_id: str | None = None,
-        cache_key: str | None = None,
     ) -> AsyncGenerator[ModelEvent, None]:
         """One answer: pieces of text and whole tool calls as they come, :class:`ModelFinished` last.
 
         Tried once. Closing the generator, or cancelling whoever waits on it, closes the HTTP request at once. Messages
-        beyond ``context_window_size`` are left out, oldest first. ``call_id`` travels in the header ``X-Call-ID``;
-        ``cache_key`` groups requests with the same beginning for the vendor's prompt cache. Raises ProviderError.
+        beyond ``context_window_size`` are left out, oldest first. ``call_id`` travels in the header ``X-Call-ID``.
+        Raises ProviderError.
         """
-        answer = self._ask(messages, tools, call_id, cache_key)
+        answer = self._ask(messages, tools, call_id)
         try:
             async with self.attempt("stream_reply") as attempt:
                 while not answer.complete:
@@ -188,11 +187,9 @@ class OpenAILLMClient(BaseResilientClient):
         seconds = self._options.connect_seconds
         return _load()(**self._access, connect_seconds=seconds, keepalive_seconds=KEEPALIVE_SECONDS)
 
-    def _ask(
-        self, messages: list[Message], tools: Sequence[ToolSpec], call_id: str | None, cache_key: str | None
-    ) -> OpenAIAnswer:
+    def _ask(self, messages: list[Message], tools: Sequence[ToolSpec], call_id: str | None) -> OpenAIAnswer:
         kept = trim(messages, self._options.context_window_size, estimate_tokens)
-        body = request_body(self._options, kept, tools, cache_key)
+        body = request_body(self._options, kept, tools)
         return OpenAIAnswer(self._connections, self._options, body, call_id, thinks_first=call_id in self._think_first)
 
     def _learn(self, answer: OpenAIAnswer, call_id: str | None) -> None:
@@ -239,8 +236,7 @@ class OpenAILLMClient(BaseResilientClient):
         return TokenUsage(described + sum(map(estimate_tokens, kept)), 0, written)
 
     def _priced(self, usage: TokenUsage, served_tier: str | None) -> TokenUsage:
-        tier = served_tier or self._options.service_tier
-        return replace(usage, cost=self._prices.llm_cost(self._options.model, usage, service_tier=tier))
+        return replace(usage, cost=self._prices.llm_cost(self._options.model, usage, service_tier=served_tier))
 
     async def _list_models(self) -> None:
         allowed = self._options.connect_seconds + self._options.first_token_seconds

@@ -42,8 +42,6 @@ class OpenAIOptions:
     """From one token to the next; the time the reader takes is not counted."""
     context_window_size: int = 4000
     """Estimated tokens of messages that the model is shown at most; older ones are left out."""
-    service_tier: str | None = None
-    """``auto``, ``default``, ``priority`` ...: OpenAI's, see its price list."""
 
 
 def request_path(options: OpenAIOptions) -> str:
@@ -51,17 +49,13 @@ def request_path(options: OpenAIOptions) -> str:
     return "/chat/completions" if options.api == "chat" else "/responses"
 
 
-def request_body(
-    options: OpenAIOptions, messages: Sequence[Message], tools: Sequence[ToolSpec], cache_key: str | None
-) -> Body:
+def request_body(options: OpenAIOptions, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Body:
     """The JSON body of a streaming request."""
     build = _chat_body if options.api == "chat" else _responses_body
     body = build(options, messages, tools) | {
         "model": options.model,
         "stream": True,
         "parallel_tool_calls": False if tools else None,
-        "prompt_cache_key": cache_key,
-        "service_tier": options.service_tier,
     }
     return _without_none(body)
 

@@ -200,6 +200,6 @@ async def test_arguments_that_cannot_be_read_are_told_to_the_model_and_the_call_
     assert tool.asked == []
     shown = exchange(world.model.asked[-1])
     assert "the arguments are not JSON" in shown[-1][2]
-    body = request_body(OpenAIOptions(api="chat"), world.model.asked[-1], (), None)
+    body = request_body(OpenAIOptions(api="chat"), world.model.asked[-1], ())
     (sent,) = [call for message in body["messages"] for call in message.get("tool_calls", ())]
     assert sent["function"]["arguments"] == "{}"

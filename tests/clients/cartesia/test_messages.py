@@ -58,9 +58,9 @@ def test_a_plain_voice_sends_no_manner() -> None:
 def test_manner_and_dictionary_are_sent_when_set() -> None:
     voice = VoiceConfig("v", "m", "en", speed=1.2, emotion="calm", encoding="mulaw", sample_rate=8000)
 
-    fields = speech_fields(voice, CartesiaOptions(volume=0.8, pronunciation_dict_id="dict-1"))
+    fields = speech_fields(voice, CartesiaOptions(pronunciation_dict_id="dict-1"))
 
-    assert fields["generation_config"] == {"speed": 1.2, "emotion": "calm", "volume": 0.8}
+    assert fields["generation_config"] == {"speed": 1.2, "emotion": "calm"}
     assert fields["pronunciation_dict_id"] == "dict-1"
     assert fields["output_format"] == {"container": "raw", "encoding": "pcm_mulaw", "sample_rate": 8000}
 

@@ -221,7 +221,7 @@ async def client_of(
 
 
 async def reply_of(
-    client: OpenAILLMClient, *, tools: Sequence[ToolSpec] = (), call_id: str | None = None, cache_key: str | None = None
+    client: OpenAILLMClient, *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
 ) -> list[ModelEvent]:
     """All events of one reply to the dialogue."""
-    return [event async for event in client.stream_reply(DIALOGUE, tools=tools, call_id=call_id, cache_key=cache_key)]
+    return [event async for event in client.stream_reply(DIALOGUE, tools=tools, call_id=call_id)]

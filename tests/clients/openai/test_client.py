@@ -43,15 +43,14 @@ async def test_text_comes_in_pieces_then_the_finish_with_reported_tokens_and_the
 
 
 @BOTH
-async def test_the_request_names_the_call_in_a_header_and_carries_the_key(api: Api) -> None:
+async def test_the_request_names_the_call_in_a_header_and_carries_the_api_key(api: Api) -> None:
     async with running(answer(api, "Hi")) as server, client_of(server, api) as client:
-        await reply_of(client, call_id="call-7", cache_key="prompt-1")
+        await reply_of(client, call_id="call-7")
     post = server.posts[0]
     assert post.path == ("/v1/chat/completions" if api == "chat" else "/v1/responses")
     assert post.headers["x-call-id"] == "call-7"
     assert post.headers["authorization"] == "Bearer sk-test"
     assert post.headers["accept-encoding"] == "identity"
-    assert post.body["prompt_cache_key"] == "prompt-1"
     assert post.body["model"] == "gpt-6-luna"
 
 

@@ -99,7 +99,7 @@ def test_arguments_that_cannot_be_read_are_kept_as_written_and_go_back_as_none(u
         Message("assistant", "", metadata={"tool_calls": [asked]}),
         Message("tool", "not run", metadata={"tool_call_id": "a"}),
     ]
-    body = request_body(OpenAIOptions(api=api), dialogue, (), None)
+    body = request_body(OpenAIOptions(api=api), dialogue, ())
     sent = body["messages"][1]["tool_calls"][0]["function"] if api == "chat" else body["input"][1]
     assert (sent["name"], sent["arguments"]) == ("book", "{}")
 
@@ -108,7 +108,7 @@ def test_a_name_that_no_server_would_take_back_goes_back_as_one_that_it_does() -
     for name, sent in (("functions.book", "functions_book"), ("b" * 99, "b" * 64), ("", "unknown")):
         asked = {"id": "a", "name": name, "arguments": "{}"}
         dialogue = [Message("assistant", "", metadata={"tool_calls": [asked]})]
-        body = request_body(OpenAIOptions(api="chat"), dialogue, (), None)
+        body = request_body(OpenAIOptions(api="chat"), dialogue, ())
         assert body["messages"][0]["tool_calls"][0]["function"]["name"] == sent
 
 
