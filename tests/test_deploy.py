@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -114,7 +114,7 @@ def test_a_worker_of_the_host_has_a_core() -> None:
 
 
 def services() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = yaml.safe_load(text("deploy/compose.yaml"))["services"]
+    found: dict[str, dict[str, Any]] = YAML(typ="safe").load(text("deploy/compose.yaml"))["services"]
     return found
 
 
@@ -154,8 +154,8 @@ def test_the_compose_file_gives_live_calls_the_time_that_the_host_gives_them() -
 
 def test_proxy_service_and_livekit_find_each_other_and_are_not_found_from_outside() -> None:
     ours = services()["voice-agent"]["environment"]
-    livekit = yaml.safe_load(services()["livekit"]["environment"]["LIVEKIT_CONFIG"])
-    redis = yaml.safe_load(services()["sip"]["environment"]["SIP_CONFIG_BODY"])["redis"]
+    livekit = YAML(typ="safe").load(services()["livekit"]["environment"]["LIVEKIT_CONFIG"])
+    redis = YAML(typ="safe").load(services()["sip"]["environment"]["SIP_CONFIG_BODY"])["redis"]
     assert f"reverse_proxy {ours['VA_HOST']}:{ours['PORT']}\n" in text("deploy/Caddyfile")
     assert livekit["webhook"]["urls"] == [f"http://{ours['VA_HOST']}:{ours['PORT']}/webhooks/livekit"]
     assert services()["sip"]["environment"]["LIVEKIT_WS_URL"] == ours["LIVEKIT_URL"]

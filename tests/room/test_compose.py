@@ -1,11 +1,12 @@
 """What the compose file tells livekit-server, told to a real one."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from app.clients.livekit.sip_admin import LiveKitSIPClient
 from app.clients.livekit.trunks import Telephony
@@ -20,10 +21,11 @@ pytestmark = pytest.mark.room
 async def test_the_compose_files_livekit_starts_and_keeps_trunks_in_redis(tmp_path: Path) -> None:
     with livekit_server(tmp_path) as other:
         told = services()["livekit"]["environment"]
-        config = yaml.safe_load(filled(told["LIVEKIT_CONFIG"]))
+        reader = YAML(typ="safe")
+        config = reader.load(filled(told["LIVEKIT_CONFIG"]))
         config["port"], config["rtc"]["tcp_port"], config["rtc"]["udp_port"] = (free_port() for _ in range(3))
-        config["redis"] = yaml.safe_load(other.server.config.read_text())["redis"]
-        environment = {"LIVEKIT_CONFIG": yaml.safe_dump(config), "LIVEKIT_KEYS": filled(told["LIVEKIT_KEYS"])}
+        config["redis"] = reader.load(other.server.config.read_text())["redis"]
+        environment = {"LIVEKIT_CONFIG": json.dumps(config), "LIVEKIT_KEYS": filled(told["LIVEKIT_KEYS"])}
         client = LiveKitSIPClient(url=f"http://127.0.0.1:{config['port']}", api_key=KEY, api_secret=SECRET)
         try:
             with livekit_told_by(environment):

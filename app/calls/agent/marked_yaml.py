@@ -1,11 +1,16 @@
 """YAML that remembers where everything stands, so that what is wrong with it can be shown by line."""
 
-import re
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 LETTERS_MAX = 256 * 1024
 """Of a file, and of what it becomes when it uses parts again."""
@@ -13,15 +18,6 @@ DEPTH_MAX = 50
 
 Path = Sequence[str | int]
 """Keys and positions from the top of the document down."""
-
-_CORE_SCHEMA = (
-    ("null", r"~|null|Null|NULL|", "~nN\0"),
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
-    ("merge", r"<<", "<"),
-)
-"""YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): in 1.1 ``no`` is false and ``10:30`` is 630."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +38,24 @@ class BadYaml(ValueError):
 
 
 class MarkedYaml:
-    """A document: its ``data``, and the line of each part. Raises BadYaml."""
+    """A document of YAML 1.2: its ``data``, and the line of each part. Raises BadYaml."""
 
     def __init__(self, text: str) -> None:
         try:
             _check_size(text)
-            loader = _Loader(text)
-            root = loader.get_single_node()
+            loader = _loader()
+            root: Node | None = loader.compose(text)
             if root is not None and (problems := list(_misuses(root, ()))):
                 raise BadYaml(problems)
-            self.data: Any = loader.construct_document(root) if root is not None else None
-        except yaml.MarkedYAMLError as error:
+            self.data: Any = loader.constructor.construct_document(root) if root is not None else None
+        except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             raise BadYaml([Problem(line, column, str(error.problem or error.context))]) from None
-        except yaml.reader.ReaderError as error:
+        except ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             column = error.position - text.rfind("\n", 0, error.position)
             raise BadYaml([Problem(line, column, f"a character that YAML does not allow: {error.reason}")]) from None
-        except BadYaml:
-            raise
-        except ValueError as error:  # such as !!int two
-            raise BadYaml([Problem(1, 1, "a value does not fit the tag before it")]) from error
         self._root = root
 
     def line(self, path: Path) -> int:
@@ -82,72 +74,114 @@ def _check_size(text: str) -> None:
     if len(text) > LETTERS_MAX:
         raise BadYaml([Problem(1, 1, f"the file has more than {LETTERS_MAX} letters")])
     size = _Size()
-    for event in yaml.parse(text, Loader=_Loader):
+    for event in _loader().parse(text):
         size.take(event)
         if (wrong := size.problem()) and event.start_mark is not None:
             raise BadYaml([Problem(event.start_mark.line + 1, event.start_mark.column + 1, wrong)])
 
 
+class _Part(NamedTuple):
+    """What a text becomes, in part: a name (``&a``) stands again, with all that is in it, at each ``*a``."""
+
+    letters: int
+    levels: int
+
+
+@dataclass(slots=True)
+class _Open:
+    anchor: str | None
+    before: int
+    levels: int = 0
+
+
 class _Size:
-    """Of what a text becomes: a part that is named (``&a``) counts again, with all that is in it, at each ``*a``."""
+    """How large the data of a text would be, read event by event."""
 
     def __init__(self) -> None:
         self._total = 0
-        self._named: dict[str, int] = {}
-        self._open: list[tuple[str | None, int]] = []
+        self._levels_max = 0
+        self._named: dict[str, _Part] = {}
+        self._open: list[_Open] = []
 
-    def take(self, event: Any) -> None:
+    def take(self, event: Event) -> None:
         """The next event of the parser."""
-        if isinstance(event, yaml.AliasEvent):
-            self._total += self._named.get(str(event.anchor), 0)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._name(*self._open.pop())
-        elif isinstance(event, yaml.CollectionStartEvent):
-            self._open.append((event.anchor, self._total))
-            self._total += 1
-        elif isinstance(event, yaml.ScalarEvent):
-            before = self._total
-            self._total += len(event.value) + 1
-            self._name(event.anchor, before)
+        match event:
+            case AliasEvent():
+                part = self._named.get(str(event.anchor), _Part(0, 0))
+                self._total += part.letters
+                self._close(None, self._total, part.levels)
+            case CollectionEndEvent():
+                ended = self._open.pop()
+                self._close(ended.anchor, ended.before, ended.levels + 1)
+            case CollectionStartEvent():
+                self._open.append(_Open(event.anchor, self._total))
+                self._levels_max = max(self._levels_max, len(self._open))
+                self._total += 1
+            case ScalarEvent():
+                before = self._total
+                self._total += len(event.value) + 1
+                self._close(event.anchor, before, 0)
+            case _:
+                pass
 
     def problem(self) -> str:
         """What is too much, so far."""
-        if len(self._open) > DEPTH_MAX:
+        if self._levels_max > DEPTH_MAX:
             return f"it is nested deeper than {DEPTH_MAX}"
         return (
             f"with what it uses again the file has more than {LETTERS_MAX} letters" if self._total > LETTERS_MAX else ""
         )
 
-    def _name(self, name: str | None, before: int) -> None:
-        if name:
-            self._named[name] = self._total - before
+    def _close(self, anchor: str | None, before: int, levels: int) -> None:
+        """A part is whole; it has so many levels of its own."""
+        self._levels_max = max(self._levels_max, len(self._open) + levels)
+        if self._open:
+            self._open[-1].levels = max(self._open[-1].levels, levels)
+        if anchor:
+            self._named[anchor] = _Part(self._total - before, levels)
 
 
-_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map", *(name for name, *_ in _CORE_SCHEMA)))
+_WORDS = ("str", "timestamp", "value")
+"""A date stays as it is written, and so does ``=``."""
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("seq", "map", "null", "bool", "int", "float", "merge", *_WORDS)
+)
 
 
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - so is the one of the class above
+class _Constructor(SafeConstructor):
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        """See ruamel.yaml. What does not fit its tag (``!!int two``) has a place, too; ``.inf`` is no number of JSON,
+        and stays a word."""
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, LookupError):
+            raise ConstructorError(problem="a value does not fit its tag", problem_mark=node.start_mark) from None
+        return node.value if isinstance(value, float) and not math.isfinite(value) else value
 
 
-for _name, _pattern, _first in _CORE_SCHEMA:
-    _firsts = [*_first.rstrip("\0"), *([""] if _first.endswith("\0") else [])]
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"(?:{_pattern})\Z"), _firsts)
+for _name in _WORDS:
+    _Constructor.add_constructor(f"tag:yaml.org,2002:{_name}", SafeConstructor.construct_yaml_str)
 
 
-def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, int] | None:
+def _loader() -> YAML:
+    loader = YAML(typ="safe", pure=True)
+    loader.Constructor = _Constructor
+    return loader
+
+
+def _child(node: Node | None, step: str | int) -> tuple[Node, int] | None:
     """The part under that key or at that position, and its line: of a value under a key, the line of the key."""
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
         item = node.value[step]
         return item, item.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
+    if isinstance(node, MappingNode):
         for key, value in node.value:
             if key.value == str(step):
                 return value, key.start_mark.line + 1
     return None
 
 
-def _misuses(node: yaml.Node, around: tuple[yaml.Node, ...]) -> Iterator[Problem]:
+def _misuses(node: Node, around: tuple[Node, ...]) -> Iterator[Problem]:
     """Keys that are there twice, of which YAML would silently take the last, and what is no plain value."""
     if node in around:
         yield _problem(node, "it holds itself")
@@ -155,17 +189,17 @@ def _misuses(node: yaml.Node, around: tuple[yaml.Node, ...]) -> Iterator[Problem
     if node.tag not in _TAGS:
         yield _problem(node, f"the tag {node.tag} is not known here")
     seen: set[str] = set()
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        if not isinstance(key, yaml.ScalarNode):
+    for key, value in node.value if isinstance(node, MappingNode) else ():
+        if not isinstance(key, ScalarNode):
             yield _problem(key, "a key is a plain word")
             continue
         if key.value in seen:
             yield _problem(key, f"{key.value}: is there twice")
         seen.add(key.value)
         yield from _misuses(value, (*around, node))
-    for item in node.value if isinstance(node, yaml.SequenceNode) else ():
+    for item in node.value if isinstance(node, SequenceNode) else ():
         yield from _misuses(item, (*around, node))
 
 
-def _problem(node: yaml.Node, text: str) -> Problem:
+def _problem(node: Node, text: str) -> Problem:
     return Problem(node.start_mark.line + 1, node.start_mark.column + 1, text)

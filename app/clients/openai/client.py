@@ -128,7 +128,7 @@ class OpenAILLMClient(BaseResilientClient):
         """The whole text of one answer; tried again while that may help. Raises ProviderError."""
 
         async def generate_response() -> str:
-            answer, text = self._ask(messages, (), context.call_context.call_id, None), ""
+            answer, text = self._ask(messages, (), context.call_context.call_id), ""
             try:
                 while not answer.complete:
                     for event in await answer.read():

@@ -178,6 +178,12 @@ def test_a_built_in_tool_cannot_be_redefined(tmp_path: Path, name: str) -> None:
     assert problem == f"agent.yaml line 3: tools[0].name: {name} is built in; choose another name"
 
 
+@pytest.mark.parametrize("key", ["waiting_phrase", "one_moment"])
+def test_the_waiting_phrase_may_have_the_key_that_it_had_before(tmp_path: Path, key: str) -> None:
+    (tool,) = read(tmp_path, TOOL + f"    {key}: {{ru: Секунду.}}\n").tools
+    assert tool.waiting_phrase == {"ru": "Секунду."}
+
+
 def test_two_tools_have_two_names(tmp_path: Path) -> None:
     tools = TOOL.partition("tools:\n")[2]
 

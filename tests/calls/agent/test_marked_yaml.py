@@ -42,7 +42,12 @@ def test_each_part_has_a_line_and_what_is_missing_that_of_what_is_around_it(
         ("no", "no"),
         ("10:30", "10:30"),
         ("2026-11-26", "2026-11-26"),
-        ("0x1f", "0x1f"),
+        ("=", "="),
+        (".inf", ".inf"),
+        ("-1e999", "-1e999"),
+        ("0x1f", 31),
+        ("0o17", 15),
+        ("017", 17),
         ("3", 3),
         ("-1.5", -1.5),
         ("1e3", 1000.0),
@@ -68,6 +73,10 @@ def test_words_that_look_like_something_else_stay_words(written: str, meant: Any
         ("a: \x07\n", 1, 4, "a character that YAML does not allow"),
         ("a: !!python/object:os.system x\n", 1, 4, "is not known here"),
         ("? [a]\n: 1\n", 1, 3, "a key is a plain word"),
+        ("a: 1\nb: !!int two\n", 2, 4, "does not fit its tag"),
+        ("a: 1\nb: !!bool maybe\n", 2, 4, "does not fit its tag"),
+        ("a: 1\nb: [" + "9" * 5000 + "]\n", 2, 5, "does not fit its tag"),
+        ("a: 1\nb: *c\n", 2, 4, "undefined alias"),
     ],
 )
 def test_what_cannot_be_read_is_shown_by_line_and_column(text: str, line: int, column: int, says: str) -> None:
@@ -89,6 +98,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]\n" for n in range(1, 10)
 )
 MERGED = "a0: &a0 {k: x}\n" + "".join(f"a{n}: &a{n} {{l: *a{n - 1}, r: *a{n - 1}}}\n" for n in range(1, 40))
+LADDER = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 10_000))
 LONG = f"a: &a {'x' * 200_000}\nb: [*a, *a]\n"
 
 
@@ -98,6 +108,7 @@ LONG = f"a: &a {'x' * 200_000}\nb: [*a, *a]\n"
         (BOMB, 6, "with what it uses again"),
         (MERGED, 15, "with what it uses again"),
         (LONG, 2, "with what it uses again"),
+        (LADDER, 50, "nested deeper than 50"),
         ("a: " + "[" * 10_000 + "]" * 10_000, 1, "nested deeper than 50"),
         ("a: " + "{a: " * 10_000 + "}" * 10_000, 1, "nested deeper than 50"),
         ("a:\n" + "".join(f"{' ' * n}- \n" for n in range(1, 600)), 51, "nested deeper than 50"),
@@ -105,7 +116,7 @@ LONG = f"a: &a {'x' * 200_000}\nb: [*a, *a]\n"
         ("? " * 10_000 + "x", 1, "nested deeper than 50"),
         ("a: " + "x" * 300_000, 1, "more than 262144 letters"),
     ],
-    ids=["lists", "keys", "long", "flow lists", "flow keys", "lines", "dashes", "questions", "large"],
+    ids=["lists", "keys", "long", "ladder", "flow lists", "flow keys", "lines", "dashes", "questions", "large"],
 )
 def test_what_would_take_long_to_read_is_refused_with_its_line(text: str, line: int, says: str) -> None:
     with pytest.raises(BadYaml) as caught:
