@@ -25,7 +25,7 @@ RUN pip uninstall --yes --root-user-action ignore pip \
 COPY --from=build /opt/venv /opt/venv
 # The base image's standard library comes without bytecode, and the service writes none: what it imports is compiled here,
 # which spares each process a second of its start, and a library that the image has not fails the build.
-RUN /opt/venv/bin/python -c "import app.cli.serve, app.wiring_telephone, app.clients.openai.connections, app.storage.migrations"
+RUN /opt/venv/bin/python -c "import app.cli.serve, app.wiring_telephone, app.clients.cartesia.batch, app.clients.deepgram.batch, app.clients.openai.connections, app.storage.migrations"
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -12,7 +12,6 @@ VoiceAgentError
 │   │   └── ContentRejected  content_rejected     400, 422 ...: refused for its content
 │   ├── EmptyAnswer          empty_answer         the model answered without any text     retryable
 │   └── BreakerOpen          breaker_open         not sent: the vendor failed too often just now
-├── AudioError               audio_invalid        audio that cannot be read or converted
 ├── CallNotFound             call_not_found       no such call
 ├── CallStateError           the call is in the wrong state for the request
 │   ├── CallAlreadyEnded     call_ended
@@ -153,12 +152,6 @@ class BreakerOpen(ProviderError):
     """The request was not sent, because the vendor failed too often just now."""
 
     code = "breaker_open"
-
-
-class AudioError(VoiceAgentError):
-    """Audio that cannot be read or converted: unknown format, odd length, empty."""
-
-    code = "audio_invalid"
 
 
 class CallNotFound(VoiceAgentError):

@@ -4,40 +4,26 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING
 
-import cartesia
 import structlog
 
 from app.clients.breaker import CircuitBreaker
-from app.clients.cartesia.context import SpokenContext
-from app.clients.cartesia.messages import (
-    API_VERSION,
-    PROVIDER,
-    CartesiaOptions,
-    error_for_status,
-    http_url,
-    sayable,
-    speech_fields,
-    websocket_url,
-)
+from app.clients.cartesia.messages import PROVIDER, CartesiaOptions, websocket_url
 from app.clients.cartesia.socket import CartesiaSocket
-from app.clients.cartesia.sound import SoundReader
 from app.clients.cartesia.utterance import CartesiaUtterance
+from app.clients.loading import LoadedWhenNeeded
 from app.clients.prices import DEFAULT_PRICES, Prices
-from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
-from app.clients.tls import tls_context
-from app.errors import (
-    BreakerOpen,
-    ProviderError,
-    ProviderProtocolError,
-    ProviderTimeout,
-    ProviderUnavailable,
-    WrongSound,
-)
+from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
+from app.errors import BreakerOpen, ProviderError, ProviderUnavailable
 from app.models import VoiceConfig
 from app.ports.streams import VoiceAudio
 from app.ports.vendors import TtsCapabilities
-from media.formats import ENCODINGS, AudioFormat
+from media.formats import ENCODINGS
+
+if TYPE_CHECKING:  # see _texts
+    from app.clients.cartesia.batch import CartesiaTexts
 
 __all__ = ["CartesiaOptions", "CartesiaTTSClient", "CartesiaUtterance"]
 
@@ -71,13 +57,10 @@ class CartesiaTTSClient(BaseResilientClient):
         self._url = websocket_url(base_url)
         self._options = options
         self._prices = prices
-        self._http = cartesia.AsyncCartesia(
-            api_key=api_key,
-            base_url=http_url(base_url),
-            timeout=cartesia.Timeout(options.batch_seconds, connect=options.connect_seconds),
-            max_retries=0,
-            http_client=cartesia.DefaultAsyncHttpxClient(verify=tls_context()),
-            default_headers={"cartesia-version": API_VERSION},
+        self._texts = LoadedWhenNeeded(
+            partial(_texts, api_key=api_key, base_url=base_url, options=options),
+            provider=PROVIDER,
+            name="cartesia.loading",
         )
         self._socket: CartesiaSocket | None = None
         self._retired: list[CartesiaSocket] = []
@@ -126,19 +109,8 @@ class CartesiaTTSClient(BaseResilientClient):
 
         Raises ProviderError, without the vendor's prose, which may repeat the text.
         """
-        audio_format = AudioFormat(voice_config.encoding, voice_config.sample_rate)
-        try:
-            response = await self._http.tts.generate(
-                transcript=sayable(text), **speech_fields(voice_config, self._options)
-            )
-            audio = await response.read()
-        except cartesia.APIStatusError as error:
-            raise _http_error(error) from None
-        except cartesia.APITimeoutError:
-            raise ProviderTimeout(self.provider, "no answer before the deadline") from None
-        except cartesia.APIConnectionError:
-            raise ProviderUnavailable(self.provider, "no connection") from None
-        return _checked(audio, text, audio_format, voice_config.speed)
+        texts = await self._texts.get()
+        return await texts.speak(text, voice_config)
 
     async def warm_up(self) -> None:
         """Open the socket before it is needed. Raises ProviderError."""
@@ -156,7 +128,7 @@ class CartesiaTTSClient(BaseResilientClient):
         async with asyncio.TaskGroup() as tasks:
             for socket in [*self._retired, *([self._socket] if self._socket else [])]:
                 tasks.create_task(socket.aclose(), name="cartesia:close")
-        await self._http.close()
+        await self._texts.aclose()
 
     # --- for utterances -----------------------------------------------------------------------------------------
 
@@ -220,30 +192,11 @@ class CartesiaTTSClient(BaseResilientClient):
         return fresh
 
 
-def _checked(audio: bytes, text: str, audio_format: AudioFormat, speed: float) -> bytes:
-    """The sound of a whole text. Raises ProviderProtocolError when it cannot be that."""
-    sound = SoundReader(audio_format).take(audio)
-    context = SpokenContext("", starts_at=0.0, now=0.0, speed=speed)
-    context.given(text, 0.0)
-    context.gave_audio(audio_format.seconds(sound), 0.0)
-    if not sound:
-        raise ProviderProtocolError(PROVIDER, "the text was not spoken")
-    if context.sound_is_too_long:
-        raise WrongSound(PROVIDER, "more sound than its text takes")
-    if not context.has_said_all:
-        raise ProviderProtocolError(PROVIDER, "the sound ended before its text")
-    return sound
+def _texts(*, api_key: str, base_url: str, options: CartesiaOptions) -> "CartesiaTexts":
+    """Only whole texts need the vendor's SDK, so that no start waits for it to load."""
+    from app.clients.cartesia.batch import CartesiaTexts
 
-
-def _http_error(error: cartesia.APIStatusError) -> ProviderError:
-    body = error.body if isinstance(error.body, dict) else {}
-    code, request_id = body.get("error_code"), body.get("request_id")
-    return error_for_status(
-        error.status_code,
-        code=code if isinstance(code, str) else None,
-        retry_after=retry_after_seconds(error.response.headers.get("Retry-After")),
-        request_id=request_id if isinstance(request_id, str) else None,
-    )
+    return CartesiaTexts(api_key=api_key, base_url=base_url, options=options)
 
 
 def _log_failed_opening(opening: asyncio.Task[CartesiaSocket]) -> None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from app.clients.breaker import CircuitBreaker
+from app.clients.loading import LoadedWhenNeeded
 from app.clients.openai.answer import OpenAIAnswer
 from app.clients.openai.context_window import estimate_text_tokens, estimate_tokens, trim
 from app.clients.openai.events import PROVIDER
 from app.clients.openai.requests import OpenAIOptions, request_body
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
-from app.errors import ProviderError, ProviderProtocolError, ProviderUnavailable
+from app.errors import ProviderError, ProviderProtocolError
 from app.models import ConversationContext, Message, TokenUsage
 from app.ports.streams import ModelEvent, ModelFinished, TextDelta, TextRetracted, ToolSpec, text_after
 from app.ports.vendors import LlmCapabilities
@@ -67,7 +68,7 @@ class OpenAILLMClient(BaseResilientClient):
         self._options = options or OpenAIOptions()
         self._prices = prices
         self._access = {"api_key": api_key, "base_url": base_url}
-        self._connecting: asyncio.Task[OpenAIConnections] | None = None
+        self._connections = LoadedWhenNeeded(self._connect, provider=PROVIDER, name="openai.connecting")
         self._closed = False
         self._spare: asyncio.Task[None] | None = None
         self._think_first: dict[str | None, None] = {}
@@ -156,7 +157,7 @@ class OpenAILLMClient(BaseResilientClient):
     async def warm_up(self) -> None:
         """Have the vendor's library loaded and an open connection in the pool. Raises ProviderError."""
         with suppress(ProviderError):
-            await self._connections()  # the time that loading takes is none of the vendor's
+            await self._connections.get()  # the time that loading takes is none of the vendor's
         await self.make_request(self._list_models)
 
     async def aclose(self) -> None:
@@ -165,23 +166,7 @@ class OpenAILLMClient(BaseResilientClient):
         if self._spare:
             self._spare.cancel()
             await asyncio.wait([self._spare])
-        if self._connecting:
-            await asyncio.wait([self._connecting])
-            if self._connecting.exception() is None:
-                await self._connecting.result().aclose()
-
-    async def _connections(self) -> "OpenAIConnections":
-        """Task ``openai.connecting`` makes the pool when it is first needed. Raises ProviderError."""
-        if self._closed:
-            raise ProviderUnavailable(PROVIDER, "the client is closed")
-        failed = self._connecting and self._connecting.done() and self._connecting.exception()
-        if self._connecting is None or failed:
-            connecting = asyncio.to_thread(self._connect)
-            self._connecting = asyncio.get_running_loop().create_task(connecting, name="openai.connecting")
-        try:
-            return await asyncio.shield(self._connecting)
-        except Exception as error:
-            raise ProviderUnavailable(PROVIDER, f"its library cannot be loaded ({type(error).__name__})") from error
+        await self._connections.aclose()
 
     def _connect(self) -> "OpenAIConnections":
         seconds = self._options.connect_seconds
@@ -190,7 +175,9 @@ class OpenAILLMClient(BaseResilientClient):
     def _ask(self, messages: list[Message], tools: Sequence[ToolSpec], call_id: str | None) -> OpenAIAnswer:
         kept = trim(messages, self._options.context_window_size, estimate_tokens)
         body = request_body(self._options, kept, tools)
-        return OpenAIAnswer(self._connections, self._options, body, call_id, thinks_first=call_id in self._think_first)
+        return OpenAIAnswer(
+            self._connections.get, self._options, body, call_id, thinks_first=call_id in self._think_first
+        )
 
     def _learn(self, answer: OpenAIAnswer, call_id: str | None) -> None:
         """What an answer shows of the server: for the next one of the call alone, since a caller may be the cause."""
@@ -240,7 +227,7 @@ class OpenAILLMClient(BaseResilientClient):
 
     async def _list_models(self) -> None:
         allowed = self._options.connect_seconds + self._options.first_token_seconds
-        connections = await self._connections()
+        connections = await self._connections.get()
         async with asyncio.timeout(allowed):
             await connections.list_models()
 

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clients.deepgram.client import DeepgramOptions, DeepgramSTTClient, _read_wav
+from app.clients.deepgram.client import DeepgramOptions, DeepgramSTTClient
 from app.clients.resilient import RetryPolicy
 from app.errors import (
-    AudioError,
     ProviderError,
     ProviderProtocolError,
     ProviderRateLimited,
@@ -23,7 +22,9 @@ from app.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
+from media.errors import BadAudio
 from media.formats import AudioFormat
+from media.wav import read_wav
 from tests.clients.deepgram.server import answers, deepgram, drops_after, flux, hears, ignores_finish, nova
 
 PCM = AudioFormat("pcm_s16le", 16000)
@@ -165,14 +166,14 @@ async def test_a_wav_of_any_rate_and_width_becomes_mono_16_khz(rate: int, channe
     ],
 )
 def test_every_width_of_samples_is_read(width: int, raw: bytes) -> None:
-    silent, loud, low = np.frombuffer(_read_wav(wav(raw, width=width)), "<i2")
+    silent, loud, low = np.frombuffer(read_wav(wav(raw, width=width), 16000), "<i2")
     assert silent == 0
     assert loud >= 32500
     assert low == -32768
 
 
 def test_channels_are_mixed() -> None:
-    assert np.frombuffer(_read_wav(wav(b"\x00\x10\x00\x30" * 3, channels=2)), "<i2").tolist() == [0x2000] * 3
+    assert np.frombuffer(read_wav(wav(b"\x00\x10\x00\x30" * 3, channels=2), 16000), "<i2").tolist() == [0x2000] * 3
 
 
 def mulaw_wav() -> bytes:
@@ -203,7 +204,7 @@ def strange_rate() -> bytes:
 )
 async def test_audio_that_cannot_be_read_is_named_and_not_sent(data: bytes, message: str) -> None:
     async with recordings() as (server, client):
-        with pytest.raises(AudioError, match=message):
+        with pytest.raises(BadAudio, match=message):
             await client.transcribe_batch(data)
         assert server.paths == []
 
@@ -213,8 +214,8 @@ def test_a_broken_wav_is_read_or_refused_and_nothing_else(header: bytes, at: int
     data = bytearray(wav(b"\x01\x02" * 50))
     data[at : at + len(header)] = header
     try:
-        assert len(_read_wav(bytes(data))) % 2 == 0
-    except AudioError as error:
+        assert len(read_wav(bytes(data), 16000)) % 2 == 0
+    except BadAudio as error:
         assert "WAV" in str(error)
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import app.clients.openai.connections  # noqa: F401 - a reply's deadlines are not to time the loading of the library
 from app.clients.openai.client import OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
 from app.models import Message
