@@ -1,1 +1,1 @@
-"""The outside: one vendor a file; its words and exceptions stop there."""
+"""Clients of the outside world, one folder per vendor; a vendor's words and exceptions do not leave its folder."""

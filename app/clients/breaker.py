@@ -1,30 +1,34 @@
-"""A circuit breaker as a plain value: it is told what happened and when, and answers whether to ask again."""
+"""A circuit breaker as a plain value: it learns what happened and when, and decides whether to try again."""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
 _WAIT_SECONDS_MAX = 60.0
-"""The longest time it stays open without a probe, whatever the vendor wishes."""
+"""The longest time the breaker stays open without a probe, whatever ``Retry-After`` says."""
 
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """Leave to make one attempt; its outcome is reported with it."""
+    """Permission for one attempt; report the attempt's outcome with it."""
 
     started_at: float
     answered_at: float | None = None
-    """When its answer began."""
+    """When the answer began."""
 
 
 class CircuitBreaker:
-    """Opens after ``threshold`` failures in a row; lets one attempt through after ``recovery_seconds``.
+    """Opens after ``threshold`` consecutive failures; lets one attempt through after ``recovery_seconds``::
 
-    That one is the probe: while the breaker is not closed, only the probe's own outcome closes it or opens it again.
-    A probe without an outcome for ``recovery_seconds`` is given up, and the next asker is the probe. Attempts count in
-    the order of time: what began before the breaker opened says nothing about the vendor after it.
+        closed --threshold failures--> open --recovery_seconds--> half_open --probe succeeds--> closed
+                                        ^                             |
+                                        +-------- probe fails --------+
 
-    ``now`` is seconds on any clock that never goes back; the breaker reads no clock itself.
+    The attempt in ``half_open`` is the probe: until the breaker is closed, only the probe's outcome closes or reopens
+    it. A probe without an outcome for ``recovery_seconds`` is given up, and the next attempt is the probe. Attempts
+    count by the time they began: an attempt from before the breaker opened says nothing about the vendor afterwards.
+
+    ``now`` is in seconds of any monotonic clock; the breaker reads no clock itself.
     """
 
     def __init__(self, *, threshold: int = 5, recovery_seconds: float = 10.0) -> None:
@@ -35,21 +39,21 @@ class CircuitBreaker:
         self._open_until: float | None = None
         self._probe: Permit | None = None
         self.opens = 0
-        """How often it has opened."""
+        """How often the breaker has opened."""
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self._failures} failures in a row, opened {self.opens} times>"
 
     def state(self, now: float) -> Literal["closed", "half_open", "open"]:
-        """``half_open`` means that one attempt may find out whether the vendor is back."""
+        """In ``half_open`` one attempt, the probe, may find out whether the vendor has recovered."""
         if self._open_until is None:
             return "closed"
         return "half_open" if now >= self._open_until else "open"
 
     def ask(self, now: float, *, insist: bool = False) -> Permit | None:
-        """Leave to make an attempt now, or None. Who insists is never refused; in ``half_open`` one asker is the probe.
+        """A permit for an attempt now, or None. With ``insist`` it is never None; in ``half_open`` one is the probe.
 
-        To insist is for an attempt that makes good what another one's failure has broken.
+        Insist only for an attempt that replaces one that failed together with many others.
         """
         permit = Permit(now)
         state = self.state(now)
@@ -59,9 +63,9 @@ class CircuitBreaker:
         return permit if state == "closed" or insist else None
 
     def answered(self, permit: Permit, now: float) -> None:
-        """An answer has begun. After that of the probe others may ask too, and one more failure opens again.
+        """Report that an answer has begun. Once the probe's has, other attempts may start; one more failure reopens.
 
-        A stream may last as long as a call; the others do not wait for its end.
+        A stream may last as long as a call, so other attempts do not wait for its end.
         """
         if permit.answered_at is None:
             permit.answered_at = now
@@ -69,7 +73,7 @@ class CircuitBreaker:
             self._close(failures=self._threshold - 1)
 
     def succeeded(self, permit: Permit, now: float) -> None:
-        """An attempt was answered. While not closed, that of the probe closes, and any other changes nothing."""
+        """Report a success. While not closed, the probe's success closes the breaker; others change nothing."""
         if permit is self._probe:
             self._close(failures=0)
         elif (
@@ -78,7 +82,7 @@ class CircuitBreaker:
             self._failures = 0
 
     def failed(self, permit: Permit, now: float, *, wait: float | None = None) -> None:
-        """An attempt failed; the vendor's own wish in seconds (``wait``, Retry-After) opens at once for that long."""
+        """Report a failure; ``wait``, the vendor's Retry-After in seconds, opens the breaker at once for that long."""
         is_probe = permit is self._probe
         if is_probe or (self._open_until is None and self._is_news(permit)):
             self._failures += 1
@@ -91,15 +95,15 @@ class CircuitBreaker:
             self._probe = None
 
     def abandoned(self, permit: Permit) -> None:
-        """An attempt was cancelled by us: it says nothing about the vendor. A probe leaves its place to the next."""
+        """Report that we cancelled the attempt, which says nothing of the vendor. The next one may be the probe."""
         if permit is self._probe:
             self._probe = None
 
     def _is_news(self, permit: Permit) -> bool:
-        """Whether a failure is not one that was counted already.
+        """Whether a failure is new, and not part of an outage that was counted already.
 
-        What was never answered and began before the last opening belongs to that outage. Answers that break off belong
-        together when they were under way at once: one broken line breaks all of them.
+        An attempt without an answer that began before the last opening belongs to that outage. Answers that were in
+        progress at the same time and break off count once: one broken connection breaks all of them.
         """
         return permit.started_at >= (self._opened_at if permit.answered_at is None else self._failed_at)
 

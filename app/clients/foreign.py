@@ -1,14 +1,14 @@
-"""Whose exception it is: raised in a vendor's package, or in our own code.
+"""Decides whose exception it is: a vendor's package's, or our own code's.
 
 An SDK raises more types than it documents (``AttributeError`` for a JSON list where it expects an object, protobuf's
-``DecodeError``). Naming each is hopeless, and catching all of them would hide our own bugs. So the place decides:
+``DecodeError``). Nobody can list them all, and catching everything would hide our own bugs. So the location decides:
 
     innermost frame outside the standard library   whose
     ---------------------------------------------  -----------------------------------------
-    app, media, routers, sandbox                   ours: a bug, which must be found
+    app, media, routers, sandbox                   ours: a bug, which must surface
     any other package                              the vendor's: a failed request
 
-The standard library is passed over, because ``json.loads`` raises for whoever calls it.
+Frames of the standard library are skipped, because ``json.loads`` raises on behalf of its caller.
 """
 
 import sys
@@ -18,7 +18,7 @@ _OURS = frozenset({"app", "bench", "media", "routers", "sandbox", "tests", "__ma
 
 
 def raised_abroad(error: BaseException) -> str | None:
-    """``file:line`` of the frame of somebody else's package that raised the error; None when our own code did."""
+    """``file:line`` in the third-party package that raised the error; None when our own code raised it."""
     place: str | None = None
     traceback = error.__traceback__
     while traceback is not None:

@@ -1,4 +1,4 @@
-"""Tools of the agent that are HTTP endpoints of somebody else's."""
+"""The agent's tools that are third-party HTTP endpoints."""
 
 import asyncio
 import http.cookiejar
@@ -27,7 +27,7 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 ANSWER_BYTES_MAX = 16 * 1024
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
-"""RFC 9110, 9.2.2: asking twice does no more than asking once."""
+"""Methods that may be repeated: twice has the same effect as once (RFC 9110, 9.2.2)."""
 _WITHOUT_BODY = frozenset({"GET", "DELETE"})
 _LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60)
 _REFUSED = frozenset({401, 403, 407})
@@ -37,31 +37,31 @@ _SERVER_ERRORS = 500
 
 @dataclass(frozen=True, slots=True)
 class HttpEndpoint:
-    """Where a tool is and how it is asked. Nothing that a caller says is put into the address."""
+    """A tool's address and how to call it. Callers' words never become part of the host or path."""
 
     name: str
     method: Method
     url: str
     headers: Mapping[str, SecretStr] = field(default_factory=dict)
     timeout_seconds: float = 3.0
-    """For the whole request, and for asking again."""
+    """For the whole request, retries included."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswer:
-    """What an endpoint answered."""
+    """An endpoint's answer."""
 
     status: int
     text: str
 
     @property
     def ok(self) -> bool:
-        """Whether it did what was asked."""
+        """Whether the endpoint did what was asked."""
         return httpx2.codes.is_success(self.status)
 
 
 def url_problem(url: str) -> str | None:
-    """Why no tool can be asked at that address; None when it can."""
+    """What is wrong with a tool's address; None when nothing is."""
     try:
         read = httpx2.URL(url)
     except httpx2.InvalidURL:
@@ -76,30 +76,30 @@ def url_problem(url: str) -> str | None:
 
 
 def fixed_names(url: str) -> frozenset[str]:
-    """Names in the query of a tool's address, as :func:`fixed_name` gives them."""
+    """The names in the query of a tool's address, normalised by :func:`fixed_name`."""
     return frozenset(fixed_name(name) for name in httpx2.URL(url).params)
 
 
 def fixed_name(name: str) -> str:
-    """As endpoints may read it: in any case, and ``tenant[]`` as ``tenant``."""
+    """Normalise a name as endpoints may read it: case-insensitive, and ``tenant[]`` as ``tenant``."""
     return name.partition("[")[0].strip().casefold()
 
 
 def tool_connections() -> httpx2.AsyncClient:
-    """What all tools share. It follows no redirect and keeps no cookie, so that calls do not know of each other."""
+    """The HTTP client that all tools share. It follows no redirects and keeps no cookies, so calls stay separate."""
     return httpx2.AsyncClient(
         verify=tls_context(),
         limits=_LIMITS,
         timeout=None,  # every request has its own deadline
         follow_redirects=False,
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=())),
-        # Compressed, a small answer may be a large one.
+        # A small compressed answer may expand to a huge one.
         headers={"Accept": "application/json, text/plain;q=0.9, */*;q=0.1", "Accept-Encoding": "identity"},
     )
 
 
 class HttpToolClient(BaseResilientClient):
-    """Asks one endpoint, over connections that are shared. A breaker of its own keeps one bad tool from the others."""
+    """Calls one endpoint over shared connections. Its own breaker keeps a bad tool from affecting the others."""
 
     provider = "tools"
 
@@ -116,11 +116,10 @@ class HttpToolClient(BaseResilientClient):
         self._connections = connections
 
     async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
-        """Ask with these arguments: GET and DELETE have them in the query, the others as a JSON body.
+        """Call the tool: GET and DELETE send the arguments in the query, other methods as a JSON body.
 
-        A name that the address fixes is left out, should the model make it up. An answer 4xx is an answer too, but for
-        401, 403, 407 and 429. Asked again, within ``timeout_seconds``, only where asking twice does no more than asking
-        once. Raises ProviderError.
+        Arguments whose name the address already fixes are dropped. A 4xx status is an answer too, except 401, 403, 407
+        and 429. Only idempotent methods are retried, within ``timeout_seconds``. Raises ProviderError.
         """
         deadline = asyncio.get_running_loop().time() + self.endpoint.timeout_seconds
         request = self._request(arguments, {"X-Call-Id": call_id, "Idempotency-Key": f"{call_id}:{tool_call_id}"})
@@ -137,17 +136,17 @@ class HttpToolClient(BaseResilientClient):
             return await ask()
 
     async def health_check(self) -> ServiceHealth:
-        """As of every client, under the tool's name."""
+        """The health as seen by the last requests, under the tool's name."""
         return replace(await super().health_check(), name=f"tool:{self.endpoint.name}")
 
     def map_error(self, error: Exception) -> ProviderError | None:
-        """None for a bug of our own; nothing that was sent or answered is in the error."""
+        """Map an error; None for a bug of our own. The mapped error contains nothing that was sent or received."""
         if isinstance(error, httpx2.HTTPError):
             return ProviderUnavailable(self.provider, type(error).__name__)
         return super().map_error(error)
 
     def _may_help(self, error: BaseException) -> bool:
-        """When the deadline has come, nothing does."""
+        """Whether a retry may help; never after the deadline."""
         return super()._may_help(error) and not isinstance(error, ProviderTimeout)
 
     def _request(self, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> Callable[[], httpx2.Request]:
@@ -194,7 +193,7 @@ class HttpToolClient(BaseResilientClient):
 
 
 def _decoded(body: bytes, charset: str) -> str:
-    """As text that can be written again: Python knows charsets that always fail, and one that gives half characters."""
+    """Decode to valid Unicode: some of Python's charsets always fail, and one yields lone surrogates."""
     try:
         text = body.decode(charset, "replace")
     except (LookupError, ValueError):
@@ -203,7 +202,7 @@ def _decoded(body: bytes, charset: str) -> str:
 
 
 def _query(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """A list is its elements under one name; an object is JSON; what is null is left out."""
+    """Query parameters: a list repeats the name, an object becomes JSON, null is left out."""
     for name, value in arguments.items():
         for part in value if isinstance(value, list) else [value]:
             if part is not None:

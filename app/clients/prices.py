@@ -1,8 +1,7 @@
-"""What a call costs the operator, in US dollars: a table of list prices and the arithmetic over it.
+"""What a call costs the operator, in US dollars: tables of list prices, and the calculation.
 
-The defaults are the vendors' public pay-as-you-go prices as collected on 2026-11-22. They are a copy, not the vendors'
-word: contracts, volume and time change them, so every table can be replaced through the constructor of
-:class:`Prices`. An unknown model costs ``None``, never zero.
+The defaults are the vendors' public pay-as-you-go prices as of 2026-11-22. Contracts, volume and time change prices, so
+the constructor of :class:`Prices` accepts other tables. The cost of an unknown model is ``None``, never zero.
 """
 
 import math
@@ -23,19 +22,19 @@ _Price = TypeVar("_Price")
 
 @dataclass(frozen=True, slots=True)
 class ModelPrice:
-    """US dollars per million tokens of a language model."""
+    """The price of a language model, in US dollars per million tokens."""
 
     input: float
     cached: float
-    """Input tokens that were read from the prompt cache."""
+    """Input tokens read from the prompt cache."""
     output: float
     fast_factor: float | None = None
-    """What the ``fast`` (``priority``) service tier multiplies all three by; None when it is not known."""
+    """The factor of the ``fast`` (``priority``) service tier on all three prices; None when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecognitionPrice:
-    """US dollars per minute of audio sent to speech recognition."""
+    """The price of speech recognition, in US dollars per minute of audio sent."""
 
     one_language: float
     multilingual: float
@@ -74,11 +73,11 @@ TTS_PRICES: Mapping[str, float] = MappingProxyType({"sonic": 39.0})
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The price list that a call is billed with; each table can be replaced.
+    """The price list for calls; each table can be replaced.
 
-    A dated snapshot costs what its model costs (``gpt-6-luna-2026-09-22``). Names of speech models also match by their
-    leading parts (``sonic-3.5-2026-05-04``, ``sonic-3.5``, ``sonic``); those of language models do not, because
-    ``gpt-4o-mini`` does not cost what ``gpt-4o`` does.
+    A dated snapshot costs the same as its model (``gpt-6-luna-2026-09-22``). Speech models also match by their leading
+    parts (``sonic-3.5-2026-05-04``, ``sonic-3.5``, ``sonic``). Language models do not, because ``gpt-4o-mini`` and
+    ``gpt-4o`` have different prices.
     """
 
     llm: Mapping[str, ModelPrice] = field(default_factory=lambda: LLM_PRICES)
@@ -88,8 +87,8 @@ class Prices:
     """The carrier's and LiveKit's price together; there is no public list to copy, so the operator gives it."""
 
     def llm_cost(self, model: str, usage: TokenUsage, *, service_tier: str | None = None) -> float | None:
-        """Price of the tokens. Writing to the prompt cache, which OpenAI bills at 1.25 times the input price since
-        GPT-5.6, is counted as plain input, because a usage does not tell the two apart."""
+        """The price of the tokens. Writes to the prompt cache, which OpenAI bills at 1.25 times the input price since
+        GPT-5.6, count as plain input, because the usage does not list them separately."""
         price = self.llm.get(_SNAPSHOT_DATE.sub("", model))
         factor = _tier_factor(price, service_tier) if price else None
         if price is None or factor is None:
@@ -99,19 +98,19 @@ class Prices:
         return dollars * factor / 1_000_000
 
     def stt_cost(self, model: str, language: str | None, seconds: float) -> float | None:
-        """Price of that many seconds of audio sent; ``language`` as the stream was opened with, such as ``multi``."""
+        """The price of this many seconds of audio sent; ``language`` is the stream's, such as ``multi``."""
         price = _by_leading_parts(self.stt, model)
         if price is None:
             return None
         return (price.multilingual if language == "multi" else price.one_language) * seconds / 60
 
     def tts_cost(self, model: str, characters: int) -> float | None:
-        """Price of that many characters sent; those of a cancelled utterance are billed too."""
+        """The price of this many characters sent, including those of cancelled utterances."""
         price = _by_leading_parts(self.tts, model)
         return None if price is None else price * characters / 1_000_000
 
     def telephony_cost(self, seconds: float) -> float | None:
-        """Price of a connection that lasted so long; every started minute counts as a whole one."""
+        """The price of a connection of this length; every started minute counts in full."""
         return None if self.telephony_per_minute is None else self.telephony_per_minute * math.ceil(seconds / 60)
 
 
@@ -126,7 +125,7 @@ def _tier_factor(price: ModelPrice, service_tier: str | None) -> float | None:
 
 
 def _by_leading_parts(table: Mapping[str, _Price], name: str) -> _Price | None:
-    """The entry for the name, or for as many of its leading parts as there is an entry for."""
+    """The entry for the name, or for the longest sequence of its leading parts that has one."""
     while name and name not in table:
         name = name.rpartition("-")[0]
     return table.get(name)

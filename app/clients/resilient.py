@@ -1,4 +1,4 @@
-"""What every vendor client has in common: retries, circuit breaker, figures, health, and logs without content."""
+"""What all vendor clients share: retries, circuit breaker, metrics, health, and logs without content."""
 
 import asyncio
 import math
@@ -34,17 +34,17 @@ _RETRY_AFTER_SECONDS_MAX = 3600.0
 
 
 class ProviderObserver(Protocol):
-    """Told of every finished attempt; the metrics listen here. Of those that fail of one shared error, the first."""
+    """Called after every finished attempt; the metrics implement it. Attempts with one shared error count once."""
 
     def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
         """``result`` is ``ok``, ``cancelled`` or an error code."""
 
     def retrying(self, provider: str, operation: str) -> None:
-        """A request failed and is made again."""
+        """A request failed and is retried."""
 
 
 class NoObserver:
-    """Listens to nothing."""
+    """An observer that does nothing."""
 
     def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
         """Nothing to do."""
@@ -55,7 +55,7 @@ class NoObserver:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how patiently a request is tried again."""
+    """How often a request is retried, and with which waits."""
 
     attempts: int = 3
     initial_seconds: float = 0.1
@@ -64,7 +64,7 @@ class RetryPolicy:
 
 
 class Attempt:
-    """One attempt at a request, to be told when its answer began."""
+    """One attempt at a request; the caller reports when its answer begins."""
 
     def __init__(
         self, clock: Callable[[], float], breaker: CircuitBreaker | None = None, permit: Permit | None = None
@@ -77,7 +77,7 @@ class Attempt:
         self.request_id: str | None = None
 
     def answered(self, request_id: str | None = None) -> None:
-        """The first piece of the answer is here; the latency of a stream is measured to this moment."""
+        """Report the first piece of the answer; the latency of a stream is measured up to it."""
         if self.first_answer_at is None:
             self.first_answer_at = self._clock()
             if self._breaker is not None and self._permit is not None:
@@ -86,16 +86,16 @@ class Attempt:
 
     @property
     def seconds(self) -> float:
-        """From the start to the first piece of the answer, or until now while there is none."""
+        """Seconds from the start to the first piece of the answer, or until now while there is none."""
         until = self._clock() if self.first_answer_at is None else self.first_answer_at
         return until - self.started_at
 
 
 class BaseResilientClient:
-    """Base of the vendor clients.
+    """The base class of all vendor clients.
 
-    ``make_request`` is for requests that may be repeated; a stream on the live path uses ``attempt`` and is repeated
-    only by those who know what the caller has heard.
+    ``make_request`` is for requests that may be retried. A stream on the live path uses ``attempt``; only code that
+    knows what the caller has heard may retry it.
     """
 
     provider = "provider"
@@ -108,7 +108,7 @@ class BaseResilientClient:
         observer: ProviderObserver | None = None,
         request_seconds: float = _REQUEST_SECONDS,
     ) -> None:
-        """``request_seconds`` bounds each attempt of ``make_request``, whatever timeouts the vendor's SDK has."""
+        """``request_seconds`` bounds each attempt of ``make_request``, regardless of the SDK's timeouts."""
         self._request_seconds = request_seconds
         self._retry = retry or RetryPolicy()
         self._breaker = breaker or CircuitBreaker()
@@ -124,7 +124,7 @@ class BaseResilientClient:
         return f"<{type(self).__name__} {self._requests} requests, {self._failures} failures, {self._breaker!r}>"
 
     def map_error(self, error: Exception) -> ProviderError | None:
-        """The service's error for a vendor's or the network's; None for a bug of our own, which is not hidden."""
+        """Map an error of the vendor or the network to ours; None for a bug of our own, which then surfaces."""
         if isinstance(error, ProviderError):
             return error
         if isinstance(error, TimeoutError):
@@ -132,7 +132,7 @@ class BaseResilientClient:
         return None
 
     async def make_request(self, request_func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Await ``request_func(*args, **kwargs)``; again, with exponential backoff and jitter, while that may help.
+        """Await ``request_func(*args, **kwargs)``; retry with exponential backoff and jitter while that may help.
 
         Each attempt has a deadline. Raises ProviderError; an error that is not the vendor's passes unchanged.
         """
@@ -153,7 +153,7 @@ class BaseResilientClient:
     async def attempt(self, operation: str, *, insist: bool = False) -> AsyncIterator[Attempt]:
         """One attempt: asks the breaker, maps errors to ProviderError, counts, logs started, complete or failed.
 
-        The breaker does not refuse who insists (see :meth:`CircuitBreaker.ask`).
+        With ``insist`` the breaker does not refuse it (see :meth:`CircuitBreaker.ask`).
         """
         clock = asyncio.get_running_loop().time
         permit = self._breaker.ask(clock(), insist=insist)
@@ -172,7 +172,7 @@ class BaseResilientClient:
             self._note_failure(operation, attempt, mapped, permit)
             if mapped is error:
                 raise
-            # A vendor's exception may quote what was said: it is not kept as the cause.
+            # A vendor's exception may quote what was said, so it does not become the cause.
             raise mapped from None
         except BaseException:
             self._breaker.abandoned(permit)
@@ -181,7 +181,7 @@ class BaseResilientClient:
         self._note_success(operation, attempt, permit)
 
     def note_broken_off(self, operation: str, error: ProviderError, began_at: float) -> None:
-        """An answer that began at that loop time, and whose attempt had ended well, has broken off since."""
+        """Report that an answer has broken off whose attempt had succeeded; it began at loop time ``began_at``."""
         clock = asyncio.get_running_loop().time
         self._note_failure(operation, Attempt(clock), error, Permit(began_at, answered_at=began_at))
 
@@ -192,7 +192,7 @@ class BaseResilientClient:
         """Close all connections; nothing where none is kept."""
 
     async def health_check(self) -> ServiceHealth:
-        """How the vendor was seen last; costs no request."""
+        """The vendor's health as seen by the last requests; makes no request."""
         now = asyncio.get_running_loop().time()
         state = self._breaker.state(now)
         metrics = self.get_metrics()
@@ -206,7 +206,7 @@ class BaseResilientClient:
         )
 
     def get_metrics(self) -> ClientMetrics:
-        """Counts since the start, latency percentiles over the last requests."""
+        """Counts since the start, and latency percentiles over the last requests."""
         ordered = sorted(self._latencies)
 
         def percentile(share: float) -> float | None:
@@ -223,14 +223,14 @@ class BaseResilientClient:
         )
 
     def _unexpected(self, error: Exception) -> ProviderError | None:
-        """A failed request, if the vendor's package raised what it never said it would; None for a bug of our own."""
+        """Map an undocumented exception that the vendor's package raised; None for a bug of our own."""
         place = raised_abroad(error)
         if place is None:
             return None
         return ProviderProtocolError(self.provider, f"unexpected {type(error).__name__} in {place}")
 
     def _may_help(self, error: BaseException) -> bool:
-        """Whether to try again: not when the vendor wants more patience than we have."""
+        """Whether a retry may help; not when the vendor's Retry-After exceeds our longest wait."""
         if isinstance(error, ProviderRateLimited) and (error.retry_after or 0.0) > self._retry.max_seconds:
             return False
         return isinstance(error, ProviderError) and error.retryable
@@ -288,7 +288,7 @@ class BaseResilientClient:
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """``Retry-After`` in seconds, an hour at most; None without it, or when it is a date (RFC 9110, 10.2.3)."""
+    """``Retry-After`` in seconds, at most an hour; None if it is missing or a date (RFC 9110, 10.2.3)."""
     try:
         seconds = float(header or "")
     except ValueError:

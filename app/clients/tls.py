@@ -1,4 +1,4 @@
-"""Whom the service trusts: one TLS context for all connections of the process."""
+"""The TLS context that all connections of the process share."""
 
 import ssl
 from functools import cache
@@ -8,14 +8,14 @@ import httpx2
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """The authorities of the system, or those that ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` name.
+    """A context with the system's certificate authorities, or those of ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``.
 
-    Reading them takes 20 to 50 ms, in which the loop hears no call: so it is done once, and not for each client or,
-    as websockets does, for each socket.
+    Reading them blocks the event loop for 20 to 50 ms. So it happens once, and not for each client or, as websockets
+    would, for each socket.
     """
     return httpx2.create_ssl_context()
 
 
 def tls_for(url: str) -> ssl.SSLContext | None:
-    """What a websocket to that address is opened with; None for one that is not encrypted."""
+    """The TLS context for a websocket to this address; None when it is not encrypted."""
     return tls_context() if url.startswith(("https:", "wss:")) else None

@@ -1,8 +1,8 @@
-"""LiveKit's server interface: rooms, who is in them, the tokens that open them, and telephones called into them.
+"""LiveKit's server API: rooms, participants, access tokens, and telephones dialled into rooms.
 
-https://docs.livekit.io/reference/server/server-apis/ (Twirp over HTTP). A self-hosted server is asked once for each
-attempt; what may be repeated is repeated here. Each request has a deadline of our own: the package's ``timeout`` of a
-session never takes effect, because it passes ``timeout=None`` with each request, which aiohttp reads as unlimited.
+https://docs.livekit.io/reference/server/server-apis/ (Twirp over HTTP). Each attempt is one request; this client
+retries what may be retried. Each request has our own deadline: the package's session ``timeout`` never takes effect,
+because the package passes ``timeout=None`` with each request, which aiohttp reads as unlimited.
 """
 
 import asyncio
@@ -32,30 +32,30 @@ from app.models import TelephoneCall
 
 _REQUEST_SECONDS = 3.0
 _TOKEN_TTL = timedelta(hours=1)
-"""For joining, and for coming back after a lost connection."""
+"""The lifetime of a token: for joining, and for rejoining after a lost connection."""
 _NOT_FOUND = "not_found"
 _ANSWER_SECONDS = 8.0
-"""Beyond the ringing: for joining the room, and for the answer's way."""
+"""Added to the ringing time of a dial: for joining the room and for the response."""
 _ANSWER_BYTES_MAX = 16 * 1024 * 1024
-"""Of one answer, uncompressed; a thousand rooms take less than one megabyte."""
+"""The limit of one response, uncompressed; a thousand rooms take less than one megabyte."""
 _UNAUTHORIZED = 401
 _PROTOBUF = "application/protobuf"
 _CODES = frozenset(code for name, code in vars(api.ServerErrorCode).items() if name.isupper() and isinstance(code, str))
-_UNTOLD = "unknown"
-"""Also the package's code for an error whose body is not of Twirp."""
+_UNKNOWN = "unknown"
+"""A Twirp code; the package also uses it for an error whose body is not Twirp's."""
 _UNAVAILABLE = frozenset({"unavailable", "internal", "unknown", "aborted", "dataloss"})
 
 
 @dataclass(frozen=True, slots=True)
 class RoomSeen:
-    """A room that exists."""
+    """An existing room."""
 
     name: str
     sid: str
 
 
 class LiveKitClient(BaseResilientClient):
-    """To be made in a running loop. All requests raise ProviderError."""
+    """Create it in a running loop. Every request may raise ProviderError."""
 
     provider = "livekit"
 
@@ -70,7 +70,7 @@ class LiveKitClient(BaseResilientClient):
         request_seconds: float = _REQUEST_SECONDS,
         answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
-        """``request_seconds`` bounds one request; that of a telephone has its ringing and ``answer_seconds``."""
+        """``request_seconds`` bounds one request; a dial or transfer has its ringing time plus ``answer_seconds``."""
         super().__init__(retry=retry, observer=observer, request_seconds=request_seconds)
         self._key, self._secret = api_key, api_secret
         self._answer_seconds = answer_seconds
@@ -82,23 +82,23 @@ class LiveKitClient(BaseResilientClient):
         await self._http.close()
 
     def agent_token(self, room: str, call_id: str) -> str:
-        """For joining that room as the agent of the call; of several who do, LiveKit keeps the newest."""
+        """A token to join the room as the call's agent; if several join with it, LiveKit keeps the newest."""
         token = api.AccessToken(self._key, self._secret).with_identity(f"agent-{call_id}").with_kind("agent")
         grants = api.VideoGrants(room_join=True, room=room, agent=True)
         return token.with_grants(grants).with_ttl(_TOKEN_TTL).to_jwt()
 
     async def list_rooms(self) -> list[RoomSeen]:
-        """Every room that is open."""
+        """All open rooms."""
         answer = await self.make_request(self._livekit.room.list_rooms, api.ListRoomsRequest())
         return [RoomSeen(room.name, room.sid) for room in answer.rooms]
 
     async def is_open(self, room: RoomSeen) -> bool:
-        """Whether that very room is open; one of the same name that was opened later is another."""
+        """Whether this room, by its id, is open; a later room of the same name does not count."""
         answer = await self.make_request(self._livekit.room.list_rooms, api.ListRoomsRequest(names=[room.name]))
         return any((found.name, found.sid) == (room.name, room.sid) for found in answer.rooms)
 
     async def create_room(self, name: str, *, empty_seconds: int) -> RoomSeen:
-        """The room of that name, made if need be; it ends when nobody has come for so long."""
+        """Get or create the room; it closes if it stays empty for ``empty_seconds``."""
         request = api.CreateRoomRequest(name=name, empty_timeout=empty_seconds)
         room = await self.make_request(self._livekit.room.create_room, request)
         return RoomSeen(room.name, room.sid)
@@ -112,7 +112,7 @@ class LiveKitClient(BaseResilientClient):
         ]
 
     async def count_telephones(self, room: RoomSeen) -> int:
-        """Those in the room: of callers, and of people the service has called."""
+        """How many telephones are in the room: callers', and those that the service has dialled."""
         return len(await self._telephones(room))
 
     async def _telephones(self, room: RoomSeen) -> list[api.ParticipantInfo]:
@@ -121,25 +121,25 @@ class LiveKitClient(BaseResilientClient):
         return [participant for participant in answer.participants if participant.kind == api.ParticipantInfo.Kind.SIP]
 
     async def remove_participant(self, room: str, identity: str) -> bool:
-        """Hang up on somebody; False when nobody was there."""
+        """Remove a participant, which hangs up a telephone; False when they were not there."""
         request = api.RoomParticipantIdentity(room=room, identity=identity)
         was_there: bool = await self.make_request(_unless_gone(self._livekit.room.remove_participant), request)
         return was_there
 
     async def delete_room(self, room: str) -> None:
-        """End the room and the calls in it; a room that is not there is no error."""
+        """Delete the room and end the calls in it; a missing room is not an error."""
         await self.make_request(_unless_gone(self._livekit.room.delete_room), api.DeleteRoomRequest(room=room))
 
     async def outbound_trunk(self, name: str) -> str | None:
-        """The id of the trunk of that name, to call out through."""
+        """The id of the outbound trunk with this name; None when there is none."""
         answer = await self.make_request(self._livekit.sip.list_outbound_trunk, api.ListSIPOutboundTrunkRequest())
         return next((trunk.sip_trunk_id for trunk in answer.items if trunk.name == name), None)
 
     async def dial(self, dial: Dial) -> str:
-        """Call a telephone, once, and return LiveKit's id of the call when it is answered.
+        """Dial a telephone, once; returns LiveKit's id of the SIP call when it is answered.
 
-        Until then its participant is in the room already, with ``sip.callStatus`` other than ``active``. Raises
-        DialFailed; ProviderError when LiveKit could not be asked, which leaves open whether the telephone rings.
+        Its participant is in the room while it rings, with a ``sip.callStatus`` other than ``active``. Raises
+        DialFailed; ProviderError when the request failed, and then the telephone may or may not ring.
         """
         request = api.CreateSIPParticipantRequest(
             sip_trunk_id=dial.trunk_id,
@@ -158,9 +158,9 @@ class LiveKitClient(BaseResilientClient):
         return answer.sip_call_id
 
     async def refer(self, room: str, identity: str, to: str, *, ring_seconds: int) -> None:
-        """Ask the caller's network, once, to take the caller to ``to``, a ``tel:`` or ``sip:`` address (SIP REFER).
+        """Transfer the caller to ``to``, a ``tel:`` or ``sip:`` address, by SIP REFER; tried once.
 
-        Raises DialFailed when he was not taken there, and ProviderError.
+        Raises DialFailed when the transfer did not succeed, and ProviderError.
         """
         request = api.TransferSIPParticipantRequest(
             room_name=room, participant_identity=identity, transfer_to=to, play_dialtone=True
@@ -168,14 +168,14 @@ class LiveKitClient(BaseResilientClient):
         request.ringing_timeout.seconds = ring_seconds
         transfer = self._livekit.sip.transfer_sip_participant
         answer: api.TransferSIPParticipantResponse = await self._ring(transfer, request, ring_seconds)
-        # livekit-server 1.13 answers a success with an empty message, and everything else with an error.
+        # livekit-server 1.13 answers a success with an empty message, and anything else with an error.
         if answer.ByteSize() and answer.status != api.SIPTransferStatus.STS_TRANSFER_SUCCESSFUL:
             raise _not_taken(answer)
 
     async def _ring(self, ask: Callable[..., Awaitable[Any]], request: Any, ring_seconds: int) -> Any:
-        """What LiveKit answers about a telephone is no failure of LiveKit's, which other requests would suffer from.
+        """Dial or transfer. LiveKit's answer about a telephone is not a failure of LiveKit, so the breaker ignores it.
 
-        A body that is not of Twirp is: some proxy has answered, and not LiveKit.
+        A body that is not Twirp's is a failure: a proxy has answered instead of LiveKit.
         """
         began = asyncio.get_running_loop().time()
         seconds = ring_seconds + self._answer_seconds
@@ -192,7 +192,7 @@ class LiveKitClient(BaseResilientClient):
         raise DialFailed(reason, f"livekit {code}" if status is None else f"sip {status}")
 
     def map_error(self, error: Exception) -> ProviderError | None:
-        """The package raises the errors of aiohttp as they are; they quote addresses, so they are not quoted here."""
+        """Map an error; aiohttp's errors, which the package passes on, quote addresses, so their text is dropped."""
         if isinstance(error, api.ServerError):
             return _of_server(error)
         if isinstance(error, DecodeError):
@@ -207,7 +207,7 @@ class LiveKitClient(BaseResilientClient):
 
 
 def _of_server(error: api.ServerError) -> ProviderError:
-    if error.status == _UNAUTHORIZED:  # said in plain text, which the package takes for an unknown error
+    if error.status == _UNAUTHORIZED:  # its body is plain text, which the package reports as an unknown error
         return ProviderRejected("livekit", "does not know the key, or the secret is another", status=error.status)
     if not _is_twirp(error):
         return ProviderProtocolError("livekit", f"status {error.status} without an error of Twirp")
@@ -227,12 +227,12 @@ def _of_code(error: api.ServerError) -> ProviderError:
 
 
 def _is_twirp(error: api.ServerError) -> bool:
-    """Whether LiveKit has said it: the body was JSON with a code of Twirp."""
-    return isinstance(error.code, str) and error.code in _CODES and (error.code != _UNTOLD or bool(error.message))
+    """Whether the error came from LiveKit: the body was JSON with a Twirp code."""
+    return isinstance(error.code, str) and error.code in _CODES and (error.code != _UNKNOWN or bool(error.message))
 
 
 class _TwirpResponse(aiohttp.ClientResponse):
-    """Reads no more of a body than any answer has, and no page of a proxy as if it were protobuf."""
+    """Reads a bounded body, and refuses a proxy's page instead of parsing it as protobuf."""
 
     async def read(self) -> bytes:
         if self.status == HTTPStatus.OK and self.content_type != _PROTOBUF:
@@ -258,7 +258,7 @@ def _not_taken(answer: api.TransferSIPParticipantResponse) -> DialFailed:
 
 
 def _unless_gone(request: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[bool]]:
-    """Whether it was there."""
+    """Wrap a request: False when LiveKit answers that the object does not exist."""
 
     async def asked(message: Any) -> bool:
         try:

@@ -1,6 +1,6 @@
-"""Telephones that LiveKit SIP is to call: what is asked for, and what it means when nobody answers.
+"""Dials by LiveKit SIP: the request, and what an error means when nobody answers.
 
-https://docs.livekit.io/reference/telephony/sip-api/: the status of SIP (RFC 3261, 21) is metadata of a Twirp error.
+https://docs.livekit.io/reference/telephony/sip-api/: the SIP status (RFC 3261, 21) is metadata of a Twirp error.
 """
 
 from dataclasses import dataclass
@@ -23,36 +23,36 @@ _BY_SIP_STATUS: dict[int, DialFailure] = {
     607: "declined",
     608: "declined",
 }
-"""All others, 403 among them, are the carrier's refusal of the call, not the called person's."""
+"""All other statuses, such as 403, are refusals by the carrier, not by the person called."""
 _RANG_OUT = frozenset({"canceled", "deadline_exceeded"})
 _NEARLY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
-    """A telephone, and the room that it is called into."""
+    """A request to dial a telephone into a room."""
 
     trunk_id: str
     to: str
-    """``+`` and digits."""
+    """The number to dial: ``+`` and digits."""
     number: str | None
-    """Whom the called sees; None leaves it to the trunk."""
+    """The caller id that the called person sees; None: the trunk's."""
     room: str
     identity: str
-    """Of the participant that stands for the telephone; it is there before the answer."""
+    """The identity of the telephone's participant, who is in the room before the answer."""
     leg: Literal["outbound", "transfer"]
-    """The attribute ``va.leg``, by which the participant is known for one of our own."""
+    """The attribute ``va.leg``, which marks the participant as dialled by us."""
     ring_seconds: int
     max_seconds: int
-    """LiveKit SIP may not keep to it: 1.11 forgets it for a dial that waits for the answer."""
+    """The longest duration; LiveKit SIP 1.11 ignores it for a dial that waits for the answer."""
     ringing_is_heard: bool = False
-    """Whether the room hears it ring."""
+    """Whether the room hears the ringing tone."""
 
 
 def dial_failure(code: str, sip_status: int | None, *, rang_seconds: float, ring_seconds: float) -> DialFailure:
-    """Why a dial ended without an answer, by the code of Twirp's error and, if there is one, the status of SIP.
+    """Why a dial ended without an answer, from the Twirp code and the SIP status, if there is one.
 
-    Without a status of SIP, it rang until its time was up, or no telephone was ever reached.
+    Without a SIP status, it rang until the time was up, or no telephone was reached.
     """
     if sip_status is not None:
         return _BY_SIP_STATUS.get(sip_status, "carrier_error")

@@ -1,7 +1,7 @@
-"""LiveKit's interface for trunks and dispatch rules: what there is, and making or changing it.
+"""LiveKit's API for trunks and dispatch rules: list, create and change them.
 
-https://docs.livekit.io/reference/telephony/sip-api/ (Twirp over HTTP). A change replaces the whole object, and so what
-is not ours to say is kept as it was found. Self-hosted, all of it lives in the server's Redis.
+https://docs.livekit.io/reference/telephony/sip-api/ (Twirp over HTTP). A change replaces the whole object, so fields
+that we do not manage are sent back as they were read. A self-hosted server stores all of it in its Redis.
 """
 
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from app.clients.livekit.trunks import DispatchRule, InboundTrunk, OutboundTrunk
 
 
 class LiveKitSIPClient(LiveKitClient):
-    """To be made in a running loop. All requests raise ProviderError."""
+    """Create it in a running loop. Every request may raise ProviderError."""
 
     async def telephony(self) -> Telephony:
-        """Everything that the server has been told."""
+        """All trunks and dispatch rules of the server."""
         return Telephony(
             tuple(_inbound(trunk) for trunk in await self._inbound_trunks()),
             tuple(_rule(rule) for rule in await self._dispatch_rules()),
@@ -25,7 +25,7 @@ class LiveKitSIPClient(LiveKitClient):
         )
 
     async def save_inbound(self, wanted: InboundTrunk) -> InboundTrunk:
-        """Make the trunk, or change the one with its id."""
+        """Create the trunk, or change the one with its id."""
         trunk = _with_id(await self._inbound_trunks(), "sip_trunk_id", wanted.trunk_id) or api.SIPInboundTrunkInfo()
         trunk.name = wanted.name
         trunk.numbers[:] = wanted.numbers
@@ -36,7 +36,7 @@ class LiveKitSIPClient(LiveKitClient):
         return _inbound(await self.make_request(self._livekit.sip.create_inbound_trunk, request))
 
     async def save_rule(self, wanted: DispatchRule) -> DispatchRule:
-        """Make a rule for individual rooms, or change the one with its id."""
+        """Create a rule for individual rooms, or change the one with its id."""
         rules = await self._dispatch_rules()
         rule = _with_id(rules, "sip_dispatch_rule_id", wanted.rule_id) or api.SIPDispatchRuleInfo()
         rule.name = wanted.name
@@ -51,7 +51,7 @@ class LiveKitSIPClient(LiveKitClient):
         return _rule(await self.make_request(self._livekit.sip.create_dispatch_rule, request))
 
     async def save_outbound(self, wanted: OutboundTrunk) -> OutboundTrunk:
-        """Make the trunk, or change the one with its id."""
+        """Create the trunk, or change the one with its id."""
         trunk = _with_id(await self._outbound_trunks(), "sip_trunk_id", wanted.trunk_id) or api.SIPOutboundTrunkInfo()
         trunk.name, trunk.address, trunk.from_host = wanted.name, wanted.address, wanted.from_host
         trunk.numbers[:] = wanted.numbers
@@ -116,7 +116,7 @@ def _rule(info: api.SIPDispatchRuleInfo) -> DispatchRule:
 
 
 def _room_naming(rule: api.SIPDispatchRule) -> tuple[RuleKind, str, str]:
-    """Kind, beginning of the rooms' names, pin."""
+    """The kind of the rule, its room prefix, its pin."""
     match rule.WhichOneof("rule"):
         case "dispatch_rule_individual":
             individual = rule.dispatch_rule_individual

@@ -1,7 +1,7 @@
-"""LiveKit's webhooks: who may send them, and what of them is wanted.
+"""LiveKit's webhooks: verifies the sender and reads what we need.
 
 https://docs.livekit.io/home/server/webhooks/: the ``Authorization`` header is a JWT without ``Bearer``, signed with one
-of the server's keys, whose claim ``sha256`` is the base64 of the SHA-256 of the body as it was sent.
+of the server's keys. Its claim ``sha256`` is the base64 of the SHA-256 of the raw body.
 """
 
 import base64
@@ -37,27 +37,27 @@ KNOWN_EVENTS = frozenset(
     }
 )
 OUR_LEG = "va.leg"
-"""Attribute of a participant whom the service itself has called; such a one never starts a call."""
+"""The attribute of a participant that the service itself has dialled; such a participant never starts a call."""
 _CALL_ID = "sip.callID"
 _VALID_SECONDS = 300
 _LEEWAY_SECONDS = 60
-"""How far the clocks may be apart; LiveKit's own tolerance."""
+"""How far the clocks may differ; LiveKit's own tolerance."""
 _LAST_MOMENT = 1e12
-"""Seconds since 1970."""
+"""The largest accepted time, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """What is wanted of a webhook."""
+    """The parts of a webhook that we need."""
 
     event_id: str
     event: str
     caller: TelephoneCall | None
-    """The participant it tells of, if that is a caller's."""
+    """The participant of the event, if it is a caller."""
 
 
 def verify_webhook(body: bytes, token: str, secrets: Mapping[str, str], now: datetime) -> None:
-    """Raises WebhookInvalid unless the token is for this body, fresh, and signed with one of the secrets, by key."""
+    """Raises WebhookInvalid unless the token is valid now, for this body, and signed with one of our keys' secrets."""
     try:
         key = jwt.decode(token, options={"verify_signature": False}).get("iss")
         secret = secrets.get(key) if isinstance(key, str) else None
@@ -76,14 +76,14 @@ def verify_webhook(body: bytes, token: str, secrets: Mapping[str, str], now: dat
 
 
 def sign_webhook(body: bytes, key: str, secret: str, now: datetime) -> str:
-    """The value of ``Authorization`` for a body, as LiveKit makes it, for a webhook that tries the door."""
+    """The ``Authorization`` header for a body, as LiveKit signs it, for a test webhook."""
     moment, digest = int(now.timestamp()), base64.b64encode(hashlib.sha256(body).digest()).decode()
     claims = {"iss": key, "nbf": moment, "exp": moment + _VALID_SECONDS, "sha256": digest}
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
 def read_webhook(body: bytes) -> WebhookEvent:
-    """What is wanted of a verified body. Raises WebhookInvalid when it is no event."""
+    """Read a verified body. Raises WebhookInvalid when it is not an event."""
     try:
         event = json.loads(body)
         return WebhookEvent(str(event["id"]), str(event["event"]), _caller(event))
@@ -92,7 +92,7 @@ def read_webhook(body: bytes) -> WebhookEvent:
 
 
 def telephone_call(room: str, room_sid: str, identity: str, attributes: Mapping[str, str]) -> TelephoneCall | None:
-    """The call of a participant of kind SIP; None for a leg of our own, and without the id of a call."""
+    """The telephone call of a SIP participant; None for a leg that we dialled, and without a SIP call id."""
     if not attributes.get(_CALL_ID) or OUR_LEG in attributes:
         return None
     return TelephoneCall(room, room_sid, identity, dict(attributes))
@@ -107,7 +107,7 @@ def _caller(event: dict[str, Any]) -> TelephoneCall | None:
 
 
 def _number(value: Any, otherwise: float) -> float:
-    """Seconds of a claim. Raises WebhookInvalid for a number that is no moment, such as one of 400 digits."""
+    """The seconds of a claim. Raises WebhookInvalid for a number that is not a time, such as one of 400 digits."""
     if not isinstance(value, int | float):
         return otherwise
     if not abs(value) < _LAST_MOMENT:
