@@ -46,19 +46,6 @@ _socket_log.setLevel(logging.INFO)
 
 _SILENCE_SECONDS = 0.08
 _CLOSE_SECONDS = 0.5
-_QUIET_SECONDS = 3.0
-"""How long Deepgram may be silent after it was asked to finish."""
-_FLUX_STALL_SECONDS = 1.25
-"""How long Flux may say nothing of what it hears: it tells of every 0.25 s of audio, with or without a word
-(https://developers.deepgram.com/docs/flux/state)."""
-_NOVA_STALL_SECONDS = 3.0
-"""The same of Nova, which tells of every second (https://developers.deepgram.com/docs/utterance-end)."""
-_FLOWS_SECONDS = 0.5
-"""Audio that went out so recently is still going out."""
-_ORPHAN_SECONDS = 1.5
-"""How long a new socket may be silent about a turn that an earlier one began, before that turn is taken as ended."""
-STEADY_SECONDS = 1.0
-"""A socket that has stayed open so long may be trusted."""
 _GARBAGE_IN_A_ROW = 3
 _MESSAGES_KEPT = 64
 
@@ -86,7 +73,7 @@ class DeepgramConnection:
         self._ear = ear
         self._options = options
         self._format = audio_format
-        self._stall_seconds = _FLUX_STALL_SECONDS if options.is_flux else _NOVA_STALL_SECONDS
+        self._stall_seconds = options.flux_stall_seconds if options.is_flux else options.nova_stall_seconds
         self._silence = audio_format.silence(round(_SILENCE_SECONDS * audio_format.sample_rate))
         self._timeline = Timeline(sample_rate=audio_format.sample_rate)
         self._clock = asyncio.get_running_loop().time
@@ -190,17 +177,17 @@ class DeepgramConnection:
             async with self._patience:
                 if self._options.is_flux:
                     await self._be_greeted()
-                trust = 2 * self._stall_seconds if self.follows_a_stall else STEADY_SECONDS
+                trust = 2 * self._stall_seconds if self.follows_a_stall else self._options.steady_seconds
                 steady = asyncio.get_running_loop().call_later(trust, lambda: self.on_working())
                 while True:
                     self._take_in(await self._receive())
                     if self._asked_to_close:
-                        self._patience.reschedule(self._clock() + _QUIET_SECONDS)
+                        self._patience.reschedule(self._clock() + self._options.finish_seconds)
         except ConnectionClosedOK:
             if not self._asked_to_close:
                 raise
         except TimeoutError:
-            log.warning("stream.finish_unanswered", provider=PROVIDER, seconds=_QUIET_SECONDS)
+            log.warning("stream.finish_unanswered", provider=PROVIDER, seconds=self._options.finish_seconds)
         finally:
             if steady is not None:
                 steady.cancel()
@@ -266,7 +253,7 @@ class DeepgramConnection:
         if self._ear.turns.open:
             return self._heard_at
         sound_since = self._ear.sound_since
-        if sound_since is None or self._clock() - self._audio_at > _FLOWS_SECONDS:
+        if sound_since is None or self._clock() - self._audio_at > self._options.flows_seconds:
             return None
         return max(self._heard_at, sound_since)
 
@@ -277,7 +264,7 @@ class DeepgramConnection:
                     await self._send_piece()
                 if self._ear.finishing and not self._asked_to_close:
                     self._asked_to_close = True
-                    self._patience.reschedule(self._clock() + _QUIET_SECONDS)
+                    self._patience.reschedule(self._clock() + self._options.finish_seconds)
                     await self._socket.send('{"type":"CloseStream"}')
                 await self._wait()
         except ConnectionClosed:
@@ -334,7 +321,7 @@ class DeepgramConnection:
         await self._socket.send(self._silence)
 
     async def _end_orphaned_turn(self) -> None:
-        await asyncio.sleep(_ORPHAN_SECONDS)
+        await asyncio.sleep(self._options.orphan_seconds)
         if self._ear.turns.orphaned:
             self._ear.emit(*self._ear.turns.close())
 

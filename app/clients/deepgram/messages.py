@@ -53,6 +53,19 @@ class DeepgramOptions:
     """Time without audio after which Deepgram is told that we are still there; it closes after 10."""
     silence_after_seconds: float = 0.5
     """Time without audio in the middle of a turn after which silence is sent, so that the turn can end."""
+    steady_seconds: float = 1.0
+    """A socket that has stayed open so long may be trusted."""
+    flux_stall_seconds: float = 1.25
+    """How long Flux may say nothing of what it hears: it tells of every 0.25 s of audio, with or without a word
+    (https://developers.deepgram.com/docs/flux/state)."""
+    nova_stall_seconds: float = 3.0
+    """The same of Nova, which tells of every second (https://developers.deepgram.com/docs/utterance-end)."""
+    flows_seconds: float = 0.5
+    """Audio that went out so recently is still going out."""
+    orphan_seconds: float = 1.5
+    """How long a new socket may be silent about a turn that an earlier one began, before the turn counts as ended."""
+    finish_seconds: float = 3.0
+    """How long Deepgram may be silent after it was asked to finish."""
     batch_model: str = "nova-3"
     """Model for whole recordings."""
     batch_seconds: float = 30.0

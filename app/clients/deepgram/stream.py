@@ -8,7 +8,7 @@ from typing import Self
 import structlog
 
 from app.backoff import Backoff
-from app.clients.deepgram.connection import STEADY_SECONDS, DeepgramConnection, Endpoint
+from app.clients.deepgram.connection import DeepgramConnection, Endpoint
 from app.clients.deepgram.flux_messages import FluxTurns
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions
 from app.clients.deepgram.nova_messages import NovaTurns
@@ -206,7 +206,8 @@ class DeepgramStream:
             conversation.abort()
             self._on_loss(error, opened_at)
             outage.lost(loop.time(), stalled=conversation.stalled)
-            return error, conversation.useful_seconds >= (STEADY_SECONDS if conversation.heard else _PROVEN_SECONDS)
+            needed = self._options.steady_seconds if conversation.heard else _PROVEN_SECONDS
+            return error, conversation.useful_seconds >= needed
         finally:
             await conversation.close()
         return None, True

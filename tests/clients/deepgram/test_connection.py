@@ -104,9 +104,9 @@ async def test_finishing_brings_the_last_words() -> None:
         assert bytes(server.sessions[0].audio) == sound(0.0, 0.2)
 
 
-async def test_finishing_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.clients.deepgram.connection._QUIET_SECONDS", 0.1)
-    async with deepgram(ignores_finish((0.1, flux("Update", "алло")))) as server, listening(server) as stream:
+async def test_finishing_does_not_wait_for_ever() -> None:
+    silent = ignores_finish((0.1, flux("Update", "алло")))
+    async with deepgram(silent) as server, listening(server, finish_seconds=0.1) as stream:
         speak(stream, 0.0, 0.1)
         await read(stream, TurnUpdated)
         async with asyncio.timeout(2):

@@ -10,19 +10,13 @@ from app.ports.streams import StreamLost, StreamRestored, TurnEnded, TurnUpdated
 from tests.clients.deepgram.listening import NOVA, listening, read, rest, sound, speak
 from tests.clients.deepgram.server import deepgram, drops_after, flux, hears
 
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("connection", "stream"):
-        monkeypatch.setattr(f"app.clients.deepgram.{module}.STEADY_SECONDS", 0.03)
-    for model in ("FLUX", "NOVA"):
-        monkeypatch.setattr(f"app.clients.deepgram.connection._{model}_STALL_SECONDS", 0.1)
+IMPATIENT: dict[str, Any] = {"steady_seconds": 0.03, "flux_stall_seconds": 0.1, "nova_stall_seconds": 0.1}
 
 
 async def test_a_socket_that_falls_silent_in_a_turn_is_given_up_and_the_turn_heard_anew() -> None:
     first = hears((0.2, flux("StartOfTurn", "запишите", end=0.2)))
     second = hears((0.4, flux("EndOfTurn", "запишите меня", end=0.4)))
-    async with deepgram(first, second) as server, listening(server) as stream:
+    async with deepgram(first, second) as server, listening(server, **IMPATIENT) as stream:
         speak(stream, 0.0, 0.4)
         lost, restored, ended = await read(stream, StreamLost, StreamRestored, TurnEnded)
         assert isinstance(lost.error, ProviderTimeout)
@@ -34,7 +28,7 @@ async def test_a_socket_that_falls_silent_in_a_turn_is_given_up_and_the_turn_hea
 
 @pytest.mark.parametrize("options", [{}, NOVA], ids=["flux", "nova"])
 async def test_a_socket_that_says_nothing_of_a_sound_does_not_hear(options: dict[str, Any]) -> None:
-    async with deepgram(hears(), hears()) as server, listening(server, **options) as stream:
+    async with deepgram(hears(), hears()) as server, listening(server, **IMPATIENT, **options) as stream:
         stream.note_sound(is_heard=True)
         speak(stream, 0.0, 0.4)
         (lost,) = await read(stream, StreamLost)
@@ -43,9 +37,9 @@ async def test_a_socket_that_says_nothing_of_a_sound_does_not_hear(options: dict
 
 
 @pytest.mark.parametrize("sound", ["none", "over", "of which no audio comes"])
-async def test_a_socket_that_has_nothing_to_say_may_be_silent(sound: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.clients.deepgram.connection._FLOWS_SECONDS", 0.05)
-    async with deepgram(hears((0.5, flux("EndOfTurn", "алло")))) as server, listening(server) as stream:
+async def test_a_socket_that_has_nothing_to_say_may_be_silent(sound: str) -> None:
+    heard = hears((0.5, flux("EndOfTurn", "алло")))
+    async with deepgram(heard) as server, listening(server, **IMPATIENT, flows_seconds=0.05) as stream:
         if sound != "none":
             stream.note_sound(is_heard=True)
         if sound == "over":
@@ -60,7 +54,7 @@ async def test_a_socket_that_has_nothing_to_say_may_be_silent(sound: str, monkey
 
 async def test_sockets_that_fall_silent_one_after_the_other_are_one_outage_and_given_up() -> None:
     silent = hears((0.2, flux("StartOfTurn", "запишите", end=0.2)))
-    async with deepgram(*[silent] * 50) as server, listening(server, give_up_seconds=0.8) as stream:
+    async with deepgram(*[silent] * 50) as server, listening(server, **IMPATIENT, give_up_seconds=0.8) as stream:
         speak(stream, 0.0, 0.2)
         events = [event for event in await rest(stream) if not isinstance(event, TurnUpdated)]
         assert [type(event) for event in events] == [StreamLost, StreamLost]
@@ -69,11 +63,13 @@ async def test_sockets_that_fall_silent_one_after_the_other_are_one_outage_and_g
         assert 2 < len(server.sessions) < 10
 
 
-async def test_signs_of_life_between_turns_are_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_signs_of_life_between_turns_are_no_turn() -> None:
     """Flux sends them all the time; an open turn would be filled with silence, and end without a word."""
-    monkeypatch.setattr("app.clients.deepgram.connection._ORPHAN_SECONDS", 0.05)
     beat = flux("Update", "", end=0.2)
-    async with deepgram(drops_after(0.2, (0.1, beat)), hears((0.2, beat))) as server, listening(server) as stream:
+    async with (
+        deepgram(drops_after(0.2, (0.1, beat)), hears((0.2, beat))) as server,
+        listening(server, **IMPATIENT, orphan_seconds=0.05) as stream,
+    ):
         speak(stream, 0.0, 0.2)
         await read(stream, StreamLost, StreamRestored)
         await server.until(lambda: len(server.sessions) == 2 and server.sessions[1].seconds >= 0.2)
