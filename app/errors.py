@@ -66,7 +66,7 @@ class SettingsError(VoiceAgentError):
 
 
 class ProviderError(VoiceAgentError):
-    """A vendor failed. ``provider`` is its name: deepgram, openai, cartesia, livekit."""
+    """A vendor failed. ``provider`` is its name, as its client gives it."""
 
     code = "provider_failed"
 

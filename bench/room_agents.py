@@ -59,8 +59,8 @@ class _Caller:
     def __init__(self, meter: "_Meter") -> None:
         self._meter = meter
 
-    def hear(self, audio: bytes) -> None:
-        self._meter.heard_bytes += len(audio)
+    async def handle_audio_received(self, audio_data: bytes) -> None:
+        self._meter.heard_bytes += len(audio_data)
 
     def press(self, digit: str) -> None: ...
     def mark_played(self, name: str) -> None: ...

@@ -16,8 +16,8 @@ from livekit.rtc.room import EventTypes
 
 from media.dtmf import KEYS, TONE_SECONDS, WAIT, WAIT_SECONDS, event_code
 from media.errors import NotAnswered
+from media.legs.leg import LegListener
 from media.legs.room_audio import ROOM_FORMAT, RoomVoice
-from media.legs.websocket import CallerSide
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ class RoomLeg:
         self._active = asyncio.Event()
         self._track: rtc.Track | None = None
         self._track_changed = asyncio.Event()
-        self._listener: CallerSide | None = None
+        self._listener: LegListener | None = None
         self._left: str | None = None
         """Why the caller is gone, as an end reason."""
         self._left_detail: str | None = None
@@ -234,7 +234,7 @@ class RoomLeg:
             self._closed.set()
             self._over.set()
 
-    async def run(self, caller: CallerSide) -> None:
+    async def run(self, caller: LegListener) -> None:
         """Pass on what comes in; returns once :meth:`hang_up` has closed the leg.
 
         Raises any bug, also one raised in an SDK callback; the caller of ``run`` hangs up then.
@@ -276,7 +276,7 @@ class RoomLeg:
 
     # --- the caller's sound -------------------------------------------------------------------------------------------
 
-    async def _read(self, caller: CallerSide) -> None:
+    async def _read(self, caller: LegListener) -> None:
         await self._active.wait()
         loop = asyncio.get_running_loop()
         hearing: asyncio.Task[None] | None = None
@@ -290,7 +290,7 @@ class RoomLeg:
         finally:
             await _cancelled(hearing)
 
-    async def _hear(self, track: rtc.Track, caller: CallerSide) -> None:
+    async def _hear(self, track: rtc.Track, caller: LegListener) -> None:
         stream = rtc.AudioStream(
             track,
             capacity=_CALLER_FRAMES_MAX,
@@ -300,7 +300,7 @@ class RoomLeg:
         )
         try:
             async for event in stream:
-                caller.hear(bytes(event.frame.data))
+                await caller.handle_audio_received(bytes(event.frame.data))
         except Exception as error:  # noqa: BLE001 - as in the SDK's callbacks
             self._break(error)
         finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
@@ -24,6 +24,7 @@ from media.dialects.protocol import (
 )
 from media.dialects.refusals import log_refusal
 from media.formats import AudioFormat
+from media.legs.leg import LegListener
 
 log = structlog.get_logger(__name__)
 
@@ -61,32 +62,6 @@ class MediaSocket(Protocol):
 
     async def close(self, code: int) -> None:
         """Close; calling it again does nothing."""
-
-
-class CallerSide(Protocol):
-    """Who is told what the caller does; nothing here waits."""
-
-    def hear(self, audio: bytes) -> None:
-        """Sound in the leg's format."""
-
-    def press(self, digit: str) -> None:
-        """A key."""
-
-    def mark_played(self, name: str) -> None:
-        """Everything before the mark has been played."""
-
-    def cleared(self, played_samples: int | None) -> None:
-        """The answer to a clear: samples played, ever, until then; None when the client does not tell."""
-
-    def hold(self, is_held: bool) -> None:
-        """The far end holds the caller, so that nothing is heard either way, or no more."""
-
-    def leave(self, reason: str, detail: str | None = None) -> None:
-        """The caller is gone: ``caller_hangup``, ``media_lost`` or ``media_timeout``.
-
-        ``detail`` is the code of the error that the client was told, with its likely cause where that is known, or
-        ``closed with`` and the code of the close.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +116,7 @@ class WebSocketLeg:
         self._closing: int | None = None
         self._closed = asyncio.Event()
         self._is_socket_closed = False
-        self._caller: CallerSide | None = None
+        self._caller: LegListener | None = None
         self._has_left = asyncio.Event()
         self._bug: Exception | None = None
 
@@ -213,7 +188,7 @@ class WebSocketLeg:
         except TimeoutError:
             self._closed.set()
 
-    async def run(self, caller: CallerSide) -> None:
+    async def run(self, caller: LegListener) -> None:
         """Pass on what comes in; returns once either side has closed the leg.
 
         An exception raised by a method of ``caller`` ends the stream as ``internal``; ``run`` raises it again.
@@ -239,7 +214,7 @@ class WebSocketLeg:
             self._has_left.set()
             self._caller.leave(reason, detail)
 
-    async def _read(self, caller: CallerSide) -> None:
+    async def _read(self, caller: LegListener) -> None:
         try:
             while await self._read_until_due(caller):
                 continue
@@ -255,23 +230,30 @@ class WebSocketLeg:
             self._put(self._protocol.error("internal", "something went wrong on this side"))
             self._close_with(CLOSE_CODES["internal"])
 
-    async def _read_until_due(self, caller: CallerSide) -> bool:
+    async def _read_until_due(self, caller: LegListener) -> bool:
         """Read until the current deadline; messages move it, so one timer serves many. False: the stream is over."""
         clock, receive = asyncio.get_running_loop().time, self._protocol.receive
         try:
             async with asyncio.timeout_at(self._protocol.next_deadline()):
                 while True:
                     events = receive(await self._socket.receive(), clock())
-                    if not all(self._pass_on(event, caller) for event in events):
+                    if not await self._pass_on(events, caller):
                         return False
         except TimeoutError:
-            return all(self._pass_on(event, caller) for event in self._protocol.deadline_passed(clock()))
+            return await self._pass_on(self._protocol.deadline_passed(clock()), caller)
 
-    def _pass_on(self, event: ProtocolEvent, caller: CallerSide) -> bool:
+    async def _pass_on(self, events: Iterable[ProtocolEvent], caller: LegListener) -> bool:
+        """Handle events in their order, up to the one that ends the stream; False when there was such a one."""
+        for event in events:
+            if not await self._handle(event, caller):
+                return False
+        return True
+
+    async def _handle(self, event: ProtocolEvent, caller: LegListener) -> bool:
         """Handle an event; False when the stream is over."""
         match event:
             case AudioReceived(audio):
-                caller.hear(audio)
+                await caller.handle_audio_received(audio)
             case DtmfPressed(digit):
                 caller.press(digit)
             case MarkPlayed(name):

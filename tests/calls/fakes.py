@@ -340,8 +340,8 @@ class LiveCall:
     def operator_says(self, text: str) -> None:
         self.body.emit(ev.SayRequested(text))
 
-    def frames(self, audio: bytes) -> None:
-        self.body.hear(audio)
+    async def frames(self, audio: bytes) -> None:
+        await self.body.handle_audio_received(audio)
 
     async def ended(self) -> None:
         async with asyncio.timeout(120):

@@ -64,10 +64,10 @@ class Caller:
         self.left = asyncio.Event()
         self.bug: Exception | None = None
 
-    def hear(self, audio: bytes) -> None:
+    async def handle_audio_received(self, audio_data: bytes) -> None:
         if self.bug is not None:
             raise self.bug
-        self.told.append(("hear", audio))
+        self.told.append(("hear", audio_data))
 
     def press(self, digit: str) -> None:
         self.told.append(("press", digit))

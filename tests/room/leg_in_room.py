@@ -54,8 +54,8 @@ class Told:
         self.left: list[str] = []
         self.holds: list[bool] = []
 
-    def hear(self, audio: bytes) -> None:
-        self.audio += audio
+    async def handle_audio_received(self, audio_data: bytes) -> None:
+        self.audio += audio_data
 
     def press(self, digit: str) -> None:
         self.digits += digit

@@ -141,10 +141,6 @@ class CallOrchestrator:
         self._spawn(self._run(), call_context.call_id)
         await self._running.wait()
 
-    async def handle_audio_received(self, audio_data: bytes) -> None:
-        """The next audio of the caller in the leg's format; never waits."""
-        self.hear(audio_data)
-
     async def handle_call_end(self, call_context: CallContext) -> None:
         """The caller is gone; returns once the terminal row is committed."""
         self.leave("caller_hangup")
@@ -157,17 +153,17 @@ class CallOrchestrator:
         status: Literal["ok", "failed"] = "ok" if running else "failed"
         return HealthStatus(status, (ServiceHealth("call", status, detail=detail),))
 
-    def hear(self, audio: bytes) -> None:
-        """As handle_audio_received, for those who are not coroutines."""
+    async def handle_audio_received(self, audio_data: bytes) -> None:
+        """The next audio of the caller in the leg's format; never waits."""
         if self._transcription is None or self._log.is_ended:
             return
         try:
             if self._recorder is not None:
-                began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio)
-                self._recorder.caller(audio, began)
-            self._keys.hear(self._leg.audio_format.seconds(audio))
+                began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio_data)
+                self._recorder.caller(audio_data, began)
+            self._keys.hear(self._leg.audio_format.seconds(audio_data))
             self._holding.hear()
-            self._transcription.hear(audio)
+            self._transcription.hear(audio_data)
         except Exception as error:  # noqa: BLE001 - a bug met here is the call's, not that of the leg that reads
             self._events.fail(error)
 

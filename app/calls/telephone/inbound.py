@@ -25,8 +25,8 @@ from app.models import CallContext, TelephoneCall
 from app.ports.services import CallLeg, Telephony
 from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow, CallStore
+from media.legs.leg import LegListener
 from media.legs.room import Dialling
-from media.legs.websocket import CallerSide
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ _CONVERSATION = 2
 class RoomCallLeg(CallLeg, Protocol):
     """A leg that runs as a task of the call."""
 
-    async def run(self, caller: CallerSide) -> None:
+    async def run(self, caller: LegListener) -> None:
         """Carry the audio until the leg is closed."""
 
 

@@ -1,7 +1,7 @@
 """A bug ends the call that has it, with a complete record, and no other."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -23,29 +23,29 @@ class Grenade:
         raise BUG
 
 
-def in_the_ears(call: LiveCall) -> None:
+async def in_the_ears(call: LiveCall) -> None:
     call.hears(BUG)
 
 
-def in_the_detector(call: LiveCall) -> None:
+async def in_the_detector(call: LiveCall) -> None:
     call.body._transcription._sounds = Grenade()  # type: ignore[union-attr]
-    call.frames(bytes(320))
+    await call.frames(bytes(320))
 
 
-def in_the_mouth(call: LiveCall) -> None:
+async def in_the_mouth(call: LiveCall) -> None:
     call.far_end.send_audio = Grenade()  # type: ignore[method-assign,assignment]
 
 
-def in_the_conductor(call: LiveCall) -> None:
+async def in_the_conductor(call: LiveCall) -> None:
     call.body.emit(ev.CallerWords(None))  # type: ignore[arg-type]
 
 
-def in_the_journal(call: LiveCall) -> None:
+async def in_the_journal(call: LiveCall) -> None:
     call.world.journal.bugs.add(call.call_id)
     call.body.emit(ev.CallerWords("no wait, tomorrow please"))
 
 
-def in_the_leg(call: LiveCall) -> None:
+async def in_the_leg(call: LiveCall) -> None:
     async def breaks() -> None:
         raise BUG
 
@@ -57,7 +57,7 @@ BUGS = [in_the_ears, in_the_detector, in_the_mouth, in_the_conductor, in_the_jou
 
 @pytest.mark.parametrize("bug", BUGS)
 async def test_a_bug_ends_its_call_as_an_internal_error_and_another_call_notices_nothing(
-    bug: Callable[[LiveCall], None],
+    bug: Callable[[LiveCall], Awaitable[None]],
 ) -> None:
     world = World(model=ScriptedModel(Answer(STORY)))
     healthy_end = FarEnd()
@@ -69,7 +69,7 @@ async def test_a_bug_ends_its_call_as_an_internal_error_and_another_call_notices
         healthy.says("When do you open?")
         await broken.until("agent.reply_started", 2)
         await asyncio.sleep(1.0)
-        bug(broken)
+        await bug(broken)
         await broken.ended()
         await healthy.until("agent.finished", 2)
 
@@ -159,7 +159,7 @@ async def test_facts_that_come_after_the_end_are_dropped() -> None:
         call.body.leave("caller_hangup")
         await call.ended()
         rows = len(call.rows)
-        call.frames(bytes(320) * 100)
+        await call.frames(bytes(320) * 100)
         call.body.press("5")
         call.body.leave("media_lost")
         await asyncio.sleep(1)
@@ -231,7 +231,7 @@ async def test_a_call_that_was_lost_before_it_began_writes_no_end() -> None:
 
 async def test_health_tells_of_a_call_that_crashed() -> None:
     async with live_call(World(), FarEnd()) as call:
-        in_the_ears(call)
+        await in_the_ears(call)
         await call.ended()
 
         assert (await call.body.get_health_status()).status == "failed"

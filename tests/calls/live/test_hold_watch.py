@@ -14,7 +14,7 @@ async def sends_silence(call: LiveCall, seconds: float) -> None:
     """As a line does on which nobody speaks."""
     frame = bytes(call.far_end.audio_format.frame_samples * call.far_end.audio_format.sample_bytes)
     for _ in range(round(seconds / 0.02)):
-        call.body.hear(frame)
+        await call.frames(frame)
         await asyncio.sleep(0.02)
 
 

@@ -94,7 +94,7 @@ async def test_after_a_stall_of_his_line_the_caller_is_where_he_was_heard(tmp_pa
             for number, value in enumerate(values):
                 if number >= behind:
                     await asyncio.sleep(0.02)
-                call.frames(np.full(frame, value, "<u2").tobytes())
+                await call.frames(np.full(frame, value, "<u2").tobytes())
 
         began = asyncio.get_running_loop().time() - first
         await sends(range(1, 51))

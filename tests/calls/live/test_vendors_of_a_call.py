@@ -43,7 +43,7 @@ async def asks(call: LiveCall) -> None:
     tone = (8000 * np.sin(np.arange(8000) * 2 * np.pi * 300 / 8000)).astype("<i2").tobytes()
     sound = TELEPHONE.silence(4000) + tone + TELEPHONE.silence(8000)
     for start in range(0, len(sound), 320):
-        call.frames(sound[start : start + 320])
+        await call.frames(sound[start : start + 320])
         await asyncio.sleep(0.02)
 
 

@@ -200,7 +200,7 @@ async def test_a_leg_that_did_not_ask_for_events_is_shown_none() -> None:
 async def test_the_ears_hear_all_that_the_caller_sends() -> None:
     async with live_call(World(), FarEnd()) as call:
         for number in range(10):
-            call.frames(bytes([number]) * 320)
+            await call.frames(bytes([number]) * 320)
         assert call.transcription.heard == [bytes([number]) * 320 for number in range(10)]
 
     assert not call.transcription.is_open
