@@ -57,7 +57,7 @@ class Socket:
         self._error = error
         self._trouble = trouble
 
-    async def send(self, message: Message, *, beat: bool = False) -> bool:
+    async def send(self, message: Message | str | bytes, *, beat: bool = False) -> bool:
         """Send the message, or what the fault turns it into; False after an error event, which ends the answer.
 
         ``beat`` marks a message without news. Raises Stalled, CutOff, and WebSocketDisconnect when the client has
@@ -67,7 +67,10 @@ class Socket:
         if fate == "garbage":
             await self._websocket.send_text(GARBAGE)
         data = self._error if fate == "error_event" else message
-        await self._websocket.send_text(json.dumps(data, ensure_ascii=False))
+        if isinstance(data, bytes):
+            await self._websocket.send_bytes(data)
+        else:
+            await self._websocket.send_text(data if isinstance(data, str) else json.dumps(data, ensure_ascii=False))
         return fate != "error_event"
 
 

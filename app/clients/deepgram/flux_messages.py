@@ -68,14 +68,19 @@ class FluxTurns(TurnAssembly):
 
     def _turn(self, message: TurnInfoMessage, at: Clock) -> Heard | None:
         event, end = message.get("event"), read_seconds(message.get("audio_window_end"))
-        phrase = read_phrase(message, at, moment=self._heard_until if end is None else end)
         if not isinstance(event, str):
             event = "Update"  # the words are as good as those of any other message
-        if phrase is None and event == "Update":
-            raise Unreadable("an update has neither a transcript nor a word")
+        try:
+            phrase = read_phrase(message, at, moment=self._heard_until if end is None else end)
+        except Unreadable:
+            if event == "Update":
+                raise
+            phrase = None
+        if phrase is None:
+            phrase = Phrase("") if event == "Update" or self._latest is None else self._latest
         self._heard_until = self._heard_until if end is None else end
         before = self._ended_before(message)
-        heard = self._event(event, phrase or self._latest or Phrase(""), end)
+        heard = self._event(event, phrase, end)
         if not before:
             return heard
         return Heard(before) if heard is None else Heard((*before, *heard.events), heard.acknowledged)

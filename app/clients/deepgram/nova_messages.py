@@ -81,11 +81,14 @@ class NovaTurns(TurnAssembly):
     def _results(self, message: ResultsMessage, at: Clock) -> Heard:
         start, duration = read_seconds(message.get("start")), read_seconds(message.get("duration"))
         end = None if start is None or duration is None else start + duration
-        phrase = _best(message.get("channel"), at, moment=self._heard_until if end is None else end)
         ends = message.get("speech_final") is True or message.get("from_finalize") is True
         is_final = ends or message.get("is_final") is True
-        if phrase is None and not is_final:
-            raise Unreadable("results have neither a transcript nor a word")
+        try:
+            phrase = _best(message.get("channel"), at, moment=self._heard_until if end is None else end)
+        except Unreadable:
+            if not is_final:
+                raise
+            phrase = None
         self._keep_guess_before(start)
         self._heard_until = self._heard_until if end is None else end
         if is_final:
@@ -132,10 +135,7 @@ class NovaTurns(TurnAssembly):
 
 
 def _best(value: object, at: Clock, *, moment: float) -> Phrase | None:
-    """The first alternative of a channel; None when nothing of it can be read."""
-    try:
-        channel = cast(Channel, as_object(value, "channel"))
-        first = as_object(next(iter(as_list(channel.get("alternatives"), "alternatives")), None), "an alternative")
-    except Unreadable:
-        return None
+    """The first alternative of a channel. See :func:`read_phrase`."""
+    channel = cast(Channel, as_object(value, "channel"))
+    first = as_object(next(iter(as_list(channel.get("alternatives"), "alternatives")), None), "an alternative")
     return read_phrase(cast(Spoken, first), at, moment=moment, languages=channel.get("languages"))

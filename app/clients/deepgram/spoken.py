@@ -81,16 +81,19 @@ class _ReadWord:
 
 
 def read_phrase(source: Spoken, at: Clock, *, moment: float, languages: object = None) -> Phrase | None:
-    """The phrase; None when neither the transcript nor a word can be read.
+    """The phrase; None when the transcript cannot be read and there are no words.
 
+    Raises Unreadable when neither the transcript nor any of the words can be read.
     ``moment``, in seconds of the socket, is the time of words that have none, nor a neighbour that has one;
     ``languages`` counts before that of the source.
     """
     read = [word for item in _items(source.get("words")) if (word := readable(partial(_read_word, item))) is not None]
     text = readable(lambda: as_text(source.get("transcript"), "transcript"))
     if text is None:
-        if not read:
+        if not read and source.get("words") == []:
             return None
+        if not read:
+            raise Unreadable("neither a transcript nor a word")
         text = " ".join(word.text for word in read)
     words = _heard_words(read, at, moment=moment, confidence=_readable_confidence(source.get("confidence")))
     spoken = zip((word.language for word in read), (word.end - word.start for word in words), strict=True)

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from sandbox.vendors.deepgram.faults import twisted
 from sandbox.vendors.deepgram.flux import FluxStream
 from sandbox.vendors.deepgram.nova import NovaStream
 from sandbox.vendors.deepgram.query import BadQuery, read_flux, read_nova
@@ -69,8 +70,9 @@ async def _listen(websocket: WebSocket, route: str, make: Callable[[Stage, Send]
     socket = Socket(websocket, _ERRORS[route], trouble)
 
     async def send(message: Message, *, beat: bool = False) -> None:
-        if not await socket.send(message, beat=beat):
-            raise Fatal
+        for each in twisted(trouble.named, message):
+            if not await socket.send(each, beat=beat):
+                raise Fatal
 
     refusal = turned_away(websocket, trouble)
     if refusal is not None:

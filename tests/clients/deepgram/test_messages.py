@@ -175,9 +175,9 @@ def test_an_unknown_flux_event_is_known_as_such() -> None:
     assert FluxTurns("ru").read(flux("Something", "да"), SAME) is None
 
 
-@pytest.mark.parametrize("change", [{"transcript": None}, {"transcript": None, "words": [{"word": 1}, 7]}], ids=str)
+@pytest.mark.parametrize("change", [{"transcript": None, "words": None}, {"transcript": 1, "words": [{"word": 1}, 7]}])
 def test_an_update_of_flux_of_which_nothing_can_be_read_is_unreadable(change: dict[str, Any]) -> None:
-    with pytest.raises(Unreadable, match=r"^an update has neither a transcript nor a word$"):
+    with pytest.raises(Unreadable, match=r"^neither a transcript nor a word$"):
         FluxTurns("ru").read(flux("Update") | change, SAME)
 
 
@@ -267,7 +267,9 @@ def test_every_nova_final_acknowledges_its_audio() -> None:
     ids=["empty", "no alternative", "no object", "no text"],
 )
 def test_nova_results_of_which_nothing_can_be_read_are_unreadable(message: dict[str, Any]) -> None:
-    with pytest.raises(Unreadable, match=r"^results have neither a transcript nor a word$"):
+    with pytest.raises(
+        Unreadable, match=r"^neither a transcript nor a word$|^an alternative is no object$|^channel is no object$"
+    ):
         NovaTurns("ru").read(message, SAME)
 
 

@@ -72,6 +72,11 @@ def test_an_end_whose_text_is_lost_has_that_of_its_words_or_else_of_the_guess_be
     assert ended(FluxTurns("ru"), flux("StartOfTurn"), flux("EndOfTurn") | lost).text == ""
 
 
+def test_a_sign_of_life_whose_text_is_lost_is_one_all_the_same() -> None:
+    assert events(FluxTurns("ru"), flux("Update") | {"transcript": None}) == []
+    assert events(NovaTurns("ru"), nova("") | {"channel": {"alternatives": [{"transcript": None, "words": []}]}}) == []
+
+
 @pytest.mark.parametrize("wrong", [*WRONG, " "], ids=lambda value: repr(value)[:20])
 def test_of_a_word_that_is_no_text_only_the_word_is_lost(wrong: Any) -> None:
     if wrong in ("7",):
