@@ -89,7 +89,7 @@ class NovaTurns(TurnAssembly):
             if not is_final:
                 raise
             phrase = None
-        self._keep_guess_before(start)
+        self._keep_guess_before(start, phrase)
         self._heard_until = self._heard_until if end is None else end
         if is_final:
             return Heard(self._final(phrase or self._latest or Phrase(""), ends=ends), acknowledged=end)
@@ -98,11 +98,12 @@ class NovaTurns(TurnAssembly):
         self._guess_until = end
         return Heard((self._update(phrase),))
 
-    def _keep_guess_before(self, start: float | None) -> None:
-        """Results that begin where the guess ends show that it was final, though that could not be read."""
-        if self._latest is None or self._guess_until is None or start is None:
+    def _keep_guess_before(self, start: float | None, phrase: Phrase | None) -> None:
+        """Results that begin behind the guess, and do not repeat it, show that its final form could not be read."""
+        if self._latest is None or self._guess_until is None or start is None or phrase is None:
             return
-        if abs(start - self._guess_until) <= _SAME_MOMENT_SECONDS:
+        repeated = phrase.text.startswith(self._latest.text)
+        if start >= self._guess_until - _SAME_MOMENT_SECONDS and not repeated:
             self._kept.append(self._latest)
             self._latest = self._guess_until = None
 

@@ -181,6 +181,11 @@ def test_words_of_nova_that_do_not_say_that_they_are_final_are_kept_when_it_goes
     ).text == ("раз два три")
 
 
+def test_a_guess_of_nova_whose_final_form_was_lost_is_kept_and_ends_with_its_pause() -> None:
+    silence = nova("", start=0.5, end=1.0, final=True)
+    assert ended(NovaTurns("ru"), nova("раз", end=0.4), utterance_end(0.4), silence).text == "раз"
+
+
 @pytest.mark.parametrize("wrong", TIMES, ids=lambda value: repr(value)[:20])
 def test_the_end_of_an_utterance_is_one_wherever_its_last_word_was(wrong: Any) -> None:
     message = utterance_end(0.5) | {"last_word_end": wrong}
