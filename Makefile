@@ -19,7 +19,7 @@ FILES_IN_ORDER := --dist loadfile --no-loadscope-reorder
 OR_NOTHING := $(if $(ARGS),|| [ $$? -eq 5 ])
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-room run test test-room test-browser bench check lock env-example deploy clean
+.PHONY: help demo demo-room run test test-room test-browser fuzz bench check lock env-example deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ test-room: $(INSTALLED) ## telephone calls through a real livekit-server; it say
 
 test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
 	@$(PYTHON) -m pytest -m browser tests/browser $(ARGS)
+
+fuzz: $(INSTALLED) ## every field of the vendors' messages, wrong in every way; tests try some of them (ARGS="-k nova")
+	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 --dist load tests/matrix $(ARGS)
 
 bench: $(INSTALLED) ## what a call costs and what the service adds to it; some minutes, on Linux (ARGS="--calls 10 25 --json")
 	@$(PYTHON) -m bench.calls $(ARGS)

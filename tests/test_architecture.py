@@ -75,6 +75,7 @@ ABOUT_NO_MODULE = {
     "tests/end_to_end": "the running service",
     "tests/cli": "the commands as a person types them",
     "tests/browser": "the dashboard as a person sees it",
+    "tests/matrix": "every field that the vendors' clients read",
     "tests/room": "telephone calls through a real livekit-server",
     "tests/routers/test_doors.py": "what all doors have in common",
     "tests/test_architecture.py": "the rules of the code",
