@@ -1,4 +1,4 @@
-"""The client of Cartesia: speech as it is written, over a shared websocket, and whole texts over HTTP."""
+"""The Cartesia client: streaming synthesis over a shared websocket, and whole texts over HTTP."""
 
 import asyncio
 import secrets
@@ -33,10 +33,10 @@ _DEFAULT_OPTIONS = CartesiaOptions()
 
 
 class CartesiaTTSClient(BaseResilientClient):
-    """Text to speech by Cartesia; made inside a running loop, closed by :meth:`aclose`.
+    """Text to speech by Cartesia; create it inside a running loop, close it with :meth:`aclose`.
 
-    All calls share one socket. When it is old a new one takes over, and the old one closes with its last context. The
-    task ``cartesia:open`` opens a socket for everybody who waits for one; it ends within ``connect_seconds``.
+    All calls share one socket. When it gets old a new one replaces it, and the old one closes with its last context.
+    The task ``cartesia:open`` opens a socket for everyone who waits for one; it ends within ``connect_seconds``.
     """
 
     provider = PROVIDER
@@ -78,19 +78,19 @@ class CartesiaTTSClient(BaseResilientClient):
         """The pronunciation dictionary."""
         return self._options.pronunciation_dict_id or ""
 
-    # --- speaking -----------------------------------------------------------------------------------------------
+    # --- synthesis ----------------------------------------------------------------------------------------------
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> CartesiaUtterance:
-        """A turn of a call, to be given text and iterated. ValueError: there is no such audio format.
+        """A new utterance of a call: give it text and iterate it. Raises ValueError for an unknown audio format.
 
-        ``after`` is the failure of an utterance that this one makes good. When many failed of it at once, such as by
-        the loss of their socket, the breaker does not refuse this one.
+        ``after`` is the failure of the utterance that this one replaces. If that failure hit many at once, such as the
+        loss of their socket, the breaker does not refuse this one.
         """
         insist = after is not None and after.is_shared and after.retryable
         return CartesiaUtterance(self, voice, self._options, call_id=call_id, prices=self._prices, insist=insist)
 
     async def synthesize_stream(self, text: str, voice_config: VoiceConfig) -> AsyncIterator[bytes]:
-        """The sound of a text, as it is made; never half a sample. Raises ProviderError."""
+        """The audio of a text, as it is produced, in whole samples. Raises ProviderError."""
         utterance = self.utterance(voice_config, call_id="text")
         await utterance.say(text)
         await utterance.finish()
@@ -100,14 +100,14 @@ class CartesiaTTSClient(BaseResilientClient):
                     yield event.audio
 
     async def synthesize_batch(self, text: str, voice_config: VoiceConfig) -> bytes:
-        """The sound of a whole text, by HTTP, tried again while that may help. Raises ProviderError."""
+        """The audio of a whole text, by HTTP, with retries. Raises ProviderError."""
         audio: bytes = await self.make_request(self.speak_once, text, voice_config)
         return audio
 
     async def speak_once(self, text: str, voice_config: VoiceConfig) -> bytes:
-        """The sound of a whole text by one ``POST /tts/bytes``, neither counted nor tried again.
+        """The audio of a whole text by a single ``POST /tts/bytes``, not counted and not retried.
 
-        Raises ProviderError, without the vendor's prose, which may repeat the text.
+        Raises ProviderError without the vendor's message, which may repeat the text.
         """
         texts = await self._texts.get()
         return await texts.speak(text, voice_config)
@@ -120,7 +120,7 @@ class CartesiaTTSClient(BaseResilientClient):
             await self._new_socket()
 
     async def aclose(self) -> None:
-        """Fail what is live, close everything; takes about half a second at most."""
+        """Fail live utterances and close everything, within about half a second."""
         self._closed = True
         if self._opening is not None:
             self._opening.cancel()
@@ -133,19 +133,19 @@ class CartesiaTTSClient(BaseResilientClient):
     # --- for utterances -----------------------------------------------------------------------------------------
 
     def check_breaker(self) -> None:
-        """Raises BreakerOpen while the vendor is not to be asked; asks for nothing."""
+        """Raises BreakerOpen while the breaker is open; takes no permit."""
         if self._breaker.state(asyncio.get_running_loop().time()) == "open":
             raise BreakerOpen(self.provider, "not asked, it failed too often just now")
 
     def new_context_id(self, call_id: str) -> str:
-        """An identifier that was never used; begins with the call's."""
+        """A new, unique context id that begins with the call's id."""
         self._contexts += 1
         return f"{call_id}:{self._contexts}-{secrets.token_hex(4)}"
 
     async def live_socket(self) -> CartesiaSocket:
         """The open socket, or a new one. Raises ProviderError.
 
-        An old socket that was used lately is good for once more, while its successor is being opened.
+        An old socket that was used recently serves once more while its successor opens.
         """
         socket = self._socket
         if socket is None or not socket.is_open:
@@ -163,7 +163,7 @@ class CartesiaTTSClient(BaseResilientClient):
         return asyncio.get_running_loop().time() - socket.opened_at < self._options.recycle_seconds
 
     async def _new_socket(self) -> CartesiaSocket:
-        """Wait for the opening that is under way, or start one. A waiter that is cancelled leaves it to the others."""
+        """Wait for the opening in progress, or start one. Cancelling a waiter does not cancel the opening."""
         opening = self._start_opening()
         await asyncio.wait([opening])
         if opening.cancelled():
@@ -182,7 +182,7 @@ class CartesiaTTSClient(BaseResilientClient):
         try:
             fresh = await CartesiaSocket.open(self._url, api_key=self._api_key, seconds=self._options.connect_seconds)
         except ProviderError as error:
-            error.is_shared = True  # by all who wait for the socket
+            error.is_shared = True  # everyone who waits for the socket gets it
             raise
         self._retired = [socket for socket in self._retired if not socket.is_over]
         if self._socket is not None:
@@ -200,7 +200,7 @@ def _texts(*, api_key: str, base_url: str, options: CartesiaOptions) -> "Cartesi
 
 
 def _log_failed_opening(opening: asyncio.Task[CartesiaSocket]) -> None:
-    """Whoever waited has the error too; nobody waits for the successor of a socket that still works."""
+    """Log a failed opening: waiters get the error too, but nobody may be waiting."""
     error = None if opening.cancelled() else opening.exception()
     if isinstance(error, ProviderError):
         log.warning("socket.not_opened", provider=PROVIDER, code=error.code)

@@ -1,72 +1,72 @@
-"""How far a context at Cartesia is: what it was given, what came back, and so what it still owes."""
+"""The progress of a Cartesia context: what was sent, what came back, and what the vendor must still send."""
 
 from app.ports.streams import SpokenWord
 
 _SPOKEN_SHARE = 0.9
-"""Words count as spoken when this share of the letters has timestamps: the vendor may write a word in its own way."""
+"""The text counts as spoken when this share of its letters has timestamps: the vendor may spell words differently."""
 _LAST_WORD_SHARE = 0.6
-"""Likewise, when the last word that was told is the last of the text: the vendor wrote the others in its own way."""
+"""The same, when the last word with a timestamp is the last word of the text."""
 _LETTERS_PER_SECOND_MAX = 22.0
-"""Nobody speaks faster, at normal speed; the average is 14."""
+"""No voice speaks faster at normal speed; the average is 14."""
 _WORDS_AHEAD_SECONDS = 10.0
 _LETTERS_PER_SECOND_MIN = 2.0
-"""For how far ahead of the sound a word's time may be: the text that was sent takes no longer."""
+"""The slowest speech; it bounds how far a word's time may be ahead of the sound."""
 _ENDLESS_SECONDS = 30.0
-"""Sound may be so much longer than the slowest speech, for pauses; more has no end."""
+"""How much longer than the slowest speech the sound may be, for pauses; more counts as endless."""
 _BACK_SECONDS = 0.05
 _CUT_WORD_SECONDS = 0.5
-"""How much of the last word may lie beyond the end of the sound."""
+"""How far the last word may extend beyond the end of the sound."""
 _DOUBT_SECONDS = 0.5
-"""So much sound may be missing when there are no word times."""
+"""How much sound may be missing when there are no word times."""
 _LOOK_AHEAD_LETTERS = 400
-"""Where words are looked for in the text, after some were lost."""
+"""How far ahead in the text a word is searched after some were lost."""
 
-# Sound against word times. Both must be too much, so that neither a pause in the speech nor word times that come late,
-# in bursts or not at all, are taken for a wrong rate.
+# Sound against word times. Both limits must be exceeded, so that neither a pause in the speech nor word times that come
+# late, in bursts or not at all, count as a wrong sample rate.
 _LONG_SHARE, _LONG_SECONDS = 1.2, 0.3
 _GROWTH_SHARE, _GROWTH_SECONDS = 1.3, 0.3
 
 
 class SpokenContext:
-    """A context that is told what happens, and when: ``now`` is seconds on any clock that never goes back."""
+    """Tracks one context from reported events; ``now`` is in seconds of any monotonic clock."""
 
     def __init__(self, context_id: str, *, starts_at: float, now: float, speed: float = 1.0) -> None:
         self.id = context_id
         self.starts_at = starts_at
-        """Seconds of sound before its first sample, since the first sample of the utterance."""
+        """Where its first sample is, in seconds since the first sample of the utterance."""
         self.progress_at = now
-        """When it last gave something, or began to owe something."""
+        """When the vendor last sent something, or when something last became due."""
         self.has_sounded = False
-        """Whether any audio has come."""
+        """Whether any audio has arrived."""
         self.sound_is_too_long = False
-        """Whether there is more sound than the words take: it is not of the rate or encoding that was asked for."""
+        """Whether there is more sound than the words take: its rate or encoding is not the requested one."""
         self._fastest = _LETTERS_PER_SECOND_MAX * max(1.0, speed)
         self._ending = False
         self._sent = ""
-        """The letters of the text that was sent."""
+        """The letters of the text sent."""
         self._letters_spoken = 0
         self._last_word = ""
         self._audio_since_text = False
         self._sound_seconds = self._words_begin = self._words_end = 0.0
-        """How much sound there is, and when the last word of which the time is known begins and ends in it."""
+        """The seconds of sound, and the start and end of the last word with a known time."""
         self._misses_words = self._words_are_news = False
         self._first_measure: tuple[float, float] | None = None
 
     # --- what happens -------------------------------------------------------------------------------------------
 
     def given(self, text: str, now: float) -> None:
-        """Text was sent."""
+        """Note that text was sent."""
         self._start_owing(now)
         self._sent += _only_letters(text)
         self._audio_since_text = False
 
     def ended(self, now: float) -> None:
-        """The end of the text was sent."""
+        """Note that the end of the text was sent."""
         self._start_owing(now)
         self._ending = True
 
     def gave_audio(self, seconds: float, now: float) -> None:
-        """Audio has arrived."""
+        """Note that audio has arrived."""
         if self._words_are_news:
             self._measure()
         self._sound_seconds += seconds
@@ -76,15 +76,15 @@ class SpokenContext:
             self.sound_is_too_long = True
 
     def gave_words(self, words: tuple[SpokenWord, ...], now: float, *, is_whole: bool = True) -> tuple[SpokenWord, ...]:
-        """Timestamps have arrived; not ``is_whole`` when words are missing. Returns the words that can be placed.
+        """Note timestamps; ``is_whole`` is False when words are missing. Returns the words that can be placed.
 
-        The letters of the words together are those of the text from its beginning: a word that is missing stands
-        before the next ones as a word without an exact time. A time that goes back, or is beyond reason, is not exact.
+        All words returned together have the letters of the text from its beginning: a missing word comes before the
+        next ones as a word without an exact time. A time that goes back or is implausible is not exact either.
         """
         self._misses_words = self._misses_words or not is_whole
         if not words:
             return ()
-        if self._letters_spoken <= 2 * len(self._sent):  # words that are told for ever are no progress
+        if self._letters_spoken <= 2 * len(self._sent):  # an endless stream of words is not progress
             self.progress_at = now
         if self._misses_words:
             words = self._placed(words)
@@ -93,11 +93,11 @@ class SpokenContext:
         self._last_word = _only_letters(taken[-1].text).casefold() if taken else self._last_word
         return taken
 
-    # --- what is owed -------------------------------------------------------------------------------------------
+    # --- what is due --------------------------------------------------------------------------------------------
 
     @property
     def owes(self) -> bool:
-        """Whether something must still come: sound for the text that was sent, or the end."""
+        """Whether the vendor must still send something: sound for the text sent, or the end."""
         if self._ending or not self.has_sounded:
             return True
         if self._letters_spoken and not self._misses_words:
@@ -105,12 +105,12 @@ class SpokenContext:
         return not self._audio_since_text
 
     def is_idle(self, now: float, seconds: float) -> bool:
-        """Whether it said everything, and then nothing for that long."""
+        """Whether everything was spoken, and nothing came for ``seconds`` after that."""
         return not self.owes and now - self.progress_at >= seconds
 
     @property
     def has_said_all(self) -> bool:
-        """Whether the sound can be that of the whole text, now that no more will come."""
+        """Whether the sound can be that of the whole text, when no more will come."""
         if not self.has_sounded:
             return False
         if self._words_begin >= self._sound_seconds + _BACK_SECONDS:
@@ -127,7 +127,7 @@ class SpokenContext:
     # --- word times ---------------------------------------------------------------------------------------------
 
     def _placed(self, words: tuple[SpokenWord, ...]) -> tuple[SpokenWord, ...]:
-        """The words after those that were lost, as one word without a time; none while they are not in the text."""
+        """The words, preceded by the lost ones as one word without a time; empty when the text does not have them."""
         wanted = "".join(_only_letters(word.text) for word in words).casefold()
         begin = self._letters_spoken
         ahead = self._sent[begin : begin + _LOOK_AHEAD_LETTERS].casefold()
@@ -151,9 +151,9 @@ class SpokenContext:
         return word
 
     def _measure(self) -> None:
-        """Compare sound and words, just before more sound than that of the words is added.
+        """Compare sound and words, just before sound beyond the words is added.
 
-        At this moment word times that come with their sound, or in bursts after it, are level with it.
+        At this moment even word times that come with their sound, or in bursts after it, are level with it.
         """
         self._words_are_news = False
         sound, words = self._sound_seconds, self._words_end
@@ -171,7 +171,7 @@ class SpokenContext:
 
 
 def letters(text: str) -> int:
-    """Letters and digits: what makes a sound."""
+    """The number of letters and digits, that is, of what can be heard."""
     return sum(map(str.isalnum, text))
 
 

@@ -1,4 +1,4 @@
-"""What is asked of Cartesia and what it answers, as plain values; nothing here touches a socket.
+"""Cartesia's requests and answers as plain values; nothing here touches a socket.
 
 Wire formats: https://docs.cartesia.ai/api-reference/tts/websocket and .../tts/bytes, API version 2026-08-14.
 """
@@ -48,42 +48,42 @@ _SECONDS_MAX = 3600
 
 @dataclass(frozen=True, slots=True)
 class CartesiaOptions:
-    """How patient the client is, and what all voices have in common."""
+    """Timeouts of the client, and settings that all voices share."""
 
     connect_seconds: float = 2.0
-    """A new socket, or an HTTP connection, is open within this time."""
+    """The timeout for opening a socket or an HTTP connection."""
     first_audio_seconds: float = 1.5
-    """The first audio of a context arrives within this time after its first text was sent."""
+    """The timeout for the first audio of a context, after its first text was sent."""
     audio_gap_seconds: float = 2.0
-    """The longest wait for the next audio, words or end while text that was sent is not yet spoken."""
+    """The timeout for the next audio, words or end while sent text is not spoken yet."""
     suspect_seconds: float = 0.5
-    """After an error that does not say whom it concerns, a context that gives nothing for so long is asked for anew."""
+    """After an error that names no context, a context that sends nothing for this long is requested again."""
     batch_seconds: float = 30.0
-    """The longest silence of the vendor within an HTTP request."""
+    """The longest silence during an HTTP request."""
     context_idle_seconds: float = 0.8
-    """After this time without audio a spoken context is not used again: the vendor forgets it after 1 s."""
+    """After this time without audio a spoken context is not used again: it expires at the vendor after 1 s."""
     recycle_seconds: float = 200.0
-    """Age at which a socket is replaced: the vendor closes one that was idle for 5 minutes, and it is looked after
-    each 4 minutes."""
+    """The age at which a socket is replaced: the vendor closes one that was idle for 5 minutes, and the age is checked
+    every 4 minutes."""
     pronunciation_dict_id: str | None = None
-    """A pronunciation dictionary kept at the vendor."""
+    """The id of a pronunciation dictionary stored at the vendor."""
 
 
-# --- what is asked ----------------------------------------------------------------------------------------------
+# --- requests ---------------------------------------------------------------------------------------------------
 
 
 def websocket_url(base_url: str) -> str:
-    """The address of the speech socket below an http(s) or ws(s) base, whose path is kept."""
+    """The address of the synthesis websocket below an http(s) or ws(s) base, whose path is kept."""
     return re.sub(r"^http", "ws", base_url.rstrip("/")) + "/tts/websocket"
 
 
 def http_url(base_url: str) -> str:
-    """The same base for HTTP requests."""
+    """The same base address for HTTP requests."""
     return re.sub(r"^ws", "http", base_url.rstrip("/"))
 
 
 def speech_fields(voice: VoiceConfig, options: CartesiaOptions) -> dict[str, Any]:
-    """The fields of a request that say how to speak; the same for the websocket and for HTTP."""
+    """The voice and format fields of a request; the same for the websocket and for HTTP."""
     fields: dict[str, Any] = {
         "model_id": voice.model,
         "voice": {"id": voice.voice_id},
@@ -106,9 +106,9 @@ def speech_fields(voice: VoiceConfig, options: CartesiaOptions) -> dict[str, Any
 
 
 def text_request(fields: dict[str, Any], context_id: str, transcript: str, *, more: bool) -> str:
-    """Text for a context; every request of a context repeats the fields. An empty one with ``more=False`` ends it.
+    """Text for a context; every request of a context repeats the fields. Empty text with ``more=False`` ends it.
 
-    The vendor's own buffer is off, because whole clauses are sent.
+    The vendor's own buffer is off, because the client sends whole clauses.
     """
     return json.dumps(
         {
@@ -124,20 +124,20 @@ def text_request(fields: dict[str, Any], context_id: str, transcript: str, *, mo
 
 
 def sayable(text: str) -> str:
-    """The text without halves of surrogate pairs, which no message can carry: sending one would cost the socket."""
+    """The text without lone surrogates, which no message can carry: sending one would break the socket."""
     return text.encode(errors="ignore").decode()
 
 
 def cancel_request(context_id: str) -> str:
-    """Nothing more of a context is wanted. What is being generated is sent all the same, and dropped by us."""
+    """Cancel a context. The vendor still sends what it is generating; we drop it."""
     return json.dumps({"context_id": context_id, "cancel": True})
 
 
-# --- what is answered -------------------------------------------------------------------------------------------
+# --- answers ----------------------------------------------------------------------------------------------------
 
 
 class WordTimes(TypedDict, total=False):
-    """Three columns of equal length; seconds since the first sample of the context."""
+    """Three lists of equal length; times in seconds since the first sample of the context."""
 
     words: list[str]
     start: list[float]
@@ -145,20 +145,20 @@ class WordTimes(TypedDict, total=False):
 
 
 class Message(TypedDict, total=False):
-    """What every message has. Each field may be absent, or of any type: see :mod:`app.clients.messages`."""
+    """The fields of every message. Each may be missing or of any type: see :mod:`app.clients.messages`."""
 
     type: str
     context_id: str
 
 
 class ChunkMessage(Message, total=False):
-    """``data`` is sound in base64."""
+    """``data`` is audio in base64."""
 
     data: str
 
 
 class TimestampsMessage(Message, total=False):
-    """Times of the next words."""
+    """The times of the next words."""
 
     word_timestamps: WordTimes
 
@@ -168,7 +168,7 @@ class DoneMessage(Message, total=False):
 
 
 class ErrorMessage(Message, total=False):
-    """Without a context it concerns a request that the vendor could not read, or the socket."""
+    """Without a context it is about a request that the vendor could not read, or about the socket."""
 
     status_code: int
     error_code: str
@@ -181,12 +181,12 @@ MESSAGES: Final[dict[str, type]] = {
     "done": DoneMessage,
     "error": ErrorMessage,
 }
-"""What is read, by ``type``; any other type is passed over."""
+"""The messages that are read, by ``type``; other types are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """The next bytes of a context; may end within a sample."""
+    """The next audio bytes of a context; may end in the middle of a sample."""
 
     context_id: str
     audio: bytes
@@ -198,21 +198,21 @@ class WordTimestamps:
 
     context_id: str
     words: tuple[SpokenWord, ...]
-    """Of a word whose own time could not be read the time is that of its neighbours, and not exact."""
+    """A word whose own time could not be read gets its neighbours' time, marked as not exact."""
     is_whole: bool = True
-    """Whether no word is missing."""
+    """False when words are missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContextDone:
-    """All audio of a context has been sent: its text had ended, or it was idle for too long."""
+    """The vendor has sent all audio of a context: its text has ended, or it expired."""
 
     context_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A context failed; without a context, the vendor does not say which."""
+    """A context failed; without a context id, the vendor does not say which."""
 
     context_id: str | None
     error: ProviderError
@@ -222,10 +222,10 @@ Answer = AudioChunk | WordTimestamps | ContextDone
 
 
 def parse_answer(message: str | bytes) -> Answer | Failure | None:
-    """Read one message; None for one that says nothing we need.
+    """Read one message; None when it contains nothing that we need.
 
-    What cannot be read costs the context it names, and of that no more than was lost: times of words, or, when sound
-    was lost, the context. Raises Unreadable when it names none.
+    An unreadable message affects only the context that it names, and only the part that was lost: word times, or, if
+    audio was lost, the whole context. Raises Unreadable when it names no context.
     """
     fields = readable(lambda: read_object(message))
     if fields is None:
@@ -252,10 +252,10 @@ def _context_id(fields: Message) -> str:
 def _chunk(fields: ChunkMessage) -> AudioChunk | Failure | None:
     context_id, data = _context_id(fields), fields.get("data")
     if not data:
-        return None  # there is no sound in it
+        return None  # no audio in it
     try:
         audio = binascii.a2b_base64(as_text(data, "data", longest=_BASE64_MAX), strict_mode=True)
-    except ValueError:  # Unreadable and binascii.Error are ValueErrors, and so is a letter that is not ASCII
+    except ValueError:  # Unreadable and binascii.Error are ValueErrors; so is the error for non-ASCII text
         return Failure(context_id, ProviderProtocolError(PROVIDER, "sound that cannot be read", request_id=context_id))
     return AudioChunk(context_id, audio)
 
@@ -281,7 +281,7 @@ def _timestamps(fields: TimestampsMessage) -> WordTimestamps:
 
 
 def _seconds(column: object, length: int) -> list[float | None]:
-    """A column of times; None for each that cannot be read, and for all when there are not as many as words."""
+    """A list of times; None for each that cannot be read, and for all when there are not as many as words."""
     if not isinstance(column, list) or len(column) != length:
         return [None] * length
     return [readable(partial(as_number, value, "a time", least=0, most=_SECONDS_MAX)) for value in column]
@@ -299,7 +299,7 @@ def _failure(fields: ErrorMessage) -> Failure:
 
 
 def _remains_of(message: str | bytes) -> Answer | Failure | None:
-    """What a message that is no JSON costs the context it names. Raises Unreadable when it names none."""
+    """The consequence of a message that is not JSON for the context it names. Raises Unreadable when it names none."""
     text = message if isinstance(message, str) else message.decode(errors="ignore")
     kind, named = _TYPE.search(text), _CONTEXT_ID.search(text)
     if named is None:
@@ -320,7 +320,7 @@ def _remains_of(message: str | bytes) -> Answer | Failure | None:
 def error_for_status(
     status: int | None, *, code: str | None = None, retry_after: float | None = None, request_id: str | None = None
 ) -> ProviderError:
-    """The service's error for an HTTP-like status and the vendor's ``error_code``, without the vendor's prose."""
+    """Map an HTTP-like status and the vendor's ``error_code`` to our error, without the vendor's message."""
     code = code if code is not None and _ERROR_CODE.fullmatch(code) else None
     message = f"status {status}" + (f", {code}" if code else "")
     if code in _REFUSED_FOR_GOOD:

@@ -1,8 +1,8 @@
-"""One speech socket to Cartesia that carries many contexts at once.
+"""One websocket to Cartesia that carries many contexts at once.
 
-Its task ``cartesia:socket``, with ``cartesia:read`` and ``cartesia:write`` inside it, ends when the socket is lost, is
-refused for good, is closed, or is retired and carries no context any more. However it ends, every context is told.
-A message that cannot be read costs the context that it names at most, and never the socket.
+Its task ``cartesia:socket``, with ``cartesia:read`` and ``cartesia:write`` inside it, ends when the socket is lost,
+permanently refused, closed, or retired and without contexts. However it ends, every context is notified. An unreadable
+message affects at most the context that it names, never the socket.
 """
 
 import asyncio
@@ -43,26 +43,26 @@ _CLOSE_SECONDS = 0.5
 _MESSAGE_BYTES_MAX = 4 * 2**20
 _MESSAGES_UNSENT_MAX = 1024
 
-# at DEBUG the library writes whole frames and the key into its log
+# at DEBUG the library would log whole frames and the key
 _library_log = logging.getLogger("websockets.cartesia")
 _library_log.setLevel(logging.INFO)
 
 
 class ContextListener(Protocol):
-    """Whoever speaks through a context. Called by the reader of all contexts: must return at once."""
+    """The user of a context. The reader of all contexts calls these methods, so they must return at once."""
 
     def received(self, answer: Answer) -> None:
-        """The next message of the context; after :class:`ContextDone` there is none."""
+        """The next message of the context; :class:`ContextDone` is the last."""
 
     def suspected(self, error: ProviderError) -> None:
-        """The vendor refused something and did not say what: it may have been this context."""
+        """The vendor refused something without naming a context; it may have been this one."""
 
     def failed(self, error: ProviderError) -> None:
-        """The context is lost; the last call. An error that is shared is given to every context of the socket."""
+        """The context is lost; no call follows. A shared error goes to every context of the socket."""
 
 
 class CartesiaSocket:
-    """An open socket; opened by :meth:`open`, owned by the client, which closes it."""
+    """An open socket, from :meth:`open`; the client owns and closes it."""
 
     def __init__(self, connection: ClientConnection) -> None:
         loop = asyncio.get_running_loop()
@@ -74,11 +74,11 @@ class CartesiaSocket:
         self._loss: ProviderError | None = None
         self._ending = asyncio.Event()
         self.opened_at = self.used_at = self._clock()
-        """Loop time of the opening, and of the last request."""
+        """The loop time of the opening, and of the last request."""
         self.chunks_dropped = 0
-        """Audio of contexts that nobody listens to, such as cancelled ones."""
+        """How many audio messages were dropped, because their context was cancelled, for example."""
         self.unreadable = 0
-        """Messages that could not be read, and that named no context."""
+        """How many unreadable messages named no context."""
         self._task = loop.create_task(self._run(), name="cartesia:socket")
 
     def __repr__(self) -> str:
@@ -87,7 +87,7 @@ class CartesiaSocket:
 
     @classmethod
     async def open(cls, url: str, *, api_key: str, seconds: float) -> Self:
-        """Open a socket within that many seconds. Raises ProviderError."""
+        """Open a socket within ``seconds``. Raises ProviderError."""
         try:
             connection = await connect(
                 url,
@@ -106,7 +106,7 @@ class CartesiaSocket:
             response = refused.response
             wait = retry_after_seconds(response.headers.get("Retry-After"))
             error = error_for_status(response.status_code, retry_after=wait)
-            if isinstance(error, ContentRejected):  # a handshake has no content: we ask in the wrong way
+            if isinstance(error, ContentRejected):  # a handshake has no content, so our request is wrong
                 error = ProviderRejected(PROVIDER, f"status {error.status}", status=error.status)
             raise error from refused
         except TimeoutError as late:
@@ -117,7 +117,7 @@ class CartesiaSocket:
 
     @property
     def is_open(self) -> bool:
-        """Whether new contexts may use it; its task may still be at work when not."""
+        """Whether new contexts may use it; its task may still be running otherwise."""
         return not self._retired and not self.is_over and self._connection.close_code is None
 
     @property
@@ -126,19 +126,19 @@ class CartesiaSocket:
         return self._task.done()
 
     def attach(self, context_id: str, listener: ContextListener) -> None:
-        """Deliver what is received for a context, until it is done, failed or detached."""
+        """Deliver a context's messages to ``listener``, until it is done, failed or detached."""
         if self._loss is not None:
             listener.failed(self._loss)
         else:
             self._listeners[context_id] = listener
 
     def detach(self, context_id: str) -> None:
-        """Drop whatever still comes for a context."""
+        """Drop further messages of a context."""
         self._listeners.pop(context_id, None)
         self._close_if_done()
 
     def post(self, request: str) -> None:
-        """Send a request without waiting. A vendor that takes no more requests costs the socket."""
+        """Queue a request without waiting. If the vendor stops reading, the socket fails."""
         self.used_at = self._clock()
         try:
             self._unsent.put_nowait(request)
@@ -146,12 +146,12 @@ class CartesiaSocket:
             self._fail_all(ProviderUnavailable(PROVIDER, "the socket takes no more text"))
 
     def retire(self) -> None:
-        """Take no new context, and close once the last one has ended."""
+        """Accept no new context, and close once the last one has ended."""
         self._retired = True
         self._close_if_done()
 
     async def aclose(self) -> None:
-        """Fail what is live and close, within about half a second even when the vendor does not answer."""
+        """Fail live contexts and close, within about half a second even if the vendor does not answer."""
         self._ending.set()
         await asyncio.wait([self._task])
 
@@ -170,16 +170,16 @@ class CartesiaSocket:
             try:
                 await self._connection.close()
             finally:
-                self._connection.transport.abort()  # when cancelled, the closing handshake was cut short
+                self._connection.transport.abort()  # cancelled in the middle of the closing handshake
             log.debug(
                 "socket.closed", provider=PROVIDER, chunks_dropped=self.chunks_dropped, unreadable=self.unreadable
             )
 
     async def _read(self) -> None:
-        """Deliver messages until the socket is of no more use, then say why to everybody."""
+        """Deliver messages until the socket ends, then fail every context with the reason."""
         try:
             while True:
-                # as bytes: text that is no UTF-8 would cost the connection
+                # as bytes: text that is not UTF-8 would close the connection
                 message = await self._connection.recv(decode=False)
                 try:
                     answer = parse_answer(message)
@@ -222,10 +222,10 @@ class CartesiaSocket:
             listener.failed(failure.error)
 
     def _deliver_to_all(self, error: ProviderError) -> None:
-        """An error that names no context, judged by its status.
+        """Handle an error that names no context, by its status.
 
-        A wrong key, no credit or a forbidden region concern everybody, and for good. Anything else concerns one
-        request that the vendor could not read or answer: whoever goes on getting sound is not meant.
+        A wrong key, no credit or a forbidden region affects every context, permanently. Anything else is about one
+        request that the vendor could not read or answer; contexts that still get sound are not affected.
         """
         if isinstance(error, ProviderRejected) and not isinstance(error, ContentRejected):
             raise _RefusedForGood(error)
@@ -245,7 +245,7 @@ class CartesiaSocket:
             while True:
                 await self._connection.send(await self._unsent.get())
         except ConnectionClosed:
-            return  # the reader learns of it too, and tells everybody
+            return  # the reader sees the same close and fails every context
 
     def _fail_all(self, error: ProviderError) -> None:
         error = self._loss or error
@@ -262,7 +262,7 @@ class CartesiaSocket:
 
 
 class _RefusedForGood(Exception):
-    """The vendor will not speak for anybody; ``error`` says why."""
+    """The vendor refuses every request; ``error`` says why."""
 
     def __init__(self, error: ProviderError) -> None:
         self.error = error

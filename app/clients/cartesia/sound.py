@@ -1,7 +1,7 @@
-"""Sound as Cartesia sends it, checked: a WAV header is taken off, and text or another format is refused.
+"""Checks audio from Cartesia: removes a WAV header, refuses text and other formats.
 
-What is asked for is raw sound. A proxy, a gateway or a mistake of the vendor may put a header before it, or send an
-error as if it were sound, which a caller would hear as a click or as noise.
+We request raw audio. A proxy, a gateway or a bug of the vendor may put a header before it, or send an error as audio,
+which the caller would hear as a click or as noise.
 """
 
 import struct
@@ -11,10 +11,10 @@ from app.errors import WrongSound
 from media.formats import AudioFormat
 
 _TEXT_BYTES_MIN = 32
-"""Shorter pieces are too short to tell, and to be heard."""
+"""Shorter pieces are too short to judge, and to be heard."""
 _TEXT_BYTES_READ = 256
 _TEXT_LETTERS_MIN = 6
-"""Different ones; silence may be one byte again and again."""
+"""How many different characters text must have; silence may repeat a single byte."""
 _HEADER_BYTES_MAX = 4096
 _WAV_CODES = {"pcm_s16le": 1, "mulaw": 7}
 _EXTENSIBLE = 0xFFFE
@@ -22,17 +22,17 @@ _CONTAINERS = (b"OggS", b"ID3", b"fLaC", b"\x1aE\xdf\xa3", b"FORM")
 
 
 class SoundReader:
-    """Takes the sound of one context in pieces of any size; gives whole samples."""
+    """Reads the audio of one context in pieces of any size; returns whole samples."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
         self._head = b""
-        """A beginning that may be, or is, that of a header which is not complete."""
+        """The first bytes, while they are or may be an incomplete header."""
         self._has_begun = False
         self._half_sample = b""
 
     def take(self, piece: bytes) -> bytes:
-        """The samples in the next piece. Raises WrongSound."""
+        """The samples of the next piece. Raises WrongSound."""
         if not piece:
             return b""
         if self._head or _is_header(piece) or (not self._has_begun and _may_be_header(piece)):
@@ -49,7 +49,7 @@ class SoundReader:
         return piece[:whole]
 
     def _without_header(self, piece: bytes) -> bytes:
-        """What stands after the header; nothing, and the piece kept, while the header is not complete."""
+        """The bytes after the header; while the header is incomplete, nothing, and the piece is kept."""
         self._head = b""
         if not _is_header(piece):
             if not _may_be_header(piece):
@@ -85,11 +85,11 @@ def _may_be_header(piece: bytes) -> bool:
 
 
 def _refuse_text(piece: bytes) -> None:
-    """Sound has both signs and all sizes, so a piece of it does not read as printable text."""
+    """Raise WrongSound for printable text. Audio has samples of both signs and all sizes, and never reads as text."""
     if len(piece) < _TEXT_BYTES_MIN:
         return
     beginning = piece[:_TEXT_BYTES_READ]
-    for cut in range(4):  # the last letter may have been cut in the middle of its bytes
+    for cut in range(4):  # the last character may be cut in the middle of its bytes
         try:
             text = beginning[: len(beginning) - cut].decode()
         except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""One turn of the agent as it is spoken: clauses go in, sound and word times come out.
+"""One utterance of the agent at Cartesia: clauses go in, audio and word times come out.
 
-Mostly one context at the vendor. The vendor forgets a context 1 s after its last audio, so a clause that comes later
-than that (a slow model, a tool) opens a new one, and the times of its words go on where the old one ended.
+Usually it is one context at the vendor. A context expires 1 s after its last audio, so a clause that comes later than
+that (a slow model, a tool) opens a new context, and its word times continue where the old one ended.
 """
 
 import asyncio
@@ -37,27 +37,27 @@ _UNHEARD_SECONDS_MAX = 120
 
 
 class UtteranceHost(Protocol):
-    """What an utterance needs of the client."""
+    """What an utterance needs from the client."""
 
     def attempt(self, operation: str, *, insist: bool = False) -> AbstractAsyncContextManager[Attempt]:
-        """Counts and measures; raises BreakerOpen, but not to one who insists."""
+        """Count and measure an attempt; raises BreakerOpen, but not with ``insist``."""
 
     def check_breaker(self) -> None:
-        """Raises BreakerOpen while the vendor is not to be asked; asks for nothing."""
+        """Raises BreakerOpen while the breaker is open; takes no permit."""
 
     def new_context_id(self, call_id: str) -> str:
-        """An identifier that was never used."""
+        """A new, unique context id."""
 
     async def live_socket(self) -> CartesiaSocket:
         """An open socket; raises ProviderError."""
 
 
 class CartesiaUtterance:
-    """Text in by :meth:`say` and :meth:`finish`, from one task; sound out by iterating once, in any task.
+    """One task gives it text with :meth:`say` and :meth:`finish`; any task iterates it once to get the audio.
 
-    What goes wrong, in whichever method, is raised as ProviderError to the one who iterates, after the sound that had
-    come; after that, text is ignored. Sound that is not read is kept, up to 120 seconds of it: then the utterance
-    fails, because the reader of the socket serves other calls and waits for nobody. Leaving the iteration cancels.
+    The iteration raises every failure as ProviderError, after the audio that had arrived; from then on text is ignored.
+    Up to 120 seconds of audio wait to be read; beyond that the utterance fails, because the socket's reader serves
+    other calls and cannot wait. Leaving the iteration cancels the utterance.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class CartesiaUtterance:
         prices: Prices,
         insist: bool = False,
     ) -> None:
-        """``insist``: the breaker does not refuse it."""
+        """With ``insist`` the breaker does not refuse the utterance."""
         self._host = host
         self._options = options
         self._call_id = call_id
@@ -82,9 +82,9 @@ class CartesiaUtterance:
         self._format = AudioFormat(voice.encoding, voice.sample_rate)
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._context: SpokenContext | None = None
-        self._reader = SoundReader(self._format)  # of the context
+        self._reader = SoundReader(self._format)  # for the current context
         self._suspicion: tuple[float, ProviderError] | None = None
-        self._socket: CartesiaSocket | None = None  # that of the context
+        self._socket: CartesiaSocket | None = None  # of the current context
         self._held_text = ""
         self._unread: deque[VoiceEvent] = deque()  # bounded by the seconds of its audio, see _take_audio
         self._unread_bytes = 0
@@ -94,12 +94,12 @@ class CartesiaUtterance:
         self._finished = self._cancelled = False
         self._error: ProviderError | None = None
         self.characters_sent = 0
-        """What the vendor bills, cancelled or not."""
+        """The characters that the vendor bills, cancelled or not."""
         self.context_ids: list[str] = []
-        """In the order of their opening; the vendor's logs know them."""
+        """The contexts in the order of their opening; the vendor's logs contain these ids."""
 
     def charges(self) -> list[Charge]:
-        """What the vendor bills, cancelled or not; empty while nothing was sent."""
+        """The charges, cancelled or not; empty while nothing was sent."""
         if not self.characters_sent:
             return []
         cost = self._prices.tts_cost(self._model, self.characters_sent)
@@ -108,9 +108,9 @@ class CartesiaUtterance:
     # --- text in ------------------------------------------------------------------------------------------------
 
     async def say(self, text: str) -> None:
-        """Speak this next, verbatim. Waits for a new socket at most, never for sound.
+        """Speak this text next, verbatim. May wait for a new socket, never for audio.
 
-        Text without a letter or digit makes no sound, and goes out with the text after it.
+        Text without a letter or digit makes no sound, and is sent together with the text after it.
         """
         self._held_text += text
         if self._takes_no_text or not letters(self._held_text):
@@ -125,7 +125,7 @@ class CartesiaUtterance:
         self._news.set()
 
     async def finish(self) -> None:
-        """There is no more text; the iteration ends with the sound of what was said."""
+        """Say that there is no more text; the iteration ends with the audio of the last text."""
         if self._takes_no_text:
             return
         self._finished = True
@@ -137,7 +137,7 @@ class CartesiaUtterance:
         self._news.set()
 
     def cancel(self) -> None:
-        """Be silent: the iteration ends at once, and what the vendor still sends is dropped."""
+        """Cancel: the iteration ends at once, and further audio from the vendor is dropped."""
         self._cancelled = True
         self._unread.clear()
         self._cancel_context()
@@ -146,7 +146,7 @@ class CartesiaUtterance:
     # --- sound out ----------------------------------------------------------------------------------------------
 
     async def __aiter__(self) -> AsyncGenerator[VoiceEvent, None]:
-        """Sound and words until all is spoken or cancelled. Raises ProviderError, and BreakerOpen at the start."""
+        """Audio and words until all is spoken or cancelled. Raises ProviderError, and BreakerOpen at the start."""
         try:
             first_text_at = await self._first_text()
             if first_text_at is None:
@@ -165,7 +165,7 @@ class CartesiaUtterance:
             self.cancel()
 
     async def _first_text(self) -> float | None:
-        """Wait for the first text and say when it came; None when there will be none."""
+        """Wait for the first text and return when it came; None when there will be none."""
         while self._first_text_at is None and not self._takes_no_text:
             await self._wait_for_news(None)
         if isinstance(self._error, BreakerOpen):
@@ -188,7 +188,7 @@ class CartesiaUtterance:
         return event
 
     async def _wait_for_news(self, deadline: float | None) -> None:
-        """Until something has changed, or the deadline has passed."""
+        """Wait until something changes or the deadline passes."""
         self._news.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
@@ -196,7 +196,7 @@ class CartesiaUtterance:
 
     @property
     def _deadline(self) -> float | None:
-        """When something must have come: only while the vendor owes something, not while the model is slow."""
+        """The deadline for the vendor's next message; None while nothing is due, as while the model is slow."""
         context = self._context
         if context is None or not context.owes:
             return None
@@ -213,10 +213,10 @@ class CartesiaUtterance:
             return
         awaited = "next" if context.has_sounded else "first"
         if self._socket is not None:
-            self._socket.retire()  # it may be half-open; the next context gets a new one
+            self._socket.retire()  # it may be dead; the next context gets a new one
         self._fail(ProviderTimeout(PROVIDER, f"no {awaited} audio before the deadline", request_id=context.id))
 
-    # --- what the socket tells ------------------------------------------------------------------------------------
+    # --- called by the socket -------------------------------------------------------------------------------------
 
     def received(self, answer: Answer) -> None:
         """The next message of the current context."""
@@ -243,12 +243,12 @@ class CartesiaUtterance:
         """The current context is lost."""
         context, self._context = self._context, None
         if isinstance(error, ContentRejected) and (self._suspicion or (context is not None and context.has_sounded)):
-            # a text of it was taken before, or the vendor has forgotten it: a new context may well be given the rest
+            # earlier text of the context was accepted, or it expired: a new context may well get the rest
             error = ProviderProtocolError(PROVIDER, f"{error.status} in the middle", request_id=error.request_id)
         self._fail(error)
 
     def suspected(self, error: ProviderError) -> None:
-        """The vendor refused something and did not say what. What owes nothing, or goes on, is not concerned."""
+        """The vendor refused something without naming a context; this one fails only if it stops getting audio."""
         if self._context is not None and self._suspicion is None:
             self._suspicion = (self._clock() + self._options.suspect_seconds, error)
             self._news.set()
@@ -282,14 +282,14 @@ class CartesiaUtterance:
             self._fail(ProviderProtocolError(PROVIDER, "the sound ended before its text", request_id=context.id))
 
     def _throw_away_unread(self) -> None:
-        """Sound that nobody should hear."""
+        """Discard audio that nobody should hear."""
         self._unread.clear()
         self._unread_bytes = 0
 
     # --- contexts -----------------------------------------------------------------------------------------------
 
     async def _context_for_text(self) -> SpokenContext | None:
-        """The context that takes the next text, a new one when there is none; None when the utterance is over."""
+        """The context for the next text, a new one if needed; None when the utterance is over."""
         if self._context is not None and not self._is_idle(self._context):
             return self._context
         self._leave_context()
@@ -345,7 +345,7 @@ class CartesiaUtterance:
 
     @property
     def _is_complete(self) -> bool:
-        """All that was said has been received."""
+        """Whether all audio of the text has arrived."""
         return self._finished and self._context is None
 
     def _fail(self, error: ProviderError) -> None:
@@ -356,4 +356,4 @@ class CartesiaUtterance:
 
 
 class _CancelledUnheard(BaseException):
-    """Leaves an attempt without a verdict: cancelled by us before the vendor had answered."""
+    """Ends an attempt without an outcome: we cancelled it before the vendor had answered."""

@@ -1,4 +1,4 @@
-"""Whole recordings transcribed by Deepgram's SDK; loaded when the first is, for its modules take their time."""
+"""Transcribes whole recordings with Deepgram's SDK. Imported on first use, because the SDK loads slowly."""
 
 from typing import Any, Literal, cast
 
@@ -18,10 +18,10 @@ from media.formats import AudioFormat
 
 
 class DeepgramRecordings:
-    """Deepgram's REST interface. What goes wrong is raised as a ProviderError, never as the SDK's."""
+    """Deepgram's REST API. Errors are raised as ProviderError, never as the SDK's."""
 
     def __init__(self, *, api_key: str, base_url: str, options: DeepgramOptions) -> None:
-        """``base_url`` as the client of the streams has it."""
+        """``base_url`` is the same as for streams."""
         self._options = options
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(options.batch_seconds, connect=options.connect_seconds),
@@ -37,7 +37,7 @@ class DeepgramRecordings:
         )
 
     async def transcribe(self, audio: bytes, audio_format: AudioFormat) -> TranscriptionResult:
-        """The words of a recording, asked for once. Raises ProviderError."""
+        """Transcribe a recording; one request, no retries. Raises ProviderError."""
         language = self._options.known_language
         try:
             response: Any = await self._rest.listen.v1.media.transcribe_file(
@@ -54,7 +54,7 @@ class DeepgramRecordings:
             )
             return _result(response, language, audio_format.seconds(audio))
         except (ParsingError, ApiError, AttributeError, IndexError, TypeError, httpx.HTTPError) as error:
-            # These hold the answer, and so the caller's words: nothing of them may go further.
+            # These errors contain the answer, and so the caller's words: drop them.
             raise _mapped(error) from None
 
     async def aclose(self) -> None:

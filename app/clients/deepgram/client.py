@@ -1,4 +1,4 @@
-"""Deepgram speech to text: live streams, and whole recordings."""
+"""The Deepgram client: live streams, and whole recordings."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ _RECOVERY_SECONDS = 1.0
 
 
 class DeepgramSTTClient(BaseResilientClient):
-    """Deepgram for one audio format. Streams are opened by :meth:`listen` and belong to whoever opened them."""
+    """Speech to text by Deepgram for one audio format. :meth:`listen` opens a stream, which its caller owns."""
 
     provider = PROVIDER
 
@@ -48,7 +48,7 @@ class DeepgramSTTClient(BaseResilientClient):
         breaker: CircuitBreaker | None = None,
         observer: ProviderObserver | None = None,
     ) -> None:
-        """``base_url`` is http(s) or ws(s), perhaps with a path; REST and websocket addresses follow from it."""
+        """``base_url`` is http(s) or ws(s), with or without a path; REST and websocket addresses derive from it."""
         breaker = breaker or CircuitBreaker(recovery_seconds=_RECOVERY_SECONDS)
         super().__init__(retry=retry, breaker=breaker, observer=observer)
         self._base_url = base_url
@@ -74,14 +74,14 @@ class DeepgramSTTClient(BaseResilientClient):
         return SttCapabilities(languages=self._options.languages, encodings=ENCODINGS)
 
     def listen(self, *, call_id: str) -> DeepgramStream:
-        """A live stream for a call, to be entered as a context manager."""
+        """A live stream for a call; a context manager."""
         return self._stream(tag=call_id)
 
     async def transcribe_stream(self, audio_stream: AsyncIterator[bytes]) -> AsyncIterator[str]:
-        """The final text of each turn; turns without words are left out.
+        """Yield the final text of each turn, without turns that have no words.
 
-        Audio may come faster than it is spoken: it is taken as fast as Deepgram takes it. Raises ProviderError when
-        the stream is lost for good, and whatever ``audio_stream`` raises.
+        The audio may come faster than real time; it is sent as fast as Deepgram accepts it. Raises ProviderError when
+        the stream is permanently lost, and whatever ``audio_stream`` raises.
         """
         async with self._stream(tag=None) as stream:
             feeding = asyncio.get_running_loop().create_task(_feed(stream, audio_stream), name="deepgram-feed")
@@ -100,7 +100,7 @@ class DeepgramSTTClient(BaseResilientClient):
                 await asyncio.wait([feeding])
 
     async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
-        """A whole recording: a WAV file of any rate and number of channels, or raw audio in the client's format.
+        """Transcribe a recording: a WAV file of any rate and number of channels, or raw audio in the client's format.
 
         Raises BadAudio for audio that cannot be read, ProviderError when Deepgram does not transcribe it.
         """
@@ -109,7 +109,7 @@ class DeepgramSTTClient(BaseResilientClient):
         else:
             audio, audio_format = _check_raw(audio_data, self._format), self._format
 
-        async def transcribe() -> TranscriptionResult:  # its name is that of the operation in metrics and logs
+        async def transcribe() -> TranscriptionResult:  # its name becomes the operation in metrics and logs
             recordings = await self._recordings.get()
             return await recordings.transcribe(audio, audio_format)
 
@@ -140,12 +140,12 @@ class DeepgramSTTClient(BaseResilientClient):
 
 
 async def _feed(stream: DeepgramStream, audio_stream: AsyncIterator[bytes]) -> None:
-    """Send it all, then finish: also when the source fails, so that what was heard before is not lost."""
+    """Send all audio, then finish, also when the source fails, so that earlier words are not lost."""
     try:
         async for audio in audio_stream:
             await stream.room()
             stream.send(audio)
-    except Exception:  # whatever went wrong in the source, it is raised again below
+    except Exception:  # the source failed; raised again below
         await stream.finish()
         raise
     await stream.finish()

@@ -1,4 +1,4 @@
-"""The live socket to Deepgram: how it opens, what is written, what is read, how it fails.
+"""One websocket to Deepgram: opening, writing, reading, stall detection, errors.
 
 Wire format: https://developers.deepgram.com/reference/speech-to-text/listen-streaming (Nova-3) and
 https://developers.deepgram.com/reference/speech-to-text/listen-flux (Flux).
@@ -40,7 +40,7 @@ from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
 
-# The socket library writes whole messages, and so the caller's words and our key, at DEBUG.
+# At DEBUG the socket library would log whole messages, and so callers' words and our key.
 _socket_log = logging.getLogger(f"{__name__}.socket")
 _socket_log.setLevel(logging.INFO)
 
@@ -52,7 +52,7 @@ _MESSAGES_KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the socket is, and how it opens."""
+    """Where and how to open the socket."""
 
     url: str
     headers: dict[str, str] = field(repr=False)
@@ -61,9 +61,9 @@ class Endpoint:
 
 
 class DeepgramConnection:
-    """One open socket: one task writes, one watches, the caller of :meth:`run` reads.
+    """One open socket: one task writes, one watches for stalls, the caller of :meth:`run` reads.
 
-    A socket that takes audio and says nothing, though a turn is open or the caller makes a sound, is given up.
+    No message although a turn is open or the caller makes a sound: the connection has stalled, and is given up.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class DeepgramConnection:
         self._asked_to_close = False
         self._garbage = self._unreadable = 0
         self.heard = False
-        """Whether Deepgram said anything about the audio."""
+        """Whether Deepgram has sent any message about the audio."""
         self.stalled = False
-        """Whether the socket was given up because it said nothing."""
+        """Whether the socket was given up because it had stalled."""
         self.on_working: Callable[[], None] = lambda: None
-        """Called before the first of that is given to the reader, and when the socket has stayed open for 1 s."""
+        """Called before the first such message goes to the reader, and when the socket has stayed open for 1 s."""
         self.follows_a_stall = False
-        """The socket before this one began a turn and fell silent, so that a beginning proves nothing: it works when
-        Deepgram has transcribed something for good, or the time in which it would have been given up is over twice."""
+        """Whether the socket before this one began a turn and stalled, so that the beginning of a turn proves nothing.
+        Then this one counts as working after a final transcript, or after twice the stall timeout."""
 
     @classmethod
     async def open(
@@ -102,7 +102,7 @@ class DeepgramConnection:
         options: DeepgramOptions,
         patience: float,
     ) -> Self:
-        """Connect within ``patience`` seconds. Raises what :func:`socket_error` translates."""
+        """Connect within ``patience`` seconds. Raises what :func:`socket_error` maps."""
         socket = await connect(
             endpoint.url,
             additional_headers=endpoint.headers,
@@ -122,24 +122,24 @@ class DeepgramConnection:
 
     @property
     def request_id(self) -> str | None:
-        """Deepgram's id of the socket, when the answer to the handshake had it."""
+        """Deepgram's request id, if the handshake response had one."""
         return self._socket.response.headers.get("dg-request-id") if self._socket.response else None
 
     @property
     def useful_seconds(self) -> float:
-        """How long it has been of use: until now, or until the last message before it fell silent."""
+        """How long the socket has worked: until now, or until the last message before it stalled."""
         return (self._heard_at if self.stalled else self._clock()) - self._opened_at
 
     def abort(self) -> None:
-        """Cut the connection, without a closing handshake that nobody would answer."""
+        """Abort the connection without a closing handshake, which nobody would answer."""
         self._socket.transport.abort()
 
     async def close(self) -> None:
-        """Close the socket; takes half a second when Deepgram does not answer."""
+        """Close the socket, within half a second if Deepgram does not answer."""
         await self._socket.close()
 
     async def replay(self) -> None:
-        """Send what Deepgram has to hear again, and what has come since. Raises ProviderError."""
+        """Send the audio to be replayed, and what has arrived since. Raises ProviderError."""
         buffer = self._ear.buffer
         self._ear.turns.resume_from(buffer.next / self._format.sample_rate)
         end = buffer.end
@@ -150,7 +150,7 @@ class DeepgramConnection:
             raise _closed_error(error) from error
 
     async def run(self) -> None:
-        """Until the stream has finished. Raises ProviderError when the socket is lost."""
+        """Run until the stream has finished. Raises ProviderError when the socket is lost."""
         loss: ProviderError | None = None
         async with asyncio.TaskGroup() as group:
             helpers = [
@@ -193,7 +193,7 @@ class DeepgramConnection:
                 steady.cancel()
 
     async def _be_greeted(self) -> None:
-        """Flux says ``Connected`` at once; a socket that opens and says nothing will not hear anything either."""
+        """Wait for Flux's ``Connected``, which it sends at once; without it the socket does not work."""
         try:
             async with asyncio.timeout(self._options.connect_seconds):
                 self._take_in(await self._receive())
@@ -201,7 +201,7 @@ class DeepgramConnection:
             raise ProviderTimeout(PROVIDER, "the socket opened and says nothing") from None
 
     async def _receive(self) -> bytes:
-        """The next message, as bytes: text that is no UTF-8 would cost the connection."""
+        """The next message as bytes: text that is not UTF-8 would close the connection."""
         return await self._socket.recv(decode=False)
 
     def _take_in(self, raw: bytes) -> None:
@@ -228,7 +228,7 @@ class DeepgramConnection:
             self._ear.changed.set()
 
     def _note_unreadable(self, error: Unreadable) -> None:
-        """One message is passed over; when there is nothing else, the socket is given up."""
+        """Ignore an unreadable message; give the socket up when several come in a row."""
         self._ear.ignored += 1
         self._garbage += 1
         self._unreadable += 1
@@ -238,7 +238,7 @@ class DeepgramConnection:
             raise ProviderProtocolError(PROVIDER, "several messages that are not of the protocol") from error
 
     async def _watch(self) -> None:
-        """Give the socket up when it owes a word for too long; looks once in that time while nothing is owed."""
+        """Give the socket up when a message is overdue; while none is due, check once per stall timeout."""
         while not self._asked_to_close:
             now = self._clock()
             due = (self._owes_since() or now) + self._stall_seconds
@@ -249,7 +249,7 @@ class DeepgramConnection:
             await asyncio.sleep(due - now)
 
     def _owes_since(self) -> float | None:
-        """Since when Deepgram says nothing though there is something to say of the audio it gets."""
+        """Since when a message from Deepgram is due; None while none is."""
         if self._ear.turns.open:
             return self._heard_at
         sound_since = self._ear.sound_since
@@ -268,7 +268,7 @@ class DeepgramConnection:
                     await self._socket.send('{"type":"CloseStream"}')
                 await self._wait()
         except ConnectionClosed:
-            return  # the reader meets the same end and tells why
+            return  # the reader sees the same close and raises the reason
 
     async def _send_piece(self) -> None:
         piece = self._ear.buffer.take(self._ear.piece)
@@ -283,7 +283,7 @@ class DeepgramConnection:
         await self._socket.send(piece.audio)
 
     async def _wait(self) -> None:
-        """Until there is something to do, or Deepgram has to be given a sign of life."""
+        """Wait until there is something to send, or a keepalive is due."""
         try:
             async with asyncio.timeout_at(self._due_at()):
                 await self._ear.changed.wait()
@@ -302,8 +302,8 @@ class DeepgramConnection:
         return self._silent_at + _SILENCE_SECONDS
 
     async def _fill_pause(self) -> None:
-        """Silence in the middle of a turn, at the pace of speech, so that it can end; else the least that keeps the
-        socket, audio that was being gathered, or else: Nova has a message for that, Flux takes only audio."""
+        """Fill a pause in the caller's audio. In a turn: silence in real time, so that the turn can end. Otherwise a
+        keepalive: gathered audio if there is some, else Nova's message for it, or silence for Flux, which has none."""
         due = self._due_at()
         self._written_at = self._clock()
         if self._ear.turns.open:
@@ -327,7 +327,7 @@ class DeepgramConnection:
 
 
 def socket_error(error: Exception) -> ProviderError | None:
-    """The service's error for one of the socket; None when it is none of these."""
+    """Map an error of the socket library to ours; None for any other error."""
     match error:
         case InvalidStatus():
             return status_error(error.response.status_code, dict(error.response.headers.raw_items()))
@@ -345,7 +345,7 @@ def socket_error(error: Exception) -> ProviderError | None:
 
 
 def status_error(status: int, headers: dict[str, Any]) -> ProviderError:
-    """The service's error for an HTTP status that is no success, with the vendor's headers."""
+    """Map an HTTP error status, with the vendor's headers, to our error."""
     known = {name.lower(): str(value) for name, value in headers.items()}
     request_id = known.get("dg-request-id")
     message = f"HTTP {status}" + (f", {known['dg-error'][:200]}" if "dg-error" in known else "")
@@ -362,7 +362,7 @@ def status_error(status: int, headers: dict[str, Any]) -> ProviderError:
 
 
 def _closed_error(error: ConnectionClosed) -> ProviderError:
-    """By the code in the reason, because the same close number has had several meanings."""
+    """Map a close by the code in its reason, because one close code has had several meanings."""
     if error.rcvd is None:
         if error.sent is not None and "ping timeout" in error.sent.reason:
             return ProviderTimeout(PROVIDER, "the connection died without a word")

@@ -1,6 +1,6 @@
-"""The caller's audio that a recogniser may have to hear again, and where its seconds lie in the stream.
+"""The caller's audio that may have to be sent again after a reconnect, and the mapping of socket time to stream time.
 
-Positions are samples since the first sample of the whole stream; they never restart when a socket does.
+Positions are samples since the first sample of the whole stream; they do not restart with a new socket.
 """
 
 from bisect import bisect_right
@@ -12,60 +12,63 @@ _SEGMENTS_KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Audio to be sent now."""
+    """Audio to send now."""
 
     start: int
-    """Position of its first sample."""
+    """The position of its first sample."""
     audio: bytes
     """Whole samples."""
 
 
 class ReplayBuffer:
-    """A bounded run of audio: first what was sent and not acknowledged, then what was not sent yet.
+    """A bounded buffer: first audio that was sent and not acknowledged, then audio that was not sent yet::
 
-    When it is full the oldest audio goes. Audio that goes before it was ever sent is counted in ``dropped``; audio
-    that was sent once only cannot be sent again.
+        |-- sent, unacknowledged --|-- unsent --|
+        ^ a rewind goes here       ^ next       ^ end
+
+    When it is full, the oldest audio is discarded. Audio that was never sent then counts in ``dropped``; audio that was
+    sent merely cannot be replayed.
     """
 
     def __init__(self, *, sample_bytes: int, capacity: int) -> None:
-        """``sample_bytes`` of one sample, ``capacity`` in samples."""
+        """``sample_bytes``: bytes per sample; ``capacity``: in samples."""
         self._sample_bytes = sample_bytes
         self.capacity = capacity
-        """Samples that are kept at most."""
+        """The most samples to keep."""
         self._audio = bytearray()
         self._start = 0
         self._next = 0
         self._ever_sent = 0
         self.dropped = 0
-        """Samples that were given up and never sent."""
+        """How many samples were discarded before they were sent."""
 
     def __repr__(self) -> str:
         return f"<ReplayBuffer {self._start}..{self._next}..{self.end}, dropped {self.dropped}>"
 
     @property
     def next(self) -> int:
-        """Position of the first sample that is to be sent."""
+        """The position of the next sample to send."""
         return self._next
 
     @property
     def end(self) -> int:
-        """Position after the last whole sample that was appended."""
+        """The position after the last whole sample."""
         return self._start + len(self._audio) // self._sample_bytes
 
     @property
     def unsent(self) -> int:
-        """Samples that wait to be sent."""
+        """How many samples wait to be sent."""
         return self.end - self._next
 
     def append(self, audio: bytes) -> None:
-        """Keep the audio; half a sample at its end waits for its other half."""
+        """Append audio; half a sample at its end waits for its other half."""
         self._audio += audio
         excess = self.end - self._start - self.capacity
         if excess > 0:
             self._forget(excess)
 
     def take(self, limit: int) -> Piece | None:
-        """The next unsent audio, at most ``limit`` samples, now counted as sent; None when there is none."""
+        """Take at most ``limit`` unsent samples, which now count as sent; None when there are none."""
         samples = min(limit, self.unsent)
         if samples <= 0:
             return None
@@ -75,13 +78,13 @@ class ReplayBuffer:
         return Piece(start, bytes(self._audio[offset : offset + samples * self._sample_bytes]))
 
     def acknowledge(self, position: int) -> None:
-        """Everything before ``position`` is transcribed for good; what was not sent yet stays."""
+        """Discard the audio before ``position``, whose transcript is final; unsent audio stays."""
         done = min(position, self._next) - self._start
         if done > 0:
             self._forget(done)
 
     def rewind(self) -> None:
-        """A new socket knows nothing: the oldest kept sample is the next to be sent."""
+        """Start again with the oldest kept sample, for a new socket."""
         self._next = self._start
 
     def _forget(self, samples: int) -> None:
@@ -93,9 +96,9 @@ class ReplayBuffer:
 
 
 class Timeline:
-    """Translates the seconds of one socket, which start at 0, into seconds of the stream.
+    """Translates the seconds of one socket, which start at 0, into positions of the stream.
 
-    The two run apart where audio was dropped or where silence was put in that the caller never sent.
+    The two diverge where audio was dropped, or where the client inserted silence.
     """
 
     def __init__(self, *, sample_rate: int) -> None:
@@ -106,20 +109,20 @@ class Timeline:
         self._stream_end = 0
 
     def sent(self, start: int, samples: int) -> None:
-        """Audio of the stream, from position ``start``, went out."""
+        """Note that audio of the stream, from position ``start``, was sent."""
         if not self._segments or not self._segments[-1][2] or start != self._stream_end:
             self._segments.append((self._socket_end, start, True))
         self._socket_end += samples
         self._stream_end = start + samples
 
     def filled(self, samples: int) -> None:
-        """Silence that is not of the stream went out."""
+        """Note that inserted silence was sent."""
         if not self._segments or self._segments[-1][2]:
             self._segments.append((self._socket_end, self._stream_end, False))
         self._socket_end += samples
 
     def position(self, socket_seconds: float) -> int:
-        """The stream's position at a moment of the socket; never beyond what was sent."""
+        """The stream's position at a time of the socket; never beyond what was sent."""
         moment = round(socket_seconds * self._sample_rate)
         index = bisect_right(self._segments, moment, key=lambda segment: segment[0]) - 1
         if index < 0:

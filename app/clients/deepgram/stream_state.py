@@ -1,4 +1,4 @@
-"""What outlives the sockets of one caller: audio to be sent, the turn so far, events to be read."""
+"""The state of a stream that outlives its sockets: audio to send, the turn so far, events to read."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ _REQUESTS_KEPT = 64
 
 
 class Events:
-    """Events that wait to be read. An update replaces an update that waits; when all is full the oldest goes."""
+    """A bounded queue of events. An update replaces a waiting update; when the queue is full the oldest is dropped."""
 
     def __init__(self) -> None:
         self._waiting: deque[SpeechEvent] = deque()
@@ -22,7 +22,7 @@ class Events:
         self.dropped = 0
 
     def put(self, event: SpeechEvent) -> None:
-        """Never waits: a reader that is slow must not keep the socket from answering pings."""
+        """Add an event; never waits, because a slow reader must not keep the socket from answering pings."""
         if isinstance(event, TurnUpdated) and self._waiting and isinstance(self._waiting[-1], TurnUpdated):
             self._waiting.pop()
         if len(self._waiting) >= _EVENTS_KEPT:
@@ -32,12 +32,12 @@ class Events:
         self._changed.set()
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Say that no more events come."""
         self.closed = True
         self._changed.set()
 
     async def next(self) -> SpeechEvent | None:
-        """The oldest event; None when all are read and nothing more comes."""
+        """Wait for the oldest event; None once all are read and the queue is closed."""
         while not self._waiting and not self.closed:
             self._changed.clear()
             await self._changed.wait()
@@ -45,45 +45,45 @@ class Events:
 
 
 class SttStreamState:
-    """What outlives a socket: the audio to be heard, the turn so far, the events to be read."""
+    """What one stream keeps across sockets: the audio to send, the turn so far, the events to read."""
 
     def __init__(self, *, buffer: ReplayBuffer, turns: TurnAssembly, piece: int) -> None:
         self.buffer = buffer
         self.piece = piece
-        """Samples of a message at most, and at least while nobody speaks."""
+        """The most samples of a message, and the least while nobody speaks."""
         self.turns = turns
         self.events = Events()
         self.changed = asyncio.Event()
-        """There may be audio to send, or a turn has begun, or the stream is to finish."""
+        """Set when there may be audio to send, a turn has begun, or the stream must finish."""
         self.sent = asyncio.Event()
-        """Audio went out."""
+        """Set when audio was sent."""
         self.finishing = False
         self.sound_since: float | None = None
-        """When the caller began to make the sound they are making, by the loop's clock; None while they make none."""
+        """When the caller's current sound began, on the loop's clock; None while there is none."""
         self.samples_sent = 0
         self.ignored = 0
         self.request_ids: list[str] = []
 
     @property
     def has_to_send(self) -> bool:
-        """Whether there is audio that is not to wait for more: each message has its price, and silence has time."""
+        """Whether audio should be sent now; in silence it waits for more, because each message has a cost."""
         unsent = self.buffer.unsent
         if unsent >= self.piece:
             return True
         return unsent > 0 and (self.turns.open or self.sound_since is not None or self.finishing)
 
     def emit(self, *events: SpeechEvent) -> None:
-        """Give events to the reader."""
+        """Queue events for the reader."""
         for event in events:
             self.events.put(event)
 
     def note_request(self, request_id: object) -> None:
-        """Keep Deepgram's id, if it is one and new. Beyond the bound, the first ones stay."""
+        """Keep Deepgram's request id, if it is valid and new; beyond the bound the first ones stay."""
         request_id = read_token(request_id)
         if request_id is not None and request_id not in self.request_ids and len(self.request_ids) < _REQUESTS_KEPT:
             self.request_ids.append(request_id)
 
     def close(self) -> None:
-        """Wake everybody who waits."""
+        """Wake all waiters."""
         self.events.close()
         self.sent.set()

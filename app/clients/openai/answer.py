@@ -1,4 +1,4 @@
-"""One answer of the language model on the wire, read with deadlines on its progress."""
+"""One streaming answer of the language model, read with deadlines on its progress."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,13 +11,13 @@ from app.clients.openai.spoken_text import SpeechFilter, Spoken
 from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
 from app.ports.streams import TextDelta, TextRetracted, ToolCall
 
-if TYPE_CHECKING:  # the vendor's library comes with it, which is loaded when the service is ready
+if TYPE_CHECKING:  # it imports the vendor's library, which is loaded once the service is ready
     from app.clients.openai.connections import OpenAIConnections, OpenAIResponse
 
 _LAST_WORDS_SECONDS = 0.3
-"""How long the usage may come after the answer has ended; without it the tokens are estimated."""
+"""How long to wait for the usage after the end of the answer; without it the tokens are estimated."""
 _END_OF_BODY_SECONDS = 0.1
-"""How long the end of the HTTP body may come after the last event; without it the connection is not used again."""
+"""How long to wait for the end of the HTTP body after the last event; without it the connection is not reused."""
 
 
 class OpenAIAnswer:
@@ -35,7 +35,7 @@ class OpenAIAnswer:
         self._connections = connections
         self._options = options
         self._body = body
-        # Compressed events would come in lumps.
+        # Compressed events would arrive in bursts.
         self._headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         if call_id:
             self._headers["X-Call-ID"] = call_id
@@ -49,11 +49,11 @@ class OpenAIAnswer:
 
     @property
     def begun(self) -> bool:
-        """Whether the first token is here."""
+        """Whether the first token has arrived."""
         return bool(self.decoder.pieces) or self.decoder.reason is not None
 
     async def read(self) -> list[TextDelta | TextRetracted | ToolCall]:
-        """What the next bytes bring; sets ``complete`` when they were the last. Raises ProviderError."""
+        """The events of the next bytes; sets ``complete`` after the last ones. Raises ProviderError."""
         chunk = await self._next_chunk()
         progress, had_reason = len(self.decoder.pieces), self.decoder.reason is not None
         try:
@@ -67,41 +67,41 @@ class OpenAIAnswer:
         elif len(self.decoder.pieces) > progress:
             self._patience = self._options.token_gap_seconds
         is_over = self.complete or (self.decoder.reason is not None and not had_reason)
-        return self._for_ears(events, is_over=is_over)
+        return self._audible(events, is_over=is_over)
 
     def _decode(self, events: list[bytes]) -> list[TextDelta | ToolCall]:
         return [event for data in events for event in self.decoder.decode(data)]
 
-    def _for_ears(
+    def _audible(
         self, events: list[TextDelta | ToolCall], *, is_over: bool
     ) -> list[TextDelta | TextRetracted | ToolCall]:
-        """The same without what is not meant for ears; calls come behind the text."""
+        """The events without text that must not be spoken; tool calls come after the text."""
         text = "".join(event.text for event in events if isinstance(event, TextDelta))
         spoken = [self.speech.feed(text), *([self.speech.finish()] if is_over else [])]
         calls = [event for event in events if isinstance(event, ToolCall)]
         return [event for each in spoken for event in _events_of(each)] + calls
 
     async def read_to_end(self) -> None:
-        """Read the end of the HTTP body, which the connection needs to be used again; nothing depends on it."""
+        """Read the end of the HTTP body, so that the connection can be reused; failing to do so is harmless."""
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(_END_OF_BODY_SECONDS):
                 while await self._receive() is not None:
                     pass
 
     async def aclose(self) -> None:
-        """Close the request; the connection too, unless the body was read to its end."""
+        """Close the request, and the connection too unless the body was read to its end."""
         if self._response is not None:
             await self._response.aclose()
 
     async def _next_chunk(self) -> bytes | None:
-        """The next bytes, None at the end. Only time spent here counts against the deadline, not the reader's own."""
+        """The next bytes, None at the end. Only time spent here counts toward the deadline, not the consumer's."""
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
             async with asyncio.timeout_at(began + self._patience):
                 return await self._receive()
         except (TimeoutError, ProviderUnavailable) as error:
-            if self.decoder.reason:  # the answer itself is whole
+            if self.decoder.reason:  # the answer itself is complete
                 return None
             if isinstance(error, ProviderError):
                 raise
@@ -118,7 +118,7 @@ class OpenAIAnswer:
         return await self._response.read()
 
     def _end(self) -> list[TextDelta | ToolCall]:
-        """The body is over: rightly so if the model has finished."""
+        """Handle the end of the body; an error unless the model has finished."""
         self.complete = True
         if self.decoder.reason:
             return self.decoder.end_of_body()

@@ -1,4 +1,4 @@
-"""The language model: OpenAI, or any server that speaks one of its two APIs."""
+"""The language model client: OpenAI, or any server that speaks one of its two APIs."""
 
 import asyncio
 import gc
@@ -31,24 +31,24 @@ __all__ = ["KEEPALIVE_SECONDS", "OpenAILLMClient", "OpenAIOptions"]
 log = structlog.get_logger(__name__)
 
 KEEPALIVE_SECONDS = 300.0
-"""How long an unused connection is kept; :meth:`OpenAILLMClient.warm_up` within that time keeps one open for ever."""
+"""How long an idle connection is kept; calling :meth:`OpenAILLMClient.warm_up` more often keeps one open forever."""
 
 _SAID_ONCE_MAX = 100
 _CALLS_KEPT = 1000
 
 
 class OpenAILLMClient(BaseResilientClient):
-    """Streams answers of a language model; one for the process.
+    """Streams answers of a language model; the process has one client.
 
-    ``base_url`` ends in ``/v1`` as OpenAI's own does. The proxy variables of the environment are honoured.
+    ``base_url`` ends in ``/v1`` like OpenAI's own. The environment's proxy variables apply.
 
-    Connections speak HTTP/1.1 on purpose. A telephone agent leaves answers half-way all the time, and closing the
-    connection is what stops the model; httpcore2 does not tell an HTTP/2 server that a stream was left (no RST_STREAM),
-    goes on receiving it, and after 16 MiB of such leftovers the connection stands still, with all calls on it. The
-    connection that an interruption costs is replaced at once, before the next turn needs it.
+    Connections use HTTP/1.1 on purpose. A telephone agent abandons many answers half-way, and closing the connection
+    stops the model. Over HTTP/2, httpcore2 sends no RST_STREAM for an abandoned stream and keeps receiving it; after
+    16 MiB of such data the connection stalls, with all calls on it. A connection that an interruption closes is
+    replaced at once, before the next turn needs it.
 
-    Nothing that was said is in an error or in a log line: neither OpenAI's error messages, which may quote the input,
-    nor the exceptions that carry them are passed on.
+    No error or log line contains what was said: neither OpenAI's error messages, which may quote the input, nor the
+    exceptions that contain them are passed on.
     """
 
     provider = PROVIDER
@@ -72,17 +72,17 @@ class OpenAILLMClient(BaseResilientClient):
         self._closed = False
         self._spare: asyncio.Task[None] | None = None
         self._think_first: dict[str | None, None] = {}
-        """Calls whose last answer began with a thought whose beginning is not told; of too many the oldest goes."""
+        """Calls whose last answer began with reasoning without an opening tag; beyond a bound the oldest is dropped."""
         self._said_once: set[str] = set()
 
     @property
     def model(self) -> str:
-        """OpenAI's name of the model."""
+        """The model's name."""
         return self._options.model
 
     @property
     def capabilities(self) -> LlmCapabilities:
-        """Both APIs take tools; a compatible server that does not refuses the request."""
+        """Both APIs accept tools; a compatible server without them refuses the request."""
         return LlmCapabilities(tools=True)
 
     async def stream_reply(
@@ -92,11 +92,11 @@ class OpenAILLMClient(BaseResilientClient):
         tools: Sequence[ToolSpec] = (),
         call_id: str | None = None,
     ) -> AsyncGenerator[ModelEvent, None]:
-        """One answer: pieces of text and whole tool calls as they come, :class:`ModelFinished` last.
+        """Stream one answer: pieces of text and complete tool calls as they come, :class:`ModelFinished` last.
 
-        Tried once. Closing the generator, or cancelling whoever waits on it, closes the HTTP request at once. Messages
-        beyond ``context_window_size`` are left out, oldest first. ``call_id`` travels in the header ``X-Call-ID``.
-        Raises ProviderError.
+        No retries. Closing the generator, or cancelling its consumer, closes the HTTP request at once. Messages beyond
+        ``context_window_size`` are left out, oldest first. The header ``X-Call-ID`` has ``call_id``. Raises
+        ProviderError.
         """
         answer = self._ask(messages, tools, call_id)
         try:
@@ -126,7 +126,7 @@ class OpenAILLMClient(BaseResilientClient):
                     raise ProviderProtocolError(PROVIDER, "the answer began with a thought")
 
     async def generate_response(self, messages: list[Message], context: ConversationContext) -> str:
-        """The whole text of one answer; tried again while that may help. Raises ProviderError."""
+        """The whole text of one answer, with retries. Raises ProviderError."""
 
         async def generate_response() -> str:
             answer, text = self._ask(messages, (), context.call_context.call_id), ""
@@ -144,10 +144,10 @@ class OpenAILLMClient(BaseResilientClient):
         return text
 
     def calculate_token_usage(self, messages: list[Message]) -> TokenUsage:
-        """Estimated tokens and price of a request, for when the vendor reports none, as after an interruption.
+        """Estimate the tokens and price of a request whose usage the vendor did not report, as after an interruption.
 
-        An assistant's message at the end is the answer (``completion``), what stands before it the ``prompt``. See
-        :func:`app.clients.openai.context_window.estimate_text_tokens` for the error.
+        A final assistant message is the answer (``completion``); the messages before it are the ``prompt``. See
+        :func:`app.clients.openai.context_window.estimate_text_tokens` for the accuracy.
         """
         answered = bool(messages) and messages[-1].role == "assistant"
         prompt = messages[:-1] if answered else messages
@@ -155,9 +155,9 @@ class OpenAILLMClient(BaseResilientClient):
         return self._priced(TokenUsage(sum(map(estimate_tokens, prompt)), 0, completion), None)
 
     async def warm_up(self) -> None:
-        """Have the vendor's library loaded and an open connection in the pool. Raises ProviderError."""
+        """Load the vendor's library and open a connection in the pool. Raises ProviderError."""
         with suppress(ProviderError):
-            await self._connections.get()  # the time that loading takes is none of the vendor's
+            await self._connections.get()  # loading time does not count as the vendor's latency
         await self.make_request(self._list_models)
 
     async def aclose(self) -> None:
@@ -180,7 +180,7 @@ class OpenAILLMClient(BaseResilientClient):
         )
 
     def _learn(self, answer: OpenAIAnswer, call_id: str | None) -> None:
-        """What an answer shows of the server: for the next one of the call alone, since a caller may be the cause."""
+        """Note an unusual answer. It affects only the call's next answer, because the caller may be the cause."""
         if answer.speech.thought_first or answer.complete:
             self._think_first.pop(call_id, None)
         if answer.speech.thought_first:
@@ -237,16 +237,16 @@ class OpenAILLMClient(BaseResilientClient):
             self._spare = loop.create_task(self._open_spare(), name="openai.spare_connection")
 
     async def _open_spare(self) -> None:
-        # An idle connection is used again here if there is one, and then none was needed.
+        # If the pool has an idle connection, this request reuses it, and no new one was needed.
         with suppress(ProviderError, TimeoutError):
             await self._list_models()
 
 
 @cache
 def _load() -> "type[OpenAIConnections]":
-    """The vendor's library takes a fifth of a start to load, so a service that is ready loads it while it takes calls.
+    """Load the vendor's library. It would take a fifth of the start, so the service loads it once it is ready.
 
-    It stays for good, as what the start loaded: no garbage collection looks at it, see ``app/cli/serve.py``.
+    Like the modules of the start, it is exempt from garbage collection; see ``app/cli/serve.py``.
     """
     from app.clients.openai.connections import OpenAIConnections
 

@@ -1,4 +1,4 @@
-"""The connections to OpenAI, by its SDK; loaded when the first is needed, for its 500 modules take their time."""
+"""Connections to OpenAI through its SDK. Imported on first use, because the SDK's 500 modules load slowly."""
 
 import socket
 import urllib.request
@@ -20,11 +20,11 @@ _PROBES = (
     ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 5),
     ("TCP_KEEPCNT", socket.IPPROTO_TCP, 3),
 )
-"""The kernel probes idle connections after 15 s, each 5 s, 3 times: a dead one is noticed before it is needed."""
+"""The kernel probes idle connections after 15 s, every 5 s, 3 times, so a dead one is found before it is needed."""
 
 
 class OpenAIConnections:
-    """A pool of them, made as they are needed. What goes wrong is raised as a ProviderError, never as the SDK's."""
+    """A connection pool. Errors are raised as ProviderError, never as the SDK's."""
 
     def __init__(self, *, api_key: str, base_url: str, connect_seconds: float, keepalive_seconds: float) -> None:
         limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=keepalive_seconds)
@@ -32,7 +32,7 @@ class OpenAIConnections:
             api_key=api_key,
             base_url=base_url,
             max_retries=0,
-            # No read timeout: the progress of an answer has its own deadlines.
+            # No read timeout: the answer has deadlines on its progress.
             timeout=httpx2.Timeout(connect_seconds, read=None),
             http_client=openai.DefaultAsyncHttpxClient(
                 limits=limits, transport=_probing_transport(limits), verify=tls_context()
@@ -40,9 +40,9 @@ class OpenAIConnections:
         )
 
     async def send(self, path: str, body: Body, headers: dict[str, str]) -> "OpenAIResponse":
-        """Ask; the response is to be closed."""
+        """Send a request; the caller closes the response."""
         with _vendor_errors():
-            # The SDK's generic call gives the bare response: its typed one costs 0.8 ms more before the first token.
+            # The SDK's generic call returns the raw response; the typed one adds 0.8 ms before the first token.
             response = await self._sdk.post(
                 path,
                 cast_to=httpx2.Response,
@@ -54,17 +54,17 @@ class OpenAIConnections:
         return OpenAIResponse(cast("httpx2.Response", response))
 
     async def list_models(self) -> None:
-        """Ask for the models, for the sake of an open connection: a compatible server may have no such list."""
+        """Request the list of models, only to open a connection: a compatible server may not have the list."""
         with _vendor_errors(), suppress(openai.NotFoundError):
             await self._sdk.get("/models", cast_to=httpx2.Response)
 
     async def aclose(self) -> None:
-        """Close them all."""
+        """Close all connections."""
         await self._sdk.close()
 
 
 class OpenAIResponse:
-    """What comes back for one request, as it comes."""
+    """The streaming response to one request."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
@@ -72,19 +72,19 @@ class OpenAIResponse:
         self.request_id: str | None = response.headers.get("x-request-id")
 
     async def read(self) -> bytes | None:
-        """The next bytes of the body, None at its end. Raises ProviderError."""
+        """Read the next bytes of the body, None at its end. Raises ProviderError."""
         with _vendor_errors(self.request_id):
             return await anext(self._chunks, None)
 
     async def aclose(self) -> None:
-        """Close it; the connection too, unless the body was read to its end."""
+        """Close the response, and the connection too unless the body was read to its end."""
         await self._chunks.aclose()
         await self._response.aclose()
 
 
 @contextmanager
 def _vendor_errors(request_id: str | None = None) -> Iterator[None]:
-    """Turns errors of the SDK and of the network into the service's; from None, because theirs may quote the input."""
+    """Map errors of the SDK and the network to ours; raised from None, because the originals may quote the input."""
     try:
         yield
     except openai.APIStatusError as error:
@@ -102,12 +102,12 @@ def _status_error(error: openai.APIStatusError) -> ProviderError:
     mapped = vendor_error(error.status_code, error_code(error.body), request_id=error.request_id)
     if isinstance(mapped, ProviderRateLimited):
         seconds = error.response.headers.get("retry-after", "")
-        mapped.retry_after = float(seconds) if seconds.isdecimal() else None  # a date is not sent by OpenAI
+        mapped.retry_after = float(seconds) if seconds.isdecimal() else None  # OpenAI sends no date
     return mapped
 
 
 def _probing_transport(limits: httpx2.Limits) -> httpx2.AsyncHTTPTransport | None:
-    """A transport whose sockets are probed; None, which is httpx2's own, where the environment names a proxy."""
+    """A transport with keepalive probes; None, which means httpx2's default, if the environment names a proxy."""
     if urllib.request.getproxies().keys() & {"http", "https", "all"}:
         return None
     probes = [(level, getattr(socket, name), value) for name, level, value in _PROBES if hasattr(socket, name)]

@@ -1,4 +1,4 @@
-"""How much of a dialogue a model is shown: an estimate of tokens, and the trimming of history to a budget."""
+"""The model's context window: estimates tokens, and trims a history to a budget."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -7,22 +7,23 @@ from itertools import accumulate
 from app.models import Message
 
 _MESSAGE_OVERHEAD_TOKENS = 4
-"""Role and separators around every message."""
+"""For the role and separators of every message."""
 
 _DENSE = '0123456789"{}[]:_/+-()#'
-"""Characters of numbers and of JSON: hardly ever are three of them one token."""
+"""Characters of numbers and of JSON; one token rarely covers three of them."""
 
 _ASCII_PER_TOKEN = 4.5
 _EXTRA_BYTES_PER_TOKEN = 3.1
-"""UTF-8 bytes beyond the first of each character: one a Cyrillic letter, two a Chinese one, three an emoji."""
+"""For UTF-8 bytes beyond the first of each character: one for a Cyrillic letter, two for a Chinese one, three for
+an emoji."""
 _DENSE_PER_TOKEN = 1.5
 
 
 def estimate_text_tokens(text: str) -> int:
-    """Tokens of a text, from the characters it consists of; no vocabulary is loaded.
+    """Estimate the tokens of a text from its characters, without loading a vocabulary.
 
-    Against the vocabulary o200k_base, over telephone dialogues, prompts and tool arguments: Russian +3 to +5 %, English
-    -2 to +3 %, JSON +9 %, bare numbers -9 %; one short sentence may be off by 40 %.
+    Error compared to the vocabulary o200k_base, over telephone dialogues, prompts and tool arguments: Russian +3 to
+    +5 %, English -2 to +3 %, JSON +9 %, bare numbers -9 %. A single short sentence may be off by 40 %.
     """
     dense = sum(map(text.count, _DENSE))
     ascii_letters = len(text.encode("ascii", "ignore")) - dense
@@ -32,18 +33,18 @@ def estimate_text_tokens(text: str) -> int:
 
 
 def estimate_tokens(message: Message) -> int:
-    """Tokens of a message with its role and its tool calls."""
+    """Estimate the tokens of a message, including its role and tool calls."""
     calls = (message.metadata or {}).get("tool_calls")
     extra = estimate_text_tokens(json.dumps(calls, ensure_ascii=False)) if calls else 0
     return _MESSAGE_OVERHEAD_TOKENS + estimate_text_tokens(message.content) + extra
 
 
 def trim(messages: Sequence[Message], budget_tokens: int, estimate: Callable[[Message], int]) -> list[Message]:
-    """The messages without the oldest ones, so that the rest fits the budget; the order stays.
+    """Drop the oldest messages so that the rest fits the budget; the order stays.
 
-    System messages always stay, and so does the turn in progress: the newest user message and all after it (without a
-    user message: the last message with its tool exchange), even when these alone exceed the budget. A tool exchange,
-    the assistant's message with tool calls and the tools' answers to it, stays or goes as a whole.
+    System messages always stay. So does the turn in progress, that is, the newest user message and everything after it
+    (without a user message: the last message with its tool exchange), even if these exceed the budget. A tool exchange
+    (the assistant's message with tool calls and the tools' results) stays or goes as a whole.
     """
     left = budget_tokens - sum(estimate(message) for message in messages if message.role == "system")
     units = _units(messages)
@@ -55,7 +56,7 @@ def trim(messages: Sequence[Message], budget_tokens: int, estimate: Callable[[Me
 
 
 def _units(messages: Sequence[Message]) -> list[list[int]]:
-    """Indices of the messages that stay or go together, oldest first; without the system messages."""
+    """The indices of messages that stay or go together, oldest first; system messages are not included."""
     units: list[list[int]] = []
     for index, message in enumerate(messages):
         if message.role == "tool" and units:

@@ -1,9 +1,9 @@
-"""What OpenAI streams back: server-sent events of its two APIs as events of the service, and its error codes as errors.
+"""Decodes what OpenAI streams: the server-sent events of its two APIs, and its errors.
 
 Chat Completions: https://platform.openai.com/docs/api-reference/chat-streaming
 Responses: https://platform.openai.com/docs/api-reference/responses-streaming
 
-The JSON is read as it is, without building the vendor's typed objects: those cost 40 times the parsing, per token.
+It reads plain JSON and does not build the SDK's typed objects, which cost 40 times the parsing for each token.
 """
 
 import re
@@ -49,9 +49,9 @@ _CONTENT_REFUSED = re.compile(
     r"content_?(filter|policy)|_policy|invalid_prompt|moderation|responsible_?ai|prohibited|safety|jailbreak|inspection",
     re.IGNORECASE,
 )
-"""Codes of a request that is refused for what it says: OpenAI's, Azure's, OpenRouter's, Google's, Alibaba's."""
+"""Error codes for refused content: OpenAI's, Azure's, OpenRouter's, Google's, Alibaba's."""
 _SAID_TO_BE_REFUSED = re.compile(r"ContentPolicyViolation|content management policy|violating our usage policy")
-"""In messages of gateways, which do not pass the code on."""
+"""The same in the messages of gateways that do not pass the code on."""
 _CHAT_REASONS = {
     "stop": "stop",
     "length": "length",
@@ -69,16 +69,16 @@ _OTHER_REASONS = {
     "abort": "error",
     "network_error": "error",
 }
-"""What OpenAI does not say, but others do. Any further reason is the end of a whole answer."""
+"""Finish reasons of other servers. Any further reason counts as the end of a complete answer."""
 _CUT_OFF = ("length", "content_filter", "error")
 
 
 def vendor_error(
     status: int | None, code: str | None, *, request_id: str | None = None, retry_after: float | None = None
 ) -> ProviderError:
-    """The error for a status and a code (or type) of OpenAI's error object.
+    """Map a status and the code (or type) of OpenAI's error object to our error.
 
-    ``status`` is None for an error inside a stream. OpenAI's own message is never taken over: it may quote the input.
+    ``status`` is None for an error inside a stream. OpenAI's message is dropped, because it may quote the input.
     """
     code = code if code and _CODE.fullmatch(code) else None
     if code and _CONTENT_REFUSED.search(code) and (status is None or status in _STATUS_OF_REFUSED_CONTENT):
@@ -103,10 +103,10 @@ def _hint(status: int | None, code: str | None) -> str | None:
 
 
 def error_code(error: Any) -> str | None:
-    """The code that an error object is known by; the one that says that content was refused, if there is one.
+    """The code of an error object; a code for refused content comes first, if there is one.
 
-    Azure puts it into ``innererror`` (https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter), and
-    OpenRouter says it with ``metadata.reasons`` alone (https://openrouter.ai/docs/api-reference/errors).
+    Azure puts it into ``innererror`` (https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter).
+    OpenRouter has only ``metadata.reasons`` for it (https://openrouter.ai/docs/api-reference/errors).
     """
     error = _error_object(error)
     metadata = object_of(error.get("metadata"))
@@ -123,7 +123,7 @@ def error_code(error: Any) -> str | None:
 
 
 def _error_object(body: Any) -> Mapping[str, Any]:
-    """The error object in a body: alone, in a list, as an event, or within others, as gateways and Google send it."""
+    """Find the error object in a body: alone, in a list, in an event, or nested, as gateways and Google send it."""
     if isinstance(body, str):
         body = readable(lambda: read_object(body.strip().removeprefix("data:"))) or {}
     error: Mapping[str, Any] = next(iter(objects_of(body)), {})
@@ -133,18 +133,18 @@ def _error_object(body: Any) -> Mapping[str, Any]:
 
 
 class ServerSentEvents:
-    """Splits bytes into the data of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html);
-    names, ids and comments are left out, since the data says what it is."""
+    """Splits bytes into the data of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+    It ignores names, ids and comments, because the data is self-describing."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
         self._at_start = True
         self._is_plain = False
-        """The body is one JSON object: of a server that does not stream, or answers 200 to an error."""
+        """Whether the body is one JSON object, from a server that does not stream or reports an error with 200."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Data of the events that are complete now. Raises ProviderProtocolError for an event over 4 MiB."""
+        """The data of the events completed by this chunk. Raises ProviderProtocolError for an event over 4 MiB."""
         text = self._rest + chunk
         if self._at_start:
             if _BYTE_ORDER_MARK.startswith(text):
@@ -159,7 +159,7 @@ class ServerSentEvents:
         return events
 
     def finish(self) -> list[bytes]:
-        """Data of a last event, for servers that leave out the empty line behind it, or a body that is plain JSON."""
+        """The data of a last event without its empty line, or of a body that is plain JSON."""
         if self._is_plain:
             return [self._rest]
         last, self._rest = self._rest, b""
@@ -177,33 +177,33 @@ class ServerSentEvents:
 
 
 def _lines(text: bytes) -> tuple[list[bytes], bytes]:
-    """The whole lines, and the rest; a carriage return at the end may be half of what ends a line."""
+    """The complete lines and the rest; a final carriage return may be the first half of a line end."""
     kept = text[-1:] if text.endswith(b"\r") else b""
     *lines, rest = _LINE_END.split(text.removesuffix(kept))
     return lines, rest + kept
 
 
 class AnswerDecoder(ABC):
-    """One answer, as far as it has been streamed. What is not for us is passed over."""
+    """Decodes one streaming answer; ignores what it does not need."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        """Why the model stopped, once it has: ``stop``, ``length``, ``tool_calls`` or ``content_filter``."""
+        """The finish reason, once there is one: ``stop``, ``length``, ``tool_calls`` or ``content_filter``."""
         self.unknown_reason: str | None = None
-        """The reason that the server gave, when OpenAI gives no such reason."""
+        """The server's own finish reason, if it is not one of OpenAI's."""
         self.usage: TokenUsage | None = None
-        """As reported, without a price; None when it was not, or cannot be read."""
+        """The reported usage without a price; None when it is missing or unreadable."""
         self.service_tier: str | None = None
-        """The tier that really served, when reported."""
+        """The service tier that the server reports."""
         self.complete = False
-        """Nothing more will come."""
+        """Whether nothing more will come."""
         self.events = 0
-        """Events that belong to an answer so far."""
+        """How many events of the answer came so far."""
         self.pieces: list[str] = []
-        """Every piece of text and of arguments so far, in order."""
+        """All pieces of text and of arguments so far, in order."""
 
     def decode(self, data: bytes) -> list[TextDelta | ToolCall]:
-        """Read one event. Raises ProviderProtocolError for an object that is no JSON, and the error that it reports."""
+        """Read one event. Raises ProviderProtocolError for invalid JSON, and any error that the event reports."""
         data = data.strip()
         if data.startswith(b"[DONE]"):
             self.complete = True
@@ -215,7 +215,7 @@ class AnswerDecoder(ABC):
         return events
 
     def end_of_body(self) -> list[TextDelta | ToolCall]:
-        """The body is over. Sets ``reason`` when the answer is whole although the server gave none."""
+        """Handle the end of the body. Sets ``reason`` if the answer is complete although the server gave none."""
         return self._finish(None) if self.reason or self._is_whole() else []
 
     def _raise_reported(self, payload: Mapping[str, Any]) -> None:
@@ -235,15 +235,15 @@ class AnswerDecoder(ABC):
 
     @abstractmethod
     def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
-        """The events that the payload brings."""
+        """The events of a payload."""
 
     @abstractmethod
     def _finish(self, reason: str | None) -> list[TextDelta | ToolCall]:
-        """The answer is over, for the reason that the server gave; the events that were held until now."""
+        """End the answer with the server's reason; returns the events held back until now."""
 
     @abstractmethod
     def _is_whole(self) -> bool:
-        """Whether nothing is missing although no reason was given."""
+        """Whether the answer is complete although it has no finish reason."""
 
 
 class ChatDecoder(AnswerDecoder):
@@ -266,7 +266,7 @@ class ChatDecoder(AnswerDecoder):
         return events + (self._finish(reason) if reason and not self.reason else [])
 
     def _read_delta(self, delta: dict[str, Any]) -> list[TextDelta | ToolCall]:
-        """A server that has found a call in the text may send the text along."""
+        """Read a delta; a server that finds a tool call in the text may also send that text."""
         text = text_of(delta.get("content")) or string_of(delta.get("refusal"))
         calls = objects_of(delta.get("tool_calls"))
         if function := object_of(delta.get("function_call")):
@@ -300,11 +300,11 @@ class ResponsesDecoder(AnswerDecoder):
     def __init__(self) -> None:
         super().__init__()
         self._called: set[str] = set()
-        """Ids of the calls that were given."""
+        """The ids of the tool calls already returned."""
         self._item_done = False
 
     def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
-        if payload.get("object") == "response":  # not streamed at all
+        if payload.get("object") == "response":  # the server does not stream
             self.events += 1
             return self._read_response(payload, completed=payload.get("status") != "incomplete")
         response, item = object_of(payload.get("response")), object_of(payload.get("item"))
@@ -328,7 +328,7 @@ class ResponsesDecoder(AnswerDecoder):
             case "response.failed":
                 raise _reported(object_of(response.get("error")))
             case _:
-                pass  # the beginnings and ends of parts, events yet to be invented, and what is none
+                pass  # the beginning and end of parts, unknown events, and objects that are no events
         return []
 
     def _read_item(self, item: dict[str, Any]) -> list[TextDelta | ToolCall]:
@@ -343,7 +343,7 @@ class ResponsesDecoder(AnswerDecoder):
         return [tool_call(call_id, name, arguments)]
 
     def _read_response(self, response: Mapping[str, Any], *, completed: bool) -> list[TextDelta | ToolCall]:
-        """The whole answer is in it again, for servers that did not send it in pieces."""
+        """Read the final response object, which has the whole answer, for servers that sent no pieces."""
         self.service_tier = string_of(response.get("service_tier")) or None
         self.usage = usage_of(response.get("usage"), "input", "output")
         output = objects_of(response.get("output"))
@@ -370,10 +370,10 @@ def decoder(api: Literal["chat", "responses"]) -> AnswerDecoder:
 
 
 def _objects(data: bytes) -> list[Mapping[str, Any]]:
-    """The JSON objects of an event: one, or one a line where a server leaves out the empty lines between its events.
+    """The JSON objects of an event: one, or one per line if a server omits the empty lines between events.
 
-    What is no object, such as a comment behind ``data:``, is not for us. Raises ProviderProtocolError for an object
-    that cannot be read, since words may be lost with it.
+    Data that is not an object, such as a comment after ``data:``, is ignored. Raises ProviderProtocolError for an
+    unreadable object, because words may be lost with it.
     """
     if not data.startswith(b"{"):
         return []
@@ -386,7 +386,7 @@ def _objects(data: bytes) -> list[Mapping[str, Any]]:
 
 
 def _reported(error: Mapping[str, Any]) -> ProviderError:
-    """An error inside the stream. OpenRouter and vLLM give as its code the status that they would have answered."""
+    """Map an error inside the stream. OpenRouter and vLLM use the HTTP status as its code."""
     code = error.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else None
     return vendor_error(status, error_code(error))

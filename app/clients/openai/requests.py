@@ -1,4 +1,4 @@
-"""What is sent to OpenAI: messages and tools as request bodies of its two APIs.
+"""Requests to OpenAI: messages and tools as request bodies of its two APIs.
 
 Chat Completions: https://platform.openai.com/docs/api-reference/chat/create
 Responses: https://platform.openai.com/docs/api-reference/responses/create
@@ -22,30 +22,30 @@ _NAME_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class OpenAIOptions:
-    """How the model is asked. What is None is not sent, for compatible servers that do not know it."""
+    """Settings of the model's requests. A field that is None is not sent: compatible servers may not know it."""
 
     model: str = "gpt-6-luna"
     api: Literal["chat", "responses"] = "responses"
-    """Responses is the default because the stronger models take tools there only; compatible servers speak chat."""
+    """``responses`` by default, because the stronger models accept tools only there; compatible servers speak chat."""
     reasoning_effort: str | None = "none"
-    """``none``, ``low`` ... ``max``; the models' own default is medium, which is too slow for a conversation. Chat
-    Completions takes tools with ``none`` only, so there it becomes ``none`` in a request with tools."""
+    """``none``, ``low`` ... ``max``; the models' own default, medium, is too slow for a conversation. Chat Completions
+    accepts tools with ``none`` only, so a chat request with tools always uses ``none``."""
     verbosity: str | None = "low"
     """``low``, ``medium`` or ``high``."""
     max_output_tokens: int = 400
-    """Tokens of one answer; at least 16 with the Responses API."""
+    """The most tokens of one answer; at least 16 with the Responses API."""
     connect_seconds: float = 1.0
-    """To open a connection, TLS included."""
+    """The timeout for opening a connection, TLS included."""
     first_token_seconds: float = 3.0
-    """From the request to the first token, connecting included."""
+    """The timeout from the request to the first token, connecting included."""
     token_gap_seconds: float = 2.0
-    """From one token to the next; the time the reader takes is not counted."""
+    """The timeout from one token to the next, without the time that the consumer takes."""
     context_window_size: int = 4000
-    """Estimated tokens of messages that the model is shown at most; older ones are left out."""
+    """The most estimated tokens of messages in a request; older messages are left out."""
 
 
 def request_path(options: OpenAIOptions) -> str:
-    """Path under the base URL."""
+    """The path below the base URL."""
     return "/chat/completions" if options.api == "chat" else "/responses"
 
 
@@ -96,7 +96,7 @@ def _chat_message(message: Message) -> Body:
 
 
 def _input_items(message: Message) -> list[Body]:
-    """One message is several items when it calls tools; a system message amid the dialogue keeps its place."""
+    """A message with tool calls becomes several items; a system message in mid-dialogue keeps its place."""
     metadata = message.metadata or {}
     if message.role == "tool":
         call_id = metadata["tool_call_id"]
@@ -119,7 +119,7 @@ def _function_call(call: Mapping[str, Any]) -> Body:
 
 
 def _called(call: Mapping[str, Any]) -> Body:
-    """A server may refuse every later request for a name or arguments that it has written itself, and cannot read."""
+    """A tool call that every server accepts: some refuse later requests because of names or arguments they wrote."""
     name = _NO_NAME.sub("_", call["name"])[:_NAME_MAX]
     return {"name": name or "unknown", "arguments": readable_arguments(call["arguments"]) or NO_ARGUMENTS}
 

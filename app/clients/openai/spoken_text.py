@@ -1,8 +1,8 @@
-"""What of a model's text is meant for ears: not its thoughts, nor tool calls that it writes into the text.
+"""Filters a model's text for speech: drops its reasoning, and tool calls written into the text.
 
-A server that knows the model's format takes both out itself. One that does not leaves them in the text: thoughts
-between tags (DeepSeek, Qwen, Mistral, Kimi, gpt-oss), calls between tags or as bare JSON (Hermes, Qwen, Llama,
-Mistral). Calls that are only written are dropped, not run: a caller may have had the model repeat them.
+A server that knows the model's format removes both itself. Other servers leave them in the text: reasoning between tags
+(DeepSeek, Qwen, Mistral, Kimi, gpt-oss), tool calls between tags or as bare JSON (Hermes, Qwen, Llama, Mistral). Such
+written calls are dropped and not run, because a caller may have made the model repeat them.
 """
 
 import re
@@ -18,7 +18,7 @@ _CALL_TAGS: Final = frozenset(
     | {"tool_code", "invoke", "minimax:tool_call"}
 )
 _TAG_MAX = 240
-"""Characters of a tag with its attributes; what is longer is no tag."""
+"""The longest tag with its attributes, in characters."""
 _TAG = re.compile(r"<(/?)([a-z_][\w:.-]*)((?:[\s=][^<>]*)?)>", re.IGNORECASE)
 _TAG_SO_FAR = re.compile(r"<(/?)([a-z_][\w:.-]*)?((?:[\s=][^<>]*)?)", re.IGNORECASE)
 _TOKEN = re.compile(r"<[|｜][^<>|｜]{1,60}[|｜]>")
@@ -27,7 +27,7 @@ _JSON = re.compile(r'\{\s*["}]|\[\s*\{\s*"')
 _JSON_SO_FAR = re.compile(r"\{\s*|\[\s*(?:\{\s*)?")
 _FENCE = "```"
 _END_MAX = 48
-"""Characters of the end of a block at most."""
+"""The longest end of a block, in characters."""
 
 
 def _ends(*texts: str) -> re.Pattern[str]:
@@ -52,52 +52,52 @@ _BLOCKS: Final[dict[str, re.Pattern[str] | None]] = {
     "◁think▷": _END_OF_THOUGHT,
     _FENCE: _ends(_FENCE),
 }
-"""How they begin, and how they end; where there is no end the beginning alone is left out."""
+"""How blocks begin and end; without an end only the beginning is dropped."""
 _LONE_ENDS: Final = ("[/THINK]", "◁/think▷")
 _MAY_BEGIN = re.compile(r"[<\[{◁`]")
 
 
 class Spoken(NamedTuple):
-    """What a piece of the model's text adds to what is spoken."""
+    """What a piece of the model's text adds to the spoken text."""
 
     text: str
     retracts: bool = False
-    """Whether all that was given before was thought, and is void."""
+    """Whether all text returned before was reasoning, and must be taken back."""
 
 
 class SpeechFilter:
-    """Filters one answer piece by piece. However the text is cut, what is left of it is the same.
+    """Filters one answer piece by piece; the result does not depend on how the text is cut.
 
-    Only what may be the beginning of a block waits for the next piece. The end of a thought without a beginning tells
-    that all before it was thought, which is void then; a server whose prompt has begun the thought does that in each
-    answer, and ``thinks_first`` has the text wait for the end of the thought, or of the answer.
+    Only text that may begin a block waits for the next piece. A closing reasoning tag without an opening one shows that
+    all text before it was reasoning, and retracts it. A server whose prompt contains the opening tag does that in every
+    answer; with ``thinks_first`` the text waits for the end of the reasoning, or of the answer.
     """
 
     def __init__(self, *, thinks_first: bool = False) -> None:
         self._waits = thinks_first
         self._text = ""
-        """Not looked at yet."""
+        """Text that is not processed yet."""
         self._end: re.Pattern[str] | None = None
-        """How the block that the text is in may end."""
+        """How the current block may end; None outside a block."""
         self._json: _JsonEnd | None = None
         self._given = False
-        """Whether anything was given that is not void."""
+        """Whether any text was returned and not retracted."""
         self._has_thought = False
         self._stray_end = False
         self.thought_first = False
-        """The answer had the end of a thought that it did not begin."""
+        """Whether the answer had the end of reasoning without its beginning."""
         self.dropped_call = False
-        """A tool call was left out."""
+        """Whether a tool call was dropped."""
 
     def feed(self, text: str) -> Spoken:
-        """Take in the next piece."""
+        """Process the next piece."""
         self._text += text
         if self._waits:
             self._waits = _END_OF_THOUGHT.search(self._text) is None and not _begins_thought(self._text)
         return Spoken("") if self._waits else self._drain(is_end=False)
 
     def finish(self) -> Spoken:
-        """There is no more: a block without an end is left out, and so is half a tag."""
+        """Process the end of the text: a block without an end is dropped, and so is half a tag."""
         self._waits = False
         return self._drain(is_end=True)
 
@@ -119,7 +119,7 @@ class SpeechFilter:
             length = self._read_block(is_end=is_end)
             if length is None:
                 break
-            if length < 0:  # the thought had no beginning
+            if length < 0:  # the reasoning had no opening tag
                 spoken, retracts = self._void(retracts)
             elif length == 0:
                 spoken += self._take(self._text[0], has_text=bool(spoken))
@@ -133,14 +133,14 @@ class SpeechFilter:
         return "", retracts
 
     def _take(self, plain: str, *, has_text: bool) -> str:
-        """The answer does not begin with white space, which blocks leave behind."""
+        """Return plain text; drops white space at the beginning of the answer, which blocks leave behind."""
         return plain if self._given or has_text else plain.lstrip()
 
     def _read_block(self, *, is_end: bool) -> int | None:
-        """Read what may be the beginning of a block, and take it away.
+        """Read and remove what may be the beginning of a block.
 
-        Returns 0 when it is none, its length when it is one, -1 when a thought ends that had no beginning, and None
-        when the next piece decides it.
+        Returns its length, 0 when it is not one, -1 at the end of reasoning that had no beginning, and None when the
+        next piece decides.
         """
         text = self._text
         length = self._read_known(text)
@@ -156,7 +156,7 @@ class SpeechFilter:
         return len(text)
 
     def _read_known(self, text: str) -> int:
-        """Read the beginning or end of a block that is whole; as _read_block."""
+        """Read a complete beginning or end of a block; as _read_block."""
         if text[0] in "{[" and _JSON.match(text):
             self._json, self.dropped_call = _JsonEnd(), True
             return len(text)
@@ -171,7 +171,7 @@ class SpeechFilter:
         return 0
 
     def _read_token(self, text: str) -> int:
-        """Read a token of a chat template, which is left out by itself."""
+        """Read a token of a chat template, which alone is dropped."""
         token = _TOKEN.match(text)
         return 0 if token is None else self._begin(token.end(), None)
 
@@ -192,7 +192,7 @@ class SpeechFilter:
         return length
 
     def _end_thought(self, length: int) -> int:
-        """After thoughts with a beginning it is a stray one, unless the answer comes behind it."""
+        """Handle the end of reasoning. After reasoning with a beginning it is stray, unless the answer follows it."""
         self._text = self._text[length:]
         if self._has_thought:
             self._stray_end = True
@@ -201,7 +201,7 @@ class SpeechFilter:
         return -1
 
     def _leave_block(self) -> bool:
-        """Leave out the text to the end of the block; False while that is not here."""
+        """Drop the text up to the end of the block; False while the end has not arrived."""
         if self._json is not None:
             end = self._json.find(self._text)
             self._text = "" if end is None else self._text[end:]
@@ -232,14 +232,14 @@ class SpeechFilter:
 
 
 class _JsonEnd:
-    """Finds the end of a JSON object or list that has begun."""
+    """Finds the end of a JSON object or list."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._in_string = self._escaped = False
 
     def find(self, text: str) -> int | None:
-        """The place behind it in the next piece of the text, None when it goes on."""
+        """The index after the end in the next piece of text, None when it continues."""
         for place, character in enumerate(text):
             if self._in_string:
                 self._in_string = self._escaped or character != '"'
@@ -256,7 +256,7 @@ class _JsonEnd:
 
 
 def is_call_written_out(text: str, names: Iterable[str]) -> bool:
-    """Whether a text that came in one piece with calls of these names is nothing but the call, written out."""
+    """Whether a text, sent together with calls of these names, is only the call written out."""
     text = text.strip()
     if re.match(r"[{<]|\[\s*[\[{]|```", text):
         return True

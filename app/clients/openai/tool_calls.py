@@ -1,4 +1,4 @@
-"""Tool calls out of the pieces in which servers of Chat Completions stream them."""
+"""Assembles tool calls from the pieces that Chat Completions servers stream."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from app.ports.streams import ToolCall
 
 @dataclass(slots=True)
 class _Call:
-    """A call as far as it is written."""
+    """A tool call as far as it has arrived."""
 
     id: str = ""
     name: str = ""
@@ -17,15 +17,15 @@ class _Call:
 
     @property
     def whole(self) -> bool:
-        """Whether the arguments are written, and are a JSON object."""
+        """Whether the arguments are complete, that is, a JSON object."""
         return bool(self.arguments.strip()) and readable_arguments(self.arguments) is not None
 
 
 class ChatCalls:
-    """The calls of one answer.
+    """The tool calls of one answer.
 
-    OpenAI numbers the calls and sends id and name with the first piece of each. Others number every call 0, leave the
-    number out, or send no ids: there a new id, a new name, or a name behind whole arguments begins the next call.
+    OpenAI numbers the calls, and sends id and name with the first piece of each. Other servers number every call 0,
+    omit the number, or send no ids. There a new id, a new name, or a name after complete arguments begins the next.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class ChatCalls:
         self._given = 0
 
     def add(self, piece: dict[str, Any]) -> str:
-        """Take in a piece of a call; returns the arguments that it brings."""
+        """Add a piece of a call; returns its part of the arguments."""
         function = object_of(piece.get("function"))
         call_id, name = string_of(piece.get("id")), string_of(function.get("name"))
         arguments = arguments_text(function.get("arguments"))
@@ -44,22 +44,22 @@ class ChatCalls:
         return arguments
 
     def names(self) -> list[str]:
-        """Of the calls so far."""
+        """The names of the calls so far."""
         return [call.name for call in self._calls if call.name]
 
     @property
     def whole(self) -> bool:
-        """Whether there are calls, and each of them is whole."""
+        """Whether there are calls and all of them are complete."""
         return bool(self._calls) and all(call.whole for call in self._calls)
 
     def take(self, *, cut_off: bool) -> list[ToolCall]:
-        """The calls that were not taken yet. Of an answer that was cut off only whole ones, and none without a name."""
+        """Take the calls not taken yet; with ``cut_off`` only complete ones. A call without a name is dropped."""
         calls, self._given = self._calls[self._given :], len(self._calls)
         named = [call for call in calls if call.name and (call.whole or not cut_off)]
         return [tool_call(call.id, call.name, call.arguments) for call in named]
 
     def _call_of(self, index: Any, call_id: str, name: str) -> _Call:
-        """The call that a piece belongs to, which may begin with it."""
+        """The call that a piece belongs to; a new one if the piece begins it."""
         index = index if isinstance(index, int | str) else None
         if index is not None:
             call = self._numbered.get(index)
@@ -79,7 +79,7 @@ class ChatCalls:
 
 
 def tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
-    """The event of a call; arguments that cannot be read stay as they were written."""
+    """The event for a tool call; unreadable arguments stay as they are."""
     readable = readable_arguments(arguments)
     return ToolCall(call_id, name, arguments if readable is None else readable)
 

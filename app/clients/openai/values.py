@@ -1,4 +1,4 @@
-"""Values out of a model server's JSON. Compatible servers write them in ways of their own; nothing here raises."""
+"""Reads values from a model server's JSON in the variants of compatible servers; nothing here raises."""
 
 import json
 import re
@@ -11,9 +11,9 @@ NO_ARGUMENTS = "{}"
 
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 _TOKENS_MAX = 100_000_000
-"""A count above it is no count; it would also spoil the bill of the call."""
+"""A larger count is not plausible, and would ruin the cost of the call."""
 _TEXT_PARTS = ("text", "output_text", None)
-"""Types of content parts that are meant for ears; Mistral's ``thinking`` and pictures are not."""
+"""The types of content parts that are spoken; Mistral's ``thinking`` and images are not."""
 
 
 def text_of(content: Any) -> str:
@@ -26,7 +26,7 @@ def text_of(content: Any) -> str:
 
 
 def object_of(value: Any) -> dict[str, Any]:
-    """The value if it is an object, else an empty one."""
+    """The value if it is an object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
@@ -38,23 +38,23 @@ def objects_of(value: Any) -> list[dict[str, Any]]:
 
 
 def string_of(value: Any) -> str:
-    """The value if it is a string, else an empty one. Halves of surrogate pairs are left out: they have no bytes."""
+    """The value if it is a string, otherwise an empty one; without lone surrogates, which cannot be encoded."""
     if not isinstance(value, str):
         return ""
     return value if value.isascii() else _HALF_OF_A_PAIR.sub("", value)
 
 
 def arguments_text(arguments: Any) -> str:
-    """The arguments of a tool call, or a piece of them, as text. Some servers send them as an object."""
+    """A tool call's arguments, or a piece of them, as text. Some servers send an object."""
     if isinstance(arguments, dict):
         return json.dumps(arguments, ensure_ascii=False)
     return string_of(arguments)
 
 
 def readable_arguments(text: str) -> str | None:
-    """The arguments as the text of a JSON object, ``{}`` for none; None when they cannot be read as one.
+    """The arguments as the text of a JSON object, ``{}`` when empty; None when they cannot be read as one.
 
-    Text that is a JSON object is not changed. An object within a JSON string, as some models write it, is taken out.
+    Text that is a JSON object stays unchanged. An object inside a JSON string, as some models write it, is unwrapped.
     """
     if not text.strip():
         return NO_ARGUMENTS
@@ -63,7 +63,7 @@ def readable_arguments(text: str) -> str | None:
         if isinstance(read, str):
             text = read
             read = json.loads(read, parse_constant=_refuse)
-        json.dumps(read, ensure_ascii=False).encode()  # half of a surrogate pair has no bytes
+        json.dumps(read, ensure_ascii=False).encode()  # a lone surrogate cannot be encoded
     except (ValueError, RecursionError):
         return None
     if read is None:
@@ -72,7 +72,7 @@ def readable_arguments(text: str) -> str | None:
 
 
 def usage_of(bill: Any, prompt: str, completion: str) -> TokenUsage | None:
-    """The tokens of a bill whose fields begin with these words, without a price; None when it cannot be read."""
+    """The token counts of a usage object whose fields begin with these words; None when it is unreadable."""
     bill = object_of(bill)
     asked, written = _tokens(bill.get(f"{prompt}_tokens")), _tokens(bill.get(f"{completion}_tokens"))
     if asked is None or written is None:
