@@ -14,6 +14,7 @@ from app.errors import VoiceAgentError
 from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.start_checks import check_settings
+from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import VERSION, open_services
 from media.dialects.refusals import RefusalLog
 from routers import calls, dashboard, health, media, session, webhooks
@@ -28,7 +29,7 @@ from routers.server_sent import EventStreams
 from routers.unstarted import Unstarted
 
 
-def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
+def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes = STANDARD_TIMES) -> FastAPI:
     """Build the application. Its services live from startup to shutdown. Raises SettingsError.
 
     ``owner`` is the name that the supervisor gave this worker; None for a single process.
@@ -39,7 +40,7 @@ def create_app(settings: Settings, owner: str | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, metrics, owner) as services:
+        async with open_services(settings, metrics, owner, times) as services:
             app.state.services = services
             yield
 

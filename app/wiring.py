@@ -45,6 +45,7 @@ from app.storage.journal_reader import JournalReader
 from app.storage.requests import CallRequestStore
 from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
+from app.times import STANDARD_TIMES, ServiceTimes
 from media.formats import AudioFormat
 
 if TYPE_CHECKING:  # LiveKit's libraries come with them, see _livekit
@@ -76,10 +77,13 @@ class Services:
     metrics: Metrics
     health: HealthMonitor
     loops: ServiceLoops
+    times: ServiceTimes
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, metrics: Metrics, owner: str | None = None) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, metrics: Metrics, owner: str | None = None, times: ServiceTimes = STANDARD_TIMES
+) -> AsyncIterator[Services]:
     """Everything the service needs, running; raises SettingsError or StorageError when it cannot be had.
 
     ``owner`` is what the supervisor named this worker, whose database it has prepared; None for a process alone.
@@ -107,7 +111,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         _run_helpers(loops, metrics, vendors, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
-        telephone = _telephone(settings, livekit, database, services, dispatcher, loops)
+        telephone = _telephone(settings, livekit, database, services, dispatcher, loops, times)
         yield Services(
             settings=settings,
             version=VERSION,
@@ -121,6 +125,7 @@ async def open_services(settings: Settings, metrics: Metrics, owner: str | None 
             metrics=metrics,
             health=health,
             loops=loops,
+            times=times,
         )
         if telephone is not None:
             telephone.stop()
@@ -250,12 +255,13 @@ def _telephone(
     services: CallServices,
     dispatcher: CallDispatcher,
     loops: ServiceLoops,
+    times: ServiceTimes,
 ) -> "Telephone | None":
     if livekit is None:
         return None
     from app.wiring_telephone import open_telephone  # as in _livekit
 
-    return open_telephone(settings, livekit, database, services, dispatcher, loops)
+    return open_telephone(settings, livekit, database, services, dispatcher, loops, times)
 
 
 def _health(

@@ -24,6 +24,7 @@ from app.settings import Settings
 from app.storage.database import Database
 from app.storage.placements import DialLimits, PlacementStore
 from app.storage.webhooks import WebhookInbox
+from app.times import ServiceTimes
 from media.legs.room import Dialling, RoomLeg
 from media.legs.room_announcement import announce
 from media.legs.room_audio import ROOM_FORMAT
@@ -56,13 +57,16 @@ def open_telephone(
     services: CallServices,
     dispatcher: CallDispatcher,
     loops: ServiceLoops,
+    times: ServiceTimes,
 ) -> Telephone:
     """Build and start everything about telephone calls. It runs until :meth:`Telephone.stop`."""
     make_leg, dialer = _legs(settings, livekit), _dialer(settings, livekit)
     leftovers = _leftovers(settings, livekit, services, dispatcher)
 
     def make_telephony(room: str, caller: str) -> RoomTelephony:
-        return RoomTelephony(livekit, dialer, leftovers, room=room, caller=caller)
+        return RoomTelephony(
+            livekit, dialer, leftovers, room=room, caller=caller, ring_seconds=times.transfer_ring_seconds
+        )
 
     rooms = RoomCalls(
         dispatcher=dispatcher,
@@ -74,6 +78,7 @@ def open_telephone(
         room_prefix=settings.room_prefix,
         max_call_seconds=settings.max_call_seconds,
         loops=loops,
+        times=times,
     )
     outbound = OutboundCalls(
         dispatcher=dispatcher,

@@ -28,8 +28,6 @@ router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["
 
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
-_HEARTBEAT_SECONDS = 15.0
-"""Proxies close a connection that is silent for a minute, some after half a minute."""
 _SINCE, _UNTIL = "Started at this time or later: ISO 8601, UTC if it names no zone.", "Started before this time."
 _LAST_SEQ = 2**53 - 1
 """The largest integer that JavaScript represents exactly. No journal is so long."""
@@ -177,7 +175,7 @@ async def _stream(call: CallRow, services: Services, after: int, streams: EventS
 
 async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIterator[str]:
     yield STREAM_BEGINNING
-    pages = services.journal_reader.follow(call_id, after, quiet_seconds=_HEARTBEAT_SECONDS)
+    pages = services.journal_reader.follow(call_id, after, quiet_seconds=services.times.heartbeat_seconds)
     async with aclosing(pages):
         async for rows in pages:
             yield "".join(map(server_sent, rows)) or HEARTBEAT

@@ -46,10 +46,9 @@ _BUSY_MILLISECONDS = 5000
 _CHECKPOINT_MILLISECONDS = 250
 _READERS = 4
 _WRITES_WAITING = 1000
-_TURN_SECONDS_MAX = 5.0
+_TURN_SECONDS = 5.0
 """A write that has waited longer fails instead of starting; otherwise a lock would delay everyone behind it."""
 _WRITER_PRAGMAS = (
-    f"busy_timeout={_BUSY_MILLISECONDS}",
     "journal_mode=WAL",
     "synchronous=FULL",  # a commit survives a power cut; with NORMAL the last ones may be lost
     "foreign_keys=ON",
@@ -86,8 +85,9 @@ class Database:
     is a task ``storage.read`` of its own and delays nobody.
     """
 
-    def __init__(self, writer: Engine, readers: AsyncEngine) -> None:
+    def __init__(self, writer: Engine, readers: AsyncEngine, turn_seconds: float) -> None:
         self._writer = writer
+        self._turn_seconds = turn_seconds
         self._thread = ThreadPoolExecutor(1, "storage.writer")
         self._readers = readers
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue(_WRITES_WAITING + 1)  # one slot for the end marker
@@ -105,16 +105,20 @@ class Database:
         return f"<Database {state}, {self.transactions} transactions, {self._jobs.qsize()} waiting>"
 
     @classmethod
-    async def open(cls, url: str) -> "Database":
+    async def open(
+        cls, url: str, *, busy_milliseconds: int = _BUSY_MILLISECONDS, turn_seconds: float = _TURN_SECONDS
+    ) -> "Database":
         """Connect to a database that :func:`migrate` has prepared.
 
-        ``url`` is SQLAlchemy's, such as ``sqlite+aiosqlite:////data/calls.db``. Raises StorageError.
+        ``url`` is SQLAlchemy's, such as ``sqlite+aiosqlite:////data/calls.db``. ``busy_milliseconds`` is how long a
+        write waits for another process's lock, ``turn_seconds`` how long it waits for its turn. Raises StorageError.
         """
         target = _parsed(url)
         await asyncio.to_thread(_check_file, target)
-        writer = _sync_engine(target, _WRITER_PRAGMAS, QueuePool)  # used by one thread, so it has one connection
+        pragmas = (f"busy_timeout={busy_milliseconds}", *_WRITER_PRAGMAS)
+        writer = _sync_engine(target, pragmas, QueuePool)  # used by one thread, so it has one connection
         begin_immediate(writer)
-        database = cls(writer, _reading_engine(target))
+        database = cls(writer, _reading_engine(target), turn_seconds)
         try:
             await database.write(lambda connection: None)
         except BaseException:
@@ -199,7 +203,7 @@ class Database:
             raise LoopFinished
         if job.done.done():
             return
-        if loop.time() - job.asked_at > _TURN_SECONDS_MAX:
+        if loop.time() - job.asked_at > self._turn_seconds:
             job.done.set_exception(StorageError("the database is busy, or locked by another process"))
             return
         try:
@@ -297,7 +301,7 @@ def migrate(url: str) -> None:
     target = _parsed(url)
     if target.get_backend_name() == "sqlite":
         _create_file(target)
-    engine = _sync_engine(target, _WRITER_PRAGMAS)
+    engine = _sync_engine(target, (f"busy_timeout={_BUSY_MILLISECONDS}", *_WRITER_PRAGMAS))
     begin_immediate(engine)
     boot = boot_identity()
     try:

@@ -20,6 +20,7 @@ from app.cli.serve import DrainingServer, uvicorn_config
 from app.clients.tls import tls_context
 from app.main import create_app
 from app.settings import Settings
+from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import Services
 from sandbox.running import RunningSandbox, running_sandbox
 from tests.support.steady_time import SteadyTimeLoop
@@ -95,7 +96,7 @@ def settings_for(data_dir: Path, sandbox: RunningSandbox | None = None, **overri
 
 @asynccontextmanager
 async def running_service(
-    data_dir: Path, *, profile: str = "instant", **overrides: Any
+    data_dir: Path, *, profile: str = "instant", times: ServiceTimes = STANDARD_TIMES, **overrides: Any
 ) -> AsyncIterator[RunningService]:
     """Serve until the context is left; ``overrides`` are settings by their names in the code.
 
@@ -103,7 +104,7 @@ async def running_service(
     """
     with _as_alone(), in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
         settings = settings_for(data_dir, sandbox, **overrides)
-        app = create_app(settings)
+        app = create_app(settings, times=times)
         server = _Server(uvicorn_config(app, settings), app, settings.drain_seconds)
         listener = socket.create_server(("127.0.0.1", settings.port), backlog=512)
         loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ from app.cli.serve import uvicorn_config
 from app.clients.livekit.api import LiveKitClient
 from app.main import create_app
 from app.settings import Settings
+from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import Services
 from sandbox.caller.caller import Caller
 from sandbox.caller.report import CallReport
@@ -93,7 +94,12 @@ class House:
 
 @asynccontextmanager
 async def house(
-    server: LiveKitServer, folder: Path, *, hears_webhooks: bool = True, **more: Any
+    server: LiveKitServer,
+    folder: Path,
+    *,
+    hears_webhooks: bool = True,
+    times: ServiceTimes = STANDARD_TIMES,
+    **more: Any,
 ) -> AsyncIterator[House]:
     """The service, on the port that the webhooks go to unless it is to miss them."""
     prefix = f"call{secrets.token_hex(3)}"  # the server may still have webhooks of a house before
@@ -113,7 +119,7 @@ async def house(
             **more,
         }
         settings = Settings(_env_file=None, **values)  # type: ignore[call-arg]  # its stub does not say so
-        app = create_app(settings)
+        app = create_app(settings, times=times)
         uvicorn_server = _Server(uvicorn_config(app, settings))
         serving = asyncio.get_running_loop().create_task(uvicorn_server.serve(), name="service")
         await uvicorn_server.ready.wait()

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from livekit import api
 
+from app.times import ServiceTimes
 from sandbox.carrier.sip_outcomes import Destination
 from sandbox.carrier.telephone_line import TelephoneLine
 from tests.room.calling_out import ask, calling_house, place, until_fact
@@ -24,9 +25,7 @@ CLOSES_SECONDS = 0.5
 FAULTS = ["html", "bad_gateway", "server_error", "no_protobuf", "half_message", "hang", "drip"]
 
 
-@pytest.fixture(autouse=True)
-def reconciler_that_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.calls.telephone.inbound._LOOK_SECONDS", 0.2)
+LOOKS_OFTEN = ServiceTimes(room_look_seconds=0.2)
 
 
 async def order(home: House, kind: str, **more: Any) -> None:
@@ -74,7 +73,7 @@ async def agents_in(home: House, room: str) -> list[str]:
 async def test_the_call_does_not_notice_and_its_line_closes_whatever_the_api_does(
     server: LiveKitServer, tmp_path: Path, kind: str
 ) -> None:
-    async with calling_house(server, tmp_path) as home:
+    async with calling_house(server, tmp_path, times=LOOKS_OFTEN) as home:
         async with greeted(home) as line:
             await order(home, kind)
             await until_livekit_is(home, "degraded")
@@ -98,7 +97,7 @@ async def test_the_call_does_not_notice_and_its_line_closes_whatever_the_api_doe
 async def test_a_call_ends_while_the_human_rings_and_cannot_be_called_off(
     server: LiveKitServer, tmp_path: Path, route: str, who: str
 ) -> None:
-    async with calling_house(server, tmp_path, **TARGETS) as home:
+    async with calling_house(server, tmp_path, times=LOOKS_OFTEN, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = Destination("no_answer", transfer="refused")
         await order(home, "hang", route=route)
         async with greeted(home) as line:
@@ -126,7 +125,7 @@ async def test_a_call_ends_while_the_human_rings_and_cannot_be_called_off(
 
 async def test_a_dial_whose_answer_gets_lost_is_called_off(server: LiveKitServer, tmp_path: Path) -> None:
     called = "+79990000079"
-    async with calling_house(server, tmp_path) as home:
+    async with calling_house(server, tmp_path, times=LOOKS_OFTEN) as home:
         home.front.directory.numbers[called] = Destination("no_answer")
         await order(home, "lost_answer", route="CreateSIPParticipant")
         call_id = await place(home, called)
@@ -147,7 +146,7 @@ async def test_a_dial_whose_answer_gets_lost_is_called_off(server: LiveKitServer
 async def test_a_caller_nobody_told_of_is_answered_when_the_api_is_back(
     server: LiveKitServer, tmp_path: Path, kind: str
 ) -> None:
-    async with calling_house(server, tmp_path, hears_webhooks=False) as home:
+    async with calling_house(server, tmp_path, times=LOOKS_OFTEN, hears_webhooks=False) as home:
         await order(home, kind, route="ListRooms")
         await until_livekit_is(home, "degraded")
         async with home.carrier.ring(NUMBER) as line:

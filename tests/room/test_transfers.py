@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from app.times import ServiceTimes
 from sandbox.caller.media_client import AgentAudio
 from sandbox.caller.score import Score, says, waits
 from sandbox.carrier.sip_outcomes import Destination
@@ -25,15 +27,8 @@ TALKS = Score("sales", "ru", (waits(1.5), says("Здравствуйте, отд
 LOUD = 500
 
 
-@pytest.fixture(autouse=True)
-def reconciler_that_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.calls.telephone.inbound._LOOK_SECONDS", 0.2)
-    monkeypatch.setattr("app.calls.telephone.inbound._LEFT_OPEN_SECONDS", 0.5)
-
-
-@pytest.fixture
-def short_ringing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.calls.telephone.transfer._RING_SECONDS", 2)
+LOOKS_OFTEN = ServiceTimes(room_look_seconds=0.2, room_left_open_seconds=0.5)
+RINGS_BRIEFLY = replace(LOOKS_OFTEN, transfer_ring_seconds=2)
 
 
 @asynccontextmanager
@@ -56,7 +51,7 @@ async def loudness(line: TelephoneLine) -> list[float]:
 
 @pytest.mark.parametrize("accepted", ["accepted", "accepted_untold"])
 async def test_a_network_that_can_takes_the_caller_along(server: LiveKitServer, tmp_path: Path, accepted: Any) -> None:
-    async with calling_house(server, tmp_path, **TARGETS) as home:
+    async with calling_house(server, tmp_path, times=LOOKS_OFTEN, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = Destination(after=0.3, transfer=accepted)
         async with asked_for_sales(home) as line:
             record = await home.record(line.call_id)
@@ -73,7 +68,7 @@ async def test_a_network_that_can_takes_the_caller_along(server: LiveKitServer, 
 async def test_a_human_who_answers_talks_to_the_caller_in_his_room_and_the_agent_leaves(
     server: LiveKitServer, tmp_path: Path
 ) -> None:
-    async with calling_house(server, tmp_path, **TARGETS) as home:
+    async with calling_house(server, tmp_path, times=LOOKS_OFTEN, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = Destination(after=0.3, transfer="refused", score=TALKS)
         async with asked_for_sales(home) as line:
             record = await home.record(line.call_id)
@@ -106,13 +101,11 @@ async def test_a_human_who_answers_talks_to_the_caller_in_his_room_and_the_agent
 async def test_a_caller_whose_human_does_not_come_stays_with_the_agent(
     server: LiveKitServer,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     human: Destination,
     reason: str,
     dialled: bool,
 ) -> None:
-    monkeypatch.setattr("app.calls.telephone.transfer._RING_SECONDS", 2)
-    async with calling_house(server, tmp_path, **TARGETS) as home:
+    async with calling_house(server, tmp_path, times=RINGS_BRIEFLY, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = human
         async with asked_for_sales(home) as line:
             assert (await until_fact(home, line.call_id, "transfer.failed"))["reason"] == reason
@@ -128,7 +121,7 @@ async def test_a_caller_whose_human_does_not_come_stays_with_the_agent(
 
 
 async def test_a_caller_who_hangs_up_meanwhile_calls_the_human_off(server: LiveKitServer, tmp_path: Path) -> None:
-    async with calling_house(server, tmp_path, **TARGETS) as home:
+    async with calling_house(server, tmp_path, times=LOOKS_OFTEN, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = Destination("no_answer", transfer="refused")
         async with asked_for_sales(home) as line:
             async with asyncio.timeout(60):
@@ -144,7 +137,7 @@ async def test_a_caller_who_hangs_up_meanwhile_calls_the_human_off(server: LiveK
 
 async def test_a_telephone_that_we_called_can_be_handed_over_too(server: LiveKitServer, tmp_path: Path) -> None:
     called = "+79990000078"
-    async with calling_house(server, tmp_path, **TARGETS) as home:
+    async with calling_house(server, tmp_path, times=LOOKS_OFTEN, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = Destination(after=0.1)
         call_id = (await ask(home, "/calls", to=called))["call_id"]
         await until_fact(home, call_id, "agent.finished")

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.times import ServiceTimes
 from media.formats import AudioFormat
 from media.recording import Recorder
-from tests.end_to_end.service import RunningService, service_in_thread
+from tests.end_to_end.service import RunningService, running_service, service_in_thread
 from tests.routers.kept_calls import execute, keep_call
 
 END = "2026-10-02T00:01:00.000Z"
@@ -245,16 +246,15 @@ async def test_rows_of_another_process_come_live_and_the_stream_ends_with_the_ca
     execute(data, "DELETE FROM calls WHERE call_id = ?", (call_id,))
 
 
-async def test_while_nothing_happens_the_stream_beats(service: RunningService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("routers.calls._HEARTBEAT_SECONDS", 0.01)
+async def test_while_nothing_happens_the_stream_beats(tmp_path: Path) -> None:
     headers = {"Accept": "text/event-stream", "Last-Event-ID": "1"}
-    async with (
-        asyncio.timeout(5),
-        service.async_client() as http,
-        http.stream("GET", "/calls/call_live/events", headers=headers) as answer,
-    ):
-        lines = answer.aiter_lines()
-        assert [await anext(lines) for _ in range(6)] == ["retry: 2000", "", ": nothing new", "", ": nothing new", ""]
+    times = ServiceTimes(heartbeat_seconds=0.01)
+    async with asyncio.timeout(60), running_service(tmp_path, times=times) as quiet, quiet.async_client() as http:
+        keep_call(tmp_path, "call_live", [("call.created", {})], status="active", direction="inbound")
+        async with http.stream("GET", "/calls/call_live/events", headers=headers) as answer:
+            lines = answer.aiter_lines()
+            beats = [await anext(lines) for _ in range(6)]
+    assert beats == ["retry: 2000", "", ": nothing new", "", ": nothing new", ""]
 
 
 async def test_a_client_that_leaves_a_stream_is_forgotten(service: RunningService) -> None:

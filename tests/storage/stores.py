@@ -41,11 +41,11 @@ def url_of(path: Path) -> str:
 
 @asynccontextmanager
 async def open_stores(
-    folder: Path, *, backlog: Backlog | None = None, flush_seconds: float = 5.0
+    folder: Path, *, backlog: Backlog | None = None, flush_seconds: float = 5.0, **options: Any
 ) -> AsyncIterator[Stores]:
     path = folder / "calls.db"
     migrate(url_of(path))
-    database = await Database.open(url_of(path))
+    database = await Database.open(url_of(path), **options)
     reader = JournalReader(database)
     lost: list[str] = []
     journal = JournalWriter(

@@ -12,7 +12,6 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
 
 from app.errors import StorageError
-from app.storage import database as storage
 from app.storage.database import Database, migrate
 from app.storage.schema import REVISION, metadata
 from tests.storage.stores import a_call, a_row, locked, look, open_stores, url_of
@@ -167,12 +166,11 @@ async def test_a_loop_that_is_held_up_keeps_no_other_process_from_the_database(t
         await writing
 
 
-async def test_behind_a_lock_nobody_waits_for_all_those_before_him(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storage, "_WRITER_PRAGMAS", ("busy_timeout=500",))
-    monkeypatch.setattr(storage, "_TURN_SECONDS_MAX", 0.4)
-    async with open_stores(tmp_path) as stores, locked(stores.path) as release:
+async def test_behind_a_lock_nobody_waits_for_all_those_before_him(tmp_path: Path) -> None:
+    async with (
+        open_stores(tmp_path, busy_milliseconds=500, turn_seconds=0.4) as stores,
+        locked(stores.path) as release,
+    ):
         began = asyncio.get_running_loop().time()
         writes = [stores.database.write(lambda connection: None) for _ in range(5)]
         outcomes = await asyncio.gather(*writes, return_exceptions=True)

@@ -25,18 +25,16 @@ from app.models import CallContext, TelephoneCall
 from app.ports.services import CallLeg, Telephony
 from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow, CallStore
+from app.times import STANDARD_TIMES, ServiceTimes
 from media.legs.leg import LegListener
 from media.legs.room import Dialling
 
 log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS = 3.0
 _LOOK_AGAIN = Backoff(first_seconds=0.5, max_seconds=5.0)
-"""The waits after a failed look, on top of the usual ``_LOOK_SECONDS``."""
+"""The waits after a failed look, on top of the usual ones."""
 _STEADY_SECONDS = 30.0
 """A look that runs so long counts as recovered. Longer than one whose requests are all answered at their timeouts."""
-_LEFT_OPEN_SECONDS = 10.0
-"""How long after the end of its call a room is left to the process that should end it. Then we end it."""
 _LAST_CALL_ENDS_SECONDS = 8.0
 """How long a caller waits for the previous call in the same room to end."""
 _LAST_CALL_LOOK_SECONDS = 0.1
@@ -84,6 +82,7 @@ class RoomCalls:
         room_prefix: str,
         max_call_seconds: float,
         loops: ServiceLoops,
+        times: ServiceTimes = STANDARD_TIMES,
     ) -> None:
         self._dispatcher = dispatcher
         self._livekit = livekit
@@ -94,6 +93,7 @@ class RoomCalls:
         self._prefix = room_prefix
         self._max_call_seconds = max_call_seconds
         self._loops = loops
+        self._times = times
         self._handled: set[tuple[str, str]] = set()
         """The callers that this process is serving now: (room sid, SIP call id)."""
         self._reconciler = loops.keep(
@@ -189,7 +189,7 @@ class RoomCalls:
 
     async def _reconcile(self) -> None:
         """A round of the loop. It fails as a room in it fails, after all the others have been looked into."""
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(self._times.room_look_seconds)
         failure: Exception | None = None
         for room in await self._livekit.list_rooms():
             if is_our_room(room.name, self._prefix):
@@ -221,7 +221,7 @@ class RoomCalls:
         over = min(map(_seconds_over, ended))
         if any(call.end_reason == "transferred" for call in ended):
             return over > self._max_call_seconds or await self._livekit.count_telephones(room) < _CONVERSATION
-        return over > _LEFT_OPEN_SECONDS
+        return over > self._times.room_left_open_seconds
 
 
 def _seconds_over(call: CallRow) -> float:

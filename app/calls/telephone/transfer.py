@@ -11,11 +11,10 @@ from app.calls.telephone.leftovers import Leftovers
 from app.clients.livekit.api import LiveKitClient
 from app.errors import DialFailed, DialFailure, ProviderError, TransferFailed, TransferFailure
 from app.ports.services import Handover
+from app.times import STANDARD_TIMES
 
 log = structlog.get_logger(__name__)
 
-_RING_SECONDS = 20
-"""How long the human's telephone rings, whether the caller's network dials it or we do."""
 _FAILURES: dict[DialFailure, TransferFailure] = {
     "busy": "busy",
     "no_answer": "no_answer",
@@ -31,21 +30,29 @@ class RoomTelephony:
     """One caller in one room. Implements :class:`app.ports.services.Telephony`."""
 
     def __init__(
-        self, livekit: LiveKitClient, dialer: SipDialer, leftovers: Leftovers, *, room: str, caller: str
+        self,
+        livekit: LiveKitClient,
+        dialer: SipDialer,
+        leftovers: Leftovers,
+        *,
+        room: str,
+        caller: str,
+        ring_seconds: int = STANDARD_TIMES.transfer_ring_seconds,
     ) -> None:
-        """``caller`` is the identity of the caller's participant."""
+        """``caller`` is the identity of the caller's participant. The human's telephone rings for ``ring_seconds``."""
         self._livekit = livekit
         self._dialer = dialer
         self._leftovers = leftovers
         self._room = room
         self._caller = caller
+        self._ring_seconds = ring_seconds
 
     async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
         """Try SIP REFER first: it frees our line. Not every carrier supports it, so dial the human otherwise."""
         is_number = not to.startswith("sip:")
         try:
             await self._livekit.refer(
-                self._room, self._caller, f"tel:{to}" if is_number else to, ring_seconds=_RING_SECONDS
+                self._room, self._caller, f"tel:{to}" if is_number else to, ring_seconds=self._ring_seconds
             )
         except DialFailed as error:
             if error.reason in _OF_THE_HUMAN or not is_number:
@@ -67,7 +74,7 @@ class RoomTelephony:
                 room=self._room,
                 identity=identity,
                 leg="transfer",
-                ring_seconds=_RING_SECONDS,
+                ring_seconds=self._ring_seconds,
                 ringing_is_heard=True,
             )
         except DialFailed as error:

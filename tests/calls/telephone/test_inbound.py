@@ -12,6 +12,7 @@ from livekit import api
 from app.clock import iso_utc, lease_now, utc_now
 from app.main import create_app
 from app.settings import Settings
+from app.times import ServiceTimes
 from tests.clients.livekit.twirp import KEY, SECRET, Refuse, TwirpServer, running
 from tests.storage.stores import a_call
 
@@ -20,9 +21,7 @@ HUMAN = {"sip.callID": "SCL_2", "va.leg": "transfer"}
 MAX_CALL_SECONDS = 600
 
 
-@pytest.fixture(autouse=True)
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.calls.telephone.inbound._LOOK_SECONDS", 0.02)
+OFTEN = ServiceTimes(room_look_seconds=0.02)
 
 
 @asynccontextmanager
@@ -61,7 +60,7 @@ async def services(folder: Path, livekit_url: str) -> AsyncIterator[Any]:
     nowhere = {f"{name}_base_url": "http://127.0.0.1:9" for name in ("deepgram", "openai", "cartesia")}
     livekit = {"livekit_url": livekit_url, "livekit_api_key": KEY, "livekit_api_secret": SECRET}
     values = {"providers": "sandbox", "data_dir": folder, "max_call_seconds": MAX_CALL_SECONDS, **nowhere, **livekit}
-    app = create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]  # its stub does not say so
+    app = create_app(Settings(_env_file=None, **values), times=OFTEN)  # type: ignore[call-arg]  # its stub does not say so
     async with app.router.lifespan_context(app):
         yield app.state.services
 
