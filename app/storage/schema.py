@@ -162,10 +162,13 @@ dials = Table(
 def decode_object(written: Any) -> dict[str, Any]:
     """Decode the JSON object of a column. Anything else becomes an empty object, so that it does not harm other rows.
 
-    SQLite returns text that looks like a number as a number, whatever the column's type.
+    SQLite returns text that looks like a number as a number, whatever the column's type. What is returned can be sent on
+    as UTF-8 and JSON: half a surrogate pair becomes a question mark, and NaN becomes null.
     """
     try:
-        value = json.loads(written)
+        value = json.loads(written, parse_constant=_no_number)
+        if isinstance(written, str) and "\\u" in written:
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError, TypeError):
         value = None
     if isinstance(value, dict):
@@ -173,6 +176,10 @@ def decode_object(written: Any) -> dict[str, Any]:
     if value is not None or written not in ("null", b"null"):
         log.error("row.unreadable", length=len(str(written)))
     return {}
+
+
+def _no_number(_name: str) -> None:
+    """``NaN`` and the like, which Python reads as numbers."""
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

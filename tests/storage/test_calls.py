@@ -40,7 +40,7 @@ async def test_a_call_comes_back_as_it_was_stored(tmp_path: Path) -> None:
         livekit_room="call-17",
         language="ru",
         recording=True,
-        metadata={"имя": "Ёж", "nested": [1, None, {"a": "\x00\x1b\u2028"}], "half a pair": "\ud83d"},
+        metadata={"имя": "Ёж", "nested": [1, None, {"a": "\x00\x1b\u2028"}], "a pair": "\U0001f600"},
         summary=None,
         lease_until=1763805600.25,
     )

@@ -82,7 +82,7 @@ async def test_a_row_comes_back_as_it_was_appended(tmp_path: Path) -> None:
         "caller.words",
         None,
         2,
-        {"текст": 'Ёж "\x00\u2028', "half": "\ude00"},
+        {"текст": 'Ёж "\x00\u2028', "pair": "\U0001f600"},
     )
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call())

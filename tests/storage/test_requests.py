@@ -26,7 +26,7 @@ async def test_requests_are_taken_once_in_the_order_they_were_made(tmp_path: Pat
         requests = requests_in(stores)
         await stores.calls.create(a_call())
         await stores.calls.create(a_call("call-2"))
-        made = [say("Ещё минуту."), say("first\x00\ud83d", "call-2"), HANGUP]
+        made = [say("Ещё минуту."), say("first\x00\U0001f600", "call-2"), HANGUP]
         for request in made:
             await requests.add(request, NOW)
 

@@ -1,5 +1,6 @@
 """Rows that another version of the service, or a hand, wrote: each is left out or read in part, and harms no other."""
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,6 +38,28 @@ async def with_a_call(folder: Path) -> AsyncIterator[Stores]:
 @pytest.mark.parametrize("written", GARBAGE)
 def test_what_is_no_object_is_an_empty_one(written: str) -> None:
     assert decode_object(written) == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('{"text": "half a pair \\ud83d"}', {"text": "half a pair ?"}),
+        ('{"\\ud83d": [{"a": "\\ude00b"}]}', {"?": [{"a": "?b"}]}),
+        ('{"text": "a pair \\ud83d\\ude00, \\u0000, \\\\ud83d"}', {"text": "a pair \U0001f600, \x00, \\ud83d"}),
+        ('{"t": NaN, "u": [-Infinity]}', {"t": None, "u": [None]}),
+    ],
+)
+def test_whatever_is_read_can_be_sent_on(written: str, read: dict[str, object]) -> None:
+    assert decode_object(written) == read
+    assert json.loads(json.dumps(read, ensure_ascii=False, allow_nan=False).encode()) == read
+
+
+async def test_half_a_pair_in_one_row_costs_the_list_of_calls_nothing(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call(metadata={"note": "\ud83d"}))
+        found = await stores.calls.get("call-1")
+    assert found is not None
+    assert found.metadata == {"note": "?"}
 
 
 @pytest.mark.parametrize("written", GARBAGE)
