@@ -3,7 +3,7 @@
 ``python -m bench.one_fault``. Each round has five calls over websockets and two by telephone. While all agents tell a
 story something breaks: LiveKit's API, a socket of a vendor, an answer of the model, the disk, a worker, the database. A
 line of the table says what the struck calls noticed, what the others noticed, the longest gap in the sound of the
-others, how late the callers themselves were at worst, and what ``/health`` said after how many seconds.
+others, how late the callers themselves were at worst, what ``/health`` said after how many seconds, and the log.
 
 A call notices a failed vendor (``provider.failed``), an end it did not ask for, or a gap of more than 40 ms. The status
 is 1 when a call noticed that was not struck. Compare with the first line, in which nothing breaks: callers, telephones
@@ -13,6 +13,7 @@ Redis, as the room tests do.
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -125,6 +126,8 @@ class Outcome:
     watched: Watched
     worker: int
     gaps: dict[str, float]
+    logged: Counter[str]
+    """Warnings and errors of the service, by their events."""
 
     @property
     def struck(self) -> list[HeldCall]:
@@ -152,6 +155,7 @@ class Outcome:
 async def play(here: House, played: Round, calm: CallReport | None) -> Outcome:
     """One round, in which everything is well before and after."""
     clock, watched = asyncio.get_running_loop().time, Watched()
+    lines = len(here.service.log_lines())
 
     async def on_connected(call: HeldCall) -> None:
         if played.order is not None and call.name == _STRUCK:
@@ -172,7 +176,16 @@ async def play(here: House, played: Round, calm: CallReport | None) -> Outcome:
         await asyncio.sleep(_AFTER_SECONDS)
         await _until_well(watched)
         watching.cancel()
-    return Outcome(played, calls, watched, calls[0].worker, _gaps(calls, calm))
+    logged = Counter(map(_trouble, here.service.log_lines()[lines:]))
+    del logged[""]
+    return Outcome(played, calls, watched, calls[0].worker, _gaps(calls, calm), logged)
+
+
+def _trouble(line: str) -> str:
+    """The event of a line of the log; empty when it is no trouble."""
+    told = json.loads(line) if line.startswith("{") else {"event": "a line that is none of the log", "level": "error"}
+    what = "".join(f" {told[key]}" for key in ("loop", "kind", "provider") if key in told)
+    return f"{told['event']}{what}" if told["level"] in ("warning", "error") else ""
 
 
 async def _break(broken: AbstractAsyncContextManager[None]) -> None:
@@ -243,6 +256,7 @@ def _row(outcome: Outcome) -> list[str]:
         f"{longest[False] * 1000:.0f} / {longest[True] * 1000:.0f}",
         f"{late * 1000:.0f}",
         _health(outcome.watched) or "ok",
+        _counted(outcome.logged) or "-",
     ]
 
 
