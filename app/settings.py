@@ -225,6 +225,17 @@ class Settings(BaseSettings):
             env_settings.env_vars = {name: value for name, value in env_settings.env_vars.items() if name not in ours}
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text_in_utf8(cls, value: Any) -> Any:
+        """Bytes of the environment that are no UTF-8 are read as halves of surrogate pairs, which no call survives."""
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ValueError("write it in UTF-8") from None
+        return value
+
     @field_validator("language")
     @classmethod
     def _known_language(cls, value: str) -> str:

@@ -100,6 +100,11 @@ def test_every_wrong_variable_is_named_at_once() -> None:
     assert named(BAD) == set(BAD)
 
 
+@pytest.mark.parametrize("name", ["GREETING", "ROOM_PREFIX", "TTS_EMOTION"])
+def test_bytes_that_are_no_text_are_refused(name: str) -> None:
+    assert problems({name: os.fsdecode(b"Hello \xff")}) == [f"{name}: write it in UTF-8"]
+
+
 def test_complaints_are_in_the_words_of_settings() -> None:
     told = problems({"VA_HOST": "0.0.0.0", "TRANSFER_TARGETS": "sales"})  # noqa: S104 - nothing listens here
     assert [line for line in told if "Value error" in line] == []

@@ -162,8 +162,8 @@ dials = Table(
 def decode_object(written: Any) -> dict[str, Any]:
     """Decode the JSON object of a column. Anything else becomes an empty object, so that it does not harm other rows.
 
-    SQLite returns text that looks like a number as a number, whatever the column's type. What is returned can be sent on
-    as UTF-8 and JSON: half a surrogate pair becomes a question mark, and NaN becomes null.
+    SQLite returns text that looks like a number as a number, whatever the column's type. What is returned can be sent
+    on as UTF-8 and JSON: half a surrogate pair becomes a question mark, and NaN becomes null.
     """
     try:
         value = json.loads(written, parse_constant=_no_number)
