@@ -13,6 +13,9 @@ _STEP_SECONDS = 0.1
 _SEARCHED_SECONDS = 0.5
 """On each side of where a piece of the sound was heard in the call that is compared with."""
 _ALIKE = 0.7
+_LONGER_PAUSE_SECONDS = 0.2
+"""A pause between two sentences may be longer by that: the receiver's jitter buffer stretches silence, and nobody hears
+it."""
 _SILENCE = 200.0
 """Root mean square of samples, of 32767."""
 
@@ -54,11 +57,12 @@ def _stories(report: CallReport) -> Iterator[Sound]:
 
 def _put_off(story: Sound, reference: Sound, rate: int = 8000) -> float:
     size, reach = round(_PATCH_SECONDS * rate), round(_SEARCHED_SECONDS * rate)
-    offsets: list[int] = []
+    runs: list[list[int]] = [[]]
     drift = 0
     for first in range(0, len(reference) - size, round(_STEP_SECONDS * rate)):
         patch = reference[first : first + size]
         if np.sqrt((patch**2).mean()) < _SILENCE:
+            runs.append([])
             continue
         at = max(first + drift - reach, 0)
         searched = story[at : at + size + 2 * reach]
@@ -67,9 +71,12 @@ def _put_off(story: Sound, reference: Sound, rate: int = 8000) -> float:
         likeness = _likeness(searched, patch)
         best = int(likeness.argmax())
         if likeness[best] > _ALIKE:
-            offsets.append(at + best - first)
-            drift = offsets[-1]
-    return _steps(offsets) / rate
+            drift = at + best - first
+            runs[-1].append(drift)
+    heard = [run for run in runs if run]
+    pauses = [after[0] / rate - run[-1] / rate for run, after in pairwise(heard)]
+    late = [pause for pause in pauses if pause > _LONGER_PAUSE_SECONDS]
+    return max([0.0, *late, *(_steps(run) / rate for run in heard)])
 
 
 def _likeness(searched: Sound, patch: Sound) -> Sound:
