@@ -55,7 +55,7 @@ BOUNDED_OTHERWISE = {
     "app/calls/live/event_loop.py _waiting": "EventQueue.tell fails the call when too many wait",
     "app/calls/live/speech_track.py _unplayed": "one utterance of bounded length; playback takes it in real time",
     "app/clients/cartesia/utterance.py _unread": "the utterance fails when too many seconds of audio wait",
-    "app/clients/deepgram/stream_state.py _waiting": "Events.put drops the oldest and counts it",
+    "app/clients/stream_state.py _waiting": "Events.put drops the oldest and counts it",
     "app/observability/log_writer.py _lines": "emit drops and counts what is more than lines_waiting",
     "app/storage/backlog.py rows": "Backlog.add counts all rows and refuses more",
     "media/playout.py _sent": "what has been played for some seconds is taken out; the lead bounds the rest",
@@ -183,7 +183,7 @@ STARTS_TASKS = {
     "app/clients/deepgram/client.py": "of one request; what it raises is for who waits for it",
     "app/clients/loading.py": "makes a part, in a thread, for all who need it",
     "app/clients/openai/client.py": "opens connections; what it raises is for who waits for them",
-    "app/clients/deepgram/stream.py": "of one call's stream; what it raises is for who reads it",
+    "app/clients/reconnecting.py": "of one call's stream; what it raises is for who reads it",
     "app/storage/database.py": "one read; what it raises is for who waits for it",
 }
 """Files that start tasks, and why what a task raises ends no other but those that belong to the same call."""

@@ -132,11 +132,7 @@ class DeepgramSTTClient(BaseResilientClient):
             audio_format=self._format,
             options=self._options,
             prices=self._prices,
-            on_loss=self._note_lost_stream,
         )
-
-    def _note_lost_stream(self, error: ProviderError, opened_at: float) -> None:
-        self.note_broken_off("stream", error, opened_at)
 
 
 async def _feed(stream: DeepgramStream, audio_stream: AsyncIterator[bytes]) -> None:

@@ -24,10 +24,12 @@ from websockets.exceptions import (
 )
 
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions
-from app.clients.deepgram.replay_buffer import Timeline
-from app.clients.deepgram.stream_state import SttStreamState
+from app.clients.deepgram.spoken import read_token
+from app.clients.deepgram.turn_assembly import TurnAssembly
 from app.clients.messages import Unreadable, read_object
+from app.clients.replay_buffer import Timeline
 from app.clients.resilient import retry_after_seconds
+from app.clients.stream_state import SttStreamState
 from app.errors import (
     ProviderError,
     ProviderProtocolError,
@@ -67,7 +69,11 @@ class DeepgramConnection:
     """
 
     def __init__(
-        self, socket: ClientConnection, ear: SttStreamState, audio_format: AudioFormat, options: DeepgramOptions
+        self,
+        socket: ClientConnection,
+        ear: SttStreamState[TurnAssembly],
+        audio_format: AudioFormat,
+        options: DeepgramOptions,
     ) -> None:
         self._socket = socket
         self._ear = ear
@@ -96,7 +102,7 @@ class DeepgramConnection:
     async def open(
         cls,
         endpoint: Endpoint,
-        ear: SttStreamState,
+        ear: SttStreamState[TurnAssembly],
         *,
         audio_format: AudioFormat,
         options: DeepgramOptions,
@@ -117,7 +123,7 @@ class DeepgramConnection:
             logger=_socket_log,
         )
         conversation = cls(socket, ear, audio_format, options)
-        ear.note_request(conversation.request_id)
+        ear.note_request(read_token(conversation.request_id))
         return conversation
 
     @property
@@ -213,7 +219,7 @@ class DeepgramConnection:
             return
         self._garbage = 0
         self._heard_at = self._clock()
-        self._ear.note_request(message.get("request_id"))
+        self._ear.note_request(read_token(message.get("request_id")))
         if heard is None:
             self._ear.ignored += 1
             return

@@ -302,7 +302,7 @@ async def test_a_bug_of_ours_ends_the_iteration_loudly(monkeypatch: pytest.Monke
     def broken(self: Any, position: int) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("app.clients.deepgram.replay_buffer.ReplayBuffer.acknowledge", broken)
+    monkeypatch.setattr("app.clients.replay_buffer.ReplayBuffer.acknowledge", broken)
     async with deepgram(hears((0.1, flux("EndOfTurn", "алло")))) as server, listening(server, **STEADY) as stream:
         speak(stream, 0.0, 0.1)
         with pytest.raises(ExceptionGroup) as caught:

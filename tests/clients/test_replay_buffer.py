@@ -3,7 +3,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clients.deepgram.replay_buffer import ReplayBuffer, Timeline
+from app.clients.replay_buffer import ReplayBuffer, Timeline
 
 
 def numbered(start: int, samples: int) -> bytes:

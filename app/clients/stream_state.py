@@ -2,10 +2,9 @@
 
 import asyncio
 from collections import deque
+from typing import Generic, Protocol, TypeVar
 
-from app.clients.deepgram.replay_buffer import ReplayBuffer
-from app.clients.deepgram.spoken import read_token
-from app.clients.deepgram.turn_assembly import TurnAssembly
+from app.clients.replay_buffer import ReplayBuffer
 from app.ports.streams import SpeechEvent, TurnUpdated
 
 _EVENTS_KEPT = 1024
@@ -44,10 +43,24 @@ class Events:
         return self._waiting.popleft() if self._waiting else None
 
 
-class SttStreamState:
-    """What one stream keeps across sockets: the audio to send, the turn so far, the events to read."""
+class Turns(Protocol):
+    """The caller's turn, as a vendor's messages tell it."""
 
-    def __init__(self, *, buffer: ReplayBuffer, turns: TurnAssembly, piece: int) -> None:
+    @property
+    def open(self) -> bool:
+        """Whether the caller is in the middle of a turn."""
+
+    def close(self) -> tuple[SpeechEvent, ...]:
+        """Nothing more will be heard of this turn: what is known of it is all."""
+
+
+TurnsT = TypeVar("TurnsT", bound=Turns)
+
+
+class SttStreamState(Generic[TurnsT]):
+    """What one stream keeps across connections: the audio to send, the turn so far, the events to read."""
+
+    def __init__(self, *, buffer: ReplayBuffer, turns: TurnsT, piece: int) -> None:
         self.buffer = buffer
         self.piece = piece
         """The most samples of a message, and the least while nobody speaks."""
@@ -77,9 +90,8 @@ class SttStreamState:
         for event in events:
             self.events.put(event)
 
-    def note_request(self, request_id: object) -> None:
-        """Keep Deepgram's request id, if it is valid and new; beyond the bound the first ones stay."""
-        request_id = read_token(request_id)
+    def note_request(self, request_id: str | None) -> None:
+        """Keep the vendor's id, if there is one and it is new. Beyond the bound, the first ones stay."""
         if request_id is not None and request_id not in self.request_ids and len(self.request_ids) < _REQUESTS_KEPT:
             self.request_ids.append(request_id)
 
