@@ -84,7 +84,6 @@ ABOUT_NO_MODULE = {
     "tests/test_deploy.py": "what runs it elsewhere",
     "tests/test_documentation.py": "the documents",
     "tests/test_packaging.py": "what is installed and deployed",
-    "tests/test_vendor_names.py": "where vendors may be named",
 }
 
 
