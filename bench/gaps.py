@@ -61,7 +61,7 @@ def _put_off(story: Sound, reference: Sound, rate: int = 8000) -> float:
     drift = 0
     for first in range(0, len(reference) - size, round(_STEP_SECONDS * rate)):
         patch = reference[first : first + size]
-        if np.sqrt((patch**2).mean()) < _SILENCE:
+        if _has_pause(patch, rate):
             runs.append([])
             continue
         at = max(first + drift - reach, 0)
@@ -77,6 +77,12 @@ def _put_off(story: Sound, reference: Sound, rate: int = 8000) -> float:
     pauses = [after[0] / rate - run[-1] / rate for run, after in pairwise(heard)]
     late = [pause for pause in pauses if pause > _LONGER_PAUSE_SECONDS]
     return max([0.0, *late, *(_steps(run) / rate for run in heard)])
+
+
+def _has_pause(patch: Sound, rate: int) -> bool:
+    """Whether a third of it is silent: no sound of a word is closed for so long."""
+    parts = np.array_split(patch, round(_PATCH_SECONDS / _STEP_SECONDS))
+    return any(np.sqrt((part**2).mean()) < _SILENCE for part in parts)
 
 
 def _likeness(searched: Sound, patch: Sound) -> Sound:

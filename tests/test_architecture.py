@@ -79,7 +79,6 @@ ABOUT_NO_MODULE = {
     "tests/room": "telephone calls through a real livekit-server",
     "tests/routers/test_doors.py": "what all doors have in common",
     "tests/test_architecture.py": "the rules of the code",
-    "tests/test_vendor_names.py": "where vendors may be named",
     "tests/test_conftest.py": "the guards of the tests",
     "tests/test_deploy.py": "what runs it elsewhere",
     "tests/test_documentation.py": "the documents",
