@@ -76,13 +76,6 @@ def as_whole(value: object, name: str = "a field", *, least: int, most: int) -> 
     return int(number)
 
 
-def as_flag(value: object, name: str = "a field") -> bool:
-    """``true`` or ``false``. Raises Unreadable."""
-    if not isinstance(value, bool):
-        raise Unreadable(f"{name} is neither true nor false")
-    return value
-
-
 def readable(read: Callable[[], ValueT]) -> ValueT | None:
     """The result of ``read``, or None when it raises Unreadable: for fields that are optional."""
     try:

@@ -4,7 +4,6 @@ The defaults are the vendors' public pay-as-you-go prices as of 2026-11-22. Cont
 the constructor of :class:`Prices` accepts other tables. The cost of an unknown model is ``None``, never zero.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -83,8 +82,6 @@ class Prices:
     llm: Mapping[str, ModelPrice] = field(default_factory=lambda: LLM_PRICES)
     stt: Mapping[str, RecognitionPrice] = field(default_factory=lambda: STT_PRICES)
     tts: Mapping[str, float] = field(default_factory=lambda: TTS_PRICES)
-    telephony_per_minute: float | None = None
-    """The carrier's and LiveKit's price together; there is no public list to copy, so the operator gives it."""
 
     def llm_cost(self, model: str, usage: TokenUsage, *, service_tier: str | None = None) -> float | None:
         """The price of the tokens. Writes to the prompt cache, which OpenAI bills at 1.25 times the input price since
@@ -109,13 +106,9 @@ class Prices:
         price = _by_leading_parts(self.tts, model)
         return None if price is None else price * characters / 1_000_000
 
-    def telephony_cost(self, seconds: float) -> float | None:
-        """The price of a connection of this length; every started minute counts in full."""
-        return None if self.telephony_per_minute is None else self.telephony_per_minute * math.ceil(seconds / 60)
-
 
 DEFAULT_PRICES = Prices()
-"""The list prices above, and no price for telephony."""
+"""The list prices above."""
 
 
 def _tier_factor(price: ModelPrice, service_tier: str | None) -> float | None:

@@ -8,7 +8,6 @@ import pytest
 
 from app.clients.messages import (
     Unreadable,
-    as_flag,
     as_list,
     as_number,
     as_object,
@@ -63,7 +62,6 @@ def test_a_number_outside_reason_costs_its_field_and_not_the_message(number: str
         (as_object, [{}]),
         (as_list, [[]]),
         (as_text, ["1"]),
-        (as_flag, [True]),
         (lambda value: as_number(value, least=0, most=2), [1, 1.5]),
         (lambda value: as_whole(value, least=0, most=2), [1]),
     ],

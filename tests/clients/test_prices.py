@@ -53,11 +53,6 @@ def test_unknown_speech_models_have_no_price(model: str) -> None:
     assert DEFAULT_PRICES.tts_cost(model, 1000) is None
 
 
-def test_telephony_is_billed_by_the_started_minute_once_the_operator_gives_a_price() -> None:
-    assert DEFAULT_PRICES.telephony_cost(70) is None
-    assert Prices(telephony_per_minute=0.01).telephony_cost(70) == pytest.approx(0.02)
-
-
 def test_a_table_can_be_replaced() -> None:
     prices = Prices(llm={"our-own": ModelPrice(0, 0, 0)})
     assert prices.llm_cost("our-own", USAGE) == 0
