@@ -1,4 +1,4 @@
-"""A vendor that answers as it is told, and whoever counts what is asked of it."""
+"""A vendor that answers as a test says, and an observer that counts the requests."""
 
 import asyncio
 from collections.abc import Callable

@@ -135,12 +135,12 @@ async def test_a_no_is_an_answer(status: int) -> None:
 )
 async def test_trouble_is_told_in_the_words_of_the_service(answer: Says, error: type[ProviderError]) -> None:
     async with tool_endpoint(answer) as server:
-        told = await refusal(server)
+        raised = await refusal(server)
 
-    assert type(told) is error
+    assert type(raised) is error
     assert len(server.asked) == 1, "what is not known to be harmless is sent once"
-    assert told.__cause__ is None
-    assert SAID not in str(told)
+    assert raised.__cause__ is None
+    assert SAID not in str(raised)
 
 
 async def test_nobody_at_the_address_is_unavailable() -> None:
@@ -190,19 +190,19 @@ async def test_what_is_harmless_is_asked_again(method: Method) -> None:
 async def test_a_late_answer_is_given_up_at_the_deadline(method: Method) -> None:
     async with tool_endpoint(Says(after=2.0)) as server:
         began = asyncio.get_running_loop().time()
-        told = await refusal(server, method, seconds=0.2)
+        raised = await refusal(server, method, seconds=0.2)
         took = asyncio.get_running_loop().time() - began
         assert len(server.asked) == 1
 
-    assert type(told) is ProviderTimeout
+    assert type(raised) is ProviderTimeout
     assert 0.2 <= took < 1.5
 
 
 async def test_the_deadline_is_one_for_all_attempts() -> None:
     async with tool_endpoint(Says("", 503, after=0.15)) as server:
-        told = await refusal(server, "GET", seconds=0.2)
+        raised = await refusal(server, "GET", seconds=0.2)
 
-    assert type(told) is ProviderTimeout
+    assert type(raised) is ProviderTimeout
     assert len(server.asked) == 2
 
 

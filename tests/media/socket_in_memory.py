@@ -1,4 +1,4 @@
-"""A websocket in memory, and a caller's side that keeps what it was told."""
+"""A websocket in memory, and a caller side that keeps what it receives."""
 
 import asyncio
 import json
@@ -56,10 +56,10 @@ class Socket:
 
 
 class Caller:
-    """Keeps what it was told; raises when the test says so."""
+    """Keeps what it receives; raises when the test says so."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, Any]] = []
+        self.received: list[tuple[str, Any]] = []
         self.details: list[str | None] = []
         self.left = asyncio.Event()
         self.bug: Exception | None = None
@@ -67,28 +67,28 @@ class Caller:
     async def handle_audio_received(self, audio_data: bytes) -> None:
         if self.bug is not None:
             raise self.bug
-        self.told.append(("hear", audio_data))
+        self.received.append(("hear", audio_data))
 
     def press(self, digit: str) -> None:
-        self.told.append(("press", digit))
+        self.received.append(("press", digit))
 
     def mark_played(self, name: str) -> None:
-        self.told.append(("mark", name))
+        self.received.append(("mark", name))
 
     def cleared(self, played_samples: int | None) -> None:
-        self.told.append(("cleared", played_samples))
+        self.received.append(("cleared", played_samples))
 
     def hold(self, is_held: bool) -> None:
-        self.told.append(("hold", is_held))
+        self.received.append(("hold", is_held))
 
     def leave(self, reason: str, detail: str | None = None) -> None:
         self.details.append(detail)
-        self.told.append(("leave", reason))
+        self.received.append(("leave", reason))
         self.left.set()
 
     @property
     def reasons(self) -> list[Any]:
-        return [value for what, value in self.told if what == "leave"]
+        return [value for what, value in self.received if what == "leave"]
 
 
 async def settled() -> None:

@@ -70,6 +70,6 @@ def test_both_channels_of_a_sample_stay_together() -> None:
     assert b"".join(aligner.whole(piece) for piece in in_pieces(sound, 1919)) == sound
 
 
-def test_sound_of_single_bytes_and_nothing_at_all_pass() -> None:
+def test_single_byte_samples_and_empty_messages_pass_unchanged() -> None:
     assert SampleAligner(1).whole(b"\x01\x02\x03") == b"\x01\x02\x03"
     assert SampleAligner(2).whole(b"") == b""

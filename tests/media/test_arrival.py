@@ -56,7 +56,7 @@ def test_a_hole_stays_a_hole() -> None:
     assert late({**frames(0, 50), **frames(150, 250)}) == {0}
 
 
-def test_a_stall_that_lost_a_part_keeps_a_hole_of_its_length() -> None:
+def test_a_stall_that_lost_audio_leaves_a_gap_of_that_length() -> None:
     where = placed({**frames(0, 50), **frames(100, 150, come_at=3.0), **frames(150, 250)})
 
     assert {place - said for said, place in where.items()} == {0}

@@ -6,7 +6,7 @@ from media.dtmf import KEYS, KeyBounce, event_code
 
 
 @pytest.mark.parametrize(("key", "code"), [("0", 0), ("9", 9), ("*", 10), ("#", 11), ("A", 12), ("D", 15)])
-def test_each_key_has_its_event_of_the_standard(key: str, code: int) -> None:
+def test_each_key_has_the_event_code_of_rfc_4733(key: str, code: int) -> None:
     assert event_code(key) == code
 
 
@@ -31,7 +31,7 @@ def test_the_same_key_again_at_once_is_the_same_press(apart: float, counted: str
     assert pressed((7.0, "5"), (7.0 + apart, "5"), sound=sound) == counted
 
 
-def test_a_key_that_is_told_again_and_again_while_it_is_held_is_one_press() -> None:
+def test_a_key_reported_repeatedly_while_it_is_held_is_one_press() -> None:
     assert pressed(*((1.0 + 0.05 * number, "5") for number in range(20))) == "5"
 
 

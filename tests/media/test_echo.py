@@ -25,7 +25,7 @@ class Judged:
     at: float
     """Seconds since the call began."""
     since_start: float
-    """Seconds since the sound was told."""
+    """Seconds since the sound was reported."""
     verdict: EchoVerdict
 
 
@@ -40,7 +40,7 @@ def returned(played: Signal, loss_db: float, delay: float, seed: int = 0) -> Sig
 def judged(played: Signal, line: Signal, audio_format: AudioFormat = TELEPHONE) -> list[Judged]:
     """As the owner does it: the guard is asked with every frame while there is sound on the line."""
     detector, guard, verdicts = SoundDetector(audio_format), EchoGuard(audio_format), list[Judged]()
-    told, position = 0, 0
+    reported, position = 0, 0
     for out, heard in zip(
         frames(encoded(played, audio_format), audio_format),
         frames(encoded(line, audio_format), audio_format),
@@ -49,10 +49,10 @@ def judged(played: Signal, line: Signal, audio_format: AudioFormat = TELEPHONE) 
         guard.played(out, position)
         position += audio_format.samples(out)
         for event in detector.feed(heard):
-            told = detector.position if isinstance(event, SoundStarted) else told
+            reported = detector.position if isinstance(event, SoundStarted) else reported
         if detector.sounding:
             verdict = guard.verdict(detector.recent_powers, detector.noise_power, detector.measured_samples)
-            at, since = position / audio_format.sample_rate, (position - told) / audio_format.sample_rate
+            at, since = position / audio_format.sample_rate, (position - reported) / audio_format.sample_rate
             verdicts.append(Judged(at, since, verdict))
     return verdicts
 
@@ -90,7 +90,7 @@ def test_the_agent_is_not_paused_by_its_own_echo(loss_db: float, delay: float, n
     assert paused <= 1
 
 
-def test_once_the_way_of_the_echo_is_known_it_is_told_at_once() -> None:
+def test_an_echo_is_recognised_at_once_when_its_path_is_known() -> None:
     played = np.concatenate([spoken(1), silence(1, 8000), speech(1, 8000, -20, 2)])
 
     verdicts = judged(played, mixed(returned(played, 15, 0.12), noise(7, 8000, -60)))
@@ -169,7 +169,7 @@ def heard_now(guard: EchoGuard, line: Signal, until: int) -> EchoVerdict:
     return guard.verdict(detector.recent_powers, detector.noise_power, until)
 
 
-def test_what_is_told_again_replaces_what_was_told() -> None:
+def test_audio_reported_again_replaces_the_earlier_audio() -> None:
     voice, other = speech(0.4, 8000, -20, 1), speech(0.4, 8000, -20, 8)
     echo = np.concatenate([noise(1, 8000, -65), silence(0.1, 8000), voice[:2400] * 0.1])
     guard = EchoGuard(TELEPHONE)

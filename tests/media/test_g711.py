@@ -64,5 +64,5 @@ def test_half_a_sample_is_refused() -> None:
     assert refused.value.code == "audio_invalid"
 
 
-def test_no_audio_is_no_audio() -> None:
+def test_an_empty_message_gives_no_audio() -> None:
     assert (pcm_to_mulaw(b""), mulaw_to_pcm(b"")) == (b"", b"")

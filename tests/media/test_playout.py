@@ -35,13 +35,13 @@ def test_a_second_cut_in_silence_changes_nothing() -> None:
     assert playout.sent == 4000
 
 
-@pytest.mark.parametrize(("told", "heard"), [(3600, 3600), (4000, 4000), (4400, 4400), (0, 0)])
-def test_the_far_end_knows_better_what_was_played(told: int, heard: int) -> None:
+@pytest.mark.parametrize(("reported", "heard"), [(3600, 3600), (4000, 4000), (4400, 4400), (0, 0)])
+def test_the_far_ends_count_corrects_the_estimate(reported: int, heard: int) -> None:
     playout = playout_with(8000)
     released(playout, 0.5)
     playout.cut(0.5)
 
-    playout.correct(told, 0.55)
+    playout.correct(reported, 0.55)
 
     assert playout.is_told
     assert playout.sent == heard
@@ -148,7 +148,7 @@ def test_answers_belong_to_the_cuts_in_their_order() -> None:
     assert playout.sent == 4000 + 300
 
 
-def test_the_end_of_an_earlier_utterance_that_was_thrown_away_is_not_taken_for_the_next_one() -> None:
+def test_the_discarded_end_of_an_earlier_utterance_is_not_counted_for_the_next_one() -> None:
     """The far end's mark came early, so the next utterance began while 800 samples were still to be played."""
     playout = playout_with(1600, finished=True)
     playout.release(0.0)
@@ -199,7 +199,7 @@ def test_audio_is_given_to_the_recording_when_it_can_be_corrected_no_more() -> N
     assert playout.next_played() is None
 
 
-def test_at_the_end_of_the_call_everything_that_was_heard_is_given() -> None:
+def test_everything_heard_is_returned_at_the_end_of_the_call() -> None:
     playout = playout_with(8000)
     released(playout, 0.5)
     playout.cut(0.5)
@@ -266,10 +266,10 @@ def test_in_any_order_the_caller_hears_every_sample_once_and_positions_never_ove
                 finished = True
             case "pause":
                 playout.cut(now)
-                told = telephone.clear(now)
+                reported = telephone.clear(now)
                 if answers:
-                    playout.correct(told, now + 0.03)
-                    assert playout.sent == told
+                    playout.correct(reported, now + 0.03)
+                    assert playout.sent == reported
             case _:
                 for _ in range(amount // 100):
                     now += 0.02

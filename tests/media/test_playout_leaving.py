@@ -16,7 +16,7 @@ def test_the_lead_leaves_at_once_and_then_a_third_of_it_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(("lead", "frames"), [(0.02, 1), (0.17, 2), (0.2, 3), (1.0, 16)])
-def test_so_much_leaves_at_a_time_that_most_of_the_lead_stays(lead: float, frames: int) -> None:
+def test_a_release_leaves_most_of_the_lead_in_place(lead: float, frames: int) -> None:
     playout = Playout(TELEPHONE, lead)
     playout.add(sound(80000))
 

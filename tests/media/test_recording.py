@@ -98,7 +98,7 @@ def test_what_the_caller_sent_before_the_answer_is_left_out(tmp_path: Path) -> N
     assert wav_of(tmp_path)[0].tolist() == numbers(ramp(160))[80:]
 
 
-def test_what_the_agent_is_told_to_have_said_twice_is_kept_once(tmp_path: Path) -> None:
+def test_agent_audio_reported_twice_is_recorded_once(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "one", PCM)
     recorder.agent(ramp(160), 100)
     recorder.agent(ramp(160, 5000), 180)
@@ -214,7 +214,7 @@ def test_after_the_close_nothing_is_taken(tmp_path: Path) -> None:
     assert recording_exists(tmp_path)
 
 
-def test_of_a_stalled_caller_the_backlog_fills_the_stall(tmp_path: Path) -> None:
+def test_the_backlog_of_a_stalled_caller_fills_the_stall(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "one", PCM)
     for number in range(150):
         said = number * 0.02

@@ -150,7 +150,7 @@ def test_a_disk_that_stays_full_is_given_up_and_what_was_written_is_heard(tmp_pa
     assert report.gaps == tuple(recorder.gaps)
 
 
-def test_a_recording_of_which_nothing_was_written_has_failed(tmp_path: Path) -> None:
+def test_a_recording_without_any_written_audio_has_failed(tmp_path: Path) -> None:
     with taken_place(tmp_path / "call"):
         recorder = Recorder(tmp_path / "call", "one", PCM)
         says(recorder, 0, 4)
@@ -187,7 +187,7 @@ def test_a_disk_that_comes_and_goes_makes_no_endless_list(tmp_path: Path) -> Non
     assert gaps[-1][1] > 690
 
 
-# --- what is told of a folder ----------------------------------------------------------------------------------------
+# --- the report of a folder ------------------------------------------------------------------------------------------
 
 
 def recorded(directory: Path, start: float, end: float, owner: str = "one") -> None:
@@ -204,7 +204,7 @@ def test_nothing_is_missing_where_nobody_spoke(tmp_path: Path) -> None:
     assert recording_report(tmp_path, 20.0) == RecordingReport("complete", has_sound=True)
 
 
-def test_of_an_owner_who_died_the_rest_of_the_call_is_missing(tmp_path: Path) -> None:
+def test_the_rest_of_the_call_is_missing_after_its_owner_died(tmp_path: Path) -> None:
     recorded(tmp_path, 0, 5)
     (tmp_path / "one.json").unlink()  # it is written at the end
     report = recording_report(tmp_path, 9.0)

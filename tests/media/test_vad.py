@@ -1,4 +1,4 @@
-"""The sound detector, told as what comes over a line."""
+"""The sound detector, fed with what comes over a line."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ FORMATS = [TELEPHONE, *(AudioFormat("pcm_s16le", rate) for rate in SAMPLE_RATES)
 every_format = pytest.mark.parametrize("audio_format", FORMATS, ids=lambda f: f"{f.encoding}{f.sample_rate}")
 
 Heard = tuple[str, float, float]
-"""What, the second it names, and the second at which it was told."""
+"""What, the second it names, and the second at which it was reported."""
 
 
 def heard(signal: Signal, audio_format: AudioFormat = TELEPHONE, detector: SoundDetector | None = None) -> list[Heard]:
@@ -48,17 +48,17 @@ def test_a_sound_starts_within_60_ms_and_stops_200_ms_after_it_ended(audio_forma
 
 
 @every_format
-def test_speech_out_of_nothing_is_told_within_100_ms(audio_format: AudioFormat) -> None:
+def test_speech_after_silence_is_reported_within_100_ms(audio_format: AudioFormat) -> None:
     rate = audio_format.sample_rate
     for seed in range(5):
         voice = speech(1.5, rate, seed=seed)
         onset = 1.0 + np.flatnonzero(np.abs(voice) > 300)[0] / rate
 
-        (kind, at, told), *_ = heard(sequence(silence(1.0, rate), voice), audio_format)
+        (kind, at, reported), *_ = heard(sequence(silence(1.0, rate), voice), audio_format)
 
         assert kind == "started"
         assert at == pytest.approx(onset, abs=0.02)
-        assert told - onset < 0.1
+        assert reported - onset < 0.1
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -110,7 +110,7 @@ def test_speech_is_heard_over_a_din_that_has_been_learnt() -> None:
 
 
 @every_format
-def test_a_constant_offset_is_no_sound(audio_format: AudioFormat) -> None:
+def test_a_constant_offset_is_not_sound(audio_format: AudioFormat) -> None:
     rate = audio_format.sample_rate
     offset = np.full(3 * rate, 8000.0)
 
@@ -119,7 +119,7 @@ def test_a_constant_offset_is_no_sound(audio_format: AudioFormat) -> None:
 
 @pytest.mark.parametrize("milliseconds", [1, 5, 10, 20, 29])
 @pytest.mark.parametrize("offset_samples", [0, 17, 40, 79])
-def test_a_click_is_no_sound(milliseconds: int, offset_samples: int) -> None:
+def test_a_click_is_not_sound(milliseconds: int, offset_samples: int) -> None:
     click = sequence(np.zeros(8000 + offset_samples), noise(milliseconds / 1000, 8000, -10), silence(1, 8000))
 
     assert heard(click) == []
@@ -139,14 +139,14 @@ def test_a_pause_within_a_word_does_not_end_the_sound() -> None:
     assert [(kind, at) for kind, at, _ in events] == [("started", 1.0), ("stopped", 1.55)]
 
 
-def test_a_lost_frame_in_a_noisy_line_is_no_reason_to_hear_the_noise() -> None:
+def test_a_lost_frame_on_a_noisy_line_does_not_turn_the_noise_into_sound() -> None:
     line = noise(6, 8000, -35)
     line[24000:24320] = 0
 
     assert heard(line) == []
 
 
-def test_a_line_that_was_cut_off_for_long_is_learnt_anew() -> None:
+def test_the_noise_floor_is_learnt_again_after_a_long_cut() -> None:
     line = sequence(noise(3, 8000, -35), silence(3, 8000), tone(440, 0.3, 8000, -35), silence(1, 8000))
 
     assert [kind for kind, _, _ in heard(line)] == ["started", "stopped"]
@@ -164,7 +164,7 @@ def test_each_raise_takes_6_db_and_the_third_nothing() -> None:
     assert [hears(-42, raises) for raises in range(4)] == [True] * 4
 
 
-def test_while_it_sounds_the_last_sample_of_sound_is_known() -> None:
+def test_the_last_sample_of_sound_is_known_during_a_sound() -> None:
     detector = SoundDetector(TELEPHONE)
     assert (detector.sounding, detector.last_sound_sample, detector.noise_power) == (False, 0, np.inf)
 
@@ -207,7 +207,7 @@ def test_starts_and_stops_alternate_and_never_go_back(stretches: list[tuple[floa
     assert [kind for kind, _, _ in events] == [("started", "stopped")[index % 2] for index in range(len(events))]
     places = [at for _, at, _ in events]
     assert places == sorted(places)
-    assert all(at <= told for _, at, told in events)
+    assert all(at <= reported for _, at, reported in events)
 
 
 def test_signals_are_the_same_every_time() -> None:

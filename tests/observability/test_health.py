@@ -50,11 +50,11 @@ async def test_only_a_vital_part_fails_the_whole(
     assert {part.name: part.status for part in health.components} == parts
 
 
-async def test_a_service_of_no_parts_is_well() -> None:
+async def test_a_service_without_components_is_ok() -> None:
     assert (await HealthMonitor({}, vital=frozenset()).check()).status == "ok"
 
 
-async def test_parts_of_one_kind_are_told_apart() -> None:
+async def test_components_of_one_kind_are_shown_separately() -> None:
     monitor = HealthMonitor({f"tool:{name}": component("tools", "ok") for name in ("a", "b")}, vital=frozenset())
     assert [part.name for part in (await monitor.check()).components] == ["tool:a", "tool:b"]
 
@@ -87,15 +87,15 @@ async def watched() -> AsyncIterator[tuple[Storage, HealthMonitor]]:
 
 
 async def test_the_health_is_unknown_until_the_first_round_is_through() -> None:
-    told = list[HealthStatus]()
+    checked = list[HealthStatus]()
     async with watched() as (storage, monitor):
         storage.hangs = True
-        monitor.on_checked.add(told.append)
+        monitor.on_checked.add(checked.append)
         await asyncio.sleep(1.9)
         assert monitor.latest is None
         await asyncio.sleep(0.2)
-        assert told == [monitor.latest]
-        assert told[0].components == (ServiceHealth("storage", "failed", detail="no answer within 2 s"),)
+        assert checked == [monitor.latest]
+        assert checked[0].components == (ServiceHealth("storage", "failed", detail="no answer within 2 s"),)
 
 
 @pytest.mark.parametrize("failure", ["hangs", "raises"])

@@ -8,23 +8,23 @@ from app.models import JournalRow
 from app.observability.journal_metrics import JournalMetrics
 
 
-def rows(*facts: tuple[str, int | None, dict[str, Any]]) -> list[JournalRow]:
+def rows(*events: tuple[str, int | None, dict[str, Any]]) -> list[JournalRow]:
     return [
         JournalRow(seq, "2026-11-22T10:00:00.000Z", float(seq), kind, turn, 1, data)
-        for seq, (kind, turn, data) in enumerate(facts, 1)
+        for seq, (kind, turn, data) in enumerate(events, 1)
     ]
 
 
-def counted(*facts: tuple[str, int | None, dict[str, Any]], is_outbound: bool = False) -> dict[str, float]:
+def counted(*events: tuple[str, int | None, dict[str, Any]], is_outbound: bool = False) -> dict[str, float]:
     """The samples that are not zero."""
     registry = CollectorRegistry()
     metrics = JournalMetrics(registry)
-    metrics.count(rows(*facts), tools=frozenset({"find_slot"}), is_outbound=is_outbound)
+    metrics.count(rows(*events), tools=frozenset({"find_slot"}), is_outbound=is_outbound)
     lines = [line.rpartition(" ") for line in generate_latest(registry).decode().splitlines() if line[0] != "#"]
     return {name: float(value) for name, _, value in lines if float(value) and "_created" not in name}
 
 
-def test_pauses_false_ones_and_cuts_are_told_apart() -> None:
+def test_pauses_false_interruptions_and_cuts_are_counted_separately() -> None:
     speech = {"speech": 1}
     assert counted(("agent.paused", 1, speech), ("agent.resumed", 1, speech), ("agent.paused", 1, speech),
                    ("agent.interrupted", 1, speech)) == {
@@ -69,7 +69,7 @@ def test_a_tool_is_counted_by_its_name_and_what_a_model_invents_is_not_shown() -
     assert not [name for name in figures if "+7" in name]
 
 
-def test_what_vendors_bill_is_counted_and_an_unknown_price_is_no_price() -> None:
+def test_vendors_charges_are_counted_and_an_unknown_price_adds_nothing() -> None:
     used = {"provider": "openai", "prompt_tokens": 100, "cached_tokens": 0, "completion_tokens": 20, "cost": 0.002}
     figures = counted(
         ("provider.used", 1, used), ("provider.used", 1, {"provider": "deepgram", "seconds": 4.5, "cost": None})

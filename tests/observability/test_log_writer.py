@@ -21,7 +21,7 @@ log.info("last")
 """
 
 
-def test_who_logs_goes_on_while_nobody_reads_and_the_log_says_what_is_missing() -> None:
+def test_logging_continues_while_nobody_reads_and_the_log_says_what_is_missing() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         stdin=subprocess.PIPE,

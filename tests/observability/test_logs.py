@@ -1,4 +1,4 @@
-"""Log lines: JSON, the call's id on each, and nothing of a person in them, whoever wrote them."""
+"""Log lines: JSON, the call id on each, and no personal data, whoever logs."""
 
 import asyncio
 import io
@@ -112,7 +112,7 @@ def test_nothing_that_others_wrote_turns_a_line_around() -> None:
     assert mask("a\u202eb\u2066c\u200f\u2028d\ud800") == r"a\u202eb\u2066c\u200f\u2028d\ud800"
 
 
-def test_nothing_that_others_wrote_moves_the_cursor_of_a_terminal() -> None:
+def test_no_foreign_text_moves_the_cursor_of_a_terminal() -> None:
     assert mask("a\x1b[2J\rb\x07 \x9b31m\n\tc") == "a\\x1b[2J\\x0db\\x07 \\x9b31m\n\tc"
 
 

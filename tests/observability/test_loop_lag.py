@@ -8,7 +8,7 @@ from tests.support.virtual_time import VirtualTimeLoop
 VIRTUAL_TIME = True
 
 
-async def test_what_holds_the_loop_up_is_told_as_its_lag() -> None:
+async def test_what_blocks_the_loop_is_reported_as_lag() -> None:
     lags: list[float] = []
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)

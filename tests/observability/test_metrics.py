@@ -106,7 +106,7 @@ print(__import__("os").getpid())
 """
 
 
-def test_the_figures_of_all_workers_are_added_up_and_those_of_the_present_end_with_the_worker(tmp_path: Path) -> None:
+def test_the_metrics_of_all_workers_are_added_up_and_gauges_end_with_their_worker(tmp_path: Path) -> None:
     environment = {**os.environ, FOLDER_VARIABLE: str(tmp_path)}
 
     def run(program: str) -> str:

@@ -6,7 +6,7 @@ from app.errors import StorageError
 from app.observability.outages import Outage
 
 
-def test_an_outage_is_told_when_it_begins_and_when_it_is_over() -> None:
+def test_an_outage_is_logged_when_it_begins_and_when_it_is_over() -> None:
     outage = Outage("claims.not_read", "claims.read")
     with capture_logs() as lines:
         for _ in range(100):
@@ -21,7 +21,7 @@ def test_an_outage_is_told_when_it_begins_and_when_it_is_over() -> None:
     ]
 
 
-def test_of_a_strangers_exception_only_the_type_is_told() -> None:
+def test_only_the_type_of_a_foreign_exception_is_logged() -> None:
     with capture_logs() as lines:
         Outage("rooms.not_seen", "rooms.seen", level="warning").failed(ValueError("what a caller said"))
     assert lines == [{"event": "rooms.not_seen", "error": "ValueError", "log_level": "warning"}]

@@ -6,7 +6,7 @@ from app.models import HealthStatus, ServiceHealth
 from app.observability.service_metrics import ServiceMetrics
 
 
-def test_the_state_of_the_parts_is_a_number() -> None:
+def test_the_state_of_the_components_is_a_number() -> None:
     registry = CollectorRegistry()
     storage = ServiceHealth("storage", "failed")
     openai = ServiceHealth("openai", "degraded", breaker="open")
@@ -24,7 +24,7 @@ def test_full_is_one() -> None:
     assert registry.get_sample_value("voice_capacity_ratio") == 0.8
 
 
-def test_what_runs_can_be_told_from_the_figures() -> None:
+def test_the_metrics_show_which_version_runs() -> None:
     registry = CollectorRegistry()
     ServiceMetrics(registry).started("0.1.0", "0005")
     assert registry.get_sample_value("voice_build_info", {"version": "0.1.0", "schema": "0005"}) == 1

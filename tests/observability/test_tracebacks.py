@@ -11,20 +11,20 @@ def fails(words: str) -> None:
         raise KeyError(words) from error
 
 
-def test_types_and_places_of_an_exception_and_its_cause_are_told() -> None:
+def test_the_trace_has_types_and_locations_of_an_exception_and_its_cause() -> None:
     try:
         fails("my name is Anna")
     except KeyError as error:
-        told, lines = describe(error), trace(error)
+        described, lines = describe(error), trace(error)
 
-    assert told.startswith("KeyError at test_tracebacks.py:")
+    assert described.startswith("KeyError at test_tracebacks.py:")
     assert lines[0] == "KeyError"
     assert "caused by ValueError" in lines
     assert any(line.startswith("tests/observability/test_tracebacks.py:") and line.endswith(" fails") for line in lines)
-    assert "Anna" not in str(lines) + told
+    assert "Anna" not in str(lines) + described
 
 
-def test_an_error_of_the_service_tells_its_message() -> None:
+def test_an_error_of_the_service_keeps_its_message() -> None:
     assert describe(StorageError("the disk is full")) == "the disk is full"
 
 

@@ -29,7 +29,7 @@ async def sandbox_process(*arguments: str) -> AsyncIterator[tuple[Process, dict[
         await process.wait()
 
 
-async def test_the_command_says_where_the_vendors_are_and_ends_when_told() -> None:
+async def test_the_command_prints_the_vendors_addresses_and_ends_on_request() -> None:
     async with sandbox_process("--profile", "instant") as (process, addresses), httpx.AsyncClient() as http:
         assert set(addresses) == {"url", "deepgram_base_url", "openai_base_url", "cartesia_base_url"}
         assert addresses["openai_base_url"].endswith("/openai/v1")

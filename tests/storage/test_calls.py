@@ -58,7 +58,7 @@ async def test_text_is_stored_readable(tmp_path: Path) -> None:
         assert look(stores.path, "SELECT metadata FROM calls") == [('{"имя":"Ёж"}',)]
 
 
-async def test_the_first_answer_stands(tmp_path: Path) -> None:
+async def test_only_the_first_answer_counts(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call(status="ringing"))
         await stores.calls.mark_answered("call-1", 1, "2026-11-22T10:00:01.000Z")
@@ -117,7 +117,7 @@ async def test_an_ended_call_frees_its_place(tmp_path: Path) -> None:
 # Ownership
 
 
-async def test_of_two_processes_one_takes_an_expired_call_over(tmp_path: Path) -> None:
+async def test_one_of_two_processes_takes_an_expired_call_over(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as one, open_stores(tmp_path) as other:
         for number in range(10):
             await one.calls.create(a_call(f"call-{number}", owner="dead", lease_until=100.0))
@@ -147,7 +147,7 @@ async def test_only_expired_live_calls_are_taken_over_and_none_that_is_alive_her
     assert sorted(call.call_id for call in taken) == ["expired", "lost", "room"]
 
 
-async def test_a_renewed_lease_is_kept_and_only_of_the_calls_that_are_named(tmp_path: Path) -> None:
+async def test_only_the_named_calls_keep_their_lease(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call("call-1", owner="worker", lease_until=100.0))
         await stores.calls.create(a_call("call-2", owner="worker", lease_until=100.0))
@@ -161,7 +161,7 @@ async def test_a_renewed_lease_is_kept_and_only_of_the_calls_that_are_named(tmp_
 # Lists
 
 
-async def test_500_calls_of_one_moment_are_listed_each_exactly_once_newest_first(tmp_path: Path) -> None:
+async def test_500_calls_with_the_same_start_are_each_listed_once(tmp_path: Path) -> None:
     def insert(connection: Connection) -> None:
         for number in range(500):
             connection.exec_driver_sql(

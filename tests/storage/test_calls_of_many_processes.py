@@ -90,7 +90,7 @@ async def test_a_caller_in_the_inbox_is_unclaimed_until_he_is_taken(tmp_path: Pa
         assert not await each[0].calls.is_any_unclaimed()
 
 
-async def test_the_calls_of_a_worker_that_is_known_to_be_dead_can_be_taken_over_at_once(tmp_path: Path) -> None:
+async def test_the_calls_of_a_dead_worker_can_be_taken_over_at_once(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call("one", owner="dead", lease_until=200.0))
         await stores.calls.create(a_call("two", owner="alive", lease_until=200.0))
@@ -120,7 +120,7 @@ async def test_a_worker_that_is_late_keeps_its_calls_while_its_supervisor_does_n
         assert [call.call_id for call in taken] == ["sibling"]
 
 
-async def test_who_may_not_judge_takes_only_the_calls_of_those_who_are_known_to_be_dead(tmp_path: Path) -> None:
+async def test_with_only_released_only_calls_of_dead_workers_are_taken_over(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call("silent", owner="b2.worker2-x", lease_until=1.0))
         await stores.calls.create(a_call("dead", owner="a1.worker2-x", lease_until=200.0))
@@ -142,7 +142,7 @@ async def test_an_owner_without_calls_writes_while_there_is_somebody_to_judge_an
         assert log.stat().st_size > before
 
 
-async def test_calls_that_lived_before_the_machine_was_started_anew_have_nobody(tmp_path: Path) -> None:
+async def test_calls_from_before_a_reboot_are_released(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call("before", owner="a1.worker2-x", lease_until=4e9))
         await stores.calls.create(outbound(1))

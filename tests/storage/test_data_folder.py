@@ -47,7 +47,7 @@ async def test_a_folder_that_is_gone_is_noticed_and_so_is_its_return(folder: Dat
     await folder.check()
 
 
-async def test_another_database_in_the_place_of_the_open_one_is_noticed(folder: DataFolder, tmp_path: Path) -> None:
+async def test_a_replaced_database_file_is_noticed(folder: DataFolder, tmp_path: Path) -> None:
     database = tmp_path / "data" / "calls.db"
     database.rename(tmp_path / "data" / "old.db")
     database.write_bytes(b"rows")

@@ -47,7 +47,7 @@ async def test_migrating_twice_changes_nothing_and_keeps_the_calls(tmp_path: Pat
     assert look(tmp_path / "calls.db", "SELECT call_id FROM calls") == [("call-1",)]
 
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_a_newer_version_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "calls.db"
     migrate(url_of(path))
     connection = sqlite3.connect(path)
@@ -73,7 +73,7 @@ def test_a_read_only_file_system_is_a_clear_error() -> None:
         migrate(url_of(Path("/proc/calls.db")))
 
 
-def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "calls.db").write_bytes(b"holiday pictures " * 100)
 
     with pytest.raises(StorageError, match=r"cannot prepare the database .*calls\.db: .*SQLITE_NOTADB"):
@@ -166,7 +166,7 @@ async def test_a_loop_that_is_held_up_keeps_no_other_process_from_the_database(t
         await writing
 
 
-async def test_behind_a_lock_nobody_waits_for_all_those_before_him(tmp_path: Path) -> None:
+async def test_a_write_behind_a_lock_does_not_wait_for_all_writes_before_it(tmp_path: Path) -> None:
     async with (
         open_stores(tmp_path, busy_milliseconds=500, turn_seconds=0.4) as stores,
         locked(stores.path) as release,
@@ -251,7 +251,7 @@ async def test_only_a_database_that_was_prepared_is_opened(tmp_path: Path) -> No
     assert not (tmp_path / "calls.db").exists()
 
 
-async def test_opening_what_is_no_database_fails_and_leaves_nothing_open(tmp_path: Path) -> None:
+async def test_opening_a_file_that_is_not_a_database_fails_and_leaves_nothing_open(tmp_path: Path) -> None:
     (tmp_path / "calls.db").write_bytes(b"holiday pictures " * 100)
 
     with pytest.raises(StorageError, match="SQLITE_NOTADB"):
@@ -316,7 +316,7 @@ async def test_a_database_without_a_writer_can_be_closed(tmp_path: Path, monkeyp
     assert {type(outcome) for outcome in outcomes} == {StorageError}
 
 
-async def test_without_a_writer_nobody_waits_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_writer_writes_fail_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 

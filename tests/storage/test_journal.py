@@ -175,7 +175,7 @@ async def test_rows_after_the_last_one_are_dropped_and_counted(tmp_path: Path) -
 # Ownership
 
 
-async def test_who_lost_a_call_writes_nothing_more_and_is_told_once(tmp_path: Path) -> None:
+async def test_a_process_that_lost_a_call_writes_nothing_more_and_is_notified_once(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as loser, open_stores(tmp_path) as heir:
         await loser.calls.create(a_call(lease_until=1.0))
         await loser.calls.create(a_call("call-2"))
@@ -199,7 +199,7 @@ async def test_who_lost_a_call_writes_nothing_more_and_is_told_once(tmp_path: Pa
         assert look(heir.path, "SELECT status, owner FROM calls WHERE call_id = 'call-1'") == [("active", "worker-b")]
 
 
-async def test_a_process_that_owns_a_call_anew_begins_with_a_clean_sheet(tmp_path: Path) -> None:
+async def test_a_process_that_owns_a_call_again_is_not_held_to_its_earlier_failure(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call(fence=3))
         stores.journal.append("call-1", 2, a_row(1))
@@ -211,7 +211,7 @@ async def test_a_process_that_owns_a_call_anew_begins_with_a_clean_sheet(tmp_pat
         assert seqs(await stores.reader.rows("call-1")) == [1]
 
 
-async def test_rows_of_a_call_that_does_not_exist_are_nobodys(tmp_path: Path) -> None:
+async def test_rows_of_a_call_that_does_not_exist_are_refused(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         stores.journal.append("call-1", 1, a_row(1))
         with pytest.raises(OwnershipLost):

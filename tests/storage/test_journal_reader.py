@@ -86,7 +86,7 @@ async def test_a_long_journal_is_followed_to_its_end(tmp_path: Path) -> None:
         assert await followed(stores, after_seq=990) == list(range(991, 1001))
 
 
-async def test_there_is_nothing_to_follow_after_the_end_or_of_no_call(tmp_path: Path) -> None:
+async def test_following_an_ended_or_missing_call_ends_at_once(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         assert await followed(stores) == []
         await stores.calls.create(a_call())
@@ -143,7 +143,7 @@ async def test_a_follower_that_leaves_is_forgotten(tmp_path: Path) -> None:
         assert repr(stores.reader) == "<JournalReader 0 calls followed>"
 
 
-async def test_a_follower_may_be_told_that_nothing_is_new(tmp_path: Path) -> None:
+async def test_a_follower_may_ask_for_empty_lists_while_nothing_is_new(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call())
         await write(stores, a_row(1))
@@ -153,7 +153,7 @@ async def test_a_follower_may_be_told_that_nothing_is_new(tmp_path: Path) -> Non
         assert [row.seq for page in [page async for page in rows] for row in page] == [2]
 
 
-async def test_a_follower_is_told_when_the_database_fails(tmp_path: Path) -> None:
+async def test_a_follower_gets_the_error_when_the_database_fails(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call())
         await write(stores, a_row(1))

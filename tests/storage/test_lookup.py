@@ -40,7 +40,7 @@ def test_no_database_is_made_where_there_is_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "calls.db").write_bytes(b"something else" * 1000)
 
     with pytest.raises(StorageError, match="SQLITE_NOTADB"):

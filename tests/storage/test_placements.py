@@ -70,7 +70,7 @@ async def test_a_key_is_forgotten_after_a_day(tmp_path: Path) -> None:
         assert await place(store, outbound("call-2"), key=KEY, now=NOW + timedelta(hours=25)) == "call-2"
 
 
-async def test_the_same_request_again_is_no_call_more_when_the_limit_is_reached(tmp_path: Path) -> None:
+async def test_a_repeated_request_returns_its_call_although_the_limit_is_reached(tmp_path: Path) -> None:
     one = DialLimits(number_per_hour=1, all_per_day=1)
     async with opened(tmp_path) as (_, store):
         await place(store, outbound("call-1"), key=KEY, limits=one)
@@ -100,7 +100,7 @@ async def test_so_many_calls_are_placed_in_a_day(tmp_path: Path) -> None:
         assert await place(store, outbound("call-3"), limits=two, now=NOW + timedelta(hours=24)) == "call-3"
 
 
-async def test_calls_of_others_to_us_count_for_nothing(tmp_path: Path) -> None:
+async def test_inbound_calls_do_not_count_as_dials(tmp_path: Path) -> None:
     one = DialLimits(number_per_hour=1, all_per_day=1)
     async with opened(tmp_path) as (stores, store):
         await stores.calls.create(a_call("call-1", direction="inbound", called_number="+79990000001"))
@@ -114,7 +114,7 @@ async def test_a_place_is_needed(tmp_path: Path) -> None:
             await place(store, outbound("call-2"), max_live=1)
 
 
-async def test_of_two_at_once_the_limit_lets_one_through(tmp_path: Path) -> None:
+async def test_the_limit_lets_one_of_two_concurrent_requests_through(tmp_path: Path) -> None:
     one = DialLimits(number_per_hour=1, all_per_day=100)
     async with opened(tmp_path) as (_, store):
         rows = [outbound("call-1"), outbound("call-2")]

@@ -34,7 +34,7 @@ async def test_requests_are_taken_once_in_the_order_they_were_made(tmp_path: Pat
         assert await requests.take("worker-a", NOW) == []
 
 
-async def test_only_the_owner_of_a_call_is_given_what_is_asked_of_it(tmp_path: Path) -> None:
+async def test_only_the_owner_of_a_call_gets_its_requests(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         requests = requests_in(stores)
         await stores.calls.create(a_call())
@@ -44,7 +44,7 @@ async def test_only_the_owner_of_a_call_is_given_what_is_asked_of_it(tmp_path: P
         assert await requests.take("worker-a", NOW) == [HANGUP]
 
 
-async def test_of_two_takers_one_gets_a_request(tmp_path: Path) -> None:
+async def test_one_of_two_takers_gets_a_request(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as one, open_stores(tmp_path) as other:
         await one.calls.create(a_call())
         for number in range(20):
@@ -90,7 +90,7 @@ async def test_what_was_asked_too_late_is_never_given_and_forgotten_in_time(tmp_
         ]
 
 
-async def test_what_is_asked_of_a_live_call_is_not_forgotten_when_the_clock_steps(tmp_path: Path) -> None:
+async def test_requests_to_live_calls_survive_a_step_of_the_wall_clock(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         requests = requests_in(stores)
         await stores.calls.create(a_call())

@@ -36,7 +36,7 @@ async def with_a_call(folder: Path) -> AsyncIterator[Stores]:
 
 
 @pytest.mark.parametrize("written", GARBAGE)
-def test_what_is_no_object_is_an_empty_one(written: str) -> None:
+def test_anything_but_an_object_is_read_as_an_empty_one(written: str) -> None:
     assert decode_object(written) == {}
 
 

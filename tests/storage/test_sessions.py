@@ -23,7 +23,7 @@ async def test_a_token_opens_its_session_once(tmp_path: Path) -> None:
             await stores.sessions.redeem("call-1", "hash-1", NOW)
 
 
-async def test_of_many_sockets_in_two_processes_one_gets_the_session(tmp_path: Path) -> None:
+async def test_one_of_many_sockets_in_two_processes_gets_the_session(tmp_path: Path) -> None:
     async def got_it(stores: Stores) -> bool:
         try:
             await stores.sessions.redeem("call-1", "hash-1", NOW)

@@ -59,7 +59,7 @@ async def test_a_telephone_call_is_taken_once(tmp_path: Path) -> None:
         assert [call.call_id for call in await stores.calls.of_room("RM_1")] == ["call_a", "call_c"]
 
 
-async def test_any_number_of_calls_are_no_telephone_calls(tmp_path: Path) -> None:
+async def test_any_number_of_calls_may_have_no_telephone_identity(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         for call_id in ("call_a", "call_b"):
             await stores.calls.create(row(call_id, None, None))

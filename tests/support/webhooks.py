@@ -13,8 +13,10 @@ VALID_SECONDS = 300
 
 
 def signed(body: bytes, secret: str, *, key: str = KEY, at: float | None = None, **claims: Any) -> str:
-    """The value of the Authorization header; ``at`` is when it was signed, in epoch seconds, now when not told."""
+    """The value of the Authorization header; ``at`` is when it was signed, in epoch seconds, now by default."""
     moment = int(utc_now().timestamp() if at is None else at)
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-    told = {"iss": key, "nbf": moment, "exp": moment + VALID_SECONDS, "sha256": digest, **claims}
-    return jwt.encode({name: value for name, value in told.items() if value is not None}, secret, algorithm="HS256")
+    claims_sent = {"iss": key, "nbf": moment, "exp": moment + VALID_SECONDS, "sha256": digest, **claims}
+    return jwt.encode(
+        {name: value for name, value in claims_sent.items() if value is not None}, secret, algorithm="HS256"
+    )

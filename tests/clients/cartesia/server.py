@@ -1,4 +1,4 @@
-"""A Cartesia that does what a test tells it, on a port of its own, and keeps what it was sent."""
+"""A stand-in for Cartesia that does what a test says, on its own port, and keeps what it receives."""
 
 import asyncio
 import base64

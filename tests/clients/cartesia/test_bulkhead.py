@@ -277,17 +277,17 @@ async def test_a_socket_that_cannot_be_opened_again_is_one_failure_for_all_who_w
 # --- sound that is not what was asked for --------------------------------------------------------------------------
 
 
-def sounds_as(pieces: list[bytes], *, tells: bool = True) -> Script:
+def sounds_as(pieces: list[bytes], *, has_times: bool = True) -> Script:
     """The pieces for any text, each with the next word at 0.4 s a word."""
 
     async def script(line: Line, request: dict[str, Any]) -> None:
         if not request.get("transcript"):
             return
-        told = request["transcript"].split()
+        spoken = request["transcript"].split()
         for index, piece in enumerate(pieces):
             await line.sounds(request["context_id"], piece)
-            if tells and index < len(told):
-                await line.times(request["context_id"], [(told[index], index * 0.4, (index + 1) * 0.4)])
+            if has_times and index < len(spoken):
+                await line.times(request["context_id"], [(spoken[index], index * 0.4, (index + 1) * 0.4)])
         await line.ends(request["context_id"])
 
     return script
@@ -303,11 +303,11 @@ async def test_sound_of_another_rate_is_thrown_away() -> None:
     assert len(sound(events)) <= 2 * 8000 * 2 * 2
 
 
-@pytest.mark.parametrize("tells", [True, False])
-async def test_an_end_before_the_text_is_said_is_a_failure_after_its_sound(tells: bool) -> None:
-    async with voice(sounds_as([bytes([1, 2]) * 3200] * 2, tells=tells)) as (_, client):  # 0.8 s
+@pytest.mark.parametrize("has_times", [True, False])
+async def test_an_end_before_the_text_is_said_is_a_failure_after_its_sound(has_times: bool) -> None:
+    async with voice(sounds_as([bytes([1, 2]) * 3200] * 2, has_times=has_times)) as (_, client):  # 0.8 s
         events, error = await outcome(await spoken(client, LONG))
     assert type(error) is ProviderProtocolError
     assert error.retryable
     assert len(sound(events)) == 2 * 6400
-    assert [word.text for word in words(events)] == (LONG.split()[:2] if tells else [])
+    assert [word.text for word in words(events)] == (LONG.split()[:2] if has_times else [])

@@ -97,12 +97,12 @@ def test_a_context_is_idle_when_it_has_spoken_and_then_been_silent() -> None:
 
 def speak(context: SpokenContext, text: str = TEXT, *, sound: float, words_until: float = 99.0) -> None:
     """Sound in pieces of 0.2 s, at 0.4 s a word, each with the times of the words that begin in it."""
-    told = list(timed(text))
+    timestamps = list(timed(text))
     for index in range(round(sound / 0.2)):
         end = (index + 1) * 0.2
         context.gave_audio(0.2, end)
-        begun = [word for word in told if word.start < end and word.start < words_until]
-        del told[: len(begun)]
+        begun = [word for word in timestamps if word.start < end and word.start < words_until]
+        del timestamps[: len(begun)]
         context.gave_words(tuple(begun), end)
 
 
@@ -175,14 +175,14 @@ def test_a_time_that_goes_back_or_is_beyond_reason_is_not_exact(start: float) ->
 @pytest.mark.parametrize("share", [6.0, 3.0, 2.0], ids=["24 kHz, 16 bit", "24 kHz", "16 bit"])
 def test_sound_of_another_rate_is_found_within_a_second_of_speech(share: float) -> None:
     context = context_given(TEXT)
-    told = list(timed(TEXT))
+    timestamps = list(timed(TEXT))
     spoken = 0.0
     while not context.sound_is_too_long:
         assert spoken <= 1.2
         spoken += 0.1
         context.gave_audio(0.1 * share, spoken)
-        begun = [word for word in told if word.start < spoken]
-        del told[: len(begun)]
+        begun = [word for word in timestamps if word.start < spoken]
+        del timestamps[: len(begun)]
         context.gave_words(tuple(begun), spoken)
 
 
@@ -193,19 +193,19 @@ def test_no_voice_and_no_lateness_of_its_word_times_is_taken_for_another_rate(
     each: float, lag: float, pause: float
 ) -> None:
     context = context_given(TEXT)
-    told = [
+    timestamps = [
         SpokenWord(word.text, word.start + pause * (index > 3), word.end + pause * (index > 3))
         for index, word in enumerate(timed(TEXT, each=each))
     ]
-    end = told[-1].end
+    end = timestamps[-1].end
     sound = 0.0
     while sound < end:
         sound += 0.1
         context.gave_audio(0.1, sound)
-        while told and told[0].start + lag < sound:
-            context.gave_words((told.pop(0),), sound)
+        while timestamps and timestamps[0].start + lag < sound:
+            context.gave_words((timestamps.pop(0),), sound)
         assert not context.sound_is_too_long
-    for word in told:  # one message each, in a burst
+    for word in timestamps:  # one message each, in a burst
         context.gave_words((word,), sound)
     context.gave_audio(0.1, sound)
     assert not context.sound_is_too_long

@@ -1,4 +1,4 @@
-"""The socket by itself: what it tells its listeners at the edges."""
+"""The socket by itself: what it reports to its listeners in edge cases."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from tests.clients.cartesia.server import CartesiaServer, cartesia_server
 
 
 class Listener:
-    """Keeps what it was told."""
+    """Keeps what it receives."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []

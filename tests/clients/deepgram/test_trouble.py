@@ -1,4 +1,4 @@
-"""Live streams that are cut, refused, stalled or told nonsense."""
+"""Live streams that are cut, refused, stalled, or get nonsense."""
 
 import asyncio
 import itertools

@@ -78,7 +78,7 @@ async def test_a_dial_that_does_not_get_through_to_livekit_is_not_repeated() -> 
         assert client.get_metrics().requests == 1
 
 
-@pytest.mark.parametrize("answer", [TAKEN, api.TransferSIPParticipantResponse()], ids=["told", "untold"])
+@pytest.mark.parametrize("answer", [TAKEN, api.TransferSIPParticipantResponse()], ids=["status", "empty"])
 async def test_a_caller_who_was_taken_along_is_handed_over(answer: Any) -> None:
     async with running(TransferSIPParticipant=answer) as server, client_of(server.url) as client:
         await refer(client)

@@ -98,7 +98,7 @@ async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 async def failure(answer: Answer, name: str, **seconds: float) -> ProviderError | DialFailed:
-    """What the request ends with; then the client's health tells of it."""
+    """The error of a request, which the client's health then shows."""
     async with answering(answer) as url:
         client = LiveKitSIPClient(url=url, api_key=KEY, api_secret=SECRET, retry=RetryPolicy(attempts=1), **seconds)
         try:
@@ -142,9 +142,9 @@ async def test_no_more_is_read_of_an_answer_than_any_answer_has(answer: Answer, 
 @pytest.mark.parametrize("status", ["400 Bad Request", "412 Precondition Failed", "500 Internal Server Error"])
 @pytest.mark.parametrize("body", ERRORS.values(), ids=ERRORS)
 async def test_an_error_of_any_shape_is_a_failure_of_livekits_or_of_the_call(body: Any, status: str, name: str) -> None:
-    told = json.dumps(body).encode()
+    answer = json.dumps(body).encode()
 
-    error = await failure(page(told, status=status, content_type="application/json"), name)
+    error = await failure(page(answer, status=status, content_type="application/json"), name)
 
     assert isinstance(error, ProviderError | DialFailed)
 
@@ -155,6 +155,6 @@ async def test_a_page_of_a_proxy_is_held_against_livekit_and_not_against_the_tel
 
 async def test_what_was_sent_instead_is_in_no_error() -> None:
     for name in ("list_rooms", "dial"):
-        told = json.dumps({"code": "+79991234567", "msg": "+79991234567", "meta": {"sip_status": "+79991234567"}})
-        error = await failure(page(told.encode(), status="500 X", content_type="application/json"), name)
+        answer = json.dumps({"code": "+79991234567", "msg": "+79991234567", "meta": {"sip_status": "+79991234567"}})
+        error = await failure(page(answer.encode(), status="500 X", content_type="application/json"), name)
         assert "7999" not in str(error)

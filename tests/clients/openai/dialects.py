@@ -22,7 +22,7 @@ class Dialect:
     calls: list[ToolCall] = field(default_factory=list)
     reason: str = "stop"
     prompt_tokens: int | None = None
-    """None: none was told, so it is estimated."""
+    """None: none was reported, so it is estimated."""
     error: type[ProviderError] | None = None
 
 

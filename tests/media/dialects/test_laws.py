@@ -194,7 +194,7 @@ def costs_nothing_more(dialect: str, strange: Message) -> str | None:
 
 
 @pytest.mark.parametrize("dialect", ["twilio", "egress"])
-def test_a_message_of_a_carrier_that_is_wrong_in_any_field_costs_no_more_than_itself(dialect: str) -> None:
+def test_a_carriers_message_with_any_wrong_field_is_the_only_one_dropped(dialect: str) -> None:
     ended = {
         text[:200]: error
         for message in MESSAGES[dialect]
@@ -205,7 +205,7 @@ def test_a_message_of_a_carrier_that_is_wrong_in_any_field_costs_no_more_than_it
     assert ended == {}
 
 
-def test_a_message_of_our_own_dialect_that_is_wrong_ends_the_stream_as_a_bad_message_or_is_passed_over() -> None:
+def test_a_wrong_message_of_our_own_dialect_ends_the_stream_as_bad_message_or_is_ignored() -> None:
     errors = {costs_nothing_more("native", text) for message in MESSAGES["native"] for text in wrong_fields(message)}
 
     assert errors == {None, "bad_message"}
@@ -236,7 +236,7 @@ def test_a_start_that_is_wrong_in_any_field_is_taken_or_refused_by_name(
         ("twilio start", TWILIO_START),
     ],
 )
-def test_a_key_that_nobody_knows_changes_nothing_wherever_it_stands(dialect: str, message: dict[str, Any]) -> None:
+def test_an_unknown_field_anywhere_changes_nothing(dialect: str, message: dict[str, Any]) -> None:
     def meaning(text: str) -> list[ProtocolEvent]:
         fresh: dict[str, Callable[[], StreamProtocol]] = {
             "native start": lambda: NativeProtocol(0.0),

@@ -143,7 +143,7 @@ def test_a_message_of_128_kib_is_read() -> None:
 
 
 @pytest.mark.parametrize("digit", list("0123456789*#ABCD"))
-def test_each_key_is_told(digit: str) -> None:
+def test_each_key_is_reported(digit: str) -> None:
     assert started().receive(text("dtmf", digit=digit), 0.0) == [DtmfPressed(digit)]
 
 
@@ -226,7 +226,7 @@ def test_a_backlog_after_a_stall_is_not_too_fast() -> None:
     assert refused(protocol, FRAME, 9.0) == ("audio_too_fast", 1008)
 
 
-def test_a_mark_is_told_once_when_it_has_been_played() -> None:
+def test_a_mark_is_reported_once_after_it_has_been_played() -> None:
     protocol = started()
     assert json.loads(protocol.mark("clause-1")) == {"type": "mark", "name": "clause-1"}
 

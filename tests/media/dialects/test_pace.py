@@ -47,13 +47,13 @@ def test_the_speed_tells_what_was_sent_instead(announced: str, frame_bytes: int,
 
 
 @pytest.mark.parametrize("frame_bytes", [40, 160, 4000, 8000])
-def test_frames_of_any_length_tell_the_same_speed(frame_bytes: int) -> None:
+def test_the_measured_speed_does_not_depend_on_the_length_of_frames(frame_bytes: int) -> None:
     event = too_fast(start("mulaw"), frame_bytes, every=frame_bytes / 32000)
 
     assert event.cause == "four times real time: is it 16-bit?"
 
 
-def test_sound_that_was_stored_before_is_no_other_format() -> None:
+def test_stored_audio_sent_at_once_is_not_mistaken_for_another_format() -> None:
     assert too_fast(start("mulaw"), 8000, every=0.0).cause == "all at once: is it sent as it is made?"
 
 

@@ -14,7 +14,7 @@ NO_FORMAT = Rejected("bad_format", "mediaFormat is audio/x-mulaw", 1003)
 TOO_BIG = Rejected(None, "a message of more than 131072 bytes", 1009)
 
 
-async def test_each_mistake_is_told_once_a_minute_with_the_number_of_the_others() -> None:
+async def test_each_mistake_is_logged_once_a_minute_with_the_number_of_the_others() -> None:
     refusals = RefusalLog()
     with capture_logs() as logs:
         for _ in range(5000):

@@ -184,7 +184,7 @@ def test_a_far_end_that_never_makes_sense_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "announced",
     [
         {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1, "bitDepth": 8},
         {"encoding": "audio/x-mulaw", "sampleRate": "8000", "channels": "1"},
@@ -194,15 +194,15 @@ def test_a_far_end_that_never_makes_sense_is_refused() -> None:
         {"encoding": "audio/x-mulaw"},
     ],
 )
-def test_the_one_format_is_known_however_it_is_written(told: dict[str, Any]) -> None:
-    (event,) = TwilioProtocol(0.0).receive(start(mediaFormat=told), 0.0)
+def test_twilios_format_is_accepted_in_every_spelling(announced: dict[str, Any]) -> None:
+    (event,) = TwilioProtocol(0.0).receive(start(mediaFormat=announced), 0.0)
 
     assert isinstance(event, Started)
     assert event.format == AudioFormat("mulaw", 8000)
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("announced", "shown"),
     [
         (None, "has none"),
         ({"encoding": "audio/x-l16"}, "encoding is audio/x-l16"),
@@ -213,8 +213,8 @@ def test_the_one_format_is_known_however_it_is_written(told: dict[str, Any]) -> 
         ({"encoding": "audio/x-mulaw", "sampleRate": float("nan")}, "sampleRate is nan"),
     ],
 )
-def test_a_format_that_is_refused_is_named_without_repeating_what_a_stranger_wrote(told: Any, shown: str) -> None:
-    (event,) = TwilioProtocol(0.0).receive(start(mediaFormat=told), 0.0)
+def test_a_format_that_is_refused_is_named_without_repeating_what_a_stranger_wrote(announced: Any, shown: str) -> None:
+    (event,) = TwilioProtocol(0.0).receive(start(mediaFormat=announced), 0.0)
 
     assert isinstance(event, Rejected)
     assert event.code == "bad_format"
@@ -222,7 +222,7 @@ def test_a_format_that_is_refused_is_named_without_repeating_what_a_stranger_wro
 
 
 @pytest.mark.parametrize("track", ["inbound", "inbound_track", None, 5, ["inbound"], ...])
-def test_sound_of_any_track_but_our_own_is_the_callers(track: Any) -> None:
+def test_audio_of_any_track_but_our_own_is_the_callers(track: Any) -> None:
     content = {"payload": b64encode(FRAME).decode(), "track": track}
     sent = message("media", {name: value for name, value in content.items() if value is not ...})
 
@@ -251,7 +251,7 @@ def test_what_is_strange_is_ignored_and_counted(strange: str) -> None:
     assert not protocol.is_over
 
 
-def test_a_message_of_more_than_128_kib_ends_the_stream_without_a_word() -> None:
+def test_a_message_over_128_kib_ends_the_stream_without_an_error_message() -> None:
     assert refused(started().receive(media(b"\xff" * 100_000), 0.0)) == (None, 1009)
 
 
@@ -283,7 +283,7 @@ def test_what_is_sent_names_the_stream_and_carries_audio_as_base64() -> None:
     ]
 
 
-def test_there_is_nothing_to_say_of_the_beginning_the_journal_and_the_end() -> None:
+def test_twilio_has_no_messages_for_the_beginning_the_journal_and_the_end() -> None:
     protocol = started()
 
     assert (protocol.ready("call_1"), protocol.event({"seq": 1})) == (None, None)

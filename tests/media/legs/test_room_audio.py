@@ -68,7 +68,7 @@ async def test_after_a_clear_sound_is_written_at_once(written: list[tuple[float,
     assert [seconds for seconds, _ in written] == [0.2, 0.04]
 
 
-async def test_of_sound_that_nobody_writes_the_oldest_is_dropped_and_a_rest_is_filled_up() -> None:
+async def test_the_oldest_unwritten_audio_is_dropped_and_a_rest_is_padded() -> None:
     voice = RoomVoice("call_1")
     voice.send(FRAME * 400)
     voice.send(b"\x01\x02")

@@ -53,7 +53,7 @@ async def test_audio_that_came_before_the_answer_is_kept() -> None:
         await settled()
 
     assert leg.audio_format == AudioFormat("pcm_s16le", 8000)
-    assert caller.told[:2] == [("hear", FRAME), ("hear", FRAME)]
+    assert caller.received[:2] == [("hear", FRAME), ("hear", FRAME)]
     assert socket.sent[0] == {
         "type": "ready",
         "call_id": "call-1",
@@ -69,7 +69,7 @@ async def test_audio_that_came_before_the_answer_is_kept() -> None:
         ('{"type": "start", "format": {"encoding": "opus", "sample_rate": 8000}}', "bad_format", 1003),
     ],
 )
-async def test_a_client_that_does_not_start_is_told_why_and_closed(message: str, code: str, close: int) -> None:
+async def test_a_client_that_does_not_start_gets_an_error_and_is_closed(message: str, code: str, close: int) -> None:
     socket = Socket(message)
 
     assert (await started(socket))[1] is None
@@ -94,7 +94,7 @@ async def test_a_client_that_leaves_before_it_starts_leaves_nothing() -> None:
     assert (await started(socket))[1] is None
 
 
-async def test_a_call_for_which_there_is_no_place_is_ended_politely() -> None:
+async def test_a_call_without_a_place_gets_an_end_and_a_normal_close() -> None:
     socket = Socket(START)
     leg = await accepted(socket)
 
@@ -107,7 +107,7 @@ async def test_a_call_for_which_there_is_no_place_is_ended_politely() -> None:
 # --- what flows -------------------------------------------------------------------------------------------------------
 
 
-async def test_the_caller_is_told_what_the_client_says() -> None:
+async def test_what_the_client_sends_reaches_the_caller_side() -> None:
     socket, caller = Socket(START), Caller()
     async with running(socket, caller) as leg:
         leg.send_mark("speech-1")
@@ -119,10 +119,10 @@ async def test_the_caller_is_told_what_the_client_says() -> None:
         socket.says({"type": "cleared"})
         await settled()
 
-    assert caller.told == [("press", "5"), ("mark", "speech-1"), ("cleared", 77), ("cleared", None)]
+    assert caller.received == [("press", "5"), ("mark", "speech-1"), ("cleared", 77), ("cleared", None)]
 
 
-async def test_messages_leave_in_the_order_of_the_calls() -> None:
+async def test_messages_are_sent_in_the_order_they_were_queued() -> None:
     socket = Socket(START)
     async with running(socket, Caller()) as leg:
         leg.send_audio(FRAME)
@@ -267,7 +267,7 @@ async def test_what_meant_nothing_is_counted_in_one_line_at_the_end() -> None:
     assert [(line["event"], line["count"]) for line in logs] == [("media.ignored", 3)]
 
 
-async def test_a_caller_may_be_held_for_as_long_as_the_service_is_told() -> None:
+async def test_a_caller_may_be_on_hold_for_as_long_as_the_setting_allows() -> None:
     socket, caller = Socket(START), Caller()
     protocol = NativeProtocol(asyncio.get_running_loop().time(), media_timeout_seconds=25)
     start = await wait_for_start(socket, protocol)
@@ -278,7 +278,7 @@ async def test_a_caller_may_be_held_for_as_long_as_the_service_is_told() -> None
         await asyncio.sleep(20)
         socket.says(FRAME)
         await settled()
-        assert caller.told == [("hear", FRAME)]
+        assert caller.received == [("hear", FRAME)]
         began = asyncio.get_running_loop().time()
         await caller.left.wait()
         assert asyncio.get_running_loop().time() - began == pytest.approx(25, abs=0.1)
@@ -332,7 +332,7 @@ async def test_a_client_that_is_too_fast_is_closed() -> None:
     assert socket.closes == [1008]
 
 
-async def test_a_bug_of_the_callers_side_ends_the_stream_as_internal_and_is_raised() -> None:
+async def test_a_bug_on_the_caller_side_ends_the_stream_as_internal_and_is_raised() -> None:
     socket, caller = Socket(START, FRAME), Caller()
     caller.bug = ZeroDivisionError("a bug")
     leg = await accepted(socket)

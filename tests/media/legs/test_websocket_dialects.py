@@ -41,7 +41,7 @@ def events_of(socket: Socket) -> list[Any]:
     return [sent["event"] for sent in socket.sent]
 
 
-async def test_twilio_hears_the_agent_and_is_told_nothing_else() -> None:
+async def test_twilio_gets_the_agents_audio_and_nothing_else() -> None:
     socket, caller = Socket(CONNECTED, start()), Caller()
     leg = await twilio_leg(socket)
     async with running(leg, caller):
@@ -56,7 +56,7 @@ async def test_twilio_hears_the_agent_and_is_told_nothing_else() -> None:
     assert events_of(socket) == ["media", "mark"]
     assert b64decode(socket.sent[0]["media"]["payload"]) == FRAME
     assert {sent["streamSid"] for sent in socket.sent} == {SID}
-    assert caller.told == [("hear", FRAME), ("press", "5"), ("mark", "speech-1")]
+    assert caller.received == [("hear", FRAME), ("press", "5"), ("mark", "speech-1")]
     assert socket.closes == [1000]
 
 
@@ -76,7 +76,7 @@ async def test_a_clear_overtakes_what_waits_for_twilio_and_is_answered_for_it() 
         await settled()
 
     assert events_of(socket) == ["media", "clear"]
-    assert caller.told == [("cleared", None)]
+    assert caller.received == [("cleared", None)]
 
 
 async def test_twilio_not_reading_five_seconds_of_sound_is_given_up() -> None:
@@ -94,7 +94,7 @@ async def test_twilio_not_reading_five_seconds_of_sound_is_given_up() -> None:
 
 
 @pytest.mark.parametrize(("first", "code"), [("hello", 1008), (start(mediaFormat={}), 1003), ("x" * 200_000, 1009)])
-async def test_twilio_is_told_by_the_close_code_alone(first: str, code: int) -> None:
+async def test_twilio_gets_an_error_as_a_close_code_only(first: str, code: int) -> None:
     socket = Socket(CONNECTED, first)
 
     assert await wait_for_start(socket, TwilioProtocol(asyncio.get_running_loop().time())) is None
@@ -122,12 +122,12 @@ async def test_an_egress_is_heard_and_never_spoken_to_until_it_closes_without_a_
         leg.send_clear()
         await caller.left.wait()
 
-    assert sum(len(audio) for what, audio in caller.told if what == "hear") == pytest.approx(11 * 320, abs=500)
+    assert sum(len(audio) for what, audio in caller.received if what == "hear") == pytest.approx(11 * 320, abs=500)
     assert caller.reasons == ["caller_hangup"]
     assert (socket.sent, socket.closes) == ([], [1000])
 
 
-async def test_the_reason_of_a_refused_call_is_kept_from_those_who_have_no_word_for_it() -> None:
+async def test_a_dialect_without_an_end_message_does_not_get_the_reason_of_a_refused_call() -> None:
     socket = Socket(CONNECTED, json.dumps(json.loads(start())))
     leg = await twilio_leg(socket)
 

@@ -144,7 +144,7 @@ async def test_words_that_the_end_of_the_call_cut_off_were_not_said() -> None:
     assert not report.completed
 
 
-async def test_the_call_is_told_as_it_happens() -> None:
+async def test_events_are_emitted_as_the_call_happens() -> None:
     row = {"seq": 1, "type": "call.created"}
 
     async def service(leg: Leg) -> None:
@@ -159,11 +159,11 @@ async def test_the_call_is_told_as_it_happens() -> None:
         await leg.expect("cleared")
         await leg.end()
 
-    told: list[CallerEvent] = []
-    async with calling(service, on_event=told.append) as (caller, _server):
+    events: list[CallerEvent] = []
+    async with calling(service, on_event=events.append) as (caller, _server):
         report = await caller.call(score(says("hello"), waits_for_agent(0.35), presses("12"), waits_for_end()))
 
-    assert [type(event) for event in told] == [
+    assert [type(event) for event in events] == [
         Connected,
         Ready,
         CallerSpeaks,
@@ -177,13 +177,13 @@ async def test_the_call_is_told_as_it_happens() -> None:
         Cleared,
         Ended,
     ]
-    assert [event.at for event in told if isinstance(event, AgentStarted)] == [
+    assert [event.at for event in events if isinstance(event, AgentStarted)] == [
         span.start for span in report.agent_spans
     ]
-    assert [event.text for event in told if isinstance(event, CallerSpeaks)] == ["hello"]
+    assert [event.text for event in events if isinstance(event, CallerSpeaks)] == ["hello"]
     assert report.events == (row,)
-    assert told[1] == Ready(report.ready_at)
-    assert told[-1] == Ended(report.ended_at, "agent", "agent_hangup")
+    assert events[1] == Ready(report.ready_at)
+    assert events[-1] == Ended(report.ended_at, "agent", "agent_hangup")
 
 
 async def test_the_recording_has_the_caller_left_and_what_he_heard_right(tmp_path: Path) -> None:

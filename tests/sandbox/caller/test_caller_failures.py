@@ -16,7 +16,7 @@ from sandbox.caller.score import (
 from tests.sandbox.media_server import CALL_ID, Leg, calling, media_server, score, silent_service, tone, tone_speech
 
 
-async def test_the_sandbox_is_told_the_words_before_they_are_spoken_and_the_replies_before_the_call() -> None:
+async def test_the_sandbox_gets_the_words_before_they_are_spoken_and_the_replies_before_the_call() -> None:
     async with (
         media_server(silent_service) as server,
         Caller(server.url, tone_speech, sandbox_url=server.url) as caller,
@@ -126,7 +126,7 @@ async def test_a_close_that_was_not_announced_breaks_the_call() -> None:
             await caller.call(score(waits_for_end()))
 
 
-async def test_half_a_sample_is_not_of_the_protocol() -> None:
+async def test_half_a_sample_breaks_the_protocol() -> None:
     async def service(leg: Leg) -> None:
         await leg.ready()
         await leg.say(b"\x00")

@@ -100,7 +100,7 @@ async def test_noise_on_the_line_is_as_loud_as_was_asked() -> None:
     assert 20 * np.log10(np.sqrt(np.mean(noise**2)) / 32768) == pytest.approx(-40, abs=0.3)
 
 
-async def test_sound_thrown_away_is_never_heard_and_the_played_part_is_told() -> None:
+async def test_discarded_sound_is_never_heard_and_the_played_part_is_reported() -> None:
     async def service(leg: Leg) -> None:
         await leg.ready()
         await leg.say(tone(5.0))

@@ -94,7 +94,7 @@ def test_a_wrong_step_is_named(step: dict[str, object], complaint: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "n", "language": "en", "steps": [], "extra": 1}'])
-def test_what_is_no_score_is_refused(text: str) -> None:
+def test_an_invalid_score_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="validation error"):
         load_score(text)
 

@@ -37,7 +37,7 @@ def test_a_span_begins_and_ends_with_its_loud_samples() -> None:
     assert edges(spans_of(sound(silence(0.1234), tone(0.3), silence(0.2)), RATE)) == about((0.1234, 0.4234))
 
 
-def test_silence_and_what_is_quieter_than_the_threshold_is_no_span() -> None:
+def test_silence_and_sound_below_the_threshold_give_no_span() -> None:
     assert spans_of(silence(1.0), RATE) == ()
     assert spans_of(tone(1.0, level=100), RATE) == ()
 

@@ -17,7 +17,7 @@ def test_what_the_vendors_took_is_not_the_services() -> None:
     assert round(added, 6) == 0.03
 
 
-def test_an_answer_prepared_before_the_end_of_the_turn_costs_only_its_way() -> None:
+def test_an_answer_prepared_before_the_end_of_the_turn_adds_only_its_transport() -> None:
     timings: list[dict[str, Any]] = [
         {"at": 9.50, "vendor": "openai", "event": "request"},
         {"at": 9.80, "vendor": "openai", "event": "delta"},
@@ -29,5 +29,5 @@ def test_an_answer_prepared_before_the_end_of_the_turn_costs_only_its_way() -> N
     assert [round(seconds, 6) for seconds in added_latencies([10.004], timings)] == [0.004]
 
 
-def test_sound_before_any_turn_is_no_answer() -> None:
+def test_sound_before_any_turn_is_not_an_answer() -> None:
     assert added_latencies([1.0], []) == []

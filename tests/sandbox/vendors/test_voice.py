@@ -37,7 +37,7 @@ def test_faster_speech_is_shorter() -> None:
         assert fast < normal * 0.85
 
 
-def test_a_language_nobody_knows_is_spoken_all_the_same() -> None:
+def test_an_unknown_language_is_spoken_all_the_same() -> None:
     assert synthesize("hello", "xx-unknown", 8000).pcm
 
 

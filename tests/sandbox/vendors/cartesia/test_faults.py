@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from sandbox.running import RunningSandbox, running_sandbox
 from sandbox.vendors.cartesia.faults import EARLY_SECONDS, NAMED
 from sandbox.vendors.faults import Fault
-from tests.sandbox.vendors.cartesia.test_server import order, speaking
+from tests.sandbox.vendors.cartesia.test_server import order, speech_socket
 
 TEXT = "Мы открыты каждый день с девяти часов утра и до шести вечера, а в субботу до двух часов."
 MULAW = {"container": "raw", "encoding": "pcm_mulaw", "sample_rate": 8000}
@@ -27,7 +27,7 @@ async def answers(sandbox: RunningSandbox, fault: Fault | None) -> list[str | by
     if fault is not None:
         sandbox.stage.faults.add(fault)
     messages: list[str | bytes] = []
-    async with speaking(sandbox) as socket:
+    async with speech_socket(sandbox) as socket:
         await socket.send(order(TEXT, output_format=MULAW, add_timestamps=True))
         try:
             async with asyncio.timeout(30):
@@ -75,7 +75,7 @@ async def test_one_message_is_wrong_and_the_others_are_right(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(NO_JSON))
-async def test_one_message_is_no_json_and_the_others_are(kind: str) -> None:
+async def test_one_message_is_not_json_and_the_others_are(kind: str) -> None:
     messages = await struck(kind)
     assert len(messages) - len(objects(messages)) == 1
     assert objects(messages)[-1]["type"] == "done"

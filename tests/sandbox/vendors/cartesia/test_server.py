@@ -33,7 +33,7 @@ def client(sandbox: RunningSandbox) -> AsyncCartesia:
 
 
 @asynccontextmanager
-async def speaking(sandbox: RunningSandbox, headers: dict[str, str] = HEADERS) -> AsyncIterator[ClientConnection]:
+async def speech_socket(sandbox: RunningSandbox, headers: dict[str, str] = HEADERS) -> AsyncIterator[ClientConnection]:
     url = sandbox.cartesia_base_url.replace("http", "ws") + "/tts/websocket"
     async with connect(url, additional_headers=headers, compression=None, proxy=None, close_timeout=0.5) as socket:
         yield socket
@@ -79,9 +79,9 @@ async def test_the_inputs_of_a_context_become_one_speech_with_times_that_go_on()
         audio = b"".join(event.audio for event in events if event.type == "chunk")
         first, second = (synthesize(text, "ru", 16000).pcm for text in ("Здравствуйте, ", "чем могу помочь?"))
         assert audio == first + second
-        told = [event.word_timestamps for event in events if event.type == "timestamps"]
-        assert [word for times in told for word in times.words] == ["Здравствуйте,", "чем", "могу", "помочь?"]
-        starts = [start for times in told for start in times.start]
+        timestamps = [event.word_timestamps for event in events if event.type == "timestamps"]
+        assert [word for times in timestamps for word in times.words] == ["Здравствуйте,", "чем", "могу", "помочь?"]
+        starts = [start for times in timestamps for start in times.start]
         assert starts == sorted(starts)
         assert starts[1] == pytest.approx(len(first) / 32000, abs=0.03)
         assert [event.type for event in events][-2:] == ["flush_done", "done"]
@@ -91,7 +91,7 @@ async def test_the_inputs_of_a_context_become_one_speech_with_times_that_go_on()
 
 
 async def test_word_times_come_only_to_those_who_asked() -> None:
-    async with running_sandbox() as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
         await socket.send(order("Да."))
         assert {message["type"] for message in await until(socket, "done")} == {"chunk", "done"}
 
@@ -100,7 +100,7 @@ async def test_word_times_come_only_to_those_who_asked() -> None:
 @pytest.mark.parametrize("sample_rate", [8000, 24000])
 async def test_sound_comes_in_every_format_in_whole_samples_of_odd_sizes(encoding: Encoding, sample_rate: int) -> None:
     output = {"container": "raw", "encoding": encoding, "sample_rate": sample_rate}
-    async with running_sandbox() as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
         await socket.send(order("Записать вас на завтра?", output_format=output))
         messages = await until(socket, "done")
     sizes = [len(base64.b64decode(message["data"])) for message in messages if message["type"] == "chunk"]
@@ -112,7 +112,7 @@ async def test_sound_comes_in_every_format_in_whole_samples_of_odd_sizes(encodin
 
 
 async def test_several_contexts_speak_on_one_socket() -> None:
-    async with running_sandbox() as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
         for context_id in ("a:1", "b:1"):
             await socket.send(order("Да, конечно.", context_id))
         messages = await until(socket, "done") + await until(socket, "done")
@@ -120,8 +120,8 @@ async def test_several_contexts_speak_on_one_socket() -> None:
         assert sounds[0] == sounds[1] == synthesize("Да, конечно.", "ru", 16000).pcm
 
 
-async def test_text_waits_for_the_end_of_its_sentence_unless_told_not_to() -> None:
-    async with running_sandbox() as sandbox, speaking(sandbox) as socket:
+async def test_text_waits_for_the_end_of_its_sentence_if_buffering_is_on() -> None:
+    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
         for piece in ("Доб", "рый день! ", "Чем мо"):
             await socket.send(order(piece, max_buffer_delay_ms=5000, continues=True))
         await socket.send(order("гу помочь?", max_buffer_delay_ms=5000))
@@ -131,13 +131,13 @@ async def test_text_waits_for_the_end_of_its_sentence_unless_told_not_to() -> No
 
 
 async def test_text_that_has_waited_long_enough_is_spoken_as_it_is() -> None:
-    async with running_sandbox() as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
         await socket.send(order("Добрый", max_buffer_delay_ms=50, continues=True))
         assert (await until(socket, "chunk"))[0]["type"] == "chunk"
 
 
 async def test_a_cancelled_context_goes_on_a_little_and_is_done() -> None:
-    async with running_sandbox(profile="typical", seed=3) as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox(profile="typical", seed=3) as sandbox, speech_socket(sandbox) as socket:
         long = "Очень длинная фраза, которую никто не дослушает до конца. " * 5
         await socket.send(order(long, continues=True))
         await socket.send(order("И ещё одна.", continues=True))
@@ -151,7 +151,7 @@ async def test_a_cancelled_context_goes_on_a_little_and_is_done() -> None:
 async def test_a_context_expires_after_its_last_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert EXPIRES_SECONDS == 1.0
     monkeypatch.setattr("sandbox.vendors.cartesia.context.EXPIRES_SECONDS", 0.05)
-    async with running_sandbox() as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
         await socket.send(order("Да.", continues=True))
         await until(socket, "chunk")
         with pytest.raises(TimeoutError):
@@ -163,7 +163,7 @@ async def test_a_context_expires_after_its_last_sound(monkeypatch: pytest.Monkey
 
 
 async def test_a_context_keeps_its_voice() -> None:
-    async with running_sandbox() as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
         await socket.send(order("Да.", continues=True))
         await socket.send(order("Нет.", voice="another"))
         assert (await until(socket, "error"))[-1]["status_code"] == 400
@@ -171,7 +171,7 @@ async def test_a_context_keeps_its_voice() -> None:
 
 async def test_an_idle_socket_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sandbox.vendors.cartesia.server.IDLE_SECONDS", 0.05)
-    async with running_sandbox() as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
         await socket.wait_closed()
         assert socket.close_code == 1000
 
@@ -189,7 +189,7 @@ async def test_an_idle_socket_is_closed(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 async def test_a_bad_order_gets_an_error_event_and_the_socket_lives(change: dict[str, Any], code: str) -> None:
-    async with running_sandbox() as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
         await socket.send(order("Да.", "c1:bad", **change))
         error = (await until(socket, "error"))[-1]
         assert (error["context_id"], error["error_code"], error["done"]) == ("c1:bad", code, True)
@@ -230,7 +230,7 @@ async def test_who_has_no_key_or_no_version_is_turned_away() -> None:
     async with running_sandbox() as sandbox:
         for missing, status in (("Authorization", 401), ("Cartesia-Version", 400)):
             with pytest.raises(InvalidStatus) as refused:
-                async with speaking(sandbox, {name: HEADERS[name] for name in HEADERS if name != missing}):
+                async with speech_socket(sandbox, {name: HEADERS[name] for name in HEADERS if name != missing}):
                     pass
             assert refused.value.response.status_code == status
 
@@ -240,12 +240,12 @@ async def test_a_fault_turns_a_socket_away_or_one_calls_context(kind: Any, statu
     async with running_sandbox() as sandbox:
         sandbox.stage.faults.add(Fault("cartesia", kind, retry_after=1.5))
         with pytest.raises(InvalidStatus) as refused:
-            async with speaking(sandbox):
+            async with speech_socket(sandbox):
                 pass
         assert refused.value.response.status_code == status
         assert refused.value.response.headers["Retry-After"] == "1.5"
         sandbox.stage.faults.add(Fault("cartesia", kind, call_id="c1"))
-        async with speaking(sandbox) as socket:
+        async with speech_socket(sandbox) as socket:
             await socket.send(order("Да.", "c1:1"))
             assert (await until(socket, "error"))[-1]["status_code"] == status
             await socket.send(order("Да.", "c1:2"))
@@ -256,7 +256,7 @@ async def heard_under(fault: Fault) -> tuple[list[str], int | None]:
     """What comes for one sentence, and the close code; -1 when nothing more came and the socket stayed open."""
     async with running_sandbox() as sandbox:
         sandbox.stage.faults.add(fault)
-        async with speaking(sandbox) as socket:
+        async with speech_socket(sandbox) as socket:
             await socket.send(order("Да, конечно, мы ждём вас завтра утром."))
             messages: list[str] = []
             try:
@@ -308,7 +308,7 @@ async def test_every_fault_strikes_a_context_in_its_own_way() -> None:
 async def test_a_fault_can_be_for_the_http_route_alone(kind: Any, error: type[Exception]) -> None:
     async with running_sandbox() as sandbox, client(sandbox) as sdk:
         sandbox.stage.faults.add(Fault("cartesia", kind, route="tts/bytes"))
-        async with speaking(sandbox) as socket:
+        async with speech_socket(sandbox) as socket:
             await socket.send(order("Да."))
             await until(socket, "done")
         with pytest.raises(error):
@@ -318,7 +318,7 @@ async def test_a_fault_can_be_for_the_http_route_alone(kind: Any, error: type[Ex
 
 
 async def test_sound_is_made_faster_than_it_is_heard_but_not_at_once() -> None:
-    async with running_sandbox(profile="typical", seed=1) as sandbox, speaking(sandbox) as socket:
+    async with running_sandbox(profile="typical", seed=1) as sandbox, speech_socket(sandbox) as socket:
         loop = asyncio.get_running_loop()
         began = loop.time()
         await socket.send(order("Первичный приём стоит две тысячи рублей, записать вас?"))

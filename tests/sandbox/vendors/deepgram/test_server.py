@@ -159,15 +159,15 @@ async def test_a_turn_does_not_end_while_no_audio_comes() -> None:
         assert connection.close_code == 1000
 
 
-async def test_flux_tells_of_every_quarter_of_a_second_with_or_without_a_word() -> None:
+async def test_flux_reports_every_quarter_of_a_second_with_or_without_words() -> None:
     async with running_sandbox() as sandbox:
         async with deepgram(sandbox).listen.v2.connect(**FLUX, tag="c1") as connection:
             await send(connection, silence(1.0) + speech(0.6) + silence(1.0))
-            told = [0.0]
-            while told[-1] < 2.5:
+            reported = [0.0]
+            while reported[-1] < 2.5:
                 message = await connection.recv()
-                told.append(getattr(message, "audio_window_end", 0.0))
-        assert max(later - sooner for sooner, later in itertools.pairwise(told)) <= 0.26
+                reported.append(getattr(message, "audio_window_end", 0.0))
+        assert max(later - sooner for sooner, later in itertools.pairwise(reported)) <= 0.26
 
 
 async def test_what_a_lost_connection_had_not_finished_is_heard_again_on_the_next() -> None:
@@ -218,7 +218,7 @@ async def test_nova_tells_interim_and_final_results() -> None:
         assert (metadata.type, metadata.duration) == ("Metadata", pytest.approx(3.3))
 
 
-async def test_nova_without_an_endpointer_tells_the_end_of_an_utterance_by_the_gap_alone() -> None:
+async def test_nova_without_endpointing_ends_an_utterance_by_the_gap_alone() -> None:
     async with (
         running_sandbox() as sandbox,
         socket(
@@ -235,7 +235,7 @@ async def test_nova_without_an_endpointer_tells_the_end_of_an_utterance_by_the_g
         assert messages[1]["channel"]["alternatives"][0]["transcript"] == "алло"
 
 
-async def test_nova_closes_when_it_hears_nothing_and_no_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nova_closes_without_audio_and_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sandbox.vendors.deepgram.nova.NovaStream.idle_seconds", 0.1)
     async with running_sandbox() as sandbox, socket(sandbox, NOVA_PATH) as connection:
         await connection.wait_closed()
