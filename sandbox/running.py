@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from sandbox.vendors.app import create_sandbox
-from sandbox.vendors.stage import Stage
+from sandbox.vendors.stage import LIMITS, Limits, Stage
 
 _STOPS_SECONDS = 2.0
 
@@ -51,10 +51,15 @@ class RunningSandbox:
 
 @asynccontextmanager
 async def running_sandbox(
-    *, profile: str = "instant", seed: int = 0, host: str = "127.0.0.1", port: int = 0
+    *,
+    profile: str = "instant",
+    seed: int = 0,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    limits: Limits = LIMITS,
 ) -> AsyncIterator[RunningSandbox]:
     """Serve until the context exits; port 0 is any free one. Leaves no task, no socket, no signal handler behind."""
-    app = create_sandbox(profile=profile, seed=seed)
+    app = create_sandbox(profile=profile, seed=seed, limits=limits)
     async with serving(app, host=host, port=port) as url:
         yield RunningSandbox(url, app.state.stage)
 

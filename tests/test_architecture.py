@@ -113,6 +113,28 @@ def test_a_start_does_not_wait_for_libraries_that_can_be_loaded_later_or_not_at_
     assert outcome.stdout == "set()\n"
 
 
+def test_no_test_patches_a_constant_of_a_module() -> None:
+    """What a test needs to be shorter or smaller is a parameter with a default, so that the test says it itself."""
+    patched = ast.parse('patch.setattr("app.a._LOOK_SECONDS", 1), patch.setattr(stage, f"_{name}_CALLS", 3)')
+    assert list(_patched_constants(patched)) == ["_LOOK_SECONDS", "_X_CALLS"]
+    assert [(path, name) for path in python_files("tests", "bench") for name in _patched_constants(tree(path))] == []
+
+
+def _patched_constants(module: ast.Module) -> Iterator[str]:
+    for call in ast.walk(module):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "setattr":
+            for argument in call.args[:2]:
+                name = _string(argument).rpartition(".")[2]
+                if re.fullmatch("_?[A-Z][A-Z0-9_]+", name):
+                    yield name
+
+
+def _string(node: ast.expr) -> str:
+    """A literal string; what is filled into it is X."""
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts)
+
+
 @pytest.mark.parametrize("package", SQL)
 def test_sql_stays_in_storage(package: str) -> None:
     assert {path for path in importers(package, *PACKAGES) if not path.startswith("app/storage/")} == set()

@@ -15,7 +15,7 @@ from sandbox.caller.media_client import CallFailed
 from sandbox.caller.media_format import MediaFormat
 from sandbox.carrier.sip_outcomes import TwirpError
 from sandbox.carrier.telephone import Telephone
-from sandbox.carrier.telephone_line import RATE, STATUS, TelephoneLine
+from sandbox.carrier.telephone_line import FIRST_SOUND_SECONDS, RATE, SOUND_SECONDS, STATUS, TelephoneLine
 
 TELEPHONE = Telephone(MediaFormat("mulaw", RATE), acknowledges_clear=False, echoes_marks=False)
 """The telephone of every call over a carrier."""
@@ -35,6 +35,9 @@ class Carrier:
     rule_id: str = "SDR_stand_in"
     room_config: api.RoomConfiguration | None = None
     """The configuration of a call's room; None: the server's default."""
+    first_sound_seconds: float = FIRST_SOUND_SECONDS
+    sound_seconds: float = SOUND_SECONDS
+    """A telephone is cut off after this long without sound of it; the first may take ``first_sound_seconds``."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Further participant attributes for every caller."""
     lines: dict[tuple[str, str], TelephoneLine] = field(default_factory=dict)
@@ -68,16 +71,25 @@ class Carrier:
             **{f"sip.h.{name.lower()}": value for name, value in (headers or {}).items()},
             **self.attributes,
         }
-        line = TelephoneLine(room or f"{self.room_prefix}_{number}_{secrets.token_hex(4)}", f"sip_{number}")
+        line = self._line(room or f"{self.room_prefix}_{number}_{secrets.token_hex(4)}", f"sip_{number}")
         async with self._in_room(line, new_call_id(), attributes):
             yield line
+
+    def _line(self, room: str, identity: str, *, is_called: bool = False) -> TelephoneLine:
+        return TelephoneLine(
+            room,
+            identity,
+            is_called=is_called,
+            first_sound_seconds=self.first_sound_seconds,
+            sound_seconds=self.sound_seconds,
+        )
 
     @asynccontextmanager
     async def called(
         self, room: str, identity: str, call_id: str, attributes: Mapping[str, str], name: str = ""
     ) -> AsyncIterator[TelephoneLine]:
         """A telephone that is dialled from a room and does not ring yet; hangs up when the context exits."""
-        line = TelephoneLine(room, identity, is_called=True)
+        line = self._line(room, identity, is_called=True)
         async with self._in_room(line, call_id, {**attributes, STATUS: "dialing"}, name):
             yield line
 

@@ -23,8 +23,8 @@ RATE = 8000
 STATUS = "sip.callStatus"
 RINGS_SECONDS = 180.0
 """The longest ringing, however patient the caller is."""
-_FIRST_SOUND_SECONDS = 30.0
-_SOUND_SECONDS = 15.0
+FIRST_SOUND_SECONDS = 30.0
+SOUND_SECONDS = 15.0
 """The call is dropped after this long without audio from the telephone; the first audio may take longer."""
 _LEAVES_SECONDS = 3.0
 _AGENT = "agent-"
@@ -46,7 +46,15 @@ class TelephoneLine:
     close_code: int | None = None
     """Always None: the line is not a websocket."""
 
-    def __init__(self, room_name: str, identity: str, *, is_called: bool = False) -> None:
+    def __init__(
+        self,
+        room_name: str,
+        identity: str,
+        *,
+        is_called: bool = False,
+        first_sound_seconds: float = FIRST_SOUND_SECONDS,
+        sound_seconds: float = SOUND_SECONDS,
+    ) -> None:
         """``is_called``: the telephone is dialled, and hears nothing of the room before it answers."""
         self.room_name = room_name
         self.identity = identity
@@ -57,6 +65,8 @@ class TelephoneLine:
         """The loop's clock when the call was answered."""
         self.digits = ""
         """The keys that the agent pressed."""
+        self._first_sound_seconds = first_sound_seconds
+        self._sound_seconds = sound_seconds
         self._is_called = is_called
         self._room = rtc.Room()
         self._source = rtc.AudioSource(RATE, 1, queue_size_ms=0)  # no queue: a late frame must not delay all after it
@@ -124,7 +134,7 @@ class TelephoneLine:
         await self.set_status("active")
         loop = asyncio.get_running_loop()
         self.ready_at = self._sound_at = loop.time()
-        self._silence = loop.call_later(_FIRST_SOUND_SECONDS, self._look_for_sound)
+        self._silence = loop.call_later(self._first_sound_seconds, self._look_for_sound)
 
     async def over_within(self, seconds: float) -> bool:
         """Whether the call ends within this many seconds."""
@@ -197,10 +207,10 @@ class TelephoneLine:
     def _look_for_sound(self) -> None:
         loop = asyncio.get_running_loop()
         silent = loop.time() - self._sound_at
-        if silent >= _SOUND_SECONDS:
+        if silent >= self._sound_seconds:
             self._drop("media_timeout")
         else:
-            self._silence = loop.call_later(_SOUND_SECONDS - silent, self._look_for_sound)
+            self._silence = loop.call_later(self._sound_seconds - silent, self._look_for_sound)
 
     def _end_call_asked(self, _data: rtc.RpcInvocationData) -> str:
         self._drop("end_call")

@@ -8,11 +8,11 @@ from sandbox.vendors.cartesia import server as cartesia
 from sandbox.vendors.deepgram import server as deepgram
 from sandbox.vendors.openai import server as openai
 from sandbox.vendors.openai.answer import PromptCache
-from sandbox.vendors.stage import Stage
+from sandbox.vendors.stage import LIMITS, Limits, Stage
 from sandbox.vendors.voice import default_voice
 
 
-def create_sandbox(*, profile: str = "typical", seed: int = 0) -> Starlette:
+def create_sandbox(*, profile: str = "typical", seed: int = 0, limits: Limits = LIMITS) -> Starlette:
     """Create the application; all vendors share its ``state.stage``.
 
     Raises KeyError for a profile that is not in :data:`sandbox.vendors.profiles.PROFILES`.
@@ -26,6 +26,6 @@ def create_sandbox(*, profile: str = "typical", seed: int = 0) -> Starlette:
             Mount("/control", routes=control.ROUTES),
         ]
     )
-    app.state.stage = Stage(profile=profile, seed=seed)
+    app.state.stage = Stage(profile=profile, seed=seed, limits=limits)
     app.state.prompt_cache = PromptCache()
     return app

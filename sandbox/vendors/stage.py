@@ -11,11 +11,26 @@ from typing import Any, TypeVar
 from sandbox.vendors.faults import FaultBook, Vendor
 from sandbox.vendors.profiles import PROFILES
 
-KEPT_CALLS = 1000
-"""How many calls are kept; the least recently used is dropped first."""
 _KEPT_TIMINGS = 2000
 _KEPT_REQUESTS = 200
 _LEADING_CALL_ID = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long the vendors wait, in seconds, and how much the sandbox remembers."""
+
+    nova_idle_seconds: float = 10.0
+    """Nova closes a stream that brings neither audio nor a sign of life for so long."""
+    cartesia_idle_seconds: float = 300.0
+    """Cartesia closes a socket that brings nothing for so long."""
+    context_seconds: float = 1.0
+    """A context of Cartesia expires so long after its last sound."""
+    kept_calls: int = 1000
+    """How many calls are kept; the least recently used is dropped first."""
+
+
+LIMITS = Limits()
 
 
 class BadScript(ValueError):
@@ -112,7 +127,7 @@ class KeptRequest:
 class Stage:
     """The shared state of one sandbox; everything in it is bounded."""
 
-    def __init__(self, *, profile: str = "typical", seed: int = 0) -> None:
+    def __init__(self, *, profile: str = "typical", seed: int = 0, limits: Limits = LIMITS) -> None:
         self.profile = PROFILES[profile]
         self.faults = FaultBook()
         self.counts: Counter[tuple[Vendor, str]] = Counter()
@@ -120,10 +135,11 @@ class Stage:
         self._calls: OrderedDict[str, CallSheet] = OrderedDict()
         self._draws: OrderedDict[str, int] = OrderedDict()
         self._seed = seed
+        self.limits = limits
 
     def call(self, call_id: str) -> CallSheet:
         """The call's sheet; created if there is none."""
-        return _touch(self._calls, call_id, CallSheet)
+        return _touch(self._calls, call_id, CallSheet, self.limits.kept_calls)
 
     def script(self, call_id: str | None) -> deque[Utterance] | None:
         """What the caller will still say; None when nothing was ever scripted."""
@@ -150,17 +166,17 @@ class Stage:
     def chance(self, vendor: Vendor, call_id: str | None) -> Random:
         """A generator for the call's next request to the vendor: same seed, same order of requests, same delays."""
         key = f"{vendor}/{call_id}"
-        self._draws[key] = _touch(self._draws, key, int) + 1
+        self._draws[key] = _touch(self._draws, key, int, self.limits.kept_calls) + 1
         return Random(f"{self._seed}/{key}/{self._draws[key]}")  # noqa: S311 - delays, no secrets
 
 
 _Value = TypeVar("_Value")
 
 
-def _touch(kept: "OrderedDict[str, _Value]", key: str, make: type[_Value]) -> _Value:
+def _touch(kept: "OrderedDict[str, _Value]", key: str, make: type[_Value], most: int) -> _Value:
     if key not in kept:
         kept[key] = make()
-        if len(kept) > KEPT_CALLS:
+        if len(kept) > most:
             kept.popitem(last=False)
     kept.move_to_end(key)
     return kept[key]

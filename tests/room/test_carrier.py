@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -66,9 +67,9 @@ class Office:
 
 
 @asynccontextmanager
-async def office(server: LiveKitServer, room: str) -> AsyncIterator[Office]:
+async def office(server: LiveKitServer, room: str, **carrier_options: Any) -> AsyncIterator[Office]:
     """Room and agent are there; the agent's track is silent."""
-    carrier = Carrier(server.url, KEY, SECRET, OUR_NUMBER)
+    carrier = Carrier(server.url, KEY, SECRET, OUR_NUMBER, **carrier_options)
     async with running_front(carrier, speak) as front, api.LiveKitAPI(front.url, KEY, SECRET) as livekit:
         trunk = api.SIPOutboundTrunkInfo(name=room, address="sip.example.org", numbers=[OUR_NUMBER])
         made = await livekit.sip.create_outbound_trunk(api.CreateSIPOutboundTrunkRequest(trunk=trunk))
@@ -213,10 +214,8 @@ async def test_one_who_hides_his_number_has_a_room_and_headers_of_his_own(server
     assert participant.attributes["sip.h.x-account"] == "17"
 
 
-async def test_a_telephone_on_hold_is_cut_off(server: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.carrier.telephone_line._FIRST_SOUND_SECONDS", 0.5)
-    monkeypatch.setattr("sandbox.carrier.telephone_line._SOUND_SECONDS", 0.5)
-    async with office(server, "hold") as here:
+async def test_a_telephone_on_hold_is_cut_off(server: LiveKitServer) -> None:
+    async with office(server, "hold", first_sound_seconds=0.5, sound_seconds=0.5) as here:
         here.front.directory.numbers[FRIEND] = Destination(after=0.1, score=Score("held", "ru", (waits(0.6), holds(5))))
         await here.dial()
         await here.until_somebody_leaves()

@@ -19,8 +19,6 @@ from sandbox.vendors.profiles import Profile
 from sandbox.vendors.stage import Stage, leading_call_id
 from sandbox.vendors.voice import Speech, SpokenWord, synthesize
 
-EXPIRES_SECONDS = 1.0
-"""A context expires this long after its last sound."""
 CHUNK_SECONDS: Final = (0.04, 0.2)
 _AFTER_CANCEL_SECONDS = 0.3
 _MAX_INPUTS = 1000
@@ -133,7 +131,7 @@ class Context:
     def _patience(self) -> float | None:
         if self._buffer:
             return self._order.received_at + self._order.buffer_seconds
-        return None if self._spoken_at is None else self._spoken_at + EXPIRES_SECONDS
+        return None if self._spoken_at is None else self._spoken_at + self._stage.limits.context_seconds
 
     async def _speak_buffer(self, *, whole: bool) -> None:
         sentence = _SENTENCE_END.match(self._buffer)

@@ -20,8 +20,6 @@ from sandbox.vendors.faults import TURNED_AWAY, CutOff, Fault, Stalled, Trouble
 from sandbox.vendors.stage import Stage, leading_call_id
 from sandbox.vendors.wire import GARBAGE, EventStream, Message, NoAnswer, Socket, cut, stage_of
 
-IDLE_SECONDS = 300.0
-"""The server closes a websocket that is idle for this long."""
 REQUEST_ID = "sandbox"
 _FINISHED_CONTEXTS = 1000
 _VOICES = (("sandbox-ru", "Анна", "ru"), ("sandbox-en", "Alice", "en"))
@@ -101,7 +99,7 @@ class SpeechSocket:
     async def _read(self, group: asyncio.TaskGroup) -> None:
         while True:
             try:
-                async with asyncio.timeout(IDLE_SECONDS):
+                async with asyncio.timeout(self._stage.limits.cartesia_idle_seconds):
                     message = await self._websocket.receive()
             except TimeoutError:
                 await self._websocket.close(1000, "idle")

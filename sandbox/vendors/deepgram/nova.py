@@ -20,10 +20,9 @@ class NovaStream:
     Each interim result replaces the one before; final results add up, the last of an utterance with ``speech_final``.
     """
 
-    idle_seconds: float | None = 10.0
-
     def __init__(self, query: NovaQuery, stage: Stage, send: Send) -> None:
         self._query = query
+        self.idle_seconds: float | None = stage.limits.nova_idle_seconds
         self._stage = stage
         self._send = send
         self._chance = stage.chance("deepgram", query.tag)

@@ -5,9 +5,8 @@ import httpx
 import pytest
 
 from sandbox.running import running_sandbox
-from sandbox.vendors import stage
 from sandbox.vendors.faults import Fault
-from sandbox.vendors.stage import Stage, Utterance, leading_call_id
+from sandbox.vendors.stage import Limits, Stage, Utterance, leading_call_id
 
 
 async def test_scripts_and_faults_are_set_over_http_and_timings_read() -> None:
@@ -68,9 +67,8 @@ async def test_faults_are_spent_in_the_order_they_were_set() -> None:
     assert book.take("deepgram", "v2/listen", None).fault is None
 
 
-async def test_only_the_last_calls_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "KEPT_CALLS", 3)
-    shared = Stage(profile="instant")
+async def test_only_the_last_calls_are_remembered() -> None:
+    shared = Stage(profile="instant", limits=Limits(kept_calls=3))
     for number in range(5):
         shared.call(f"c{number}").hear(Utterance("Алло"))
         shared.call("c0")

@@ -15,9 +15,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from sandbox.running import RunningSandbox, running_sandbox
-from sandbox.vendors.cartesia.context import EXPIRES_SECONDS
 from sandbox.vendors.encodings import SAMPLE_BYTES, Encoding, decode
 from sandbox.vendors.faults import Fault
+from sandbox.vendors.stage import Limits
 from sandbox.vendors.voice import synthesize
 
 RAW: Any = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 16000}
@@ -148,10 +148,9 @@ async def test_a_cancelled_context_goes_on_a_little_and_is_done() -> None:
         assert "cancel" in [timing["event"] for timing in sandbox.stage.call("c1").timings]
 
 
-async def test_a_context_expires_after_its_last_sound(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert EXPIRES_SECONDS == 1.0
-    monkeypatch.setattr("sandbox.vendors.cartesia.context.EXPIRES_SECONDS", 0.05)
-    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
+async def test_a_context_expires_after_its_last_sound() -> None:
+    assert Limits().context_seconds == 1.0
+    async with running_sandbox(limits=Limits(context_seconds=0.05)) as sandbox, speech_socket(sandbox) as socket:
         await socket.send(order("Да.", continues=True))
         await until(socket, "chunk")
         with pytest.raises(TimeoutError):
@@ -169,9 +168,8 @@ async def test_a_context_keeps_its_voice() -> None:
         assert (await until(socket, "error"))[-1]["status_code"] == 400
 
 
-async def test_an_idle_socket_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.vendors.cartesia.server.IDLE_SECONDS", 0.05)
-    async with running_sandbox() as sandbox, speech_socket(sandbox) as socket:
+async def test_an_idle_socket_is_closed() -> None:
+    async with running_sandbox(limits=Limits(cartesia_idle_seconds=0.05)) as sandbox, speech_socket(sandbox) as socket:
         await socket.wait_closed()
         assert socket.close_code == 1000
 

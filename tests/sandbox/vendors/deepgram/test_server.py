@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from sandbox.running import RunningSandbox, running_sandbox
 from sandbox.vendors.faults import Fault
-from sandbox.vendors.stage import Utterance
+from sandbox.vendors.stage import Limits, Utterance
 from tests.sandbox.sounds import RATE, frames, silence, speech
 
 FLUX = {"model": "flux-general-multi", "encoding": "linear16", "sample_rate": RATE}
@@ -235,9 +235,11 @@ async def test_nova_without_endpointing_ends_an_utterance_by_the_gap_alone() -> 
         assert messages[1]["channel"]["alternatives"][0]["transcript"] == "алло"
 
 
-async def test_nova_closes_without_audio_and_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.vendors.deepgram.nova.NovaStream.idle_seconds", 0.1)
-    async with running_sandbox() as sandbox, socket(sandbox, NOVA_PATH) as connection:
+async def test_nova_closes_without_audio_and_keepalives() -> None:
+    async with (
+        running_sandbox(limits=Limits(nova_idle_seconds=0.1)) as sandbox,
+        socket(sandbox, NOVA_PATH) as connection,
+    ):
         await connection.wait_closed()
         assert (connection.close_code, connection.close_reason) == (1011, "NET-0001")
 
