@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds the image, deploys it on Fly.io, and waits until the new version is ready; when it is not, the image before it is
-# deployed again. Run by: make deploy. Needs fly, logged in, and Python. Arguments go to fly deploy.
+# Builds the image, deploys it on Fly.io, and waits until the new version is ready; if it does not become ready, deploys
+# the previous image again. Run by: make deploy. Needs fly, logged in, and Python. Arguments go to fly deploy.
 #
-# A database that the new version has changed stays changed, and the old version refuses one that is newer than itself: then
-# the way back is the volume's snapshot of the night before (fly volumes snapshots list).
+# A database that the new version has migrated stays migrated, and the old version refuses a newer schema. Then the way
+# back is the volume's snapshot of the night before (fly volumes snapshots list).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

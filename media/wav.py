@@ -15,7 +15,7 @@ _WAV_WIDTHS = range(1, 5)
 
 
 def read_wav(data: bytes, sample_rate: int) -> bytes:
-    """Mono 16-bit little-endian samples, at that rate, of a WAV file of any rate. Raises BadAudio."""
+    """Convert a WAV file of any rate to mono 16-bit little-endian samples at ``sample_rate``. Raises BadAudio."""
     try:
         with wave.open(io.BytesIO(data)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
@@ -38,7 +38,7 @@ def read_wav(data: bytes, sample_rate: int) -> bytes:
 
 
 def _samples(frames: bytes, width: int) -> NDArray[np.float32]:
-    """-1 to 1, of 8-bit unsigned or 16-, 24- or 32-bit signed little-endian samples."""
+    """Convert 8-bit unsigned or 16-, 24- or 32-bit signed little-endian samples to the range -1 to 1."""
     if width == 1:
         return (np.frombuffer(frames, np.uint8).astype(np.float32) - 128.0) / 128.0
     if width == 3:

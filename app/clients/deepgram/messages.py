@@ -18,10 +18,10 @@ _ENCODINGS = {"pcm_s16le": "linear16", "mulaw": "mulaw"}
 
 @dataclass(frozen=True, slots=True)
 class DeepgramOptions:
-    """How Deepgram is to listen. Raises ValueError for values that Deepgram would refuse."""
+    """Settings of the client. Raises ValueError for values that Deepgram would refuse."""
 
     model: str = "flux-general-multi"
-    """``flux-...`` is asked at /v2/listen, anything else is a Nova-3 model at /v1/listen."""
+    """``flux-...`` uses /v2/listen; anything else is a Nova-3 model at /v1/listen."""
     language: str = "ru"
     """A language code, or ``multi``: detected in each turn."""
     language_hints: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class DeepgramOptions:
     connect_seconds: float = 2.0
     """How long the opening of a socket may take."""
     give_up_seconds: float = 10.0
-    """How long a lost socket is tried again."""
+    """How long to try to reconnect a lost socket."""
     replay_seconds: float = 5.0
     """How much audio is kept for a new socket, and while there is none."""
     ping_interval_seconds: float = 2.0
@@ -50,22 +50,22 @@ class DeepgramOptions:
     ping_timeout_seconds: float = 2.0
     """How long a pong may take."""
     keep_alive_seconds: float = 4.0
-    """Time without audio after which Deepgram is told that we are still there; it closes after 10."""
+    """Time without audio before a keepalive; Deepgram closes after 10."""
     silence_after_seconds: float = 0.5
     """Time without audio in the middle of a turn after which silence is sent, so that the turn can end."""
     steady_seconds: float = 1.0
-    """A socket that has stayed open so long may be trusted."""
+    """A socket that has stayed open this long counts as working."""
     flux_stall_seconds: float = 1.25
-    """How long Flux may say nothing of what it hears: it tells of every 0.25 s of audio, with or without a word
+    """How long Flux may send nothing while it gets speech: it reports on every 0.25 s of audio, with or without words
     (https://developers.deepgram.com/docs/flux/state)."""
     nova_stall_seconds: float = 3.0
-    """The same of Nova, which tells of every second (https://developers.deepgram.com/docs/utterance-end)."""
+    """The same for Nova, which reports every second (https://developers.deepgram.com/docs/utterance-end)."""
     flows_seconds: float = 0.5
-    """Audio that went out so recently is still going out."""
+    """Audio counts as flowing if some was sent within this time."""
     orphan_seconds: float = 1.5
     """How long a new socket may be silent about a turn that an earlier one began, before the turn counts as ended."""
     finish_seconds: float = 3.0
-    """How long Deepgram may be silent after it was asked to finish."""
+    """How long Deepgram may send nothing after a request to finish."""
     batch_model: str = "nova-3"
     """Model for whole recordings."""
     batch_seconds: float = 30.0
