@@ -110,6 +110,7 @@ ROUNDS: dict[str, tuple[int, list[Round]]] = {
     "machine": (1, [Round("disk: 2 s an access", _slow_disk, stories=2, strikes="nobody"),
                     Round("database locked: 20 s", _lock(20.0), stories=3, strikes="nobody")]),
     "workers": (2, [
+        Round("LiveKit's API: html, two workers", _livekit("html"), stories=2, strikes="nobody"),
         Round("database locked: 20 s, two workers", _lock(20.0), stories=3, strikes="nobody"),
         Round("worker: SIGSTOP", _signal(signal.SIGSTOP), stories=2, strikes="a worker"),
         Round("worker: SIGKILL", _signal(signal.SIGKILL), stories=2, strikes="a worker"),
@@ -173,6 +174,7 @@ async def play(here: House, played: Round, calm: CallReport | None) -> Outcome:
         await asyncio.wait([breaking])
         await here.well()
         watched.over = clock() - began
+        await here.read(calls)
         await asyncio.sleep(_AFTER_SECONDS)
         await _until_well(watched)
         watching.cancel()

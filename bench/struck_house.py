@@ -108,7 +108,7 @@ class House:
     async def calls(
         self, stories: int, on_connected: Callable[[HeldCall], Awaitable[None]]
     ) -> AsyncIterator[list[HeldCall]]:
-        """Seven of them, entered when every agent tells its first story, left when all are over, with their records.
+        """Seven of them, entered when every agent tells its first story, left when all are over.
 
         ``on_connected`` is told of each call before anything is said in it.
         """
@@ -119,7 +119,6 @@ class House:
                 tasks.create_task(self._hold(call, stories, on_connected), name=call.name)
             await self._until_all_are_answered(calls)
             yield calls
-        await self._read(calls)
 
     async def watch(self, watched: Watched, began: float) -> None:
         """Ask for the health until cancelled."""
@@ -173,7 +172,8 @@ class House:
             call.journal = await journal_of(http, call.call_id)
         return any(row["type"] == "agent.reply_started" and row["turn"] for row in call.journal)
 
-    async def _read(self, calls: list[HeldCall]) -> None:
+    async def read(self, calls: list[HeldCall]) -> None:
+        """Have the records and journals of calls that are over."""
         async with self.service.client(timeout=30) as http, asyncio.timeout(90):
             for call in calls:
                 while call.record.get("status") != "ended":
