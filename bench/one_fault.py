@@ -20,7 +20,7 @@ import sqlite3
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,13 +155,22 @@ class Outcome:
 
 async def play(here: House, played: Round, calm: CallReport | None) -> Outcome:
     """One round, in which everything is well before and after."""
-    clock, watched = asyncio.get_running_loop().time, Watched()
-    lines = len(here.service.log_lines())
+    lines, watched = len(here.service.log_lines()), Watched()
 
     async def on_connected(call: HeldCall) -> None:
         if played.order is not None and call.name == _STRUCK:
             await here.fault(**played.order, call_id=call.call_id)
 
+    calls = await _play_watched(here, played, watched, on_connected)
+    logged = Counter(map(_trouble, here.service.log_lines()[lines:]))
+    del logged[""]
+    return Outcome(played, calls, watched, calls[0].worker, _gaps(calls, calm), logged)
+
+
+async def _play_watched(
+    here: House, played: Round, watched: Watched, on_connected: Callable[[HeldCall], Awaitable[None]]
+) -> list[HeldCall]:
+    clock = asyncio.get_running_loop().time
     async with asyncio.TaskGroup() as tasks:
         async with here.calls(played.stories, on_connected) as calls:
             began = clock()
@@ -178,9 +187,7 @@ async def play(here: House, played: Round, calm: CallReport | None) -> Outcome:
         await asyncio.sleep(_AFTER_SECONDS)
         await _until_well(watched)
         watching.cancel()
-    logged = Counter(map(_trouble, here.service.log_lines()[lines:]))
-    del logged[""]
-    return Outcome(played, calls, watched, calls[0].worker, _gaps(calls, calm), logged)
+    return calls
 
 
 def _trouble(line: str) -> str:
