@@ -84,6 +84,7 @@ ABOUT_NO_MODULE = {
     "tests/test_documentation.py": "the documents",
     "tests/test_public_functions.py": "what is public",
     "tests/test_packaging.py": "what is installed and deployed",
+    "tests/test_vendor_names.py": "where vendors may be named",
 }
 
 
