@@ -62,12 +62,7 @@ def open_telephone(
     """Build and start everything about telephone calls. It runs until :meth:`Telephone.stop`."""
     make_leg, dialer = _legs(settings, livekit), _dialer(settings, livekit)
     leftovers = _leftovers(settings, livekit, services, dispatcher)
-
-    def make_telephony(room: str, caller: str) -> RoomTelephony:
-        return RoomTelephony(
-            livekit, dialer, leftovers, room=room, caller=caller, ring_seconds=times.transfer_ring_seconds
-        )
-
+    make_telephony = _telephony(livekit, dialer, leftovers, times)
     rooms = RoomCalls(
         dispatcher=dispatcher,
         livekit=livekit,
@@ -103,6 +98,17 @@ def open_telephone(
     )
     webhooks = Webhooks(settings.livekit_webhook_secrets, inbox, rooms, claims, services.metrics)
     return Telephone(rooms, claims, webhooks, _placing(settings, database, dispatcher, claims))
+
+
+def _telephony(
+    livekit: LiveKitClient, dialer: SipDialer, leftovers: Leftovers, times: ServiceTimes
+) -> Callable[[str, str], RoomTelephony]:
+    def make(room: str, caller: str) -> RoomTelephony:
+        return RoomTelephony(
+            livekit, dialer, leftovers, room=room, caller=caller, ring_seconds=times.transfer_ring_seconds
+        )
+
+    return make
 
 
 def _counted(kind: str, take: Callable[[_Taken], None], metrics: Metrics) -> Callable[[_Taken], None]:
