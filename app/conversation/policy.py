@@ -33,45 +33,45 @@ class Lines:
     limit_goodbye: str
     failure_goodbye: str
     shutdown_goodbye: str
-    refused: str = "I am afraid I cannot talk about that. What else can I help you with?"
+    refused: str = "I'm afraid I can't discuss that. What else can I help you with?"
     """When the model's vendor refuses what the caller said."""
 
 
 RUSSIAN = Lines(
     greeting="Здравствуйте! Я голосовой помощник. Чем могу помочь?",
     repeat="Простите, не расслышала. Повторите, пожалуйста.",
-    keypad="Плохо слышно. Можете ответить клавишами телефона: нажмите цифры и решётку.",
+    keypad="Вас плохо слышно. Можно ответить с клавиатуры телефона: наберите цифры и нажмите решётку.",
     idle=("Вы ещё на линии?", "Я вас слушаю. Чем могу помочь?"),
-    fillers=("Секунду, проверяю.", "Ещё мгновение, пожалуйста."),
-    apology="Простите, у меня заминка. Повторите, пожалуйста, ваш вопрос.",
-    cut_off="Простите, я прервалась. О чём рассказать подробнее?",
-    deaf="Простите, связь прервалась, и я вас не слышу. Подождите, пожалуйста.",
-    transfer="Соединяю вас с сотрудником, оставайтесь, пожалуйста, на линии.",
+    fillers=("Секунду, проверяю.", "Ещё секунду, пожалуйста."),
+    apology="Простите, у меня что-то не получилось. Повторите, пожалуйста, ваш вопрос.",
+    cut_off="Простите, я сбилась. О чём рассказать подробнее?",
+    deaf="Простите, я вас сейчас не слышу. Оставайтесь, пожалуйста, на линии.",
+    transfer="Соединяю вас с сотрудником. Оставайтесь, пожалуйста, на линии.",
     transfer_failed="К сожалению, соединить не удалось. Чем ещё я могу помочь?",
     goodbye="Всего доброго, до свидания!",
     silence_goodbye="Вас не слышно, поэтому я завершаю звонок. До свидания!",
-    limit_goodbye="К сожалению, время разговора вышло. Перезвоните, пожалуйста. До свидания!",
+    limit_goodbye="К сожалению, время разговора закончилось. Перезвоните, пожалуйста. До свидания!",
     failure_goodbye="Простите, сейчас я не могу вам помочь. Перезвоните, пожалуйста, позже. До свидания!",
-    shutdown_goodbye="Простите, я должна завершить разговор. Перезвоните, пожалуйста. До свидания!",
+    shutdown_goodbye="Простите, мне нужно завершить разговор. Перезвоните, пожалуйста. До свидания!",
     refused="К сожалению, об этом я говорить не могу. Чем ещё могу помочь?",
 )
 
 ENGLISH = Lines(
-    greeting="Hello! I am a voice assistant. How can I help you?",
-    repeat="Sorry, I did not catch that. Could you say it again?",
-    keypad="The line is bad. You can answer with the keys of your phone: press the digits, then the hash key.",
-    idle=("Are you still there?", "I am listening. How can I help you?"),
+    greeting="Hello! I'm a voice assistant. How can I help you?",
+    repeat="Sorry, I didn't catch that. Could you say that again?",
+    keypad="I'm having trouble hearing you. You can use your keypad: enter the digits, then press the hash key.",
+    idle=("Are you still there?", "I'm listening. How can I help you?"),
     fillers=("One second, let me check.", "Just another moment, please."),
-    apology="Sorry, something got stuck here. Could you repeat your question?",
-    cut_off="Sorry, I broke off. What would you like to hear more about?",
-    deaf="Sorry, the line broke and I cannot hear you. One moment, please.",
-    transfer="I am putting you through, please stay on the line.",
-    transfer_failed="I am sorry, nobody could take your call. What else can I do for you?",
+    apology="Sorry, something went wrong on my end. Could you repeat your question?",
+    cut_off="Sorry, I got cut off. What would you like to hear more about?",
+    deaf="Sorry, I can't hear you right now. Please stay on the line.",
+    transfer="I'm putting you through now. Please stay on the line.",
+    transfer_failed="I'm sorry, I couldn't reach anyone. Is there anything else I can help you with?",
     goodbye="Thank you for calling. Goodbye!",
-    silence_goodbye="I cannot hear you, so I am ending the call. Goodbye!",
-    limit_goodbye="I am afraid our time is up. Please call again. Goodbye!",
-    failure_goodbye="Sorry, I cannot help you right now. Please call again later. Goodbye!",
-    shutdown_goodbye="Sorry, I have to end this call. Please call again. Goodbye!",
+    silence_goodbye="I can't hear you, so I'll end the call now. Goodbye!",
+    limit_goodbye="I'm afraid we're out of time. Please call back if you need anything else. Goodbye!",
+    failure_goodbye="I'm sorry, I can't help you right now. Please call back later. Goodbye!",
+    shutdown_goodbye="I'm sorry, I have to end the call now. Please call back. Goodbye!",
 )
 
 

@@ -10,7 +10,7 @@ from tests.conversation.script import LINES
 texts = st.sampled_from(
     [
         "", " ", "yes", "uh-huh", "stop", "one second", "no", "I want to move my appointment", "to Tuesday, please",
-        "I am a voice assistant", "let me check", "да", "Запишите меня на вторник", LINES.greeting, "Of course. ",
+        "I'm a voice assistant", "let me check", "да", "Запишите меня на вторник", LINES.greeting, "Of course. ",
         "Which day?",
     ]
 )  # fmt: skip

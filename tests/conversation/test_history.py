@@ -33,10 +33,10 @@ def test_what_was_heard_of_a_cut_reply_comes_before_the_words_that_cut_it() -> N
 def test_within_a_turn_the_caller_comes_first_and_the_agents_remarks_keep_their_order() -> None:
     history = ConversationHistory()
     history.add(2, "assistant", "Gladly.")
-    history.add(2, "assistant", "Sorry, I broke off.")
+    history.add(2, "assistant", "Sorry, I got cut off.")
     history.add(2, "user", "I want to pay.")
 
-    assert remembered(history) == ["I want to pay.", "Gladly.", "Sorry, I broke off."]
+    assert remembered(history) == ["I want to pay.", "Gladly.", "Sorry, I got cut off."]
 
 
 def test_a_tool_stands_between_the_question_and_the_answer_from_its_beginning_on() -> None:
