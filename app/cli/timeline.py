@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.conversation.deadlines import Deadline
+from app.conversation.deadlines import Deadline, deadline_named
 from app.journal.tool_records import ToolReader
 from app.models import JournalRow
 
@@ -115,7 +115,7 @@ def _failed(data: Data) -> _Line:
 
 
 def _deadline(data: Data) -> _Line:
-    name: str = data["name"]
+    name = deadline_named(data["name"]) or data["name"]
     return ("wrong", LATE[name]) if name in LATE else ("quiet", USUAL.get(name, name))
 
 

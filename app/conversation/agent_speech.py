@@ -4,8 +4,7 @@ from app.conversation import events as ev
 from app.conversation.deadlines import Deadline
 from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
-from app.conversation.tool_calls import forget_tool_calls, note_tool_call
-from app.conversation.tools import want_tool
+from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
 from app.conversation.turns import Utterance, UtteranceKind
 from app.models import ConversationState
 
@@ -20,47 +19,47 @@ class AgentSpeech:
     def started(self, event: ev.AgentReplyStarted) -> None:
         """The voice is heard; a caller who is making a sound has the right of way."""
         call = self._call
-        speech = call.floor.find(event.speech)
-        if speech is None or speech.speculative or speech.started:
+        utterance = call.floor.find(event.speech)
+        if utterance is None or utterance.preemptive or utterance.started:
             return
-        other = call.floor.line if speech.kind is UtteranceKind.REPLY else call.floor.audible
+        other = call.floor.line if utterance.kind is UtteranceKind.REPLY else call.floor.audible
         if other is not None:
             call.stop(other)
-        speech.started = True
-        self._follow_announcement(speech)
+        utterance.started = True
+        self._follow_announcement(utterance)
         call.deadlines.clear(Deadline.FILLER, Deadline.IDLE, Deadline.START)
-        if speech.kind is UtteranceKind.REPLY:
+        if utterance.kind is UtteranceKind.REPLY:
             call.deadlines.clear(Deadline.REPLY)
-            call.note_answer(speech.turn)
-        call.expect_progress(speech)
+            call.note_answer(utterance.turn)
+        call.expect_progress(utterance)
         call.enter(ConversationState.SPEAKING)
         if call.sound and (
             call.caller is not None or call.now - call.sound_since_t <= call.policy.false_interruption_timeout
         ):
-            call.hold_back(speech)
+            call.hold_back(utterance)
 
     def generated(self, event: ev.AgentReplyGenerated) -> None:
         """The whole text is known."""
-        speech = self._call.floor.find(event.speech)
-        if speech is not None:
-            speech.written = event.text
+        utterance = self._call.floor.find(event.speech)
+        if utterance is not None:
+            utterance.written = event.text
 
     def clause_started(self, event: ev.AgentClauseStarted) -> None:
         """The voice makes progress."""
-        speech = self._call.floor.find(event.speech)
-        if speech is not None:
-            speech.clauses.append(event.text)
-            if speech.started:
-                self._call.expect_progress(speech)
+        utterance = self._call.floor.find(event.speech)
+        if utterance is not None:
+            utterance.clauses.append(event.text)
+            if utterance.started:
+                self._call.expect_progress(utterance)
 
     def tool_called(self, event: ev.AgentToolCalled) -> None:
         """The built-in tools take effect after the last word of this utterance."""
-        speech = None if event.refused else self._call.floor.find(event.speech)
-        if speech is not None and event.timeout_seconds:
-            want_tool(self._call, speech, event)
-        elif speech is not None and speech.kind is UtteranceKind.REPLY:
-            note_tool_call(speech, event)
-            self._follow_announcement(speech)
+        utterance = None if event.refused else self._call.floor.find(event.speech)
+        if utterance is not None and event.timeout_seconds:
+            want_tool(self._call, utterance, event)
+        elif utterance is not None and utterance.kind is UtteranceKind.REPLY:
+            note_tool_call(utterance, event)
+            self._follow_announcement(utterance)
 
     def tool_finished(self, event: ev.AgentToolFinished) -> None:
         """The next prompts hold what came of it."""
@@ -73,22 +72,22 @@ class AgentSpeech:
     def finished(self, event: ev.AgentFinished) -> None:
         """Remember what was heard; then the call ends, or it is the caller's turn."""
         call = self._call
-        speech = call.floor.find(event.speech)
-        if speech is None:
+        utterance = call.floor.find(event.speech)
+        if utterance is None:
             self._remember_stopped(event)
             return
-        if speech.speculative:
+        if utterance.preemptive:
             return
-        call.forget(speech)
-        if speech.started and speech.kind is not UtteranceKind.FILLER:
+        call.forget(utterance)
+        if utterance.started and utterance.kind is not UtteranceKind.FILLER:
             call.history.add(event.turn, "assistant", event.heard)
-        was_empty = speech.kind is UtteranceKind.REPLY and not speech.started
-        if speech.broken:
-            self.lost(speech)
+        was_empty = utterance.kind is UtteranceKind.REPLY and not utterance.started
+        if utterance.broken:
+            self.lost(utterance)
         elif was_empty:
-            self._was_empty(speech)
+            self._was_empty(utterance)
         else:
-            self._was_heard(speech)
+            self._was_heard(utterance)
 
     def provider_failed(self, event: ev.ProviderFailed) -> None:
         """What cannot be heard, thought or said any more is apologised for, once; then the call ends politely."""
@@ -98,21 +97,21 @@ class AgentSpeech:
         if event.stage == "listen":
             self._ears_failed(final=event.final)
             return
-        speech = call.floor.find(event.speech) if event.speech is not None else None
-        if speech is None:
+        utterance = call.floor.find(event.speech) if event.speech is not None else None
+        if utterance is None:
             return
         if not event.final:
             if event.stage == "think":
-                forget_tool_calls(speech)
-                self._follow_announcement(speech)
+                forget_tool_calls(utterance)
+                self._follow_announcement(utterance)
             return
-        speech.cut, speech.refused = event.answer == "cut", event.answer == "refused"
-        if speech.started or speech.cut:
-            speech.broken = True
+        utterance.cut, utterance.refused = event.answer == "cut", event.answer == "refused"
+        if utterance.started or utterance.cut:
+            utterance.broken = True
             return
-        call.forget(speech)
-        if not speech.speculative:
-            self.lost(speech)
+        call.forget(utterance)
+        if not utterance.preemptive:
+            self.lost(utterance)
 
     def provider_restored(self, event: ev.ProviderRestored) -> None:
         """The caller can be heard again."""
@@ -120,21 +119,21 @@ class AgentSpeech:
             self._deaf = False
             self._call.deadlines.clear(Deadline.STT_OUTAGE)
 
-    def lost(self, speech: Utterance) -> None:
+    def lost(self, utterance: Utterance) -> None:
         """An utterance that is over could not be heard, or not to its end."""
         call = self._call
-        if speech.hands_over_to is not None:
-            self._hand_over_without(speech, speech.hands_over_to)
-        elif speech.ends_call:
-            self._hang_up_without(speech, speech.ends_call)
-        elif speech.refused:
-            call.refuse(speech.turn)
-        elif speech.cut and speech.started:
-            call.say(UtteranceKind.APOLOGY, call.lines.cut_off, turn=speech.turn)
-        elif speech.kind is UtteranceKind.REPLY:
+        if utterance.transfers_to is not None:
+            self._transfer_without(utterance, utterance.transfers_to)
+        elif utterance.ends_call:
+            self._hang_up_without(utterance, utterance.ends_call)
+        elif utterance.refused:
+            call.refuse(utterance.turn)
+        elif utterance.cut and utterance.started:
+            call.say(UtteranceKind.APOLOGY, call.lines.cut_off, turn=utterance.turn)
+        elif utterance.kind is UtteranceKind.REPLY:
             call.failures += 1
-            self._apologize(speech.turn, call.lines.cut_off if speech.started else call.lines.apology)
-        elif speech.kind is UtteranceKind.FILLER:
+            self._apologize(utterance.turn, call.lines.cut_off if utterance.started else call.lines.apology)
+        elif utterance.kind is UtteranceKind.FILLER:
             self._after_filler()
         else:
             call.unsaid += 1
@@ -157,10 +156,10 @@ class AgentSpeech:
         if not call.floor.live:
             call.say(UtteranceKind.APOLOGY, call.lines.deaf)
 
-    def _follow_announcement(self, speech: Utterance) -> None:
+    def _follow_announcement(self, utterance: Utterance) -> None:
         """The caller is on the way to a human from the first sound that announces it, unless it is written anew."""
         call = self._call
-        if speech.is_final:
+        if utterance.is_final:
             call.enter_phase(CallPhase.TRANSFERRING)
         elif call.phase is CallPhase.TRANSFERRING:
             call.enter_phase(CallPhase.TALKING)
@@ -183,49 +182,49 @@ class AgentSpeech:
         elif Deadline.STT_OUTAGE not in call.deadlines:
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
 
-    def _was_empty(self, speech: Utterance) -> None:
+    def _was_empty(self, utterance: Utterance) -> None:
         """An answer without a word is a failure, unless the agent has something to do instead."""
         call = self._call
-        if speech.digits:
-            call.press(speech.turn, speech.digits)
-        if speech.hands_over_to is not None or speech.ends_call:
-            self.lost(speech)
-        elif speech.digits:
+        if utterance.digits:
+            call.press(utterance.turn, utterance.digits)
+        if utterance.transfers_to is not None or utterance.ends_call:
+            self.lost(utterance)
+        elif utterance.digits:
             call.go_on()
         else:
             call.blame("ours")
-            self.lost(speech)
+            self.lost(utterance)
 
-    def _was_heard(self, speech: Utterance) -> None:
+    def _was_heard(self, utterance: Utterance) -> None:
         call = self._call
-        if speech.digits:
-            call.press(speech.turn, speech.digits)
-        if speech.kind is UtteranceKind.FILLER:
+        if utterance.digits:
+            call.press(utterance.turn, utterance.digits)
+        if utterance.kind is UtteranceKind.FILLER:
             self._after_filler()
-        elif speech.hands_over_to is not None:
-            call.hand_over(speech.hands_over_to)
-        elif speech.ends_call:
-            call.end(speech.ends_call)
+        elif utterance.transfers_to is not None:
+            call.start_transfer(utterance.transfers_to)
+        elif utterance.ends_call:
+            call.end(utterance.ends_call)
         else:
             call.unsaid = 0
-            call.failures = 0 if speech.kind is UtteranceKind.REPLY else call.failures
+            call.failures = 0 if utterance.kind is UtteranceKind.REPLY else call.failures
             call.go_on()
 
-    def _hang_up_without(self, speech: Utterance, reason: str) -> None:
+    def _hang_up_without(self, utterance: Utterance, reason: str) -> None:
         """The last words of the call are lost; an answer of which nothing was heard gives way to a prepared goodbye."""
         call = self._call
-        if speech.kind is UtteranceKind.REPLY and not speech.started:
-            call.say(UtteranceKind.GOODBYE, call.lines.goodbye, turn=speech.turn, ends_call=reason)
+        if utterance.kind is UtteranceKind.REPLY and not utterance.started:
+            call.say(UtteranceKind.GOODBYE, call.lines.goodbye, turn=utterance.turn, ends_call=reason)
         else:
             call.end(reason)
 
-    def _hand_over_without(self, speech: Utterance, to: str) -> None:
+    def _transfer_without(self, utterance: Utterance, to: str) -> None:
         """The words before a transfer are lost; those of which nothing was heard give way to a prepared line."""
         call = self._call
-        if speech.kind is UtteranceKind.REPLY and not speech.started:
-            call.say(UtteranceKind.TRANSFER, call.lines.transfer, turn=speech.turn, hands_over_to=to)
+        if utterance.kind is UtteranceKind.REPLY and not utterance.started:
+            call.say(UtteranceKind.TRANSFER, call.lines.transfer, turn=utterance.turn, transfers_to=to)
         else:
-            call.hand_over(to)
+            call.start_transfer(to)
 
     def _apologize(self, turn: int, apology: str) -> None:
         call = self._call

@@ -21,14 +21,14 @@ def _phrases(listed: str) -> _Phrases:
     return frozenset(_squeezed(phrase) for phrase in listed.split(","))
 
 
-_ACKNOWLEDGEMENTS = _phrases(
+_BACKCHANNELS = _phrases(
     "угу, ага, да, так, хорошо, ок, окей, понятно, понял, поняла, ясно, мм, хм, мгм, эм, конечно, ладно, верно, точно,"
     "правильно, отлично, здорово, вижу, слышу, слушаю, всё понятно, всё ясно, я понял, я поняла, ну да, а-а, э-э, о-о,"
     "yes, yeah, yep, yup, aha, uh, uh-huh, ah, oh, mhm, mm-hmm, hmm, right, okay, ok, sure, alright, great, fine, cool,"
     "good, indeed, exactly, true, gotcha, got it, i see, all right, of course, sounds good, that's right, i understand,"
     "makes sense"
 )
-_ACKNOWLEDGEMENTS_OF = {
+_BACKCHANNELS_OF = {
     "de": _phrases("ja, genau, stimmt, klar, gut, alles klar"),
     "es": _phrases("sí, si, vale, claro, bueno, ajá, exacto, entiendo, de acuerdo"),
     "fr": _phrases("oui, ouais, d'accord, bien, exact, voilà"),
@@ -56,7 +56,7 @@ def is_backchannel(text: str, language: str | None) -> bool:
     taken in every call, and the words of ``language`` (a code such as ``de`` or ``de-DE``) besides. "Нет", "да, но ..."
     and commands are none.
     """
-    phrases = _ACKNOWLEDGEMENTS | _ACKNOWLEDGEMENTS_OF.get((language or "").lower()[:2], frozenset())
+    phrases = _BACKCHANNELS | _BACKCHANNELS_OF.get((language or "").lower()[:2], frozenset())
     words = _squeezed(text)
     count = 0
     while words:

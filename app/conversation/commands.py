@@ -7,21 +7,21 @@ from app.conversation.events import CallerIgnored, StateChanged, TransferStarted
 
 @dataclass(frozen=True, slots=True)
 class StartReply:
-    """Write and voice an answer from the history as it stands; hold the sound back while ``speculative``."""
+    """Write and voice an answer from the history as it stands; hold the sound back while ``preemptive``."""
 
     turn: int
-    speech: int
+    utterance: int
     language: str
     text: str
-    """The caller's words, which a speculative reply cannot find in the history yet."""
-    speculative: bool = False
+    """The caller's words, which a preemptive reply cannot find in the history yet."""
+    preemptive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReply:
     """The turn has ended as expected: let the held reply be heard."""
 
-    speech: int
+    utterance: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +29,31 @@ class Say:
     """Say a fixed text."""
 
     turn: int
-    speech: int
+    utterance: int
     kind: str
     language: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class PauseSpeech:
+class PauseUtterance:
     """Be silent at once, and remember where."""
 
-    speech: int
+    utterance: int
 
 
 @dataclass(frozen=True, slots=True)
-class ResumeSpeech:
+class ResumeUtterance:
     """Go on where the caller stopped hearing."""
 
-    speech: int
+    utterance: int
 
 
 @dataclass(frozen=True, slots=True)
-class StopSpeech:
+class StopUtterance:
     """Be silent at once, drop the rest, and tell what was heard if it had begun."""
 
-    speech: int
+    utterance: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class RunTool:
     """Run the tool that the model has called: it is certain that the caller has finished."""
 
     turn: int
-    speech: int
+    utterance: int
     id: str
 
 
@@ -110,9 +110,9 @@ Command = (
     StartReply
     | ReleaseReply
     | Say
-    | PauseSpeech
-    | ResumeSpeech
-    | StopSpeech
+    | PauseUtterance
+    | ResumeUtterance
+    | StopUtterance
     | RunTool
     | RaiseThreshold
     | Transfer

@@ -1,7 +1,7 @@
 """The conversation core: it is told facts with their time, and answers with what is to be done.
 
 The owner carries out the commands in order, then waits for the next fact or for ``next_deadline()``, what comes first.
-What was heard of a stopped speech is told as soon as it is known, and always before the next reply is begun.
+What was heard of a stopped utterance is told as soon as it is known, and always before the next reply is begun.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 from app.conversation import events as ev
 from app.conversation.agent_speech import AgentSpeech
 from app.conversation.commands import Command
-from app.conversation.deadlines import Deadline
+from app.conversation.deadlines import Deadline, deadline_named
 from app.conversation.history import ConversationHistory
 from app.conversation.phases import CALLER_TURN, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
@@ -123,7 +123,7 @@ class ConversationCore:
             ev.ProviderRestored: agent.provider_restored,
         }
 
-    def _table_of_deadlines(self) -> dict[str, Callable[[], None]]:
+    def _table_of_deadlines(self) -> dict[Deadline, Callable[[], None]]:
         return {
             Deadline.ANSWER: lambda: self._call.end("no_answer"),
             Deadline.LIMIT: self._limit_due,
@@ -180,9 +180,9 @@ class ConversationCore:
     # --- deadlines ----------------------------------------------------------------------------------------------------
 
     def _deadline(self, event: ev.DeadlinePassed) -> None:
-        due = self._due.get(event.name)
-        if due is not None and self._call.deadlines.take(Deadline(event.name), self._call.now):
-            due()
+        name = deadline_named(event.name)
+        if name is not None and self._call.deadlines.take(name, self._call.now):
+            self._due[name]()
 
     def _limit_due(self) -> None:
         call = self._call
@@ -235,13 +235,13 @@ class ConversationCore:
             self._agent_speech.lost(line)
 
     def _stall_due(self) -> None:
-        speech = self._call.floor.audible
-        if speech is not None:
+        utterance = self._call.floor.audible
+        if utterance is not None:
             self._call.blame("ours")
-            self._call.stop(speech)
-            self._agent_speech.lost(speech)
+            self._call.stop(utterance)
+            self._agent_speech.lost(utterance)
 
     def _resume_due(self) -> None:
-        speech = self._call.floor.audible
-        if speech is not None and speech.paused:
-            self._call.resume(speech)
+        utterance = self._call.floor.audible
+        if utterance is not None and utterance.paused:
+            self._call.resume(utterance)

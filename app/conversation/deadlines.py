@@ -28,8 +28,19 @@ class Deadline(StrEnum):
     """The voice was held back for nothing."""
     TRANSFER = "transfer"
     """The caller should be with the human to whom he is being handed over."""
-    STT_OUTAGE = "ears"
+    STT_OUTAGE = "stt_outage"
     """The caller has not been heard for too long, because the speech-to-text service is gone."""
+
+
+_OLD_NAMES = {"ears": Deadline.STT_OUTAGE}
+"""What deadlines were called in the rows of older versions."""
+
+
+def deadline_named(name: str) -> Deadline | None:
+    """The deadline of a row, of an older version, too; None for a name that this version does not know."""
+    if name in _OLD_NAMES:
+        return _OLD_NAMES[name]
+    return Deadline(name) if name in set(Deadline) else None
 
 
 class Deadlines:

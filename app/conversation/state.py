@@ -5,15 +5,15 @@ from app.conversation.commands import (
     CancelTransfer,
     Command,
     EndCall,
-    PauseSpeech,
+    PauseUtterance,
     RaiseThreshold,
     Record,
     ReleaseReply,
-    ResumeSpeech,
+    ResumeUtterance,
     Say,
     SendDigits,
     StartReply,
-    StopSpeech,
+    StopUtterance,
     Transfer,
 )
 from app.conversation.deadlines import Deadline, Deadlines
@@ -136,7 +136,7 @@ class CallState:
         *,
         turn: int | None = None,
         ends_call: str | None = None,
-        hands_over_to: str | None = None,
+        transfers_to: str | None = None,
         interruptible: bool = True,
     ) -> None:
         """Say a fixed text instead of any other fixed text; an agent that does not speak lets it be."""
@@ -147,32 +147,32 @@ class CallState:
         if turn is None:
             self.turn += 1
             turn = self.turn
-        speech = Utterance(self.floor.next_number(), turn, kind, text, self.language, written=text)
-        speech.interruptible, speech.ends_call, speech.hands_over_to = interruptible, ends_call, hands_over_to
-        self.floor.line = speech
-        if speech.is_final:
+        utterance = Utterance(self.floor.next_number(), turn, kind, text, self.language, written=text)
+        utterance.interruptible, utterance.ends_call, utterance.transfers_to = interruptible, ends_call, transfers_to
+        self.floor.line = utterance
+        if utterance.is_final:
             self.enter_phase(CallPhase.TRANSFERRING)
-        self.commands.append(Say(turn, speech.number, kind, self.language, text))
+        self.commands.append(Say(turn, utterance.number, kind, self.language, text))
         self.deadlines.clear(Deadline.IDLE)
         self.due_in(Deadline.START, self.policy.line_start_seconds)
 
-    def start_reply(self, turn: int, text: str, *, speculative: bool) -> None:
+    def start_reply(self, turn: int, text: str, *, preemptive: bool) -> None:
         """Have an answer made."""
-        speech = Utterance(self.floor.next_number(), turn, UtteranceKind.REPLY, text, self.language, speculative)
-        self.floor.reply = speech
-        self.commands.append(StartReply(turn, speech.number, self.language, text, speculative))
+        utterance = Utterance(self.floor.next_number(), turn, UtteranceKind.REPLY, text, self.language, preemptive)
+        self.floor.reply = utterance
+        self.commands.append(StartReply(turn, utterance.number, self.language, text, preemptive))
 
     def answer(self, turn: int, text: str) -> None:
         """Answer a finished turn: with the reply that was started on suspicion, if it fits, else with a new one."""
         reply, wanted = self.floor.reply, (turn, text, self.language)
-        if reply is not None and reply.speculative and (reply.turn, reply.text, reply.language) == wanted:
+        if reply is not None and reply.preemptive and (reply.turn, reply.text, reply.language) == wanted:
             if self.floor.line is not None:
                 self.stop(self.floor.line)
-            reply.speculative = False
+            reply.preemptive = False
             self.commands.append(ReleaseReply(reply.number))
             return
         self.stop_all()
-        self.start_reply(turn, text, speculative=False)
+        self.start_reply(turn, text, preemptive=False)
 
     def note_answer(self, turn: int) -> None:
         """The answer to that turn is heard."""
@@ -188,58 +188,62 @@ class CallState:
         self._refused_before = True
         self.say(UtteranceKind.PROMPT, self.lines.refused, turn=turn)
 
-    def hold_back(self, speech: Utterance) -> None:
+    def hold_back(self, utterance: Utterance) -> None:
         """Be silent for the caller's sound; words decide whether the voice goes on. New sounds extend that once."""
         false_interruption_timeout = self.policy.false_interruption_timeout
-        if not speech.paused:
-            if not speech.interruptible or speech.is_final or speech.false_interruptions >= _FALSE_INTERRUPTIONS:
+        if not utterance.paused:
+            if (
+                not utterance.interruptible
+                or utterance.is_final
+                or utterance.false_interruptions >= _FALSE_INTERRUPTIONS
+            ):
                 return
-            speech.paused, speech.paused_t, speech.backchanneled = True, self.now, False
-            self.commands.append(PauseSpeech(speech.number))
-        latest = max(self.now, speech.paused_t + 2 * false_interruption_timeout)
+            utterance.paused, utterance.paused_t, utterance.backchanneled = True, self.now, False
+            self.commands.append(PauseUtterance(utterance.number))
+        latest = max(self.now, utterance.paused_t + 2 * false_interruption_timeout)
         self.deadlines.set(Deadline.RESUME, min(self.now + false_interruption_timeout, latest))
 
-    def resume(self, speech: Utterance) -> None:
+    def resume(self, utterance: Utterance) -> None:
         """Let the voice go on."""
-        if not speech.backchanneled:
-            self._count_false_interruption(speech)
-        speech.paused = False
+        if not utterance.backchanneled:
+            self._count_false_interruption(utterance)
+        utterance.paused = False
         self.deadlines.clear(Deadline.RESUME)
-        self.expect_progress(speech)
-        self.commands.append(ResumeSpeech(speech.number))
+        self.expect_progress(utterance)
+        self.commands.append(ResumeUtterance(utterance.number))
 
-    def expect_progress(self, speech: Utterance, *, beside_seconds: float = 0.0) -> None:
+    def expect_progress(self, utterance: Utterance, *, beside_seconds: float = 0.0) -> None:
         """The voice must come to its next clause, or to its end, in about the time that the clause takes."""
-        letters = len(speech.clauses[-1]) if speech.clauses else 0
+        letters = len(utterance.clauses[-1]) if utterance.clauses else 0
         self.due_in(Deadline.STALL, self.policy.stall_seconds + letters / _SLOWEST_LETTERS_PER_SECOND + beside_seconds)
 
-    def _count_false_interruption(self, speech: Utterance) -> None:
-        speech.false_interruptions += 1
+    def _count_false_interruption(self, utterance: Utterance) -> None:
+        utterance.false_interruptions += 1
         self._false_interruptions += 1
         if self._false_interruptions % _FALSE_INTERRUPTIONS == 0:
             self.commands.append(RaiseThreshold())
 
-    def stop(self, speech: Utterance) -> None:
+    def stop(self, utterance: Utterance) -> None:
         """Cut an utterance short."""
-        self.floor.stop(speech)
-        self._note_end_of(speech)
-        self.commands.append(StopSpeech(speech.number))
+        self.floor.stop(utterance)
+        self._note_end_of(utterance)
+        self.commands.append(StopUtterance(utterance.number))
 
     def stop_all(self) -> None:
         """Whatever the agent says or prepares is over."""
-        for speech in self.floor.live:
-            self.stop(speech)
+        for utterance in self.floor.live:
+            self.stop(utterance)
 
-    def forget(self, speech: Utterance) -> None:
+    def forget(self, utterance: Utterance) -> None:
         """An utterance has come to its end by itself."""
-        self.floor.forget(speech)
-        self._note_end_of(speech)
+        self.floor.forget(utterance)
+        self._note_end_of(utterance)
 
-    def _note_end_of(self, speech: Utterance) -> None:
-        if speech.started:
-            self.agent_ended_t, self.agent_said = self.now, speech.said
+    def _note_end_of(self, utterance: Utterance) -> None:
+        if utterance.started:
+            self.agent_ended_t, self.agent_said = self.now, utterance.said
             self.deadlines.clear(Deadline.STALL, Deadline.RESUME)
-        if speech.kind is UtteranceKind.REPLY:
+        if utterance.kind is UtteranceKind.REPLY:
             self.deadlines.clear(Deadline.FILLER, Deadline.REPLY)
         else:
             self.deadlines.clear(Deadline.START)
@@ -258,23 +262,23 @@ class CallState:
         if self.say_requests and self.caller is None:
             self.say(UtteranceKind.SAY, self.say_requests.pop(0))
             return
-        if self.hand_over_on_request():
+        if self.transfer_on_request():
             return
         self.enter(ConversationState.LISTENING)
         if self.caller is None and self.policy.speaks and Deadline.IDLE not in self.deadlines:
             policy = self.policy
             self.due_in(Deadline.IDLE, policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds)
 
-    def hand_over_on_request(self) -> bool:
+    def transfer_on_request(self) -> bool:
         """Announce the transfer that was asked for, if nobody is saying anything or pressing keys."""
         to, busy = self.transfer_request, self.floor.live or self.caller is not None
         if to is None or busy or Deadline.DIGITS in self.deadlines or not self.policy.speaks:
             return False
         self.transfer_request = None
-        self.say(UtteranceKind.TRANSFER, self.lines.transfer, hands_over_to=to)
+        self.say(UtteranceKind.TRANSFER, self.lines.transfer, transfers_to=to)
         return True
 
-    def hand_over(self, to: str) -> None:
+    def start_transfer(self, to: str) -> None:
         """Hand the caller over now; they have heard that it will be done."""
         self.close_caller_turn()
         self.enter(ConversationState.PROCESSING)

@@ -1,4 +1,8 @@
-"""Tools whose result an answer waits for: when they are run, and what the caller hears meanwhile."""
+"""The tools that the model calls: when they are run, what the caller hears meanwhile, and what the built-in ones do."""
+
+import json
+import re
+from typing import Any
 
 from app.conversation.commands import RunTool
 from app.conversation.deadlines import Deadline
@@ -7,32 +11,35 @@ from app.conversation.state import CallState
 from app.conversation.turns import Utterance, UtteranceKind
 
 _NO_LINE_OVER_SOUND_SECONDS = 0.5
+DIGITS_MAX = 32
+"""The most keys of one utterance; further ones are dropped."""
+_NO_KEY = re.compile(r"[^0-9*#A-Dw]")
 
 
-def want_tool(call: CallState, speech: Utterance, event: AgentToolCalled) -> None:
+def want_tool(call: CallState, utterance: Utterance, event: AgentToolCalled) -> None:
     """The model has called it: run it, but for a suspected turn not before it is certain that the turn is over."""
-    if speech.kind is not UtteranceKind.REPLY:
+    if utterance.kind is not UtteranceKind.REPLY:
         return
-    if speech.speculative:
-        speech.tools.append(event)
+    if utterance.preemptive:
+        utterance.tools.append(event)
     else:
-        _run(call, speech, event)
+        _run(call, utterance, event)
 
 
 def run_wanted_tools(call: CallState) -> None:
     """The caller's turn is over."""
     reply = call.floor.reply
-    if reply is not None and not reply.speculative:
+    if reply is not None and not reply.preemptive:
         wanted, reply.tools = reply.tools, []
         for event in wanted:
             _run(call, reply, event)
 
 
-def _run(call: CallState, speech: Utterance, event: AgentToolCalled) -> None:
-    call.history.tool_called(speech.turn, event.id, event.name, event.arguments)
-    call.commands.append(RunTool(speech.turn, speech.number, event.id))
-    if speech.started:
-        call.expect_progress(speech, beside_seconds=event.timeout_seconds)
+def _run(call: CallState, utterance: Utterance, event: AgentToolCalled) -> None:
+    call.history.tool_called(utterance.turn, event.id, event.name, event.arguments)
+    call.commands.append(RunTool(utterance.turn, utterance.number, event.id))
+    if utterance.started:
+        call.expect_progress(utterance, beside_seconds=event.timeout_seconds)
         return
     call.due_in(Deadline.REPLY, call.policy.reply_seconds + event.timeout_seconds)
     if event.line is None or call.floor.line is not None:
@@ -40,4 +47,34 @@ def _run(call: CallState, speech: Utterance, event: AgentToolCalled) -> None:
     if call.sound:
         call.due_in(Deadline.FILLER, _NO_LINE_OVER_SOUND_SECONDS)
     else:
-        call.say(UtteranceKind.FILLER, event.line, turn=speech.turn)
+        call.say(UtteranceKind.FILLER, event.line, turn=utterance.turn)
+
+
+def note_tool_call(utterance: Utterance, event: AgentToolCalled) -> None:
+    """What is to be done after the last word of the utterance. Tools of other names do nothing here."""
+    match event.name:
+        case "end_call":
+            utterance.ends_call = "agent_hangup"
+        case "transfer":
+            utterance.transfers_to = _text(event.arguments, "target")
+        case "send_dtmf":
+            keys = _NO_KEY.sub("", _text(event.arguments, "digits").upper().replace("W", "w"))
+            utterance.digits = (utterance.digits + keys)[:DIGITS_MAX]
+        case _:
+            return
+
+
+def forget_tool_calls(utterance: Utterance) -> None:
+    """The answer is written anew."""
+    utterance.ends_call, utterance.transfers_to, utterance.digits = None, None, ""
+    utterance.tools.clear()
+
+
+def _text(arguments: str, name: str) -> str:
+    """A text among the arguments; empty when it is none, or they are no JSON object."""
+    try:
+        values: Any = json.loads(arguments)
+    except ValueError:
+        return ""
+    value = values.get(name) if isinstance(values, dict) else None
+    return value if isinstance(value, str) else ""

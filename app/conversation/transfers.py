@@ -22,11 +22,11 @@ class Transfers:
         """A human is being called, so that the network does not take the caller along any more."""
 
     def requested(self, event: ev.TransferRequested) -> None:
-        """An operator wants it: after the current speech, and announced. While one is under way there is no second."""
+        """An operator wants it: after the current utterance, and announced."""
         call = self._call
         call.transfer_request = event.to
         if call.phase is CallPhase.TALKING:
-            call.hand_over_on_request()
+            call.transfer_on_request()
 
     def dialled(self, _event: ev.TransferDialled) -> None:
         """From now on a caller who leaves has hung up; one who has left before did, too."""

@@ -39,12 +39,12 @@ class Utterance:
     text: str
     """Of a fixed line its text, of a reply the caller's words that it answers."""
     language: str
-    speculative: bool = False
+    preemptive: bool = False
     """Started before the end of the turn was certain."""
     interruptible: bool = True
     ends_call: str | None = None
     """The end reason, when the call ends after the last word."""
-    hands_over_to: str | None = None
+    transfers_to: str | None = None
     """Who takes the caller over after the last word."""
     digits: str = ""
     """The keys to press after the last word."""
@@ -75,7 +75,7 @@ class Utterance:
     @property
     def is_final(self) -> bool:
         """Whether the caller is handed over after it, whatever he says."""
-        return self.hands_over_to is not None and (self.started or self.kind is not UtteranceKind.REPLY)
+        return self.transfers_to is not None and (self.started or self.kind is not UtteranceKind.REPLY)
 
     @property
     def expects_answer(self) -> bool:
@@ -107,37 +107,37 @@ class Floor:
     @property
     def audible(self) -> Utterance | None:
         """The utterance that has begun and not ended; it may be paused."""
-        for speech in (self.line, self.reply):
-            if speech is not None and speech.started:
-                return speech
+        for utterance in (self.line, self.reply):
+            if utterance is not None and utterance.started:
+                return utterance
         return None
 
     @property
     def reply_pending(self) -> bool:
         """Whether an answer to a finished turn is being made and has not begun."""
-        return self.reply is not None and not self.reply.speculative and not self.reply.started
+        return self.reply is not None and not self.reply.preemptive and not self.reply.started
 
     @property
     def live(self) -> list[Utterance]:
         """All that must be stopped for silence to be certain."""
-        return [speech for speech in (self.line, self.reply) if speech is not None]
+        return [utterance for utterance in (self.line, self.reply) if utterance is not None]
 
     def find(self, number: int) -> Utterance | None:
         """The live utterance of that number; None when it is over."""
-        return next((speech for speech in self.live if speech.number == number), None)
+        return next((utterance for utterance in self.live if utterance.number == number), None)
 
-    def forget(self, speech: Utterance) -> None:
+    def forget(self, utterance: Utterance) -> None:
         """It is over."""
-        if self.reply is speech:
+        if self.reply is utterance:
             self.reply = None
-        if self.line is speech:
+        if self.line is utterance:
             self.line = None
 
-    def stop(self, speech: Utterance) -> None:
+    def stop(self, utterance: Utterance) -> None:
         """It is over. What was heard of it will be told, even if its beginning was not told yet."""
-        self.forget(speech)
-        if not speech.speculative:
-            self._stopped[speech.number] = speech.kind
+        self.forget(utterance)
+        if not utterance.preemptive:
+            self._stopped[utterance.number] = utterance.kind
         if len(self._stopped) > _STOPPED_KEPT:
             del self._stopped[min(self._stopped)]
 

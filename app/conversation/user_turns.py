@@ -37,15 +37,15 @@ class UserTurns:
     def sound_started(self, event: ev.CallerSoundStarted) -> None:
         """Hold the voice back at once."""
         self._call.sound, self._call.sound_since_t = True, event.since_t
-        speech = self._call.floor.audible
-        if speech is not None:
-            self._call.hold_back(speech)
+        utterance = self._call.floor.audible
+        if utterance is not None:
+            self._call.hold_back(utterance)
 
     def sound_stopped(self, event: ev.CallerSoundStopped) -> None:
         """Wait a moment for words, then go on."""
         self._call.sound, self._call.last_voiced_t = False, event.last_voiced_t
-        speech = self._call.floor.audible
-        if speech is not None and speech.paused:
+        utterance = self._call.floor.audible
+        if utterance is not None and utterance.paused:
             self._call.due_in(Deadline.RESUME, self._call.policy.resume_seconds)
 
     def words(self, event: ev.CallerWords) -> None:
@@ -53,11 +53,11 @@ class UserTurns:
         text = event.text.strip()
         if not text or self._nothing_new(text):
             return
-        speech = self._call.floor.audible
-        if speech is not None:
-            reason = self._reason_to_ignore(speech, text)
-            if reason == "acknowledgement" and speech.paused:
-                speech.backchanneled = True
+        utterance = self._call.floor.audible
+        if utterance is not None:
+            reason = self._reason_to_ignore(utterance, text)
+            if reason == "acknowledgement" and utterance.paused:
+                utterance.backchanneled = True
                 self._call.due_in(Deadline.RESUME, self._call.policy.resume_seconds)
             if reason is not None:
                 return
@@ -75,13 +75,13 @@ class UserTurns:
         caller = self._listen_to(text)
         if floor.reply is not None and (floor.reply.text, floor.reply.language) == (text, self._call.language):
             return
-        self._drop_speculation()
-        self._call.start_reply(caller.number, text, speculative=True)
+        self._drop_preemptive_reply()
+        self._call.start_reply(caller.number, text, preemptive=True)
 
     def turn_resumed(self, event: ev.CallerTurnResumed) -> None:
         """The suspicion was wrong."""
         text, floor = event.text.strip(), self._call.floor
-        self._drop_speculation()
+        self._drop_preemptive_reply()
         if text and not floor.audible and not floor.reply_pending:
             self._listen_to(text)
 
@@ -138,23 +138,23 @@ class UserTurns:
         else:
             self._call.go_on()
 
-    def _reason_to_ignore(self, speech: Utterance, text: str) -> str | None:
+    def _reason_to_ignore(self, utterance: Utterance, text: str) -> str | None:
         """Why words over the agent's voice do not stop it; None when they do."""
-        noticed = self._call.sound or speech.paused
-        if noticed and is_stop_word(text) and speech.kind is not UtteranceKind.FILLER:
+        noticed = self._call.sound or utterance.paused
+        if noticed and is_stop_word(text) and utterance.kind is not UtteranceKind.FILLER:
             return None
-        if self._comes_back(speech, text, noticed=noticed):
+        if self._is_own_voice(utterance, text, noticed=noticed):
             return "echo"
-        acknowledges = is_backchannel(text, self._call.language) and not speech.expects_answer
+        acknowledges = is_backchannel(text, self._call.language) and not utterance.expects_answer
         return "acknowledgement" if acknowledges else None
 
     def _reason_to_ignore_turn(self, text: str) -> str | None:
         call = self._call
-        speech, line = call.floor.audible, call.floor.line
+        utterance, line = call.floor.audible, call.floor.line
         if text and (reason := self._nothing_new(text)):
             return reason
-        if speech is not None:
-            return self._reason_to_ignore(speech, text) if text else "unintelligible"
+        if utterance is not None:
+            return self._reason_to_ignore(utterance, text) if text else "unintelligible"
         if call.floor.reply_pending:
             return "acknowledgement" if not text or is_backchannel(text, call.language) else None
         if line is not None and line.kind is UtteranceKind.GREETING and len(text.split()) <= _SHORT_HELLO_WORDS:
@@ -176,19 +176,19 @@ class UserTurns:
         late = call.floor.audible is None and self._echo_is_due() and call.sound_since_t <= call.agent_ended_t
         return "echo" if late and is_echo(text, call.agent_said) else None
 
-    def _comes_back(self, speech: Utterance, text: str, *, noticed: bool) -> bool:
+    def _is_own_voice(self, utterance: Utterance, text: str, *, noticed: bool) -> bool:
         """Whether these are the agent's own words.
 
         Each word of a filler is, for it sounds like a caller's "wait". Where the detector, which knows what was
         played, has not noticed the caller, a word or two are enough, unless they may answer a question.
         """
         words = heard_words(text)
-        if speech.kind is UtteranceKind.FILLER and set(words) <= set(heard_words(speech.text)):
+        if utterance.kind is UtteranceKind.FILLER and set(words) <= set(heard_words(utterance.text)):
             return True
-        said = f"{self._call.agent_said if self._echo_is_due() else ''} {speech.said}"
+        said = f"{self._call.agent_said if self._echo_is_due() else ''} {utterance.said}"
         if is_echo(text, said):
             return True
-        return not noticed and not speech.expects_answer and _is_run_of(words, heard_words(said))
+        return not noticed and not utterance.expects_answer and _is_run_of(words, heard_words(said))
 
     def _echo_is_due(self) -> bool:
         return self._call.now - self._call.agent_ended_t <= _ECHO_SECONDS
@@ -201,23 +201,23 @@ class UserTurns:
     def _ignore(self, reason: str) -> None:
         call = self._call
         call.commands.append(Record(ev.CallerIgnored(reason)))
-        self._drop_speculation()
+        self._drop_preemptive_reply()
         call.close_caller_turn()
-        speech = call.floor.audible
-        if speech is not None and speech.paused and not call.sound:
-            speech.backchanneled |= reason in ("acknowledgement", "repeated")
-            call.resume(speech)
+        utterance = call.floor.audible
+        if utterance is not None and utterance.paused and not call.sound:
+            utterance.backchanneled |= reason in ("acknowledgement", "repeated")
+            call.resume(utterance)
         else:
             call.go_on()
 
     def _take_the_floor(self) -> None:
         """What the agent says or prepares is over, but for a greeting that has not begun, and for suspicions."""
-        for speech in self._call.floor.live:
-            waits = not speech.started and speech.kind is UtteranceKind.GREETING
-            if speech.started and speech.kind is UtteranceKind.REPLY and not speech.broken:
+        for utterance in self._call.floor.live:
+            waits = not utterance.started and utterance.kind is UtteranceKind.GREETING
+            if utterance.started and utterance.kind is UtteranceKind.REPLY and not utterance.broken:
                 self._call.failures = self._call.unsaid = 0
-            if not waits and not speech.speculative:
-                self._call.stop(speech)
+            if not waits and not utterance.preemptive:
+                self._call.stop(utterance)
         self._call.enter(ConversationState.LISTENING)
 
     def _listen_to(self, text: str, since_t: float | None = None) -> CallerTurn:
@@ -256,9 +256,9 @@ class UserTurns:
         call.enter(ConversationState.PROCESSING)
         run_wanted_tools(call)
 
-    def _drop_speculation(self) -> None:
+    def _drop_preemptive_reply(self) -> None:
         reply = self._call.floor.reply
-        if reply is not None and reply.speculative:
+        if reply is not None and reply.preemptive:
             self._call.stop(reply)
 
     def _not_understood(self) -> None:

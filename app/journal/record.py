@@ -115,7 +115,7 @@ class _Reader:
         self._record = CallRecord()
         self._budget = 0.0
         self._utterances: dict[int, TurnRecord] = {}
-        """By the number of the speech, from its first row on."""
+        """By the number of the utterance, from its first row on."""
         self._heard_of: set[int] = set()
         """Speeches that belong into the record: their beginning, or something that was heard of them, was told."""
         self._said: dict[int, str] = {}
@@ -235,7 +235,7 @@ class _Reader:
     def _resumed(self, row: JournalRow) -> None:
         self._paused_at.pop(row.data["speech"], None)
 
-    def _speech_ended(self, row: JournalRow) -> None:
+    def _utterance_ended(self, row: JournalRow) -> None:
         turn, number = self._utterance(row), row.data["speech"]
         turn.interrupted = row.type == "agent.interrupted"
         turn.text, generated = row.data["heard"], row.data["generated"]
@@ -328,8 +328,8 @@ _ROWS = {
     "agent.reply_generated": _Reader._generated,
     "agent.paused": _Reader._paused,
     "agent.resumed": _Reader._resumed,
-    "agent.finished": _Reader._speech_ended,
-    "agent.interrupted": _Reader._speech_ended,
+    "agent.finished": _Reader._utterance_ended,
+    "agent.interrupted": _Reader._utterance_ended,
     "agent.tool_called": _Reader._tool_called,
     "agent.tool_finished": _Reader._tool_finished,
     "provider.used": _Reader._provider_used,

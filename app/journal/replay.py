@@ -68,7 +68,7 @@ class _Comparison:
 
     def __init__(self) -> None:
         self._expected: list[tuple[JournalRow, ev.Event]] = []
-        self._speeches: set[int] = set()
+        self._utterances: set[int] = set()
         self._last_fact: JournalRow | None = None
         self._ended = False
         self._found: list[Difference] = []
@@ -79,7 +79,7 @@ class _Comparison:
             self._ended = event.reason not in ENDED_WITHOUT_CORE
         if isinstance(event, _DECISIONS) or (isinstance(event, ev.CallEnded) and self._ended):
             self._decided(row, event)
-        elif isinstance(event, ev.AgentReplyStarted) and event.speech not in self._speeches:
+        elif isinstance(event, ev.AgentReplyStarted) and event.speech not in self._utterances:
             self._found.append(Difference(row, event, None))
         if not isinstance(event, (*_DECISIONS, ev.CallEnded)):
             self._last_fact = row
@@ -89,8 +89,8 @@ class _Comparison:
                     self._expected.append((row, decision))
                 case cmd.EndCall(reason, fault):
                     self._expected.append((row, ev.CallEnded(reason, fault)))
-                case cmd.StartReply(speech=speech) | cmd.Say(speech=speech):
-                    self._speeches.add(speech)
+                case cmd.StartReply(utterance=number) | cmd.Say(utterance=number):
+                    self._utterances.add(number)
                 case _:
                     pass  # leaves no row of its own
 

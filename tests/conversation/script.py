@@ -351,13 +351,13 @@ class Call:
                 self.utterances.append(Utterance(speech, turn, kind, text, language, written=text))
             case cmd.ReleaseReply(speech):
                 self._of(speech).held = False
-            case cmd.PauseSpeech(speech):
+            case cmd.PauseUtterance(speech):
                 self._of(speech).fate = "held back"
                 yield ev.AgentPaused(self._of(speech).turn, speech, self._of(speech).said)
-            case cmd.ResumeSpeech(speech):
+            case cmd.ResumeUtterance(speech):
                 self._of(speech).fate = "speaking"
                 yield ev.AgentResumed(self._of(speech).turn, speech)
-            case cmd.StopSpeech(speech):
+            case cmd.StopUtterance(speech):
                 yield from self._stop(self._of(speech))
             case cmd.EndCall(reason, fault):
                 self.ended = reason, fault

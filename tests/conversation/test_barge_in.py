@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.conversation.commands import PauseSpeech, RaiseThreshold, ResumeSpeech, StopSpeech
+from app.conversation.commands import PauseUtterance, RaiseThreshold, ResumeUtterance, StopUtterance
 from tests.conversation.script import Call, greeted_call
 
 
@@ -16,7 +16,7 @@ def agent_is_answering(clause: str = "We are open from nine to six. ", **manners
 def test_a_sound_of_the_caller_holds_the_voice_back_at_once() -> None:
     call = agent_is_answering().caller_makes_a_sound()
 
-    assert call.asked == [PauseSpeech(2)]
+    assert call.asked == [PauseUtterance(2)]
     assert call.state == "speaking"
 
 
@@ -25,7 +25,7 @@ def test_words_stop_the_voice_and_what_was_heard_is_remembered() -> None:
 
     call.caller_begins("and on Sunday")
 
-    assert call.asked == [StopSpeech(2)]
+    assert call.asked == [StopUtterance(2)]
     assert call.state == "listening"
     assert call.remembers[-1] == ("assistant", "We are open")
 
@@ -42,7 +42,7 @@ def test_a_caller_who_interrupts_is_answered_with_both_in_mind() -> None:
 
 
 def test_words_stop_the_voice_even_when_no_sound_was_noticed() -> None:
-    assert agent_is_answering().caller_begins("and on Sunday").asked == [StopSpeech(2)]
+    assert agent_is_answering().caller_begins("and on Sunday").asked == [StopUtterance(2)]
 
 
 def test_an_end_of_turn_over_the_voice_is_a_turn_even_when_no_words_came_before() -> None:
@@ -86,7 +86,7 @@ def test_noise_without_words_holds_the_voice_back_for_a_moment_only() -> None:
 
     call.wait(0.1)
 
-    assert call.asked == [ResumeSpeech(2)]
+    assert call.asked == [ResumeUtterance(2)]
     assert call.replies[0].fate == "speaking"
 
 
@@ -94,7 +94,7 @@ def test_a_cough_holds_the_voice_back_even_shorter() -> None:
     call = agent_is_answering(resume_seconds=0.6).caller_makes_a_sound().wait(0.2).caller_falls_silent().wait(0.5)
     assert call.asked == []
 
-    assert call.wait(0.1).asked == [ResumeSpeech(2)]
+    assert call.wait(0.1).asked == [ResumeUtterance(2)]
 
 
 def test_a_caller_who_clears_his_throat_before_he_speaks_is_waited_for() -> None:
@@ -122,7 +122,7 @@ def test_two_false_pauses_make_the_detector_less_sensitive() -> None:
     assert call.threshold_raised == 0
     call.caller_makes_a_sound().caller_falls_silent().wait(1)
 
-    assert call.asked == [RaiseThreshold(), ResumeSpeech(2)]
+    assert call.asked == [RaiseThreshold(), ResumeUtterance(2)]
 
 
 def test_after_two_false_pauses_only_words_hold_the_same_utterance_back() -> None:
@@ -131,7 +131,7 @@ def test_after_two_false_pauses_only_words_hold_the_same_utterance_back() -> Non
         call.caller_makes_a_sound().caller_falls_silent().wait(1)
 
     assert call.caller_makes_a_sound().asked == []
-    assert call.caller_begins("and on Sunday").asked == [StopSpeech(2)]
+    assert call.caller_begins("and on Sunday").asked == [StopUtterance(2)]
 
 
 def test_the_next_utterance_may_be_held_back_again() -> None:
@@ -140,7 +140,7 @@ def test_the_next_utterance_may_be_held_back_again() -> None:
         call.caller_makes_a_sound().caller_falls_silent().wait(1)
     call.agent_falls_silent().caller_says("And on Sunday?").agent_begins("No. ")
 
-    assert call.caller_makes_a_sound().asked == [PauseSpeech(3)]
+    assert call.caller_makes_a_sound().asked == [PauseUtterance(3)]
 
 
 def test_a_voice_that_is_held_back_is_not_held_back_twice() -> None:
@@ -152,7 +152,7 @@ def test_a_voice_that_is_held_back_is_not_held_back_twice() -> None:
 def test_an_answer_that_begins_while_the_caller_makes_a_sound_gives_him_the_right_of_way() -> None:
     call = greeted_call().caller_says("When are you open?").caller_makes_a_sound().wait(0.2)
 
-    assert call.agent_begins("We are open. ").asked == [PauseSpeech(2)]
+    assert call.agent_begins("We are open. ").asked == [PauseUtterance(2)]
 
 
 def test_the_last_breath_of_a_turn_does_not_hold_its_answer_back() -> None:
@@ -174,7 +174,7 @@ def test_noise_that_has_gone_on_for_a_while_has_no_right_of_way() -> None:
 def test_a_listener_who_says_that_he_listens_does_not_stop_the_voice(word: str) -> None:
     call = agent_is_answering().caller_makes_a_sound().caller_begins(word).caller_falls_silent()
 
-    assert call.wait(0.6).asked == [ResumeSpeech(2)]
+    assert call.wait(0.6).asked == [ResumeUtterance(2)]
     assert call.replies[0].fate == "speaking"
 
 
@@ -182,7 +182,7 @@ def test_such_a_word_shortens_the_pause_although_the_sound_goes_on() -> None:
     call = agent_is_answering(resume_seconds=0.6, false_interruption_timeout=1.5)
     for _ in range(2):
         call.caller_makes_a_sound().caller_begins("uh-huh").wait(0.6)
-        assert call.asked == [ResumeSpeech(2)]
+        assert call.asked == [ResumeUtterance(2)]
 
     assert call.threshold_raised == 0
 
@@ -198,7 +198,7 @@ def test_such_a_turn_is_no_noise_even_when_only_its_end_is_told() -> None:
 def test_the_end_of_such_a_turn_lets_the_voice_go_on_at_once() -> None:
     call = agent_is_answering().caller_says("uh-huh")
 
-    assert call.asked[-1] == ResumeSpeech(2)
+    assert call.asked[-1] == ResumeUtterance(2)
     assert call.ignored == ["acknowledgement"]
     assert call.turns == [("When are you open?", "speech")]
 
@@ -216,7 +216,7 @@ def test_a_listeners_words_are_no_noise() -> None:
         call.caller_says("uh-huh").wait(1)
 
     assert call.threshold_raised == 0
-    assert call.caller_makes_a_sound().asked == [PauseSpeech(2)]
+    assert call.caller_makes_a_sound().asked == [PauseUtterance(2)]
 
 
 def test_such_words_do_not_pause_a_voice_that_was_not_held_back() -> None:
@@ -226,7 +226,7 @@ def test_such_words_do_not_pause_a_voice_that_was_not_held_back() -> None:
 def test_a_listener_who_goes_on_to_ask_stops_the_voice() -> None:
     call = agent_is_answering().caller_makes_a_sound().caller_begins("yes").caller_begins("yes but on Sunday")
 
-    assert call.asked == [StopSpeech(2)]
+    assert call.asked == [StopUtterance(2)]
 
 
 def test_after_a_question_such_a_word_is_the_answer() -> None:
@@ -242,7 +242,7 @@ def test_in_the_last_clause_such_a_word_is_an_answer() -> None:
 
     call.agent_has_written("I can book nine o'clock. Tell me if that suits you.")
 
-    assert call.caller_begins("yes").asked == [StopSpeech(2)]
+    assert call.caller_begins("yes").asked == [StopUtterance(2)]
 
 
 def test_before_the_first_clause_nothing_can_be_answered() -> None:
@@ -254,7 +254,7 @@ def test_before_the_first_clause_nothing_can_be_answered() -> None:
 
 @pytest.mark.parametrize("words", ["stop", "wait", "подождите", "hold on a second"])
 def test_a_caller_who_says_stop_is_obeyed(words: str) -> None:
-    assert agent_is_answering().caller_begins(words).asked == [StopSpeech(2)]
+    assert agent_is_answering().caller_begins(words).asked == [StopUtterance(2)]
 
 
 # --- echo ------------------------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def test_the_agents_own_words_do_not_stop_it() -> None:
     call = agent_is_answering().caller_makes_a_sound().caller_begins("open from nine to six")
 
     assert call.asked == []
-    assert call.caller_falls_silent().caller_ends("open from nine to six").asked == [ResumeSpeech(2)]
+    assert call.caller_falls_silent().caller_ends("open from nine to six").asked == [ResumeUtterance(2)]
     assert call.ignored == ["echo"]
 
 
@@ -273,30 +273,30 @@ def test_the_first_words_of_an_echo_do_not_stop_it_when_the_caller_made_no_sound
     call = agent_is_answering()
 
     assert call.caller_begins(words).asked == []
-    assert call.caller_makes_a_sound().caller_begins(words).asked == [StopSpeech(2)]
+    assert call.caller_makes_a_sound().caller_begins(words).asked == [StopUtterance(2)]
 
 
 def test_after_a_sound_such_words_are_the_callers() -> None:
     call = agent_is_answering().caller_makes_a_sound().caller_falls_silent().caller_begins("we are")
 
-    assert call.asked == [StopSpeech(2)]
+    assert call.asked == [StopUtterance(2)]
 
 
 def test_during_a_sound_they_are_so_even_if_it_held_nothing_back() -> None:
     call = agent_is_answering().caller_makes_a_sound().wait(2)
 
-    assert call.caller_begins("we are").asked == [StopSpeech(2)]
+    assert call.caller_begins("we are").asked == [StopUtterance(2)]
 
 
 def test_a_word_of_the_agents_question_may_be_the_answer_to_it() -> None:
-    assert agent_is_answering("Shall I book nine or ten?").caller_begins("nine").asked == [StopSpeech(2)]
+    assert agent_is_answering("Shall I book nine or ten?").caller_begins("nine").asked == [StopUtterance(2)]
 
 
 def test_a_caller_who_was_noticed_may_tell_the_agent_to_wait_in_its_own_words() -> None:
     call = agent_is_answering("Wait a moment for me, I am looking it up. ").caller_begins("wait a moment for me")
     assert call.asked == []
 
-    assert call.caller_makes_a_sound().caller_begins("wait a moment for me").asked == [StopSpeech(2)]
+    assert call.caller_makes_a_sound().caller_begins("wait a moment for me").asked == [StopUtterance(2)]
 
 
 def test_after_a_while_the_agents_words_are_the_callers() -> None:
@@ -312,7 +312,7 @@ def test_words_that_began_as_the_callers_do_not_end_as_an_echo() -> None:
 
 
 def test_other_words_stop_it_although_the_caller_made_no_sound() -> None:
-    assert agent_is_answering().caller_begins("open on").asked == [StopSpeech(2)]
+    assert agent_is_answering().caller_begins("open on").asked == [StopUtterance(2)]
 
 
 def test_pauses_for_an_echo_are_pauses_for_nothing() -> None:
@@ -345,7 +345,7 @@ def test_the_words_before_the_last_ones_may_still_come_back_while_the_next_utter
     call.agent_begins().wait(0.5)
 
     assert call.caller_begins("open from nine to six").asked == []
-    assert call.wait(4).caller_begins("open from nine to six").asked == [StopSpeech(3)]
+    assert call.wait(4).caller_begins("open from nine to six").asked == [StopUtterance(3)]
 
 
 @pytest.mark.parametrize("words", ["One second", "one second, let me check"])
@@ -361,4 +361,4 @@ def test_a_filler_that_comes_back_does_not_stop_itself_although_it_sounds_like_a
 def test_a_caller_who_speaks_over_a_filler_is_heard() -> None:
     call = greeted_call().caller_says("When are you open?").wait(1.5).agent_begins()
 
-    assert call.caller_begins("one second let me ask something else").asked == [StopSpeech(3), StopSpeech(2)]
+    assert call.caller_begins("one second let me ask something else").asked == [StopUtterance(3), StopUtterance(2)]

@@ -1,6 +1,6 @@
 """The vendor suspects that the caller has finished: the answer is prepared, and nothing of it is heard yet."""
 
-from app.conversation.commands import ReleaseReply, StartReply, StopSpeech
+from app.conversation.commands import ReleaseReply, StartReply, StopUtterance
 from tests.conversation.script import Call, greeted_call
 
 
@@ -12,7 +12,7 @@ def test_on_suspicion_an_answer_is_prepared_and_held() -> None:
     call = suspected_turn()
 
     assert call.asked == [
-        StartReply(turn=2, speech=2, language="en", text="I want to move my appointment", speculative=True)
+        StartReply(turn=2, utterance=2, language="en", text="I want to move my appointment", preemptive=True)
     ]
     assert call.state == "listening"
     assert call.waiting == []
@@ -37,15 +37,15 @@ def test_other_words_start_another_answer() -> None:
     call = suspected_turn().caller_ends("I want to move my appointment to Tuesday")
 
     assert call.asked == [
-        StopSpeech(2),
-        StartReply(turn=2, speech=3, language="en", text="I want to move my appointment to Tuesday"),
+        StopUtterance(2),
+        StartReply(turn=2, utterance=3, language="en", text="I want to move my appointment to Tuesday"),
     ]
 
 
 def test_a_caller_who_goes_on_makes_the_prepared_answer_void() -> None:
     call = suspected_turn().caller_resumes("I want to move my appointment to")
 
-    assert call.asked == [StopSpeech(2)]
+    assert call.asked == [StopUtterance(2)]
     assert call.state == "listening"
     assert call.turns == []
 
@@ -119,7 +119,7 @@ def test_a_prepared_answer_that_fails_is_started_again_when_the_turn_ends() -> N
 
     call.caller_ends("I want to move my appointment")
 
-    assert call.asked == [StartReply(turn=2, speech=3, language="en", text="I want to move my appointment")]
+    assert call.asked == [StartReply(turn=2, utterance=3, language="en", text="I want to move my appointment")]
     assert call.ended is None
 
 
@@ -158,7 +158,7 @@ def test_a_suspicion_without_words_is_none() -> None:
 def test_an_answer_prepared_before_the_greeting_takes_its_place() -> None:
     call = Call().is_answered().caller_seems_to_end("I want to pay").caller_ends("I want to pay")
 
-    assert call.asked == [StopSpeech(1), ReleaseReply(2)]
+    assert call.asked == [StopUtterance(1), ReleaseReply(2)]
 
 
 def test_keys_do_not_touch_what_is_prepared_but_their_turn_replaces_it() -> None:

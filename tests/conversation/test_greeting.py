@@ -3,14 +3,14 @@
 import pytest
 
 from app.conversation import events as ev
-from app.conversation.commands import Say, StopSpeech
+from app.conversation.commands import Say, StopUtterance
 from tests.conversation.script import LINES, Call
 
 
 def test_an_answered_call_is_greeted() -> None:
     call = Call().is_answered()
 
-    assert call.asked == [Say(turn=1, speech=1, kind="greeting", language="en", text=LINES.greeting)]
+    assert call.asked == [Say(turn=1, utterance=1, kind="greeting", language="en", text=LINES.greeting)]
     assert call.state == "listening"
 
 
@@ -115,7 +115,7 @@ def test_a_caller_may_interrupt_the_greeting() -> None:
 
 
 def test_words_stop_a_greeting_that_has_begun() -> None:
-    assert Call().is_answered().agent_begins().caller_begins("I want to").asked == [StopSpeech(1)]
+    assert Call().is_answered().agent_begins().caller_begins("I want to").asked == [StopUtterance(1)]
 
 
 def test_a_greeting_that_begins_while_the_caller_makes_a_sound_waits_for_his_words() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.conversation.commands import StopSpeech
+from app.conversation.commands import StopUtterance
 from tests.conversation.script import LINES, Call, greeted_call
 
 
@@ -66,7 +66,7 @@ def test_a_key_that_is_stuck_does_not_keep_the_agent_waiting() -> None:
 def test_keys_interrupt_the_agent() -> None:
     call = greeted_call().caller_says("Book a table").agent_begins("For how many? ").caller_presses("4")
 
-    assert call.asked == [StopSpeech(2)]
+    assert call.asked == [StopUtterance(2)]
     assert call.state == "listening"
     assert call.wait(2).replies[-1].text == "[keypad] 4"
 

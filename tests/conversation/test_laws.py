@@ -116,7 +116,7 @@ class Watched:
         elif phase is CallPhase.CLOSING:
             assert said[-1] == "goodbye"
         if CallPhase.CLOSING in (before, phase):
-            begun = (cmd.StartReply, cmd.ReleaseReply, cmd.ResumeSpeech, cmd.Transfer, cmd.RunTool, cmd.SendDigits)
+            begun = (cmd.StartReply, cmd.ReleaseReply, cmd.ResumeUtterance, cmd.Transfer, cmd.RunTool, cmd.SendDigits)
             closing = commands if before is CallPhase.CLOSING else commands[_place_of_goodbye(commands) :]
             assert not any(isinstance(command, begun) for command in closing)
 
@@ -124,20 +124,20 @@ class Watched:
         self._follow_fact(event)
         for command in commands:
             match command:
-                case cmd.StartReply(speech=speech, speculative=held):
+                case cmd.StartReply(utterance=speech, preemptive=held):
                     assert not self.transferring, "somebody speaks while the human is being called"
                     assert not self.replies, "two replies are alive"
                     self._add(self.replies, speech, held=held)
-                case cmd.Say(speech=speech):
+                case cmd.Say(utterance=speech):
                     assert not self.transferring, "somebody speaks while the human is being called"
                     assert not self.lines, "two lines are alive"
                     self._add(self.lines, speech, held=False)
                 case cmd.ReleaseReply(speech):
                     assert speech in self.held & self.replies
                     self.held.remove(speech)
-                case cmd.PauseSpeech(speech) | cmd.ResumeSpeech(speech):
+                case cmd.PauseUtterance(speech) | cmd.ResumeUtterance(speech):
                     assert speech in self.begun & self._live
-                case cmd.StopSpeech(speech):
+                case cmd.StopUtterance(speech):
                     assert speech in self.numbers
                     self._drop(speech)
                 case cmd.Transfer():

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from app.conversation import events as ev
-from app.conversation.commands import EndCall, Say, StopSpeech
+from app.conversation.commands import EndCall, Say, StopUtterance
 from app.conversation.phases import ALLOWED, CALLER_TURN, HANDLED, PHASE_TRANSITIONS, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
 from app.conversation.state import CallState
@@ -161,5 +161,5 @@ def test_a_closing_call_stays_silent_when_speech_to_text_is_lost() -> None:
 
     call.hearing_fails().wait(20)
 
-    assert [command for command in call.asked if isinstance(command, Say | StopSpeech)] == []
+    assert [command for command in call.asked if isinstance(command, Say | StopUtterance)] == []
     assert call.agent_falls_silent().asked == [EndCall("shutdown", "ours")]

@@ -375,7 +375,7 @@ def test_the_failure_of_a_stopped_answer_touches_nothing() -> None:
 
 def test_a_stopped_answer_cannot_begin_go_on_or_end() -> None:
     call = call_that_owes_an_answer().caller_says("No, cancel it")
-    asked = StartReply(turn=3, speech=3, language="en", text="No, cancel it")
+    asked = StartReply(turn=3, utterance=3, language="en", text="No, cancel it")
     assert call.asked[-1] == asked
 
     call.begin(call.replies[0], "Gladly. ")

@@ -1,7 +1,7 @@
 """The caller asks, the agent answers, and nobody waits in silence."""
 
 from app.conversation import events as ev
-from app.conversation.commands import Say, StartReply, StopSpeech
+from app.conversation.commands import Say, StartReply, StopUtterance
 from app.conversation.policy import CallPolicy
 from tests.conversation.script import LINES, Call, greeted_call
 
@@ -9,7 +9,7 @@ from tests.conversation.script import LINES, Call, greeted_call
 def test_a_finished_turn_is_answered_from_the_history() -> None:
     call = greeted_call().caller_says("I want to move my appointment")
 
-    assert call.asked == [StartReply(turn=2, speech=2, language="en", text="I want to move my appointment")]
+    assert call.asked == [StartReply(turn=2, utterance=2, language="en", text="I want to move my appointment")]
     assert call.remembers[-1] == ("user", "I want to move my appointment")
     assert call.state == "processing"
 
@@ -61,7 +61,7 @@ def test_a_caller_who_goes_on_while_the_agent_thinks_is_answered_once_and_to_eve
     call = greeted_call().caller_says("I want to move my appointment").wait(0.5)
 
     call.caller_begins("to Tuesday")
-    assert call.asked == [StopSpeech(2)]
+    assert call.asked == [StopUtterance(2)]
     assert call.state == "listening"
     call.caller_ends("to Tuesday, please")
 
@@ -199,7 +199,7 @@ def test_a_filler_is_said_before_the_budget_is_spent() -> None:
     assert call.asked == []
     call.wait(0.02)
 
-    assert call.asked == [Say(turn=2, speech=3, kind="filler", language="en", text=LINES.fillers[0])]
+    assert call.asked == [Say(turn=2, utterance=3, kind="filler", language="en", text=LINES.fillers[0])]
 
 
 def test_after_a_filler_the_answer_is_still_owed() -> None:
@@ -294,7 +294,7 @@ def test_an_answer_that_never_comes_is_apologised_for() -> None:
 def test_a_text_for_the_caller_is_said_at_once_when_nobody_speaks() -> None:
     call = greeted_call().operator_says("Your table is ready.")
 
-    assert call.asked == [Say(turn=2, speech=2, kind="say", language="en", text="Your table is ready.")]
+    assert call.asked == [Say(turn=2, utterance=2, kind="say", language="en", text="Your table is ready.")]
     assert call.agent_says_the_line().remembers[-1] == ("assistant", "Your table is ready.")
 
 

@@ -33,7 +33,9 @@ _GREETING_WAITS_SECONDS = 0.25
 """How long the greeting waits for the commit of each of these rows. A slow database must not delay it any longer."""
 _CANCELLED_WITHIN_SECONDS = 0.15
 """How long the end of a call waits for cancelled tasks, which report their costs as they end."""
-_OF_SPEECHES = cmd.StartReply | cmd.ReleaseReply | cmd.Say | cmd.PauseSpeech | cmd.ResumeSpeech | cmd.StopSpeech
+_OF_UTTERANCES = (
+    cmd.StartReply | cmd.ReleaseReply | cmd.Say | cmd.PauseUtterance | cmd.ResumeUtterance | cmd.StopUtterance
+)
 
 
 class EventQueueOverflow(Exception):
@@ -193,8 +195,8 @@ class CallEventLoop:
     def _silence_at_once(self, commands: list[cmd.Command]) -> None:
         """Stop all utterances before any other command, so that none starts in the place of a stopped one."""
         for command in commands:
-            if isinstance(command, cmd.StopSpeech):
-                self._playback.stop(command.speech)
+            if isinstance(command, cmd.StopUtterance):
+                self._playback.stop(command.utterance)
 
     def _carry_out(self, command: cmd.Command, now: float) -> None:
         match command:
@@ -213,23 +215,23 @@ class CallEventLoop:
             case cmd.EndCall(reason, fault):
                 self._end(reason, fault)
             case _:
-                self._carry_out_speech(command)
+                self._carry_out_utterance(command)
 
-    def _carry_out_speech(self, command: _OF_SPEECHES) -> None:
+    def _carry_out_utterance(self, command: _OF_UTTERANCES) -> None:
         match command:
             case cmd.StartReply():
                 self._start_reply(command)
-            case cmd.ReleaseReply(speech):
-                self._release(speech)
+            case cmd.ReleaseReply(utterance):
+                self._release(utterance)
             case cmd.Say():
                 self._say(command)
-            case cmd.PauseSpeech(speech):
-                self._playback.pause(speech)
-            case cmd.ResumeSpeech(speech):
-                self._playback.resume(speech)
-            case cmd.StopSpeech(speech):
-                self._playback.stop(speech)
-                self._cancel(speech)
+            case cmd.PauseUtterance(utterance):
+                self._playback.pause(utterance)
+            case cmd.ResumeUtterance(utterance):
+                self._playback.resume(utterance)
+            case cmd.StopUtterance(utterance):
+                self._playback.stop(utterance)
+                self._cancel(utterance)
             case _:
                 assert_never(command)
 
@@ -237,16 +239,16 @@ class CallEventLoop:
         self._settle_interruptions()
         voice = self._voice(command.language)
         item = PlaybackItem(
-            command.speech,
+            command.utterance,
             command.turn,
             UtteranceKind.REPLY,
             command.language,
             SpeechTrack(voice.sample_rate),
-            held=command.speculative,
+            held=command.preemptive,
         )
-        if not command.speculative:
+        if not command.preemptive:
             item.stamps.update(self._question)
-        pending = command.text if command.speculative else None
+        pending = command.text if command.preemptive else None
         messages = self._dialogue.messages(command.language, pending)
         self._begin(item, lambda: self._reply_pipeline.reply(item, voice, messages))
 
@@ -259,8 +261,8 @@ class CallEventLoop:
         for interrupted in [*emitted, pending] if pending else emitted:
             self._handle(interrupted, self._clock.call_seconds())
 
-    def _release(self, speech: int) -> None:
-        found = self._work.get(speech)
+    def _release(self, utterance: int) -> None:
+        found = self._work.get(utterance)
         if found is not None:
             item, _ = found
             item.stamps.update(self._question)
@@ -270,7 +272,7 @@ class CallEventLoop:
     def _say(self, command: cmd.Say) -> None:
         voice = self._voice(command.language)
         track = SpeechTrack(voice.sample_rate, keep_sound=True)
-        item = PlaybackItem(command.speech, command.turn, command.kind, command.language, track)
+        item = PlaybackItem(command.utterance, command.turn, command.kind, command.language, track)
         self._begin(item, lambda: self._reply_pipeline.line(item, voice, command.text))
 
     def _begin(self, item: PlaybackItem, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -278,9 +280,9 @@ class CallEventLoop:
         task = self._tasks.create_task(_after(self._commit, work), name=name)
         self._work[item.number] = item, task
 
-    def _cancel(self, speech: int) -> None:
+    def _cancel(self, utterance: int) -> None:
         """Cancel the task of an utterance. It reports its costs as it ends."""
-        found = self._work.pop(speech, None)
+        found = self._work.pop(utterance, None)
         if found is not None:
             found[1].cancel()
             self._cancelled.add(found[1])
@@ -296,8 +298,8 @@ class CallEventLoop:
         self._log.write(event, self._clock.call_seconds(), turn)
 
     def _end(self, reason: str, fault: str) -> None:
-        for speech in list(self._work):
-            self._cancel(speech)
+        for utterance in list(self._work):
+            self._cancel(utterance)
         self._actions.cancel_transfer()
         self._cancelled.update(self._tools.abandon())
         self._ending = ev.CallEnded(reason, fault)
