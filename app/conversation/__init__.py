@@ -1,1 +1,1 @@
-"""The conversation core: facts in, commands out; no I/O, clock, chance or logging."""
+"""The conversation core: events in, commands out. No I/O, no clock, no chance, no logging."""

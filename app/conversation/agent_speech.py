@@ -1,4 +1,4 @@
-"""What the core makes of the agent's own voice and of the vendors behind it."""
+"""How the core reacts to the agent's own voice and to the vendors behind it."""
 
 from app.conversation import events as ev
 from app.conversation.deadlines import Deadline
@@ -10,14 +10,14 @@ from app.models import ConversationState
 
 
 class AgentSpeech:
-    """Handles the facts of the agent's utterances and of failing vendors."""
+    """Handles the events of the agent's utterances and of failing vendors."""
 
     def __init__(self, state_of_call: CallState) -> None:
         self._call = state_of_call
-        self._deaf = False
+        self._outage_noted = False
 
     def started(self, event: ev.AgentReplyStarted) -> None:
-        """The voice is heard; a caller who is making a sound has the right of way."""
+        """The voice is heard. A caller who is making a sound has the right of way: the voice pauses."""
         call = self._call
         utterance = call.floor.find(event.speech)
         if utterance is None or utterance.preemptive or utterance.started:
@@ -62,7 +62,7 @@ class AgentSpeech:
             self._follow_announcement(utterance)
 
     def tool_finished(self, event: ev.AgentToolFinished) -> None:
-        """The next prompts hold what came of it."""
+        """The next prompts hold its result."""
         self._call.history.tool_finished(event.id, event.result)
 
     def interrupted(self, event: ev.AgentInterrupted) -> None:
@@ -70,7 +70,7 @@ class AgentSpeech:
         self._remember_stopped(event)
 
     def finished(self, event: ev.AgentFinished) -> None:
-        """Remember what was heard; then the call ends, or it is the caller's turn."""
+        """Remember what the caller heard. Then the call ends, or it is the caller's turn."""
         call = self._call
         utterance = call.floor.find(event.speech)
         if utterance is None:
@@ -90,7 +90,7 @@ class AgentSpeech:
             self._was_heard(utterance)
 
     def provider_failed(self, event: ev.ProviderFailed) -> None:
-        """What cannot be heard, thought or said any more is apologised for, once; then the call ends politely."""
+        """A vendor failed: apologize once; if it goes on, end the call politely."""
         call = self._call
         if event.answer != "refused":
             call.blame(f"provider:{event.provider}")
@@ -114,13 +114,13 @@ class AgentSpeech:
             self.lost(utterance)
 
     def provider_restored(self, event: ev.ProviderRestored) -> None:
-        """The caller can be heard again."""
+        """Speech to text works again."""
         if event.stage == "listen":
-            self._deaf = False
+            self._outage_noted = False
             self._call.deadlines.clear(Deadline.STT_OUTAGE)
 
     def lost(self, utterance: Utterance) -> None:
-        """An utterance that is over could not be heard, or not to its end."""
+        """The caller heard nothing of an utterance that is over, or not all of it."""
         call = self._call
         if utterance.transfers_to is not None:
             self._transfer_without(utterance, utterance.transfers_to)
@@ -143,21 +143,21 @@ class AgentSpeech:
                 call.go_on()
 
     def stt_outage(self) -> None:
-        """The caller has not been heard for too long: say so once, then give up."""
+        """Speech to text has been gone for too long: say so once, then give up."""
         call = self._call
         if call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
             return
-        if self._deaf:
+        if self._outage_noted:
             call.close("provider_failure", call.lines.failure_goodbye)
             return
-        self._deaf = True
+        self._outage_noted = True
         call.due_in(Deadline.STT_OUTAGE, call.policy.stt_give_up_seconds)
         if not call.floor.live:
             call.say(UtteranceKind.APOLOGY, call.lines.deaf)
 
     def _follow_announcement(self, utterance: Utterance) -> None:
-        """The caller is on the way to a human from the first sound that announces it, unless it is written anew."""
+        """The transfer is certain once its announcement is heard, unless the model writes the answer again."""
         call = self._call
         if utterance.is_final:
             call.enter_phase(CallPhase.TRANSFERRING)
@@ -165,13 +165,13 @@ class AgentSpeech:
             call.enter_phase(CallPhase.TALKING)
 
     def _remember_stopped(self, event: ev.AgentInterrupted | ev.AgentFinished) -> None:
-        """It was stopped, perhaps in the moment of its last word."""
+        """Remember what the caller heard of a stopped utterance, which may have been all of it."""
         kind = self._call.floor.take_stopped(event.speech)
         if kind is not None and kind is not UtteranceKind.FILLER:
             self._call.history.add(event.turn, "assistant", event.heard)
 
     def _ears_failed(self, *, final: bool) -> None:
-        """A call whose agent does not speak goes on: it is recorded all the same."""
+        """Speech to text failed. A call whose agent does not speak goes on: it is recorded all the same."""
         call = self._call
         if not call.policy.speaks or call.phase is CallPhase.CLOSING:
             return
@@ -183,7 +183,7 @@ class AgentSpeech:
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
 
     def _was_empty(self, utterance: Utterance) -> None:
-        """An answer without a word is a failure, unless the agent has something to do instead."""
+        """An answer without a word is a failure, unless it called a built-in tool."""
         call = self._call
         if utterance.digits:
             call.press(utterance.turn, utterance.digits)
@@ -211,7 +211,7 @@ class AgentSpeech:
             call.go_on()
 
     def _hang_up_without(self, utterance: Utterance, reason: str) -> None:
-        """The last words of the call are lost; an answer of which nothing was heard gives way to a prepared goodbye."""
+        """The last words are lost. If the caller heard none of them, a prepared goodbye takes their place."""
         call = self._call
         if utterance.kind is UtteranceKind.REPLY and not utterance.started:
             call.say(UtteranceKind.GOODBYE, call.lines.goodbye, turn=utterance.turn, ends_call=reason)
@@ -219,7 +219,7 @@ class AgentSpeech:
             call.end(reason)
 
     def _transfer_without(self, utterance: Utterance, to: str) -> None:
-        """The words before a transfer are lost; those of which nothing was heard give way to a prepared line."""
+        """The announcement is lost. If the caller heard none of it, a prepared line takes its place."""
         call = self._call
         if utterance.kind is UtteranceKind.REPLY and not utterance.started:
             call.say(UtteranceKind.TRANSFER, call.lines.transfer, turn=utterance.turn, transfers_to=to)

@@ -1,4 +1,4 @@
-"""Small words of a caller that say who has the floor, and the agent's questions, which turn "да" into an answer."""
+"""Backchannels and stop words of a caller, and the agent's questions, which make an answer of "yes"."""
 
 import re
 
@@ -12,7 +12,7 @@ _Phrases = frozenset[tuple[str, ...]]
 
 
 def _squeezed(text: str) -> tuple[str, ...]:
-    """The words, with every drawn-out letter and every word said over and over once: "да-даааа" is "да"."""
+    """The words, with drawn-out letters and repeated words reduced to one: "да-даааа" is "да"."""
     words = [_DRAWN_OUT.sub(r"\1", word) for word in heard_words(text)]
     return tuple(word for index, word in enumerate(words) if index == 0 or words[index - 1] != word)
 
@@ -50,7 +50,7 @@ _BEFORE_A_STOP = _phrases(
 
 
 def is_backchannel(text: str, language: str | None) -> bool:
-    """Whether a listener only says that he listens: "угу", "да-да", "хорошо, понятно", "uh-huh", "got it".
+    """Whether the caller only signals that they are listening: "угу", "да-да", "хорошо, понятно", "uh-huh", "got it".
 
     At most three such words or phrases and nothing else; one said over and over counts once. Russian and English are
     taken in every call, and the words of ``language`` (a code such as ``de`` or ``de-DE``) besides. "Нет", "да, но ..."
@@ -69,9 +69,9 @@ def is_backchannel(text: str, language: str | None) -> bool:
 
 
 def is_stop_word(text: str) -> bool:
-    """Whether the caller tells the agent to be silent at once: "стоп", "да подождите вы", "wait", "hold on a second".
+    """Whether the caller tells the agent to stop talking: "стоп", "да подождите вы", "wait", "hold on a second".
 
-    Only the beginning counts, after a word like "да" or "please", so "не могу подождать" and "I can't wait" are none.
+    Only the beginning counts, after a word like "да" or "please": "не могу подождать" and "I can't wait" do not.
     """
     words = _squeezed(text)
     while words and words[:1] in _BEFORE_A_STOP:

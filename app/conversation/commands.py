@@ -1,4 +1,4 @@
-"""What the core asks for, in the imperative; the orchestrator carries each out in order."""
+"""What the core asks for, in the imperative. The event loop of the call carries the commands out in order."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,19 @@ from app.conversation.events import CallerIgnored, StateChanged, TransferStarted
 
 @dataclass(frozen=True, slots=True)
 class StartReply:
-    """Write and voice an answer from the history as it stands; hold the sound back while ``preemptive``."""
+    """Write and voice an answer to the history as it stands. Hold the sound back while ``preemptive``."""
 
     turn: int
     utterance: int
     language: str
     text: str
-    """The caller's words, which a preemptive reply cannot find in the history yet."""
+    """The caller's words; the history does not hold them yet while the reply is preemptive."""
     preemptive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReply:
-    """The turn has ended as expected: let the held reply be heard."""
+    """The turn has ended as expected: play the reply that was held back."""
 
     utterance: int
 
@@ -37,7 +37,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class PauseUtterance:
-    """Be silent at once, and remember where."""
+    """Stop the sound at once, and remember where."""
 
     utterance: int
 
@@ -51,14 +51,14 @@ class ResumeUtterance:
 
 @dataclass(frozen=True, slots=True)
 class StopUtterance:
-    """Be silent at once, drop the rest, and tell what was heard if it had begun."""
+    """Stop the sound at once and drop the rest. If it had begun, emit what was heard of it."""
 
     utterance: int
 
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """Run the tool that the model has called: it is certain that the caller has finished."""
+    """Run the tool that the model has called; the caller's turn is certainly over."""
 
     turn: int
     utterance: int
@@ -67,20 +67,20 @@ class RunTool:
 
 @dataclass(frozen=True, slots=True)
 class RaiseThreshold:
-    """The detector takes noise for the caller: make it less sensitive."""
+    """The voice activity detector takes noise for the caller: make it less sensitive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Hand the caller over, and tell the outcome."""
+    """Transfer the caller to a human, and emit the outcome."""
 
     to: str
-    """A name, or an address, on the list of those who take callers over; or anything else."""
+    """A name or an address on the list of transfer targets. The model may also write anything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class CancelTransfer:
-    """Call off the transfer that is under way."""
+    """Cancel the transfer that is running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +88,19 @@ class SendDigits:
     """Press keys on the telephone line."""
 
     digits: str
-    """Of ``0-9*#A-D``, and ``w`` for half a second."""
+    """One or more of ``0-9*#A-D``; ``w`` waits half a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Write a decision of the core into the journal; it is not told back."""
+    """Write a decision of the core into the journal. It does not come back as an event."""
 
     event: StateChanged | CallerIgnored | TurnTaken | TransferStarted
 
 
 @dataclass(frozen=True, slots=True)
 class EndCall:
-    """Write the terminal row, then hang up. Always the last command of a call."""
+    """Write the terminal row, then hang up. This is always the last command of a call."""
 
     reason: str
     fault: str

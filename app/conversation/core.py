@@ -1,7 +1,8 @@
-"""The conversation core: it is told facts with their time, and answers with what is to be done.
+"""The conversation core: takes an event and its time, and returns commands.
 
-The owner carries out the commands in order, then waits for the next fact or for ``next_deadline()``, what comes first.
-What was heard of a stopped utterance is told as soon as it is known, and always before the next reply is begun.
+The owner carries out the commands in order, then waits for the next event or for ``next_deadline()``, whichever is
+first. It emits what was heard of a stopped utterance as soon as that is known, and always before it starts the next
+reply.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ _FAULTS_OF_THE_CARRIER = ("media_lost", "media_timeout", "carrier_error")
 
 
 class ConversationCore:
-    """Decides what a call does next. Knows no clock, no I/O and no chance: the same facts give the same commands."""
+    """Decides what a call does next. It has no clock, no I/O and no chance: the same events give the same commands."""
 
     def __init__(self, policy: CallPolicy, language: str) -> None:
         self._call = CallState(policy, language)
@@ -54,12 +55,12 @@ class ConversationCore:
 
     @property
     def language(self) -> str:
-        """Code of the language the call is held in."""
+        """Code of the language that the call is in."""
         return self._call.language
 
     @property
     def history(self) -> ConversationHistory:
-        """What was said and heard so far."""
+        """What was said and heard until now."""
         return self._call.history
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
@@ -79,12 +80,12 @@ class ConversationCore:
         return earliest[0] if earliest else None
 
     def deadline_passed(self) -> ev.DeadlinePassed:
-        """The fact to handle when the next deadline has come."""
+        """The event to handle when the next deadline has come."""
         earliest = self._call.deadlines.next()
         return ev.DeadlinePassed(earliest[1] if earliest else "none")
 
     def turn_of(self, event: ev.Event) -> int | None:
-        """The turn number for the event's row; to be asked before the event is handled."""
+        """The turn number for the event's row. Ask before the event is handled."""
         if type(event) in CALLER_TURN:
             caller = self._call.caller
             return caller.number if caller else self._call.turn + 1
@@ -194,7 +195,7 @@ class ConversationCore:
 
     def _idle_due(self) -> None:
         call = self._call
-        if call.held:  # whoever is asked now does not hear it; the leg gives them up in time
+        if call.held:  # they would not hear the prompt; the leg ends the call if they never come back
             call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
             return
         if call.sound and not self._waited_for_sound:

@@ -1,35 +1,35 @@
-"""The core's deadlines: plain moments with names, so that none can be stale."""
+"""The core's deadlines: one moment for each name, so that a deadline cannot be stale."""
 
 from enum import StrEnum
 
 
 class Deadline(StrEnum):
-    """What is due when the time has come."""
+    """What is due."""
 
     ANSWER = "answer"
     """The call should have been answered."""
     LIMIT = "limit"
     """The call has lasted long enough."""
     IDLE = "idle"
-    """Nobody has said anything."""
+    """Nobody has said anything for a while."""
     TURN = "turn"
-    """The caller's words stand still, yet nobody says that the turn has ended."""
+    """The transcript has not changed for a while, yet no end of turn has come."""
     DIGITS = "digits"
     """The last key was pressed a while ago."""
     FILLER = "filler"
-    """The answer is late: say something."""
+    """The answer is late: play a filler."""
     REPLY = "reply"
-    """The answer does not come."""
+    """No answer has come: give it up."""
     START = "start"
     """A fixed line should have begun."""
     STALL = "stall"
-    """The voice should have come to its end, or to its next clause."""
+    """The voice should have come to its next clause or to its end."""
     RESUME = "resume"
-    """The voice was held back for nothing."""
+    """It was a false interruption: no words followed the sound, so the voice goes on."""
     TRANSFER = "transfer"
-    """The caller should be with the human to whom he is being handed over."""
+    """The transfer should have had an outcome."""
     STT_OUTAGE = "stt_outage"
-    """The caller has not been heard for too long, because the speech-to-text service is gone."""
+    """Speech to text has been gone for too long."""
 
 
 _OLD_NAMES = {"ears": Deadline.STT_OUTAGE}
@@ -44,7 +44,7 @@ def deadline_named(name: str) -> Deadline | None:
 
 
 class Deadlines:
-    """Moments by name, in call seconds."""
+    """Moments by name, in seconds since the call was created."""
 
     def __init__(self) -> None:
         self._at: dict[Deadline, float] = {}
@@ -53,16 +53,16 @@ class Deadlines:
         return name in self._at
 
     def set(self, name: Deadline, at: float) -> None:
-        """Due at that moment, whatever was set before."""
+        """Set the moment, whatever was set before."""
         self._at[name] = at
 
     def clear(self, *names: Deadline) -> None:
-        """No longer due."""
+        """Clear these."""
         for name in names:
             self._at.pop(name, None)
 
     def clear_all(self) -> None:
-        """Nothing is due any more."""
+        """Clear all."""
         self._at.clear()
 
     def next(self) -> tuple[float, Deadline] | None:

@@ -1,6 +1,6 @@
-"""Are the words heard on the line the agent's own, come back?
+"""Whether words heard on the line are an echo of the agent's own.
 
-A loudspeaker or a bad line returns what was just played, and the recognizer takes it for the words of the caller.
+A loudspeaker or a bad line returns what was just played, and speech to text takes it for the caller's words.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Facts of a call, in the past tense: what the core is told and what the journal keeps.
+"""Events of a call, in the past tense: what the core handles and what the journal keeps.
 
 Each class is one row type; its fields are the row's ``data``, but for ``turn``, which has a column. All values are
 plain JSON. Times named ``..._t`` are seconds since the call was created. A class is changed only by adding fields with
@@ -30,7 +30,7 @@ class CallAnswered:
 
     type: ClassVar[str] = "call.answered"
     since_t: float | None = None
-    """When it was told that it is so; the row is later, by what the commit of the row before it takes."""
+    """When the leg said so. The row is later: the commit of the row before it takes time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class CallEnded:
     reason: str
     fault: str = "none"
     detail: str | None = None
-    """What is known besides of a call that never ran; of others ``caller.left`` says it."""
+    """More about the end of a call that never ran; for other calls ``caller.left`` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +127,12 @@ class CallerLeft:
     """An end reason: ``caller_hangup``, ``media_lost``, ``media_timeout``; of one whom we called and who did not answer
     ``busy``, ``declined``, ``no_answer``, ``invalid_number`` or ``carrier_error``."""
     detail: str | None = None
-    """What is known besides, such as ``sip 486`` of a call that was not answered, ``bad_format`` of a websocket."""
+    """More about it, such as ``sip 486`` for a call that was not answered, ``bad_format`` for a websocket."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerHeld:
-    """No sound comes from the caller, not even silence, though the line stands: they are held, or gone."""
+    """No audio comes from the caller, not even silence, though the line is up: they are on hold, or gone."""
 
     type: ClassVar[str] = "caller.held"
     since_t: float
@@ -158,13 +158,13 @@ class CallerIgnored:
 
 @dataclass(frozen=True, slots=True)
 class TurnTaken:
-    """The caller's turn was accepted and an answer is owed; a decision of the core."""
+    """The caller's turn was accepted and gets an answer; a decision of the core."""
 
     type: ClassVar[str] = "turn.taken"
     turn: int
     text: str
     source: str
-    """``speech``, ``keypad``, or ``timeout``: the words stood still but no end of turn came."""
+    """``speech``, ``keypad``, or ``timeout``: the transcript did not change any more but no end of turn came."""
     started_t: float
     ended_t: float
     language: str | None = None
@@ -212,7 +212,7 @@ class AgentClauseStarted:
 
 @dataclass(frozen=True, slots=True)
 class AgentPaused:
-    """The voice was held back; the caller had heard this much."""
+    """The voice was paused; the caller had heard this much."""
 
     type: ClassVar[str] = "agent.paused"
     turn: int
@@ -269,16 +269,16 @@ class AgentToolCalled:
     name: str
     arguments: str
     timeout_seconds: float = 0.0
-    """How long it may take, where the answer waits for its result; 0 for the built-in tools."""
+    """How long it may take while the answer waits for its result; 0 for the built-in tools."""
     line: str | None = None
-    """What is said while it runs; None where the answer itself has said something."""
+    """What is said while it runs; None if the answer has already said something."""
     refused: bool = False
-    """There is no such tool, or it does not take the arguments: nothing is done."""
+    """There is no such tool, or it does not take these arguments: it is not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentToolFinished:
-    """A tool that was run has come to its end, whatever became of the utterance that wanted it."""
+    """A tool that was run has finished, whatever became of the utterance that called it."""
 
     type: ClassVar[str] = "agent.tool_finished"
     turn: int
@@ -286,20 +286,20 @@ class AgentToolFinished:
     id: str
     name: str
     ok: bool
-    """Whether it did what was asked."""
+    """Whether it succeeded."""
     status: int | None
     """Of the HTTP answer; None without one."""
     seconds: float
     result: str
-    """As the model is shown it."""
+    """As the model sees it."""
 
 
-# --- the transfer to a human ------------------------------------------------------------------------------------------
+# --- the transfer to a human ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class TransferStarted:
-    """The caller is being handed over; a decision of the core."""
+    """The transfer has begun; a decision of the core."""
 
     type: ClassVar[str] = "transfer.started"
     to: str
@@ -307,14 +307,14 @@ class TransferStarted:
 
 @dataclass(frozen=True, slots=True)
 class TransferDialled:
-    """A human is being called into the caller's room: nobody takes the caller along, and who leaves has hung up."""
+    """A human is being called into the caller's room. A caller who leaves from now on has hung up."""
 
     type: ClassVar[str] = "transfer.dialled"
 
 
 @dataclass(frozen=True, slots=True)
 class TransferFailed:
-    """The caller could not be handed over, and is with the agent as before."""
+    """The transfer failed; the caller is with the agent as before."""
 
     type: ClassVar[str] = "transfer.failed"
     reason: str
@@ -327,7 +327,7 @@ class TransferCompleted:
 
     type: ClassVar[str] = "transfer.completed"
     how: str
-    """``refer``: the telephone network took him along; ``dialled``: the human was called into the room."""
+    """``refer``: the telephone network connected them; ``dialled``: the human was called into the room."""
 
 
 # --- the outside ----------------------------------------------------------------------------------------------------
@@ -383,7 +383,7 @@ class ProviderUsed:
 
 @dataclass(frozen=True, slots=True)
 class SayRequested:
-    """An operator wants a text to be said after the current speech."""
+    """An operator wants a text to be said after the current utterance."""
 
     type: ClassVar[str] = "operator.say_requested"
     text: str
@@ -402,7 +402,7 @@ class HangupRequested:
 
 @dataclass(frozen=True, slots=True)
 class TransferRequested:
-    """An operator wants the caller to be handed over after the current speech."""
+    """An operator wants the caller to be transferred after the current utterance."""
 
     type: ClassVar[str] = "operator.transfer_requested"
     to: str

@@ -1,4 +1,4 @@
-"""What both remember: the caller's turns, of the agent only what the caller heard, and what its tools gave."""
+"""The history of a conversation: the caller's turns, what they heard of the agent, and the results of its tools."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,18 +20,18 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something that was said by one side in one turn, or the result of a tool."""
+    """What one side said in one turn, or the result of a tool."""
 
     turn: int
     role: str
-    """``user``, ``assistant``, ``tool``, or ``system`` for what the agent did besides."""
+    """``user``, ``assistant``, ``tool``, or ``system`` for what else the agent did."""
     text: str
     tool: ToolUse | None = None
-    """Of a tool's result, which is empty while the tool is running."""
+    """The tool whose result this is; the text is empty while the tool runs."""
 
 
 class ConversationHistory:
-    """Remarks in the order of their turns, the caller's before the agent's, whatever the order of the facts."""
+    """Remarks in the order of their turns, the caller's before the agent's, whatever the order of the events."""
 
     def __init__(self) -> None:
         self._remarks: list[Remark] = []
@@ -44,17 +44,17 @@ class ConversationHistory:
         return len(self._remarks)
 
     def add(self, turn: int, role: str, text: str) -> None:
-        """Remember a remark; an empty one leaves no trace."""
+        """Add a remark; an empty one is not kept."""
         if text:
             self._insert(Remark(turn, role, text))
 
     def leave_out(self, first: int, last: int) -> None:
-        """Show the model no more what was said in these turns of the caller: its vendor refuses that."""
+        """Hide from the model what was said in these turns of the caller: its vendor refuses that."""
         turns = {remark.turn for remark in self._remarks if remark.role == "user"}
         self._left_out |= {turn for turn in turns if first <= turn <= last}
 
     def shown(self) -> Iterator[Remark]:
-        """What the model is shown. That a tool was used stays, lest the same be done twice."""
+        """What the model sees. That a tool was used stays visible, so that the model does not do the same twice."""
         for remark in self._remarks:
             if remark.turn not in self._left_out:
                 yield remark
@@ -62,11 +62,11 @@ class ConversationHistory:
                 yield replace(remark, text=_NOT_SHOWN, tool=replace(remark.tool, arguments="{}"))
 
     def tool_called(self, turn: int, tool_id: str, name: str, arguments: str) -> None:
-        """A tool runs from now on."""
+        """A tool has begun to run."""
         self._insert(Remark(turn, "tool", "", ToolUse(tool_id, name, arguments)))
 
     def tool_finished(self, tool_id: str, result: str) -> None:
-        """What came of it; of a tool that does not run nothing is remembered."""
+        """Keep its result. The result of a tool that does not run is dropped."""
         for place, remark in enumerate(self._remarks):
             tool = remark.tool
             if tool is not None and tool.id == tool_id and tool.is_running:

@@ -1,4 +1,4 @@
-"""The manners of the agent: patience in seconds, limits, and what it says when nobody writes it an answer."""
+"""The policy of a call: timeouts, limits, and the lines that the agent says without a language model."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -16,19 +16,19 @@ class Lines:
     idle: tuple[str, ...]
     """One after another, when the caller is silent."""
     fillers: tuple[str, ...]
-    """While the answer is late; each is said once a turn at most."""
+    """While the answer is late; each at most once a turn."""
     apology: str
     """When an answer could not be given."""
     cut_off: str
-    """When an answer broke off in the middle."""
+    """When an answer was cut off in the middle."""
     deaf: str
     """When the caller cannot be heard."""
     transfer: str
-    """Before the caller is handed over to a human, when the agent has no words of its own for it."""
+    """Before a transfer to a human, when the model has not announced it."""
     transfer_failed: str
-    """When he could not be handed over."""
+    """When the transfer failed."""
     goodbye: str
-    """When the agent ends the call without words of its own."""
+    """When the model ends the call without a goodbye."""
     silence_goodbye: str
     limit_goodbye: str
     failure_goodbye: str
@@ -84,13 +84,13 @@ class CallPolicy:
     max_response_seconds: float = 1.5
     """From the caller's last voiced sample to the first sound of the answer."""
     filler_lead_seconds: float = 0.1
-    """How long before the budget is spent a prepared phrase is started."""
+    """How long before the end of that budget a filler is started."""
     filler_repeat_seconds: float = 4.0
     reply_seconds: float = 12.0
-    """After which an answer is given up."""
+    """After this, an answer is given up."""
     line_start_seconds: float = 3.0
     stall_seconds: float = 15.0
-    """After a clause that should have ended, until an utterance that does not go on is given up."""
+    """How long an utterance may stand still after a clause that should have ended."""
     idle_prompt_seconds: float = 8.0
     idle_prompts: int = 2
     """0 switches prompts off: then the call ends after ``idle_end_seconds``."""
@@ -106,15 +106,15 @@ class CallPolicy:
     ring_seconds: float = 60.0
     max_duration_seconds: float = 1800.0
     transfer_seconds: float = 65.0
-    """After which a transfer without an outcome is called off."""
+    """After this, a transfer without an outcome is cancelled."""
     goodbye_seconds: float = 15.0
-    """After which a goodbye that does not end is cut."""
+    """After this, a goodbye that does not end is cut."""
     min_confidence: float = 0.35
     """Turns below it are not understood."""
     max_failures: int = 2
     """Answers in a row that may fail before the agent gives up."""
     speaks: bool = True
-    """False: nobody would hear the agent. It listens until the far end leaves or the limit has come."""
+    """False: the agent only listens, until the far end leaves or the call reaches its limit."""
 
     def to_dict(self) -> dict[str, Any]:
         """For row 1 of the journal."""
@@ -122,7 +122,7 @@ class CallPolicy:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "CallPolicy":
-        """The inverse; of other versions, fields are left out that are unknown here, and others have their defaults."""
+        """The inverse. For a row of another version: unknown fields are dropped, missing ones get their defaults."""
         policy = cls()
         data = {_RENAMED.get(name, name): value for name, value in data.items()}
         known = {name: data[name] for name in cls.__slots__ if name in data and name != "lines"}

@@ -1,4 +1,4 @@
-"""The situation of a call, and the acts that change it; the parts of the core share one."""
+"""The state of a call, and the actions that change it. The parts of the core share one."""
 
 from app.conversation import events as ev
 from app.conversation.commands import (
@@ -25,14 +25,14 @@ from app.conversation.turns import CallerTurn, Floor, Utterance, UtteranceKind
 from app.models import ConversationState
 
 _FALSE_INTERRUPTIONS = 2
-"""After so many in a call the detector's threshold is raised; after so many in an utterance only words hold it back."""
+"""After so many in a call, the detector's threshold is raised; after so many in an utterance, only words pause it."""
 _SLOWEST_LETTERS_PER_SECOND = 10.0
 _BLAME = ("none", "caller", "carrier", "policy", "provider", "ours")
-"""Whose fault, from the least to the worst."""
+"""Whose fault it was, from the least to the worst."""
 
 
 class CallState:
-    """Everything the core remembers. ``now`` and ``commands`` belong to the fact that is being handled."""
+    """Everything the core remembers. ``now`` and ``commands`` belong to the event that is being handled."""
 
     def __init__(self, policy: CallPolicy, language: str) -> None:
         self.policy = policy
@@ -48,7 +48,7 @@ class CallState:
         """Number of the last turn that was opened."""
         self.caller: CallerTurn | None = None
         self.held = False
-        """Whether the caller can neither be heard nor hear: no sound at all comes from them."""
+        """Whether the caller is on hold: no audio comes from them, and they do not hear the agent."""
         self.sound = False
         self.sound_since_t = float("-inf")
         self.last_voiced_t = 0.0
@@ -61,7 +61,7 @@ class CallState:
         """Speech to text gave up in a phase that is not ended for it; the call ends when that phase does."""
         self.say_requests: list[str] = []
         self.transfer_request: str | None = None
-        """Who is to take the caller over, as soon as the agent has said what it has to say."""
+        """Where an operator wants the caller transferred, as soon as the agent has finished."""
         self.failures = 0
         """Answers in a row that could not be given."""
         self.unsaid = 0
@@ -139,7 +139,7 @@ class CallState:
         transfers_to: str | None = None,
         interruptible: bool = True,
     ) -> None:
-        """Say a fixed text instead of any other fixed text; an agent that does not speak lets it be."""
+        """Say a fixed text in place of any other fixed text. An agent that does not speak does nothing."""
         if not self.policy.speaks:
             return
         if self.floor.line is not None:
@@ -157,13 +157,13 @@ class CallState:
         self.due_in(Deadline.START, self.policy.line_start_seconds)
 
     def start_reply(self, turn: int, text: str, *, preemptive: bool) -> None:
-        """Have an answer made."""
+        """Start an answer."""
         utterance = Utterance(self.floor.next_number(), turn, UtteranceKind.REPLY, text, self.language, preemptive)
         self.floor.reply = utterance
         self.commands.append(StartReply(turn, utterance.number, self.language, text, preemptive))
 
     def answer(self, turn: int, text: str) -> None:
-        """Answer a finished turn: with the reply that was started on suspicion, if it fits, else with a new one."""
+        """Answer a finished turn, with the preemptive reply if it fits, else with a new one."""
         reply, wanted = self.floor.reply, (turn, text, self.language)
         if reply is not None and reply.preemptive and (reply.turn, reply.text, reply.language) == wanted:
             if self.floor.line is not None:
@@ -179,9 +179,9 @@ class CallState:
         self._answered_turn, self._refused_before = max(self._answered_turn, turn), False
 
     def refuse(self, turn: int) -> None:
-        """The model's vendor refuses the prompt with that turn: what may be the cause leaves it.
+        """The model's vendor refuses the prompt with that turn: take what may be the cause out of the prompt.
 
-        That is what was said since the last answer. When the next prompt is refused, too, it is something older.
+        First that is what was said since the last answer. If the next prompt is refused, too, the cause is older.
         """
         first = 0 if self._refused_before else min(self._answered_turn + 1, turn)
         self.history.leave_out(first, turn)
@@ -189,7 +189,7 @@ class CallState:
         self.say(UtteranceKind.PROMPT, self.lines.refused, turn=turn)
 
     def hold_back(self, utterance: Utterance) -> None:
-        """Be silent for the caller's sound; words decide whether the voice goes on. New sounds extend that once."""
+        """Pause for the caller's sound; words decide whether the voice goes on. New sounds extend the pause once."""
         false_interruption_timeout = self.policy.false_interruption_timeout
         if not utterance.paused:
             if (
@@ -213,7 +213,7 @@ class CallState:
         self.commands.append(ResumeUtterance(utterance.number))
 
     def expect_progress(self, utterance: Utterance, *, beside_seconds: float = 0.0) -> None:
-        """The voice must come to its next clause, or to its end, in about the time that the clause takes."""
+        """The voice must come to its next clause or to its end in about the time that the clause takes."""
         letters = len(utterance.clauses[-1]) if utterance.clauses else 0
         self.due_in(Deadline.STALL, self.policy.stall_seconds + letters / _SLOWEST_LETTERS_PER_SECOND + beside_seconds)
 
@@ -230,12 +230,12 @@ class CallState:
         self.commands.append(StopUtterance(utterance.number))
 
     def stop_all(self) -> None:
-        """Whatever the agent says or prepares is over."""
+        """Stop all that the agent says or prepares."""
         for utterance in self.floor.live:
             self.stop(utterance)
 
     def forget(self, utterance: Utterance) -> None:
-        """An utterance has come to its end by itself."""
+        """An utterance has ended by itself."""
         self.floor.forget(utterance)
         self._note_end_of(utterance)
 
@@ -256,7 +256,7 @@ class CallState:
         self.deadlines.clear(Deadline.TURN)
 
     def go_on(self) -> None:
-        """The agent has said what it had to say: more on request, or it is the caller's turn."""
+        """The agent has finished. Say what an operator asked for, or let the caller speak."""
         if self.floor.live:
             return
         if self.say_requests and self.caller is None:
@@ -270,7 +270,7 @@ class CallState:
             self.due_in(Deadline.IDLE, policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds)
 
     def transfer_on_request(self) -> bool:
-        """Announce the transfer that was asked for, if nobody is saying anything or pressing keys."""
+        """Announce the transfer that was asked for, unless somebody is speaking or pressing keys."""
         to, busy = self.transfer_request, self.floor.live or self.caller is not None
         if to is None or busy or Deadline.DIGITS in self.deadlines or not self.policy.speaks:
             return False
@@ -279,7 +279,7 @@ class CallState:
         return True
 
     def start_transfer(self, to: str) -> None:
-        """Hand the caller over now; they have heard that it will be done."""
+        """Transfer the caller now; the announcement is over."""
         self.close_caller_turn()
         self.enter(ConversationState.PROCESSING)
         self.deadlines.clear(Deadline.IDLE)
@@ -287,12 +287,12 @@ class CallState:
         self.commands += [Record(ev.TransferStarted(to)), Transfer(to)]
 
     def press(self, turn: int, digits: str) -> None:
-        """Press keys on the line; the model is to know that it has done so."""
+        """Press keys on the line, and let the model know that it has done so."""
         self.history.add(turn, "system", f"You pressed these keys: {digits}")
         self.commands.append(SendDigits(digits))
 
     def close(self, reason: str, goodbye: str) -> None:
-        """End the call politely; nothing the caller does can change that any more."""
+        """End the call with a goodbye; nothing that the caller does can avert it any more."""
         if self.phase is CallPhase.CLOSING:
             return
         if self.phase is CallPhase.RINGING or not self.policy.speaks:

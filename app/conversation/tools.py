@@ -17,7 +17,7 @@ _NO_KEY = re.compile(r"[^0-9*#A-Dw]")
 
 
 def want_tool(call: CallState, utterance: Utterance, event: AgentToolCalled) -> None:
-    """The model has called it: run it, but for a suspected turn not before it is certain that the turn is over."""
+    """Run the tool that the model has called. While the reply is preemptive, wait until the turn is certainly over."""
     if utterance.kind is not UtteranceKind.REPLY:
         return
     if utterance.preemptive:
@@ -27,7 +27,7 @@ def want_tool(call: CallState, utterance: Utterance, event: AgentToolCalled) -> 
 
 
 def run_wanted_tools(call: CallState) -> None:
-    """The caller's turn is over."""
+    """The caller's turn is over: run what the reply has called until now."""
     reply = call.floor.reply
     if reply is not None and not reply.preemptive:
         wanted, reply.tools = reply.tools, []
@@ -51,7 +51,7 @@ def _run(call: CallState, utterance: Utterance, event: AgentToolCalled) -> None:
 
 
 def note_tool_call(utterance: Utterance, event: AgentToolCalled) -> None:
-    """What is to be done after the last word of the utterance. Tools of other names do nothing here."""
+    """Note what to do after the last word of the utterance. Other tools do nothing here."""
     match event.name:
         case "end_call":
             utterance.ends_call = "agent_hangup"
@@ -65,13 +65,13 @@ def note_tool_call(utterance: Utterance, event: AgentToolCalled) -> None:
 
 
 def forget_tool_calls(utterance: Utterance) -> None:
-    """The answer is written anew."""
+    """The model writes the answer again: what it called before does not count."""
     utterance.ends_call, utterance.transfers_to, utterance.digits = None, None, ""
     utterance.tools.clear()
 
 
 def _text(arguments: str, name: str) -> str:
-    """A text among the arguments; empty when it is none, or they are no JSON object."""
+    """One text of the arguments, which a model wrote; empty when it is missing, no text, or not in a JSON object."""
     try:
         values: Any = json.loads(arguments)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the core makes of the wish to hand the caller over to a human, from the wish to its outcome."""
+"""Transfers to a human, from the request to the outcome."""
 
 from app.conversation import events as ev
 from app.conversation.commands import CancelTransfer
@@ -8,18 +8,18 @@ from app.conversation.state import CallState
 from app.conversation.turns import UtteranceKind
 
 _OUTCOME_SECONDS = 2.0
-"""How long after the caller has left it may be told that he was taken along to the human."""
+"""How long after the caller has left the outcome of a transfer by REFER may still come."""
 
 
 class Transfers:
-    """Handles transfers. Once one is under way, only its outcome, its deadline or the end of the call ends it."""
+    """Handles transfers. Once one runs, only its outcome, its deadline or the end of the call ends it."""
 
     def __init__(self, state_of_call: CallState) -> None:
         self._call = state_of_call
         self._left: str | None = None
         """The end reason of a caller who left during the transfer."""
         self._is_dialled = False
-        """A human is being called, so that the network does not take the caller along any more."""
+        """Whether a human is being called into the room, so that a caller who leaves has hung up."""
 
     def requested(self, event: ev.TransferRequested) -> None:
         """An operator wants it: after the current utterance, and announced."""
@@ -29,7 +29,7 @@ class Transfers:
             call.transfer_on_request()
 
     def dialled(self, _event: ev.TransferDialled) -> None:
-        """From now on a caller who leaves has hung up; one who has left before did, too."""
+        """A caller who leaves from now on has hung up, and so has one who has left already."""
         if not self._call.transfer_runs:
             return
         self._is_dialled = True
@@ -37,11 +37,11 @@ class Transfers:
             self._call.end(self._left)
 
     def completed(self, _event: ev.TransferCompleted) -> None:
-        """The caller is with the human, even if nobody waited for that any more."""
+        """The caller is with the human, even if the core did not wait for that any more."""
         self._call.end("transferred")
 
     def failed(self, event: ev.TransferFailed) -> None:
-        """The caller is told, and the conversation goes on."""
+        """Tell the caller, and go on with the conversation."""
         call = self._call
         if not call.transfer_runs:
             return
@@ -51,12 +51,12 @@ class Transfers:
         self._is_still_here()
 
     def overdue(self) -> None:
-        """There is no outcome."""
+        """No outcome has come."""
         self._call.commands.append(CancelTransfer())
         self._is_still_here()
 
     def left(self, reason: str) -> bool:
-        """Whether a caller who is gone may have been taken along; the call ends soon, one way or the other."""
+        """Whether a caller who is gone may be with the human. The call ends soon either way."""
         call = self._call
         if not call.transfer_runs or self._is_dialled:
             return False

@@ -22,7 +22,7 @@ class UtteranceKind(StrEnum):
 
 @dataclass(slots=True)
 class CallerTurn:
-    """The caller is saying something."""
+    """The caller's open turn."""
 
     number: int
     started_t: float
@@ -37,7 +37,7 @@ class Utterance:
     turn: int
     kind: UtteranceKind
     text: str
-    """Of a fixed line its text, of a reply the caller's words that it answers."""
+    """The text of a fixed line, or the caller's words that a reply answers."""
     language: str
     preemptive: bool = False
     """Started before the end of the turn was certain."""
@@ -45,27 +45,27 @@ class Utterance:
     ends_call: str | None = None
     """The end reason, when the call ends after the last word."""
     transfers_to: str | None = None
-    """Who takes the caller over after the last word."""
+    """Where the caller is transferred after the last word."""
     digits: str = ""
     """The keys to press after the last word."""
     started: bool = False
     paused: bool = False
     paused_t: float = 0.0
     backchanneled: bool = False
-    """Since the voice was held back, the caller has only said something like "uh-huh"."""
+    """Since the pause the caller has only said something like "uh-huh"."""
     false_interruptions: int = 0
-    """How often it was held back for nothing."""
+    """How often it was paused and no words followed."""
     broken: bool = False
     """The rest of the text will never come."""
     cut: bool = False
-    """The model ended it before its time."""
+    """The model ended it early."""
     refused: bool = False
     """The model's vendor refuses what the caller said."""
     written: str | None = None
     """The whole text, once it is known."""
     clauses: list[str] = field(default_factory=list)
     tools: list[AgentToolCalled] = field(default_factory=list)
-    """To be run when it is certain that the turn is over."""
+    """Tools to run when the turn is certainly over."""
 
     @property
     def said(self) -> str:
@@ -74,12 +74,12 @@ class Utterance:
 
     @property
     def is_final(self) -> bool:
-        """Whether the caller is handed over after it, whatever he says."""
+        """Whether the caller is transferred after it, whatever they say."""
         return self.transfers_to is not None and (self.started or self.kind is not UtteranceKind.REPLY)
 
     @property
     def expects_answer(self) -> bool:
-        """Whether "yes" is now an answer: the agent has asked, or is in its last clause."""
+        """Whether "yes" would be an answer now: the agent has asked something, or is in its last clause."""
         if not self.clauses:
             return False
         last = self.clauses[-1]
@@ -119,7 +119,7 @@ class Floor:
 
     @property
     def live(self) -> list[Utterance]:
-        """All that must be stopped for silence to be certain."""
+        """All that would have to be stopped for silence."""
         return [utterance for utterance in (self.line, self.reply) if utterance is not None]
 
     def find(self, number: int) -> Utterance | None:
@@ -134,7 +134,7 @@ class Floor:
             self.line = None
 
     def stop(self, utterance: Utterance) -> None:
-        """It is over. What was heard of it will be told, even if its beginning was not told yet."""
+        """It is over. An event with what was heard of it will come, even if it has not begun for the core yet."""
         self.forget(utterance)
         if not utterance.preemptive:
             self._stopped[utterance.number] = utterance.kind
@@ -142,5 +142,5 @@ class Floor:
             del self._stopped[min(self._stopped)]
 
     def take_stopped(self, number: int) -> UtteranceKind | None:
-        """The kind of a stopped utterance whose end is being told now, once."""
+        """The kind of a stopped utterance, when the event of its end has come; None the second time."""
         return self._stopped.pop(number, None)

@@ -1,4 +1,4 @@
-"""What the core makes of the caller: sound holds the voice back, words stop it, a finished turn is owed an answer."""
+"""How the core reacts to the caller: sound pauses the voice, words stop it, a finished turn gets an answer."""
 
 from app.conversation import events as ev
 from app.conversation.backchannels import is_backchannel, is_stop_word
@@ -14,15 +14,15 @@ from app.models import ConversationState
 _SHORT_HELLO_WORDS = 2
 _REPEATS_BEFORE_KEYPAD = 2
 _UNCLEAR_TURNS_MAX = 4
-"""In a row; after so many requests to repeat it, or to use the keypad, nobody can be expected to talk to the agent."""
+"""In a row. After so many requests to repeat or to use the keypad, the agent gives up."""
 _DIGITS_MAX = 64
-"""Of one entry; keys that come in the same moment are dropped."""
+"""The most keys of one entry; further ones are dropped."""
 _ECHO_SECONDS = 3.0
-"""How late the agent's own words may come back from the line and the speech-to-text service."""
+"""How late the agent's own words may come back through the line and speech to text."""
 
 
 class UserTurns:
-    """Handles the caller's facts."""
+    """Handles the caller's events."""
 
     def __init__(self, state_of_call: CallState) -> None:
         self._call = state_of_call
@@ -30,12 +30,12 @@ class UserTurns:
         self._first_key_t = 0.0
         self._unclear = 0
         self._overtaken: list[str] = []
-        """Words of the turn that was taken although its end was never told."""
+        """Words of a turn that was taken without an end of turn, which may still come."""
         self._taken_until_t = 0.0
         """When the last turn that was taken ended."""
 
     def sound_started(self, event: ev.CallerSoundStarted) -> None:
-        """Hold the voice back at once."""
+        """Pause the voice at once."""
         self._call.sound, self._call.sound_since_t = True, event.since_t
         utterance = self._call.floor.audible
         if utterance is not None:
@@ -49,7 +49,7 @@ class UserTurns:
             self._call.due_in(Deadline.RESUME, self._call.policy.resume_seconds)
 
     def words(self, event: ev.CallerWords) -> None:
-        """Words stop the voice, unless they are an acknowledgement or the agent's own echo."""
+        """Words stop the voice, unless they are a backchannel or an echo of the agent's own."""
         text = event.text.strip()
         if not text or self._nothing_new(text):
             return
@@ -67,7 +67,7 @@ class UserTurns:
         self._listen_to(text)
 
     def turn_ended_eagerly(self, event: ev.CallerTurnEndedEagerly) -> None:
-        """Start the answer on suspicion; nothing of it is heard yet."""
+        """Start the answer preemptively; its sound is held back until the turn has ended."""
         text, floor = event.text.strip(), self._call.floor
         if not self._call.policy.speaks or not text or floor.audible or floor.reply_pending or self._nothing_new(text):
             return
@@ -79,14 +79,14 @@ class UserTurns:
         self._call.start_reply(caller.number, text, preemptive=True)
 
     def turn_resumed(self, event: ev.CallerTurnResumed) -> None:
-        """The suspicion was wrong."""
+        """The turn goes on after all: drop the preemptive reply."""
         text, floor = event.text.strip(), self._call.floor
         self._drop_preemptive_reply()
         if text and not floor.audible and not floor.reply_pending:
             self._listen_to(text)
 
     def turn_ended(self, event: ev.CallerTurnEnded) -> None:
-        """A turn that was meant for the agent is owed an answer."""
+        """A turn that was meant for the agent gets an answer."""
         text, call = event.text.strip(), self._call
         reason = self._reason_to_ignore_turn(text)
         self._overtaken = []
@@ -99,7 +99,7 @@ class UserTurns:
             self._take_turn(text, "speech", event.last_voiced_t, event.language, event.confidence)
 
     def dtmf(self, event: ev.CallerDtmf) -> None:
-        """Keys interrupt like words; a pause or the hash key ends the entry, or that it is full."""
+        """Keys interrupt like words. A pause, the hash key or a full entry ends it."""
         self._take_the_floor()
         self._call.deadlines.clear(Deadline.IDLE)
         if not self._digits:
@@ -110,17 +110,17 @@ class UserTurns:
         self._call.due_in(Deadline.DIGITS, 0 if is_over else self._call.policy.digits_seconds)
 
     def held(self, _event: ev.CallerHeld) -> None:
-        """Nobody is asked whether they are there who cannot hear it."""
+        """The caller is on hold and hears no prompts."""
         self._call.held = True
 
     def returned(self, _event: ev.CallerReturned) -> None:
-        """From now on silence is the caller's own."""
+        """Audio comes again: from now on silence counts as the caller's."""
         self._call.held = False
         if Deadline.IDLE in self._call.deadlines:
             self._call.due_in(Deadline.IDLE, self._call.policy.idle_prompt_seconds)
 
     def transcript_timeout(self) -> None:
-        """No end of the turn was told: take the words as they are."""
+        """No end of turn has come: take the words as they are."""
         caller = self._call.caller
         if caller is not None:
             self._overtaken = heard_words(caller.text)
@@ -163,10 +163,10 @@ class UserTurns:
         return None if text or (expected and not self._digits) else "unintelligible"
 
     def _nothing_new(self, text: str) -> str | None:
-        """Why words that open no new turn are none of the caller's next words; None when they are.
+        """Why words that would open a turn are not the caller's next words; None when they are.
 
-        They may end a turn that was taken before, or be the agent's last words, which came back after it had ended
-        and with no later sound of the caller.
+        They may belong to a turn that was taken already, or be an echo of the agent's last words that arrives after the
+        agent has finished, with no later sound of the caller.
         """
         call = self._call
         if call.caller is not None:
@@ -177,10 +177,11 @@ class UserTurns:
         return "echo" if late and is_echo(text, call.agent_said) else None
 
     def _is_own_voice(self, utterance: Utterance, text: str, *, noticed: bool) -> bool:
-        """Whether these are the agent's own words.
+        """Whether these are an echo of the agent's own words.
 
-        Each word of a filler is, for it sounds like a caller's "wait". Where the detector, which knows what was
-        played, has not noticed the caller, a word or two are enough, unless they may answer a question.
+        Any words of a filler count, because they sound like a caller's "wait". If the voice activity detector, which
+        knows what was played, has not noticed the caller, one or two words are enough, unless they may answer a
+        question.
         """
         words = heard_words(text)
         if utterance.kind is UtteranceKind.FILLER and set(words) <= set(heard_words(utterance.text)):
@@ -194,7 +195,7 @@ class UserTurns:
         return self._call.now - self._call.agent_ended_t <= _ECHO_SECONDS
 
     def _follow_language(self, text: str, language: str | None) -> None:
-        """One word is not enough to change the language."""
+        """Switch the language; one word is not enough."""
         if language is not None and language in self._call.policy.lines and len(text.split()) > 1:
             self._call.language = language
 
@@ -211,7 +212,7 @@ class UserTurns:
             call.go_on()
 
     def _take_the_floor(self) -> None:
-        """What the agent says or prepares is over, but for a greeting that has not begun, and for suspicions."""
+        """Stop what the agent says or prepares, except a greeting that has not begun and a preemptive reply."""
         for utterance in self._call.floor.live:
             waits = not utterance.started and utterance.kind is UtteranceKind.GREETING
             if utterance.started and utterance.kind is UtteranceKind.REPLY and not utterance.broken:
@@ -241,7 +242,7 @@ class UserTurns:
         caller = self._listen_to(text)
         ended = self._taken_until_t = min(call.now, max(ended_t or 0.0, caller.started_t))
         call.close_caller_turn()
-        call.sound = False  # the detector waits longer than the vendor until it calls a pause an end
+        call.sound = False  # the detector reports the end of sound later than the vendor reports the end of the turn
         self._unclear, call.fillers = 0, 0
         call.history.add(caller.number, "user", text)
         call.commands.append(

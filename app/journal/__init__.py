@@ -1,1 +1,1 @@
-"""Pure: what is worked out from the rows of a call's journal."""
+"""What is computed from the rows of a call's journal. Pure: no I/O."""

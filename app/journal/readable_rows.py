@@ -1,4 +1,4 @@
-"""Which rows of a journal this version can read; another one, running before it or beside it, wrote some of them."""
+"""Which rows of a journal this version can read; an older or newer version may have written some of them."""
 
 import types
 from collections.abc import Iterable, Iterator
@@ -14,15 +14,15 @@ _Shape = tuple[tuple[str, tuple[type, ...], bool], ...]
 
 
 def readable(rows: Iterable[JournalRow]) -> Iterator[JournalRow]:
-    """The rows whose data has what this version reads of their type, with what older versions left out.
+    """The rows that this version can read, with defaults for the fields that older versions did not write.
 
-    Rows of unknown types are among them, as they are.
+    Rows of unknown types pass as they are.
     """
     return (_completed(row) for row in rows if is_readable(row))
 
 
 def is_readable(row: JournalRow) -> bool:
-    """Whether the row has every field that its type must have, and none that is of another JSON type."""
+    """Whether the row has every required field of its type, and every field has the right JSON type."""
     return row.type not in EVENT_TYPES or all(
         isinstance(row.data[name], kinds) if name in row.data else not is_required
         for name, kinds, is_required in _shape(row.type)
@@ -53,7 +53,7 @@ def _shape(kind: str) -> _Shape:
 
 
 def _kinds(hint: Any) -> Iterator[type]:
-    """What JSON has for the hint."""
+    """The JSON types of a type hint."""
     origin = get_origin(hint)
     if hint is Any:
         yield object

@@ -1,4 +1,4 @@
-"""The record of a call, worked out from its journal and nothing else."""
+"""The record of a call, computed from its journal and nothing else."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -35,11 +35,11 @@ class TurnRecord:
 
 @dataclass(slots=True)
 class HoldRecord:
-    """No sound came from the caller; times are seconds since the call was answered."""
+    """No audio came from the caller; times are seconds since the call was answered."""
 
     started_at: float
     ended_at: float | None = None
-    """None: sound never came again, so the caller was not held but gone."""
+    """None: no audio came again, so the caller was not on hold but gone."""
 
 
 @dataclass(slots=True)
@@ -48,15 +48,15 @@ class CallRecord:
 
     turns: list[TurnRecord] = field(default_factory=list)
     tools: list[ToolRecord] = field(default_factory=list)
-    """Those of the agent's own."""
+    """The agent's own tools, not the built-in ones."""
     holds: list[HoldRecord] = field(default_factory=list)
     answered_t: float | None = None
     ended_t: float | None = None
     end_reason: str | None = None
     end_detail: str | None = None
-    """What is known besides of why it ended, such as ``sip 486``, ``closed with 1006``."""
+    """More about why it ended, such as ``sip 486``, ``closed with 1006``."""
     fault: str = "none"
-    """The worst failure; while there is no end, the first of a vendor."""
+    """The worst failure; before the call has ended, the first failure of a vendor."""
     language: str | None = None
     token_usage: TokenUsage = field(default_factory=TokenUsage)
     costs: dict[str, float | None] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class CallRecord:
         )
 
     def summary(self) -> dict[str, Any]:
-        """What is kept beside the call when it has ended, so that lists need no journals."""
+        """What is stored with the call when it has ended, so that lists need no journals."""
         return {
             "latency": self.latency(),
             "token_usage": asdict(self.token_usage),
@@ -104,7 +104,7 @@ class CallRecord:
 
 
 def call_record(rows: Iterable[JournalRow]) -> CallRecord:
-    """Work out the record; the journal may be unfinished, and may hold rows that this version cannot read."""
+    """Compute the record. The journal may be unfinished, and may hold rows that this version cannot read."""
     return _Reader().read(readable(rows))
 
 
@@ -117,13 +117,13 @@ class _Reader:
         self._utterances: dict[int, TurnRecord] = {}
         """By the number of the utterance, from its first row on."""
         self._heard_of: set[int] = set()
-        """Speeches that belong into the record: their beginning, or something that was heard of them, was told."""
+        """Utterances that belong in the record: they began, or the caller heard something of them."""
         self._said: dict[int, str] = {}
         self._paused_at: dict[int, float] = {}
         self._filler_at: dict[int, float] = {}
         self._fillers: set[int] = set()
         self._left: dict[str, str | None] = {}
-        """What is known of how the caller left, by the reason."""
+        """Details of how the caller left, by reason."""
         self._bill: dict[str, list[float | None]] = {}
         self._tools = ToolReader()
 
@@ -142,7 +142,7 @@ class _Reader:
         return self._record
 
     def _completed(self, number: int, turn: TurnRecord) -> TurnRecord:
-        """An utterance whose end was never told was heard, as far as is known, to the last clause that has begun."""
+        """If the end of an utterance is missing, assume that the caller heard all clauses that had begun."""
         if turn.ended_at is None:
             turn.text, turn.heard = self._said.get(number, ""), "estimated"
         if turn.text_generated is None or not turn.text_generated.startswith(turn.text):
@@ -174,7 +174,7 @@ class _Reader:
             self._record.holds[-1].ended_at = self._since_answer(row.t)
 
     def _provider_failed(self, row: JournalRow) -> None:
-        """The end, which knows of all failures, has the last word."""
+        """Only until the call has ended: ``call.ended`` has the worst fault of all."""
         if self._record.fault == "none" and row.data.get("answer") != "refused":
             self._record.fault = f"provider:{row.data['provider']}"
 
@@ -194,7 +194,7 @@ class _Reader:
         )
 
     def _utterance(self, row: JournalRow) -> TurnRecord:
-        """Its rows come in any order: an utterance that is cut in its first moment has its end told first."""
+        """Rows come in any order: when an utterance is cut in its first moment, its end comes first."""
         return self._utterances.setdefault(
             row.data["speech"],
             TurnRecord(
@@ -266,7 +266,7 @@ class _Reader:
     def _costs(self) -> dict[str, float | None]:
         parts: dict[str, float | None] = {name: _sum(self._bill.get(name, [])) for name in ("stt", "llm", "tts")}
         if "stt" not in self._bill:
-            parts["stt"] = None  # it is billed at the end of a call, which this one has not come to
+            parts["stt"] = None  # it is billed at the end of the call, which has not come yet
         total = _sum(list(parts.values()))
         return {**parts, "telephony": None, "total": total}
 

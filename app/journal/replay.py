@@ -1,4 +1,4 @@
-"""Runs a journal through the core again: the same facts give the same commands."""
+"""Runs a journal through the core again: the same events give the same commands."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from app.journal.readable_rows import is_readable
 from app.models import JournalRow
 
 _DECISIONS = (ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted)
-"""What a core has decided is among the rows, too; it is compared, and not fed back."""
+"""Rows that are decisions of the core. They are compared, not handled."""
 ENDED_WITHOUT_CORE = ("crashed", "internal_error")
-"""End reasons of calls whose core was not asked."""
+"""End reasons that no core has decided."""
 
 
 def core_of(created: ev.CallCreated) -> ConversationCore:
-    """The core that a call with this first row has."""
+    """The core of a call with this first row."""
     return ConversationCore(CallPolicy.from_dict(created.policy), created.language)
 
 
@@ -37,21 +37,21 @@ def replay(rows: Iterable[JournalRow]) -> list[tuple[JournalRow, list[cmd.Comman
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that the core of today decides otherwise than the one that held the call."""
+    """Something that today's core decides differently from the one that ran the call."""
 
     row: JournalRow
-    """Where it shows."""
+    """The row where it shows."""
     then: ev.Event | None
-    """What was decided, or begun, in the call; None: nothing of the kind."""
+    """What was decided or begun in the call; None for nothing of the kind."""
     now: ev.Event | None
     """What is decided today."""
 
 
 def differences(rows: Iterable[JournalRow]) -> list[Difference]:
-    """Where a core of today would have held the call otherwise; empty when it decides all the same.
+    """Where today's core would have decided differently; empty when all decisions are the same.
 
     A journal keeps what came of the commands, not the commands: decisions, utterances that began, and the end are
-    compared. After the first difference the facts are those of another call, so the others may follow from it alone.
+    compared. After the first difference the events no longer fit the core; later differences may just follow from it.
     Raises ValueError when the first row is not ``call.created``.
     """
     comparison = _Comparison()
@@ -61,15 +61,15 @@ def differences(rows: Iterable[JournalRow]) -> list[Difference]:
 
 
 class _Comparison:
-    """Goes through the rows once, with what is decided today and has not shown in a row yet.
+    """Goes through the rows once and keeps what was decided today and has not appeared as a row yet.
 
-    That may be some rows later: what was heard of a stopped utterance is told, and decided upon, in between.
+    It may appear some rows later: what was heard of a stopped utterance comes, and is handled, in between.
     """
 
     def __init__(self) -> None:
         self._expected: list[tuple[JournalRow, ev.Event]] = []
         self._utterances: set[int] = set()
-        self._last_fact: JournalRow | None = None
+        self._last_event: JournalRow | None = None
         self._ended = False
         self._found: list[Difference] = []
 
@@ -82,7 +82,7 @@ class _Comparison:
         elif isinstance(event, ev.AgentReplyStarted) and event.speech not in self._utterances:
             self._found.append(Difference(row, event, None))
         if not isinstance(event, (*_DECISIONS, ev.CallEnded)):
-            self._last_fact = row
+            self._last_event = row
         for command in commands:
             match command:
                 case cmd.Record(decision):
@@ -95,9 +95,9 @@ class _Comparison:
                     pass  # leaves no row of its own
 
     def finish(self) -> list[Difference]:
-        """What was decided last in a call that lives, or whose process died, need not have become a row."""
+        """The last decisions of a live call, or of one whose process died, may have no rows."""
         for row, decision in self._expected:
-            if self._ended or row is not self._last_fact:
+            if self._ended or row is not self._last_event:
                 self._found.append(Difference(row, None, decision))
         return sorted(self._found, key=lambda difference: difference.row.seq)
 

@@ -1,8 +1,8 @@
-"""What of a call's journal its own caller may see.
+"""Which parts of a call's journal its own caller may see.
 
-The address of a media websocket may be in a browser, so whoever holds it is a stranger to the operator. They see what
-caller and agent said, and who has the floor. What belongs to the operator stays out: prompt, policy, tools, vendors,
-costs, and text that nobody has heard.
+The address of a media websocket may be in a browser, so its holder may be a stranger to the operator. They see what
+caller and agent said, and who has the floor. What belongs to the operator is hidden: prompt, policy, tools, vendors,
+costs, and text that the caller has not heard.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ SHOWN: Mapping[str, frozenset[str]] = {
 
 
 def shown_to_caller(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The row as the caller may see it, None when they may not; its ``seq`` stays, so hidden rows leave gaps."""
+    """The row as the caller may see it; None when it is hidden. ``seq`` stays, so hidden rows leave gaps."""
     fields = SHOWN.get(row["type"])
     if fields is None:
         return None

@@ -1,8 +1,8 @@
-"""What became of each tool of the agent's own, worked out from the rows of a call.
+"""The outcome of each of the agent's own tools, computed from the rows of a call.
 
-``agent.tool_finished`` tells ``ok`` and ``failed``. Without that row the tool is ``running`` while the call lives. Once
-the call has ended it is ``unknown``: the caller hung up meanwhile, or the process died, and what the tool was to do may
-have been done or not.
+``agent.tool_finished`` gives ``ok`` or ``failed``. Without that row the tool is ``running`` while the call is live.
+Once the call has ended it is ``unknown``: the caller hung up or the process died meanwhile, and the tool may have done
+its work or not.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from app.models import JournalRow
 
 @dataclass(slots=True)
 class ToolRecord:
-    """A tool that was called for the agent; ``called_at`` is seconds since the call was answered."""
+    """A tool that the model called; ``called_at`` is seconds since the call was answered."""
 
     id: str
     name: str
@@ -28,19 +28,19 @@ class ToolRecord:
 
 
 class ToolReader:
-    """Takes the rows of tools in their order."""
+    """Reads the rows of tools in their order."""
 
     def __init__(self) -> None:
         self._tools: dict[str, ToolRecord] = {}
 
     def called(self, row: JournalRow, called_at: float) -> None:
-        """A row ``agent.tool_called``; built-in tools, which have no time to wait for, are none of these."""
+        """Take a row ``agent.tool_called``. Built-in tools, which have no timeout, are left out."""
         data = row.data
         if data.get("timeout_seconds"):
             self._tools[data["id"]] = ToolRecord(data["id"], data["name"], row.turn or 0, called_at)
 
     def finished(self, row: JournalRow) -> None:
-        """A row ``agent.tool_finished``."""
+        """Take a row ``agent.tool_finished``."""
         data = row.data
         tool = self._tools.get(data.get("id", ""))
         if tool is not None:

@@ -60,17 +60,17 @@ class ClauseSplitter:
         self._soft_cut = 0
         self._space_cut = 0
         self._fence = ""
-        """What has opened the block of code that the clause is in; empty outside."""
+        """The fence of the code block that the clause is in; empty outside."""
 
     def feed(self, delta: str) -> list[str]:
-        """The clauses that ``delta`` completes, perhaps none."""
+        """The clauses that ``delta`` completes; may be empty."""
         clauses: list[str] = []
         for char in delta:
             self._push(char, clauses)
         return clauses
 
     def finish(self) -> list[str]:
-        """What is left when the text has ended. A text of white space alone has no clause."""
+        """What is left when the text has ended. White space alone is no clause."""
         rest, self._clause = self._clause, ""
         self._soft_cut = self._space_cut = 0
         self._fence = ""
@@ -84,7 +84,7 @@ class ClauseSplitter:
         self._clause += char
 
     def _end_line(self) -> None:
-        """A line of backticks or tildes begins a block of code, and another one ends it (CommonMark 0.31, 4.5)."""
+        """A line of backticks or tildes begins a code block, and another one ends it (CommonMark 0.31, 4.5)."""
         line = self._clause[self._clause.rfind("\n") + 1 :].strip()
         if self._fence:
             if line.startswith(self._fence) and not line.strip(self._fence[0]):
@@ -93,7 +93,7 @@ class ClauseSplitter:
             self._fence = found.group()
 
     def _emit(self, length: int, clauses: list[str]) -> None:
-        """Give away the beginning of the clause and read the rest of it again."""
+        """Release the beginning of the clause and read the rest again."""
         clauses.append(self._clause[:length])
         rest, self._clause = self._clause[length:], ""
         self._soft_cut = self._space_cut = 0
@@ -102,7 +102,7 @@ class ClauseSplitter:
             self._push(char, clauses)
 
     def _cut_before(self, char: str) -> int:
-        """How much of the clause is to be given away now that it goes on with ``char``; 0 for nothing yet."""
+        """How many characters of the clause to release now that ``char`` follows; 0 for none yet."""
         clause = self._clause
         if self._fence:
             return 0
@@ -117,7 +117,7 @@ class ClauseSplitter:
         return self._cut_of_a_long_clause()
 
     def _may_cut(self, body: str) -> bool:
-        """Whether there is something to say, and neither a link nor a list's number would be torn from its rest."""
+        """Whether there is something to say, and the cut would not split a link or a list's number from its rest."""
         if not any(char.isalnum() for char in body) or _LIST_NUMBER.fullmatch(body):
             return False
         link = body.rfind("](")

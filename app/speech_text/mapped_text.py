@@ -1,4 +1,4 @@
-"""What every language shares on the way to the voice: a text that remembers its source, and the removal of markup."""
+"""What all languages share on the way to the voice: a text that remembers its source, and the removal of markup."""
 
 import re
 import unicodedata
@@ -9,7 +9,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of what is said instead of a match, and how many characters of the match it covers."""
+    """A part of the replacement of a match, and how many characters of the match it covers."""
 
     said: str
     covers: int
@@ -34,7 +34,7 @@ def after(match: re.Match[str]) -> str:
 
 
 def listed(words: str) -> frozenset[str]:
-    """The words of a list that is written as a text."""
+    """The words of a space-separated list."""
     return frozenset(words.split())
 
 
@@ -83,7 +83,7 @@ class MappedText:
         return type(self)("".join(texts) + self.text[at:], ends + self.ends[at:])
 
     def apply(self, rules: Iterable[Rule]) -> Self:
-        """All rules, one after the other."""
+        """Apply all rules in order."""
         mapped = self
         for pattern, say in rules:
             mapped = mapped.sub(pattern, say)
@@ -107,7 +107,7 @@ def one_of(words: Iterable[str]) -> str:
 
 
 def apart(match: re.Match[str], words: str) -> str:
-    """Words that replace digits, with a space to a letter that touched them."""
+    """Words that replace digits, with a space where a letter touches them."""
     left = " " if before(match)[-1:].isalpha() else ""
     right = " " if after(match)[:1].isalpha() else ""
     return left + words + right
@@ -116,7 +116,7 @@ def apart(match: re.Match[str], words: str) -> str:
 def in_groups(
     match: re.Match[str], groups: Iterable[str], words: Callable[[str], str], *, sign: str = ""
 ) -> list[Part]:
-    """A number that is read group by group, which together are its digits, and is heard group by group, too.
+    """A number that is read, and counts as heard, group by group; the groups together are its digits.
 
     ``sign`` is said before the first group.
     """
@@ -142,7 +142,7 @@ _KEPT_SYMBOLS = "№°℃℉"
 
 
 def _odd_char(match: re.Match[str]) -> str:
-    """A pictogram parts words, an invisible character does not; letters, accents and punctuation stay."""
+    """A pictogram separates words, an invisible character does not; letters, accents and punctuation stay."""
     char = match.group()
     kind = unicodedata.category(char)
     if char in _KEPT_SYMBOLS or char == _ZERO_WIDTH_NON_JOINER:
@@ -159,7 +159,7 @@ _AFTER_WORD = "\"'»”’)*_`~"
 
 
 def _line_break(match: re.Match[str]) -> str:
-    """A line that ends without a mark gets a full stop, unless the next one carries its sentence on."""
+    """A line that ends without punctuation gets a full stop, unless the next line continues its sentence."""
     last = before(match).rstrip(_AFTER_WORD)[-1:]
     if not last:
         return ""
@@ -233,7 +233,7 @@ def comparison_rules(words: dict[str, str]) -> tuple[Rule, ...]:
 
 
 def slash_rules(*, either: str, slash: str) -> tuple[Rule, ...]:
-    """A stroke between words stands for a choice; between single letters and in codes it is called by its name."""
+    """A slash between words means a choice; between single letters and in codes it is called by its name."""
 
     def said(match: re.Match[str]) -> str:
         left, right = re.search(r"[^\W\d_]*\Z", before(match)), re.match(r"[^\W\d_]*", after(match))
@@ -255,12 +255,12 @@ def _unspoken(match: re.Match[str]) -> str:
 
 
 UNSPOKEN: Rule = (_UNSPOKEN, _unspoken)
-"""Signs that no rule of the language has named are not said."""
+"""Signs that no rule has replaced are not said."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddressWords:
-    """How the signs of an address are called."""
+    """What the signs of an address are called."""
 
     at: str
     dot: str
@@ -271,7 +271,7 @@ class AddressWords:
     number: Callable[[str], str]
     """Reads a run of digits."""
     domains: dict[str, str]
-    """Endings that are said otherwise than written, such as ``ru``."""
+    """Endings that are not said as they are written, such as ``ru``."""
 
 
 _TOP = "ru|рф|com|org|net|info|biz|io|ai|app|dev|su|by|kz|ua|uk|de|eu|edu|gov|online|shop|site|store|pro|tv|me"

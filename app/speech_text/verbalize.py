@@ -1,7 +1,7 @@
-"""What to read aloud of a written text, and how much of the writing the said words cover.
+"""The spoken form of a written text, and how much of the written text the spoken words cover.
 
 A language model writes for the eye: markdown, digits, signs. A voice reads them badly, above all in Russian, so they
-are put into words before they are sent to it. The history, however, keeps what was written.
+are written out in words before synthesis. The history keeps what the model wrote.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Spoken:
 
     text: str
     word_ends: tuple[int, ...]
-    """For each word of ``text`` (parted by white space): how many written characters are covered once it is begun."""
+    """For each word of ``text`` (separated by white space): how many written characters are covered once it begins."""
     written_chars: int
     """The length of the written text."""
 
     def written_length(self, spoken_words: int) -> int:
-        """How many written characters are covered when so many words of ``text`` were begun.
+        """How many written characters are covered when this many words of ``text`` have begun.
 
         Never falls when ``spoken_words`` grows; 0 for none, the whole text for all. What was written as one sign and is
         said in several words ("1500 ₽") is covered by the first of them. Where there is nothing to say, the written
@@ -43,8 +43,8 @@ def speakable(text: str, language: str) -> Spoken:
 
     Args:
         text: what a model wrote; any string.
-        language: a code such as ``ru`` or ``en-US``. Other languages than Russian and English are only freed of markup
-            and emoji: their voices read digits themselves.
+        language: a code such as ``ru`` or ``en-US``. For languages other than Russian and English only
+            markup and emoji are removed: their voices read digits themselves.
 
     A space at the end stays, so that the clauses of a reply can be put together again.
     """
