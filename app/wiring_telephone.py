@@ -86,18 +86,30 @@ def open_telephone(
         ring_seconds=settings.ring_seconds,
         loops=loops,
     )
-    inbox, share = WebhookInbox(database), _share(settings, services.owner)
-    claims = Claims(
+    inbox = WebhookInbox(database)
+    claims = _claims(settings, inbox, services, dispatcher, rooms, outbound, loops)
+    webhooks = Webhooks(settings.livekit_webhook_secrets, inbox, rooms, claims, services.metrics)
+    return Telephone(rooms, claims, webhooks, _placing(settings, database, dispatcher, claims))
+
+
+def _claims(
+    settings: Settings,
+    inbox: WebhookInbox,
+    services: CallServices,
+    dispatcher: CallDispatcher,
+    rooms: RoomCalls,
+    outbound: OutboundCalls,
+    loops: ServiceLoops,
+) -> Claims:
+    return Claims(
         inbox,
         services.calls,
-        share,
+        _share(settings, services.owner),
         live_calls=lambda: dispatcher.live_calls,
         on_caller=_counted("inbound", rooms.meet, services.metrics),
         on_outbound=_counted("outbound", outbound.take, services.metrics),
         loops=loops,
     )
-    webhooks = Webhooks(settings.livekit_webhook_secrets, inbox, rooms, claims, services.metrics)
-    return Telephone(rooms, claims, webhooks, _placing(settings, database, dispatcher, claims))
 
 
 def _telephony(
