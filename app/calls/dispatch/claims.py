@@ -1,8 +1,8 @@
-"""Which process takes which call: callers in the inbox, and calls to be placed, go to the idlest.
+"""Decides which process takes which call: waiting callers and outbound calls go to the process with the fewest calls.
 
 Task ledger.
 
-``claims``  takes what waits. Ends by cancellation.
+``claims``  takes the calls that wait. Ends when it is cancelled.
 """
 
 import asyncio
@@ -20,45 +20,51 @@ from app.storage.calls import CallRow, CallStore
 from app.storage.webhooks import WebhookInbox
 
 _LOOK_SECONDS = 0.05
-"""Between two looks, where another process may have been told; a look costs half a millisecond, so 1 % of a core."""
+"""The time between two looks, if another process may get the webhook. A look takes 0.5 ms, so 1 % of a core."""
 _LOOK_AGAIN = Backoff(first_seconds=1.0, max_seconds=1.0)
-"""A caller waits, so a storage that is back is noticed soon."""
+"""Short, because callers wait: a database that is back must be noticed soon."""
 _WAIT_SECONDS_A_CALL = 0.002
-"""How much longer than an idle process one waits for each of its calls: the idlest is the first."""
+"""How much longer a process waits for each of its calls. So the process with the fewest calls is the first."""
 _WAIT_SECONDS_MAX = 0.04
 _WAIT_SECONDS_ABOVE_AVERAGE = 0.06
-"""Every other process has looked by then."""
+"""By then every other process has looked."""
 _WAIT_SECONDS_WHEN_FULL = 0.25
 _TAKEN_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What part of the calls this process is meant to carry."""
+    """How many calls this process should carry."""
 
     owner: str
     places: int
-    """Calls of this process, before it leaves others to the other processes."""
+    """The calls of this process. Above it, other processes take new calls first."""
     all_places: int
-    """Calls of all processes together; who comes then is refused."""
+    """The calls of all processes together. Above it, callers are refused."""
     has_siblings: bool
     """Whether other processes take calls from the same database."""
 
 
 class Claims:
-    """Takes callers and calls to be placed, each once, and hands them on.
+    """Takes waiting callers and outbound calls, each once, and hands them on.
 
-    A process alone takes all it finds when it is rung. One of several looks each 50 ms, and takes one at a time: after
-    a wait that grows with its calls; when it has more of them than the others on average, after all others have looked;
-    after a quarter of a second when it has its share, because a process with more than its share is better than a
-    caller nobody answers. When nobody has a place, all are taken at once, to be
-    refused.
+    A single process takes everything it finds when it is woken. One of several looks every 50 ms and takes one call at
+    a time, after a wait:
 
-    ``on_caller`` is given a caller in a room. ``on_outbound`` is given a call that is to be placed: whoever wants one
-    inserts a row into ``calls`` with direction ``outbound``, status ``ringing`` and neither owner nor lease, and rings.
-    The row given has this process for its owner, the fence to write its journal with, and a lease of 2 s, before the
-    end of which the dispatcher must have the call. Both are called on the event loop and must not wait; neither has to
-    be asked about draining or capacity, which the dispatcher knows.
+    ======================================  ===================================================================
+    its calls                               wait
+    ======================================  ===================================================================
+    no more than the average                2 ms for each of its calls, 40 ms at most
+    more than the average                   60 ms: all others have looked by then
+    its whole share                         250 ms: better more than its share than a caller nobody answers
+    all places of all processes are taken   none: it takes everything at once, to be refused
+    ======================================  ===================================================================
+
+    ``on_caller`` gets a caller in a room. ``on_outbound`` gets the row of an outbound call. To request such a call,
+    insert a row into ``calls`` with direction ``outbound``, status ``ringing`` and neither owner nor lease, and call
+    :meth:`ring`. The claimed row has this process as its owner, the fence to write its journal, and a lease of 2 s,
+    within which the dispatcher must take over the call. Both are called on the event loop and must not wait. Neither
+    needs to check draining or capacity: the dispatcher does.
     """
 
     def __init__(
@@ -83,15 +89,15 @@ class Claims:
         self._loop = loops.keep("claims", self._look, backoff=_LOOK_AGAIN)
 
     def ring(self) -> None:
-        """Something waits: this process was told of it."""
+        """Wake the loop: a call waits."""
         self._rung.set()
 
     def stop(self) -> None:
-        """Take no more; the calls have been drained."""
+        """Take no more calls. The live ones have been drained before."""
         self._loop.cancel()
 
     async def _look(self) -> None:
-        """Wait until something may wait, and take it."""
+        """One round: sleep until a call may wait, and take what waits."""
         await self._woken()
         try:
             while await self._calls.is_any_unclaimed():
@@ -100,7 +106,7 @@ class Claims:
                 if not await self._claim(limit):
                     break
         except BaseException:
-            self._rung.set()  # what waits is looked for again, whoever rings
+            self._rung.set()  # look again without being woken
             raise
 
     async def _woken(self) -> None:
@@ -110,7 +116,7 @@ class Claims:
         self._rung.clear()
 
     async def _patience(self) -> tuple[float, int]:
-        """For how many seconds what waits is left to others, and how many are taken then."""
+        """How many seconds to leave what waits to other processes, and how many calls to take after that."""
         if not self._share.has_siblings:
             return 0.0, _TAKEN_AT_ONCE
         live, owned, share = self._live_calls(), await self._calls.count_owned(), self._share
@@ -123,7 +129,7 @@ class Claims:
         return min(live * _WAIT_SECONDS_A_CALL, _WAIT_SECONDS_MAX), 1
 
     async def _claim(self, limit: int) -> bool:
-        """Whether there was anything to take."""
+        """Take waiting calls. Returns whether there were any."""
         callers = await self._inbox.take(utc_now(), limit)
         for caller in callers:
             self._on_caller(caller)

@@ -1,9 +1,9 @@
-"""Erases calls that have ended: their sound first, then everything else, so that no sound is left without its call.
+"""Erases calls that have ended: the recording first, then the rest, so that no recording is left without its call.
 
 Task ledger.
 
-``eraser``  removes at the start what interrupted erasures left, then each minute sessions that have expired, and what
-            the database's log still holds of erased calls. Ends by cancellation.
+``eraser``  removes at the start what interrupted erasures have left. Then, every minute, it removes expired sessions
+            and what the database's write-ahead log still has of erased calls. Ends when it is cancelled.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from app.storage.sessions import SessionStore
 log = structlog.get_logger(__name__)
 
 _ERASED = ".erased"
-"""A folder is renamed before its files go, so that no half of a recording is ever given out."""
+"""A folder gets this suffix before its files are removed, so that nobody can get half a recording."""
 _FOLDERS_AT_ONCE = 500
 _PERIOD_SECONDS = 60.0
 
 
 class CallEraser:
-    """``recordings`` holds a folder a call, named with its id."""
+    """Erases calls. ``recordings`` has one folder for each call, named by its id."""
 
     def __init__(self, calls: CallStore, sessions: SessionStore, recordings: Path) -> None:
         self._calls = calls
@@ -38,19 +38,19 @@ class CallEraser:
         self._is_swept = False
 
     async def erase(self, call: CallRow) -> None:
-        """Leave nothing of the call. Interrupted at any point it can be asked again.
+        """Erase everything of the call. Safe to repeat after an interruption at any point.
 
-        Raises CallStillLive, CallNotFound when somebody else was faster, StorageError.
+        Raises CallStillLive, StorageError, or CallNotFound if it was erased meanwhile.
         """
         if call.status != "ended":
             raise CallStillLive("the call has not ended yet")
         folder = self._recordings / call.call_id
         await self._remove(folder)
         await self._calls.delete(call.call_id)
-        await self._remove(folder)  # what an owner wrote that was late to close it
+        await self._remove(folder)  # its owner may have written more while it closed the recording
 
     async def run(self) -> None:
-        """A round: erase what is left over. The first also removes what interrupted erasures left."""
+        """One round: forget what has expired. The first round also sweeps."""
         if not self._is_swept:
             await self.sweep()
             self._is_swept = True
@@ -58,12 +58,12 @@ class CallEraser:
         await asyncio.sleep(_PERIOD_SECONDS)
 
     async def forget(self, now: datetime) -> None:
-        """Sessions that nobody may use any more, and what was erased while the log was in use. Raises StorageError."""
+        """Remove expired sessions, and erased data from the write-ahead log. Raises StorageError."""
         await self._sessions.forget_expired(now)
         await self._calls.empty_log()
 
     async def sweep(self) -> None:
-        """Remove what erasures that were cut short have left, and folders of calls that are no more."""
+        """Remove what interrupted erasures have left, and folders whose call no longer exists."""
         try:
             known_since = await self._calls.oldest_start()
             for folders in await on_disk(lambda: list(self._batches())):
@@ -98,5 +98,5 @@ def _remove(folder: Path) -> None:
 
 
 def _is_later(folder: Path, moment: str | None) -> bool:
-    """Whether it was written to after the moment; a database that is younger than a folder knows nothing of it."""
+    """Whether the folder was written after the moment. An older one may belong to an earlier database."""
     return moment is not None and iso_from_epoch(folder.stat().st_mtime) > moment

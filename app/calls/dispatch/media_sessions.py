@@ -1,4 +1,4 @@
-"""Media sessions: a one-use address for one call over one websocket, good for a minute."""
+"""Media sessions: a one-time address for one call over one websocket, valid for a minute."""
 
 import hashlib
 import secrets
@@ -15,7 +15,7 @@ TOKEN_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """What the client is given, once."""
+    """What the client gets, once."""
 
     call_id: str
     token: str
@@ -24,21 +24,21 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """What a token opens."""
+    """The call that a token opens."""
 
     call: CallContext
     shows_all_events: bool
-    """Whether the websocket may see the whole journal, and not only what its caller may see."""
+    """Whether the websocket may see the whole journal, rather than what its caller may see."""
 
 
 class MediaSessions:
-    """Gives out tokens and takes them back; only their hashes are stored."""
+    """Issues tokens and redeems them. Only their hashes are stored."""
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
 
     async def create(self, caller: str | None, metadata: dict[str, Any], events: str = "conversation") -> NewSession:
-        """A session that becomes a call when its websocket starts. Raises StorageError."""
+        """Create a session. It becomes a call when its websocket starts. Raises StorageError."""
         now = utc_now()
         session = NewSession(
             call_id=f"call_{secrets.token_hex(12)}",
@@ -57,7 +57,7 @@ class MediaSessions:
         return session
 
     async def redeem(self, call_id: str, token: str) -> OpenedSession:
-        """The call that the token opens. Raises TokenInvalid or TokenUsed."""
+        """Redeem a token for its call. Raises TokenInvalid or TokenUsed."""
         session = await self._store.redeem(call_id, _hash(token), utc_now())
         call = CallContext(
             call_id=session.call_id,

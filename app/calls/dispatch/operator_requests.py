@@ -1,8 +1,8 @@
-"""What operators ask of live calls: kept by whatever process is asked, carried out by the one that owns the call.
+"""Operators' requests to live calls: any process stores them, and the owner of the call carries them out.
 
 Task ledger.
 
-``requests``  looks for what is asked of the calls of this process. Ends by cancellation.
+``requests``  looks for requests to the calls of this process. Ends when it is cancelled.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.2
 _LOOK_AGAIN = Backoff(first_seconds=0.2, max_seconds=1.0)
-"""Somebody waits for what they asked."""
+"""Short, because an operator waits."""
 
-_FACTS: dict[str, tuple[Callable[..., ev.Event], tuple[str, ...]]] = {
+_EVENTS: dict[str, tuple[Callable[..., ev.Event], tuple[str, ...]]] = {
     "hangup": (ev.HangupRequested, ()),
     "say": (ev.SayRequested, ("text",)),
     "transfer": (ev.TransferRequested, ("to",)),
 }
-"""What a kind of request is to the call, and the texts that its data must have: the fields of the event."""
+"""For each kind of request: its event, and the texts that its data must have, which are the event's fields."""
 
 
 class CallRequests:
-    """Requests on their way to the calls: ``hangup`` ``{}``, ``say`` ``{"text"}``, ``transfer`` ``{"to"}``.
+    """Takes requests to calls: ``hangup`` ``{}``, ``say`` ``{"text"}``, ``transfer`` ``{"to"}``.
 
-    A new kind is a line in ``_FACTS`` and a door that asks for it.
+    A new kind is a line in ``_EVENTS`` and an endpoint that makes it.
     """
 
     def __init__(self, store: CallRequestStore, dispatcher: CallDispatcher, *, owner: str, loops: ServiceLoops) -> None:
@@ -47,7 +47,7 @@ class CallRequests:
         self._loop = loops.keep("requests", self._look, backoff=_LOOK_AGAIN)
 
     async def ask(self, call_id: str, kind: str, **data: Any) -> None:
-        """Return once the request is safe; what becomes of it is told by the journal of the call.
+        """Store a request. The journal of the call shows its outcome.
 
         Raises CallNotFound, CallAlreadyEnded, StorageError.
         """
@@ -55,11 +55,11 @@ class CallRequests:
         self._asked_here.set()
 
     def stop(self) -> None:
-        """Look no more; the calls have been drained."""
+        """Stop looking. The calls have been drained before."""
         self._loop.cancel()
 
     async def _look(self) -> None:
-        """Wait until something may have been asked, and carry it out."""
+        """One round: sleep until a request may wait, and carry out what waits."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._asked_here.wait()
@@ -69,14 +69,14 @@ class CallRequests:
                 self._carry_out(request)
 
     def _carry_out(self, request: CallRequest) -> None:
-        """What this version does not know of it is left out: a newer one, running beside it, may have written it."""
-        known = _FACTS.get(request.kind)
+        """Emit the event of a request. Ignores what this version does not know: a newer one may have written it."""
+        known = _EVENTS.get(request.kind)
         if known is None:
             log.warning("request.unknown", call_id=request.call_id, kind=request.kind)
             return
-        fact, names = known
+        event, names = known
         values = {name: value for name in names if isinstance(value := request.data.get(name), str) and value.strip()}
         if len(values) < len(names):
             log.warning("request.unreadable", call_id=request.call_id, kind=request.kind)
             return
-        self._dispatcher.emit(request.call_id, fact(**values))
+        self._dispatcher.emit(request.call_id, event(**values))

@@ -1,7 +1,7 @@
-"""Outbound calls that no process places: each of them ends, in time or when an operator hangs up.
+"""Ends outbound calls that no process places: after a minute, or when an operator hangs up.
 
-A process that can dial claims a call within milliseconds. When none can, because LiveKit is not set up any more or each
-of them is stuck, the call holds a place and its client waits. So every process looks, with or without a telephone.
+A process that can dial claims a call within milliseconds. If none can, because LiveKit is no longer set up or all of
+them are stuck, the call takes up a place and its client waits. So every process looks, with or without a telephone.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from app.storage.calls import CallRow, CallStore
 log = structlog.get_logger(__name__)
 
 PLACED_WITHIN_SECONDS = 60.0
-"""A call that nobody could place for so long is not placed any more: whoever wanted it has given up."""
+"""How long a call may wait to be placed. After that its client has given up."""
 PLACED_TOO_LATE = ev.CallEnded(
     "shutdown", "ours", f"never dialled: no process placed it within {PLACED_WITHIN_SECONDS:g} s"
 )
@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.5
 
 
 class UnplacedCalls:
-    """Ends outbound calls that have no owner: those that are overdue, and those that an operator hangs up."""
+    """Ends outbound calls without an owner that are overdue, or that an operator hangs up."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class UnplacedCalls:
         self._lease_clock = lease_clock
 
     async def look(self) -> None:
-        """A round of the loop: wait a moment, and end what is to end."""
+        """One round: sleep, then end the calls that are due."""
         await asyncio.sleep(_LOOK_SECONDS)
         now = self._lease_clock()
         until = now + LEASE_SECONDS
@@ -55,7 +55,7 @@ class UnplacedCalls:
             await self._end(call, PLACED_TOO_LATE)
 
     async def _end(self, call: CallRow, ended: ev.CallEnded) -> None:
-        """A call whose end cannot be written keeps a lease that runs out, and is ended as one whose process died."""
+        """End a call. If its end cannot be written, its lease runs out, and the reaper ends it as crashed."""
         try:
             await self._dispatcher.end_unstarted(call, ended)
         except (StorageError, OwnershipLost) as error:

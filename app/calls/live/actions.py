@@ -1,6 +1,6 @@
-"""What the agent does in a call besides talking: it hands the caller over to a human, and presses keys.
+"""What the agent does in a call besides talking: it transfers the caller to a human, and presses keys.
 
-When it is done is the core's to decide.
+The core decides when.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 def address_of(to: str, targets: Mapping[str, str]) -> str:
-    """Where a name, or an address, of the list is called. Raises TransferNotAllowed for anything else."""
+    """The address of a transfer target, given by its name or address. Raises TransferNotAllowed for anything else."""
     address = targets.get(to, to)
     if address not in targets.values():
         raise TransferNotAllowed("not one of TRANSFER_TARGETS, neither a name nor an address")
@@ -28,14 +28,14 @@ def address_of(to: str, targets: Mapping[str, str]) -> str:
 
 
 def check_transfer(call: CallRow, to: str, targets: Mapping[str, str]) -> None:
-    """Whether a transfer may be asked for. Raises TransferNotAllowed, NotATelephone."""
+    """Check that a transfer may be requested. Raises TransferNotAllowed or NotATelephone."""
     address_of(to, targets)
     if call.kind != "room":
-        raise NotATelephone("the caller did not come by telephone, and cannot be handed over")
+        raise NotATelephone("the caller did not come by telephone and cannot be transferred")
 
 
 class CallActions:
-    """The acts of one call; none waits. The task ``<call>:transfer`` ends with the outcome, or is cancelled."""
+    """The actions of one call. None waits. The task ``<call>:transfer`` ends with its outcome, or is cancelled."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class CallActions:
         emit: Callable[[ev.Event], None],
         fail: Callable[[Exception], None],
     ) -> None:
-        """``targets`` are the addresses of those who may take callers over, by their names.
+        """``targets`` are the addresses of the transfer targets, by name.
 
-        ``commit`` keeps the rows so far safe, or as safe as can be had in time, before anybody is called. ``fail``
-        ends the call for a bug.
+        ``commit`` commits the rows so far before anybody is dialled, or gives up after a short time. ``fail`` ends the
+        call because of a bug.
         """
         self._call_id = call_id
         self._leg = leg
@@ -66,36 +66,36 @@ class CallActions:
 
     @property
     def tools(self) -> tuple[ToolSpec, ...]:
-        """The built-in ones that work in this call."""
+        """The built-in tools that work in this call."""
         humans = self._targets if self._telephony is not None else ()
         return built_in_tools(humans, presses_keys=self._leg.can_send_digits)
 
     def transfer(self, to: str) -> None:
-        """Hand the caller over to a name or an address on the list; the outcome is told as a fact."""
+        """Transfer the caller to a name or an address on the list. The outcome comes as an event."""
         name = f"{self._call_id}:transfer"
-        self._transfer = self._background.start(self._hand_over(to), name=name, on_bug=self._fail)
+        self._transfer = self._background.start(self._run_transfer(to), name=name, on_bug=self._fail)
 
     def cancel_transfer(self) -> None:
-        """Call it off; whoever rings is called off beside the call."""
+        """Cancel the transfer. A telephone that rings is stopped in the background."""
         if self._transfer is not None:
             self._transfer.cancel()
 
     def send_digits(self, digits: str) -> None:
-        """Press keys, where there is a line for it."""
+        """Press keys, if the line takes them."""
         if self._leg.can_send_digits:
             self._leg.send_digits(digits)
         else:
             log.warning("call.keys_not_pressed", call_id=self._call_id, keys=len(digits))
 
-    async def _hand_over(self, to: str) -> None:
+    async def _run_transfer(self, to: str) -> None:
         await self._commit()
         try:
-            self._emit(ev.TransferCompleted(await self._handed_over(to)))
+            self._emit(ev.TransferCompleted(await self._try_transfer(to)))
         except TransferFailed as error:
             log.warning("call.not_handed_over", call_id=self._call_id, reason=error.reason)
             self._emit(ev.TransferFailed(error.reason))
 
-    async def _handed_over(self, to: str) -> Handover:
+    async def _try_transfer(self, to: str) -> Handover:
         if self._telephony is None:
             raise TransferFailed("not_a_telephone")
         try:

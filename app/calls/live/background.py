@@ -1,4 +1,4 @@
-"""Work that outlives the call it belongs to: a line closes at once, and what it leaves is finished beside it."""
+"""Work that outlives its call: the line closes at once, and the rest is finished in the background."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,15 +12,15 @@ from app.observability.tracebacks import describe, trace
 log = structlog.get_logger(__name__)
 
 _PATIENCE_SECONDS = 10.0
-"""A little more than the slowest tool may take."""
+"""How long a stopping service waits: a little longer than the slowest tool may take."""
 _PIECES_MAX = 1000
 
 
 class BackgroundWork:
-    """Tasks that no call waits for: tools, transfers, rooms to be ended, telephones to be called off.
+    """Tasks that no call waits for: tools, transfers, ending rooms, hanging up telephones.
 
-    Each piece bounds itself. At most 1000 run; beyond that the oldest is cancelled, and LiveKit's leftovers are found
-    by the reconciler. A context, whose end waits for what runs, for a bounded time: see :meth:`close`.
+    Each piece of work has its own deadline. At most 1000 run. Above that the oldest is cancelled; if it was to end a
+    room, the reconciler does it. An async context manager: its exit calls :meth:`close`.
     """
 
     def __init__(self, *, patience_seconds: float = _PATIENCE_SECONDS, pieces_max: int = _PIECES_MAX) -> None:
@@ -29,7 +29,7 @@ class BackgroundWork:
         self._tasks: dict[asyncio.Task[None], None] = {}
         """In the order in which they were started."""
         self._cancelled: set[asyncio.Task[None]] = set()
-        """Those that were too many, until they have ended."""
+        """Tasks cancelled above the limit, until they have ended."""
 
     def __repr__(self) -> str:
         return f"<BackgroundWork {len(self._tasks)} pieces>"
@@ -43,7 +43,7 @@ class BackgroundWork:
     def start(
         self, work: Coroutine[Any, Any, None], *, name: str, on_bug: Callable[[Exception], None] | None = None
     ) -> asyncio.Task[None]:
-        """Begin it; never waits. ``on_bug`` is told what it raised."""
+        """Start a piece of work. Never waits. ``on_bug`` gets the exception that it raises."""
         if len(self._tasks) >= self._pieces_max:
             log.error("background.full", pieces=len(self._tasks))
             oldest = next(iter(self._tasks))
@@ -56,7 +56,7 @@ class BackgroundWork:
         return task
 
     async def close(self) -> None:
-        """Wait for what runs, for a bounded time, then cancel the rest and wait for that."""
+        """Wait for the running tasks for a bounded time, then cancel the rest and wait for them."""
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=self._patience_seconds)
         if left := [*self._tasks, *self._cancelled]:

@@ -1,4 +1,4 @@
-"""The clock of one call: seconds since it was created, and since it was answered."""
+"""The clock of one call. It counts seconds since the call was created, and since it was answered."""
 
 import asyncio
 from datetime import datetime
@@ -6,11 +6,11 @@ from datetime import datetime
 from app.clock import iso_after, iso_utc
 
 _DIGITS = 6
-"""Times are kept with microseconds, in the journal as in the core, so that a replay sees the same numbers."""
+"""Times are rounded to microseconds for journal and core alike, so that a replay sees the same numbers."""
 
 
 class CallClock:
-    """Runs on the event loop's clock; tied to the wall clock once, when the call is created."""
+    """Runs on the event loop's clock. It reads the wall clock once, when the call is created."""
 
     def __init__(self, created_at: datetime) -> None:
         self._time = asyncio.get_running_loop().time
@@ -20,23 +20,23 @@ class CallClock:
         self.created_at = iso_utc(created_at)
 
     def call_seconds(self, at_least: float = 0.0) -> float:
-        """Since the call was created; never falls, and is not before a deadline that has just come."""
+        """Seconds since the call was created. Never decreases, and is never less than ``at_least``."""
         self._last = max(self._last, at_least, round(self._time() - self._created, _DIGITS))
         return self._last
 
     def leg_seconds(self) -> float:
-        """Since the call was answered; 0 before."""
+        """Seconds since the call was answered; 0 before."""
         return 0.0 if self._answered is None else self._time() - self._answered
 
     def answer(self) -> float:
-        """The call is answered now; gives the seconds since it was created."""
+        """The call is answered now. Returns the seconds since it was created."""
         self._answered = self._time()
         return self.call_seconds()
 
     def moment(self, call_seconds: float) -> float:
-        """On the loop's clock, for its timers."""
+        """That moment on the event loop's clock, for its timers."""
         return self._created + call_seconds
 
     def wall(self, call_seconds: float) -> str:
-        """ISO UTC."""
+        """That moment on the wall clock: ISO 8601, UTC."""
         return iso_after(self.created_at, call_seconds)

@@ -1,4 +1,4 @@
-"""The journal of one call as its owner writes it."""
+"""Writes the journal of one call, in the process that owns it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class CallLog:
-    """Numbers the rows, keeps them, and shows them to a leg that asked for them."""
+    """Numbers the rows, appends them to the journal, and sends them to a leg that asked for them."""
 
     def __init__(self, call_id: str, fence: int, journal: Journal, leg: CallLeg, clock: CallClock) -> None:
         self._call_id = call_id
@@ -27,7 +27,7 @@ class CallLog:
         self._clock = clock
         self._rows: list[JournalRow] = []
         self._record: tuple[int, CallRecord] | None = None
-        """As of so many rows."""
+        """The record, with the number of rows it was made from."""
 
     def __repr__(self) -> str:
         return f"<CallLog {len(self._rows)} rows>"
@@ -47,13 +47,13 @@ class CallLog:
 
     @property
     def record(self) -> CallRecord:
-        """The record of the call as far as it has come; worked out once for the same rows."""
+        """The record of the call so far. Computed once for the same rows."""
         if self._record is None or self._record[0] != len(self._rows):
             self._record = len(self._rows), call_record(self._rows)
         return self._record[1]
 
     def write(self, event: ev.Event, t: float, turn: int | None) -> None:
-        """Keep a fact; never waits."""
+        """Append the row of an event. Never waits."""
         row = self._row(event, t, turn)
         ending = self._ending(t) if isinstance(event, ev.CallEnded) else None
         try:
@@ -66,9 +66,9 @@ class CallLog:
             self._leg.send_event(asdict(row))
 
     async def commit(self, patience: float) -> None:
-        """Return once every row so far is safe, or after so many seconds. Raises OwnershipLost.
+        """Wait until every row so far is committed, for ``patience`` seconds at most. Raises OwnershipLost.
 
-        A store that cannot keep up ends no call: the rows are tried again while the call goes on.
+        A slow or failing database does not end the call: the journal retries the rows while the call goes on.
         """
         try:
             async with asyncio.timeout(patience):

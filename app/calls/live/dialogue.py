@@ -1,4 +1,4 @@
-"""The dialogue with the language model: the prompt, what was said so far, and the next answer."""
+"""The dialogue with the language model: builds the prompt from the history, and requests the next answer."""
 
 from collections.abc import AsyncGenerator, Sequence
 
@@ -17,7 +17,7 @@ _RUNNING = '{"status": "running", "message": "It is not known yet what comes of 
 
 
 class DialogueManager:
-    """Writes the agent's answers. The history is shared with the conversation core, which fills it during a call."""
+    """Gets the agent's answers from the model. During a call the conversation core fills the shared history."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class DialogueManager:
 
     @property
     def provider(self) -> str:
-        """The vendor that is asked."""
+        """The vendor of the model."""
         return self._model.provider
 
     @property
@@ -44,9 +44,9 @@ class DialogueManager:
         return self._model.model
 
     def messages(self, language: str, pending: str | None = None) -> list[Message]:
-        """The prompt and what was said; ``pending`` are the caller's words of a turn that is not certain to be over.
+        """The prompt with the history. ``pending`` are the caller's words in a turn that has only probably ended.
 
-        What never changes comes first, so that the vendor's prompt cache is of use.
+        The parts that never change come first, so that the vendor's prompt cache works.
         """
         messages = [Message("system", self._prompt)]
         messages += [message for remark in self._history.shown() for message in _shown(remark)]
@@ -56,15 +56,15 @@ class DialogueManager:
         return messages
 
     def reply(self, messages: list[Message], tools: Sequence[ToolSpec] = ()) -> AsyncGenerator[ModelEvent, None]:
-        """The answer as it is written, with the tools that may be called. Raises ProviderError."""
+        """Stream the answer while the model writes it; it may call these tools. Raises ProviderError."""
         return self._model.stream_reply(messages, tools=tools, call_id=self._context.call_id)
 
     def estimate_usage(self, messages: list[Message], answer: str) -> TokenUsage:
-        """For an answer that was broken off, so that the vendor never told its usage."""
+        """Estimate the usage of an answer that was cancelled before the vendor reported it."""
         return self._model.calculate_token_usage([*messages, Message("assistant", answer)])
 
     async def process_user_input(self, text: str, context: ConversationContext) -> str:
-        """Answer a text as a whole, and remember both. Raises ProviderError; then only the question is remembered."""
+        """Answer a text, and add both to the history. After a ProviderError only the question is in the history."""
         await self.add_to_history("user", text)
         language = context.call_context.metadata.get("language_hint") or "en"
         answer = ""
@@ -74,13 +74,13 @@ class DialogueManager:
         return answer
 
     async def add_to_history(self, role: str, content: str) -> None:
-        """Remember a remark of ``user`` or ``assistant``; a remark of the user opens a turn."""
+        """Add a remark of ``user`` or ``assistant`` to the history. A remark of the user starts a turn."""
         if role == "user" or self._turn == 0:
             self._turn += 1
         self._history.add(self._turn, role, content)
 
     async def get_conversation_summary(self) -> ConversationSummary:
-        """The dialogue in a few facts, as far as it has come; it has no end reason while it is alive."""
+        """Sum up the dialogue so far. ``end_reason`` is None while the call is live."""
         said = [remark.text for remark in self._history if remark.role == "user"]
         return ConversationSummary(
             call_id=self._context.call_id,
@@ -92,7 +92,7 @@ class DialogueManager:
 
 
 def _shown(remark: Remark) -> list[Message]:
-    """As the model is shown it: a tool's result follows its call."""
+    """The remark as messages for the model. A tool's result follows its call."""
     tool = remark.tool
     if tool is None:
         return [Message(remark.role, remark.text)]

@@ -1,4 +1,4 @@
-"""Whether sound comes from the caller at all: a line that stands and brings nothing is held, or its caller is gone."""
+"""Detects that no audio comes from the caller: the line is open, but on hold, or its caller is gone."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,11 +7,17 @@ from app.calls.live.call_clock import CallClock
 from app.conversation import events as ev
 
 HELD_AFTER_SECONDS = 2.0
-"""A far end sends silence as sound. Longer than a network stalls, and shorter than anybody waits for an answer."""
+"""No audio for so long means a hold, because a far end sends silence as audio.
+
+Longer than networks stall, and shorter than callers wait for an answer.
+"""
 
 
 class HoldWatch:
-    """Tells when the caller's sound stops coming, and when it comes again. To be used in a running event loop."""
+    """Emits CallerHeld when the caller's audio stops, and CallerReturned when it comes again.
+
+    Use it in a running event loop.
+    """
 
     def __init__(self, clock: CallClock, emit: Callable[[ev.Event], None]) -> None:
         self._clock = clock
@@ -23,7 +29,7 @@ class HoldWatch:
         self._timer: asyncio.TimerHandle | None = None
 
     def hear(self) -> None:
-        """A piece of sound has come."""
+        """Audio has come."""
         self._last_at = self._loop.time()
         if self._held_since is not None and not self._muted:
             self._end_hold()
@@ -31,7 +37,7 @@ class HoldWatch:
             self._timer = self._loop.call_later(HELD_AFTER_SECONDS, self._look)
 
     def hold(self, is_held: bool) -> None:
-        """The far end says that it holds the caller, or no more, whatever sound comes meanwhile."""
+        """The far end reports that the hold begins or ends. Audio during it does not end it."""
         self._muted = is_held
         if is_held and self._held_since is None:
             self._begin_hold(self._loop.time())
@@ -39,7 +45,7 @@ class HoldWatch:
             self._end_hold()
 
     def stop(self) -> None:
-        """The call is over."""
+        """Stop watching: the call is over."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -48,7 +54,7 @@ class HoldWatch:
         if self._loop.time() < due_at:
             self._timer = self._loop.call_at(due_at, self._look)
             return
-        self._timer = None  # until sound comes again
+        self._timer = None  # until audio comes again
         if self._held_since is None:
             self._begin_hold(self._last_at)
 

@@ -1,7 +1,7 @@
-"""The recordings of this process's calls: who writes them, and how the disk does.
+"""The recordings of this process's calls, and the health of their disk.
 
-A recording that ends has a minute to reach the disk. No call waits for that longer than a fifth of a second, and the
-process only in :meth:`Recordings.close`.
+A recording has a minute after its call to reach the disk. A call waits for it for 0.2 s at most. The process waits for
+it only in :meth:`Recordings.close`.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from media.recording import Recorder
 log = structlog.get_logger(__name__)
 
 _FINISH_SECONDS = 0.2
-"""A disk that does well needs less; who has heard the line close then finds the whole recording."""
+"""A healthy disk needs less. Then the recording is complete when the line closes."""
 
 
 class Recordings:
-    """Hands out a recorder for each call, and knows those that are not finished."""
+    """Makes a recorder for each call, and keeps track of those that are not finished."""
 
     def __init__(self, folder: Path, owner: str, *, on_incomplete: Callable[[], None]) -> None:
-        """``folder`` has one folder a call; ``on_incomplete`` hears of each that lacks sound, in a thread."""
+        """``folder`` has one folder for each call. ``on_incomplete`` is called for each with gaps, in a thread."""
         self._folder = folder
         self._owner = owner
         self._on_incomplete = on_incomplete
@@ -35,12 +35,12 @@ class Recordings:
         self._outage = Outage("recordings.failing", "recordings.in_order")
 
     def start(self, call_id: str, audio_format: AudioFormat) -> Recorder:
-        """Record a call from now on, until :meth:`finish`."""
+        """Record a call from now until :meth:`finish`."""
         loop, is_finished = asyncio.get_running_loop(), asyncio.Event()
 
         def finished(recorder: Recorder) -> None:
             self._unfinished.pop(recorder, None)
-            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            with suppress(RuntimeError):  # the event loop is closed, and nobody waits
                 loop.call_soon_threadsafe(is_finished.set)
             if recorder.failed is not None:
                 self._on_incomplete()
@@ -52,7 +52,7 @@ class Recordings:
         return recorder
 
     async def finish(self, recorder: Recorder, ended: float) -> None:
-        """The call ended so many seconds after its answer: have the rest written. Waits for no slow disk."""
+        """Write the rest. The call ended ``ended`` seconds after its answer. Does not wait for a slow disk."""
         is_finished = self._unfinished.get(recorder)
         recorder.close(ended)
         if is_finished is not None:
@@ -61,7 +61,7 @@ class Recordings:
                     await is_finished.wait()
 
     async def health_check(self) -> ServiceHealth:
-        """Degraded while the disk is slow, full or away; calls do not notice, but their recordings may have gaps."""
+        """``degraded`` while the disk is slow, full or gone. Calls go on, but their recordings may have gaps."""
         troubles = [trouble for recorder in list(self._unfinished) if (trouble := recorder.trouble) is not None]
         if not troubles:
             self._outage.over()
@@ -71,7 +71,7 @@ class Recordings:
         return ServiceHealth("recordings", "degraded", detail=detail)
 
     def close(self, seconds: float) -> None:
-        """Have the recordings of calls that have ended finished, within so many seconds. Blocks."""
+        """Finish the recordings of ended calls within so many seconds. Blocks."""
         unfinished = list(self._unfinished)
         for recorder in unfinished:
             recorder.close()
