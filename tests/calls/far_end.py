@@ -1,4 +1,4 @@
-"""A leg in memory whose far end plays like a telephone: with a delay, a jitter buffer, and one sample after another."""
+"""A leg in memory, whose far end plays like a telephone: with a delay, a jitter buffer, and sample by sample."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -65,8 +65,8 @@ class Sent:
     value: Any = None
 
 
-class SipDialer:
-    """One direction: everything arrives after the same delay, in its order."""
+class OneWay:
+    """One direction of a line: everything arrives after the same delay, in order."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -103,8 +103,8 @@ class FarEnd:
         self.ended: str | None = None
         self.caller: CallOrchestrator | None = None
         self.fails_with: Exception | None = None
-        """Raised when it is told to hang up."""
-        self._there, self._back = SipDialer(delay), SipDialer(delay)
+        """Raised by hang_up."""
+        self._there, self._back = OneWay(delay), OneWay(delay)
         self._answers_clear = answers_clear
         self.echoes_marks = echoes_marks
         self._buffer = JitterBuffer(audio_format, buffer)

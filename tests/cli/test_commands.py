@@ -40,7 +40,7 @@ def test_a_start_with_wrong_settings_is_refused_in_plain_lines(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_can_be_known_before_the_start_is_told_in_the_same_way(tmp_path: Path, workers: str) -> None:
+def test_problems_found_before_the_start_are_reported_in_the_same_way(tmp_path: Path, workers: str) -> None:
     (tmp_path / "data").write_text("a file where a folder is wanted")
     finished = run(tmp_path, "serve", AGENT_PROMPT_FILE="nowhere.txt", DATA_DIR="data", WORKERS=workers)
     assert finished.returncode == 2

@@ -60,7 +60,7 @@ async def test_keys_that_the_vendors_take_are_good() -> None:
     }
 
 
-async def test_a_key_that_a_vendor_does_not_know_is_told_without_the_key() -> None:
+async def test_an_unknown_key_is_reported_without_the_key() -> None:
     async with running_sandbox() as sandbox:
         for fault in (Fault("deepgram", "unauthorized"), Fault("cartesia", "unauthorized")):
             sandbox.stage.faults.add(fault)
@@ -71,7 +71,7 @@ async def test_a_key_that_a_vendor_does_not_know_is_told_without_the_key() -> No
     assert not [key for key in VENDOR_KEYS.values() if key in str(findings)]
 
 
-async def test_a_model_that_the_key_may_not_use_is_told() -> None:
+async def test_a_model_that_the_key_may_not_use_is_reported() -> None:
     async with running_sandbox() as sandbox:
         findings = await examine(vendor_checks(asks_sandbox(sandbox, LLM_MODEL="gpt-0")))
     assert [finding.said for finding in findings if finding.grade == "wrong"] == [
@@ -92,7 +92,7 @@ async def test_a_model_that_the_key_may_not_use_is_told() -> None:
         (200, [], "good", "takes the key"),
     ],
 )
-async def test_what_a_vendor_answers_is_told_in_plain_words(status: int, body: object, grade: str, said: str) -> None:
+async def test_a_vendors_answer_is_reported_in_plain_words(status: int, body: object, grade: str, said: str) -> None:
     async with answering(lambda _request: JSONResponse(body, status)) as url:
         settings = loaded({**VENDOR_KEYS, "OPENAI_BASE_URL": url})
         (finding,) = await examine([check for check in vendor_checks(settings) if check.about == "OpenAI"])
@@ -100,13 +100,13 @@ async def test_what_a_vendor_answers_is_told_in_plain_words(status: int, body: o
     assert said in finding.said
 
 
-async def test_vendors_that_cannot_be_reached_are_told_with_the_reason() -> None:
+async def test_unreachable_vendors_are_reported_with_the_reason() -> None:
     nowhere = {f"{name}_BASE_URL": "http://127.0.0.1:1" for name in ("DEEPGRAM", "OPENAI", "CARTESIA")}
     findings = await examine(vendor_checks(loaded({**VENDOR_KEYS, **nowhere})))
     assert {finding.advice for finding in findings} == {"Nothing listens there. Does it run, is the port right?"}
 
 
-async def test_the_sandbox_is_asked_nothing_and_is_told() -> None:
+async def test_the_sandbox_is_reported_and_gets_no_requests() -> None:
     findings = await examine(vendor_checks(loaded({})))
     assert graded(findings) == [("vendors", "beware")]
 
@@ -148,14 +148,14 @@ async def test_a_webhook_is_taken_by_the_service_that_knows_the_secret(tmp_path:
         (301, "not this service's answer"),
     ],
 )
-async def test_what_stands_before_the_service_is_told(status: int, said: str) -> None:
+async def test_a_proxy_or_program_in_front_of_the_service_is_reported(status: int, said: str) -> None:
     async with answering(lambda _request: PlainTextResponse("", status)) as url:
         finding = await try_webhook(url, KEY, SECRET)
     assert finding.grade == "wrong"
     assert said in finding.said
 
 
-async def test_a_public_name_without_tls_behind_it_is_told() -> None:
+async def test_a_public_name_without_tls_is_reported() -> None:
     async with answering(lambda _request: PlainTextResponse("")) as url:
         settings = loaded(
             {
@@ -171,7 +171,7 @@ async def test_a_public_name_without_tls_behind_it_is_told() -> None:
 
 
 class Answers(asyncio.DatagramProtocol):
-    """A SIP server that answers the second request, after a provisional answer; it keeps what it was told."""
+    """A SIP server that answers the second request, after a provisional answer; it keeps what it received."""
 
     def __init__(self, *, silent: bool = False) -> None:
         self.heard: list[bytes] = []
@@ -212,7 +212,7 @@ async def test_a_sip_address_is_asked_again_until_it_answers() -> None:
     }  # fmt: skip
 
 
-async def test_a_sip_address_that_is_silent_is_told_after_some_seconds() -> None:
+async def test_a_silent_sip_address_is_reported_after_some_seconds() -> None:
     async with sip_server(silent=True) as (address, server):
         finding = await try_sip(address, (0.05, 0.05, 0.1))
     assert finding.grade == "wrong"
@@ -220,7 +220,7 @@ async def test_a_sip_address_that_is_silent_is_told_after_some_seconds() -> None
     assert len(server.heard) == 3
 
 
-async def test_a_sip_address_where_nobody_listens_is_told_at_once() -> None:
+async def test_a_sip_address_where_nothing_listens_is_reported_at_once() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -244,7 +244,7 @@ def test_a_sip_address_has_a_host_and_a_port(address: str, asked: tuple[str, int
     assert host_and_port(address) == asked
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert graded(look_at_folder(tmp_path / "new")) == [("DATA_DIR", "good"), ("disk", "good")]
     (finding,) = look_at_folder(tmp_path / "file")
@@ -252,7 +252,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("free", "grade"), [(10**11, "good"), (10**9, "beware"), (10**8, "wrong")])
-def test_a_disk_that_runs_full_is_told(free: int, grade: str) -> None:
+def test_a_disk_that_runs_full_is_reported(free: int, grade: str) -> None:
     assert judge_room(free).grade == grade
 
 
@@ -268,7 +268,7 @@ async def test_a_database_is_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "grade"),
+    ("date", "grade"),
     [
         ("Thu, 26 Nov 2026 12:00:00 GMT", "good"),
         ("Thu, 26 Nov 2026 12:00:20 GMT", "beware"),
@@ -276,11 +276,11 @@ async def test_a_database_is_opened(tmp_path: Path) -> None:
         ("yesterday", "not checked"),
     ],
 )
-def test_a_clock_that_is_off_is_told(told: str, grade: str) -> None:
-    assert judge_clock(told, datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)).grade == grade
+def test_a_clock_that_is_off_is_reported(date: str, grade: str) -> None:
+    assert judge_clock(date, datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)).grade == grade
 
 
-async def test_the_clock_is_compared_with_the_first_server_that_tells_the_time() -> None:
+async def test_the_clock_is_compared_with_the_first_server_that_sends_the_time() -> None:
     late = format_datetime(utc_now() - timedelta(minutes=5), usegmt=True)
     async with answering(lambda _request: Response(headers={"Date": late})) as url:
         finding = await compare_clocks(["http://127.0.0.1:1", url])
@@ -316,7 +316,7 @@ def test_what_is_shown_is_not_taken_for_markup() -> None:
     assert "Do [red]this." in shown
 
 
-def test_the_command_tells_what_is_wrong_and_its_status_says_so(tmp_path: Path) -> None:
+def test_the_command_prints_what_is_wrong_and_its_status_shows_it(tmp_path: Path) -> None:
     good = run(tmp_path, "doctor")
     assert (good.returncode, good.stderr) == (0, "")
     assert "the sandbox stands in" in good.stdout
@@ -327,13 +327,13 @@ def test_the_command_tells_what_is_wrong_and_its_status_says_so(tmp_path: Path) 
     assert SECRET not in bad.stdout
 
 
-def test_keys_that_are_easily_guessed_are_told_without_the_key() -> None:
+def test_keys_that_are_easy_to_guess_are_reported_without_the_key() -> None:
     found = of_keys(loaded({"API_KEY": "secret123", "METRICS_TOKEN": "x" * 20}))
     assert [(finding.about, finding.grade) for finding in found] == [("API_KEY", "beware")]
     assert "secret123" not in str(found)
 
 
-def test_wrong_settings_are_told_first(tmp_path: Path) -> None:
+def test_wrong_settings_are_reported_first(tmp_path: Path) -> None:
     bad = run(tmp_path, "doctor", PORT="none", OPENAI_API_KEY="oa-secret")
     assert bad.returncode == 1
     assert [line.split()[1] for line in bad.stdout.splitlines() if line.startswith("wrong")] == [

@@ -39,7 +39,7 @@ def test_a_supervisor_that_was_away_waits_for_a_whole_round_of_beats() -> None:
     assert pulse.overdue(62.6) is not None
 
 
-async def test_a_heart_beats_and_its_end_is_told() -> None:
+async def test_a_heart_beats_and_its_end_is_noticed() -> None:
     listening, beating = os.pipe()
     heart = Heart(beating)
     heart.beat()
@@ -52,7 +52,7 @@ async def test_a_heart_beats_and_its_end_is_told() -> None:
 
 
 @pytest.mark.parametrize("is_dead", [True, False])
-async def test_nobody_who_listens_keeps_no_worker_from_its_work(is_dead: bool) -> None:
+async def test_a_supervisor_that_does_not_read_does_not_stop_a_worker(is_dead: bool) -> None:
     listening, beating = os.pipe()
     os.set_blocking(beating, False)
     if is_dead:

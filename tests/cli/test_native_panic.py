@@ -28,7 +28,7 @@ def test_a_process_that_signals_itself_ends_and_others_cannot_end_it() -> None:
         assert process.stdout.readline() == b"ready\n"
         os.kill(process.pid, signal.SIGTERM)
         while _has_pending_signals(process.pid):
-            time.sleep(0.01)  # nobody is told that a signal was taken, and until then a second one is lost
+            time.sleep(0.01)  # nothing reports that a signal was taken; until then a second one is lost
         process.stdin.write(b"panic\n")
         process.stdin.flush()
         assert process.wait(10) == PANIC_STATUS

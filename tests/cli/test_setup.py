@@ -96,7 +96,7 @@ def test_what_has_been_done_is_not_done_again() -> None:
     assert todo.obstacles == ()
 
 
-def test_what_is_otherwise_is_changed_under_its_id() -> None:
+def test_what_differs_is_changed_under_its_id() -> None:
     found = replace(
         DONE,
         inbound=(replace(DONE.inbound[0], allowed_addresses=("203.0.113.99",), asks_password=True),),
@@ -133,13 +133,13 @@ def test_a_rule_of_another_trunk_is_brought_to_ours() -> None:
         (Telephony(rules=(replace(WANTED.rules[0], rule_id="SDR_2"),)), "2 dispatch rules called call-in"),
     ],
 )  # fmt: skip
-def test_what_livekit_would_refuse_is_told_before(more: Telephony, said: str) -> None:
+def test_what_livekit_would_refuse_is_reported_before(more: Telephony, said: str) -> None:
     found = Telephony(DONE.inbound + more.inbound, DONE.rules + more.rules, DONE.outbound + more.outbound)
     (obstacle,) = plan(WANTED, found).obstacles
     assert said in obstacle
 
 
-def test_trunks_and_rules_of_others_are_none_of_its_business() -> None:
+def test_trunks_and_rules_of_others_are_left_alone() -> None:
     others = Telephony(
         (InboundTrunk("sales", ("+74950000001",), ()), InboundTrunk("rest", (), ("192.0.2.1",))),
         (DispatchRule("rest", (), "direct", "lobby"),),
@@ -165,7 +165,7 @@ def test_setup_refuses_in_plain_lines_before_it_asks_livekit(tmp_path: Path) -> 
     assert "Traceback" not in finished.stderr
 
 
-def test_a_livekit_that_cannot_be_reached_is_told_in_plain_lines(tmp_path: Path) -> None:
+def test_an_unreachable_livekit_is_reported_in_plain_lines(tmp_path: Path) -> None:
     finished = run(tmp_path, "setup", **{**SETTINGS, "LIVEKIT_URL": "ws://127.0.0.1:1"})
     assert finished.returncode == 1
     assert "LiveKit did not do it (livekit: cannot be reached" in finished.stdout

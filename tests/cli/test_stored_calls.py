@@ -1,4 +1,4 @@
-"""``explain`` and ``replay``: a call that is stored, as it is told to whoever asks for it at night."""
+"""``explain`` and ``replay``: a stored call, as an operator sees it."""
 
 import json
 from collections.abc import Sequence
@@ -44,34 +44,34 @@ def ask(folder: Path, command: str, call_id: str = "call-1") -> CompletedProcess
     return run(folder, command, call_id, DATA_DIR=str(folder))
 
 
-async def test_a_call_is_told_with_what_went_wrong_first(tmp_path: Path) -> None:
+async def test_a_call_is_explained_with_what_went_wrong_first(tmp_path: Path) -> None:
     await keep(tmp_path, rows_of(a_night_to_ask_about()), livekit_room="call_1", sip_call_id="SCL_1")
 
-    told = ask(tmp_path, "explain")
+    shown = ask(tmp_path, "explain")
 
-    assert told.returncode == 0, told.stderr
-    lines = told.stdout.splitlines()
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
     assert lines[0].startswith("call-1: web, from +79990001122")
     assert lines[2] == "room call_1, SIP call SCL_1, process worker-a"
     assert lines[3] == "operator_hangup after 20.0 s; fault: provider:openai (openai failed)"
     assert lines[4].startswith("What went wrong (")
     assert "openai cannot think: " in lines[5]
-    asked, answered = (told.stdout.index(text) for text in ("I want to pay", "Gladly. With a card?"))
+    asked, answered = (shown.stdout.index(text) for text in ("I want to pay", "Gladly. With a card?"))
     assert asked < answered
-    assert "telephony unknown" in told.stdout
+    assert "telephony unknown" in shown.stdout
 
 
-async def test_what_a_caller_says_gives_the_terminal_no_orders(tmp_path: Path) -> None:
+async def test_what_a_caller_says_cannot_control_the_terminal(tmp_path: Path) -> None:
     await keep(tmp_path, rows_of(a_night_to_ask_about()))
 
-    told = ask(tmp_path, "explain").stdout
+    shown = ask(tmp_path, "explain").stdout
 
-    assert "\x1b" not in told
-    assert "\x07" not in told
-    assert "hello [2J ]0;owned [bold]there[/bold] turn.taken" in told
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "hello [2J ]0;owned [bold]there[/bold] turn.taken" in shown
 
 
-async def test_a_tool_whose_outcome_nobody_knows_is_among_what_went_wrong(tmp_path: Path) -> None:
+async def test_a_tool_with_an_unknown_outcome_is_among_what_went_wrong(tmp_path: Path) -> None:
     called = {"speech": 2, "id": "t1", "name": "book_table", "arguments": "{}", "timeout_seconds": 8.0}
     rows = [
         JournalRow(1, END, 0.0, "call.created", None, 1, {"policy": {}, "language": "en"}),
@@ -81,24 +81,24 @@ async def test_a_tool_whose_outcome_nobody_knows_is_among_what_went_wrong(tmp_pa
     ]
     await keep(tmp_path, rows, "crashed")
 
-    told = ask(tmp_path, "explain").stdout
+    shown = ask(tmp_path, "explain").stdout
 
-    trouble = told.partition("What went wrong")[2].partition("\n\n")[0]
+    trouble = shown.partition("What went wrong")[2].partition("\n\n")[0]
     assert "book_table {}: called, its outcome is unknown" in trouble
 
 
-async def test_a_call_that_lives_is_told_as_far_as_it_has_come(tmp_path: Path) -> None:
+async def test_a_live_call_is_explained_so_far(tmp_path: Path) -> None:
     await keep(tmp_path, rows_of(greeted_call().caller_says("I want to pay")))
 
-    told = ask(tmp_path, "explain")
+    shown = ask(tmp_path, "explain")
 
-    assert told.returncode == 0
-    assert "active still" in told.stdout
-    assert "ended not yet" in told.stdout
+    assert shown.returncode == 0
+    assert "active still" in shown.stdout
+    assert "ended not yet" in shown.stdout
 
 
 @pytest.mark.parametrize("command", ["explain", "replay"])
-async def test_a_call_that_is_not_there_is_said_to_be_so(tmp_path: Path, command: str) -> None:
+async def test_a_missing_call_is_reported(tmp_path: Path, command: str) -> None:
     nothing = ask(tmp_path, command)
     await keep(tmp_path, [])
     unknown = ask(tmp_path, command, "call-2")
@@ -112,41 +112,41 @@ async def test_a_call_that_is_not_there_is_said_to_be_so(tmp_path: Path, command
 async def test_a_call_is_decided_again_as_it_was(tmp_path: Path) -> None:
     await keep(tmp_path, rows_of(a_night_to_ask_about()))
 
-    told = ask(tmp_path, "replay")
+    shown = ask(tmp_path, "replay")
 
-    assert (told.returncode, told.stderr) == (0, "")
-    assert "of version 1.2.3: the same decisions" in told.stdout
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "of version 1.2.3: the same decisions" in shown.stdout
 
 
-async def test_where_a_call_is_decided_otherwise_is_said(tmp_path: Path) -> None:
+async def test_a_different_decision_is_shown(tmp_path: Path) -> None:
     rows = rows_of(a_night_to_ask_about())
     rows[-1].data["reason"] = "silence"
     await keep(tmp_path, rows)
 
-    told = ask(tmp_path, "replay")
+    shown = ask(tmp_path, "replay")
 
-    assert told.returncode == 1
-    assert "CallEnded(reason='silence'" in told.stdout
-    assert "2 differences" in told.stdout
+    assert shown.returncode == 1
+    assert "CallEnded(reason='silence'" in shown.stdout
+    assert "2 differences" in shown.stdout
 
 
 async def test_in_a_call_that_never_ran_nothing_was_decided(tmp_path: Path) -> None:
     ended = JournalRow(1, END, 0.0, "call.ended", None, 1, {"reason": "rejected_capacity", "fault": "policy"})
     await keep(tmp_path, [ended], "rejected_capacity")
 
-    told = ask(tmp_path, "replay")
+    shown = ask(tmp_path, "replay")
 
-    assert told.returncode == 1
-    assert "never ran" in told.stdout
-    assert "rejected_capacity" in told.stdout
+    assert shown.returncode == 1
+    assert "never ran" in shown.stdout
+    assert "rejected_capacity" in shown.stdout
     assert ask(tmp_path, "explain").returncode == 0
 
 
-def test_every_fact_and_every_deadline_has_its_words() -> None:
+def test_every_event_and_every_deadline_has_its_words() -> None:
     rows = [JournalRow(1, END, 0.0, kind, None, 1, {}) for kind in EVENT_TYPES if kind not in OMITTED]
     wordless = []
     for row in rows:
-        with suppress(KeyError):  # whoever misses its data has words
+        with suppress(KeyError):  # a KeyError for missing data means there are words
             wordless += [moment.row.type for moment in timeline([row]) if moment.text == "{}"]
 
     assert wordless == []
@@ -171,11 +171,11 @@ def test_an_answer_that_kept_the_budget_is_none_of_what_went_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "shown"),
     [("lost", "openai cannot think: length"), ("cut", "before its time: length"), ("refused", "refuses what was said")],
 )
-def test_what_became_of_an_answer_is_told(answer: str, told: str) -> None:
+def test_what_happened_to_an_answer_is_explained(answer: str, shown: str) -> None:
     data = {"provider": "openai", "stage": "think", "code": "length", "final": True, "answer": answer}
     [moment] = timeline([JournalRow(1, END, 0.0, "provider.failed", 2, 1, data)])
 
-    assert told in moment.text
+    assert shown in moment.text

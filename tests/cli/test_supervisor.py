@@ -1,4 +1,4 @@
-"""What the supervisor decides, and what it tells its workers."""
+"""What the supervisor decides, and what it sends its workers."""
 
 import io
 from itertools import pairwise

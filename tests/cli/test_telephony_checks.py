@@ -26,7 +26,7 @@ def test_what_setup_made_is_good() -> None:
     assert judged(DONE) == [("inbound trunk", "good"), ("dispatch rule", "good"), ("outbound trunk", "good")]
 
 
-def test_what_is_missing_is_told() -> None:
+def test_what_is_missing_is_reported() -> None:
     assert judged(Telephony()) == [("inbound trunk", "wrong")]
     assert judged(replace(DONE, rules=(), outbound=())) == [
         ("inbound trunk", "good"),
@@ -45,7 +45,7 @@ def test_a_trunk_that_everybody_may_call_by_is_wrong() -> None:
     assert ("inbound trunk", "good") in judged(guarded)
 
 
-def test_a_trunk_of_somebody_else_that_is_open_is_told() -> None:
+def test_an_open_trunk_of_somebody_else_is_reported() -> None:
     assert "sales is open" in said(replace(DONE, inbound=(TRUNK, InboundTrunk("sales", ("+7499",), ()))))
 
 
@@ -71,10 +71,10 @@ def test_a_rule_for_all_trunks_counts_when_there_is_none_for_ours() -> None:
     assert "all is of kind callee" in said(replace(DONE, rules=(for_all,)))
 
 
-def test_what_is_other_than_the_settings_say_is_told() -> None:
+def test_what_differs_from_the_settings_is_reported() -> None:
     found = replace(DONE, inbound=(replace(TRUNK, allowed_addresses=("203.0.113.99/32",)),))
     assert "other than the settings say: inbound trunk" in said(found)
 
 
-def test_no_whole_number_is_told() -> None:
+def test_no_whole_number_is_shown() -> None:
     assert "74950000000" not in str(judge(Telephony(), loaded(SETTINGS)) + judge(DONE, loaded(SETTINGS)))

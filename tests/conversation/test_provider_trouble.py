@@ -309,7 +309,7 @@ def test_a_short_loss_of_the_ears_is_nobodys_business() -> None:
     assert call.lines == [LINES.greeting]
 
 
-def test_a_caller_who_cannot_be_heard_is_told_so() -> None:
+def test_the_agent_says_that_it_cannot_hear_the_caller() -> None:
     call = greeted_call(stt_outage_seconds=3.0).hearing_fails().wait(3)
 
     assert call.lines[-1] == LINES.deaf

@@ -27,7 +27,7 @@ def test_it_is_run_at_once_and_the_caller_is_told() -> None:
     assert call.state == "processing"
 
 
-def test_an_answer_that_has_said_something_needs_no_line() -> None:
+def test_an_answer_that_has_said_something_needs_no_waiting_phrase() -> None:
     call = asked_call().agent_begins("I will check. ").model_wants("find_times", line=None)
 
     assert call.asked == [RunTool(2, 2, "tool-1")]

@@ -19,7 +19,7 @@ _RINGS_AT_MOST = 40
 
 @dataclass(eq=False)
 class Phone:
-    """A call over a websocket, and what its caller was told."""
+    """A call over a websocket, and what its caller received."""
 
     line: Line
     worker: int

@@ -199,7 +199,7 @@ def test_the_service_stops_as_it_should_after_a_slow_disk(slow: Evening) -> None
     assert slow.status == 0
 
 
-def test_a_recording_goes_on_after_a_full_disk_and_its_gap_is_told(full: Evening) -> None:
+def test_a_recording_goes_on_after_a_full_disk_and_its_gap_is_reported(full: Evening) -> None:
     (record,) = full.records
     assert record["recording"]["status"] == "gaps"
     assert record["recording_available"] is True
@@ -210,7 +210,7 @@ def test_a_recording_goes_on_after_a_full_disk_and_its_gap_is_told(full: Evening
     assert record["duration_seconds"] > end + 1
 
 
-def test_the_health_tells_of_a_full_disk_while_it_is_full(full: Evening) -> None:
+def test_the_health_shows_a_full_disk_while_it_is_full(full: Evening) -> None:
     during, after = full.health
     assert (during["status"], after["status"]) == ("degraded", "ok")
     assert "No space left on device" in during["detail"]

@@ -208,7 +208,7 @@ async def _lock(service: ServiceProcess, evening: Evening) -> None:
         evening.answers["asked after"] = await http.post("/media/sessions")
 
 
-def test_a_locked_database_is_told_to_those_who_wait_for_it_and_not_to_those_who_read(
+def test_a_locked_database_fails_writes_and_not_reads(
     evenings: dict[str, Evening],
 ) -> None:
     answers = evenings["locked"].answers
@@ -243,7 +243,7 @@ async def _fill(service: ServiceProcess, evening: Evening) -> None:
         evening.answers["asked after"] = await http.post("/media/sessions")
 
 
-def test_a_full_disk_is_told_and_is_over_when_there_is_room(evenings: dict[str, Evening]) -> None:
+def test_a_full_disk_is_reported_and_is_over_when_there_is_room(evenings: dict[str, Evening]) -> None:
     answers = evenings["full"].answers
     refused = answers["asked while full"]
     assert (refused.status_code, refused.json()["code"], is_problem(refused)) == (503, "storage_failed", True)
@@ -252,8 +252,8 @@ def test_a_full_disk_is_told_and_is_over_when_there_is_room(evenings: dict[str, 
 
 
 def test_a_recording_waits_for_room_and_the_log_says_when_there_is(evenings: dict[str, Evening]) -> None:
-    told = [json.loads(line)["event"] for line in evenings["full"].log if '"recordings.' in line]
-    assert told[-1] == "recordings.in_order"  # the log has no room either when the other one is told
+    logged = [json.loads(line)["event"] for line in evenings["full"].log if '"recordings.' in line]
+    assert logged[-1] == "recordings.in_order"  # while the disk is full the log has no room either
     assert "recording.incomplete" not in "".join(evenings["full"].log)
     assert evenings["full"].record["recording"] == {"status": "complete", "gaps": []}
     assert evenings["full"].record["recording_available"] is True

@@ -23,7 +23,7 @@ END_REASONS = {
 
 @dataclass(frozen=True)
 class Lived:
-    """A call as the service tells of it."""
+    """A call as the service records it."""
 
     record: dict[str, Any]
     journal: list[dict[str, Any]]
@@ -73,7 +73,7 @@ def test_a_call_with_the_fault_ends_for_the_reason_that_is_true(calls: dict[str,
 
 
 @pytest.mark.parametrize("kind", [kind for kind in NAMED if kind not in END_REASONS])
-def test_whoever_has_such_a_line_is_understood_and_answered(calls: dict[str, Lived | Exception], kind: str) -> None:
+def test_a_caller_on_such_a_line_is_understood_and_answered(calls: dict[str, Lived | Exception], kind: str) -> None:
     turns = lived(calls, kind).record["turns"]
 
     assert next(turn["text"] for turn in turns if turn["role"] == "user") == "Здравствуйте, вы меня слышите?"

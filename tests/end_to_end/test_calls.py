@@ -134,7 +134,7 @@ def test_every_question_is_answered_in_time(evening: Evening, name: str) -> None
 
 
 @each_format
-def test_the_agent_falls_silent_when_he_is_interrupted(evening: Evening, name: str) -> None:
+def test_the_agent_falls_silent_when_it_is_interrupted(evening: Evening, name: str) -> None:
     interruption = next(each for each in evening.calls[name].report.utterances if each.kind == "interrupts")
     assert interruption.agent_stopped_after is not None
     assert interruption.agent_stopped_after < 0.4
@@ -212,7 +212,7 @@ def test_the_caller_is_shown_the_journal_as_it_is_written(evening: Evening, name
     assert list(call.report.events) == call.journal
 
 
-def test_a_follower_sees_the_same_rows_live_though_he_left_in_between(evening: Evening) -> None:
+def test_a_follower_sees_the_same_rows_live_though_it_left_in_between(evening: Evening) -> None:
     followed = next(call for call in evening.calls.values() if call.journal[0] == evening.live[0][1])
     assert evening.connections == 2
     assert [number for number, _ in evening.live] == list(range(1, len(followed.journal) + 1))

@@ -126,7 +126,7 @@ def test_a_caller_at_twilio_is_greeted_answered_and_heard(evening: Evening) -> N
     )
 
 
-def test_a_caller_at_twilio_who_interrupts_is_let_speak_at_once(evening: Evening) -> None:
+def test_a_caller_at_twilio_who_interrupts_may_speak_at_once(evening: Evening) -> None:
     interruption = next(each for each in evening.twilio.report.utterances if each.kind == "interrupts")
     assert interruption.agent_stopped_after is not None
     assert interruption.agent_stopped_after < 0.4

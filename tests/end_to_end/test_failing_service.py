@@ -58,7 +58,7 @@ def broken_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
 def story(tmp_path_factory: pytest.TempPathFactory, broken_environment: dict[str, str]) -> Story:
     folder = tmp_path_factory.mktemp("failing")
 
-    async def tell() -> Story:
+    async def live() -> Story:
         story = Story()
         async with asyncio.timeout(200), sandbox_process() as sandbox:
             async with serving(folder, sandbox, **broken_environment) as service:
@@ -70,7 +70,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, broken_environment: dict[str
                 story.record = record
         return story
 
-    return asyncio.run(tell())
+    return asyncio.run(live())
 
 
 async def _lose_the_writer(service: ServiceProcess, story: Story) -> str:
@@ -108,8 +108,8 @@ def test_its_calls_hear_a_goodbye(story: Story) -> None:
 
 def test_it_ends_with_a_status_that_has_it_replaced(story: Story) -> None:
     assert story.status == STATUS
-    told = [line["event"] for line in story.lines if line["event"] in ("loop.failed", "loop.gone", "service.failed")]
-    assert told == ["loop.failed", "loop.gone", "service.failed"]
+    logged = [line["event"] for line in story.lines if line["event"] in ("loop.failed", "loop.gone", "service.failed")]
+    assert logged == ["loop.failed", "loop.gone", "service.failed"]
 
 
 def test_its_calls_are_ended_by_its_successor(story: Story) -> None:

@@ -1,4 +1,4 @@
-"""What the record says the caller heard, against the sound that was really played to him."""
+"""What the record says the caller heard, against the sound that was really played to them."""
 
 from collections.abc import Iterator
 
@@ -57,7 +57,7 @@ def calls(service: RunningService) -> dict[str, Held]:
 
 
 def words_played(call: Held, margin_seconds: float = 0.0) -> int:
-    """How many words of the reply had begun in the sound that the caller heard before he was let speak.
+    """How many words of the reply had begun in the sound that the caller heard before they could speak.
 
     The voice does not say a sentence twice in quite the same time, hence the margin.
     """
@@ -111,7 +111,7 @@ def test_the_cut_turn_ends_when_the_caller_heard_it_end(calls: dict[str, Held], 
 
 
 @pytest.mark.parametrize("name", [name for name in SCORES if name.startswith("after")])
-def test_the_model_is_told_what_was_heard_and_not_what_was_generated(
+def test_the_model_sees_what_was_heard_and_not_what_was_generated(
     service: RunningService, calls: dict[str, Held], name: str
 ) -> None:
     call = calls[name]

@@ -113,7 +113,7 @@ def test_a_refused_sentence_costs_its_turn_and_no_other_call_notices(service: Ru
     assert refused["data"]["answer"] == "refused"
     holding = [WORD in prompt for prompt in prompts(service, struck.call_id)]
     assert holding == sorted(holding, reverse=True), "never sent again"
-    assert holding.count(True) <= 2, "on suspicion and, with other words, for good"
+    assert holding.count(True) <= 2, "preemptively and, with other words, for good"
     assert failures(service) == before
 
 

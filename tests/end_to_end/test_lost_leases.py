@@ -24,7 +24,7 @@ class Morning:
     lost_rows: list[dict[str, Any]] = field(default_factory=list)
     silent_after: float = 0.0
     """Seconds from the moment the process goes on until its line is closed."""
-    end_told: str = ""
+    end_reason: str = ""
     healthy: list[bool] = field(default_factory=list)
     """Whether the other call was alive: when the database had been locked, when the first call was lost, at the end."""
     figures: list[dict[str, float]] = field(default_factory=list)
@@ -36,7 +36,7 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Morning:
     folder = tmp_path_factory.mktemp("lost")
 
     async def spend() -> Morning:
-        told = Morning()
+        morning = Morning()
         async with asyncio.timeout(150), sandbox_process() as sandbox:
             settings = {"IDLE_PROMPT_SECONDS": "100", "DRAIN_SECONDS": "0.1"}
             async with (
@@ -45,35 +45,35 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Morning:
                 asyncio.TaskGroup() as tasks,
             ):
                 here, there = Exchange(one, folder, tasks), Exchange(other, folder, tasks)
-                await _spend(told, here, there, folder)
+                await _spend(morning, here, there, folder)
                 here.leave()
                 there.leave()
-        return told
+        return morning
 
     return asyncio.run(spend())
 
 
-async def _spend(told: Morning, here: Exchange, there: Exchange, folder: Path) -> None:
+async def _spend(morning: Morning, here: Exchange, there: Exchange, folder: Path) -> None:
     lost, healthy = await here.ring(), await there.ring()
     with locked(folder / "calls.db"):
         await asyncio.sleep(6)
     await asyncio.sleep(3)
-    told.healthy += [await _lives(there, healthy), await _lives(here, lost)]
+    morning.healthy += [await _lives(there, healthy), await _lives(here, lost)]
 
     loop = asyncio.get_running_loop()
     with stopped(here.service.process.pid):
-        while told.lost.get("status") != "ended":
+        while morning.lost.get("status") != "ended":
             await asyncio.sleep(0.1)
-            told.lost = await there.get(f"/calls/{lost.call_id}")
-        told.healthy.append(await _lives(there, healthy))
+            morning.lost = await there.get(f"/calls/{lost.call_id}")
+        morning.healthy.append(await _lives(there, healthy))
     went_on = loop.time()
     await lost.closed()
-    told.silent_after = loop.time() - went_on
-    told.end_told = next(message["reason"] for message in lost.line.messages if message["type"] == "end")
+    morning.silent_after = loop.time() - went_on
+    morning.end_reason = next(message["reason"] for message in lost.line.messages if message["type"] == "end")
     await asyncio.sleep(4)  # more than a lease, in which it could do harm
-    told.healthy.append(await _lives(there, healthy))
-    told.lost_rows = (await there.get(f"/calls/{lost.call_id}/events"))["events"]
-    told.figures = [await here.figures(), await there.figures()]
+    morning.healthy.append(await _lives(there, healthy))
+    morning.lost_rows = (await there.get(f"/calls/{lost.call_id}/events"))["events"]
+    morning.figures = [await here.figures(), await there.figures()]
 
 
 async def _lives(exchange: Exchange, phone: Phone) -> bool:
@@ -96,9 +96,9 @@ def test_a_call_that_was_lost_is_crashed_and_its_old_owner_writes_nothing_more(m
     assert [row["type"] for row in morning.lost_rows].count("call.ended") == 1
 
 
-def test_who_lost_a_call_closes_its_line_at_once(morning: Morning) -> None:
+def test_a_process_that_lost_a_call_closes_its_line_at_once(morning: Morning) -> None:
     assert morning.silent_after < 1.5 * slowness()
-    assert morning.end_told == "crashed"
+    assert morning.end_reason == "crashed"
 
 
 def test_a_call_that_was_lost_is_counted_once(morning: Morning) -> None:

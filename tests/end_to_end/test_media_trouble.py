@@ -194,7 +194,7 @@ async def _outcome(service: RunningService, trouble: Trouble) -> Outcome | Excep
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-def test_a_client_that_does_wrong_is_told_and_cut_off(evening: Evening, name: str) -> None:
+def test_a_client_that_breaks_the_protocol_gets_an_error_and_is_closed(evening: Evening, name: str) -> None:
     _, error, close_code, end_reason = TROUBLES[name]
     outcome = evening[1][name]
     assert not isinstance(outcome, Exception), repr(outcome)

@@ -1,4 +1,4 @@
-"""The command as a child process: killed in the middle of a call, told to stop during one, and what it logs."""
+"""The command as a child process: killed in the middle of a call, stopped during one, and what it logs."""
 
 import asyncio
 import io
@@ -75,12 +75,12 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Story]:
 
     async def all_of_them() -> dict[str, Story]:
         async with sandbox_process() as sandbox, asyncio.timeout(150), asyncio.TaskGroup() as tasks:
-            told = {
+            tasks = {
                 "killed": tasks.create_task(_killed(folder / "killed", sandbox)),
                 "finishes": tasks.create_task(_told_to_stop(folder / "f", sandbox, TALK, "30", "debug")),
                 "goodbye": tasks.create_task(_told_to_stop(folder / "g", sandbox, PATIENT, "0.3", "info")),
             }
-        return {name: task.result() for name, task in told.items()}
+        return {name: task.result() for name, task in tasks.items()}
 
     return asyncio.run(all_of_them())
 
@@ -246,7 +246,7 @@ def test_a_call_that_is_alive_may_finish_before_the_process_stops(stories: dict[
 
 
 @pytest.mark.parametrize("name", ["finishes", "goodbye"])
-def test_a_process_that_is_told_to_stop_takes_no_new_call(stories: dict[str, Story], name: str) -> None:
+def test_a_stopping_process_takes_no_new_call(stories: dict[str, Story], name: str) -> None:
     assert stories[name].status_of_another == 503
 
 

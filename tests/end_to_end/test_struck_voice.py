@@ -137,7 +137,7 @@ def test_the_others_hear_nothing_of_it(lived: dict[tuple[str, str | Struck], Hel
 
 
 @pytest.mark.parametrize(("group", "struck"), CASES, ids=str)
-def test_who_is_struck_hears_the_whole_reply_all_the_same(
+def test_a_struck_caller_hears_the_whole_reply_all_the_same(
     lived: dict[tuple[str, str | Struck], Held], group: str, struck: Struck
 ) -> None:
     call = lived[group, struck]
@@ -154,7 +154,7 @@ def test_no_more_than_a_second_of_noise_is_heard(lived: dict[tuple[str, str | St
 
 
 @pytest.mark.parametrize("name", [("socket_reset", 0), *BYSTANDERS])
-def test_a_lost_socket_cuts_nobodys_sentence(lived: dict[tuple[str, str | Struck], Held], name: str | Struck) -> None:
+def test_a_lost_socket_cuts_no_sentence(lived: dict[tuple[str, str | Struck], Held], name: str | Struck) -> None:
     call = lived["socket", name]
     assert call.said("assistant")[1] == REPLY
     assert not any(row["data"]["final"] for row in call.rows("provider.failed"))

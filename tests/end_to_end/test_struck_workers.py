@@ -48,77 +48,77 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     clock = WallClock(folder)
 
     async def spend() -> Night:
-        told = Night()
+        night = Night()
         async with (
             asyncio.timeout(240),
             sandbox_process() as sandbox,
             exchange(folder, sandbox, DRAIN_SECONDS="0.5", **clock.variables) as here,
         ):
-            await _spend(told, here, folder, clock)
-        return told
+            await _spend(night, here, folder, clock)
+        return night
 
     return asyncio.run(spend())
 
 
-async def _spend(told: Night, here: Exchange, folder: Path, clock: WallClock) -> None:
+async def _spend(night: Night, here: Exchange, folder: Path, clock: WallClock) -> None:
     phones = await here.ring_both(1)
     everybody = phones[1] + phones[2]
 
     with stopped(here.service.process.pid):
         await asyncio.sleep(5)
     await asyncio.sleep(1)
-    await _note(told, here, "supervisor stopped", everybody)
+    await _note(night, here, "supervisor stopped", everybody)
 
     with stopped(here.pid_of(1)):
         await asyncio.sleep(1)
-    await _note(told, here, "busy for a second", everybody)
+    await _note(night, here, "busy for a second", everybody)
 
     for hours in (1, -1):
         clock.set(hours * HOUR)
         await asyncio.sleep(3)
-        await _note(told, here, f"clock {hours:+}", everybody)
+        await _note(night, here, f"clock {hours:+}", everybody)
     clock.set(0)
 
     with locked(folder / "calls.db"):
         await asyncio.sleep(LOCKED_SECONDS)
     await asyncio.sleep(3)
-    await _note(told, here, "database locked", everybody)
-    told.lines = [event for event in ("leases.not_renewed", "leases.in_order") if here.logged(event)]
+    await _note(night, here, "database locked", everybody)
+    night.lines = [event for event in ("leases.not_renewed", "leases.in_order") if here.logged(event)]
 
-    await _hang(told, here, phones[1])
-    await _note(told, here, "worker hangs", phones[2])
+    await _hang(night, here, phones[1])
+    await _note(night, here, "worker hangs", phones[2])
     figures = await here.figures()
-    told.crashed = figures['voice_calls_total{end_reason="crashed",fault="ours"}']
-    told.active, told.alive = figures["voice_calls_active"], len(phones[2])
+    night.crashed = figures['voice_calls_total{end_reason="crashed",fault="ours"}']
+    night.active, night.alive = figures["voice_calls_active"], len(phones[2])
 
 
-async def _hang(told: Night, here: Exchange, struck: list[Phone]) -> None:
+async def _hang(night: Night, here: Exchange, struck: list[Phone]) -> None:
     loop = asyncio.get_running_loop()
     starts = len(here.logged("worker.started"))
     began = loop.time()
     os.kill(here.pid_of(1), signal.SIGSTOP)
     while not here.logged("worker.died"):
         await asyncio.sleep(0.02)
-    told.known_after = loop.time() - began
+    night.known_after = loop.time() - began
     while len(here.logged("worker.started")) == starts:
         await asyncio.sleep(0.02)
-    told.replaced_after = loop.time() - began
-    told.line_codes = [await phone.closed() for phone in struck]
-    while not all(record.get("status") == "ended" for record in told.struck) or not told.struck:
+    night.replaced_after = loop.time() - began
+    night.line_codes = [await phone.closed() for phone in struck]
+    while not all(record.get("status") == "ended" for record in night.struck) or not night.struck:
         await asyncio.sleep(0.05)
-        told.struck = [await here.get(f"/calls/{phone.call_id}") for phone in struck]
+        night.struck = [await here.get(f"/calls/{phone.call_id}") for phone in struck]
 
 
-async def _note(told: Night, here: Exchange, what: str, phones: list[Phone]) -> None:
-    told.deaths[what] = here.logged("worker.died")
-    told.reached[what] = []
+async def _note(night: Night, here: Exchange, what: str, phones: list[Phone]) -> None:
+    night.deaths[what] = here.logged("worker.died")
+    night.reached[what] = []
     for phone in phones:
         said = len([row for row in phone.rows if row["type"] == "operator.say_requested"])
         async with here.service.client() as http:
             answer = await http.post(f"/calls/{phone.call_id}/say", json={"text": NEWS})
         if answer.is_success:
             await phone.row("operator.say_requested", said + 1)
-        told.reached[what].append(answer.is_success and phone.close_code is None)
+        night.reached[what].append(answer.is_success and phone.close_code is None)
 
 
 @pytest.mark.parametrize(

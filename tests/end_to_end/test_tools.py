@@ -68,7 +68,7 @@ def called(held: Held) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("api", ["responses", "chat"])
-async def test_the_agent_looks_it_up_and_tells_the_caller(
+async def test_the_agent_looks_it_up_and_answers_the_caller(
     api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with a_clinic(tmp_path, monkeypatch, Says(FREE, after=0.4), openai_api=api) as (service, endpoint):
@@ -101,7 +101,7 @@ async def test_the_agent_looks_it_up_and_tells_the_caller(
     assert TOKEN not in json.dumps([held.journal, held.record])
 
 
-async def test_a_tool_that_is_late_is_told_as_it_is_and_the_call_goes_on(
+async def test_the_agent_says_honestly_that_a_tool_is_late_and_the_call_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with a_clinic(tmp_path, monkeypatch, Says(after=9), method="POST") as (service, endpoint):

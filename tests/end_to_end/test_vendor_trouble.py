@@ -139,7 +139,7 @@ def cases(*, lasts: Lasts | None = None) -> "pytest.MarkDecorator":
 
 
 def silences(report: CallReport) -> list[float]:
-    """How long the caller waited, after each thing he said, for a sound or for the end of the call."""
+    """How long the caller waited, after each thing they said, for a sound or for the end of the call."""
     waits = []
     for utterance in report.utterances:
         sounds = [span.end for span in report.agent_spans if span.end > utterance.ended_at]
@@ -154,7 +154,7 @@ def test_the_caller_is_not_left_in_silence(
     lived: dict[tuple[Vendor, str, Lasts], Lived], case: tuple[Vendor, str, Lasts]
 ) -> None:
     report = lived[case].call.report
-    assert report.agent_spans, "he never heard anything"
+    assert report.agent_spans, "the caller never heard anything"
     assert report.agent_spans[0].start < OWED_SECONDS
     assert max(silences(report), default=0.0) < (DEAF_SECONDS if case[0] == "deepgram" else OWED_SECONDS)
 

@@ -41,14 +41,14 @@ def _demo(stack: ExitStack, language: str, folder: Path) -> tuple[subprocess.Pop
 
 
 @pytest.mark.parametrize("language", QUESTIONS)
-def test_a_demo_holds_a_whole_call_and_tells_what_it_was_like(demos: Demos, language: str) -> None:
+def test_a_demo_holds_a_whole_call_and_prints_a_report(demos: Demos, language: str) -> None:
     process, folder = demos[language]
-    told, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, told
-    assert QUESTIONS[language] in told
-    assert "interrupted; the caller had heard" in told
-    assert "the agent has hung up: agent_hangup" in told
-    assert re.search(r"added +\d+\.\d ms p50", told)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert QUESTIONS[language] in output
+    assert "interrupted; the caller had heard" in output
+    assert "the agent has hung up: agent_hangup" in output
+    assert re.search(r"added +\d+\.\d ms p50", output)
     (recording,) = (folder / "data" / "demo").glob("call_*.wav")
     with wave.open(str(recording)) as wav:
         assert wav.getnchannels() == 2

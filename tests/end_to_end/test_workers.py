@@ -49,7 +49,7 @@ class Evening:
     deaths: list[dict[str, Any]] = field(default_factory=list)
     status: int | None = None
     farewells: list[tuple[int, str, str]] = field(default_factory=list)
-    """Close code, reason and last words of those who were alive when the service was told to stop."""
+    """Close code, reason and last words of those who were alive when the service was stopped."""
     left_open: int | None = None
 
 
@@ -58,43 +58,43 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Evening:
     folder = tmp_path_factory.mktemp("workers")
 
     async def spend() -> Evening:
-        told = Evening()
+        evening = Evening()
         async with asyncio.timeout(200), sandbox_process() as sandbox:
             async with exchange(folder, sandbox, DRAIN_SECONDS="0.5") as here:
-                await _spend(told, here)
-            told.left_open = execute(folder, "SELECT count(*) FROM calls WHERE status != 'ended'")[0][0]
-        return told
+                await _spend(evening, here)
+            evening.left_open = execute(folder, "SELECT count(*) FROM calls WHERE status != 'ended'")[0][0]
+        return evening
 
     return asyncio.run(spend())
 
 
-async def _spend(told: Evening, here: Exchange) -> None:
+async def _spend(evening: Evening, here: Exchange) -> None:
     phones = await here.ring_both(2)
     first = [phones[1].pop(), phones[2].pop()]
     async with here.service.client(limits=ONE_CONNECTION) as http:
         for phone in first:
-            await _say(told, http, phone)
+            await _say(evening, http, phone)
         for phone in first:
-            await _follow_to_the_end(told, here, http, phone)
-    await _look(told, here, "before", phones[1] + phones[2])
-    await _kill(told, here, phones[1], phones[2])
-    await _look(told, here, "after", phones[2])
-    told.deaths = here.logged("worker.died")
-    told.status = await here.service.terminate()
+            await _follow_to_the_end(evening, here, http, phone)
+    await _look(evening, here, "before", phones[1] + phones[2])
+    await _kill(evening, here, phones[1], phones[2])
+    await _look(evening, here, "after", phones[2])
+    evening.deaths = here.logged("worker.died")
+    evening.status = await here.service.terminate()
     for phone in phones[2]:
         code = await phone.closed()
         said = [row["data"]["text"] for row in phone.rows if row["type"] == "agent.clause_started"]
-        told.farewells.append((code, phone.rows[-1]["data"]["reason"], said[-1]))
+        evening.farewells.append((code, phone.rows[-1]["data"]["reason"], said[-1]))
 
 
-async def _say(told: Evening, http: httpx.AsyncClient, phone: Phone) -> None:
+async def _say(evening: Evening, http: httpx.AsyncClient, phone: Phone) -> None:
     asked = utc_now()
     (await http.post(f"/calls/{phone.call_id}/say", json={"text": NEWS})).raise_for_status()
-    told.said_after.append(_seconds(asked, await phone.row("operator.say_requested")))
+    evening.said_after.append(_seconds(asked, await phone.row("operator.say_requested")))
     await phone.row("agent.finished", 2)
 
 
-async def _follow_to_the_end(told: Evening, here: Exchange, http: httpx.AsyncClient, phone: Phone) -> None:
+async def _follow_to_the_end(evening: Evening, here: Exchange, http: httpx.AsyncClient, phone: Phone) -> None:
     path, ids = f"/calls/{phone.call_id}", list[int]()
     async with http.stream("GET", f"{path}/events", headers={"Accept": "text/event-stream"}) as stream:
         async for line in stream.aiter_lines():
@@ -104,31 +104,31 @@ async def _follow_to_the_end(told: Evening, here: Exchange, http: httpx.AsyncCli
                 asked = utc_now()
                 async with here.service.client() as other:
                     (await other.post(f"{path}/hangup")).raise_for_status()
-    told.hung_up_after.append(_seconds(asked, await phone.row("operator.hangup_requested")))
-    told.streams.append((ids, (await here.get(f"{path}/events"))["events"]))
+    evening.hung_up_after.append(_seconds(asked, await phone.row("operator.hangup_requested")))
+    evening.streams.append((ids, (await here.get(f"{path}/events"))["events"]))
 
 
-async def _look(told: Evening, here: Exchange, moment: str, alive: list[Phone]) -> None:
-    told.figures[moment] = await here.figures()
-    told.ready[moment] = await here.get("/health/ready")
-    told.alive[moment] = len(alive)
-    told.sessions = here.rung
+async def _look(evening: Evening, here: Exchange, moment: str, alive: list[Phone]) -> None:
+    evening.figures[moment] = await here.figures()
+    evening.ready[moment] = await here.get("/health/ready")
+    evening.alive[moment] = len(alive)
+    evening.sessions = here.rung
 
 
-async def _kill(told: Evening, here: Exchange, dying: list[Phone], others: list[Phone]) -> None:
+async def _kill(evening: Evening, here: Exchange, dying: list[Phone], others: list[Phone]) -> None:
     loop = asyncio.get_running_loop()
     os.kill(here.pid_of(1), signal.SIGKILL)
     began = loop.time()
-    told.dead_codes = [await phone.closed() for phone in dying]
+    evening.dead_codes = [await phone.closed() for phone in dying]
     records: list[dict[str, Any]] = [{}]
     while not all(record.get("status") == "ended" for record in records):
         await asyncio.sleep(0.05)
         records = [await here.get(f"/calls/{phone.call_id}") for phone in dying]
-    told.dead, told.ended_after = records, loop.time() - began
+    evening.dead, evening.ended_after = records, loop.time() - began
     async with here.service.client() as http:
         for phone in others:
-            await _say(told, http, phone)
-            told.said_during.append(phone.close_code is None)
+            await _say(evening, http, phone)
+            evening.said_during.append(phone.close_code is None)
     while len(here.logged("Application startup complete.")) < 3:
         await asyncio.sleep(0.05)
 
@@ -164,7 +164,7 @@ def test_a_killed_worker_is_replaced_and_it_is_said_why(evening: Evening) -> Non
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_any_worker_tells_how_many_calls_all_of_them_carry(evening: Evening, moment: str) -> None:
+def test_any_worker_reports_how_many_calls_all_of_them_carry(evening: Evening, moment: str) -> None:
     assert evening.ready[moment]["live_calls"] == evening.alive[moment]
     assert evening.figures[moment]["voice_calls_active"] == evening.alive[moment]
 

@@ -44,15 +44,15 @@ async def place(home: House, to: str = FRIEND, **body: Any) -> str:
     return call_id
 
 
-async def facts(home: House, call_id: str, kind: str) -> list[dict[str, Any]]:
+async def events_of(home: House, call_id: str, kind: str) -> list[dict[str, Any]]:
     """The data of the rows of a type so far."""
     rows = (await home.get(f"/calls/{call_id}/events")).json()["events"]
     return [row["data"] for row in rows if row["type"] == kind]
 
 
-async def until_fact(home: House, call_id: str, kind: str) -> dict[str, Any]:
+async def until_event(home: House, call_id: str, kind: str) -> dict[str, Any]:
     """The data of the first row of a type, once there is one."""
     async with asyncio.timeout(60):
-        while not (found := await facts(home, call_id, kind)):
+        while not (found := await events_of(home, call_id, kind)):
             await asyncio.sleep(_LOOK_SECONDS)
     return found[0]

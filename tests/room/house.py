@@ -132,7 +132,7 @@ async def house(
 
 
 def joined(event_id: str, room: str, room_sid: str, sip_call_id: str) -> bytes:
-    """The webhook that tells of a caller."""
+    """The webhook that announces a caller."""
     participant = {
         "identity": f"sip_{NUMBER}",
         "kind": "SIP",

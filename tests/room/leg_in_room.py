@@ -43,8 +43,8 @@ def share(audio: bytes, hertz: float) -> float:
     return float(power[near].sum() / power.sum()) if (samples**2).mean() > 1e4 else 0.0
 
 
-class Told:
-    """The call's side of a leg, which keeps what it was told."""
+class CallSide:
+    """The call's side of a leg, which keeps what the leg passes on."""
 
     def __init__(self) -> None:
         self.audio = bytearray()
@@ -83,7 +83,7 @@ class Told:
 
 
 class Participant:
-    """Somebody in the room who makes tones and keeps what he hears of the agent."""
+    """Somebody in the room who makes tones and keeps what they hear of the agent."""
 
     def __init__(self, url: str, room_name: str) -> None:
         self.url, self.room_name = url, room_name
@@ -130,7 +130,7 @@ class Participant:
         return max((at for at, piece in self.heard if np.abs(piece).max() > 1000), default=0.0)
 
     async def is_reached_by(self, leg: RoomLeg) -> None:
-        """Return once he hears the leg, and it is silent again. What is sent while a track is subscribed to is lost."""
+        """Return once they hear the leg, and it is silent again. Audio sent during the subscription is lost."""
         heard = self.seconds_of(_PROBE_HERTZ)
         while self.seconds_of(_PROBE_HERTZ) == heard:
             leg.send_audio(tone(_PROBE_HERTZ, 0.1))
@@ -190,9 +190,9 @@ def leg_beside(caller: Participant, ends: Ends, *, url: str | None = None, publi
 
 
 @asynccontextmanager
-async def running(leg: RoomLeg, told: Told) -> AsyncIterator[RoomLeg]:
+async def running(leg: RoomLeg, side: CallSide) -> AsyncIterator[RoomLeg]:
     """A leg that has been answered; hung up at the end. A bug in it is raised here."""
-    carrying = asyncio.get_running_loop().create_task(leg.run(told), name="leg")
+    carrying = asyncio.get_running_loop().create_task(leg.run(side), name="leg")
     try:
         await leg.answer("call_1")
         yield leg

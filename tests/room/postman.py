@@ -29,7 +29,7 @@ Deliver = Callable[["Postman", Letter], Awaitable[None]]
 
 
 class Postman:
-    """Keeps every webhook of the rooms with the prefix; the server is always told that it has arrived."""
+    """Keeps every webhook of the rooms with the prefix; the server always gets the answer that it has arrived."""
 
     def __init__(self, http: httpx.AsyncClient, room_prefix: str, deliver: Deliver) -> None:
         self.letters: list[Letter] = []
@@ -38,11 +38,11 @@ class Postman:
     async def receive(self, request: Request) -> Response:
         """The door that the server knows."""
         body = await request.body()
-        told = json.loads(body)
-        room = told.get("room", {}).get("name", "")
+        event = json.loads(body)
+        room = event.get("room", {}).get("name", "")
         if room.startswith(self._prefix):
             headers = {name: request.headers[name] for name in ("authorization", "content-type")}
-            letter = Letter(told["event"], room, body, headers)
+            letter = Letter(event["event"], room, body, headers)
             self.letters.append(letter)
             await self._deliver(self, letter)
         return Response()

@@ -95,7 +95,7 @@ class Rig:
         return rows
 
     async def until_greeted(self, call_id: str) -> None:
-        """Return once the agent has said his first words, and they are safe in the journal."""
+        """Return once the agent has said its first words, and they are safe in the journal."""
         async with asyncio.timeout(60):
             while not any(row["type"] == "agent.finished" for row in await self.journal(call_id)):
                 await asyncio.sleep(_GREETED_LOOK_SECONDS)

@@ -41,7 +41,7 @@ def livekit_server(folder: Path) -> Iterator[LiveKitServer]:
 
 
 @contextmanager
-def livekit_told_by(environment: Mapping[str, str]) -> Iterator[None]:
+def livekit_given(environment: Mapping[str, str]) -> Iterator[None]:
     """A livekit-server that has its configuration from the environment alone, as containers have."""
     kept = {name: os.environ[name] for name in ("HOME", "PATH")}
     process = subprocess.Popen([find_livekit_server()], env={**kept, **environment}, stderr=subprocess.DEVNULL)

@@ -38,7 +38,7 @@ class Office:
         self._somebody_left.set()
 
     async def until_somebody_comes(self) -> None:
-        """The server tells nobody of one who leaves before it has told of him."""
+        """The server sends nothing about a participant who leaves before it has announced them."""
         async with asyncio.timeout(60):
             await self._somebody_came.wait()
 
@@ -88,15 +88,15 @@ async def office(server: LiveKitServer, room: str, **carrier_options: Any) -> As
             await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
 
 
-async def test_one_who_is_called_rings_answers_plays_his_score_and_hangs_up(server: LiveKitServer) -> None:
+async def test_a_called_telephone_rings_answers_plays_its_score_and_hangs_up(server: LiveKitServer) -> None:
     async with office(server, "answers") as here:
         here.front.directory.numbers[FRIEND] = Destination(
             after=0.2, score=Score("friend", "ru", (presses("1"), waits(0.2)))
         )
-        told = await here.dial()
-        assert (told.participant_identity, told.room_name) == ("friend", "answers")
-        assert told.sip_call_id.startswith("SCL_")
-        assert told.participant_id.startswith("PA_")
+        dialled = await here.dial()
+        assert (dialled.participant_identity, dialled.room_name) == ("friend", "answers")
+        assert dialled.sip_call_id.startswith("SCL_")
+        assert dialled.participant_id.startswith("PA_")
         friend = here.agent.remote_participants["friend"]
         assert friend.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
         assert friend.attributes.items() >= {
@@ -106,7 +106,7 @@ async def test_one_who_is_called_rings_answers_plays_his_score_and_hangs_up(serv
         }
         await here.until_somebody_leaves()
     [call] = here.front.calls
-    assert here.statuses[-2:] == ["active", "hangup"]  # the server tells changes that follow in a moment as one
+    assert here.statuses[-2:] == ["active", "hangup"]  # the server reports changes in quick succession as one
     assert (call.state, call.failure, call.line and call.line.call_id) == ("ended", None, "call_1")
     assert call.report
     assert call.report.ended_by == "caller"
@@ -126,8 +126,8 @@ async def test_a_call_that_is_not_answered_ends_as_livekit_ends_it(
     server: LiveKitServer, outcome: str, status: int | None, code: str, left: str
 ) -> None:
     async with office(server, outcome) as here, httpx.AsyncClient(base_url=here.front.url) as http:
-        told = await http.post(f"/control/numbers/{FRIEND}", json={"outcome": outcome, "after": 0.1})
-        assert told.status_code == 204
+        answer = await http.post(f"/control/numbers/{FRIEND}", json={"outcome": outcome, "after": 0.1})
+        assert answer.status_code == 204
         with pytest.raises(api.ServerError) as refused:
             await here.dial(ringing=0.5)
         await here.until_somebody_leaves()
@@ -138,7 +138,7 @@ async def test_a_call_that_is_not_answered_ends_as_livekit_ends_it(
     assert [(call["number"], call["state"]) for call in calls] == [(FRIEND, "not_answered")]
 
 
-async def test_one_who_is_removed_while_it_rings_was_not_answered(server: LiveKitServer) -> None:
+async def test_a_telephone_that_is_removed_while_it_rings_was_not_answered(server: LiveKitServer) -> None:
     async with office(server, "removed") as here:
         here.front.directory.numbers[FRIEND] = Destination("no_answer")
         await here.dial(waits=False)
@@ -199,7 +199,7 @@ async def test_a_livekit_sip_ends_the_call_when_it_is_asked_to(server: LiveKitSe
     assert here.statuses[-1] == "hangup"
 
 
-async def test_one_who_hides_his_number_has_a_room_and_headers_of_his_own(server: LiveKitServer) -> None:
+async def test_a_caller_who_hides_their_number_has_their_own_room_and_headers(server: LiveKitServer) -> None:
     carrier = Carrier(server.url, KEY, SECRET, OUR_NUMBER)
     async with (
         carrier.ring(""),

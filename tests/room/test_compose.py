@@ -1,4 +1,4 @@
-"""What the compose file tells livekit-server, told to a real one."""
+"""What the compose file gives to livekit-server, given to a real one."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from app.clients.livekit.sip_admin import LiveKitSIPClient
 from app.clients.livekit.trunks import Telephony
 from app.errors import ProviderError
 from sandbox.child_server import free_port
-from tests.room.servers import KEY, SECRET, livekit_server, livekit_told_by
+from tests.room.servers import KEY, SECRET, livekit_given, livekit_server
 from tests.test_deploy import services
 
 pytestmark = pytest.mark.room
@@ -20,15 +20,15 @@ pytestmark = pytest.mark.room
 
 async def test_the_compose_files_livekit_starts_and_keeps_trunks_in_redis(tmp_path: Path) -> None:
     with livekit_server(tmp_path) as other:
-        told = services()["livekit"]["environment"]
+        variables = services()["livekit"]["environment"]
         reader = YAML(typ="safe")
-        config = reader.load(filled(told["LIVEKIT_CONFIG"]))
+        config = reader.load(filled(variables["LIVEKIT_CONFIG"]))
         config["port"], config["rtc"]["tcp_port"], config["rtc"]["udp_port"] = (free_port() for _ in range(3))
         config["redis"] = reader.load(other.server.config.read_text())["redis"]
-        environment = {"LIVEKIT_CONFIG": json.dumps(config), "LIVEKIT_KEYS": filled(told["LIVEKIT_KEYS"])}
+        environment = {"LIVEKIT_CONFIG": json.dumps(config), "LIVEKIT_KEYS": filled(variables["LIVEKIT_KEYS"])}
         client = LiveKitSIPClient(url=f"http://127.0.0.1:{config['port']}", api_key=KEY, api_secret=SECRET)
         try:
-            with livekit_told_by(environment):
+            with livekit_given(environment):
                 assert await told_by(client) == Telephony()
         finally:
             await client.aclose()

@@ -66,7 +66,7 @@ async def _rings_and_leaves(system: Rig) -> None:
 
 
 async def _leaves_when_it_is_processed(system: Rig, number: str) -> None:
-    """As soon as the journal says that his turn is being answered: how late his words come, the machine decides."""
+    """As soon as the journal says that the turn is being answered: how late the words come depends on the machine."""
     while (line := _line_of(system, number)) is None or not await _is_processed(system, line.call_id):
         await asyncio.sleep(0.02)
     await line.leave()

@@ -114,7 +114,7 @@ async def test_a_room_that_could_not_be_ended_is_ended_by_the_next_process(
             assert await second.terminate() == 0
 
 
-async def test_a_service_whose_livekit_hangs_stops_when_it_is_told_to(server: LiveKitServer, tmp_path: Path) -> None:
+async def test_a_service_whose_livekit_hangs_stops_at_a_signal(server: LiveKitServer, tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     async with place(tmp_path, server) as here, here.service("first.log") as first, here.greeted(first) as line:
         here.hangs()

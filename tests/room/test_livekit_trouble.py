@@ -13,7 +13,7 @@ from livekit import api
 from app.times import ServiceTimes
 from sandbox.carrier.sip_outcomes import Destination
 from sandbox.carrier.telephone_line import TelephoneLine
-from tests.room.calling_out import ask, calling_house, place, until_fact
+from tests.room.calling_out import ask, calling_house, place, until_event
 from tests.room.house import NUMBER, House
 from tests.room.servers import KEY, SECRET, LiveKitServer
 
@@ -52,7 +52,7 @@ async def until_livekit_is(home: House, status: str) -> None:
 @asynccontextmanager
 async def greeted(home: House) -> AsyncIterator[TelephoneLine]:
     async with home.carrier.dial(NUMBER) as line:
-        await until_fact(home, line.call_id, "agent.finished")
+        await until_event(home, line.call_id, "agent.finished")
         yield line
 
 
@@ -102,7 +102,7 @@ async def test_a_call_ends_while_the_human_rings_and_cannot_be_called_off(
         await order(home, "hang", route=route)
         async with greeted(home) as line:
             await ask(home, f"/calls/{line.call_id}/transfer", to="sales")
-            await until_fact(home, line.call_id, "transfer.dialled")
+            await until_event(home, line.call_id, "transfer.dialled")
             async with asyncio.timeout(60):
                 while not home.front.calls:
                     await asyncio.sleep(0.05)
@@ -143,7 +143,7 @@ async def test_a_dial_whose_answer_gets_lost_is_called_off(server: LiveKitServer
 
 
 @pytest.mark.parametrize("kind", ["hang", "html"])
-async def test_a_caller_nobody_told_of_is_answered_when_the_api_is_back(
+async def test_a_caller_whose_webhook_was_lost_is_answered_when_the_api_is_back(
     server: LiveKitServer, tmp_path: Path, kind: str
 ) -> None:
     async with calling_house(server, tmp_path, times=LOOKS_OFTEN, hears_webhooks=False) as home:
@@ -152,5 +152,5 @@ async def test_a_caller_nobody_told_of_is_answered_when_the_api_is_back(
         async with home.carrier.ring(NUMBER) as line:
             await clear(home)
             await line.answered()
-            await until_fact(home, line.call_id, "agent.finished")
+            await until_event(home, line.call_id, "agent.finished")
         await until_livekit_is(home, "ok")

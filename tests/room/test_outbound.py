@@ -14,7 +14,7 @@ from sandbox.caller.score import Score, says, waits_for_agent, waits_for_end
 from sandbox.carrier.carrier import Carrier
 from sandbox.carrier.sip_front import running_front
 from sandbox.carrier.sip_outcomes import Destination
-from tests.room.calling_out import FRIEND, ask, calling_house, facts, place
+from tests.room.calling_out import FRIEND, ask, calling_house, events_of, place
 from tests.room.house import GREETING, OUR_NUMBER, speak
 from tests.room.rig import rig
 from tests.room.servers import KEY, SECRET, LiveKitServer
@@ -30,7 +30,7 @@ TALK = Score(
 )
 
 
-async def test_one_who_answers_is_greeted_and_talked_to(server: LiveKitServer, tmp_path: Path) -> None:
+async def test_a_called_person_who_answers_is_greeted_and_talked_to(server: LiveKitServer, tmp_path: Path) -> None:
     async with calling_house(server, tmp_path) as home:
         home.front.directory.numbers[FRIEND] = Destination(after=0.5, score=TALK)
         placed = await ask(home, "/calls", to=FRIEND, metadata={"order": 17})
@@ -68,14 +68,14 @@ async def test_a_call_that_the_network_refuses_says_why(
         home.front.directory.numbers[FRIEND] = Destination(outcome, after=0.2)
         call_id = await place(home)
         record = await home.record(call_id)
-        left = await facts(home, call_id, "caller.left")
+        left = await events_of(home, call_id, "caller.left")
         await home.until_no_room_is_open()
     assert (record["end_reason"], record["fault"], record["answered_at"]) == (reason, fault, None)
     assert record["turns"] == []
     assert left == [{"reason": reason, "detail": detail}]
 
 
-async def test_a_telephone_rings_so_long_and_no_longer(server: LiveKitServer, tmp_path: Path) -> None:
+async def test_a_telephone_rings_for_the_set_time_and_no_longer(server: LiveKitServer, tmp_path: Path) -> None:
     async with calling_house(server, tmp_path, ring_seconds=5) as home:
         home.front.directory.numbers[FRIEND] = Destination("no_answer")
         record = await home.record(await place(home))
@@ -99,7 +99,7 @@ async def test_a_call_is_cancelled_while_it_rings(server: LiveKitServer, tmp_pat
     assert home.front.calls[0].state == "not_answered"
 
 
-async def test_one_who_hangs_up_is_gone(server: LiveKitServer, tmp_path: Path) -> None:
+async def test_a_called_person_who_hangs_up_is_gone(server: LiveKitServer, tmp_path: Path) -> None:
     async with calling_house(server, tmp_path) as home:
         home.front.directory.numbers[FRIEND] = Destination(score=Score("brief", "ru", (waits_for_agent(),)))
         record = await home.record(await place(home))
@@ -114,7 +114,7 @@ async def test_without_a_livekit_sip_the_call_says_so_and_callers_are_answered(
     async with calling_house(server, tmp_path, livekit_api_url=server.url) as home:  # nothing stands in for LiveKit SIP
         call_id = await place(home)
         record = await home.record(call_id)
-        left = await facts(home, call_id, "caller.left")
+        left = await events_of(home, call_id, "caller.left")
         async with home.carrier.dial("+79990000008") as line:
             answered = line.call_id
         await home.record(answered)
@@ -123,7 +123,7 @@ async def test_without_a_livekit_sip_the_call_says_so_and_callers_are_answered(
     assert left == [{"reason": "carrier_error", "detail": "livekit unavailable"}]
 
 
-async def test_the_language_of_the_call_may_be_told(server: LiveKitServer, tmp_path: Path) -> None:
+async def test_the_language_of_the_call_may_be_given(server: LiveKitServer, tmp_path: Path) -> None:
     async with calling_house(server, tmp_path) as home:
         home.front.directory.numbers[FRIEND] = Destination(score=Score("brief", "en", (waits_for_agent(),)))
         record = await home.record(await place(home, metadata={"language_hint": "en"}))

@@ -6,7 +6,18 @@ import pytest
 from livekit.rtc.room import SimulateScenarioKind
 
 from media.errors import NotAnswered
-from tests.room.leg_in_room import AGENT, Ends, Participant, Told, Wire, leg_beside, participant, running, tone, until
+from tests.room.leg_in_room import (
+    AGENT,
+    CallSide,
+    Ends,
+    Participant,
+    Wire,
+    leg_beside,
+    participant,
+    running,
+    tone,
+    until,
+)
 from tests.room.servers import LiveKitServer
 
 pytestmark = [pytest.mark.room, pytest.mark.alone]
@@ -21,69 +32,69 @@ LATE_SECONDS = 0.5
 
 async def test_hearing_goes_on_after_the_caller_was_muted(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        told = Told()
+        side = CallSide()
         await caller.plays(LOW)
-        async with running(leg_beside(caller, Ends()), told):
-            await told.hears(LOW)
+        async with running(leg_beside(caller, Ends()), side):
+            await side.hears(LOW)
             caller.mutes(LOW, muted=True)
             await asyncio.sleep(0.5)
             caller.mutes(LOW, muted=False)
-            await told.hears(LOW)
-        assert told.left == []
+            await side.hears(LOW)
+        assert side.left == []
 
 
 async def test_hearing_goes_on_when_the_callers_track_is_published_anew(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        told = Told()
+        side = CallSide()
         await caller.plays(LOW)
-        async with running(leg_beside(caller, Ends()), told):
-            await told.hears(LOW)
+        async with running(leg_beside(caller, Ends()), side):
+            await side.hears(LOW)
             await caller.stops(LOW)
             await caller.plays(HIGH)
-            await told.hears(HIGH)
+            await side.hears(HIGH)
 
 
 async def test_of_two_tracks_of_the_caller_the_newer_is_heard_and_the_other_once_it_is_gone(
     server: LiveKitServer,
 ) -> None:
     async with participant(server.url) as caller:
-        told = Told()
+        side = CallSide()
         await caller.plays(LOW)
-        async with running(leg_beside(caller, Ends()), told):
-            await told.hears(LOW)
+        async with running(leg_beside(caller, Ends()), side):
+            await side.hears(LOW)
             await caller.plays(HIGH)
-            await told.hears(HIGH)
+            await side.hears(HIGH)
             await caller.stops(HIGH)
-            await told.hears(LOW)
+            await side.hears(LOW)
 
 
 async def test_a_caller_whose_track_is_muted_is_held_until_it_is_not(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        told = Told()
+        side = CallSide()
         await caller.plays(LOW)
-        async with running(leg_beside(caller, Ends()), told):
-            await told.hears(LOW)
+        async with running(leg_beside(caller, Ends()), side):
+            await side.hears(LOW)
             caller.mutes(LOW, muted=True)
-            await until(lambda: told.holds == [True])
+            await until(lambda: side.holds == [True])
             caller.mutes(LOW, muted=False)
-            await until(lambda: told.holds == [True, False])
-            await told.hears(LOW)
-        assert told.left == []
+            await until(lambda: side.holds == [True, False])
+            await side.hears(LOW)
+        assert side.left == []
 
 
 async def test_somebody_else_in_the_room_is_not_heard(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        told = Told()
+        side = CallSide()
         await caller.plays(LOW)
         async with participant(server.url, caller.room_name, "sip_stranger") as stranger:
             await stranger.plays(HIGH)
-            async with running(leg_beside(caller, Ends()), told) as leg:
+            async with running(leg_beside(caller, Ends()), side) as leg:
                 await stranger.is_reached_by(leg)
                 await stranger.room.local_participant.publish_dtmf(code=7, digit="7")
                 await caller.room.local_participant.publish_dtmf(code=5, digit="5")
-                await told.hears(LOW, 0.5)
-                await until(lambda: told.digits != "")
-        assert (told.digits, told.left) == ("5", [])
+                await side.hears(LOW, 0.5)
+                await until(lambda: side.digits != "")
+        assert (side.digits, side.left) == ("5", [])
 
 
 # --- the agent's sound and keys ---------------------------------------------------------------------------------------
@@ -93,21 +104,21 @@ async def test_more_sound_than_the_source_holds_is_heard_whole_and_the_mark_come
     server: LiveKitServer,
 ) -> None:
     async with participant(server.url) as caller:
-        told = Told()
-        async with running(leg_beside(caller, Ends()), told) as leg:
+        side = CallSide()
+        async with running(leg_beside(caller, Ends()), side) as leg:
             await caller.is_reached_by(leg)
             leg.send_audio(tone(LOW, 2.5))
             leg.send_mark("end")
-            await until(lambda: "end" in told.marks)
-            told_after = told.marks["end"] - caller.last_heard_at()
+            await until(lambda: "end" in side.marks)
+            mark_after = side.marks["end"] - caller.last_heard_at()
             await asyncio.sleep(LATE_SECONDS)
         assert caller.seconds_of(LOW) == pytest.approx(2.5, abs=0.1)
-        assert abs(told_after) < 0.3
+        assert abs(mark_after) < 0.3
 
 
 async def test_a_clear_is_heard_at_once_also_while_more_is_written_than_the_source_holds(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        async with running(leg_beside(caller, Ends()), Told()) as leg:
+        async with running(leg_beside(caller, Ends()), CallSide()) as leg:
             await caller.is_reached_by(leg)
             leg.send_audio(tone(LOW, 4))
             await until(lambda: caller.seconds_of(LOW) >= 0.5)
@@ -122,7 +133,7 @@ async def test_a_clear_is_heard_at_once_also_while_more_is_written_than_the_sour
 
 async def test_what_is_cleared_while_it_is_handed_over_is_not_heard(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        async with running(leg_beside(caller, Ends()), Told()) as leg:
+        async with running(leg_beside(caller, Ends()), CallSide()) as leg:
             await caller.is_reached_by(leg)
             for turns in range(1, 12):  # of the loop, between the sound and the clear
                 leg.send_audio(tone(LOW, 0.2))
@@ -138,7 +149,7 @@ async def test_what_is_cleared_while_it_is_handed_over_is_not_heard(server: Live
 
 async def test_the_last_sound_is_heard_before_the_leg_is_hung_up(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        async with running(leg_beside(caller, Ends()), Told()) as leg:
+        async with running(leg_beside(caller, Ends()), CallSide()) as leg:
             await caller.is_reached_by(leg)
             leg.send_audio(tone(LOW, 0.8))
         assert caller.seconds_of(LOW) == pytest.approx(0.8, abs=0.1)
@@ -146,7 +157,7 @@ async def test_the_last_sound_is_heard_before_the_leg_is_hung_up(server: LiveKit
 
 async def test_keys_reach_the_telephone_in_order(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        async with running(leg_beside(caller, Ends()), Told()) as leg:
+        async with running(leg_beside(caller, Ends()), CallSide()) as leg:
             assert leg.can_send_digits
             await caller.is_reached_by(leg)
             leg.send_digits("12w#A")
@@ -159,13 +170,13 @@ async def test_keys_reach_the_telephone_in_order(server: LiveKitServer) -> None:
 
 async def test_a_leg_that_is_replaced_stops_and_leaves_the_room_to_the_other(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        told, ends = Told(), Ends()
-        async with running(leg_beside(caller, ends), told):
+        side, ends = CallSide(), Ends()
+        async with running(leg_beside(caller, ends), side):
             newcomer = Participant(server.url, caller.room_name)
             await newcomer.join(AGENT, "agent")
-            await until(lambda: told.left != [])
+            await until(lambda: side.left != [])
         await asyncio.sleep(1)
-        assert (told.left, ends.asked) == (["media_lost"], 0)
+        assert (side.left, ends.asked) == (["media_lost"], 0)
         assert newcomer.room.isconnected()
         assert set(caller.room.remote_participants) == {AGENT}
         await newcomer.leave()
@@ -173,47 +184,47 @@ async def test_a_leg_that_is_replaced_stops_and_leaves_the_room_to_the_other(ser
 
 async def test_a_call_outlives_its_signal_connection(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        told = Told()
+        side = CallSide()
         await caller.plays(LOW)
-        async with Wire(server.url) as wire, running(leg_beside(caller, Ends(), url=wire.url), told) as leg:
-            await told.hears(LOW)
+        async with Wire(server.url) as wire, running(leg_beside(caller, Ends(), url=wire.url), side) as leg:
+            await side.hears(LOW)
             wire.cut()
             wire.mend()
             await caller.stops(LOW)
             await caller.plays(HIGH)
-            await told.hears(HIGH)
+            await side.hears(HIGH)
             await caller.is_reached_by(leg)
             leg.send_audio(tone(HIGH, 0.5))
             await until(lambda: caller.seconds_of(HIGH) >= 0.4)
-        assert told.left == []
+        assert side.left == []
 
 
 async def test_a_call_outlives_a_connection_that_is_made_wholly_anew(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        told = Told()
+        side = CallSide()
         await caller.plays(LOW)
-        async with running(leg_beside(caller, Ends()), told) as leg:
-            await told.hears(LOW)
+        async with running(leg_beside(caller, Ends()), side) as leg:
+            await side.hears(LOW)
             await leg._room.simulate_scenario(SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
             await asyncio.sleep(1)
-            await told.hears(LOW)
+            await side.hears(LOW)
             await caller.is_reached_by(leg)
             leg.send_audio(tone(HIGH, 0.5))
             await until(lambda: caller.seconds_of(HIGH) >= 0.4)
-        assert told.left == []
+        assert side.left == []
 
 
 async def test_a_caller_who_leaves_while_the_connection_is_lost_has_hung_up(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
-        told, ends = Told(), Ends()
+        side, ends = CallSide(), Ends()
         await caller.plays(LOW)
-        async with Wire(server.url) as wire, running(leg_beside(caller, ends, url=wire.url), told):
-            await told.hears(LOW)
+        async with Wire(server.url) as wire, running(leg_beside(caller, ends, url=wire.url), side):
+            await side.hears(LOW)
             wire.cut()
             await caller.leave()
             wire.mend()
-            await until(lambda: told.left != [], 20)
-        assert (told.left, ends.asked) == (["caller_hangup"], 1)
+            await until(lambda: side.left != [], 20)
+        assert (side.left, ends.asked) == (["caller_hangup"], 1)
 
 
 async def test_an_agent_who_may_not_publish_does_not_answer(server: LiveKitServer) -> None:
@@ -228,7 +239,7 @@ async def test_an_agent_who_may_not_publish_does_not_answer(server: LiveKitServe
 async def test_a_bug_behind_a_callback_of_the_sdk_ends_the_leg_and_is_raised(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
 
-        class Broken(Told):
+        class Broken(CallSide):
             def press(self, digit: str) -> None:
                 raise TypeError("a bug")
 

@@ -60,14 +60,14 @@ async def test_trunks_and_rule_are_made_once_and_changed_when_the_settings_are(
         assert not (await sip.list_inbound_trunk(api.ListSIPInboundTrunkRequest())).items
 
     assert await set_up(wishes(server)) == 0
-    told = capsys.readouterr().out
-    assert [line for line in told.splitlines() if line.endswith(": made")] == [
+    output = capsys.readouterr().out
+    assert [line for line in output.splitlines() if line.endswith(": made")] == [
         "inbound trunk call-in: made",
         "dispatch rule call-in: made",
         "outbound trunk call-out: made",
     ]
-    assert "74950000000@198.51.100.1:5060" in told
-    assert "https://voice.example.org/webhooks/livekit" in told
+    assert "74950000000@198.51.100.1:5060" in output
+    assert "https://voice.example.org/webhooks/livekit" in output
     async with telephony(server) as sip:
         [inbound] = (await sip.list_inbound_trunk(api.ListSIPInboundTrunkRequest())).items
         [rule] = (await sip.list_dispatch_rule(api.ListSIPDispatchRuleRequest())).items
@@ -86,7 +86,7 @@ async def test_trunks_and_rule_are_made_once_and_changed_when_the_settings_are(
 
     changed = wishes(server, SIP_ALLOWED_ADDRESSES="203.0.113.8", SIP_PASSWORD="another", SIP_SERVER="sip.example.net")
     assert await set_up(changed) == 0
-    told += (changes := capsys.readouterr().out)
+    output += (changes := capsys.readouterr().out)
     assert "allowed_addresses: 203.0.113.7/32 -> 203.0.113.8/32" in changes
     assert "password: is another" in changes
     assert "dispatch rule call-in: is as it should be" in changes
@@ -98,7 +98,7 @@ async def test_trunks_and_rule_are_made_once_and_changed_when_the_settings_are(
     assert (outbound_now.sip_trunk_id, outbound_now.auth_password, outbound_now.from_host) == (
         outbound.sip_trunk_id, "another", "sip.example.net",
     )  # fmt: skip
-    assert not [secret for secret in (PASSWORD, "883140000000001", SECRET) if secret in told]
+    assert not [secret for secret in (PASSWORD, "883140000000001", SECRET) if secret in output]
 
 
 async def test_what_somebody_else_has_set_on_trunk_and_rule_stays(server: LiveKitServer) -> None:
@@ -139,12 +139,12 @@ async def test_a_number_that_another_trunk_has_stops_everything(
         assert not (await sip.list_dispatch_rule(api.ListSIPDispatchRuleRequest())).items
 
 
-async def test_a_wrong_secret_is_told_as_such(server: LiveKitServer, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_wrong_secret_is_reported_as_such(server: LiveKitServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert await set_up(wishes(server, LIVEKIT_API_SECRET="another-secret-of-more-than-32-characters")) == 1
     assert "does not know the key, or the secret is another" in capsys.readouterr().out
 
 
-def test_the_command_tells_what_it_does_and_nothing_else(server: LiveKitServer, tmp_path: Path) -> None:
+def test_the_command_prints_what_it_does_and_nothing_else(server: LiveKitServer, tmp_path: Path) -> None:
     variables = {
         "LIVEKIT_URL": server.url,
         "LIVEKIT_API_KEY": KEY,

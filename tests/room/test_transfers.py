@@ -15,7 +15,7 @@ from sandbox.caller.media_client import AgentAudio
 from sandbox.caller.score import Score, says, waits
 from sandbox.carrier.sip_outcomes import Destination
 from sandbox.carrier.telephone_line import TelephoneLine
-from tests.room.calling_out import ask, calling_house, facts, until_fact
+from tests.room.calling_out import ask, calling_house, events_of, until_event
 from tests.room.house import NUMBER, House
 from tests.room.servers import LiveKitServer
 
@@ -35,7 +35,7 @@ RINGS_BRIEFLY = replace(LOOKS_OFTEN, transfer_ring_seconds=2)
 async def asked_for_sales(home: House) -> AsyncIterator[TelephoneLine]:
     """A caller who has been greeted, and whom an operator wants to be handed over."""
     async with home.carrier.dial(NUMBER) as line:
-        await until_fact(home, line.call_id, "agent.finished")
+        await until_event(home, line.call_id, "agent.finished")
         await ask(home, f"/calls/{line.call_id}/transfer", to="sales")
         yield line
 
@@ -56,7 +56,7 @@ async def test_a_network_that_can_takes_the_caller_along(server: LiveKitServer, 
         async with asked_for_sales(home) as line:
             record = await home.record(line.call_id)
             await home.until_no_room_is_open()
-            how = await facts(home, line.call_id, "transfer.completed")
+            how = await events_of(home, line.call_id, "transfer.completed")
         calls = (await home.get("/calls")).json()["calls"]
     assert (record["end_reason"], record["fault"]) == ("transferred", "none")
     assert how == [{"how": "refer"}]
@@ -65,14 +65,14 @@ async def test_a_network_that_can_takes_the_caller_along(server: LiveKitServer, 
     assert len(calls) == 1
 
 
-async def test_a_human_who_answers_talks_to_the_caller_in_his_room_and_the_agent_leaves(
+async def test_a_human_who_answers_talks_to_the_caller_in_their_room_and_the_agent_leaves(
     server: LiveKitServer, tmp_path: Path
 ) -> None:
     async with calling_house(server, tmp_path, times=LOOKS_OFTEN, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = Destination(after=0.3, transfer="refused", score=TALKS)
         async with asked_for_sales(home) as line:
             record = await home.record(line.call_id)
-            how = await facts(home, line.call_id, "transfer.completed")
+            how = await events_of(home, line.call_id, "transfer.completed")
             heard = await loudness(line)  # the human hangs up, and the room ends for the caller, too
             await home.until_no_room_is_open()
         calls = (await home.get("/calls")).json()["calls"]
@@ -108,9 +108,9 @@ async def test_a_caller_whose_human_does_not_come_stays_with_the_agent(
     async with calling_house(server, tmp_path, times=RINGS_BRIEFLY, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = human
         async with asked_for_sales(home) as line:
-            assert (await until_fact(home, line.call_id, "transfer.failed"))["reason"] == reason
+            assert (await until_event(home, line.call_id, "transfer.failed"))["reason"] == reason
             async with asyncio.timeout(60):
-                while len(await facts(home, line.call_id, "agent.finished")) < 3:
+                while len(await events_of(home, line.call_id, "agent.finished")) < 3:
                     await asyncio.sleep(0.1)
             assert not line.is_over
         record = await home.record(line.call_id)
@@ -120,7 +120,9 @@ async def test_a_caller_whose_human_does_not_come_stays_with_the_agent(
     assert [call.state for call in home.front.calls] == ["not_answered"] * dialled
 
 
-async def test_a_caller_who_hangs_up_meanwhile_calls_the_human_off(server: LiveKitServer, tmp_path: Path) -> None:
+async def test_a_caller_who_hangs_up_meanwhile_stops_the_humans_telephone(
+    server: LiveKitServer, tmp_path: Path
+) -> None:
     async with calling_house(server, tmp_path, times=LOOKS_OFTEN, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = Destination("no_answer", transfer="refused")
         async with asked_for_sales(home) as line:
@@ -135,12 +137,12 @@ async def test_a_caller_who_hangs_up_meanwhile_calls_the_human_off(server: LiveK
     assert home.front.calls[0].state == "not_answered"
 
 
-async def test_a_telephone_that_we_called_can_be_handed_over_too(server: LiveKitServer, tmp_path: Path) -> None:
+async def test_a_telephone_that_we_called_can_be_transferred_too(server: LiveKitServer, tmp_path: Path) -> None:
     called = "+79990000078"
     async with calling_house(server, tmp_path, times=LOOKS_OFTEN, **TARGETS) as home:
         home.front.directory.numbers[HUMAN] = Destination(after=0.1)
         call_id = (await ask(home, "/calls", to=called))["call_id"]
-        await until_fact(home, call_id, "agent.finished")
+        await until_event(home, call_id, "agent.finished")
         await ask(home, f"/calls/{call_id}/transfer", to=HUMAN)
         record = await home.record(call_id)
         await home.until_no_room_is_open()

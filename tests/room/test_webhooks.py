@@ -47,7 +47,7 @@ async def test_a_call_is_one_call_however_its_webhooks_come(
             record = await home.record(report.call_id)
             for letter in man.letters:  # those that were late
                 assert await man.hand_over(letter) == 200
-        # One who is gone comes after them: when he is in the list, they have been worked on.
+        # A caller who is gone comes after them: once that one is in the list, they have been worked on.
         assert await home.webhook(joined("EV_after", f"{prefix}_gone", "RM_gone", "SCL_gone")) == 200
         calls = await home.ended_calls(2)
     assert (record["end_reason"], record["turns"][0]["text"]) == ("caller_hangup", GREETING)

@@ -23,7 +23,7 @@ class BareServer:
     """What it serves.
 
     ``/wait`` is answered when the test says so, ``/big`` has 16 MB, ``/ws`` is a websocket, ``/never`` one that nobody
-    accepts, ``/flood`` one that is sent 16 MB; any other websocket is closed at once, and any other request is told its
+    accepts, ``/flood`` one that is sent 16 MB; any other websocket is closed at once, and any other request gets its
     own method, headers and body.
     """
 
@@ -48,10 +48,10 @@ class BareServer:
             return
         if scope["path"] == "/wait":
             await self.may_answer.wait()
-        told = json.dumps(
+        described = json.dumps(
             [scope["method"], [[n.decode(), v.decode("latin-1")] for n, v in scope["headers"]], body.decode("latin-1")]
         )
-        answer = bytes(16 << 20) if scope["path"] == "/big" else told.encode()
+        answer = bytes(16 << 20) if scope["path"] == "/big" else described.encode()
         headers = [(b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
@@ -95,7 +95,7 @@ class BareServer:
             writer.transport.abort()
 
     def silent_client(self) -> socket.socket:
-        """One who reads only when he is told to."""
+        """A client that reads only on demand."""
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", self.port))

@@ -121,7 +121,7 @@ def test_a_call_that_never_was_is_not_found(http: httpx.Client, what: str) -> No
 
 
 def test_a_path_or_a_method_that_does_not_exist_is_a_problem_document(http: httpx.Client) -> None:
-    for path in ("/nothing", "/calls/", "/media/sessions/"):  # nobody is sent elsewhere with his key
+    for path in ("/nothing", "/calls/", "/media/sessions/"):  # no redirect may take a key elsewhere
         assert_problem(http.get(path, follow_redirects=False), 404, "not_found")
     document = http.put("/calls/call_1")
     assert_problem(document, 405, "method_not_allowed")
@@ -198,7 +198,7 @@ def test_the_stream_of_an_ended_call_goes_on_after_the_last_event_and_ends(
 
 
 @pytest.mark.parametrize("after", ["3", "77"])
-def test_a_client_that_has_seen_the_last_event_is_told_to_come_no_more(http: httpx.Client, after: str) -> None:
+def test_a_client_that_has_seen_the_last_event_gets_204(http: httpx.Client, after: str) -> None:
     answer = http.get("/calls/call_1/events", headers={"Accept": "text/event-stream", "Last-Event-ID": after})
     assert (answer.status_code, answer.content) == (204, b"")
 
@@ -209,7 +209,7 @@ def test_a_last_event_that_cannot_be_is_refused(http: httpx.Client, after: str) 
     assert_problem(http.get("/calls/call_1/events", headers=headers), 422, "invalid_request")
 
 
-def test_a_live_call_tells_of_the_vendor_that_has_failed_in_it(service: RunningService, http: httpx.Client) -> None:
+def test_the_record_of_a_live_call_names_the_vendor_that_failed(service: RunningService, http: httpx.Client) -> None:
     failed = ("provider.failed", {"provider": "openai", "stage": "think", "code": "provider_timeout", "final": False})
     rows = [("call.created", {"language": "ru"}), failed, ("provider.failed", {**failed[1], "provider": "cartesia"})]
     keep_call(service.settings.data_dir, "call_failing", rows, status="active", started_at="2026-10-02T00:00:00.000Z")
@@ -335,7 +335,7 @@ def test_what_is_no_call_is_not_erased(service: RunningService, http: httpx.Clie
     assert (service.settings.data_dir / "calls.db").exists()
 
 
-def test_a_tool_of_which_nobody_knows_what_came_is_in_record_and_transcript(
+def test_a_tool_with_an_unknown_outcome_is_in_record_and_transcript(
     service: RunningService, http: httpx.Client
 ) -> None:
     called = {"speech": 2, "id": "t1", "name": "book_table", "arguments": "{}", "timeout_seconds": 8.0}

@@ -52,7 +52,7 @@ async def ended(http: httpx.AsyncClient, call_id: str) -> dict[str, Any]:
             await asyncio.sleep(0.02)
 
 
-async def test_a_call_is_taken_and_its_outcome_is_told_later(tmp_path: Path) -> None:
+async def test_a_call_is_accepted_and_its_record_has_the_outcome_later(tmp_path: Path) -> None:
     async with door(tmp_path) as (http, _):
         answer = await place(http, metadata={"order": 17})
         call = answer.json()
@@ -143,7 +143,7 @@ async def test_a_call_that_could_not_be_placed_in_time_is_not_placed_any_more(tm
     assert [row["type"] for row in rows] == ["call.ended"]
 
 
-async def test_who_erases_his_calls_dials_no_more_for_it(tmp_path: Path) -> None:
+async def test_erasing_calls_does_not_allow_more_dials(tmp_path: Path) -> None:
     async with door(tmp_path, dials_per_number_hour=2) as (http, _):
         for _ in range(2):
             call_id = (await place(http)).json()["call_id"]

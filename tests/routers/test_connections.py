@@ -111,7 +111,7 @@ def test_neither_may_a_body_in_chunks_have_headers_without_end_behind_it(service
     [b"", HEAD, POST + b"Content-Length: 1000\r\n\r\n{", HEAD + b"\r\n" + HEAD],
     ids=["nothing", "half a head", "half a body", "a second request"],
 )
-def test_who_does_not_finish_his_request_is_let_go(service: RunningService, beginning: bytes) -> None:
+def test_a_client_that_does_not_finish_its_request_is_closed(service: RunningService, beginning: bytes) -> None:
     with impatient(service), connected(service) as client:
         client.sendall(beginning)
         everything(client)

@@ -82,7 +82,7 @@ async def test_a_client_that_goes_leaves_no_traceback(caplog: pytest.LogCaptureF
     [b"GET /big HTTP/1.1\r\n\r\n", b"GET /big HTTP/1.1\r\n\r\n" * 20, b"GET /big HTTP/1.0\r\n\r\n"],
     ids=["one", "many", "and the server wants to close"],
 )
-async def test_who_reads_nothing_is_let_go(request_: bytes) -> None:
+async def test_a_client_that_reads_nothing_is_closed(request_: bytes) -> None:
     async with bare_server(reading_seconds=0.05) as server:
         with server.silent_client() as client:
             client.sendall(request_)
@@ -99,7 +99,7 @@ async def test_neither_may_a_websocket_s_client_leave_everything_unread() -> Non
             await server.until(lambda: not server.state.connections)
 
 
-async def test_who_reads_slowly_is_given_everything() -> None:
+async def test_a_client_that_reads_slowly_gets_everything() -> None:
     async with bare_server() as server:
         assert len(await server.asks(b"GET /big HTTP/1.0\r\n\r\n")) > 16 << 20
 
@@ -170,7 +170,7 @@ async def test_so_does_a_websocket_that_its_client_does_not_close() -> None:
         assert len(server.unfinished) == 0
 
 
-async def test_and_is_let_go_when_nobody_accepts_it() -> None:
+async def test_and_is_closed_when_nobody_accepts_it() -> None:
     async with bare_server(request_seconds=0.05) as server:
         assert await server.asks(upgrade(line=b"GET /never HTTP/1.1")) == b""
 
@@ -186,7 +186,7 @@ async def test_a_websocket_does_not_begin_amid_another_answer() -> None:
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.0", b"websocket2"])
-async def test_who_wants_another_protocol_gets_an_answer_in_this_one(protocol: bytes) -> None:
+async def test_a_client_that_wants_another_protocol_gets_an_answer_in_this_one(protocol: bytes) -> None:
     async with bare_server() as server:
         answer = await server.asks(b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n" + GET)
         assert answer.count(b"HTTP/1.1 200 ") == 1

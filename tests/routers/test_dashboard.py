@@ -39,7 +39,7 @@ def policy_of(answer: httpx.Response) -> dict[str, str]:
     return {name: value for name, _, value in parts}
 
 
-def test_the_page_needs_no_key_and_tells_nothing(browser: httpx.Client) -> None:
+def test_the_page_needs_no_key_and_shows_nothing(browser: httpx.Client) -> None:
     answer = browser.get("/")
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -74,7 +74,7 @@ def test_no_other_file_is_given_out(browser: httpx.Client, path: str) -> None:
     assert browser.get(path).status_code == 404
 
 
-def test_the_page_asks_nobody_else_and_has_no_script_or_style_within() -> None:
+def test_the_page_loads_nothing_from_elsewhere_and_has_no_inline_script_or_style() -> None:
     for path in STATIC.iterdir():
         lines = path.read_text(encoding="utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
         assert not re.search(r"https?://|//cdn", lines), path.name
@@ -90,10 +90,10 @@ def test_a_script_puts_text_into_the_page_as_text(path: str) -> None:
 
 def test_every_end_of_a_call_has_plain_words() -> None:
     words = text("routers/static/words.js")
-    told = re.search(r"END_REASONS = \{(.*?)\n\}", words, re.S)
+    found = re.search(r"END_REASONS = \{(.*?)\n\}", words, re.S)
 
-    assert told
-    assert set(re.findall(r"^  (\w+):", told[1], re.M)) == ENDS
+    assert found
+    assert set(re.findall(r"^  (\w+):", found[1], re.M)) == ENDS
     assert re.findall(r'\["(\w+)", "', words[words.index("STAGES") :]) == list(STAGES)
     assert {state.name for state in TRANSITIONS} - {"ENDED"} == set(re.findall(r"([A-Z]{4,}): \"", words))
 

@@ -69,7 +69,7 @@ def _routes(app: FastAPI) -> list[APIRoute]:
     return [context.route for context in iter_route_contexts(app.routes) if isinstance(context.route, APIRoute)]
 
 
-def test_what_goes_wrong_is_told_as_a_problem_document(operations: dict[str, dict[str, Any]]) -> None:
+def test_errors_are_described_as_problem_documents(operations: dict[str, dict[str, Any]]) -> None:
     for name, operation in operations.items():
         for status, media_type, _ in contents(operation):
             assert (media_type == "application/problem+json") == (status >= 400), name

@@ -111,7 +111,7 @@ def test_a_body_that_is_not_json_is_refused(http: httpx.Client, body: bytes) -> 
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
-def test_a_body_that_is_not_said_to_be_json_is_told_how_to_be(http: httpx.Client, media_type: str | None) -> None:
+def test_a_body_without_a_json_content_type_gets_advice(http: httpx.Client, media_type: str | None) -> None:
     headers = {} if media_type is None else {"Content-Type": media_type}
     for path in ("/media/sessions", "/calls", "/calls/call_1/say", "/session"):
         answer = http.post(path, content=b'{"text": "a", "to": "+79990000001", "api_key": "k"}', headers=headers)
@@ -195,7 +195,7 @@ def test_a_body_of_64_kilobytes_is_taken_and_a_larger_one_is_not(http: httpx.Cli
     )
 
 
-def test_a_large_body_is_refused_though_its_length_is_not_told(http: httpx.Client) -> None:
+def test_a_large_body_without_a_content_length_is_refused(http: httpx.Client) -> None:
     def pieces() -> Iterator[bytes]:
         yield from [padded(16 * 1024)] * 20
 
@@ -228,7 +228,7 @@ def test_a_length_that_is_only_claimed_is_in_no_figure(service: RunningService) 
     assert sum(map(float, sizes)) < 1e9
 
 
-def test_nobody_is_told_which_server_this_is(http: httpx.Client) -> None:
+def test_no_response_names_the_server(http: httpx.Client) -> None:
     assert "server" not in http.get("/health").headers
 
 
@@ -263,7 +263,7 @@ async def test_the_media_address_is_that_of_the_domain_or_of_the_request(tmp_pat
         assert (await http.post("/media/sessions")).json()["url"].startswith(f"{service.media_url}/call_")
 
 
-async def test_a_bug_is_told_as_a_problem_without_its_words(tmp_path: Path) -> None:
+async def test_a_bug_is_a_problem_document_without_its_message(tmp_path: Path) -> None:
     async with running_service(tmp_path) as service, service.async_client() as http:
 
         @service.app.get("/bug")

@@ -148,8 +148,8 @@ async def test_a_data_folder_that_is_gone_fails_the_storage_and_takes_no_calls_u
             assert [row["seq"] for row in kept.journal] == list(range(1, len(kept.journal) + 1))
             call = await hold(service, score(waits_for_agent(QUIET)))
             assert call.record["fault"] == "none"
-    told = [line["event"] for line in lines if line["event"].startswith("storage.")]
-    assert told == ["storage.failed", "storage.recovered"]
+    logged = [line["event"] for line in lines if line["event"].startswith("storage.")]
+    assert logged == ["storage.failed", "storage.recovered"]
 
 
 async def until_ready_is(http: httpx.AsyncClient, status: int) -> None:
@@ -170,7 +170,7 @@ tools:
 """
 
 
-async def test_in_production_strangers_are_told_states_but_no_names_of_tools(tmp_path: Path) -> None:
+async def test_in_production_clients_without_a_key_see_states_but_no_names_of_tools(tmp_path: Path) -> None:
     agent_file = tmp_path / "agent.yaml"
     agent_file.write_text(AGENT)
     settings: dict[str, Any] = {"environment": "production", "agent_prompt_file": agent_file}

@@ -81,7 +81,7 @@ async def test_the_twiml_is_xml_whatever_host_was_asked(service: RunningService)
 # --- Twilio -----------------------------------------------------------------------------------------------------------
 
 
-async def test_whoever_has_no_good_token_is_closed_and_leaves_nothing(service: RunningService) -> None:
+async def test_a_client_without_a_valid_token_is_closed_and_leaves_nothing(service: RunningService) -> None:
     session, other = await new_session(service), await new_session(service)
     _, right = stream_of(session["twiml"])
     _, of_other = stream_of(other["twiml"])

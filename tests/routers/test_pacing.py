@@ -25,7 +25,7 @@ async def test_what_begins_may_have_more_begin() -> None:
     assert begun == ["a", "b", "c"]
 
 
-async def test_many_who_ask_at_once_share_what_was_begun_after_they_asked() -> None:
+async def test_many_requests_at_once_share_a_value_made_after_them() -> None:
     made, may_end = 0, asyncio.Event()
 
     async def make() -> int:
@@ -47,7 +47,7 @@ async def test_many_who_ask_at_once_share_what_was_begun_after_they_asked() -> N
     assert await shared.get() == 3
 
 
-async def test_a_failure_is_told_to_who_asked_and_the_next_one_tries_again() -> None:
+async def test_a_failure_reaches_its_requesters_and_the_next_one_tries_again() -> None:
     failures = [ValueError("x")]
 
     async def make() -> str:

@@ -41,9 +41,14 @@ def test_the_key_is_exchanged_for_a_cookie_that_opens_the_doors(browser: httpx.C
     answer = log_in(browser)
 
     assert (answer.status_code, answer.content) == (204, b"")
-    told = answer.headers["set-cookie"].lower()
-    assert {part.strip() for part in told.split(";")[1:]} == {"httponly", "samesite=strict", "path=/", "max-age=43200"}
-    assert API_KEY not in told
+    cookie = answer.headers["set-cookie"].lower()
+    assert {part.strip() for part in cookie.split(";")[1:]} == {
+        "httponly",
+        "samesite=strict",
+        "path=/",
+        "max-age=43200",
+    }
+    assert API_KEY not in cookie
     assert browser.get("/calls").status_code == 200
     assert browser.post("/media/sessions").status_code == 201
 
@@ -54,7 +59,7 @@ def test_over_https_the_cookie_is_for_https_alone(browser: httpx.Client) -> None
     assert "; secure" in answer.headers["set-cookie"].lower()
 
 
-def test_who_logs_out_is_out(browser: httpx.Client) -> None:
+def test_logging_out_ends_access(browser: httpx.Client) -> None:
     log_in(browser)
     assert browser.delete("/session").status_code == 204
 
@@ -106,9 +111,7 @@ def test_the_key_in_a_header_is_enough_wherever_the_page_is_from(service: Runnin
         assert http.post("/media/sessions", headers={"Origin": "https://partner.example"}).status_code == 201
 
 
-def test_who_is_wrong_too_often_is_told_to_wait_and_who_is_right_never(
-    service: RunningService, browser: httpx.Client
-) -> None:
+def test_too_many_wrong_keys_must_wait_and_a_right_key_never(service: RunningService, browser: httpx.Client) -> None:
     guesses = [browser.get("/calls", headers={"Authorization": f"Bearer {number}"}) for number in range(8)]
     guesses += [log_in(browser, "wrong"), browser.get("/calls", headers={"Cookie": f"{session_cookie.NAME}=x"})]
     assert [guess.status_code for guess in guesses] == [401] * 10

@@ -26,7 +26,7 @@ async def test_of_too_many_the_one_that_waited_longest_is_given_up() -> None:
     assert len(unstarted) == 0
 
 
-async def test_who_has_started_counts_no_more() -> None:
+async def test_a_socket_that_has_started_no_longer_counts() -> None:
     unstarted = Unstarted(limit=1)
     for _ in range(3):
         async with unstarted.patience():

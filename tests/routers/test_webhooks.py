@@ -52,7 +52,7 @@ async def test_a_body_larger_than_any_event_is_not_read(tmp_path: Path) -> None:
     assert answer.status_code == 413
 
 
-async def test_the_keys_that_may_sign_can_be_told_apart_from_the_key_of_the_service(tmp_path: Path) -> None:
+async def test_the_keys_that_may_sign_can_differ_from_the_key_of_the_service(tmp_path: Path) -> None:
     keys = {"livekit_webhook_keys": f"old:{'o' * 32}, new:{'n' * 32}"}
     async with door(tmp_path, **LIVEKIT, **keys) as http:
         tokens = [signed(BODY, "o" * 32, key="old"), signed(BODY, "n" * 32, key="new"), signed(BODY, SECRET)]

@@ -1,4 +1,4 @@
-"""An agent's file: what it may say, and how its mistakes are told."""
+"""An agent's file: what it may say, and how its mistakes are reported."""
 
 import hashlib
 import subprocess
@@ -118,16 +118,16 @@ def test_any_other_file_is_the_prompt_alone(tmp_path: Path) -> None:
     assert agent.sha256 == hashlib.sha256(b"prompt: [not yaml\n").hexdigest()
 
 
-def test_a_mistake_is_told_with_file_line_and_key(tmp_path: Path) -> None:
+def test_a_mistake_is_reported_with_file_line_and_key(tmp_path: Path) -> None:
     assert problems(tmp_path, TOOL + "    # a minute\n    timeout_seconds: 60\n") == [
         "agent.yaml line 8: tools[0].timeout_seconds: 60 is more than 8"
     ]
 
 
-def test_all_mistakes_are_told_at_once_from_top_to_bottom(tmp_path: Path) -> None:
-    told = problems(tmp_path, FULL_OF_MISTAKES)
+def test_all_mistakes_are_reported_at_once_from_top_to_bottom(tmp_path: Path) -> None:
+    reported = problems(tmp_path, FULL_OF_MISTAKES)
 
-    assert [problem.rpartition(": ")[0] for problem in told] == [
+    assert [problem.rpartition(": ")[0] for problem in reported] == [
         "agent.yaml line 1: greting",
         "agent.yaml line 1: prompt",
         "agent.yaml line 3: greeting.de: is none of the agent's languages",
@@ -166,9 +166,9 @@ def test_all_mistakes_are_told_at_once_from_top_to_bottom(tmp_path: Path) -> Non
     ],
 )
 def test_a_schema_that_would_fail_in_a_call_fails_at_the_start(tmp_path: Path, schema: str) -> None:
-    told = problems(tmp_path, TOOL + f"    parameters: {schema}\n")
+    reported = problems(tmp_path, TOOL + f"    parameters: {schema}\n")
 
-    assert all(problem.startswith("agent.yaml line 7: tools[0].parameters") for problem in told)
+    assert all(problem.startswith("agent.yaml line 7: tools[0].parameters") for problem in reported)
 
 
 @pytest.mark.parametrize("name", ["end_call", "transfer", "send_dtmf"])
@@ -193,7 +193,7 @@ def test_two_tools_have_two_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "more", "told"),
+    ("url", "more", "reported"),
     [
         ("?tenant=7", "parameters: {type: object, properties: {tenant: {}}}", "parameters.properties.tenant"),
         ("?tenant=7", "parameters: {type: object, properties: {TENANT: {}}}", "parameters.properties.TENANT"),
@@ -209,13 +209,15 @@ def test_two_tools_have_two_names(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_what_a_tool_fixes_is_no_argument_of_it(tmp_path: Path, url: str, more: str, told: str, method: str) -> None:
+def test_what_a_tool_fixes_cannot_be_an_argument(
+    tmp_path: Path, url: str, more: str, reported: str, method: str
+) -> None:
     tool = TOOL.replace("/times", f"/times{url}").replace("GET", method)
 
     (problem,) = problems(tmp_path, f"{tool}    {more}\n")
 
     line = 7 + more.count("\n")
-    assert problem.startswith(f"agent.yaml line {line}: tools[0].{told}: is ")
+    assert problem.startswith(f"agent.yaml line {line}: tools[0].{reported}: is ")
 
 
 def test_an_argument_with_another_name_is_one(tmp_path: Path) -> None:
@@ -231,7 +233,7 @@ def test_a_variable_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("header", ["'${TOKEN} ${not-a-name}'", "'${TOKEN}\\u0007é'", '"${TOKEN}\\r\\nX-Other: 1"'])
-def test_a_wrong_header_is_refused_without_telling_its_value(tmp_path: Path, header: str) -> None:
+def test_a_wrong_header_is_refused_without_showing_its_value(tmp_path: Path, header: str) -> None:
     (problem,) = problems(tmp_path, TOOL + f"    headers:\n      X-Key: {header}\n")
 
     assert "line 8: tools[0].headers.X-Key" in problem
@@ -249,7 +251,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("", "agent.yaml line 1: an agent's file begins with keys, such as prompt: ..."),
         ("Help the caller.", "agent.yaml line 1: an agent's file begins with keys, such as prompt: ..."),
@@ -259,22 +261,22 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
         ("prompt: 5\n", "agent.yaml line 1: prompt: input should be a valid string"),
     ],
 )
-def test_a_file_that_is_none_is_told_by_line(tmp_path: Path, text: str, told: str) -> None:
-    assert problems(tmp_path, text) == [told]
+def test_an_invalid_file_is_reported_by_line(tmp_path: Path, text: str, reported: str) -> None:
+    assert problems(tmp_path, text) == [reported]
 
 
-def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported_by_its_setting(tmp_path: Path) -> None:
     path = tmp_path / "agent.yaml"
     path.write_bytes(b"prompt: \xff\n")
     others = {tmp_path / "other.yaml": "cannot be read: No such file", tmp_path: "cannot be read: Is a directory"}
-    for unreadable, told in {path: "is no text in UTF-8", **others}.items():
+    for unreadable, reported in {path: "is no text in UTF-8", **others}.items():
         with pytest.raises(SettingsError) as caught:
             read_agent_file(unreadable, ENVIRONMENT)
-        assert caught.value.problems[0].startswith(f"AGENT_PROMPT_FILE: {unreadable} {told}")
+        assert caught.value.problems[0].startswith(f"AGENT_PROMPT_FILE: {unreadable} {reported}")
 
 
 @given(st.text(alphabet=st.sampled_from("promt:-[]{}&*!|>'\"#%@ \n\t\x00é3"), max_size=60))
-def test_whatever_is_written_it_is_an_agent_or_its_mistakes_are_told(text: str) -> None:
+def test_any_text_is_an_agent_or_its_mistakes_are_reported(text: str) -> None:
     with TemporaryDirectory() as folder:
         try:
             read(Path(folder), text)

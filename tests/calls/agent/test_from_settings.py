@@ -59,13 +59,15 @@ def test_settings_win_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch)
     assert agent.voices["en"] == "voice-set"
 
 
-def test_an_agent_that_hears_any_language_begins_in_the_first(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_agent_that_understands_any_language_starts_in_the_first(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     agent = agent_profile(settings(monkeypatch, AGENT_PROMPT_FILE=file, VA_LANGUAGE="multi"))
 
     assert (agent.language, agent.stt.language) == ("ru", "multi")
 
 
-def test_row_one_tells_which_agent_it_was(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_one_says_which_agent_it_was(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     described = agent_profile(settings(monkeypatch, AGENT_PROMPT_FILE=file)).describe("1.2.3")
 
     assert described["name"] == "flowers"

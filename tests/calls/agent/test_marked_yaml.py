@@ -30,7 +30,7 @@ tools:
         (("lines", "de"), 2),
     ],
 )
-def test_each_part_has_a_line_and_what_is_missing_that_of_what_is_around_it(
+def test_each_part_has_a_line_and_a_missing_part_has_the_line_of_its_parent(
     place: tuple[str | int, ...], line: int
 ) -> None:
     assert MarkedYaml(TEXT).line(place) == line
@@ -130,5 +130,5 @@ def test_fifty_levels_are_read() -> None:
     MarkedYaml("a: " + "[" * 48 + "]" * 48)
 
 
-def test_nothing_is_a_document_too() -> None:
+def test_an_empty_text_is_a_document_too() -> None:
     assert MarkedYaml("# only a comment\n").data is None

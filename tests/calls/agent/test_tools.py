@@ -1,4 +1,4 @@
-"""The agent's own tools in a call: what the caller hears meanwhile, and what the model is told."""
+"""The agent's own tools in a call: what the caller hears meanwhile, and what the model sees."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ from tests.calls.vendors import Answer, ScriptedTool
 VIRTUAL_TIME = True
 
 
-async def test_the_model_goes_on_with_what_the_tool_gave() -> None:
+async def test_the_model_continues_with_the_result_of_the_tool() -> None:
     world, tool = await a_world(ASKS, TELLS)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
@@ -36,7 +36,7 @@ async def test_the_model_goes_on_with_what_the_tool_gave() -> None:
     assert call.body.record.fault == "none"
 
 
-async def test_the_journal_tells_what_was_called_and_what_came_of_it() -> None:
+async def test_the_journal_has_the_call_of_the_tool_and_its_outcome() -> None:
     world, _ = await a_world(ASKS, TELLS)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
@@ -77,7 +77,7 @@ async def test_the_replay_of_the_call_runs_the_tool_at_the_same_place() -> None:
     ]
 
 
-async def test_the_caller_hears_one_moment_as_soon_as_the_tool_runs() -> None:
+async def test_the_caller_hears_the_waiting_phrase_as_soon_as_the_tool_runs() -> None:
     world, tool = await a_world(ASKS, TELLS, seconds=3.0)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
@@ -92,7 +92,7 @@ async def test_the_caller_hears_one_moment_as_soon_as_the_tool_runs() -> None:
     assert latency["total"] > 3.0, "the line is no answer"
 
 
-async def test_a_tool_without_a_line_has_a_prepared_one() -> None:
+async def test_a_tool_without_a_waiting_phrase_gets_a_filler() -> None:
     world, _ = await a_world(ASKS, TELLS, waiting_phrase=None, seconds=3.0)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
@@ -100,7 +100,7 @@ async def test_a_tool_without_a_line_has_a_prepared_one() -> None:
     assert lines_said(call) == [LINES.fillers[0]]
 
 
-async def test_a_slow_tool_is_bridged_and_nobody_gives_the_answer_up() -> None:
+async def test_fillers_bridge_a_slow_tool_and_the_answer_is_not_given_up() -> None:
     """With the model's time the answer takes longer than an answer without a tool may."""
     slow = Answer(ASKS.text, first_token=5.0, tool=ASKS.tool)
     world, _ = await a_world(slow, Answer(TELLS.text, first_token=2.9), seconds=7.9)
@@ -129,7 +129,7 @@ def longest_silence(call: LiveCall, since: float) -> float:
     return max(begin - max(end for end in ends if end <= begin) for begin in begins)
 
 
-async def test_an_answer_that_has_said_something_needs_no_line() -> None:
+async def test_an_answer_that_has_said_something_needs_no_waiting_phrase() -> None:
     world, _ = await a_world(CHECKS, TELLS, seconds=2.0)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 2)
@@ -142,7 +142,7 @@ async def test_an_answer_that_has_said_something_needs_no_line() -> None:
     assert next(message.content for message in world.model.asked[1] if message.metadata) == "Let me check that."
 
 
-async def test_an_answer_that_has_begun_is_not_silent_while_a_tool_is_slow() -> None:
+async def test_an_answer_that_has_started_is_not_silent_while_a_tool_is_slow() -> None:
     world, _ = await a_world(CHECKS, TELLS, seconds=7.0)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 2)
@@ -151,7 +151,7 @@ async def test_an_answer_that_has_begun_is_not_silent_while_a_tool_is_slow() -> 
     assert call.body.record.fault == "none"
 
 
-async def test_a_second_tool_of_the_same_answer_has_its_line_too() -> None:
+async def test_a_second_tool_of_the_same_answer_has_its_waiting_phrase_too() -> None:
     world, tool = await a_world(CHECKS, ASKS, TELLS, seconds=0.5)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 2)
@@ -161,17 +161,17 @@ async def test_a_second_tool_of_the_same_answer_has_its_line_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "told"),
+    ("failure", "message"),
     [(ProviderTimeout("tools", "late"), "no answer in time"), (ProviderUnavailable("tools", "down"), "did not work")],
 )
-async def test_the_model_is_told_of_a_tool_that_fails_so_that_it_can_say_so(failure: Any, told: str) -> None:
+async def test_the_model_sees_that_a_tool_failed_and_can_say_so(failure: Any, message: str) -> None:
     world, _ = await a_world(ASKS, Answer("I could not look it up."), answer=failure)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
 
     result = json.loads(exchange(world.model.asked[1])[-1][2])
     assert result["error"] == failure.code
-    assert told in result["message"]
+    assert message in result["message"]
     assert "never claim that it worked" in result["message"]
     (finished,) = call.rows_of("agent.tool_finished")
     assert (finished.data["ok"], finished.data["status"]) == (False, None)
@@ -187,7 +187,7 @@ async def test_a_late_booking_may_have_been_made() -> None:
     assert "not known whether it was done" in exchange(world.model.asked[1])[-1][2]
 
 
-async def test_a_no_is_told_as_it_was_said_and_is_nobodys_fault() -> None:
+async def test_the_model_sees_a_refusal_in_full_and_it_counts_as_no_failure() -> None:
     world, _ = await a_world(ASKS, TELLS, answer=ToolAnswer(409, "taken"))
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
@@ -198,7 +198,7 @@ async def test_a_no_is_told_as_it_was_said_and_is_nobodys_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call_of", "told"),
+    ("call_of", "message"),
     [
         (Answer(tool="unheard_of"), "no such tool"),
         (Answer(tool="find_times", arguments="{"), "not JSON"),
@@ -208,18 +208,18 @@ async def test_a_no_is_told_as_it_was_said_and_is_nobodys_fault() -> None:
         (Answer(tool="find_times", arguments='{"day": "\\ud800"}'), "not JSON"),
     ],
 )
-async def test_what_the_model_calls_wrongly_is_not_run_and_it_may_try_again(call_of: Answer, told: str) -> None:
+async def test_a_wrong_call_of_a_tool_is_not_run_and_the_model_may_try_again(call_of: Answer, message: str) -> None:
     world, tool = await a_world(call_of, ASKS, TELLS)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
 
-    assert told in json.loads(exchange(world.model.asked[1])[1][2])["message"]
+    assert message in json.loads(exchange(world.model.asked[1])[1][2])["message"]
     assert len(tool.asked) == 1
     assert call.turns()[-1] == ("assistant", TELLS.text)
     assert [row.data["ok"] for row in call.rows_of("agent.tool_finished")] == [False, True]
 
 
-def test_the_error_of_wrong_arguments_keeps_what_the_caller_said_to_itself() -> None:
+def test_the_error_of_wrong_arguments_does_not_quote_the_caller() -> None:
     with pytest.raises(BadArguments) as refused:
         ScriptedTool().described.read('{"day": ["my daughter Anna"]}')
 

@@ -86,7 +86,7 @@ async def workers(waiting: Waiting, *live: int, places: int = 25, alone: bool = 
             worker.claims.stop()
 
 
-async def test_twenty_callers_at_once_are_shared_though_one_process_was_told_of_all() -> None:
+async def test_twenty_callers_at_once_are_shared_though_one_process_got_all_webhooks() -> None:
     waiting = Waiting()
     async with workers(waiting, 0, 0) as (first, second):
         waiting.call_in(20)
@@ -109,14 +109,14 @@ async def test_a_caller_goes_to_the_process_with_the_fewest_calls() -> None:
         assert [len(worker.callers) for worker in (busy, idle, other)] == [0, 10, 0]
 
 
-async def test_one_call_after_another_goes_round_whichever_process_is_told() -> None:
+async def test_calls_go_round_whichever_process_gets_the_webhooks() -> None:
     waiting = Waiting()
-    async with workers(waiting, 0, 0) as (told, other):
+    async with workers(waiting, 0, 0) as (first, other):
         for _ in range(10):
             waiting.call_in(1)
-            told.claims.ring()
+            first.claims.ring()
             await asyncio.sleep(0.2)
-        assert [len(worker.callers) for worker in (told, other)] == [5, 5]
+        assert [len(worker.callers) for worker in (first, other)] == [5, 5]
 
 
 async def test_another_process_sees_a_caller_within_fifty_milliseconds() -> None:
@@ -139,7 +139,7 @@ async def test_a_full_process_leaves_callers_to_one_with_places() -> None:
         assert (len(full.callers), len(open_one.callers)) == (0, 1)
 
 
-async def test_callers_for_whom_nobody_has_a_place_are_met_at_once_to_be_refused() -> None:
+async def test_callers_without_a_free_place_are_taken_at_once_to_be_refused() -> None:
     waiting = Waiting()
     async with workers(waiting, 25, 25) as (first, second):
         began = asyncio.get_running_loop().time()
@@ -150,7 +150,7 @@ async def test_callers_for_whom_nobody_has_a_place_are_met_at_once_to_be_refused
         assert max(met) - began < 0.06
 
 
-async def test_a_caller_whom_no_process_with_a_place_takes_is_met_by_one_that_has_its_share() -> None:
+async def test_a_full_process_takes_a_caller_whom_no_free_process_takes() -> None:
     waiting = Waiting()
     async with workers(waiting, 25, 0) as (full, stuck):
         stuck.claims.stop()
@@ -171,7 +171,7 @@ async def test_calls_to_be_placed_are_shared_as_callers_are() -> None:
         assert 8 <= len(first.placed) <= 12
 
 
-async def test_a_process_alone_takes_everything_at_once_and_looks_only_when_it_is_rung() -> None:
+async def test_a_single_process_takes_everything_at_once_and_looks_only_when_it_is_woken() -> None:
     waiting = Waiting()
     waiting.call_in(3)
     async with workers(waiting, 0, alone=True) as (worker,):

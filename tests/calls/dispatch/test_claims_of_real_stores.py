@@ -32,27 +32,27 @@ class Process:
         )
 
 
-async def test_each_caller_and_each_call_to_be_placed_has_one_taker_and_nobody_takes_all(tmp_path: Path) -> None:
+async def test_each_waiting_call_is_taken_once_and_no_process_takes_all(tmp_path: Path) -> None:
     async with (
         open_stores(tmp_path) as here,
         open_stores(tmp_path) as there,
         asyncio.timeout(20),
         ServiceLoops() as loops,
     ):
-        told, other = Process("told", here, loops), Process("other", there, loops)
+        first, other = Process("first", here, loops), Process("other", there, loops)
         for number in range(CALLERS):
             caller = TelephoneCall("call_1", "RM_1", f"sip_{number}", {"sip.callID": f"SCL_{number}"})
-            await told.inbox.add(f"EV_{number}", "participant_joined", caller, utc_now())
-            told.claims.ring()
+            await first.inbox.add(f"EV_{number}", "participant_joined", caller, utc_now())
+            first.claims.ring()
             row = a_call(f"out-{number}", status="ringing", direction="outbound", owner=None, fence=0)
             await here.calls.create(row)
-        while len(told.met + other.met) + len(told.placed + other.placed) < 2 * CALLERS:
+        while len(first.met + other.met) + len(first.placed + other.placed) < 2 * CALLERS:
             await asyncio.sleep(0.01)
-        told.claims.stop()
+        first.claims.stop()
         other.claims.stop()
 
-    assert sorted(told.met + other.met) == sorted(f"sip_{number}" for number in range(CALLERS))
-    placed = told.placed + other.placed
+    assert sorted(first.met + other.met) == sorted(f"sip_{number}" for number in range(CALLERS))
+    placed = first.placed + other.placed
     assert sorted(call.call_id for call in placed) == sorted(f"out-{number}" for number in range(CALLERS))
-    assert {(call.owner, call.fence) for call in placed} == {("told", 1), ("other", 1)}
-    assert min(len(told.met) + len(told.placed), len(other.met) + len(other.placed)) >= CALLERS // 2
+    assert {(call.owner, call.fence) for call in placed} == {("first", 1), ("other", 1)}
+    assert min(len(first.met) + len(first.placed), len(other.met) + len(other.placed)) >= CALLERS // 2

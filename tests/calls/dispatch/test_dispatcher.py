@@ -69,7 +69,7 @@ async def test_a_call_that_cannot_be_stored_is_not_taken() -> None:
         await (await open_desk.rings("call-2")).greeted()
 
 
-async def test_figures_that_cannot_be_counted_cost_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_metrics_that_cannot_be_counted_cost_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 

@@ -90,12 +90,16 @@ phases = st.lists(st.floats(0, RENEW_SECONDS), min_size=PROCESSES, max_size=PROC
 
 
 @given(locked=spans(20), stopped=spans(20), phases=phases, seed=st.integers(0, 1000))
-def test_who_is_never_stopped_is_never_reaped(locked: Spans, stopped: Spans, phases: list[float], seed: int) -> None:
+def test_a_process_that_is_never_stopped_is_never_reaped(
+    locked: Spans, stopped: Spans, phases: list[float], seed: int
+) -> None:
     assert [name for name, _ in play(locked, stopped, phases, seed).reaped if name != 0] == []
 
 
 @given(begins=st.floats(0, 20), phases=phases, seed=st.integers(0, 1000))
-def test_who_is_stopped_for_good_is_reaped_within_three_seconds(begins: float, phases: list[float], seed: int) -> None:
+def test_a_process_that_is_stopped_for_good_is_reaped_within_three_seconds(
+    begins: float, phases: list[float], seed: int
+) -> None:
     [(name, at)] = play([], [(begins, SECONDS)], phases, seed).reaped
     assert name == 0
     assert at - max(begins, LEASE_SECONDS) < LEASE_SECONDS + 1

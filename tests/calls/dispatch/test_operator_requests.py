@@ -57,7 +57,7 @@ async def board(world: World) -> AsyncIterator[Board]:
         requests.stop()
 
 
-async def test_what_is_asked_of_a_call_of_this_process_is_carried_out_at_once() -> None:
+async def test_a_request_for_a_call_of_this_process_is_carried_out_at_once() -> None:
     async with board(World()) as here:
         call = await here.desk.rings()
         await call.greeted()
@@ -68,7 +68,7 @@ async def test_what_is_asked_of_a_call_of_this_process_is_carried_out_at_once() 
         assert call.body.record.end_reason == "operator_hangup"
 
 
-async def test_what_is_asked_of_another_process_is_carried_out_within_a_fifth_of_a_second() -> None:
+async def test_a_request_for_a_call_of_another_process_is_carried_out_within_a_fifth_of_a_second() -> None:
     async with board(World()) as here:
         call = await here.desk.rings()
         await call.greeted()
@@ -98,7 +98,7 @@ async def test_a_transfer_that_is_asked_for_reaches_the_call() -> None:
         assert (await call.until("operator.transfer_requested")).data == {"to": "sales"}
 
 
-async def test_what_is_asked_before_a_call_runs_comes_after_its_first_row() -> None:
+async def test_a_request_before_a_call_runs_comes_after_its_first_row() -> None:
     world = World()
     world.calls.create_takes = 1.0
     async with board(world) as here:
@@ -113,7 +113,7 @@ async def test_what_is_asked_before_a_call_runs_comes_after_its_first_row() -> N
         assert call.body.record.end_reason == "operator_hangup"
 
 
-async def test_nobody_looks_while_there_is_no_call() -> None:
+async def test_no_process_looks_for_requests_while_it_has_no_call() -> None:
     async with board(World()) as here:
         await asyncio.sleep(5)
         assert here.store.looks == []
@@ -172,7 +172,7 @@ async def test_a_request_of_a_newer_version_that_cannot_be_read_is_left_out(kind
 @pytest.mark.parametrize(
     ("kind", "data"), [("hangup", {"reason": 5, "softly": True}), ("say", {"text": "Bye.", "voice": 1})]
 )
-async def test_of_a_request_of_a_newer_version_the_known_part_is_done(kind: str, data: dict[str, Any]) -> None:
+async def test_the_known_part_of_a_request_of_a_newer_version_is_done(kind: str, data: dict[str, Any]) -> None:
     async with board(World()) as here:
         call = await here.desk.rings()
         await call.greeted()

@@ -74,7 +74,7 @@ async def test_a_call_of_a_dead_process_is_ended_as_crashed_with_what_was_said()
     assert reasons(world) == {"dead-1": "crashed"}
 
 
-async def test_whoever_ends_a_call_of_a_dead_process_lets_its_caller_go() -> None:
+async def test_the_process_that_ends_a_call_of_a_dead_one_lets_its_caller_go() -> None:
     world = World()
     dead = await a_dead_call(world, "dead-1")
     let_go: list[CallRow] = []
@@ -85,7 +85,7 @@ async def test_whoever_ends_a_call_of_a_dead_process_lets_its_caller_go() -> Non
     assert let_go == [dead]
 
 
-async def test_who_could_not_renew_its_own_leases_ends_nobodys_call_until_everybody_could() -> None:
+async def test_a_process_that_could_not_renew_its_own_leases_reaps_no_call_until_all_could() -> None:
     world = World()
     await a_silent_call(world, "silent-1")
     locked = StorageError("the database is locked")
@@ -102,7 +102,7 @@ async def test_who_could_not_renew_its_own_leases_ends_nobodys_call_until_everyb
         assert call.body.record.end_reason is None
 
 
-async def test_a_process_that_was_stopped_ends_nobodys_call_when_it_goes_on() -> None:
+async def test_a_process_that_was_stopped_reaps_no_call_when_it_goes_on() -> None:
     world, skipped = World(), 0.0
     loop = asyncio.get_running_loop()
     await a_silent_call(world, "silent-1")
@@ -118,7 +118,7 @@ async def test_a_process_that_was_stopped_ends_nobodys_call_when_it_goes_on() ->
         assert reasons(world) == {"silent-1": "crashed"}
 
 
-async def test_a_call_that_is_found_to_be_lost_falls_silent_at_once_and_is_counted_by_its_heir() -> None:
+async def test_a_call_whose_ownership_is_lost_falls_silent_at_once_and_the_new_owner_counts_it() -> None:
     world = World(model=ScriptedModel(Answer(STORY)))
     async with desk(world) as open_desk:
         call = await open_desk.rings()

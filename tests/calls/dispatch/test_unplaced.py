@@ -55,7 +55,7 @@ async def ended(http: httpx.AsyncClient, call_id: str) -> dict[str, Any]:
         await asyncio.sleep(0.02)
 
 
-async def test_a_call_that_nobody_placed_in_time_ends_frees_its_place_and_can_be_erased(tmp_path: Path) -> None:
+async def test_a_call_that_no_process_placed_in_time_ends_frees_its_place_and_can_be_erased(tmp_path: Path) -> None:
     async with service(tmp_path, max_concurrent_calls=1) as (services, http):
         await placed(services, "call-1", PLACED_WITHIN_SECONDS + 1)
         assert (await http.post("/media/sessions", json={})).status_code == 201

@@ -36,7 +36,7 @@ def heard_until(far_end: FarEnd, samples: int) -> float:
 
 
 @pytest.mark.parametrize("how", ["refer", "dialled"])
-async def test_the_caller_is_handed_over_after_the_last_word_and_the_call_ends(how: Any) -> None:
+async def test_the_caller_is_transferred_after_the_last_word_and_the_call_ends(how: Any) -> None:
     telephony = ScriptedTelephony(how)
     far_end = FarEnd()
 
@@ -54,7 +54,7 @@ async def test_the_caller_is_handed_over_after_the_last_word_and_the_call_ends(h
     assert far_end.ended == "transferred"
 
 
-async def test_the_wish_is_safe_before_anybody_is_called() -> None:
+async def test_the_transfer_is_committed_before_anybody_is_dialled() -> None:
     telephony = ScriptedTelephony()
 
     async with live_call(telephone_world(telephony, CONNECT), FarEnd()) as call:
@@ -68,7 +68,7 @@ async def test_the_wish_is_safe_before_anybody_is_called() -> None:
         await call.ended()
 
 
-async def test_a_caller_who_cannot_be_handed_over_is_told_and_goes_on() -> None:
+async def test_a_caller_who_cannot_be_transferred_hears_so_and_goes_on() -> None:
     telephony = ScriptedTelephony(TransferFailed("no_answer"))
     world = telephone_world(telephony, CONNECT, Answer("I take a message."))
 
@@ -87,7 +87,7 @@ async def test_a_caller_who_cannot_be_handed_over_is_told_and_goes_on() -> None:
     assert ("assistant", LINES.transfer_failed) in [(asked.role, asked.content) for asked in world.model.asked[-1]]
 
 
-async def test_words_while_the_telephone_rings_call_nobody_off() -> None:
+async def test_words_while_the_telephone_rings_do_not_cancel_the_transfer() -> None:
     telephony = ScriptedTelephony(takes=10)
 
     async with live_call(telephone_world(telephony, CONNECT), FarEnd()) as call:
@@ -101,7 +101,7 @@ async def test_words_while_the_telephone_rings_call_nobody_off() -> None:
     assert call.body.record.end_reason == "transferred"
 
 
-async def test_nobody_is_called_any_more_when_the_caller_has_hung_up() -> None:
+async def test_nobody_is_dialled_after_the_caller_has_hung_up() -> None:
     telephony = ScriptedTelephony(takes=30)
 
     async with live_call(telephone_world(telephony, CONNECT), FarEnd()) as call:
@@ -114,7 +114,7 @@ async def test_nobody_is_called_any_more_when_the_caller_has_hung_up() -> None:
     assert call.body.record.end_reason == "caller_hangup"
 
 
-async def test_a_telephone_that_rings_for_ever_is_called_off() -> None:
+async def test_a_transfer_that_rings_for_ever_is_cancelled() -> None:
     telephony = ScriptedTelephony(takes=1000)
 
     async with live_call(telephone_world(telephony, CONNECT, Answer("As you like.")), FarEnd()) as call:
@@ -127,7 +127,7 @@ async def test_a_telephone_that_rings_for_ever_is_called_off() -> None:
 
 
 @pytest.mark.parametrize("target", ["", "president", "+79990000000"])
-async def test_nobody_else_is_ever_called(target: str) -> None:
+async def test_only_addresses_on_the_list_are_ever_dialled(target: str) -> None:
     telephony = ScriptedTelephony()
     wish = Answer("I will connect you.", tool="transfer", arguments=f'{{"target": "{target}"}}')
 
@@ -156,11 +156,11 @@ async def test_a_transfer_that_was_not_offered_is_not_tried(is_a_telephone: bool
         assert call.rows_of("transfer.started") == []
         assert telephony.called == []
 
-    told = [message.content for message in world.model.asked[1] if message.role == "tool"]
-    assert "there is no such tool" in told[0]
+    results = [message.content for message in world.model.asked[1] if message.role == "tool"]
+    assert "there is no such tool" in results[0]
 
 
-async def test_keys_that_were_not_offered_are_not_pressed_and_the_model_is_told() -> None:
+async def test_keys_that_were_not_offered_are_not_pressed_and_the_model_sees_so() -> None:
     world, far_end = World(model=ScriptedModel(PRESS, Answer("I cannot press keys."))), FarEnd()
 
     async with live_call(world, far_end) as call:
@@ -175,7 +175,7 @@ async def test_keys_that_were_not_offered_are_not_pressed_and_the_model_is_told(
 
 
 @pytest.mark.parametrize(("to", "address"), [("help", TARGETS["help"]), (SALES, SALES)])
-async def test_an_operator_names_or_dials_whom_he_wants(to: str, address: str) -> None:
+async def test_an_operator_may_transfer_by_name_or_by_address(to: str, address: str) -> None:
     telephony = ScriptedTelephony()
 
     async with live_call(telephone_world(telephony), FarEnd()) as call:
@@ -205,7 +205,7 @@ async def test_an_operators_transfer_waits_for_the_last_word_of_the_answer() -> 
     assert far_end.ended == "transferred"
 
 
-async def test_a_call_without_a_telephone_cannot_be_handed_over() -> None:
+async def test_a_call_without_a_telephone_cannot_be_transferred() -> None:
     async with live_call(World(targets=TARGETS), FarEnd()) as call:
         call.body.emit(ev.TransferRequested("sales"))
         await call.until("transfer.failed", reason="not_a_telephone")
@@ -282,5 +282,5 @@ async def test_tools_are_offered_where_they_work() -> None:
 @pytest.mark.parametrize(
     "world", [World(targets=TARGETS), World(telephony=ScriptedTelephony())], ids=["no telephone", "no targets"]
 )
-async def test_nobody_is_promised_a_human_who_cannot_be_had(world: World) -> None:
+async def test_the_transfer_tool_is_not_offered_without_humans(world: World) -> None:
     assert await offered(world, FarEnd()) == ["end_call"]

@@ -49,7 +49,7 @@ async def test_a_refused_turn_is_answered_once_and_never_sent_again() -> None:
     assert (row.data["answer"], row.data["code"], row.data["final"]) == ("refused", "content_rejected", True)
 
 
-async def test_a_turn_that_is_refused_on_suspicion_is_asked_once() -> None:
+async def test_a_turn_whose_preemptive_answer_is_refused_is_asked_once() -> None:
     world = World(model=ScriptedModel(Answer(fails=REFUSED)))
     async with live_call(world, FarEnd()) as call:
         seems_over(call, PHRASE)
@@ -63,7 +63,7 @@ async def test_a_turn_that_is_refused_on_suspicion_is_asked_once() -> None:
 
 @pytest.mark.parametrize(("error", "requests"), [(CUT, 2), (WRONG_KEY, 1)])
 @pytest.mark.parametrize("fails_before", [True, False])
-async def test_a_suspected_turn_that_fails_costs_no_more_than_a_certain_one(
+async def test_a_preemptive_answer_that_fails_costs_no_more_requests_than_another(
     error: Exception, requests: int, fails_before: bool
 ) -> None:
     world = World(model=ScriptedModel(Answer(fails=error, first_token=0.1 if fails_before else 0.6)))
@@ -82,7 +82,7 @@ async def test_a_suspected_turn_that_fails_costs_no_more_than_a_certain_one(
     assert call.body.record.end_reason == "caller_hangup"
 
 
-async def test_a_suspicion_that_failed_and_was_wrong_is_no_failure() -> None:
+async def test_a_failed_preemptive_answer_to_a_turn_that_went_on_is_no_failure() -> None:
     world = World(model=ScriptedModel(Answer(fails=WRONG_KEY), Answer("At nine.")))
     async with live_call(world, FarEnd()) as call:
         seems_over(call, "When do you")
@@ -97,7 +97,7 @@ async def test_a_suspicion_that_failed_and_was_wrong_is_no_failure() -> None:
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-async def test_an_answer_that_is_cut_is_closed_by_a_line_and_told(reason: str) -> None:
+async def test_an_answer_that_is_cut_is_closed_by_a_line_and_recorded(reason: str) -> None:
     world = World(model=ScriptedModel(Answer("We open at nine and close", reason=reason), Answer("At ten.")))
     async with live_call(world, FarEnd()) as call:
         call.says("When do you open?")
@@ -113,7 +113,7 @@ async def test_an_answer_that_is_cut_is_closed_by_a_line_and_told(reason: str) -
     assert "We open at nine and close" in shown(world)
 
 
-async def test_an_empty_answer_is_the_vendor_s_and_asked_for_once_more() -> None:
+async def test_an_empty_answer_is_the_vendors_failure_and_requested_once_more() -> None:
     world = World(model=ScriptedModel(Answer("")))
     async with live_call(world, FarEnd()) as call:
         call.says("When do you open?")
@@ -189,7 +189,7 @@ async def test_what_was_written_before_a_thought_is_not_taken_back_with_it() -> 
     assert call.turns()[-1] == ("assistant", "Let me check that. Ten o'clock is free.")
 
 
-async def test_arguments_that_cannot_be_read_are_told_to_the_model_and_the_call_goes_on() -> None:
+async def test_the_model_sees_that_its_arguments_are_unreadable_and_the_call_goes_on() -> None:
     broken = Answer("Let me check.", tool="find_times", arguments='{"day": "2026')
     world, tool = await a_world(broken, Answer("I could not look it up."))
     async with live_call(world, FarEnd()) as call:

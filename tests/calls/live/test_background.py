@@ -88,8 +88,8 @@ async def test_too_much_work_costs_the_oldest() -> None:
     assert ended == [2, 3, 4]
 
 
-async def test_a_bug_is_logged_with_its_place_and_told_to_whom_it_concerns() -> None:
-    told: list[Exception] = []
+async def test_a_bug_is_logged_with_its_place_and_reported_to_its_call() -> None:
+    bugs: list[Exception] = []
 
     async def breaks() -> None:
         raise ZeroDivisionError("a caller's words")
@@ -99,9 +99,9 @@ async def test_a_bug_is_logged_with_its_place_and_told_to_whom_it_concerns() -> 
 
     with capture_logs() as logs:
         async with BackgroundWork() as background:
-            background.start(breaks(), name="call-1:transfer", on_bug=told.append)
-            background.start(lost(), name="call-1:transfer", on_bug=told.append)
-    assert [type(error) for error in told] == [ZeroDivisionError, OwnershipLost]
+            background.start(breaks(), name="call-1:transfer", on_bug=bugs.append)
+            background.start(lost(), name="call-1:transfer", on_bug=bugs.append)
+    assert [type(error) for error in bugs] == [ZeroDivisionError, OwnershipLost]
     [line] = logs
     assert (line["event"], line["work"]) == ("background.failed", "transfer")
     assert "test_background.py" in line["error"]
@@ -119,14 +119,14 @@ async def test_a_room_is_ended_as_soon_as_livekit_does_it() -> None:
     assert livekit.asked[-1][0] < 5
 
 
-async def test_who_ends_a_room_waits_for_nothing() -> None:
+async def test_ending_a_room_never_waits() -> None:
     livekit = LiveKit(failures=1000)
     async with BackgroundWork() as background:
         leftovers(livekit, background).end_room("call_1")
         assert (now(), livekit.asked) == (0.0, [])
 
 
-async def test_livekit_is_asked_for_two_minutes_and_then_left_to_the_reconciler() -> None:
+async def test_requests_to_livekit_are_repeated_for_two_minutes_and_then_left_to_the_reconciler() -> None:
     livekit = LiveKit(failures=1000)
     with capture_logs() as logs:
         async with BackgroundWork(patience_seconds=300) as background:
@@ -135,21 +135,21 @@ async def test_livekit_is_asked_for_two_minutes_and_then_left_to_the_reconciler(
     assert [line["event"] for line in logs] == ["leftovers.abandoned"]
 
 
-async def test_a_telephone_that_is_not_there_is_called_off_once() -> None:
+async def test_a_telephone_that_is_not_there_is_removed_once() -> None:
     livekit = LiveKit()
     async with BackgroundWork() as background:
         leftovers(livekit, background).call_off("call_1", "human-1", may_come=False)
     assert [what for _, what in livekit.asked] == ["remove human-1 from call_1"]
 
 
-async def test_a_telephone_whose_dial_got_lost_is_called_off_when_it_comes() -> None:
+async def test_a_telephone_whose_dial_got_lost_is_removed_when_it_comes() -> None:
     livekit = LiveKit(telephone_comes_at=6.0)
     async with BackgroundWork(patience_seconds=300) as background:
         leftovers(livekit, background).call_off("call_1", "human-1", may_come=True)
     assert 6.0 <= livekit.asked[-1][0] < 12.0
 
 
-async def test_a_human_in_a_call_that_goes_on_is_called_off_when_livekit_is_back_after_ten_minutes() -> None:
+async def test_a_human_in_a_call_that_goes_on_is_removed_when_livekit_is_back_after_ten_minutes() -> None:
     livekit = LiveKit(failures=125, telephone_comes_at=0.0)
     async with BackgroundWork(patience_seconds=4000) as background:
         leftovers(livekit, background).call_off("call_1", "human-1", may_come=False)
@@ -157,7 +157,7 @@ async def test_a_human_in_a_call_that_goes_on_is_called_off_when_livekit_is_back
     assert livekit.asked[-1][0] > 600
 
 
-async def test_one_that_never_comes_is_looked_for_as_long_as_it_may_ring() -> None:
+async def test_a_telephone_that_never_comes_is_looked_for_as_long_as_it_may_ring() -> None:
     livekit = LiveKit()
     async with BackgroundWork(patience_seconds=300) as background:
         leftovers(livekit, background).call_off("call_1", "human-1", may_come=True)

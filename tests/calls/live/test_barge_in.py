@@ -20,7 +20,7 @@ LATE = [0.0025, 0.02, 0.04]
 
 
 @dataclass
-class Told:
+class Interruption:
     """What the record says of the interrupted answer, and what is true."""
 
     row: ev.AgentInterrupted
@@ -51,20 +51,20 @@ async def starts_to_answer(call: LiveCall) -> None:
     await call.until("agent.reply_started", 2)
 
 
-async def told(call: LiveCall) -> Told:
+async def interruption(call: LiveCall) -> Interruption:
     row = await call.until("agent.interrupted")
     interrupted = ev.AgentInterrupted(turn=row.turn or 0, **row.data)
     [turn] = [turn for turn in call.body.record.turns if turn.interrupted]
     assert turn.text == interrupted.heard
     assert STORY.startswith(interrupted.heard.strip())
-    return Told(interrupted, turn.text, words_begun(call))
+    return Interruption(interrupted, turn.text, words_begun(call))
 
 
 def a_world() -> World:
     return World(model=ScriptedModel(Answer(STORY), Answer("Yes.")))
 
 
-async def cut_in(far_end: FarEnd, after: float, *, words_after: float = 0.3) -> Told:
+async def cut_in(far_end: FarEnd, after: float, *, words_after: float = 0.3) -> Interruption:
     """Sound holds the voice back so long after it began, words stop it."""
     async with live_call(a_world(), far_end) as call:
         await starts_to_answer(call)
@@ -72,16 +72,16 @@ async def cut_in(far_end: FarEnd, after: float, *, words_after: float = 0.3) -> 
         call.body.emit(SOUND(call.now))
         await asyncio.sleep(words_after)
         call.body.emit(ev.CallerWords("no wait, tomorrow please"))
-        return await told(call)
+        return await interruption(call)
 
 
-async def stop_at_once(far_end: FarEnd, after: float) -> Told:
+async def stop_at_once(far_end: FarEnd, after: float) -> Interruption:
     """A key stops the voice with no sound before it."""
     async with live_call(a_world(), far_end) as call:
         await starts_to_answer(call)
         await asyncio.sleep(after)
         call.body.press("5")
-        return await told(call)
+        return await interruption(call)
 
 
 # --- what was heard ---------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ async def stop_at_once(far_end: FarEnd, after: float) -> Told:
 
 @pytest.mark.parametrize("late", LATE)
 @pytest.mark.parametrize("after", [0.0, 0.011, 0.1, 0.26, 0.5, 0.777, 1.0, 1.5, 2.04, 3.0, 4.5, 5.5])
-def test_what_was_heard_is_exact_when_the_far_end_tells_what_it_played(late: float, after: float) -> None:
+def test_what_was_heard_is_exact_when_the_far_end_reports_what_it_played(late: float, after: float) -> None:
     cut = in_virtual_time(lambda: cut_in(FarEnd(delay=late, buffer=0.06), after))
 
     assert cut.row.exact
@@ -107,7 +107,7 @@ def test_it_is_exact_even_when_nothing_held_the_voice_back_before(late: float, a
 
 @pytest.mark.parametrize("late", [0.0, 0.05, 0.09])
 @pytest.mark.parametrize("after", [0.0, 0.1, 0.5, 0.777, 1.5, 3.0, 5.5])
-def test_it_is_estimated_within_a_word_when_the_far_end_never_tells(late: float, after: float) -> None:
+def test_it_is_estimated_within_a_word_when_the_far_end_never_reports(late: float, after: float) -> None:
     cut = in_virtual_time(lambda: cut_in(FarEnd(delay=late, buffer=0.05, answers_clear=False), after))
 
     assert not cut.row.exact
@@ -128,7 +128,7 @@ def test_it_is_exact_at_any_moment(after: float, late: float, buffer: float, wor
     assert cut.words == cut.true_words
 
 
-def test_the_next_prompt_holds_what_was_heard_even_if_the_far_end_has_not_told_yet() -> None:
+def test_the_next_prompt_has_what_was_heard_even_if_the_far_end_has_not_reported_yet() -> None:
     async def work() -> World:
         world = a_world()
         async with live_call(world, FarEnd(answers_clear=False)) as call:
@@ -145,7 +145,7 @@ def test_the_next_prompt_holds_what_was_heard_even_if_the_far_end_has_not_told_y
     assert len(remembered[1].split()) < 8
 
 
-def test_an_interruption_is_told_half_a_second_later_when_the_far_end_keeps_silent() -> None:
+def test_an_interruption_is_emitted_after_half_a_second_when_the_far_end_does_not_report() -> None:
     async def work() -> float:
         async with live_call(a_world(), FarEnd(answers_clear=False)) as call:
             await starts_to_answer(call)
@@ -249,7 +249,7 @@ def test_a_voice_that_is_held_back_after_its_last_frame_left_still_ends_when_it_
     assert call.began + finished == pytest.approx(true_end + 0.02, abs=0.002)
 
 
-def test_a_far_end_that_never_tells_loses_no_more_than_its_buffer() -> None:
+def test_a_far_end_that_never_reports_loses_no_more_than_its_buffer() -> None:
     far_end_of = {"delay": 0.02, "buffer": 0.05, "answers_clear": False}
 
     call = in_virtual_time(lambda: hold_back(FarEnd(**far_end_of), [(0.5, 0.7), (1.0, 0.7)]))  # type: ignore[arg-type]
@@ -262,7 +262,7 @@ def test_a_far_end_that_never_tells_loses_no_more_than_its_buffer() -> None:
 def test_the_count_stays_true_after_an_answer_was_stopped() -> None:
     """What the far end plays in its whole life is counted, also across utterances that were cut."""
 
-    async def work() -> Told:
+    async def work() -> Interruption:
         world = World(model=ScriptedModel(Answer("Let me tell you about it all. " + STORY), Answer(STORY)))
         async with live_call(world, FarEnd(delay=0.04, buffer=0.1)) as call:
             await starts_to_answer(call)
@@ -280,7 +280,7 @@ def test_the_count_stays_true_after_an_answer_was_stopped() -> None:
             played = call.far_end.heard_samples - begun
             words = world.voice.of_call("call-1")[-1].words
             true = sum(int(word.start * TELEPHONE.sample_rate) < played for word in words)
-            return Told(ev.AgentInterrupted(turn=row.turn or 0, **row.data), "", true)
+            return Interruption(ev.AgentInterrupted(turn=row.turn or 0, **row.data), "", true)
 
     cut = in_virtual_time(work)
 
@@ -315,7 +315,7 @@ def test_an_answer_that_is_stopped_before_it_sounds_leaves_nothing_but_its_bill(
 
 
 @pytest.mark.parametrize("after", [0.05, 0.3, 2.0])
-def test_an_answer_made_on_suspicion_is_never_heard_when_the_caller_goes_on(after: float) -> None:
+def test_a_preemptive_answer_is_never_heard_when_the_caller_goes_on(after: float) -> None:
     async def work() -> LiveCall:
         async with live_call(a_world(), FarEnd()) as call:
             call.body.emit(ev.CallerTurnEndedEagerly("When do you"))
@@ -331,7 +331,7 @@ def test_an_answer_made_on_suspicion_is_never_heard_when_the_caller_goes_on(afte
     assert [row.data["provider"] for row in call.rows_of("provider.used")].count("openai") == 1
 
 
-def test_an_answer_made_on_suspicion_is_heard_at_once_when_the_turn_ends_as_expected() -> None:
+def test_a_preemptive_answer_is_heard_at_once_when_the_turn_ends_as_expected() -> None:
     async def work() -> tuple[float, LiveCall]:
         async with live_call(a_world(), FarEnd()) as call:
             call.body.emit(ev.CallerTurnEndedEagerly("When do you open?"))
@@ -354,7 +354,9 @@ def test_an_answer_made_on_suspicion_is_heard_at_once_when_the_turn_ends_as_expe
 @pytest.mark.parametrize("after", [0.1, 0.5, 2.0])
 def test_a_caller_who_hangs_up_in_the_middle_leaves_a_complete_record(after: float) -> None:
     async def work() -> tuple[LiveCall, int]:
-        async with live_call(a_world(), FarEnd(delay=0.0, answers_clear=False)) as call:  # he is gone: nobody answers
+        async with live_call(
+            a_world(), FarEnd(delay=0.0, answers_clear=False)
+        ) as call:  # the far end is gone: nothing answers
             await starts_to_answer(call)
             await asyncio.sleep(after)
             call.body.leave("caller_hangup")

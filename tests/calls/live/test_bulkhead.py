@@ -109,7 +109,7 @@ async def test_a_bug_in_the_voice_ends_the_call() -> None:
     assert call.body.record.end_reason == "internal_error"
 
 
-async def test_a_leg_that_cannot_even_be_closed_harms_nobody() -> None:
+async def test_a_leg_that_cannot_even_be_closed_harms_no_other_call() -> None:
     far_end = FarEnd()
     far_end.fails_with = BUG
 
@@ -120,7 +120,7 @@ async def test_a_leg_that_cannot_even_be_closed_harms_nobody() -> None:
     assert call.rows[-1].type == "call.ended"
 
 
-async def test_more_facts_than_fit_crash_that_call_alone() -> None:
+async def test_more_events_than_fit_crash_that_call_alone() -> None:
     world = World()
     async with live_call(world, FarEnd(), call_id="sane") as sane, live_call(world, FarEnd(), call_id="mad") as mad:
         for number in range(5000):
@@ -154,7 +154,7 @@ async def test_a_caller_leaves_once() -> None:
     assert [row.data["reason"] for row in call.rows_of("caller.left")] == ["caller_hangup"]
 
 
-async def test_facts_that_come_after_the_end_are_dropped() -> None:
+async def test_events_after_the_end_are_dropped() -> None:
     async with live_call(World(), FarEnd()) as call:
         call.body.leave("caller_hangup")
         await call.ended()
@@ -184,7 +184,7 @@ async def test_storage_that_fails_ends_no_call() -> None:
     assert call.rows[-1].type == "call.ended"
 
 
-async def test_a_slow_store_keeps_nobody_from_being_greeted() -> None:
+async def test_a_slow_database_does_not_delay_the_greeting() -> None:
     world = World()
     world.journal.flush_takes = 3.0
 
@@ -229,7 +229,7 @@ async def test_a_call_that_was_lost_before_it_began_writes_no_end() -> None:
     assert call.far_end.ended is not None
 
 
-async def test_health_tells_of_a_call_that_crashed() -> None:
+async def test_health_shows_a_call_that_crashed() -> None:
     async with live_call(World(), FarEnd()) as call:
         await in_the_ears(call)
         await call.ended()

@@ -97,7 +97,7 @@ async def test_the_latency_of_an_answer_counts_to_the_answer_and_names_the_fille
     assert latency["filler_at"] is not None
 
 
-async def test_a_line_that_was_said_once_is_a_clip_the_next_time() -> None:
+async def test_a_line_that_was_said_once_is_a_prepared_phrase_the_next_time() -> None:
     world = World(model=ScriptedModel(Answer("At nine.", first_token=3.5)))
     async with live_call(world, FarEnd()) as call:
         for question in range(2):
@@ -108,7 +108,7 @@ async def test_a_line_that_was_said_once_is_a_clip_the_next_time() -> None:
     assert [text.strip() for text in said] == [LINES.greeting, LINES.fillers[0], "At nine.", "At nine."]
 
 
-async def test_what_an_operator_says_is_not_kept_as_a_clip() -> None:
+async def test_an_operators_text_is_not_kept_as_a_prepared_phrase() -> None:
     world = World()
     async with live_call(world, FarEnd()) as call:
         call.operator_says("Your code is 1234.")
@@ -117,7 +117,7 @@ async def test_what_an_operator_says_is_not_kept_as_a_clip() -> None:
     assert await world.phrases.get("Your code is 1234.", world.agent.voice("en", TELEPHONE), world.voice) is None
 
 
-async def test_clips_that_cannot_be_made_are_told_and_made_later() -> None:
+async def test_phrases_that_cannot_be_prepared_are_logged_and_prepared_later() -> None:
     world = World()
     voice = world.agent.voice("en", TELEPHONE)
     world.voice.down = ProviderUnavailable("cartesia", "the line was cut")

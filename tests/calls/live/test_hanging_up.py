@@ -1,4 +1,4 @@
-"""Whoever hangs up, and whatever hangs: the line closes within half a second. In virtual time."""
+"""Hanging up closes the line within half a second, whatever else hangs. In virtual time."""
 
 import ast
 import asyncio
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.calls.live import event_loop as conducting
+from app.calls.live import event_loop
 from app.conversation import events as ev
 from app.models import Message
 from app.ports.streams import ModelEvent, ToolSpec
@@ -113,7 +113,7 @@ async def test_while_a_model_cannot_be_left(hang_up: HangUp, reason: str) -> Non
 
 
 @every_ending
-async def test_while_the_humans_telephone_rings_and_cannot_be_called_off(hang_up: HangUp, reason: str) -> None:
+async def test_while_the_humans_telephone_rings_and_cannot_be_stopped(hang_up: HangUp, reason: str) -> None:
     telephony = StuckTelephony(dials=True)
     world = World(model=ScriptedModel(CONNECT), targets=TARGETS, telephony=telephony)
 
@@ -122,8 +122,8 @@ async def test_while_the_humans_telephone_rings_and_cannot_be_called_off(hang_up
 
 
 @pytest.mark.parametrize("who", ["an operator", "a service that stops at once"])
-async def test_while_the_network_is_asked_to_take_the_caller_along(who: str) -> None:
-    """A caller who leaves then may have been taken along, which two seconds tell."""
+async def test_while_the_carrier_is_asked_to_move_the_caller(who: str) -> None:
+    """A caller who leaves then may have been moved by the carrier: two seconds decide."""
     telephony = StuckTelephony(dials=False)
     world = World(model=ScriptedModel(CONNECT), targets=TARGETS, telephony=telephony)
 
@@ -145,11 +145,11 @@ async def test_while_nothing_can_be_committed(hang_up: HangUp, reason: str, mome
     await closes_in_time(world, hang_up, reason, moments[moment])
 
 
-@pytest.mark.parametrize("where", ["the conductor", "the voice recogniser", "the leg", "another owner"])
+@pytest.mark.parametrize("where", ["the event loop", "the voice recogniser", "the leg", "another owner"])
 async def test_a_bug_while_a_model_cannot_be_left(where: str) -> None:
     bug = ZeroDivisionError("a bug")
     bugs: dict[str, Callable[[LiveCall], None]] = {
-        "the conductor": lambda call: call.body.emit(ev.CallerWords(None)),  # type: ignore[arg-type]  # the bug
+        "the event loop": lambda call: call.body.emit(ev.CallerWords(None)),  # type: ignore[arg-type]  # the bug
         "the voice recogniser": lambda call: call.hears(bug),
         "the leg": lambda call: call.body._events.fail(bug),
         "another owner": lambda call: call.body.ownership_lost(),
@@ -213,7 +213,7 @@ async def test_a_store_that_never_commits_holds_up_neither_the_conversation_nor_
         assert call.now - started.t == pytest.approx(1.0, abs=0.05)
 
 
-async def test_a_transfer_that_cannot_be_called_off_does_not_keep_the_agent_from_talking() -> None:
+async def test_a_transfer_that_cannot_be_cancelled_does_not_keep_the_agent_from_talking() -> None:
     telephony = StuckTelephony(dials=True)
     answers = (CONNECT, Answer("I take a message."))
     world = World(model=ScriptedModel(*answers), targets=TARGETS, telephony=telephony)
@@ -244,8 +244,8 @@ def awaited_by(function: ast.AsyncFunctionDef) -> list[str]:
 
 
 def test_the_event_loop_of_a_call_awaits_the_next_event_and_nothing_else() -> None:
-    (body,) = ast.parse(inspect.getsource(conducting.CallEventLoop)).body
+    (body,) = ast.parse(inspect.getsource(event_loop.CallEventLoop)).body
     coroutines = {node.name: awaited_by(node) for node in ast.walk(body) if isinstance(node, ast.AsyncFunctionDef)}
 
     assert coroutines == {"run": ["self._events.next"], "finish": ["asyncio.wait"]}
-    assert "timeout=_CANCELLED_WITHIN_SECONDS" in inspect.getsource(conducting.CallEventLoop.finish)
+    assert "timeout=_CANCELLED_WITHIN_SECONDS" in inspect.getsource(event_loop.CallEventLoop.finish)

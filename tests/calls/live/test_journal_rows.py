@@ -106,7 +106,7 @@ def assert_laws(call: LiveCall) -> None:
 
 
 def assert_laws_of_tools(call: LiveCall, rows: list[JournalRow]) -> None:
-    """Each is run once at most, when the core says so, and then its end is told."""
+    """Each is run once at most, when the core says so, and then its end is recorded."""
     called = [row.data["id"] for row in rows if row.type == "agent.tool_called"]
     finished = [row.data["id"] for row in rows if row.type == "agent.tool_finished"]
     wanted = [command.id for _, commands in replay(rows) for command in commands if isinstance(command, RunTool)]

@@ -21,7 +21,7 @@ async def until_there(folder: Path) -> Path:
     return found[0]
 
 
-async def test_a_clip_outlives_the_process_and_is_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_a_phrase_outlives_the_process_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     phrases = tmp_path / "clips"
     assert await PhraseCache(phrases).prepare(["Hello!"], VOICE, ScriptedVoice())
     kept = await until_there(phrases)
@@ -34,7 +34,7 @@ async def test_a_clip_outlives_the_process_and_is_for_its_owner_alone(tmp_path: 
     assert voice.utterances == []
 
 
-async def test_a_disk_that_does_not_answer_has_no_clip_and_holds_nobody_up(tmp_path: Path) -> None:
+async def test_a_disk_that_does_not_answer_has_no_phrase_and_delays_no_call(tmp_path: Path) -> None:
     """A FIFO that nobody writes to is a disk that never answers."""
     phrases = tmp_path / "clips"
     assert await PhraseCache(phrases).prepare(["Hello!"], VOICE, ScriptedVoice())
@@ -48,7 +48,7 @@ async def test_a_disk_that_does_not_answer_has_no_clip_and_holds_nobody_up(tmp_p
             pass
 
 
-async def test_a_line_whose_word_times_were_lost_is_not_kept(tmp_path: Path) -> None:
+async def test_a_phrase_whose_word_times_were_lost_is_not_kept(tmp_path: Path) -> None:
     phrases = PhraseCache(None)
     for is_exact in (False, True):
         track = SpeechTrack(8000, keep_sound=True)

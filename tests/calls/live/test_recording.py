@@ -84,7 +84,7 @@ async def test_a_process_that_dies_in_a_silence_has_written_what_was_said_before
         assert np.count_nonzero(recorded) >= len(sound) - 0.25 * RATE
 
 
-async def test_after_a_stall_of_his_line_the_caller_is_where_he_was_heard(tmp_path: Path) -> None:
+async def test_after_a_stall_of_their_line_the_caller_is_where_they_were_heard(tmp_path: Path) -> None:
     world, frame = World(recordings=tmp_path), RATE // 50
     async with live_call(world, FarEnd(delay=0.0)) as call:
         first = call.far_end.sent[0].at

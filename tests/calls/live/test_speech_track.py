@@ -50,7 +50,7 @@ def test_a_number_is_heard_as_it_was_written() -> None:
     assert track.heard(int(1.1 * RATE))[0] == "It costs 1500"
 
 
-def test_what_was_heard_is_estimated_while_the_vendor_has_not_told_the_words() -> None:
+def test_what_was_heard_is_estimated_while_word_times_are_missing() -> None:
     track = with_sound(track_of("We open at nine on weekdays."), 2.0)
 
     text, exact = track.heard(RATE // 2)
@@ -132,9 +132,9 @@ def test_a_clause_begins_with_its_first_word() -> None:
 
 def test_a_time_that_is_not_exact_makes_no_exact_record() -> None:
     track = with_sound(track_of("We open at nine."), 2.0)
-    told = words(("We", 0.0), ("open", 0.3), ("at", 1.0), ("nine.", 1.5))
-    told[1] = SpokenWord("open", 0.3, 0.3, is_exact=False)
-    track.add_words(told, 0.0)
+    timed = words(("We", 0.0), ("open", 0.3), ("at", 1.0), ("nine.", 1.5))
+    timed[1] = SpokenWord("open", 0.3, 0.3, is_exact=False)
+    track.add_words(timed, 0.0)
 
     assert track.heard(int(0.2 * RATE)) == ("We", False)
     assert track.heard(int(0.6 * RATE)) == ("We open", False)

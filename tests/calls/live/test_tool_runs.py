@@ -35,7 +35,7 @@ async def test_nothing_is_run_before_it_is_certain_that_the_caller_has_finished(
     assert call.turns()[-1] == ("assistant", TELLS.text)
 
 
-async def test_a_caller_who_goes_on_after_all_has_nothing_done_that_he_did_not_mean() -> None:
+async def test_no_tool_runs_for_a_caller_who_goes_on_after_an_eager_end() -> None:
     world, tool = await a_world(ASKS, Answer("All right, Saturday."), method="POST")
     async with live_call(world, FarEnd()) as call:
         call.hears(TurnUpdated(Transcript("Book it")), TurnEndedEagerly(Transcript("Book it")))
@@ -48,7 +48,7 @@ async def test_a_caller_who_goes_on_after_all_has_nothing_done_that_he_did_not_m
     assert exchange(world.model.asked[-1]) == []
 
 
-async def test_a_caller_who_cuts_in_stops_a_question_and_not_a_booking() -> None:
+async def test_a_caller_who_cuts_in_stops_a_get_and_not_a_booking() -> None:
     """A question that nobody waits for is given up; of what may have been done, the next prompt tells."""
     for method, cancelled in (("GET", 1), ("POST", 0)):
         world, tool = await a_world(ASKS, Answer("Yes?"), method=method, seconds=3.0)
@@ -106,7 +106,7 @@ async def test_the_line_closes_at_once_and_a_booking_is_brought_to_its_end_besid
     assert (late["tool"], late["ok"], late["status"]) == ("find_times", True, 200)
 
 
-async def test_a_tool_that_was_never_run_is_told_to_be_given_up() -> None:
+async def test_a_tool_that_was_never_run_is_recorded_as_given_up() -> None:
     """Else it would look like one whose outcome nobody knows."""
     world, tool = await a_world(ASKS, TELLS, method="POST")
     async with live_call(world, FarEnd()) as call:
@@ -132,7 +132,7 @@ async def test_a_model_that_fails_after_a_tool_does_not_run_it_again() -> None:
     assert call.turns()[-1] == ("assistant", TELLS.text)
 
 
-async def test_later_prompts_hold_what_the_tool_gave_before_what_was_said_of_it() -> None:
+async def test_later_prompts_have_the_result_of_the_tool_before_the_answer() -> None:
     world, _ = await a_world(ASKS, TELLS)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
@@ -143,7 +143,7 @@ async def test_later_prompts_hold_what_the_tool_gave_before_what_was_said_of_it(
     assert roles == ["system", "assistant", "user", "assistant", "tool", "assistant", "user", "system"]
 
 
-async def test_ids_that_are_none_are_replaced() -> None:
+async def test_invalid_ids_are_replaced() -> None:
     world, tool = await a_world(ASKS, ASKS, TELLS)
     model = world.model
     given = iter(["", "a\r\nX-Evil: 1"])
@@ -160,7 +160,7 @@ async def test_ids_that_are_none_are_replaced() -> None:
     assert [key for key, _ in tool.asked] == ["call-1:tool", "call-1:tool-2"]
 
 
-async def test_the_end_of_the_call_waits_for_no_question() -> None:
+async def test_the_end_of_the_call_does_not_wait_for_a_get() -> None:
     world, tool = await a_world(ASKS, TELLS, seconds=7.0)
     async with live_call(world, FarEnd()) as call:
         call.says("Is there a time on Friday?")

@@ -1,4 +1,4 @@
-"""What the ears of a call tell, and whom."""
+"""The input of a call: what the STT stream is given."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from tests.calls.vendors import ScriptedStream
 LINE = AudioFormat("pcm_s16le", 8000)
 
 
-async def test_the_vendor_is_told_when_there_is_something_to_hear() -> None:
+async def test_the_stream_knows_when_the_caller_makes_a_sound() -> None:
     stream, events = ScriptedStream(), list[ev.Event]()
     clock = CallClock(utc_now())
     clock.answer()

@@ -214,7 +214,7 @@ async def test_a_voice_that_fails_for_good_leaves_what_was_heard_and_breaks_off_
     assert said[1].split() == sounded
 
 
-async def test_a_voice_that_stalls_has_its_say_cut_off_by_nobody_but_its_client() -> None:
+async def test_only_the_client_cuts_off_a_synthesis_that_stalls() -> None:
     """The client's own deadline turns a stall into an error; here it never does, and the core stops waiting."""
     world = World(model=ScriptedModel(Answer(STORY), Answer("At nine.")))
     async with live_call(world, FarEnd()) as call:
@@ -226,7 +226,7 @@ async def test_a_voice_that_stalls_has_its_say_cut_off_by_nobody_but_its_client(
     assert not any(utterance.is_open for utterance in world.voice.of_call("call-1"))
 
 
-async def test_a_clip_speaks_when_the_voice_is_down() -> None:
+async def test_a_prepared_phrase_is_played_when_synthesis_is_down() -> None:
     world = World(model=ScriptedModel(Answer("At nine.")))
     await world.prepare_clips(TELEPHONE)
     world.voice.down = ProviderTimeout("cartesia", "no first audio before the deadline")
@@ -254,10 +254,10 @@ async def test_a_call_without_any_voice_ends_honestly() -> None:
     assert (call.body.record.end_reason, call.body.record.fault) == ("provider_failure", "provider:cartesia")
 
 
-# --- the ears ---------------------------------------------------------------------------------------------------------
+# --- speech to text --------------------------------------------------------------------------------------------------
 
 
-async def test_ears_that_come_back_in_time_are_nobodys_business() -> None:
+async def test_an_stt_outage_that_ends_in_time_goes_unnoticed() -> None:
     async with live_call(World(), FarEnd()) as call:
         call.hears(StreamLost(ProviderUnavailable("deepgram", "cut"), final=False))
         await asyncio.sleep(2)
@@ -270,7 +270,7 @@ async def test_ears_that_come_back_in_time_are_nobodys_business() -> None:
     assert len(call.rows_of("provider.restored")) == 1
 
 
-async def test_a_caller_who_cannot_be_heard_is_told_so() -> None:
+async def test_the_agent_says_that_it_cannot_hear_the_caller() -> None:
     async with live_call(World(), FarEnd()) as call:
         call.hears(StreamLost(ProviderUnavailable("deepgram", "cut"), final=False))
         row = await call.until("agent.finished", 2)
@@ -279,7 +279,7 @@ async def test_a_caller_who_cannot_be_heard_is_told_so() -> None:
     assert row.data["heard"] == LINES.deaf
 
 
-async def test_ears_that_are_lost_for_good_end_the_call_politely() -> None:
+async def test_an_stt_outage_for_good_ends_the_call_politely() -> None:
     async with live_call(World(), FarEnd()) as call:
         call.hears(StreamLost(ProviderRejected("deepgram", "no credit", status=402), final=True))
         lost = await call.until("provider.failed")

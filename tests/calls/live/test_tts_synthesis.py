@@ -38,7 +38,7 @@ FINAL = {"refused_content"}
 
 
 @dataclass
-class Narrated:
+class Synthesized:
     """What became of one call's text."""
 
     track: SpeechTrack = field(default_factory=lambda: SpeechTrack(RATE))
@@ -50,10 +50,10 @@ class Narrated:
         return self.track.samples / RATE
 
 
-async def narrate(client: CartesiaTTSClient, call_id: str) -> Narrated:
-    told = Narrated()
+async def narrate(client: CartesiaTTSClient, call_id: str) -> Synthesized:
+    synthesized = Synthesized()
     tts_synthesis = TtsSynthesis(
-        client, VOICE, told.track, call_id=call_id, on_sound=lambda: None, on_retry=told.retries.append
+        client, VOICE, synthesized.track, call_id=call_id, on_sound=lambda: None, on_retry=synthesized.retries.append
     )
     for clause in CLAUSES:
         tts_synthesis.say(clause)
@@ -61,11 +61,11 @@ async def narrate(client: CartesiaTTSClient, call_id: str) -> Narrated:
     try:
         await tts_synthesis.run()
     except ProviderError as error:
-        told.error = error
-    return told
+        synthesized.error = error
+    return synthesized
 
 
-async def narrate_three(kind: str | None, *, status: int = 400) -> tuple[Narrated, Narrated, Narrated]:
+async def narrate_three(kind: str | None, *, status: int = 400) -> tuple[Synthesized, Synthesized, Synthesized]:
     """Three calls at once, of which the first is struck."""
     async with running_sandbox() as sandbox:
         client = CartesiaTTSClient(api_key="key", base_url=sandbox.cartesia_base_url)

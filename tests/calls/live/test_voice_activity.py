@@ -30,10 +30,10 @@ def echo_of(played: Signal, delay: float, seed: int) -> Signal:
     return np.concatenate([silence(delay, RATE), blurred])[: len(played)] * 10 ** (-15 / 20)
 
 
-def told(
+def events_of(
     line: Signal, played: Signal | None = None, *, heard_after: float = 0.0
 ) -> list[tuple[float, SoundStarted | SoundStopped]]:
-    """What was told, and when, while the agent's frames left 200 ms ahead."""
+    """The sound events and their times, while the agent's frames left 200 ms ahead."""
     sounds, events = CallerSounds(TELEPHONE), []
     out = frames(encoded(played, TELEPHONE), TELEPHONE) if played is not None else []
     for number, heard in enumerate(frames(encoded(line, TELEPHONE), TELEPHONE)):
@@ -54,15 +54,15 @@ def starts(events: list[tuple[float, SoundStarted | SoundStopped]]) -> list[floa
 def test_the_agents_own_echo_is_no_caller(seed: int, delay: float) -> None:
     line = mixed(echo_of(agent(seed), delay, seed), noise(SECONDS, RATE, -62, seed))
 
-    assert starts(told(line)) != [], "the detector does hear it"
-    assert told(line, agent(seed)) == []
+    assert starts(events_of(line)) != [], "the detector does hear it"
+    assert events_of(line, agent(seed)) == []
 
 
 def test_an_echo_over_a_long_way_is_known_by_what_of_the_way_is_known() -> None:
     line = mixed(echo_of(agent(0), 0.75, 0), noise(SECONDS, RATE, -62, 0))
 
-    assert told(line, agent(0), heard_after=0.2) == []
-    assert told(line, agent(0)) != [], "without that it comes too late to be one"
+    assert events_of(line, agent(0), heard_after=0.2) == []
+    assert events_of(line, agent(0)) != [], "without that it comes too late to be one"
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.3])
@@ -71,7 +71,7 @@ def test_a_caller_who_speaks_over_the_echo_is_noticed_within_150_ms(seed: int, d
     caller = np.concatenate([silence(3, RATE), speech(1.5, RATE, -20, seed + 100)])
     line = mixed(echo_of(agent(seed), delay, seed), noise(SECONDS, RATE, -62, seed), caller)
 
-    noticed = starts(told(line, agent(seed)))
+    noticed = starts(events_of(line, agent(seed)))
 
     assert 3.0 < noticed[0] < 3.15
 
@@ -80,14 +80,14 @@ def test_a_caller_on_a_quiet_line_is_noticed_within_100_ms_and_missed_200_ms_aft
     caller = np.concatenate([silence(1, RATE), speech(0.8, RATE, -20, 5), silence(1, RATE)])
     line = mixed(caller, noise(len(caller) / RATE, RATE, -62))
 
-    events = told(line)
+    events = events_of(line)
 
     assert 1.0 < events[0][0] < 1.11
     assert isinstance(events[-1][1], SoundStopped)
     assert events[-1][0] < 1.8 + 0.25
 
 
-def test_a_sound_that_was_not_told_does_not_stop() -> None:
+def test_a_sound_whose_start_was_not_reported_has_no_end() -> None:
     echo = mixed(echo_of(agent(0), 0.15, 0), noise(SECONDS, RATE, -62))
 
-    assert [event for _, event in told(echo, agent(0)) if isinstance(event, SoundStopped)] == []
+    assert [event for _, event in events_of(echo, agent(0)) if isinstance(event, SoundStopped)] == []

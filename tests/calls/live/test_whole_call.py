@@ -167,7 +167,7 @@ async def test_a_far_end_that_stops_echoing_marks_holds_the_call_up_for_half_a_s
     assert call.began + finished.t == pytest.approx(far_end.first_heard_at[1] + seconds + 0.5, abs=0.002)
 
 
-async def test_what_an_operator_wants_to_be_said_follows_the_current_speech() -> None:
+async def test_an_operators_text_follows_the_current_utterance() -> None:
     world = World(model=ScriptedModel(Answer(LONG)))
     async with live_call(world, FarEnd()) as call:
         call.says("When do you open?")
@@ -197,7 +197,7 @@ async def test_a_leg_that_did_not_ask_for_events_is_shown_none() -> None:
     assert far_end.rows == []
 
 
-async def test_the_ears_hear_all_that_the_caller_sends() -> None:
+async def test_all_that_the_caller_sends_is_transcribed() -> None:
     async with live_call(World(), FarEnd()) as call:
         for number in range(10):
             await call.frames(bytes([number]) * 320)
@@ -217,7 +217,7 @@ async def test_handle_call_end_returns_when_the_last_row_is_safe() -> None:
     assert call.body.record.end_reason == "caller_hangup"
 
 
-async def test_health_tells_whether_the_call_runs() -> None:
+async def test_health_shows_whether_the_call_runs() -> None:
     async with live_call(World(), FarEnd()) as call:
         assert (await call.body.get_health_status()).status == "ok"
 

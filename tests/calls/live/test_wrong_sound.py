@@ -57,7 +57,7 @@ async def test_a_voice_that_ends_early_again_and_again_says_it_all_as_long_as_it
     assert failures(call, "speak") == [False] * 4
 
 
-async def test_whoever_makes_good_says_which_failure() -> None:
+async def test_a_new_attempt_names_the_failure_that_it_replaces() -> None:
     world = World(model=ScriptedModel(Answer(STORY)))
     lost = ProviderUnavailable("cartesia", "the socket was lost")
     lost.is_shared = True

@@ -91,14 +91,14 @@ async def test_the_room_is_ended_when_nothing_can_be_said(error: Exception) -> N
     assert len(said.told) == 1
 
 
-async def test_without_the_sound_of_the_sentence_the_room_is_ended_at_once() -> None:
+async def test_without_a_prepared_sentence_the_room_is_ended_at_once() -> None:
     async with desk(prepared=False) as said:
         said.apologies.let_go(a_room_call(1))
         await said.server.until("DeleteRoom")
     assert said.told == []
 
 
-async def test_who_was_not_answered_yet_and_who_is_in_no_room_are_told_nothing() -> None:
+async def test_callers_who_were_not_answered_or_are_in_no_room_hear_no_apology() -> None:
     async with desk() as said:
         said.apologies.let_go(a_room_call(1, "ringing"))
         said.apologies.let_go(a_call("web"))
@@ -107,7 +107,7 @@ async def test_who_was_not_answered_yet_and_who_is_in_no_room_are_told_nothing()
     assert said.ended() == ["room-1"]
 
 
-async def test_of_many_callers_at_once_some_are_told_and_every_room_is_ended() -> None:
+async def test_some_of_many_callers_hear_the_apology_and_every_room_is_ended() -> None:
     async with desk(takes=2.0) as said:
         for number in range(9):
             said.apologies.let_go(a_room_call(number))

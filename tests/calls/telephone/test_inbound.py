@@ -65,7 +65,7 @@ async def services(folder: Path, livekit_url: str) -> AsyncIterator[Any]:
         yield app.state.services
 
 
-async def test_a_room_is_left_to_the_caller_and_the_human_who_took_him_over(tmp_path: Path) -> None:
+async def test_a_room_is_left_to_the_caller_and_the_human_who_took_them_over(tmp_path: Path) -> None:
     async with room_after(tmp_path, "transferred", 60, CALLER, HUMAN) as server:
         await server.until("ListParticipants", 6)
     assert not server.requests("DeleteRoom")

@@ -5,8 +5,13 @@ from app.models import TelephoneCall
 
 
 def test_a_call_has_the_numbers_the_trunk_and_the_headers_of_its_caller() -> None:
-    told = {"sip.phoneNumber": "+7999", "sip.trunkPhoneNumber": "+7495", "sip.trunkID": "ST_1", "sip.h.x-account": "17"}
-    call = call_context(TelephoneCall("call_1", "RM_1", "sip_1", {**told, "va.language": "en"}), "call_a")
+    attributes = {
+        "sip.phoneNumber": "+7999",
+        "sip.trunkPhoneNumber": "+7495",
+        "sip.trunkID": "ST_1",
+        "sip.h.x-account": "17",
+    }
+    call = call_context(TelephoneCall("call_1", "RM_1", "sip_1", {**attributes, "va.language": "en"}), "call_a")
     assert (call.call_id, call.caller_number, call.livekit_room) == ("call_a", "+7999", "call_1")
     assert call.metadata == {
         "called_number": "+7495",
@@ -23,8 +28,8 @@ def test_a_hidden_number_is_no_number(number: str) -> None:
 
 
 def test_headers_are_few_short_and_printable() -> None:
-    told = {f"sip.h.x-{number}": "я\x1b[2J\r\n" + "z" * 999 for number in range(99)}
-    headers = call_context(TelephoneCall("call_1", "RM_1", "sip_1", told), "call_a").metadata["sip_headers"]
+    attributes = {f"sip.h.x-{number}": "я\x1b[2J\r\n" + "z" * 999 for number in range(99)}
+    headers = call_context(TelephoneCall("call_1", "RM_1", "sip_1", attributes), "call_a").metadata["sip_headers"]
     assert isinstance(headers, dict)
     assert len(headers) == 50
     assert headers["x-0"].startswith("я[2Jz")

@@ -1,4 +1,4 @@
-"""Callers who are handed over, against a server that answers as LiveKit does."""
+"""Transfers of callers, against a server that answers as LiveKit does."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,23 +28,23 @@ def never() -> None:
 
 @asynccontextmanager
 async def caller(**answers: Any) -> AsyncIterator[tuple[RoomTelephony, TwirpServer]]:
-    """One who can be handed over."""
+    """A caller who can be transferred."""
     given = {"ListSIPOutboundTrunk": TRUNK, "RemoveParticipant": REMOVED, **answers}
     async with running(**given) as server, client_of(server.url) as livekit:
-        line = SipDialer(livekit, trunk_name="call-out", number="+74950000000", max_seconds=1860)
+        dialer = SipDialer(livekit, trunk_name="call-out", number="+74950000000", max_seconds=1860)
         background = BackgroundWork()
-        yield RoomTelephony(livekit, line, Leftovers(livekit, background), room="call_1", caller="sip_+7999"), server
+        yield RoomTelephony(livekit, dialer, Leftovers(livekit, background), room="call_1", caller="sip_+7999"), server
         await background.close()
 
 
-async def test_whoever_is_taken_along_by_his_network_needs_nobody_in_his_room() -> None:
+async def test_a_caller_whom_the_carrier_moves_needs_no_human_in_their_room() -> None:
     async with caller(TransferSIPParticipant=api.TransferSIPParticipantResponse()) as (telephony, server):
         assert await telephony.transfer(HUMAN, never) == "refer"
     assert [method for method, _ in server.asked] == ["TransferSIPParticipant"]
     assert server.asked[0][1].transfer_to == f"tel:{HUMAN}"
 
 
-async def test_a_network_without_refer_has_the_human_called_into_the_room() -> None:
+async def test_without_refer_the_human_is_dialled_into_the_room() -> None:
     async with caller(TransferSIPParticipant=NO_REFER, CreateSIPParticipant=ANSWERED) as (telephony, server):
         dials: list[str] = []
         assert await telephony.transfer(HUMAN, lambda: dials.append("now")) == "dialled"
@@ -68,7 +68,7 @@ async def test_a_network_without_refer_has_the_human_called_into_the_room() -> N
         (Refuse("unavailable", 503), "unavailable"),
     ],
 )
-async def test_a_human_who_does_not_come_is_called_once_and_called_off(refusal: Refuse, reason: str) -> None:
+async def test_a_human_who_does_not_answer_is_dialled_once_and_removed(refusal: Refuse, reason: str) -> None:
     async with caller(TransferSIPParticipant=NO_REFER, CreateSIPParticipant=refusal) as (telephony, server):
         with pytest.raises(TransferFailed) as failed:
             await telephony.transfer(HUMAN, lambda: None)
@@ -78,14 +78,14 @@ async def test_a_human_who_does_not_come_is_called_once_and_called_off(refusal: 
 
 
 @pytest.mark.parametrize(("refusal", "reason"), [(sip(486), "busy"), (sip(480), "no_answer")])
-async def test_a_human_who_did_not_answer_his_network_is_not_called_again(refusal: Refuse, reason: str) -> None:
+async def test_a_human_who_did_not_answer_after_a_refer_is_not_dialled_again(refusal: Refuse, reason: str) -> None:
     async with caller(TransferSIPParticipant=refusal) as (telephony, server):
         with pytest.raises(TransferFailed) as failed:
             await telephony.transfer(HUMAN, never)
     assert (failed.value.reason, len(server.asked)) == (reason, 1)
 
 
-async def test_an_address_of_sip_cannot_be_dialled_where_the_network_takes_nobody_there() -> None:
+async def test_a_sip_address_cannot_be_dialled_where_the_carrier_does_not_refer() -> None:
     async with caller(TransferSIPParticipant=NO_REFER) as (telephony, server):
         with pytest.raises(TransferFailed) as failed:
             await telephony.transfer("sip:help@example.org", never)
@@ -93,7 +93,7 @@ async def test_an_address_of_sip_cannot_be_dialled_where_the_network_takes_nobod
     assert server.asked[0][1].transfer_to == "sip:help@example.org"
 
 
-async def test_without_a_trunk_to_call_out_by_nobody_is_called() -> None:
+async def test_without_an_outbound_trunk_nobody_is_dialled() -> None:
     nothing = api.ListSIPOutboundTrunkResponse()
     answers = {"TransferSIPParticipant": NO_REFER, "ListSIPOutboundTrunk": nothing}
     async with caller(**answers) as (telephony, server):
@@ -103,7 +103,7 @@ async def test_without_a_trunk_to_call_out_by_nobody_is_called() -> None:
     assert not server.requests("CreateSIPParticipant")
 
 
-async def test_a_transfer_that_is_called_off_calls_the_human_off() -> None:
+async def test_a_cancelled_transfer_removes_the_human() -> None:
     rings = Refuse("canceled", 408, after_seconds=20)
     async with caller(TransferSIPParticipant=NO_REFER, CreateSIPParticipant=rings) as (telephony, server):
         transfer = asyncio.get_running_loop().create_task(telephony.transfer(HUMAN, lambda: None), name="transfer")
@@ -118,8 +118,8 @@ async def test_a_transfer_that_is_called_off_calls_the_human_off() -> None:
 
 async def test_without_livekit_the_caller_stays() -> None:
     async with client_of("http://127.0.0.1:9") as livekit:
-        line = SipDialer(livekit, trunk_name="call-out", number=None, max_seconds=1860)
+        dialer = SipDialer(livekit, trunk_name="call-out", number=None, max_seconds=1860)
         leftovers = Leftovers(livekit, BackgroundWork())
         with pytest.raises(TransferFailed) as failed:
-            await RoomTelephony(livekit, line, leftovers, room="call_1", caller="sip_+7999").transfer(HUMAN, never)
+            await RoomTelephony(livekit, dialer, leftovers, room="call_1", caller="sip_+7999").transfer(HUMAN, never)
     assert failed.value.reason == "unavailable"
