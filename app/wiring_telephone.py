@@ -123,6 +123,17 @@ def _telephony(
     return make
 
 
+def _telephony(
+    livekit: LiveKitClient, dialer: SipDialer, leftovers: Leftovers, times: ServiceTimes
+) -> Callable[[str, str], RoomTelephony]:
+    def make_telephony(room: str, caller: str) -> RoomTelephony:
+        return RoomTelephony(
+            livekit, dialer, leftovers, room=room, caller=caller, ring_seconds=times.transfer_ring_seconds
+        )
+
+    return make_telephony
+
+
 def _counted(kind: str, take: Callable[[_Taken], None], metrics: Metrics) -> Callable[[_Taken], None]:
     def counted(taken: _Taken) -> None:
         take(taken)
