@@ -1,4 +1,4 @@
-"""Every knob of the service: unit, default and meaning. Wrong settings stop the start, and all are named at once."""
+"""Every setting of the service: unit, default and meaning. Wrong settings stop the start, which names all of them."""
 
 import os
 from difflib import get_close_matches
@@ -69,72 +69,70 @@ class Settings(BaseSettings):
 
     # --- the service --------------------------------------------------------------------------------------------------
     environment: Literal["production", "development"] = "development"
-    """``production`` demands an API_KEY; ``development`` without one listens on this machine only."""
+    """``production`` requires an API_KEY; ``development`` without one listens on this machine only."""
     host: str = Field("127.0.0.1", validation_alias=AliasChoices("VA_HOST", "HOST"))
-    """Address to listen on; VA_HOST is read first."""
+    """Address to listen on; VA_HOST takes precedence over HOST."""
     port: int = Field(8000, ge=0, le=65535)
-    """TCP port; 0 takes a free one."""
+    """TCP port; 0 picks a free one."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least level that is logged."""
+    """Lowest level that is logged."""
     domain: HostAndPort | None = None
-    """Public host name of the service; media addresses are wss://DOMAIN when set."""
+    """Public host name of the service; when set, media addresses begin with wss://DOMAIN."""
     api_key: Secret | None = None
-    """Opens /calls and /media/sessions: ``Authorization: Bearer <API_KEY>``."""
+    """Gives access to /calls and /media/sessions: ``Authorization: Bearer <API_KEY>``."""
     metrics_token: Secret | None = None
-    """Bearer token for /metrics; open when not set."""
+    """Bearer token for /metrics; when not set, /metrics is open."""
     data_dir: Path = Path("./data")
     """Holds calls.db, recordings/ and clips/."""
     database_url: SqliteAddress | None = None
-    """sqlite+aiosqlite:/// and the path of a file; calls.db in DATA_DIR when not set."""
+    """Address of a SQLite file, sqlite+aiosqlite:/// and its path; calls.db in DATA_DIR when not set."""
     recording: bool = True
     """Keep a stereo recording of each call."""
     workers: int = Field(1, ge=1, le=64)
     """Processes that share the calls; one carries about ten telephone calls, or a hundred over websockets."""
     max_concurrent_calls: int | None = Field(None, ge=1)
-    """Calls at once, of all workers together; more are refused. 50 for each worker when not set."""
+    """Most calls at once, in all workers together; more are refused. 50 for each worker when not set."""
     drain_seconds: float = Field(30, ge=0, allow_inf_nan=False)
-    """How long live calls may go on after SIGTERM."""
+    """Seconds that live calls may go on after SIGTERM."""
 
     # --- the agent ----------------------------------------------------------------------------------------------------
     language: str = Field("ru", validation_alias=AliasChoices("VA_LANGUAGE", "LANGUAGE"))
-    """Code of the language the agent starts in: ru, en, or multi; VA_LANGUAGE is read first."""
+    """Code of the language the agent starts in: ru, en, or multi; VA_LANGUAGE takes precedence over LANGUAGE."""
     greeting: str | None = None
-    """First words of the agent, in LANGUAGE; those of the agent's file, or a standard greeting, when not set."""
+    """First words of the agent, in LANGUAGE; when not set, those in the agent's file, or a standard greeting."""
     agent_prompt_file: Path | None = None
-    """A whole agent (.yaml), or a text file with its instructions alone; a standard assistant when not set."""
+    """A complete agent (.yaml), or a text file with only its instructions; a standard assistant when not set."""
     max_response_latency: Seconds = 1.5
-    """Seconds from the caller's last sound to the answer; a filler is said when it is nearly spent."""
+    """Seconds from the caller's last sound to the answer; shortly before they are over, the agent says a filler."""
     context_window_size: int = Field(4000, ge=500)
-    """Estimated tokens of prompt and history that the model is given."""
+    """Most tokens of prompt and history that the model gets, estimated."""
     idle_prompt_seconds: Seconds = 8
-    """Silence after which the agent asks whether the caller is there."""
+    """Seconds of silence after which the agent asks whether the caller is there."""
     idle_prompts: int = Field(2, ge=0)
-    """Such questions before the goodbye; 0 switches them off."""
+    """How many times the agent asks before it says goodbye; 0 turns the questions off."""
     max_call_seconds: Seconds = 1800
-    """Longest call."""
+    """Longest call, in seconds."""
     media_timeout_seconds: float = Field(10, ge=2, le=3600)
-    """A caller's websocket without any sound for so long is given up, in seconds; Twilio's and an egress's after 30 at
-    least, because a carrier may hold the caller."""
+    """Seconds without sound that end a websocket call; at least 30 for Twilio and an egress."""
     playout_lead_ms: int = Field(200, ge=20, le=1000)
-    """Agent audio sent ahead of real time, in milliseconds."""
+    """How far ahead of real time the agent's audio is sent, in milliseconds."""
 
     # --- the telephone ------------------------------------------------------------------------------------------------
     livekit_url: WebsocketAddress | None = None
-    """Websocket address of LiveKit, such as wss://livekit.example.org; telephone calls are taken when it is set."""
+    """Websocket address of LiveKit, such as wss://livekit.example.org; setting it enables telephone calls."""
     livekit_api_key: str | None = None
-    """Name of the key that LiveKit knows the service by."""
+    """The service's API key at LiveKit."""
     livekit_api_secret: Secret | None = None
     """Secret of that key."""
     livekit_api_url: WebsocketAddress | None = None
-    """Address of LiveKit's HTTP interface, when it is not that of LIVEKIT_URL."""
+    """Address of LiveKit's HTTP API, when it differs from LIVEKIT_URL."""
     livekit_webhook_keys: SecretStr | None = None
     """Keys that may sign webhooks, ``key:secret`` separated by commas; LIVEKIT_API_KEY and its secret when not set."""
     room_prefix: str = Field("call", min_length=1)
-    """Rooms whose name is this, an underscore and more hold telephone calls for the agent; the dispatch rule names them
-    so. Rooms of other names are never touched."""
+    """The agent answers in rooms whose names begin with this and an underscore, and never touches other rooms."""
 
     transfer_targets: TransferTargets = {}
-    """Who may take callers over, such as sales=+74950000000,help=sip:help@example.org; nobody when not set."""
+    """Whom callers may be transferred to, such as sales=+74950000000,help=sip:help@example.org; nobody when not set."""
 
     # --- the carrier --------------------------------------------------------------------------------------------------
     sip_number: TelephoneNumber | None = None
@@ -142,59 +140,59 @@ class Settings(BaseSettings):
     sip_allowed_addresses: Networks = ()
     """Addresses and networks that the carrier calls from, separated by commas; nobody else may call."""
     sip_server: HostAndPort | None = None
-    """Host of the carrier for calling out, such as sip.example.org:5060; without it there is no calling out."""
+    """The carrier's host for outbound calls, such as sip.example.org:5060; without it there are none."""
     sip_username: str | None = None
-    """Login at the carrier, if it asks for one when we call out."""
+    """Login at the carrier, if it requires one for outbound calls."""
     sip_password: SecretStr | None = None
     """Password of that login."""
     livekit_sip_uri: SipAddress | None = None
     """Where the carrier finds LiveKit SIP, such as sip:abc.sip.livekit.cloud; sip:PUBLIC_IP:5060 when not set."""
     public_ip: IPv4 | None = None
-    """Address of a LiveKit SIP of your own, as the internet sees it."""
+    """Public address of your own LiveKit SIP."""
 
-    # --- calls that we place ------------------------------------------------------------------------------------------
+    # --- outbound calls -----------------------------------------------------------------------------------------------
     dial_prefixes: NumberPrefixes = ()
-    """Beginnings of the numbers that may be called, such as +7495,+7812; none may when not set."""
+    """Beginnings of the numbers that may be called, such as +7495,+7812; when not set, no number may be called."""
     ring_seconds: int = Field(40, ge=5, le=50)
-    """How long a telephone that we call rings."""
+    """Seconds that an outbound call rings."""
     dials_per_number_hour: int = Field(3, ge=1)
-    """Calls that may be placed to the same number in an hour."""
+    """Most outbound calls to the same number in an hour."""
     dials_per_day: int = Field(200, ge=1)
-    """Calls that may be placed in 24 hours, to all numbers together."""
+    """Most outbound calls in 24 hours, to all numbers together."""
 
     # --- the vendors --------------------------------------------------------------------------------------------------
     providers: Literal["live", "sandbox"] | None = None
-    """``sandbox`` is the default when none of the three keys is set and ENVIRONMENT=development, else ``live``."""
+    """``sandbox`` or ``live``; the default is ``sandbox`` with none of the three keys and ENVIRONMENT=development."""
     sandbox_profile: Literal["instant", "typical", "slow"] = "typical"
-    """Delays of the sandbox."""
+    """The sandbox's delays: instant, typical or slow."""
     retry_attempts: int = Field(3, ge=1, le=10)
-    """Attempts at a request that may be repeated."""
+    """Attempts at a request that can be retried."""
     deepgram_api_key: Secret | None = None
-    """Speech to text."""
+    """Deepgram's key, for speech recognition."""
     deepgram_base_url: HttpAddress = "https://api.deepgram.com"
-    """Regional, self-hosted or compatible server."""
+    """Address of Deepgram, or of a regional, self-hosted or compatible server."""
     stt_model: str = "flux-general-multi"
     """flux-general-multi, flux-general-en, or nova-3."""
     eager_eot_threshold: float = Field(0.5, ge=0, le=0.9)
-    """Flux: confidence at which an answer is prepared before the turn is certainly over, 0.3 or more; 0 = never."""
+    """Flux: confidence at which an answer is prepared before the turn surely ends, 0.3 or more; 0 = never."""
     eot_threshold: float = Field(0.7, ge=0.5, le=1.0)
     """Flux: confidence that ends a turn."""
     keyterms: Words = ()
     """Words to listen for, separated by commas."""
     openai_api_key: Secret | None = None
-    """Language model."""
+    """OpenAI's key, for the language model."""
     openai_base_url: HttpAddress = "https://api.openai.com/v1"
-    """OpenAI, or a compatible server; ends in /v1."""
+    """Address of OpenAI, or of a compatible server; ends in /v1."""
     openai_api: Literal["responses", "chat"] = "responses"
-    """Which of the vendor's interfaces is used; compatible servers mostly have chat."""
+    """Which of OpenAI's APIs to use; most compatible servers have chat."""
     llm_model: str = "gpt-6-luna"
     """Name of the language model."""
     llm_reasoning_effort: str = "none"
-    """Reasoning costs the caller's time; ``unset`` leaves it out of the request, for servers that do not know it."""
+    """Reasoning makes the caller wait; ``unset`` leaves the field out, for servers that do not know it."""
     cartesia_api_key: Secret | None = None
-    """Text to speech."""
+    """Cartesia's key, for speech synthesis."""
     cartesia_base_url: HttpAddress = "https://api.cartesia.ai"
-    """Cartesia, or a compatible server."""
+    """Address of Cartesia, or of a compatible server."""
     tts_model: str = "sonic-3.5"
     """Name of the voice model."""
     tts_voice_ru: str = "779673f3-895f-4935-b6b5-b031dc78b319"
@@ -202,11 +200,11 @@ class Settings(BaseSettings):
     tts_voice_en: str = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
     """Voice id for English."""
     tts_speed: float = Field(1.0, ge=0.6, le=1.5)
-    """Speed of the voice."""
+    """Speed of the voice; 1 is normal."""
     tts_emotion: str | None = None
-    """Emotion of the voice, as the vendor names it."""
+    """Emotion of the voice, by Cartesia's name for it."""
     tts_pronunciations: str | None = None
-    """Id of a pronunciation dictionary at the vendor."""
+    """Id of a pronunciation dictionary at Cartesia."""
 
     @classmethod
     def settings_customise_sources(
@@ -337,9 +335,11 @@ def load_settings(env_file: str | None = ".env") -> Settings:
     try:
         return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not say so
     except UnicodeDecodeError as error:
-        raise SettingsError([f"{env_file}: is no text in UTF-8; save it as such"]) from error
+        raise SettingsError([f"{env_file}: is not UTF-8 text; save it as UTF-8"]) from error
     except OSError as error:
-        raise SettingsError([f"{env_file}: cannot be read: {error.strerror}; give it to the service's user"]) from error
+        raise SettingsError(
+            [f"{env_file}: cannot be read: {error.strerror}; make it readable for the service's user"]
+        ) from error
 
 
 def environment(env_file: str = ".env") -> dict[str, str]:

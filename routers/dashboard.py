@@ -4,12 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+
+from app.wiring import Services
+from routers.dependencies import TheServices
 
 router = APIRouter()
 
 _FILES = Path(__file__).parent / "static"
+_PAGE = (_FILES / "dashboard.html").read_text(encoding="utf-8")
 _REVALIDATED = {"Cache-Control": "no-cache"}
 """The browser checks each time whether the file has changed, so that an update never mixes old scripts and pages."""
 _POLICY = (
@@ -34,6 +38,11 @@ class Static(StaticFiles):
 
 
 @router.get("/", include_in_schema=False)
-async def page() -> Response:
+async def page(services: TheServices) -> Response:
     """Serve the page. It contains nothing secret, so it needs no key."""
-    return FileResponse(_FILES / "dashboard.html", headers={**_REVALIDATED, "Content-Security-Policy": _POLICY})
+    return HTMLResponse(_page(services), headers={**_REVALIDATED, "Content-Security-Policy": _POLICY})
+
+
+def _page(services: Services) -> str:
+    """The page's text. It says whether the service has an API key, because without one nobody can log out."""
+    return _PAGE if services.settings.api_key is not None else _PAGE.replace("<body>", "<body data-open>")

@@ -12,14 +12,16 @@ from app.errors import SettingsError
 from app.settings import load_settings
 
 Language = Literal["ru", "en"]
-CallId = Annotated[str, typer.Argument(help="as GET /calls has it")]
+CallId = Annotated[str, typer.Argument(help="the id, as GET /calls shows it")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def serve(
-    workers: Annotated[int | None, typer.Option(min=1, max=64, help="processes; WORKERS when not given")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="number of processes; the setting WORKERS by default")
+    ] = None,
 ) -> None:
     """Answer calls, as the settings say. Without any vendor's key, use the sandbox."""
     settings = load_settings()
@@ -37,9 +39,9 @@ def serve(
 
 @app.command()
 def demo(
-    language: Annotated[Language, typer.Option(help="of the conversation")] = "ru",
-    profile: Annotated[Profile, typer.Option(help="delays of the vendors")] = "typical",
-    room: Annotated[bool, typer.Option("--room", help="by telephone, through a real livekit-server")] = False,
+    language: Annotated[Language, typer.Option(help="language of the conversation")] = "ru",
+    profile: Annotated[Profile, typer.Option(help="the vendors' delays")] = "typical",
+    room: Annotated[bool, typer.Option("--room", help="call by telephone, through a real livekit-server")] = False,
 ) -> None:
     """Hold a whole call on this machine, without keys or accounts: watch it, then listen to the recording."""
     # Loads the simulated caller, which a service in production does not need.
@@ -50,8 +52,8 @@ def demo(
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="0 takes a free one")] = 8100,
-    profile: Annotated[Profile, typer.Option(help="delays of the vendors")] = "typical",
+    port: Annotated[int, typer.Option(help="TCP port; 0 picks a free one")] = 8100,
+    profile: Annotated[Profile, typer.Option(help="the vendors' delays")] = "typical",
 ) -> None:
     """Run stand-ins for the three vendors alone, and print the settings that point a service at them."""
     raise typer.Exit(print_sandbox(port, profile))
@@ -60,7 +62,9 @@ def sandbox(
 @app.command()
 def setup(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the difference and change nothing")] = False,
-    force: Annotated[bool, typer.Option("--force", help="make a trunk that the whole internet may call by")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="create a trunk even if the whole internet may call it")
+    ] = False,
 ) -> None:
     """Create or update the trunks and the dispatch rule at LiveKit, as the settings say. Safe to repeat."""
     from app.cli.setup import setup_command  # loads LiveKit's library, which is slow

@@ -33,7 +33,7 @@ def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[
         middle = ordered[(len(ordered) - 1) // 2]
         console.print(
             f"added     {middle} ms p50 ({', '.join(ordered)}): from the vendor's end of turn to the caller's ear, "
-            "less the time the vendors took"
+            "minus the vendors' time"
         )
     left, right = _loudness(recording)
     console.print(f"recording {recording} (caller left {left:.0f} dBFS, agent right {right:.0f} dBFS while sounding)")
@@ -42,7 +42,7 @@ def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[
     if not went_well(record):
         console.print(
             f"The agent should have said goodbye and hung up; the call ended by {record['end_reason']}, "
-            f"with the fault {record['fault']}. On a machine with much else to do that happens; the log says more.",
+            f"with the fault {record['fault']}. That can happen on a busy machine; the log says more.",
             style="yellow",
         )
 

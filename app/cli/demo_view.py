@@ -12,7 +12,7 @@ from rich.text import Text
 from sandbox.caller.events import CallerDone, CallerEvent, CallerPresses, CallerSpeaks, Ended, Journaled
 
 _LINES_SHOWN = 24
-_FATES = {"refused": "refuses what was said", "cut": "ended the answer before its time"}
+_FATES = {"refused": "refused what was said", "cut": "cut the answer short"}
 """What happened to an answer whose vendor did not fail."""
 _STATE_STYLE = {"listening": "green", "processing": "yellow", "speaking": "cyan", "ended": "dim"}
 
@@ -22,7 +22,7 @@ class CallView:
 
     def __init__(self, language: str, profile: str) -> None:
         self.console = Console(highlight=False)
-        self._title = f"Call in {language}, vendors of the sandbox with {profile} delays"
+        self._title = f"Call in {language}, sandbox vendors with {profile} delays"
         self._lines: list[Text] = []
         self._state = "listening"
         self._answer = ""
@@ -61,9 +61,9 @@ class CallView:
                 seconds = data["stamps"]["first_frame"] - data["stamps"]["last_voiced"]
                 self._line(at, "", f"answered {seconds:.2f} s after the caller's last sound", "magenta")
             case "agent.paused":
-                self._line(at, "", "the agent falls silent at once", "dim")
+                self._line(at, "", "the agent pauses at once", "dim")
             case "agent.resumed":
-                self._line(at, "", "it was no interruption: the agent goes on where it stopped", "dim")
+                self._line(at, "", "false interruption: the agent continues where it stopped", "dim")
             case "agent.interrupted":
                 self._line(at, "", f"interrupted; the caller had heard: {_tail(data['heard'])}", "yellow")
             case "caller.ignored":

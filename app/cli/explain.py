@@ -21,9 +21,9 @@ _STYLES: dict[Tone, str] = {"caller": "green", "agent": "cyan", "quiet": "dim", 
 _FAULTS = {
     "none": "nothing failed",
     "caller": "the caller's side failed",
-    "carrier": "the line failed: the carrier, LiveKit, or the far end of the websocket",
+    "carrier": "the line failed: the carrier, LiveKit, or the other end of the websocket",
     "ours": "this service failed, or was stopped",
-    "policy": "a rule of yours: a limit, a list, a place that was not free",
+    "policy": "one of your rules: a limit, a list, or all places taken",
 }
 _WIDTH = 140
 
@@ -63,7 +63,7 @@ def stored_call(call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
 def _head(call: CallRow) -> list[Text]:
     """What the list of calls says about the call."""
     caller, called = (printable(number or "unknown") for number in (call.caller_number, call.called_number))
-    state = f"{call.end_reason} after {call.duration_seconds or 0:.1f} s" if call.end_reason else f"{call.status} still"
+    state = f"{call.end_reason} after {call.duration_seconds or 0:.1f} s" if call.end_reason else f"still {call.status}"
     provider = call.fault.removeprefix("provider:")
     fault = _FAULTS.get(call.fault, f"{provider} failed")
     where = {"room": call.livekit_room, "room sid": call.room_sid, "SIP call": call.sip_call_id, "process": call.owner}
@@ -96,7 +96,7 @@ def _figures(record: CallRecord) -> list[str]:
     if spread:
         figures.append(
             f"answers   p50 {spread['p50']:.3f} s, p95 {spread['p95']:.3f} s, longest {spread['max']:.3f} s, "
-            f"{spread['count']} in all"
+            f"{spread['count']} answers"
         )
     costs = (f"{name} {'unknown' if cost is None else f'${cost:.5f}'}" for name, cost in record.costs.items())
     return [*figures, f"costs     {', '.join(costs)}", f"requests  {' '.join(record.request_ids) or 'none'}"]

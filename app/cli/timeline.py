@@ -26,20 +26,20 @@ class Moment:
 
 LATE: dict[str, str] = {
     Deadline.ANSWER: "nobody answered in time",
-    Deadline.LIMIT: "the call has lasted as long as it may (MAX_CALL_SECONDS)",
-    Deadline.FILLER: "the answer is late: a filler is due",
-    Deadline.REPLY: "the answer did not come at all, and is given up",
-    Deadline.START: "a prepared line did not begin in time",
-    Deadline.STALL: "the voice stands still in the middle of an utterance",
+    Deadline.LIMIT: "the call has reached its time limit (MAX_CALL_SECONDS)",
+    Deadline.FILLER: "the answer is late: a filler bridges the wait",
+    Deadline.REPLY: "the answer did not come, and was abandoned",
+    Deadline.START: "a prepared line did not start in time",
+    Deadline.STALL: "speech synthesis stalled in the middle of an utterance",
     Deadline.TRANSFER: "the transfer had no outcome in time",
-    Deadline.STT_OUTAGE: "speech to text is gone for too long",
-    Deadline.TURN: "no end of turn came for words that stand still",
+    Deadline.STT_OUTAGE: "speech recognition has been down for too long",
+    Deadline.TURN: "the transcript stopped changing, but no end of turn came",
 }
 """Deadlines that pass only if something is wrong."""
 USUAL: dict[str, str] = {
     Deadline.IDLE: "nobody has said anything for a while",
-    Deadline.DIGITS: "no more keys",
-    Deadline.RESUME: "no words followed the sound",
+    Deadline.DIGITS: "the caller pressed no more keys",
+    Deadline.RESUME: "false interruption: no words followed the sound",
 }
 OMITTED = {
     "state.changed", "caller.sound_started", "caller.sound_stopped", "caller.words", "caller.turn_ended_eagerly",
@@ -61,7 +61,7 @@ def timeline(rows: Iterable[JournalRow]) -> list[Moment]:
         if row.type == "agent.reply_started":
             tone, text = _reply_started(row.data, budget)
         elif row.type == "agent.tool_called" and row.data.get("id") in lost:
-            tone, text = "wrong", f"{row.data['name']} {row.data['arguments']}: called, its outcome is unknown"
+            tone, text = "wrong", f"{row.data['name']} {row.data['arguments']}: called; outcome unknown"
         else:
             tone, text = _SAYINGS.get(row.type, _unknown)(row.data)
         moments.append(Moment(row, tone, text))
@@ -107,9 +107,9 @@ def _tool_finished(data: Data) -> _Line:
 
 def _failed(data: Data) -> _Line:
     if data.get("answer") == "refused":
-        return "wrong", f"{data['provider']} refuses what was said: the turn leaves the prompt"
+        return "wrong", f"{data['provider']} refused what was said: the turn leaves the prompt"
     if data.get("answer") == "cut":
-        return "wrong", f"{data['provider']} ended the answer before its time: {data['code']}"
+        return "wrong", f"{data['provider']} cut the answer short: {data['code']}"
     manner = "given up" if data["final"] else "tried again"
     return "wrong", f"{data['provider']} cannot {data['stage']}: {data['code']}; {manner}"
 
@@ -125,18 +125,18 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "call.ended": _ended,
     "caller.dtmf": lambda data: ("caller", f"presses {data['digit']}"),
     "caller.left": _left,
-    "caller.held": lambda data: ("quiet", f"no sound comes since {data['since_t']:.1f} s: held, or gone"),
-    "caller.returned": lambda data: ("quiet", f"sound comes again after {data['held_seconds']:.1f} s: was held"),
+    "caller.held": lambda data: ("quiet", f"no sound since {data['since_t']:.1f} s: on hold, or gone"),
+    "caller.returned": lambda data: ("quiet", f"sound again after {data['held_seconds']:.1f} s on hold"),
     "caller.ignored": lambda data: ("quiet", f"not taken as a turn: {data['reason']}"),
     "turn.taken": lambda data: ("caller", data["text"]),
-    "agent.paused": lambda data: ("quiet", "held back by a sound"),
-    "agent.resumed": lambda data: ("quiet", "goes on"),
+    "agent.paused": lambda data: ("quiet", "paused by a sound"),
+    "agent.resumed": lambda data: ("quiet", "continues"),
     "agent.interrupted": lambda data: ("agent", f"{data['heard']} ✂"),
     "agent.finished": lambda data: ("agent", data["heard"]),
     "agent.tool_called": lambda data: ("quiet", f"{data['name']} {data['arguments']}"),
     "agent.tool_finished": _tool_finished,
     "transfer.started": lambda data: ("quiet", f"to {data['to']}"),
-    "transfer.dialled": lambda _data: ("quiet", "a human is called into the room"),
+    "transfer.dialled": lambda _data: ("quiet", "a human is being called into the room"),
     "transfer.failed": lambda data: ("wrong", data["reason"]),
     "transfer.completed": lambda data: ("quiet", data["how"]),
     "provider.failed": _failed,

@@ -10,9 +10,9 @@ from app.observability.printable import printable
 
 _STAGES = {
     "end_of_turn": "end of turn",
-    "llm_first_token": "first token",
+    "llm_first_token": "time to first token",
     "first_clause": "first clause",
-    "tts_first_audio": "first audio",
+    "tts_first_audio": "time to first audio",
     "playout": "playout",
     "total": "total",
 }
@@ -21,7 +21,7 @@ _TEXT_SHOWN = 52
 
 def turn_table(title: str, turns: Sequence[dict[str, Any]]) -> Table:
     """A row for each turn of the record. Stages are in seconds."""
-    table = Table(title=title, caption="stages of each answer in seconds; ✂: the caller cut in")
+    table = Table(title=title, caption="stages of each answer in seconds; ✂: the caller interrupted")
     for name in ("turn", "who", "what was heard"):
         table.add_column(name)
     for name in _STAGES.values():

@@ -11,7 +11,7 @@ const PAGE = 25;
 export async function callList(query, place, left, fail) {
   const wanted = new URLSearchParams(FILTERS.filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
   const rows = element("ul", { class: "calls" });
-  const nothing = element("p", { class: "hint", hidden: true }, wanted.size ? "No call is like that." : "No call so far.");
+  const nothing = element("p", { class: "hint", hidden: true }, wanted.size ? "No calls match these filters." : "No calls yet.");
   const more = element("button", { type: "button", class: "quiet", hidden: true }, "Older calls");
   let older = null;
   let onFirstPage = true;

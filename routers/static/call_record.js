@@ -4,7 +4,7 @@ import { callPath } from "./api.js";
 import { element, facts, notify, table } from "./elements.js";
 import { clock, endReason, fault, milliseconds, moment, money, parties, STAGES } from "./words.js";
 
-const COST_PARTS = [["stt", "Hearing"], ["llm", "Thinking"], ["tts", "Speaking"], ["telephony", "Telephone"], ["total", "Total"]];
+const COST_PARTS = [["stt", "Speech recognition"], ["llm", "Language model"], ["tts", "Speech synthesis"], ["telephony", "Telephony"], ["total", "Total"]];
 let player = null;
 
 /** Everything about the call, in order. The player is kept while the same call is drawn again, and plays on. */
@@ -41,12 +41,12 @@ function outcome(call) {
 function recording(call) {
   const { status, gaps } = call.recording;
   if (!call.recording_available) {
-    return status === "failed" ? element("section", { class: "card", "aria-label": "Recording" }, element("p", { class: "fault" }, "The recording is lost: it could not be written to the disk.")) : null;
+    return status === "failed" ? element("section", { class: "card", "aria-label": "Recording" }, element("p", { class: "fault" }, "The recording is lost: the service could not write it to the disk.")) : null;
   }
   if (player?.dataset.call !== call.call_id) {
     player = element("audio", { controls: true, preload: "none", src: callPath(call.call_id, "/recording"), "data-call": call.call_id, "aria-label": "Recording: caller left, agent right" });
   }
-  return element("section", { class: "card", "aria-label": "Recording" }, player, element("p", { class: "hint" }, "The caller is on the left, the agent on the right. Press the time of a turn to hear it."), missing(gaps));
+  return element("section", { class: "card", "aria-label": "Recording" }, player, element("p", { class: "hint" }, "The caller is on the left, the agent on the right. Press a turn's time to play it."), missing(gaps));
 }
 
 function missing(gaps) {
@@ -57,7 +57,7 @@ function missing(gaps) {
 
 function turns(call) {
   const said = call.turns.map((turn) => turnOf(turn, call));
-  return element("section", { class: "turns", role: "log", "aria-label": "What was said" }, said.length ? said : element("p", { class: "hint" }, "Nothing was said so far."));
+  return element("section", { class: "turns", role: "log", "aria-label": "What was said" }, said.length ? said : element("p", { class: "hint" }, "Nobody has said anything yet."));
 }
 
 function turnOf(turn, call) {
@@ -66,8 +66,8 @@ function turnOf(turn, call) {
   return element(
     "article",
     { class: `turn ${agent ? "agent" : "caller"}` },
-    element("p", { class: "meta" }, agent ? "Agent" : "Caller", " · ", timeOf(turn, call), unheard && turn.interrupted ? " · interrupted; the pale words were not heard" : null),
-    element("p", { class: "said", dir: "auto" }, turn.text, unheard ? element("span", { class: "unheard" }, unheard) : null),
+    element("p", { class: "meta" }, agent ? "Agent" : "Caller", " · ", timeOf(turn, call), unheard && turn.interrupted ? " · interrupted" : null),
+    element("p", { class: "said", dir: "auto" }, turn.text, unheard ? element("span", { class: "unheard" }, element("span", { class: "tag" }, "not heard:"), unheard) : null),
     turn.latency ? stagesBar(turn.latency) : null,
   );
 }
@@ -79,7 +79,7 @@ function timeOf(turn, call) {
     player.currentTime = Math.max(0, turn.started_at);
     player.play().catch(() => notify("The recording cannot be played."));
   };
-  return element("button", { type: "button", class: "time", "aria-label": `Hear it from ${at}`, onclick: hear }, at);
+  return element("button", { type: "button", class: "time", "aria-label": `Play from ${at}`, onclick: hear }, at);
 }
 
 /** One bar an answer: its stages, as wide as they are long. */
@@ -96,18 +96,18 @@ function stagesBar(latency) {
 }
 
 function latencies(call) {
-  const rows = [...STAGES, ["total", "In all"]].filter(([stage]) => call.latency[stage]).map(([stage, name]) => {
+  const rows = [...STAGES, ["total", "Total"]].filter(([stage]) => call.latency[stage]).map(([stage, name]) => {
     const { p50, p95, max } = call.latency[stage];
     return [element("span", { class: "key" }, element("span", { class: `swatch stage ${stage}`, "aria-hidden": "true" }), name), ...[p50, p95, max].map(milliseconds)];
   });
   if (!rows.length) return null;
-  return element("section", { class: "card" }, element("h2", {}, "From the caller's last sound to the answer"), table("Latency by stage", ["Stage", "Median", "95 %", "Longest"], rows));
+  return element("section", { class: "card" }, element("h2", {}, "From the caller's last sound to the answer"), table("Latency by stage", ["Stage", "Median", "95th percentile", "Longest"], rows));
 }
 
 function costs(call) {
   const rows = COST_PARTS.map(([part, name]) => [name, money(call.costs[part], call.costs.currency)]);
   const { prompt, cached, completion } = call.token_usage;
-  const tokens = prompt === undefined ? null : element("p", { class: "hint" }, `${prompt} tokens read, of them ${cached} from the cache; ${completion} written.`);
+  const tokens = prompt === undefined ? null : element("p", { class: "hint" }, `${prompt} prompt tokens, ${cached} of them cached; ${completion} completion tokens.`);
   return element("section", { class: "card" }, element("h2", {}, "Costs"), table("Costs", ["For", "Amount"], rows), tokens);
 }
 
@@ -123,7 +123,7 @@ function details(call) {
       ["Room", call.livekit_room],
       ["Room at LiveKit", room],
       ["SIP call", sip],
-      ["Requests to vendors", requests?.length ? String(requests.length) : null],
+      ["Vendor requests", requests?.length ? String(requests.length) : null],
       ["Version", call.version],
     ]),
     metadata,

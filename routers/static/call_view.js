@@ -61,13 +61,13 @@ function livePanel(callId, fail) {
     event.preventDefault();
     try {
       await ask(callPath(callId, "/say"), { method: "POST", body: { text: text.value } });
-      notify("The agent will say it after what it is saying now.");
+      notify("The agent will say this after its current speech.");
       text.value = "";
     } catch (error) {
       fail(error);
     }
   };
-  const hangUp = () => ask(callPath(callId, "/hangup"), { method: "POST" }).then(() => notify("The call is being ended."), fail);
+  const hangUp = () => ask(callPath(callId, "/hangup"), { method: "POST" }).then(() => notify("Ending the call."), fail);
   const panel = element(
     "section",
     { class: "card live", "aria-label": "Live" },
@@ -80,7 +80,7 @@ function livePanel(callId, fail) {
     panel,
     state: (code) => { state.textContent = stateOf(code); },
     words: (said) => { words.textContent = said ? `“${said}”` : ""; },
-    connection: (open) => { panel.classList.toggle("lost", !open); if (!open) state.textContent = "out of sight; connecting again…"; },
+    connection: (open) => { panel.classList.toggle("lost", !open); if (!open) state.textContent = "out of reach; reconnecting…"; },
   };
 }
 
@@ -90,19 +90,19 @@ function eraser(callId, current, fail) {
     "dialog",
     { "aria-labelledby": "erase-title" },
     element("h2", { id: "erase-title" }, "Erase this call?"),
-    element("p", {}, "Its record, its events and its recording will be gone for good."),
+    element("p", {}, "Its record, events and recording will be deleted for good."),
     element("form", { method: "dialog", class: "actions" }, element("button", { value: "no", class: "quiet", autofocus: true }, "Keep it"), element("button", { value: "yes", class: "danger" }, "Erase")),
   );
   dialog.addEventListener("close", () => {
     if (dialog.returnValue !== "yes") return;
     ask(callPath(callId), { method: "DELETE" }).then(() => {
       location.hash = "#/";
-      notify("The call is erased.");
+      notify("The call has been erased.");
     }, fail);
   });
   const open = () => {
     if (current().status === "ended") dialog.showModal();
-    else notify("A call can be erased when it has ended.");
+    else notify("You can erase a call once it has ended.");
   };
   return element("p", { class: "erase" }, element("button", { type: "button", class: "quiet", onclick: open }, "Erase this call…"), dialog);
 }

@@ -43,7 +43,7 @@ async function login(place) {
       await ask("session", { method: "POST", body: { api_key: key.value } });
       route();
     } catch (error) {
-      wrong.textContent = { 401: "This is not the key.", 429: "Too many wrong keys. Wait a minute." }[error.status] ?? error.message;
+      wrong.textContent = { 401: "Wrong key.", 429: "Too many wrong keys. Wait a minute." }[error.status] ?? error.message;
       key.select();
     }
   };
@@ -56,7 +56,7 @@ function route() {
   const [path, query] = (location.hash.slice(1) || "/").split("?");
   const callId = path.match(/^\/calls\/([^/]+)$/)?.[1];
   if (location.hash && !location.hash.startsWith("#/")) return; // a place on the page
-  logOut.hidden = false;
+  logOut.hidden = "open" in document.body.dataset; // without an API key nobody is logged in
   if (callId) show((...arguments_) => callView(decodeURIComponent(callId), ...arguments_));
   else show((...arguments_) => callList(new URLSearchParams(query), ...arguments_));
 }

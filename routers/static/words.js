@@ -1,16 +1,16 @@
-// What the service's codes mean, in plain words, and how its numbers are written.
+// The service's codes in plain words, and how numbers are written.
 
 const END_REASONS = {
   caller_hangup: "The caller hung up.",
   agent_hangup: "The agent said goodbye and hung up.",
   silence: "Nobody spoke, so the agent said goodbye.",
-  max_duration: "The call reached its longest duration.",
-  transferred: "The caller was handed over to a person.",
+  max_duration: "The call reached its time limit.",
+  transferred: "The caller was transferred to a person.",
   operator_hangup: "An operator hung up.",
   media_lost: "The connection broke.",
-  media_timeout: "No sound came from the caller's side any more.",
+  media_timeout: "The caller's side stopped sending sound.",
   rejected_capacity: "All places for calls were taken.",
-  rejected_policy: "The rules do not allow this call.",
+  rejected_policy: "The service's rules do not allow this call.",
   no_answer: "Nobody answered.",
   busy: "The number was busy.",
   declined: "The call was declined.",
@@ -18,9 +18,9 @@ const END_REASONS = {
   carrier_error: "The carrier could not connect the call.",
   provider_failure: "A vendor failed, and the agent apologised and ended the call.",
   spending_limit: "The spending limit was reached.",
-  shutdown: "The service was being stopped.",
+  shutdown: "The service was shutting down.",
   crashed: "The process that held the call died.",
-  internal_error: "A mistake in the service ended the call.",
+  internal_error: "A bug in the service ended the call.",
 };
 
 const FAULTS = {
@@ -34,11 +34,11 @@ const FAULTS = {
 const STATES = { LISTENING: "listening", PROCESSING: "thinking", SPEAKING: "speaking" };
 
 export const STAGES = [
-  ["end_of_turn", "Noticing that the caller has finished"],
-  ["llm_first_token", "First word of the model"],
-  ["first_clause", "First clause of the model"],
-  ["tts_first_audio", "First sound of the voice"],
-  ["playout", "Handing it to the line"],
+  ["end_of_turn", "End of turn"],
+  ["llm_first_token", "Time to first token"],
+  ["first_clause", "First clause"],
+  ["tts_first_audio", "Time to first audio"],
+  ["playout", "Playout"],
 ];
 
 export const endReason = (code) => END_REASONS[code] ?? code;
@@ -64,7 +64,7 @@ export const milliseconds = (seconds) => `${Math.round(seconds * 1000)} ms`;
 export const money = (amount, currency) =>
   amount === null || amount === undefined ? "not known" : `${amount.toFixed(4)} ${currency ?? ""}`.trim();
 
-/** Who talks to whom. */
+/** The caller and the called number. */
 export function parties(call) {
   const caller = call.caller_number ?? (call.direction === "web" ? "A web client" : "Withheld number");
   return call.called_number ? `${caller} → ${call.called_number}` : caller;

@@ -22,6 +22,14 @@ ROWS = [
     ("call.ended", {"reason": "caller_hangup"}),
 ]
 
+CUT_SHORT = [
+    ("call.created", {"language": "en"}),
+    ("call.answered", {}),
+    ("agent.reply_started", {"speech": 1, "kind": "greeting", "stamps": {"first_frame": 1.0}}),
+    ("agent.interrupted", {"speech": 1, "heard": "We are open", "generated": "We are open until nine.", "exact": True}),
+    ("call.ended", {"reason": "caller_hangup"}),
+]
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
@@ -33,6 +41,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
             "metadata": '{"a": "<script>document.title=3</script>"}',
         }
         keep_call(data, "call_hostile", ROWS, end_reason="caller_hangup", **told)
+        keep_call(data, "call_cut", CUT_SHORT, end_reason="caller_hangup")
         yield running
 
 
@@ -67,3 +76,15 @@ def test_without_the_key_the_page_asks_for_it(tmp_path: Path) -> None:
 
     assert 'type="password"' in page
     assert "Calls</h1>" not in page
+
+
+def test_without_an_api_key_there_is_nothing_to_log_out_of(service: RunningService, tmp_path: Path) -> None:
+    (button,) = re.findall(r'<button id="log-out"[^>]*>', drawn(f"{service.url}/#/", tmp_path))
+
+    assert "hidden" in button
+
+
+def test_what_the_caller_did_not_hear_is_marked_with_words(service: RunningService, tmp_path: Path) -> None:
+    page = drawn(f"{service.url}/#/calls/call_cut", tmp_path)
+
+    assert re.search(r'<span class="unheard"><span class="tag">not heard:</span> until nine\.</span>', page)

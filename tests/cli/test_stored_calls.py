@@ -84,7 +84,7 @@ async def test_a_tool_with_an_unknown_outcome_is_among_what_went_wrong(tmp_path:
     shown = ask(tmp_path, "explain").stdout
 
     trouble = shown.partition("What went wrong")[2].partition("\n\n")[0]
-    assert "book_table {}: called, its outcome is unknown" in trouble
+    assert "book_table {}: called; outcome unknown" in trouble
 
 
 async def test_a_live_call_is_explained_so_far(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ async def test_a_live_call_is_explained_so_far(tmp_path: Path) -> None:
     shown = ask(tmp_path, "explain")
 
     assert shown.returncode == 0
-    assert "active still" in shown.stdout
+    assert "still active" in shown.stdout
     assert "ended not yet" in shown.stdout
 
 
@@ -172,7 +172,11 @@ def test_an_answer_that_kept_the_budget_is_none_of_what_went_wrong() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "shown"),
-    [("lost", "openai cannot think: length"), ("cut", "before its time: length"), ("refused", "refuses what was said")],
+    [
+        ("lost", "openai cannot think: length"),
+        ("cut", "cut the answer short: length"),
+        ("refused", "refused what was said"),
+    ],
 )
 def test_what_happened_to_an_answer_is_explained(answer: str, shown: str) -> None:
     data = {"provider": "openai", "stage": "think", "code": "length", "final": True, "answer": answer}
