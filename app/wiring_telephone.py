@@ -115,17 +115,6 @@ def _claims(
 def _telephony(
     livekit: LiveKitClient, dialer: SipDialer, leftovers: Leftovers, times: ServiceTimes
 ) -> Callable[[str, str], RoomTelephony]:
-    def make(room: str, caller: str) -> RoomTelephony:
-        return RoomTelephony(
-            livekit, dialer, leftovers, room=room, caller=caller, ring_seconds=times.transfer_ring_seconds
-        )
-
-    return make
-
-
-def _telephony(
-    livekit: LiveKitClient, dialer: SipDialer, leftovers: Leftovers, times: ServiceTimes
-) -> Callable[[str, str], RoomTelephony]:
     def make_telephony(room: str, caller: str) -> RoomTelephony:
         return RoomTelephony(
             livekit, dialer, leftovers, room=room, caller=caller, ring_seconds=times.transfer_ring_seconds
