@@ -156,7 +156,7 @@ async def test_a_history_that_no_one_can_read_is_refused_by_the_strict_server(ap
     path = "/chat/completions" if api == "chat" else "/responses"
     async with asking(api) as (sandbox, client):
         sandbox.stage.faults.add(Fault("openai", "strict_history"))
-        connections = await client._connections()
+        connections = await client._connections.get()
         with pytest.raises(ProviderRejected):
             await connections.send(path, {"model": "gpt-6-luna", "stream": True} | body, {})
 
