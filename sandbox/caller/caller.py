@@ -57,7 +57,8 @@ class Caller:
             verify=encrypted,  # without an https address no certificates are needed, and loading them is slow
             timeout=10.0,
             trust_env=False,
-            limits=httpx.Limits(max_connections=None),
+            # A connection that a server closes as idle may be used at that moment, and the request is lost.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
         self._sound_maker = SoundMaker(self._telephone.format, self._telephone.noise_dbfs)
         self._spoken: dict[tuple[str, str], Sound] = {}
