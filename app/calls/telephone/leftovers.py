@@ -63,13 +63,17 @@ class Leftovers:
         )
 
     async def _end(self, room: RoomSeen, sip_call_id: str | None) -> bool:
-        if not await self._livekit.is_open(room):
-            return True
-        if not await self._livekit.count_telephones(room):
+        found = await self._livekit.room_named(room.name)
+        if found is not None and not await self._livekit.count_telephones(found):
             # Nobody is left to hang up on. A caller who redials at once may come in just now: look again in a second.
             await asyncio.sleep(_DIALS_AGAIN_SECONDS)
-            if not await self._livekit.is_open(room):
+            found = await self._livekit.room_named(room.name)
+            if found is not None and not await self._livekit.count_telephones(found):
+                # Also a room that our own leg has opened, by joining after the caller had gone.
+                await self._livekit.delete_room(room.name)
                 return True
+        if found != room:
+            return True
         callers = await self._livekit.list_callers(room)
         if all(caller.sip_call_id == sip_call_id for caller in callers):
             await self._livekit.delete_room(room.name)

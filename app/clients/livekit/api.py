@@ -92,10 +92,14 @@ class LiveKitClient(BaseResilientClient):
         answer = await self.make_request(self._livekit.room.list_rooms, api.ListRoomsRequest())
         return [RoomSeen(room.name, room.sid) for room in answer.rooms]
 
+    async def room_named(self, name: str) -> RoomSeen | None:
+        """The open room of that name; its id tells it from an earlier one. None when there is none."""
+        answer = await self.make_request(self._livekit.room.list_rooms, api.ListRoomsRequest(names=[name]))
+        return next((RoomSeen(found.name, found.sid) for found in answer.rooms if found.name == name), None)
+
     async def is_open(self, room: RoomSeen) -> bool:
         """Whether this room, by its id, is open; a later room of the same name does not count."""
-        answer = await self.make_request(self._livekit.room.list_rooms, api.ListRoomsRequest(names=[room.name]))
-        return any((found.name, found.sid) == (room.name, room.sid) for found in answer.rooms)
+        return await self.room_named(room.name) == room
 
     async def create_room(self, name: str, *, empty_seconds: int) -> RoomSeen:
         """Get or create the room; it closes if it stays empty for ``empty_seconds``."""
