@@ -171,7 +171,7 @@ def _phone(match: re.Match[str]) -> str | list[Part]:
 
 def _long_number(match: re.Match[str]) -> str | list[Part]:
     digits = match.group()
-    return digits if digits.endswith("000") else in_groups(match, groups_of(digits), digit_by_digit)
+    return digits if digits.endswith("000") else _code(match)
 
 
 def _code(match: re.Match[str]) -> list[Part]:

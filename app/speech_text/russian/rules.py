@@ -119,7 +119,7 @@ def _phone(match: re.Match[str]) -> str | list[Part]:
 
 def _long_number(match: re.Match[str]) -> str | list[Part]:
     digits = match.group()
-    return digits if digits.endswith("000") else _digits(match, groups_of(digits))
+    return digits if digits.endswith("000") else _code(match)
 
 
 def _code(match: re.Match[str]) -> list[Part]:
