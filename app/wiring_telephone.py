@@ -202,5 +202,5 @@ def _placing(settings: Settings, database: Database, dispatcher: CallDispatcher,
         dispatcher.admission,
         max_live=settings.places,
         room_prefix=settings.room_prefix,
-        ring=claims.ring,
+        wake_claims=claims.wake,
     )

@@ -24,7 +24,7 @@ class KeyBounce:
         self._last_at = 0.0
         self._sound_since: float | None = None
 
-    def hear(self, seconds: float) -> None:
+    def note_audio(self, seconds: float) -> None:
         """A piece of the caller's audio has arrived, this many seconds long."""
         self._sound_since = 0.0 if self._sound_since is None else self._sound_since + seconds
 

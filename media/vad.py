@@ -99,7 +99,7 @@ class _NoiseFloor:
         self._dead_windows = 0
         self.power = inf
 
-    def hear(self, power: float) -> None:
+    def add(self, power: float) -> None:
         if power > _DEAD:
             self._lowest = min(self._lowest, power)
         else:
@@ -170,7 +170,7 @@ class SoundDetector:
         events: list[SoundStarted | SoundStopped] = []
         for power in self._meter.measure(audio):
             self.recent_powers.append(power)
-            self._floor.hear(power)
+            self._floor.add(power)
             self._windows += 1
             event = self._continue(power) if self.sounding else self._begin(power)
             if event:

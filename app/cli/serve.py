@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
@@ -19,6 +18,7 @@ from fastapi import FastAPI
 from app.cli.sandbox_process import vendors
 from app.cli.settings_problems import warn_of_misspelt
 from app.main import create_app
+from app.observability.listeners import Listeners
 from app.observability.logs import configure_logging
 from app.observability.tracebacks import describe, trace
 from app.settings import Settings
@@ -49,7 +49,8 @@ class DrainingServer(uvicorn.Server):
         self._drain: asyncio.Task[None] | None = None
         self.has_failed = False
         """Whether a part that calls need is gone, or the services did not close."""
-        self.on_failed: Callable[[], None] = lambda: None
+        self.on_failed = Listeners[[]]("service.failed")
+        """Called once, when the service can no longer carry calls."""
 
     @property
     def is_draining(self) -> bool:
@@ -161,7 +162,7 @@ def _allow_many_files() -> None:
 def run_server(server: DrainingServer, sockets: list[socket.socket] | None = None) -> None:
     """Serve until the end, in a process that has imported and built what it needs. Raises SystemExit on failure."""
     _allow_many_files()
-    server.on_failed = partial(_end_within, _ENDING_SECONDS)
+    server.on_failed.add(partial(_end_within, _ENDING_SECONDS))
     server.run(sockets)
     if server.has_failed:
         sys.exit(FAILED_STATUS)

@@ -29,7 +29,7 @@ async def set_up(settings: Settings, *, dry_run: bool = False) -> int:
     """Make what is missing, change what differs, and print it. The settings have been checked."""
     client = sip_client(settings)
     try:
-        todo = plan(wishes(settings), await client.telephony())
+        todo = plan(wishes(settings), await client.sip_objects())
         if not todo.obstacles and not dry_run:
             await carry_out(todo, client)
     except ProviderError as error:

@@ -9,7 +9,7 @@ from app.clients.livekit.trunks import (
     DispatchRule,
     InboundTrunk,
     OutboundTrunk,
-    Telephony,
+    SipObjects,
     allows_everybody,
     inbound_trunk_name,
     outbound_trunk_name,
@@ -86,7 +86,7 @@ def check_wishes(settings: Settings, *, force: bool) -> None:
         raise SettingsError(problems)
 
 
-def wishes(settings: Settings) -> Telephony:
+def wishes(settings: Settings) -> SipObjects:
     """What the settings want at LiveKit. They have been checked."""
     name, numbers = inbound_trunk_name(settings.room_prefix), (settings.sip_number or "",)
     rule = DispatchRule(
@@ -105,14 +105,14 @@ def wishes(settings: Settings) -> Telephony:
         settings.sip_password.get_secret_value() if settings.sip_password else "",
         from_host=(settings.sip_server or "").partition(":")[0],
     )
-    return Telephony(
+    return SipObjects(
         (InboundTrunk(name, numbers, settings.sip_allowed_addresses),),
         (rule,),
         (outbound,) if settings.sip_server else (),
     )
 
 
-def plan(wanted: Telephony, found: Telephony) -> Plan:
+def plan(wanted: SipObjects, found: SipObjects) -> Plan:
     """Compare what is wanted with what is there. Objects match by name."""
     (inbound,), (rule,) = wanted.inbound, wanted.rules
     there = _named(inbound.name, found.inbound)
@@ -133,7 +133,7 @@ def plan(wanted: Telephony, found: Telephony) -> Plan:
     )
 
 
-def _obstacles(wanted: Telephony, found: Telephony) -> Iterator[str]:
+def _obstacles(wanted: SipObjects, found: SipObjects) -> Iterator[str]:
     (inbound,), (rule,) = wanted.inbound, wanted.rules
     for what, name, names in (
         ("inbound trunks", inbound.name, [trunk.name for trunk in found.inbound]),

@@ -6,7 +6,6 @@ for good is sent again on a new connection, attempts are spaced and in the end g
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, Self
@@ -18,6 +17,7 @@ from app.clients.replay_buffer import ReplayBuffer
 from app.clients.resilient import BaseResilientClient
 from app.clients.stream_state import SttStreamState, TurnsT
 from app.errors import BreakerOpen, ProviderError, ProviderRateLimited
+from app.observability.listeners import Listeners
 from app.ports.streams import SpeechEvent, StreamLost, StreamRestored
 from app.ports.vendors import Charge
 from media.formats import AudioFormat
@@ -36,8 +36,8 @@ are spaced, and in the end given up."""
 class SttConnection(Protocol):
     """One open connection of a vendor. It takes audio from the stream's state and puts events into it."""
 
-    on_working: Callable[[], None]
-    """To be called when the connection has shown that it hears, or has stayed open for long enough."""
+    on_working: Listeners[[]]
+    """The connection calls it when the connection has shown that it hears, or has stayed open for long enough."""
     follows_a_stall: bool
     """The connection before this one fell silent, so that a beginning proves nothing."""
 
@@ -104,7 +104,7 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         self._format = audio_format
         self._patience = patience
         capacity = round(patience.replay_seconds * audio_format.sample_rate)
-        self._ear = SttStreamState(
+        self._state = SttStreamState(
             buffer=ReplayBuffer(sample_bytes=audio_format.sample_bytes, capacity=capacity),
             turns=turns,
             piece=round(_PIECE_SECONDS * audio_format.sample_rate),
@@ -112,11 +112,11 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._ear.buffer!r}>"
+        return f"<{type(self).__name__} {self._state.buffer!r}>"
 
     @abstractmethod
     async def connect(self, seconds: float) -> SttConnection:
-        """Open a connection within that time, on ``self._ear``. Raises what the client's ``map_error`` translates."""
+        """Open a connection within that time, on ``self._state``. Raises what the client's ``map_error`` translates."""
 
     @abstractmethod
     def charges(self) -> list[Charge]:
@@ -130,22 +130,22 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
     @property
     def request_ids(self) -> list[str]:
         """The vendor's ids of the connections so far."""
-        return self._ear.request_ids
+        return self._state.request_ids
 
     @property
     def audio_seconds_sent(self) -> float:
         """Seconds of audio that the vendor was sent, with repetitions and silence: what it will charge."""
-        return self._ear.samples_sent / self._format.sample_rate
+        return self._state.samples_sent / self._format.sample_rate
 
     @property
     def dropped_seconds(self) -> float:
         """Seconds of the caller that no connection heard, because none was there in time."""
-        return self._ear.buffer.dropped / self._format.sample_rate
+        return self._state.buffer.dropped / self._format.sample_rate
 
     @property
     def ignored_messages(self) -> int:
         """Messages that were of an unknown type or not of the vendor's protocol."""
-        return self._ear.ignored
+        return self._state.ignored
 
     async def __aenter__(self) -> Self:
         name = f"{self.provider}-stream"
@@ -159,7 +159,7 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         return self
 
     async def __anext__(self) -> SpeechEvent:
-        event = await self._ear.events.next()
+        event = await self._state.events.next()
         if event is not None:
             return event
         if self._task is not None and self._task.done() and not self._task.cancelled():
@@ -172,26 +172,26 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         It is sent at once while the caller makes a sound or a turn is open, else 80 ms at a time. What waits is bounded
         by ``replay_seconds``; beyond that the oldest is dropped and counted.
         """
-        self._ear.buffer.append(audio)
-        if self._ear.has_to_send:
-            self._ear.changed.set()
+        self._state.buffer.append(audio)
+        if self._state.has_to_send:
+            self._state.changed.set()
 
     def note_sound(self, *, is_heard: bool) -> None:
         """The caller began, or ceased, to make a sound: a vendor without an event during it has stalled."""
-        self._ear.sound_since = asyncio.get_running_loop().time() if is_heard else None
+        self._state.sound_since = asyncio.get_running_loop().time() if is_heard else None
         if is_heard:
-            self._ear.changed.set()
+            self._state.changed.set()
 
     async def room(self) -> None:
         """Wait until less than half of the buffer is unsent: for those who have audio faster than it is spoken."""
-        while self._ear.buffer.unsent * 2 >= self._ear.buffer.capacity and not self._ear.events.closed:
-            self._ear.sent.clear()
-            await self._ear.sent.wait()
+        while self._state.buffer.unsent * 2 >= self._state.buffer.capacity and not self._state.events.closed:
+            self._state.sent.clear()
+            await self._state.sent.wait()
 
     async def finish(self) -> None:
         """No more audio comes: returns when the last words are there, or when the vendor says nothing for too long."""
-        self._ear.finishing = True
-        self._ear.changed.set()
+        self._state.finishing = True
+        self._state.changed.set()
         if self._task is not None:
             await asyncio.wait([self._task])
 
@@ -200,20 +200,20 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._ear.close()
+        self._state.close()
 
     async def _run(self) -> None:
         try:
             await self._listen()
         finally:
-            self._ear.close()
+            self._state.close()
             log.info(
                 "stream.closed",
                 provider=self.provider,
                 audio_seconds=round(self.audio_seconds_sent, 2),
                 dropped_seconds=round(self.dropped_seconds, 2),
                 ignored_messages=self.ignored_messages,
-                dropped_events=self._ear.events.dropped,
+                dropped_events=self._state.events.dropped,
                 request_ids=self.request_ids,
             )
 
@@ -223,18 +223,18 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         while True:
             loss, proven = await self._one_connection(outage)
             if loss is None:
-                self._ear.emit(*self._ear.turns.close())
+                self._state.emit(*self._state.turns.close())
                 return
-            self._ear.buffer.rewind()
+            self._state.buffer.rewind()
             if proven:
                 outage = _Outage(clock(), self._patience.give_up_seconds, stalled=outage.stalled)
             delay = outage.next_delay(loss, clock())
             if delay is None:
-                self._ear.emit(StreamLost(loss, final=True))
+                self._state.emit(StreamLost(loss, final=True))
                 return
             if not outage.announced:
                 outage.announced = True
-                self._ear.emit(StreamLost(loss, final=False))
+                self._state.emit(StreamLost(loss, final=False))
             await asyncio.sleep(delay)
 
     async def _one_connection(self, outage: "_Outage") -> tuple[ProviderError | None, bool]:
@@ -245,7 +245,7 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         except ProviderError as error:
             return error, False
         opened_at = loop.time()
-        connection.on_working = partial(self._tell_restored, outage, opened_at)
+        connection.on_working.add(partial(self._tell_restored, outage, opened_at))
         connection.follows_a_stall = outage.stalled
         try:
             await connection.replay()
@@ -263,7 +263,7 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
     def _tell_restored(self, outage: "_Outage", opened_at: float) -> None:
         if outage.announced:
             outage.announced = False
-            self._ear.emit(StreamRestored(gap_seconds=opened_at - outage.lost_at))
+            self._state.emit(StreamRestored(gap_seconds=opened_at - outage.lost_at))
 
     async def _open(self, seconds: float) -> SttConnection:
         async with self._client.attempt("listen") as attempt:

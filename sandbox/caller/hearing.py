@@ -68,7 +68,7 @@ class CallerHearing:
         """Process what was played up to ``now``. Returns the marks that became due."""
         pieces = joined(self._earpiece.take_heard(now), self._rate)
         for piece in pieces:
-            self._detector.hear(piece.at, piece.samples)
+            self._detector.feed(piece.at, piece.samples)
         if not pieces:
             self._detector.flush()
         self._heard += pieces

@@ -60,7 +60,7 @@ class SpanDetector:
             start = earlier.start
         return Span(start, end)
 
-    def hear(self, at: float, samples: Samples) -> None:
+    def feed(self, at: float, samples: Samples) -> None:
         """Process sound whose first sample was heard at ``at``; pieces come in order."""
         continues = abs(at - self._rest_at - len(self._rest) / self._rate) < 1 / self._rate
         if not continues:
@@ -114,7 +114,7 @@ class SpanDetector:
 def spans_of(samples: Samples, sample_rate: int) -> tuple[Span, ...]:
     """The spans of a whole recording, in seconds since its first sample."""
     detector = SpanDetector(sample_rate)
-    detector.hear(0.0, samples)
+    detector.feed(0.0, samples)
     detector.flush()
     return detector.spans
 

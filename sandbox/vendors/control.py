@@ -19,7 +19,7 @@ async def add_utterances(request: Request) -> Response:
     except BadScript as bad:
         return _bad(bad)
     sheet = stage_of(request).call(request.path_params["call_id"])
-    sheet.hear(*utterances)
+    sheet.expect(*utterances)
     return JSONResponse({"waiting": len(sheet.utterances)}, 201)
 
 

@@ -84,7 +84,7 @@ class CallSheet:
         """Whether the caller ever had a script; speech after its end counts as noise."""
         self._answered: tuple[str, str, Reply] | None = None
 
-    def hear(self, *utterances: Utterance) -> None:
+    def expect(self, *utterances: Utterance) -> None:
         """Add to what the caller will say."""
         self.scripted = True
         self.utterances.extend(utterances)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.telephony_plan import check_wishes, plan, wishes
-from app.clients.livekit.trunks import DispatchRule, InboundTrunk, OutboundTrunk, Telephony
+from app.clients.livekit.trunks import DispatchRule, InboundTrunk, OutboundTrunk, SipObjects
 from app.errors import SettingsError
 from tests.cli.test_commands import run
 from tests.test_settings import loaded
@@ -25,7 +25,7 @@ CARRIER = {
 }
 SETTINGS = {**LIVEKIT, **CARRIER}
 WANTED = wishes(loaded(SETTINGS))
-DONE = Telephony(
+DONE = SipObjects(
     (replace(WANTED.inbound[0], trunk_id="ST_in"),),
     (replace(WANTED.rules[0], trunk_ids=("ST_in",), rule_id="SDR_in"),),
     (replace(WANTED.outbound[0], trunk_id="ST_out"),),
@@ -80,7 +80,7 @@ def test_a_trunk_that_everybody_may_call_by_is_refused_unless_forced(addresses: 
 
 
 def test_on_an_empty_server_everything_is_made() -> None:
-    todo = plan(WANTED, Telephony())
+    todo = plan(WANTED, SipObjects())
     assert todo.outbound
     assert [change.found for change in (todo.inbound, todo.rule, todo.outbound)] == [None, None, None]
     assert todo.inbound.is_needed
@@ -123,34 +123,34 @@ def test_a_rule_of_another_trunk_is_brought_to_ours() -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (Telephony((InboundTrunk("other", ("74950000000",), (), trunk_id="ST_2"),)), "other (ST_2) has the number"),
-        (Telephony(inbound=(replace(WANTED.inbound[0], trunk_id="ST_2"),)), "2 inbound trunks called call-in"),
-        (Telephony(outbound=WANTED.outbound), "2 outbound trunks called call-out"),
+        (SipObjects((InboundTrunk("other", ("74950000000",), (), trunk_id="ST_2"),)), "other (ST_2) has the number"),
+        (SipObjects(inbound=(replace(WANTED.inbound[0], trunk_id="ST_2"),)), "2 inbound trunks called call-in"),
+        (SipObjects(outbound=WANTED.outbound), "2 outbound trunks called call-out"),
         (
-            Telephony(rules=(DispatchRule("mine", ("ST_in",), "individual", "x", rule_id="SDR_2"),)),
+            SipObjects(rules=(DispatchRule("mine", ("ST_in",), "individual", "x", rule_id="SDR_2"),)),
             "mine (SDR_2) is for the same trunk",
         ),
-        (Telephony(rules=(replace(WANTED.rules[0], rule_id="SDR_2"),)), "2 dispatch rules called call-in"),
+        (SipObjects(rules=(replace(WANTED.rules[0], rule_id="SDR_2"),)), "2 dispatch rules called call-in"),
     ],
 )  # fmt: skip
-def test_what_livekit_would_refuse_is_reported_before(more: Telephony, said: str) -> None:
-    found = Telephony(DONE.inbound + more.inbound, DONE.rules + more.rules, DONE.outbound + more.outbound)
+def test_what_livekit_would_refuse_is_reported_before(more: SipObjects, said: str) -> None:
+    found = SipObjects(DONE.inbound + more.inbound, DONE.rules + more.rules, DONE.outbound + more.outbound)
     (obstacle,) = plan(WANTED, found).obstacles
     assert said in obstacle
 
 
 def test_trunks_and_rules_of_others_are_left_alone() -> None:
-    others = Telephony(
+    others = SipObjects(
         (InboundTrunk("sales", ("+74950000001",), ()), InboundTrunk("rest", (), ("192.0.2.1",))),
         (DispatchRule("rest", (), "direct", "lobby"),),
         (OutboundTrunk("sales", "sip.example.net", ()),),
     )
-    found = Telephony(DONE.inbound + others.inbound, DONE.rules + others.rules, DONE.outbound + others.outbound)
+    found = SipObjects(DONE.inbound + others.inbound, DONE.rules + others.rules, DONE.outbound + others.outbound)
     assert plan(WANTED, found) == plan(WANTED, DONE)
 
 
 def test_no_password_and_no_whole_number_is_shown() -> None:
-    todo = plan(WANTED, Telephony(outbound=(replace(DONE.outbound[0], password="another-password"),)))
+    todo = plan(WANTED, SipObjects(outbound=(replace(DONE.outbound[0], password="another-password"),)))
     assert todo.outbound
     shown = repr(todo) + str([change.differences for change in (todo.inbound, todo.rule, todo.outbound)])
     assert todo.outbound.differences == ("password: is another",)

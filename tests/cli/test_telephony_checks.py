@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.cli.checks.telephony import judge
-from app.clients.livekit.trunks import DispatchRule, InboundTrunk, Telephony
+from app.clients.livekit.trunks import DispatchRule, InboundTrunk, SipObjects
 from tests.cli.test_setup import DONE, SETTINGS, without
 from tests.test_settings import loaded
 
@@ -13,11 +13,11 @@ RULE = DONE.rules[0]
 TRUNK = DONE.inbound[0]
 
 
-def judged(found: Telephony, settings: dict[str, str] | None = None) -> list[tuple[str, str]]:
+def judged(found: SipObjects, settings: dict[str, str] | None = None) -> list[tuple[str, str]]:
     return [(finding.about, finding.grade) for finding in judge(found, loaded(settings or SETTINGS))]
 
 
-def said(found: Telephony) -> str:
+def said(found: SipObjects) -> str:
     """Of what is wrong, or to beware of."""
     return " ".join(each.said for each in judge(found, loaded(SETTINGS)) if each.grade in ("wrong", "beware"))
 
@@ -27,7 +27,7 @@ def test_what_setup_made_is_good() -> None:
 
 
 def test_what_is_missing_is_reported() -> None:
-    assert judged(Telephony()) == [("inbound trunk", "wrong")]
+    assert judged(SipObjects()) == [("inbound trunk", "wrong")]
     assert judged(replace(DONE, rules=(), outbound=())) == [
         ("inbound trunk", "good"),
         ("dispatch rule", "wrong"),
@@ -77,4 +77,4 @@ def test_what_differs_from_the_settings_is_reported() -> None:
 
 
 def test_no_whole_number_is_shown() -> None:
-    assert "74950000000" not in str(judge(Telephony(), loaded(SETTINGS)) + judge(DONE, loaded(SETTINGS)))
+    assert "74950000000" not in str(judge(SipObjects(), loaded(SETTINGS)) + judge(DONE, loaded(SETTINGS)))

@@ -1,12 +1,12 @@
 """A stream that outlives its connections, whoever the vendor is; in virtual time."""
 
 import asyncio
-from collections.abc import Callable
 
 from app.clients.reconnecting import ReconnectingStream, StreamPatience
 from app.clients.resilient import BaseResilientClient
 from app.clients.stream_state import SttStreamState
 from app.errors import ProviderUnavailable
+from app.observability.listeners import Listeners
 from app.ports.streams import SpeechEvent, StreamLost, StreamRestored, Transcript, TurnEnded
 from app.ports.vendors import Charge
 from media.formats import AudioFormat
@@ -33,27 +33,27 @@ class Connection:
     heard = stalled = follows_a_stall = False
     useful_seconds = 0.0
 
-    def __init__(self, ear: SttStreamState[Turns], cut_after: int | None) -> None:
-        self._ear = ear
+    def __init__(self, state: SttStreamState[Turns], cut_after: int | None) -> None:
+        self._state = state
         self._cut_after = cut_after
         self.audio = b""
         self.is_open = True
-        self.on_working: Callable[[], None] = lambda: None
+        self.on_working = Listeners[[]]("stream.working")
 
     async def replay(self) -> None:
         self.on_working()
 
     async def run(self) -> None:
         while True:
-            while (piece := self._ear.buffer.take(self._ear.piece)) is not None:
+            while (piece := self._state.buffer.take(self._state.piece)) is not None:
                 self.audio += piece.audio
-                self._ear.samples_sent += FORMAT.samples(piece.audio)
+                self._state.samples_sent += FORMAT.samples(piece.audio)
                 if self._cut_after is not None and FORMAT.samples(self.audio) >= self._cut_after:
                     raise ProviderUnavailable("toy", "cut")
-            if self._ear.finishing:
+            if self._state.finishing:
                 return
-            self._ear.changed.clear()
-            await self._ear.changed.wait()
+            self._state.changed.clear()
+            await self._state.changed.wait()
 
     def abort(self) -> None:
         self.is_open = False
@@ -78,7 +78,7 @@ class Stream(ReconnectingStream[Turns]):
     async def connect(self, seconds: float) -> Connection:
         if not self._cuts:
             raise ProviderUnavailable("toy", "nobody is there")
-        self.connections.append(Connection(self._ear, self._cuts.pop(0)))
+        self.connections.append(Connection(self._state, self._cuts.pop(0)))
         return self.connections[-1]
 
     def charges(self) -> list[Charge]:

@@ -20,7 +20,7 @@ def pressed(*keys: tuple[float, str], sound: float | None = None) -> str:
     for at, key in keys:
         while sound is not None and heard_until + sound <= at:
             heard_until += sound
-            bounce.hear(sound)
+            bounce.note_audio(sound)
         counted += key if bounce.is_new(key, at) else ""
     return counted
 
@@ -43,6 +43,6 @@ def test_keys_that_were_held_up_with_the_sound_between_them_are_as_many_as_were_
     bounce = KeyBounce()
     assert bounce.is_new("5", 3.0)
     for _ in range(9):
-        bounce.hear(0.02)
+        bounce.note_audio(0.02)
 
     assert bounce.is_new("5", 3.0)

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from app.clients.livekit.sip_admin import LiveKitSIPClient
-from app.clients.livekit.trunks import Telephony
+from app.clients.livekit.trunks import SipObjects
 from app.errors import ProviderError
 from sandbox.child_server import free_port
 from tests.room.servers import KEY, SECRET, livekit_given, livekit_server
@@ -29,17 +29,17 @@ async def test_the_compose_files_livekit_starts_and_keeps_trunks_in_redis(tmp_pa
         client = LiveKitSIPClient(url=f"http://127.0.0.1:{config['port']}", api_key=KEY, api_secret=SECRET)
         try:
             with livekit_given(environment):
-                assert await told_by(client) == Telephony()
+                assert await told_by(client) == SipObjects()
         finally:
             await client.aclose()
 
 
-async def told_by(client: LiveKitSIPClient) -> Telephony:
+async def told_by(client: LiveKitSIPClient) -> SipObjects:
     """What the server knows, once it is up."""
     async with asyncio.timeout(60):
         while True:
             try:
-                return await client.telephony()
+                return await client.sip_objects()
             except ProviderError:
                 await asyncio.sleep(0.1)
 

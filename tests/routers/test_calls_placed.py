@@ -136,7 +136,7 @@ async def test_a_call_that_could_not_be_placed_in_time_is_not_placed_any_more(tm
     waits["lease_until"] = lease_now() - 1
     async with door(tmp_path) as (http, services):
         await services.calls.create(a_call("call-1", called_number=TO, **waits))
-        services.telephone.claims.ring()
+        services.telephone.claims.wake()
         record = await ended(http, "call-1")
         rows = (await http.get("/calls/call-1/events")).json()["events"]
     assert (record["end_reason"], record["fault"]) == ("shutdown", "ours")

@@ -62,7 +62,7 @@ class Claims:
 
     ``on_caller`` gets a caller in a room. ``on_outbound`` gets the row of an outbound call. To request such a call,
     insert a row into ``calls`` with direction ``outbound``, status ``ringing`` and neither owner nor lease, and call
-    :meth:`ring`. The claimed row has this process as its owner, the fence to write its journal, and a lease of 2 s,
+    :meth:`wake`. The claimed row has this process as its owner, the fence to write its journal, and a lease of 2 s,
     within which the dispatcher must take over the call. Both are called on the event loop and must not wait. Neither
     needs to check draining or capacity: the dispatcher does.
     """
@@ -84,13 +84,13 @@ class Claims:
         self._live_calls = live_calls
         self._on_caller = Listeners("caller.claimed", on_caller)
         self._on_outbound = Listeners("call.claimed", on_outbound) if on_outbound is not None else None
-        self._rung = asyncio.Event()
-        self._rung.set()
+        self._awake = asyncio.Event()
+        self._awake.set()
         self._loop = loops.keep("claims", self._look, backoff=_LOOK_AGAIN)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the loop: a call waits."""
-        self._rung.set()
+        self._awake.set()
 
     def stop(self) -> None:
         """Take no more calls. The live ones have been drained before."""
@@ -106,14 +106,14 @@ class Claims:
                 if not await self._claim(limit):
                     break
         except BaseException:
-            self._rung.set()  # look again without being woken
+            self._awake.set()  # look again without being woken
             raise
 
     async def _woken(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS if self._share.has_siblings else None):
-                await self._rung.wait()
-        self._rung.clear()
+                await self._awake.wait()
+        self._awake.clear()
 
     async def _patience(self) -> tuple[float, int]:
         """How many seconds to leave what waits to other processes, and how many calls to take after that."""

@@ -28,7 +28,7 @@ class HoldWatch:
         self._muted = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def hear(self) -> None:
+    def note_audio(self) -> None:
         """Audio has come."""
         self._last_at = self._loop.time()
         if self._held_since is not None and not self._muted:

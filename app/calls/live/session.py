@@ -161,9 +161,9 @@ class CallOrchestrator:
             if self._recorder is not None:
                 began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio_data)
                 self._recorder.caller(audio_data, began)
-            self._keys.hear(self._leg.audio_format.seconds(audio_data))
-            self._holding.hear()
-            self._transcription.hear(audio_data)
+            self._keys.note_audio(self._leg.audio_format.seconds(audio_data))
+            self._holding.note_audio()
+            self._transcription.send(audio_data)
         except Exception as error:  # noqa: BLE001 - a bug met here is the call's, not that of the leg that reads
             self._events.fail(error)
 

@@ -22,7 +22,7 @@ _STAGE = "listen"
 
 
 class TranscriptionInput:
-    """Transcribes one caller. ``hear`` takes audio and never waits. ``follow`` is the only task."""
+    """Transcribes one caller. ``send`` takes audio and never waits. ``follow`` is the only task."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class TranscriptionInput:
     def __repr__(self) -> str:
         return f"<TranscriptionInput {self.heard_seconds:.1f} s heard>"
 
-    def hear(self, audio: bytes) -> None:
+    def send(self, audio: bytes) -> None:
         """Take the caller's next audio, in the leg's format."""
         self.heard_seconds += self._format.seconds(audio)
         self._stream.send(audio)

@@ -45,15 +45,15 @@ class CallPlacement:
         *,
         max_live: int,
         room_prefix: str,
-        ring: Callable[[], None],
+        wake_claims: Callable[[], None],
     ) -> None:
-        """``ring`` wakes the claims loop of this process: a call waits."""
+        """``wake_claims`` wakes the claims loop of this process: a call waits."""
         self._rules = rules
         self._store = store
         self._admission = admission
         self._max_live = max_live
         self._prefix = room_prefix
-        self._ring = ring
+        self._wake_claims = wake_claims
 
     async def place(self, to: str, number: str | None, metadata: dict[str, Any], key: str | None) -> str:
         """Store the call and return its id. For an idempotency ``key`` seen before, return the id of that call.
@@ -87,7 +87,7 @@ class CallPlacement:
             )
         except AdmissionError as error:
             self._admission.refuse(error)
-        self._ring()
+        self._wake_claims()
         return placed
 
 

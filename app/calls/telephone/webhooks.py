@@ -39,5 +39,5 @@ class Webhooks:
         if event.event == _WANTED and event.caller is not None and self._rooms.is_ours(event.caller):
             is_new = await self._inbox.add(event.event_id, event.event, event.caller, now)
             result = "accepted" if is_new else "duplicate"
-            self._claims.ring()
+            self._claims.wake()
         self._metrics.webhook_received(event.event if event.event in KNOWN_EVENTS else "unknown", result)

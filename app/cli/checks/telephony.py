@@ -9,7 +9,7 @@ from app.cli.telephony_plan import plan, wishes
 from app.clients.livekit.trunks import (
     DispatchRule,
     InboundTrunk,
-    Telephony,
+    SipObjects,
     inbound_trunk_name,
     is_our_room,
     outbound_trunk_name,
@@ -48,7 +48,7 @@ async def _looked(settings: Settings) -> Sequence[Finding]:
             return [Finding("LiveKit", "wrong", f"cannot be asked ({error})", "Does it run, is LIVEKIT_URL right?")]
         reached = Finding("LiveKit", "good", "can be reached and takes the key")
         try:
-            return [reached, *judge(await client.telephony(), settings)]
+            return [reached, *judge(await client.sip_objects(), settings)]
         except ProviderError as error:
             advice = "A server of your own needs Redis for them; without it there are no telephone calls."
             return [reached, Finding("trunks", "wrong", f"LiveKit does not tell its trunks ({error})", advice)]
@@ -56,7 +56,7 @@ async def _looked(settings: Settings) -> Sequence[Finding]:
         await client.aclose()
 
 
-def judge(found: Telephony, settings: Settings) -> list[Finding]:
+def judge(found: SipObjects, settings: Settings) -> list[Finding]:
     """Findings about the trunks and rules for calls to our number."""
     if settings.sip_number is None:
         said = f"SIP_NUMBER is not set; LiveKit has {len(found.inbound)} inbound trunks and {len(found.rules)} rules"
@@ -105,7 +105,7 @@ def _rules(trunk: InboundTrunk, number: str, rules: Sequence[DispatchRule], pref
         yield Finding("dispatch rule", grade, said, "" if grade == "good" else f"{_SETUP}, or change the rule.")
 
 
-def _outbound(found: Telephony, settings: Settings) -> Iterator[Finding]:
+def _outbound(found: SipObjects, settings: Settings) -> Iterator[Finding]:
     name = outbound_trunk_name(settings.room_prefix)
     there = any(trunk.name == name for trunk in found.outbound)
     if settings.sip_server is None:
@@ -116,7 +116,7 @@ def _outbound(found: Telephony, settings: Settings) -> Iterator[Finding]:
         yield Finding("outbound trunk", "wrong", f"there is no {name}, and so no calling out", _SETUP)
 
 
-def _otherwise(found: Telephony, settings: Settings) -> Iterator[Finding]:
+def _otherwise(found: SipObjects, settings: Settings) -> Iterator[Finding]:
     """Objects of ours that differ from the settings."""
     todo = plan(wishes(settings), found)
     differ = [

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -38,6 +37,7 @@ from app.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
+from app.observability.listeners import Listeners
 from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
@@ -71,12 +71,12 @@ class DeepgramConnection:
     def __init__(
         self,
         socket: ClientConnection,
-        ear: SttStreamState[TurnAssembly],
+        state: SttStreamState[TurnAssembly],
         audio_format: AudioFormat,
         options: DeepgramOptions,
     ) -> None:
         self._socket = socket
-        self._ear = ear
+        self._state = state
         self._options = options
         self._format = audio_format
         self._stall_seconds = options.flux_stall_seconds if options.is_flux else options.nova_stall_seconds
@@ -92,7 +92,7 @@ class DeepgramConnection:
         """Whether Deepgram has sent any message about the audio."""
         self.stalled = False
         """Whether the socket was given up because it had stalled."""
-        self.on_working: Callable[[], None] = lambda: None
+        self.on_working = Listeners[[]]("stream.working")
         """Called before the first such message goes to the reader, and when the socket has stayed open for 1 s."""
         self.follows_a_stall = False
         """Whether the socket before this one began a turn and stalled, so that the beginning of a turn proves nothing.
@@ -102,7 +102,7 @@ class DeepgramConnection:
     async def open(
         cls,
         endpoint: Endpoint,
-        ear: SttStreamState[TurnAssembly],
+        state: SttStreamState[TurnAssembly],
         *,
         audio_format: AudioFormat,
         options: DeepgramOptions,
@@ -122,8 +122,8 @@ class DeepgramConnection:
             max_queue=_MESSAGES_KEPT,
             logger=_socket_log,
         )
-        conversation = cls(socket, ear, audio_format, options)
-        ear.note_request(read_token(conversation.request_id))
+        conversation = cls(socket, state, audio_format, options)
+        state.note_request(read_token(conversation.request_id))
         return conversation
 
     @property
@@ -146,8 +146,8 @@ class DeepgramConnection:
 
     async def replay(self) -> None:
         """Send the audio to be replayed, and what has arrived since. Raises ProviderError."""
-        buffer = self._ear.buffer
-        self._ear.turns.resume_from(buffer.next / self._format.sample_rate)
+        buffer = self._state.buffer
+        self._state.turns.resume_from(buffer.next / self._format.sample_rate)
         end = buffer.end
         try:
             while buffer.next < end:
@@ -163,7 +163,7 @@ class DeepgramConnection:
                 group.create_task(self._write(), name="deepgram-write"),
                 group.create_task(self._watch(), name="deepgram-watch"),
             ]
-            if self._ear.turns.orphaned:
+            if self._state.turns.orphaned:
                 helpers.append(group.create_task(self._end_orphaned_turn(), name="deepgram-orphaned-turn"))
             try:
                 await self._read()
@@ -184,7 +184,7 @@ class DeepgramConnection:
                 if self._options.is_flux:
                     await self._be_greeted()
                 trust = 2 * self._stall_seconds if self.follows_a_stall else self._options.steady_seconds
-                steady = asyncio.get_running_loop().call_later(trust, lambda: self.on_working())
+                steady = asyncio.get_running_loop().call_later(trust, self.on_working)
                 while True:
                     self._take_in(await self._receive())
                     if self._asked_to_close:
@@ -213,29 +213,29 @@ class DeepgramConnection:
     def _take_in(self, raw: bytes) -> None:
         try:
             message = read_object(raw)
-            heard = self._ear.turns.read(message, self._timeline.seconds)
+            heard = self._state.turns.read(message, self._timeline.seconds)
         except Unreadable as error:
             self._note_unreadable(error)
             return
         self._garbage = 0
         self._heard_at = self._clock()
-        self._ear.note_request(read_token(message.get("request_id")))
+        self._state.note_request(read_token(message.get("request_id")))
         if heard is None:
-            self._ear.ignored += 1
+            self._state.ignored += 1
             return
         if heard.events or heard.acknowledged is not None:
             self.heard = True
             if heard.acknowledged is not None or not self.follows_a_stall:
                 self.on_working()
         if heard.acknowledged is not None:
-            self._ear.buffer.acknowledge(self._timeline.position(heard.acknowledged))
+            self._state.buffer.acknowledge(self._timeline.position(heard.acknowledged))
         if heard.events:
-            self._ear.emit(*heard.events)
-            self._ear.changed.set()
+            self._state.emit(*heard.events)
+            self._state.changed.set()
 
     def _note_unreadable(self, error: Unreadable) -> None:
         """Ignore an unreadable message; give the socket up when several come in a row."""
-        self._ear.ignored += 1
+        self._state.ignored += 1
         self._garbage += 1
         self._unreadable += 1
         if self._unreadable == 1:
@@ -256,9 +256,9 @@ class DeepgramConnection:
 
     def _owes_since(self) -> float | None:
         """Since when a message from Deepgram is due; None while none is."""
-        if self._ear.turns.open:
+        if self._state.turns.open:
             return self._heard_at
-        sound_since = self._ear.sound_since
+        sound_since = self._state.sound_since
         if sound_since is None or self._clock() - self._audio_at > self._options.flows_seconds:
             return None
         return max(self._heard_at, sound_since)
@@ -266,9 +266,9 @@ class DeepgramConnection:
     async def _write(self) -> None:
         try:
             while True:
-                while self._ear.has_to_send:
+                while self._state.has_to_send:
                     await self._send_piece()
-                if self._ear.finishing and not self._asked_to_close:
+                if self._state.finishing and not self._asked_to_close:
                     self._asked_to_close = True
                     self._patience.reschedule(self._clock() + self._options.finish_seconds)
                     await self._socket.send('{"type":"CloseStream"}')
@@ -277,13 +277,13 @@ class DeepgramConnection:
             return  # the reader sees the same close and raises the reason
 
     async def _send_piece(self) -> None:
-        piece = self._ear.buffer.take(self._ear.piece)
+        piece = self._state.buffer.take(self._state.piece)
         if piece is None:
             return
         samples = self._format.samples(piece.audio)
         self._timeline.sent(piece.start, samples)
-        self._ear.samples_sent += samples
-        self._ear.sent.set()
+        self._state.samples_sent += samples
+        self._state.sent.set()
         self._audio_at = self._written_at = self._clock()
         self._silent_at = None
         await self._socket.send(piece.audio)
@@ -292,15 +292,15 @@ class DeepgramConnection:
         """Wait until there is something to send, or a keepalive is due."""
         try:
             async with asyncio.timeout_at(self._due_at()):
-                await self._ear.changed.wait()
-            self._ear.changed.clear()
+                await self._state.changed.wait()
+            self._state.changed.clear()
         except TimeoutError:
             await self._fill_pause()
 
     def _due_at(self) -> float | None:
         if self._asked_to_close:
             return None
-        if not self._ear.turns.open:
+        if not self._state.turns.open:
             self._silent_at = None
             return self._written_at + self._options.keep_alive_seconds
         if self._silent_at is None:
@@ -312,10 +312,10 @@ class DeepgramConnection:
         keepalive: gathered audio if there is some, else Nova's message for it, or silence for Flux, which has none."""
         due = self._due_at()
         self._written_at = self._clock()
-        if self._ear.turns.open:
+        if self._state.turns.open:
             late = due is None or self._written_at - due > _SILENCE_SECONDS
             self._silent_at = self._written_at if late else due
-        elif self._ear.buffer.unsent:
+        elif self._state.buffer.unsent:
             await self._send_piece()
             return
         elif not self._options.is_flux:
@@ -323,13 +323,13 @@ class DeepgramConnection:
             return
         samples = self._format.samples(self._silence)
         self._timeline.filled(samples)
-        self._ear.samples_sent += samples
+        self._state.samples_sent += samples
         await self._socket.send(self._silence)
 
     async def _end_orphaned_turn(self) -> None:
         await asyncio.sleep(self._options.orphan_seconds)
-        if self._ear.turns.orphaned:
-            self._ear.emit(*self._ear.turns.close())
+        if self._state.turns.orphaned:
+            self._state.emit(*self._state.turns.close())
 
 
 def socket_error(error: Exception) -> ProviderError | None:

@@ -45,7 +45,7 @@ class DeepgramStream(ReconnectingStream[TurnAssembly]):
     async def connect(self, seconds: float) -> DeepgramConnection:
         """See :meth:`ReconnectingStream.connect`."""
         return await DeepgramConnection.open(
-            self._endpoint, self._ear, audio_format=self._format, options=self._options, patience=seconds
+            self._endpoint, self._state, audio_format=self._format, options=self._options, patience=seconds
         )
 
     def charges(self) -> list[Charge]:

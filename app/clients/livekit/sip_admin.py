@@ -10,15 +10,15 @@ from typing import Any
 from livekit import api
 
 from app.clients.livekit.api import LiveKitClient
-from app.clients.livekit.trunks import DispatchRule, InboundTrunk, OutboundTrunk, RuleKind, Telephony
+from app.clients.livekit.trunks import DispatchRule, InboundTrunk, OutboundTrunk, RuleKind, SipObjects
 
 
 class LiveKitSIPClient(LiveKitClient):
     """Create it in a running loop. Every request may raise ProviderError."""
 
-    async def telephony(self) -> Telephony:
+    async def sip_objects(self) -> SipObjects:
         """All trunks and dispatch rules of the server."""
-        return Telephony(
+        return SipObjects(
             tuple(_inbound(trunk) for trunk in await self._inbound_trunks()),
             tuple(_rule(rule) for rule in await self._dispatch_rules()),
             tuple(_outbound(trunk) for trunk in await self._outbound_trunks()),

@@ -103,7 +103,7 @@ class DispatchRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Telephony:
+class SipObjects:
     """The trunks and dispatch rules of a LiveKit server."""
 
     inbound: tuple[InboundTrunk, ...] = ()

@@ -90,7 +90,7 @@ async def test_twenty_callers_at_once_are_shared_though_one_process_got_all_webh
     waiting = Waiting()
     async with workers(waiting, 0, 0) as (first, second):
         waiting.call_in(20)
-        first.claims.ring()
+        first.claims.wake()
         began = asyncio.get_running_loop().time()
         await asyncio.sleep(2)
         assert len(first.callers) + len(second.callers) == 20
@@ -104,7 +104,7 @@ async def test_a_caller_goes_to_the_process_with_the_fewest_calls() -> None:
         for _ in range(10):
             waiting.call_in(1)
             for worker in (busy, idle, other):
-                worker.claims.ring()
+                worker.claims.wake()
             await asyncio.sleep(0.2)
         assert [len(worker.callers) for worker in (busy, idle, other)] == [0, 10, 0]
 
@@ -114,7 +114,7 @@ async def test_calls_go_round_whichever_process_gets_the_webhooks() -> None:
     async with workers(waiting, 0, 0) as (first, other):
         for _ in range(10):
             waiting.call_in(1)
-            first.claims.ring()
+            first.claims.wake()
             await asyncio.sleep(0.2)
         assert [len(worker.callers) for worker in (first, other)] == [5, 5]
 
@@ -134,7 +134,7 @@ async def test_a_full_process_leaves_callers_to_one_with_places() -> None:
     async with workers(waiting, 2, 24) as (full, open_one):
         full.before = 25
         waiting.call_in(1)
-        full.claims.ring()
+        full.claims.wake()
         await asyncio.sleep(1)
         assert (len(full.callers), len(open_one.callers)) == (0, 1)
 
@@ -181,7 +181,7 @@ async def test_a_single_process_takes_everything_at_once_and_looks_only_when_it_
         assert waiting.looks == looks
         waiting.call_in(30)
         began = asyncio.get_running_loop().time()
-        worker.claims.ring()
+        worker.claims.wake()
         await asyncio.sleep(1)
         assert len(worker.callers) == 33
         assert worker.callers[-1] - began < 0.01
@@ -192,7 +192,7 @@ async def test_storage_that_fails_for_a_while_loses_no_caller() -> None:
     async with workers(waiting, 0, alone=True) as (worker,):
         waiting.fails = True
         waiting.call_in(1)
-        worker.claims.ring()
+        worker.claims.wake()
         await asyncio.sleep(3)
         assert worker.callers == []
         waiting.fails = False

@@ -43,7 +43,7 @@ async def test_each_waiting_call_is_taken_once_and_no_process_takes_all(tmp_path
         for number in range(CALLERS):
             caller = TelephoneCall("call_1", "RM_1", f"sip_{number}", {"sip.callID": f"SCL_{number}"})
             await first.inbox.add(f"EV_{number}", "participant_joined", caller, utc_now())
-            first.claims.ring()
+            first.claims.wake()
             row = a_call(f"out-{number}", status="ringing", direction="outbound", owner=None, fence=0)
             await here.calls.create(row)
         while len(first.met + other.met) + len(first.placed + other.placed) < 2 * CALLERS:

@@ -21,7 +21,7 @@ async def test_the_stream_knows_when_the_caller_makes_a_sound() -> None:
 
     for audio in (LINE.silence(4000), wave, LINE.silence(8000)):
         for start in range(0, len(audio), 320):
-            transcription.hear(audio[start : start + 320])
+            transcription.send(audio[start : start + 320])
 
     assert stream.sounds == [True, False]
     assert [type(event) for event in events] == [ev.CallerSoundStarted, ev.CallerSoundStopped]

@@ -41,7 +41,7 @@ REQUESTS: dict[str, Callable[[LiveKitSIPClient], Awaitable[Any]]] = {
     "outbound_trunk": lambda client: client.outbound_trunk("call-out"),
     "dial": lambda client: client.dial(RINGLESS),
     "refer": lambda client: client.refer("call_1", "sip_1", "tel:+7999", ring_seconds=0),
-    "telephony": lambda client: client.telephony(),
+    "sip_objects": lambda client: client.sip_objects(),
     "save_inbound": lambda client: client.save_inbound(InboundTrunk("in", ("+7999",), ("10.0.0.1",))),
     "save_rule": lambda client: client.save_rule(DispatchRule("rule", (), "individual", "call")),
     "save_outbound": lambda client: client.save_outbound(OutboundTrunk("out", "sip.example.org", ("+7999",))),

@@ -50,15 +50,15 @@ def test_a_pause_shorter_than_the_gap_belongs_to_the_span_and_a_longer_one_parts
 
 def test_the_threshold_can_be_raised_above_a_noise() -> None:
     detector = SpanDetector(RATE, threshold_dbfs=-20)
-    detector.hear(0.0, sound(tone(0.2, level=1000), tone(0.2)))
+    detector.feed(0.0, sound(tone(0.2, level=1000), tone(0.2)))
 
     assert edges(detector.spans) == about((0.2, 0.4))
 
 
 def test_sound_that_was_cut_off_ends_at_the_cut() -> None:
     detector = SpanDetector(RATE)
-    detector.hear(0.0, tone(0.203))
-    detector.hear(1.0, tone(0.1))
+    detector.feed(0.0, tone(0.203))
+    detector.feed(1.0, tone(0.1))
     detector.flush()
 
     assert edges(detector.spans) == about((0.0, 0.203), (1.0, 1.1))
@@ -66,7 +66,7 @@ def test_sound_that_was_cut_off_ends_at_the_cut() -> None:
 
 def test_the_rest_of_a_window_is_heard_when_nothing_follows() -> None:
     detector = SpanDetector(RATE)
-    detector.hear(0.0, tone(0.005))
+    detector.feed(0.0, tone(0.005))
 
     assert detector.last is None
     detector.flush()
@@ -75,7 +75,7 @@ def test_the_rest_of_a_window_is_heard_when_nothing_follows() -> None:
 
 def test_an_utterance_is_what_was_said_without_taking_breath() -> None:
     detector = SpanDetector(RATE)
-    detector.hear(0.0, sound(tone(0.2), silence(0.8), tone(0.2), silence(0.4), tone(0.2)))
+    detector.feed(0.0, sound(tone(0.2), silence(0.8), tone(0.2), silence(0.4), tone(0.2)))
 
     assert len(detector.spans) == 3
     assert edges((detector.utterance(0.6) or Span(0, 0),)) == about((1.0, 1.8))
@@ -101,11 +101,11 @@ def test_silence_around_a_recording_is_trimmed() -> None:
 def test_the_size_of_the_pieces_makes_no_difference(sizes: list[int], parts: list[tuple[bool, int]]) -> None:
     heard = sound(*[tone(millis / 1000) if loud else silence(millis / 1000) for loud, millis in parts])
     whole, pieced = SpanDetector(RATE), SpanDetector(RATE)
-    whole.hear(0.0, heard)
+    whole.feed(0.0, heard)
     first = 0
     while first < len(heard):
         size = sizes[first % len(sizes)]
-        pieced.hear(first / RATE, heard[first : first + size])
+        pieced.feed(first / RATE, heard[first : first + size])
         first += size
 
     assert np.allclose(edges(pieced.spans), edges(whole.spans), rtol=0, atol=1e-6)

@@ -70,7 +70,7 @@ async def test_faults_are_spent_in_the_order_they_were_set() -> None:
 async def test_only_the_last_calls_are_remembered() -> None:
     shared = Stage(profile="instant", limits=Limits(kept_calls=3))
     for number in range(5):
-        shared.call(f"c{number}").hear(Utterance("Алло"))
+        shared.call(f"c{number}").expect(Utterance("Алло"))
         shared.call("c0")
     assert [shared.script(f"c{number}") is not None for number in range(5)] == [True, False, False, True, True]
 

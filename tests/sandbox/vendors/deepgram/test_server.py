@@ -70,7 +70,7 @@ def news(messages: list[Any]) -> list[str]:
 
 async def test_flux_tells_a_turn_from_its_first_word_to_its_end() -> None:
     async with running_sandbox() as sandbox:
-        sandbox.stage.call("c1").hear(Utterance("Здравствуйте, хочу записаться", duration=1.2, confidence=0.9))
+        sandbox.stage.call("c1").expect(Utterance("Здравствуйте, хочу записаться", duration=1.2, confidence=0.9))
         async with deepgram(sandbox).listen.v2.connect(**FLUX, tag="c1", language_hint=["ru", "en"]) as connection:
             await send(connection, silence(0.2) + speech(1.2) + silence(0.3))
             messages = await turns(connection, 1)
@@ -92,7 +92,7 @@ async def test_flux_tells_a_turn_from_its_first_word_to_its_end() -> None:
 async def test_flux_guesses_early_only_for_those_who_asked_and_keeps_its_word() -> None:
     async with running_sandbox() as sandbox:
         for tag, threshold in (("eager", 0.5), ("patient", None)):
-            sandbox.stage.call(tag).hear(Utterance("Мне бы на завтра утром", pause_at=3), Utterance("Спасибо"))
+            sandbox.stage.call(tag).expect(Utterance("Мне бы на завтра утром", pause_at=3), Utterance("Спасибо"))
             client = deepgram(sandbox)
             async with client.listen.v2.connect(**FLUX, tag=tag, eager_eot_threshold=threshold) as connection:
                 await send(connection, speech(1) + silence(0.5) + speech(1) + silence(0.5) + speech(0.5) + silence(0.5))
@@ -135,7 +135,7 @@ async def test_flux_closes_on_messages_it_does_not_know() -> None:
 
 async def test_a_cough_starts_no_turn() -> None:
     async with running_sandbox() as sandbox:
-        sandbox.stage.call("c1").hear(Utterance(""), Utterance("Да"))
+        sandbox.stage.call("c1").expect(Utterance(""), Utterance("Да"))
         async with deepgram(sandbox).listen.v2.connect(**FLUX, tag="c1") as connection:
             await send(connection, speech(0.3) + silence(0.6) + speech(0.4) + silence(0.3))
             messages = await turns(connection, 1)
@@ -172,7 +172,7 @@ async def test_flux_reports_every_quarter_of_a_second_with_or_without_words() ->
 
 async def test_what_a_lost_connection_had_not_finished_is_heard_again_on_the_next() -> None:
     async with running_sandbox() as sandbox:
-        sandbox.stage.call("c1").hear(Utterance("Алло, вы слышите", duration=1.0), Utterance("Да"))
+        sandbox.stage.call("c1").expect(Utterance("Алло, вы слышите", duration=1.0), Utterance("Да"))
         async with socket(sandbox, FLUX_PATH + "&tag=c1") as connection:
             await connection.send(speech(0.6))
             assert json.loads(await connection.recv())["type"] == "Connected"
@@ -185,7 +185,7 @@ async def test_what_a_lost_connection_had_not_finished_is_heard_again_on_the_nex
 
 async def test_nova_tells_interim_and_final_results() -> None:
     async with running_sandbox() as sandbox:
-        sandbox.stage.call("c1").hear(Utterance("Hello there, my friend."))
+        sandbox.stage.call("c1").expect(Utterance("Hello there, my friend."))
         async with deepgram(sandbox).listen.v1.connect(
             **NOVA,
             tag="c1",
@@ -253,7 +253,7 @@ async def test_a_recording_is_transcribed_raw_or_as_wav() -> None:
         wav.setframerate(RATE)
         wav.writeframes(audio)
     async with running_sandbox() as sandbox, httpx.AsyncClient() as http:
-        sandbox.stage.call("c1").hear(Utterance("Запишите меня."), Utterance("Запишите меня."))
+        sandbox.stage.call("c1").expect(Utterance("Запишите меня."), Utterance("Запишите меня."))
         transcribe = deepgram(sandbox, http).listen.v1.media.transcribe_file
         raw = await transcribe(
             request=audio,
