@@ -1,11 +1,10 @@
-"""Backchannels and stop words of a caller, and the agent's questions, which make an answer of "yes"."""
+"""Backchannels and stop words of a caller."""
 
 import re
 
 from app.conversation.echo_text import heard_words
 
 _MOST_PHRASES = 3
-_QUESTION_MARKS = "?？؟"
 _DRAWN_OUT = re.compile(r"(.)\1+")
 
 _Phrases = frozenset[tuple[str, ...]]
@@ -77,13 +76,3 @@ def is_stop_word(text: str) -> bool:
     while words and words[:1] in _BEFORE_A_STOP:
         words = words[1:]
     return any(words[:size] in _STOPS for size in (3, 2, 1))
-
-
-def is_question(text: str) -> bool:
-    """Whether the text ends with a question mark; quotes, brackets, emoji, other marks and space may follow it."""
-    for char in reversed(text):
-        if char in _QUESTION_MARKS:
-            return True
-        if char.isalnum():
-            return False
-    return False

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.conversation.backchannels import is_question
 from app.conversation.events import AgentToolCalled
+from app.conversation.questions import is_question
 
 
 class UtteranceKind(StrEnum):
