@@ -15,6 +15,16 @@ class ConversationState(StrEnum):
     ENDED = "ended"
 
 
+class Patience(StrEnum):
+    """How long a pause must be before speech to text takes it for the end of the caller's turn."""
+
+    QUICK = "quick"
+    """A word such as "yes" is expected, and is the whole answer."""
+    NORMAL = "normal"
+    PATIENT = "patient"
+    """The caller is likely to pause in the middle: they dictate, spell, or look for a word."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """What is known about a call when it arrives."""

@@ -17,6 +17,7 @@ from app.clients.replay_buffer import ReplayBuffer
 from app.clients.resilient import BaseResilientClient
 from app.clients.stream_state import SttStreamState, TurnsT
 from app.errors import BreakerOpen, ProviderError, ProviderRateLimited
+from app.models import Patience
 from app.observability.listeners import Listeners
 from app.ports.streams import SpeechEvent, StreamLost, StreamRestored
 from app.ports.vendors import Charge
@@ -181,6 +182,11 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         self._state.sound_since = asyncio.get_running_loop().time() if is_heard else None
         if is_heard:
             self._state.changed.set()
+
+    def set_patience(self, patience: Patience) -> None:
+        """How long to wait for more in a pause. Each connection takes it up that can; the others go on as before."""
+        self._state.patience = patience
+        self._state.changed.set()
 
     async def room(self) -> None:
         """Wait until less than half of the buffer is unsent: for those who have audio faster than it is spoken."""

@@ -5,6 +5,7 @@ from collections import deque
 from typing import Generic, Protocol, TypeVar
 
 from app.clients.replay_buffer import ReplayBuffer
+from app.models import Patience
 from app.ports.streams import SpeechEvent, TurnUpdated
 
 _EVENTS_KEPT = 1024
@@ -67,12 +68,14 @@ class SttStreamState(Generic[TurnsT]):
         self.turns = turns
         self.events = Events()
         self.changed = asyncio.Event()
-        """Set when there may be audio to send, a turn has begun, or the stream must finish."""
+        """Set when there may be audio to send, a turn has begun, the patience changed, or the stream must finish."""
         self.sent = asyncio.Event()
         """Set when audio was sent."""
         self.finishing = False
         self.sound_since: float | None = None
         """When the caller's current sound began, on the loop's clock; None while there is none."""
+        self.patience = Patience.NORMAL
+        """How long a pause must be to end the caller's turn, for vendors that can be told."""
         self.samples_sent = 0
         self.ignored = 0
         self.request_ids: list[str] = []

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.conversation.events import CallerIgnored, StateChanged, TransferStarted, TurnTaken
+from app.models import Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,13 @@ class RunTool:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPatience:
+    """Change how long speech to text waits in a pause before it ends the caller's turn."""
+
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
 class RaiseThreshold:
     """The voice activity detector takes noise for the caller: make it less sensitive."""
 
@@ -114,6 +122,7 @@ Command = (
     | ResumeUtterance
     | StopUtterance
     | RunTool
+    | SetPatience
     | RaiseThreshold
     | Transfer
     | CancelTransfer

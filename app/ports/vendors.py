@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 from app.errors import ProviderError
-from app.models import Message, TokenUsage, VoiceConfig
+from app.models import Message, Patience, TokenUsage, VoiceConfig
 from app.ports.streams import ModelEvent, SpeechEvent, ToolSpec, VoiceEvent
 
 
@@ -129,6 +129,12 @@ class SttStream(Protocol):
 
     def note_sound(self, *, is_heard: bool) -> None:
         """The caller began, or ceased, to make a sound: a vendor without an event during it has stalled."""
+
+    def set_patience(self, patience: Patience) -> None:
+        """How long to wait for more in a pause, from now on; never waits.
+
+        A vendor whose patience cannot be changed during a call goes on as before. The core waits by itself then.
+        """
 
     def __aiter__(self) -> AsyncIterator[SpeechEvent]: ...
 

@@ -10,7 +10,7 @@ import numpy as np
 from app.calls.agent.tools import AgentTool
 from app.clients.http_tools import HttpEndpoint, Method, ToolAnswer
 from app.errors import ProviderError, ProviderUnavailable
-from app.models import Message, TokenUsage, VoiceConfig
+from app.models import Message, Patience, TokenUsage, VoiceConfig
 from app.ports.streams import (
     ModelEvent,
     ModelFinished,
@@ -41,6 +41,7 @@ class ScriptedStream:
         self.audio_seconds_sent = self.dropped_seconds = 0.0
         self.heard: list[bytes] = []
         self.sounds: list[bool] = []
+        self.patience: list[Patience] = []
         self.is_open = False
         self._events: asyncio.Queue[SpeechEvent | Exception | None] = asyncio.Queue()
 
@@ -62,6 +63,9 @@ class ScriptedStream:
 
     def note_sound(self, *, is_heard: bool) -> None:
         self.sounds.append(is_heard)
+
+    def set_patience(self, patience: Patience) -> None:
+        self.patience.append(patience)
 
     def emit(self, event: SpeechEvent | Exception | None) -> None:
         """The next event; an exception is a bug of ours, None the end of the stream."""

@@ -7,7 +7,7 @@ from typing import Self
 from app.clients.entry import ClientSetup
 from app.clients.resilient import BaseResilientClient
 from app.errors import ProviderError
-from app.models import Message, TokenUsage, VoiceConfig
+from app.models import Message, Patience, TokenUsage, VoiceConfig
 from app.ports.streams import (
     ModelEvent,
     ModelFinished,
@@ -80,6 +80,9 @@ class ToyStream:
     def note_sound(self, *, is_heard: bool) -> None:
         transcript = Transcript(QUESTION, confidence=0.9, language=self._client.options.language)
         self._events.put_nowait(TurnUpdated(transcript) if is_heard else TurnEnded(transcript))
+
+    def set_patience(self, patience: Patience) -> None:
+        """The sound alone ends a turn."""
 
     def __aiter__(self) -> Self:
         return self

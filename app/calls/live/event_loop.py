@@ -200,6 +200,8 @@ class CallEventLoop:
 
     def _carry_out(self, command: cmd.Command, now: float) -> None:
         match command:
+            case cmd.SetPatience(patience):
+                self._transcription.set_patience(patience)
             case cmd.RaiseThreshold():
                 self._transcription.raise_threshold()
             case cmd.Transfer(to):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from app.calls.live.call_clock import CallClock
 from app.calls.live.voice_activity import CallerSounds
 from app.conversation import events as ev
+from app.models import Patience
 from app.ports.streams import (
     StreamLost,
     StreamRestored,
@@ -82,6 +83,10 @@ class TranscriptionInput:
     def raise_threshold(self) -> None:
         """Require louder sounds before they count as the caller's voice."""
         self._sounds.raise_threshold()
+
+    def set_patience(self, patience: Patience) -> None:
+        """How long the vendor waits in a pause before it ends a turn, if the vendor can be told."""
+        self._stream.set_patience(patience)
 
     async def follow(self) -> None:
         """Emit what the vendor recognizes, until the stream ends."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from websockets.exceptions import (
 )
 
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions
+from app.clients.deepgram.patience import FluxPatience
 from app.clients.deepgram.spoken import read_token
 from app.clients.deepgram.turn_assembly import TurnAssembly
 from app.clients.messages import Unreadable, read_object
@@ -86,6 +88,7 @@ class DeepgramConnection:
         self._opened_at = self._heard_at = self._audio_at = self._written_at = self._clock()
         self._silent_at: float | None = None
         self._patience = asyncio.timeout(None)
+        self._flux_patience = FluxPatience(options) if options.is_flux else None
         self._asked_to_close = False
         self._garbage = self._unreadable = 0
         self.heard = False
@@ -220,6 +223,7 @@ class DeepgramConnection:
         self._garbage = 0
         self._heard_at = self._clock()
         self._state.note_request(read_token(message.get("request_id")))
+        self._note_answer(message)
         if heard is None:
             self._state.ignored += 1
             return
@@ -232,6 +236,14 @@ class DeepgramConnection:
         if heard.events:
             self._state.emit(*heard.events)
             self._state.changed.set()
+
+    def _note_answer(self, message: Mapping[str, object]) -> None:
+        """Let the writer send the next ``Configure`` when the last one is answered."""
+        if self._flux_patience is None or not self._flux_patience.note(message):
+            return
+        self._state.changed.set()
+        if message.get("type") == "ConfigureFailure":
+            log.warning("stream.patience_refused", provider=PROVIDER, code=read_token(message.get("code")))
 
     def _note_unreadable(self, error: Unreadable) -> None:
         """Ignore an unreadable message; give the socket up when several come in a row."""
@@ -266,6 +278,7 @@ class DeepgramConnection:
     async def _write(self) -> None:
         try:
             while True:
+                await self._send_patience()
                 while self._state.has_to_send:
                     await self._send_piece()
                 if self._state.finishing and not self._asked_to_close:
@@ -275,6 +288,11 @@ class DeepgramConnection:
                 await self._wait()
         except ConnectionClosed:
             return  # the reader sees the same close and raises the reason
+
+    async def _send_patience(self) -> None:
+        wanted = self._flux_patience and self._flux_patience.next_message(self._state.patience, self._clock())
+        if wanted and not self._asked_to_close:
+            await self._socket.send(wanted)
 
     async def _send_piece(self) -> None:
         piece = self._state.buffer.take(self._state.piece)

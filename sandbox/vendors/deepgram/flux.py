@@ -1,9 +1,14 @@
-"""Flux, Deepgram's ``/v2/listen``: a stream of turns (developers.deepgram.com/docs/flux)."""
+"""Flux, Deepgram's ``/v2/listen``: a stream of turns (developers.deepgram.com/docs/flux).
 
-from dataclasses import replace
+The confidence that a turn has ended grows with the silence s as 1 - 0.3^(s / S). After S seconds it is 0.7, the default
+threshold. S is the profile's for the end of an utterance, and longer for a pause inside one. So a threshold of 0.5 ends
+a turn after 0.58 S, and one of 0.9 after 1.9 S.
+"""
+
+import math
 from typing import Any
 
-from sandbox.vendors.deepgram.query import FluxQuery
+from sandbox.vendors.deepgram.query import BadQuery, FluxQuery, reconfigured
 from sandbox.vendors.deepgram.stream import Fatal, Script, Send, languages_of, new_request_id, transcript_of
 from sandbox.vendors.hearing import LEAST_SILENCE_SECONDS, UNFINISHED_SILENCE_SECONDS, SpeechDetector
 from sandbox.vendors.stage import Stage
@@ -15,6 +20,8 @@ _SURE = 0.9
 _FAIRLY_SURE = 0.55
 _DOUBTFUL = 0.1
 _MANUAL_ONLY = 1.0
+_DEFAULT_THRESHOLD = 0.7
+_DEFAULT_EAGER_THRESHOLD = 0.5
 
 
 class FluxStream:
@@ -113,18 +120,22 @@ class FluxStream:
 
     async def _while_silent(self) -> None:
         silence, query = self._recogniser.silence, self._query
-        ends_after = UNFINISHED_SILENCE_SECONDS if self._recogniser.unfinished else self._end_silence
-        if query.threshold < _MANUAL_ONLY and silence >= ends_after:
+        if query.threshold < _MANUAL_ONLY and silence >= self._ends_after(query.threshold):
             await self._end_turn("model")
         elif silence >= query.timeout:
             await self._end_turn("timeout")
         elif query.eager_threshold is not None and not self._eager and not self._recogniser.never_eager:
-            needed = self._eager_silence if self._recogniser.eager else LEAST_SILENCE_SECONDS
-            if silence >= needed:
+            usual = self._eager_silence if self._recogniser.eager else LEAST_SILENCE_SECONDS
+            if silence >= usual * _slower(query.eager_threshold, _DEFAULT_EAGER_THRESHOLD):
                 self._recogniser.settle()
                 self._eager = True
                 self._words_sent = len(self._recogniser.words)
                 await self._send_turn_info("EagerEndOfTurn", max(_FAIRLY_SURE, query.eager_threshold))
+
+    def _ends_after(self, threshold: float) -> float:
+        """The silence after which the confidence reaches the threshold, in seconds."""
+        usual = UNFINISHED_SILENCE_SECONDS if self._recogniser.unfinished else self._end_silence
+        return max(LEAST_SILENCE_SECONDS, usual * _slower(threshold, _DEFAULT_THRESHOLD))
 
     async def _end_turn(self, trigger: str) -> None:
         if not self._eager:
@@ -138,23 +149,19 @@ class FluxStream:
         self._draw()
 
     async def _configure(self, message: Message) -> None:
-        query, thresholds = self._query, message.get("thresholds") or {}
-        self._query = replace(
-            query,
-            eager_threshold=thresholds.get("eager_eot_threshold", query.eager_threshold),
-            threshold=thresholds.get("eot_threshold", query.threshold),
-            timeout=thresholds.get("eot_timeout_ms", query.timeout * 1000) / 1000,
-            keyterms=tuple(message.get("keyterms", query.keyterms)),
-            language_hints=tuple(message.get("language_hints", query.language_hints)),
-        )
+        try:
+            self._query = reconfigured(self._query, message)
+        except BadQuery as bad:
+            await self._send({"type": "ConfigureFailure", "code": "INVALID_CONFIGURATION", "description": str(bad)})
+            return
+        thresholds = {"eot_threshold": self._query.threshold, "eot_timeout_ms": round(self._query.timeout * 1000)}
+        if self._query.eager_threshold is not None:
+            thresholds["eager_eot_threshold"] = self._query.eager_threshold
+        self._stage.note("deepgram", "configured", self._query.tag, **thresholds)
         await self._send(
             {
                 "type": "ConfigureSuccess",
-                "thresholds": {
-                    "eager_eot_threshold": self._query.eager_threshold,
-                    "eot_threshold": self._query.threshold,
-                    "eot_timeout_ms": round(self._query.timeout * 1000),
-                },
+                "thresholds": thresholds,
                 "keyterms": list(self._query.keyterms),
                 "language_hints": list(self._query.language_hints),
             }
@@ -202,3 +209,8 @@ class FluxStream:
         numbered = {**message, "request_id": self.request_id, "sequence_id": self._sequence}
         self._sequence += 1
         await self._send_message(numbered, beat=beat)
+
+
+def _slower(threshold: float, usual: float) -> float:
+    """How many times longer the silence is until the confidence reaches that threshold than until the usual one."""
+    return math.log(1 - threshold) / math.log(1 - usual)

@@ -1,11 +1,12 @@
 """The query parameters of Deepgram's ``/v1/listen`` and ``/v2/listen``, validated (developers.deepgram.com)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.datastructures import QueryParams
 
 from sandbox.vendors.encodings import Encoding
+from sandbox.vendors.wire import Message
 
 ENCODINGS: Final[dict[str, Encoding]] = {"linear16": "pcm_s16le", "mulaw": "pcm_mulaw", "alaw": "pcm_alaw"}
 NOVA_MODELS = ("nova-3", "nova-2", "nova", "enhanced", "base")
@@ -99,6 +100,24 @@ def read_flux(query: QueryParams) -> FluxQuery:
     )
 
 
+def reconfigured(query: FluxQuery, message: Message) -> FluxQuery:
+    """The query after a ``Configure``: what the message leaves out stays. Raises :class:`BadQuery`."""
+    thresholds = message.get("thresholds") or {}
+    eager = _in_range(thresholds, "eager_eot_threshold", _EAGER_RANGE, query.eager_threshold)
+    threshold = _in_range(thresholds, "eot_threshold", _THRESHOLD_RANGE, query.threshold) or query.threshold
+    timeout_ms = _in_range(thresholds, "eot_timeout_ms", _TIMEOUT_RANGE_MS, query.timeout * 1000) or 0.0
+    if eager is not None and eager > threshold:
+        raise BadQuery("eager_eot_threshold must not be above eot_threshold")
+    return replace(
+        query,
+        eager_threshold=eager,
+        threshold=threshold,
+        timeout=timeout_ms / 1000,
+        keyterms=tuple(message.get("keyterms", query.keyterms)),
+        language_hints=tuple(message.get("language_hints", query.language_hints)),
+    )
+
+
 def nova_model(query: QueryParams) -> str:
     """The model of a ``/v1/listen`` request; raises :class:`BadQuery`."""
     model = query.get("model", "base")
@@ -127,6 +146,15 @@ def _milliseconds(query: QueryParams, name: str, default: float | None) -> float
     if value is None or query.get(name) == "true":
         value = default
     return None if value is None else value / 1000
+
+
+def _in_range(values: Message, name: str, allowed: tuple[float, float], before: float | None) -> float | None:
+    value = values.get(name, before)
+    if value is before:
+        return before
+    if isinstance(value, bool) or not isinstance(value, int | float) or not allowed[0] <= value <= allowed[1]:
+        raise BadQuery(f"{name} must be a number from {allowed[0]:g} to {allowed[1]:g}")
+    return float(value)
 
 
 def _number(query: QueryParams, name: str, allowed: tuple[float, float]) -> float | None:

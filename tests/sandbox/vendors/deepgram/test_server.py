@@ -124,6 +124,51 @@ async def test_flux_takes_a_new_configuration_and_ends_a_turn_by_hand() -> None:
         assert (end.trigger, end.transcript) == ("manual", "hello")
 
 
+@pytest.mark.parametrize(("threshold", "silence_seconds"), [(0.5, 0.2), (0.7, 0.3), (0.9, 0.55)])
+async def test_flux_waits_as_long_as_the_threshold_that_it_was_told_demands(
+    threshold: float, silence_seconds: float
+) -> None:
+    async with running_sandbox(profile="typical") as sandbox:
+        sandbox.stage.call("c1").expect(Utterance("Да", duration=0.5))
+        async with deepgram(sandbox).listen.v2.connect(**FLUX, tag="c1", eager_eot_threshold=0.5) as connection:
+            await connection.recv()
+            await connection.send_configure({"type": "Configure", "thresholds": {"eot_threshold": threshold}})
+            told = await connection.recv()
+            assert told.thresholds.eot_threshold == threshold
+            assert told.thresholds.eager_eot_threshold == 0.5
+            assert told.thresholds.eot_timeout_ms == 5000
+            await send(connection, speech(0.5) + silence(1.2))
+            await turns(connection, 1)
+        (end,) = [each for each in sandbox.stage.call("c1").timings if each["event"] == "end_of_turn"]
+        assert end["silence"] == pytest.approx(silence_seconds, abs=0.12)
+
+
+async def test_a_higher_threshold_bridges_a_pause_that_the_usual_one_takes_for_the_end() -> None:
+    for threshold, ends in ((0.7, ["Мой номер", "сорок два"]), (0.9, ["Мой номер сорок два"])):
+        async with running_sandbox() as sandbox:
+            sandbox.stage.call("c1").expect(Utterance("Мой номер сорок два", pause_at=2))
+            async with deepgram(sandbox).listen.v2.connect(**FLUX, tag="c1") as connection:
+                configure = {"type": "Configure", "thresholds": {"eot_threshold": threshold}}
+                await connection.send_configure(configure)
+                await send(connection, speech(1) + silence(1.3) + speech(1) + silence(2.5))
+                heard = await turns(connection, len(ends))
+            assert [m.transcript for m in heard if getattr(m, "event", None) == "EndOfTurn"] == ends
+
+
+@pytest.mark.parametrize(
+    "thresholds",
+    [{"eot_threshold": 0.4}, {"eot_threshold": "high"}, {"eager_eot_threshold": 0.8}, {"eot_timeout_ms": 100}],
+)
+async def test_flux_refuses_thresholds_out_of_range_and_goes_on(thresholds: dict[str, Any]) -> None:
+    async with running_sandbox() as sandbox, deepgram(sandbox).listen.v2.connect(**FLUX) as connection:
+        await connection.recv()
+        await connection.send_configure({"type": "Configure", "thresholds": thresholds})
+        refused = await connection.recv()
+        assert (refused.type, refused.code) == ("ConfigureFailure", "INVALID_CONFIGURATION")
+        await send(connection, speech(0.6) + silence(1))
+        assert (await turns(connection, 1))[-1].transcript == "hello"
+
+
 async def test_flux_closes_on_messages_it_does_not_know() -> None:
     for unknown in ("KeepAlive", "Finalize"):
         async with running_sandbox() as sandbox, socket(sandbox, FLUX_PATH) as connection:
