@@ -19,12 +19,13 @@ from app.storage.calls import CallRow
 from app.storage.disk_threads import on_disk
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
+from routers.query_parameters import KNOWN_PARAMETERS
 from routers.recordings import recording_answer
 from routers.schemas import Call, CallPage, EventList, PlacedCall, SayRequest, Transcript, TransferRequest
 from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, EventStream, EventStreams, server_sent
 from routers.views import call_of, events_json, summary_of, tools_of, transcript_text, turns_of
 
-router = APIRouter(prefix="/calls", dependencies=[Depends(require_key)], tags=["calls"])
+router = APIRouter(prefix="/calls", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["calls"])
 
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"

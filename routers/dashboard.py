@@ -9,8 +9,9 @@ from fastapi.staticfiles import StaticFiles
 
 from app.wiring import Services
 from routers.dependencies import TheServices
+from routers.query_parameters import KNOWN_PARAMETERS
 
-router = APIRouter()
+router = APIRouter(dependencies=[KNOWN_PARAMETERS])
 
 _FILES = Path(__file__).parent / "static"
 _PAGE = (_FILES / "dashboard.html").read_text(encoding="utf-8")

@@ -12,8 +12,9 @@ from app.models import ServiceHealth
 from app.storage.schema import REVISION
 from app.wiring import Services
 from routers.dependencies import TheServices, is_stranger
+from routers.query_parameters import KNOWN_PARAMETERS
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = APIRouter(prefix="/health", dependencies=[KNOWN_PARAMETERS], tags=["health"])
 
 _COUNTING_SECONDS = 0.5
 _NOT_READY = ("starting", "draining", "stale", "failed")

@@ -24,10 +24,11 @@ from media.dialects.twilio import TwilioProtocol
 from media.legs.websocket import FarEndGone, WebSocketLeg, wait_for_start
 from routers.dependencies import TheServices, require_key
 from routers.problems import of_error
+from routers.query_parameters import KNOWN_PARAMETERS
 from routers.schemas import SessionAnswer, SessionRequest
 from routers.unstarted import Unstarted
 
-router = APIRouter(prefix="/media", tags=["media"])
+router = APIRouter(prefix="/media", dependencies=[KNOWN_PARAMETERS], tags=["media"])
 
 _ABNORMAL = 1006
 _TRY_AGAIN_LATER = 1013

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.websockets import WebSocketState
 
 from app import errors
 
@@ -54,10 +55,13 @@ def of_error(error: errors.VoiceAgentError) -> JSONResponse:
     return problem(status, error.code, str(error), headers=headers)
 
 
-async def handle_error(_request: Request, error: Exception) -> JSONResponse:
-    """Answer one of our errors, or any other exception."""
+async def handle_error(request: Request | WebSocket, error: Exception) -> JSONResponse:
+    """Answer one of our errors, or any other exception. A websocket is answered as long as it is not accepted."""
     if isinstance(error, errors.VoiceAgentError):
-        return of_error(error)
+        answer = of_error(error)
+        if isinstance(request, WebSocket) and request.application_state is WebSocketState.CONNECTING:
+            await request.send_denial_response(answer)
+        return answer
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
 
 

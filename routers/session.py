@@ -5,10 +5,11 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Request, Response
 
 from routers.dependencies import TheServices, is_same, refuse, require_own_page
+from routers.query_parameters import KNOWN_PARAMETERS
 from routers.schemas import SessionKey
 from routers.session_cookie import clear_cookie, set_cookie
 
-router = APIRouter(prefix="/session", dependencies=[Depends(require_own_page)], tags=["session"])
+router = APIRouter(prefix="/session", dependencies=[Depends(require_own_page), KNOWN_PARAMETERS], tags=["session"])
 
 
 @router.post("", status_code=HTTPStatus.NO_CONTENT)

@@ -5,8 +5,9 @@ from http import HTTPStatus
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from routers.dependencies import TheServices
+from routers.query_parameters import KNOWN_PARAMETERS
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+router = APIRouter(prefix="/webhooks", dependencies=[KNOWN_PARAMETERS], tags=["webhooks"])
 
 
 @router.post("/livekit", response_class=Response)

@@ -1,0 +1,48 @@
+"""Refuses query parameters that a route does not have, so that a misspelt filter is never silently ignored."""
+
+from collections import Counter
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from fastapi import Depends
+from fastapi.dependencies.models import Dependant
+from fastapi.requests import HTTPConnection
+
+from app.errors import InvalidRequest
+from app.observability.printable import printable
+
+_NAME_SHOWN = 64
+_TOKEN = "token"  # noqa: S105 - the name of a parameter
+
+
+async def _refuse_unknown(connection: HTTPConnection) -> None:
+    """Raise InvalidRequest if the query has a parameter that the route does not declare, or one of them twice."""
+    given = Counter(name for name, _ in connection.query_params.multi_items())
+    if not given:
+        return
+    declared = list(_declared(connection.scope["route"].dependant))
+    if _TOKEN in declared and _TOKEN not in given:
+        return  # the route refuses a socket without its token, and a stranger learns no more than that
+    unknown = [name for name in given if name not in declared]
+    if unknown:
+        raise InvalidRequest("; ".join(_unknown(name, declared) for name in unknown))
+    repeated = [name for name, times in given.items() if times > 1]
+    if repeated:
+        raise InvalidRequest(f"{', '.join(repeated)}: given more than once")
+
+
+def _declared(dependant: Dependant) -> Iterator[str]:
+    """The names of a route's query parameters, with those of its dependencies."""
+    yield from (field.alias for field in dependant.query_params)
+    for dependency in dependant.dependencies:
+        yield from _declared(dependency)
+
+
+def _unknown(name: str, declared: list[str]) -> str:
+    meant = get_close_matches(name, declared, n=1)
+    hint = f"is {meant[0]} meant?" if meant else f"the parameters are: {', '.join(declared) or 'none'}"
+    return f"{printable(name[:_NAME_SHOWN])}: there is no such parameter; {hint}"
+
+
+KNOWN_PARAMETERS = Depends(_refuse_unknown)
+"""For every router, after the check of the key."""
