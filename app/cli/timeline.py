@@ -1,10 +1,12 @@
 """The timeline of a call: a line for each row of the journal that matters to a person. No I/O."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.conversation.deadlines import Deadline, deadline_named
+from app.journal.readable_rows import UNREADABLE, is_readable
 from app.journal.tool_records import ToolReader
 from app.models import JournalRow
 
@@ -51,21 +53,27 @@ OMITTED = {
 def timeline(rows: Iterable[JournalRow]) -> list[Moment]:
     """The moments of a journal. Rows of an unknown type are shown as they are."""
     moments, rows = [], list(rows)
-    lost = {tool.id for tool in ToolReader().read(rows) if tool.outcome == "unknown"}
+    lost = {tool.id for tool in ToolReader().read(filter(is_readable, rows)) if tool.outcome == "unknown"}
     budget = 0.0
     for row in rows:
         if row.type == "call.created":
-            budget = row.data.get("policy", {}).get("max_response_seconds", 0.0)
-        if row.type in OMITTED:
-            continue
-        if row.type == "agent.reply_started":
-            tone, text = _reply_started(row.data, budget)
-        elif row.type == "agent.tool_called" and row.data.get("id") in lost:
-            tone, text = "wrong", f"{row.data['name']} {row.data['arguments']}: called; outcome unknown"
-        else:
-            tone, text = _SAYINGS.get(row.type, _unknown)(row.data)
-        moments.append(Moment(row, tone, text))
+            with suppress(*UNREADABLE):
+                budget = float(row.data["policy"]["max_response_seconds"])
+        if row.type not in OMITTED:
+            try:
+                tone, text = _said(row, budget, lost)
+            except UNREADABLE:
+                tone, text = "wrong", f"this row cannot be read: {row.data}"
+            moments.append(Moment(row, tone, text))
     return moments
+
+
+def _said(row: JournalRow, budget: float, lost: set[str]) -> _Line:
+    if row.type == "agent.reply_started":
+        return _reply_started(row.data, budget)
+    if row.type == "agent.tool_called" and row.data.get("id") in lost:
+        return "wrong", f"{row.data['name']} {row.data['arguments']}: called; outcome unknown"
+    return _SAYINGS.get(row.type, _unknown)(row.data)
 
 
 def _unknown(data: Data) -> _Line:

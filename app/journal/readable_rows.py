@@ -9,6 +9,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from app.conversation.events import EVENT_TYPES
 from app.models import JournalRow
 
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading a row may raise that another program wrote: the value within a field may be anything."""
+_LONGEST_SECONDS = 1e8
+"""Three years: no call lasts as long."""
+_LARGEST = 1e15
+"""No number of a row is larger."""
 _Shape = tuple[tuple[str, tuple[type, ...], bool], ...]
 """Name, JSON types and whether it must be there, of each field."""
 
@@ -22,11 +28,25 @@ def readable(rows: Iterable[JournalRow]) -> Iterator[JournalRow]:
 
 
 def is_readable(row: JournalRow) -> bool:
-    """Whether the row has every required field of its type, and every field has the right JSON type."""
-    return row.type not in EVENT_TYPES or all(
-        isinstance(row.data[name], kinds) if name in row.data else not is_required
+    """Whether the row's columns can be read, it has every required field of its type, and each has its JSON type."""
+    return _has_columns(row) and (row.type not in EVENT_TYPES or _has_fields(row))
+
+
+def _has_columns(row: JournalRow) -> bool:
+    """SQLite keeps any value in any column, whatever its type, so another program may have written anything."""
+    is_timed = isinstance(row.t, int | float) and 0 <= row.t <= _LONGEST_SECONDS
+    return is_timed and isinstance(row.type, str) and isinstance(row.turn, int | None)
+
+
+def _has_fields(row: JournalRow) -> bool:
+    return all(
+        _is_of(row.data[name], kinds) if name in row.data else not is_required
         for name, kinds, is_required in _shape(row.type)
     )
+
+
+def _is_of(value: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and (type(value) not in (int, float) or abs(value) < _LARGEST)  # type: ignore[arg-type]  # both have an absolute value
 
 
 def _completed(row: JournalRow) -> JournalRow:

@@ -1,10 +1,11 @@
 """The record of a call, computed from its journal and nothing else."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from app.journal.readable_rows import readable
+from app.journal.readable_rows import UNREADABLE, readable
 from app.journal.tool_records import ToolReader, ToolRecord
 from app.models import ConversationMetrics, JournalRow, TokenUsage
 
@@ -131,7 +132,8 @@ class _Reader:
         for row in rows:
             handler = _ROWS.get(row.type)
             if handler is not None:
-                handler(self, row)
+                with suppress(*UNREADABLE):  # a value within a field may be anything
+                    handler(self, row)
         for number in self._heard_of - self._fillers:
             self._record.turns.append(self._completed(number, self._utterances[number]))
         self._record.tools = self._tools.tools(has_ended=self._record.ended_t is not None)

@@ -198,6 +198,10 @@ class CallStore:
         statement = update(calls).where(calls.c.owner == owner, calls.c.status.in_(LIVE)).values(lease_until=RELEASED)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
+    async def end_without_row(self, call_id: str, fence: int, ending: CallEnding) -> None:
+        """End a call whose journal cannot be read or take a last row."""
+        await self._database.write(lambda connection: end_call(connection, call_id, fence, ending))
+
     async def of_room(self, room_sid: str) -> list[CallRow]:
         """The calls that take place, or took place, in this LiveKit room."""
         statement = select(calls).where(calls.c.room_sid == room_sid)

@@ -145,7 +145,9 @@ class JournalWriter:
                     raise StorageError("the journal could not be committed in time") from None
         failure = self._failures.get(call_id)
         if failure is not None:
-            raise failure.error(failure.message)
+            error = failure.error(failure.message)
+            error.retryable = False  # the rows will never be there
+            raise error
 
     def waiting(self) -> list[str]:
         """The calls with uncommitted rows."""

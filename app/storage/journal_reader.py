@@ -1,6 +1,7 @@
 """Reads the journal of any call, in pages or live."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,8 @@ from app.storage.waiting import set_within
 
 _POLL_SECONDS = 0.25
 _PAGE_ROWS = 500
+_UNREADABLE_TIME = -1.0
+"""The time of a row whose time is no number; no row lies before its call."""
 
 _Page = tuple[bool, list[JournalRow]]
 """Whether the call may get more rows, and the rows."""
@@ -128,10 +131,20 @@ def _read_rows(call_id: str, after_seq: int, connection: Connection) -> list[Jou
         .order_by(journal.c.seq)
         .limit(_PAGE_ROWS)
     )
-    return [
-        JournalRow(seq, at, t, kind, turn, v, decode_object(data))
-        for _, seq, at, t, kind, turn, v, data in connection.execute(statement)
-    ]
+    return [journal_row(*columns) for _, *columns in connection.execute(statement)]
+
+
+def journal_row(seq: int, at: object, t: object, kind: object, turn: object, v: object, data: object) -> JournalRow:
+    """A row whose columns have their types, whatever another program wrote: SQLite keeps any value in any column."""
+    return JournalRow(
+        seq,
+        at if isinstance(at, str) else "",
+        t if isinstance(t, int | float) and abs(t) < math.inf else _UNREADABLE_TIME,
+        kind if isinstance(kind, str) else "",
+        turn if isinstance(turn, int) else None,
+        v if isinstance(v, int) else 0,
+        decode_object(data),
+    )
 
 
 def _read_page(call_id: str, after_seq: int, connection: Connection) -> _Page:

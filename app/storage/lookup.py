@@ -5,7 +5,8 @@ from sqlalchemy import select
 from app.models import JournalRow
 from app.storage.calls import CallRow
 from app.storage.database import read_only
-from app.storage.schema import calls, decode_object, journal
+from app.storage.journal_reader import journal_row
+from app.storage.schema import calls, journal
 
 
 def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
@@ -18,6 +19,4 @@ def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
         if found is None:
             return None
         rows = connection.execute(select(journal).where(journal.c.call_id == call_id).order_by(journal.c.seq))
-        return CallRow(**found._mapping), [
-            JournalRow(seq, at, t, kind, turn, v, decode_object(data)) for _, seq, at, t, kind, turn, v, data in rows
-        ]
+        return CallRow(**found._mapping), [journal_row(*columns) for _, *columns in rows]

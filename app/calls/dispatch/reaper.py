@@ -7,9 +7,9 @@ import structlog
 
 from app.calls.dispatch.leases import LeaseKeeper
 from app.calls.live.session import CallServices
-from app.clock import iso_after
+from app.clock import iso_after, iso_utc, utc_now
 from app.conversation import events as ev
-from app.errors import VoiceAgentError
+from app.errors import OwnershipLost, VoiceAgentError
 from app.journal.readable_rows import readable
 from app.journal.record import call_record
 from app.models import JournalRow
@@ -21,6 +21,9 @@ from app.storage.calls import CallRow
 log = structlog.get_logger(__name__)
 
 _REAP_SECONDS = 0.5
+_ATTEMPTS = 10
+"""To end a call whose rows cannot be read for a reason that may pass. Some seconds lie between them."""
+_CRASHED = ev.CallEnded("crashed", "ours")
 
 
 class Reaper:
@@ -41,6 +44,8 @@ class Reaper:
         self._leases = leases
         self._held = held
         self._agent_tools = agent_tools
+        self._failed: dict[str, int] = {}
+        """How often each call could not be ended."""
         self.on_crashed = Listeners[[CallRow]]("call.crashed")
         """Told of each call that was ended here."""
 
@@ -69,28 +74,54 @@ class Reaper:
         )
         for call in expired:
             try:
-                rows = await self._reader.rows(call.call_id)
-                end_crashed(call, rows, services.journal)
-                await services.journal.flush(call.call_id)
+                rows = await self._end(call)
             except Exception as error:  # noqa: BLE001 - the other calls are ended all the same; this one is tried again
                 log.error("call.not_reaped", call_id=call.call_id, error=type(error).__name__)
             else:
                 log.warning("call.ended", call_id=call.call_id, end_reason="crashed", fault="ours")
                 self.on_crashed(call)
                 services.metrics.call_crashed()
-                is_outbound = call.direction == "outbound"
-                services.metrics.journal.count(readable(rows), tools=self._agent_tools(), is_outbound=is_outbound)
+                self._count(call, rows)
 
+    async def _end(self, call: CallRow) -> list[JournalRow]:
+        """End the call and return its rows. Raises what may pass.
 
-def end_crashed(call: CallRow, rows: list[JournalRow], journal: Journal) -> None:
-    """Write the terminal row of a call that was taken over; it ended when its last fact was written."""
-    end_without_core(call, rows, journal, ev.CallEnded("crashed", "ours"))
+        A call whose rows cannot be read, or whose last row the database refuses, ends without a last row.
+        """
+        call_id, journal = call.call_id, self._services.journal
+        try:
+            rows = await self._reader.rows(call_id)
+            end_without_core(call, rows, journal, _CRASHED)
+            await journal.flush(call_id)
+        except OwnershipLost:
+            self._failed.pop(call_id, None)
+            raise
+        except Exception as error:
+            self._failed[call_id] = self._failed.get(call_id, 0) + 1
+            if isinstance(error, VoiceAgentError) and error.retryable and self._failed[call_id] < _ATTEMPTS:
+                raise
+            log.error("call.rows_unreadable", call_id=call_id, error=type(error).__name__, exc_info=True)
+            ending = CallEnding(
+                ended_at=_end_of(call, 0.0), duration_seconds=None, end_reason=_CRASHED.reason, fault=_CRASHED.fault
+            )
+            await self._services.calls.end_without_row(call_id, call.fence, ending)
+            rows = []
+        self._failed.pop(call_id, None)
+        return rows
+
+    def _count(self, call: CallRow, rows: list[JournalRow]) -> None:
+        is_outbound, tools = call.direction == "outbound", self._agent_tools()
+        try:
+            self._services.metrics.journal.count(readable(rows), tools=tools, is_outbound=is_outbound)
+        except Exception as error:  # noqa: BLE001 - the call has ended; what one of its rows holds harms no other call
+            log.error("call.not_counted", call_id=call.call_id, error=type(error).__name__)
 
 
 def end_without_core(call: CallRow, rows: list[JournalRow], journal: Journal, ended: ev.CallEnded) -> None:
-    """Write the terminal row with the time of the row before it, or of the call's beginning."""
-    seq, t = (rows[-1].seq + 1, rows[-1].t) if rows else (1, 0.0)
-    at = iso_after(call.created_at, t)
+    """Write the terminal row with the time of the last row that can be read, or of the call's beginning."""
+    seq = rows[-1].seq + 1 if rows else 1
+    t = max((row.t for row in readable(rows)), default=0.0)
+    at = _end_of(call, t)
     row = JournalRow(seq, at, t, ended.type, None, ev.VERSION, ev.row_data(ended))
     record = call_record([*rows, row])
     ending = CallEnding(
@@ -102,3 +133,11 @@ def end_without_core(call: CallRow, rows: list[JournalRow], journal: Journal, en
         summary=record.summary(),
     )
     journal.append(call.call_id, call.fence, row, ending)
+
+
+def _end_of(call: CallRow, seconds: float) -> str:
+    """The time of day so long after the call's beginning; now, if its beginning cannot be read."""
+    try:
+        return iso_after(call.created_at, seconds)
+    except (TypeError, ValueError, OverflowError):
+        return iso_utc(utc_now())

@@ -166,7 +166,8 @@ async def test_one_call_that_cannot_be_read_does_not_keep_the_others_from_their_
         call.says("When do you open?")
         await call.until("agent.finished", 2)
 
-    assert reasons(world) == {"dead-2": "crashed", "call-1": "caller_hangup"}
+    assert reasons(world) == {"dead-1": "crashed", "dead-2": "crashed", "call-1": "caller_hangup"}
+    assert call_record(world.journal.rows_of["dead-1"]).turns == call_record(first[:-2]).turns
 
 
 async def test_a_call_that_has_ended_while_its_last_rows_wait_is_held_until_they_are_committed() -> None:
