@@ -24,23 +24,19 @@ def added_latencies(answers: Sequence[float], timings: Timings) -> list[float]:
 
 def _taken_by_vendors(timings: Timings, ended: float, heard: float) -> float:
     """The vendors' share of an answer: request to first clause, plus that clause's text to its first sound."""
-    before = [timing for timing in timings if timing["at"] <= heard]
-    sound = _last(before, "cartesia", "first_audio", text=1)
+    sound = _last(timings, heard, "cartesia", ("first_audio",), text=1)
     if sound is None:
         return 0.0
-    clause = _first(before, "cartesia", "input", context_id=sound["context_id"]) or sound
-    text = _last([item for item in before if item["at"] <= clause["at"]], "openai", "delta")
-    request = _last([item for item in before if item["at"] <= clause["at"]], "openai", "request")
+    inputs = (item for item in timings if item["event"] == "input" and item.get("context_id") == sound["context_id"])
+    clause = next(inputs, sound)
     took: float = max(0.0, sound["at"] - max(clause["at"], ended))
-    if text is not None and request is not None:
-        took += max(0.0, text["at"] - max(request["at"], ended))
+    token = _last(timings, clause["at"], "openai", ("first_delta", "delta"))
+    if token is not None:
+        took += max(0.0, token["at"] - max(token["requested_at"], ended))
     return took
 
 
-def _first(timings: Timings, vendor: str, event: str, **more: Any) -> dict[str, Any] | None:
-    return _last(timings[::-1], vendor, event, **more)
-
-
-def _last(timings: Timings, vendor: str, event: str, **more: Any) -> dict[str, Any] | None:
-    wanted = {"vendor": vendor, "event": event, **more}
-    return next((item for item in reversed(timings) if wanted.items() <= item.items()), None)
+def _last(timings: Timings, until: float, vendor: str, events: Sequence[str], **more: Any) -> dict[str, Any] | None:
+    wanted = {"vendor": vendor, **more}
+    known = (item for item in reversed(timings) if item["at"] <= until and item["event"] in events)
+    return next((item for item in known if wanted.items() <= item.items()), None)

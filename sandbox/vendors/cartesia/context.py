@@ -173,10 +173,10 @@ class Context:
         if self._twist.has_header and piece.start == 0 and self._texts == 1:
             audio = wav_header(self._manner.output) + audio
         data = base64.b64encode(audio).decode()
+        if piece.start == 0:  # before sending: the client may have played it before this task continues
+            self._note("first_audio", text=self._texts)
         await self._emit("chunk", data=data, step_time=_STEP_TIME_MS, flush_id=self._flush_id)
         self._spoken_at = asyncio.get_running_loop().time()
-        if piece.start == 0:
-            self._note("first_audio", text=self._texts)
         begun = [word for word in words if word.start < piece.end]
         del words[: len(begun)]
         await self._send_words(begun)

@@ -256,9 +256,9 @@ async def _pieces(stage: Stage, order: Order, call_id: str | None) -> AsyncGener
     speech = speak(order.transcript, order)
     async with aclosing(paced(speech, order, stage.profile, stage.chance("cartesia", call_id))) as pieces:
         async for piece in pieces:
-            yield piece
-            if piece.start == 0:
+            if piece.start == 0:  # before sending: the client may have played it before this task continues
                 stage.note("cartesia", "first_audio", call_id)
+            yield piece
     stage.note("cartesia", "audio_done", call_id)
 
 

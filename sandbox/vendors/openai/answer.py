@@ -158,8 +158,9 @@ class Answering:
                 break
             self._completion += 1
             self._take(piece)
-            yield piece
+            # Before sending: the client may have passed it on before this task continues.
             self._note("delta" if number else "first_delta", characters=len(self.text))
+            yield piece
         self._note("done", characters=len(self.text))
 
     def usage(self) -> Usage:
@@ -187,7 +188,7 @@ class Answering:
                 self.tool_calls[index]["arguments"] += text
 
     def _note(self, event: str, *, characters: int) -> None:
-        self._stage.note("openai", event, self._call_id, chars=characters)
+        self._stage.note("openai", event, self._call_id, chars=characters, requested_at=self._received_at)
 
 
 def _conversation_before(asked: Asked) -> str:
