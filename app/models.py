@@ -5,6 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+Direction = Literal["inbound", "outbound", "web"]
+"""Of a call: by telephone to us, by telephone from us, or through a websocket."""
+
 
 class ConversationState(StrEnum):
     """Who has the floor. ``ENDED`` is terminal."""
@@ -37,6 +40,10 @@ class CallContext:
     livekit_room: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     """``called_number``, ``direction``, ``trunk``, ``sip_headers``, ``language_hint``, and the client's own keys."""
+    agent: str | None = None
+    """The agent that the request for the call names."""
+    variables: dict[str, Any] = field(default_factory=dict)
+    """The values that the request sets for the agent's variables."""
 
 
 @dataclass(frozen=True, slots=True)

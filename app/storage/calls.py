@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_
 
 from app.clock import lease_now
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
+from app.models import Direction
 from app.ports.services import CallEnding
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import Database
@@ -20,7 +21,6 @@ from app.storage.schema import ERASED_BODY, call_requests, calls, idempotency_ke
 log = structlog.get_logger(__name__)
 
 Kind = Literal["websocket", "room"]
-Direction = Literal["inbound", "outbound", "web"]
 Status = Literal["ringing", "active", "ended"]
 
 LIVE: tuple[Status, ...] = ("ringing", "active")

@@ -366,7 +366,7 @@ async def live_call(
 
         orchestrator = CallOrchestrator(
             world.services,
-            world.planner.plan(far_end.audio_format),
+            world.planner.plan(far_end.audio_format, call=a_call(call_id)),
             far_end,
             a_call(call_id),
             fence=1,

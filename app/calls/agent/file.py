@@ -4,8 +4,10 @@ An error lists every problem at once, each with its line and key. It never quote
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from pydantic import ValidationError
 from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
 from app.calls.agent.schema import AgentShape, ToolShape, beyond_the_shape
 from app.calls.agent.tools import AgentTool
+from app.calls.agent.variables import Variable
 from app.clients.http_tools import HttpEndpoint
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
@@ -21,6 +24,10 @@ from app.ports.streams import ToolSpec
 
 _SETTING = "AGENT_PROMPT_FILE"
 _YAML = (".yaml", ".yml")
+
+
+def _in_no_file(place: tuple[str | int, ...], line: int) -> str:
+    return f"{_dotted(place)} line {line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,12 @@ class AgentFile:
     voices: Mapping[str, str] = field(default_factory=dict)
     """Voice ids by language."""
     tools: tuple[AgentTool, ...] = ()
+    zone: tzinfo | None = None
+    variables: tuple[Variable, ...] = ()
+    sip_headers: tuple[str, ...] = ()
+    """In lower case."""
+    where: Callable[[tuple[str | int, ...], int], str] = _in_no_file
+    """Where the line of a text stands: its place in the agent, and the line within the text, from 1."""
 
 
 def read_agent_file(path: Path, environment: Mapping[str, str]) -> AgentFile:
@@ -53,7 +66,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str]) -> AgentFile:
         raise SettingsError([f"{_SETTING}: {path} is no text in UTF-8; save it as such"]) from error
     sha256 = hashlib.sha256(content).hexdigest()
     if path.suffix.lower() not in _YAML:
-        return AgentFile(path.stem, text, sha256)
+        return AgentFile(path.stem, text, sha256, where=lambda _place, line: f"{path} line {line}")
     try:
         document = MarkedYaml(text)
     except BadYaml as error:
@@ -68,7 +81,21 @@ def read_agent_file(path: Path, environment: Mapping[str, str]) -> AgentFile:
         lines=_lines(shape),
         voices=shape.voices,
         tools=tuple(map(_tool, shape.tools)),
+        zone=shape.timezone,
+        variables=tuple(Variable(name, **dict(variable)) for name, variable in shape.variables.items()),
+        sip_headers=tuple(shape.sip_headers),
+        where=partial(_where, path, document),
     )
+
+
+def _where(path: Path, document: MarkedYaml, place: tuple[str | int, ...], line: int) -> str:
+    """Where a text of the agent stands in its file. A greeting has a key of its own there."""
+    match place:
+        case ("lines", language, "greeting"):
+            place = ("greeting", language)
+        case _:
+            pass
+    return f"{path} line {document.text_line(place) + line - 1}: {_dotted(place)}"
 
 
 def _checked(document: MarkedYaml, path: Path, environment: Mapping[str, str]) -> AgentShape:

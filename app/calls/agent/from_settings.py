@@ -4,9 +4,15 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import replace
 
+from tzlocal import get_localzone
+
+from app.calls.agent.facts import BUILT_IN, UNKNOWN_CALL, weekdays
 from app.calls.agent.file import AgentFile, read_agent_file
-from app.calls.agent.profile import AgentProfile
+from app.calls.agent.profile import AgentProfile, sip_name
+from app.calls.agent.templates import names_of
+from app.calls.agent.texts import AgentTexts, BadTexts
 from app.conversation.policy import CallPolicy
+from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.settings import Settings, environment
 
@@ -31,7 +37,7 @@ def agent_profile(settings: Settings) -> AgentProfile:
         idle_prompts=settings.idle_prompts,
         max_duration_seconds=settings.max_call_seconds,
     )
-    return AgentProfile(
+    profile = AgentProfile(
         prompt=agent.prompt,
         policy=policy,
         language=language,
@@ -44,7 +50,33 @@ def agent_profile(settings: Settings) -> AgentProfile:
         name=agent.name,
         sha256=agent.sha256,
         tools=agent.tools,
+        variables=agent.variables,
+        sip_headers=agent.sip_headers,
+        zone=agent.zone or get_localzone(),
+        weekdays={code: weekdays(code) for code in lines},
     )
+    return replace(profile, texts=_texts(profile, agent, settings.greeting))
+
+
+def _texts(profile: AgentProfile, agent: AgentFile, greeting: str | None) -> AgentTexts | None:
+    """The templates of the agent; None when there are none. Raises SettingsError that names every wrong one."""
+    names = names_of(
+        BUILT_IN | {variable.name for variable in agent.variables},
+        metadata=None,
+        lookup=None,
+        sip=[sip_name(header) for header in agent.sip_headers],
+    )
+    try:
+        texts = AgentTexts(profile.prompt, profile.policy.lines, names, profile.facts(UNKNOWN_CALL, "inbound"))
+    except BadTexts as error:
+        of_setting = ("lines", profile.language, "greeting") if greeting else None
+        raise SettingsError(
+            [
+                f"{'GREETING' if place == of_setting else agent.where(place, line)}: {problem}"
+                for place, line, problem in error.problems
+            ]
+        ) from None
+    return None if texts.are_plain else texts
 
 
 def _hints(language: str, spoken: Collection[str]) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ LETTERS_MAX = 256 * 1024
 """Of a file, and of what it becomes when it uses parts again."""
 DEPTH_MAX = 50
 
+_BLOCKS = ("|", ">")
+"""Styles of texts that begin in the line after their key."""
+
 Path = Sequence[str | int]
 """Keys and positions from the top of the document down."""
 
@@ -60,13 +63,25 @@ class MarkedYaml:
 
     def line(self, path: Path) -> int:
         """Where that part stands, or the innermost part around it that exists."""
+        return self._find(path)[1]
+
+    def text_line(self, path: Path) -> int:
+        """Where the first letter of that text stands: of a block (``prompt: |``) that is not the line of its key."""
+        node, _ = self._find(path)
+        if not isinstance(node, ScalarNode):
+            return self.line(path)
+        first: int = node.start_mark.line + 1
+        blank = len(node.value[: len(node.value) - len(node.value.lstrip())].splitlines())
+        return first + blank + (1 if node.style in _BLOCKS else 0)
+
+    def _find(self, path: Path) -> tuple[Node | None, int]:
         node, line = self._root, 1
         for step in path:
             found = _child(node, step)
             if found is None:
                 break
             node, line = found
-        return line
+        return node, line
 
 
 def _check_size(text: str) -> None:

@@ -1,17 +1,22 @@
 """What one call is run with, resolved once, when the call is taken."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
+from app.calls.agent.facts import UNKNOWN_CALL
 from app.calls.agent.profile import AgentProfile
-from app.calls.agent.tools import AgentTool, ToolEndpoint
+from app.calls.agent.tools import ToolEndpoint
 from app.conversation.events import CallCreated
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
-from app.models import VoiceConfig
+from app.models import CallContext, Direction, VoiceConfig
 from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
 from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
 
 _ANY_LANGUAGE = "multi"
 
@@ -50,8 +55,6 @@ class CallPlan:
     is_recorded: bool
     version: str
     """Of the service."""
-    variables: Mapping[str, str] = field(default_factory=dict)
-    """Values for the templates of the agent, by name."""
 
     @property
     def language(self) -> str:
@@ -75,18 +78,23 @@ class CallPlan:
     def phrases(self) -> list[tuple[str, list[str]]]:
         """By language, the lines that are kept as sound; those first that are needed when something is wrong."""
         return [
-            (language, [*_texts(lines), *(tool.waiting_phrase[language] for tool in self._tools_with_line(language))])
+            (language, [text for text in self._said(language, lines) if self.may_keep(text)])
             for language, lines in self.policy.lines.items()
         ]
+
+    def may_keep(self, line: str) -> bool:
+        """Whether the sound of that line may outlive the call: not if it holds values of the call."""
+        return line not in self.agent.personal
+
+    def _said(self, language: str, lines: Lines) -> list[str]:
+        tools = [tool for tool in self.agent.tools if language in tool.waiting_phrase]
+        return [*_texts(lines), *(tool.waiting_phrase[language] for tool in tools)]
 
     def created(self) -> CallCreated:
         """Row 1 of the journal."""
         described = self.agent.describe(self.version)
         described["models"] = {"stt": self.stt.model, "llm": self.llm.model, "tts": self.agent.tts.model}
         return CallCreated(self.policy.to_dict(), self.language, described)
-
-    def _tools_with_line(self, language: str) -> list[AgentTool]:
-        return [tool for tool in self.agent.tools if language in tool.waiting_phrase]
 
 
 class CallPlanner:
@@ -123,14 +131,21 @@ class CallPlanner:
         audio_format: AudioFormat,
         *,
         agent: AgentProfile | None = None,
+        call: CallContext | None = None,
+        direction: Direction = "inbound",
         language_hint: object = None,
         listens_only: bool = False,
     ) -> CallPlan:
         """The plan of a call in that format; ``listens_only`` is for a leg through which nobody can be spoken to.
 
+        Without a ``call`` the texts are those of a call of which nothing is known.
         Raises SettingsError when the vendors cannot do what the agent needs.
         """
         agent = (agent or self.agent).for_language(language_hint)
+        facts = agent.facts(call or UNKNOWN_CALL, direction)
+        agent, failed = agent.for_call(facts)
+        for place in failed:
+            log.warning("template.not_rendered", agent=agent.name, place=place)
         if listens_only:
             agent = agent.silent()
         plan = CallPlan(

@@ -1,13 +1,26 @@
 """The agent that answers a call."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
 from typing import Any
 
+from app.calls.agent.facts import CallFacts
+from app.calls.agent.texts import AgentTexts
 from app.calls.agent.tools import AgentTool
+from app.calls.agent.variables import Variable, defaults
 from app.conversation.policy import CallPolicy
-from app.models import VoiceConfig
+from app.models import CallContext, Direction, VoiceConfig
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from media.formats import AudioFormat
+
+_NO_CLIENT_S = frozenset({"called_number", "direction", "trunk", "sip_headers", "language_hint", "twilio"})
+"""Keys of a call's metadata that the service sets."""
+
+
+def sip_name(header: str) -> str:
+    """The name of a SIP header in a template: ``x_order_id`` of ``X-Order-Id``."""
+    return header.lower().replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,17 @@ class AgentProfile:
     sha256: str = ""
     """The hash of the agent's file, or of its prompt when there is no file; in hexadecimal."""
     tools: tuple[AgentTool, ...] = ()
+    texts: AgentTexts | None = None
+    """The templates among the prompt and the lines. None: all of them are plain."""
+    variables: tuple[Variable, ...] = ()
+    sip_headers: tuple[str, ...] = ()
+    """SIP headers that the templates and the prompt may show, in lower case."""
+    zone: tzinfo = UTC
+    """Where it is "today" for the agent."""
+    weekdays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By language, from Monday."""
+    personal: frozenset[str] = frozenset()
+    """Of the agent of one call: the lines that hold its values."""
 
     @property
     def tool_names(self) -> frozenset[str]:
@@ -50,6 +74,41 @@ class AgentProfile:
     def for_language(self, hint: object) -> "AgentProfile":
         """The same agent, starting in the language of ``hint`` if the agent speaks it."""
         return replace(self, language=hint) if isinstance(hint, str) and hint in self.policy.lines else self
+
+    def facts(self, call: CallContext, direction: Direction) -> CallFacts:
+        """What this agent knows of the call when it begins."""
+        started = call.start_time.astimezone(self.zone)
+        called = call.metadata.get("called_number")
+        days = self.weekdays.get(self.language, ())
+        return CallFacts(
+            call_id=call.call_id,
+            direction=direction,
+            started=started,
+            timezone=str(self.zone),
+            agent=self.name,
+            language=self.language,
+            weekday=days[started.weekday()] if days else started.strftime("%A"),
+            caller_number=call.caller_number,
+            called_number=called if isinstance(called, str) else None,
+            variables={**defaults(self.variables), **call.variables},
+            metadata={name: value for name, value in call.metadata.items() if name not in _NO_CLIENT_S},
+            sip=self._listed(call.metadata.get("sip_headers")),
+        )
+
+    def for_call(self, facts: CallFacts) -> tuple["AgentProfile", tuple[str, ...]]:
+        """The same agent with the texts of one call, and the places of templates that its values do not fit."""
+        end = facts.prompt_end()
+        if self.texts is None:
+            return replace(self, prompt=f"{self.prompt.rstrip()}\n\n{end}"), ()
+        texts = self.texts.render(facts)
+        policy = replace(self.policy, lines=texts.lines)
+        prompt = f"{texts.prompt.rstrip()}\n\n{end}"
+        return replace(self, prompt=prompt, policy=policy, personal=texts.personal), texts.failed
+
+    def _listed(self, headers: object) -> dict[str, str]:
+        """The headers that the agent lists, by the names that templates use."""
+        sent = headers.items() if isinstance(headers, dict) else ()
+        return {sip_name(name): str(value) for name, value in sent if name.lower() in self.sip_headers}
 
     def silent(self) -> "AgentProfile":
         """The same agent, which only listens."""

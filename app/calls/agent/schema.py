@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +18,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from app.calls.agent.facts import BUILT_IN, STRANGERS, VALUE_LETTERS_MAX
 from app.calls.agent.tools import RESERVED_NAMES
 from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.conversation.policy import CallPolicy
@@ -25,6 +27,8 @@ TOOL_SECONDS_MAX = 8.0
 """A caller does not wait longer than this for a tool."""
 _TOOLS_MAX = 32
 _HEADERS_MAX = 32
+_VARIABLES_MAX = 64
+_PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OUR_HEADERS = frozenset(
@@ -88,6 +92,27 @@ def _parameters(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name} is no time zone; write one such as Europe/Moscow (IANA's names)") from None
+
+
+def _sip_header(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("is no name of a header")
+    return name.lower()
+
+
+def _variable_name(name: str) -> str:
+    if not _PLAIN_NAME.fullmatch(name):
+        raise ValueError("is no name: small letters, digits and _, the first one a letter")
+    if name in BUILT_IN or name in STRANGERS:
+        raise ValueError("is a name that every template has; choose another")
+    return name
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=10)]
 Language = Annotated[str, AfterValidator(_language)]
@@ -136,6 +161,14 @@ class ToolShape(_Shape):
     )
 
 
+class VariableShape(_Shape):
+    """A value that the templates use, and that a request for a call can set."""
+
+    default: Annotated[str, StringConstraints(max_length=VALUE_LETTERS_MAX)] | int | float | bool | None = None
+    description: Annotated[str, StringConstraints(max_length=1000)] = ""
+    required: bool = False
+
+
 class AgentShape(_Shape):
     """The whole file."""
 
@@ -146,6 +179,11 @@ class AgentShape(_Shape):
     lines: dict[Language, LinesShape] = {}
     voices: dict[Language, Text] = {}
     tools: Annotated[list[ToolShape], Field(max_length=_TOOLS_MAX)] = []
+    timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
+    variables: Annotated[
+        dict[Annotated[str, AfterValidator(_variable_name)], VariableShape], Field(max_length=_VARIABLES_MAX)
+    ] = {}
+    sip_headers: Annotated[list[Annotated[str, AfterValidator(_sip_header)]], Field(max_length=_HEADERS_MAX)] = []
 
 
 def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:

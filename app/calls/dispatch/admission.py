@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from app.calls.agent.plan import CallPlan, CallPlanner
 from app.errors import AdmissionError, AtCapacity, Draining
-from app.models import CallContext
+from app.models import CallContext, Direction
 from app.observability.listeners import Listeners
 from app.storage.calls import CallStore
 from media.formats import AudioFormat
@@ -60,10 +60,14 @@ class Admission:
         if await self._calls.count_live() >= self.max_live:
             self.refuse(AtCapacity("all places for calls are taken"))
 
-    def plan(self, call: CallContext, audio_format: AudioFormat, *, listens_only: bool = False) -> CallPlan:
+    def plan(
+        self, call: CallContext, audio_format: AudioFormat, direction: Direction, *, listens_only: bool = False
+    ) -> CallPlan:
         """What that call is run with. Raises SettingsError when the vendors cannot do what its agent needs."""
         hint = call.metadata.get("language_hint")
-        return self.planner.plan(audio_format, language_hint=hint, listens_only=listens_only)
+        return self.planner.plan(
+            audio_format, call=call, direction=direction, language_hint=hint, listens_only=listens_only
+        )
 
     def refuse(self, error: AdmissionError) -> NoReturn:
         """Raise the error, and count it."""

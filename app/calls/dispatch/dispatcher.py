@@ -22,11 +22,11 @@ from app.calls.live.session import CallOrchestrator, CallServices
 from app.clock import iso_utc, lease_now, utc_now
 from app.conversation import events as ev
 from app.errors import AtCapacity
-from app.models import CallContext, TelephoneCall
+from app.models import CallContext, Direction, TelephoneCall
 from app.observability.listeners import Listeners
 from app.ports.services import CallLeg, JournalReader, Telephony
 from app.service_loops import ServiceLoops
-from app.storage.calls import CallRow, Direction
+from app.storage.calls import CallRow
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +101,7 @@ class CallDispatcher:
         """
         self.admission.check_at_once()
         call = replace(call, start_time=utc_now())
-        plan = self.admission.plan(call, leg.audio_format, listens_only=listens_only)
+        plan = self.admission.plan(call, leg.audio_format, direction, listens_only=listens_only)
         orchestrator = CallOrchestrator(
             self._services, plan, leg, call, fence=_FIRST_FENCE, spawn=self._spawn, telephony=telephony
         )
@@ -129,7 +129,7 @@ class CallDispatcher:
         self.admission.check_not_draining()
         metadata = {**row.metadata, "called_number": row.called_number, "direction": row.direction}
         call = CallContext(row.call_id, row.caller_number, utc_now(), row.livekit_room, metadata)
-        plan = self.admission.plan(call, leg.audio_format)
+        plan = self.admission.plan(call, leg.audio_format, "outbound")
         orchestrator = CallOrchestrator(
             self._services, plan, leg, call, fence=row.fence, spawn=self._spawn, telephony=telephony
         )

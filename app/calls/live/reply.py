@@ -53,14 +53,17 @@ class ReplyPipeline:
         llm_generation: LlmGeneration,
         tts: TextToSpeech,
         phrases: PhraseCache,
+        may_keep: Callable[[str], bool],
         playback: PlaybackScheduler,
         clock: CallClock,
         emit: Callable[[ev.Event], None],
     ) -> None:
+        """``may_keep`` says whether the sound of a line may outlive the call."""
         self._call_id = call_id
         self._llm_generation = llm_generation
         self._tts = tts
         self._phrases = phrases
+        self._may_keep = may_keep
         self._playback = playback
         self._clock = clock
         self._emit = emit
@@ -103,7 +106,7 @@ class ReplyPipeline:
                 self._give_up(item)
                 self._tell_failure(item, failure, final=True)
                 return
-            if item.kind != UtteranceKind.SAY:
+            if item.kind != UtteranceKind.SAY and self._may_keep(text):
                 await self._phrases.keep(text, voice, self._tts, item.track)
         self._emit(ev.AgentReplyGenerated(item.turn, item.number, text))
 

@@ -365,6 +365,7 @@ class CallOrchestrator:
             llm_generation=LlmGeneration(dialogue, tools, plan.policy, clock=self._clock, emit=self.emit),
             tts=plan.tts,
             phrases=services.phrases,
+            may_keep=plan.may_keep,
             playback=self._playback,
             clock=self._clock,
             emit=self.emit,

@@ -1,12 +1,16 @@
 """Prepared phrases: they cover a late answer, and the answer waits for their end."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from app.calls.agent.facts import BUILT_IN, UNKNOWN_CALL
+from app.calls.agent.templates import names_of
+from app.calls.agent.texts import AgentTexts
 from app.conversation import events as ev
 from app.errors import ProviderUnavailable
-from tests.calls.fakes import AGENT, LINES, World, live_call
+from tests.calls.fakes import AGENT, LINES, POLICY, World, live_call
 from tests.calls.far_end import TELEPHONE, FarEnd
 from tests.calls.vendors import Answer, ScriptedModel
 
@@ -115,6 +119,23 @@ async def test_an_operators_text_is_not_kept_as_a_prepared_phrase() -> None:
         await call.until("agent.finished", 2)
 
     assert await world.phrases.get("Your code is 1234.", world.agent.voice("en", TELEPHONE), world.voice) is None
+
+
+async def test_a_line_with_values_of_the_call_is_said_and_not_kept() -> None:
+    lines = replace(LINES, greeting="Hello {{ caller_number }}.", goodbye="Bye for now.")
+    policy = replace(POLICY, lines={"en": lines})
+    texts = AgentTexts(AGENT.prompt, policy.lines, names_of(BUILT_IN), AGENT.facts(UNKNOWN_CALL, "inbound"))
+    world = World(agent=replace(AGENT, policy=policy, texts=texts))
+
+    async with live_call(world, FarEnd()) as call:
+        assert call.turns() == [("assistant", "Hello .")]
+
+    voice = world.agent.voice("en", TELEPHONE)
+    plan = world.planner.plan(TELEPHONE)
+    assert plan.may_keep("Bye for now.")
+    assert [language for language, said in plan.phrases() if "Bye for now." in said] == ["en"]
+    assert not any("Hello ." in said for _, said in plan.phrases())
+    assert await world.phrases.get("Hello .", voice, world.voice) is None
 
 
 async def test_phrases_that_cannot_be_prepared_are_logged_and_prepared_later() -> None:

@@ -1,0 +1,144 @@
+"""Texts of an agent with places for values: ``{{ caller_number }}``, as Jinja2 writes them, in its immutable sandbox.
+
+A template is checked when the agent is read, with the names that there are. So what is wrong with it is known at the
+start and not during a call. https://jinja.palletsprojects.com/en/stable/templates/ describes the language.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # loaded when the first template is read: most agents have none, and it takes 50 ms
+    from jinja2 import Template as Compiled
+    from jinja2 import nodes
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+_MARKS = ("{{", "{%", "{#")
+"""What makes a text a template."""
+
+
+class TemplateProblem(Exception):
+    """Everything that is wrong with one template: each problem with its line in the text, counted from 1."""
+
+    def __init__(self, problems: list[tuple[int, str]]) -> None:
+        self.problems = problems
+        super().__init__(f"{len(problems)} problems")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a template may ask for."""
+
+    values: frozenset[str]
+    """Names of single values."""
+    open_groups: frozenset[str] = frozenset()
+    """Groups whose members only the call knows: ``metadata`` allows ``metadata.order``."""
+    groups: Mapping[str, frozenset[str]] | None = None
+    """Groups whose members are known: ``sip``, with the headers that the agent lists."""
+
+    def choices(self) -> str:
+        """The names, for a message."""
+        closed = [f"{group}.{name}" for group, names in (self.groups or {}).items() for name in names]
+        return ", ".join([*sorted(self.values), *sorted(closed), *(f"{group}.…" for group in sorted(self.open_groups))])
+
+
+class Template:
+    """One text. Raises TemplateProblem when it asks for what is not there, or is no template."""
+
+    def __init__(self, text: str, names: Names) -> None:
+        self.text = text
+        self._compiled = _compile(text, names) if any(mark in text for mark in _MARKS) else None
+
+    def __repr__(self) -> str:
+        return f"<Template of {len(self.text)} letters>"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the text is the same in every call."""
+        return self._compiled is None
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text of one call. Raises RenderError when these values do not fit what the template does with them."""
+        if self._compiled is None:
+            return self.text
+        from jinja2.exceptions import TemplateError
+
+        try:
+            return self._compiled.render(values)
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            raise RenderError(type(error).__name__) from None  # the message may quote a value
+
+
+class RenderError(Exception):
+    """A template could not be rendered; the text is the name of the error. It quotes no value."""
+
+
+@cache
+def _environment() -> "ImmutableSandboxedEnvironment":
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals.clear()
+    return environment
+
+
+def _compile(text: str, names: Names) -> "Compiled":
+    from jinja2 import TemplateSyntaxError, nodes
+
+    environment = _environment()
+    try:
+        tree = environment.parse(text)
+        compiled = environment.from_string(text)
+    except TemplateSyntaxError as error:
+        raise TemplateProblem([(error.lineno, error.message or "is no template")]) from None
+    problems = [(node.lineno, "a template here cannot use another file") for node in tree.find_all(_files(nodes))]
+    problems += [
+        (line, f"{name} is not known here; there are: {names.choices()}") for line, name in _unknown(tree, names)
+    ]
+    if problems:
+        raise TemplateProblem(problems)
+    return compiled
+
+
+def _files(nodes: Any) -> Any:
+    return (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+
+def _unknown(tree: "nodes.Template", names: Names) -> list[tuple[int, str]]:
+    """Names that nobody gives a value, each once, with the line where it is first used."""
+    from jinja2 import meta, nodes
+
+    asked = meta.find_undeclared_variables(tree) | {"self"}  # the template itself
+    closed = names.groups or {}
+    known = names.values | names.open_groups | closed.keys()
+    found: dict[str, int] = {}
+    for name in tree.find_all(nodes.Name):
+        if name.name in asked and name.name not in known:
+            found.setdefault(name.name, name.lineno)
+    parts: list[nodes.Getattr | nodes.Getitem] = [*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)]
+    for part in parts:
+        group, member = part.node, _member(part)
+        if isinstance(group, nodes.Name) and member is not None and member not in closed.get(group.name, {member}):
+            found.setdefault(f"{group.name}.{member}", part.lineno)
+    return sorted((line, name) for name, line in found.items())
+
+
+def _member(part: Any) -> str | None:
+    from jinja2 import nodes
+
+    if isinstance(part, nodes.Getattr):
+        return part.attr
+    return part.arg.value if isinstance(part.arg, nodes.Const) and isinstance(part.arg.value, str) else None
+
+
+def names_of(values: Collection[str], **groups: Collection[str] | None) -> Names:
+    """Names of single values, and groups: with their members, or with None where only the call knows them."""
+    return Names(
+        frozenset(values),
+        frozenset(name for name, members in groups.items() if members is None),
+        {name: frozenset(members) for name, members in groups.items() if members is not None},
+    )

@@ -1,0 +1,110 @@
+"""The prompt and the prepared lines of an agent as templates, and what they become in one call."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from app.calls.agent.facts import CallFacts
+from app.calls.agent.templates import Names, RenderError, Template, TemplateProblem
+from app.conversation.policy import Lines
+
+Place = tuple[str | int, ...]
+"""``("prompt",)``, or ``("lines", "en", "idle", 0)``."""
+_PROMPT: Place = ("prompt",)
+
+
+@dataclass(frozen=True, slots=True)
+class CallTexts:
+    """The texts of one call."""
+
+    prompt: str
+    lines: dict[str, Lines]
+    personal: frozenset[str]
+    """Lines that hold values of this call. No cache keeps their sound."""
+    failed: tuple[str, ...]
+    """Places whose template does not fit the values of this call. They have the text of a call without values."""
+
+
+class BadTexts(Exception):
+    """Everything that is wrong with the templates of an agent: place, line within the text, and what it is."""
+
+    def __init__(self, problems: list[tuple[Place, int, str]]) -> None:
+        self.problems = problems
+        super().__init__(f"{len(problems)} problems")
+
+
+class AgentTexts:
+    """The templates of one agent. Raises BadTexts.
+
+    A text without a place for a value is none: most agents have not one template.
+    """
+
+    def __init__(self, prompt: str, lines: Mapping[str, Lines], names: Names, blank: CallFacts) -> None:
+        """``blank`` are the facts of a call of which nothing is known: with them each template must give a text."""
+        self._prompt, self._lines = prompt, dict(lines)
+        self._blank = blank
+        problems: list[tuple[Place, int, str]] = []
+        self._templates: dict[Place, Template] = {}
+        for place, text in ((_PROMPT, prompt), *_places(lines)):
+            try:
+                template = Template(text, names)
+                template.render(_values(place, blank))
+            except TemplateProblem as error:
+                problems += [(place, line, problem) for line, problem in error.problems]
+            except RenderError as error:
+                problems.append((place, 1, f"gives no text in a call without values ({error}): use default(…)"))
+            else:
+                if not template.is_plain:
+                    self._templates[place] = template
+        if problems:
+            raise BadTexts(problems)
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether no text has a place for a value."""
+        return not self._templates
+
+    def render(self, facts: CallFacts | None = None) -> CallTexts:
+        """The texts of a call with these facts, or of one of which nothing is known."""
+        facts = facts or self._blank
+        failed: list[str] = []
+        texts: dict[Place, str] = {}
+        for place, template in self._templates.items():
+            try:
+                texts[place] = template.render(_values(place, facts))
+            except RenderError:
+                failed.append(".".join(map(str, place)))
+                texts[place] = template.render(_values(place, self._blank))
+        return CallTexts(
+            prompt=texts.pop(_PROMPT, self._prompt),
+            lines=_with(self._lines, texts),
+            personal=frozenset(texts.values()),
+            failed=tuple(failed),
+        )
+
+
+def _values(place: Place, facts: CallFacts) -> dict[str, Any]:
+    return facts.prompt_values() if place == _PROMPT else facts.values()
+
+
+def _places(lines: Mapping[str, Lines]) -> Iterator[tuple[Place, str]]:
+    for language, of_language in lines.items():
+        for name, text in asdict(of_language).items():
+            if isinstance(text, str):
+                yield ("lines", language, name), text
+            else:
+                yield from ((("lines", language, name, number), one) for number, one in enumerate(text))
+
+
+def _with(lines: Mapping[str, Lines], texts: Mapping[Place, str]) -> dict[str, Lines]:
+    """The lines with these texts in place of the templates."""
+    rendered = dict(lines)
+    for place, text in texts.items():
+        language, name = str(place[1]), str(place[2])
+        value: Any = text
+        if len(place) > len(("lines", language, name)):
+            several = list(getattr(rendered[language], name))
+            several[int(place[3])] = text
+            value = tuple(several)
+        rendered[language] = replace(rendered[language], **{name: value})
+    return rendered
