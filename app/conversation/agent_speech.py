@@ -49,6 +49,7 @@ class AgentSpeech:
         utterance = self._call.floor.find(event.speech)
         if utterance is not None:
             utterance.clauses.append(event.text)
+            utterance.clause_t = self._call.now
             if utterance.started:
                 self._call.expect_progress(utterance)
 
@@ -64,6 +65,12 @@ class AgentSpeech:
     def tool_finished(self, event: ev.AgentToolFinished) -> None:
         """The next prompts hold its result."""
         self._call.history.tool_finished(event.id, event.result)
+
+    def paused(self, event: ev.AgentPaused) -> None:
+        """Remember how far the caller has heard it."""
+        utterance = self._call.floor.find(event.speech)
+        if utterance is not None and utterance.paused:
+            utterance.heard_at_pause = event.heard
 
     def interrupted(self, event: ev.AgentInterrupted) -> None:
         """Remember what was heard of an utterance that was cut short."""
@@ -116,7 +123,7 @@ class AgentSpeech:
     def provider_restored(self, event: ev.ProviderRestored) -> None:
         """Speech to text works again."""
         if event.stage == "listen":
-            self._outage_noted = False
+            self._outage_noted = self._call.stt_is_gone = False
             self._call.deadlines.clear(Deadline.STT_OUTAGE)
 
     def lost(self, utterance: Utterance) -> None:
@@ -173,6 +180,7 @@ class AgentSpeech:
     def _ears_failed(self, *, final: bool) -> None:
         """Speech to text failed. A call whose agent does not speak goes on: it is recorded all the same."""
         call = self._call
+        call.stt_is_gone = True
         if not call.policy.speaks or call.phase is CallPhase.CLOSING:
             return
         if final and call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):

@@ -36,6 +36,17 @@ _BACKCHANNELS_OF = {
     "uk": _phrases("так, добре, зрозуміло, гаразд"),
     "kk": _phrases("иә, жақсы, түсінікті"),
 }
+_ANSWERS = _phrases(
+    "да, ну да, конечно, верно, точно, правильно, yes, yeah, yep, yup, sure, right, exactly, indeed, true, of course,"
+    "that's right, ja, genau, sí, si, claro, oui, certo, sim, так, иә"
+)
+_HELLOS = _phrases(
+    "алло, алё, да, слушаю, слушаю вас, здравствуйте, здравствуй, здрасте, привет, добрый день, доброе утро,"
+    "добрый вечер, доброго дня, приветствую, говорите, hello, hello there, hi, hi there, hey, yes, yeah, good morning,"
+    "good afternoon, good evening, good day, speaking, ja, hallo, guten tag, guten morgen, hola, dígame, diga,"
+    "buenos días, buenas tardes, bonjour, bonsoir, oui, pronto, ciao, buongiorno, olá, alô, bom dia, boa tarde, вітаю,"
+    "добридень, сәлем, сәлеметсіз бе"
+)
 _STOPS = _phrases(
     "стоп, подожди, подождите, погоди, погодите, постой, постойте, хватит, остановись, остановитесь, замолчи,"
     "замолчите, помолчи, помолчите, тихо, прервись, прервитесь, минуту, минутку, минуточку, секунду, секундочку,"
@@ -48,14 +59,8 @@ _BEFORE_A_STOP = _phrases(
 )
 
 
-def is_backchannel(text: str, language: str | None) -> bool:
-    """Whether the caller only signals that they are listening: "угу", "да-да", "хорошо, понятно", "uh-huh", "got it".
-
-    At most three such words or phrases and nothing else; one said over and over counts once. Russian and English are
-    taken in every call, and the words of ``language`` (a code such as ``de`` or ``de-DE``) besides. "Нет", "да, но ..."
-    and commands are none.
-    """
-    phrases = _BACKCHANNELS | _BACKCHANNELS_OF.get((language or "").lower()[:2], frozenset())
+def _consists_of(text: str, phrases: _Phrases, *, most: int) -> bool:
+    """Whether the text is one of these phrases or a few of them, and nothing else."""
     words = _squeezed(text)
     count = 0
     while words:
@@ -64,7 +69,29 @@ def is_backchannel(text: str, language: str | None) -> bool:
             return False
         words = words[length:]
         count += 1
-    return 0 < count <= _MOST_PHRASES
+    return 0 < count <= most
+
+
+def is_backchannel(text: str, language: str | None) -> bool:
+    """Whether the caller only signals that they are listening: "угу", "да-да", "хорошо, понятно", "uh-huh", "got it".
+
+    At most three such words or phrases and nothing else; one said over and over counts once. Russian and English are
+    taken in every call, and the words of ``language`` (a code such as ``de`` or ``de-DE``) besides. "Нет", "да, но ..."
+    and commands are none.
+    """
+    phrases = _BACKCHANNELS | _BACKCHANNELS_OF.get((language or "").lower()[:2], frozenset())
+    return _consists_of(text, phrases, most=_MOST_PHRASES)
+
+
+def is_hello(text: str) -> bool:
+    """Whether the caller only greets, or shows that they are there: "алло", "да, здравствуйте", "hello"."""
+    return _consists_of(text, _HELLOS | _BACKCHANNELS, most=2)
+
+
+def is_yes(text: str) -> bool:
+    """Whether a backchannel would also answer a question: "да", "yes, sure". "Угу" and "понятно" need not."""
+    words = _squeezed(text)
+    return any(words[:size] in _ANSWERS for size in (2, 1))
 
 
 def is_stop_word(text: str) -> bool:

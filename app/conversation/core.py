@@ -118,6 +118,7 @@ class ConversationCore:
             ev.AgentClauseStarted: agent.clause_started,
             ev.AgentToolCalled: agent.tool_called,
             ev.AgentToolFinished: agent.tool_finished,
+            ev.AgentPaused: agent.paused,
             ev.AgentInterrupted: agent.interrupted,
             ev.AgentFinished: agent.finished,
             ev.ProviderFailed: agent.provider_failed,

@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 _FEWEST_WORDS = 3
 _FEWEST_WORDS_OF_A_QUESTION = 6
 _SHARE = 0.8
+_FEWEST_LETTERS = 2
 _SAID_WORDS = 80
 _HEARD_WORDS = 40
 _FUZZY_FROM_LETTERS = 4
@@ -24,27 +25,31 @@ def heard_words(text: str) -> list[str]:
     return [part for word in _WORD.findall(lowered) for part in _HYPHENS.split(word) if part]
 
 
-def is_echo(heard: str, said: str) -> bool:
+def is_echo(heard: str, said: str, *, with_sound: bool = True) -> bool:
     """Whether ``heard`` is nearly a run of the last words of ``said``.
 
     The rule: at least three words, of which at least 80 % are found in ``said`` in the same order and close together
     (the run holds at most a quarter more words than were heard). A word may differ in a few letters, as recognizers
     err. Within a question six words are needed, because a caller answers it by repeating a part: "Во вторник в десять".
-    One or two words are never an echo. ``said`` is what was played lately: its last 80 words are looked at, and the
-    first 40 of ``heard``.
+    ``said`` is what was played lately: its last 80 words are looked at, and the first 40 of ``heard``.
+
+    ``with_sound`` says whether the caller has made a sound of their own. Without one, any number of words is an echo,
+    in a question too, and the last word may be the beginning of one that was said.
     """
     words = heard_words(heard)[:_HEARD_WORDS]
-    if len(words) < _FEWEST_WORDS:
+    if not words or (with_sound and len(words) < _FEWEST_WORDS):
         return False
     uttered = _said_words(said)
     same = _similar_words(set(words), {word for word, _ in uttered})
+    if not with_sound and len(words[-1]) >= _FEWEST_LETTERS:
+        same[words[-1]] |= {word for word, _ in uttered if word.startswith(words[-1])}
     for start in range(len(uttered)):
         run = uttered[start : start + len(words) + len(words) // 4]
         if uttered[start][0] not in same[words[0]] and (len(words) < 5 or uttered[start][0] not in same[words[1]]):
             continue
         if _in_order(words, [word for word, _ in run], same) >= _SHARE * len(words):
-            asked = any(of_question for _, of_question in run)
-            if len(words) >= (_FEWEST_WORDS_OF_A_QUESTION if asked else _FEWEST_WORDS):
+            asked = with_sound and any(of_question for _, of_question in run)
+            if not asked or len(words) >= _FEWEST_WORDS_OF_A_QUESTION:
                 return True
     return False
 

@@ -56,8 +56,8 @@ CALLER_TURN: _Types = frozenset(
 """What the caller says, word by word or key by key."""
 _VOICE: _Types = frozenset(
     {
-        ev.AgentReplyStarted, ev.AgentReplyGenerated, ev.AgentClauseStarted, ev.AgentInterrupted, ev.AgentFinished,
-        ev.AgentToolFinished,
+        ev.AgentReplyStarted, ev.AgentReplyGenerated, ev.AgentClauseStarted, ev.AgentPaused, ev.AgentInterrupted,
+        ev.AgentFinished, ev.AgentToolFinished,
     }
 )  # fmt: skip
 

@@ -99,8 +99,8 @@ class CallPolicy:
     digits_seconds: float = 2.0
     false_interruption_timeout: float = 1.5
     """How long sound without words may hold the voice back."""
-    resume_seconds: float = 0.6
-    """How long to wait for words after the sound has stopped."""
+    resume_seconds: float = 0.5
+    """How long after the end of a sound its words are waited for."""
     stt_outage_seconds: float = 3.0
     stt_give_up_seconds: float = 10.0
     ring_seconds: float = 60.0

@@ -7,6 +7,7 @@ last sentence only, and know Russian and English in every call. They are tested 
 
 import re
 from enum import StrEnum
+from itertools import pairwise
 
 _QUESTION_MARKS = "?？؟"
 
@@ -43,11 +44,17 @@ def is_question(text: str) -> bool:
     return False
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of the text; joined, they are the text."""
+    bounds = [0, *(found.end() for found in _SENTENCE_END.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(bounds) if end > start]
+
+
 def _last_sentence(text: str) -> str:
-    sentences = [sentence for sentence in _SENTENCE_END.split(text) if any(map(str.isalnum, sentence))]
-    while len(sentences) > 1 and _COURTESY.fullmatch(sentences[-1].lower()):
-        sentences.pop()
-    return sentences[-1] if sentences else text
+    spoken = [sentence for sentence in sentences(text) if any(map(str.isalnum, sentence))]
+    while len(spoken) > 1 and _COURTESY.fullmatch(spoken[-1]):
+        spoken.pop()
+    return spoken[-1] if spoken else text
 
 
 def _requests(part: str) -> bool:

@@ -52,6 +52,8 @@ class CallState:
         self.sound = False
         self.sound_since_t = float("-inf")
         self.last_voiced_t = 0.0
+        self.taken_until_t = 0.0
+        """When the last turn that was taken ended."""
         self.agent_ended_t = 0.0
         self.agent_said = ""
         """Of the utterance that ended last."""
@@ -59,6 +61,8 @@ class CallState:
         """Why the call ends, while it is CLOSING."""
         self.stt_failed = False
         """Speech to text gave up in a phase that is not ended for it; the call ends when that phase does."""
+        self.stt_is_gone = False
+        """Whether speech to text has failed and does not work again yet."""
         self.say_requests: list[str] = []
         self.transfer_request: str | None = None
         """Where an operator wants the caller transferred, as soon as the agent has finished."""
@@ -207,7 +211,7 @@ class CallState:
         """Let the voice go on."""
         if not utterance.backchanneled:
             self._count_false_interruption(utterance)
-        utterance.paused = False
+        utterance.go_on(self.now)
         self.deadlines.clear(Deadline.RESUME)
         self.expect_progress(utterance)
         self.commands.append(ResumeUtterance(utterance.number))

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.conversation.answerable import can_be_answered
 from app.conversation.events import AgentToolCalled
-from app.conversation.questions import is_question
+
+_CHARACTERS_PER_SECOND = 15
+"""The rate of average speech, for estimates only."""
 
 
 class UtteranceKind(StrEnum):
@@ -64,6 +67,11 @@ class Utterance:
     written: str | None = None
     """The whole text, once it is known."""
     clauses: list[str] = field(default_factory=list)
+    """Those that have begun."""
+    clause_t: float = 0.0
+    """When the last clause began, without the pauses since then."""
+    heard_at_pause: str | None = None
+    """What the caller had heard when the voice was paused, as long as it is."""
     tools: list[AgentToolCalled] = field(default_factory=list)
     """Tools to run when the turn is certainly over."""
 
@@ -77,14 +85,23 @@ class Utterance:
         """Whether the caller is transferred after it, whatever they say."""
         return self.transfers_to is not None and (self.started or self.kind is not UtteranceKind.REPLY)
 
-    @property
-    def expects_answer(self) -> bool:
-        """Whether "yes" would be an answer now: the agent has asked something, or is in its last clause."""
-        if not self.clauses:
-            return False
-        last = self.clauses[-1]
-        in_last_clause = self.written is not None and self.written.rstrip().endswith(last.rstrip())
-        return is_question(last) or (in_last_clause and len(self.clauses) > 1)
+    def heard_by(self, now: float) -> str:
+        """What the caller has heard: as reported at a pause, else estimated from the time since the last clause."""
+        if self.heard_at_pause is not None:
+            return self.heard_at_pause
+        *before, last = self.clauses or [""]
+        seconds = (self.paused_t if self.paused else now) - self.clause_t
+        return "".join(before) + last[: max(0, int(seconds * _CHARACTERS_PER_SECOND))]
+
+    def go_on(self, now: float) -> None:
+        """It is not paused any more."""
+        self.clause_t += now - self.paused_t
+        self.paused, self.heard_at_pause = False, None
+
+    def can_be_answered(self, now: float, *, yes: bool) -> bool:
+        """Whether a backchannel would be an answer now; see :func:`can_be_answered`."""
+        whole = self.said if self.written is None else self.written
+        return can_be_answered(whole, self.heard_by(now), is_whole=self.written is not None, yes=yes)
 
 
 _STOPPED_KEPT = 8

@@ -1,24 +1,22 @@
 """How the core reacts to the caller: sound pauses the voice, words stop it, a finished turn gets an answer."""
 
 from app.conversation import events as ev
-from app.conversation.backchannels import is_backchannel, is_stop_word
 from app.conversation.commands import Record
 from app.conversation.deadlines import Deadline
-from app.conversation.echo_text import heard_words, is_echo
+from app.conversation.interruptions import InterruptionRules
 from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
 from app.conversation.tools import run_wanted_tools
-from app.conversation.turns import CallerTurn, Utterance, UtteranceKind
+from app.conversation.turns import CallerTurn, UtteranceKind
 from app.models import ConversationState
 
-_SHORT_HELLO_WORDS = 2
 _REPEATS_BEFORE_KEYPAD = 2
 _UNCLEAR_TURNS_MAX = 4
 """In a row. After so many requests to repeat or to use the keypad, the agent gives up."""
+_LISTENING = ("acknowledgement", "not_interruptible")
+"""Why words over the agent's voice are passed over although they are the caller's."""
 _DIGITS_MAX = 64
 """The most keys of one entry; further ones are dropped."""
-_ECHO_SECONDS = 3.0
-"""How late the agent's own words may come back through the line and speech to text."""
 
 
 class UserTurns:
@@ -29,10 +27,7 @@ class UserTurns:
         self._digits = ""
         self._first_key_t = 0.0
         self._unclear = 0
-        self._overtaken: list[str] = []
-        """Words of a turn that was taken without an end of turn, which may still come."""
-        self._taken_until_t = 0.0
-        """When the last turn that was taken ended."""
+        self._rules = InterruptionRules(state_of_call)
 
     def sound_started(self, event: ev.CallerSoundStarted) -> None:
         """Pause the voice at once."""
@@ -46,22 +41,22 @@ class UserTurns:
         self._call.sound, self._call.last_voiced_t = False, event.last_voiced_t
         utterance = self._call.floor.audible
         if utterance is not None and utterance.paused:
-            self._call.due_in(Deadline.RESUME, self._call.policy.resume_seconds)
+            self._resume_soon()
 
     def words(self, event: ev.CallerWords) -> None:
         """Words stop the voice, unless they are a backchannel or an echo of the agent's own."""
         text = event.text.strip()
-        if not text or self._nothing_new(text):
+        if not text or self._rules.nothing_new(text):
             return
         utterance = self._call.floor.audible
         if utterance is not None:
-            reason = self._reason_to_ignore(utterance, text)
-            if reason == "acknowledgement" and utterance.paused:
+            reason = self._rules.over_voice(utterance, text)
+            if reason in _LISTENING and utterance.paused:
                 utterance.backchanneled = True
-                self._call.due_in(Deadline.RESUME, self._call.policy.resume_seconds)
+                self._resume_soon()
             if reason is not None:
                 return
-        elif self._call.floor.reply_pending and is_backchannel(text, self._call.language):
+        elif self._call.floor.reply_pending and self._rules.before_answer(text):
             return
         self._take_the_floor()
         self._listen_to(text)
@@ -69,7 +64,13 @@ class UserTurns:
     def turn_ended_eagerly(self, event: ev.CallerTurnEndedEagerly) -> None:
         """Start the answer preemptively; its sound is held back until the turn has ended."""
         text, floor = event.text.strip(), self._call.floor
-        if not self._call.policy.speaks or not text or floor.audible or floor.reply_pending or self._nothing_new(text):
+        if (
+            not self._call.policy.speaks
+            or not text
+            or floor.audible
+            or floor.reply_pending
+            or self._rules.nothing_new(text)
+        ):
             return
         self._follow_language(text, event.language)
         caller = self._listen_to(text)
@@ -89,7 +90,7 @@ class UserTurns:
         """A turn that was meant for the agent gets an answer."""
         text, call = event.text.strip(), self._call
         reason = self._reason_to_ignore_turn(text)
-        self._overtaken = []
+        self._rules.turn_is_over()
         if reason is not None:
             self._ignore(reason)
         elif not text or (event.confidence is not None and event.confidence < call.policy.min_confidence):
@@ -120,10 +121,12 @@ class UserTurns:
             self._call.due_in(Deadline.IDLE, self._call.policy.idle_prompt_seconds)
 
     def transcript_timeout(self) -> None:
-        """No end of turn has come: take the words as they are."""
+        """No end of turn has come: take the words as they are. While speech to text is gone, wait on."""
         caller = self._call.caller
-        if caller is not None:
-            self._overtaken = heard_words(caller.text)
+        if caller is not None and self._call.stt_is_gone and self._call.policy.speaks:
+            self._call.due_in(Deadline.TURN, self._call.policy.turn_end_seconds)
+        elif caller is not None:
+            self._rules.note_overtaken(caller.text)
             self._take_turn(caller.text, "timeout", self._call.last_voiced_t, None, None)
 
     def digits_are_complete(self) -> None:
@@ -138,61 +141,23 @@ class UserTurns:
         else:
             self._call.go_on()
 
-    def _reason_to_ignore(self, utterance: Utterance, text: str) -> str | None:
-        """Why words over the agent's voice do not stop it; None when they do."""
-        noticed = self._call.sound or utterance.paused
-        if noticed and is_stop_word(text) and utterance.kind is not UtteranceKind.FILLER:
-            return None
-        if self._is_own_voice(utterance, text, noticed=noticed):
-            return "echo"
-        acknowledges = is_backchannel(text, self._call.language) and not utterance.expects_answer
-        return "acknowledgement" if acknowledges else None
-
     def _reason_to_ignore_turn(self, text: str) -> str | None:
         call = self._call
         utterance, line = call.floor.audible, call.floor.line
-        if text and (reason := self._nothing_new(text)):
+        if text and (reason := self._rules.nothing_new(text)):
             return reason
         if utterance is not None:
-            return self._reason_to_ignore(utterance, text) if text else "unintelligible"
-        if call.floor.reply_pending:
-            return "acknowledgement" if not text or is_backchannel(text, call.language) else None
-        if line is not None and line.kind is UtteranceKind.GREETING and len(text.split()) <= _SHORT_HELLO_WORDS:
-            return "not_interruptible"
+            return self._rules.over_voice(utterance, text) if text else "unintelligible"
+        if reason := self._rules.before_answer(text):
+            return reason
         expected = call.caller is not None or (call.sound_since_t > call.agent_ended_t and line is None)
-        return None if text or (expected and not self._digits) else "unintelligible"
+        return None if text or call.floor.reply_pending or (expected and not self._digits) else "unintelligible"
 
-    def _nothing_new(self, text: str) -> str | None:
-        """Why words that would open a turn are not the caller's next words; None when they are.
-
-        They may belong to a turn that was taken already, or be an echo of the agent's last words that arrives after the
-        agent has finished, with no later sound of the caller.
-        """
+    def _resume_soon(self) -> None:
+        """The caller's sound seems to mean nothing: go on, once it has been over for a moment."""
         call = self._call
-        if call.caller is not None:
-            return None
-        if self._overtaken and heard_words(text) == self._overtaken:
-            return "repeated"
-        late = call.floor.audible is None and self._echo_is_due() and call.sound_since_t <= call.agent_ended_t
-        return "echo" if late and is_echo(text, call.agent_said) else None
-
-    def _is_own_voice(self, utterance: Utterance, text: str, *, noticed: bool) -> bool:
-        """Whether these are an echo of the agent's own words.
-
-        Any words of a filler count, because they sound like a caller's "wait". If the voice activity detector, which
-        knows what was played, has not noticed the caller, one or two words are enough, unless they may answer a
-        question.
-        """
-        words = heard_words(text)
-        if utterance.kind is UtteranceKind.FILLER and set(words) <= set(heard_words(utterance.text)):
-            return True
-        said = f"{self._call.agent_said if self._echo_is_due() else ''} {utterance.said}"
-        if is_echo(text, said):
-            return True
-        return not noticed and not utterance.expects_answer and _is_run_of(words, heard_words(said))
-
-    def _echo_is_due(self) -> bool:
-        return self._call.now - self._call.agent_ended_t <= _ECHO_SECONDS
+        silent_since = call.now if call.sound else call.last_voiced_t
+        call.deadlines.set(Deadline.RESUME, max(call.now, silent_since + call.policy.resume_seconds))
 
     def _follow_language(self, text: str, language: str | None) -> None:
         """Switch the language; one word is not enough."""
@@ -206,7 +171,7 @@ class UserTurns:
         call.close_caller_turn()
         utterance = call.floor.audible
         if utterance is not None and utterance.paused and not call.sound:
-            utterance.backchanneled |= reason in ("acknowledgement", "repeated")
+            utterance.backchanneled |= reason in (*_LISTENING, "repeated")
             call.resume(utterance)
         else:
             call.go_on()
@@ -228,7 +193,7 @@ class UserTurns:
             if since_t is None:
                 recent = call.now - call.sound_since_t <= call.policy.turn_end_seconds
                 since_t = call.sound_since_t if recent else call.now
-            call.caller = CallerTurn(call.turn, max(since_t, self._taken_until_t))
+            call.caller = CallerTurn(call.turn, max(since_t, self._call.taken_until_t))
         call.caller.text = text
         call.silences = 0
         call.deadlines.clear(Deadline.IDLE)
@@ -240,7 +205,7 @@ class UserTurns:
     ) -> None:
         call = self._call
         caller = self._listen_to(text)
-        ended = self._taken_until_t = min(call.now, max(ended_t or 0.0, caller.started_t))
+        ended = call.taken_until_t = min(call.now, max(ended_t or 0.0, caller.started_t))
         call.close_caller_turn()
         call.sound = False  # the detector reports the end of sound later than the vendor reports the end of the turn
         self._unclear, call.fillers = 0, 0
@@ -276,8 +241,3 @@ class UserTurns:
             call.say(UtteranceKind.PROMPT, call.lines.keypad, turn=turn)
         else:
             call.say(UtteranceKind.GOODBYE, call.lines.silence_goodbye, turn=turn, ends_call="silence")
-
-
-def _is_run_of(words: list[str], said: list[str]) -> bool:
-    count = len(words)
-    return any(said[start : start + count] == words for start in range(len(said) - count + 1))

@@ -18,6 +18,7 @@ from app.models import JournalRow
 
 LINES = ENGLISH
 _BORN = "2026-11-22T10:00:00.000Z"
+_LETTERS_PER_SECOND = 15
 _BEFORE_WORDS, _BEFORE_SILENCE, _BEFORE_TURN_END = 0.4, 0.6, 0.3
 
 
@@ -37,6 +38,18 @@ class Utterance:
     clauses: list[str] = field(default_factory=list)
     written: str | None = None
     stamps: dict[str, float] = field(default_factory=dict)
+    clause_t: float = 0.0
+    """When the last clause began; moved on by its pauses."""
+    clause_seconds: float = 0.0
+    """How much of it had been said when the voice was held back."""
+
+    def heard_by(self, now: float) -> str:
+        """What the caller has heard, word by word."""
+        if not self.clauses:
+            return ""
+        letters = round((now - self.clause_t) * _LETTERS_PER_SECOND)
+        before, last = "".join(self.clauses[:-1]), self.clauses[-1]
+        return before + last[: len(last) if letters >= len(last) else last.rfind(" ", 0, letters) + 1]
 
     @property
     def live(self) -> bool:
@@ -222,6 +235,7 @@ class Call:
     def agent_goes_on(self, clause: str) -> "Call":
         speech = self._speaking()
         speech.clauses.append(clause)
+        speech.clause_t = self.now
         return self._happens(ev.AgentClauseStarted(speech.turn, speech.number, clause, 0))
 
     def agent_has_written(self, text: str) -> "Call":
@@ -314,6 +328,7 @@ class Call:
         text = clause if clause is not None else speech.text
         if speech.audible:
             speech.clauses.append(text)
+            speech.clause_t = self.now
             self._tell(ev.AgentClauseStarted(speech.turn, speech.number, text, 0))
 
     def finish(self, speech: Utterance) -> None:
@@ -353,9 +368,11 @@ class Call:
                 self._of(speech).held = False
             case cmd.PauseUtterance(speech):
                 self._of(speech).fate = "held back"
-                yield ev.AgentPaused(self._of(speech).turn, speech, self._of(speech).said)
+                self._of(speech).clause_seconds = self.now - self._of(speech).clause_t
+                yield ev.AgentPaused(self._of(speech).turn, speech, self._of(speech).heard_by(self.now))
             case cmd.ResumeUtterance(speech):
                 self._of(speech).fate = "speaking"
+                self._of(speech).clause_t = self.now - self._of(speech).clause_seconds
                 yield ev.AgentResumed(self._of(speech).turn, speech)
             case cmd.StopUtterance(speech):
                 yield from self._stop(self._of(speech))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.conversation import events as ev
 from app.conversation.commands import PauseUtterance, RaiseThreshold, ResumeUtterance, StopUtterance
 from tests.conversation.script import Call, greeted_call
 
@@ -90,11 +91,15 @@ def test_noise_without_words_holds_the_voice_back_for_a_moment_only() -> None:
     assert call.replies[0].fate == "speaking"
 
 
-def test_a_cough_holds_the_voice_back_even_shorter() -> None:
-    call = agent_is_answering(resume_seconds=0.6).caller_makes_a_sound().wait(0.2).caller_falls_silent().wait(0.5)
-    assert call.asked == []
+@pytest.mark.parametrize("reported_late", [0.0, 0.2, 0.4])
+def test_a_cough_holds_the_voice_back_for_half_a_second_after_its_last_sound(reported_late: float) -> None:
+    call = agent_is_answering().caller_makes_a_sound().wait(0.3)
+    ended = call.now
 
-    assert call.wait(0.1).asked == [ResumeUtterance(2)]
+    call.wait(reported_late).tell(ev.CallerSoundStopped(ended))
+    call.wait(1)
+
+    assert next(row.t for row in call.rows if row.type == "agent.resumed") - ended == pytest.approx(0.5)
 
 
 def test_a_caller_who_clears_his_throat_before_he_speaks_is_waited_for() -> None:
@@ -236,13 +241,91 @@ def test_after_a_question_such_a_word_is_the_answer() -> None:
     assert call.replies[0].fate == "stopped"
 
 
-def test_in_the_last_clause_such_a_word_is_an_answer() -> None:
-    call = agent_is_answering("I can book nine o'clock. ").agent_goes_on("Tell me if that suits you.")
+@pytest.mark.parametrize("word", ["yes", "uh-huh"])
+@pytest.mark.parametrize("clauses", [(), ("I have looked it up. ",), ("I have looked it up. ", "It is free. ")])
+def test_inside_a_statement_such_a_word_never_stops_the_voice_wherever_its_clause_stands(
+    clauses: tuple[str, ...], word: str
+) -> None:
+    last = "Your appointment with the doctor is on Tuesday at nine o'clock in the morning."
+    call = agent_is_answering((*clauses, last)[0])
+    for clause in (*clauses, last)[1:]:
+        call.wait(1).agent_goes_on(clause)
+    call.agent_has_written("".join((*clauses, last)))
+
+    for _ in range(3):
+        call.wait(0.5).caller_says(word)
+        assert call.replies[0].fate == "speaking"
+
+    assert call.ignored == ["acknowledgement"] * 3
+
+
+@pytest.mark.parametrize("word", ["yes", "uh-huh"])
+def test_at_the_last_word_of_a_statement_such_a_word_is_an_answer(word: str) -> None:
+    statement = "I have booked nine o'clock on Tuesday."
+    call = agent_is_answering(statement).agent_has_written(statement).wait(len("I have booked nine o'clock on ") / 15)
+
+    assert call.caller_says(word).turns[-1] == (word, "speech")
+
+
+def test_while_more_may_be_written_the_last_word_is_not_known() -> None:
+    call = agent_is_answering("I have booked nine o'clock. ").wait(3)
+
+    assert call.caller_says("yes").replies[0].fate == "speaking"
+
+
+def test_a_request_without_a_question_mark_is_answered_like_a_question() -> None:
+    call = agent_is_answering("I can book nine o'clock. ").wait(1)
     assert call.caller_begins("yes").asked == []
 
-    call.agent_has_written("I can book nine o'clock. Tell me if that suits you.")
+    call.agent_goes_on("Tell me if that suits you.").wait(1)
 
-    assert call.caller_begins("yes").asked == [StopUtterance(2)]
+    assert call.caller_says("yes").turns[-1] == ("yes", "speech")
+
+
+def test_early_in_a_long_question_yes_is_an_answer_and_uh_huh_is_not() -> None:
+    question = "Would you like to come on Tuesday at nine o'clock or rather on Wednesday in the afternoon?"
+    call = agent_is_answering(question).agent_has_written(question).wait(1)
+    assert call.caller_says("uh-huh").ignored == ["acknowledgement"]
+
+    assert call.caller_says("yes").turns[-1] == ("yes", "speech")
+
+
+def test_near_the_end_of_a_question_uh_huh_is_an_answer() -> None:
+    question = "Would you like to come on Tuesday at nine o'clock in the morning?"
+    call = agent_is_answering(question).agent_has_written(question).wait(3.3)
+
+    assert call.caller_says("uh-huh").turns[-1] == ("uh-huh", "speech")
+
+
+def test_an_answer_to_a_question_may_come_when_the_next_sentence_has_just_begun() -> None:
+    call = agent_is_answering("Is Tuesday all right? ").wait(1.5)
+    call.agent_goes_on("If it is not, there are some free places on Wednesday as well.").wait(0.3)
+    assert call.caller_says("yes").turns[-1] == ("yes", "speech")
+
+    call = agent_is_answering("Is Tuesday all right? ").wait(1.5)
+    call.agent_goes_on("If it is not, there are some free places on Wednesday as well.").wait(2)
+    assert call.caller_says("yes").replies[0].fate == "speaking"
+
+
+def test_a_position_is_counted_without_the_pauses() -> None:
+    statement = "I have booked nine o'clock on Tuesday with the doctor."
+    call = agent_is_answering(statement).agent_has_written(statement).wait(0.5)
+
+    call.caller_makes_a_sound().wait(1).caller_falls_silent().wait(1).caller_makes_a_sound().wait(1)
+
+    assert call.caller_begins("yes").replies[0].fate == "held back"
+
+
+def test_the_end_of_such_a_turn_that_comes_after_the_statement_has_ended_is_no_turn() -> None:
+    statement = "I have booked nine o'clock on Tuesday."
+    call = agent_is_answering(statement).agent_has_written(statement).wait(0.5).caller_makes_a_sound()
+    call.wait(0.2).caller_begins("uh-huh").caller_falls_silent().wait(2).agent_falls_silent()
+
+    call.caller_seems_to_end("uh-huh").caller_ends("uh-huh")
+
+    assert call.ignored == ["acknowledgement"]
+    assert len(call.replies) == 1
+    assert call.caller_says("uh-huh").turns[-1] == ("uh-huh", "speech")
 
 
 def test_before_the_first_clause_nothing_can_be_answered() -> None:
@@ -288,8 +371,48 @@ def test_during_a_sound_they_are_so_even_if_it_held_nothing_back() -> None:
     assert call.caller_begins("we are").asked == [StopUtterance(2)]
 
 
-def test_a_word_of_the_agents_question_may_be_the_answer_to_it() -> None:
-    assert agent_is_answering("Shall I book nine or ten?").caller_begins("nine").asked == [StopUtterance(2)]
+def test_a_word_of_the_agents_question_may_be_the_answer_to_it_when_the_caller_made_a_sound() -> None:
+    call = agent_is_answering("Shall I book nine or ten?")
+    assert call.caller_begins("nine").asked == []
+
+    assert call.caller_makes_a_sound().caller_begins("nine").asked == [StopUtterance(2)]
+
+
+def test_such_a_word_after_a_sound_that_was_over_with_the_question_is_an_answer() -> None:
+    call = agent_is_answering("Shall I book nine or ten?").wait(1).caller_makes_a_sound().agent_falls_silent()
+
+    call.wait(0.3).caller_falls_silent().wait(0.2).caller_begins("ten")
+
+    assert call.caller_ends("ten").turns[-1] == ("ten", "speech")
+
+
+QUESTION = "Good morning, this is the clinic. How may I help you today?"
+
+
+@pytest.mark.parametrize("late", [0.25, 0.9, 1.5])
+def test_an_echo_that_grows_word_by_word_stops_nothing_and_is_no_turn(late: float) -> None:
+    call = greeted_call().caller_says("Hello").agent_begins(QUESTION).agent_has_written(QUESTION).wait(late)
+    words = ["good", "morning", "this", "is", "the", "clinic", "how", "may", "I", "help", "you", "to"]
+
+    for count in range(1, len(words) + 1):
+        call.wait(0.25).caller_begins(" ".join(words[:count]))
+        if call.audible and call.now > 4.5:
+            call.agent_falls_silent()
+    call.caller_seems_to_end(" ".join(words)).caller_ends(" ".join(words))
+
+    assert call.replies[0].fate == "finished"
+    assert len(call.replies) == 1
+    assert call.ignored == ["echo"]
+
+
+@pytest.mark.parametrize("words", ["how", "how may", "help you to", "morning this is the"])
+def test_fragments_that_come_after_the_question_has_ended_are_no_turn(words: str) -> None:
+    call = greeted_call().caller_says("Hello").wait(0.5).agent_begins(QUESTION).wait(4).agent_falls_silent().wait(0.5)
+
+    call.caller_begins(words).caller_seems_to_end(words).caller_ends(words)
+
+    assert call.ignored == ["echo"]
+    assert len(call.replies) == 1
 
 
 def test_a_caller_who_was_noticed_may_tell_the_agent_to_wait_in_its_own_words() -> None:

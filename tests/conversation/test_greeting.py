@@ -118,6 +118,34 @@ def test_words_stop_a_greeting_that_has_begun() -> None:
     assert Call().is_answered().agent_begins().caller_begins("I want to").asked == [StopUtterance(1)]
 
 
+@pytest.mark.parametrize(
+    "hello", ["Алло?", "алло алло", "Да, здравствуйте.", "Hello?", "Hi, good morning", "Yes?", "Слушаю вас", "мм"]
+)
+def test_a_hello_over_the_greeting_is_passed_over_and_the_greeting_goes_on(hello: str) -> None:
+    call = Call().is_answered().agent_begins().wait(0.2).caller_says(hello)
+
+    assert call.last("greeting").fate == "speaking"
+    assert call.replies == []
+    assert len(call.ignored) == 1
+    assert call.wait(2).agent_falls_silent().remembers == [("assistant", LINES.greeting)]
+
+
+@pytest.mark.parametrize(
+    "words", ["Hello, I want to move", "Алло, это кто", "Стоп", "Оператора", "Move my appointment"]
+)
+def test_more_than_a_hello_over_the_greeting_is_heard(words: str) -> None:
+    call = Call().is_answered().agent_begins().wait(0.2).caller_says(words)
+
+    assert call.turns == [(words, "speech")]
+
+
+def test_a_hello_over_the_last_word_of_the_greeting_is_passed_over_as_well() -> None:
+    call = Call().is_answered().agent_begins().wait(4).caller_makes_a_sound().caller_begins("Hello?")
+    call.caller_falls_silent().wait(0.6).agent_falls_silent()
+
+    assert call.caller_ends("Hello?").ignored == ["not_interruptible"]
+
+
 def test_a_greeting_that_begins_while_the_caller_makes_a_sound_waits_for_his_words() -> None:
     call = Call().is_answered().caller_makes_a_sound().wait(0.2).agent_begins()
 

@@ -25,8 +25,8 @@ WAYS = {
     RINGING: [], TALKING: [TALKING], TRANSFERRING: [TALKING, TRANSFERRING], CLOSING: [TALKING, CLOSING], ENDED: [ENDED],
 }  # fmt: skip
 NEVER_HANDLED = {
-    ev.CallCreated, ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted, ev.AgentPaused,
-    ev.AgentResumed, ev.ProviderUsed,
+    ev.CallCreated, ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted, ev.AgentResumed,
+    ev.ProviderUsed,
 }  # fmt: skip
 
 

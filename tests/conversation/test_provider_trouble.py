@@ -326,6 +326,23 @@ def test_ears_that_stay_lost_end_the_call_politely() -> None:
     assert call.agent_says_the_line().ended == ("provider_failure", "provider:deepgram")
 
 
+def test_half_a_sentence_is_no_turn_while_the_ears_are_known_to_be_gone() -> None:
+    call = greeted_call().caller_makes_a_sound().wait(0.4).caller_begins("I want to move my").hearing_fails().wait(3)
+
+    assert call.agent_begins().lines[-1] == LINES.deaf
+    assert call.wait(4).turns == []
+    assert call.agent_falls_silent().wait(7).turns == []
+    assert call.agent_says_the_line().ended == ("provider_failure", "provider:deepgram")
+
+
+def test_half_a_sentence_that_the_ears_finish_when_they_are_back_is_one_turn() -> None:
+    call = greeted_call().caller_makes_a_sound().wait(0.4).caller_begins("I want to move my").hearing_fails().wait(7)
+
+    call.hearing_works_again().caller_begins("I want to move my appointment").wait(6)
+
+    assert call.turns == [("I want to move my appointment", "timeout")]
+
+
 def test_ears_that_are_lost_again_and_again_are_one_loss() -> None:
     call = greeted_call(stt_outage_seconds=3.0).hearing_fails().wait(2).hearing_fails().wait(1)
 

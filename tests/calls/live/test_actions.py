@@ -269,7 +269,7 @@ async def offered(world: World, far_end: FarEnd) -> list[str]:
 
 
 async def _asks(call: LiveCall) -> None:
-    call.says("Hello?")
+    call.says("When do you open?")
     await call.until("agent.finished", 2)
 
 

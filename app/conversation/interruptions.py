@@ -1,0 +1,99 @@
+"""Whether what the caller says takes the floor from the agent, or is passed over: a backchannel, an echo, a hello."""
+
+from app.conversation.backchannels import is_backchannel, is_hello, is_stop_word, is_yes
+from app.conversation.echo_text import heard_words, is_echo
+from app.conversation.state import CallState
+from app.conversation.turns import Utterance, UtteranceKind
+
+_HELLO_WORDS = 2
+_ECHO_SECONDS = 3.0
+"""How late the agent's own words may come back through the line and speech to text."""
+_WORDS_AFTER_SOUND_SECONDS = 1.0
+"""How late speech to text may report the words of a sound that is over."""
+
+_SAME_SOUND_SECONDS = 0.1
+"""So close together, the end of a sound and the end of the turn that was taken are the same."""
+
+
+class InterruptionRules:
+    """Why words are passed over; every method returns the reason of ``caller.ignored``, or None."""
+
+    def __init__(self, state_of_call: CallState) -> None:
+        self._call = state_of_call
+        self._overtaken: list[str] = []
+        """Words of a turn that was taken without an end of turn, which may still come."""
+        self._passed_over: tuple[str, list[str]] | None = None
+        """Why the last words over the agent's voice were passed over, and these words; the end of their turn comes."""
+
+    def note_overtaken(self, text: str) -> None:
+        """The turn was taken; its end may still come, with the same words."""
+        self._overtaken = heard_words(text)
+
+    def turn_is_over(self) -> None:
+        """Forget what was known of the words of the turn that has ended."""
+        self._overtaken, self._passed_over = [], None
+
+    def over_voice(self, utterance: Utterance, text: str) -> str | None:
+        """Why words over the agent's voice do not stop it."""
+        reason = self._over_voice(utterance, text)
+        self._passed_over = (reason, heard_words(text)) if reason else None
+        return reason
+
+    def before_answer(self, text: str) -> str | None:
+        """Why words do not stop an answer that is being made, or a greeting that has not begun."""
+        call = self._call
+        line = call.floor.line
+        if call.floor.reply_pending:
+            return "acknowledgement" if not text or is_backchannel(text, call.language) else None
+        if line is not None and line.kind is UtteranceKind.GREETING and len(text.split()) <= _HELLO_WORDS:
+            return "not_interruptible"
+        return None
+
+    def nothing_new(self, text: str) -> str | None:
+        """Why words that would open a turn are not the caller's next words.
+
+        They may belong to a turn that was taken or passed over already, or be an echo of the agent's last words that
+        arrives after the agent has finished, with no later sound of the caller.
+        """
+        call = self._call
+        if call.caller is not None:
+            return None
+        if self._overtaken and heard_words(text) == self._overtaken:
+            return "repeated"
+        if call.floor.audible is not None or call.sound_since_t > call.agent_ended_t:
+            return None
+        if self._passed_over is not None and heard_words(text) == self._passed_over[1]:
+            return self._passed_over[0]
+        heard_caller = self._caller_was_heard()
+        return "echo" if self._echo_is_due() and is_echo(text, call.agent_said, with_sound=heard_caller) else None
+
+    def _over_voice(self, utterance: Utterance, text: str) -> str | None:
+        call = self._call
+        heard_caller = utterance.paused or self._caller_was_heard()
+        if heard_caller and is_stop_word(text) and utterance.kind is not UtteranceKind.FILLER:
+            return None
+        if self._is_own_voice(utterance, text, heard_caller=heard_caller):
+            return "echo"
+        if is_backchannel(text, call.language):
+            return None if utterance.can_be_answered(call.now, yes=is_yes(text)) else "acknowledgement"
+        return "not_interruptible" if utterance.kind is UtteranceKind.GREETING and is_hello(text) else None
+
+    def _is_own_voice(self, utterance: Utterance, text: str, *, heard_caller: bool) -> bool:
+        """Whether these are an echo of the agent's own words.
+
+        Any words of a filler count, because they sound like a caller's "wait". If the voice activity detector, which
+        knows what was played, has not noticed the caller, a single word is enough.
+        """
+        if utterance.kind is UtteranceKind.FILLER and set(heard_words(text)) <= set(heard_words(utterance.text)):
+            return True
+        said = f"{self._call.agent_said if self._echo_is_due() else ''} {utterance.said}"
+        return is_echo(text, said, with_sound=heard_caller)
+
+    def _caller_was_heard(self) -> bool:
+        """Whether the detector, which leaves the agent's own sound out, has heard the caller just now."""
+        call = self._call
+        since_turn = call.last_voiced_t > call.taken_until_t + _SAME_SOUND_SECONDS
+        return call.sound or (since_turn and call.now - call.last_voiced_t <= _WORDS_AFTER_SOUND_SECONDS)
+
+    def _echo_is_due(self) -> bool:
+        return self._call.now - self._call.agent_ended_t <= _ECHO_SECONDS
