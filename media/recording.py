@@ -108,9 +108,13 @@ class Recorder:
         owner: str,
         audio_format: AudioFormat,
         *,
+        retry_delay: Callable[[int], float] | None = None,
         on_finished: Callable[["Recorder"], None] | None = None,
     ) -> None:
-        """``on_finished`` is called once, in the writer's thread, when nothing more is written after :meth:`close`."""
+        """``on_finished`` is called once, in the writer's thread, when nothing more is written after :meth:`close`.
+
+        ``retry_delay`` says how long to wait before a failing disk is tried again; see :class:`RecordingWriter`.
+        """
         self._format = audio_format
         self._arrivals = ArrivalOrder(audio_format.sample_rate)
         self._caller = _Side(_CALLER)
@@ -124,6 +128,7 @@ class Recorder:
             owner,
             _HEADER.pack(_MAGIC, _ENCODINGS.index(audio_format.encoding), audio_format.sample_rate),
             bytes_waiting_max=round(2 * _WAITING_SECONDS * audio_format.sample_rate * audio_format.sample_bytes),
+            retry_delay=retry_delay,
             on_finished=(lambda: on_finished(self)) if on_finished is not None else (lambda: None),
         )
 

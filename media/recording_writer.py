@@ -28,8 +28,7 @@ NOTES_SUFFIX = ".json"
 
 _FULL = (ENOSPC, EDQUOT, EFBIG)
 """The disk is full: what was written is intact, and the same file continues when there is room again."""
-_FIRST_RETRY_SECONDS = 0.1
-_LONGEST_RETRY_SECONDS = 2.0
+_RETRY_SECONDS = 0.1
 _PATIENCE_SECONDS = 60.0
 """How long after the end of the call the disk is tried for what is left."""
 _SLOW_SECONDS = 1.0
@@ -67,8 +66,7 @@ class RecordingWriter:
     """Writes one owner's part of a recording. Only the thread, :meth:`join` and :meth:`wait_written` wait for the disk.
 
     At most ``bytes_waiting_max`` wait for the disk. When that is full, new audio is dropped and its time becomes a gap.
-    When the disk fails, the thread tries again with growing waits of up to two seconds, until ``patience_seconds``
-    after :meth:`close`.
+    When the disk fails, the thread tries again, until ``patience_seconds`` after :meth:`close`.
     """
 
     def __init__(
@@ -79,14 +77,19 @@ class RecordingWriter:
         *,
         bytes_waiting_max: int,
         patience_seconds: float = _PATIENCE_SECONDS,
+        retry_delay: Callable[[int], float] | None = None,
         on_finished: Callable[[], None] = lambda: None,
     ) -> None:
-        """Each file begins with ``header``. ``on_finished`` runs once, in the thread, when nothing more is written."""
+        """Each file begins with ``header``. ``on_finished`` runs once, in the thread, when nothing more is written.
+
+        ``retry_delay`` gives the seconds to wait after the n-th failure in a row; without it they are 0.1.
+        """
         self._directory = directory
         self._owner = owner
         self._header = header
         self._bytes_waiting_max = bytes_waiting_max
         self._patience = patience_seconds
+        self._retry_delay = retry_delay or (lambda _failures: _RETRY_SECONDS)
         self._on_finished = on_finished
         self._changed = Condition()
         self._queue: deque[Sound] = deque()
@@ -211,8 +214,7 @@ class RecordingWriter:
 
     def _insist(self, work: Callable[[], None]) -> bool:
         """Retry ``work`` until the disk does it; False when no time is left."""
-        wait = _FIRST_RETRY_SECONDS
-        while True:
+        for failures in count(1):
             self._busy_since = _now()
             try:
                 work()
@@ -225,9 +227,9 @@ class RecordingWriter:
                 return True
             finally:
                 self._busy_since = None
-            if not self._may_try_again(wait):
-                return False
-            wait = min(2 * wait, _LONGEST_RETRY_SECONDS)
+            if not self._may_try_again(self._retry_delay(failures)):
+                break
+        return False
 
     def _may_try_again(self, wait: float) -> bool:
         with self._changed:

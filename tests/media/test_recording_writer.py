@@ -113,6 +113,24 @@ def test_what_no_longer_fits_is_a_gap_with_its_seconds_and_the_recording_goes_on
     assert recording_report(call, 45.0) == RecordingReport("gaps", ((start, end),), has_sound=True)
 
 
+def test_the_wait_before_each_new_try_is_asked_for_by_the_number_of_failures_in_a_row(tmp_path: Path) -> None:
+    call, failures = tmp_path / "call", list[int]()
+
+    def delay(failed: int) -> float:
+        failures.append(failed)
+        if failed == 3:
+            call.unlink()
+        return 0.0
+
+    call.touch()  # a file lies where the folder would have to be
+    recorder = Recorder(call, "one", PCM, retry_delay=delay)
+    says(recorder, 0, 2)
+    finish(recorder)
+
+    assert failures == [1, 2, 3]
+    assert seconds_heard(call) == [0, 1]
+
+
 def test_a_folder_that_disappears_costs_what_was_in_it_and_no_more(tmp_path: Path) -> None:
     call = tmp_path / "data" / "recordings" / "call"
     call.parent.mkdir(parents=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from app.backoff import Backoff
 from app.errors import StorageError
 from app.models import ServiceHealth
 from app.observability.outages import Outage
@@ -19,6 +20,7 @@ from media.recording import Recorder
 
 log = structlog.get_logger(__name__)
 
+_DISK_RETRY = Backoff(first_seconds=0.1, max_seconds=2.0)
 _FINISH_SECONDS = 0.2
 """A healthy disk needs less. Then the recording is complete when the line closes."""
 
@@ -47,7 +49,9 @@ class Recordings:
                 missing = round(sum(end - start for start, end in recorder.gaps), 1)
                 log.error("recording.incomplete", call_id=call_id, reason=recorder.failed, missing_seconds=missing)
 
-        recorder = Recorder(self._folder / call_id, self._owner, audio_format, on_finished=finished)
+        recorder = Recorder(
+            self._folder / call_id, self._owner, audio_format, retry_delay=_DISK_RETRY.delay, on_finished=finished
+        )
         self._unfinished[recorder] = is_finished
         return recorder
 
