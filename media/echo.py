@@ -1,8 +1,8 @@
 """Echo detection: is the sound on the line the caller, or the agent's own voice coming back?
 
 An echo repeats the played sound: later, quieter, and with the same rises and falls. So this module compares the levels
-that were heard, in windows of 10 ms, with the levels that were played, at every delay up to 600 ms and every loss from
-6 to 36 dB. Each pair of delay and loss predicts levels; the pair with the smallest error is the echo path. Unlike a
+that were heard, in windows of 10 ms, with the levels that were played, at every delay up to 1.5 s and every loss from
+4 to 36 dB. Each pair of delay and loss predicts levels; the pair with the smallest error is the echo path. Unlike a
 correlation, this also counts levels that were predicted and not heard. That is why it tells a caller from an echo after
 100 ms instead of 300 ms.
 """
@@ -20,20 +20,20 @@ from media.vad import LevelMeter
 
 EchoVerdict = Literal["echo", "caller", "unsure"]
 
-_Levels = npt.NDArray[np.float64]
+_Levels = npt.NDArray[np.float32]
 """dB relative to full scale (negative), one for each window of 10 ms."""
 
 _FULL_SCALE = float(1 << 15) ** 2
-_DELAYS = 61
-"""Windows: 0 to 600 ms."""
-_LOSSES_DB = np.arange(6.0, 37.0, 2.0)
+_DELAYS = 156
+"""Windows: 0 to 1.55 s. A telephone abroad and a loudspeaker together may take so long."""
+_LOSSES_DB = np.arange(4.0, 37.0, 2.0, dtype=np.float32)
 _FAINTEST_DB = -75.0
 """Lower levels count as this one; a line without noise would otherwise predict minus infinity."""
 _FAINTEST = _FULL_SCALE * 10 ** (_FAINTEST_DB / 10)
 _AUDIBLE_DB = 4.0
 """A window counts when it is this far above the noise."""
-_KEPT_WINDOWS = 256
-"""The last 2.5 s of what was played: more than the longest delay and the longest question together."""
+_KEPT_WINDOWS = 384
+"""The last 3.8 s of what was played: more than the longest delay and the longest question together."""
 
 _UNMEASURED_SECONDS_MAX = 1.0
 
@@ -72,7 +72,7 @@ class EchoGuard:
     - ``echo``: keep playing, and keep asking: a caller may join in. Once the path is known, this verdict is immediate.
     - ``unsure``: too little evidence, or a caller and an echo at once. Ask with the next frame; after 100 ms, pause.
 
-    A verdict costs 0.25 ms while the path is unknown and 0.05 ms after that. Played audio is measured when a verdict
+    A verdict costs 0.3 ms while the path is unknown and 0.05 ms after that. Played audio is measured when a verdict
     needs it, or once a second, because a long piece costs little more than a frame.
     """
 
@@ -103,7 +103,7 @@ class EchoGuard:
         ``until_sample`` is where ``heard`` ends, on the clock of :meth:`played`.
         """
         self._measure()
-        sound = np.array([_level_db(power) for power in heard])
+        sound = np.array([_level_db(power) for power in heard], np.float32)
         floor = _level_db(noise)
         played = self._played_at_delays(len(sound), until_sample // self._meter.window_samples)
         if played.max(initial=_FAINTEST_DB) - _LOSSES_DB[0] < floor + _AUDIBLE_DB:
@@ -143,7 +143,7 @@ class EchoGuard:
         """The played levels, one row of ``count`` levels for each delay, shortest first."""
         windows = np.arange(end_window - count - _DELAYS + 1, end_window)
         known = (windows >= max(0, self._end_window - _KEPT_WINDOWS)) & (windows < self._end_window)
-        levels = np.where(known, np.array(self._levels)[windows % _KEPT_WINDOWS], _FAINTEST_DB)
+        levels = np.where(known, np.array(self._levels, np.float32)[windows % _KEPT_WINDOWS], np.float32(_FAINTEST_DB))
         return np.lib.stride_tricks.sliding_window_view(levels, count)[::-1]
 
     def _go_to(self, window: int) -> None:
