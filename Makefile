@@ -19,7 +19,7 @@ FILES_IN_ORDER := --dist loadfile --no-loadscope-reorder
 OR_NOTHING := $(if $(ARGS),|| [ $$? -eq 5 ])
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-room run test test-room test-browser fuzz bench check lock env-example deploy clean
+.PHONY: help demo demo-room run test test-room test-browser fuzz bench bench-talk check lock env-example deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ fuzz: $(INSTALLED) ## every field of the vendors' messages, wrong in every way; 
 
 bench: $(INSTALLED) ## what a call costs and what the service adds to it; some minutes, on Linux (ARGS="--calls 10 25 --json")
 	@$(PYTHON) -m bench.calls $(ARGS)
+
+bench-talk: $(INSTALLED) ## conversations with callers who interrupt, cough, echo, hesitate; three minutes (ARGS="--only echoing --seed 3")
+	@$(PYTHON) -m bench.talk $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, import contracts
 	$(PYTHON) -m ruff check .

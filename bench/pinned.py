@@ -1,4 +1,4 @@
-"""Child processes of a benchmark, each on cores of its own, and what the kernel says of them (Linux)."""
+"""Child processes of a benchmark, each on a core of its own if wanted, and what the kernel says of them (Linux)."""
 
 import json
 import os
@@ -55,17 +55,19 @@ def resident_bytes(pid: int) -> int:
 
 
 @contextmanager
-def sandbox(profile: str) -> Iterator[tuple[Pinned, dict[str, str]]]:
+def sandbox(profile: str, *options: str, core: int | None = LOAD_CORE) -> Iterator[tuple[Pinned, dict[str, str]]]:
     """The vendors' stand-ins on the load's core, and their addresses by the service's environment names."""
-    command = [sys.executable, "-m", "sandbox", "--profile", profile, "--with-parent"]
-    with _child(command, {}, LOAD_CORE, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    command = [sys.executable, "-m", "sandbox", "--profile", profile, "--with-parent", *options]
+    with _child(command, {}, core, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         addresses = json.loads(child.stdout.readline())
         names = ("deepgram_base_url", "openai_base_url", "cartesia_base_url")
         yield Pinned(child.pid, addresses["url"], 0.0), {name.upper(): addresses[name] for name in names}
 
 
 @contextmanager
-def service(data_dir: Path, addresses: dict[str, str], **more: str) -> Iterator[Pinned]:
+def service(
+    data_dir: Path, addresses: dict[str, str], *, core: int | None = SERVICE_CORE, **more: str
+) -> Iterator[Pinned]:
     """The service as an operator runs it, on a core of its own; its log goes to a file in its folder."""
     port = free_port()
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY", "API_KEY"), "bench")
@@ -76,7 +78,7 @@ def service(data_dir: Path, addresses: dict[str, str], **more: str) -> Iterator[
     began = time.monotonic()  # noqa: TID251 - a process is timed, there is no loop
     with (
         (data_dir / "service.log").open("ab") as log,
-        _child([sys.executable, "-m", "app.cli", "serve"], environment, SERVICE_CORE, stderr=log) as child,
+        _child([sys.executable, "-m", "app.cli", "serve"], environment, core, stderr=log) as child,
     ):
         url = f"http://127.0.0.1:{port}"
         _until("ready", child, lambda http: http.get(f"{url}/health/ready").is_success, _LOOKS_SECONDS)
@@ -87,8 +89,9 @@ def service(data_dir: Path, addresses: dict[str, str], **more: str) -> Iterator[
 
 
 @contextmanager
-def _child(command: Sequence[str], environment: dict[str, str], core: int, **pipes: Any) -> Iterator[Any]:
-    pinned = ["taskset", "--cpu-list", str(core), *command]
+def _child(command: Sequence[str], environment: dict[str, str], core: int | None, **pipes: Any) -> Iterator[Any]:
+    """With a core of its own or, for None, on any."""
+    pinned = command if core is None else ["taskset", "--cpu-list", str(core), *command]
     child = subprocess.Popen(pinned, env={**os.environ, **environment}, **pipes)  # noqa: S603 - our own programs
     try:
         yield child

@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="typical", help="how quick the vendors are")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same delays")
+    parser.add_argument("--listens", action="store_true", help="recognise speech by its sound, not by a script")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # its clock is the same in all processes
         runner.run(_serve(parser.parse_args()))
@@ -32,7 +33,13 @@ async def _serve(options: argparse.Namespace) -> None:
         if options.with_parent:
             parent, _ = await loop.connect_read_pipe(lambda: _UntilClosed(stop), sys.stdin)
             resources.callback(parent.close)
-        serving = running_sandbox(profile=options.profile, seed=options.seed, host=options.host, port=options.port)
+        serving = running_sandbox(
+            profile=options.profile,
+            seed=options.seed,
+            host=options.host,
+            port=options.port,
+            listens=options.listens,
+        )
         sandbox = await resources.enter_async_context(serving)
         sys.stdout.write(json.dumps(sandbox.addresses()) + "\n")
         sys.stdout.flush()

@@ -57,9 +57,10 @@ async def running_sandbox(
     host: str = "127.0.0.1",
     port: int = 0,
     limits: Limits = LIMITS,
+    listens: bool = False,
 ) -> AsyncIterator[RunningSandbox]:
     """Serve until the context exits; port 0 is any free one. Leaves no task, no socket, no signal handler behind."""
-    app = create_sandbox(profile=profile, seed=seed, limits=limits)
+    app = create_sandbox(profile=profile, seed=seed, limits=limits, listens=listens)
     async with serving(app, host=host, port=port) as url:
         yield RunningSandbox(url, app.state.stage)
 

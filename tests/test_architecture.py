@@ -344,7 +344,8 @@ def test_the_tests_mirror_the_source() -> None:
 def _has_subject(test: PurePosixPath) -> bool:
     """Whether the folder that the test's folder mirrors has a module whose name begins with the same word."""
     folder = test.parent.relative_to("tests")
-    source = ROOT / (folder if folder.parts and folder.parts[0] in PACKAGES else PurePosixPath("app", folder))
+    is_whole = folder.parts and folder.parts[0] in (*PACKAGES, "bench")
+    source = ROOT / (folder if is_whole else PurePosixPath("app", folder))
     subjects = {path.stem.partition("_")[0] for path in source.glob("*.py")}
     subject = test.stem.removeprefix("test_").partition("_")[0]
     return subject in subjects or (any(test.is_relative_to(story) for story in STORIES) and source.is_dir())

@@ -6,6 +6,7 @@ from typing import Any, assert_never
 
 from sandbox.caller.control_client import ControlClient
 from sandbox.caller.earpiece import Piece
+from sandbox.caller.echo_path import EchoReturn
 from sandbox.caller.events import (
     AgentStarted,
     AgentStopped,
@@ -38,6 +39,7 @@ from sandbox.caller.score import (
     HangsUp,
     Holds,
     Interrupts,
+    Overhears,
     Presses,
     Says,
     Score,
@@ -70,13 +72,14 @@ class CallInProgress:
         line: Line,
         control: ControlClient,
         on_event: Callable[[CallerEvent], None],
+        echo: EchoReturn | None = None,
     ) -> None:
         self.failure: CallFailed | None = None
         """Why the call did not follow the score."""
         self._score, self._sounds, self._microphone, self._telephone = score, sounds, microphone, telephone
         self._line, self._control, self._emit = line, control, on_event
         self._loop = asyncio.get_running_loop()
-        self._hearing = CallerHearing(telephone.format.sample_rate)
+        self._hearing = CallerHearing(telephone.format.sample_rate, echo.hear if echo else None)
         self._said: list[Piece] = []
         self._uttered: list[tuple[int, str, str, Span]] = []
         self._steps: list[StepTimes] = []
@@ -87,6 +90,8 @@ class CallInProgress:
         self._agent_speaks = False
         self._on_hold = False
         self._rows: list[dict[str, Any]] = []
+        self._clauses: list[dict[str, Any]] = []
+        """The rows of the agent's clauses since the caller last called for an answer."""
         self._delays: list[float] = []
         self._ended_by = ""
         self._ended_at = 0.0
@@ -182,6 +187,8 @@ class CallInProgress:
                     await self._line.send_cleared(cleared.played_samples)
             case JournalRow(row=row):
                 self._rows.append(row)
+                if row["type"] == "agent.clause_started":
+                    self._clauses.append(row)
                 self._emit(Journaled(now, row))
             case CallEnded(reason=reason):
                 self._end_reason = reason
@@ -237,12 +244,8 @@ class CallInProgress:
         match step:
             case Says():
                 await self._utter(number, step)
-            case Interrupts(after=after) | Backchannels(after=after):
-                await self._until_agent_has_spoken_for(number, step, after)
-                await self._utter(number, step)
-            case Coughs(after=after):
-                if after is not None:
-                    await self._until_agent_has_spoken_for(number, step, after)
+            case Interrupts() | Backchannels() | Overhears() | Coughs():
+                await self._until_its_moment(number, step)
                 await self._utter(number, step)
             case WaitsForAgent(quiet=quiet):
                 await self._until(number, step, lambda: self._agent_has_finished(quiet))
@@ -260,9 +263,19 @@ class CallInProgress:
             case _:
                 assert_never(step)
 
-    async def _until_agent_has_spoken_for(self, number: int, step: Step, seconds: float) -> None:
-        since = self._last_sound
-        await self._until(number, step, lambda: self._hearing.has_spoken_for(seconds, since, self._now()))
+    async def _until_its_moment(self, number: int, step: Interrupts | Backchannels | Overhears | Coughs) -> None:
+        after = step.after
+        if step.over is not None:
+            over = step.over
+            await self._until(number, step, lambda: self._agent_says(over))
+            await asyncio.sleep(after or 0.0)
+        elif after is not None:
+            since, seconds = self._last_sound, after
+            await self._until(number, step, lambda: self._hearing.has_spoken_for(seconds, since, self._now()))
+
+    def _agent_says(self, words: str) -> bool:
+        """Whether the agent has begun a clause with these words since the caller last asked for something."""
+        return any(words in row["data"]["text"] for row in self._clauses)
 
     def _agent_has_finished(self, quiet: float) -> bool:
         """Whether the agent has finished. After a cough or an "uh-huh" a short silence may only be a pause."""
@@ -275,6 +288,7 @@ class CallInProgress:
     def _was_heard(self, at: float) -> None:
         """Count what the agent says from then on as the answer to the caller."""
         self._last_sound = self._last_demand = at
+        self._clauses.clear()
 
     async def _until(self, number: int, step: Step, happened: Callable[[], bool]) -> None:
         """Wait for a condition. Raises StepFailed when the agent is silent for longer than the caller's patience."""
@@ -298,10 +312,10 @@ class CallInProgress:
         self._awaited = (happened, seen)
         await seen
 
-    async def _utter(self, number: int, step: Says | Interrupts | Backchannels | Coughs) -> None:
+    async def _utter(self, number: int, step: Says | Interrupts | Backchannels | Coughs | Overhears) -> None:
         sound = self._sounds[step]
         text, language = ("", None) if isinstance(step, Coughs) else (step.text, step.language)
-        await self._control.expect_utterance(text, sound.seconds, language or self._score.language)
+        await self._control.expect_utterance(text, sound, language or self._score.language)
         starts_at = self._microphone.make(sound, self._now())
         span = Span(starts_at, starts_at + sound.seconds)
         self._said.append(Piece(starts_at, sound.samples))

@@ -15,23 +15,30 @@ import numpy as np
 
 from sandbox.caller.call import CallInProgress
 from sandbox.caller.control_client import ControlClient
+from sandbox.caller.echo_path import EchoReturn
 from sandbox.caller.events import CallerEvent, Connected, Ended, Ready
 from sandbox.caller.line import Line
 from sandbox.caller.media_client import CallFailed, media_socket, open_session
 from sandbox.caller.microphone import Microphone, Sound, SoundMaker
 from sandbox.caller.report import CallReport
-from sandbox.caller.score import Backchannels, Coughs, Interrupts, Says, Score, Step
+from sandbox.caller.score import Backchannels, Coughs, Interrupts, Overhears, Says, Score, Step
 from sandbox.carrier.telephone import Telephone
+from sandbox.vendors.voice import Speech, SpokenWord
 
-Speak = Callable[[str, str, int], bytes]
-"""``speak(text, language, sample_rate)`` returns 16-bit little-endian mono samples. Runs in a thread, one at a time."""
+Speak = Callable[[str, str, int], bytes | Speech]
+"""``speak(text, language, sample_rate)`` returns 16-bit little-endian mono samples, with or without the times of
+the words. Runs in a thread, one at a time."""
+
+_OTHER_VOICE = 0.8
+"""Another voice is the same one, recorded at this share of the rate: a third higher."""
 
 
 class Caller:
     """Makes any number of calls, in sequence or at once. An async context manager.
 
     With ``sandbox_url`` the caller posts the words of every utterance, and the score's scripted replies, to the
-    sandbox's control interface, because the stand-ins cannot recognise speech. None: real vendors listen.
+    sandbox's control interface, because the stand-ins cannot recognise speech. None: real vendors listen. With
+    ``sandbox_listens`` the sandbox recognises what it hears; ``speak`` must then time its words.
     """
 
     def __init__(
@@ -40,6 +47,7 @@ class Caller:
         speak: Speak,
         *,
         sandbox_url: str | None = None,
+        sandbox_listens: bool = False,
         api_key: str | None = None,
         telephone: Telephone | None = None,
         on_event: Callable[[CallerEvent], None] | None = None,
@@ -60,8 +68,9 @@ class Caller:
             # A connection that a server closes as idle may be used at that moment, and the request is lost.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
-        self._sound_maker = SoundMaker(self._telephone.format, self._telephone.noise_dbfs)
-        self._spoken: dict[tuple[str, str], Sound] = {}
+        self._listens_at = self._telephone.format.sample_rate if sandbox_listens else None
+        self._sound_maker = SoundMaker(self._telephone.format, self._telephone.noise_dbfs, self._telephone.noise)
+        self._spoken: dict[tuple[str, str, float | None], Sound] = {}
         self._voice = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -86,7 +95,7 @@ class Caller:
             body["caller"] = number
         session = await open_session(self._http, self._service_url, body, self._api_key)
         self._emit(Connected(session.call_id))
-        control = ControlClient(self._http, self._sandbox_url, session.call_id)
+        control = self._control(session.call_id)
         await control.script_replies(score.replies)
         async with media_socket(session, self._telephone.format, events=True) as client:
             call = await self._play(score, sounds, client, control)
@@ -97,17 +106,22 @@ class Caller:
         sounds = await self._sounds(score)
         async with dial() as line:
             self._emit(Connected(line.call_id))
-            control = ControlClient(self._http, self._sandbox_url, line.call_id)
+            control = self._control(line.call_id)
             await control.script_replies(score.replies)
             call = await self._play(score, sounds, line, control)
         return self._outcome(call)
+
+    def _control(self, call_id: str) -> ControlClient:
+        return ControlClient(self._http, self._sandbox_url, call_id, listens_at=self._listens_at)
 
     async def _play(
         self, score: Score, sounds: Mapping[Step, Sound], line: Line, control: ControlClient
     ) -> CallInProgress:
         self._emit(Ready(line.ready_at))
-        microphone = Microphone(self._sound_maker.background)
-        call = CallInProgress(score, sounds, microphone, self._telephone, line, control, self._emit)
+        path, sound_format = self._telephone.echo, self._telephone.format
+        echo = None if path is None else EchoReturn(path, sound_format.sample_rate)
+        microphone = Microphone(self._sound_maker.background, sound_format, echo)
+        call = CallInProgress(score, sounds, microphone, self._telephone, line, control, self._emit, echo)
         try:
             async with asyncio.timeout(self._longest_call):
                 await call.run()
@@ -130,16 +144,27 @@ class Caller:
             match step:
                 case Says() | Interrupts() | Backchannels():
                     sounds[step] = await self._speech(step.text, step.language or score.language)
-                case Coughs(seconds=seconds):
-                    sounds[step] = self._sound_maker.cough(seconds)
+                case Overhears(loss_db=loss_db):
+                    sounds[step] = await self._speech(step.text, step.language or score.language, loss_db)
+                case Coughs(seconds=seconds, kind=kind):
+                    sounds[step] = self._sound_maker.burst(kind, seconds)
                 case _:
                     pass
         return sounds
 
-    async def _speech(self, text: str, language: str) -> Sound:
+    async def _speech(self, text: str, language: str, loss_db: float | None = None) -> Sound:
+        """In the caller's voice or, with a loss, in that of somebody farther away."""
+        rate, of_other = self._telephone.format.sample_rate, loss_db is not None
         async with self._voice:
-            if (text, language) not in self._spoken:
-                pcm = await asyncio.to_thread(self._speak, text, language, self._telephone.format.sample_rate)
-                samples = np.frombuffer(pcm, dtype="<i2").astype(np.int16)
-                self._spoken[text, language] = self._sound_maker.sound(samples)
-            return self._spoken[text, language]
+            if (text, language, loss_db) not in self._spoken:
+                recorded_at = round(rate * _OTHER_VOICE) if of_other else rate
+                spoken = await asyncio.to_thread(self._speak, text, language, recorded_at)
+                speech = spoken if isinstance(spoken, Speech) else Speech(spoken, ())
+                words = [_hastened(word, recorded_at / rate) for word in speech.words]
+                samples = np.frombuffer(speech.pcm, dtype="<i2").astype(np.int16)
+                self._spoken[text, language, loss_db] = self._sound_maker.sound(samples, words, loss_db=loss_db or 0.0)
+            return self._spoken[text, language, loss_db]
+
+
+def _hastened(word: SpokenWord, share: float) -> SpokenWord:
+    return SpokenWord(word.text, word.start * share, word.end * share)

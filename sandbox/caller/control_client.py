@@ -1,23 +1,37 @@
 """The caller's client of the sandbox's control interface: it posts the words that the stand-ins cannot recognise."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
 from sandbox.caller.media_client import CallFailed
+from sandbox.caller.microphone import Sound
 
 
 class ControlClient:
     """The control interface for one call; without an address it does nothing. Methods raise CallFailed."""
 
-    def __init__(self, http: httpx.AsyncClient, sandbox_url: str | None, call_id: str) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, sandbox_url: str | None, call_id: str, *, listens_at: int | None = None
+    ) -> None:
         self._http = http
+        self._listens_at = listens_at
+        """The sample rate of the caller's sounds, if the sandbox recognises speech by its sound."""
         self._call_url = f"{sandbox_url.rstrip('/')}/control/calls/{call_id}" if sandbox_url else None
 
-    async def expect_utterance(self, text: str, seconds: float, language: str) -> None:
-        """Announce a sound of the caller that means ``text``; a cough has no text."""
-        await self._post("utterances", {"text": text, "duration": seconds, "language": language})
+    async def expect_utterance(self, text: str, sound: Sound, language: str) -> None:
+        """Announce a sound of the caller that means ``text``; a cough has no text.
+
+        A sandbox that listens only learns how the words sound; whether and when it hears them, its ears decide.
+        """
+        if self._listens_at is None:
+            await self._post("utterances", {"text": text, "duration": sound.seconds, "language": language})
+        elif sound.words:
+            pcm = base64.b64encode(sound.samples.astype("<i2").tobytes()).decode()
+            taught = {"pcm": pcm, "sample_rate": self._listens_at, "words": sound.words, "language": language}
+            await self._post("sounds", taught)
 
     async def script_replies(self, replies: Sequence[dict[str, Any]]) -> None:
         """Set the language model's next answers, in order."""

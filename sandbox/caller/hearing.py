@@ -1,5 +1,7 @@
 """What the caller hears of the agent, and judges from it: is the agent speaking, for how long, have they finished?"""
 
+from collections.abc import Callable
+
 from sandbox.caller.earpiece import Earpiece, Piece, joined
 from sandbox.caller.report import Cleared
 from sandbox.caller.span_detector import Span, SpanDetector
@@ -15,8 +17,9 @@ _WENT_ON_SECONDS = 0.5
 class CallerHearing:
     """Plays the agent's sound and finds when the agent speaks. ``now`` is in seconds since ``ready``."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, on_played: Callable[[Piece], None] | None = None) -> None:
         self._rate = sample_rate
+        self._on_played = on_played
         self._earpiece = Earpiece(sample_rate)
         self._detector = SpanDetector(sample_rate)
         self._heard: list[Piece] = []
@@ -69,6 +72,8 @@ class CallerHearing:
         pieces = joined(self._earpiece.take_heard(now), self._rate)
         for piece in pieces:
             self._detector.feed(piece.at, piece.samples)
+            if self._on_played is not None:
+                self._on_played(piece)
         if not pieces:
             self._detector.flush()
         self._heard += pieces

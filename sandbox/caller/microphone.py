@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sandbox.caller.echo_path import EchoReturn
 from sandbox.caller.media_format import FRAME_SECONDS, MediaFormat
-from sandbox.caller.span_detector import FULL_SCALE, trimmed
+from sandbox.caller.noises import BurstKind, NoiseKind, burst, noise
+from sandbox.caller.span_detector import FULL_SCALE, spans_of, trimmed
 from sandbox.vendors.encodings import Samples
+from sandbox.vendors.voice import SpokenWord
 
-_COUGH_DBFS = -14.0
+_NOISE_SECONDS = {"white": 1, "street": 8}
+"""After so long the noise begins again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,38 +26,44 @@ class Sound:
     frames: tuple[bytes, ...]
     """20 ms wire frames, the line's noise included."""
     seconds: float
+    words: tuple[SpokenWord, ...] = ()
+    """The words, timed from the first sample, where they are known."""
 
 
 class SoundMaker:
-    """Prepares sounds for one format; the line's noise, if any, is white and the same each time."""
+    """Prepares sounds for one format; the line's noise, if any, is the same each time."""
 
-    def __init__(self, media_format: MediaFormat, noise_dbfs: float | None) -> None:
+    def __init__(self, media_format: MediaFormat, noise_dbfs: float | None, kind: NoiseKind = "white") -> None:
         self._format = media_format
-        self._noise = np.zeros(media_format.sample_rate, dtype=np.int16)
+        rate = media_format.sample_rate
+        self._noise = np.zeros(rate, dtype=np.int16)
         if noise_dbfs is not None:
-            self._noise = _white_noise(media_format.sample_rate, noise_dbfs, seed=1)
+            self._noise = noise(kind, rate * _NOISE_SECONDS[kind], rate, noise_dbfs, seed=1)
         self.background = media_format.frames(self._noise)
-        """One second of the line without speech."""
+        """The line without speech."""
 
-    def sound(self, samples: Samples) -> Sound:
-        """Prepare a recording, without the silence around it."""
-        voiced = trimmed(samples, self._format.sample_rate)
-        noise = np.resize(self._noise, len(voiced))
-        mixed = np.clip(voiced.astype(np.int32) + noise, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-        return Sound(voiced, self._format.frames(mixed), len(voiced) / self._format.sample_rate)
+    def sound(self, samples: Samples, words: Sequence[SpokenWord] = (), *, loss_db: float = 0.0) -> Sound:
+        """Prepare a recording, without the silence around it, and quieter by ``loss_db``."""
+        rate = self._format.sample_rate
+        voiced = (trimmed(samples, rate) * 10 ** (-loss_db / 20)).astype(np.int16)
+        mixed = voiced.astype(np.int32) + np.resize(self._noise, len(voiced))
+        frames = self._format.frames(np.clip(mixed, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
+        cut = spans_of(samples, rate)[0].start if words else 0.0
+        timed = (SpokenWord(word.text, max(word.start - cut, 0.0), word.end - cut) for word in words)
+        return Sound(voiced, frames, len(voiced) / rate, tuple(timed))
 
-    def cough(self, seconds: float) -> Sound:
-        """Prepare a burst of noise that decays to a tenth."""
-        samples = round(seconds * self._format.sample_rate)
-        burst = _white_noise(samples, _COUGH_DBFS, seed=2) * np.geomspace(1.0, 0.1, samples)
-        return self.sound(burst.astype(np.int16))
+    def burst(self, kind: BurstKind, seconds: float) -> Sound:
+        """Prepare a short sound without words."""
+        return self.sound(burst(kind, seconds, self._format.sample_rate))
 
 
 class Microphone:
-    """Delivers frame after frame: those of the current sound, otherwise the background."""
+    """Delivers frame after frame: those of the current sound, else the background, and in both the echo, if any."""
 
-    def __init__(self, background: Sequence[bytes]) -> None:
+    def __init__(self, background: Sequence[bytes], media_format: MediaFormat, echo: EchoReturn | None = None) -> None:
         self._background = background
+        self._format = media_format
+        self._echo = echo
         self._coming: deque[bytes] = deque()
         self._given = 0
 
@@ -77,11 +87,9 @@ class Microphone:
     def next_frame(self) -> bytes:
         """The next 20 ms, as wire bytes."""
         frame = self._coming.popleft() if self._coming else self._background[self._given % len(self._background)]
+        if self._echo is not None:
+            size = self._format.frame_samples
+            mixed = self._format.decode(frame) + self._echo.take(self._given * size, size)
+            frame = self._format.encode(np.clip(mixed, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
         self._given += 1
         return frame
-
-
-def _white_noise(samples: int, dbfs: float, *, seed: int) -> Samples:
-    """Uniform noise of this level (RMS)."""
-    peak = min(FULL_SCALE * 10 ** (dbfs / 20) * 3**0.5, FULL_SCALE - 1)
-    return np.random.default_rng(seed).uniform(-peak, peak, samples).astype(np.int16)

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from sandbox.caller.noises import BurstKind
+
 Seconds = Annotated[float, Field(ge=0)]
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -37,8 +39,10 @@ class Interrupts:
 
     text: str
     after: Seconds = 1.0
-    """Seconds of the agent's speech without a pause of 0.6 s."""
+    """Seconds of the agent's speech without a pause of 0.6 s; with ``over``, seconds after that clause has begun."""
     language: str | None = None
+    over: str | None = None
+    """Words of the agent's: waits for the clause that holds them."""
     do: Literal["interrupts"] = field(default="interrupts", kw_only=True)
     __pydantic_config__ = _STRICT
 
@@ -50,6 +54,7 @@ class Backchannels:
     text: str = "угу"
     after: Seconds = 1.0
     language: str | None = None
+    over: str | None = None
     do: Literal["backchannels"] = field(default="backchannels", kw_only=True)
     __pydantic_config__ = _STRICT
 
@@ -60,7 +65,23 @@ class Coughs:
 
     after: Seconds | None = None
     seconds: Annotated[float, Field(gt=0, le=5)] = 0.18
+    kind: BurstKind = "cough"
+    over: str | None = None
     do: Literal["coughs"] = field(default="coughs", kw_only=True)
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Overhears:
+    """Over the agent's speech, somebody else in the room says something that is not meant for the agent."""
+
+    text: str
+    after: Seconds = 1.0
+    loss_db: Seconds = 15.0
+    """How much quieter than the caller they are heard, in dB."""
+    language: str | None = None
+    over: str | None = None
+    do: Literal["overhears"] = field(default="overhears", kw_only=True)
     __pydantic_config__ = _STRICT
 
 
@@ -116,7 +137,19 @@ class HangsUp:
     __pydantic_config__ = _STRICT
 
 
-Step = Says | Interrupts | Backchannels | Coughs | WaitsForAgent | Waits | Holds | Presses | WaitsForEnd | HangsUp
+Step = (
+    Says
+    | Interrupts
+    | Backchannels
+    | Coughs
+    | Overhears
+    | WaitsForAgent
+    | Waits
+    | Holds
+    | Presses
+    | WaitsForEnd
+    | HangsUp
+)
 
 PASSIVE_STEPS = (WaitsForAgent, Waits, Holds, WaitsForEnd)
 """Steps in which the caller only listens."""
@@ -151,6 +184,7 @@ says = Says
 interrupts = Interrupts
 backchannels = Backchannels
 coughs = Coughs
+overhears = Overhears
 waits_for_agent = WaitsForAgent
 waits = stays_silent = Waits
 holds = Holds

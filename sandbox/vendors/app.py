@@ -12,8 +12,10 @@ from sandbox.vendors.stage import LIMITS, Limits, Stage
 from sandbox.vendors.voice import default_voice
 
 
-def create_sandbox(*, profile: str = "typical", seed: int = 0, limits: Limits = LIMITS) -> Starlette:
-    """Create the application; all vendors share its ``state.stage``.
+def create_sandbox(
+    *, profile: str = "typical", seed: int = 0, limits: Limits = LIMITS, listens: bool = False
+) -> Starlette:
+    """Create the application; all vendors share its ``state.stage``. If it ``listens``, sound alone tells it the words.
 
     Raises KeyError for a profile that is not in :data:`sandbox.vendors.profiles.PROFILES`.
     """
@@ -26,6 +28,6 @@ def create_sandbox(*, profile: str = "typical", seed: int = 0, limits: Limits = 
             Mount("/control", routes=control.ROUTES),
         ]
     )
-    app.state.stage = Stage(profile=profile, seed=seed, limits=limits)
+    app.state.stage = Stage(profile=profile, seed=seed, limits=limits, listens=listens)
     app.state.prompt_cache = PromptCache()
     return app

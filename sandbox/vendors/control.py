@@ -1,8 +1,10 @@
 """The sandbox's control interface: scripts, faults, timings."""
 
+import base64
 import json
 from typing import Any
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -21,6 +23,24 @@ async def add_utterances(request: Request) -> Response:
     sheet = stage_of(request).call(request.path_params["call_id"])
     sheet.expect(*utterances)
     return JSONResponse({"waiting": len(sheet.utterances)}, 201)
+
+
+async def add_sound(request: Request) -> Response:
+    """``POST /control/calls/{call_id}/sounds``: a sound that the caller is about to make.
+
+    ``{"pcm": base64 of 16-bit samples, "sample_rate", "words": [[text, start, end], ...], "language"?}``; times in
+    seconds. A sandbox that does not listen refuses it.
+    """
+    sounds, body = stage_of(request).sounds, await _body(request)
+    if sounds is None:
+        return _bad(ValueError("the sandbox goes by scripts; start it with --listens"))
+    try:
+        samples = np.frombuffer(base64.b64decode(body["pcm"]), "<i2").astype(np.int16)
+        words, rate, language = body["words"], int(body["sample_rate"]), body.get("language")
+        sounds.teach(request.path_params["call_id"], samples, rate, words, language)
+    except (KeyError, TypeError, ValueError) as bad:
+        return _bad(ValueError(f"not a sound: {bad}"))
+    return JSONResponse({"seconds": len(samples) / rate}, 201)
 
 
 async def add_replies(request: Request) -> Response:
@@ -87,6 +107,7 @@ def _bad(error: ValueError) -> Response:
 
 ROUTES: list[BaseRoute] = [
     Route("/calls/{call_id}/utterances", add_utterances, methods=["POST"]),
+    Route("/calls/{call_id}/sounds", add_sound, methods=["POST"]),
     Route("/calls/{call_id}/replies", add_replies, methods=["POST"]),
     Route("/calls/{call_id}", show_call),
     Route("/requests", show_requests),

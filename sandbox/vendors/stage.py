@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from sandbox.vendors.faults import FaultBook, Vendor
+from sandbox.vendors.known_sounds import SoundLibrary
 from sandbox.vendors.profiles import PROFILES
 
 _KEPT_TIMINGS = 2000
@@ -127,8 +128,12 @@ class KeptRequest:
 class Stage:
     """The shared state of one sandbox; everything in it is bounded."""
 
-    def __init__(self, *, profile: str = "typical", seed: int = 0, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self, *, profile: str = "typical", seed: int = 0, limits: Limits = LIMITS, listens: bool = False
+    ) -> None:
         self.profile = PROFILES[profile]
+        self.sounds = SoundLibrary() if listens else None
+        """Where recognisers look for what they hear; None: they go by the script."""
         self.faults = FaultBook()
         self.counts: Counter[tuple[Vendor, str]] = Counter()
         self.requests: deque[KeptRequest] = deque(maxlen=_KEPT_REQUESTS)

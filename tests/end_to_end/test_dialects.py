@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.caller.caller import Caller
 from sandbox.caller.control_client import ControlClient
+from sandbox.caller.microphone import Sound
 from sandbox.caller.score import interrupts, presses, says, waits_for_agent, waits_for_end
 from sandbox.caller.twilio_line import CALL_SID, STREAM_SID, TELEPHONE, twilio_line
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, Held, held, journal_of, score, speak
@@ -88,7 +89,7 @@ async def _through_egress(
     stereo = bytes(48000) + np.column_stack([sound, sound]).astype("<i2").tobytes() + bytes(4 * 48000 * 2)
     async with service.async_client() as http:
         control = ControlClient(http, service.sandbox.url, session["call_id"])
-        await control.expect_utterance(OVERHEARD, len(sound) / 48000, "ru")
+        await control.expect_utterance(OVERHEARD, Sound(sound.astype(np.int16), (), len(sound) / 48000), "ru")
         loop = asyncio.get_running_loop()
         async with opened(session["url"].replace("/media/", "/media/egress/")) as line:
             began = loop.time()

@@ -35,9 +35,14 @@ class Piece(NamedTuple):
     end: float
 
 
-def speak(text: str, order: Order) -> Speech:
-    """Speak the text in the order's voice; not encoded yet."""
-    return synthesize(text, order.manner.language, order.manner.output.sample_rate, order.manner.speed)
+def speak(text: str, order: Order, stage: Stage, call_id: str | None) -> Speech:
+    """Speak the text in the order's voice; not encoded yet. Recognisers know the sound from then on."""
+    rate, language = order.manner.output.sample_rate, order.manner.language
+    speech = synthesize(text, language, rate, order.manner.speed)
+    if stage.sounds is not None:
+        samples = np.frombuffer(speech.pcm, "<i2").astype(np.int16)
+        stage.sounds.remember(call_id, samples, rate, speech.words, language)
+    return speech
 
 
 async def paced(speech: Speech, order: Order, profile: Profile, chance: Random) -> AsyncGenerator[Piece]:
@@ -143,7 +148,7 @@ class Context:
     async def _speak(self, text: str) -> None:
         self._texts += 1
         order = self._rendered()
-        speech = speak(text, order)
+        speech = speak(text, order, self._stage, self._call_id)
         words = list(speech.words)
         enough: float | None = None
         async with aclosing(paced(speech, order, self._stage.profile, self._chance)) as pieces:

@@ -219,7 +219,8 @@ async def tts_sse(request: Request) -> Response:
             data = base64.b64encode(piece.audio).decode()
             yield _event({"type": "chunk", "data": data, "done": False, "status_code": 206, "step_time": 1.0})
         if order.add_timestamps:
-            yield _event({"type": "timestamps", "done": False, "status_code": 206, "word_timestamps": _times(order)})
+            times = _times(order, stage_of(request), call_id)
+            yield _event({"type": "timestamps", "done": False, "status_code": 206, "word_timestamps": times})
         yield _event({"type": "done", "done": True, "status_code": 200})
 
     garbage = f"event: chunk\ndata: {GARBAGE}\n\n".encode()
@@ -253,7 +254,7 @@ async def _open(request: Request, route: str) -> Response | tuple[Order, Trouble
 
 
 async def _pieces(stage: Stage, order: Order, call_id: str | None) -> AsyncGenerator[Piece]:
-    speech = speak(order.transcript, order)
+    speech = speak(order.transcript, order, stage, call_id)
     async with aclosing(paced(speech, order, stage.profile, stage.chance("cartesia", call_id))) as pieces:
         async for piece in pieces:
             if piece.start == 0:  # before sending: the client may have played it before this task continues
@@ -262,8 +263,8 @@ async def _pieces(stage: Stage, order: Order, call_id: str | None) -> AsyncGener
     stage.note("cartesia", "audio_done", call_id)
 
 
-def _times(order: Order) -> dict[str, list[Any]]:
-    words = speak(order.transcript, order).words
+def _times(order: Order, stage: Stage, call_id: str | None) -> dict[str, list[Any]]:
+    words = speak(order.transcript, order, stage, call_id).words
     return {"words": [w.text for w in words], "start": [w.start for w in words], "end": [w.end for w in words]}
 
 

@@ -9,8 +9,8 @@ import math
 from typing import Any
 
 from sandbox.vendors.deepgram.query import BadQuery, FluxQuery, reconfigured
-from sandbox.vendors.deepgram.stream import Fatal, Script, Send, languages_of, new_request_id, transcript_of
-from sandbox.vendors.hearing import LEAST_SILENCE_SECONDS, UNFINISHED_SILENCE_SECONDS, SpeechDetector
+from sandbox.vendors.deepgram.stream import Fatal, Script, Send, ears, languages_of, new_request_id, transcript_of
+from sandbox.vendors.hearing import LEAST_SILENCE_SECONDS, UNFINISHED_SILENCE_SECONDS
 from sandbox.vendors.stage import Stage
 from sandbox.vendors.wire import Message
 
@@ -41,10 +41,9 @@ class FluxStream:
         self._chance = stage.chance("deepgram", query.tag)
         self.request_id = new_request_id(self._chance)
         self._sequence = 0
-        self._detector = SpeechDetector(query.encoding, query.sample_rate)
         languages = ("en",) if query.model.endswith("-en") else query.language_hints
         self._script = Script(stage, query.tag, languages)
-        self._recogniser = self._script.recogniser
+        self._detector, self._recogniser = ears(stage, query.tag, self._script, query.encoding, query.sample_rate)
         self._turn = 0
         self._turn_began = 0.0
         self._words_sent = 0

@@ -1,10 +1,13 @@
 """What Deepgram's two streaming APIs share."""
 
 import uuid
+from collections.abc import Iterator
 from random import Random
 from typing import Any, Protocol
 
-from sandbox.vendors.hearing import Heard, Recogniser
+from sandbox.vendors.encodings import Encoding
+from sandbox.vendors.hearing import Heard, Recogniser, SpeechDetector
+from sandbox.vendors.listening import Listener
 from sandbox.vendors.stage import Stage, Utterance
 from sandbox.vendors.wire import Message
 
@@ -43,6 +46,49 @@ class Stream(Protocol):
         """Put the utterances of an unfinished turn back into the script, for the client's next connection."""
 
 
+class Detects(Protocol):
+    """Decides when there is speech; see :class:`sandbox.vendors.hearing.SpeechDetector`."""
+
+    def feed(self, audio: bytes) -> Iterator[tuple[float, bool]]:
+        """Yield for each window that the audio completes: its end in seconds, and whether it is speech."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio so far."""
+
+
+class Recognises(Protocol):
+    """Recognises the words of one stream; see :class:`sandbox.vendors.hearing.Recogniser`."""
+
+    words: list[Heard]
+    silence: float
+
+    def step(self, now: float, speech: bool) -> bool:
+        """Process the next window; True when speech begins."""
+
+    @property
+    def more_to_come(self) -> bool:
+        """Whether the caller has not said all of the utterance."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a silence now is a pause inside an utterance."""
+
+    @property
+    def eager(self) -> bool:
+        """Whether an eager end of turn is allowed."""
+
+    @property
+    def never_eager(self) -> bool:
+        """Whether an eager end of turn is forbidden."""
+
+    def settle(self) -> None:
+        """Recognise everything said before this silence."""
+
+    def end_turn(self) -> None:
+        """Begin the next turn without words."""
+
+
 class Script:
     """What the caller of one stream says: looked up by the stream's tag, or a single word without a script."""
 
@@ -63,6 +109,14 @@ class Script:
         if script is None:
             return Utterance(self._greeting)
         return script.popleft() if script else None
+
+
+def ears(stage: Stage, tag: str | None, script: Script, encoding: Encoding, rate: int) -> tuple[Detects, Recognises]:
+    """What hears a stream: by its sound when the sandbox listens, else by the script."""
+    if stage.sounds is None:
+        return SpeechDetector(encoding, rate), script.recogniser
+    listener = Listener(stage.sounds, tag, encoding, rate)
+    return listener, listener
 
 
 def transcript_of(words: list[Heard]) -> str:

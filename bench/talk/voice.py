@@ -1,0 +1,22 @@
+"""The callers' voice: what the lines say, with their pauses."""
+
+import re
+
+from sandbox.vendors.voice import Speech, SpokenWord, synthesize
+
+_PAUSE = re.compile(r"\s*\[(\d+\.\d+)\]\s*")
+
+
+def speak(text: str, language: str, sample_rate: int) -> Speech:
+    """Speak the text; ``[0.7]`` is a pause of that many seconds."""
+    pcm = b""
+    words: list[SpokenWord] = []
+    for index, part in enumerate(_PAUSE.split(text)):
+        if index % 2:
+            pcm += bytes(2 * round(float(part) * sample_rate))
+            continue
+        spoken = synthesize(part, language, sample_rate)
+        at = len(pcm) / 2 / sample_rate
+        words += [SpokenWord(word.text, at + word.start, at + word.end) for word in spoken.words]
+        pcm += spoken.pcm
+    return Speech(pcm, tuple(words))
