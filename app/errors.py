@@ -72,7 +72,10 @@ class ProviderError(VoiceAgentError):
 
     def __init__(self, provider: str, message: str, *, request_id: str | None = None) -> None:
         self.provider = provider
+        self.reason = message
+        """What happened, for people; the vendor's own words where it gave any."""
         self.request_id = request_id
+        """The vendor's id of the request, if it is known."""
         self.is_shared = False
         """Whether one failure hits several requests, such as all on one socket. The breaker counts it once."""
         self.is_counted = False

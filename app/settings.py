@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     """Where the carrier finds LiveKit SIP, such as sip:abc.sip.livekit.cloud; sip:PUBLIC_IP:5060 when not set."""
     public_ip: IPv4 | None = None
     """Public address of your own LiveKit SIP."""
+    telephony_usd_per_minute: float | None = Field(None, ge=0, le=100)
+    """US dollars that the carrier asks for a minute of a telephone call, for the costs in the record; when not set, the
+    costs of telephony and the total of each telephone call are unknown."""
 
     # --- outbound calls -----------------------------------------------------------------------------------------------
     dial_prefixes: NumberPrefixes = ()

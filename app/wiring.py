@@ -176,6 +176,7 @@ def _planner(
         playout_lead_seconds=settings.playout_lead_ms / 1000,
         records=settings.recording,
         version=VERSION,
+        telephony_usd_per_minute=settings.telephony_usd_per_minute,
     )
 
 

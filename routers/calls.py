@@ -23,7 +23,7 @@ from routers.query_parameters import KNOWN_PARAMETERS
 from routers.recordings import recording_answer
 from routers.schemas import Call, CallPage, EventList, PlacedCall, SayRequest, Transcript, TransferRequest
 from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, EventStream, EventStreams, server_sent
-from routers.views import call_of, events_json, summary_of, tools_of, transcript_text, turns_of
+from routers.views import call_of, events_json, summary_of, transcript_of, transcript_text
 
 router = APIRouter(prefix="/calls", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["calls"])
 
@@ -144,7 +144,7 @@ async def get_transcript(
     record = await asyncio.to_thread(call_record, await services.journal_reader.rows(call.call_id))
     if form == "text":
         return PlainTextResponse(transcript_text(record))
-    return Transcript(turns=turns_of(record), tools=tools_of(record))
+    return transcript_of(record)
 
 
 @router.get("/{call_id}/recording", response_class=Response)

@@ -26,6 +26,8 @@ _TURNS: list[dict[str, Any]] = [
         "stt_confidence": 0.97,
         "language": "en",
         "latency": None,
+        "kind": "speech",
+        "waited_seconds": None,
     },
     {
         "number": 1,
@@ -39,6 +41,8 @@ _TURNS: list[dict[str, Any]] = [
         "stt_confidence": None,
         "language": "en",
         "latency": {**_STAGES, "budget_kept": True, "filler_at": None},
+        "kind": "reply",
+        "waited_seconds": None,
     },
 ]
 _SUMMARY: dict[str, Any] = {
@@ -58,11 +62,13 @@ _SUMMARY: dict[str, Any] = {
     "language": "en",
     "latency": {stage: {"p50": value, "p95": value, "max": value, "count": 1} for stage, value in _STAGES.items()},
     "token_usage": {"prompt": 412, "cached": 256, "completion": 9, "cost": 0.0003},
-    "costs": {"stt": 0.0062, "llm": 0.0003, "tts": 0.0334, "telephony": None, "total": 0.0399, "currency": "USD"},
+    "costs": {"stt": 0.0062, "llm": 0.0003, "tts": 0.0334, "telephony": 0.0095, "total": 0.0494, "currency": "USD"},
     "metadata": {"order": 7},
-    "provider_ids": {"sip_call_id": "SCL_m3Xc9", "room_sid": "RM_k2Vb7", "requests": ["req_8f2a"]},
+    "provider_ids": {"sip_call_id": "SCL_m3Xc9", "room_sid": "RM_k2Vb7", "requests": ["req_8f29", "req_8f2a"]},
     "recording_available": True,
     "recording": {"status": "gaps", "gaps": [[31.25, 33.5]]},
+    "unanswered": {"count": 0, "waited_seconds": []},
+    "abandoned": None,
     "version": "0.1.0",
 }
 _TOOLS: list[dict[str, Any]] = [
@@ -76,7 +82,22 @@ _TOOLS: list[dict[str, Any]] = [
         "seconds": None,
     },
 ]
-_CALL = {**_SUMMARY, "turns": _TURNS, "tools": _TOOLS, "holds": [{"started_at": 12.04, "ended_at": 20.48}]}
+_FILLERS = [{"number": 1, "text": "One moment.", "started_at": 4.95, "ended_at": 5.4}]
+_FAILURES = [
+    {
+        "number": 1,
+        "at": 4.93,
+        "provider": "openai",
+        "stage": "think",
+        "code": "provider_unavailable",
+        "reason": "status 503",
+        "request_id": "req_8f29",
+        "final": False,
+        "answer": "lost",
+    },
+]
+_TRANSCRIPT = {"turns": _TURNS, "fillers": _FILLERS, "tools": _TOOLS, "failures": _FAILURES}
+_CALL = {**_SUMMARY, **_TRANSCRIPT, "holds": [{"started_at": 12.04, "ended_at": 20.48}]}
 _LIVE = {
     **_CALL,
     "status": "active",
@@ -147,12 +168,13 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
         (204, None, None),
     ),
     "get_transcript": (
-        (200, _JSON, {"turns": _TURNS, "tools": _TOOLS}),
+        (200, _JSON, _TRANSCRIPT),
         (
             200,
             "text/plain",
-            "[0:03] caller: When do you open?\n[0:05] agent: We open at nine\n"
-            "[0:04] tool book_table: called, outcome unknown\n",
+            "[0:03] caller: When do you open?\n[0:04] tool book_table: called, outcome unknown\n"
+            "[0:04] failure: openai cannot think: provider_unavailable (status 503, request req_8f29); not given up\n"
+            "[0:04] agent, filler: One moment.\n[0:05] agent: We open at nine\n",
         ),
     ),
     "get_recording": ((200, "audio/wav", "RIFF…"),),

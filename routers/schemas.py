@@ -92,6 +92,43 @@ class Turn(BaseModel):
     stt_confidence: float | None
     language: str | None
     latency: dict[str, Any] | None
+    kind: str | None = Field(
+        description="Of the agent: `reply`, `greeting`, `prompt`, `apology`, `transfer`, `goodbye`, or `say`, "
+        "an operator's line. Of the caller: `speech`, `keypad`, or `timeout`."
+    )
+    waited_seconds: float | None = Field(
+        description="How long the caller waited, if this turn of theirs was never answered; otherwise null."
+    )
+
+
+class Filler(BaseModel):
+    """What bridged a wait. Times are seconds since the call was answered."""
+
+    number: int
+    text: str
+    started_at: float
+    ended_at: float | None
+
+
+class Failure(BaseModel):
+    """A vendor or a tool failed; `at` is seconds since the call was answered."""
+
+    number: int | None
+    at: float
+    provider: str
+    stage: str
+    code: str
+    reason: str | None
+    request_id: str | None
+    final: bool
+    answer: str
+
+
+class Unanswered(BaseModel):
+    """The caller's turns that were never answered, and how long the caller waited at each, in seconds."""
+
+    count: int
+    waited_seconds: list[float]
 
 
 class Tool(BaseModel):
@@ -139,6 +176,11 @@ class CallSummary(BaseModel):
     provider_ids: dict[str, Any]
     recording_available: bool
     recording: RecordingState
+    unanswered: Unanswered | None = Field(description="Null while the call lives, in a list.")
+    abandoned: Literal["ringing", "early", "waiting"] | None = Field(
+        description="When the caller gave the call up: before it was answered, in its first ten seconds, "
+        "or while they waited."
+    )
     version: str
 
 
@@ -154,7 +196,9 @@ class Call(CallSummary):
 
     holds: list[Hold]
     turns: list[Turn]
+    fillers: list[Filler]
     tools: list[Tool]
+    failures: list[Failure]
 
 
 class CallPage(BaseModel):
@@ -165,10 +209,12 @@ class CallPage(BaseModel):
 
 
 class Transcript(BaseModel):
-    """Who said what, and which tools were used."""
+    """Who said what, which fillers and tools there were, and what failed."""
 
     turns: list[Turn]
+    fillers: list[Filler]
     tools: list[Tool]
+    failures: list[Failure]
 
 
 class SayRequest(BaseModel):

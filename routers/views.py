@@ -5,13 +5,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.journal.record import CallRecord, TurnRecord, call_record
+from app.journal.failures import failure_text
+from app.journal.record import OPERATORS_LINE, CallRecord, TurnRecord, call_record
 from app.journal.tool_records import ToolRecord
 from app.models import JournalRow
 from app.observability.printable import printable
 from app.storage.calls import CallRow
 from media.recording_report import RecordingReport, recording_report
-from routers.schemas import Call, CallSummary, Hold, RecordingState, Tool, Turn
+from routers.schemas import (
+    Call,
+    CallSummary,
+    Failure,
+    Filler,
+    Hold,
+    RecordingState,
+    Tool,
+    Transcript,
+    Turn,
+    Unanswered,
+)
 
 _NO_COSTS: dict[str, float | str | None] = {
     "stt": None, "llm": None, "tts": None, "telephony": None, "total": None, "currency": "USD",
@@ -44,6 +56,8 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         provider_ids=_provider_ids(row, summary.get("requests", [])),
         recording_available=row.status == "ended" and report.has_sound,
         recording=RecordingState(status=report.status, gaps=[list(gap) for gap in report.gaps]),
+        unanswered=_unanswered(summary.get("unanswered")),
+        abandoned=summary.get("abandoned"),
         version=row.version,
     )
 
@@ -60,25 +74,33 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         fault=row.fault if row.status == "ended" else record.fault,
         language=record.language or row.language,
         provider_ids=_provider_ids(row, record.request_ids),
+        unanswered=record.unanswered_json(),
+        abandoned=record.abandoned,
     )
     holds = [Hold(**asdict(hold)) for hold in record.holds]
-    return Call(**fresh, turns=turns_of(record), tools=tools_of(record), holds=holds)
+    return Call(**fresh, **transcript_of(record).model_dump(), holds=holds)
 
 
-def turns_of(record: CallRecord) -> list[Turn]:
-    """The turns of a record."""
-    return [Turn(**asdict(turn)) for turn in record.turns]
-
-
-def tools_of(record: CallRecord) -> list[Tool]:
-    """The tools of a record."""
-    return [Tool(**asdict(tool)) for tool in record.tools]
+def transcript_of(record: CallRecord) -> Transcript:
+    """What was said and done in a call."""
+    return Transcript(
+        turns=[Turn(**asdict(turn)) for turn in record.turns],
+        fillers=[Filler(**asdict(filler)) for filler in record.fillers],
+        tools=[Tool(**asdict(tool)) for tool in record.tools],
+        failures=[Failure(**asdict(failure)) for failure in record.failures],
+    )
 
 
 def transcript_text(record: CallRecord) -> str:
-    """One line for each turn, ``[m:ss] caller: ...``; then the tools whose outcome is unknown."""
-    unknown = [tool for tool in record.tools if tool.outcome == "unknown"]
-    return "".join(f"{line}\n" for line in (*map(_line, record.turns), *map(_tool_line, unknown)))
+    """One line for each turn, ``[m:ss] caller: ...``, and for what else happened, each at its moment."""
+    lines = [
+        *((turn.started_at, _turn_line(turn)) for turn in record.turns),
+        *((filler.started_at, f"agent, filler: {printable(filler.text)}") for filler in record.fillers),
+        *((tool.called_at, _tool_line(tool)) for tool in record.tools),
+        *((failure.at, f"failure: {printable(failure_text(failure))}") for failure in record.failures),
+        *(_wait_line(turn) for turn in record.turns if turn.waited_seconds is not None),
+    ]
+    return "".join(f"{_moment(at)} {line}\n" for at, line in sorted(lines, key=lambda line: line[0]))
 
 
 def events_json(rows: list[JournalRow]) -> str:
@@ -96,13 +118,25 @@ def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
     return {"sip_call_id": row.sip_call_id, "room_sid": row.room_sid, "requests": requests}
 
 
-def _line(turn: TurnRecord) -> str:
-    who = "caller" if turn.role == "user" else "agent"
-    return f"{_moment(turn.started_at)} {who}: {printable(turn.text)}"
+def _unanswered(stored: Any) -> Unanswered | None:
+    """None for a live call, and for one that an older version ended."""
+    return None if stored is None else Unanswered(**stored)
+
+
+def _turn_line(turn: TurnRecord) -> str:
+    who = "caller" if turn.role == "user" else "operator" if turn.kind == OPERATORS_LINE else "agent"
+    return f"{who}: {printable(turn.text)}"
+
+
+def _wait_line(turn: TurnRecord) -> tuple[float, str]:
+    waited = turn.waited_seconds or 0.0
+    return (turn.ended_at or turn.started_at) + waited, f"not answered: the caller waited {waited:.1f} s"
 
 
 def _tool_line(tool: ToolRecord) -> str:
-    return f"{_moment(tool.called_at)} tool {printable(tool.name)}: called, outcome unknown"
+    outcome = {"unknown": "called, outcome unknown", "running": "called"}.get(tool.outcome, tool.outcome)
+    took = "" if tool.seconds is None else f" after {tool.seconds:.1f} s"
+    return f"tool {printable(tool.name)}: {outcome}{took}"
 
 
 def _moment(at: float) -> str:

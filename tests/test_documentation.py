@@ -19,7 +19,7 @@ from app.conversation.states import TRANSITIONS
 from app.models import ConversationState
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings, setting_names
-from routers.schemas import Call, Tool, Turn
+from routers.schemas import Call, Failure, Tool, Turn
 from sandbox.caller import faults as caller_faults
 from sandbox.vendors.faults import GENERAL, NAMED
 from tests.routers.test_dashboard import ENDS
@@ -101,11 +101,12 @@ def _exposed_name(family: Metric) -> str:
 
 
 def test_every_field_of_a_record_is_told_and_no_other() -> None:
-    record, turns, tools, ends = re.split(r"^## .*$", text("docs/record.md"), flags=re.M)
+    record, turns, tools, failures, ends = re.split(r"^## .*$", text("docs/record.md"), flags=re.M)
 
     assert _first_column(record) == set(Call.model_fields)
     assert _first_column(turns) == set(Turn.model_fields)
     assert _first_column(tools) == set(Tool.model_fields)
+    assert _first_column(failures) == set(Failure.model_fields)
     assert _first_column(ends) == ENDS
 
 

@@ -19,11 +19,16 @@ from app.storage.lookup import look_up
 
 _STYLES: dict[Tone, str] = {"caller": "green", "agent": "cyan", "quiet": "dim", "wrong": "bold red"}
 _FAULTS = {
-    "none": "nothing failed",
+    "none": "no failure is to blame",
     "caller": "the caller's side failed",
     "carrier": "the line failed: the carrier, LiveKit, or the other end of the websocket",
     "ours": "this service failed, or was stopped",
     "policy": "one of your rules: a limit, a list, or all places taken",
+}
+_ABANDONED = {
+    "ringing": "the caller hung up before the call was answered",
+    "early": "the caller hung up within ten seconds, before any answer",
+    "waiting": "the caller hung up while they waited for an answer or a human",
 }
 _WIDTH = 140
 
@@ -38,7 +43,8 @@ def explain_command(call_id: str) -> int:
     if not console.is_terminal:
         console.width = _WIDTH
     record, moments = call_record(rows), timeline(rows)
-    for line in (*_head(call), *_trouble(moments), Text(), *map(_line, moments), Text()):
+    trouble = [*_trouble(moments), *_unanswered(record)]
+    for line in (*_head(call, record), *trouble, Text(), *map(_line, moments), Text()):
         console.print(line, soft_wrap=True)
     if record.turns:
         console.print(turn_table("Turns", [asdict(turn) for turn in record.turns]))
@@ -60,7 +66,7 @@ def stored_call(call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
     return found
 
 
-def _head(call: CallRow) -> list[Text]:
+def _head(call: CallRow, record: CallRecord) -> list[Text]:
     """What the list of calls says about the call."""
     caller, called = (printable(number or "unknown") for number in (call.caller_number, call.called_number))
     state = f"{call.end_reason} after {call.duration_seconds or 0:.1f} s" if call.end_reason else f"still {call.status}"
@@ -73,6 +79,8 @@ def _head(call: CallRow) -> list[Text]:
         ", ".join(f"{name} {printable(value)}" for name, value in where.items() if value),
         f"{state}; fault: {call.fault} ({fault})",
     ]
+    if record.abandoned is not None:
+        lines.append(f"abandoned: {_ABANDONED[record.abandoned]}")
     return [Text(printable(line), style="bold") for line in lines]
 
 
@@ -80,6 +88,14 @@ def _trouble(moments: Sequence[Moment]) -> list[Text]:
     """What went wrong, before the full timeline."""
     wrong = [moment for moment in moments if moment.tone == "wrong"]
     return [Text(f"What went wrong ({len(wrong)}):"), *map(_line, wrong)] if wrong else []
+
+
+def _unanswered(record: CallRecord) -> list[Text]:
+    """The caller's turns that were never answered."""
+    return [
+        Text(f"  turn {number} was never answered: the caller waited {waited:.1f} s", style=_STYLES["wrong"])
+        for number, waited in record.unanswered.items()
+    ]
 
 
 def _line(moment: Moment) -> Text:
@@ -98,5 +114,8 @@ def _figures(record: CallRecord) -> list[str]:
             f"answers   p50 {spread['p50']:.3f} s, p95 {spread['p95']:.3f} s, longest {spread['max']:.3f} s, "
             f"{spread['count']} answers"
         )
-    costs = (f"{name} {'unknown' if cost is None else f'${cost:.5f}'}" for name, cost in record.costs.items())
-    return [*figures, f"costs     {', '.join(costs)}", f"requests  {' '.join(record.request_ids) or 'none'}"]
+    costs = ", ".join(f"{name} {'unknown' if cost is None else f'${cost:.5f}'}" for name, cost in record.costs.items())
+    if record.costs["telephony"] is None and record.ended_t is not None:
+        costs += " (the carrier's price is not known: set TELEPHONY_USD_PER_MINUTE)"
+    requests = " ".join(map(str, record.request_ids)) or "none"
+    return [*figures, f"costs     {costs}", f"requests  {requests}"]

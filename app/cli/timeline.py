@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.conversation.deadlines import Deadline, deadline_named
+from app.journal.failures import failure_of, failure_text
 from app.journal.readable_rows import UNREADABLE, is_readable
 from app.journal.tool_records import ToolReader
 from app.models import JournalRow
@@ -29,7 +30,7 @@ class Moment:
 LATE: dict[str, str] = {
     Deadline.ANSWER: "nobody answered in time",
     Deadline.LIMIT: "the call has reached its time limit (MAX_CALL_SECONDS)",
-    Deadline.FILLER: "the answer is late: a filler bridges the wait",
+    Deadline.FILLER: "the answer is late",
     Deadline.REPLY: "the answer did not come, and was abandoned",
     Deadline.START: "a prepared line did not start in time",
     Deadline.STALL: "speech synthesis stalled in the middle of an utterance",
@@ -41,7 +42,7 @@ LATE: dict[str, str] = {
 USUAL: dict[str, str] = {
     Deadline.IDLE: "nobody has said anything for a while",
     Deadline.DIGITS: "the caller pressed no more keys",
-    Deadline.RESUME: "false interruption: no words followed the sound",
+    Deadline.RESUME: "the caller's sound was no interruption",
 }
 OMITTED = {
     "state.changed", "caller.sound_started", "caller.sound_stopped", "caller.words", "caller.turn_ended_eagerly",
@@ -73,6 +74,8 @@ def _said(row: JournalRow, budget: float, lost: set[str]) -> _Line:
         return _reply_started(row.data, budget)
     if row.type == "agent.tool_called" and row.data.get("id") in lost:
         return "wrong", f"{row.data['name']} {row.data['arguments']}: called; outcome unknown"
+    if row.type == "provider.failed":
+        return "wrong", failure_text(failure_of(row, row.t))
     return _SAYINGS.get(row.type, _unknown)(row.data)
 
 
@@ -113,15 +116,6 @@ def _tool_finished(data: Data) -> _Line:
     return ("quiet" if data["ok"] else "wrong"), f"{data['name']}: {outcome} after {data['seconds']:.3f} s{status}"
 
 
-def _failed(data: Data) -> _Line:
-    if data.get("answer") == "refused":
-        return "wrong", f"{data['provider']} refused what was said: the turn leaves the prompt"
-    if data.get("answer") == "cut":
-        return "wrong", f"{data['provider']} cut the answer short: {data['code']}"
-    manner = "given up" if data["final"] else "tried again"
-    return "wrong", f"{data['provider']} cannot {data['stage']}: {data['code']}; {manner}"
-
-
 def _deadline(data: Data) -> _Line:
     name = deadline_named(data["name"]) or data["name"]
     return ("wrong", LATE[name]) if name in LATE else ("quiet", USUAL.get(name, name))
@@ -147,7 +141,6 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "transfer.dialled": lambda _data: ("quiet", "a human is being called into the room"),
     "transfer.failed": lambda data: ("wrong", data["reason"]),
     "transfer.completed": lambda data: ("quiet", data["how"]),
-    "provider.failed": _failed,
     "provider.restored": lambda data: ("quiet", f"{data['provider']} can {data['stage']} again"),
     "operator.say_requested": lambda data: ("quiet", data["text"]),
     "operator.hangup_requested": lambda data: ("quiet", data["reason"]),

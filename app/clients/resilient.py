@@ -267,6 +267,7 @@ class BaseResilientClient:
             self._breaker.abandoned(permit)
             return
         error.is_counted = True
+        error.request_id = error.request_id or attempt.request_id
         if isinstance(error, ContentRejected):
             self._breaker.succeeded(permit, now)
             self._last_success, self._last_error = utc_now(), None
@@ -281,9 +282,9 @@ class BaseResilientClient:
             provider=self.provider,
             operation=operation,
             code=error.code,
-            detail=str(error).removeprefix(f"{self.provider}: "),
+            detail=error.reason,
             seconds=round(attempt.seconds, 4),
-            request_id=error.request_id or attempt.request_id,
+            request_id=error.request_id,
         )
 
 

@@ -6,8 +6,9 @@ defaults, else ``v`` rises and :func:`from_row` learns to read the old shape.
 """
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Self, get_args
 
+from app.errors import ProviderError
 from app.models import JournalRow
 
 # --- the call ------------------------------------------------------------------------------------------------------
@@ -22,6 +23,8 @@ class CallCreated:
     language: str
     agent: dict[str, Any] = field(default_factory=dict)
     """Prompt, models, voices, code version."""
+    telephony_usd_per_minute: float | None = None
+    """The price of the line: 0 without a telephone, None when it is not known, as in old rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +353,34 @@ class ProviderFailed:
     """What becomes of the answer. ``lost``: nothing of it will come. ``cut``: what was written is said, and ends before
     its time, ``code`` says why. ``refused``: for what was said, and the caller's turn leaves the prompt; the vendor
     has not failed then."""
+    reason: str = ""
+    """What happened, for people; the vendor's own words where it gave any. Empty in old rows."""
+    request_id: str | None = None
+    """The vendor's id of the request that failed, if it is known."""
+
+    @classmethod
+    def of(
+        cls,
+        error: ProviderError,
+        stage: str,
+        *,
+        final: bool,
+        turn: int | None = None,
+        speech: int | None = None,
+        answer: str = "lost",
+    ) -> Self:
+        """The event of an error that a vendor's client raised."""
+        return cls(
+            error.provider,
+            stage,
+            error.code,
+            final,
+            turn,
+            speech,
+            answer=answer,
+            reason=error.reason,
+            request_id=error.request_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,8 +408,11 @@ class ProviderUsed:
     cost: float | None = None
     """US dollars; None when the price is unknown."""
     request_id: str | None = None
+    """The last of ``request_ids``."""
     stage: str = ""
     """``listen``, ``think`` or ``speak``; empty in old rows, whose units tell it."""
+    request_ids: tuple[str, ...] = ()
+    """The vendor's ids of all requests that it is for; empty in old rows, which have the last only."""
 
 
 @dataclass(frozen=True, slots=True)

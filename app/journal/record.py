@@ -1,19 +1,23 @@
 """The record of a call, computed from its journal and nothing else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from app.journal.bill import Bill
+from app.journal.failures import FailureRecord, failure_of
 from app.journal.readable_rows import UNREADABLE, readable
 from app.journal.tool_records import ToolReader, ToolRecord
+from app.journal.unanswered import Abandoned, TurnWaits
 from app.models import ConversationMetrics, JournalRow, TokenUsage
 
 STAGES = ("end_of_turn", "llm_first_token", "first_clause", "tts_first_audio", "playout")
 """Consecutive stages of an answer, from the caller's last voiced sample to the first sample handed to the leg."""
 _STAMPS = ("turn_ended", "first_token", "first_clause", "first_audio", "first_frame")
-_BILL = {"listen": "stt", "think": "llm", "speak": "tts"}
 _DIGITS = 4
+OPERATORS_LINE = "say"
+"""The kind of an utterance that an operator asked for."""
 
 
 @dataclass(slots=True)
@@ -32,6 +36,23 @@ class TurnRecord:
     stt_confidence: float | None = None
     language: str | None = None
     latency: dict[str, Any] | None = None
+    kind: str | None = None
+    """Of the agent: ``reply``, ``greeting``, ``prompt``, ``apology``, ``transfer``, ``goodbye``, or ``say`` for an
+    operator's line. Of the caller: ``speech``, ``keypad``, or ``timeout`` for a turn without an end."""
+    waited_seconds: float | None = None
+    """Of a caller's turn that was never answered: how long they waited. None otherwise."""
+
+
+@dataclass(slots=True)
+class FillerRecord:
+    """A filler, or a tool's line, that bridged a wait; times are seconds since the call was answered."""
+
+    number: int
+    """Of the turn."""
+    text: str
+    """What was heard of it."""
+    started_at: float
+    ended_at: float | None
 
 
 @dataclass(slots=True)
@@ -50,7 +71,13 @@ class CallRecord:
     turns: list[TurnRecord] = field(default_factory=list)
     tools: list[ToolRecord] = field(default_factory=list)
     """The agent's own tools, not the built-in ones."""
+    fillers: list[FillerRecord] = field(default_factory=list)
+    failures: list[FailureRecord] = field(default_factory=list)
     holds: list[HoldRecord] = field(default_factory=list)
+    unanswered: dict[int, float] = field(default_factory=dict)
+    """Seconds that the caller waited, by the number of each turn that was never answered."""
+    abandoned: Abandoned | None = None
+    """When the caller gave the call up; None if they did not."""
     answered_t: float | None = None
     ended_t: float | None = None
     end_reason: str | None = None
@@ -101,7 +128,13 @@ class CallRecord:
             "requests": self.request_ids,
             "end_detail": self.end_detail,
             "turns": len(self.turns),
+            "unanswered": self.unanswered_json(),
+            "abandoned": self.abandoned,
         }
+
+    def unanswered_json(self) -> dict[str, Any]:
+        """How many turns were never answered, and how long the caller waited at each, in seconds."""
+        return {"count": len(self.unanswered), "waited_seconds": list(self.unanswered.values())}
 
 
 def call_record(rows: Iterable[JournalRow]) -> CallRecord:
@@ -125,23 +158,40 @@ class _Reader:
         self._fillers: set[int] = set()
         self._left: dict[str, str | None] = {}
         """Details of how the caller left, by reason."""
-        self._bill: dict[str, list[float | None]] = {}
+        self._bill = Bill()
+        self._waits = TurnWaits()
         self._tools = ToolReader()
 
     def read(self, rows: Iterable[JournalRow]) -> CallRecord:
         for row in rows:
             handler = _ROWS.get(row.type)
-            if handler is not None:
-                with suppress(*UNREADABLE):  # a value within a field may be anything
+            with suppress(*UNREADABLE):  # a value within a field may be anything
+                if handler is not None:
                     handler(self, row)
-        for number in self._heard_of - self._fillers:
-            self._record.turns.append(self._completed(number, self._utterances[number]))
-        self._record.tools = self._tools.tools(has_ended=self._record.ended_t is not None)
-        self._record.costs = self._costs()
-        if "llm" in self._bill:
-            self._record.token_usage = replace(self._record.token_usage, cost=self._record.costs["llm"])
-        self._record.turns.sort(key=lambda turn: (turn.number, turn.role == "assistant", turn.started_at))
-        return self._record
+                self._waits.take(row)
+        record = self._record
+        for number in sorted(self._heard_of):
+            turn = self._completed(number, self._utterances[number])
+            if number in self._fillers:
+                record.fillers.append(FillerRecord(turn.number, turn.text, turn.started_at, turn.ended_at))
+            else:
+                record.turns.append(turn)
+        record.tools = self._tools.tools(has_ended=record.ended_t is not None)
+        record.costs = self._bill.costs(record.duration_seconds)
+        record.token_usage, record.request_ids = self._bill.token_usage(), self._bill.request_ids
+        self._note_waits()
+        record.turns.sort(key=lambda turn: (turn.number, turn.role == "assistant", turn.started_at))
+        return record
+
+    def _note_waits(self) -> None:
+        record = self._record
+        record.unanswered = self._waits.unanswered(record.ended_t)
+        record.abandoned = self._waits.abandoned(
+            answered_t=record.answered_t, ended_t=record.ended_t, reason=record.end_reason
+        )
+        for turn in record.turns:
+            if turn.role == "user":
+                turn.waited_seconds = record.unanswered.get(turn.number)
 
     def _completed(self, number: int, turn: TurnRecord) -> TurnRecord:
         """If the end of an utterance is missing, assume that the caller heard all clauses that had begun."""
@@ -153,6 +203,7 @@ class _Reader:
 
     def _created(self, row: JournalRow) -> None:
         self._record.language = row.data.get("language")
+        self._bill.created(row)
         self._budget = row.data.get("policy", {}).get("max_response_seconds", 0.0)
 
     def _answered(self, row: JournalRow) -> None:
@@ -176,9 +227,12 @@ class _Reader:
             self._record.holds[-1].ended_at = self._since_answer(row.t)
 
     def _provider_failed(self, row: JournalRow) -> None:
-        """Only until the call has ended: ``call.ended`` has the worst fault of all."""
-        if self._record.fault == "none" and row.data.get("answer") != "refused":
-            self._record.fault = f"provider:{row.data['provider']}"
+        """The fault is this one only until the call has ended: ``call.ended`` has the worst of all."""
+        data = row.data
+        if self._record.fault == "none" and data["answer"] != "refused":
+            self._record.fault = f"provider:{data['provider']}"
+        self._bill.note_requests(data["request_id"])
+        self._record.failures.append(failure_of(row, self._since_answer(row.t)))
 
     def _turn_taken(self, row: JournalRow) -> None:
         data = row.data
@@ -192,6 +246,7 @@ class _Reader:
                 ended_at=self._since_answer(data["ended_t"]),
                 stt_confidence=data.get("confidence"),
                 language=data.get("language"),
+                kind=data.get("source"),
             )
         )
 
@@ -216,6 +271,7 @@ class _Reader:
         stamps = row.data.get("stamps", {})
         turn.started_at = self._since_answer(min(row.t, stamps.get("first_frame", row.t)))
         turn.language = row.data.get("language") or turn.language
+        turn.kind = row.data["kind"]
         self._record.language = turn.language
         if row.data["kind"] == "filler":
             self._fillers.add(number)
@@ -255,22 +311,7 @@ class _Reader:
         self._tools.finished(row)
 
     def _provider_used(self, row: JournalRow) -> None:
-        data = row.data
-        stage = data.get("stage") or _stage_of_an_old_row(data)
-        self._bill.setdefault(_BILL.get(stage, stage), []).append(data.get("cost"))
-        if data.get("request_id"):
-            self._record.request_ids.append(data["request_id"])
-        if stage == "think":
-            self._record.token_usage += TokenUsage(
-                data.get("prompt_tokens", 0), data.get("cached_tokens", 0), data.get("completion_tokens", 0)
-            )
-
-    def _costs(self) -> dict[str, float | None]:
-        parts: dict[str, float | None] = {name: _sum(self._bill.get(name, [])) for name in ("stt", "llm", "tts")}
-        if "stt" not in self._bill:
-            parts["stt"] = None  # it is billed at the end of the call, which has not come yet
-        total = _sum(list(parts.values()))
-        return {**parts, "telephony": None, "total": total}
+        self._bill.used(row)
 
     def _latency(self, number: int, stamps: dict[str, float]) -> dict[str, Any] | None:
         if "last_voiced" not in stamps:
@@ -290,19 +331,6 @@ class _Reader:
 
     def _since_answer(self, t: float) -> float:
         return round(t - (self._record.answered_t or 0.0), 3)
-
-
-def _stage_of_an_old_row(data: Mapping[str, Any]) -> str:
-    """By what was used; a stream that heard nothing used nothing."""
-    if data.get("characters"):
-        return "speak"
-    return "think" if data.get("prompt_tokens") or data.get("completion_tokens") else "listen"
-
-
-def _sum(costs: list[float | None]) -> float | None:
-    """None as soon as one of them is unknown."""
-    known = [cost for cost in costs if cost is not None]
-    return round(sum(known), 6) if len(known) == len(costs) else None
 
 
 def _spread(values: list[float]) -> dict[str, float | int]:

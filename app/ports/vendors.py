@@ -21,11 +21,12 @@ class Charge:
     """Of audio that was sent to be heard."""
     characters: int = 0
     """Of text that was sent to be spoken."""
-    request_id: str | None = None
+    request_ids: tuple[str, ...] = ()
+    """The vendor's ids of all requests that it is for, in their order."""
 
 
 def add_up(charges: Iterable[Charge]) -> list[Charge]:
-    """One charge for each vendor and model, in the order of their first; the last request's id stands."""
+    """One charge for each vendor and model, in the order of their first."""
     sums: dict[tuple[str, str], Charge] = {}
     for charge in charges:
         key = (charge.provider, charge.model)
@@ -40,7 +41,7 @@ def _sum(one: Charge, other: Charge) -> Charge:
         cost=None if one.cost is None or other.cost is None else one.cost + other.cost,
         seconds=one.seconds + other.seconds,
         characters=one.characters + other.characters,
-        request_id=other.request_id or one.request_id,
+        request_ids=one.request_ids + other.request_ids,
     )
 
 

@@ -2,14 +2,16 @@
 
 import { ask } from "./api.js";
 import { element } from "./elements.js";
-import { clock, endReason, moment, parties } from "./words.js";
+import { abandoned, clock, endReason, fault, moment, parties, unanswered } from "./words.js";
 
 const FILTERS = ["status", "direction", "from", "to", "since", "until"];
+const DATES = ["since", "until"];
 const REFRESH_MILLISECONDS = 4000;
 const PAGE = 25;
 
 export async function callList(query, place, left, fail) {
   const wanted = new URLSearchParams(FILTERS.filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
+  const asked = new URLSearchParams([...wanted].map(([name, value]) => [name, DATES.includes(name) ? startOfDay(value) : value]));
   const rows = element("ul", { class: "calls" });
   const nothing = element("p", { class: "hint", hidden: true }, wanted.size ? "No calls match these filters." : "No calls yet.");
   const more = element("button", { type: "button", class: "quiet", hidden: true }, "Older calls");
@@ -17,7 +19,7 @@ export async function callList(query, place, left, fail) {
   let onFirstPage = true;
 
   async function page(cursor) {
-    const parameters = new URLSearchParams([...wanted, ["limit", PAGE], ...(cursor ? [["cursor", cursor]] : [])]);
+    const parameters = new URLSearchParams([...asked, ["limit", PAGE], ...(cursor ? [["cursor", cursor]] : [])]);
     const { calls, next_cursor: next } = await ask(`calls?${parameters}`);
     if (left.aborted) return;
     older = next;
@@ -42,6 +44,12 @@ export async function callList(query, place, left, fail) {
     if (onFirstPage && !document.hidden) page().catch(fail);
   }, REFRESH_MILLISECONDS);
   left.addEventListener("abort", () => clearInterval(refreshing));
+}
+
+/** The day begins in the reader's own zone, in which the list shows its times. */
+function startOfDay(date) {
+  const start = new Date(`${date}T00:00`);
+  return Number.isNaN(start.valueOf()) ? date : start.toISOString();
 }
 
 function filterForm(wanted) {
@@ -73,8 +81,10 @@ function field(name, label, control) {
 }
 
 function row(call) {
-  const fine = call.fault === "none";
-  const outcome = call.status === "ended" ? endReason(call.end_reason) : { ringing: "Ringing", active: "In progress" }[call.status];
+  const waits = unanswered(call);
+  const fine = call.fault === "none" && !waits;
+  const stage = call.status === "ended" ? abandoned(call.abandoned) ?? endReason(call.end_reason) : { ringing: "Ringing", active: "In progress" }[call.status];
+  const outcome = [call.fault === "none" ? null : fault(call.fault), waits, stage].filter(Boolean).join(" ");
   return element(
     "li",
     {},

@@ -2,7 +2,7 @@
 
 import { callPath } from "./api.js";
 import { element, facts, notify, table } from "./elements.js";
-import { clock, endReason, fault, milliseconds, moment, money, parties, STAGES } from "./words.js";
+import { abandoned, clock, endReason, failure, fault, milliseconds, moment, money, parties, STAGES, unanswered } from "./words.js";
 
 const COST_PARTS = [["stt", "Speech recognition"], ["llm", "Language model"], ["tts", "Speech synthesis"], ["telephony", "Telephony"], ["total", "Total"]];
 let player = null;
@@ -23,11 +23,13 @@ export function record(call) {
 function outcome(call) {
   const ended = call.status === "ended";
   const bad = call.fault && call.fault !== "none";
+  const waits = unanswered(call);
   return element(
     "section",
     { class: "card", "aria-label": "Outcome" },
-    ended ? element("p", { class: "lead" }, endReason(call.end_reason)) : null,
-    bad || ended ? element("p", { class: bad ? "fault" : "hint" }, fault(call.fault)) : null,
+    ended ? element("p", { class: "lead" }, abandoned(call.abandoned) ?? endReason(call.end_reason)) : null,
+    waits ? element("p", { class: "fault" }, waits) : null,
+    bad || (ended && !waits) ? element("p", { class: bad ? "fault" : "hint" }, fault(call.fault)) : null,
     facts([
       ["Began", moment(call.started_at)],
       ["Answered", moment(call.answered_at)],
@@ -56,19 +58,37 @@ function missing(gaps) {
 }
 
 function turns(call) {
-  const said = call.turns.map((turn) => turnOf(turn, call));
+  const moments = [
+    ...call.turns.map((turn) => [turn.started_at, turnOf(turn, call)]),
+    ...call.fillers.map((filler) => [filler.started_at, aside(filler.started_at, "Agent, while it prepared the answer", filler.text)]),
+    ...call.tools.map((tool) => [tool.called_at, aside(tool.called_at, `Tool ${tool.name}`, toolOutcome(tool), tool.outcome === "failed" || tool.outcome === "unknown")]),
+    ...call.failures.map((failed) => [failed.at, aside(failed.at, "Failure", failure(failed), true)]),
+  ];
+  const said = moments.sort(([one], [other]) => one - other).map(([, shown]) => shown);
   return element("section", { class: "turns", role: "log", "aria-label": "What was said" }, said.length ? said : element("p", { class: "hint" }, "Nobody has said anything yet."));
+}
+
+/** What happened beside the turns, at its moment. */
+function aside(at, what, text, bad = false) {
+  return element("article", { class: "turn aside" }, element("p", { class: "meta" }, what, " · ", clock(at)), element("p", { class: bad ? "said fault" : "said", dir: "auto" }, text));
+}
+
+function toolOutcome(tool) {
+  const outcome = { ok: "done", failed: "failed", running: "running", unknown: "called, outcome unknown" }[tool.outcome] ?? tool.outcome;
+  return tool.seconds === null ? outcome : `${outcome} after ${tool.seconds.toFixed(1)} s`;
 }
 
 function turnOf(turn, call) {
   const agent = turn.role === "assistant";
+  const who = agent ? (turn.kind === "say" ? "Agent, for an operator" : "Agent") : "Caller";
   const unheard = agent && turn.text_generated?.startsWith(turn.text) ? turn.text_generated.slice(turn.text.length) : "";
   return element(
     "article",
     { class: `turn ${agent ? "agent" : "caller"}` },
-    element("p", { class: "meta" }, agent ? "Agent" : "Caller", " · ", timeOf(turn, call), unheard && turn.interrupted ? " · interrupted" : null),
+    element("p", { class: "meta" }, who, " · ", timeOf(turn, call), unheard && turn.interrupted ? " · interrupted" : null),
     element("p", { class: "said", dir: "auto" }, turn.text, unheard ? element("span", { class: "unheard" }, element("span", { class: "tag" }, "not heard:"), unheard) : null),
     turn.latency ? stagesBar(turn.latency) : null,
+    turn.waited_seconds === null ? null : element("p", { class: "fault" }, `Never answered: the caller waited ${turn.waited_seconds.toFixed(1)} s.`),
   );
 }
 
@@ -108,7 +128,9 @@ function costs(call) {
   const rows = COST_PARTS.map(([part, name]) => [name, money(call.costs[part], call.costs.currency)]);
   const { prompt, cached, completion } = call.token_usage;
   const tokens = prompt === undefined ? null : element("p", { class: "hint" }, `${prompt} prompt tokens, ${cached} of them cached; ${completion} completion tokens.`);
-  return element("section", { class: "card" }, element("h2", {}, "Costs"), table("Costs", ["For", "Amount"], rows), tokens);
+  const ended = call.status === "ended";
+  const unpriced = ended && call.costs.telephony === null ? element("p", { class: "hint" }, "The total is not known without the carrier's price: set TELEPHONY_USD_PER_MINUTE.") : null;
+  return element("section", { class: "card" }, element("h2", {}, "Costs"), table("Costs", ["For", "Amount"], rows), unpriced, tokens);
 }
 
 function details(call) {

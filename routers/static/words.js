@@ -24,11 +24,24 @@ const END_REASONS = {
 };
 
 const FAULTS = {
-  none: "Nothing went wrong.",
+  none: "No failure was noted.",
   caller: "Something went wrong on the caller's side.",
   carrier: "Something went wrong at the carrier.",
   ours: "Something went wrong on our side.",
   policy: "The rules of the service ended it.",
+};
+
+const ABANDONED = {
+  ringing: "The caller hung up before the call was answered.",
+  early: "The caller hung up within ten seconds.",
+  waiting: "The caller hung up while they waited.",
+};
+
+const STAGE_FAILED = {
+  listen: "could not hear",
+  think: "could not write an answer",
+  speak: "could not speak",
+  act: "could not do what it was asked",
 };
 
 const STATES = { LISTENING: "listening", PROCESSING: "thinking", SPEAKING: "speaking" };
@@ -42,6 +55,24 @@ export const STAGES = [
 ];
 
 export const endReason = (code) => END_REASONS[code] ?? code;
+
+/** When the caller gave the call up, or null when they did not. */
+export const abandoned = (code) => (code ? ABANDONED[code] ?? code : null);
+
+/** How many turns were never answered, and how long the caller waited at most; null when all were. */
+export function unanswered(call) {
+  const { count, waited_seconds: waited } = call.unanswered ?? { count: 0 };
+  if (!count) return null;
+  const longest = Math.max(...waited).toFixed(1);
+  return count === 1 ? `One turn was never answered: the caller waited ${longest} s.` : `${count} turns were never answered: the caller waited up to ${longest} s.`;
+}
+
+/** What failed, and whatever is known of it. */
+export function failure({ provider, stage, code, reason, request_id: request, answer }) {
+  const manner = { cut: "cut the answer short", refused: "refused what was said" }[answer] ?? STAGE_FAILED[stage] ?? `failed (${stage})`;
+  const details = [code, reason === code ? null : reason, request ? `request ${request}` : null].filter(Boolean);
+  return `${provider} ${manner}: ${details.join(", ")}`;
+}
 
 export function fault(code) {
   const [kind, vendor] = (code ?? "none").split(":");

@@ -59,7 +59,7 @@ class ScriptedStream:
     def charges(self) -> list[Charge]:
         seconds = round(self.audio_seconds_sent, 3)
         cost = 0.0048 * seconds / 60
-        return [Charge(provider=self.provider, model=self.model, cost=cost, seconds=seconds, request_id="stt-1")]
+        return [Charge(provider=self.provider, model=self.model, cost=cost, seconds=seconds, request_ids=("stt-1",))]
 
     def note_sound(self, *, is_heard: bool) -> None:
         self.sounds.append(is_heard)

@@ -183,3 +183,21 @@ def test_what_happened_to_an_answer_is_explained(answer: str, shown: str) -> Non
     [moment] = timeline([JournalRow(1, END, 0.0, "provider.failed", 2, 1, data)])
 
     assert shown in moment.text
+
+
+def test_a_late_answer_is_not_said_to_have_had_a_filler() -> None:
+    """The deadline passes also when no filler is left, or while the caller makes a sound."""
+    [moment] = timeline([JournalRow(1, END, 3.0, "deadline.passed", None, 1, {"name": Deadline.FILLER})])
+
+    assert moment.text == "the answer is late"
+
+
+async def test_a_call_that_was_given_up_says_when_and_what_the_caller_waited_for(tmp_path: Path) -> None:
+    call = greeted_call().caller_says("I want to pay")
+    await keep(tmp_path, rows_of(call.caller_hangs_up()), "caller_hangup")
+
+    shown = ask(tmp_path, "explain").stdout
+
+    assert "abandoned: the caller hung up while they waited" in shown
+    assert "turn 2 was never answered: the caller waited " in shown
+    assert "TELEPHONY_USD_PER_MINUTE" in shown

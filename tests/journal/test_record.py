@@ -11,7 +11,7 @@ from app.journal.record import STAGES, CallRecord, TurnRecord, call_record
 from app.models import JournalRow, TokenUsage
 from tests.conversation.script import LINES, Call, greeted_call
 
-CREATED = ev.CallCreated({"max_response_seconds": 1.5}, "en")
+CREATED = ev.CallCreated({"max_response_seconds": 1.5}, "en", telephony_usd_per_minute=0.0)
 STAMPS = {
     "last_voiced": 10.0, "turn_ended": 10.3, "first_token": 10.7, "first_clause": 10.8, "first_audio": 11.0,
     "first_frame": 11.02,
@@ -145,6 +145,8 @@ def test_a_turn_of_the_caller_has_its_times_since_the_answer() -> None:
             "stt_confidence": 0.87,
             "language": "en",
             "latency": None,
+            "kind": "speech",
+            "waited_seconds": None,
         }
     ]
 
@@ -413,7 +415,7 @@ def test_the_bill_by_vendor_and_in_total() -> None:
         used("cartesia", 0.004, characters=120),
     )
 
-    assert record.costs == {"stt": 0.01, "llm": 0.005, "tts": 0.004, "telephony": None, "total": 0.019}
+    assert record.costs == {"stt": 0.01, "llm": 0.005, "tts": 0.004, "telephony": 0.0, "total": 0.019}
     assert record.token_usage == TokenUsage(1850, 512, 100, 0.005)
     assert record.request_ids == ["req_1", "req_2"]
 
@@ -425,7 +427,7 @@ def test_rows_from_before_the_stage_are_billed_by_their_units() -> None:
         used("cartesia", 0.004, characters=120, stage=""),
     )
 
-    assert record.costs == {"stt": 0.01, "llm": 0.002, "tts": 0.004, "telephony": None, "total": 0.016}
+    assert record.costs == {"stt": 0.01, "llm": 0.002, "tts": 0.004, "telephony": 0.0, "total": 0.016}
     assert record.token_usage == TokenUsage(900, 0, 40, 0.002)
 
 
@@ -446,8 +448,8 @@ def test_what_was_not_used_costs_nothing_but_hearing_is_unknown_until_it_is_bill
     record = record_of()
     billed = record_of((3.0, ev.ProviderUsed("deepgram", "nova-3", seconds=0.0, cost=0.0)))
 
-    assert record.costs == {"stt": None, "llm": 0.0, "tts": 0.0, "telephony": None, "total": None}
-    assert billed.costs == {"stt": 0.0, "llm": 0.0, "tts": 0.0, "telephony": None, "total": 0.0}
+    assert record.costs == {"stt": None, "llm": 0.0, "tts": 0.0, "telephony": 0.0, "total": None}
+    assert billed.costs == {"stt": 0.0, "llm": 0.0, "tts": 0.0, "telephony": 0.0, "total": 0.0}
     assert record.token_usage == TokenUsage()
 
 

@@ -169,7 +169,7 @@ def test_a_player_gets_pieces_of_one_recording(service: RunningService, http: ht
 
 
 def test_the_form_of_a_transcript_is_json_or_text(http: httpx.Client) -> None:
-    assert http.get("/calls/call_1/transcript").json() == {"turns": [], "tools": []}
+    assert http.get("/calls/call_1/transcript").json() == {"turns": [], "fillers": [], "tools": [], "failures": []}
     text = http.get("/calls/call_1/transcript", params={"format": "text"})
     assert (text.text, text.headers["content-type"]) == ("", "text/plain; charset=utf-8")
     assert_problem(http.get("/calls/call_1/transcript", params={"format": "pdf"}), 422, "invalid_request")
@@ -375,3 +375,49 @@ async def test_of_too_many_event_streams_the_next_is_sent_away_until_one_has_end
     finally:
         streams.limit = limit
     assert limit == 200
+
+
+def test_what_happened_beside_the_turns_is_told_at_its_moment(service: RunningService, http: httpx.Client) -> None:
+    started = {"stamps": {}, "language": "en"}
+    failed = {"provider": "openai", "stage": "think", "code": "provider_timeout", "final": False}
+    reasons = {"reason": "no first token in time", "request_id": "req_7", "speech": 2, "answer": "lost"}
+    rows: list[tuple[str, dict[str, Any]]] = [
+        ("call.created", {"policy": {}, "language": "en", "telephony_usd_per_minute": None}),
+        ("call.answered", {"since_t": 0.0}),
+        ("agent.reply_started", {"speech": 1, "kind": "say", **started}),
+        ("agent.finished", {"speech": 1, "heard": "Please hold.", "generated": "Please hold."}),
+        ("turn.taken", {"text": "When?", "source": "speech", "started_t": 4.0, "ended_t": 4.5}),
+        ("provider.failed", {**failed, **reasons}),
+        ("agent.reply_started", {"speech": 3, "kind": "filler", **started}),
+        ("agent.finished", {"speech": 3, "heard": "One moment.", "generated": "One moment."}),
+        ("call.ended", {"reason": "caller_hangup", "fault": "provider:openai"}),
+    ]
+    call_id = keep_call(service.settings.data_dir, "call_spoiled", rows, end_reason="caller_hangup")
+
+    call = http.get(f"/calls/{call_id}").json()
+    assert call["unanswered"] == {"count": 1, "waited_seconds": [3.5]}
+    assert call["abandoned"] == "waiting"
+    assert {turn["kind"]: turn["waited_seconds"] for turn in call["turns"]} == {"say": None, "speech": 3.5}
+    assert call["fillers"] == [{"number": 0, "text": "One moment.", "started_at": 6.0, "ended_at": 7.0}]
+    assert [(failure["at"], failure["reason"], failure["request_id"]) for failure in call["failures"]] == [
+        (5.0, "no first token in time", "req_7")
+    ]
+    assert call["provider_ids"]["requests"] == ["req_7"]
+    assert (call["costs"]["telephony"], call["costs"]["total"]) == (None, None)
+    text = http.get(f"/calls/{call_id}/transcript", params={"format": "text"}).text
+    assert text.splitlines() == [
+        "[0:02] operator: Please hold.",
+        "[0:04] caller: When?",
+        "[0:05] failure: openai cannot think: provider_timeout (no first token in time, request req_7); not given up",
+        "[0:06] agent, filler: One moment.",
+        "[0:08] not answered: the caller waited 3.5 s",
+    ]
+
+
+def test_a_call_that_an_older_version_ended_does_not_claim_that_every_turn_was_answered(
+    service: RunningService, http: httpx.Client
+) -> None:
+    call_id = keep_call(service.settings.data_dir, "call_old", ENDED, summary=json.dumps({"turns": 2}))
+
+    [listed] = [call for call in http.get("/calls").json()["calls"] if call["call_id"] == call_id]
+    assert (listed["unanswered"], listed["abandoned"]) == (None, None)

@@ -18,6 +18,8 @@ from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
 
+_TWILIO = "twilio"
+"""The key of the metadata with Twilio's ids of a call that it streams."""
 _ANY_LANGUAGE = "multi"
 
 
@@ -55,6 +57,8 @@ class CallPlan:
     is_recorded: bool
     version: str
     """Of the service."""
+    telephony_usd_per_minute: float | None
+    """The price of the line: 0 without a telephone, None when it is not known."""
 
     @property
     def language(self) -> str:
@@ -94,7 +98,7 @@ class CallPlan:
         """Row 1 of the journal."""
         described = self.agent.describe(self.version)
         described["models"] = {"stt": self.stt.model, "llm": self.llm.model, "tts": self.agent.tts.model}
-        return CallCreated(self.policy.to_dict(), self.language, described)
+        return CallCreated(self.policy.to_dict(), self.language, described, self.telephony_usd_per_minute)
 
 
 class CallPlanner:
@@ -110,6 +114,7 @@ class CallPlanner:
         playout_lead_seconds: float,
         records: bool,
         version: str,
+        telephony_usd_per_minute: float | None = None,
     ) -> None:
         """``agent`` answers where no other is named; ``endpoints`` gives those of an agent's tools, by name."""
         self.agent = agent
@@ -121,6 +126,7 @@ class CallPlanner:
         """Whether calls are recorded."""
         self.version = version
         """Of the service."""
+        self._telephony_usd_per_minute = telephony_usd_per_minute
 
     def tool_names(self) -> frozenset[str]:
         """Names of the tools of agents, which alone a label of the metrics may show."""
@@ -159,6 +165,7 @@ class CallPlanner:
             playout_lead_seconds=self._playout_lead_seconds,
             is_recorded=self.records,
             version=self.version,
+            telephony_usd_per_minute=self._telephony_usd_per_minute if _is_telephone(call) else 0.0,
         )
         problems = _problems(plan)
         if problems:
@@ -173,6 +180,11 @@ def _texts(lines: Lines) -> list[str]:
     transfers = [lines.transfer, lines.transfer_failed]
     goodbyes = [lines.goodbye, lines.silence_goodbye, lines.limit_goodbye, lines.shutdown_goodbye]
     return [*urgent, *others, *transfers, *goodbyes]
+
+
+def _is_telephone(call: CallContext | None) -> bool:
+    """Whether a carrier bills minutes: a call through a room, or one that Twilio streams."""
+    return call is not None and (call.livekit_room is not None or _TWILIO in call.metadata)
 
 
 def _problems(plan: CallPlan) -> list[str]:

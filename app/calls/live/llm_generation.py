@@ -135,7 +135,15 @@ class LlmGeneration:
         elif written.reason in _CUT:
             item = answer.item
             failed = ev.ProviderFailed(
-                written.provider, _STAGE, written.reason, True, item.turn, item.number, answer="cut"
+                written.provider,
+                _STAGE,
+                written.reason,
+                True,
+                item.turn,
+                item.number,
+                answer="cut",
+                reason=f"the answer ended before its time: {written.reason}",
+                request_id=written.request_id,
             )
             self._emit(failed)
 
@@ -250,5 +258,6 @@ class LlmGeneration:
                 completion_tokens=usage.completion,
                 cost=usage.cost,
                 request_id=written.request_id,
+                request_ids=(written.request_id,) if written.request_id else (),
             )
         )

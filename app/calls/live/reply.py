@@ -163,7 +163,8 @@ class ReplyPipeline:
                         stage=_SPEAK,
                         characters=charge.characters,
                         cost=charge.cost,
-                        request_id=charge.request_id,
+                        request_id=charge.request_ids[-1] if charge.request_ids else None,
+                        request_ids=charge.request_ids,
                     )
                 )
 
@@ -196,5 +197,5 @@ class ReplyPipeline:
         error = failure.error
         answer = "refused" if isinstance(error, ContentRejected) and failure.stage == _THINK else "lost"
         self._emit(
-            ev.ProviderFailed(error.provider, failure.stage, error.code, final, item.turn, item.number, answer=answer)
+            ev.ProviderFailed.of(error, failure.stage, final=final, turn=item.turn, speech=item.number, answer=answer)
         )

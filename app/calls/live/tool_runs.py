@@ -173,7 +173,7 @@ class ToolRuns:
         try:
             answer = await self._endpoints[call.name].call(arguments, call_id=self._call_id, tool_call_id=call.id)
         except ProviderError as error:
-            failure = ev.ProviderFailed(error.provider, "act", error.code, False, wanted.turn, wanted.speech)
+            failure = ev.ProviderFailed.of(error, "act", final=False, turn=wanted.turn, speech=wanted.speech)
             self._emit(failure)
             return _Outcome(False, getattr(error, "status", None), _failure(error, wanted.tool))
         if answer.ok and answer.text:

@@ -66,7 +66,8 @@ class TranscriptionInput:
                 stage=_STAGE,
                 seconds=charge.seconds,
                 cost=charge.cost,
-                request_id=charge.request_id,
+                request_id=charge.request_ids[-1] if charge.request_ids else None,
+                request_ids=charge.request_ids,
             )
             for charge in self._stream.charges()
         ]
@@ -108,7 +109,7 @@ class TranscriptionInput:
                         )
                     )
                 case StreamLost(error, final):
-                    self._emit(ev.ProviderFailed(error.provider, _STAGE, error.code, final))
+                    self._emit(ev.ProviderFailed.of(error, _STAGE, final=final))
                 case StreamRestored():
                     self._emit(ev.ProviderRestored(self._stream.provider, _STAGE))
 

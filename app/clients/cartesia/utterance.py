@@ -103,7 +103,10 @@ class CartesiaUtterance:
         if not self.characters_sent:
             return []
         cost = self._prices.tts_cost(self._model, self.characters_sent)
-        return [Charge(provider=PROVIDER, model=self._model, cost=cost, characters=self.characters_sent)]
+        ids = tuple(self.context_ids)
+        return [
+            Charge(provider=PROVIDER, model=self._model, cost=cost, characters=self.characters_sent, request_ids=ids)
+        ]
 
     # --- text in ------------------------------------------------------------------------------------------------
 

@@ -52,5 +52,5 @@ class DeepgramStream(ReconnectingStream[TurnAssembly]):
         """What Deepgram was sent, with repetitions and silence; priced by the language the stream was opened with."""
         seconds = round(self.audio_seconds_sent, 3)
         cost = self._prices.stt_cost(self._options.model, self._options.language, seconds)
-        last = self.request_ids[-1] if self.request_ids else None
-        return [Charge(provider=PROVIDER, model=self._options.model, cost=cost, seconds=seconds, request_id=last)]
+        ids = tuple(self.request_ids)
+        return [Charge(provider=PROVIDER, model=self._options.model, cost=cost, seconds=seconds, request_ids=ids)]

@@ -64,7 +64,7 @@ async def test_a_vendor_that_is_one_folder_and_one_line_holds_a_whole_call() -> 
         ("listen", "toy", "toy-ear-1"), ("think", "toy", "toy-mind-1"), ("speak", "toy", "toy-voice-1"),
     }  # fmt: skip
     assert call.rows[0].data["agent"]["models"] == {"stt": "toy-ear-1", "llm": "toy-mind-1", "tts": "toy-voice-1"}
-    assert call.body.record.costs == {"stt": 0.01, "llm": 0.01, "tts": 0.02, "telephony": None, "total": 0.04}
+    assert call.body.record.costs == {"stt": 0.01, "llm": 0.01, "tts": 0.02, "telephony": 0.0, "total": 0.04}
 
 
 async def test_two_agents_with_other_vendors_models_voices_and_languages_hold_calls_at_once() -> None:

@@ -1,0 +1,103 @@
+"""Which of the caller's turns were never answered, how long the caller waited, and whether they gave the call up.
+
+A turn is answered when the answer begins to sound. A filler, an apology or an operator's line is no answer. The wait
+begins with the caller's last sound. It ends when they speak again, when the agent apologizes, or with the call.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.models import JournalRow
+
+Abandoned = Literal["ringing", "early", "waiting"]
+"""When a caller gave the call up: before it was answered; within its first seconds, without an answer to anything they
+said; while they waited for an answer or for a human."""
+
+_EARLY_SECONDS = 10.0
+_ANSWERS = ("reply", "goodbye", "transfer")
+"""The kinds of utterances that answer the turn whose number they have."""
+_APOLOGY = "apology"
+_DIGITS = 3
+
+
+@dataclass(slots=True)
+class _Turn:
+    ended_t: float
+    waited_until: float | None = None
+    apologized: bool = False
+
+
+@dataclass(slots=True)
+class TurnWaits:
+    """Reads the rows of a call in their order."""
+
+    _turns: dict[int, _Turn] = field(default_factory=dict)
+    _kinds: dict[int, tuple[int, str]] = field(default_factory=dict)
+    """Turn and kind of each utterance that began to sound."""
+    _heard: dict[int, int] = field(default_factory=dict)
+    """The turn of each utterance of which something was heard; its first row may be missing."""
+    _transfer_runs: bool = False
+    _said_goodbye: bool = False
+
+    def take(self, row: JournalRow) -> None:
+        """Take the next row."""
+        match row.type:
+            case "turn.taken":
+                self._taken(row)
+            case "agent.reply_started":
+                self._started(row)
+            case "agent.finished" | "agent.interrupted":
+                self._ended(row)
+            case "transfer.started":
+                self._transfer_runs = True
+            case "transfer.failed" | "transfer.completed":
+                self._transfer_runs = False
+            case _:
+                pass
+
+    def unanswered(self, ended_t: float | None) -> dict[int, float]:
+        """Seconds waited by turn, in order. While the call lives, the last turn may still be answered."""
+        answered, pending = self._answered(), max(self._turns, default=0)
+        waited: dict[int, float] = {}
+        for number, turn in self._turns.items():
+            until = turn.waited_until if turn.waited_until is not None else ended_t
+            if number not in answered and until is not None and (ended_t is not None or number != pending):
+                waited[number] = round(max(0.0, until - turn.ended_t), _DIGITS)
+        return waited
+
+    def abandoned(self, *, answered_t: float | None, ended_t: float | None, reason: str | None) -> Abandoned | None:
+        """When the caller gave the call up; None if they did not, or if the call has not ended."""
+        if ended_t is None or reason != "caller_hangup":
+            return None
+        if answered_t is None:
+            return "ringing"
+        answered, last = self._answered(), max(self._turns, default=None)
+        if self._transfer_runs or (
+            last is not None and last not in answered and not self._turns[last].apologized and not self._said_goodbye
+        ):
+            return "waiting"
+        is_early = ended_t - answered_t < _EARLY_SECONDS
+        return "early" if is_early and not answered and not self._said_goodbye else None
+
+    def _taken(self, row: JournalRow) -> None:
+        for turn in self._turns.values():
+            if turn.waited_until is None:
+                turn.waited_until = row.data["started_t"]
+        self._turns[row.turn or 0] = _Turn(row.data["ended_t"])
+
+    def _started(self, row: JournalRow) -> None:
+        number, kind = row.turn or 0, row.data["kind"]
+        self._kinds[row.data["speech"]] = number, kind
+        self._said_goodbye = self._said_goodbye or kind == "goodbye"
+        turn = self._turns.get(number)
+        if turn is not None and kind == _APOLOGY and not turn.apologized:
+            turn.apologized = True
+            turn.waited_until = row.t
+
+    def _ended(self, row: JournalRow) -> None:
+        if row.data["heard"]:
+            self._heard[row.data["speech"]] = row.turn or 0
+
+    def _answered(self) -> set[int]:
+        started = {turn for turn, kind in self._kinds.values() if kind in _ANSWERS}
+        return started | {turn for speech, turn in self._heard.items() if speech not in self._kinds}
