@@ -40,7 +40,7 @@ _TURNS: list[dict[str, Any]] = [
         "heard": "exact",
         "stt_confidence": None,
         "language": "en",
-        "latency": {**_STAGES, "budget_kept": True, "filler_at": None},
+        "latency": {**_STAGES, "budget_kept": True, "filler_at": None, "bridged": False},
         "kind": "reply",
         "waited_seconds": None,
     },

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.conversation.deadlines import Deadline, deadline_named
+from app.journal.bridges import BridgeReader
 from app.journal.failures import failure_of, failure_text
 from app.journal.readable_rows import UNREADABLE, is_readable
 from app.journal.tool_records import ToolReader
@@ -55,27 +56,36 @@ def timeline(rows: Iterable[JournalRow]) -> list[Moment]:
     """The moments of a journal. Rows of an unknown type are shown as they are."""
     moments, rows = [], list(rows)
     lost = {tool.id for tool in ToolReader().read(filter(is_readable, rows)) if tool.outcome == "unknown"}
-    budget = 0.0
+    budget, bridges = 0.0, BridgeReader()
     for row in rows:
         if row.type == "call.created":
             with suppress(*UNREADABLE):
                 budget = float(row.data["policy"]["max_response_seconds"])
         if row.type not in OMITTED:
             try:
-                tone, text = _said(row, budget, lost)
+                tone, text = _said(row, budget, lost, bridges)
             except UNREADABLE:
                 tone, text = "wrong", f"this row cannot be read: {row.data}"
             moments.append(Moment(row, tone, text))
     return moments
 
 
-def _said(row: JournalRow, budget: float, lost: set[str]) -> _Line:
-    if row.type == "agent.reply_started":
-        return _reply_started(row.data, budget)
-    if row.type == "agent.tool_called" and row.data.get("id") in lost:
-        return "wrong", f"{row.data['name']} {row.data['arguments']}: called; outcome unknown"
-    if row.type == "provider.failed":
-        return "wrong", failure_text(failure_of(row, row.t))
+def _said(row: JournalRow, budget: float, lost: set[str], bridges: BridgeReader) -> _Line:
+    match row.type:
+        case "agent.reply_started":
+            return _reply_started(row, budget, bridges)
+        case "agent.tool_called":
+            bridges.tool_called(row)
+            if row.data.get("id") in lost:
+                return "wrong", f"{row.data['name']} {row.data['arguments']}: called; outcome unknown"
+        case "agent.tool_finished":
+            bridges.tool_finished(row)
+        case "deadline.passed" if row.data["name"] == Deadline.FILLER and bridges.a_tool_runs:
+            return "quiet", "a tool is still at work: a line bridges the wait"
+        case "provider.failed":
+            return "wrong", failure_text(failure_of(row, row.t))
+        case _:
+            pass
     return _SAYINGS.get(row.type, _unknown)(row.data)
 
 
@@ -100,13 +110,15 @@ def _left(data: Data) -> _Line:
     return ("quiet" if reason == "caller_hangup" else "wrong"), f"{reason} ({detail})" if detail else reason
 
 
-def _reply_started(data: Data, budget: float) -> _Line:
+def _reply_started(row: JournalRow, budget: float, bridges: BridgeReader) -> _Line:
     """The total latency of an answer. The table of turns has its stages."""
-    stamps = data.get("stamps", {})
-    if data["kind"] != "reply" or "last_voiced" not in stamps:
-        return "agent", f"begins: {data['kind']}"
+    kind, stamps = row.data["kind"], row.data.get("stamps", {})
+    if kind == "filler":
+        bridges.filler_started(row.turn)
+    if kind != "reply" or "last_voiced" not in stamps:
+        return "agent", f"begins: {kind}"
     seconds = stamps["first_frame"] - stamps["last_voiced"]
-    late = seconds > budget > 0
+    late = budget > 0 and not bridges.is_in_time(row.turn, stamps["last_voiced"], seconds, budget)
     return ("wrong" if late else "agent"), f"begins {seconds:.3f} s after the caller's last sound{' (late)' * late}"
 
 

@@ -1,6 +1,7 @@
 """How the core reacts to the agent's own voice and to the vendors behind it."""
 
 from app.conversation import events as ev
+from app.conversation.bridging import line_ended, schedule_line, tool_finished
 from app.conversation.deadlines import Deadline
 from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
@@ -28,6 +29,7 @@ class AgentSpeech:
         utterance.started = True
         self._follow_announcement(utterance)
         call.deadlines.clear(Deadline.FILLER, Deadline.IDLE, Deadline.START)
+        schedule_line(call)
         if utterance.kind is UtteranceKind.REPLY:
             call.deadlines.clear(Deadline.REPLY)
             call.note_answer(utterance.turn)
@@ -65,6 +67,7 @@ class AgentSpeech:
     def tool_finished(self, event: ev.AgentToolFinished) -> None:
         """The next prompts hold its result."""
         self._call.history.tool_finished(event.id, event.result)
+        tool_finished(self._call, event.id)
 
     def paused(self, event: ev.AgentPaused) -> None:
         """Remember how far the caller has heard it."""
@@ -245,6 +248,6 @@ class AgentSpeech:
         call = self._call
         if call.floor.reply_pending:
             call.enter(ConversationState.PROCESSING)
-            call.due_in(Deadline.FILLER, call.policy.filler_repeat_seconds)
+            line_ended(call)
         else:
             call.go_on()

@@ -37,6 +37,14 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class SayMeanwhile:
+    """Say a fixed text within a reply that has begun and waits for a tool."""
+
+    utterance: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PauseUtterance:
     """Stop the sound at once, and remember where."""
 
@@ -118,6 +126,7 @@ Command = (
     StartReply
     | ReleaseReply
     | Say
+    | SayMeanwhile
     | PauseUtterance
     | ResumeUtterance
     | StopUtterance

@@ -10,6 +10,7 @@ from typing import Any
 
 from app.conversation import events as ev
 from app.conversation.agent_speech import AgentSpeech
+from app.conversation.bridging import say_due_line
 from app.conversation.commands import Command
 from app.conversation.deadlines import Deadline, deadline_named
 from app.conversation.history import ConversationHistory
@@ -22,7 +23,6 @@ from app.conversation.user_turns import UserTurns
 from app.models import ConversationState
 
 _SAY_REQUESTS_KEPT = 20
-_NO_FILLER_OVER_SOUND_SECONDS = 0.5
 
 _FAULTS_OF_THE_CARRIER = ("media_lost", "media_timeout", "carrier_error")
 
@@ -132,7 +132,7 @@ class ConversationCore:
             Deadline.IDLE: self._idle_due,
             Deadline.TURN: self._user_turns.transcript_timeout,
             Deadline.DIGITS: self._user_turns.digits_are_complete,
-            Deadline.FILLER: self._filler_due,
+            Deadline.FILLER: lambda: say_due_line(self._call),
             Deadline.REPLY: self._reply_due,
             Deadline.START: self._start_due,
             Deadline.STALL: self._stall_due,
@@ -210,17 +210,6 @@ class ConversationCore:
             call.silences += 1
         else:
             call.say(UtteranceKind.GOODBYE, call.lines.silence_goodbye, ends_call="silence")
-
-    def _filler_due(self) -> None:
-        call = self._call
-        reply, fillers = call.floor.reply, call.lines.fillers
-        if reply is None or not call.floor.reply_pending or call.floor.line is not None or call.fillers >= len(fillers):
-            return
-        if call.sound:
-            call.due_in(Deadline.FILLER, _NO_FILLER_OVER_SOUND_SECONDS)
-            return
-        call.say(UtteranceKind.FILLER, fillers[call.fillers], turn=reply.turn)
-        call.fillers += 1
 
     def _reply_due(self) -> None:
         reply = self._call.floor.reply

@@ -274,7 +274,9 @@ class AgentToolCalled:
     timeout_seconds: float = 0.0
     """How long it may take while the answer waits for its result; 0 for the built-in tools."""
     line: str | None = None
-    """What is said while it runs; None if the answer has already said something."""
+    """What is said while it runs; None if the answer has just said something."""
+    line_after_seconds: float = 0.0
+    """For how long the tool may run before the line is said. Older rows have it said at once."""
     refused: bool = False
     """There is no such tool, or it does not take these arguments: it is not run."""
 

@@ -33,6 +33,15 @@ class Lines:
     limit_goodbye: str
     failure_goodbye: str
     shutdown_goodbye: str
+    long_wait: tuple[str, ...] = (
+        "This is taking a little longer than usual. Please bear with me.",
+        "I'm still waiting for an answer. Thank you for your patience.",
+        "I'm still on it. Please stay on the line.",
+        "Sorry for the wait. It's still loading on my end.",
+        "Still nothing yet, but I'm here with you.",
+        "Thank you for holding. It shouldn't be much longer.",
+    )
+    """While a tool takes long; one after another, each at most once a turn."""
     refused: str = "I'm afraid I can't discuss that. What else can I help you with?"
     """When the model's vendor refuses what the caller said."""
 
@@ -53,6 +62,14 @@ RUSSIAN = Lines(
     limit_goodbye="К сожалению, время разговора закончилось. Перезвоните, пожалуйста. До свидания!",
     failure_goodbye="Простите, сейчас я не могу вам помочь. Перезвоните, пожалуйста, позже. До свидания!",
     shutdown_goodbye="Простите, мне нужно завершить разговор. Перезвоните, пожалуйста. До свидания!",
+    long_wait=(
+        "Это занимает чуть больше времени, чем обычно. Подождите, пожалуйста.",
+        "Всё ещё жду ответа. Спасибо, что ждёте.",
+        "Я на связи, ответа пока нет. Оставайтесь, пожалуйста, на линии.",
+        "Простите за ожидание, система пока не ответила.",
+        "Ещё немного, пожалуйста, я по-прежнему проверяю.",
+        "Спасибо за терпение. Надеюсь, осталось совсем чуть-чуть.",
+    ),
     refused="К сожалению, об этом я говорить не могу. Чем ещё могу помочь?",
 )
 
@@ -86,6 +103,13 @@ class CallPolicy:
     filler_lead_seconds: float = 0.1
     """How long before the end of that budget a filler is started."""
     filler_repeat_seconds: float = 4.0
+    """From the end of a filler to the next one."""
+    tool_patience_seconds: float = 0.4
+    """After the result of a tool, how long the answer may take before a late answer gets a filler."""
+    long_wait_seconds: float = 6.0
+    """From the call of a tool to the second line that is said while it runs."""
+    long_wait_repeat_seconds: float = 10.0
+    """From one such line to the next."""
     reply_seconds: float = 12.0
     """After this, an answer is given up."""
     line_start_seconds: float = 3.0

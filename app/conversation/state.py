@@ -22,6 +22,7 @@ from app.conversation.phases import PHASE_TRANSITIONS, CallPhase
 from app.conversation.policy import CallPolicy, Lines
 from app.conversation.states import ConversationStateMachine, RefusedTransition
 from app.conversation.turns import CallerTurn, Floor, Utterance, UtteranceKind
+from app.conversation.waiting import Wait
 from app.models import ConversationState
 
 _FALSE_INTERRUPTIONS = 2
@@ -72,8 +73,8 @@ class CallState:
         """Fixed lines in a row that could not be said."""
         self.silences = 0
         """Prompts in a row that nobody answered."""
-        self.fillers = 0
-        """Fillers said in this turn."""
+        self.wait = Wait()
+        """What the caller was told while they wait for the answer to their last turn."""
         self._answered_turn = 0
         """The last turn whose answer was heard, so that the model's vendor has not refused it."""
         self._refused_before = False
@@ -216,10 +217,14 @@ class CallState:
         self.expect_progress(utterance)
         self.commands.append(ResumeUtterance(utterance.number))
 
-    def expect_progress(self, utterance: Utterance, *, beside_seconds: float = 0.0) -> None:
-        """The voice must come to its next clause or to its end in about the time that the clause takes."""
+    def expect_progress(self, utterance: Utterance) -> None:
+        """The voice must come to its next clause or to its end in about the time that the clause takes.
+
+        A tool that the answer waits for may take its time besides.
+        """
         letters = len(utterance.clauses[-1]) if utterance.clauses else 0
-        self.due_in(Deadline.STALL, self.policy.stall_seconds + letters / _SLOWEST_LETTERS_PER_SECOND + beside_seconds)
+        tool_seconds = self.wait.tool_seconds_left(self.now) if utterance.kind is UtteranceKind.REPLY else 0.0
+        self.due_in(Deadline.STALL, self.policy.stall_seconds + letters / _SLOWEST_LETTERS_PER_SECOND + tool_seconds)
 
     def _count_false_interruption(self, utterance: Utterance) -> None:
         utterance.false_interruptions += 1

@@ -1,16 +1,16 @@
-"""The tools that the model calls: when they are run, what the caller hears meanwhile, and what the built-in ones do."""
+"""The tools that the model calls: when they are run, and what the built-in ones do."""
 
 import json
 import re
 from typing import Any
 
+from app.conversation.bridging import await_tool
 from app.conversation.commands import RunTool
 from app.conversation.deadlines import Deadline
 from app.conversation.events import AgentToolCalled
 from app.conversation.state import CallState
 from app.conversation.turns import Utterance, UtteranceKind
 
-_NO_LINE_OVER_SOUND_SECONDS = 0.5
 DIGITS_MAX = 32
 """The most keys of one utterance; further ones are dropped."""
 _NO_KEY = re.compile(r"[^0-9*#A-Dw]")
@@ -38,16 +38,9 @@ def run_wanted_tools(call: CallState) -> None:
 def _run(call: CallState, utterance: Utterance, event: AgentToolCalled) -> None:
     call.history.tool_called(utterance.turn, event.id, event.name, event.arguments)
     call.commands.append(RunTool(utterance.turn, utterance.number, event.id))
-    if utterance.started:
-        call.expect_progress(utterance, beside_seconds=event.timeout_seconds)
-        return
-    call.due_in(Deadline.REPLY, call.policy.reply_seconds + event.timeout_seconds)
-    if event.line is None or call.floor.line is not None:
-        return
-    if call.sound:
-        call.due_in(Deadline.FILLER, _NO_LINE_OVER_SOUND_SECONDS)
-    else:
-        call.say(UtteranceKind.FILLER, event.line, turn=utterance.turn)
+    if not utterance.started:
+        call.due_in(Deadline.REPLY, call.policy.reply_seconds + event.timeout_seconds)
+    await_tool(call, utterance, event)
 
 
 def note_tool_call(utterance: Utterance, event: AgentToolCalled) -> None:

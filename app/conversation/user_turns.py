@@ -1,6 +1,7 @@
 """How the core reacts to the caller: sound pauses the voice, words stop it, a finished turn gets an answer."""
 
 from app.conversation import events as ev
+from app.conversation.bridging import await_answer
 from app.conversation.commands import Record
 from app.conversation.deadlines import Deadline
 from app.conversation.interruptions import InterruptionRules
@@ -208,7 +209,7 @@ class UserTurns:
         ended = call.taken_until_t = min(call.now, max(ended_t or 0.0, caller.started_t))
         call.close_caller_turn()
         call.sound = False  # the detector reports the end of sound later than the vendor reports the end of the turn
-        self._unclear, call.fillers = 0, 0
+        self._unclear = 0
         call.history.add(caller.number, "user", text)
         call.commands.append(
             Record(ev.TurnTaken(caller.number, text, source, caller.started_t, ended, language, confidence))
@@ -217,7 +218,7 @@ class UserTurns:
             return
         call.answer(caller.number, text)
         late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds
-        call.deadlines.set(Deadline.FILLER, max(call.now, late))
+        await_answer(call, late)
         call.due_in(Deadline.REPLY, call.policy.reply_seconds)
         call.enter(ConversationState.PROCESSING)
         run_wanted_tools(call)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.journal.bill import Bill
+from app.journal.bridges import BridgeReader
 from app.journal.failures import FailureRecord, failure_of
 from app.journal.readable_rows import UNREADABLE, readable
 from app.journal.tool_records import ToolReader, ToolRecord
@@ -161,6 +162,7 @@ class _Reader:
         self._bill = Bill()
         self._waits = TurnWaits()
         self._tools = ToolReader()
+        self._bridges = BridgeReader()
 
     def read(self, rows: Iterable[JournalRow]) -> CallRecord:
         for row in rows:
@@ -276,6 +278,7 @@ class _Reader:
         if row.data["kind"] == "filler":
             self._fillers.add(number)
             self._filler_at.setdefault(turn.number, turn.started_at)
+            self._bridges.filler_started(turn.number)
         else:
             turn.latency = self._latency(turn.number, stamps)
 
@@ -306,9 +309,11 @@ class _Reader:
 
     def _tool_called(self, row: JournalRow) -> None:
         self._tools.called(row, self._since_answer(row.t))
+        self._bridges.tool_called(row)
 
     def _tool_finished(self, row: JournalRow) -> None:
         self._tools.finished(row)
+        self._bridges.tool_finished(row)
 
     def _provider_used(self, row: JournalRow) -> None:
         self._bill.used(row)
@@ -325,8 +330,9 @@ class _Reader:
         return {
             **latency,
             "total": total,
-            "budget_kept": total <= self._budget,
+            "budget_kept": self._bridges.is_in_time(number, stamps["last_voiced"], total, self._budget),
             "filler_at": self._filler_at.get(number),
+            "bridged": self._bridges.is_bridged(number),
         }
 
     def _since_answer(self, t: float) -> float:

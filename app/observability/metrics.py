@@ -106,9 +106,15 @@ class Metrics:
         """Count a call whose process had died; it was never live in this process."""
         self._calls.labels("crashed", "ours").inc()
 
-    def turn_answered(self, stages: Mapping[str, float], *, is_in_time: bool) -> None:
-        """Observe an answer's latency: seconds by stage, and ``total``."""
+    def turn_answered(self, stages: Mapping[str, float], *, is_in_time: bool, is_bridged: bool = False) -> None:
+        """Observe an answer's latency: seconds by stage, and ``total``.
+
+        The stages of an answer that waited for a tool behind a line (``is_bridged``) contain the time of the tool,
+        which has a metric of its own: they are left out.
+        """
         self._budget.labels("kept" if is_in_time else "missed").inc()
+        if is_bridged:
+            return
         for stage, seconds in stages.items():
             self._latency.labels(stage).observe(seconds)
 

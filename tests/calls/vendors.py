@@ -180,6 +180,7 @@ class ScriptedTool:
     seconds: float = 1.0
     answer: ToolAnswer | ProviderError = field(default_factory=lambda: ToolAnswer(200, '{"times": ["10:00"]}'))
     waiting_phrase: str | None = "Let me look at the schedule."
+    waiting_phrase_after_seconds: float = 0.4
     timeout_seconds: float = 8.0
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Call id and tool call id, and the arguments."""
@@ -193,6 +194,7 @@ class ScriptedTool:
             ToolSpec(self.name, "Free times.", parameters),
             HttpEndpoint(self.name, self.method, "https://example.org/", timeout_seconds=self.timeout_seconds),
             {"en": self.waiting_phrase} if self.waiting_phrase else {},
+            self.waiting_phrase_after_seconds,
         )
 
     async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:

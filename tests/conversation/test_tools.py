@@ -45,7 +45,7 @@ def test_nothing_is_said_over_a_caller_who_makes_a_sound() -> None:
     call = asked_call().caller_makes_a_sound().model_wants("find_times", line=LINE)
 
     assert call.asked == [RunTool(2, 2, "tool-1")]
-    assert call.caller_falls_silent().wait(0.6).lines[-1] == LINES.fillers[0]
+    assert call.caller_falls_silent().wait(0.6).lines[-1] == LINE
 
 
 def test_a_suspected_turn_has_nothing_run_before_it_is_certain() -> None:

@@ -14,13 +14,14 @@ class CallWithTools(Call):
         super().__init__(**manners)
 
     def model_wants(
-        self, tool: str, *, line: str | None = None, timeout: float = 8.0, speech: Utterance | None = None
-    ) -> "CallWithTools":
+        self, tool: str, *, line: str | None = None, timeout: float = 8.0, patience: float = 0.0,
+        speech: Utterance | None = None,
+    ) -> "CallWithTools":  # fmt: skip
         """A tool of the agent's own; of the last reply, if none is named."""
         speech = speech or self.replies[-1]
         self._tools += 1
         tool_id = f"tool-{self._tools}"
-        self._happens(ev.AgentToolCalled(speech.turn, speech.number, tool_id, tool, "{}", timeout, line))
+        self._happens(ev.AgentToolCalled(speech.turn, speech.number, tool_id, tool, "{}", timeout, line, patience))
         return self
 
     def tool_gives(self, result: str, *, ok: bool = True) -> "CallWithTools":

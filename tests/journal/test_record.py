@@ -312,6 +312,7 @@ def test_the_stages_of_an_answer_follow_each_other_and_sum_to_the_total() -> Non
         "total": 1.02,
         "budget_kept": True,
         "filler_at": None,
+        "bridged": False,
     }
     assert latency["total"] == round(sum(latency[stage] for stage in STAGES), 4)
 

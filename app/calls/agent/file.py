@@ -113,6 +113,14 @@ def _checked(document: MarkedYaml, path: Path, environment: Mapping[str, str]) -
     return shape
 
 
+_BEYOND = {
+    "less_than_equal": ("more than", "le"),
+    "greater_than": ("not more than", "gt"),
+    "greater_than_equal": ("less than", "ge"),
+}
+"""How a number is beyond a limit, and what pydantic calls the limit."""
+
+
 def _problem(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
     """The place in the file, and what is wrong there. Quotes only numbers: other values may be secrets."""
     place = tuple(step for step in error["loc"] if step != "[key]")
@@ -122,10 +130,9 @@ def _problem(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
             return place, "is missing"
         case "extra_forbidden":
             return place, "is no key of an agent's file here"
-        case "less_than_equal":
-            return place, f"{error['input']} is more than {limits['le']:g}"
-        case "greater_than":
-            return place, f"{error['input']} is not more than {limits['gt']:g}"
+        case "less_than_equal" | "greater_than" | "greater_than_equal" as kind:
+            compared, limit = _BEYOND[kind]
+            return place, f"{error['input']} is {compared} {limits[limit]:g}"
         case "value_error":
             return place, str(limits["error"])
         case _:
@@ -157,4 +164,5 @@ def _tool(shape: ToolShape) -> AgentTool:
         spec=ToolSpec(shape.name, shape.description, shape.parameters),
         endpoint=HttpEndpoint(shape.name, shape.method, shape.url, shape.headers, shape.timeout_seconds),
         waiting_phrase=shape.waiting_phrase,
+        waiting_phrase_after_seconds=shape.waiting_phrase_after_seconds,
     )

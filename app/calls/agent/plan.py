@@ -176,7 +176,7 @@ class CallPlanner:
 def _texts(lines: Lines) -> list[str]:
     """Every line, those first that are needed when something is wrong."""
     urgent = [*lines.fillers, lines.apology, lines.failure_goodbye, lines.greeting]
-    others = [lines.repeat, lines.keypad, *lines.idle, lines.refused, lines.cut_off, lines.deaf]
+    others = [*lines.long_wait, lines.repeat, lines.keypad, *lines.idle, lines.refused, lines.cut_off, lines.deaf]
     transfers = [lines.transfer, lines.transfer_failed]
     goodbyes = [lines.goodbye, lines.silence_goodbye, lines.limit_goodbye, lines.shutdown_goodbye]
     return [*urgent, *others, *transfers, *goodbyes]

@@ -19,11 +19,11 @@ from pydantic import (
 )
 
 from app.calls.agent.facts import BUILT_IN, STRANGERS, VALUE_LETTERS_MAX
-from app.calls.agent.tools import RESERVED_NAMES
+from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
 from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.conversation.policy import CallPolicy
 
-TOOL_SECONDS_MAX = 8.0
+TOOL_SECONDS_MAX = 60.0
 """A caller does not wait longer than this for a tool."""
 _TOOLS_MAX = 32
 _HEADERS_MAX = 32
@@ -129,6 +129,7 @@ class LinesShape(_Shape):
     keypad: Text | None = None
     idle: Texts | None = None
     fillers: Texts | None = None
+    long_wait: Texts | None = None
     apology: Text | None = None
     cut_off: Text | None = None
     deaf: Text | None = None
@@ -159,6 +160,7 @@ class ToolShape(_Shape):
         {},
         validation_alias=AliasChoices("waiting_phrase", "one_moment"),  # "one_moment" is the key's old name
     )
+    waiting_phrase_after_seconds: Annotated[float, Field(ge=0, le=TOOL_SECONDS_MAX)] = WAITING_PHRASE_AFTER_SECONDS
 
 
 class VariableShape(_Shape):

@@ -33,6 +33,8 @@ SEND_DTMF = ToolSpec(
 )
 BUILT_IN = (END_CALL,)
 """The built-in tools of every call."""
+WAITING_PHRASE_AFTER_SECONDS = 0.4
+"""A tool that answers sooner needs no phrase, unless its agent's file says otherwise."""
 RESERVED_NAMES = frozenset({"end_call", "transfer", "send_dtmf"})
 """Names of built-in tools. An agent's file may not use them for its own tools."""
 
@@ -52,6 +54,8 @@ class AgentTool:
     endpoint: HttpEndpoint
     waiting_phrase: Mapping[str, str] = field(default_factory=dict)
     """By language."""
+    waiting_phrase_after_seconds: float = WAITING_PHRASE_AFTER_SECONDS
+    """For how long the tool may run before it is said."""
 
     def describe(self) -> dict[str, Any]:
         """The tool for row 1 of the journal. Headers appear by name only: their values are secrets."""
@@ -64,6 +68,7 @@ class AgentTool:
             "headers": sorted(self.endpoint.headers),
             "timeout_seconds": self.endpoint.timeout_seconds,
             "waiting_phrase": dict(self.waiting_phrase),
+            "waiting_phrase_after_seconds": self.waiting_phrase_after_seconds,
         }
 
     def read(self, arguments: str) -> dict[str, Any]:

@@ -34,7 +34,13 @@ _GREETING_WAITS_SECONDS = 0.25
 _CANCELLED_WITHIN_SECONDS = 0.15
 """How long the end of a call waits for cancelled tasks, which report their costs as they end."""
 _OF_UTTERANCES = (
-    cmd.StartReply | cmd.ReleaseReply | cmd.Say | cmd.PauseUtterance | cmd.ResumeUtterance | cmd.StopUtterance
+    cmd.StartReply
+    | cmd.ReleaseReply
+    | cmd.Say
+    | cmd.SayMeanwhile
+    | cmd.PauseUtterance
+    | cmd.ResumeUtterance
+    | cmd.StopUtterance
 )
 
 
@@ -227,6 +233,8 @@ class CallEventLoop:
                 self._release(utterance)
             case cmd.Say():
                 self._say(command)
+            case cmd.SayMeanwhile(utterance, text):
+                self._reply_pipeline.say_meanwhile(utterance, text)
             case cmd.PauseUtterance(utterance):
                 self._playback.pause(utterance)
             case cmd.ResumeUtterance(utterance):

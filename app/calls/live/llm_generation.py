@@ -1,6 +1,5 @@
 """Generates an answer with the model: text for the synthesis, and the tools that the model uses in between."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from app.calls.agent.tools import AgentTool, BadArguments
 from app.calls.live.call_clock import CallClock
 from app.calls.live.dialogue import DialogueManager
 from app.calls.live.playback import PlaybackItem
-from app.calls.live.tool_runs import RequestedTool, ToolRuns
+from app.calls.live.tool_runs import ToolRuns
 from app.conversation import events as ev
 from app.conversation.policy import CallPolicy
 from app.errors import ContentRejected, EmptyAnswer, ProviderError
@@ -106,11 +105,19 @@ class LlmGeneration:
         self._policy = policy
         self._clock = clock
         self._emit = emit
+        self._waiting: dict[int, Answer] = {}
+        """Answers that wait for a tool, by the number of their utterance."""
 
     @property
     def provider(self) -> str:
         """The vendor that is asked."""
         return self._dialogue.provider
+
+    def say_meanwhile(self, number: int, phrase: str) -> None:
+        """Say a prepared phrase within the answer of that utterance, if it still waits for a tool."""
+        answer = self._waiting.get(number)
+        if answer is not None:
+            answer.say_phrase(phrase)
 
     async def write(self, answer: Answer) -> None:
         """Generate the answer from its beginning, and give each clause to the synthesis. Raises ProviderError."""
@@ -210,32 +217,19 @@ class LlmGeneration:
             text = ""
 
     async def _use_tool(self, answer: Answer, call: ToolCall, tool: AgentTool, phrase: str | None) -> str:
-        """Run a tool. If the answer has no text yet, the core says the phrase, and any fillers until it starts."""
-        if phrase is not None and answer.text:
-            answer.say_phrase(phrase)
-            phrase = None
+        """Run a tool. When it takes long, the core has the phrase said."""
         wanted = self._tools.request(answer.item, call, tool, phrase)
+        self._waiting[answer.item.number] = answer
         try:
-            return await self._bridged(answer, wanted)
+            return await wanted.result
         finally:
+            del self._waiting[answer.item.number]
             self._tools.release(wanted)
-
-    async def _bridged(self, answer: Answer, wanted: RequestedTool) -> str:
-        """Wait for the result. Meanwhile an answer that has started says fillers."""
-        for filler in self._fillers(answer):
-            done, _ = await asyncio.wait([wanted.result], timeout=self._policy.filler_repeat_seconds)
-            if done:
-                break
-            if answer.item.started:
-                answer.say_phrase(filler)
-        return await wanted.result
 
     def _waiting_phrase(self, answer: Answer, tool: AgentTool) -> str | None:
         """What the agent says while the tool runs: the tool's own phrase, or a filler."""
-        return tool.waiting_phrase.get(answer.item.language) or next(iter(self._fillers(answer)), None)
-
-    def _fillers(self, answer: Answer) -> tuple[str, ...]:
-        return self._policy.lines[answer.item.language].fillers
+        fillers = self._policy.lines[answer.item.language].fillers
+        return tool.waiting_phrase.get(answer.item.language) or next(iter(fillers), None)
 
     def _say_all(self, answer: Answer, clauses: list[str]) -> None:
         for clause in clauses:

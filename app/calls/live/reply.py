@@ -88,6 +88,10 @@ class ReplyPipeline:
                 return
             item.begin_anew(SpeechTrack(voice.sample_rate))
 
+    def say_meanwhile(self, number: int, text: str) -> None:
+        """Say a fixed text within a reply that waits for a tool."""
+        self._llm_generation.say_meanwhile(number, text)
+
     async def line(self, item: PlaybackItem, voice: VoiceConfig, text: str) -> None:
         """Say a fixed text: from the clips if it is there, else by the vendor, and then it is kept as a clip."""
         self._playback.offer(item)

@@ -418,7 +418,8 @@ class CallOrchestrator:
         for turn in record.turns:
             if turn.latency is not None:
                 stages = {stage: turn.latency[stage] for stage in (*STAGES, "total")}
-                metrics.turn_answered(stages, is_in_time=turn.latency["budget_kept"])
+                in_time, bridged = turn.latency["budget_kept"], turn.latency["bridged"]
+                metrics.turn_answered(stages, is_in_time=in_time, is_bridged=bridged)
         is_outbound = self._call.metadata.get("direction") == "outbound"
         metrics.journal.count(self._log.rows, tools=self._plan.agent.tool_names, is_outbound=is_outbound)
         if self._transcription is not None:

@@ -106,13 +106,20 @@ class ToolRuns:
         return tool
 
     def request(self, item: PlaybackItem, call: ToolCall, tool: AgentTool, line: str | None) -> RequestedTool:
-        """Tell the core, which has it run; ``line`` is what the core says meanwhile."""
+        """Tell the core, which has it run; ``line`` is what the core says when it takes long."""
         wanted = RequestedTool(call, item.turn, item.number, tool)
         self._requested[call.id] = wanted
         seconds = tool.endpoint.timeout_seconds
         self._emit(
             ev.AgentToolCalled(
-                item.turn, item.number, call.id, call.name, call.arguments, timeout_seconds=seconds, line=line
+                item.turn,
+                item.number,
+                call.id,
+                call.name,
+                call.arguments,
+                timeout_seconds=seconds,
+                line=line,
+                line_after_seconds=tool.waiting_phrase_after_seconds if line is not None else 0.0,
             )
         )
         return wanted

@@ -119,8 +119,16 @@ def test_any_other_file_is_the_prompt_alone(tmp_path: Path) -> None:
 
 
 def test_a_mistake_is_reported_with_file_line_and_key(tmp_path: Path) -> None:
-    assert problems(tmp_path, TOOL + "    # a minute\n    timeout_seconds: 60\n") == [
-        "agent.yaml line 8: tools[0].timeout_seconds: 60 is more than 8"
+    assert problems(tmp_path, TOOL + "    # a minute\n    timeout_seconds: 61\n") == [
+        "agent.yaml line 8: tools[0].timeout_seconds: 61 is more than 60"
+    ]
+
+
+def test_a_tool_says_how_long_it_may_take_before_its_phrase(tmp_path: Path) -> None:
+    assert read(tmp_path, TOOL).tools[0].waiting_phrase_after_seconds == 0.4
+    assert read(tmp_path, TOOL + "    waiting_phrase_after_seconds: 2.0\n").tools[0].waiting_phrase_after_seconds == 2.0
+    assert problems(tmp_path, TOOL + "    waiting_phrase_after_seconds: -1\n") == [
+        "agent.yaml line 7: tools[0].waiting_phrase_after_seconds: -1 is less than 0"
     ]
 
 

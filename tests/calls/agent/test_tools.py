@@ -50,6 +50,7 @@ async def test_the_journal_has_the_call_of_the_tool_and_its_outcome() -> None:
         "arguments": ASKS.arguments,
         "timeout_seconds": 8.0,
         "line": "Let me look at the schedule.",
+        "line_after_seconds": 0.4,
         "refused": False,
     }
     assert finished.data == {
@@ -77,7 +78,7 @@ async def test_the_replay_of_the_call_runs_the_tool_at_the_same_place() -> None:
     ]
 
 
-async def test_the_caller_hears_the_waiting_phrase_as_soon_as_the_tool_runs() -> None:
+async def test_the_caller_hears_the_waiting_phrase_when_the_tool_has_run_for_a_moment() -> None:
     world, tool = await a_world(ASKS, TELLS, seconds=3.0)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 3)
@@ -85,11 +86,49 @@ async def test_the_caller_hears_the_waiting_phrase_as_soon_as_the_tool_runs() ->
     assert kinds(call) == ["greeting", "filler", "reply"]
     assert lines_said(call) == ["Let me look at the schedule."]
     started = call.rows_of("agent.reply_started")[1].t
-    assert abs(started - (tool.asked_at[0] - call.began)) < 0.1
+    assert started - (tool.asked_at[0] - call.began) == pytest.approx(0.4, abs=0.02)
     latency = call.body.record.turns[-1].latency
     assert latency is not None
     assert latency["filler_at"] is not None
     assert latency["total"] > 3.0, "the line is no answer"
+    assert (latency["bridged"], latency["budget_kept"]) == (True, True), "it was meant to wait"
+    assert world.figure("voice_turn_budget_total", result="kept") == 1
+    assert world.figure("voice_turn_latency_seconds_count", stage="total") == 0
+    assert call.body.record.fault == "none"
+
+
+@pytest.mark.parametrize("seconds", [0.005, 0.39])
+async def test_a_tool_that_is_done_at_once_needs_no_phrase(seconds: float) -> None:
+    world, _ = await a_world(ASKS, TELLS, seconds=seconds)
+    async with live_call(world, FarEnd()) as call:
+        await asks(call, 2)
+
+    assert kinds(call) == ["greeting", "reply"]
+    latency = call.body.record.turns[-1].latency
+    assert latency is not None
+    assert (latency["bridged"], latency["budget_kept"]) == (False, True)
+
+
+async def test_each_tool_has_its_own_patience() -> None:
+    world, tool = await a_world(ASKS, TELLS, seconds=3.0, waiting_phrase_after_seconds=2.0)
+    async with live_call(world, FarEnd()) as call:
+        await asks(call, 3)
+
+    assert lines_said(call) == ["Let me look at the schedule."]
+    started = call.rows_of("agent.reply_started")[1].t
+    assert started - (tool.asked_at[0] - call.began) == pytest.approx(2.0, abs=0.02)
+
+
+async def test_a_tool_that_takes_long_has_a_line_after_six_seconds_and_then_every_ten() -> None:
+    world, tool = await a_world(ASKS, TELLS, seconds=31.0, timeout_seconds=60.0)
+    async with live_call(world, FarEnd()) as call:
+        await asks(call, 6)
+
+    started = [row.t - (tool.asked_at[0] - call.began) for row in call.rows_of("agent.reply_started")[1:-1]]
+    assert started == [pytest.approx(due, abs=0.2) for due in (0.4, 6.0, 16.0, 26.0)]
+    assert lines_said(call) == ["Let me look at the schedule.", *LINES.long_wait[:3]]
+    assert call.turns()[-1] == ("assistant", TELLS.text)
+    assert call.body.record.fault == "none"
 
 
 async def test_a_tool_without_a_waiting_phrase_gets_a_filler() -> None:
@@ -143,11 +182,12 @@ async def test_an_answer_that_has_said_something_needs_no_waiting_phrase() -> No
 
 
 async def test_an_answer_that_has_started_is_not_silent_while_a_tool_is_slow() -> None:
-    world, _ = await a_world(CHECKS, TELLS, seconds=7.0)
+    world, _ = await a_world(CHECKS, TELLS, seconds=17.0, timeout_seconds=60.0)
     async with live_call(world, FarEnd()) as call:
         await asks(call, 2)
 
-    assert call.turns()[-1] == ("assistant", f"Let me check that. {LINES.fillers[0]} Ten o'clock is free.")
+    waiting = " ".join(LINES.long_wait[:2])
+    assert call.turns()[-1] == ("assistant", f"Let me check that. {waiting} Ten o'clock is free.")
     assert call.body.record.fault == "none"
 
 

@@ -1,0 +1,92 @@
+"""What the caller is told while they wait for an answer, and when.
+
+======================  ====================================================================================
+the agent waits for     the caller hears
+======================  ====================================================================================
+the model               a filler when the answer is late, and another some seconds after it
+a tool                  the tool's own words, if it is not done within its patience (0.4 s unless the agent's
+                        file says otherwise); after 6 s a second line, then one every 10 s
+======================  ====================================================================================
+
+No line is said twice in a turn.
+"""
+
+from dataclasses import dataclass, field
+
+from app.conversation.policy import CallPolicy, Lines
+
+
+@dataclass(slots=True)
+class AwaitedTool:
+    """A tool that runs while the caller waits."""
+
+    id: str
+    phrase: str | None
+    """What to say while it runs; None when the answer itself has just said something."""
+    patience_seconds: float
+    """For how long nothing is said."""
+    called_t: float
+    ends_t: float
+    """When it is given up."""
+    lines: int = 0
+    """How many lines the caller has heard since the call of the tool, or just before it."""
+
+
+@dataclass(slots=True)
+class Wait:
+    """The wait for the answer to one turn."""
+
+    late_t: float = 0.0
+    """When an answer is late, and a filler due."""
+    tool: AwaitedTool | None = None
+    last_line_t: float | None = None
+    """When the last line ended."""
+    _said: set[str] = field(default_factory=set)
+    _quiet_until_t: float = 0.0
+    """The result of a tool has come: for a moment, what is awaited is the answer."""
+
+    def begin_tool(self, tool: AwaitedTool, policy: CallPolicy, lines: Lines, *, is_heard: bool) -> None:
+        """A tool runs. ``is_heard``: a line is being said now."""
+        recent = self.last_line_t is not None and tool.called_t - self.last_line_t < policy.filler_repeat_seconds
+        if tool.phrase is None or is_heard or (recent and tool.phrase in lines.fillers):
+            tool.lines = 1
+        self.tool = tool
+
+    def end_tool(self, tool_id: str, now: float, policy: CallPolicy) -> bool:
+        """A tool has finished; False when it is not the one that is awaited."""
+        if self.tool is None or self.tool.id != tool_id:
+            return False
+        self.tool, self._quiet_until_t = None, now + policy.tool_patience_seconds
+        return True
+
+    def due_t(self, policy: CallPolicy, *, has_begun: bool) -> float | None:
+        """When the next line is due; ``has_begun``: some of the answer was heard."""
+        tool = self.tool
+        if tool is not None:
+            if tool.lines == 0:
+                return tool.called_t + tool.patience_seconds
+            return tool.called_t + policy.long_wait_seconds + policy.long_wait_repeat_seconds * (tool.lines - 1)
+        if has_begun:
+            return None
+        late_t = self.late_t if self.last_line_t is None else self.last_line_t + policy.filler_repeat_seconds
+        return max(late_t, self._quiet_until_t)
+
+    def next_line(self, lines: Lines) -> str | None:
+        """What to say next; None when all was said."""
+        if self.tool is None:
+            fitting: tuple[str | None, ...] = lines.fillers
+        elif self.tool.lines == 0:
+            fitting = (self.tool.phrase, *lines.fillers)
+        else:
+            fitting = (*lines.long_wait, *lines.fillers)
+        return next((line for line in fitting if line is not None and line not in self._said), None)
+
+    def say(self, line: str) -> None:
+        """The line is being said."""
+        self._said.add(line)
+        if self.tool is not None:
+            self.tool.lines += 1
+
+    def tool_seconds_left(self, now: float) -> float:
+        """How much longer the awaited tool may take."""
+        return max(0.0, self.tool.ends_t - now) if self.tool is not None else 0.0
