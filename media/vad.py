@@ -150,6 +150,11 @@ class SoundDetector:
         return self._bytes // self._sample_bytes
 
     @property
+    def measured_windows(self) -> int:
+        """Whole windows so far."""
+        return self._windows
+
+    @property
     def measured_samples(self) -> int:
         """Samples in whole windows so far: where ``recent_powers`` ends."""
         return self._windows * self._window_samples

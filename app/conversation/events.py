@@ -83,6 +83,8 @@ class CallerWords:
 
     type: ClassVar[str] = "caller.words"
     text: str
+    faint: bool = False
+    """Said while the agent spoke, and much quieter than the caller, who was silent: by somebody behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class CallerTurnEndedEagerly:
     type: ClassVar[str] = "caller.turn_ended_eagerly"
     text: str
     language: str | None = None
+    faint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class CallerTurnEnded:
     confidence: float | None = None
     language: str | None = None
     last_voiced_t: float | None = None
+    faint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,8 @@ class CallerIgnored:
 
     type: ClassVar[str] = "caller.ignored"
     reason: str
-    """``acknowledgement``, ``echo``, ``unintelligible``, ``not_interruptible`` or ``repeated`` (taken before)."""
+    """``acknowledgement``, ``echo``, ``unintelligible``, ``not_interruptible``, ``faint`` (somebody behind the
+    caller) or ``repeated`` (taken before)."""
 
 
 @dataclass(frozen=True, slots=True)

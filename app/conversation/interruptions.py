@@ -33,9 +33,9 @@ class InterruptionRules:
         """Forget what was known of the words of the turn that has ended."""
         self._overtaken, self._passed_over = [], None
 
-    def over_voice(self, utterance: Utterance, text: str) -> str | None:
+    def over_voice(self, utterance: Utterance, text: str, *, faint: bool) -> str | None:
         """Why words over the agent's voice do not stop it."""
-        reason = self._over_voice(utterance, text)
+        reason = "faint" if faint else self._over_voice(utterance, text)
         self._passed_over = (reason, heard_words(text)) if reason else None
         return reason
 
@@ -49,7 +49,7 @@ class InterruptionRules:
             return "not_interruptible"
         return None
 
-    def nothing_new(self, text: str) -> str | None:
+    def nothing_new(self, text: str, *, faint: bool) -> str | None:
         """Why words that would open a turn are not the caller's next words.
 
         They may belong to a turn that was taken or passed over already, or be an echo of the agent's last words that
@@ -60,6 +60,8 @@ class InterruptionRules:
             return None
         if self._overtaken and heard_words(text) == self._overtaken:
             return "repeated"
+        if call.floor.audible is None and faint:
+            return "faint"
         if call.floor.audible is not None or call.sound_since_t > call.agent_ended_t:
             return None
         if self._passed_over is not None and heard_words(text) == self._passed_over[1]:

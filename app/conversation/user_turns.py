@@ -14,8 +14,8 @@ from app.models import ConversationState
 _REPEATS_BEFORE_KEYPAD = 2
 _UNCLEAR_TURNS_MAX = 4
 """In a row. After so many requests to repeat or to use the keypad, the agent gives up."""
-_LISTENING = ("acknowledgement", "not_interruptible")
-"""Why words over the agent's voice are passed over although they are the caller's."""
+_LISTENING = ("acknowledgement", "not_interruptible", "faint")
+"""Why words over the agent's voice are passed over although somebody said them."""
 _DIGITS_MAX = 64
 """The most keys of one entry; further ones are dropped."""
 
@@ -47,11 +47,11 @@ class UserTurns:
     def words(self, event: ev.CallerWords) -> None:
         """Words stop the voice, unless they are a backchannel or an echo of the agent's own."""
         text = event.text.strip()
-        if not text or self._rules.nothing_new(text):
+        if not text or self._rules.nothing_new(text, faint=event.faint):
             return
         utterance = self._call.floor.audible
         if utterance is not None:
-            reason = self._rules.over_voice(utterance, text)
+            reason = self._rules.over_voice(utterance, text, faint=event.faint)
             if reason in _LISTENING and utterance.paused:
                 utterance.backchanneled = True
                 self._resume_soon()
@@ -70,7 +70,7 @@ class UserTurns:
             or not text
             or floor.audible
             or floor.reply_pending
-            or self._rules.nothing_new(text)
+            or self._rules.nothing_new(text, faint=event.faint)
         ):
             return
         self._follow_language(text, event.language)
@@ -90,7 +90,7 @@ class UserTurns:
     def turn_ended(self, event: ev.CallerTurnEnded) -> None:
         """A turn that was meant for the agent gets an answer."""
         text, call = event.text.strip(), self._call
-        reason = self._reason_to_ignore_turn(text)
+        reason = self._reason_to_ignore_turn(text, faint=event.faint)
         self._rules.turn_is_over()
         if reason is not None:
             self._ignore(reason)
@@ -142,13 +142,13 @@ class UserTurns:
         else:
             self._call.go_on()
 
-    def _reason_to_ignore_turn(self, text: str) -> str | None:
+    def _reason_to_ignore_turn(self, text: str, *, faint: bool) -> str | None:
         call = self._call
         utterance, line = call.floor.audible, call.floor.line
-        if text and (reason := self._rules.nothing_new(text)):
+        if text and (reason := self._rules.nothing_new(text, faint=faint)):
             return reason
         if utterance is not None:
-            return self._rules.over_voice(utterance, text) if text else "unintelligible"
+            return self._rules.over_voice(utterance, text, faint=faint) if text else "unintelligible"
         if reason := self._rules.before_answer(text):
             return reason
         expected = call.caller is not None or (call.sound_since_t > call.agent_ended_t and line is None)

@@ -427,3 +427,8 @@ class Call:
 def greeted_call(**manners: Any) -> Call:
     """A call in English whose greeting was heard."""
     return Call(**manners).is_greeted()
+
+
+def agent_is_answering(clause: str = "We are open from nine to six. ", **manners: Any) -> Call:
+    """A call in which the agent has begun its first answer with this clause."""
+    return greeted_call(**manners).caller_says("When are you open?").agent_begins(clause)

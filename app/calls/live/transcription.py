@@ -9,6 +9,7 @@ from app.models import Patience
 from app.ports.streams import (
     StreamLost,
     StreamRestored,
+    Transcript,
     TurnEnded,
     TurnEndedEagerly,
     TurnResumed,
@@ -39,6 +40,8 @@ class TranscriptionInput:
         self._clock = clock
         self._emit = emit
         self._words = ""
+        self._is_faint = False
+        """Whether the words of the turn so far are those of a voice behind the caller."""
         self.heard_seconds = 0.0
 
     def __repr__(self) -> str:
@@ -96,22 +99,33 @@ class TranscriptionInput:
                 case TurnUpdated(transcript):
                     if transcript.text and transcript.text != self._words:
                         self._words = transcript.text
-                        self._emit(ev.CallerWords(transcript.text))
+                        self._is_faint = self._sounds.is_faint
+                        self._emit(ev.CallerWords(transcript.text, self._is_faint))
                 case TurnEndedEagerly(transcript):
-                    self._emit(ev.CallerTurnEndedEagerly(transcript.text, transcript.language))
+                    self._emit(ev.CallerTurnEndedEagerly(transcript.text, transcript.language, self._ends_faint()))
                 case TurnResumed(transcript):
                     self._emit(ev.CallerTurnResumed(transcript.text))
                 case TurnEnded(transcript):
-                    self._words = ""
-                    self._emit(
-                        ev.CallerTurnEnded(
-                            transcript.text, transcript.confidence, transcript.language, self._last_voiced_t()
-                        )
-                    )
+                    self._turn_ended(transcript)
                 case StreamLost(error, final):
                     self._emit(ev.ProviderFailed.of(error, _STAGE, final=final))
                 case StreamRestored():
                     self._emit(ev.ProviderRestored(self._stream.provider, _STAGE))
+
+    def _turn_ended(self, transcript: Transcript) -> None:
+        is_faint = self._ends_faint()
+        self._words, self._is_faint = "", False
+        if transcript.text:
+            self._sounds.turn_ended()
+        self._emit(
+            ev.CallerTurnEnded(
+                transcript.text, transcript.confidence, transcript.language, self._last_voiced_t(), is_faint
+            )
+        )
+
+    def _ends_faint(self) -> bool:
+        """Whether the turn that ends was faint. Its end may come long after its last sound, so its words count."""
+        return self._is_faint if self._words else self._sounds.is_faint
 
     def _last_voiced_t(self) -> float:
         return self._arrival(self._sounds.last_sound_sample)

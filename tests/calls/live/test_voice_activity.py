@@ -92,3 +92,64 @@ def test_a_sound_whose_start_was_not_reported_has_no_end() -> None:
     echo = mixed(echo_of(agent(0), 0.15, 0), noise(SECONDS, RATE, -62))
 
     assert [event for _, event in events_of(echo, agent(0)) if isinstance(event, SoundStopped)] == []
+
+
+# --- somebody behind the caller --------------------------------------------------------------------------------------
+
+
+def over_the_agent(level_db: float, seed: int) -> tuple[list[float], bool]:
+    """When a voice over the agent's is noticed, and whether it is faint; the caller has spoken at -20 dB before."""
+    sounds, noticed, faint = CallerSounds(TELEPHONE), [], False
+    own = np.concatenate([silence(1, RATE), speech(2, RATE, -20, seed), silence(1, RATE)])
+    over = np.concatenate([silence(2, RATE), speech(2, RATE, level_db, seed + 7)])
+    line = mixed(noise(8, RATE, -62, seed), own, np.concatenate([silence(4, RATE), over]))
+    played = frames(encoded(speech(4, RATE, -20, seed + 50), TELEPHONE), TELEPHONE)
+    for number, heard in enumerate(frames(encoded(line, TELEPHONE), TELEPHONE)):
+        now = (number + 1) * 0.02
+        if now == 4:
+            sounds.turn_ended()
+        if 0 <= number + LEAD_FRAMES - 210 < len(played):
+            leaving = number + LEAD_FRAMES
+            sounds.played(PlayedAudio(leaving * TELEPHONE.frame_samples, played[leaving - 210]))
+        events = sounds.feed(heard, now)
+        noticed += [now - 6 for event in events if isinstance(event, SoundStarted) and now > 6]
+        faint = sounds.is_faint if now < 7.5 else faint
+    return noticed, faint
+
+
+@pytest.mark.parametrize("level_db", [-34, -38, -44])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_voice_far_quieter_than_the_caller_is_not_noticed_while_the_agent_speaks(seed: int, level_db: float) -> None:
+    assert over_the_agent(level_db, seed) == ([], True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_words_of_a_voice_12_db_below_the_caller_are_faint(seed: int) -> None:
+    _, faint = over_the_agent(-32, seed)
+
+    assert faint
+
+
+@pytest.mark.parametrize("level_db", [-18, -20, -23])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_caller_who_speaks_about_as_loud_as_before_is_noticed_and_not_faint(seed: int, level_db: float) -> None:
+    noticed, faint = over_the_agent(level_db, seed)
+
+    assert noticed[0] < 0.3
+    assert not faint
+
+
+@pytest.mark.parametrize("level_db", [-30, -34])
+def test_a_quiet_voice_while_the_agent_is_silent_is_noticed(level_db: float) -> None:
+    sounds = CallerSounds(TELEPHONE)
+    own = [silence(1, RATE), speech(2, RATE, -20, 1), silence(1, RATE), speech(2, RATE, level_db, 2)]
+    events = []
+    for number, heard in enumerate(
+        frames(encoded(mixed(noise(6, RATE, -62), np.concatenate(own)), TELEPHONE), TELEPHONE)
+    ):
+        if number == 199:
+            sounds.turn_ended()
+        events += [number for event in sounds.feed(heard, (number + 1) * 0.02) if isinstance(event, SoundStarted)]
+
+    assert any(number > 199 for number in events)
+    assert not sounds.is_faint
