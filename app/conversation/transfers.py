@@ -60,8 +60,9 @@ class Transfers:
         call = self._call
         if not call.transfer_runs or self._is_dialled:
             return False
-        self._left = self._left or reason
-        call.due_in(Deadline.TRANSFER, _OUTCOME_SECONDS)
+        if self._left is None:
+            self._left = reason
+            call.due_in(Deadline.TRANSFER, _OUTCOME_SECONDS)
         return True
 
     def _is_still_here(self) -> None:

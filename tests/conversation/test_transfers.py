@@ -155,6 +155,13 @@ def test_a_caller_who_hangs_up_meanwhile_has_hung_up(outcome: Callable[[Call], C
     assert outcome(call).ended == ("caller_hangup", "none")
 
 
+def test_a_caller_who_is_reported_gone_again_and_again_is_waited_for_once() -> None:
+    call = on_the_way().caller_hangs_up().wait(1.5).caller_hangs_up().wait(0.4).caller_hangs_up()
+
+    assert call.ended is None
+    assert call.wait(0.1).ended == ("caller_hangup", "none")
+
+
 def test_a_caller_whom_the_network_took_along_leaves_before_that_is_told() -> None:
     assert on_the_way().caller_hangs_up().wait(1).human_takes_over().ended == ("transferred", "none")
 

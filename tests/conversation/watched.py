@@ -101,6 +101,7 @@ class Watched:
         self._look_at_the_end(event, commands)
         self._look_at_the_deadline(due)
         self._look_at_the_limit(phase, event)
+        self._try_the_powerless()
         return commands
 
     def pass_time(self, seconds: float) -> None:
@@ -146,8 +147,8 @@ class Watched:
         match event:
             case ev.CallEnded() | ev.TransferCompleted() if before is not RINGING or isinstance(event, ev.CallEnded):
                 assert phase is ENDED
-            case ev.HangupRequested():
-                assert phase in (CLOSING, ENDED)
+            case ev.HangupRequested(reason, at_once):
+                assert phase is ENDED or (phase is CLOSING and reason == "shutdown" and not at_once)
             case ev.CallerLeft() if not self.transferring:
                 assert phase is ENDED
             case ev.CallAnswered():
@@ -246,6 +247,14 @@ class Watched:
             assert deadline is not None, "this call may wait for ever"
             assert deadline >= min(self.now, due_before or 0.0), "a deadline was set in the past"
 
+    def _try_the_powerless(self) -> None:
+        """After every event: whatever has no say in this phase is tried, and changes nothing."""
+        remembered = memory(self.core)
+        for event in _one_of_each(self.numbers[-1] if self.numbers else 1, self.now):
+            if isinstance(event, POWERLESS[self.core.phase]):
+                assert self.core.handle(event, self.now) == []
+                assert memory(self.core) == remembered, f"{event.type} changes something while {self.core.phase}"
+
     def _look_at_the_limit(self, before: CallPhase, event: ev.Event) -> None:
         phase = self.core.phase
         if before is RINGING and phase is not RINGING:
@@ -262,6 +271,37 @@ class Watched:
         if isinstance(event, ev.AgentFinished) and speech in self.over:
             assert speech not in self._live
             assert before is not CLOSING or phase is ENDED or self._live, "the goodbye is over and the call is not"
+
+
+def _one_of_each(speech: int, now: float) -> list[ev.Event]:
+    """The events that have no say in some phase."""
+    return [
+        ev.CallAnswered(),
+        ev.CallEnded("crashed"),
+        ev.CallerLeft("caller_hangup"),
+        ev.HangupRequested(),
+        ev.CallerSoundStarted(now),
+        ev.CallerSoundStopped(now),
+        ev.CallerWords("I want to move my appointment"),
+        ev.CallerTurnEndedEagerly("I want to move my appointment", "en"),
+        ev.CallerTurnResumed("I want to move"),
+        ev.CallerTurnEnded("I want to move my appointment", 0.9),
+        ev.CallerDtmf("1"),
+        ev.CallerHeld(now),
+        ev.CallerReturned(now),
+        ev.AgentReplyStarted(1, speech, "reply"),
+        ev.AgentReplyGenerated(1, speech, "Of course."),
+        ev.AgentClauseStarted(1, speech, "Of course.", 0),
+        ev.AgentToolCalled(1, speech, "1", "end_call", "{}"),
+        ev.AgentToolFinished(1, speech, "1", "dance", True, 200, 1.0, "done"),
+        ev.AgentInterrupted(1, speech, "Of", "Of course."),
+        ev.AgentFinished(1, speech, "Of course.", "Of course."),
+        ev.TransferDialled(),
+        ev.TransferFailed("refused"),
+        ev.TransferCompleted("refer"),
+        ev.TransferRequested("sales"),
+        ev.SayRequested("Your table is ready."),
+    ]
 
 
 def _place_of_goodbye(commands: list[cmd.Command]) -> int:
