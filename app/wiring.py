@@ -16,6 +16,7 @@ from app.backoff import Backoff
 from app.calls.agent.from_settings import agent_profile
 from app.calls.agent.plan import CallPlanner
 from app.calls.agent.profile import AgentProfile
+from app.calls.agent.tools import ToolEndpoint
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.dispatcher import CallDispatcher
 from app.calls.dispatch.erasure import CallEraser
@@ -27,7 +28,7 @@ from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.recordings import Recordings
 from app.calls.live.session import CallServices
 from app.clients.entry import ClientSetup, key_of
-from app.clients.http_tools import HttpToolClient, tool_connections
+from app.clients.http_tools import HttpToolClients
 from app.clients.registry import KEEP_WARM_SECONDS, VendorRegistry
 from app.clients.resilient import RetryPolicy
 from app.models import HealthStatus, ServiceHealth
@@ -94,9 +95,9 @@ async def open_services(
         database, reader, journal, storage = await _open_storage(settings, stack)
         vendors = VendorRegistry(ClientSetup(settings, _retry(settings), metrics.providers))
         livekit = _livekit(settings, metrics)
-        for close in (vendors.aclose, *([livekit.aclose] if livekit else [])):
+        tools = HttpToolClients(retry=_retry(settings), observer=metrics.providers)
+        for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose):
             stack.push_async_callback(close)
-        tools = await stack.enter_async_context(_tools(settings, agent, metrics))
         planner = _planner(settings, agent, vendors, tools)
         planner.plan(_TELEPHONE)  # the clients, and whether they can do what the agent needs, before the first call
         background = await stack.enter_async_context(BackgroundWork())
@@ -165,13 +166,14 @@ def _dispatcher(
     return CallDispatcher(services, admission, reader=reader, loops=loops)
 
 
-def _planner(
-    settings: Settings, agent: AgentProfile, vendors: VendorRegistry, tools: Mapping[str, HttpToolClient]
-) -> CallPlanner:
+def _planner(settings: Settings, agent: AgentProfile, vendors: VendorRegistry, tools: HttpToolClients) -> CallPlanner:
+    def endpoints(of: AgentProfile) -> Mapping[str, ToolEndpoint]:
+        return {tool.spec.name: tools.client(tool.endpoint) for tool in of.tools}
+
     return CallPlanner(
         agent,
         vendors,
-        endpoints=lambda _agent: tools,
+        endpoints=endpoints,
         transfer_targets=settings.transfer_targets,
         playout_lead_seconds=settings.playout_lead_ms / 1000,
         records=settings.recording,
@@ -219,22 +221,6 @@ def _call_services(
     )
 
 
-@asynccontextmanager
-async def _tools(
-    settings: Settings, agent: AgentProfile, metrics: Metrics
-) -> AsyncIterator[Mapping[str, HttpToolClient]]:
-    """A client for each tool of the agent's file, by name."""
-    if not agent.tools:
-        yield {}
-        return
-    retry = _retry(settings)
-    async with tool_connections() as connections:
-        yield {
-            tool.spec.name: HttpToolClient(tool.endpoint, connections, retry=retry, observer=metrics.providers)
-            for tool in agent.tools
-        }
-
-
 def _livekit(settings: Settings, metrics: Metrics) -> "LiveKitClient | None":
     if settings.livekit_url is None:
         return None
@@ -268,7 +254,7 @@ def _telephone(
 def _health(
     storage: StorageHealth,
     vendors: VendorRegistry,
-    tools: Mapping[str, HttpToolClient],
+    tools: HttpToolClients,
     livekit: "LiveKitClient | None",
     recordings: Recordings,
     loops: ServiceLoops,
@@ -291,17 +277,17 @@ def _health(
 
         return checked
 
-    return HealthMonitor(
-        {
+    def parts() -> dict[str, Check]:
+        return {
             "service": with_loops("service", service),
             "storage": with_loops("storage", storage.check),
             "recordings": recordings.health_check,
             **{provider: of_vendor(provider) for provider in vendors.providers},
-            **{f"tool:{name}": tool.health_check for name, tool in tools.items()},
+            **{f"tool:{name}": partial(tools.health_check, name) for name in tools.names},
             **({"livekit": with_loops("livekit", livekit.health_check)} if livekit is not None else {}),
-        },
-        vital=frozenset({"service", "storage"}),
-    )
+        }
+
+    return HealthMonitor(parts, vital=frozenset({"service", "storage"}))
 
 
 def _show_figures(

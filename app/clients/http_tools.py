@@ -192,6 +192,42 @@ class HttpToolClient(BaseResilientClient):
         return _decoded(bytes(body), response.charset_encoding or "utf-8")
 
 
+class HttpToolClients:
+    """One client for each endpoint, made when an agent first needs it: equal endpoints share a breaker."""
+
+    def __init__(self, *, retry: RetryPolicy, observer: ProviderObserver) -> None:
+        self._retry = retry
+        self._observer = observer
+        self._connections: httpx2.AsyncClient | None = None
+        self._clients: list[HttpToolClient] = []
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the tools that have a client."""
+        return list(dict.fromkeys(client.endpoint.name for client in self._clients))
+
+    def client(self, endpoint: HttpEndpoint) -> HttpToolClient:
+        """The client of that endpoint."""
+        for client in self._clients:
+            if client.endpoint == endpoint:
+                return client
+        if self._connections is None:
+            self._connections = tool_connections()
+        made = HttpToolClient(endpoint, self._connections, retry=self._retry, observer=self._observer)
+        self._clients.append(made)
+        return made
+
+    async def health_check(self, name: str) -> ServiceHealth:
+        """The worst health of the endpoints of that name."""
+        checks = [await client.health_check() for client in self._clients if client.endpoint.name == name]
+        return max(checks, key=lambda check: ("ok", "degraded", "failed").index(check.status))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._connections is not None:
+            await self._connections.aclose()
+
+
 def _decoded(body: bytes, charset: str) -> str:
     """Decode to valid Unicode: some of Python's charsets always fail, and one yields lone surrogates."""
     try:

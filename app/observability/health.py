@@ -6,7 +6,7 @@ Task ledger.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -32,8 +32,8 @@ class HealthMonitor:
     A failing vendor only degrades the service: it stays up for the calls that are live.
     """
 
-    def __init__(self, checks: dict[str, Check], *, vital: frozenset[str]) -> None:
-        """``checks`` maps the displayed name of each component to its check."""
+    def __init__(self, checks: Callable[[], Mapping[str, Check]], *, vital: frozenset[str]) -> None:
+        """``checks`` returns the check of each component by its displayed name; it is called in each round."""
         self._checks = checks
         self._vital = vital
         self.on_checked = Listeners[[HealthStatus]]("health.checked")
@@ -64,7 +64,8 @@ class HealthMonitor:
 
     async def check(self) -> HealthStatus:
         """Check everything: ``failed`` when a vital component has failed, ``degraded`` when any is not ok."""
-        components = tuple(await asyncio.gather(*(self._ask(name) for name in self._checks)))
+        checks = self._checks()
+        components = tuple(await asyncio.gather(*(self._ask(name, check) for name, check in checks.items())))
         worst: Literal["ok", "degraded", "failed"] = "ok"
         for component in components:
             if component.status == "failed" and component.name in self._vital:
@@ -72,10 +73,10 @@ class HealthMonitor:
             worst = worst if component.status == "ok" else "degraded"
         return HealthStatus(worst, components)
 
-    async def _ask(self, name: str) -> ServiceHealth:
+    async def _ask(self, name: str, check: Check) -> ServiceHealth:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                return replace(await self._checks[name](), name=name)
+                return replace(await check(), name=name)
         except TimeoutError:
             return self._failed(name, f"no answer within {_PATIENCE_SECONDS:g} s")
         except Exception as error:  # noqa: BLE001 - a bug in a check must not end the service

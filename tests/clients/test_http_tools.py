@@ -17,12 +17,13 @@ from app.clients.http_tools import (
     ANSWER_BYTES_MAX,
     HttpEndpoint,
     HttpToolClient,
+    HttpToolClients,
     Method,
     ToolAnswer,
     tool_connections,
     url_problem,
 )
-from app.clients.resilient import RetryPolicy
+from app.clients.resilient import NoObserver, RetryPolicy
 from app.errors import (
     BreakerOpen,
     ProviderError,
@@ -265,3 +266,37 @@ def test_an_address_is_one_or_it_is_said_why_not(url: str, problem: str | None) 
     found = url_problem(url)
 
     assert found is None if problem is None else problem in (found or "")
+
+
+# --- the clients of all agents ---------------------------------------------------------------------------------------
+
+
+async def test_agents_with_the_same_endpoint_share_its_client_and_others_have_their_own() -> None:
+    async with tool_endpoint() as server:
+        tools = HttpToolClients(retry=QUICK, observer=NoObserver())
+        assert tools.names == []
+        mine, same, others = (
+            HttpEndpoint("book_visit", "POST", server.url + path, {"Authorization": SecretStr(secret)})
+            for path, secret in (("/visits", SECRET), ("/visits", SECRET), ("/visits", "another"))
+        )
+
+        assert tools.client(mine) is tools.client(same)
+        assert tools.client(mine) is not tools.client(others)
+        assert (await ask(tools.client(mine))).ok
+        assert tools.names == ["book_visit"]
+        await tools.aclose()
+
+
+async def test_tools_of_one_name_are_as_well_as_the_worst_of_them() -> None:
+    async with tool_endpoint() as server:
+        tools = HttpToolClients(retry=QUICK, observer=NoObserver())
+        well = tools.client(HttpEndpoint("book_visit", "POST", server.url + "/visits"))
+        away = tools.client(HttpEndpoint("book_visit", "POST", "http://127.0.0.1:9/visits"))
+        await ask(well)
+        assert (await tools.health_check("book_visit")).status == "ok"
+
+        with pytest.raises(ProviderError):
+            await ask(away)
+        assert (await tools.health_check("book_visit")).status == "degraded"
+        assert (await well.health_check()).status == "ok"
+        await tools.aclose()

@@ -43,7 +43,7 @@ async def test_only_a_vital_part_fails_the_whole(
 ) -> None:
     parts = {"storage": storage, "openai": openai, "cartesia": cartesia}
     monitor = HealthMonitor(
-        {name: component(name, status) for name, status in parts.items()}, vital=frozenset({"storage"})
+        lambda: {name: component(name, status) for name, status in parts.items()}, vital=frozenset({"storage"})
     )
     health = await monitor.check()
     assert health.status == whole
@@ -51,11 +51,23 @@ async def test_only_a_vital_part_fails_the_whole(
 
 
 async def test_a_service_without_components_is_ok() -> None:
-    assert (await HealthMonitor({}, vital=frozenset()).check()).status == "ok"
+    assert (await HealthMonitor(dict, vital=frozenset()).check()).status == "ok"
+
+
+async def test_a_component_that_is_added_later_is_asked_too() -> None:
+    parts = {"deepgram": component("deepgram", "ok")}
+    monitor = HealthMonitor(lambda: parts, vital=frozenset())
+    assert [part.name for part in (await monitor.check()).components] == ["deepgram"]
+
+    parts["cartesia"] = component("cartesia", "degraded")
+    health = await monitor.check()
+    assert (health.status, [part.name for part in health.components]) == ("degraded", ["deepgram", "cartesia"])
 
 
 async def test_components_of_one_kind_are_shown_separately() -> None:
-    monitor = HealthMonitor({f"tool:{name}": component("tools", "ok") for name in ("a", "b")}, vital=frozenset())
+    monitor = HealthMonitor(
+        lambda: {f"tool:{name}": component("tools", "ok") for name in ("a", "b")}, vital=frozenset()
+    )
     assert [part.name for part in (await monitor.check()).components] == ["tool:a", "tool:b"]
 
 
@@ -80,7 +92,7 @@ class Storage:
 async def watched() -> AsyncIterator[tuple[Storage, HealthMonitor]]:
     """A storage, vital, and the monitor that begins to ask it with the first wait."""
     storage = Storage()
-    monitor = HealthMonitor({"storage": storage.check}, vital=frozenset({"storage"}))
+    monitor = HealthMonitor(lambda: {"storage": storage.check}, vital=frozenset({"storage"}))
     async with ServiceLoops() as loops:
         loops.keep("health", monitor.run)
         yield storage, monitor
