@@ -45,7 +45,8 @@ test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
 	@$(PYTHON) -m pytest -m browser tests/browser $(ARGS)
 
 fuzz: $(INSTALLED) ## every field of the vendors' messages, wrong in every way; tests try some of them (ARGS="-k nova")
-	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 --dist load tests/matrix $(ARGS)
+	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 --dist load tests/matrix $(ARGS) $(OR_NOTHING)
+	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 -m room tests/room/test_livekit_trouble.py $(ARGS) $(OR_NOTHING)
 
 bench: $(INSTALLED) ## what a call costs and what the service adds to it; some minutes, on Linux (ARGS="--calls 10 25 --json")
 	@$(PYTHON) -m bench.calls $(ARGS)

@@ -10,7 +10,7 @@ from app.clients.deepgram.stream import DeepgramStream
 from app.ports.streams import StreamLost, TurnEnded
 from tests.clients.deepgram.listening import client_of
 from tests.clients.deepgram.server import Message, deepgram, flux, hears, nova, utterance_end
-from tests.matrix.cells import Cell, hold_cells
+from tests.matrix.cells import PARTS, Cell, hold_cells
 from tests.matrix.spoiling import NO_JSON, WAYS, completed, encoded, fields_of, spoilt
 
 FIRST, SECOND = "раз два", "три"
@@ -121,6 +121,7 @@ async def hold(model: str, cell: Cell) -> str | None:
     return None
 
 
+@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("model", list(SCRIPTS))
-async def test_a_wrong_field_costs_no_turn_and_is_not_noticed_by_others(model: str) -> None:
-    await hold_cells(cells(model), lambda cell: hold(model, cell))
+async def test_a_wrong_field_costs_no_turn_and_is_not_noticed_by_others(model: str, part: int) -> None:
+    await hold_cells(cells(model), lambda cell: hold(model, cell), part)

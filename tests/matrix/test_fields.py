@@ -6,7 +6,9 @@ import pytest
 
 from app.clients.cartesia import messages as cartesia_messages
 from app.clients.deepgram import flux_messages, nova_messages, spoken
-from tests.matrix.spoiling import fields_of, names_read
+from media.dialects import egress, native, twilio
+from tests.matrix.spoiling import fields_in, fields_of, names_read
+from tests.media.dialects.test_laws import MESSAGES, NATIVE_START, TWILIO_START
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,11 @@ def test_every_field_that_is_read_is_described(
     read = names_read(*readers)
     assert read
     assert read - described == set()
+
+
+def test_every_field_of_a_medias_messages_is_tried_wrong() -> None:
+    messages = [NATIVE_START, TWILIO_START, *(each for kind in MESSAGES.values() for each in kind)]
+    tried = {name for message in messages for field in fields_in(message) for name in field}
+    read = names_read(native, twilio, egress)
+    assert {"customParameters", "sample_rate", "muted"} <= read
+    assert read - tried == {"stream_sid"}, "which is a claim that was read"

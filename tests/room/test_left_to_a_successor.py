@@ -19,7 +19,7 @@ from tests.room.house import NUMBER, OUR_NUMBER, speak
 from tests.room.servers import KEY, SECRET, LiveKitServer, livekit_server
 from tests.support.slowness import slowness
 
-pytestmark = [pytest.mark.room, pytest.mark.alone]
+pytestmark = pytest.mark.room
 
 PREFIX = "heir"
 STOPS_SECONDS = 25.0

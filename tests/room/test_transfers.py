@@ -32,11 +32,11 @@ RINGS_BRIEFLY = replace(LOOKS_OFTEN, transfer_ring_seconds=2)
 
 
 @asynccontextmanager
-async def asked_for_sales(home: House) -> AsyncIterator[TelephoneLine]:
-    """A caller who has been greeted, and whom an operator wants to be handed over."""
-    async with home.carrier.dial(NUMBER) as line:
+async def asked_for_sales(home: House, number: str = NUMBER, to: str = "sales") -> AsyncIterator[TelephoneLine]:
+    """A caller who has been greeted, and whom an operator wants to be transferred."""
+    async with home.carrier.dial(number) as line:
         await until_event(home, line.call_id, "agent.finished")
-        await ask(home, f"/calls/{line.call_id}/transfer", to="sales")
+        await ask(home, f"/calls/{line.call_id}/transfer", to=to)
         yield line
 
 
@@ -87,37 +87,42 @@ async def test_a_human_who_answers_talks_to_the_caller_in_their_room_and_the_age
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize(
-    ("human", "reason", "dialled"),
-    [
-        (Destination("no_answer", transfer="accepted"), "no_answer", False),
-        (Destination("no_answer", after=0.1, transfer="refused"), "no_answer", True),
-        (Destination("busy", after=0.2, transfer="refused"), "busy", True),
-        (Destination("declined", after=0.2, transfer="declined"), "refused", True),
-        (Destination("trunk_failure", after=0.2, transfer="failed"), "unavailable", True),
-    ],
-    ids=["rings_out_at_his_network", "rings_out", "busy", "declined", "trunk_failure"],
-)
-async def test_a_caller_whose_human_does_not_come_stays_with_the_agent(
-    server: LiveKitServer,
-    tmp_path: Path,
-    human: Destination,
-    reason: str,
-    dialled: bool,
-) -> None:
-    async with calling_house(server, tmp_path, times=RINGS_BRIEFLY, **TARGETS) as home:
-        home.front.directory.numbers[HUMAN] = human
-        async with asked_for_sales(home) as line:
-            assert (await until_event(home, line.call_id, "transfer.failed"))["reason"] == reason
+ABSENT: dict[str, tuple[Destination, str, bool]] = {
+    "rings_out_at_his_network": (Destination("no_answer", transfer="accepted"), "no_answer", False),
+    "rings_out": (Destination("no_answer", after=0.1, transfer="refused"), "no_answer", True),
+    "busy": (Destination("busy", after=0.2, transfer="refused"), "busy", True),
+    "declined": (Destination("declined", after=0.2, transfer="declined"), "refused", True),
+    "trunk_failure": (Destination("trunk_failure", after=0.2, transfer="failed"), "unavailable", True),
+}
+"""Humans who do not come, why not, and whether we called them."""
+
+
+async def test_a_caller_whose_human_does_not_come_stays_with_the_agent(server: LiveKitServer, tmp_path: Path) -> None:
+    humans = {name: f"+749512345{at:02}" for at, name in enumerate(ABSENT)}
+    targets = {"transfer_targets": ",".join(f"{name}={number}" for name, number in humans.items())}
+
+    async def call(home: House, name: str, number: str) -> None:
+        human, reason, dialled = ABSENT[name]
+        home.front.directory.numbers[humans[name]] = human
+        async with asked_for_sales(home, number, to=name) as line:
+            assert (await until_event(home, line.call_id, "transfer.failed"))["reason"] == reason, name
             async with asyncio.timeout(60):
                 while len(await events_of(home, line.call_id, "agent.finished")) < 3:
                     await asyncio.sleep(0.1)
-            assert not line.is_over
-        record = await home.record(line.call_id)
+            assert not line.is_over, name
+        async with asyncio.timeout(60):
+            while (record := (await home.get(f"/calls/{line.call_id}")).json())["status"] != "ended":
+                await asyncio.sleep(0.05)
+        assert record["end_reason"] == "caller_hangup", name
+        assert record["turns"][-1]["text"].startswith("К сожалению, соединить не удалось."), name
+        states = [called.state for called in home.front.calls if called.dial.number == humans[name]]
+        assert states == ["not_answered"] * dialled, name
+
+    async with calling_house(server, tmp_path, times=RINGS_BRIEFLY, **targets) as home:
+        async with asyncio.TaskGroup() as calls:
+            for at, name in enumerate(ABSENT):
+                calls.create_task(call(home, name, f"+799900010{at:02}"), name=name)
         await home.until_no_room_is_open()
-    assert record["end_reason"] == "caller_hangup"
-    assert record["turns"][-1]["text"].startswith("К сожалению, соединить не удалось.")
-    assert [call.state for call in home.front.calls] == ["not_answered"] * dialled
 
 
 async def test_a_caller_who_hangs_up_meanwhile_stops_the_humans_telephone(

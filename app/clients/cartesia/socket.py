@@ -7,6 +7,7 @@ message affects at most the context that it names, never the socket.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Protocol, Self
 
@@ -79,6 +80,8 @@ class CartesiaSocket:
         """How many audio messages were dropped, because their context was cancelled, for example."""
         self.unreadable = 0
         """How many unreadable messages named no context."""
+        self.stray_at = -math.inf
+        """The loop time of the last message that no context could take. One of them may wait for it in vain."""
         self._task = loop.create_task(self._run(), name="cartesia:socket")
 
     def __repr__(self) -> str:
@@ -195,13 +198,17 @@ class CartesiaSocket:
 
     def _deliver(self, answer: Answer | Failure | None) -> None:
         if answer is None:
+            self.stray_at = self._clock()
             return
         if isinstance(answer, Failure):
             self._deliver_failure(answer)
             return
         listener = self._listeners.get(answer.context_id)
         if listener is None:
-            self.chunks_dropped += isinstance(answer, AudioChunk)
+            if isinstance(answer, AudioChunk):  # usually of a context that was cancelled
+                self.chunks_dropped += 1
+            else:
+                self.stray_at = self._clock()
             return
         if isinstance(answer, ContextDone):
             self.detach(answer.context_id)
@@ -236,6 +243,7 @@ class CartesiaSocket:
             listener.suspected(error)
 
     def _note_unreadable(self, error: Unreadable) -> None:
+        self.stray_at = self._clock()
         self.unreadable += 1
         if self.unreadable == 1:
             log.warning("provider.unreadable_message", provider=PROVIDER, detail=str(error))

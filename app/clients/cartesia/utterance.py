@@ -215,7 +215,7 @@ class CartesiaUtterance:
             self._fail(self._suspicion[1])
             return
         awaited = "next" if context.has_sounded else "first"
-        if self._socket is not None:
+        if self._socket is not None and self._socket.stray_at <= context.progress_at:
             self._socket.retire()  # it may be dead; the next context gets a new one
         self._fail(ProviderTimeout(PROVIDER, f"no {awaited} audio before the deadline", request_id=context.id))
 

@@ -7,14 +7,15 @@ of the server's keys. Its claim ``sha256`` is the base64 of the SHA-256 of the r
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import jwt
 
+from app.clients.messages import Unreadable, as_object, as_text, read_object, readable
 from app.errors import WebhookInvalid
 from app.models import TelephoneCall
 
@@ -85,9 +86,9 @@ def sign_webhook(body: bytes, key: str, secret: str, now: datetime) -> str:
 def read_webhook(body: bytes) -> WebhookEvent:
     """Read a verified body. Raises WebhookInvalid when it is not an event."""
     try:
-        event = json.loads(body)
-        return WebhookEvent(str(event["id"]), str(event["event"]), _caller(event))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        event = read_object(body)
+        return WebhookEvent(_name(event, "id"), _name(event, "event"), _caller(event))
+    except Unreadable as error:
         raise WebhookInvalid("the webhook's body is no event") from error
 
 
@@ -98,12 +99,22 @@ def telephone_call(room: str, room_sid: str, identity: str, attributes: Mapping[
     return TelephoneCall(room, room_sid, identity, dict(attributes))
 
 
-def _caller(event: dict[str, Any]) -> TelephoneCall | None:
-    participant, room = event.get("participant", {}), event.get("room", {})
+def _caller(event: Mapping[str, object]) -> TelephoneCall | None:
+    participant = as_object(event.get("participant") or {}, "participant")
     if participant.get("kind") != "SIP":
         return None
-    attributes = {str(name): str(value) for name, value in participant.get("attributes", {}).items()}
-    return telephone_call(str(room["name"]), str(room["sid"]), str(participant["identity"]), attributes)
+    room = as_object(event.get("room"), "room")
+    given = as_object(participant.get("attributes") or {}, "attributes")
+    texts = {name: readable(partial(as_text, given[name])) for name in given if readable(partial(as_text, name))}
+    attributes = {name: text for name, text in texts.items() if text is not None}
+    return telephone_call(_name(room, "name"), _name(room, "sid"), _name(participant, "identity"), attributes)
+
+
+def _name(holder: Mapping[str, object], field: str) -> str:
+    """Raises Unreadable for what is no name: two nulls are not the same event, room or caller."""
+    if not (name := as_text(holder.get(field), field)):
+        raise Unreadable(f"{field} is empty")
+    return name
 
 
 def _number(value: Any, otherwise: float) -> float:

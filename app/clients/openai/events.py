@@ -300,7 +300,9 @@ class ResponsesDecoder(AnswerDecoder):
     def __init__(self) -> None:
         super().__init__()
         self._called: set[str] = set()
-        """The ids of the tool calls already returned."""
+        """The ids of the tool calls already returned, both of the call and of its item."""
+        self._called_with: set[tuple[str, str]] = set()
+        """Their names and arguments."""
         self._item_done = False
 
     def _read(self, payload: Mapping[str, Any]) -> list[TextDelta | ToolCall]:
@@ -333,14 +335,17 @@ class ResponsesDecoder(AnswerDecoder):
 
     def _read_item(self, item: dict[str, Any]) -> list[TextDelta | ToolCall]:
         self._item_done = True
-        call_id, name = string_of(item.get("call_id")) or string_of(item.get("id")), string_of(item.get("name"))
-        if item.get("type") != "function_call" or not name or (call_id and call_id in self._called):
-            return []
+        call_id, item_id, name = (string_of(item.get(key)) for key in ("call_id", "id", "name"))
+        ids = {call_id, item_id} - {""}
         arguments = arguments_text(item.get("arguments"))
+        is_known = bool(ids & self._called) or (not ids and (name, arguments) in self._called_with)
+        if item.get("type") != "function_call" or not name or is_known:
+            return []
         if item.get("status") == "incomplete" and (not arguments.strip() or readable_arguments(arguments) is None):
             return []
-        self._called.add(call_id)
-        return [tool_call(call_id, name, arguments)]
+        self._called |= ids
+        self._called_with.add((name, arguments))
+        return [tool_call(call_id or item_id, name, arguments)]
 
     def _read_response(self, response: Mapping[str, Any], *, completed: bool) -> list[TextDelta | ToolCall]:
         """Read the final response object, which has the whole answer, for servers that sent no pieces."""
@@ -357,7 +362,7 @@ class ResponsesDecoder(AnswerDecoder):
         return events + self._finish(None if completed else "content_filter" if filtered else "length")
 
     def _finish(self, reason: str | None) -> list[TextDelta | ToolCall]:
-        self.reason = self.reason or ("tool_calls" if self._called else reason or "stop")
+        self.reason = self.reason or ("tool_calls" if self._called_with else reason or "stop")
         return []
 
     def _is_whole(self) -> bool:

@@ -268,6 +268,20 @@ async def test_a_socket_that_the_vendor_finds_idle_reaches_every_context() -> No
     assert [type(error) for error in errors] == [ProviderUnavailable, ProviderUnavailable]
 
 
+@pytest.mark.parametrize("stray", ['{"type": "done"}', '{"type": "done", "context_id": "x"}', '{"type": "fin"}', "{"])
+async def test_a_context_that_waits_in_vain_for_a_message_that_went_astray_keeps_the_socket(stray: str) -> None:
+    async def loses_its_end(line: Line, request: dict[str, Any]) -> None:
+        if begins(request):
+            await Speaker()(line, request | {"continue": True})
+            await line.connection.send(stray)
+
+    async with voice(loses_its_end, audio_gap_seconds=0.05) as (server, client):
+        _, error = await fate(await spoken(client, "Беда."))
+        assert isinstance(error, ProviderTimeout)
+        await fate(await spoken(client, "Раз."))
+        assert len(server.handshakes) == 1
+
+
 async def test_no_first_sound_before_the_deadline_is_a_timeout() -> None:
     async def hangs(line: Line, request: dict[str, Any]) -> None:
         """Takes the text and says nothing."""

@@ -336,8 +336,29 @@ def test_an_answer_that_was_not_sent_in_pieces_is_read_from_the_response() -> No
         TextDelta("One moment."),
         ToolCall("call_1", "book", '{"a": 1}'),
     ]
-    done = {"type": "response.output_item.done", "item": call}
+    done: dict[str, Any] = {"type": "response.output_item.done", "item": call}
     assert len(decoded(ResponsesDecoder(), *(json.dumps(each).encode() for each in (done, response)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ({"id": "item_1", "call_id": 7}, {"id": "item_1", "call_id": "call_1"}),
+        ({"id": "item_1"}, {"id": "item_1", "call_id": "call_1"}),
+        ({"call_id": "call_1"}, {"id": "item_1", "call_id": "call_1"}),
+        ({}, {}),
+        ({"id": "item_1", "call_id": "call_1"}, {}),
+    ],
+)
+def test_a_call_that_the_final_response_repeats_is_made_once_whatever_its_ids(
+    first: dict[str, Any], again: dict[str, Any]
+) -> None:
+    call = {"type": "function_call", "name": "book", "arguments": '{"a": 1}'}
+    done = {"type": "response.output_item.done", "item": call | first}
+    response = {"type": "response.completed", "response": {"output": [call | again]}}
+    decoder = ResponsesDecoder()
+    assert len(decoded(decoder, *(json.dumps(each).encode() for each in (done, response)))) == 1
+    assert decoder.reason == "tool_calls"
 
 
 def test_content_that_is_the_call_written_out_is_not_text() -> None:
