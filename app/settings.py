@@ -328,6 +328,11 @@ class Settings(BaseSettings):
         return self.data_dir / "recordings"
 
     @property
+    def unsaved_dir(self) -> Path:
+        """The last rows of calls that the database has not taken yet."""
+        return self.data_dir / "unsaved"
+
+    @property
     def clips_dir(self) -> Path:
         """Prepared lines as sound."""
         return self.data_dir / "clips"

@@ -46,6 +46,7 @@ from app.storage.journal_reader import JournalReader
 from app.storage.requests import CallRequestStore
 from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
+from app.storage.unsaved import UnsavedEnds
 from app.times import STANDARD_TIMES, ServiceTimes
 from media.formats import AudioFormat
 
@@ -92,7 +93,7 @@ async def open_services(
     agent = agent_profile(settings)
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
-        database, reader, journal, storage = await _open_storage(settings, stack)
+        database, reader, journal, unsaved, storage = await _open_storage(settings, stack)
         vendors = VendorRegistry(ClientSetup(settings, _retry(settings), metrics.providers))
         livekit = _livekit(settings, metrics)
         tools = HttpToolClients(retry=_retry(settings), observer=metrics.providers)
@@ -105,9 +106,9 @@ async def open_services(
         loops = await stack.enter_async_context(ServiceLoops())
         _watch(loops, (database.loop, journal.loop, reader.loop), metrics)
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
-        dispatcher = _dispatcher(settings, services, planner, reader, loops, storage)
+        dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved)
         journal.on_lost.add(dispatcher.ownership_lost)
-        eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir)
+        eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
         health = _health(storage, vendors, tools, livekit, recordings, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         _run_helpers(loops, metrics, vendors, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
@@ -136,16 +137,18 @@ async def open_services(
 
 async def _open_storage(
     settings: Settings, stack: AsyncExitStack
-) -> tuple[Database, JournalReader, JournalWriter, StorageHealth]:
+) -> tuple[Database, JournalReader, JournalWriter, UnsavedEnds, StorageHealth]:
     database = await Database.open(settings.database)
     stack.push_async_callback(database.close)
     reader = JournalReader(database)
     stack.push_async_callback(reader.close)
-    journal = JournalWriter(database, on_committed=reader.committed)
+    unsaved = UnsavedEnds(settings.unsaved_dir)
+    stack.callback(unsaved.close)
+    journal = JournalWriter(database, on_committed=reader.committed, unsaved=unsaved)
     stack.push_async_callback(journal.close)
     folder = DataFolder(settings.data_dir, database_file(settings.database))
     stack.callback(folder.close)
-    return database, reader, journal, StorageHealth(database, journal, folder)
+    return database, reader, journal, unsaved, StorageHealth(database, journal, folder)
 
 
 def _dispatcher(
@@ -155,6 +158,7 @@ def _dispatcher(
     reader: JournalReader,
     loops: ServiceLoops,
     storage: StorageHealth,
+    unsaved: UnsavedEnds,
 ) -> CallDispatcher:
     admission = Admission(
         planner,
@@ -163,7 +167,7 @@ def _dispatcher(
         require_storage=storage.require,
         on_rejected=services.metrics.call_rejected,
     )
-    return CallDispatcher(services, admission, reader=reader, loops=loops)
+    return CallDispatcher(services, admission, reader=reader, loops=loops, unsaved=unsaved)
 
 
 def _planner(settings: Settings, agent: AgentProfile, vendors: VendorRegistry, tools: HttpToolClients) -> CallPlanner:

@@ -72,6 +72,11 @@ class Backlog:
         call = self._calls.get(call_id)
         return call is not None and call.ended
 
+    def rows(self, call_id: str) -> list[WaitingRow]:
+        """The waiting rows of a call."""
+        call = self._calls.get(call_id)
+        return [] if call is None else list(call.rows)
+
     def group(self, max_rows: int) -> dict[str, list[WaitingRow]]:
         """The next rows to commit, each call's in order; they stay in the backlog."""
         group: dict[str, list[WaitingRow]] = {}

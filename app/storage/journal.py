@@ -18,17 +18,17 @@ from app.storage.backlog import Backlog, WaitingRow
 from app.storage.database import Database
 from app.storage.journal_rows import Group, LostRows, write_group
 from app.storage.schema import encode_json
+from app.storage.unsaved import LAST_TYPE, UnsavedEnds
 from app.storage.waiting import set_within
 
 log = structlog.get_logger(__name__)
-
-LAST_TYPE = "call.ended"
-"""The type of the last row of every journal."""
 
 _GROUP_SECONDS = 0.05
 _GROUP_ROWS = 2000
 _BACKOFF = Backoff(first_seconds=0.1, max_seconds=1.0)
 _FAILURES_KEPT = 10_000
+_END_SECONDS = 0.3
+"""A call's end that is not committed after so long is kept in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class JournalWriter:
         on_committed: Callable[[str], None] | None = None,
         on_lost: Callable[[str], None] | None = None,
         backlog: Backlog | None = None,
+        unsaved: UnsavedEnds | None = None,
         flush_seconds: float = 5.0,
     ) -> None:
         """Create it in a running loop.
@@ -66,6 +67,9 @@ class JournalWriter:
         self.on_written = Listeners[[float]]("journal.written")
         """Called after each committed group with the seconds its commit took."""
         self._backlog = Backlog() if backlog is None else backlog
+        self._unsaved = unsaved
+        self._kept: set[str] = set()
+        """Calls whose ends are kept in files."""
         self._flush_seconds = flush_seconds
         self._failures: dict[str, _Failure] = {}
         self._flushers: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
@@ -125,6 +129,8 @@ class JournalWriter:
             self._forget_older_failure(call_id, fence)
         if self._backlog.add(call_id, WaitingRow(fence, row, data, ending)):
             self._rows_wait.set()
+            if ending is not None and self._unsaved is not None:
+                asyncio.get_running_loop().call_later(_END_SECONDS, self._keep_end, call_id, self._unsaved)
         else:
             self._drop(call_id, fence, row.type)
 
@@ -152,6 +158,11 @@ class JournalWriter:
     def waiting(self) -> list[str]:
         """The calls with uncommitted rows."""
         return list(self._backlog)
+
+    def _keep_end(self, call_id: str, unsaved: UnsavedEnds) -> None:
+        if self._backlog.has_ended(call_id):
+            self._kept.add(call_id)
+            unsaved.keep(call_id, self._backlog.rows(call_id))
 
     # Committing
 
@@ -202,6 +213,9 @@ class JournalWriter:
             if lost.owner_changed:
                 self._note_lost_call(call_id, rows[-1].fence)
         self._backlog.settle(call_id, len(rows))
+        if self._unsaved is not None and call_id in self._kept and not self._backlog.has_ended(call_id):
+            self._kept.remove(call_id)
+            self._unsaved.forget(call_id)
         for mark, settled in self._flushers.get(call_id, ()):
             if not settled.done() and self._backlog.settled(call_id, mark):
                 settled.set_result(None)

@@ -15,6 +15,7 @@ from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.sessions import SessionStore
+from app.storage.unsaved import UnsavedEnds
 
 START = "2026-11-22T10:00:00.000Z"
 END = "2026-11-22T10:01:00.000Z"
@@ -41,7 +42,12 @@ def url_of(path: Path) -> str:
 
 @asynccontextmanager
 async def open_stores(
-    folder: Path, *, backlog: Backlog | None = None, flush_seconds: float = 5.0, **options: Any
+    folder: Path,
+    *,
+    backlog: Backlog | None = None,
+    unsaved: UnsavedEnds | None = None,
+    flush_seconds: float = 5.0,
+    **options: Any,
 ) -> AsyncIterator[Stores]:
     path = folder / "calls.db"
     migrate(url_of(path))
@@ -49,7 +55,12 @@ async def open_stores(
     reader = JournalReader(database)
     lost: list[str] = []
     journal = JournalWriter(
-        database, on_committed=reader.committed, on_lost=lost.append, backlog=backlog, flush_seconds=flush_seconds
+        database,
+        on_committed=reader.committed,
+        on_lost=lost.append,
+        backlog=backlog,
+        unsaved=unsaved,
+        flush_seconds=flush_seconds,
     )
     try:
         yield Stores(path, database, CallStore(database), SessionStore(database), journal, reader, lost)

@@ -27,6 +27,7 @@ from app.observability.listeners import Listeners
 from app.ports.services import CallLeg, JournalReader, Telephony
 from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow
+from app.storage.unsaved import UnsavedEnds
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,7 @@ class CallDispatcher:
         reader: JournalReader,
         loops: ServiceLoops,
         lease_clock: Callable[[], float] = lease_now,
+        unsaved: UnsavedEnds | None = None,
     ) -> None:
         self.admission = admission
         self._lease_clock = lease_clock
@@ -64,7 +66,9 @@ class CallDispatcher:
             on_not_renewed=services.metrics.service.lease_not_renewed,
             clock=lease_clock,
         )
-        self._reaper = Reaper(services, reader, leases, held=self._held, agent_tools=admission.planner.tool_names)
+        self._reaper = Reaper(
+            services, reader, leases, held=self._held, agent_tools=admission.planner.tool_names, unsaved=unsaved
+        )
         self._helpers = [
             loops.keep("leases", leases.run, is_vital=True),
             loops.keep("reaper", self._reaper.run),

@@ -19,6 +19,7 @@ from app.errors import CallStillLive, StorageError
 from app.storage.calls import CallRow, CallStore
 from app.storage.disk_threads import on_disk
 from app.storage.sessions import SessionStore
+from app.storage.unsaved import UnsavedEnds
 
 log = structlog.get_logger(__name__)
 
@@ -29,12 +30,16 @@ _PERIOD_SECONDS = 60.0
 
 
 class CallEraser:
-    """Erases calls. ``recordings`` has one folder for each call, named by its id."""
+    """Erases calls.
 
-    def __init__(self, calls: CallStore, sessions: SessionStore, recordings: Path) -> None:
+    ``recordings`` has one folder for each call, named by its id; ``unsaved`` may have a call's last rows in a file.
+    """
+
+    def __init__(self, calls: CallStore, sessions: SessionStore, recordings: Path, unsaved: UnsavedEnds) -> None:
         self._calls = calls
         self._sessions = sessions
         self._recordings = recordings
+        self._unsaved = unsaved
         self._is_swept = False
 
     async def erase(self, call: CallRow) -> None:
@@ -46,6 +51,7 @@ class CallEraser:
             raise CallStillLive("the call has not ended yet")
         folder = self._recordings / call.call_id
         await self._remove(folder)
+        await self._forget_unsaved(call.call_id)
         await self._calls.delete(call.call_id)
         await self._remove(folder)  # its owner may have written more while it closed the recording
 
@@ -63,8 +69,12 @@ class CallEraser:
         await self._calls.empty_log()
 
     async def sweep(self) -> None:
-        """Remove what interrupted erasures have left, and folders whose call no longer exists."""
+        """Remove what interrupted erasures have left, and what belongs to no call any more."""
         try:
+            for call_id in await self._unsaved.call_ids():
+                call = await self._calls.get(call_id)
+                if call is None or call.status == "ended":
+                    await self._forget_unsaved(call_id)
             known_since = await self._calls.oldest_start()
             for folders in await on_disk(lambda: list(self._batches())):
                 known = await self._calls.known(folder.name for folder in folders)
@@ -80,6 +90,12 @@ class CallEraser:
     def _batches(self) -> Iterator[list[Path]]:
         folders = [path for path in self._recordings.iterdir() if path.is_dir()] if self._recordings.is_dir() else []
         yield from (folders[first : first + _FOLDERS_AT_ONCE] for first in range(0, len(folders), _FOLDERS_AT_ONCE))
+
+    async def _forget_unsaved(self, call_id: str) -> None:
+        try:
+            await self._unsaved.remove(call_id)
+        except OSError as error:
+            raise StorageError(f"the call's last rows cannot be removed: {error.strerror}") from error
 
     async def _remove(self, folder: Path) -> None:
         try:

@@ -17,6 +17,7 @@ from app.observability.listeners import Listeners
 from app.observability.outages import Outage
 from app.ports.services import CallEnding, Journal, JournalReader
 from app.storage.calls import CallRow
+from app.storage.unsaved import UnsavedEnds
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +38,13 @@ class Reaper:
         *,
         held: Callable[[], list[str]],
         agent_tools: Callable[[], frozenset[str]],
+        unsaved: UnsavedEnds | None = None,
     ) -> None:
-        """``held`` gives the calls of this process; ``agent_tools`` the names of tools that metrics may show."""
+        """``held`` gives the calls of this process; ``agent_tools`` the names of tools that metrics may show.
+
+        ``unsaved`` has the ends that dead processes could not commit.
+        """
+        self._unsaved = unsaved
         self._services = services
         self._reader = reader
         self._leases = leases
@@ -74,6 +80,8 @@ class Reaper:
         )
         for call in expired:
             try:
+                if await self._save_end(call):
+                    continue
                 rows = await self._end(call)
             except Exception as error:  # noqa: BLE001 - the other calls are ended all the same; this one is tried again
                 log.error("call.not_reaped", call_id=call.call_id, error=type(error).__name__)
@@ -82,6 +90,24 @@ class Reaper:
                 self.on_crashed(call)
                 services.metrics.call_crashed()
                 self._count(call, rows)
+
+    async def _save_end(self, call: CallRow) -> bool:
+        """Commit what the call's owner could not commit before it died, if the call had ended; False if it had not."""
+        unsaved = None if self._unsaved is None else await self._unsaved.read(call.call_id)
+        if self._unsaved is None or unsaved is None:
+            return False
+        rows = await self._reader.rows(call.call_id)
+        newer = [row for row in unsaved.rows if not rows or row.seq > rows[-1].seq]
+        if not newer or newer[0].seq != (rows[-1].seq + 1 if rows else 1):
+            return False
+        for row in newer:
+            ending = unsaved.ending if row is newer[-1] else None
+            self._services.journal.append(call.call_id, call.fence, row, ending)
+        await self._services.journal.flush(call.call_id)
+        self._unsaved.forget(call.call_id)
+        log.info("call.end_saved", call_id=call.call_id, end_reason=unsaved.ending.end_reason)
+        self._count(call, [*rows, *newer])
+        return True
 
     async def _end(self, call: CallRow) -> list[JournalRow]:
         """End the call and return its rows. Raises what may pass.

@@ -12,6 +12,7 @@ from app.calls.dispatch.erasure import CallEraser
 from app.clock import parse_iso
 from app.errors import CallNotFound, CallStillLive, StorageError
 from app.storage.calls import CallRow, CallStore
+from app.storage.unsaved import UnsavedEnds
 from tests.storage.stores import START, a_call, look, open_stores
 
 SECRET = "a secret of the caller"
@@ -26,7 +27,11 @@ async def house(folder: Path, *ended: str) -> AsyncIterator[tuple[CallStore, Cal
         for call_id in ended:
             await stores.calls.create(a_call(call_id, status="ended"))
             sound(recordings / call_id)
-        yield stores.calls, CallEraser(stores.calls, stores.sessions, recordings), recordings
+        yield (
+            stores.calls,
+            CallEraser(stores.calls, stores.sessions, recordings, UnsavedEnds(folder / "unsaved")),
+            recordings,
+        )
 
 
 def sound(folder: Path, *, at: float | None = None) -> None:
@@ -136,7 +141,7 @@ async def test_a_start_without_recordings_sweeps_nothing(tmp_path: Path) -> None
 
 async def test_a_session_that_nobody_used_is_forgotten_when_its_time_is_over(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
-        eraser = CallEraser(stores.calls, stores.sessions, tmp_path / "recordings")
+        eraser = CallEraser(stores.calls, stores.sessions, tmp_path / "recordings", UnsavedEnds(tmp_path / "unsaved"))
         now = parse_iso(START)
         for call_id, seconds in (("call-1", 60), ("call-2", 61)):
             until = now + timedelta(seconds=seconds)
@@ -148,7 +153,7 @@ async def test_a_session_that_nobody_used_is_forgotten_when_its_time_is_over(tmp
 
 async def test_what_is_erased_while_a_reader_holds_the_log_leaves_it_later_and_no_write_waits(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
-        eraser = CallEraser(stores.calls, stores.sessions, tmp_path / "recordings")
+        eraser = CallEraser(stores.calls, stores.sessions, tmp_path / "recordings", UnsavedEnds(tmp_path / "unsaved"))
         await stores.calls.create(a_call("call-1", status="ended", metadata={"note": SECRET}))
         with closing(sqlite3.connect(stores.path)) as backup, capture_logs() as lines:
             backup.execute("BEGIN").execute("SELECT count(*) FROM calls").fetchall()
