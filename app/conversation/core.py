@@ -13,6 +13,7 @@ from app.conversation.agent_speech import AgentSpeech
 from app.conversation.bridging import say_due_line
 from app.conversation.commands import Command
 from app.conversation.deadlines import Deadline, deadline_named
+from app.conversation.endpointing import Endpointing
 from app.conversation.history import ConversationHistory
 from app.conversation.phases import CALLER_TURN, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
@@ -32,7 +33,8 @@ class ConversationCore:
 
     def __init__(self, policy: CallPolicy, language: str) -> None:
         self._call = CallState(policy, language)
-        self._user_turns = UserTurns(self._call)
+        self._endpointing = Endpointing(self._call)
+        self._user_turns = UserTurns(self._call, self._endpointing)
         self._agent_speech = AgentSpeech(self._call)
         self._transfers = Transfers(self._call)
         self._waited_for_sound = False
@@ -72,6 +74,7 @@ class ConversationCore:
             return []
         self._call.now, self._call.commands = now, []
         self._handlers[type(event)](event)
+        self._endpointing.follow()
         return self._call.commands
 
     def next_deadline(self) -> float | None:
@@ -131,6 +134,7 @@ class ConversationCore:
             Deadline.LIMIT: self._limit_due,
             Deadline.IDLE: self._idle_due,
             Deadline.TURN: self._user_turns.transcript_timeout,
+            Deadline.PAUSE: self._user_turns.pause_is_over,
             Deadline.DIGITS: self._user_turns.digits_are_complete,
             Deadline.FILLER: lambda: say_due_line(self._call),
             Deadline.REPLY: self._reply_due,

@@ -14,6 +14,8 @@ class Deadline(StrEnum):
     """Nobody has said anything for a while."""
     TURN = "turn"
     """The transcript has not changed for a while, yet no end of turn has come."""
+    PAUSE = "pause"
+    """The caller has been silent for as long as their words need."""
     DIGITS = "digits"
     """The last key was pressed a while ago."""
     FILLER = "filler"

@@ -85,6 +85,7 @@ class CallerWords:
     text: str
     faint: bool = False
     """Said while the agent spoke, and much quieter than the caller, who was silent: by somebody behind them."""
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class CallerTurnEndedEagerly:
     text: str
     language: str | None = None
     faint: bool = False
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

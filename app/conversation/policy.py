@@ -120,6 +120,12 @@ class CallPolicy:
     """0 switches prompts off: then the call ends after ``idle_end_seconds``."""
     idle_end_seconds: float = 30.0
     turn_end_seconds: float = 6.0
+    whole_pause_seconds: float = 0.25
+    """Silence that ends a turn in which all that was asked for has been said, such as "yes" or a telephone number."""
+    dictation_pause_seconds: float = 1.2
+    """Silence that ends a turn in which the caller dictates a number, a name or an address of unknown length."""
+    unfinished_pause_seconds: float = 2.0
+    """Silence that ends a turn whose words stop in the middle, such as "and" or half of a telephone number."""
     digits_seconds: float = 2.0
     false_interruption_timeout: float = 1.5
     """How long sound without words may hold the voice back."""

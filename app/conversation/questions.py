@@ -25,7 +25,7 @@ class Asked(StrEnum):
 
 def what_was_asked(text: str) -> Asked:
     """What the last sentence of ``text`` asks for; a "thank you" after it changes nothing."""
-    sentence = _last_sentence(text)
+    sentence = last_sentence(text)
     if is_question(sentence):
         return Asked.QUESTION
     plain = sentence.lower().replace("ё", "е").replace("’", "'").strip(_AROUND)
@@ -50,7 +50,8 @@ def sentences(text: str) -> list[str]:
     return [text[start:end] for start, end in pairwise(bounds) if end > start]
 
 
-def _last_sentence(text: str) -> str:
+def last_sentence(text: str) -> str:
+    """The last sentence with words, without a "thank you" after it."""
     spoken = [sentence for sentence in sentences(text) if any(map(str.isalnum, sentence))]
     while len(spoken) > 1 and _COURTESY.fullmatch(spoken[-1]):
         spoken.pop()

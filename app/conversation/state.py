@@ -262,7 +262,7 @@ class CallState:
     def close_caller_turn(self) -> None:
         """The caller's open turn has been dealt with."""
         self.caller = None
-        self.deadlines.clear(Deadline.TURN)
+        self.deadlines.clear(Deadline.TURN, Deadline.PAUSE)
 
     def go_on(self) -> None:
         """The agent has finished. Say what an operator asked for, or let the caller speak."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.conversation.answerable import can_be_answered
-from app.conversation.events import AgentToolCalled
+from app.conversation.echo_text import heard_words
+from app.conversation.events import AgentToolCalled, CallerTurnEnded
 
 _CHARACTERS_PER_SECOND = 15
 """The rate of average speech, for estimates only."""
@@ -30,6 +31,23 @@ class CallerTurn:
     number: int
     started_t: float
     text: str = ""
+    """All words so far."""
+    confidence: float | None = None
+    """Of the words, as far as speech to text has said."""
+    before: str = ""
+    """The words that speech to text has ended as a turn, although the caller had not finished."""
+    ended: CallerTurnEnded | None = None
+    """The end that speech to text has reported, while more words are waited for."""
+
+    @property
+    def reported(self) -> str:
+        """The words that speech to text takes for the turn: those since the last pause that it took for an end."""
+        return self.text.removeprefix(self.before).strip()
+
+    def whole(self, text: str) -> str:
+        """All words, with those that speech to text reports of what it takes for another turn."""
+        words, before = heard_words(text), heard_words(self.before)
+        return text if words[: len(before)] == before else f"{self.before} {text}".strip()
 
 
 @dataclass(slots=True)
@@ -79,6 +97,11 @@ class Utterance:
     def said(self) -> str:
         """The clauses that have begun."""
         return "".join(self.clauses)
+
+    @property
+    def is_in_last_clause(self) -> bool:
+        """Whether its last clause has begun, as far as its text is known to be whole."""
+        return self.written is not None and self.said.strip() == self.written.strip()
 
     @property
     def is_final(self) -> bool:

@@ -1,9 +1,13 @@
 """How the core reacts to the caller: sound pauses the voice, words stop it, a finished turn gets an answer."""
 
+from dataclasses import replace
+
 from app.conversation import events as ev
 from app.conversation.bridging import await_answer
 from app.conversation.commands import Record
+from app.conversation.completeness import Completeness
 from app.conversation.deadlines import Deadline
+from app.conversation.endpointing import Endpointing
 from app.conversation.interruptions import InterruptionRules
 from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
@@ -16,6 +20,9 @@ _UNCLEAR_TURNS_MAX = 4
 """In a row. After so many requests to repeat or to use the keypad, the agent gives up."""
 _LISTENING = ("acknowledgement", "not_interruptible", "faint")
 """Why words over the agent's voice are passed over although somebody said them."""
+_SOUND_BRINGS_WORDS_SECONDS = 2.0
+"""How long a sound after a pause may go on without words before it counts as noise."""
+_LOOK_AGAIN_SECONDS = 0.2
 _DIGITS_MAX = 64
 """The most keys of one entry; further ones are dropped."""
 
@@ -23,8 +30,9 @@ _DIGITS_MAX = 64
 class UserTurns:
     """Handles the caller's events."""
 
-    def __init__(self, state_of_call: CallState) -> None:
+    def __init__(self, state_of_call: CallState, endpointing: Endpointing) -> None:
         self._call = state_of_call
+        self._endpointing = endpointing
         self._digits = ""
         self._first_key_t = 0.0
         self._unclear = 0
@@ -33,6 +41,7 @@ class UserTurns:
     def sound_started(self, event: ev.CallerSoundStarted) -> None:
         """Pause the voice at once."""
         self._call.sound, self._call.sound_since_t = True, event.since_t
+        self._endpointing.end_at_once_if_whole()
         utterance = self._call.floor.audible
         if utterance is not None:
             self._call.hold_back(utterance)
@@ -40,13 +49,14 @@ class UserTurns:
     def sound_stopped(self, event: ev.CallerSoundStopped) -> None:
         """Wait a moment for words, then go on."""
         self._call.sound, self._call.last_voiced_t = False, event.last_voiced_t
+        self._endpointing.end_at_once_if_whole()
         utterance = self._call.floor.audible
         if utterance is not None and utterance.paused:
             self._resume_soon()
 
     def words(self, event: ev.CallerWords) -> None:
         """Words stop the voice, unless they are a backchannel or an echo of the agent's own."""
-        text = event.text.strip()
+        text = self._words_of_turn(event.text)
         if not text or self._rules.nothing_new(text, faint=event.faint):
             return
         utterance = self._call.floor.audible
@@ -60,11 +70,12 @@ class UserTurns:
         elif self._call.floor.reply_pending and self._rules.before_answer(text):
             return
         self._take_the_floor()
-        self._listen_to(text)
+        self._listen_to(text).confidence = event.confidence
+        self._endpointing.end_at_once_if_whole()
 
     def turn_ended_eagerly(self, event: ev.CallerTurnEndedEagerly) -> None:
         """Start the answer preemptively; its sound is held back until the turn has ended."""
-        text, floor = event.text.strip(), self._call.floor
+        text, floor = self._words_of_turn(event.text), self._call.floor
         if (
             not self._call.policy.speaks
             or not text
@@ -74,28 +85,35 @@ class UserTurns:
         ):
             return
         self._follow_language(text, event.language)
-        caller = self._listen_to(text)
-        if floor.reply is not None and (floor.reply.text, floor.reply.language) == (text, self._call.language):
-            return
-        self._drop_preemptive_reply()
-        self._call.start_reply(caller.number, text, preemptive=True)
+        self._listen_to(text).confidence = event.confidence
+        self._endpointing.end_at_once_if_whole()
+        if self._endpointing.completeness(text) is Completeness.UNFINISHED:
+            self._drop_preemptive_reply()
+        else:
+            self._prepare_reply(text)
 
     def turn_resumed(self, event: ev.CallerTurnResumed) -> None:
         """The turn goes on after all: drop the preemptive reply."""
-        text, floor = event.text.strip(), self._call.floor
+        text, floor = self._words_of_turn(event.text), self._call.floor
         self._drop_preemptive_reply()
         if text and not floor.audible and not floor.reply_pending:
             self._listen_to(text)
+            self._endpointing.end_at_once_if_whole()
 
     def turn_ended(self, event: ev.CallerTurnEnded) -> None:
-        """A turn that was meant for the agent gets an answer."""
-        text, call = event.text.strip(), self._call
+        """A turn that was meant for the agent gets an answer, unless its words stop in the middle: then wait on."""
+        call = self._call
+        if call.caller is not None and call.caller.ended is not None and not event.text.strip():
+            return
+        text = self._words_of_turn(event.text)
         reason = self._reason_to_ignore_turn(text, faint=event.faint)
         self._rules.turn_is_over()
         if reason is not None:
             self._ignore(reason)
         elif not text or (event.confidence is not None and event.confidence < call.policy.min_confidence):
             self._not_understood()
+        elif (seconds := self._endpointing.missing_silence(text, event.last_voiced_t)) > 0 and call.policy.speaks:
+            self._wait_for_more(replace(event, text=text), seconds)
         else:
             self._follow_language(text, event.language)
             self._take_turn(text, "speech", event.last_voiced_t, event.language, event.confidence)
@@ -121,13 +139,27 @@ class UserTurns:
         if Deadline.IDLE in self._call.deadlines:
             self._call.due_in(Deadline.IDLE, self._call.policy.idle_prompt_seconds)
 
+    def pause_is_over(self) -> None:
+        """The caller has been silent for long enough: take the turn. A sound that has just begun may bring words."""
+        call, caller = self._call, self._call.caller
+        if caller is None:
+            return
+        if call.sound and call.now - call.sound_since_t < _SOUND_BRINGS_WORDS_SECONDS:
+            call.due_in(Deadline.PAUSE, _LOOK_AGAIN_SECONDS)
+        elif caller.ended is not None:
+            ended = caller.ended
+            self._take_turn(ended.text, "speech", ended.last_voiced_t, ended.language, ended.confidence)
+        else:
+            self._rules.note_overtaken(caller.reported)
+            self._take_turn(caller.text, "speech", call.last_voiced_t, None, caller.confidence)
+
     def transcript_timeout(self) -> None:
         """No end of turn has come: take the words as they are. While speech to text is gone, wait on."""
         caller = self._call.caller
         if caller is not None and self._call.stt_is_gone and self._call.policy.speaks:
             self._call.due_in(Deadline.TURN, self._call.policy.turn_end_seconds)
         elif caller is not None:
-            self._rules.note_overtaken(caller.text)
+            self._rules.note_overtaken(caller.reported)
             self._take_turn(caller.text, "timeout", self._call.last_voiced_t, None, None)
 
     def digits_are_complete(self) -> None:
@@ -141,6 +173,34 @@ class UserTurns:
             self._take_turn(text, "keypad", self._call.now, None, None)
         else:
             self._call.go_on()
+
+    def _words_of_turn(self, reported: str) -> str:
+        """All words of the turn, with those before a pause in its middle."""
+        text, caller = reported.strip(), self._call.caller
+        if caller is None or not text:
+            return text
+        if caller.ended is not None:
+            caller.before, caller.ended = caller.ended.text, None
+            self._call.deadlines.clear(Deadline.PAUSE)
+            self._drop_preemptive_reply()
+        return caller.whole(text)
+
+    def _wait_for_more(self, ended: ev.CallerTurnEnded, seconds: float) -> None:
+        """Speech to text has ended the turn; the caller has probably not. Prepare the answer meanwhile."""
+        self._take_the_floor()
+        self._follow_language(ended.text, ended.language)
+        self._listen_to(ended.text).ended = ended
+        self._call.deadlines.clear(Deadline.TURN)
+        self._call.due_in(Deadline.PAUSE, seconds)
+        self._prepare_reply(ended.text)
+
+    def _prepare_reply(self, text: str) -> None:
+        """Start a preemptive reply to the open turn, unless there is one to the same words."""
+        call, reply = self._call, self._call.floor.reply
+        if call.caller is None or (reply is not None and (reply.text, reply.language) == (text, call.language)):
+            return
+        self._drop_preemptive_reply()
+        call.start_reply(call.caller.number, text, preemptive=True)
 
     def _reason_to_ignore_turn(self, text: str, *, faint: bool) -> str | None:
         call = self._call

@@ -14,7 +14,7 @@ from app.conversation import events as ev
 from app.conversation.core import ConversationCore
 from app.conversation.policy import ENGLISH, CallPolicy
 from app.journal.record import CallRecord, call_record
-from app.models import JournalRow
+from app.models import JournalRow, Patience
 
 LINES = ENGLISH
 _BORN = "2026-11-22T10:00:00.000Z"
@@ -77,6 +77,8 @@ class Call:
         self.asked: list[cmd.Command] = []
         self.utterances: list[Utterance] = []
         self.threshold_raised = 0
+        self.patience: list[Patience] = []
+        """What speech to text was told, in its order."""
         self.transfer: str | None = None
         """To whom the caller is being handed over."""
         self.pressed = ""
@@ -189,9 +191,9 @@ class Call:
     def caller_falls_silent(self) -> "Call":
         return self._happens(ev.CallerSoundStopped(self.now))
 
-    def caller_begins(self, text: str) -> "Call":
+    def caller_begins(self, text: str, confidence: float | None = None) -> "Call":
         """Words so far; the turn goes on."""
-        return self._happens(ev.CallerWords(text))
+        return self._happens(ev.CallerWords(text, confidence=confidence))
 
     def caller_seems_to_end(self, text: str, language: str | None = None) -> "Call":
         return self._happens(ev.CallerTurnEndedEagerly(text, language))
@@ -199,8 +201,15 @@ class Call:
     def caller_resumes(self, text: str = "") -> "Call":
         return self._happens(ev.CallerTurnResumed(text))
 
-    def caller_ends(self, text: str, confidence: float | None = 0.9, language: str | None = None) -> "Call":
-        return self._happens(ev.CallerTurnEnded(text, confidence, language, self.now))
+    def caller_ends(
+        self,
+        text: str,
+        confidence: float | None = 0.9,
+        language: str | None = None,
+        last_voiced_t: float | None = None,
+    ) -> "Call":
+        last_voiced_t = self.now if last_voiced_t is None else last_voiced_t
+        return self._happens(ev.CallerTurnEnded(text, confidence, language, last_voiced_t))
 
     def caller_says(self, text: str, confidence: float | None = 0.9, language: str | None = None) -> "Call":
         """A whole turn: sound, words, silence, and the end of the turn."""
@@ -353,7 +362,9 @@ class Call:
         commands = self.core.handle(event, self.now)
         self._write(event, turn, commands)
         for command in commands:
-            if not isinstance(command, cmd.Record):
+            if isinstance(command, cmd.SetPatience):
+                self.patience.append(command.patience)
+            elif not isinstance(command, cmd.Record):
                 self.asked.append(command)
             for fact in self._carry_out(command):
                 self._tell(fact)

@@ -71,7 +71,7 @@ def test_a_caller_who_goes_on_while_the_agent_thinks_is_answered_once_and_to_eve
 
 
 def test_two_turns_of_one_breath_do_not_overlap_in_the_record() -> None:
-    call = greeted_call().caller_makes_a_sound().wait(1).caller_begins("I want").caller_ends("I want")
+    call = greeted_call().caller_makes_a_sound().wait(1).caller_begins("I came").caller_ends("I came")
     call.wait(0.3).caller_begins("to pay").wait(1).caller_ends("to pay")
 
     first, second = [turn for turn in call.record.turns if turn.role == "user"]

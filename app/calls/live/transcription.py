@@ -100,9 +100,13 @@ class TranscriptionInput:
                     if transcript.text and transcript.text != self._words:
                         self._words = transcript.text
                         self._is_faint = self._sounds.is_faint
-                        self._emit(ev.CallerWords(transcript.text, self._is_faint))
+                        self._emit(ev.CallerWords(transcript.text, self._is_faint, transcript.confidence))
                 case TurnEndedEagerly(transcript):
-                    self._emit(ev.CallerTurnEndedEagerly(transcript.text, transcript.language, self._ends_faint()))
+                    self._emit(
+                        ev.CallerTurnEndedEagerly(
+                            transcript.text, transcript.language, self._ends_faint(), transcript.confidence
+                        )
+                    )
                 case TurnResumed(transcript):
                     self._emit(ev.CallerTurnResumed(transcript.text))
                 case TurnEnded(transcript):
