@@ -1,11 +1,13 @@
 """The calls of the bench: who calls, what they do and when. All of it follows from kind, language and seed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from bench.talk.lines import LINES, Lines
+from bench.talk.voice import PAUSE
 from sandbox.caller.echo_path import EchoPath
 from sandbox.caller.media_format import MediaFormat
 from sandbox.caller.noises import BURSTS
@@ -28,6 +30,7 @@ _FORMAT = MediaFormat("mulaw", SAMPLE_RATE)
 _VOICE_DBFS = -21.0
 """The level of a caller's voice."""
 _PATIENCE_SECONDS = 8.0
+_HESITATION = (1.0, 2.0)
 _BEGINS_SECONDS, _BEFORE_THE_END_SECONDS = 0.5, 1.6
 """An event over a clause begins at least so long after the clause's beginning, and before its end."""
 
@@ -63,6 +66,14 @@ class _Cast:
         """Seconds after the beginning of a clause, well before its end."""
         length = len(synthesize(clause, self.language, SAMPLE_RATE).pcm) / 2 / SAMPLE_RATE
         return round(self.chance.uniform(_BEGINS_SECONDS, max(_BEGINS_SECONDS, length - _BEFORE_THE_END_SECONDS)), 2)
+
+    def hesitantly(self, text: str) -> str:
+        """The text with pauses of this caller's own, up to twice as long as they are written."""
+
+        def stretched(pause: re.Match[str]) -> str:
+            return f"[{float(pause[1]) * self.chance.uniform(*_HESITATION):.2f}]"
+
+        return PAUSE.sub(stretched, text)
 
 
 def _opening(clause: str) -> str:
@@ -152,12 +163,12 @@ def _greeting(cast: _Cast) -> _Parts:
 
 def _slow(cast: _Cast) -> _Parts:
     asked = cast.chance.sample(cast.lines.hesitations, 2)
-    return _talk([says(text) for text in asked]), list(cast.lines.answers[:2]), Telephone(_FORMAT)
+    return _talk([says(cast.hesitantly(text)) for text in asked]), list(cast.lines.answers[:2]), Telephone(_FORMAT)
 
 
 def _spelling(cast: _Cast) -> _Parts:
     asked, spelled = cast.chance.choice(cast.lines.spellings)
-    steps = _talk([says(cast.lines.ask_to_spell), says(spelled)])
+    steps = _talk([says(cast.lines.ask_to_spell), says(cast.hesitantly(spelled))])
     return steps, [asked, cast.lines.answers[3]], Telephone(_FORMAT)
 
 
