@@ -45,6 +45,8 @@ class FluxTurns(TurnAssembly):
         super().__init__(language)
         self._index: int | None = None
         """Deepgram's number of the turn, on this socket."""
+        self._ended: tuple[int, str] | None = None
+        """The number of the last turn that ended on this socket, and its text."""
         self._heard_until = 0.0
         """Seconds of this socket."""
 
@@ -64,7 +66,7 @@ class FluxTurns(TurnAssembly):
     def resume_from(self, moment: float) -> None:
         """See :meth:`TurnAssembly.resume_from`."""
         super().resume_from(moment)
-        self._index, self._heard_until = None, 0.0
+        self._index, self._ended, self._heard_until = None, None, 0.0
 
     def _turn(self, message: TurnInfoMessage, at: Clock) -> Heard | None:
         event, end = message.get("event"), read_seconds(message.get("audio_window_end"))
@@ -79,8 +81,14 @@ class FluxTurns(TurnAssembly):
         if phrase is None:
             phrase = Phrase("") if event == "Update" or self._latest is None else self._latest
         self._heard_until = self._heard_until if end is None else end
-        before = self._ended_before(message)
+        before, whole = self._ended_before(message), phrase
+        if phrase.text and self._ended is not None and self._ended[0] == self._index:
+            phrase = phrase.after(self._ended[1])
+            if not phrase.text:
+                return Heard(before, acknowledged=end)  # the same turn once more
         heard = self._event(event, phrase, end)
+        if event == "EndOfTurn" and self._index is not None:
+            self._ended = self._index, whole.text
         if not before:
             return heard
         return Heard(before) if heard is None else Heard((*before, *heard.events), heard.acknowledged)

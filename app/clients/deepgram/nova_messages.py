@@ -7,7 +7,7 @@ from typing import Final, TypedDict, cast
 from app.clients.deepgram.spoken import Clock, Message, Phrase, Spoken, read_phrase, read_seconds
 from app.clients.deepgram.turn_assembly import Heard, TurnAssembly
 from app.clients.messages import Unreadable, as_list, as_object
-from app.ports.streams import SpeechEvent
+from app.ports.streams import HeardWord, SpeechEvent
 
 _SAME_WORD_SECONDS = 0.1
 _SAME_MOMENT_SECONDS = 0.01
@@ -59,6 +59,10 @@ class NovaTurns(TurnAssembly):
         """Seconds of this socket."""
         self._guess_until: float | None = None
         """Where the audio of the guess ends, in seconds of this socket."""
+        self._final_until: float | None = None
+        """Where the audio of the last final results ends, in seconds of this socket."""
+        self._told: tuple[HeardWord, ...] = ()
+        """The words of the last final results."""
 
     def read(self, message: Mapping[str, object], at: Clock) -> Heard | None:
         """See :meth:`TurnAssembly.read`."""
@@ -76,7 +80,7 @@ class NovaTurns(TurnAssembly):
     def resume_from(self, moment: float) -> None:
         """See :meth:`TurnAssembly.resume_from`."""
         super().resume_from(moment)
-        self._heard_until, self._guess_until = 0.0, None
+        self._heard_until, self._guess_until, self._final_until = 0.0, None, None
 
     def _results(self, message: ResultsMessage, at: Clock) -> Heard:
         start, duration = read_seconds(message.get("start")), read_seconds(message.get("duration"))
@@ -89,14 +93,22 @@ class NovaTurns(TurnAssembly):
             if not is_final:
                 raise
             phrase = None
+        if phrase is not None and start is not None and self._is_told(start):
+            phrase = phrase.without(self._told, since=at(start))
         self._keep_guess_before(start, phrase)
         self._heard_until = self._heard_until if end is None else end
         if is_final:
+            self._final_until = end
+            self._told = phrase.words if phrase is not None and phrase.words else self._told
             return Heard(self._final(phrase or self._latest or Phrase(""), ends=ends), acknowledged=end)
         if phrase is None or not phrase.text:
             return Heard()
         self._guess_until = end
         return Heard((self._update(phrase),))
+
+    def _is_told(self, start: float) -> bool:
+        """Whether results that begin there cover audio that was transcribed for good before."""
+        return self._final_until is not None and start < self._final_until - _SAME_MOMENT_SECONDS
 
     def _keep_guess_before(self, start: float | None, phrase: Phrase | None) -> None:
         """Results that begin behind the guess, and do not repeat it, show that its final form could not be read."""

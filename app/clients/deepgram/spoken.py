@@ -5,9 +5,11 @@ else.
 """
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
+from math import inf
 from typing import TypedDict, cast
 
 from app.clients.deepgram.languages import main_language
@@ -19,6 +21,7 @@ Clock = Callable[[float], float]
 
 _SECONDS_MAX = 86_400
 _WORD_MAX = 1000
+_SAME_WORD_SECONDS = 0.1
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -67,6 +70,27 @@ class Phrase:
         """The words that ended by then."""
         words = tuple(word for word in self.words if word.end <= moment)
         return Phrase(" ".join(word.text for word in words), words, self.language) if words else None
+
+    def after(self, told: str) -> "Phrase":
+        """The words behind ``told``, when it begins with all of these words; otherwise all of it."""
+        known, spoken = told.split(), self.text.split()
+        if not known or [_plain(word) for word in spoken[: len(known)]] != [_plain(word) for word in known]:
+            return self
+        return replace(self, text=" ".join(spoken[len(known) :]), words=self.words[len(known) :])
+
+    def without(self, told: Sequence[HeardWord], *, since: float) -> "Phrase":
+        """What is new in it, after ``told``: it may begin with the same words, and cover the same sound.
+
+        ``since`` is where it begins; what was told before that is not in it.
+        """
+        known = [_plain(word.text) for word in told if word.start >= since - _SAME_WORD_SECONDS]
+        until = max((word.end for word in told), default=-inf) - _SAME_WORD_SECONDS
+        spoken = self.text.split()
+        same = len(list(takewhile(lambda pair: _plain(pair[0]) == pair[1], zip(spoken, known, strict=False))))
+        if not self.words:
+            return replace(self, text=" ".join(spoken[same:]))
+        words = tuple(word for at, word in enumerate(self.words) if at >= same and word.start >= until)
+        return replace(self, text=" ".join(word.text for word in words), words=words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +181,10 @@ def _heard_words(read: list[_ReadWord], at: Clock, *, moment: float, confidence:
         sure = word.confidence if word.confidence is not None else confidence
         words.append(HeardWord(word.text, begins, max(begins, at(before)), sure))
     return tuple(words)
+
+
+def _plain(word: str) -> str:
+    return "".join(filter(str.isalnum, word.lower()))
 
 
 def _items(value: object) -> list[object]:

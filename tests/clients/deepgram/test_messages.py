@@ -375,3 +375,76 @@ def test_a_turn_of_which_nothing_more_is_heard_can_be_closed_once() -> None:
     assert [type(event) for event in turns.close()] == [TurnEnded]
     assert turns.close() == ()
     assert not turns.open
+
+
+# --- what is told twice ----------------------------------------------------------------------------------------
+
+BOOK, TABLE = "I want to book", "I want to book a table"
+
+
+@pytest.mark.parametrize("ends", [{"speech_final": True}, {"from_finalize": True}])
+@pytest.mark.parametrize("guessed", [True, False])
+def test_finals_of_nova_that_overlap_are_the_new_words_alone(ends: dict[str, Any], guessed: bool) -> None:
+    guess = [nova(TABLE, start=0.0, end=1.2)] if guessed else []
+
+    heard = read(
+        NovaTurns("en"),
+        nova(BOOK, end=0.8, final=True, **ends),
+        *guess,
+        nova(TABLE, end=1.2, final=True, **ends),
+        nova(TABLE, end=1.2, final=True, **ends),
+    )
+
+    guesses = [(TurnUpdated, "a table")] if guessed else []
+    assert heard == [(TurnEnded, BOOK), *guesses, (TurnEnded, "a table")]
+
+
+def test_a_final_of_nova_that_corrects_what_was_told_does_not_tell_it_again() -> None:
+    corrected = nova("I want to look a table", end=1.2, final=True, speech_final=True)
+
+    heard = read(NovaTurns("en"), nova(BOOK, end=0.8, final=True, speech_final=True), corrected)
+
+    assert heard == [(TurnEnded, BOOK), (TurnEnded, "a table")]
+
+
+def test_finals_of_one_turn_that_overlap_are_joined_once() -> None:
+    heard = read(
+        NovaTurns("en"),
+        nova(BOOK, end=0.8, final=True),
+        nova("to book a table", start=0.4, end=1.2, final=True, speech_final=True),
+    )
+
+    assert heard == [(TurnUpdated, BOOK), (TurnEnded, TABLE)]
+
+
+def test_finals_without_words_are_compared_by_their_text() -> None:
+    second = nova(TABLE, end=1.2, final=True, speech_final=True)
+    second["channel"]["alternatives"][0]["words"] = None
+
+    assert read(NovaTurns("en"), nova(BOOK, end=0.8, final=True, speech_final=True), second) == [
+        (TurnEnded, BOOK),
+        (TurnEnded, "a table"),
+    ]
+
+
+def test_the_same_words_said_twice_are_two_turns() -> None:
+    heard = read(
+        NovaTurns("en"),
+        nova("yes", end=0.5, final=True, speech_final=True),
+        nova("yes", start=0.5, end=1.0, final=True, speech_final=True),
+    )
+
+    assert heard == [(TurnEnded, "yes"), (TurnEnded, "yes")]
+
+
+def test_a_turn_of_flux_that_ends_twice_ends_with_the_new_words_alone() -> None:
+    heard = read(
+        FluxTurns("en"),
+        flux("EndOfTurn", BOOK, end=0.8, turn_index=3),
+        flux("EndOfTurn", BOOK, end=0.9, turn_index=3),
+        flux("EndOfTurn", TABLE, end=1.2, turn_index=3),
+        flux("EndOfTurn", TABLE, end=1.3, turn_index=3),
+        flux("EndOfTurn", BOOK, start=2.0, end=2.8, turn_index=4),
+    )
+
+    assert heard == [(TurnEnded, BOOK), (TurnEnded, "a table"), (TurnEnded, BOOK)]
