@@ -91,6 +91,17 @@ class Playout:
         self._waiting.append(memoryview(audio))
         self._waiting_bytes += len(audio)
 
+    def end_at(self, utterance_samples: int) -> None:
+        """Drop what was added after so many samples of the utterance, as far as it was not sent."""
+        excess = (self._utterance_sent - utterance_samples) * self._format.sample_bytes + self._waiting_bytes
+        while excess > 0 and self._waiting:
+            last = self._waiting.pop()
+            kept = max(0, len(last) - excess)
+            if kept:
+                self._waiting.append(last[:kept])
+            excess -= len(last) - kept
+            self._waiting_bytes -= len(last) - kept
+
     def finish(self) -> None:
         """Say that no more will be added, so that a last piece shorter than a frame may be sent."""
         self._finished = True
@@ -99,6 +110,14 @@ class Playout:
     def sent(self) -> int:
         """Samples of this utterance that were sent and not taken back; after a cut, those that were heard."""
         return self._utterance_sent
+
+    def heard(self, now: float) -> int:
+        """Samples of this utterance that the caller has heard by now."""
+        return max(0, self._utterance_sent - max(0, self._end - self._sample(now)))
+
+    def heard_at(self, utterance_samples: int) -> float:
+        """When so many samples of this utterance, which were sent, are heard."""
+        return (self._end - self._utterance_sent + utterance_samples) / self._format.sample_rate
 
     @property
     def wants_more(self) -> bool:

@@ -254,7 +254,7 @@ class AgentInterrupted:
 
 @dataclass(frozen=True, slots=True)
 class AgentFinished:
-    """An utterance was heard to its last word."""
+    """An utterance was heard to its last word; a filler perhaps only to the word at which the answer was ready."""
 
     type: ClassVar[str] = "agent.finished"
     turn: int

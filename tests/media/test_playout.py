@@ -290,3 +290,42 @@ def test_in_any_order_the_caller_hears_every_sample_once_and_positions_never_ove
     assert b"".join(piece.audio for piece in taken) == sound(added)
     if answers or not late:
         assert bytes(telephone.heard) == sound(added)
+
+
+# --- ending early -----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_not_sent_can_be_dropped() -> None:
+    playout = playout_with(8000)
+    released(playout, 0.5)
+
+    sent = playout.sent
+
+    playout.end_at(6000)
+    playout.finish()
+
+    assert sum(len(piece.audio) for piece in released(playout, 2.0, since=0.5)) == 2 * (6000 - sent)
+    assert playout.is_empty
+
+
+def test_what_was_sent_is_not_dropped() -> None:
+    playout = playout_with(8000)
+    released(playout, 0.5)
+    sent = playout.sent
+
+    playout.end_at(100)
+
+    assert playout.is_empty
+    assert playout.sent == sent
+
+
+def test_how_much_was_heard_and_when_more_will_be() -> None:
+    playout = playout_with(8000)
+    released(playout, 0.5)
+
+    assert playout.heard(0.25) == 2000
+    assert playout.heard(0.5) == 4000
+    assert playout.heard(9.0) == playout.sent
+    assert playout.heard_at(4000) == pytest.approx(0.5)
+    playout.begin()
+    assert playout.heard(0.5) == 0

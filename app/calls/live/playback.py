@@ -1,5 +1,8 @@
 """Plays the agent's utterances, one at a time, and emits what the caller has heard of each.
 
+A filler makes way: when an answer is ready, or its first words are written, the filler ends after the word that the
+caller is hearing, and the answer follows at once. A filler does not begin when an answer is about to.
+
 The life of a :class:`PlaybackItem`::
 
     offer ──► waiting ──ready──► current ──first frame──► started ──all heard──► AgentFinished
@@ -16,12 +19,15 @@ from dataclasses import dataclass, field
 from app.calls.live.call_clock import CallClock
 from app.calls.live.speech_track import SpeechTrack
 from app.conversation import events as ev
+from app.conversation.turns import UtteranceKind
 from app.ports.services import CallLeg
 from media.playout import PlayedAudio, Playout
 
 _MARK_PATIENCE_SECONDS = 0.5
 """How long after its estimated end we wait for the mark of a far end that returns marks."""
 _SHORTEST_WAIT_SECONDS = 0.001
+_COMING_SECONDS = 0.5
+"""How long after its first token an answer is about to be heard. Speech synthesis that takes longer is late."""
 _TRIED = ("first_token", "first_clause", "first_audio")
 """The stamps of one attempt at an utterance. A new attempt clears them."""
 
@@ -39,6 +45,8 @@ class PlaybackItem:
     """Whether it must stay silent until the caller's turn has really ended."""
     started: bool = False
     paused: bool = False
+    ends_after: int | None = None
+    """After so many samples a filler ends early, because the answer is there; None: it is said to its end."""
     marks_sent: int = 0
     mark: str | None = None
     """The mark after its last sample."""
@@ -220,16 +228,41 @@ class PlaybackScheduler:
             self._emit_settled()
         current = self._current or self._next()
         if current is None or current.paused:
-            return self._playout.next_played()
+            return self._look_again(now)
         if patience := self._playout.answer_due_in(now):
             return now + patience
+        self._make_way(current, now)
         return self._play(current, now)
+
+    def _look_again(self, now: float) -> float | None:
+        """When there may be something to do though nothing is being played."""
+        played = self._playout.next_played()
+        if not any(item.ready for item in self._waiting):
+            return played
+        return min(now + self._coming_for(), played if played is not None else float("inf"))
+
+    def _coming_for(self) -> float:
+        """How much longer an answer whose first words are written counts as about to be heard; 0: none is."""
+        now = self._clock.call_seconds()
+        tokens = (item.stamps.get("first_token") for item in self._waiting if _is_answer(item))
+        return max((token + _COMING_SECONDS - now for token in tokens if token is not None), default=0.0)
+
+    def _make_way(self, current: PlaybackItem, now: float) -> None:
+        """End a filler after the word that the caller is hearing, when the answer is there or about to be."""
+        if current.kind != UtteranceKind.FILLER or not current.started or current.ends_after is not None:
+            return
+        if self._coming_for() > 0 or any(item.ready and _is_answer(item) for item in self._waiting):
+            current.ends_after = current.track.end_after_word(self._playout.heard(now))
+            if current.ends_after is not None:
+                self._playout.end_at(current.ends_after)
 
     def _emit_settled(self) -> None:
         if (interrupted := self.settle()) is not None:
             self._emit(interrupted)
 
     def _play(self, current: PlaybackItem, now: float) -> float | None:
+        if current.ends_after is not None and self._playout.sent > current.ends_after:
+            return self._cut_at_word(current, current.ends_after, now)
         while self._playout.wants_more and (audio := current.track.take_audio()):
             self._playout.add(audio)
         if current.track.complete and not current.track.has_audio:
@@ -238,13 +271,25 @@ class PlaybackScheduler:
         if piece is not None:
             self._leg.send_audio(piece.audio)
             self._on_sent(piece)
-            self._emit_progress(current)
+            ahead = piece.at_sample / self._leg.audio_format.sample_rate - now
+            self._emit_progress(current, max(0.0, ahead))
         if current.track.complete and self._playout.is_empty:
             return self._finish_when_heard(current, now)
         return self._playout.next_release(now)
 
+    def _cut_at_word(self, current: PlaybackItem, end: int, now: float) -> float | None:
+        """More was sent than is to be heard: discard the rest when the word has ended."""
+        ends_at = self._playout.heard_at(end)
+        if now < ends_at:
+            return ends_at
+        self._cut(current)
+        self._finish(current)
+        return None
+
     def _first_ready(self) -> PlaybackItem | None:
-        return next((item for item in self._waiting if item.ready), None)
+        answer_comes = self._coming_for() > 0
+        ready = (item for item in self._waiting if item.ready)
+        return next((item for item in ready if item.kind != UtteranceKind.FILLER or not answer_comes), None)
 
     def _next(self) -> PlaybackItem | None:
         chosen = self._first_ready()
@@ -254,26 +299,39 @@ class PlaybackScheduler:
             self._playout.begin()
         return chosen
 
-    def _emit_progress(self, current: PlaybackItem) -> None:
+    def _emit_progress(self, current: PlaybackItem, ahead_seconds: float = 0.0) -> None:
+        """``ahead_seconds``: how long after it was sent the last piece is heard, because others are heard before."""
         if not current.started:
             current.started = True
-            current.stamps["first_frame"] = self._clock.call_seconds()
+            current.stamps["first_frame"] = self._clock.call_seconds() + ahead_seconds
             stamps = dict(current.stamps)
             self._emit(ev.AgentReplyStarted(current.turn, current.number, current.kind, stamps, current.language))
         while (clause := current.track.next_started_clause(self._playout.sent)) is not None:
             self._emit(ev.AgentClauseStarted(current.turn, current.number, *clause))
 
     def _finish_when_heard(self, current: PlaybackItem, now: float) -> float | None:
-        """Finish the utterance when the far end has returned its mark, or by the clock if marks do not come back."""
+        """Finish the utterance when the far end has returned its mark, or by the clock if marks do not come back.
+
+        A filler is finished as soon as the answer is ready, which then follows without a gap.
+        """
         if current.started and current.mark is None:
             self._leg.send_mark(current.next_mark())
         heard_at = self._playout.ends_at() + (_MARK_PATIENCE_SECONDS if self._marks_come_back else 0.0)
-        if current.started and now < heard_at and not current.mark_played:
+        follows = self._first_ready() if current.kind == UtteranceKind.FILLER else None
+        if current.started and now < heard_at and not current.mark_played and follows is None:
             return heard_at
         if current.started:
             self._emit_progress(current)
+        self._finish(current)
+        return None
+
+    def _finish(self, current: PlaybackItem) -> None:
         self._current = None
         heard, exact = current.track.heard(self._playout.sent)
         self._emit(ev.AgentFinished(current.turn, current.number, heard, current.track.text, exact))
         self.wake()
-        return None
+
+
+def _is_answer(item: PlaybackItem) -> bool:
+    """Whether it is an answer that is certain to be wanted."""
+    return item.kind == UtteranceKind.REPLY and not item.held

@@ -16,6 +16,7 @@ back to the length of its generated text.
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import NamedTuple
 
 from app.ports.streams import SpokenWord
@@ -23,6 +24,7 @@ from app.speech_text.verbalize import Spoken
 
 _LETTERS_PER_SECOND = 14
 """The rate of average speech, for estimates only."""
+_FADING_SECONDS = 0.03
 _PIECE_SECONDS = 0.2
 """The longest piece of audio that is taken at once. What is taken cannot be taken back."""
 
@@ -40,9 +42,10 @@ class Clause:
 
 
 class _Begun(NamedTuple):
-    """A word with the sample at which it begins."""
+    """A word with the samples at which it begins and ends."""
 
     start: int
+    end: int
     letters: int
     """Letters of the utterance that count as voiced once the word has begun."""
     is_exact: bool
@@ -117,9 +120,9 @@ class SpeechTrack:
         for word in words:
             self._word_letters += count_letters(word.text)
             is_exact = word.is_exact and self._last_word_is_exact
-            self._words.append(_Begun(int((offset_seconds + word.start) * self._rate), self._word_letters, is_exact))
+            start, self._words_end = (int((offset_seconds + at) * self._rate) for at in (word.start, word.end))
+            self._words.append(_Begun(start, self._words_end, self._word_letters, is_exact))
             self._last_word_is_exact = word.is_exact
-            self._words_end = int((offset_seconds + word.end) * self._rate)
             if self._keep_sound:
                 moved = replace(word, start=offset_seconds + word.start, end=offset_seconds + word.end)
                 self.kept_words.append(moved)
@@ -175,6 +178,38 @@ class SpeechTrack:
     def give_up(self) -> None:
         """No more audio will come, though there is more text."""
         self._is_broken = self.complete = True
+
+    def end_after_word(self, position: int) -> int | None:
+        """Drop the sound after the first word that ends after that sample, and return where the track ends now.
+
+        None, and nothing is dropped, when that is its end anyway, or when not all of its sound has arrived.
+        """
+        if not self.complete or self._is_broken:
+            return None
+        end = next((end for end in self._word_ends() if end > position), self.samples)
+        if end >= self.samples:
+            return None
+        while self._unplayed and self.samples > end:
+            audio, samples = self._unplayed.pop()
+            kept = max(0, samples - (self.samples - end))
+            if kept:
+                self._unplayed.append(_Piece(audio[: len(audio) // samples * kept], kept))
+            self.samples -= samples - kept
+        self.samples = end  # of what was taken, the rest is the player's to drop
+        self._is_broken = True
+        return end
+
+    def _word_ends(self) -> list[int]:
+        """Where each word has faded away: a moment after its end, but before the next begins."""
+        if self._words and self._word_letters >= self._letters:
+            nexts = [*(word.start for word in self._words[1:]), self.samples]
+            fading = int(self._rate * _FADING_SECONDS)
+            return [
+                max(word.end, min(word.end + fading, after)) for word, after in zip(self._words, nexts, strict=True)
+            ]
+        words = " ".join(clause.spoken.text for clause in self._clauses).split()
+        letters = list(accumulate(map(count_letters, words)))
+        return [self.samples * count // self._letters for count in letters] if self._letters else []
 
     def next_started_clause(self, sent: int) -> tuple[str, int] | None:
         """The next clause whose first sample was sent, with its position. Returns each clause once."""

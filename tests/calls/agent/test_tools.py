@@ -270,7 +270,7 @@ def test_the_error_of_wrong_arguments_does_not_quote_the_caller() -> None:
 async def test_after_three_rounds_the_model_must_say_what_it_knows() -> None:
     world, tool = await a_world(ASKS, ASKS, ASKS, TELLS, seconds=0.2)
     async with live_call(world, FarEnd()) as call:
-        await asks(call, 3)
+        await asks(call, 2)
 
     assert len(tool.asked) == 3
     assert [names == ["end_call"] for names in world.model.offered] == [False, False, False, True]

@@ -184,3 +184,58 @@ def test_sound_is_taken_in_short_pieces_and_none_is_lost() -> None:
         pieces.append(piece)
     assert b"".join(pieces) == sound == b"".join(track.kept_audio)
     assert max(map(len, pieces)) <= 0.2 * RATE * 2
+
+
+def ended(position: float, *, complete: bool = True, timed: bool = True) -> tuple[SpeechTrack, float | None]:
+    """A track of two seconds that is to end after a word at that position; where it ends then. Both in seconds."""
+    track = with_sound(track_of("We open at nine."), 2.0)
+    if timed:
+        track.add_words(words(("We", 0.0), ("open", 0.31), ("at", 1.0), ("nine.", 1.5)), 0.0)
+    track.complete = complete
+    end = track.end_after_word(int(position * RATE))
+    return track, None if end is None else end / RATE
+
+
+@pytest.mark.parametrize(
+    ("position", "end", "heard"),
+    [
+        (0.0, 0.31, "We"),
+        (0.2, 0.31, "We"),
+        (0.4, 0.64, "We open"),
+        (0.63, 0.64, "We open"),
+        (0.65, 1.33, "We open at"),
+        (1.4, 1.83, "We open at nine."),
+        (1.9, None, "We open at nine."),
+    ],
+)
+def test_a_track_can_end_early_but_not_within_a_word(position: float, end: float | None, heard: str) -> None:
+    track, ends = ended(position)
+
+    assert ends == end
+    assert track.samples == int((2.0 if end is None else end) * RATE)
+    assert track.heard(track.samples) == (heard, True)
+    taken = b""
+    while piece := track.take_audio():
+        taken += piece
+    assert len(taken) == 2 * track.samples
+
+
+def test_a_track_that_is_still_being_made_does_not_end_early() -> None:
+    assert ended(0.2, complete=False)[1] is None
+
+
+def test_without_word_times_a_track_ends_where_a_word_should() -> None:
+    """``We open at nine.`` has twelve letters in two seconds."""
+    assert ended(0.2, timed=False)[1] == pytest.approx(2 * 2.0 / 12, abs=0.001)
+    assert ended(0.5, timed=False)[1] == pytest.approx(6 * 2.0 / 12, abs=0.001)
+
+
+def test_sound_that_was_taken_is_left_to_the_player_when_a_track_ends_early() -> None:
+    track = with_sound(track_of("We open at nine."), 2.0)
+    track.add_words(words(("We", 0.0), ("open", 0.31), ("at", 1.0), ("nine.", 1.5)), 0.0)
+    track.complete = True
+    for _ in range(4):
+        track.take_audio()
+
+    assert track.end_after_word(int(0.4 * RATE)) == int(0.64 * RATE)
+    assert not track.has_audio
