@@ -19,6 +19,10 @@ RUN --mount=type=cache,target=/cache \
     && pip --python /opt/venv/bin/python uninstall --yes setuptools
 
 FROM python:3.13-slim AS base
+# The local voice, which speaks when no vendor does: a program beside the service, under its own licence (GPL-3.0).
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends espeak-ng \
+    && rm -rf /var/lib/apt/lists/*
 RUN pip uninstall --yes --root-user-action ignore pip \
     && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin agent \
     && install --directory --owner agent --group agent --mode 0750 /data

@@ -196,6 +196,8 @@ class Settings(BaseSettings):
     """Cartesia's key, for speech synthesis."""
     cartesia_base_url: HttpAddress = "https://api.cartesia.ai"
     """Address of Cartesia, or of a compatible server."""
+    tts_fallbacks: Words = ("cartesia-http", "deepgram-aura", "espeak", "phrases")
+    """Who speaks when the first choice is down or late, in this order, separated by commas; ``none`` for nobody."""
     tts_model: str = "sonic-3.5"
     """Name of the voice model."""
     tts_voice_ru: str = "779673f3-895f-4935-b6b5-b031dc78b319"

@@ -58,6 +58,8 @@ log = structlog.get_logger(__name__)
 
 VERSION = version("voice-agent")
 _TELEPHONE = AudioFormat("pcm_s16le", 16000)
+_PROBE_SECONDS = 0.5
+"""Between two looks at whether a probe is due."""
 _RECORDINGS_SECONDS = 5.0
 """So long a process that stops waits for its last recordings to be on the disk."""
 
@@ -337,10 +339,18 @@ def _run_helpers(
     """What runs beside the calls until the shutdown."""
     loops.keep("warm:llm", partial(_keep_warm, vendors.warm_up_llm), part="llm")
     loops.keep("warm:tts", partial(_keep_warm, vendors.warm_up_tts), part="tts")
+    loops.keep("probe", partial(_probe, vendors, metrics))
     loops.keep("loop.lag", partial(watch_loop_lag, metrics.service.loop_was_late))
     loops.keep("eraser", eraser.run)
     loops.keep("unplaced", unplaced.look)
     loops.keep("health", health.run, backoff=Backoff(first_seconds=0.5, max_seconds=2.0))  # or it would be stale
+
+
+async def _probe(vendors: VendorRegistry, metrics: Metrics) -> None:
+    """A round: ask vendors that are down whether they are well again, so that no caller has to try."""
+    for charge in await vendors.probe():
+        metrics.providers.spent(charge.provider, charge.cost)
+    await asyncio.sleep(_PROBE_SECONDS)
 
 
 async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:

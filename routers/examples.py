@@ -28,6 +28,7 @@ _TURNS: list[dict[str, Any]] = [
         "latency": None,
         "kind": "speech",
         "waited_seconds": None,
+        "served": {},
     },
     {
         "number": 1,
@@ -43,6 +44,7 @@ _TURNS: list[dict[str, Any]] = [
         "latency": {**_STAGES, "budget_kept": True, "filler_at": None, "bridged": False},
         "kind": "reply",
         "waited_seconds": None,
+        "served": {"llm": ["llm"], "tts": ["tts-websocket"]},
     },
 ]
 _SUMMARY: dict[str, Any] = {

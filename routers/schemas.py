@@ -99,6 +99,7 @@ class Turn(BaseModel):
     waited_seconds: float | None = Field(
         description="How long the caller waited, if this turn of theirs was never answered; otherwise null."
     )
+    served: dict[str, list[str]]
 
 
 class Filler(BaseModel):

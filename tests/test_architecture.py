@@ -37,6 +37,7 @@ VENDORS = {
     "httpx2": {
         "app/clients/http_tools.py",
         "app/clients/openai/connections.py",  # what the OpenAI client is built on, too
+        "app/clients/sound_over_http.py",  # sound as the body of an answer
         "app/clients/tls.py",  # which authorities it trusts
     },
     "openai": {"app/clients/openai/connections.py"},
@@ -55,6 +56,7 @@ BOUNDED_OTHERWISE = {
     "app/calls/live/event_loop.py _waiting": "EventQueue.tell fails the call when too many wait",
     "app/calls/live/speech_track.py _unplayed": "one utterance of bounded length; playback takes it in real time",
     "app/clients/cartesia/utterance.py _unread": "the utterance fails when too many seconds of audio wait",
+    "app/clients/piecewise.py _unread": "more sound than a piece of text can take ends its request",
     "app/clients/stream_state.py _waiting": "Events.put drops the oldest and counts it",
     "app/observability/log_writer.py _lines": "emit drops and counts what is more than lines_waiting",
     "app/storage/backlog.py rows": "Backlog.add counts all rows and refuses more",
@@ -200,11 +202,13 @@ STARTS_TASKS = {
     "app/cli/supervisor.py": "another process than the one that carries calls",
     "app/clients/cartesia/socket.py": "of one socket; its end fails the utterances on it",
     "app/clients/cartesia/client.py": "opens one socket; what it raises is for who waits for it",
-    "app/clients/cartesia/over_http.py": "one request; what it raises is for who iterates",
     "app/clients/deepgram/connection.py": "of one socket; its end is told to the stream of the call",
     "app/clients/deepgram/client.py": "of one request; what it raises is for who waits for it",
+    "app/clients/fallback/race.py": "of one request; what it raises is for who iterates",
+    "app/clients/fallback/speech.py": "of one utterance; what it raises is for who iterates",
     "app/clients/loading.py": "makes a part, in a thread, for all who need it",
     "app/clients/openai/client.py": "opens connections; what it raises is for who waits for them",
+    "app/clients/piecewise.py": "one request; what it raises is for who iterates",
     "app/clients/reconnecting.py": "of one call's stream; what it raises is for who reads it",
     "app/storage/database.py": "one read; what it raises is for who waits for it",
 }

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import NoObserver, ProviderObserver, RetryPolicy
-from app.models import ServiceHealth
+from app.models import ServiceHealth, VoiceConfig
 from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
 from app.settings import Settings
 from media.formats import AudioFormat
@@ -20,6 +20,10 @@ class Session(Protocol):
     @property
     def provider(self) -> str:
         """The vendor's name."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is somebody else's service, which can be down."""
 
     async def health_check(self) -> ServiceHealth:
         """How the vendor was seen last; costs no request."""
@@ -73,6 +77,14 @@ class LlmEntry:
     make: Callable[[ClientSetup, LlmOptions], LlmSession]
 
 
+def _same_voice(voice: VoiceConfig) -> VoiceConfig | None:
+    return voice
+
+
+def _always(_settings: Settings) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class TtsEntry:
     """A vendor's way to speak."""
@@ -81,6 +93,10 @@ class TtsEntry:
     serves: Callable[[str, Settings], bool]
     """Whether it is meant by a model's name alone."""
     make: Callable[[ClientSetup, TtsOptions], TtsSession]
+    stand_in_voice: Callable[[VoiceConfig], VoiceConfig | None] = _same_voice
+    """Its own voice that comes nearest to one of the first choice; None when it does not speak the language."""
+    is_available: Callable[[Settings], bool] = _always
+    """Whether it can be used here as a stand-in."""
 
 
 Entry = SttEntry | LlmEntry | TtsEntry

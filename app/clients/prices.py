@@ -65,9 +65,10 @@ STT_PRICES: Mapping[str, RecognitionPrice] = MappingProxyType(
 """Deepgram, streaming, pay as you go: deepgram.com/pricing of 2026-08-01 for Nova-3; for Flux a third party's list of
 2026-06-07, with which an older page of Deepgram's documentation disagrees about the multilingual model."""
 
-TTS_PRICES: Mapping[str, float] = MappingProxyType({"sonic": 39.0})
-"""US dollars per million characters. Cartesia bills one credit a character; a million credits of the Startup plan
-($49 for 1.25 million a month) cost 39 dollars, as listed on 2026-06-21; other plans 37 to 50."""
+TTS_PRICES: Mapping[str, float] = MappingProxyType({"sonic": 39.0, "aura-2": 30.0, "aura": 15.0})
+"""US dollars per million characters. Deepgram's Aura as the price map of litellm 1.109.1 lists it. Cartesia bills one
+credit a character; a million credits of the Startup plan ($49 for 1.25 million a month) cost 39 dollars, as listed on
+2026-06-21; other plans 37 to 50."""
 
 
 @dataclass(frozen=True, slots=True)

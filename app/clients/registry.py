@@ -21,10 +21,13 @@ from app.clients.entry import (
     TtsEntry,
     TtsSession,
 )
+from app.clients.espeak import entries as espeak
+from app.clients.fallback.speech import FallbackVoice, VoiceLink
 from app.clients.openai import entries as openai
+from app.clients.phrases import entries as phrases
 from app.errors import ProviderError, SettingsError
 from app.models import ServiceHealth
-from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
+from app.ports.vendors import Charge, LlmOptions, SttOptions, TextToSpeech, TtsOptions
 from app.settings import Settings
 from media.formats import AudioFormat
 
@@ -37,8 +40,12 @@ ENTRIES: tuple[Entry, ...] = (
     *deepgram.ENTRIES,
     *openai.ENTRIES,
     *cartesia.ENTRIES,
+    *espeak.ENTRIES,
+    *phrases.ENTRIES,
 )
 """Of the entries of a kind that serve a model, the first is taken."""
+
+_NOBODY = "none"
 
 Kind = Literal["stt", "llm", "tts"]
 
@@ -54,6 +61,10 @@ class _Named(Protocol):
 _Entry = TypeVar("_Entry", bound=_Named)
 
 
+class _Warm(Protocol):
+    async def warm_up(self) -> None: ...
+
+
 class VendorRegistry:
     """Makes one client for each choice: agents that choose the same share its connections and its breaker."""
 
@@ -65,6 +76,8 @@ class VendorRegistry:
         self._stt: dict[Hashable, SttSession] = {}
         self._llm: dict[Hashable, LlmSession] = {}
         self._tts: dict[Hashable, TtsSession] = {}
+        self._voices: dict[Hashable, FallbackVoice] = {}
+        """Those of ``_tts`` that are a first choice, with who stands in for them."""
 
     def __repr__(self) -> str:
         return f"<VendorRegistry {len(self._stt)} hear, {len(self._llm)} think, {len(self._tts)} speak>"
@@ -85,18 +98,24 @@ class VendorRegistry:
             self._llm[key] = entry.make(self._setup, options)
         return self._llm[key]
 
-    def tts(self, options: TtsOptions) -> TtsSession:
-        """The client that speaks so. Raises SettingsError when no entry does."""
+    def tts(self, options: TtsOptions) -> TextToSpeech:
+        """The client that speaks so, and those that stand in for it. Raises SettingsError when there is none."""
         entry = self._entry(self._tts_entries, options.vendor, options.model)
         key = (entry.name, options)
-        if key not in self._tts:
-            self._tts[key] = entry.make(self._setup, options)
-        return self._tts[key]
+        if key not in self._voices:
+            links = [VoiceLink(entry.name, self._speaker(entry, options))]
+            for name in filter(_NOBODY.__ne__, self._setup.settings.tts_fallbacks):
+                other = self._stand_in(self._tts_entries, name, "TTS_FALLBACKS")
+                if other is not entry and other.is_available(self._setup.settings):
+                    links.append(VoiceLink(name, self._speaker(other, options), voice=other.stand_in_voice))
+            self._voices[key] = FallbackVoice(links)
+        voice = self._voices[key]
+        return voice if len(voice.sessions) > 1 else voice.sessions[0]
 
     @property
     def providers(self) -> list[str]:
         """The vendors in use, in the order of hearing, thinking and speaking."""
-        return list(dict.fromkeys(session.provider for session in self._sessions))
+        return list(dict.fromkeys(session.provider for session in self._sessions if session.is_remote))
 
     def kinds(self, provider: str) -> list[Kind]:
         """What that vendor does here."""
@@ -118,7 +137,11 @@ class VendorRegistry:
 
     async def warm_up_tts(self) -> None:
         """Have a connection open to each vendor that speaks; what fails is logged, and shown by the health."""
-        await self._warm_up(self._tts.values())
+        await self._warm_up(self._voices.values())
+
+    async def probe(self) -> list[Charge]:
+        """Ask those who are down whether they are well again, where it is due; returns what that cost."""
+        return [charge for voice in list(self._voices.values()) for charge in await voice.probe()]
 
     async def aclose(self) -> None:
         """Close every client."""
@@ -129,7 +152,21 @@ class VendorRegistry:
     def _sessions(self) -> list[Session]:
         return [*self._stt.values(), *self._llm.values(), *self._tts.values()]
 
-    async def _warm_up(self, sessions: Iterable[Session]) -> None:
+    def _speaker(self, entry: TtsEntry, options: TtsOptions) -> TtsSession:
+        key = (entry.name, options)
+        if key not in self._tts:
+            self._tts[key] = entry.make(self._setup, options)
+        return self._tts[key]
+
+    def _stand_in(self, entries: Iterable[_Entry], name: str, setting: str) -> _Entry:
+        entries = list(entries)
+        for entry in entries:
+            if entry.name == name:
+                return entry
+        known = ", ".join(entry.name for entry in entries)
+        raise SettingsError([f"{setting}: there is no {name}; use some of {known}"])
+
+    async def _warm_up(self, sessions: Iterable[_Warm]) -> None:
         for session in list(sessions):
             try:
                 await session.warm_up()

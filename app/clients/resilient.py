@@ -99,6 +99,8 @@ class BaseResilientClient:
     """
 
     provider = "provider"
+    is_remote = True
+    """Whether it is somebody else's service, which can be down and whose health is shown."""
 
     def __init__(
         self,

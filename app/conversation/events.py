@@ -422,6 +422,10 @@ class ProviderUsed:
     """``listen``, ``think`` or ``speak``; empty in old rows, whose units tell it."""
     request_ids: tuple[str, ...] = ()
     """The vendor's ids of all requests that it is for; empty in old rows, which have the last only."""
+    way: str = ""
+    """Which of several ways was asked, as the registry names them; empty where there is one."""
+    served: bool = True
+    """Whether any of it was used: an answer that another way overtook is billed all the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ class Bill:
     request_ids: list[str] = field(default_factory=list)
     """Of all requests, those that failed too, each once and in the order of their rows."""
     _costs: dict[str, list[float | None]] = field(default_factory=dict)
+    _served: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+    """By the number of the turn, then by part."""
     _usage: TokenUsage = field(default_factory=TokenUsage)
     _telephony_usd_per_minute: float | None = None
 
@@ -29,12 +31,21 @@ class Bill:
         """Take a row ``provider.used``."""
         data = row.data
         stage = data.get("stage") or _stage_of_an_old_row(data)
-        self._costs.setdefault(_PART.get(stage, stage), []).append(data.get("cost"))
+        part = _PART.get(stage, stage)
+        self._costs.setdefault(part, []).append(data.get("cost"))
+        if row.turn is not None and data.get("served", True):
+            served = self._served.setdefault(row.turn, {}).setdefault(part, [])
+            who = data.get("way") or data["provider"]
+            served += [who] if who not in served else []
         self.note_requests(*data.get("request_ids", ()), data.get("request_id"))
         if stage == "think":
             self._usage += TokenUsage(
                 data.get("prompt_tokens", 0), data.get("cached_tokens", 0), data.get("completion_tokens", 0)
             )
+
+    def served(self, turn: int) -> dict[str, list[str]]:
+        """Who thought (``llm``) and who spoke (``tts``) in that turn, in order; nobody spoke what was prepared."""
+        return self._served.get(turn, {})
 
     def note_requests(self, *ids: str | None) -> None:
         """Keep the ids that are known."""

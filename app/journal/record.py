@@ -42,6 +42,8 @@ class TurnRecord:
     operator's line. Of the caller: ``speech``, ``keypad``, or ``timeout`` for a turn without an end."""
     waited_seconds: float | None = None
     """Of a caller's turn that was never answered: how long they waited. None otherwise."""
+    served: dict[str, list[str]] = field(default_factory=dict)
+    """Who thought (``llm``) and who spoke (``tts``), in order; nobody spoke what was prepared."""
 
 
 @dataclass(slots=True)
@@ -201,6 +203,7 @@ class _Reader:
             turn.text, turn.heard = self._said.get(number, ""), "estimated"
         if turn.text_generated is None or not turn.text_generated.startswith(turn.text):
             turn.text_generated = turn.text
+        turn.served = self._bill.served(turn.number)
         return turn
 
     def _created(self, row: JournalRow) -> None:

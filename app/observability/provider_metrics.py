@@ -29,6 +29,17 @@ class ProviderMetrics:
             registry=registry,
         )
 
+        self._probe_cost = Counter(
+            "voice_provider_probe_cost_usd_total",
+            "Cost at list prices, where known, of asking vendors that were down whether they are well again.",
+            ["provider"],
+            registry=registry,
+        )
+
+    def spent(self, provider: str, cost: float | None) -> None:
+        """Count what a request cost that belongs to no call."""
+        self._probe_cost.labels(provider).inc(cost or 0.0)
+
     def retrying(self, provider: str, operation: str) -> None:
         """Count a retry."""
         self._retries.labels(provider, operation).inc()

@@ -168,4 +168,11 @@ class VoiceWords:
     words: tuple[SpokenWord, ...]
 
 
-VoiceEvent = VoiceAudio | VoiceWords
+@dataclass(frozen=True, slots=True)
+class VoiceFailed:
+    """Somebody who was to speak has failed, or is late, and another was asked: the text is not lost."""
+
+    error: ProviderError
+
+
+VoiceEvent = VoiceAudio | VoiceWords | VoiceFailed

@@ -23,13 +23,17 @@ class Charge:
     """Of text that was sent to be spoken."""
     request_ids: tuple[str, ...] = ()
     """The vendor's ids of all requests that it is for, in their order."""
+    way: str = ""
+    """The entry of the registry that was asked, where there are several ways; else empty."""
+    served: bool = True
+    """Whether any of it was used: another way may have been faster."""
 
 
 def add_up(charges: Iterable[Charge]) -> list[Charge]:
-    """One charge for each vendor and model, in the order of their first."""
-    sums: dict[tuple[str, str], Charge] = {}
+    """One charge for each vendor, model and way, in the order of their first."""
+    sums: dict[tuple[str, str, str, bool], Charge] = {}
     for charge in charges:
-        key = (charge.provider, charge.model)
+        key = (charge.provider, charge.model, charge.way, charge.served)
         before = sums.get(key)
         sums[key] = charge if before is None else _sum(before, charge)
     return list(sums.values())
@@ -104,6 +108,8 @@ class TtsCapabilities:
     """Whether it says when each word is spoken; without, it is estimated what a caller has heard."""
     languages: frozenset[str] | None
     encodings: frozenset[str]
+    ways: int = 1
+    """How many ways of speaking there are: one that failed leaves the others."""
 
 
 # --- speech to text ---------------------------------------------------------------------------------------------
@@ -221,6 +227,10 @@ class TextToSpeech(Protocol):
     @property
     def variant(self) -> str:
         """What the sound of a text depends on besides the voice, such as a pronunciation dictionary; or empty."""
+
+    @property
+    def first_choice(self) -> "TextToSpeech":
+        """Who speaks when nothing is wrong, without those who stand in: only that voice is kept as prepared phrases."""
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> TtsUtterance:
         """An utterance for one turn of one call; ``after`` is the failure of one that this one makes good."""

@@ -247,6 +247,10 @@ class ScriptedVoice:
     def variant(self) -> str:
         return ""
 
+    @property
+    def first_choice(self) -> "ScriptedVoice":
+        return self
+
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> "ScriptedUtterance":
         self.followed.append(after)
         trouble = self.troubles.pop(0) if self.troubles else None

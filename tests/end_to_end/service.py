@@ -6,7 +6,7 @@ import gc
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from app.settings import Settings
 from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import Services
 from sandbox.running import RunningSandbox, running_sandbox
+from sandbox.vendors.faults import Fault
 from tests.support.steady_time import SteadyTimeLoop
 
 API_KEY = "key-of-the-tests"
@@ -96,13 +97,22 @@ def settings_for(data_dir: Path, sandbox: RunningSandbox | None = None, **overri
 
 @asynccontextmanager
 async def running_service(
-    data_dir: Path, *, profile: str = "instant", times: ServiceTimes = STANDARD_TIMES, **overrides: Any
+    data_dir: Path,
+    *,
+    profile: str = "instant",
+    times: ServiceTimes = STANDARD_TIMES,
+    faults: Iterable[Fault] = (),
+    **overrides: Any,
 ) -> AsyncIterator[RunningService]:
     """Serve until the context is left; ``overrides`` are settings by their names in the code.
+
+    ``faults`` strike from the first second, when the service has not started yet.
 
     The sandbox has a thread of its own, so that its work is no delay of the service.
     """
     with _as_alone(), in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
+        for fault in faults:
+            sandbox.stage.faults.add(fault)
         settings = settings_for(data_dir, sandbox, **overrides)
         app = create_app(settings, times=times)
         server = _Server(uvicorn_config(app, settings), app, settings.drain_seconds)

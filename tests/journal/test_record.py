@@ -147,8 +147,23 @@ def test_a_turn_of_the_caller_has_its_times_since_the_answer() -> None:
             "latency": None,
             "kind": "speech",
             "waited_seconds": None,
+            "served": {},
         }
     ]
+
+
+def test_a_turn_says_who_served_it_and_not_who_was_only_asked() -> None:
+    record = record_of(
+        (11.0, ev.AgentReplyStarted(2, 2, "reply", {"first_frame": 10.9})),
+        (11.1, ev.ProviderUsed("thinker", "m", 2, stage="think")),
+        (11.2, ev.ProviderUsed("speaker", "v", 2, characters=8, cost=0.25, stage="speak", way="socket", served=False)),
+        (11.2, ev.ProviderUsed("speaker", "v", 2, characters=8, cost=0.5, stage="speak", way="http")),
+        (11.3, ev.ProviderUsed("other", "v", 2, characters=4, cost=0.0, stage="speak", way="local")),
+        (12.0, ev.AgentFinished(2, 2, "At nine.", "At nine.")),
+    )
+
+    assert only_answer(record).served == {"llm": ["thinker"], "tts": ["http", "local"]}
+    assert record.costs["tts"] == 0.75
 
 
 def test_a_turn_of_the_agent_has_what_was_heard_and_what_was_written() -> None:

@@ -179,6 +179,10 @@ class ToyTTS(ToyClient):
 
     variant = ""
 
+    @property
+    def first_choice(self) -> "ToyTTS":
+        return self
+
     def __init__(self, provider: str, setup: ClientSetup, options: TtsOptions) -> None:
         super().__init__(provider, setup)
         self.spoken: list[tuple[str, VoiceConfig]] = []

@@ -17,7 +17,7 @@ from app.calls.live.speech_track import SpeechTrack
 from app.errors import ProviderError, StorageError
 from app.models import VoiceConfig
 from app.observability.outages import Outage
-from app.ports.streams import SpokenWord, VoiceAudio, VoiceWords
+from app.ports.streams import SpokenWord, VoiceAudio, VoiceFailed, VoiceWords
 from app.ports.vendors import TextToSpeech
 from app.speech_text.verbalize import speakable
 from media.formats import AudioFormat
@@ -81,7 +81,7 @@ class PhraseCache:
         for text in texts:
             if await self.get(text, voice, tts) is None:
                 try:
-                    self._keep(text, voice, tts, await _synthesize(text, voice, tts))
+                    self._keep(text, voice, tts, await _synthesize(text, voice, tts.first_choice))
                 except ProviderError as error:
                     log.warning("clip.failed", code=error.code)
                     return False
@@ -140,6 +140,8 @@ async def _synthesize(text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phras
                     audio.append(sound)
                 case VoiceWords(times):
                     words.extend(times)
+                case VoiceFailed():
+                    pass  # its end raises
     finally:
         utterance.cancel()
     return Phrase(b"".join(audio), tuple(words))

@@ -110,7 +110,7 @@ class ReplyPipeline:
                 self._give_up(item)
                 self._tell_failure(item, failure, final=True)
                 return
-            if item.kind != UtteranceKind.SAY and self._may_keep(text):
+            if item.kind != UtteranceKind.SAY and tts_synthesis.is_first_choice and self._may_keep(text):
                 await self._phrases.keep(text, voice, self._tts, item.track)
         self._emit(ev.AgentReplyGenerated(item.turn, item.number, text))
 
@@ -169,6 +169,8 @@ class ReplyPipeline:
                         cost=charge.cost,
                         request_id=charge.request_ids[-1] if charge.request_ids else None,
                         request_ids=charge.request_ids,
+                        way=charge.way,
+                        served=charge.served,
                     )
                 )
 

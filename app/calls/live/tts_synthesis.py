@@ -7,17 +7,18 @@ from typing import TypeVar
 from app.calls.live.speech_track import SpeechTrack
 from app.errors import ProviderError, WrongSound
 from app.models import VoiceConfig
-from app.ports.streams import VoiceAudio, VoiceWords
+from app.ports.streams import VoiceAudio, VoiceEvent, VoiceFailed, VoiceWords
 from app.ports.vendors import Charge, TextToSpeech, TtsUtterance, add_up
 from app.speech_text.verbalize import speakable
 from media.formats import AudioFormat
 
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
-_FRUITLESS_MAX = 2
-"""Attempts in a row that may fail without having brought sound worth going on for."""
+_FRUITLESS_MAX = 1
+"""Attempts in a row that may fail without sound worth going on for, besides one for each way to speak."""
 _FRUIT_SECONDS = 1.0
-_ATTEMPTS_MAX = 6
+_ATTEMPTS_MAX = 5
+"""Attempts that may fail at all, besides one for each way to speak."""
 
 
 class TtsSynthesis:
@@ -61,6 +62,11 @@ class TtsSynthesis:
         """What all attempts so far have cost, by vendor and model."""
         return add_up(self._charges)
 
+    @property
+    def is_first_choice(self) -> bool:
+        """Whether nobody who stands in has been heard."""
+        return all(charge.provider == self._tts.provider for charge in self._charges if charge.served)
+
     async def run(self) -> None:
         """Until the last clause has its sound. Raises ProviderError when that cannot be had.
 
@@ -68,7 +74,8 @@ class TtsSynthesis:
         """
         fruitless = 0
         error: ProviderError | None = None
-        for attempt in range(1, _ATTEMPTS_MAX + 1):
+        ways = self._tts.capabilities.ways
+        for attempt in range(1, _ATTEMPTS_MAX + ways + 1):
             begin = self._track.samples
             error = await self._try_narrating(error)
             if error is None:
@@ -77,7 +84,7 @@ class TtsSynthesis:
                 return
             brought = (self._track.samples - begin) / self._format.sample_rate
             fruitless = 1 if brought >= _FRUIT_SECONDS else fruitless + 1
-            if fruitless == _FRUITLESS_MAX or attempt == _ATTEMPTS_MAX or not error.retryable:
+            if fruitless == _FRUITLESS_MAX + ways or attempt == _ATTEMPTS_MAX + ways or not error.retryable:
                 raise error
             self._on_retry(error)
 
@@ -128,7 +135,7 @@ class TtsSynthesis:
 
     async def _listen(self, utterance: TtsUtterance) -> None:
         offset = self._track.samples / self._format.sample_rate
-        events: AsyncIterator[VoiceAudio | VoiceWords] = aiter(utterance)
+        events: AsyncIterator[VoiceEvent] = aiter(utterance)
         async for event in events:
             match event:
                 case VoiceAudio(audio):
@@ -136,6 +143,8 @@ class TtsSynthesis:
                     self._on_sound()
                 case VoiceWords(words):
                     self._track.add_words(words, offset)
+                case VoiceFailed(error):
+                    self._on_retry(error)
 
 
 def first_of(group: BaseExceptionGroup[ErrorT]) -> ErrorT:

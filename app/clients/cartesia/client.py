@@ -78,6 +78,11 @@ class CartesiaTTSClient(BaseResilientClient):
         """The pronunciation dictionary."""
         return self._options.pronunciation_dict_id or ""
 
+    @property
+    def first_choice(self) -> "CartesiaTTSClient":
+        """Itself."""
+        return self
+
     # --- synthesis ----------------------------------------------------------------------------------------------
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> CartesiaUtterance:

@@ -47,6 +47,8 @@ class SpokenContext:
         self._letters_spoken = 0
         self._last_word = ""
         self._audio_since_text = False
+        self.awaits_next_text = False
+        """Whether text was sent when nothing was owed any more, and none of its audio has arrived."""
         self._sound_seconds = self._words_begin = self._words_end = 0.0
         """The seconds of sound, and the start and end of the last word with a known time."""
         self._misses_words = self._words_are_news = False
@@ -56,6 +58,7 @@ class SpokenContext:
 
     def given(self, text: str, now: float) -> None:
         """Note that text was sent."""
+        self.awaits_next_text = self.awaits_next_text or not self.owes
         self._start_owing(now)
         self._sent += _only_letters(text)
         self._audio_since_text = False
@@ -71,6 +74,7 @@ class SpokenContext:
             self._measure()
         self._sound_seconds += seconds
         self.has_sounded = self._audio_since_text = True
+        self.awaits_next_text = False
         self.progress_at = now
         if self._sound_seconds > _ENDLESS_SECONDS + len(self._sent) / _LETTERS_PER_SECOND_MIN * 2:
             self.sound_is_too_long = True

@@ -54,8 +54,12 @@ class CartesiaOptions:
     """The timeout for opening a socket or an HTTP connection."""
     first_audio_seconds: float = 1.5
     """The timeout for the first audio of a context, after its first text was sent."""
-    audio_gap_seconds: float = 2.0
+    audio_gap_seconds: float = 0.7
     """The timeout for the next audio, words or end while sent text is not spoken yet."""
+    next_text_seconds: float = 1.0
+    """The same for the first audio of text that was sent after all before it had been spoken."""
+    mute_seconds: float = 0.7
+    """A socket that has been silent for this long about a context that is cancelled is not used again."""
     suspect_seconds: float = 0.5
     """After an error that names no context, a context that sends nothing for this long is requested again."""
     batch_seconds: float = 30.0

@@ -143,6 +143,9 @@ class CartesiaUtterance:
         """Cancel: the iteration ends at once, and further audio from the vendor is dropped."""
         self._cancelled = True
         self._unread.clear()
+        context = self._context
+        if context is not None and context.owes and self._clock() - context.progress_at >= self._options.mute_seconds:
+            self._retire_socket(context)
         self._cancel_context()
         self._news.set()
 
@@ -203,9 +206,13 @@ class CartesiaUtterance:
         context = self._context
         if context is None or not context.owes:
             return None
-        patience = self._options.audio_gap_seconds if context.has_sounded else self._options.first_audio_seconds
-        deadline = context.progress_at + patience
+        deadline = context.progress_at + self._patience(context)
         return min(deadline, self._suspicion[0]) if self._suspicion is not None else deadline
+
+    def _patience(self, context: SpokenContext) -> float:
+        if not context.has_sounded:
+            return self._options.first_audio_seconds
+        return self._options.next_text_seconds if context.awaits_next_text else self._options.audio_gap_seconds
 
     def _give_up(self) -> None:
         context = self._context
@@ -215,9 +222,13 @@ class CartesiaUtterance:
             self._fail(self._suspicion[1])
             return
         awaited = "next" if context.has_sounded else "first"
-        if self._socket is not None and self._socket.stray_at <= context.progress_at:
-            self._socket.retire()  # it may be dead; the next context gets a new one
+        self._retire_socket(context)
         self._fail(ProviderTimeout(PROVIDER, f"no {awaited} audio before the deadline", request_id=context.id))
+
+    def _retire_socket(self, context: SpokenContext) -> None:
+        """It may be dead: the next context gets a new one."""
+        if self._socket is not None and self._socket.stray_at <= context.progress_at:
+            self._socket.retire()
 
     # --- called by the socket -------------------------------------------------------------------------------------
 

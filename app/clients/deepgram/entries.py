@@ -1,8 +1,9 @@
-"""What the registry offers of Deepgram: its two families of models."""
+"""What the registry offers of Deepgram: its two families of models that hear, and Aura, which speaks."""
 
 from app.clients.deepgram.client import DeepgramOptions, DeepgramSTTClient
-from app.clients.entry import ClientSetup, SttEntry, key_of
-from app.ports.vendors import SttOptions
+from app.clients.deepgram.speak import DeepgramTTSClient, aura_voice
+from app.clients.entry import ClientSetup, SttEntry, TtsEntry, key_of
+from app.ports.vendors import SttOptions, TtsOptions
 from app.settings import Settings
 from media.formats import AudioFormat
 
@@ -27,6 +28,16 @@ def _make(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) ->
     )
 
 
+def _make_aura(setup: ClientSetup, _options: TtsOptions) -> DeepgramTTSClient:
+    return DeepgramTTSClient(
+        api_key=key_of(setup.settings.deepgram_api_key),
+        base_url=setup.settings.deepgram_base_url,
+        prices=setup.prices,
+        retry=setup.retry,
+        observer=setup.observer,
+    )
+
+
 def _is_flux(model: str, _settings: Settings) -> bool:
     return model.startswith("flux-")
 
@@ -34,4 +45,10 @@ def _is_flux(model: str, _settings: Settings) -> bool:
 ENTRIES = (
     SttEntry("deepgram-flux", serves=_is_flux, make=_make),
     SttEntry("deepgram-nova", serves=lambda model, settings: not _is_flux(model, settings), make=_make),
+    TtsEntry(
+        "deepgram-aura",
+        serves=lambda model, _settings: model.startswith("aura-"),
+        make=_make_aura,
+        stand_in_voice=aura_voice,
+    ),
 )

@@ -1,4 +1,7 @@
-"""Deepgram's routes: ``/v1/listen`` (websocket and POST) and ``/v2/listen`` (developers.deepgram.com/reference)."""
+"""Deepgram's routes: ``/v1/listen`` (websocket and POST), ``/v2/listen`` and ``POST /v1/speak``.
+
+See developers.deepgram.com/reference.
+"""
 
 import asyncio
 import json
@@ -15,12 +18,24 @@ from sandbox.vendors.deepgram.flux import FluxStream
 from sandbox.vendors.deepgram.nova import NovaStream
 from sandbox.vendors.deepgram.query import BadQuery, read_flux, read_nova
 from sandbox.vendors.deepgram.recording import hear_recording
+from sandbox.vendors.deepgram.speak import CONTENT_TYPES, Speaking
 from sandbox.vendors.deepgram.stream import Fatal, Send, Stream
 from sandbox.vendors.faults import CutOff, Stalled, Trouble
 from sandbox.vendors.stage import Stage
-from sandbox.vendors.wire import Message, Socket, cut, stage_of, swallow, whole_answer
+from sandbox.vendors.wire import (
+    GARBAGE,
+    EventStream,
+    Message,
+    NoAnswer,
+    Socket,
+    cut,
+    stage_of,
+    swallow,
+    whole_answer,
+)
 
 RECORDING_ROUTE = "v1/listen POST"
+SPEECH_ROUTE = "v1/speak POST"
 _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 _TURNED_AWAY: dict[str, tuple[int, str, str]] = {
     "refuse": (503, "SERVICE_UNAVAILABLE", "The service is temporarily unavailable."),
@@ -150,6 +165,31 @@ async def transcribe(request: Request) -> Response:
     return await whole_answer(JSONResponse(heard), error, trouble)
 
 
+async def speak(request: Request) -> Response:
+    """``POST /v1/speak``: Aura's sound of one text as the response body."""
+    stage = stage_of(request)
+    tag = request.query_params.get("tag")
+    stage.keep_request("deepgram", SPEECH_ROUTE, tag, request.query_params.multi_items())
+    trouble = stage.faults.take("deepgram", SPEECH_ROUTE, tag)
+    refusal = turned_away(request, trouble)
+    if refusal is not None:
+        return refusal
+    if trouble.hangs:
+        return NoAnswer()
+    try:
+        speaking = Speaking(request.query_params, await request.body())
+    except BadQuery as bad:
+        return _refusal(400, "INVALID_QUERY_PARAMETER", str(bad))
+    return EventStream(
+        speaking.pieces(stage, tag),
+        trouble,
+        media_type=CONTENT_TYPES[speaking.encoding_name],
+        garbage=GARBAGE.encode(),
+        error=b"",
+        headers={"dg-request-id": _REQUEST_ID, "dg-model-name": speaking.model},
+    )
+
+
 async def key_details(request: Request) -> Response:
     """``GET /v1/auth/token``: what the key may do."""
     stage = stage_of(request)
@@ -162,5 +202,6 @@ ROUTES: list[BaseRoute] = [
     WebSocketRoute("/v1/listen", listen_v1),
     WebSocketRoute("/v2/listen", listen_v2),
     Route("/v1/listen", transcribe, methods=["POST"]),
+    Route("/v1/speak", speak, methods=["POST"]),
     Route("/v1/auth/token", key_details),
 ]

@@ -1,0 +1,1 @@
+"""eSpeak NG, a program on this machine that speaks when no vendor does."""

@@ -1,0 +1,208 @@
+"""Whoever answers first: asks the links of a chain one after another, the next as soon as one fails or is late.
+
+    first choice   |---- late ----|....................x cancelled
+    second                        |---- late ----|==== answers, and is heard to its end
+    third                                        |..x cancelled
+
+A link that is late is not given up before another answers: a slow answer is better than none.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import structlog
+
+from app.clients.fallback.chain import Chain, Link
+from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
+
+log = structlog.get_logger(__name__)
+
+ClientT = TypeVar("ClientT")
+EventT = TypeVar("EventT")
+
+
+class FallbackFailed(ProviderError):
+    """A failure of one link, seen by who asked the chain: ``retryable`` says whether another link is left.
+
+    ``provider`` and ``code`` are those of the link's own failure.
+    """
+
+    def __init__(self, error: ProviderError, *, retryable: bool) -> None:
+        super().__init__(error.provider, str(error).removeprefix(f"{error.provider}: "), request_id=error.request_id)
+        self.code = error.code
+        self.retryable = retryable
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFailed:
+    """An event of a race: a link has failed or is late, and the next one was asked."""
+
+    error: ProviderError
+
+
+@dataclass(slots=True, eq=False)
+class _Contender(Generic[ClientT, EventT]):
+    link: Link[ClientT]
+    events: AsyncGenerator[EventT, None]
+    began_at: float
+    first: asyncio.Task[list[EventT]]
+    """Its events up to the one that answers."""
+    is_late: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Race(Generic[ClientT, EventT]):
+    """One request to a chain. Iterate :meth:`events` once.
+
+    Task ledger: ``{name}:{link}`` waits for the first event of a link. It ends with it, or is cancelled and waited for
+    when another link was first or the iteration ends.
+    """
+
+    chain: Chain[ClientT]
+    ask: Callable[[Link[ClientT]], AsyncGenerator[EventT, None]]
+    """The answer of a link; raises ProviderError."""
+    patience: Callable[[int], float]
+    """Seconds without an answer after which the link with this index, from 0, is late."""
+    name: str
+    answers: Callable[[EventT], bool]
+    """Whether somebody who waits is helped by the event."""
+    may_serve: Callable[[Link[ClientT]], bool] = lambda _link: True
+    """Whether to ask a link at all."""
+    winner: Link[ClientT] | None = None
+    """Who answers; None before that is known."""
+    _running: list[_Contender[ClientT, EventT]] = field(default_factory=list)
+    _error: ProviderError | None = None
+    _is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Nobody wants the answer any more: while there is none, the iteration ends."""
+        self._is_cancelled = True
+        for contender in self._running:
+            contender.first.cancel()
+
+    async def events(self) -> AsyncGenerator[EventT | LinkFailed, None]:
+        """The events of the first link that answers, after one :class:`LinkFailed` for each that failed or was late.
+
+        Raises FallbackFailed: when all have failed, with the failure of the first; or when the answer breaks off.
+        """
+        waiting = [link for link in self.chain.order() if self.may_serve(link)]
+        asked = 0
+        try:
+            while self.winner is None:
+                if waiting and all(contender.is_late for contender in self._running):
+                    self._start(waiting.pop(0))
+                    asked += 1
+                if not self._running:
+                    raise FallbackFailed(self._error or _nobody(), retryable=False)
+                failures = await self._look(self.patience(asked - 1) if waiting else None)
+                if self._is_cancelled:
+                    return
+                for failure in failures:
+                    yield LinkFailed(failure)
+            contender = await self._won(self.winner)
+            for event in contender.first.result():
+                yield event
+            async for event in self._rest(contender):
+                yield event
+        finally:
+            await self._stop(self._running)
+
+    def _start(self, link: Link[ClientT]) -> None:
+        events = self.ask(link)
+        loop = asyncio.get_running_loop()
+        first = loop.create_task(self._first(events), name=f"{self.name}:{link.name}")
+        self._running.append(_Contender(link, events, loop.time(), first))
+
+    async def _first(self, events: AsyncGenerator[EventT, None]) -> list[EventT]:
+        before: list[EventT] = []
+        async for event in events:
+            before.append(event)
+            if self.answers(event):
+                return before
+        raise _NoAnswer
+
+    async def _look(self, seconds: float | None) -> list[ProviderError]:
+        """Wait for the next answer, failure or lateness; returns what is to be told."""
+        tasks = [contender.first for contender in self._running]
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if self._is_cancelled:
+            return []
+        if not done:
+            return self._late()
+        told: list[ProviderError] = []
+        for contender in [each for each in self._running if each.first in done]:
+            error = contender.first.exception()
+            if error is None:
+                self.winner = self.winner or contender.link
+                continue
+            self._running.remove(contender)
+            failure = self._failure(contender, error)
+            self._note(contender, failure)
+            if not contender.is_late:
+                told.append(failure)
+        return told
+
+    def _late(self) -> list[ProviderError]:
+        told: list[ProviderError] = []
+        for contender in self._running:
+            if not contender.is_late:
+                contender.is_late = True
+                told.append(ProviderTimeout(_provider(contender.link), "no answer yet, another is asked"))
+        return told
+
+    async def _won(self, link: Link[ClientT]) -> _Contender[ClientT, EventT]:
+        """Stop the others. Those that were late are down until a probe; those asked later are not to blame."""
+        (contender,) = (each for each in self._running if each.link is link)
+        others = [each for each in self._running if each is not contender]
+        self._running = [contender]
+        await self._stop(others)
+        for other in others:
+            if other.is_late:
+                late = ProviderTimeout(_provider(other.link), "another answered first")
+                self._note(other, FallbackFailed(late, retryable=False))
+        return contender
+
+    async def _rest(self, contender: _Contender[ClientT, EventT]) -> AsyncGenerator[EventT, None]:
+        try:
+            async for event in contender.events:
+                yield event
+        except ProviderError as error:
+            self._note(contender, error)
+            # from the caller's view this is one of several ways: the next attempt may well succeed
+            raise error if error.retryable else FallbackFailed(error, retryable=True) from error
+        self.chain.served(contender.link)
+
+    async def _stop(self, contenders: list[_Contender[ClientT, EventT]]) -> None:
+        for contender in contenders:
+            contender.first.cancel()
+        if contenders:
+            await asyncio.wait([contender.first for contender in contenders])
+        for contender in contenders:
+            await contender.events.aclose()
+
+    def _failure(self, contender: _Contender[ClientT, EventT], error: BaseException) -> ProviderError:
+        if isinstance(error, _NoAnswer):
+            error = ProviderProtocolError(_provider(contender.link), "it ended without an answer")
+        if not isinstance(error, ProviderError):
+            raise error
+        self._error = self._error or error
+        return error
+
+    def _note(self, contender: _Contender[ClientT, EventT], error: ProviderError) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.chain.failed(contender.link, error, began_at=contender.began_at, now=now):
+            log.warning("fallback.down", link=contender.link.name, code=error.code)
+
+
+class _NoAnswer(Exception):
+    """Events that ended before one of them answered."""
+
+
+def _nobody() -> ProviderError:
+    return ProviderUnavailable("nobody", "no link can serve the request")
+
+
+def _provider(link: Link[ClientT]) -> str:
+    return str(getattr(link.client, "provider", link.name))

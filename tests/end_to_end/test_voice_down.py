@@ -1,0 +1,80 @@
+"""The vendor of the voice is down from the first second to the last, and nothing is prepared: the call is held."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.caller.score import says, waits_for_agent, waits_for_end
+from sandbox.vendors.espeak_program import install
+from sandbox.vendors.faults import Fault
+from tests.end_to_end.calls import END_CALL, Held, hold, score
+from tests.end_to_end.service import RunningService, service_in_thread
+from tests.end_to_end.silences import longest_silence
+
+ANSWERS = {
+    "ru": ("Мы работаем каждый день с девяти до восьми. По праздникам у нас закрыто.", "До свидания!"),
+    "en": ("We are open every day from nine to eight. On holidays we are closed.", "Goodbye!"),
+}
+QUESTIONS = {"ru": ("Когда вы открыты?", "До свидания!"), "en": ("When are you open?", "Goodbye!")}
+WAYS = {"ru": {"espeak"}, "en": {"deepgram-aura"}}
+QUIET = 1.5
+"""So long the caller listens whether the agent has more to say."""
+SILENCE_SECONDS = 2.0
+SLOWER_SECONDS = 3.2
+"""From the caller's last sound to the answer: two seconds more than without a fault."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _local_voice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The program that speaks locally, or its stand-in."""
+    with pytest.MonkeyPatch.context() as patch:
+        if shutil.which("espeak-ng") is None:
+            folder = install(tmp_path_factory.mktemp("bin")).parent
+            patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        yield
+
+
+async def a_call(service: RunningService, language: str) -> Held:
+    question, farewell = QUESTIONS[language]
+    answer, goodbye = ANSWERS[language]
+    wanted = score(
+        waits_for_agent(QUIET),
+        says(question),
+        waits_for_agent(QUIET),
+        says(farewell),
+        waits_for_end(),
+        replies=({"text": answer}, {"text": goodbye, "tool_calls": END_CALL}),
+        language=language,
+        patience=20,
+    )
+    return await hold(service, wanted, metadata={"language_hint": language})
+
+
+async def both(service: RunningService) -> dict[str, Held]:
+    async with asyncio.TaskGroup() as tasks:
+        calls = {name: tasks.create_task(a_call(service, name), name=name) for name in ANSWERS}
+    return {name: call.result() for name, call in calls.items()}
+
+
+@pytest.mark.parametrize("kind", ["hang", "stall"])
+def test_a_call_is_held_in_voice_and_in_turns(kind: str, tmp_path: Path) -> None:
+    """With production's settings and the three keys alone."""
+    faults = [Fault("cartesia", kind, times=None)]
+    with service_in_thread(tmp_path, profile="typical", tts_speed=1.0, faults=faults) as service:
+        calls = service.run(both(service))
+
+    for language, held in calls.items():
+        answer, goodbye = ANSWERS[language]
+        assert [text.strip() for text in held.said("assistant")[1:]] == [answer, goodbye], kind
+        assert held.record["end_reason"] == "agent_hangup"
+        assert longest_silence(held.report) <= SILENCE_SECONDS
+        assert max(held.report.responses) <= SLOWER_SECONDS
+        answers = [turn for turn in held.record["turns"] if turn["role"] == "assistant"]
+        assert all(WAYS[language] <= set(turn["served"]["tts"]) for turn in answers if turn["text"] != goodbye)
+        assert held.record["costs"]["tts"] is not None
+        used = [row["data"] for row in held.rows("provider.used") if row["data"]["stage"] == "speak"]
+        assert sum(row["cost"] for row in used) == pytest.approx(held.record["costs"]["tts"], abs=1e-5)
