@@ -69,14 +69,14 @@ class CallLeg(Protocol):
         """
 
 
-Handover = Literal["refer", "dialled"]
+TransferMethod = Literal["refer", "dialled"]
 """``refer``: the telephone network took the caller along; ``dialled``: a human was called into the caller's room."""
 
 
 class Telephony(Protocol):
     """What a telephone call can do besides carrying sound; a websocket call has none."""
 
-    async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
+    async def transfer(self, to: str, on_dial: Callable[[], None]) -> TransferMethod:
         """Hand the caller over to ``to``, ``+`` and digits or a ``sip:`` address, and return once he is with him.
 
         The agent is silent meanwhile, and the caller must hear it ring. Takes a minute at most; then the core calls it

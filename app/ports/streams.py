@@ -1,4 +1,4 @@
-"""What the vendors' streams yield, in the service's own words. No vendor's type goes higher than this floor."""
+"""What the vendors' streams yield, as types of the service. Nothing above the clients sees a vendor's type."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,19 +21,19 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A caller's turn as far as it is known; each replaces the one before."""
+    """The caller's turn so far. Each transcript replaces the one before it."""
 
     text: str
     words: tuple[HeardWord, ...] = ()
     confidence: float | None = None
-    """0 to 1, the mean of the words' weighted by their length; None without words."""
+    """0 to 1: the mean of the words' confidences, weighted by their length. None when there are no words."""
     language: str | None = None
-    """Code of the language that was detected, such as ``ru``."""
+    """Code of the detected language, such as ``ru``."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnUpdated:
-    """The caller is speaking; interim words."""
+    """The caller is speaking: interim words."""
 
     transcript: Transcript
 
@@ -47,7 +47,7 @@ class TurnEndedEagerly:
 
 @dataclass(frozen=True, slots=True)
 class TurnResumed:
-    """The caller went on after an eager end."""
+    """The caller has gone on speaking after an eager end."""
 
     transcript: Transcript
 
@@ -61,7 +61,7 @@ class TurnEnded:
 
 @dataclass(frozen=True, slots=True)
 class StreamLost:
-    """The socket is gone; the client tries again by itself. ``final`` when it has given up."""
+    """The connection is lost. The client reconnects by itself; ``final`` says that it has given up."""
 
     error: ProviderError
     final: bool
@@ -69,10 +69,10 @@ class StreamLost:
 
 @dataclass(frozen=True, slots=True)
 class StreamRestored:
-    """A socket is back, has been sent the unacknowledged audio again, and hears, or at least stays open."""
+    """A new connection works: it has been sent the unacknowledged audio, and has answered or stayed open."""
 
     gap_seconds: float
-    """How long there was no socket."""
+    """How long there was no connection."""
 
 
 SpeechEvent = TurnUpdated | TurnEndedEagerly | TurnResumed | TurnEnded | StreamLost | StreamRestored
@@ -92,24 +92,24 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of the answer; pieces are concatenated as they are."""
+    """A piece of the answer. Concatenate the pieces as they are."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TextRetracted:
-    """The text so far was not meant for ears: only its end has told that it was thought."""
+    """The text so far was a thought of the model, not part of the answer; only its end has shown it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model wants a tool to be run; sent once the arguments are complete."""
+    """The model calls a tool. The event comes when the arguments are complete."""
 
     id: str
     name: str
     arguments: str
-    """A JSON object, as the model wrote it; not validated."""
+    """The JSON object as the model wrote it, not validated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,10 @@ class ModelFinished:
     reason: str
     """``stop``, ``length``, ``tool_calls`` or ``content_filter``."""
     usage: TokenUsage
-    """Reported by the vendor, or estimated when it was not; with its cost, if the price is known."""
+    """As the vendor reported it, else an estimate. It holds the cost if the price is known."""
     request_id: str | None
     provider: str
-    """Who has answered."""
+    """The vendor that has answered."""
     model: str
 
 
@@ -130,7 +130,7 @@ ModelEvent = TextDelta | TextRetracted | ToolCall | ModelFinished
 
 
 def text_after(text: str, event: ModelEvent) -> str:
-    """The text of an answer once the event is in it."""
+    """The text of an answer after the event."""
     match event:
         case TextDelta(more):
             return text + more
@@ -145,7 +145,7 @@ def text_after(text: str, event: ModelEvent) -> str:
 
 @dataclass(frozen=True, slots=True)
 class VoiceAudio:
-    """The next piece of sound, in the encoding that was asked for; of any length, never half a sample."""
+    """The next piece of sound, in the requested encoding. It has any length, but never half a sample."""
 
     audio: bytes
 
@@ -158,12 +158,12 @@ class SpokenWord:
     start: float
     end: float
     is_exact: bool = True
-    """Whether the vendor told the time; otherwise it is that of the words beside it."""
+    """Whether the vendor gave the time. Otherwise it is estimated from the words beside it."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceWords:
-    """Timestamps of the next words, in the order of the text."""
+    """The times of the next words, in the order of the text."""
 
     words: tuple[SpokenWord, ...]
 

@@ -20,7 +20,7 @@ from app.errors import AtCapacity, OwnershipLost, StorageError, TransferFailed
 from app.journal.replay import differences
 from app.models import CallContext, JournalRow
 from app.observability.metrics import Metrics
-from app.ports.services import CallEnding, Handover
+from app.ports.services import CallEnding, TransferMethod
 from app.ports.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
 from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
 from app.storage.calls import CallRow
@@ -235,7 +235,7 @@ class World:
         self.tools[tool.name] = tool
         self.agent = replace(self.agent, tools=(*self.agent.tools, tool.described))
 
-    async def prepare_clips(self, audio_format: AudioFormat) -> None:
+    async def prepare_phrases(self, audio_format: AudioFormat) -> None:
         """As the service does at the first call."""
         lines = self.agent.policy.lines["en"]
         texts = [*lines.fillers, *(text for text in vars_of(lines) if isinstance(text, str))]
@@ -255,7 +255,7 @@ class StuckTelephony:
         self.rings = asyncio.Event()
         self.called_off = 0
 
-    async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
+    async def transfer(self, to: str, on_dial: Callable[[], None]) -> TransferMethod:
         if self.dials:
             on_dial()
         self.rings.set()
@@ -270,14 +270,14 @@ class StuckTelephony:
 class ScriptedTelephony:
     """A telephone network that hands a caller over after a while, or fails to."""
 
-    def __init__(self, outcome: Handover | TransferFailed = "refer", *, takes: float = 5.0) -> None:
+    def __init__(self, outcome: TransferMethod | TransferFailed = "refer", *, takes: float = 5.0) -> None:
         """``takes`` is in seconds."""
         self.outcome, self.takes = outcome, takes
         self.called: list[tuple[str, float]] = []
         """Whom, and when by the loop's clock."""
         self.called_off = 0
 
-    async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
+    async def transfer(self, to: str, on_dial: Callable[[], None]) -> TransferMethod:
         self.called.append((to, asyncio.get_running_loop().time()))
         try:
             await asyncio.sleep(self.takes)

@@ -19,7 +19,7 @@ async def a_world(*answers: Answer, tools: tuple[ScriptedTool, ...] = (), **tool
     made = tools or (ScriptedTool(**tool),)
     for each in made:
         world.has_tool(each)
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
     await world.phrases.prepare(
         [each.waiting_phrase for each in made if each.waiting_phrase], world.agent.voice("en", TELEPHONE), world.voice
     )

@@ -1,4 +1,4 @@
-"""Vendors that follow a script: ears, a model and a voice; each keeps what it was asked and fails on demand."""
+"""Speech recognition, a model and a voice that follow a script, keep what they were asked, and fail on demand."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -30,7 +30,7 @@ from media.formats import ENCODINGS, AudioFormat
 NEVER = 3600.0
 
 
-# --- ears -------------------------------------------------------------------------------------------------------------
+# --- speech recognition -----------------------------------------------------------------------------------------------
 
 
 class ScriptedStream:

@@ -23,7 +23,7 @@ policies = st.builds(
     idle_prompts=st.sampled_from([0, 1, 2, 5]),
     max_failures=st.sampled_from([1, 2, 3]),
 )
-caller_facts = st.one_of(
+caller_events = st.one_of(
     st.builds(ev.CallerSoundStarted, moments),
     st.builds(ev.CallerSoundStopped, moments),
     st.builds(ev.CallerWords, texts),
@@ -36,7 +36,7 @@ caller_facts = st.one_of(
     st.builds(ev.CallerHeld, moments),
     st.builds(ev.CallerReturned, moments),
 )  # fmt: skip
-outside_facts = st.one_of(
+outside_events = st.one_of(
     st.builds(ev.ProviderFailed, st.just("deepgram"), st.just("listen"), st.just("lost"), st.booleans()),
     st.builds(ev.ProviderRestored, st.just("deepgram"), st.sampled_from(["listen", "think"])),
     st.builds(ev.ProviderUsed, st.just("openai"), st.just("m")),
@@ -45,7 +45,7 @@ outside_facts = st.one_of(
     st.just(ev.TransferDialled()),
     st.builds(ev.TransferFailed, st.sampled_from(["refused", "no_answer", "unavailable"])),
 )
-odd_facts = st.one_of(
+odd_events = st.one_of(
     st.just(ev.CallAnswered()),
     st.builds(ev.DeadlinePassed, st.sampled_from([*Deadline, "none", "unheard of"])),
     st.builds(ev.CallCreated, st.just({}), st.just("en")),
@@ -54,7 +54,7 @@ odd_facts = st.one_of(
     st.builds(ev.TransferStarted, st.just("sales")),
     st.builds(ev.TurnTaken, st.just(3), texts, st.just("speech"), moments, moments),
 )
-last_facts = st.one_of(
+last_events = st.one_of(
     st.builds(ev.CallerLeft, st.sampled_from(["caller_hangup", "media_lost", "busy", "carrier_error"])),
     st.builds(ev.TransferCompleted, st.sampled_from(["refer", "dialled"])),
     st.builds(ev.HangupRequested, st.sampled_from(["operator_hangup", "shutdown"]), st.booleans()),
@@ -67,12 +67,12 @@ arguments = st.sampled_from(["{}", "", "[1]", '{"target": "sales"}', '{"target":
 
 
 @st.composite
-def agent_facts(draw: st.DrawFn, speeches: st.SearchStrategy[int]) -> ev.Event:
+def agent_events(draw: st.DrawFn, speeches: st.SearchStrategy[int]) -> ev.Event:
     """Any fact of an utterance with one of those numbers."""
     turn, speech, text = draw(st.integers(0, 9)), draw(speeches), draw(texts)
     kind = draw(st.sampled_from(["reply", "greeting", "filler"]))
     stage = draw(st.sampled_from(["think", "speak"]))
-    facts: list[ev.Event] = [
+    events: list[ev.Event] = [
         ev.AgentReplyStarted(turn, speech, kind),
         ev.AgentReplyGenerated(turn, speech, text),
         ev.AgentClauseStarted(turn, speech, text, 0),
@@ -85,4 +85,4 @@ def agent_facts(draw: st.DrawFn, speeches: st.SearchStrategy[int]) -> ev.Event:
         ev.AgentToolFinished(turn, speech, "3", "dance", False, None, 8.0, text),
         ev.ProviderFailed("openai", stage, "broken", draw(st.booleans()), turn, speech),
     ]
-    return draw(st.sampled_from(facts))
+    return draw(st.sampled_from(events))

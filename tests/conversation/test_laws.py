@@ -9,11 +9,11 @@ from app.conversation.phases import ALLOWED, CallPhase
 from app.conversation.policy import CallPolicy
 from app.models import ConversationState
 from tests.conversation.chance import (
-    agent_facts,
-    caller_facts,
-    last_facts,
-    odd_facts,
-    outside_facts,
+    agent_events,
+    caller_events,
+    last_events,
+    odd_events,
+    outside_events,
     policies,
     short_times,
 )
@@ -32,29 +32,29 @@ class AnythingInAnyOrder(RuleBasedStateMachine):
         data.draw(st.sampled_from(WAYS[place]))(self.watched)
         assert (self.watched.core.phase, self.watched.core.state) == place
 
-    @rule(event=caller_facts)
+    @rule(event=caller_events)
     def the_caller(self, event: ev.Event) -> None:
         self.watched.handle(event)
 
     @rule(data=st.data())
     def the_agent(self, data: st.DataObject) -> None:
         lately = st.sampled_from([*self.watched.numbers[-3:], 99])
-        self.watched.handle(data.draw(agent_facts(lately)))
+        self.watched.handle(data.draw(agent_events(lately)))
 
     @rule(data=st.data())
     def somebody_who_does_not_exist(self, data: st.DataObject) -> None:
         core = self.watched.core
         before = memory(core, but=("_fault",))  # a vendor that fails is blamed, whatever became of the utterance
-        event = data.draw(agent_facts(st.sampled_from([-1, 0, 99, *sorted(self.watched.over)])))
+        event = data.draw(agent_events(st.sampled_from([-1, 0, 99, *sorted(self.watched.over)])))
 
         assert self.watched.handle(event) == []
         assert memory(core, but=("_fault",)) == before
 
-    @rule(event=outside_facts | odd_facts)
+    @rule(event=outside_events | odd_events)
     def the_world(self, event: ev.Event) -> None:
         self.watched.handle(event)
 
-    @rule(event=last_facts | st.just(ev.CallEnded("crashed")), luck=st.integers(0, 4))
+    @rule(event=last_events | st.just(ev.CallEnded("crashed")), luck=st.integers(0, 4))
     def the_end(self, event: ev.Event, luck: int) -> None:
         if luck == 0:
             self.watched.handle(event)

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from app.conversation import events as ev
 from app.journal.replay import differences, replay
 from app.models import JournalRow
-from tests.conversation.chance import languages, last_facts, short_times, texts
+from tests.conversation.chance import languages, last_events, short_times, texts
 from tests.conversation.script import Call, Utterance
 
 _LONGEST_SILENCE_SECONDS = 35.0
@@ -121,7 +121,7 @@ class ARealCall(RuleBasedStateMachine):
         else:
             self.call.transfer_fails()
 
-    @rule(event=last_facts, luck=st.integers(0, 9))
+    @rule(event=last_events, luck=st.integers(0, 9))
     def the_end(self, event: ev.Event, luck: int) -> None:
         if luck == 0:
             self.call.tell(event)

@@ -163,7 +163,7 @@ class Watched:
             assert failed or written_again, "a transfer is called off by something else than its failure"
 
     def _follow_utterances(self, event: ev.Event, commands: list[cmd.Command]) -> None:
-        self._follow_fact(event)
+        self._follow_event(event)
         for command in commands:
             match command:
                 case cmd.StartReply(utterance=speech, preemptive=held):
@@ -193,7 +193,7 @@ class Watched:
                     pass
         assert len(self.begun & self._live) <= 1, "two utterances are heard"
 
-    def _follow_fact(self, event: ev.Event) -> None:
+    def _follow_event(self, event: ev.Event) -> None:
         speech = getattr(event, "speech", None)
         self.transferring = self.transferring and not isinstance(event, ev.TransferFailed)
         if isinstance(event, ev.AgentFinished | ev.AgentInterrupted) and speech in set(self.numbers) - self._live:

@@ -4,7 +4,7 @@ Task ledger. Calls and these tasks are run by :mod:`app.service_loops`, so that 
 
 ``leases``     keeps this process the owner of its calls (:mod:`app.calls.dispatch.leases`). Ends by cancellation.
 ``reaper``     ends calls whose owner died (:mod:`app.calls.dispatch.reaper`). Ends by cancellation.
-``clips:...``  prepares fixed lines (:mod:`app.calls.dispatch.prepared_phrases`). Ends by itself, or by cancellation.
+``phrases:...`` prepares fixed lines (:mod:`app.calls.dispatch.prepared_phrases`). Ends by itself, or by cancellation.
 """
 
 import asyncio

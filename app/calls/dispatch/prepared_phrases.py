@@ -10,7 +10,7 @@ from app.service_loops import ServiceLoops
 class PhrasePreparation:
     """Prepares each agent's lines once for each format of audio; what could not be had is tried with the next call.
 
-    Task ledger: ``clips:...`` prepares the lines of one plan. It ends by itself, or by cancellation.
+    Task ledger: ``phrases:...`` prepares the lines of one plan. It ends by itself, or by cancellation.
     """
 
     def __init__(self, phrases: PhraseCache, loops: ServiceLoops) -> None:
@@ -25,7 +25,7 @@ class PhrasePreparation:
         if key in self._prepared:
             return
         self._prepared.add(key)
-        name = f"clips:{plan.audio_format.encoding}:{plan.audio_format.sample_rate}"
+        name = f"phrases:{plan.audio_format.encoding}:{plan.audio_format.sample_rate}"
         task = self._loops.spawn(self._prepare(plan, key), name=name, kind="clips")
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)

@@ -12,7 +12,7 @@ from app.calls.agent.tools import built_in_tools
 from app.calls.live.background import BackgroundWork
 from app.conversation import events as ev
 from app.errors import NotATelephone, TransferFailed, TransferNotAllowed
-from app.ports.services import CallLeg, Handover, Telephony
+from app.ports.services import CallLeg, Telephony, TransferMethod
 from app.ports.streams import ToolSpec
 from app.storage.calls import CallRow
 
@@ -95,7 +95,7 @@ class CallActions:
             log.warning("call.not_handed_over", call_id=self._call_id, reason=error.reason)
             self._emit(ev.TransferFailed(error.reason))
 
-    async def _try_transfer(self, to: str) -> Handover:
+    async def _try_transfer(self, to: str) -> TransferMethod:
         if self._telephony is None:
             raise TransferFailed("not_a_telephone")
         try:

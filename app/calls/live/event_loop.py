@@ -267,7 +267,7 @@ class CallEventLoop:
 
         This does not wait for the far end to report how much it had played.
         """
-        emitted, pending = self._events.take_interruptions(), self._playback.settle()
+        emitted, pending = self._events.take_interruptions(), self._playback.drain()
         for interrupted in [*emitted, pending] if pending else emitted:
             self._handle(interrupted, self._clock.call_seconds())
 

@@ -1,4 +1,4 @@
-"""Prepared lines as sound: ready at once, and even when the vendor of the voice is down."""
+"""Prepared phrases: fixed lines as sound, ready at once, even when the TTS vendor is down."""
 
 import asyncio
 import hashlib
@@ -26,9 +26,9 @@ log = structlog.get_logger(__name__)
 
 _KEPT_IN_MEMORY = 256
 _READ_SECONDS = 0.1
-"""No call waits longer for a clip from the disk: then its vendor says the line."""
+"""A call waits no longer for a phrase from the disk. After that, the vendor says the line."""
 _WRITES_WAITING = 64
-"""More clips are kept in memory only, while the disk is slow."""
+"""While the disk is slow, further phrases are kept in memory only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Phrase:
     words: tuple[SpokenWord, ...]
 
     def play_on(self, track: SpeechTrack, text: str, voice: VoiceConfig) -> None:
-        """Put it on a track, which is then complete."""
+        """Put the phrase on a track, which is then complete."""
         audio_format = AudioFormat(voice.encoding, voice.sample_rate)
         track.add_clause(text, speakable(text, voice.language))
         track.add_words(self.words, 0.0)
@@ -48,22 +48,22 @@ class Phrase:
 
 
 class PhraseCache:
-    """Clips by text, voice, and the vendor that speaks; one for all calls of the process.
+    """Phrases by text, voice and TTS vendor. All calls of the process share one cache.
 
-    Without a directory they are kept in memory only. Nobody waits for the disk to take a clip, and nobody long
-    for it to give one: its threads are the store's own.
+    Without a directory, phrases are kept in memory only. The cache's own threads read and write the disk: no call
+    waits for a write, and a read takes 0.1 s at most.
     """
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._phrases: OrderedDict[str, Phrase] = OrderedDict()
-        self._readers = ThreadPoolExecutor(2, "clips")
-        self._llm_generation = ThreadPoolExecutor(1, "clips.writer")
+        self._readers = ThreadPoolExecutor(2, "phrases")
+        self._writer = ThreadPoolExecutor(1, "phrases.writer")
         self._writes = 0
-        self._outage = Outage("clips.not_kept", "clips.kept", level="warning")
+        self._outage = Outage("phrases.not_kept", "phrases.kept", level="warning")
 
     async def get(self, text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phrase | None:
-        """The clip, if it is there."""
+        """The phrase, or None."""
         key = _key(text, voice, tts)
         phrase = self._phrases.get(key)
         if phrase is None and self._directory is not None:
@@ -73,24 +73,24 @@ class PhraseCache:
         return phrase
 
     async def keep(self, text: str, voice: VoiceConfig, tts: TextToSpeech, track: SpeechTrack) -> None:
-        """Keep what a track has just been given; the track must have kept its sound."""
+        """Keep the sound of a track that has just been filled and that was told to keep it."""
         self._keep(text, voice, tts, Phrase(b"".join(track.kept_audio), tuple(track.kept_words)))
 
     async def prepare(self, texts: Iterable[str], voice: VoiceConfig, tts: TextToSpeech) -> bool:
-        """Have the texts ready. A vendor that fails is no reason to fail: False, and the rest is left out."""
+        """Prepare the texts. Returns False, and leaves the rest out, when the vendor fails."""
         for text in texts:
             if await self.get(text, voice, tts) is None:
                 try:
                     self._keep(text, voice, tts, await _synthesize(text, voice, tts.first_choice))
                 except ProviderError as error:
-                    log.warning("clip.failed", code=error.code)
+                    log.warning("phrase.failed", code=error.code)
                     return False
         return True
 
     def _keep(self, text: str, voice: VoiceConfig, tts: TextToSpeech, phrase: Phrase) -> None:
         words_are_lost = tts.capabilities.word_times and not phrase.words
         if not phrase.audio or words_are_lost or not all(word.is_exact for word in phrase.words):
-            return  # what is kept is kept for long: not with times that are guessed
+            return  # phrases are kept for long, so they need exact word times
         key = _key(text, voice, tts)
         self._remember(key, phrase)
         if self._directory is None:
@@ -99,9 +99,7 @@ class PhraseCache:
             self._outage.failed(StorageError("the disk is slow"))
             return
         self._writes += 1
-        writing = asyncio.get_running_loop().run_in_executor(
-            self._llm_generation, _write, self._directory / key, phrase
-        )
+        writing = asyncio.get_running_loop().run_in_executor(self._writer, _write, self._directory / key, phrase)
         writing.add_done_callback(self._note_written)
 
     def _note_written(self, writing: asyncio.Future[None]) -> None:
@@ -128,7 +126,7 @@ class PhraseCache:
 
 
 async def _synthesize(text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phrase:
-    utterance = tts.utterance(voice, call_id="clips")
+    utterance = tts.utterance(voice, call_id="phrases")
     audio: list[bytes] = []
     words: list[SpokenWord] = []
     try:
@@ -153,7 +151,7 @@ def _key(text: str, voice: VoiceConfig, tts: TextToSpeech) -> str:
 
 
 def _read(path: Path) -> Phrase | None:
-    """A line of JSON with the words, then the sound. A file that cannot be read is no clip."""
+    """Read a file: a line of JSON with the words, then the sound. Returns None when it cannot be read."""
     try:
         head, audio = path.read_bytes().split(b"\n", 1)
         words = tuple(SpokenWord(*word) for word in json.loads(head))
@@ -163,7 +161,7 @@ def _read(path: Path) -> Phrase | None:
 
 
 def _write(path: Path, phrase: Phrase) -> None:
-    """Raises OSError, and leaves no half of a file."""
+    """Write a file in one step: it is there whole or not at all. Raises OSError."""
     head = json.dumps([[word.text, word.start, word.end] for word in phrase.words], ensure_ascii=False)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     partial = path.with_suffix(f".{secrets.token_hex(4)}")

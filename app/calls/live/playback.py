@@ -165,7 +165,7 @@ class PlaybackScheduler:
             self._current, self._stopped = None, current
             self.wake()
 
-    def settle(self) -> ev.AgentInterrupted | None:
+    def drain(self) -> ev.AgentInterrupted | None:
         """The pending AgentInterrupted of a stopped utterance, with what is known now; None if there is none."""
         stopped, self._stopped = self._stopped, None
         if stopped is None:
@@ -179,7 +179,7 @@ class PlaybackScheduler:
         """The call is over: stop the current utterance, and return what was heard of it."""
         if self._current is not None:
             self.stop(self._current.number)
-        return self.settle()
+        return self.drain()
 
     def cleared(self, total_played: int | None) -> None:
         """The far end's answer to a clear. ``total_played`` is in samples since the answer, None if unknown."""
@@ -257,7 +257,7 @@ class PlaybackScheduler:
                 self._playout.end_at(current.ends_after)
 
     def _emit_settled(self) -> None:
-        if (interrupted := self.settle()) is not None:
+        if (interrupted := self.drain()) is not None:
             self._emit(interrupted)
 
     def _play(self, current: PlaybackItem, now: float) -> float | None:

@@ -10,7 +10,7 @@ from app.calls.telephone.dialer import SipDialer
 from app.calls.telephone.leftovers import Leftovers
 from app.clients.livekit.api import LiveKitClient
 from app.errors import DialFailed, DialFailure, ProviderError, TransferFailed, TransferFailure
-from app.ports.services import Handover
+from app.ports.services import TransferMethod
 from app.times import STANDARD_TIMES
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class RoomTelephony:
         self._caller = caller
         self._ring_seconds = ring_seconds
 
-    async def transfer(self, to: str, on_dial: Callable[[], None]) -> Handover:
+    async def transfer(self, to: str, on_dial: Callable[[], None]) -> TransferMethod:
         """Try SIP REFER first: it frees our line. Not every carrier supports it, so dial the human otherwise."""
         is_number = not to.startswith("sip:")
         try:

@@ -240,7 +240,7 @@ async def test_the_lines_are_prepared_once_for_each_format() -> None:
         await open_desk.rings("two")
         await asyncio.sleep(20)
 
-    prepared = [utterance.said[0] for utterance in world.voice.of_call("clips")]
+    prepared = [utterance.said[0] for utterance in world.voice.of_call("phrases")]
     assert len(prepared) == len(set(prepared)) >= 12
     assert prepared[0] == LINES.fillers[0]
 
@@ -252,7 +252,7 @@ async def test_what_is_said_while_a_tool_runs_is_prepared_too() -> None:
         await open_desk.rings("one")
         await asyncio.sleep(20)
 
-    assert world.voice.of_call("clips")[-1].said == ["Let me look."]
+    assert world.voice.of_call("phrases")[-1].said == ["Let me look."]
 
 
 async def test_lines_that_could_not_be_prepared_are_tried_at_the_next_call() -> None:
@@ -261,13 +261,13 @@ async def test_lines_that_could_not_be_prepared_are_tried_at_the_next_call() -> 
     async with desk(world) as open_desk:
         await open_desk.rings("one")
         await asyncio.sleep(1)
-        tried = len(world.voice.of_call("clips"))
+        tried = len(world.voice.of_call("phrases"))
         world.voice.down = None
         await open_desk.rings("two")
         await asyncio.sleep(20)
 
     assert tried == 1
-    assert len(world.voice.of_call("clips")) > 10
+    assert len(world.voice.of_call("phrases")) > 10
 
 
 async def test_a_service_that_stops_does_not_wait_for_lines_that_are_being_prepared() -> None:

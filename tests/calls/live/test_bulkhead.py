@@ -23,7 +23,7 @@ class Grenade:
         raise BUG
 
 
-async def in_the_ears(call: LiveCall) -> None:
+async def in_the_transcription(call: LiveCall) -> None:
     call.hears(BUG)
 
 
@@ -32,11 +32,11 @@ async def in_the_detector(call: LiveCall) -> None:
     await call.frames(bytes(320))
 
 
-async def in_the_mouth(call: LiveCall) -> None:
+async def in_the_playback(call: LiveCall) -> None:
     call.far_end.send_audio = Grenade()  # type: ignore[method-assign,assignment]
 
 
-async def in_the_conductor(call: LiveCall) -> None:
+async def in_the_event_loop(call: LiveCall) -> None:
     call.body.emit(ev.CallerWords(None))  # type: ignore[arg-type]
 
 
@@ -52,7 +52,7 @@ async def in_the_leg(call: LiveCall) -> None:
     call.body._spawn(call.body.carry(breaks()), "leg")
 
 
-BUGS = [in_the_ears, in_the_detector, in_the_mouth, in_the_conductor, in_the_journal, in_the_leg]
+BUGS = [in_the_transcription, in_the_detector, in_the_playback, in_the_event_loop, in_the_journal, in_the_leg]
 
 
 @pytest.mark.parametrize("bug", BUGS)
@@ -231,7 +231,7 @@ async def test_a_call_that_was_lost_before_it_began_writes_no_end() -> None:
 
 async def test_health_shows_a_call_that_crashed() -> None:
     async with live_call(World(), FarEnd()) as call:
-        await in_the_ears(call)
+        await in_the_transcription(call)
         await call.ended()
 
         assert (await call.body.get_health_status()).status == "failed"

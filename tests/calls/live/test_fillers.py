@@ -28,7 +28,7 @@ def a_late_world(seconds: float) -> World:
 
 async def test_a_late_answer_is_covered_before_the_budget_is_spent() -> None:
     world = a_late_world(3.5)
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
     async with live_call(world, FarEnd()) as call:
         asked_at = call.now
         call.says("When do you open?")
@@ -84,7 +84,7 @@ async def test_no_filler_begins_in_front_of_an_answer_whose_first_words_are_writ
     world = World(
         model=ScriptedModel(Answer("At nine.", first_token=first_token)), voice=ScriptedVoice(first_sound=0.3)
     )
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
     async with live_call(world, FarEnd()) as call:
         call.says("When do you open?")
         await call.until("agent.finished", 2)
@@ -94,7 +94,7 @@ async def test_no_filler_begins_in_front_of_an_answer_whose_first_words_are_writ
 
 async def test_an_answer_that_speech_synthesis_delays_is_bridged_all_the_same() -> None:
     world = World(model=ScriptedModel(Answer("At nine.", first_token=1.3)), voice=ScriptedVoice(first_sound=2.5))
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
     async with live_call(world, FarEnd()) as call:
         call.says("When do you open?")
         await call.until("agent.finished", 3)
@@ -117,7 +117,7 @@ async def test_a_tools_line_makes_way_for_its_answer_too() -> None:
 async def heard_through(far_end: FarEnd, first_token: float) -> tuple[World, LiveCall]:
     """A call with a question and its late answer."""
     world = a_late_world(first_token)
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
     async with live_call(world, far_end) as call:
         call.says("When do you open?")
         await call.until("agent.finished", 3)
@@ -128,7 +128,7 @@ async def heard_through(far_end: FarEnd, first_token: float) -> tuple[World, Liv
 @pytest.mark.parametrize("answer_is_ready", [True, False])
 async def test_a_caller_who_cuts_in_on_a_filler_stops_the_answer_that_waits_for_its_end(answer_is_ready: bool) -> None:
     world = a_late_world(1.5 if answer_is_ready else 9.0)
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
     async with live_call(world, FarEnd()) as call:
         call.says("When do you open?")
         await call.until("agent.reply_started", kind="filler")

@@ -68,7 +68,7 @@ async def test_a_second_attempt_has_stages_of_its_own() -> None:
 
 async def test_a_model_that_fails_twice_is_apologised_for_at_once() -> None:
     world = World(model=ScriptedModel(Answer(fails=CUT)))
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
 
     async with live_call(world, FarEnd()) as call:
         await asks(call)
@@ -128,7 +128,7 @@ async def test_the_clauses_that_a_broken_model_had_written_are_said_to_their_end
 
 async def test_a_model_that_hangs_is_covered_by_fillers_and_given_up() -> None:
     world = World(model=ScriptedModel(Answer(hangs=True), Answer("At nine.")))
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
 
     async with live_call(world, FarEnd()) as call:
         asked_at = call.now
@@ -200,7 +200,7 @@ async def test_what_was_heard_is_known_also_after_a_lost_voice(after: float) -> 
 
 async def test_a_voice_that_fails_for_good_leaves_what_was_heard_and_breaks_off_honestly() -> None:
     world = World(model=ScriptedModel(Answer(STORY)))
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
     async with live_call(world, FarEnd()) as call:
         world.voice.troubles = [Trouble(1.0), Trouble(0.0)]
         await asks(call, answers=3)
@@ -228,7 +228,7 @@ async def test_only_the_client_cuts_off_a_synthesis_that_stalls() -> None:
 
 async def test_a_prepared_phrase_is_played_when_synthesis_is_down() -> None:
     world = World(model=ScriptedModel(Answer("At nine.")))
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
     world.voice.down = ProviderTimeout("cartesia", "no first audio before the deadline")
 
     async with live_call(world, FarEnd()) as call:
@@ -309,7 +309,7 @@ async def test_every_failure_of_the_model_is_followed_by_speech_within_two_secon
 ) -> None:
     world = World(model=ScriptedModel(*answers))
     if prepared:
-        await world.prepare_clips(TELEPHONE)
+        await world.prepare_phrases(TELEPHONE)
     async with live_call(world, FarEnd()) as call:
         call.says("When do you open?")
         await call.until("agent.reply_started", kind="apology")

@@ -1,4 +1,4 @@
-"""The narrator with the real client, on one socket with other calls, while the vendor gets wrong whatever it can."""
+"""Synthesis with the real client, on one socket with other calls, while the vendor gets wrong whatever it can."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -35,7 +35,7 @@ async def test_sound_that_was_wrong_is_not_played_on() -> None:
 
 async def test_sound_that_stays_wrong_is_apologised_for_and_nothing_of_it_is_on_the_record() -> None:
     world = World(model=ScriptedModel(Answer(STORY)))
-    await world.prepare_clips(TELEPHONE)
+    await world.prepare_phrases(TELEPHONE)
     world.voice.burst = 3.0
     async with live_call(world, FarEnd()) as call:
         world.voice.troubles = [Trouble(3.0, WrongSound("cartesia", "another rate")) for _ in range(2)]
