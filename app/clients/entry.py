@@ -1,4 +1,4 @@
-"""An entry of the registry: a way to hear, to think or to speak that a vendor offers, and how its client is made."""
+"""Entries of the registry. Each is one STT, LLM or TTS service of a vendor, and how to make its client."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from media.formats import AudioFormat
 
 
 class Session(Protocol):
-    """What the registry needs of a client besides its port, as ``BaseResilientClient`` has it."""
+    """What the registry needs from a client besides its port; ``BaseResilientClient`` provides it."""
 
     @property
     def provider(self) -> str:
@@ -26,30 +26,30 @@ class Session(Protocol):
         """Whether it is somebody else's service, which can be down."""
 
     async def health_check(self) -> ServiceHealth:
-        """How the vendor was seen last; costs no request."""
+        """The vendor's health as seen by the last requests; makes no request."""
 
     async def warm_up(self) -> None:
-        """Have a connection open before a caller needs it. Raises ProviderError."""
+        """Open a connection before a caller needs it. Raises ProviderError."""
 
     async def aclose(self) -> None:
         """Close all connections."""
 
 
 class SttSession(SpeechToText, Session, Protocol):
-    """A client that hears in one audio format."""
+    """A speech-to-text client for one audio format."""
 
 
 class LlmSession(LanguageModel, Session, Protocol):
-    """A client of one model that thinks."""
+    """A client of one language model."""
 
 
 class TtsSession(TextToSpeech, Session, Protocol):
-    """A client that speaks."""
+    """A text-to-speech client."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSetup:
-    """What every client is made with: keys, addresses and patience of the process."""
+    """What every client is made from: the process's settings, retries, metrics and prices."""
 
     settings: Settings
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -59,21 +59,21 @@ class ClientSetup:
 
 @dataclass(frozen=True, slots=True)
 class SttEntry:
-    """A vendor's way to hear."""
+    """A speech-to-text service of a vendor."""
 
     name: str
     serves: Callable[[str, Settings], bool]
-    """Whether it is meant by a model's name alone."""
+    """Whether the model's name alone selects this entry."""
     make: Callable[[ClientSetup, SttOptions, AudioFormat], SttSession]
 
 
 @dataclass(frozen=True, slots=True)
 class LlmEntry:
-    """A vendor's way to think."""
+    """A language model service of a vendor."""
 
     name: str
     serves: Callable[[str, Settings], bool]
-    """Whether it is meant by a model's name alone."""
+    """Whether the model's name alone selects this entry."""
     make: Callable[[ClientSetup, LlmOptions], LlmSession]
 
 
@@ -87,11 +87,11 @@ def _always(_settings: Settings) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TtsEntry:
-    """A vendor's way to speak."""
+    """A text-to-speech service of a vendor."""
 
     name: str
     serves: Callable[[str, Settings], bool]
-    """Whether it is meant by a model's name alone."""
+    """Whether the model's name alone selects this entry."""
     make: Callable[[ClientSetup, TtsOptions], TtsSession]
     stand_in_voice: Callable[[VoiceConfig], VoiceConfig | None] = _same_voice
     """Its own voice that comes nearest to one of the first choice; None when it does not speak the language."""
@@ -103,5 +103,5 @@ Entry = SttEntry | LlmEntry | TtsEntry
 
 
 def key_of(secret: SecretStr | None) -> str:
-    """The key; the sandbox, which is there when none is set, takes any."""
+    """The key. Without one the service uses the sandbox, which accepts any."""
     return secret.get_secret_value() if secret is not None else "sandbox"

@@ -1,7 +1,7 @@
-"""The caller's speech as one stream of events, whatever happens to the connections that carry it.
+"""A speech-to-text stream that outlives its connections.
 
-What a vendor adds is a connection (:class:`SttConnection`) and how it opens; the rest is here: what was not transcribed
-for good is sent again on a new connection, attempts are spaced and in the end given up, and the reader is told of it.
+A vendor adds a connection (:class:`SttConnection`) and how to open it. The rest is here: audio whose transcript is not
+final is sent again on a new connection, attempts are spaced and finally given up, and events report both.
 """
 
 import asyncio
@@ -26,21 +26,20 @@ from media.formats import AudioFormat
 log = structlog.get_logger(__name__)
 
 _PIECE_SECONDS = 0.08
-"""The longest message: a backlog goes out in these, and what is heard while nobody speaks; else audio goes out as it
-comes."""
+"""The longest message. Backlogs, and audio while nobody speaks, are sent in pieces of this length; other audio is sent
+as it comes."""
 _BACKOFF = Backoff(first_seconds=0.1, max_seconds=1.0, immediate_retries=1, jitter=0.25)
 _PROVEN_SECONDS = 5.0
-"""A connection that lived so long, or was steady and heard something, ends the outage before it; until then attempts
-are spaced, and in the end given up."""
+"""A connection that has lived this long ends the outage before it, as does one that was steady and got an answer."""
 
 
 class SttConnection(Protocol):
-    """One open connection of a vendor. It takes audio from the stream's state and puts events into it."""
+    """An open connection to a vendor. It takes audio from the stream's state and puts events into it."""
 
     on_working: Listeners[[]]
-    """The connection calls it when the connection has shown that it hears, or has stayed open for long enough."""
+    """Called when the vendor has answered, or the connection has stayed open for long enough."""
     follows_a_stall: bool
-    """The connection before this one fell silent, so that a beginning proves nothing."""
+    """Whether the connection before this one stalled. Then the start of a turn does not prove that this one works."""
 
     @property
     def request_id(self) -> str | None:
@@ -48,48 +47,48 @@ class SttConnection(Protocol):
 
     @property
     def heard(self) -> bool:
-        """Whether the vendor said anything about the audio."""
+        """Whether the vendor has sent anything about the audio."""
 
     @property
     def stalled(self) -> bool:
-        """Whether it was given up because it said nothing."""
+        """Whether the connection was given up because the vendor sent nothing."""
 
     @property
     def useful_seconds(self) -> float:
-        """How long it has been of use."""
+        """How long the connection has worked, in seconds."""
 
     async def replay(self) -> None:
-        """Send what has to be heard again, and what has come since. Raises ProviderError."""
+        """Send the audio that must be sent again, and what has come since. Raises ProviderError."""
 
     async def run(self) -> None:
-        """Until the stream has finished. Raises ProviderError when the connection is lost."""
+        """Run until the stream has finished. Raises ProviderError when the connection is lost."""
 
     def abort(self) -> None:
-        """Cut the connection without a goodbye."""
+        """Abort the connection without a closing handshake."""
 
     async def close(self) -> None:
-        """Close it in order."""
+        """Close the connection with a closing handshake."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPatience:
-    """How long a stream waits for its vendor, in seconds."""
+    """How long a stream waits for its vendor. All values are in seconds."""
 
     connect_seconds: float
-    """For the opening of a connection."""
+    """How long a connection may take to open."""
     give_up_seconds: float
-    """How long a lost connection is tried again."""
+    """How long the stream tries to replace a lost connection."""
     steady_seconds: float
-    """A connection that has heard something and lived so long is a good one."""
+    """A connection that has got an answer and lived this long counts as good."""
     replay_seconds: float
-    """How much audio is kept for a new connection, and while there is none."""
+    """How much audio is kept to be sent again, and while there is no connection."""
 
 
 class ReconnectingStream(ABC, Generic[TurnsT]):
-    """The caller's speech as events. Use as an async context manager, and iterate once.
+    """The caller's speech as events. Use it as an async context manager, and iterate it once.
 
-    One task, ``<provider>-stream``, lives from entering to leaving: it opens a connection, reads it, and begins anew
-    when it is lost. What tasks a connection has end with it. None is left behind.
+    The task ``<provider>-stream`` runs while the context is entered: it opens a connection, reads it, and opens the
+    next when it is lost. The tasks of a connection end with it.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         audio_format: AudioFormat,
         patience: StreamPatience,
     ) -> None:
-        """``client`` guards the attempts to connect, and counts each connection that is lost later."""
+        """``client`` guards the attempts to connect and counts lost connections."""
         self._client = client
         self._format = audio_format
         self._patience = patience
@@ -117,15 +116,15 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
 
     @abstractmethod
     async def connect(self, seconds: float) -> SttConnection:
-        """Open a connection within that time, on ``self._state``. Raises what the client's ``map_error`` translates."""
+        """Open a connection on ``self._state`` within that time. Raises errors that ``map_error`` knows."""
 
     @abstractmethod
     def charges(self) -> list[Charge]:
-        """What was heard so far, by vendor and model; also when it was nothing."""
+        """The charges so far, by vendor and model, even if nothing was sent."""
 
     @property
     def provider(self) -> str:
-        """The vendor that hears."""
+        """The vendor's name."""
         return self._client.provider
 
     @property
@@ -135,17 +134,17 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
 
     @property
     def audio_seconds_sent(self) -> float:
-        """Seconds of audio that the vendor was sent, with repetitions and silence: what it will charge."""
+        """Seconds of audio sent to the vendor, with repetitions and silence. The vendor charges for them."""
         return self._state.samples_sent / self._format.sample_rate
 
     @property
     def dropped_seconds(self) -> float:
-        """Seconds of the caller that no connection heard, because none was there in time."""
+        """Seconds of the caller's audio that were dropped because no connection was open in time."""
         return self._state.buffer.dropped / self._format.sample_rate
 
     @property
     def ignored_messages(self) -> int:
-        """Messages that were of an unknown type or not of the vendor's protocol."""
+        """Number of messages of an unknown type or outside the vendor's protocol."""
         return self._state.ignored
 
     async def __aenter__(self) -> Self:
@@ -164,21 +163,21 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         if event is not None:
             return event
         if self._task is not None and self._task.done() and not self._task.cancelled():
-            self._task.result()  # a bug of ours ends the iteration loudly
+            self._task.result()  # raises if a bug has ended the task
         raise StopAsyncIteration
 
     def send(self, audio: bytes) -> None:
-        """The caller's next audio, of any length, in the stream's format. Never waits.
+        """Queue the caller's next audio, of any length, in the stream's format. Does not wait.
 
-        It is sent at once while the caller makes a sound or a turn is open, else 80 ms at a time. What waits is bounded
-        by ``replay_seconds``; beyond that the oldest is dropped and counted.
+        While the caller makes a sound or a turn is open, the audio is sent at once, otherwise 80 ms at a time. At most
+        ``replay_seconds`` wait; beyond that, the oldest audio is dropped and counted.
         """
         self._state.buffer.append(audio)
         if self._state.has_to_send:
             self._state.changed.set()
 
     def note_sound(self, *, is_heard: bool) -> None:
-        """The caller began, or ceased, to make a sound: a vendor without an event during it has stalled."""
+        """Note that the caller has started or stopped making sound. A vendor that is silent meanwhile has stalled."""
         self._state.sound_since = asyncio.get_running_loop().time() if is_heard else None
         if is_heard:
             self._state.changed.set()
@@ -189,20 +188,20 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         self._state.changed.set()
 
     async def room(self) -> None:
-        """Wait until less than half of the buffer is unsent: for those who have audio faster than it is spoken."""
+        """Wait until less than half of the buffer is unsent. For audio that comes faster than real time."""
         while self._state.buffer.unsent * 2 >= self._state.buffer.capacity and not self._state.events.closed:
             self._state.sent.clear()
             await self._state.sent.wait()
 
     async def finish(self) -> None:
-        """No more audio comes: returns when the last words are there, or when the vendor says nothing for too long."""
+        """End the audio. Returns when the last words have come, or the vendor is silent for too long."""
         self._state.finishing = True
         self._state.changed.set()
         if self._task is not None:
             await asyncio.wait([self._task])
 
     async def aclose(self) -> None:
-        """End at once; what was not heard yet is lost. The iteration ends after the events that are there."""
+        """End at once: audio that is not transcribed yet is lost. The iteration ends after the queued events."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -244,14 +243,14 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
             await asyncio.sleep(delay)
 
     async def _one_connection(self, outage: "_Outage") -> tuple[ProviderError | None, bool]:
-        """From opening to loss: the loss, None when all is heard; and whether the connection was any good."""
+        """Run one connection. Returns its loss (None: the stream has finished) and whether it was good."""
         loop = asyncio.get_running_loop()
         try:
             connection = await self._open(min(self._patience.connect_seconds, outage.ends_at - loop.time()))
         except ProviderError as error:
             return error, False
         opened_at = loop.time()
-        connection.on_working.add(partial(self._tell_restored, outage, opened_at))
+        connection.on_working.add(partial(self._announce_restored, outage, opened_at))
         connection.follows_a_stall = outage.stalled
         try:
             await connection.replay()
@@ -266,7 +265,7 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
             await connection.close()
         return None, True
 
-    def _tell_restored(self, outage: "_Outage", opened_at: float) -> None:
+    def _announce_restored(self, outage: "_Outage", opened_at: float) -> None:
         if outage.announced:
             outage.announced = False
             self._state.emit(StreamRestored(gap_seconds=opened_at - outage.lost_at))
@@ -279,24 +278,24 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
 
 
 class _Outage:
-    """The time without a good connection: when to try again, and when no more."""
+    """A time without a good connection: when to try again, and when to give up."""
 
     def __init__(self, now: float, give_up_seconds: float, *, stalled: bool = False) -> None:
         self.lost_at = now
         self.stalled = stalled
-        """Whether the last connection fell silent, rather than broke."""
+        """Whether the last connection stalled, rather than broke."""
         self.ends_at = now + give_up_seconds
         self.announced = False
         self._failures = 0
 
     def lost(self, now: float, *, stalled: bool) -> None:
-        """A connection is gone; while none has been told as restored, the gap goes on."""
+        """Note the loss of a connection. The gap goes on until a restored stream has been announced."""
         self.stalled = stalled
         if not self.announced:
             self.lost_at = now
 
     def next_delay(self, loss: ProviderError, now: float) -> float | None:
-        """Seconds to wait; None when another attempt would not help, or its time would be after the end."""
+        """Seconds to wait. None when another attempt would not help, or would come too late."""
         if not (loss.retryable or isinstance(loss, BreakerOpen)):
             return None
         self._failures += 1

@@ -1,4 +1,4 @@
-"""Every vendor there is, by the names of what they offer, and the clients that are in use.
+"""All vendors' services by name, and the clients that are in use.
 
 A vendor is a folder beside this file with an ``entries.py``, and one line in ``ENTRIES``.
 """
@@ -34,7 +34,7 @@ from media.formats import AudioFormat
 log = structlog.get_logger(__name__)
 
 KEEP_WARM_SECONDS = 240.0
-"""Between two warm-ups: no client gives up an unused connection sooner."""
+"""Time between two warm-ups. Clients keep an unused connection longer than that."""
 
 ENTRIES: tuple[Entry, ...] = (
     *deepgram.ENTRIES,
@@ -43,7 +43,7 @@ ENTRIES: tuple[Entry, ...] = (
     *espeak.ENTRIES,
     *phrases.ENTRIES,
 )
-"""Of the entries of a kind that serve a model, the first is taken."""
+"""If several entries of a kind serve a model, the first one is used."""
 
 _NOBODY = "none"
 
@@ -66,7 +66,7 @@ class _Warm(Protocol):
 
 
 class VendorRegistry:
-    """Makes one client for each choice: agents that choose the same share its connections and its breaker."""
+    """Makes one client for each choice. Agents with the same choice share its connections and its breaker."""
 
     def __init__(self, setup: ClientSetup, entries: Sequence[Entry] = ENTRIES) -> None:
         self._setup = setup
@@ -83,7 +83,7 @@ class VendorRegistry:
         return f"<VendorRegistry {len(self._stt)} hear, {len(self._llm)} think, {len(self._tts)} speak>"
 
     def stt(self, options: SttOptions, audio_format: AudioFormat) -> SttSession:
-        """The client that hears so. Raises SettingsError when no entry does."""
+        """The speech-to-text client for these options. Raises SettingsError when no entry fits."""
         entry = self._entry(self._stt_entries, options.vendor, options.model)
         key = (entry.name, options, audio_format)
         if key not in self._stt:
@@ -91,7 +91,7 @@ class VendorRegistry:
         return self._stt[key]
 
     def llm(self, options: LlmOptions) -> LlmSession:
-        """The client that thinks so. Raises SettingsError when no entry does."""
+        """The language model client for these options. Raises SettingsError when no entry fits."""
         entry = self._entry(self._llm_entries, options.vendor, options.model)
         key = (entry.name, options)
         if key not in self._llm:
@@ -114,11 +114,11 @@ class VendorRegistry:
 
     @property
     def providers(self) -> list[str]:
-        """The vendors in use, in the order of hearing, thinking and speaking."""
+        """The vendors in use: STT first, then LLM, then TTS."""
         return list(dict.fromkeys(session.provider for session in self._sessions if session.is_remote))
 
     def kinds(self, provider: str) -> list[Kind]:
-        """What that vendor does here."""
+        """The kinds of service that the vendor provides here."""
         tables: dict[Kind, Iterable[Session]] = {
             "stt": self._stt.values(),
             "llm": self._llm.values(),
@@ -127,16 +127,16 @@ class VendorRegistry:
         return [kind for kind, made in tables.items() if any(session.provider == provider for session in made)]
 
     async def health_check(self, provider: str) -> ServiceHealth:
-        """The worst of that vendor's clients."""
+        """The worst health of the vendor's clients."""
         checks = [await session.health_check() for session in self._sessions if session.provider == provider]
         return min(checks, key=lambda check: _WORST_FIRST.index(check.status))
 
     async def warm_up_llm(self) -> None:
-        """Have a connection open to each model that thinks; what fails is logged, and shown by the health."""
+        """Open a connection to each language model. A failure is logged, and the health shows it."""
         await self._warm_up(self._llm.values())
 
     async def warm_up_tts(self) -> None:
-        """Have a connection open to each vendor that speaks; what fails is logged, and shown by the health."""
+        """Open a connection to each TTS vendor. A failure is logged, and the health shows it."""
         await self._warm_up(self._voices.values())
 
     async def probe(self) -> list[Charge]:

@@ -45,14 +45,14 @@ class Events:
 
 
 class Turns(Protocol):
-    """The caller's turn, as a vendor's messages tell it."""
+    """The caller's turn, built from a vendor's messages."""
 
     @property
     def open(self) -> bool:
         """Whether the caller is in the middle of a turn."""
 
     def close(self) -> tuple[SpeechEvent, ...]:
-        """Nothing more will be heard of this turn: what is known of it is all."""
+        """End the turn with what is known of it."""
 
 
 TurnsT = TypeVar("TurnsT", bound=Turns)
@@ -64,7 +64,7 @@ class SttStreamState(Generic[TurnsT]):
     def __init__(self, *, buffer: ReplayBuffer, turns: TurnsT, piece: int) -> None:
         self.buffer = buffer
         self.piece = piece
-        """The most samples of a message, and the least while nobody speaks."""
+        """The largest message, in samples. While nobody speaks, also the smallest."""
         self.turns = turns
         self.events = Events()
         self.changed = asyncio.Event()
@@ -75,7 +75,7 @@ class SttStreamState(Generic[TurnsT]):
         self.sound_since: float | None = None
         """When the caller's current sound began, on the loop's clock; None while there is none."""
         self.patience = Patience.NORMAL
-        """How long a pause must be to end the caller's turn, for vendors that can be told."""
+        """How long a pause must be to end the caller's turn, for vendors that accept it."""
         self.samples_sent = 0
         self.ignored = 0
         self.request_ids: list[str] = []

@@ -1,4 +1,4 @@
-"""What a call needs of the world, as narrow protocols; wiring shows that the clients and legs fit."""
+"""What a call needs from the outside, as narrow protocols, which the clients and legs implement."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from media.formats import AudioFormat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnding:
-    """How a call ended; committed together with its last journal row."""
+    """How a call ended. It is committed in one transaction with the last journal row."""
 
     ended_at: str
     duration_seconds: float | None
@@ -21,15 +21,15 @@ class CallEnding:
 
 
 class CallLeg(Protocol):
-    """Where the agent's voice goes. Nothing here waits; a far end that does not read is the leg's affair."""
+    """The far end of a call. Its methods do not wait: a leg deals by itself with a far end that does not read."""
 
     @property
     def audio_format(self) -> AudioFormat:
-        """Of both directions."""
+        """The audio format of both directions."""
 
     @property
     def wants_events(self) -> bool:
-        """Whether the far end is to be shown the journal."""
+        """Whether the far end receives the journal's rows."""
 
     @property
     def can_send_digits(self) -> bool:
@@ -37,22 +37,22 @@ class CallLeg(Protocol):
 
     @property
     def output_latency_seconds(self) -> float:
-        """How much later than it is played at this end sound is heard by the caller, as far as that is known."""
+        """How much later the caller hears what is played at this end, in seconds, as far as that is known."""
 
     async def answer(self, call_id: str) -> None:
-        """Let sound flow both ways; returns once it does. Raises NotAnswered."""
+        """Connect the sound of both directions, and return when it flows. Raises NotAnswered."""
 
     def send_audio(self, audio: bytes) -> None:
-        """The next sound for the caller."""
+        """Send the next sound to the caller."""
 
     def send_clear(self) -> None:
-        """Throw away what has not been played."""
+        """Discard the sound that has not been played."""
 
     def send_mark(self, name: str) -> None:
-        """Tell when the audio so far has been played."""
+        """Ask the far end to report when the audio sent so far has been played."""
 
     def send_event(self, row: Mapping[str, Any]) -> None:
-        """A journal row as a JSON object."""
+        """Send a journal row as a JSON object."""
 
     def send_digits(self, digits: str) -> None:
         """Press these keys one after another: ``0-9*#A-D``, and ``w``, which waits half a second.
@@ -61,47 +61,48 @@ class CallLeg(Protocol):
         """
 
     async def hang_up(self, reason: str) -> None:
-        """End the leg; returns once it is closed.
+        """End the leg, and return when it is closed.
 
-        After ``transferred`` the caller may be talking to a human in the same room: the agent leaves, and nobody ends
-        the room, neither now nor later; it is over when they hang up. After ``crashed`` another process owns the call,
-        and with it the room: the agent leaves at once.
+        After ``transferred``, the caller may be talking to a human in the same room: the agent leaves, and the leg does
+        not end the room. After ``crashed``, another process owns the call and the room: the agent leaves at once.
         """
 
 
 TransferMethod = Literal["refer", "dialled"]
-"""``refer``: the telephone network took the caller along; ``dialled``: a human was called into the caller's room."""
+"""``refer``: the telephone network connected the caller; ``dialled``: a human was called into the caller's room."""
 
 
 class Telephony(Protocol):
-    """What a telephone call can do besides carrying sound; a websocket call has none."""
+    """What a telephone call can do besides carrying sound. A websocket call has no telephony."""
 
     async def transfer(self, to: str, on_dial: Callable[[], None]) -> TransferMethod:
-        """Hand the caller over to ``to``, ``+`` and digits or a ``sip:`` address, and return once he is with him.
+        """Transfer the caller to ``to``, and return when the human has answered.
 
-        The agent is silent meanwhile, and the caller must hear it ring. Takes a minute at most; then the core calls it
-        off (``CallPolicy.transfer_seconds``). Raises TransferFailed; then the caller is with the agent as before.
-        ``on_dial`` is called when a human is being called into the room. Cancelling calls the human off, and waits for
-        nothing. That the caller leaves, as they do when the network takes them along, may be told up to 2 s before it
-        returns; once ``on_dial`` was called, a caller who leaves has hung up.
+        ``to`` is ``+`` and digits, or a ``sip:`` address. The agent is silent meanwhile, and the caller must hear the
+        ringing. The core cancels a transfer that takes longer than ``CallPolicy.transfer_seconds``. Cancelling stops
+        calling the human, and does not wait. Raises TransferFailed; then the caller is with the agent as before.
+
+        ``on_dial`` is called when a human is being called into the room. Before that, a caller who leaves may have been
+        connected by the network: the leg may report it up to 2 s before this method returns. After it, a caller who
+        leaves has hung up.
         """
 
 
 class Journal(Protocol):
-    """Where facts are kept."""
+    """Where a call's rows are written."""
 
     def append(self, call_id: str, fence: int, row: JournalRow, ending: CallEnding | None = None) -> None:
-        """Keep a row soon; never waits. The last row comes with the call's ending."""
+        """Queue a row; does not wait. The last row comes with the call's ending."""
 
     async def flush(self, call_id: str) -> None:
-        """Return once every row so far is safe. Raises OwnershipLost or StorageError."""
+        """Return when all rows so far are committed. Raises OwnershipLost or StorageError."""
 
     def waiting(self) -> Collection[str]:
         """Calls with rows that are not committed yet."""
 
 
 class JournalReader(Protocol):
-    """Where facts are found again."""
+    """Where a call's rows are read."""
 
     async def rows(self, call_id: str, after_seq: int = 0) -> list[JournalRow]:
         """The committed rows. Raises StorageError."""

@@ -1,4 +1,4 @@
-"""The three kinds of vendors that a call is held with, what each of them can do, and what it charges."""
+"""The three kinds of vendors that a call needs, what each can do, and what it charges."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ class Charge:
     cost: float | None
     """US dollars; None when the price is unknown."""
     seconds: float = 0.0
-    """Of audio that was sent to be heard."""
+    """Seconds of audio sent to be transcribed."""
     characters: int = 0
-    """Of text that was sent to be spoken."""
+    """Characters of text sent to be spoken."""
     request_ids: tuple[str, ...] = ()
     """The vendor's ids of all requests that it is for, in their order."""
     way: str = ""
@@ -54,13 +54,13 @@ def _sum(one: Charge, other: Charge) -> Charge:
 
 @dataclass(frozen=True, slots=True)
 class SttOptions:
-    """How the caller is to be heard."""
+    """How the caller's speech is transcribed."""
 
     model: str
     language: str = "multi"
     """The code of the language expected at first, or ``multi``: detected in each turn."""
     language_hints: tuple[str, ...] = ()
-    """Codes of languages that are likely, besides ``language``."""
+    """Codes of other languages that the caller may speak."""
     vendor: str | None = None
 
 
@@ -74,7 +74,7 @@ class LlmOptions:
 
 @dataclass(frozen=True, slots=True)
 class TtsOptions:
-    """Which model speaks; the voices are the agent's."""
+    """Which model speaks. The agent chooses the voices."""
 
     model: str
     vendor: str | None = None
@@ -85,27 +85,27 @@ class TtsOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SttCapabilities:
-    """What a model that hears can be given."""
+    """What a speech-to-text model can do."""
 
     languages: frozenset[str] | None
-    """Codes; None when the vendor takes any."""
+    """Language codes; None when the vendor takes any."""
     encodings: frozenset[str]
     """As in :class:`media.formats.AudioFormat`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlmCapabilities:
-    """What a model that thinks can be given."""
+    """What a language model can do."""
 
     tools: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TtsCapabilities:
-    """What a model that speaks can be given, and what it gives."""
+    """What a text-to-speech model can do."""
 
     word_times: bool
-    """Whether it says when each word is spoken; without, it is estimated what a caller has heard."""
+    """Whether the vendor reports when each word is spoken. If not, what a caller has heard is estimated."""
     languages: frozenset[str] | None
     encodings: frozenset[str]
     ways: int = 1
@@ -116,26 +116,26 @@ class TtsCapabilities:
 
 
 class SttStream(Protocol):
-    """The caller's words as they are heard."""
+    """The caller's speech as a stream of events."""
 
     @property
     def provider(self) -> str:
-        """The vendor that hears now."""
+        """The vendor that transcribes now."""
 
     @property
     def dropped_seconds(self) -> float:
-        """How much of the caller was given up and never heard."""
+        """Seconds of the caller's audio that were dropped and never transcribed."""
 
     def charges(self) -> list[Charge]:
-        """What was heard so far, by vendor and model; also when it was nothing."""
+        """The charges so far, by vendor and model, even if nothing was sent."""
 
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *exc_info: object) -> None: ...
     def send(self, audio: bytes) -> None:
-        """Audio in the leg's format; never waits."""
+        """Send audio in the leg's format; does not wait."""
 
     def note_sound(self, *, is_heard: bool) -> None:
-        """The caller began, or ceased, to make a sound: a vendor without an event during it has stalled."""
+        """Note that the caller has started or stopped making sound. A vendor that is silent meanwhile has stalled."""
 
     def set_patience(self, patience: Patience) -> None:
         """How long to wait for more in a pause, from now on; never waits.
@@ -147,7 +147,7 @@ class SttStream(Protocol):
 
 
 class SpeechToText(Protocol):
-    """A vendor that hears, with the model and the audio format of a call."""
+    """A speech-to-text vendor, with the model and audio format of a call."""
 
     @property
     def provider(self) -> str:
@@ -162,14 +162,14 @@ class SpeechToText(Protocol):
         """What the model can do."""
 
     def listen(self, *, call_id: str) -> SttStream:
-        """A stream for one call."""
+        """Open a stream for one call."""
 
 
 # --- language model ---------------------------------------------------------------------------------------------
 
 
 class LanguageModel(Protocol):
-    """A vendor that thinks, with one model."""
+    """A vendor of a language model."""
 
     @property
     def provider(self) -> str:
@@ -186,35 +186,35 @@ class LanguageModel(Protocol):
     def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
     ) -> AsyncGenerator[ModelEvent, None]:
-        """The answer as it is written; raises ProviderError."""
+        """Yield the answer as the model writes it. Raises ProviderError."""
 
     def calculate_token_usage(self, messages: list[Message]) -> TokenUsage:
-        """An estimate, with its cost, for answers that end without :class:`app.ports.streams.ModelFinished`."""
+        """Estimate the usage and cost of an answer that ended without :class:`app.ports.streams.ModelFinished`."""
 
 
 # --- text to speech ---------------------------------------------------------------------------------------------
 
 
 class TtsUtterance(Protocol):
-    """A text on its way to becoming sound."""
+    """A text that is being voiced."""
 
     def charges(self) -> list[Charge]:
-        """What was sent so far, cancelled or not; empty while nothing was."""
+        """The charges for the text sent so far, even if cancelled; empty if nothing was sent."""
 
     async def say(self, text: str) -> None:
-        """The next clause."""
+        """Send the next clause."""
 
     async def finish(self) -> None:
-        """No more text."""
+        """Say that no more text follows."""
 
     def cancel(self) -> None:
-        """The rest is not wanted."""
+        """Cancel the rest."""
 
     def __aiter__(self) -> AsyncIterator[VoiceEvent]: ...
 
 
 class TextToSpeech(Protocol):
-    """A vendor that speaks; the voice, with its model, is given with each utterance."""
+    """A text-to-speech vendor. Each utterance names its voice and model."""
 
     @property
     def provider(self) -> str:
@@ -226,11 +226,11 @@ class TextToSpeech(Protocol):
 
     @property
     def variant(self) -> str:
-        """What the sound of a text depends on besides the voice, such as a pronunciation dictionary; or empty."""
+        """What else the sound of a text depends on, such as a pronunciation dictionary; empty if nothing."""
 
     @property
     def first_choice(self) -> "TextToSpeech":
         """Who speaks when nothing is wrong, without those who stand in: only that voice is kept as prepared phrases."""
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> TtsUtterance:
-        """An utterance for one turn of one call; ``after`` is the failure of one that this one makes good."""
+        """Open an utterance. ``after`` is the failure of the utterance that this one replaces."""

@@ -1,4 +1,4 @@
-"""What the registry offers of Cartesia: its socket, and texts asked for one by one over HTTP."""
+"""Cartesia's entries of the registry: its websocket, and one HTTP request for each text."""
 
 from typing import TypeVar
 

@@ -74,7 +74,7 @@ class DeepgramSTTClient(BaseResilientClient):
         return SttCapabilities(languages=self._options.languages, encodings=ENCODINGS)
 
     def listen(self, *, call_id: str) -> DeepgramStream:
-        """A live stream for a call; a context manager."""
+        """Open a live stream for a call. It is an async context manager."""
         return self._stream(tag=call_id)
 
     async def transcribe_stream(self, audio_stream: AsyncIterator[bytes]) -> AsyncIterator[str]:
@@ -151,12 +151,12 @@ def _check_raw(audio: bytes, audio_format: AudioFormat) -> bytes:
     if not audio:
         raise BadAudio("the audio is empty")
     if len(audio) % audio_format.sample_bytes:
-        raise BadAudio(f"{len(audio)} bytes are no whole number of samples of {audio_format.sample_bytes} bytes")
+        raise BadAudio(f"{len(audio)} bytes do not make whole samples of {audio_format.sample_bytes} bytes")
     return audio
 
 
 def _recordings(*, api_key: str, base_url: str, options: DeepgramOptions) -> "DeepgramRecordings":
-    """Only whole recordings need the vendor's SDK, so that no start waits for it to load."""
+    """Load the vendor's SDK. Only whole recordings need it, so no start waits for it."""
     from app.clients.deepgram.batch import DeepgramRecordings
 
     return DeepgramRecordings(api_key=api_key, base_url=base_url, options=options)

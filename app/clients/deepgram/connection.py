@@ -65,9 +65,10 @@ class Endpoint:
 
 
 class DeepgramConnection:
-    """One open socket: one task writes, one watches for stalls, the caller of :meth:`run` reads.
+    """One open socket. One task writes, one detects stalls, and the caller of :meth:`run` reads.
 
-    No message although a turn is open or the caller makes a sound: the connection has stalled, and is given up.
+    When Deepgram sends nothing although a turn is open or the caller makes a sound, the connection has stalled: it is
+    given up.
     """
 
     def __init__(
@@ -96,10 +97,10 @@ class DeepgramConnection:
         self.stalled = False
         """Whether the socket was given up because it had stalled."""
         self.on_working = Listeners[[]]("stream.working")
-        """Called before the first such message goes to the reader, and when the socket has stayed open for 1 s."""
+        """Called before the first message about the audio goes to the reader, or after 1 s without a loss."""
         self.follows_a_stall = False
-        """Whether the socket before this one began a turn and stalled, so that the beginning of a turn proves nothing.
-        Then this one counts as working after a final transcript, or after twice the stall timeout."""
+        """Whether the socket before this one began a turn and stalled. Then the start of a turn proves nothing: this
+        one counts as working after a final transcript, or after twice the stall timeout."""
 
     @classmethod
     async def open(
@@ -140,7 +141,7 @@ class DeepgramConnection:
         return (self._heard_at if self.stalled else self._clock()) - self._opened_at
 
     def abort(self) -> None:
-        """Abort the connection without a closing handshake, which nobody would answer."""
+        """Abort the connection without a closing handshake."""
         self._socket.transport.abort()
 
     async def close(self) -> None:
@@ -148,7 +149,7 @@ class DeepgramConnection:
         await self._socket.close()
 
     async def replay(self) -> None:
-        """Send the audio to be replayed, and what has arrived since. Raises ProviderError."""
+        """Send the audio that must be sent again, and what has arrived since. Raises ProviderError."""
         buffer = self._state.buffer
         self._state.turns.resume_from(buffer.next / self._format.sample_rate)
         end = buffer.end
@@ -171,7 +172,7 @@ class DeepgramConnection:
             try:
                 await self._read()
             except ConnectionClosed as error:
-                silence = ProviderTimeout(PROVIDER, "the socket takes audio and says nothing")
+                silence = ProviderTimeout(PROVIDER, "the socket takes audio and sends nothing")
                 loss = silence if self.stalled else _closed_error(error)
             except ProviderError as error:
                 loss = error
@@ -202,15 +203,15 @@ class DeepgramConnection:
                 steady.cancel()
 
     async def _be_greeted(self) -> None:
-        """Wait for Flux's ``Connected``, which it sends at once; without it the socket does not work."""
+        """Wait for Flux's ``Connected``, which it sends at once. Without it, the socket does not work."""
         try:
             async with asyncio.timeout(self._options.connect_seconds):
                 self._take_in(await self._receive())
         except TimeoutError:
-            raise ProviderTimeout(PROVIDER, "the socket opened and says nothing") from None
+            raise ProviderTimeout(PROVIDER, "the socket opened and sends nothing") from None
 
     async def _receive(self) -> bytes:
-        """The next message as bytes: text that is not UTF-8 would close the connection."""
+        """Receive the next message as bytes: decoding text that is not UTF-8 would close the connection."""
         return await self._socket.recv(decode=False)
 
     def _take_in(self, raw: bytes) -> None:
@@ -253,7 +254,7 @@ class DeepgramConnection:
         if self._unreadable == 1:
             log.warning("provider.unreadable_message", provider=PROVIDER, detail=str(error))
         if self._garbage >= _GARBAGE_IN_A_ROW:
-            raise ProviderProtocolError(PROVIDER, "several messages that are not of the protocol") from error
+            raise ProviderProtocolError(PROVIDER, "several messages in a row that break the protocol") from error
 
     async def _watch(self) -> None:
         """Give the socket up when a message is overdue; while none is due, check once per stall timeout."""
@@ -267,7 +268,7 @@ class DeepgramConnection:
             await asyncio.sleep(due - now)
 
     def _owes_since(self) -> float | None:
-        """Since when a message from Deepgram is due; None while none is."""
+        """When the wait for a message began; None while none is due."""
         if self._state.turns.open:
             return self._heard_at
         sound_since = self._state.sound_since
@@ -287,7 +288,7 @@ class DeepgramConnection:
                     await self._socket.send('{"type":"CloseStream"}')
                 await self._wait()
         except ConnectionClosed:
-            return  # the reader sees the same close and raises the reason
+            return  # the reader sees the close too, and raises its reason
 
     async def _send_patience(self) -> None:
         wanted = self._flux_patience and self._flux_patience.next_message(self._state.patience, self._clock())
@@ -326,8 +327,8 @@ class DeepgramConnection:
         return self._silent_at + _SILENCE_SECONDS
 
     async def _fill_pause(self) -> None:
-        """Fill a pause in the caller's audio. In a turn: silence in real time, so that the turn can end. Otherwise a
-        keepalive: gathered audio if there is some, else Nova's message for it, or silence for Flux, which has none."""
+        """Fill a pause in the caller's audio. In a turn, send silence in real time, so that the turn can end. Otherwise
+        send a keepalive: waiting audio if there is some, else Nova's keepalive message, or silence to Flux."""
         due = self._due_at()
         self._written_at = self._clock()
         if self._state.turns.open:

@@ -1,4 +1,4 @@
-"""What Flux, ``/v2/listen``, answers: https://developers.deepgram.com/reference/speech-to-text/listen-flux."""
+"""Reads the messages of Flux, ``/v2/listen``: https://developers.deepgram.com/reference/speech-to-text/listen-flux."""
 
 from collections.abc import Mapping
 from typing import Final, cast
@@ -14,7 +14,7 @@ _TURNS_MAX = 1_000_000
 
 
 class TurnInfoMessage(Message, Spoken, total=False):
-    """The whole turn so far; each replaces the one before. Every 0.25 s there is one, in a turn or not."""
+    """The whole turn so far; it replaces the one before. Flux sends one every 0.25 s, in a turn or not."""
 
     event: str
     turn_index: int
@@ -22,7 +22,7 @@ class TurnInfoMessage(Message, Spoken, total=False):
 
 
 class ErrorMessage(Message, total=False):
-    """The socket closes after it."""
+    """Flux closes the socket after it."""
 
     code: str
 
@@ -35,16 +35,16 @@ MESSAGES: Final[dict[str, type]] = {
     "Warning": Message,
     "Error": ErrorMessage,
 }
-"""What is read, by ``type``; any other type is passed over."""
+"""The messages that are read, by ``type``. Others are ignored."""
 
 
 class FluxTurns(TurnAssembly):
-    """Flux tells the whole turn anew in each message, and when it has ended."""
+    """Flux repeats the whole turn in each message, and reports its end."""
 
     def __init__(self, language: str | None) -> None:
         super().__init__(language)
         self._index: int | None = None
-        """Deepgram's number of the turn, on this socket."""
+        """Deepgram's number of the turn on this socket."""
         self._ended: tuple[int, str] | None = None
         """The number of the last turn that ended on this socket, and its text."""
         self._heard_until = 0.0
@@ -71,7 +71,7 @@ class FluxTurns(TurnAssembly):
     def _turn(self, message: TurnInfoMessage, at: Clock) -> Heard | None:
         event, end = message.get("event"), read_seconds(message.get("audio_window_end"))
         if not isinstance(event, str):
-            event = "Update"  # the words are as good as those of any other message
+            event = "Update"  # its words are still good
         try:
             phrase = read_phrase(message, at, moment=self._heard_until if end is None else end)
         except Unreadable:
@@ -85,7 +85,7 @@ class FluxTurns(TurnAssembly):
         if phrase.text and self._ended is not None and self._ended[0] == self._index:
             phrase = phrase.after(self._ended[1])
             if not phrase.text:
-                return Heard(before, acknowledged=end)  # the same turn once more
+                return Heard(before, acknowledged=end)  # a repetition of the ended turn
         heard = self._event(event, phrase, end)
         if event == "EndOfTurn" and self._index is not None:
             self._ended = self._index, whole.text
@@ -96,7 +96,7 @@ class FluxTurns(TurnAssembly):
     def _event(self, event: str, phrase: Phrase, end: float | None) -> Heard | None:
         match event:
             case "Update" if not phrase.text:
-                return Heard()  # a sign of life: comes between turns, too, and is no part of one
+                return Heard()  # a sign of life, which also comes between turns
             case "StartOfTurn" | "Update":
                 return Heard((self._update(phrase),))
             case "EagerEndOfTurn":
@@ -115,7 +115,7 @@ class FluxTurns(TurnAssembly):
                 return None
 
     def _ended_before(self, message: TurnInfoMessage) -> tuple[SpeechEvent, ...]:
-        """The end of the turn that is open, when Flux tells of the next one: its own end could not be read."""
+        """End the open turn if Flux reports the next one: the message with its end could not be read."""
         index = readable(lambda: as_whole(message.get("turn_index"), "turn_index", least=0, most=_TURNS_MAX))
         if index is None:
             return ()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 FLUX_LANGUAGES = frozenset({"de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"})
-"""Those of Flux's multilingual model."""
+"""Languages of Flux's multilingual model."""
 DETECT = "multi"
 """Used instead of a code: the vendor detects the language."""
 

@@ -1,7 +1,7 @@
-"""What Deepgram is asked for: options, and the addresses that follow from them. No socket, no clock.
+"""Options of requests to Deepgram, and the addresses that follow from them. No socket, no clock.
 
-Flux, ``/v2/listen``, decides itself where a turn ends (:mod:`app.clients.deepgram.flux_messages`); Nova-3,
-``/v1/listen``, gives phrases and pauses (:mod:`app.clients.deepgram.nova_messages`).
+Flux (``/v2/listen``) decides where a turn ends (:mod:`app.clients.deepgram.flux_messages`). Nova-3 (``/v1/listen``)
+reports phrases and pauses (:mod:`app.clients.deepgram.nova_messages`).
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class DeepgramOptions:
     language: str = "ru"
     """A language code, or ``multi``: detected in each turn."""
     language_hints: tuple[str, ...] = ()
-    """Codes of languages that are likely, besides ``language``."""
+    """Codes of other languages that the caller may speak."""
     eager_eot_threshold: float | None = 0.5
-    """Flux: confidence of an eager end of turn, 0.3 to 0.9 and not above ``eot_threshold``; None for no such events."""
+    """Flux: confidence of an eager end of turn, from 0.3 to 0.9 and at most ``eot_threshold``. None: no such events."""
     eot_threshold: float = 0.7
     """Flux: confidence of the end of a turn, 0.5 to 1."""
     eot_timeout_ms: int = 5000
@@ -37,16 +37,16 @@ class DeepgramOptions:
     utterance_end_ms: int = 1000
     """Nova: milliseconds without a word that end a turn when noise hides the silence; at least 1000."""
     keyterms: tuple[str, ...] = ()
-    """Words to be preferred, such as names; 500 tokens in all."""
+    """Words that recognition prefers, such as names; 500 tokens in all."""
     connect_seconds: float = 2.0
     """How long the opening of a socket may take."""
     give_up_seconds: float = 10.0
     """How long to try to reconnect a lost socket."""
     replay_seconds: float = 5.0
-    """How much audio is kept for a new socket, and while there is none."""
+    """How much audio is kept to be sent again, and while there is no socket."""
     ping_interval_seconds: float = 2.0
-    """Time between pings. With ``ping_timeout_seconds`` it is below ``replay_seconds``, so that a connection that died
-    without a word is found while all it did not hear is still kept."""
+    """Time between pings. With ``ping_timeout_seconds`` it is less than ``replay_seconds``: when a ping finds a dead
+    connection, all audio that the connection missed is still kept."""
     ping_timeout_seconds: float = 2.0
     """How long a pong may take."""
     keep_alive_seconds: float = 4.0
@@ -56,14 +56,14 @@ class DeepgramOptions:
     steady_seconds: float = 1.0
     """A socket that has stayed open this long counts as working."""
     flux_stall_seconds: float = 1.25
-    """How long Flux may send nothing while it gets speech: it reports on every 0.25 s of audio, with or without words
+    """How long Flux may send nothing while it gets speech: it reports every 0.25 s, with or without words
     (https://developers.deepgram.com/docs/flux/state)."""
     nova_stall_seconds: float = 3.0
     """The same for Nova, which reports every second (https://developers.deepgram.com/docs/utterance-end)."""
     flows_seconds: float = 0.5
-    """Audio counts as flowing if some was sent within this time."""
+    """Audio counts as flowing if some was sent this recently."""
     orphan_seconds: float = 1.5
-    """How long a new socket may be silent about a turn that an earlier one began, before the turn counts as ended."""
+    """How long a new socket may take to report a turn that began on the one before. After that the turn has ended."""
     finish_seconds: float = 3.0
     """How long Deepgram may send nothing after a request to finish."""
     batch_model: str = "nova-3"
@@ -86,7 +86,7 @@ class DeepgramOptions:
 
     @property
     def languages(self) -> frozenset[str] | None:
-        """Codes of those that the model knows; None when the vendor decides."""
+        """Codes of the languages that the model knows; None when the vendor decides."""
         if not self.is_flux:
             return None
         return frozenset({"en"}) if self.model.endswith("-en") else FLUX_LANGUAGES
@@ -98,12 +98,12 @@ class DeepgramOptions:
 
     @property
     def known_language(self) -> str | None:
-        """The language, when it is not to be detected."""
+        """The language, unless it is detected."""
         return None if self.language == DETECT else self.language
 
 
 def listen_url(base_url: str, audio_format: AudioFormat, options: DeepgramOptions, *, tag: str | None) -> str:
-    """Address of a live socket. ``base_url`` is http(s) or ws(s), perhaps with a path that goes before Deepgram's."""
+    """The address of a live socket. ``base_url`` is http(s) or ws(s), with or without a path."""
     query = _flux_query(options) if options.is_flux else _nova_query(options)
     query |= {"encoding": _ENCODINGS[audio_format.encoding], "sample_rate": audio_format.sample_rate}
     query |= {"keyterm": options.keyterms, "tag": () if tag is None else tag}
@@ -114,7 +114,7 @@ def listen_url(base_url: str, audio_format: AudioFormat, options: DeepgramOption
 
 
 def rest_url(base_url: str) -> str:
-    """Address before ``/v1/listen`` for whole recordings."""
+    """The address for whole recordings, without ``/v1/listen``."""
     parts = urlsplit(base_url)
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/"), "", ""))

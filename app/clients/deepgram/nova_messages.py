@@ -1,4 +1,4 @@
-"""What Nova-3, ``/v1/listen``, answers: https://developers.deepgram.com/reference/speech-to-text/listen-streaming."""
+"""Reads the messages of Nova-3: https://developers.deepgram.com/reference/speech-to-text/listen-streaming."""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Channel(TypedDict, total=False):
 
 
 class ResultsMessage(Message, total=False):
-    """What was said from ``start`` for ``duration`` seconds of the socket: a guess, unless ``is_final``."""
+    """What was said in ``duration`` seconds from ``start``, in seconds of the socket: interim unless ``is_final``."""
 
     start: float
     duration: float
@@ -46,11 +46,11 @@ MESSAGES: Final[dict[str, type]] = {
     "ConfigureFailure": Message,
     "Error": Message,
 }
-"""What is read, by ``type``; any other type is passed over."""
+"""The messages that are read, by ``type``. Others are ignored."""
 
 
 class NovaTurns(TurnAssembly):
-    """Nova-3 tells phrases: first as a guess, then for good. A turn is the phrases up to a pause."""
+    """Nova-3 reports phrases, first interim, then final. A turn is the phrases up to a pause."""
 
     def __init__(self, language: str | None) -> None:
         super().__init__(language)
@@ -58,7 +58,7 @@ class NovaTurns(TurnAssembly):
         self._heard_until = 0.0
         """Seconds of this socket."""
         self._guess_until: float | None = None
-        """Where the audio of the guess ends, in seconds of this socket."""
+        """Where the audio of the interim results ends, in seconds of this socket."""
         self._final_until: float | None = None
         """Where the audio of the last final results ends, in seconds of this socket."""
         self._told: tuple[HeardWord, ...] = ()
@@ -129,7 +129,7 @@ class NovaTurns(TurnAssembly):
         return (self._update(None),) if phrase.text else ()
 
     def _utterance_end(self, last_word_end: float | None, at: Clock) -> tuple[SpeechEvent, ...]:
-        """End the turn, unless the pause was before it, or words are still a guess: then they end it when final."""
+        """End the turn, unless the pause was before it. Interim words end it when they become final."""
         moment = math.inf if last_word_end is None else at(last_word_end)
         words = [word for phrase in self._kept for word in phrase.words]
         if not self.open or (words and moment < words[0].start):

@@ -1,7 +1,7 @@
-"""Readers of what Flux and Nova have in common: a transcript and its words.
+"""Readers for what Flux and Nova have in common: a transcript and its words.
 
-Each field is read on its own. What cannot be read is left out, or worked out from its neighbours, and costs nothing
-else.
+Each field is read by itself. A field that cannot be read is left out or estimated from its neighbours, and affects
+nothing else.
 """
 
 import re
@@ -27,14 +27,14 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Message(TypedDict, total=False):
-    """What every message has. Each field may be absent, or of any type: see :mod:`app.clients.messages`."""
+    """The fields of every message. Any may be absent or of a wrong type: see :mod:`app.clients.messages`."""
 
     type: str
     request_id: str
 
 
 class Word(TypedDict, total=False):
-    """A word; seconds since the first sample of the socket. Nova alone has ``punctuated_word``."""
+    """A word. Times are seconds since the first sample of the socket. Only Nova sends ``punctuated_word``."""
 
     word: str
     punctuated_word: str
@@ -45,7 +45,7 @@ class Word(TypedDict, total=False):
 
 
 class Spoken(TypedDict, total=False):
-    """A transcript with its words; ``confidence``, 0 to 1, is that of all of it."""
+    """A transcript with its words. ``confidence`` is that of the whole, from 0 to 1."""
 
     transcript: str
     words: list[Word]
@@ -55,7 +55,7 @@ class Spoken(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A run of words of one caller; times are seconds of the stream."""
+    """A run of the caller's words. Times are seconds of the stream."""
 
     text: str
     words: tuple[HeardWord, ...] = ()
@@ -67,7 +67,7 @@ class Phrase:
         return sum(word.end - word.start for word in self.words)
 
     def before(self, moment: float) -> "Phrase | None":
-        """The words that ended by then."""
+        """The words that ended before that moment."""
         words = tuple(word for word in self.words if word.end <= moment)
         return Phrase(" ".join(word.text for word in words), words, self.language) if words else None
 
@@ -95,7 +95,7 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class _ReadWord:
-    """A word as far as it can be read; seconds of the socket."""
+    """What could be read of a word. Times are seconds of the socket."""
 
     text: str
     start: float | None
@@ -105,11 +105,10 @@ class _ReadWord:
 
 
 def read_phrase(source: Spoken, at: Clock, *, moment: float, languages: object = None) -> Phrase | None:
-    """The phrase; None when the transcript cannot be read and there are no words.
+    """Read a phrase. Returns None when the transcript cannot be read and there are no words.
 
-    Raises Unreadable when neither the transcript nor any of the words can be read.
-    ``moment``, in seconds of the socket, is the time of words that have none, nor a neighbour that has one;
-    ``languages`` counts before that of the source.
+    Raises Unreadable when neither the transcript nor any word can be read. ``moment``, in seconds of the socket, is
+    used for words without a time whose neighbours have none either. ``languages`` takes precedence over the source's.
     """
     read = [word for item in _items(source.get("words")) if (word := readable(partial(_read_word, item))) is not None]
     text = readable(lambda: as_text(source.get("transcript"), "transcript"))
@@ -126,17 +125,17 @@ def read_phrase(source: Spoken, at: Clock, *, moment: float, languages: object =
 
 
 def read_seconds(value: object) -> float | None:
-    """A moment or a duration of the socket; None when it is none."""
+    """Read a time of the socket, in seconds. Returns None for anything else."""
     return readable(lambda: as_number(value, "a time", least=0, most=_SECONDS_MAX))
 
 
 def read_token(value: object) -> str | None:
-    """A code or an id of Deepgram's; None for anything else, since it could be the caller's words."""
+    """Read a code or id of Deepgram's. Returns None for anything else, which could be the caller's words."""
     return value if isinstance(value, str) and _TOKEN.fullmatch(value) else None
 
 
 def mean_confidence(words: Iterable[tuple[float, float]]) -> float | None:
-    """Mean of ``(confidence, seconds)`` weighted by the seconds, evenly when all are 0; None without words."""
+    """Mean of ``(confidence, seconds)`` weighted by seconds; unweighted if all are 0. None without words."""
     pairs = list(words)
     if not pairs:
         return None
@@ -147,7 +146,7 @@ def mean_confidence(words: Iterable[tuple[float, float]]) -> float | None:
 
 
 def _read_word(item: object) -> _ReadWord:
-    """Raises Unreadable for a word that is no text."""
+    """Read a word. Raises Unreadable when it has no text."""
     word = cast(Word, as_object(item, "a word"))
     texts = (
         readable(partial(as_text, each, longest=_WORD_MAX)) for each in (word.get("punctuated_word"), word.get("word"))
@@ -165,10 +164,10 @@ def _read_word(item: object) -> _ReadWord:
 
 
 def _heard_words(read: list[_ReadWord], at: Clock, *, moment: float, confidence: float | None) -> tuple[HeardWord, ...]:
-    """A word without a time stands between its neighbours; one without a confidence has that of the others."""
+    """A word without a time is placed between its neighbours. One without a confidence gets that of the others."""
     known = [word.confidence for word in read if word.confidence is not None]
     if confidence is None:
-        confidence = sum(known) / len(known) if known else 1.0  # nothing says that it is doubtful
+        confidence = sum(known) / len(known) if known else 1.0  # no reason to doubt it
     words: list[HeardWord] = []
     before: float | None = None
     for index, word in enumerate(read):

@@ -1,4 +1,4 @@
-"""Deepgram's stream: which connections it opens, and what they cost."""
+"""Deepgram's STT stream: the connections it opens, and what they cost."""
 
 from app.clients.deepgram.connection import DeepgramConnection, Endpoint
 from app.clients.deepgram.flux_messages import FluxTurns
@@ -13,9 +13,9 @@ from media.formats import AudioFormat
 
 
 class DeepgramStream(ReconnectingStream[TurnAssembly]):
-    """The caller's speech as Deepgram hears it; see :class:`ReconnectingStream`.
+    """A :class:`ReconnectingStream` from Deepgram.
 
-    A connection has two tasks more, to write to it and to see that it answers; they end with it.
+    Each connection has two more tasks, one that writes and one that detects a stall. They end with the connection.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class DeepgramStream(ReconnectingStream[TurnAssembly]):
         )
 
     def charges(self) -> list[Charge]:
-        """What Deepgram was sent, with repetitions and silence; priced by the language the stream was opened with."""
+        """The audio sent, with repetitions and silence, priced by the language with which the stream was opened."""
         seconds = round(self.audio_seconds_sent, 3)
         cost = self._prices.stt_cost(self._options.model, self._options.language, seconds)
         ids = tuple(self.request_ids)

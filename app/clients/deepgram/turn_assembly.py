@@ -1,4 +1,4 @@
-"""The caller's turn, put together from Deepgram's messages. Pure: no socket, no clock."""
+"""Builds the caller's turn from Deepgram's messages. Pure: no socket, no clock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from app.ports.streams import SpeechEvent, Transcript, TurnEnded, TurnResumed, T
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a message of Deepgram tells."""
+    """What a message from Deepgram says."""
 
     events: tuple[SpeechEvent, ...] = ()
     acknowledged: float | None = None
-    """Seconds of the socket up to which the audio is transcribed for good."""
+    """Seconds of the socket up to which the transcript is final."""
 
 
 class TurnAssembly:
-    """The caller's turn as it grows. Words that will not change are kept over the loss of a socket."""
+    """The caller's turn so far. Final words survive the loss of a socket."""
 
     def __init__(self, language: str | None) -> None:
-        """``language`` is what a transcript has when Deepgram does not say."""
+        """``language`` is used for a transcript when Deepgram names none."""
         self._language = language
         self._kept: list[Phrase] = []
         self._latest: Phrase | None = None
@@ -29,17 +29,17 @@ class TurnAssembly:
         self.open = False
         """Whether the caller is in the middle of a turn."""
         self.orphaned = False
-        """Whether the turn was begun on a socket that is gone, and nothing was heard of it on the new one."""
+        """Whether the turn began on a lost socket, and the new one has not reported it yet."""
 
     def read(self, message: Mapping[str, object], at: Clock) -> Heard | None:
-        """Take in a message; None when its type is not known.
+        """Process a message. Returns None when its type is not known.
 
-        Raises Unreadable, and takes nothing in, when nothing of the message can be used.
+        Raises Unreadable, and changes nothing, when nothing in the message can be used.
         """
         raise NotImplementedError
 
     def resume_from(self, moment: float) -> None:
-        """A new socket hears the audio from ``moment`` on, in seconds of the stream, and knows nothing of before."""
+        """Continue on a new socket, which gets the audio from ``moment`` on, in seconds of the stream."""
         carried = self._latest.before(moment) if self._latest else None
         if carried:
             self._kept.append(carried)
@@ -47,7 +47,7 @@ class TurnAssembly:
         self.orphaned = self.open
 
     def close(self) -> tuple[SpeechEvent, ...]:
-        """Nothing more will be heard of this turn: what is known of it is all."""
+        """End the turn with what is known of it."""
         return (self._end(),) if self.open else ()
 
     def _update(self, latest: Phrase | None) -> SpeechEvent:

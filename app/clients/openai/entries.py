@@ -1,4 +1,4 @@
-"""What the registry offers of OpenAI, and of servers that speak as it does: its two APIs."""
+"""Entries of the registry for OpenAI and compatible servers: the Responses API and Chat Completions."""
 
 from functools import partial
 from typing import Literal
