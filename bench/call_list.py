@@ -1,9 +1,9 @@
 """How the time of a page of ``GET /calls`` grows with the calls that are kept: python -m bench.call_list
 
-Fills a database for each size, asks their doors in turn for the second page by every combination of filters, and prints
-the median and the 95th percentile of each, in milliseconds, and what they are to those of the smallest. On a machine
-that does other things, too, the median is the one to believe. Most calls come to one number, few go to the one that is
-looked for.
+Fills a database for each size, asks their doors in turn for the second page by every combination of the filters that
+have indexes of their own, and by each search, and prints the median and the 95th percentile of each, in milliseconds,
+and what they are to those of the smallest. On a machine that does other things, too, the median is the one to believe.
+Most calls come to one number, few go to the one that is looked for.
 """
 
 import asyncio
@@ -38,6 +38,13 @@ _PAGE = 50
 _RARE_CALLS = 125
 _OURS, _RARE = "+74950000000", "+79990000001"
 _FILTERS = {"status": "ended", "direction": "outbound", "from": _OURS, "to": _RARE}
+_COMMON_WORD, _RARE_WORD = "word0001", "unheard"
+_WORDS, _WORDS_OF_A_CALL = 3000, 60
+_SEARCHES = (
+    {"fault": "ours"}, {"end_reason": "silence"}, {"agent": "clinic"}, {"to": _RARE[-4:]}, {"text": _COMMON_WORD},
+    {"text": _RARE_WORD}, {"text": f"{_COMMON_WORD} {_RARE_WORD}"}, {"text": "word"}, {"text": _RARE[-7:]},
+    {"text": _COMMON_WORD, "fault": "ours"}, {"text": "call_0", "status": "ended", "direction": "outbound"},
+)  # fmt: skip
 
 
 def main(sizes: list[int] = [1_000, 10_000, 100_000], rounds: int = 60) -> None:  # noqa: B006 - typer copies it
@@ -48,6 +55,7 @@ def main(sizes: list[int] = [1_000, 10_000, 100_000], rounds: int = 60) -> None:
 
 async def _measure(sizes: list[int], rounds: int) -> None:
     queries = [dict(chosen) for size in range(5) for chosen in combinations(_FILTERS.items(), size)]
+    queries += _SEARCHES
     async with AsyncExitStack() as stack:
         doors = [await _open(stack, size) for size in sizes]
         print(f"{'ms of GET /calls, p50 / p95':<28}" + "".join(f"{size:>28,}" for size in sizes))
@@ -60,7 +68,13 @@ async def _measure(sizes: list[int], rounds: int) -> None:
             for taken in times:
                 taken.sort()
             cells = (_cell(taken, times[0]) for taken in times)
-            print(f"{' '.join(query) or 'nothing':<28}" + "".join(f"{cell:>28}" for cell in cells))
+            print(f"{_title(query):<28}" + "".join(f"{cell:>28}" for cell in cells))
+
+
+def _title(query: dict[str, str]) -> str:
+    if query in _SEARCHES:
+        return " ".join(f"{name}={value}" for name, value in query.items())
+    return " ".join(query) or "nothing"
 
 
 def _cell(taken: list[float], smallest: list[float]) -> str:
@@ -88,6 +102,11 @@ def _fill(path: Path, size: int) -> None:
     connection = sqlite3.connect(path)
     with connection:
         connection.executemany(f"INSERT INTO calls ({', '.join(rows[0])}) VALUES ({marks})", rows)  # noqa: S608 - ours
+        said = {row["words_id"]: sorted(_words(row)) for row in rows}
+        texts = ((number, " ".join(words)) for number, words in said.items())
+        connection.executemany("INSERT INTO call_texts (words_id, words) VALUES (?, ?)", texts)
+        words = sorted((word, number) for number, words in said.items() for word in words)
+        connection.executemany("INSERT INTO call_words (word, words_id) VALUES (?, ?)", words)
     connection.close()
 
 
@@ -98,9 +117,18 @@ def _call(number: int, size: int) -> dict[str, Any]:
     caller, called = (_OURS, customer) if outbound else (customer, _OURS)
     at = iso_after(_START, number * _SECONDS_BETWEEN)
     about = {"direction": "outbound" if outbound else "inbound", "caller_number": caller, "called_number": called}
-    state = {"status": "ended", "end_reason": "caller_hangup", "fault": "none", "duration_seconds": 60.0}
+    odd = {"end_reason": "silence", "fault": "ours", "agent": "clinic"}
+    usual = {"end_reason": "caller_hangup", "fault": "none", "agent": "default"}
+    state = {"status": "ended", "duration_seconds": 60.0, "words_id": number, **(odd if rare else usual)}
     fixed = {"kind": "room", "version": "1", "recording": False, "metadata": "{}", "fence": 1, "summary": _SUMMARY}
     return {"call_id": f"call_{number:024x}", "created_at": at, "started_at": at, **about, **state, **fixed}
+
+
+def _words(row: dict[str, Any]) -> set[str]:
+    """A common word, some of a vocabulary, and, in the rare calls, one that is in no other."""
+    first = row["words_id"] * 7
+    some = {f"word{(first + step * 31) % _WORDS:04}" for step in range(_WORDS_OF_A_CALL)}
+    return {_COMMON_WORD, *some, *([_RARE_WORD] if row["fault"] == "ours" else [])}
 
 
 async def _later(door: httpx.AsyncClient, query: dict[str, str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -21,7 +21,7 @@ from app.wiring import Services
 from routers.dependencies import TheServices, require_key
 from routers.query_parameters import KNOWN_PARAMETERS
 from routers.recordings import recording_answer
-from routers.schemas import Call, CallPage, EventList, PlacedCall, SayRequest, Transcript, TransferRequest
+from routers.schemas import Call, CallPage, EndReason, EventList, PlacedCall, SayRequest, Transcript, TransferRequest
 from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, EventStream, EventStreams, server_sent
 from routers.views import call_of, events_json, summary_of, transcript_of, transcript_text
 
@@ -30,8 +30,20 @@ router = APIRouter(prefix="/calls", dependencies=[Depends(require_key), KNOWN_PA
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
 _SINCE, _UNTIL = "Started at this time or later: ISO 8601, UTC if it names no zone.", "Started before this time."
+_FAULT = r"^(none|caller|carrier|ours|policy|provider:[^:]+)$"
+_FAULT_MEANS = "`none`, `caller`, `carrier`, `ours`, `policy`, or `provider:` and the vendor's name."
+_TEXT = (
+    "Each term is a word that was said (or the beginning of one, from three letters on), a part of a number, "
+    "or the beginning of the call's id. Words are found once the call has ended."
+)
 _LAST_SEQ = 2**53 - 1
 """The largest integer that JavaScript represents exactly. No journal is so long."""
+
+
+def _number(name: str, example: str) -> Any:
+    """The parameter of a number."""
+    meaning = "A whole number with its `+`, or the end of one."
+    return Query(alias=name, min_length=1, max_length=64, description=meaning, examples=[example])
 
 
 async def _found(call_id: str, services: TheServices) -> CallRow:
@@ -51,10 +63,14 @@ async def list_calls(
     cursor: Annotated[str | None, Query(description="The `next_cursor` of the previous page.")] = None,
     status: Literal["ringing", "active", "ended"] | None = None,
     direction: Literal["inbound", "outbound", "web"] | None = None,
-    caller: Annotated[str | None, Query(alias="from", examples=["+70000000001"])] = None,
-    called: Annotated[str | None, Query(alias="to", examples=["+70000000002"])] = None,
+    caller: Annotated[str | None, _number("from", "+70000000001")] = None,
+    called: Annotated[str | None, _number("to", "4567")] = None,
     since: Annotated[str | None, Query(description=_SINCE, examples=["2026-11-22"])] = None,
     until: Annotated[str | None, Query(description=_UNTIL, examples=["2026-11-23T10:00:00Z"])] = None,
+    agent: Annotated[str | None, Query(min_length=1, max_length=200, description="The name of the agent.")] = None,
+    fault: Annotated[str | None, Query(pattern=_FAULT, description=_FAULT_MEANS, examples=["provider:openai"])] = None,
+    end_reason: EndReason | None = None,
+    text: Annotated[str | None, Query(min_length=1, max_length=200, description=_TEXT, examples=["table 4567"])] = None,
 ) -> CallPage:
     """List calls, newest first."""
     wanted = CallFilter(
@@ -64,6 +80,10 @@ async def list_calls(
         called=called,
         since=_moment("since", since),
         until=_moment("until", until),
+        agent=agent,
+        fault=fault,
+        end_reason=end_reason,
+        text=text,
     )
     rows, next_cursor = await services.calls.list(wanted, limit=limit, cursor=cursor)
     recordings = services.settings.recordings_dir

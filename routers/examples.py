@@ -61,6 +61,7 @@ _SUMMARY: dict[str, Any] = {
     "end_reason": "caller_hangup",
     "end_detail": None,
     "fault": "none",
+    "agent": "default",
     "language": "en",
     "latency": {stage: {"p50": value, "p95": value, "max": value, "count": 1} for stage, value in _STAGES.items()},
     "token_usage": {"prompt": 412, "cached": 256, "completion": 9, "cost": 0.0003},

@@ -11,6 +11,13 @@ _METADATA_DEPTH = 8
 TelephoneNumber = Annotated[str, Field(pattern=r"^\+[0-9]{5,15}$")]
 """E.164."""
 
+EndReason = Literal[
+    "caller_hangup", "agent_hangup", "silence", "max_duration", "transferred", "operator_hangup", "media_lost",
+    "media_timeout", "message_taken", "rejected_capacity", "rejected_policy", "no_answer", "busy", "declined",
+    "invalid_number", "carrier_error", "provider_failure", "spending_limit", "shutdown", "crashed", "internal_error",
+]  # fmt: skip
+"""Why a call ended."""
+
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """ISO 8601 in UTC."""
 
@@ -169,6 +176,7 @@ class CallSummary(BaseModel):
     end_reason: str | None
     end_detail: str | None
     fault: str
+    agent: str | None
     language: str | None
     latency: dict[str, dict[str, float | int]]
     token_usage: dict[str, float | int | None]

@@ -48,6 +48,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         end_reason=row.end_reason,
         end_detail=summary.get("end_detail"),
         fault=row.fault,
+        agent=row.agent,
         language=row.language,
         latency=summary.get("latency", {}),
         token_usage=summary.get("token_usage", {}),

@@ -135,6 +135,10 @@ class CallRecord:
             "abandoned": self.abandoned,
         }
 
+    def said(self) -> tuple[str, ...]:
+        """What caller and agent said, as far as it was heard."""
+        return tuple(turn.text for turn in self.turns)
+
     def unanswered_json(self) -> dict[str, Any]:
         """How many turns were never answered, and how long the caller waited at each, in seconds."""
         return {"count": len(self.unanswered), "waited_seconds": list(self.unanswered.values())}

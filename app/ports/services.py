@@ -18,6 +18,8 @@ class CallEnding:
     fault: str
     language: str | None = None
     summary: dict[str, Any] | None = None
+    said: tuple[str, ...] = ()
+    """What caller and agent said, by which the call is found."""
 
 
 class CallLeg(Protocol):

@@ -1,14 +1,19 @@
-"""Lists of calls in pages. Each page is one range of one index, so its cost does not depend on the number of calls."""
+"""Lists of calls in pages.
+
+A page by status, direction and whole numbers is one range of one index, so its cost does not depend on the number of
+calls. A page by anything else reads one index, newest calls first, until the page is full.
+"""
 
 import base64
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, tuple_
 
 from app.clock import iso_utc, parse_iso
 from app.errors import InvalidRequest
+from app.storage.call_words import as_number, matches
 from app.storage.schema import calls
 
 
@@ -19,22 +24,42 @@ class CallFilter:
     status: str | None = None
     direction: str | None = None
     caller: str | None = None
+    """A whole number with its ``+``; any other text is the end of one."""
     called: str | None = None
+    """Likewise."""
     since: str | None = None
     """Calls that started at this ISO UTC time or later."""
     until: str | None = None
     """Calls that started before this ISO UTC time."""
+    agent: str | None = None
+    fault: str | None = None
+    end_reason: str | None = None
+    text: str | None = None
+    """Calls in which each term was said, or is part of a number, or begins the call's id."""
 
 
-def list_statement(wanted: CallFilter, *, limit: int, after: tuple[str, str] | None) -> Select[Any]:
-    """The query of ``CallStore.list``; ``after`` is the (started_at, call_id) of the call before the page."""
-    equal = {
-        calls.c.status: wanted.status,
-        calls.c.direction: wanted.direction,
-        calls.c.caller_number: wanted.caller,
-        calls.c.called_number: wanted.called,
-    }
-    conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
+def list_statement(
+    wanted: CallFilter, *, limit: int, after: tuple[str, str] | None, common: frozenset[str] = frozenset()
+) -> Select[Any]:
+    """The query of ``CallStore.list``; ``after`` is the (started_at, call_id) of the call before the page.
+
+    ``common`` are those words of ``wanted.text`` that many calls have.
+    """
+    equal = {calls.c.status: wanted.status, calls.c.direction: wanted.direction}
+    searched: list[ColumnElement[bool]] = []
+    for column, number in ((calls.c.caller_number, wanted.caller), (calls.c.called_number, wanted.called)):
+        if number is not None and number.startswith("+"):
+            equal[column] = as_number(number) or number
+        elif number is not None:
+            searched.append(_ends_with(column, number.strip()))
+    others = {calls.c.agent: wanted.agent, calls.c.fault: wanted.fault, calls.c.end_reason: wanted.end_reason}
+    searched += [column == value for column, value in others.items() if value is not None]
+    if wanted.text is not None:
+        searched.append(matches(wanted.text, common))
+    known = [(column, value) for column, value in equal.items() if value is not None]
+    # With a plus SQLite uses no index of the column: for rare calls it would read every row that such an index finds.
+    chosen = [((literal_column(f"+{column}") if searched else column) == value) for column, value in known]
+    conditions: list[ColumnElement[bool]] = [*chosen, *searched]
     # Always one bound at each end: SQLite reads one range of the one index that fits, and cannot choose another.
     conditions.append(calls.c.started_at >= (wanted.since or ""))
     before = [bound for bound in (after, wanted.until and (wanted.until, "")) if bound]
@@ -42,6 +67,11 @@ def list_statement(wanted: CallFilter, *, limit: int, after: tuple[str, str] | N
         conditions.append(tuple_(calls.c.started_at, calls.c.call_id) < min(before))
     newest_first = (calls.c.started_at.desc(), calls.c.call_id.desc())
     return select(calls).where(*conditions).order_by(*newest_first).limit(limit)
+
+
+def _ends_with(column: ColumnElement[Any], end: str) -> ColumnElement[bool]:
+    bare = as_number(end) or end
+    return func.substr(column, -len(bare)) == bare
 
 
 def encode_cursor(started_at: str, call_id: str) -> str:

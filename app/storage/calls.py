@@ -1,6 +1,6 @@
 """Call records: who called, which process owns the call, how it ended."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -14,6 +14,7 @@ from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive
 from app.models import Direction
 from app.ports.services import CallEnding
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
+from app.storage.call_words import common_words, erase_words, store_words
 from app.storage.database import Database
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
 from app.storage.schema import ERASED_BODY, call_requests, calls, idempotency_keys, sessions, webhook_inbox
@@ -75,6 +76,10 @@ class CallRow:
     room_sid: str | None = None
     """The id of the LiveKit room; unique together with ``sip_call_id``."""
     sip_call_id: str | None = None
+    agent: str | None = None
+    """The name of the agent that answers; None for calls from before it was stored."""
+    words_id: int | None = None
+    """Where the words of the call are in ``call_texts``."""
 
 
 class CallStore:
@@ -228,7 +233,7 @@ class CallStore:
         return await self._database.read(lambda connection: connection.execute(statement).scalar_one())
 
     async def delete(self, call_id: str) -> None:
-        """Erase the call, its journal and its session, also from the pages and the log of the database file.
+        """Erase the call, its journal, its words and its session, also from the pages and the log of the database file.
 
         Of the request that placed it, only its existence and its time remain, not the number or the content.
 
@@ -254,10 +259,15 @@ class CallStore:
         Calls that start between two pages appear on neither, and no call appears twice. Raises InvalidRequest for a
         cursor that did not come from this method.
         """
-        statement = list_statement(wanted, limit=limit + 1, after=None if cursor is None else decode_cursor(cursor))
-        rows = await self._database.read(lambda connection: connection.execute(statement).all())
+        after = None if cursor is None else decode_cursor(cursor)
+        rows = await self._database.read(partial(_list, wanted, limit + 1, after))
         page = [_call(row) for row in rows[:limit]]
         return page, encode_cursor(page[-1].started_at, page[-1].call_id) if len(rows) > limit else None
+
+
+def _list(wanted: CallFilter, limit: int, after: tuple[str, str] | None, connection: Connection) -> Sequence[Row[Any]]:
+    common = common_words(connection, wanted.text) if wanted.text is not None else frozenset[str]()
+    return connection.execute(list_statement(wanted, limit=limit, after=after, common=common)).all()
 
 
 def create_call(row: CallRow, max_live: int | None, connection: Connection) -> None:
@@ -272,11 +282,15 @@ def create_call(row: CallRow, max_live: int | None, connection: Connection) -> N
 
 def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding) -> None:
     """Mark a live call as ended, in the same transaction as its last journal row."""
-    connection.execute(
+    values = asdict(ending)
+    said = values.pop("said")
+    ended = connection.execute(
         update(calls)
         .where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status.in_(LIVE))
-        .values(status="ended", lease_until=None, over_since=lease_now(), **asdict(ending))
+        .values(status="ended", lease_until=None, over_since=lease_now(), **values)
     )
+    if ended.rowcount:
+        store_words(connection, call_id, said)
 
 
 def _renew_leases(owner: str, call_ids: Collection[str], until: float, connection: Connection) -> set[str]:
@@ -328,4 +342,5 @@ def _delete(call_id: str, connection: Connection) -> None:
     connection.execute(update(idempotency_keys).where(requested).values(body_hash=ERASED_BODY))
     room = select(calls.c.room_sid).where(calls.c.call_id == call_id).scalar_subquery()
     connection.execute(delete(webhook_inbox).where(webhook_inbox.c.room_sid == room))
+    erase_words(connection, call_id)
     connection.execute(delete(calls).where(calls.c.call_id == call_id))  # cascades to its journal

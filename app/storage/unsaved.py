@@ -103,7 +103,8 @@ class UnsavedEnds:
         try:
             kept: dict[str, Any] = json.loads(self._path(call_id).read_bytes())
             rows = [JournalRow(**row) for row in kept["rows"]]
-            ending = CallEnding(**kept["ending"])
+            written = kept["ending"]
+            ending = CallEnding(**{**written, "said": tuple(map(str, written.get("said", ())))})
             if rows[-1].type != LAST_TYPE:
                 raise ValueError("no end of a call")
         except FileNotFoundError:

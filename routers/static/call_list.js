@@ -2,9 +2,9 @@
 
 import { ask } from "./api.js";
 import { element } from "./elements.js";
-import { abandoned, clock, endReason, fault, moment, parties, unanswered } from "./words.js";
+import { END_REASONS, abandoned, clock, endReason, fault, moment, parties, unanswered } from "./words.js";
 
-const FILTERS = ["status", "direction", "from", "to", "since", "until"];
+const FILTERS = ["text", "status", "direction", "from", "to", "since", "until", "agent", "fault", "end_reason"];
 const DATES = ["since", "until"];
 const REFRESH_MILLISECONDS = 4000;
 const PAGE = 25;
@@ -55,7 +55,7 @@ function startOfDay(date) {
 function filterForm(wanted) {
   const select = (name, label, values) =>
     field(name, label, element("select", { id: name, name }, element("option", { value: "" }, "any"), values.map((value) => element("option", { value, selected: wanted.get(name) === value }, value))));
-  const input = (name, label, type, placeholder) => field(name, label, element("input", { id: name, name, type, placeholder, value: wanted.get(name) }));
+  const input = (name, label, type, placeholder, pattern) => field(name, label, element("input", { id: name, name, type, placeholder, pattern, value: wanted.get(name) }));
   const apply = (event) => {
     event.preventDefault();
     const given = [...new FormData(event.target)].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value);
@@ -65,10 +65,14 @@ function filterForm(wanted) {
   const form = element(
     "form",
     { onsubmit: apply },
+    input("text", "Words, number or id", "search", "table 4567"),
     select("status", "Status", ["ringing", "active", "ended"]),
     select("direction", "Direction", ["inbound", "outbound", "web"]),
     input("from", "Caller", "text", "+7…"),
     input("to", "Called", "text", "+7…"),
+    input("agent", "Agent", "text"),
+    input("fault", "Fault", "text", "ours, provider:…", "none|caller|carrier|ours|policy|provider:[^:]+"),
+    select("end_reason", "Ended by", Object.keys(END_REASONS)),
     input("since", "Since", "date"),
     input("until", "Before", "date"),
     element("div", { class: "actions" }, element("button", { type: "submit" }, "Filter"), element("a", { href: "#/" }, "Clear")),

@@ -35,6 +35,7 @@ function outcome(call) {
       ["Answered", moment(call.answered_at)],
       ["Lasted", ended ? clock(call.duration_seconds) : null],
       ["Direction", call.direction],
+      ["Agent", call.agent],
       ["Language", call.language],
     ]),
   );

@@ -1,6 +1,6 @@
 // The service's codes in plain words, and how numbers are written.
 
-const END_REASONS = {
+export const END_REASONS = {
   caller_hangup: "The caller hung up.",
   agent_hangup: "The agent said goodbye and hung up.",
   silence: "Nobody spoke, so the agent said goodbye.",

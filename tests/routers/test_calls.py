@@ -14,6 +14,7 @@ from media.formats import AudioFormat
 from media.recording import Recorder
 from tests.end_to_end.service import RunningService, running_service, service_in_thread
 from tests.routers.kept_calls import execute, keep_call
+from tests.routers.test_dashboard import ENDS
 
 END = "2026-10-02T00:01:00.000Z"
 ENDED = [("call.created", {"language": "ru"}), ("call.answered", {}), ("call.ended", {"reason": "silence"})]
@@ -79,6 +80,15 @@ def test_pages_follow_one_another_until_the_cursor_is_null(http: httpx.Client) -
         ({"direction": "outbound"}, []),
         ({"from": "+79990000003"}, ["call_3"]),
         ({"to": "+79990000003"}, []),
+        ({"from": "0003"}, ["call_3"]),
+        ({"from": " 79990000003"}, ["call_3"]),
+        ({"text": "0000002"}, ["call_2"]),
+        ({"text": "call_4"}, ["call_4"]),
+        ({"text": "никогда"}, []),
+        ({"agent": "nobody"}, []),
+        ({"fault": "provider:openai"}, []),
+        ({"fault": "none", "limit": "1"}, ["call_live"]),
+        ({"end_reason": "silence"}, []),
         ({"since": "2026-11-04", "until": "2026-11-05T10:00:00Z"}, ["call_4"]),
         ({"since": "2026-11-05T13:00:00+03:00", "status": "ended"}, ["call_5"]),
     ],
@@ -96,6 +106,13 @@ def test_calls_are_found_by_what_is_known_of_them(http: httpx.Client, wanted: di
         {"limit": "9" * 30},
         {"status": "finished"},
         {"direction": "sideways"},
+        {"fault": "openai"},
+        {"fault": "provider"},
+        {"end_reason": "hangup"},
+        {"agent": ""},
+        {"text": ""},
+        {"text": "x" * 201},
+        {"from": ""},
         {"cursor": "nonsense"},
         {"cursor": "курсор"},
         {"cursor": "WzEsMl0="},
@@ -108,6 +125,11 @@ def test_calls_are_found_by_what_is_known_of_them(http: httpx.Client, wanted: di
 )
 def test_a_query_that_makes_no_sense_is_refused(http: httpx.Client, wrong: dict[str, str]) -> None:
     assert_problem(http.get("/calls", params=wrong), 422, "invalid_request")
+
+
+def test_every_end_reason_can_be_filtered_by(http: httpx.Client) -> None:
+    for reason in ENDS:
+        assert http.get("/calls", params={"end_reason": reason, "limit": 1}).status_code == 200
 
 
 @pytest.mark.parametrize("limit", [1, 200])

@@ -88,3 +88,25 @@ def test_every_combination_of_filters_is_read_from_its_own_index_in_order(
         assert plan.startswith(f"SEARCH calls USING INDEX calls_by_{'_'.join(used) or 'start'} ("), wanted
         assert "SCAN" not in plan
         assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize(
+    "searched",
+    [
+        {"fault": "ours"},
+        {"agent": "clinic", "end_reason": "silence"},
+        {"caller": "4567"},
+        {"text": "table 4567"},
+        {"text": "table", "status": "ended", "called": "+79", "fault": "ours"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("after", [None, (START, "call-1")], ids=["first page", "later page"])
+def test_every_other_filter_reads_the_index_by_start_and_sorts_nothing(
+    empty_database: Path, searched: dict[str, str], after: tuple[str, str] | None
+) -> None:
+    plan = plan_of(empty_database, CallFilter(**searched), after)
+
+    assert plan.startswith("SEARCH calls USING INDEX calls_by_start ("), plan
+    assert "SCAN" not in plan
+    assert "TEMP B-TREE" not in plan

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from app.calls.agent.profile import AgentProfile
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.leases import LEASE_SECONDS, LeaseKeeper
 from app.calls.dispatch.prepared_phrases import PhrasePreparation
@@ -111,7 +112,7 @@ class CallDispatcher:
         )
         self._live[call.call_id] = orchestrator
         try:
-            row = self._row(call, plan.language, direction, telephone)
+            row = self._row(call, plan.agent, direction, telephone)
             await self._services.calls.create(row, max_live=self.admission.max_live)
         except AtCapacity as error:
             self._forget(call.call_id)
@@ -150,7 +151,7 @@ class CallDispatcher:
 
     async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> None:
         """A telephone call that was not taken has a record too. Raises StorageError, and CallTaken when it has one."""
-        row = self._row(call, self.admission.planner.agent.language, "inbound", telephone)
+        row = self._row(call, self.admission.planner.agent, "inbound", telephone)
         await self._services.calls.create(row)
         await self.end_unstarted(row, ev.CallEnded(reason, "policy"))
 
@@ -195,7 +196,9 @@ class CallDispatcher:
             return False
         return True
 
-    def _row(self, call: CallContext, language: str, direction: Direction, telephone: TelephoneCall | None) -> CallRow:
+    def _row(
+        self, call: CallContext, agent: AgentProfile, direction: Direction, telephone: TelephoneCall | None
+    ) -> CallRow:
         called = call.metadata.get("called_number")
         return CallRow(
             call_id=call.call_id,
@@ -208,7 +211,8 @@ class CallDispatcher:
             caller_number=call.caller_number,
             called_number=called if isinstance(called, str) else None,
             livekit_room=call.livekit_room,
-            language=language,
+            language=agent.language,
+            agent=agent.name,
             recording=self.admission.planner.records,
             metadata=call.metadata,
             owner=self._services.owner,

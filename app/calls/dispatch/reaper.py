@@ -157,6 +157,7 @@ def end_without_core(call: CallRow, rows: list[JournalRow], journal: Journal, en
         fault=ended.fault,
         language=record.language,
         summary=record.summary(),
+        said=record.said(),
     )
     journal.append(call.call_id, call.fence, row, ending)
 

@@ -93,4 +93,5 @@ class CallLog:
             fault=record.fault,
             language=record.language,
             summary=record.summary(),
+            said=record.said(),
         )

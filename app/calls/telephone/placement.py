@@ -77,6 +77,7 @@ class CallPlacement:
             livekit_room=outbound_room_name(self._prefix, call_id),
             recording=self._admission.planner.records,
             metadata=metadata,
+            agent=self._admission.planner.agent.name,
             lease_until=lease_now() + PLACED_WITHIN_SECONDS,
         )
         body = _hash({"to": to, "from": number, "metadata": metadata})
