@@ -254,6 +254,7 @@ def _telephone(
         return None
     from app.wiring_telephone import open_telephone  # as in _livekit
 
+    dispatcher.prepare_phrases(_TELEPHONE)
     return open_telephone(settings, livekit, database, services, dispatcher, loops, times)
 
 

@@ -53,3 +53,7 @@ class AudioFormat:
     def silence(self, samples: int) -> bytes:
         """That many samples of digital silence."""
         return _SILENCE[self.encoding] * samples
+
+
+AUDIO_FORMATS = (AudioFormat("mulaw", SAMPLE_RATES[0]), *(AudioFormat("pcm_s16le", rate) for rate in SAMPLE_RATES))
+"""All formats there are."""

@@ -29,6 +29,7 @@ from app.ports.services import CallLeg, JournalReader, Telephony
 from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow
 from app.storage.unsaved import UnsavedEnds
+from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +88,10 @@ class CallDispatcher:
     def on_crashed(self) -> Listeners[[CallRow]]:
         """Told of each call that was ended here because its process had died."""
         return self._reaper.on_crashed
+
+    def prepare_phrases(self, audio_format: AudioFormat) -> None:
+        """Have the agent's lines ready in the format of the calls that will come; never waits."""
+        self._phrases.at_start(self.admission.planner.plan(audio_format))
 
     async def start(
         self,

@@ -1,41 +1,69 @@
 """Has the fixed lines of an agent ready as sound before a call needs them."""
 
 import asyncio
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
 
 from app.calls.agent.plan import CallPlan
 from app.calls.live.phrase_cache import PhraseCache
 from app.service_loops import ServiceLoops
+from media.formats import AUDIO_FORMATS
+
+_Key = tuple[object, ...]
 
 
 class PhrasePreparation:
     """Prepares each agent's lines once for each format of audio; what could not be had is tried with the next call.
 
-    Task ledger: ``phrases:...`` prepares the lines of one plan. It ends by itself, or by cancellation.
+    Task ledger: ``phrases:...`` prepares the lines of one plan, ``phrases:start`` those of the first calls. Both end by
+    themselves, or by cancellation.
     """
 
     def __init__(self, phrases: PhraseCache, loops: ServiceLoops) -> None:
         self._phrases = phrases
         self._loops = loops
-        self._prepared: set[tuple[object, ...]] = set()
+        self._prepared: set[_Key] = set()
         self._preparing: set[asyncio.Task[None]] = set()
+
+    def at_start(self, plan: CallPlan) -> None:
+        """Start with the lines of a plan that calls will have, and forget those that no agent uses; never waits."""
+        self._spawn(self._at_start(plan), "phrases:start")
 
     def begin(self, plan: CallPlan) -> None:
         """Start with the lines of that plan, unless they are there; never waits."""
-        key = (plan.agent.name, plan.agent.sha256, plan.agent.tts, plan.audio_format)
+        key = _key(plan)
         if key in self._prepared:
             return
         self._prepared.add(key)
         name = f"phrases:{plan.audio_format.encoding}:{plan.audio_format.sample_rate}"
-        task = self._loops.spawn(self._prepare(plan, key), name=name, kind="clips")
-        self._preparing.add(task)
-        task.add_done_callback(self._preparing.discard)
+        self._spawn(self._prepare(plan, key), name)
 
     def stop(self) -> None:
         """Prepare no more."""
         for task in self._preparing:
             task.cancel()
 
-    async def _prepare(self, plan: CallPlan, key: tuple[object, ...]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._loops.spawn(work, name=name, kind="clips")
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
+
+    async def _at_start(self, plan: CallPlan) -> None:
+        """One process after another, so that each line is paid for once."""
+        key = _key(plan)
+        self._prepared.add(key)
+        async with self._phrases.alone():
+            await self._prepare(plan, key)
+        used = [
+            (text, replace(plan.voice(language), encoding=each.encoding, sample_rate=each.sample_rate))
+            for language, texts in plan.phrases()
+            for text in texts
+            for each in AUDIO_FORMATS
+        ]
+        await self._phrases.prune(used, plan.tts)
+
+    async def _prepare(self, plan: CallPlan, key: _Key) -> None:
         is_complete = False
         try:
             is_complete = await self._prepare_all(plan)
@@ -48,3 +76,7 @@ class PhrasePreparation:
             if not await self._phrases.prepare(texts, plan.voice(language), plan.tts):
                 return False
         return True
+
+
+def _key(plan: CallPlan) -> _Key:
+    return (plan.agent.name, plan.agent.sha256, plan.agent.tts, plan.audio_format)

@@ -1,19 +1,23 @@
 """Prepared phrases: fixed lines as sound, ready at once, even when the TTS vendor is down."""
 
 import asyncio
+import fcntl
 import hashlib
 import json
+import os
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from app.calls.live.speech_track import SpeechTrack
+from app.clock import utc_now
 from app.errors import ProviderError, StorageError
 from app.models import VoiceConfig
 from app.observability.outages import Outage
@@ -27,6 +31,9 @@ log = structlog.get_logger(__name__)
 _KEPT_IN_MEMORY = 256
 _READ_SECONDS = 0.1
 """A call waits no longer for a phrase from the disk. After that, the vendor says the line."""
+_LOCK_SECONDS = 0.5
+"""Between two looks at whether another process has prepared its phrases."""
+_OLD_SECONDS = 24 * 3600.0
 _WRITES_WAITING = 64
 """While the disk is slow, further phrases are kept in memory only."""
 
@@ -86,6 +93,31 @@ class PhraseCache:
                     log.warning("phrase.failed", code=error.code)
                     return False
         return True
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """No other process of this machine is in here: what one prepares, the others find on the disk."""
+        if self._directory is None:
+            yield
+            return
+        lock = await asyncio.to_thread(_open_lock, self._directory)
+        try:
+            while lock is not None and not _locked(lock):  # noqa: ASYNC110 - another process holds it
+                await asyncio.sleep(_LOCK_SECONDS)
+            yield
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    async def prune(self, used: Iterable[tuple[str, VoiceConfig]], tts: TextToSpeech) -> None:
+        """Delete the phrases of other texts and voices, unless they are younger than a day: a version may come back."""
+        if self._directory is None:
+            return
+        kept = {_key(text, voice, tts) for text, voice in used}
+        work = partial(_prune, self._directory, kept)
+        removed = await asyncio.get_running_loop().run_in_executor(self._writer, work)
+        if removed:
+            log.info("phrases.pruned", phrases=removed)
 
     def _keep(self, text: str, voice: VoiceConfig, tts: TextToSpeech, phrase: Phrase) -> None:
         words_are_lost = tts.capabilities.word_times and not phrase.words
@@ -148,6 +180,33 @@ async def _synthesize(text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phras
 def _key(text: str, voice: VoiceConfig, tts: TextToSpeech) -> str:
     identity = json.dumps([text, asdict(voice), tts.variant, tts.provider], ensure_ascii=False)
     return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
+
+
+def _open_lock(directory: Path) -> int | None:
+    """A file to lock; None when the disk does not take it, which then loses phrases as well."""
+    with suppress(OSError):
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return os.open(directory / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    return None
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _prune(directory: Path, kept: set[str]) -> int:
+    """How many phrases were deleted."""
+    removed, newest = 0, utc_now().timestamp() - _OLD_SECONDS
+    for path in directory.glob("*.clip"):
+        with suppress(OSError):
+            if path.name not in kept and path.stat().st_mtime < newest:
+                path.unlink()
+                removed += 1
+    return removed
 
 
 def _read(path: Path) -> Phrase | None:

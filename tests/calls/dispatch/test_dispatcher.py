@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from app.errors import AtCapacity, Draining, ProviderUnavailable, StorageError
 from tests.calls.desk import STORY, desk, reasons
 from tests.calls.fakes import AGENT, LINES, World
+from tests.calls.far_end import TELEPHONE
 from tests.calls.vendors import Answer, ScriptedModel, ScriptedTool
 
 VIRTUAL_TIME = True
@@ -243,6 +244,20 @@ async def test_the_lines_are_prepared_once_for_each_format() -> None:
     prepared = [utterance.said[0] for utterance in world.voice.of_call("phrases")]
     assert len(prepared) == len(set(prepared)) >= 12
     assert prepared[0] == LINES.fillers[0]
+
+
+async def test_the_lines_of_the_calls_that_will_come_are_prepared_at_the_start() -> None:
+    world = World()
+    async with desk(world) as open_desk:
+        open_desk.dispatcher.prepare_phrases(TELEPHONE)
+        await asyncio.sleep(20)
+        at_start = len(world.voice.of_call("phrases"))
+        await open_desk.rings()
+        await asyncio.sleep(1)
+
+    assert at_start >= 12
+    assert len(world.voice.of_call("phrases")) == at_start
+    assert world.voice.of_call("call-1") == [], "the greeting was ready"
 
 
 async def test_what_is_said_while_a_tool_runs_is_prepared_too() -> None:

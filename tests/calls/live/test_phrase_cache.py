@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from app.calls.live.phrase_cache import PhraseCache
@@ -56,3 +57,43 @@ async def test_a_phrase_whose_word_times_were_lost_is_not_kept(tmp_path: Path) -
         track.add_words([SpokenWord("Hello!", 0.0, 0.1, is_exact=is_exact)], 0.0)
         await phrases.keep("Hello!", VOICE, ScriptedVoice(), track)
         assert (await phrases.get("Hello!", VOICE, ScriptedVoice()) is not None) == is_exact
+
+
+async def test_old_clips_that_nobody_uses_are_deleted_and_young_ones_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    cache, voice = PhraseCache(folder), ScriptedVoice()
+    other = replace(VOICE, voice_id="voice-2")
+    assert await cache.prepare(["Hello!", "Goodbye!", "Once."], VOICE, voice)
+    assert await cache.prepare(["Hello!"], other, voice)
+    async with asyncio.timeout(60):
+        while len(list(folder.glob("*.clip"))) < 4:
+            await asyncio.sleep(0.001)
+
+    await cache.prune([("Hello!", VOICE)], voice)
+    assert len(list(folder.glob("*.clip"))) == 4, "they are younger than a day"
+    for path in folder.glob("*.clip"):
+        os.utime(path, (0, 0))
+    await cache.prune([("Hello!", VOICE), ("Goodbye!", VOICE)], voice)
+
+    kept = PhraseCache(folder)
+    assert [
+        await kept.get(text, config, voice) is not None
+        for text, config in (("Hello!", VOICE), ("Goodbye!", VOICE), ("Once.", VOICE), ("Hello!", other))
+    ] == [True, True, False, False]
+
+
+async def test_two_processes_prepare_one_after_the_other(tmp_path: Path) -> None:
+    one, other = PhraseCache(tmp_path / "clips"), PhraseCache(tmp_path / "clips")
+    order = []
+
+    async def prepare(name: str, cache: PhraseCache) -> None:
+        async with cache.alone():
+            order.append(f"{name} in")
+            await asyncio.sleep(0.1)
+            order.append(f"{name} out")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(prepare("one", one), name="one")
+        tasks.create_task(prepare("other", other), name="other")
+
+    assert order in (["one in", "one out", "other in", "other out"], ["other in", "other out", "one in", "one out"])
