@@ -24,7 +24,8 @@ SEARCH_RATE = 2000
 """Hertz; sounds are looked for at this rate."""
 
 _MARGIN_SECONDS = 0.25
-_KEPT_OF_A_CALLER, _KEPT_OF_AN_AGENT, _KEPT_OF_OTHERS = 6, 12, 64
+_KEPT_OF_A_CALLER, _KEPT_OF_AN_AGENT, _KEPT_PHRASES = 6, 12, 256
+_PHRASE_SECONDS_MAX = 8.0
 _KEPT_CALLS = 200
 _SILENT_SHARE = 1e-3
 """Stretches with less than this share of the loudest stretch's energy are not compared: they look like anything."""
@@ -48,7 +49,6 @@ class KnownSound:
     wave: Wave
     words: tuple[SpokenWord, ...]
     language: str | None
-    is_callers: bool
 
     @cached_property
     def loudness(self) -> float:
@@ -99,12 +99,13 @@ class KnownSound:
 
 
 class SoundLibrary:
-    """The known sounds of every call, and those that belong to none, such as a service's prepared phrases."""
+    """The known sounds of every call, and phrases, which a service may have kept from one call for another."""
 
     def __init__(self) -> None:
         self._callers: OrderedDict[str, deque[KnownSound]] = OrderedDict()
         self._agents: OrderedDict[str, deque[KnownSound]] = OrderedDict()
-        self._others: deque[KnownSound] = deque(maxlen=_KEPT_OF_OTHERS)
+        self._phrases: OrderedDict[tuple[str, int], KnownSound] = OrderedDict()
+        """By what is said and how many samples long."""
 
     def open(self, call_id: str) -> None:
         """A call begins: what is said in its name from now on is its own."""
@@ -117,19 +118,24 @@ class SoundLibrary:
         """The caller is about to make this sound; ``words`` are texts with their start and end in seconds."""
         self.open(call_id)
         spoken = tuple(SpokenWord(str(text), float(start), float(end)) for text, start, end in words)
-        self._callers[call_id].append(KnownSound(to_rate(samples, sample_rate), spoken, language, is_callers=True))
+        self._callers[call_id].append(KnownSound(to_rate(samples, sample_rate), spoken, language))
 
     def remember(
         self, call_id: str | None, samples: Samples, sample_rate: int, words: tuple[SpokenWord, ...], language: str
     ) -> None:
-        """The voice has said this; without a call it is a phrase that any call may play."""
-        sound = KnownSound(to_rate(samples, sample_rate), words, language, is_callers=False)
-        self._agents.get(call_id or "", self._others).append(sound)
+        """The voice has said this, in a call or in none; if it is short, any call may play it."""
+        sound = KnownSound(to_rate(samples, sample_rate), words, language)
+        if call_id is not None and call_id in self._agents:
+            self._agents[call_id].append(sound)
+        if len(samples) <= _PHRASE_SECONDS_MAX * sample_rate:
+            self._phrases[" ".join(word.text for word in words), len(samples)] = sound
+            if len(self._phrases) > _KEPT_PHRASES:
+                self._phrases.popitem(last=False)
 
     def of(self, call_id: str) -> Iterator[KnownSound]:
         """What may be heard in a call, the likeliest first."""
         callers, agents = self._callers.get(call_id, ()), self._agents.get(call_id, ())
-        return chain(reversed(tuple(callers)), reversed(tuple(agents)), reversed(tuple(self._others)))
+        return chain(reversed(tuple(callers)), reversed(tuple(agents)), reversed(tuple(self._phrases.values())))
 
 
 def to_rate(samples: Samples, sample_rate: int) -> Wave:

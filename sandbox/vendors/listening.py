@@ -5,6 +5,7 @@ filter), so a quiet voice, an echo of the agent, or speech in noise is heard as 
 another sound covers is not heard. All times are audio time: seconds since the first sample, regardless of the clock.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +19,7 @@ _STEP = round(0.02 * RATE)
 _KEPT = round(3.0 * RATE)
 _COMPARED = round(0.12 * RATE)
 _SEARCHED = round(0.22 * RATE)
+_FLOOR_EVERY = 5 * _STEP
 _EDGE = round(0.02 * SEARCH_RATE)
 """Resampling spoils the ends of a piece."""
 _SEARCHES_EVERY = (0.08, 0.16, 0.32, 0.64)
@@ -25,7 +27,11 @@ _SEARCHES_EVERY = (0.08, 0.16, 0.32, 0.64)
 _RISEN = 1.4
 _FINE = 8
 _FAINTEST = 32768 * 10 ** (-62 / 20)
-_FOUND, _SURE, _LIKE = 0.6, 0.85, 0.5
+_FOUND, _SURE = 0.6, 0.9
+_LEAST_LIKE, _WORSE_THAN_NOISE_MAKES = 0.5, 0.2
+"""A sound is less like what is known the more noise is in it; this much less than that, it is another sound."""
+_AUDIBLE_STEPS = 6
+"""So many steps of a sound must be heard before it is taken for a known one: less may resemble anything."""
 _QUIET_SHARE = 0.06
 _LOST_AFTER = round(0.4 * RATE)
 _RECOGNISED_AFTER_SECONDS = 0.25
@@ -56,14 +62,14 @@ class _Track:
         """Whether the sound has words that have not been said yet."""
         return self.next_word < len(self.sound.words) and not self.is_lost
 
-    def follow(self, recent: Wave, now: int) -> bool:
-        """Compare with the latest audio; False when the sound is long over."""
+    def follow(self, recent: Wave, now: int, floor: float) -> bool:
+        """Compare with the latest audio, over a noise of that level; False when the sound is long over."""
         at = now - self.offset
         expected = self.sound.part(at - _COMPARED, at)
         self.sounds = False
         if _level(expected) > self.sound.loudness * _QUIET_SHARE:
             self.likeness = _likeness(recent, expected)
-            if self.likeness >= _LIKE and _level(recent) > _FAINTEST:
+            if self.likeness >= _needed(recent, floor):
                 self.missed = 0
                 self.sounds = _level(expected[-_STEP:]) > self.sound.loudness * _QUIET_SHARE
             else:
@@ -88,6 +94,7 @@ class Listener:
         self._tries = 0
         self._search_at = 0
         self._searched_level = 0.0
+        self._floor = 0.0
         self._now = 0.0
         self.words: list[Heard] = []
         """The words of the turn so far."""
@@ -152,8 +159,11 @@ class Listener:
 
     def _listen(self) -> bool:
         recent = self._kept[-_COMPARED:]
-        self._tracks = [track for track in self._tracks if track.follow(recent, self._samples)]
-        if not any(track.likeness >= _FOUND and track.sounds for track in self._tracks):
+        if self._samples % _FLOOR_EVERY == 0:
+            blocks = self._kept.reshape(-1, _COMPARED)
+            self._floor = float(np.sqrt(np.einsum("ij,ij->i", blocks, blocks).min() / _COMPARED))
+        self._tracks = [track for track in self._tracks if track.follow(recent, self._samples, self._floor)]
+        if not any(track.sounds for track in self._tracks):
             self._search()
         else:
             self._tries = 0
@@ -186,7 +196,7 @@ class Listener:
             track = _Track(sound, offset)
             self._tracks.append(track)
         track.missed = 0
-        track.follow(self._kept[-_COMPARED:], self._samples)
+        track.follow(self._kept[-_COMPARED:], self._samples, self._floor)
 
     def _best(self, piece: Wave) -> tuple[KnownSound, int] | None:
         low = to_search_rate(piece)[_EDGE:-_EDGE]
@@ -203,7 +213,10 @@ class Listener:
         _, sound, at = best
         shifts = range(at - _FINE, at + _FINE + 1)
         likeness, at = max((_likeness(piece, sound.part(shift, shift + _SEARCHED)), shift) for shift in shifts)
-        return (sound, self._samples - _SEARCHED - at) if likeness >= _LIKE else None
+        steps = sound.part(at, at + _SEARCHED).reshape(-1, _STEP)
+        audible = np.count_nonzero(np.sqrt(np.einsum("ij,ij->i", steps, steps) / _STEP) > sound.loudness * _QUIET_SHARE)
+        is_same = audible >= _AUDIBLE_STEPS and likeness >= _needed(piece, self._floor)
+        return (sound, self._samples - _SEARCHED - at) if is_same else None
 
     def _recognise(self, track: _Track, *, settles: bool) -> None:
         sound = track.sound
@@ -222,7 +235,7 @@ class Listener:
                 continue
             said = self._kept[first : last or None]
             likeness = _likeness(said, sound.part(begin, end))
-            if likeness >= _LIKE and _level(said) > _FAINTEST:
+            if likeness >= _needed(said, self._floor):
                 self._hear(track, word.text, word.start, word.end, likeness)
 
     def _hear(self, track: _Track, text: str, start: float, end: float, likeness: float) -> None:
@@ -234,6 +247,15 @@ class Listener:
 
 def _level(wave: Wave) -> float:
     return float(np.sqrt(wave.dot(wave) / len(wave))) if len(wave) else 0.0
+
+
+def _needed(wave: Wave, floor: float) -> float:
+    """How like a known sound this must be to be taken for it; noise of the level ``floor`` is in it."""
+    level = _level(wave)
+    if level < _FAINTEST:
+        return float("inf")
+    expected = math.sqrt(max(0.0, 1.0 - (floor / level) ** 2))
+    return max(_LEAST_LIKE, expected - _WORSE_THAN_NOISE_MAKES)
 
 
 def _likeness(heard: Wave, expected: Wave) -> float:
