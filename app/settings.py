@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     """Seconds of silence after which the agent asks whether the caller is there."""
     idle_prompts: int = Field(2, ge=0)
     """How many times the agent asks before it says goodbye; 0 turns the questions off."""
+    stall_turns: int = Field(8, ge=0, le=100)
+    """Turns that move nothing (repeats, a film, music) after which the agent says goodbye; 0 means never."""
     max_call_seconds: Seconds = 1800
     """Longest call, in seconds."""
     media_timeout_seconds: float = Field(10, ge=2, le=3600)

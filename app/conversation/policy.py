@@ -44,6 +44,10 @@ class Lines:
     """While a tool takes long; one after another, each at most once a turn."""
     refused: str = "I'm afraid I can't discuss that. What else can I help you with?"
     """When the model's vendor refuses what the caller said."""
+    stalled: str = "I don't think we understand each other. Could you tell me in a few words how I can help?"
+    """When the caller's turns move nothing."""
+    stalled_goodbye: str = "I'm afraid I can't help you like this. Please call back if you need anything. Goodbye!"
+    """When they still move nothing after that."""
 
 
 RUSSIAN = Lines(
@@ -71,6 +75,8 @@ RUSSIAN = Lines(
         "Спасибо за терпение. Надеюсь, осталось совсем чуть-чуть.",
     ),
     refused="К сожалению, об этом я говорить не могу. Чем ещё могу помочь?",
+    stalled="Кажется, мы друг друга не понимаем. Скажите в двух словах, чем я могу помочь?",
+    stalled_goodbye="К сожалению, так я вам помочь не смогу. Перезвоните, пожалуйста, позже. До свидания!",
 )
 
 ENGLISH = Lines(
@@ -141,6 +147,8 @@ class CallPolicy:
     """After this, a goodbye that does not end is cut."""
     min_confidence: float = 0.35
     """Turns below it are not understood."""
+    stall_turns: int = 8
+    """After so many turns that move nothing, the call ends; after half of them, the agent asks. 0: never."""
     max_failures: int = 2
     """Answers in a row that may fail before the agent gives up."""
     speaks: bool = True

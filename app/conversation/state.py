@@ -20,6 +20,7 @@ from app.conversation.deadlines import Deadline, Deadlines
 from app.conversation.history import ConversationHistory
 from app.conversation.phases import PHASE_TRANSITIONS, CallPhase
 from app.conversation.policy import CallPolicy, Lines
+from app.conversation.progress import ProgressWatch
 from app.conversation.states import ConversationStateMachine, RefusedTransition
 from app.conversation.turns import CallerTurn, Floor, Utterance, UtteranceKind
 from app.conversation.waiting import Wait
@@ -75,6 +76,9 @@ class CallState:
         """Prompts in a row that nobody answered."""
         self.wait = Wait()
         """What the caller was told while they wait for the answer to their last turn."""
+        self.progress = ProgressWatch(policy.stall_turns)
+        self.last_answer = ""
+        """What was said of the last reply that began."""
         self._answered_turn = 0
         """The last turn whose answer was heard, so that the model's vendor has not refused it."""
         self._refused_before = False
@@ -251,6 +255,7 @@ class CallState:
     def _note_end_of(self, utterance: Utterance) -> None:
         if utterance.started:
             self.agent_ended_t, self.agent_said = self.now, utterance.said
+            self.last_answer = utterance.said if utterance.kind is UtteranceKind.REPLY else self.last_answer
             self.deadlines.clear(Deadline.STALL, Deadline.RESUME)
         if utterance.kind is UtteranceKind.REPLY:
             self.deadlines.clear(Deadline.FILLER, Deadline.REPLY)
@@ -299,6 +304,7 @@ class CallState:
         """Press keys on the line, and let the model know that it has done so."""
         self.history.add(turn, "system", f"You pressed these keys: {digits}")
         self.commands.append(SendDigits(digits))
+        self.progress.moved()
 
     def close(self, reason: str, goodbye: str) -> None:
         """End the call with a goodbye; nothing that the caller does can avert it any more."""

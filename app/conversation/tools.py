@@ -38,6 +38,7 @@ def run_wanted_tools(call: CallState) -> None:
 def _run(call: CallState, utterance: Utterance, event: AgentToolCalled) -> None:
     call.history.tool_called(utterance.turn, event.id, event.name, event.arguments)
     call.commands.append(RunTool(utterance.turn, utterance.number, event.id))
+    call.progress.moved()
     if not utterance.started:
         call.due_in(Deadline.REPLY, call.policy.reply_seconds + event.timeout_seconds)
     await_tool(call, utterance, event)

@@ -10,6 +10,7 @@ from app.conversation.deadlines import Deadline
 from app.conversation.endpointing import Endpointing
 from app.conversation.interruptions import InterruptionRules
 from app.conversation.phases import CallPhase
+from app.conversation.progress import Progress
 from app.conversation.state import CallState
 from app.conversation.tools import run_wanted_tools
 from app.conversation.turns import CallerTurn, UtteranceKind
@@ -276,12 +277,31 @@ class UserTurns:
         )
         if not call.policy.speaks:
             return
-        call.answer(caller.number, text)
+        progress = call.progress.turn_taken(text, call.last_answer) if source != "keypad" else Progress.GOES_ON
+        if progress is Progress.GOES_ON:
+            self._answer(caller.number, text, ended)
+        else:
+            self._stop_answering(caller.number, progress)
+
+    def _answer(self, number: int, text: str, ended: float) -> None:
+        call = self._call
+        call.answer(number, text)
         late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds
         await_answer(call, late)
         call.due_in(Deadline.REPLY, call.policy.reply_seconds)
         call.enter(ConversationState.PROCESSING)
         run_wanted_tools(call)
+
+    def _stop_answering(self, number: int, progress: Progress) -> None:
+        """The caller's turns move nothing: ask what they want, then say goodbye."""
+        call = self._call
+        call.stop_all()
+        if progress is Progress.IS_OVER:
+            call.close("agent_hangup", call.lines.stalled_goodbye)
+        else:
+            call.last_answer = ""
+            call.enter(ConversationState.LISTENING)
+            call.say(UtteranceKind.PROMPT, call.lines.stalled, turn=number)
 
     def _drop_preemptive_reply(self) -> None:
         reply = self._call.floor.reply

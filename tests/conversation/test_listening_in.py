@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.conversation import commands as cmd
-from tests.conversation.chance import caller_facts, last_facts, odd_facts, outside_facts
+from tests.conversation.chance import caller_events, last_events, odd_events, outside_events
 from tests.conversation.script import Call
 
 
@@ -56,7 +56,7 @@ def test_what_an_operator_wants_said_is_not() -> None:
     assert listening().operator_says("Good news.").utterances == []
 
 
-@given(st.lists(st.one_of(caller_facts, outside_facts, odd_facts, last_facts), max_size=30))
+@given(st.lists(st.one_of(caller_events, outside_events, odd_events, last_events), max_size=30))
 def test_whatever_happens_nothing_is_said(facts: list[object]) -> None:
     call = Call(speaks=False)
     for fact in facts:

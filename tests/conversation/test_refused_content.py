@@ -101,7 +101,7 @@ def test_an_answer_that_is_cut_is_said_as_far_as_it_goes_and_closed(code: str) -
 
 
 def test_answers_that_are_cut_do_not_end_the_call() -> None:
-    call = greeted_call()
+    call = greeted_call(stall_turns=0)
     for _ in range(4):
         call.caller_says("Go on").agent_begins("And then ").thinking_is_cut().agent_falls_silent()
         assert call.lines[-1] == LINES.cut_off

@@ -35,6 +35,7 @@ def agent_profile(settings: Settings) -> AgentProfile:
         max_response_seconds=settings.max_response_latency,
         idle_prompt_seconds=settings.idle_prompt_seconds,
         idle_prompts=settings.idle_prompts,
+        stall_turns=settings.stall_turns,
         max_duration_seconds=settings.max_call_seconds,
     )
     profile = AgentProfile(

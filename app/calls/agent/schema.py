@@ -141,6 +141,8 @@ class LinesShape(_Shape):
     failure_goodbye: Text | None = None
     shutdown_goodbye: Text | None = None
     refused: Text | None = None
+    stalled: Text | None = None
+    stalled_goodbye: Text | None = None
 
 
 class ToolShape(_Shape):

@@ -1,0 +1,83 @@
+"""Whether a conversation still moves. A film, music on hold or another machine would be answered for ever.
+
+A turn moves nothing when its words were said before, or when the agent has given the same answer for the third time.
+One or two words ("yes", "no", a number) may be said again: they move nothing only after the same words of the agent.
+"""
+
+from collections import deque
+from difflib import SequenceMatcher
+from enum import StrEnum
+
+from app.conversation.echo_text import heard_words
+
+_REMEMBERED = 4
+"""How many times as many turns are remembered as may move nothing: a film may be long before it begins again."""
+_FEWEST_WORDS = 3
+_FEWEST_WORDS_OF_AN_ANSWER = 4
+_ANSWERS_ALIKE = 2
+_ALIKE = 0.8
+
+
+class Progress(StrEnum):
+    """What to do about a turn."""
+
+    GOES_ON = "goes_on"
+    """Answer it."""
+    STALLS = "stalls"
+    """Ask the caller what they want."""
+    IS_OVER = "is_over"
+    """Say goodbye."""
+
+
+class ProgressWatch:
+    """Counts the turns that move nothing. ``stall_turns`` 0 counts none.
+
+    Among the last ``stall_turns`` turns, at least half moved nothing: the call is over, if the agent has asked before.
+    It asks when that is so among half as many turns.
+    """
+
+    def __init__(self, stall_turns: int) -> None:
+        self._most = stall_turns
+        self._turns: deque[tuple[list[str], list[str]]] = deque(maxlen=_REMEMBERED * stall_turns)
+        """The words of the caller's turns, each with those that the agent had said before."""
+        self._moved_nothing: deque[bool] = deque(maxlen=stall_turns)
+        self._has_asked = False
+
+    def moved(self) -> None:
+        """Something was done in the call, such as a tool: whatever was said before, it goes on."""
+        self._moved_nothing.clear()
+        self._has_asked = False
+
+    def turn_taken(self, text: str, said_before: str) -> Progress:
+        """The caller has finished a turn, after these words of the agent."""
+        words, before = heard_words(text), heard_words(said_before)
+        repeats = self._is_repeated(words, before)
+        self._turns.append((words, before))
+        self._moved_nothing.append(repeats)
+        half = list(self._moved_nothing)[-max(1, self._most // 2) :]
+        if not any(half):
+            self._has_asked = False
+        if not repeats:
+            return Progress.GOES_ON
+        if self._has_asked and len(self._moved_nothing) == self._most and 2 * sum(self._moved_nothing) >= self._most:
+            return Progress.IS_OVER
+        if not self._has_asked and 2 * len(half) >= self._most - 1 and 2 * sum(half) >= len(half):
+            self._has_asked = True
+            return Progress.STALLS
+        return Progress.GOES_ON
+
+    def _is_repeated(self, words: list[str], before: list[str]) -> bool:
+        same_answers = sum(_are_alike(before, earlier) for _, earlier in self._turns)
+        if len(before) >= _FEWEST_WORDS_OF_AN_ANSWER and same_answers >= _ANSWERS_ALIKE:
+            return True
+        return any(
+            _are_alike(words, earlier) and (len(words) >= _FEWEST_WORDS or _are_alike(before, said))
+            for earlier, said in self._turns
+        )
+
+
+def _are_alike(words: list[str], others: list[str]) -> bool:
+    if words == others:
+        return True
+    matcher = SequenceMatcher(None, words, others, autojunk=False)
+    return matcher.real_quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
