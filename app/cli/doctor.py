@@ -18,7 +18,7 @@ from app.observability.printable import printable
 from app.settings import Settings, load_settings, misspelt_settings
 from app.start_checks import check_settings
 
-_STYLES: dict[Grade, str] = {"good": "green", "beware": "yellow", "wrong": "bold red", "not checked": "dim"}
+_STYLES: dict[Grade, str] = {"ok": "green", "warning": "yellow", "wrong": "bold red", "not checked": "dim"}
 
 _KEY_CHARACTERS = 20
 
@@ -30,7 +30,7 @@ def doctor_command() -> int:
     console = Console(highlight=False)
     console.print(table(findings))
     wrong = sum(finding.grade == "wrong" for finding in findings)
-    console.print(f"{wrong} wrong" if wrong else "Nothing is wrong.", style=_STYLES["wrong" if wrong else "good"])
+    console.print(f"{wrong} wrong" if wrong else "Nothing is wrong.", style=_STYLES["wrong" if wrong else "ok"])
     return int(wrong > 0)
 
 
@@ -47,9 +47,9 @@ def diagnose() -> list[Finding]:
 def of_keys(settings: Settings) -> list[Finding]:
     """Warn of our keys that are short enough to guess: a right key works even after many wrong ones."""
     keys = {"API_KEY": settings.api_key, "METRICS_TOKEN": settings.metrics_token}
-    advice = "Take a longer one, for instance the output of: openssl rand -hex 32"
+    advice = "Use a longer one, for instance the output of: openssl rand -hex 32"
     return [
-        Finding(name, "beware", f"has fewer than {_KEY_CHARACTERS} characters and may be guessed", advice)
+        Finding(name, "warning", f"has fewer than {_KEY_CHARACTERS} characters and may be guessed", advice)
         for name, key in keys.items()
         if key is not None and len(key.get_secret_value()) < _KEY_CHARACTERS
     ]
@@ -81,13 +81,13 @@ def table(findings: Sequence[Finding]) -> Table:
 
 def _of_settings(settings: Settings) -> Finding:
     vendors = "live" if settings.uses_live_vendors else "sandbox"
-    return Finding("settings", "good", f"complete; ENVIRONMENT={settings.environment}, PROVIDERS={vendors}")
+    return Finding("settings", "ok", f"complete; ENVIRONMENT={settings.environment}, PROVIDERS={vendors}")
 
 
 def _misspelt() -> list[Finding]:
     """Warn of misspelt settings, which would silently do nothing."""
     return [
-        Finding(name, "beware", "is no setting, and does nothing", f"Is {meant} meant?")
+        Finding(name, "warning", "is not a setting and has no effect", f"Did you mean {meant}?")
         for name, meant in misspelt_settings().items()
     ]
 

@@ -33,8 +33,8 @@ async def set_up(settings: Settings, *, dry_run: bool = False) -> int:
         if not todo.obstacles and not dry_run:
             await carry_out(todo, client)
     except ProviderError as error:
-        _say(f"LiveKit did not do it ({error}). voice-agent doctor says what is wrong with the connection.")
-        _say("A self-hosted LiveKit keeps trunks and rules in Redis, and has none without it.")
+        _say(f"LiveKit did not make the changes ({error}). voice-agent doctor shows what is wrong with the connection.")
+        _say("A self-hosted LiveKit keeps trunks and rules in Redis, and has none without Redis.")
         return 1
     finally:
         await client.aclose()
@@ -70,18 +70,18 @@ async def carry_out(todo: Plan, client: LiveKitSIPClient) -> None:
 def _print_changes(todo: Plan, *, dry_run: bool) -> None:
     changes: list[Change[Any]] = [todo.inbound, todo.rule]
     for change in changes + ([todo.outbound] if todo.outbound else []):
-        made = ("would be " if dry_run or todo.obstacles else "") + ("made" if change.found is None else "changed")
+        made = ("would be " if dry_run or todo.obstacles else "") + ("created" if change.found is None else "changed")
         _say(f"{change.what} {change.wanted.name}: {made if change.is_needed else 'is as it should be'}")
         for line in change.differences if change.is_needed else ():
             _say(f"    {line}")
     if todo.outbound is None:
-        _say("no outbound trunk: SIP_SERVER is not set, so there is no calling out")
+        _say("no outbound trunk: SIP_SERVER is not set, so there are no outbound calls")
     for obstacle in todo.obstacles:
         _say(f"! {obstacle}")
     if todo.obstacles:
         _say("Nothing was changed.")
     if todo.inbound.wanted.is_open_to_the_world:
-        _say("! The inbound trunk is open to the whole internet, as you wished.")
+        _say("! The inbound trunk is open to the whole internet, because of --force.")
 
 
 def _print_next_steps(settings: Settings) -> None:
@@ -89,11 +89,11 @@ def _print_next_steps(settings: Settings) -> None:
     target = f"{bare_number(number)}@{address.removeprefix('sip:')}" if address else "<number>@<LiveKit SIP>:5060"
     _say("")
     _say("At LiveKit (its configuration file, or the project's settings in LiveKit Cloud):")
-    _say(f"    webhooks go to https://{settings.domain or '<DOMAIN>'}/webhooks/livekit")
-    _say(f"At MTS Exolve, for {number}; docs/telephony.md tells what of it is confirmed:")
+    _say(f"    send webhooks to https://{settings.domain or '<DOMAIN>'}/webhooks/livekit")
+    _say(f"At MTS Exolve, for {number}; docs/telephony.md says which of this is confirmed:")
     _say(f"    forward calls to the external SIP address {target}")
     if not address:
-        _say("    (set LIVEKIT_SIP_URI or PUBLIC_IP to have it named here)")
+        _say("    (set LIVEKIT_SIP_URI or PUBLIC_IP to see it here)")
     if settings.sip_server:
         _say(f"    calls out go to {settings.sip_server}, {'with' if settings.sip_username else 'without'} a login")
     _say("Then: voice-agent doctor")

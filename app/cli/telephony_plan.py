@@ -70,8 +70,8 @@ def check_wishes(settings: Settings, *, force: bool) -> None:
     problems = [
         f"{name.upper()}: is missing; {why}"
         for name, why in (
-            ("livekit_url", "it is where trunks and rule are kept"),
-            ("sip_number", "it is the number that callers dial"),
+            ("livekit_url", "LiveKit keeps the trunks and the rule"),
+            ("sip_number", "callers dial it"),
         )
         if not getattr(settings, name)
     ]
@@ -145,10 +145,10 @@ def _obstacles(wanted: SipObjects, found: SipObjects) -> Iterator[str]:
     ours = {trunk.trunk_id for trunk in found.inbound if trunk.name == inbound.name}
     for trunk in found.inbound:
         if trunk.name != inbound.name and trunk.numbers and any(map(trunk.takes, inbound.numbers)):
-            yield f"The inbound trunk {_called(trunk)} has the number too; delete it, or call it {inbound.name}."
+            yield f"The inbound trunk {_called(trunk)} has the number, too; delete it, or rename it to {inbound.name}."
     for other in found.rules:
         if other.name != rule.name and ours & set(other.trunk_ids) and not other.called_numbers:
-            yield f"The dispatch rule {_called(other)} is for the same trunk; delete it, or call it {rule.name}."
+            yield f"The dispatch rule {_called(other)} is for the same trunk; delete it, or rename it to {rule.name}."
 
 
 def _named(name: str, items: Iterable[_Kept]) -> _Kept | None:
@@ -169,7 +169,7 @@ def _shown(item: InboundTrunk | DispatchRule | OutboundTrunk) -> dict[str, str]:
 
 def _difference(name: str, found: str, wanted: str) -> str:
     if name == "password" and found and wanted:
-        return f"{name}: is another"
+        return f"{name}: differs"
     return f"{name}: {found or 'nothing'} -> {wanted or 'nothing'}"
 
 

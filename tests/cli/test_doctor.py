@@ -52,7 +52,7 @@ def asks_sandbox(sandbox: RunningSandbox, **more: str) -> Settings:
 async def test_keys_that_the_vendors_take_are_good() -> None:
     async with running_sandbox() as sandbox:
         findings = await examine(vendor_checks(asks_sandbox(sandbox)))
-    assert graded(findings) == [("Deepgram", "good"), ("OpenAI", "good"), ("Cartesia", "good")]
+    assert graded(findings) == [("Deepgram", "ok"), ("OpenAI", "ok"), ("Cartesia", "ok")]
     assert dict(sandbox.stage.counts) == {
         ("deepgram", "v1/auth/token"): 1,
         ("openai", "models"): 1,
@@ -75,7 +75,7 @@ async def test_a_model_that_the_key_may_not_use_is_reported() -> None:
     async with running_sandbox() as sandbox:
         findings = await examine(vendor_checks(asks_sandbox(sandbox, LLM_MODEL="gpt-0")))
     assert [finding.said for finding in findings if finding.grade == "wrong"] == [
-        "takes the key, but LLM_MODEL=gpt-0 is not in its list of models"
+        "accepts the key, but LLM_MODEL=gpt-0 is not in its list of models"
     ]
 
 
@@ -85,11 +85,11 @@ async def test_a_model_that_the_key_may_not_use_is_reported() -> None:
         (403, {"error": {"code": "unsupported_country_region_territory"}}, "wrong", "the country of this machine"),
         (403, {}, "wrong", "blocked"),
         (402, {}, "wrong", "no credit"),
-        (404, {}, "beware", "a list of models"),
-        (429, {}, "beware", "too many requests"),
+        (404, {}, "warning", "a list of models"),
+        (429, {}, "warning", "too many requests"),
         (500, {}, "wrong", "HTTP 500"),
-        (200, {"data": None}, "good", "takes the key"),
-        (200, [], "good", "takes the key"),
+        (200, {"data": None}, "ok", "accepts the key"),
+        (200, [], "ok", "accepts the key"),
     ],
 )
 async def test_a_vendors_answer_is_reported_in_plain_words(status: int, body: object, grade: str, said: str) -> None:
@@ -103,12 +103,12 @@ async def test_a_vendors_answer_is_reported_in_plain_words(status: int, body: ob
 async def test_unreachable_vendors_are_reported_with_the_reason() -> None:
     nowhere = {f"{name}_BASE_URL": "http://127.0.0.1:1" for name in ("DEEPGRAM", "OPENAI", "CARTESIA")}
     findings = await examine(vendor_checks(loaded({**VENDOR_KEYS, **nowhere})))
-    assert {finding.advice for finding in findings} == {"Nothing listens there. Does it run, is the port right?"}
+    assert {finding.advice for finding in findings} == {"Nothing listens there. Is the server running?"}
 
 
 async def test_the_sandbox_is_reported_and_gets_no_requests() -> None:
     findings = await examine(vendor_checks(loaded({})))
-    assert graded(findings) == [("vendors", "beware")]
+    assert graded(findings) == [("vendors", "warning")]
 
 
 @asynccontextmanager
@@ -133,8 +133,8 @@ async def test_a_webhook_is_taken_by_the_service_that_knows_the_secret(tmp_path:
     async with service(tmp_path) as url:
         good = await try_webhook(url, KEY, SECRET)
         other = await try_webhook(url, KEY, "another-secret-of-more-than-32-characters")
-    assert (good.grade, other.grade) == ("good", "wrong")
-    assert "another key or secret" in other.said
+    assert (good.grade, other.grade) == ("ok", "wrong")
+    assert "a different key or secret" in other.said
     assert SECRET not in str(good)
 
 
@@ -143,9 +143,9 @@ async def test_a_webhook_is_taken_by_the_service_that_knows_the_secret(tmp_path:
     [
         (404, "another program answers"),
         (502, "the proxy does not reach the service"),
-        (503, "takes no telephone calls"),
+        (503, "accepts no telephone calls"),
         (200, "forged"),
-        (301, "not this service's answer"),
+        (301, "not from this service"),
     ],
 )
 async def test_a_proxy_or_program_in_front_of_the_service_is_reported(status: int, said: str) -> None:
@@ -167,7 +167,7 @@ async def test_a_public_name_without_tls_is_reported() -> None:
         )
         webhooks, sip = await examine(door_checks(settings))
     assert (webhooks.grade, sip.grade) == ("wrong", "not checked")
-    assert "speaks no TLS" in webhooks.advice
+    assert "does not speak TLS" in webhooks.advice
 
 
 class Answers(asyncio.DatagramProtocol):
@@ -201,7 +201,7 @@ async def sip_server(*, silent: bool = False) -> AsyncIterator[tuple[str, Answer
 async def test_a_sip_address_is_asked_again_until_it_answers() -> None:
     async with sip_server() as (address, server):
         finding = await try_sip(address)
-    assert finding == Finding("SIP address", "good", f"{address} answers to OPTIONS (404)")
+    assert finding == Finding("SIP address", "ok", f"{address} answers OPTIONS (404)")
     assert len(server.heard) == 2
     assert len(set(server.heard)) == 1, "a request that is sent again is the same request"
     lines = server.heard[0].decode().split("\r\n")
@@ -216,7 +216,7 @@ async def test_a_silent_sip_address_is_reported_after_some_seconds() -> None:
     async with sip_server(silent=True) as (address, server):
         finding = await try_sip(address, (0.05, 0.05, 0.1))
     assert finding.grade == "wrong"
-    assert "no answer to OPTIONS over UDP within 0.2 seconds" in finding.said
+    assert "did not answer OPTIONS over UDP within 0.2 seconds" in finding.said
     assert len(server.heard) == 3
 
 
@@ -225,7 +225,10 @@ async def test_a_sip_address_where_nothing_listens_is_reported_at_once() -> None
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     finding = await try_sip(f"sip:127.0.0.1:{port}")
-    assert (finding.grade, finding.advice) == ("wrong", "Nothing listens there. Does it run, is the port right?")
+    assert (finding.grade, finding.advice) == (
+        "wrong",
+        "Nothing listens there. Is the server running?",
+    )
 
 
 async def test_a_sip_address_for_another_transport_is_not_asked() -> None:
@@ -246,12 +249,12 @@ def test_a_sip_address_has_a_host_and_a_port(address: str, asked: tuple[str, int
 
 def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert graded(look_at_folder(tmp_path / "new")) == [("DATA_DIR", "good"), ("disk", "good")]
+    assert graded(look_at_folder(tmp_path / "new")) == [("DATA_DIR", "ok"), ("disk", "ok")]
     (finding,) = look_at_folder(tmp_path / "file")
     assert (finding.about, finding.grade) == ("DATA_DIR", "wrong")
 
 
-@pytest.mark.parametrize(("free", "grade"), [(10**11, "good"), (10**9, "beware"), (10**8, "wrong")])
+@pytest.mark.parametrize(("free", "grade"), [(10**11, "ok"), (10**9, "warning"), (10**8, "wrong")])
 def test_a_disk_that_runs_full_is_reported(free: int, grade: str) -> None:
     assert judge_room(free).grade == grade
 
@@ -259,7 +262,7 @@ def test_a_disk_that_runs_full_is_reported(free: int, grade: str) -> None:
 async def test_a_database_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "calls.db"
     url = f"sqlite+aiosqlite:///{path}"
-    assert (await open_database(url)).grade == "good"
+    assert (await open_database(url)).grade == "ok"
     assert not path.exists(), "a look changes nothing"
     migrate(url)
     assert (await open_database(url)).said == "opens and answers"
@@ -270,8 +273,8 @@ async def test_a_database_is_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("date", "grade"),
     [
-        ("Thu, 26 Nov 2026 12:00:00 GMT", "good"),
-        ("Thu, 26 Nov 2026 12:00:20 GMT", "beware"),
+        ("Thu, 26 Nov 2026 12:00:00 GMT", "ok"),
+        ("Thu, 26 Nov 2026 12:00:20 GMT", "warning"),
         ("Thu, 26 Nov 2026 11:50:00 GMT", "wrong"),
         ("yesterday", "not checked"),
     ],
@@ -301,10 +304,10 @@ async def test_checks_are_made_at_once_and_none_holds_up_or_breaks_the_others() 
 
     async def looks() -> Sequence[Finding]:
         await started.wait()
-        return [Finding("third", "good", "as it should be")]
+        return [Finding("third", "ok", "as it should be")]
 
     findings = await examine([Check("first", hangs, 0.05), Check("second", breaks), Check("third", looks)])
-    assert graded(findings) == [("first", "wrong"), ("second", "wrong"), ("third", "good")]
+    assert graded(findings) == [("first", "wrong"), ("second", "wrong"), ("third", "ok")]
     assert "no answer within 0.05 seconds" in findings[0].said
     assert "ZeroDivisionError" in findings[1].said
 
@@ -329,7 +332,7 @@ def test_the_command_prints_what_is_wrong_and_its_status_shows_it(tmp_path: Path
 
 def test_keys_that_are_easy_to_guess_are_reported_without_the_key() -> None:
     found = of_keys(loaded({"API_KEY": "secret123", "METRICS_TOKEN": "x" * 20}))
-    assert [(finding.about, finding.grade) for finding in found] == [("API_KEY", "beware")]
+    assert [(finding.about, finding.grade) for finding in found] == [("API_KEY", "warning")]
     assert "secret123" not in str(found)
 
 

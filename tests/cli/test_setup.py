@@ -153,8 +153,8 @@ def test_no_password_and_no_whole_number_is_shown() -> None:
     todo = plan(WANTED, SipObjects(outbound=(replace(DONE.outbound[0], password="another-password"),)))
     assert todo.outbound
     shown = repr(todo) + str([change.differences for change in (todo.inbound, todo.rule, todo.outbound)])
-    assert todo.outbound.differences == ("password: is another",)
-    assert "password" not in shown.replace("asks_password", "").replace("password: is another", "")
+    assert todo.outbound.differences == ("password: differs",)
+    assert "password" not in shown.replace("asks_password", "").replace("password: differs", "")
     assert "74950000000" not in str(todo.inbound.differences)
 
 
@@ -168,5 +168,5 @@ def test_setup_refuses_in_plain_lines_before_it_asks_livekit(tmp_path: Path) -> 
 def test_an_unreachable_livekit_is_reported_in_plain_lines(tmp_path: Path) -> None:
     finished = run(tmp_path, "setup", **{**SETTINGS, "LIVEKIT_URL": "ws://127.0.0.1:1"})
     assert finished.returncode == 1
-    assert "LiveKit did not do it (livekit: cannot be reached" in finished.stdout
+    assert "LiveKit did not make the changes (livekit: cannot be reached" in finished.stdout
     assert (finished.stderr, "a-livekit-secret" in finished.stdout) == ("", False)

@@ -19,17 +19,17 @@ def judged(found: SipObjects, settings: dict[str, str] | None = None) -> list[tu
 
 def said(found: SipObjects) -> str:
     """Of what is wrong, or to beware of."""
-    return " ".join(each.said for each in judge(found, loaded(SETTINGS)) if each.grade in ("wrong", "beware"))
+    return " ".join(each.said for each in judge(found, loaded(SETTINGS)) if each.grade in ("wrong", "warning"))
 
 
 def test_what_setup_made_is_good() -> None:
-    assert judged(DONE) == [("inbound trunk", "good"), ("dispatch rule", "good"), ("outbound trunk", "good")]
+    assert judged(DONE) == [("inbound trunk", "ok"), ("dispatch rule", "ok"), ("outbound trunk", "ok")]
 
 
 def test_what_is_missing_is_reported() -> None:
     assert judged(SipObjects()) == [("inbound trunk", "wrong")]
     assert judged(replace(DONE, rules=(), outbound=())) == [
-        ("inbound trunk", "good"),
+        ("inbound trunk", "ok"),
         ("dispatch rule", "wrong"),
         ("outbound trunk", "wrong"),
     ]
@@ -40,9 +40,9 @@ def test_what_is_missing_is_reported() -> None:
 def test_a_trunk_that_everybody_may_call_by_is_wrong() -> None:
     found = replace(DONE, inbound=(replace(TRUNK, allowed_addresses=()),))
     assert ("inbound trunk", "wrong") in judged(found)
-    assert "anybody on the internet may call at your cost" in said(found)
+    assert "anyone on the internet can call at your cost" in said(found)
     guarded = replace(DONE, inbound=(replace(TRUNK, asks_password=True),))
-    assert ("inbound trunk", "good") in judged(guarded)
+    assert ("inbound trunk", "ok") in judged(guarded)
 
 
 def test_an_open_trunk_of_somebody_else_is_reported() -> None:
@@ -73,7 +73,7 @@ def test_a_rule_for_all_trunks_counts_when_there_is_none_for_ours() -> None:
 
 def test_what_differs_from_the_settings_is_reported() -> None:
     found = replace(DONE, inbound=(replace(TRUNK, allowed_addresses=("203.0.113.99/32",)),))
-    assert "other than the settings say: inbound trunk" in said(found)
+    assert "differs from the settings: inbound trunk" in said(found)
 
 
 def test_no_whole_number_is_shown() -> None:

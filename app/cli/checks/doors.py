@@ -17,12 +17,12 @@ _SECONDS = 8.0
 _WEBHOOK, _SIP = "webhooks", "SIP address"
 _MEANS = {
     401: (
-        "the service there knows another key or secret, or its clock is wrong",
-        "Compare LIVEKIT_API_KEY, LIVEKIT_API_SECRET and LIVEKIT_WEBHOOK_KEYS with those it runs with.",
+        "the service there has a different key or secret, or its clock is wrong",
+        "Compare LIVEKIT_API_KEY, LIVEKIT_API_SECRET and LIVEKIT_WEBHOOK_KEYS with those of the running service.",
     ),
-    404: ("another program answers there", "Have DOMAIN or the proxy lead to this service."),
-    502: ("the proxy does not reach the service", "Is the service running, does the proxy know its port?"),
-    503: ("the service there takes no telephone calls, or is stopping", "Has it LIVEKIT_URL set?"),
+    404: ("another program answers there", "Point DOMAIN or the proxy at this service."),
+    502: ("the proxy does not reach the service", "Check that the service runs, and that the proxy has its port."),
+    503: ("the service there accepts no telephone calls, or is stopping", "Check that LIVEKIT_URL is set there."),
 }
 
 
@@ -53,12 +53,12 @@ async def try_webhook(url: str, key: str, secret: str) -> Finding:
     except httpx.HTTPError as error:
         return Finding(_WEBHOOK, "wrong", f"{url} cannot be reached: {type(error).__name__}", why(error))
     if status != httpx.codes.OK:
-        said, advice = _MEANS.get(status, ("that is not this service's answer", "Does DOMAIN lead to this service?"))
+        said, advice = _MEANS.get(status, ("the answer is not from this service", "Check DOMAIN and the proxy."))
         return Finding(_WEBHOOK, "wrong", f"{url} answers with HTTP {status}: {said}", advice)
     if forged != httpx.codes.UNAUTHORIZED:
-        said = f"{url} takes a webhook with a forged signature: that is not this service"
-        return Finding(_WEBHOOK, "wrong", said, "Have DOMAIN or the proxy lead to this service.")
-    return Finding(_WEBHOOK, "good", f"{url} takes a signed one and refuses a forged one")
+        said = f"{url} accepts a webhook with a forged signature, so it is not this service"
+        return Finding(_WEBHOOK, "wrong", said, "Point DOMAIN or the proxy at this service.")
+    return Finding(_WEBHOOK, "ok", f"{url} accepts a signed webhook and refuses a forged one")
 
 
 async def _sent(url: str, body: bytes, token: str) -> int:
@@ -70,16 +70,16 @@ async def _sent(url: str, body: bytes, token: str) -> int:
 async def try_sip(address: str, waits: Sequence[float] = RESEND_SECONDS) -> Finding:
     """Check whether SIP is answered at that address."""
     if "transport=t" in address or address.startswith("sips:"):
-        return Finding(_SIP, "not checked", f"{address} is not for UDP, and only UDP is tried")
+        return Finding(_SIP, "not checked", f"{address} does not use UDP, and the doctor tries only UDP")
     host, port = host_and_port(address)
     try:
         status = await ask_options(host, port, waits)
     except OSError as error:
-        return Finding(_SIP, "wrong", f"{address} cannot be asked: {type(error).__name__}", why(error))
+        return Finding(_SIP, "wrong", f"{address} cannot be reached: {type(error).__name__}", why(error))
     if status is None:
-        said = f"{address} gave no answer to OPTIONS over UDP within {sum(waits):g} seconds"
+        said = f"{address} did not answer OPTIONS over UDP within {sum(waits):g} seconds"
         if host.endswith(".livekit.cloud"):
-            return Finding(_SIP, "beware", said, "LiveKit Cloud may leave it unanswered: try a call.")
-        advice = f"Does LiveKit SIP run, is UDP port {port} open? Behind a router, try from outside."
+            return Finding(_SIP, "warning", said, "LiveKit Cloud may ignore OPTIONS: try a call.")
+        advice = f"Check that LiveKit SIP runs and UDP port {port} is open. Behind a router, try from outside."
         return Finding(_SIP, "wrong", said, advice)
-    return Finding(_SIP, "good", f"{address} answers to OPTIONS ({status})")
+    return Finding(_SIP, "ok", f"{address} answers OPTIONS ({status})")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Grade = Literal["good", "beware", "wrong", "not checked"]
+Grade = Literal["ok", "warning", "wrong", "not checked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ async def _examined(check: Check) -> Sequence[Finding]:
         async with asyncio.timeout(check.seconds):
             return await check.look()
     except TimeoutError:
-        return [Finding(check.about, "wrong", f"no answer within {check.seconds:g} seconds", "Is a firewall between?")]
+        return [Finding(check.about, "wrong", f"no answer within {check.seconds:g} seconds", "Check the firewalls.")]
     except Exception as error:  # noqa: BLE001 - a failing check must not hide the findings of the others
         return [Finding(check.about, "wrong", f"could not be checked: {type(error).__name__}", why(error))]
 
@@ -50,15 +50,15 @@ def why(error: BaseException) -> str:
     """Why a connection failed and what to do, as far as the error shows."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"The certificate is not good: {cause.verify_message}. Renew it, or correct the name."
+            return f"The certificate is not valid: {cause.verify_message}. Renew it, or correct the name."
         if isinstance(cause, ssl.SSLError):
-            return "What answers there speaks no TLS. Is the port right, is the proxy set up for HTTPS?"
+            return "The server there does not speak TLS. Check the port, and that the proxy is set up for HTTPS."
         if isinstance(cause, socket.gaierror):
-            return "The name is not known. Is it spelt right, has it an entry in DNS?"
+            return "The name is unknown. Check its spelling and its DNS entry."
         if isinstance(cause, ConnectionRefusedError):
-            return "Nothing listens there. Does it run, is the port right?"
+            return "Nothing listens there. Is the server running?"
         if isinstance(cause, TimeoutError):
-            return "Nobody answered. Is a firewall between?"
+            return "Nobody answered. Check the firewalls."
     return ""
 
 

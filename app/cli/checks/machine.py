@@ -50,7 +50,7 @@ def look_at_folder(folder: Path) -> list[Finding]:
     except OSError as error:
         advice = "Give the folder to the user that the service runs as, or set DATA_DIR to another."
         return [Finding("DATA_DIR", "wrong", f"{folder} cannot be written: {error.strerror}", advice)]
-    return [Finding("DATA_DIR", "good", f"{folder} can be written"), judge_room(shutil.disk_usage(folder).free)]
+    return [Finding("DATA_DIR", "ok", f"{folder} can be written"), judge_room(shutil.disk_usage(folder).free)]
 
 
 def judge_room(free_bytes: int) -> Finding:
@@ -60,15 +60,15 @@ def judge_room(free_bytes: int) -> Finding:
     if free < _FREE_GIB_LEAST:
         return Finding("disk", "wrong", said, "Make room: on a full disk no call can be recorded or even kept.")
     if free < _FREE_GIB_WISE:
-        return Finding("disk", "beware", said, "Make room, or keep no recordings: RECORDING=false")
-    return Finding("disk", "good", said)
+        return Finding("disk", "warning", said, "Free some space, or turn recordings off: RECORDING=false")
+    return Finding("disk", "ok", said)
 
 
 async def open_database(url: str) -> Finding:
     """Open the database and query it. A database that does not exist yet is fine."""
     scheme, _, path = url.partition(":///")
     if scheme.startswith("sqlite") and not await asyncio.to_thread(Path(path).exists):
-        return Finding("database", "good", "is not there yet; the first start makes it")
+        return Finding("database", "ok", "does not exist yet; the first start creates it")
     try:
         opened = await Database.open(url)
         try:
@@ -78,7 +78,7 @@ async def open_database(url: str) -> Finding:
     except StorageError as error:
         advice = "Is it a database of this service, may its user write it, is the disk full?"
         return Finding("database", "wrong", str(error), advice)
-    return Finding("database", "good", "opens and answers")
+    return Finding("database", "ok", "opens and answers")
 
 
 def clocks(settings: Settings) -> list[str]:
@@ -99,7 +99,7 @@ async def compare_clocks(addresses: Sequence[str]) -> Finding:
                 continue
             if date:
                 return judge_clock(date, utc_now())
-    return Finding("clock", "not checked", "no server told the time")
+    return Finding("clock", "not checked", "no server sent the time")
 
 
 def judge_clock(date: str, now: datetime) -> Finding:
@@ -107,11 +107,11 @@ def judge_clock(date: str, now: datetime) -> Finding:
     try:
         ahead = (now - parsedate_to_datetime(date)).total_seconds()
     except (ValueError, TypeError):
-        return Finding("clock", "not checked", "the time that a server told cannot be read")
+        return Finding("clock", "not checked", "the time that a server sent cannot be read")
     off = max(0.0, abs(ahead) - 1)
     said = f"{off:.0f} seconds {'ahead' if ahead > 0 else 'behind'}" if off >= 1 else "is right"
     if off > _SKEW_MOST:
         return Finding("clock", "wrong", said, "Set it by NTP: LiveKit refuses tokens and its webhooks are refused.")
     return Finding(
-        "clock", "beware" if off > _SKEW_WISE else "good", said, "Set it by NTP." if off > _SKEW_WISE else ""
+        "clock", "warning" if off > _SKEW_WISE else "ok", said, "Set the clock by NTP." if off > _SKEW_WISE else ""
     )

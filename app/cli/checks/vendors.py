@@ -38,8 +38,8 @@ def vendor_checks(settings: Settings) -> list[Check]:
     if not settings.uses_live_vendors:
 
         async def sandbox() -> Sequence[Finding]:
-            said = "the sandbox stands in for Deepgram, OpenAI and Cartesia: voices and words are made up"
-            return [Finding("vendors", "beware", said, "Set the three keys for real calls.")]
+            said = "the sandbox stands in for Deepgram, OpenAI and Cartesia: voices and words are invented"
+            return [Finding("vendors", "warning", said, "Set the three keys for real calls.")]
 
         return [Check("vendors", sandbox)]
     return [_check(question) for question in questions(settings)]
@@ -55,14 +55,14 @@ def questions(settings: Settings) -> tuple[Question, ...]:
             "DEEPGRAM",
             f"{rest_url(settings.deepgram_base_url)}/v1/auth/token",
             {"Authorization": f"Token {_value(settings.deepgram_api_key)}"},
-            "a key to look at: a server of your own may know none",
+            "this address: a self-hosted server may not have it",
         ),
         Question(
             "OpenAI",
             "OPENAI",
             f"{settings.openai_base_url}/models",
             {"Authorization": f"Bearer {_value(settings.openai_api_key)}"},
-            "a list of models: a compatible server may have none",
+            "a list of models: a compatible server may not have one",
             model=settings.llm_model,
         ),
         Question(
@@ -81,20 +81,20 @@ def judge(question: Question, status: int, answer: Any) -> Finding:
         return _model_found(question, answer)
     base_url = f"{question.setting}_BASE_URL"
     means: dict[int, tuple[Grade, str, str]] = {
-        401: ("wrong", "does not know the key", f"Copy {question.setting}_API_KEY anew from its console."),
-        402: ("wrong", "there is no credit left", "Pay at its console; no call can be held till then."),
+        401: ("wrong", "does not know the key", f"Copy {question.setting}_API_KEY from its console again."),
+        402: ("wrong", "has no credit left", "Add credit at its console: until then no call is possible."),
         403: (
             "wrong",
             "refuses: the key may not do this, or requests from this machine's country are blocked",
-            f"Look at the key's rights; {base_url} sets another server.",
+            f"Check the key's rights; {base_url} sets another server.",
         ),
-        404: ("beware", f"answers, but has not {question.wanted}", f"Is {base_url} right?"),
-        429: ("beware", "takes the key, but there were too many requests", "Look at its limits."),
+        404: ("warning", f"answers, but does not have {question.wanted}", f"Check {base_url}."),
+        429: ("warning", "accepts the key, but there were too many requests", "Check its limits."),
     }
     if status == HTTPStatus.FORBIDDEN and _REGION in str(answer):
-        advice = f"Run the service in a country it serves, or set {base_url} to a server that may be asked."
+        advice = f"Run the service in a country that it serves, or set {base_url} to another server."
         return Finding(question.name, "wrong", "does not serve the country of this machine's address", advice)
-    unknown: tuple[Grade, str, str] = ("wrong", f"answers with HTTP {status}", "Its status page may tell; try later.")
+    unknown: tuple[Grade, str, str] = ("wrong", f"answers with HTTP {status}", "See its status page, or try later.")
     return Finding(question.name, *means.get(status, unknown))
 
 
@@ -103,9 +103,9 @@ def _model_found(question: Question, answer: Any) -> Finding:
     if question.model and isinstance(listed, list):
         models = {model.get("id") for model in listed if isinstance(model, dict)}
         if question.model not in models:
-            said = f"takes the key, but LLM_MODEL={question.model} is not in its list of models"
-            return Finding(question.name, "wrong", said, "Choose one that the key may use.")
-    return Finding(question.name, "good", "takes the key")
+            said = f"accepts the key, but LLM_MODEL={question.model} is not in its list of models"
+            return Finding(question.name, "wrong", said, "Choose a model that the key may use.")
+    return Finding(question.name, "ok", "accepts the key")
 
 
 def _check(question: Question) -> Check:
