@@ -3,6 +3,7 @@
 from app.conversation import events as ev
 from app.conversation.bridging import line_ended, schedule_line, tool_finished
 from app.conversation.deadlines import Deadline
+from app.conversation.goodbyes import utterance_closes, waits_for_last_words
 from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
 from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
@@ -97,7 +98,7 @@ class AgentSpeech:
         elif was_empty:
             self._was_empty(utterance)
         else:
-            self._was_heard(utterance)
+            self._was_heard(utterance, event.heard)
 
     def provider_failed(self, event: ev.ProviderFailed) -> None:
         """A vendor failed: apologize once; if it goes on, end the call politely."""
@@ -206,7 +207,7 @@ class AgentSpeech:
             call.blame("ours")
             self.lost(utterance)
 
-    def _was_heard(self, utterance: Utterance) -> None:
+    def _was_heard(self, utterance: Utterance, heard: str) -> None:
         call = self._call
         if utterance.digits:
             call.press(utterance.turn, utterance.digits)
@@ -214,9 +215,9 @@ class AgentSpeech:
             self._after_filler()
         elif utterance.transfers_to is not None:
             call.start_transfer(utterance.transfers_to)
-        elif utterance.ends_call:
+        elif utterance.ends_call and not waits_for_last_words(call, utterance):
             call.end(utterance.ends_call)
-        else:
+        elif not utterance_closes(call, utterance, heard):
             call.unsaid = 0
             call.failures = 0 if utterance.kind is UtteranceKind.REPLY else call.failures
             call.go_on()

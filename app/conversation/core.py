@@ -14,6 +14,7 @@ from app.conversation.bridging import say_due_line
 from app.conversation.commands import Command
 from app.conversation.deadlines import Deadline, deadline_named
 from app.conversation.endpointing import Endpointing
+from app.conversation.goodbyes import silence_closes
 from app.conversation.history import ConversationHistory
 from app.conversation.phases import CALLER_TURN, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
@@ -208,6 +209,8 @@ class ConversationCore:
             call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
             return
         self._waited_for_sound = False
+        if silence_closes(call):
+            return
         prompts = call.lines.idle
         if prompts and call.silences < call.policy.idle_prompts:
             call.say(UtteranceKind.PROMPT, prompts[min(call.silences, len(prompts) - 1)])

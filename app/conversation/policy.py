@@ -143,6 +143,8 @@ class CallPolicy:
     max_duration_seconds: float = 1800.0
     transfer_seconds: float = 65.0
     """After this, a transfer without an outcome is cancelled."""
+    farewell_seconds: float = 5.0
+    """After a goodbye, how long a silence lasts until the agent hangs up."""
     goodbye_seconds: float = 15.0
     """After this, a goodbye that does not end is cut."""
     min_confidence: float = 0.35

@@ -17,6 +17,7 @@ from app.conversation.commands import (
     Transfer,
 )
 from app.conversation.deadlines import Deadline, Deadlines
+from app.conversation.farewells import Farewells
 from app.conversation.history import ConversationHistory
 from app.conversation.phases import PHASE_TRANSITIONS, CallPhase
 from app.conversation.policy import CallPolicy, Lines
@@ -29,6 +30,8 @@ from app.models import ConversationState
 _FALSE_INTERRUPTIONS = 2
 """After so many in a call, the detector's threshold is raised; after so many in an utterance, only words pause it."""
 _SLOWEST_LETTERS_PER_SECOND = 10.0
+HUNG_UP = "agent_hangup"
+"""The end reason when the agent hangs up because all is said."""
 _BLAME = ("none", "caller", "carrier", "policy", "provider", "ours")
 """Whose fault it was, from the least to the worst."""
 
@@ -74,6 +77,7 @@ class CallState:
         """Fixed lines in a row that could not be said."""
         self.silences = 0
         """Prompts in a row that nobody answered."""
+        self.farewells = Farewells()
         self.wait = Wait()
         """What the caller was told while they wait for the answer to their last turn."""
         self.progress = ProgressWatch(policy.stall_turns)
@@ -238,9 +242,19 @@ class CallState:
 
     def stop(self, utterance: Utterance) -> None:
         """Cut an utterance short."""
+        self.note_goodbye_of(utterance)
         self.floor.stop(utterance)
         self._note_end_of(utterance)
         self.commands.append(StopUtterance(utterance.number))
+
+    def note_goodbye_of(self, utterance: Utterance) -> None:
+        """Remember the goodbye in an utterance that is cut short, and that the agent meant to hang up after it."""
+        if utterance.preemptive:
+            return
+        if utterance.ends_call == HUNG_UP:
+            self.farewells.interrupted = utterance.said
+        if utterance.kind is UtteranceKind.REPLY:
+            self.farewells.note_agent(utterance.number, utterance.said)
 
     def stop_all(self) -> None:
         """Stop all that the agent says or prepares."""
@@ -281,7 +295,8 @@ class CallState:
         self.enter(ConversationState.LISTENING)
         if self.caller is None and self.policy.speaks and Deadline.IDLE not in self.deadlines:
             policy = self.policy
-            self.due_in(Deadline.IDLE, policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds)
+            silence_seconds = policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds
+            self.due_in(Deadline.IDLE, policy.farewell_seconds if self.farewells.are_due else silence_seconds)
 
     def transfer_on_request(self) -> bool:
         """Announce the transfer that was asked for, unless somebody is speaking or pressing keys."""

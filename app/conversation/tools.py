@@ -8,7 +8,7 @@ from app.conversation.bridging import await_tool
 from app.conversation.commands import RunTool
 from app.conversation.deadlines import Deadline
 from app.conversation.events import AgentToolCalled
-from app.conversation.state import CallState
+from app.conversation.state import HUNG_UP, CallState
 from app.conversation.turns import Utterance, UtteranceKind
 
 DIGITS_MAX = 32
@@ -48,7 +48,7 @@ def note_tool_call(utterance: Utterance, event: AgentToolCalled) -> None:
     """Note what to do after the last word of the utterance. Other tools do nothing here."""
     match event.name:
         case "end_call":
-            utterance.ends_call = "agent_hangup"
+            utterance.ends_call = HUNG_UP
         case "transfer":
             utterance.transfers_to = _text(event.arguments, "target")
         case "send_dtmf":

@@ -8,6 +8,7 @@ from app.conversation.commands import Record
 from app.conversation.completeness import Completeness
 from app.conversation.deadlines import Deadline
 from app.conversation.endpointing import Endpointing
+from app.conversation.goodbyes import turn_closes
 from app.conversation.interruptions import InterruptionRules
 from app.conversation.phases import CallPhase
 from app.conversation.progress import Progress
@@ -275,7 +276,7 @@ class UserTurns:
         call.commands.append(
             Record(ev.TurnTaken(caller.number, text, source, caller.started_t, ended, language, confidence))
         )
-        if not call.policy.speaks:
+        if not call.policy.speaks or turn_closes(call, caller.number, text):
             return
         progress = call.progress.turn_taken(text, call.last_answer) if source != "keypad" else Progress.GOES_ON
         if progress is Progress.GOES_ON:

@@ -1,7 +1,8 @@
 """Which of the caller's turns were never answered, how long the caller waited, and whether they gave the call up.
 
-A turn is answered when the answer begins to sound. A filler, an apology or an operator's line is no answer. The wait
-begins with the caller's last sound. It ends when they speak again, when the agent apologizes, or with the call.
+A turn is answered when the answer begins to sound. A filler, an apology or an operator's line is no answer. The
+caller's last goodbye, after which the agent hangs up, needs none. The wait begins with the caller's last sound. It ends
+when they speak again, when the agent apologizes, or with the call.
 """
 
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class TurnWaits:
     """The turn of each utterance of which something was heard; its first row may be missing."""
     _transfer_runs: bool = False
     _said_goodbye: bool = False
+    _closed_by: int | None = None
+    """The turn after which the agent hung up: a last goodbye needs no answer."""
 
     def take(self, row: JournalRow) -> None:
         """Take the next row."""
@@ -52,6 +55,8 @@ class TurnWaits:
                 self._transfer_runs = True
             case "transfer.failed" | "transfer.completed":
                 self._transfer_runs = False
+            case "call.ended" if row.data["reason"] == "agent_hangup" and self._turns:
+                self._closed_by = max(self._turns)
             case _:
                 pass
 
@@ -100,4 +105,5 @@ class TurnWaits:
 
     def _answered(self) -> set[int]:
         started = {turn for turn, kind in self._kinds.values() if kind in _ANSWERS}
-        return started | {turn for speech, turn in self._heard.items() if speech not in self._kinds}
+        heard = {turn for speech, turn in self._heard.items() if speech not in self._kinds}
+        return started | heard | ({self._closed_by} if self._closed_by is not None else set())

@@ -77,6 +77,7 @@ class JournalMetrics:
         """Count the journal of an ended call; ``tools`` are the names of the agent's configured tools."""
         taken, answered = set[int | None](), set[int | None]()
         outcome: str | None = None
+        reason: str | None = None
         sound_since: float | None = None
         for row in rows:
             counted = self._rows.get(row.type)
@@ -94,8 +95,9 @@ class JournalMetrics:
             elif row.type == "call.answered":
                 outcome = "answered"
             elif row.type == "call.ended":
-                outcome = outcome or row.data["reason"]
-        self._unanswered.inc(len(taken - answered))
+                reason = row.data["reason"]
+                outcome = outcome or reason
+        self._unanswered.inc(len(taken - answered - _needs_no_answer(taken, reason)))
         if is_outbound and outcome is not None:
             self._outbound.labels(outcome).inc()
 
@@ -113,6 +115,12 @@ class JournalMetrics:
                 self._usage.labels(provider, unit).inc(data[unit])
         if data.get("cost"):
             self._cost.labels(provider).inc(data["cost"])
+
+
+def _needs_no_answer(taken: set[int | None], reason: str | None) -> set[int | None]:
+    """The caller's last goodbye, after which the agent has hung up."""
+    last = max((turn for turn in taken if turn is not None), default=None)
+    return {last} if reason == "agent_hangup" else set()
 
 
 def _known(row: JournalRow, name: str, values: Collection[str]) -> str:

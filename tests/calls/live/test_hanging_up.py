@@ -249,3 +249,37 @@ def test_the_event_loop_of_a_call_awaits_the_next_event_and_nothing_else() -> No
 
     assert coroutines == {"run": ["self._events.next"], "finish": ["asyncio.wait"]}
     assert "timeout=_CANCELLED_WITHIN_SECONDS" in inspect.getsource(event_loop.CallEventLoop.finish)
+
+
+async def test_after_two_mutual_farewells_the_line_closes_though_the_model_does_not_hang_up() -> None:
+    world = World(model=ScriptedModel(Answer("You are welcome. Goodbye!"), Answer("Take care, bye!")))
+    async with live_call(world, FarEnd()) as call:
+        call.says("That is all I wanted to know, thank you")
+        await call.until("agent.finished", 2)
+        call.says("Thanks, bye")
+        await call.until("agent.finished", 3)
+        asked_to_end = call.now
+        call.says("Bye bye")
+        await call.ended()
+        assert call.now - asked_to_end < 0.5
+
+    assert (call.body.record.end_reason, call.body.record.fault) == ("agent_hangup", "none")
+    assert len(world.model.asked) == 2, "the last goodbye is not answered"
+    assert world.figure("voice_unanswered_turns_total") == 0
+
+
+async def test_a_goodbye_over_the_agents_goodbye_closes_the_line() -> None:
+    world = World(
+        model=ScriptedModel(Answer("Goodbye! Thank you so much for your call, it was a pleasure.", tool="end_call"))
+    )
+    async with live_call(world, FarEnd()) as call:
+        call.says("That is all I wanted to know")
+        await call.until("agent.reply_started", kind="reply")
+        await asyncio.sleep(1.0)
+        asked_to_end = call.now
+        call.says("uh-huh, thanks, bye")
+        await call.ended()
+        assert call.now - asked_to_end < 0.5
+
+    assert call.body.record.end_reason == "agent_hangup"
+    assert call.body.record.turns[-1].text == "uh-huh, thanks, bye"
