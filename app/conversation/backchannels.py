@@ -72,6 +72,26 @@ def _consists_of(text: str, phrases: _Phrases, *, most: int) -> bool:
     return 0 < count <= most
 
 
+def _begins(text: str, phrases: _Phrases) -> bool:
+    """Whether the last words of the text are the beginning of one of these phrases, and the others are such phrases."""
+    words = _squeezed(text)
+    for start in range(len(words)):
+        rest = words[start:]
+        open_end = any(len(rest) <= len(phrase) and _is_beginning(rest, phrase) for phrase in phrases)
+        if open_end and (start == 0 or _consists_of(" ".join(words[:start]), phrases, most=_MOST_PHRASES)):
+            return True
+    return False
+
+
+def _is_beginning(words: tuple[str, ...], phrase: tuple[str, ...]) -> bool:
+    last = len(words) - 1
+    return words != phrase and words[:last] == phrase[:last] and phrase[last].startswith(words[last])
+
+
+def _backchannels(language: str | None) -> _Phrases:
+    return _BACKCHANNELS | _BACKCHANNELS_OF.get((language or "").lower()[:2], frozenset())
+
+
 def is_backchannel(text: str, language: str | None) -> bool:
     """Whether the caller only signals that they are listening: "угу", "да-да", "хорошо, понятно", "uh-huh", "got it".
 
@@ -79,8 +99,17 @@ def is_backchannel(text: str, language: str | None) -> bool:
     taken in every call, and the words of ``language`` (a code such as ``de`` or ``de-DE``) besides. "Нет", "да, но ..."
     and commands are none.
     """
-    phrases = _BACKCHANNELS | _BACKCHANNELS_OF.get((language or "").lower()[:2], frozenset())
-    return _consists_of(text, phrases, most=_MOST_PHRASES)
+    return _consists_of(text, _backchannels(language), most=_MOST_PHRASES)
+
+
+def may_become_backchannel(text: str, language: str | None) -> bool:
+    """Whether the words so far begin one that takes several: "I", of "I see"; "всё", of "всё понятно"."""
+    return _begins(text, _backchannels(language))
+
+
+def may_become_hello(text: str) -> bool:
+    """Whether the words so far begin a hello that takes several: "добрый"."""
+    return _begins(text, _HELLOS)
 
 
 def is_hello(text: str) -> bool:

@@ -1,6 +1,13 @@
 """Whether what the caller says takes the floor from the agent, or is passed over: a backchannel, an echo, a hello."""
 
-from app.conversation.backchannels import is_backchannel, is_hello, is_stop_word, is_yes
+from app.conversation.backchannels import (
+    is_backchannel,
+    is_hello,
+    is_stop_word,
+    is_yes,
+    may_become_backchannel,
+    may_become_hello,
+)
 from app.conversation.echo_text import heard_words, is_echo
 from app.conversation.state import CallState
 from app.conversation.turns import Utterance, UtteranceKind
@@ -33,16 +40,20 @@ class InterruptionRules:
         """Forget what was known of the words of the turn that has ended."""
         self._overtaken, self._passed_over = [], None
 
-    def over_voice(self, utterance: Utterance, text: str, *, faint: bool) -> str | None:
-        """Why words over the agent's voice do not stop it."""
+    def over_voice(self, utterance: Utterance, text: str, *, faint: bool, so_far: bool = False) -> str | None:
+        """Why words over the agent's voice do not stop it. ``so_far``: the turn goes on, and more words may come."""
         reason = "faint" if faint else self._over_voice(utterance, text)
         self._passed_over = (reason, heard_words(text)) if reason else None
+        if reason is None and so_far and self._may_mean_nothing(utterance, text):
+            return "undecided"
         return reason
 
-    def before_answer(self, text: str) -> str | None:
+    def before_answer(self, text: str, *, so_far: bool = False) -> str | None:
         """Why words do not stop an answer that is being made, or a greeting that has not begun."""
         call = self._call
         line = call.floor.line
+        if call.floor.reply_pending and so_far and may_become_backchannel(text, call.language):
+            return "undecided"
         if call.floor.reply_pending:
             return "acknowledgement" if not text or is_backchannel(text, call.language) else None
         if line is not None and line.kind is UtteranceKind.GREETING and len(text.split()) <= _HELLO_WORDS:
@@ -79,6 +90,13 @@ class InterruptionRules:
         if is_backchannel(text, call.language):
             return None if utterance.can_be_answered(call.now, yes=is_yes(text)) else "acknowledgement"
         return "not_interruptible" if utterance.kind is UtteranceKind.GREETING and is_hello(text) else None
+
+    def _may_mean_nothing(self, utterance: Utterance, text: str) -> bool:
+        """Whether the next word may make a backchannel or a hello of these."""
+        if is_backchannel(text, self._call.language):
+            return False
+        greets = utterance.kind is UtteranceKind.GREETING and may_become_hello(text)
+        return greets or may_become_backchannel(text, self._call.language)
 
     def _is_own_voice(self, utterance: Utterance, text: str, *, heard_caller: bool) -> bool:
         """Whether these are an echo of the agent's own words.

@@ -63,13 +63,13 @@ class UserTurns:
             return
         utterance = self._call.floor.audible
         if utterance is not None:
-            reason = self._rules.over_voice(utterance, text, faint=event.faint)
+            reason = self._rules.over_voice(utterance, text, faint=event.faint, so_far=True)
             if reason in _LISTENING and utterance.paused:
                 utterance.backchanneled = True
                 self._resume_soon()
             if reason is not None:
                 return
-        elif self._call.floor.reply_pending and self._rules.before_answer(text):
+        elif self._call.floor.reply_pending and self._rules.before_answer(text, so_far=True):
             return
         self._take_the_floor()
         self._listen_to(text).confidence = event.confidence

@@ -223,6 +223,34 @@ def test_such_words_do_not_pause_a_voice_that_was_not_held_back() -> None:
     assert agent_is_answering().caller_begins("uh-huh").asked == []
 
 
+@pytest.mark.parametrize("words", ["got it", "I see", "of course", "makes sense", "ok I understand", "всё понятно"])
+def test_such_words_that_come_one_by_one_do_not_stop_the_voice(words: str) -> None:
+    call = agent_is_answering("We are open from nine to six on every day of the week. ").caller_makes_a_sound()
+    parts = words.split()
+    for count in range(1, len(parts) + 1):
+        call.wait(0.2).caller_begins(" ".join(parts[:count]))
+
+    assert call.caller_falls_silent().wait(0.3).caller_ends(words).ignored == ["acknowledgement"]
+    assert call.replies[0].fate == "speaking"
+
+
+@pytest.mark.parametrize("words", ["I want Sunday", "got to go", "of what", "makes no sense", "all", "I"])
+def test_words_that_only_begin_like_them_stop_the_voice(words: str) -> None:
+    call = agent_is_answering().caller_makes_a_sound()
+    parts = words.split()
+    for count in range(1, len(parts) + 1):
+        call.wait(0.2).caller_begins(" ".join(parts[:count]))
+
+    assert call.caller_falls_silent().wait(0.3).caller_ends(words).turns[-1] == (words, "speech")
+
+
+def test_such_words_that_come_one_by_one_do_not_stop_an_answer_that_is_being_made() -> None:
+    call = greeted_call().caller_says("When are you open?").caller_begins("got").caller_begins("got it")
+
+    assert call.caller_ends("got it").ignored == ["acknowledgement"]
+    assert call.replies[0].fate == "waiting"
+
+
 def test_a_listener_who_goes_on_to_ask_stops_the_voice() -> None:
     call = agent_is_answering().caller_makes_a_sound().caller_begins("yes").caller_begins("yes but on Sunday")
 

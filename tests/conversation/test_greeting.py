@@ -139,6 +139,18 @@ def test_more_than_a_hello_over_the_greeting_is_heard(words: str) -> None:
     assert call.turns == [(words, "speech")]
 
 
+@pytest.mark.parametrize("hello", ["Добрый день", "good morning", "Да, добрый вечер", "Слушаю вас"])
+def test_a_hello_that_comes_word_by_word_is_passed_over(hello: str) -> None:
+    call = Call().is_answered().agent_begins().wait(0.2).caller_makes_a_sound()
+    parts = hello.split()
+    for count in range(1, len(parts) + 1):
+        call.wait(0.2).caller_begins(" ".join(parts[:count]))
+    call.caller_falls_silent().wait(0.3).caller_ends(hello)
+
+    assert call.last("greeting").fate == "speaking"
+    assert call.turns == []
+
+
 def test_a_hello_over_the_last_word_of_the_greeting_is_passed_over_as_well() -> None:
     call = Call().is_answered().agent_begins().wait(4).caller_makes_a_sound().caller_begins("Hello?")
     call.caller_falls_silent().wait(0.6).agent_falls_silent()
