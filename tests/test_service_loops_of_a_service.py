@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +20,8 @@ from tests.end_to_end.service import RunningService, in_thread, running_service,
 from tests.support.sources import text
 
 LOOPS: tuple[str, ...] = get_args(LoopName)
+GROUPS = 4
+"""Loops fail at the same time in so many groups, each beside one call."""
 TALK = score(
     waits_for_agent(QUIET),
     says("Когда вы открыты?"),
@@ -48,28 +51,29 @@ def test_the_ledger_of_tasks_names_every_loop_and_no_other() -> None:
     assert sorted(name for names in rows for name in re.findall(r"`([^`]+)`", names)) == sorted(LOOPS)
 
 
-@pytest.mark.parametrize("name", LOOPS)
-async def test_a_loop_that_raises_harms_no_call(service: RunningService, name: str) -> None:
+@pytest.mark.parametrize("names", [LOOPS[first::GROUPS] for first in range(GROUPS)], ids=",".join)
+async def test_loops_that_raise_harm_no_call(service: RunningService, names: tuple[str, ...]) -> None:
     before = Counter(service.services.loops.failures)
-    loop = next(loop for loop in service.services.loops if loop.name == name)
+    loops = [loop for loop in service.services.loops if loop.name in names]
     call = asyncio.get_running_loop().create_task(hold(service, TALK), name="call")
     try:
         await until(lambda: service.services.dispatcher.live_calls == 1)
-        with broken(service, loop, times=1):
-            await until(lambda: service.services.loops.failures[name] > before[name])
-        if not loop.is_vital:  # for ever is the end of the process, see tests/end_to_end
-            with broken(service, loop, times=1_000_000):
-                async with service.async_client() as http:
-                    await until_named(http, name)
-                await call
-        held = await call
+        async with broken(service, loops, times=1):
+            await until(lambda: set(service.services.loops.failures - before) == set(names))
+        # a vital loop that fails for ever is the end of the process, see tests/end_to_end
+        lesser = [loop for loop in loops if not loop.is_vital]
+        async with broken(service, lesser, times=1_000_000), service.async_client() as http:
+            for loop in lesser:
+                await until_named(http, loop.name)
+            held = await call
     finally:
         call.cancel()
         await asyncio.wait([call])
 
+    assert len(loops) == len(names)
     assert (held.record["fault"], held.record["end_reason"]) == ("none", "caller_hangup")
     assert len(held.said("assistant")) == 2
-    assert set(service.services.loops.failures - before) == {name}
+    assert set(service.services.loops.failures - before) == set(names)
     assert not service.services.loops.gone.is_set()
 
 
@@ -95,20 +99,14 @@ async def test_a_bug_in_the_task_of_a_telephone_call_harms_no_other_call(service
     assert (held.record["fault"], set(service.services.loops.failures - before)) == ("none", {"room"})
 
 
-class broken:  # noqa: N801 - a context manager is used like a function
-    """Have the loop's rounds raise, the next so many of them; one that waits for long is interrupted."""
+class Broken:
+    """A loop whose next so many rounds raise; one that waits for long is interrupted."""
 
-    def __init__(self, service: RunningService, loop: ServiceLoop, *, times: int) -> None:
-        self._service, self._loop, self._times = service, loop, times
+    def __init__(self, loop: ServiceLoop, times: int) -> None:
+        self._loop, self._times = loop, times
         self._work = loop._work
 
-    async def _raise(self) -> None:
-        if self._times:
-            self._times -= 1
-            raise ZeroDivisionError
-        await self._work()
-
-    async def _break(self) -> None:
+    async def begin(self) -> None:
         self._loop._work, times = self._raise, self._times
         for _ in range(100):
             if self._times < times:
@@ -116,14 +114,29 @@ class broken:  # noqa: N801 - a context manager is used like a function
             await asyncio.sleep(0.01)
         self._loop._task.cancel()
 
-    async def _mend(self) -> None:
+    def mend(self) -> None:
         self._loop._work = self._work
 
-    def __enter__(self) -> None:
-        self._service.run(self._break())
+    async def _raise(self) -> None:
+        if self._times:
+            self._times -= 1
+            raise ZeroDivisionError
+        await self._work()
 
-    def __exit__(self, *_: object) -> None:
-        self._service.run(self._mend())
+
+@asynccontextmanager
+async def broken(service: RunningService, loops: list[ServiceLoop], *, times: int) -> AsyncIterator[None]:
+    made = [Broken(loop, times) for loop in loops]
+
+    async def begin() -> None:
+        await asyncio.gather(*(each.begin() for each in made))
+
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(begin(), service.loop))
+    try:
+        yield
+    finally:
+        for each in made:
+            each.mend()
 
 
 async def until(condition: Any) -> None:

@@ -15,8 +15,6 @@ from sandbox.vendors.faults import NAMED, Fault
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, Held, held, score, speak
 from tests.end_to_end.service import API_KEY, RunningService, service_in_thread
 
-PHRASE = "Скажи запретное слово."
-WORD = "запретное"
 HOURS = "Мы работаем с девяти до шести каждый день."
 GOODBYE = "Ждём вас!"
 ENDS: dict[str, Any] = {"text": GOODBYE, "tool_calls": END_CALL}
@@ -38,7 +36,11 @@ LESS: dict[str, tuple[list[str], str]] = {
     "thinking_without_end": ([RUSSIAN.apology], "provider:openai"),
 }
 """What the caller hears of other faults, and whose fault it is."""
-REFUSED = ("refused_content", "refused_in_stream")
+REFUSED = {
+    "refused_content": ("Скажи запретное слово.", "запретное"),
+    "refused_in_stream": ("Скажи недозволенное слово.", "недозволенное"),
+}
+"""A sentence that a caller says, and its word that the vendor refuses."""
 
 
 @pytest.fixture(scope="module", params=["responses", "chat"])
@@ -87,33 +89,35 @@ def failures(service: RunningService) -> dict[str, float]:
     return {result: count for result, count in counted.items() if result not in ("ok", "cancelled", "content_rejected")}
 
 
-@pytest.mark.parametrize("kind", REFUSED)
-def test_a_refused_sentence_costs_its_turn_and_no_other_call_notices(service: RunningService, kind: str) -> None:
+def test_a_refused_sentence_costs_its_turn_and_no_other_call_notices(service: RunningService) -> None:
     answers = ({"text": HOURS}, {"text": HOURS}, {"text": HOURS}, ENDS)
     before = failures(service)
 
-    async def three_callers() -> list[Held]:
-        service.sandbox.stage.faults.add(Fault("openai", kind, times=None, phrase=WORD))
+    async def all_callers() -> list[Held]:
+        for kind, (_, word) in REFUSED.items():
+            service.sandbox.stage.faults.add(Fault("openai", kind, times=None, phrase=word))
         try:
             async with asyncio.TaskGroup() as tasks:
-                wanted = [talk(PHRASE, *INNOCENT, replies=answers)] + [talk(*INNOCENT, replies=answers)] * 2
+                wanted = [talk(phrase, *INNOCENT, replies=answers) for phrase, _ in REFUSED.values()]
+                wanted += [talk(*INNOCENT, replies=answers)] * 2
                 calls = [tasks.create_task(call(service, each), name="caller") for each in wanted]
         finally:
             service.sandbox.stage.faults.clear()
         return [each.result() for each in calls]
 
-    struck, *others = service.run(three_callers())
+    *struck, innocent, another = service.run(all_callers())
 
-    assert struck.said("assistant") == [GREETING, RUSSIAN.refused, HOURS, HOURS, HOURS, GOODBYE]
-    assert struck.said("user")[0] == PHRASE
-    assert [other.said("assistant") for other in others] == [[GREETING, HOURS, HOURS, HOURS, GOODBYE]] * 2
-    ends = {(each.record["end_reason"], each.record["fault"]) for each in (struck, *others)}
+    for each, (phrase, word) in zip(struck, REFUSED.values(), strict=True):
+        assert each.said("assistant") == [GREETING, RUSSIAN.refused, HOURS, HOURS, HOURS, GOODBYE]
+        assert each.said("user")[0] == phrase
+        (refused,) = each.rows("provider.failed")
+        assert refused["data"]["answer"] == "refused"
+        holding = [word in prompt for prompt in prompts(service, each.call_id)]
+        assert holding == sorted(holding, reverse=True), "never sent again"
+        assert holding.count(True) <= 2, "preemptively and, with other words, for good"
+    assert [other.said("assistant") for other in (innocent, another)] == [[GREETING, HOURS, HOURS, HOURS, GOODBYE]] * 2
+    ends = {(each.record["end_reason"], each.record["fault"]) for each in (*struck, innocent, another)}
     assert ends == {("agent_hangup", "none")}
-    (refused,) = struck.rows("provider.failed")
-    assert refused["data"]["answer"] == "refused"
-    holding = [WORD in prompt for prompt in prompts(service, struck.call_id)]
-    assert holding == sorted(holding, reverse=True), "never sent again"
-    assert holding.count(True) <= 2, "preemptively and, with other words, for good"
     assert failures(service) == before
 
 
