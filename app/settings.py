@@ -47,16 +47,16 @@ from app.settings_checks import (
 
 _EAGER_LEAST = 0.3
 _SHELLS_OWN = ("host", "language")
-"""Names that shells and gettext use too; with VA_ before them they are ours alone."""
+"""Names that shells and gettext also use. With the prefix VA_ they belong to this service alone."""
 _CARRIER_HOLD_SECONDS = 30.0
 _PLACES_OF_A_WORKER = 50
 _NEARLY_THE_SAME = 0.84
-"""Such as GREETINGS and GREETING, DEEPGRAM_KEY and DEEPGRAM_API_KEY."""
+"""Such as GREETINGS for GREETING, or DEEPGRAM_KEY for DEEPGRAM_API_KEY."""
 _PYDANTICS_OWN = "Value error, "
 
 
 class Settings(BaseSettings):
-    """Read from the environment, names in capitals, and from a file ``.env``."""
+    """Settings from the environment (names in capitals) and from a file ``.env``."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -134,13 +134,13 @@ class Settings(BaseSettings):
     """The agent answers in rooms whose names begin with this and an underscore, and never touches other rooms."""
 
     transfer_targets: TransferTargets = {}
-    """Whom callers may be transferred to, such as sales=+74950000000,help=sip:help@example.org; nobody when not set."""
+    """Where callers may be transferred, such as sales=+74950000000,help=sip:help@example.org; nowhere if not set."""
 
     # --- the carrier --------------------------------------------------------------------------------------------------
     sip_number: TelephoneNumber | None = None
     """The number that callers dial, such as +74950000000; ``voice-agent setup`` gives it to LiveKit's trunks."""
     sip_allowed_addresses: Networks = ()
-    """Addresses and networks that the carrier calls from, separated by commas; nobody else may call."""
+    """Addresses and networks that the carrier calls from, separated by commas. Calls from elsewhere are refused."""
     sip_server: HostAndPort | None = None
     """The carrier's host for outbound calls, such as sip.example.org:5060; without it there are none."""
     sip_username: str | None = None
@@ -157,7 +157,7 @@ class Settings(BaseSettings):
 
     # --- outbound calls -----------------------------------------------------------------------------------------------
     dial_prefixes: NumberPrefixes = ()
-    """Beginnings of the numbers that may be called, such as +7495,+7812; when not set, no number may be called."""
+    """Prefixes of the numbers that may be called, such as +7495,+7812. If not set, no number may be called."""
     ring_seconds: int = Field(40, ge=5, le=50)
     """Seconds that an outbound call rings."""
     dials_per_number_hour: int = Field(3, ge=1)
@@ -179,7 +179,7 @@ class Settings(BaseSettings):
     stt_model: str = "flux-general-multi"
     """flux-general-multi, flux-general-en, or nova-3."""
     eager_eot_threshold: float = Field(0.5, ge=0, le=0.9)
-    """Flux: confidence at which an answer is prepared before the turn surely ends, 0.3 or more; 0 = never."""
+    """Flux: confidence at which an answer is prepared before the end of the turn is certain, 0.3 or more; 0 = never."""
     eot_threshold: float = Field(0.7, ge=0.5, le=1.0)
     """Flux: confidence that ends a turn."""
     keyterms: Words = ()
@@ -199,7 +199,7 @@ class Settings(BaseSettings):
     cartesia_base_url: HttpAddress = "https://api.cartesia.ai"
     """Address of Cartesia, or of a compatible server."""
     tts_fallbacks: Words = ("cartesia-http", "deepgram-aura", "espeak", "phrases")
-    """Who speaks when the first choice is down or late, in this order, separated by commas; ``none`` for nobody."""
+    """Fallbacks when the first choice is down or late, in this order, separated by commas; ``none`` for no fallback."""
     tts_model: str = "sonic-3.5"
     """Name of the voice model."""
     tts_voice_ru: str = "779673f3-895f-4935-b6b5-b031dc78b319"
@@ -222,7 +222,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """gettext's LANGUAGE is not read, nor a shell's LANGUAGE or HOST where ours is set in the file."""
+        """Ignore gettext's LANGUAGE, and a shell's LANGUAGE or HOST when the file sets it."""
         if isinstance(env_settings, EnvSettingsSource) and isinstance(dotenv_settings, EnvSettingsSource):
             ours = {name for name in _SHELLS_OWN if dotenv_settings.env_vars.get(f"va_{name}")}
             if not is_language(env_settings.env_vars.get("language") or ""):
@@ -233,7 +233,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _text_in_utf8(cls, value: Any) -> Any:
-        """Bytes of the environment that are no UTF-8 are read as halves of surrogate pairs, which no call survives."""
+        """Refuse bytes that are not UTF-8: Python reads them as lone surrogates, which cannot be encoded later."""
         if isinstance(value, str) and not value.isascii():
             try:
                 value.encode()
@@ -270,7 +270,7 @@ class Settings(BaseSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _all_problems_at_once(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """Raises SettingsError, with the wrong values and the missing ones."""
+        """Raises SettingsError with all wrong values and all missing settings."""
         try:
             settings, problems = validate(data), []
         except ValidationError as error:
@@ -288,7 +288,7 @@ class Settings(BaseSettings):
 
     @property
     def uses_live_vendors(self) -> bool:
-        """Whether the three vendors are asked, rather than the sandbox."""
+        """Whether the service uses the three vendors rather than the sandbox."""
         if self.providers is not None:
             return self.providers == "live"
         keys = (self.deepgram_api_key, self.openai_api_key, self.cartesia_api_key)
@@ -296,18 +296,18 @@ class Settings(BaseSettings):
 
     @property
     def carrier_hold_seconds(self) -> float:
-        """How long a carrier may hold a caller, without any sound: LiveKit SIP itself gives one up after 15 s, and
-        after 30 s before the first sound."""
+        """Seconds that a carrier may keep a caller on hold without any sound. LiveKit SIP itself ends such a call after
+        15 s, or after 30 s before the first sound."""
         return max(self.media_timeout_seconds, _CARRIER_HOLD_SECONDS)
 
     @property
     def places(self) -> int:
-        """Calls at once, of all workers together."""
+        """The most calls at once, in all workers together."""
         return self.max_concurrent_calls or _PLACES_OF_A_WORKER * self.workers
 
     @property
     def livekit_webhook_secrets(self) -> dict[str, str]:
-        """Secrets that may sign webhooks, by the name of their key; empty without LiveKit."""
+        """Secrets that may sign webhooks, by API key; empty without LiveKit."""
         if self.livekit_webhook_keys is not None:
             return key_secret_pairs(self.livekit_webhook_keys.get_secret_value())
         if self.livekit_api_key is None or self.livekit_api_secret is None:
@@ -316,7 +316,7 @@ class Settings(BaseSettings):
 
     @property
     def sip_address(self) -> str | None:
-        """Where the carrier sends calls to, ``sip:host:port``; None when neither setting tells."""
+        """Where the carrier sends calls to, ``sip:host:port``; None when neither setting is there."""
         return self.livekit_sip_uri or (self.public_ip and f"sip:{self.public_ip}:5060")
 
     @property
@@ -328,22 +328,22 @@ class Settings(BaseSettings):
 
     @property
     def recordings_dir(self) -> Path:
-        """One folder a call."""
+        """The folder of recordings, with one folder for each call."""
         return self.data_dir / "recordings"
 
     @property
     def unsaved_dir(self) -> Path:
-        """The last rows of calls that the database has not taken yet."""
+        """The folder for the last rows of calls that the database has not taken yet."""
         return self.data_dir / "unsaved"
 
     @property
     def clips_dir(self) -> Path:
-        """Prepared lines as sound."""
+        """The folder of prepared phrases."""
         return self.data_dir / "clips"
 
 
 def load_settings(env_file: str | None = ".env") -> Settings:
-    """Read the settings. Raises SettingsError with a line for every problem; no value of a secret is in it."""
+    """Read the settings. Raises SettingsError with a line for every problem, and without the value of any secret."""
     try:
         return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not say so
     except UnicodeDecodeError as error:
@@ -355,24 +355,24 @@ def load_settings(env_file: str | None = ".env") -> Settings:
 
 
 def environment(env_file: str = ".env") -> dict[str, str]:
-    """What ``${NAME}`` in an agent's file may name: the environment, and behind it the file ``.env``."""
+    """The values for ``${NAME}`` in an agent's file: the environment, then the file ``.env``."""
     written = dotenv_values(env_file, interpolate=False)
     return {**{name: value for name, value in written.items() if value}, **os.environ}
 
 
 def setting_names() -> set[str]:
-    """Names that settings have in the environment and in ``.env``."""
+    """The names of all settings in the environment and in ``.env``."""
     return {name.upper() for name in Settings.model_fields} | {f"VA_{name.upper()}" for name in _SHELLS_OWN}
 
 
 def environment_without_settings() -> dict[str, str]:
-    """The environment of this process, for one that has its settings from elsewhere."""
+    """The environment of this process without the settings, for a child that gets its settings elsewhere."""
     ours = setting_names()
     return {name: value for name, value in os.environ.items() if name.upper() not in ours}
 
 
 def misspelt_settings(env_file: str = ".env") -> dict[str, str]:
-    """Names that are nearly those of settings, in the environment or the file, and what seems to be meant."""
+    """Names in the environment or the file that are almost those of settings, with the likely setting."""
     known = setting_names()
     given = sorted({name.upper() for name in environment(env_file)} - known)
     near = {name: get_close_matches(name, known, n=1, cutoff=_NEARLY_THE_SAME) for name in given}

@@ -1,4 +1,4 @@
-"""What a setting may be, and which ones another one needs; every refusal says what to write, and quotes no value."""
+"""Validates settings, and which other settings each one needs. Errors say what to write and quote no value."""
 
 import ipaddress
 import re
@@ -9,16 +9,16 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 LANGUAGES = ("ru", "en", "multi")
-"""Those that the agent has fixed lines and voices for; ``multi`` begins in the first and listens for any."""
+"""Languages with fixed lines and voices. ``multi`` begins in the first and recognises any."""
 VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
 _CODE_LENGTH = 2
 _SECRET_LETTERS = 16
-"""Of a key by which strangers come in; ten guesses a minute and address never find one at random."""
+"""The least length of a key. At ten guesses a minute for each address, a random one is never found."""
 _DIFFERENT_LETTERS = 6
 _WORDS_OF_EXAMPLES = (
     "changeme", "password", "example", "yourkey", "yourapikey", "placeholder", "insecure", "12345678", "abcdefgh",
 )  # fmt: skip
-"""No random text has one of them."""
+"""Words that a random key does not contain."""
 _PORT_MAX = 65535
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
@@ -52,19 +52,19 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
 def _telephone_number(value: str) -> str:
     number = re.sub(r"[ ().-]", "", value)
     if not re.fullmatch(r"\+?[0-9]{3,18}", number):
-        raise ValueError("write the number with its country, such as +74950000000")
+        raise ValueError("write the number with its country code, such as +74950000000")
     return number
 
 
 def _prefixes(value: tuple[str, ...]) -> tuple[str, ...]:
     if any(not re.fullmatch(r"\+[0-9]{1,15}", each) for each in value):
-        raise ValueError("write beginnings of numbers with their country, such as +7495,+7812")
+        raise ValueError("write prefixes of numbers with the country code, such as +7495,+7812")
     return value
 
 
 def _sip_address(value: str) -> str:
     if not re.fullmatch(rf"(sips?:)?{_HOST_OF_SIP}", value):
-        raise ValueError("write sip: and a host, perhaps with a port, such as sip:203.0.113.7:5060")
+        raise ValueError("write sip: and a host, with or without a port, such as sip:203.0.113.7:5060")
     return value if re.match("sips?:", value) else f"sip:{value}"
 
 
@@ -109,18 +109,18 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Separated by commas."""
 Networks = Annotated[Words, AfterValidator(_networks)]
-"""Addresses and networks, separated by commas."""
+"""IP addresses and networks, separated by commas."""
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 IPv4 = Annotated[str, AfterValidator(_ipv4_address)]
 NumberPrefixes = Annotated[Words, AfterValidator(_prefixes)]
-"""``+`` and digits each, separated by commas."""
+"""Prefixes of numbers, each ``+`` and digits, separated by commas."""
 TelephoneNumber = Annotated[str, AfterValidator(_telephone_number)]
 SipAddress = Annotated[str, AfterValidator(_sip_address)]
-"""``sip:host``, perhaps with a port and a transport."""
+"""``sip:host``, with an optional port and transport."""
 TransferTargets = Annotated[dict[str, str], NoDecode, BeforeValidator(_targets)]
 """``name=address``, separated by commas; an address is ``+`` and digits, or ``sip:user@host``, as LiveKit takes it."""
 SqliteAddress = Annotated[SecretStr, AfterValidator(_sqlite_file)]
-"""SQLAlchemy's, of a file."""
+"""SQLAlchemy's address of a SQLite file."""
 HttpAddress = Annotated[str, AfterValidator(lambda value: _address(value, "https", "http"))]
 WebsocketAddress = Annotated[str, AfterValidator(lambda value: _address(value, "wss", "ws", "https", "http"))]
 
@@ -128,24 +128,24 @@ WebsocketAddress = Annotated[str, AfterValidator(lambda value: _address(value, "
 def _sendable(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if text != text.strip():
-        raise ValueError("has a space or a new line around it; write the key alone")
+        raise ValueError("begins or ends with a space or line break; write the key alone")
     if not text.isascii() or not text.isprintable():
-        raise ValueError("holds a character that no header can hold; use letters, digits and signs of ASCII")
+        raise ValueError("contains a character that a header cannot hold; use ASCII letters, digits and signs")
     return value
 
 
 Secret = Annotated[SecretStr, AfterValidator(_sendable)]
-"""What is sent in a header, or signs what is."""
+"""A secret that is sent in a header or signs one."""
 
 
 def weak_problems(values: dict[str, Any]) -> list[str]:
-    """Secrets that strangers could guess, where strangers can reach the service."""
+    """Problems of secrets that strangers could guess. Only in production, where strangers can reach the service."""
     if values.get("environment") != "production":
         return []
     given = {name: [_plain(values.get(name))] for name in ("api_key", "metrics_token", "livekit_api_secret")}
     given["livekit_webhook_keys"] = list(key_secret_pairs(_plain(values.get("livekit_webhook_keys"))).values())
     return [
-        f"{name.upper()}: is easily guessed, and ENVIRONMENT=production; use {_SECRET_LETTERS} random letters or more, "
+        f"{name.upper()}: is easy to guess, and ENVIRONMENT=production; use {_SECRET_LETTERS} random letters or more, "
         "for instance the output of: openssl rand -hex 32"
         for name, secrets in given.items()
         if any(secret and _is_weak(secret) for secret in secrets)
@@ -163,7 +163,7 @@ def _is_weak(secret: str) -> bool:
 
 
 def key_problems(values: dict[str, Any]) -> list[str]:
-    """Keys that are missing, given the values as they were read."""
+    """Problems of missing keys."""
     production = values.get("environment") == "production"
     problems = []
     missing = [name for name in VENDOR_KEYS if not values.get(name)]
@@ -181,23 +181,23 @@ def key_problems(values: dict[str, Any]) -> list[str]:
 
 
 def telephone_problems(values: dict[str, Any]) -> list[str]:
-    """What telephone calls need and do not have."""
+    """Problems of settings that telephone calls need."""
     if not values.get("livekit_url"):
         return []
     needed = ("livekit_api_key", "livekit_api_secret")
     return [
-        f"{name.upper()}: is missing; LIVEKIT_URL is set, and LiveKit asks for it"
+        f"{name.upper()}: is missing; LIVEKIT_URL is set, and LiveKit requires it"
         for name in needed
         if not values.get(name)
     ]
 
 
 def key_secret_pairs(text: str) -> dict[str, str]:
-    """``key:secret`` pairs; empty when one of them is none."""
+    """Parse ``key:secret`` pairs. Returns an empty dict when any of them is malformed."""
     pairs = [part.strip().partition(":") for part in text.split(",")]
     return {key: secret for key, _, secret in pairs} if all(key and secret for key, _, secret in pairs) else {}
 
 
 def is_language(value: str) -> bool:
-    """A bare code such as ru, en or multi; LANGUAGE=ru_RU:en is gettext's, not ours."""
+    """Whether the value is a bare code, such as ru, en or multi. LANGUAGE=ru_RU:en belongs to gettext."""
     return value.isalpha() and value.islower() and (len(value) == _CODE_LENGTH or value in LANGUAGES)

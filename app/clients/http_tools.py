@@ -65,14 +65,14 @@ def url_problem(url: str) -> str | None:
     try:
         read = httpx2.URL(url)
     except httpx2.InvalidURL:
-        return "is no address"
+        return "is not an address"
     if any(map(str.isspace, url)):
-        return "is no address: there is a space in it"
+        return "is not an address: it contains a space"
     if read.scheme not in ("http", "https") or not read.host:
-        return "is no address that begins with https:// or http://"
+        return "is not an address that begins with https:// or http://"
     if read.userinfo:
-        return "holds a password; put that into a header, as ${NAME}"
-    return "has a fragment, which is never sent" if read.fragment else None
+        return "contains a password; put it into a header, as ${NAME}"
+    return "has a fragment (#...), which is never sent" if read.fragment else None
 
 
 def fixed_names(url: str) -> frozenset[str]:

@@ -38,33 +38,33 @@ def read_object(message: str | bytes) -> Mapping[str, object]:
 def as_object(value: object, name: str = "a field") -> Mapping[str, object]:
     """A JSON object. Raises Unreadable."""
     if not isinstance(value, dict):
-        raise Unreadable(f"{name} is no object")
+        raise Unreadable(f"{name} is not an object")
     return value
 
 
 def as_list(value: object, name: str = "a field", *, longest: int = _ITEMS_MAX) -> list[object]:
     """A JSON array of at most ``longest`` items. Raises Unreadable."""
     if not isinstance(value, list) or len(value) > longest:
-        raise Unreadable(f"{name} is no list of at most {longest} items")
+        raise Unreadable(f"{name} is not a list of at most {longest} items")
     return value
 
 
 def as_text(value: object, name: str = "a field", *, longest: int = _TEXT_MAX) -> str:
     """Text of at most ``longest`` characters that can be encoded as UTF-8. Raises Unreadable."""
     if not isinstance(value, str) or len(value) > longest:
-        raise Unreadable(f"{name} is no text of at most {longest} characters")
+        raise Unreadable(f"{name} is not a text of at most {longest} characters")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:  # a lone surrogate: it can be neither stored nor sent
-            raise Unreadable(f"{name} is no valid Unicode") from None
+            raise Unreadable(f"{name} is not valid Unicode") from None
     return value
 
 
 def as_number(value: object, name: str = "a field", *, least: float, most: float) -> float:
     """A number from ``least`` to ``most``. Raises Unreadable."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise Unreadable(f"{name} is no number from {least:g} to {most:g}")
+        raise Unreadable(f"{name} is not a number from {least:g} to {most:g}")
     return float(value)
 
 
@@ -72,7 +72,7 @@ def as_whole(value: object, name: str = "a field", *, least: int, most: int) -> 
     """A whole number from ``least`` to ``most``; ``3.0`` counts as one. Raises Unreadable."""
     number = as_number(value, name, least=least, most=most)
     if number != int(number):
-        raise Unreadable(f"{name} is no whole number")
+        raise Unreadable(f"{name} is not a whole number")
     return int(number)
 
 

@@ -348,7 +348,7 @@ def _parsed(url: str) -> URL:
     try:
         return make_url(url)
     except ArgumentError as error:
-        raise StorageError("database_url is no address of a database") from error
+        raise StorageError("database_url is not the address of a database") from error
 
 
 def _check_file(target: URL) -> None:

@@ -97,5 +97,5 @@ def test_a_field_that_can_be_done_without_is_none() -> None:
 
 
 def test_the_complaint_names_the_field() -> None:
-    with pytest.raises(Unreadable, match=r"^start is no number from 0 to 10$"):
+    with pytest.raises(Unreadable, match=r"^start is not a number from 0 to 10$"):
         as_number("тайна", "start", least=0, most=10)

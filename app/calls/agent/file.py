@@ -63,7 +63,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str]) -> AgentFile:
     except OSError as error:
         raise SettingsError([f"{_SETTING}: {path} cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise SettingsError([f"{_SETTING}: {path} is no text in UTF-8; save it as such"]) from error
+        raise SettingsError([f"{_SETTING}: {path} is not UTF-8 text; save it as UTF-8"]) from error
     sha256 = hashlib.sha256(content).hexdigest()
     if path.suffix.lower() not in _YAML:
         return AgentFile(path.stem, text, sha256, where=lambda _place, line: f"{path} line {line}")
@@ -129,7 +129,7 @@ def _problem(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
         case "missing":
             return place, "is missing"
         case "extra_forbidden":
-            return place, "is no key of an agent's file here"
+            return place, "is not a key of an agent's file here"
         case "less_than_equal" | "greater_than" | "greater_than_equal" as kind:
             compared, limit = _BEYOND[kind]
             return place, f"{error['input']} is {compared} {limits[limit]:g}"

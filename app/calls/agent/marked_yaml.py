@@ -165,7 +165,7 @@ _TAGS = frozenset(
 
 class _Constructor(SafeConstructor):
     def construct_object(self, node: Node, deep: bool = False) -> Any:
-        """See ruamel.yaml. What does not fit its tag (``!!int two``) has a place, too; ``.inf`` is no number of JSON,
+        """See ruamel.yaml. What does not fit its tag (``!!int two``) has a place, too; ``.inf`` is not a JSON number,
         and stays a word."""
         try:
             value = super().construct_object(node, deep)

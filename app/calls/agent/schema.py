@@ -42,7 +42,7 @@ _REFERENCES = ("$ref", "$dynamicRef")
 def _language(code: str) -> str:
     known = CallPolicy().lines
     if code not in known:
-        raise ValueError(f"is none of the agent's languages: {', '.join(known)}")
+        raise ValueError(f"is not one of the agent's languages: {', '.join(known)}")
     return code
 
 
@@ -60,7 +60,7 @@ def _address(url: str) -> str:
 
 def _header_name(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("is no name of a header")
+        raise ValueError("is not a header name")
     if name.lower() in _OUR_HEADERS:
         raise ValueError("is set by the service")
     return name
@@ -96,18 +96,18 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name} is no time zone; write one such as Europe/Moscow (IANA's names)") from None
+        raise ValueError(f"{name} is not a time zone; use an IANA name, such as Europe/Moscow") from None
 
 
 def _sip_header(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("is no name of a header")
+        raise ValueError("is not a header name")
     return name.lower()
 
 
 def _variable_name(name: str) -> str:
     if not _PLAIN_NAME.fullmatch(name):
-        raise ValueError("is no name: small letters, digits and _, the first one a letter")
+        raise ValueError("is not a valid name: use lower-case letters, digits and _, and begin with a letter")
     if name in BUILT_IN or name in STRANGERS:
         raise ValueError("is a name that every template has; choose another")
     return name

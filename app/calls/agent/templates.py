@@ -44,7 +44,7 @@ class Names:
 
 
 class Template:
-    """One text. Raises TemplateProblem when it asks for what is not there, or is no template."""
+    """One text. Raises TemplateProblem when it asks for what is not there, or is not a template."""
 
     def __init__(self, text: str, names: Names) -> None:
         self.text = text
@@ -94,7 +94,7 @@ def _compile(text: str, names: Names) -> "Compiled":
         tree = environment.parse(text)
         compiled = environment.from_string(text)
     except TemplateSyntaxError as error:
-        raise TemplateProblem([(error.lineno, error.message or "is no template")]) from None
+        raise TemplateProblem([(error.lineno, error.message or "is not a template")]) from None
     problems = [(node.lineno, "a template here cannot use another file") for node in tree.find_all(_files(nodes))]
     problems += [
         (line, f"{name} is not known here; there are: {names.choices()}") for line, name in _unknown(tree, names)

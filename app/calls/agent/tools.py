@@ -116,7 +116,7 @@ class Toolbox:
 
 
 def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number in JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def built_in_tools(humans: Collection[str], *, presses_keys: bool) -> tuple[ToolSpec, ...]:

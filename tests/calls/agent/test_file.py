@@ -138,10 +138,10 @@ def test_all_mistakes_are_reported_at_once_from_top_to_bottom(tmp_path: Path) ->
     assert [problem.rpartition(": ")[0] for problem in reported] == [
         "agent.yaml line 1: greting",
         "agent.yaml line 1: prompt",
-        "agent.yaml line 3: greeting.de: is none of the agent's languages",
+        "agent.yaml line 3: greeting.de: is not one of the agent's languages",
         "agent.yaml line 6: lines.en.greeting",
         "agent.yaml line 7: lines.en.fillers",
-        "agent.yaml line 8: language: is none of the agent's languages",
+        "agent.yaml line 8: language: is not one of the agent's languages",
         "agent.yaml line 10: tools[0].description",
         "agent.yaml line 10: tools[0].name",
         "agent.yaml line 11: tools[0].method",
@@ -277,7 +277,7 @@ def test_an_unreadable_file_is_reported_by_its_setting(tmp_path: Path) -> None:
     path = tmp_path / "agent.yaml"
     path.write_bytes(b"prompt: \xff\n")
     others = {tmp_path / "other.yaml": "cannot be read: No such file", tmp_path: "cannot be read: Is a directory"}
-    for unreadable, reported in {path: "is no text in UTF-8", **others}.items():
+    for unreadable, reported in {path: "is not UTF-8 text", **others}.items():
         with pytest.raises(SettingsError) as caught:
             read_agent_file(unreadable, ENVIRONMENT)
         assert caught.value.problems[0].startswith(f"AGENT_PROMPT_FILE: {unreadable} {reported}")

@@ -104,7 +104,7 @@ def test_a_wrong_file_stops_the_start(file: Path, tmp_path: Path, monkeypatch: p
         check_settings(settings(monkeypatch, AGENT_PROMPT_FILE=file, DATA_DIR=blocked))
 
     first, second = caught.value.problems
-    assert first == f"{file} line 6: tone: is no key of an agent's file here"
+    assert first == f"{file} line 6: tone: is not a key of an agent's file here"
     assert second.startswith("DATA_DIR: ")
 
 
