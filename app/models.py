@@ -191,6 +191,10 @@ class ClientMetrics:
     latency_p99: float | None = None
 
 
+ANSWERING = ("reply", "goodbye", "transfer")
+"""The kinds of utterances that answer the turn whose number they have."""
+
+
 @dataclass(frozen=True, slots=True)
 class JournalRow:
     """One row of a call's journal: an event, or a decision of the core."""

@@ -10,6 +10,7 @@ from rich.text import Text
 from app.cli.checks.doors import door_checks
 from app.cli.checks.findings import Finding, Grade, examine
 from app.cli.checks.machine import machine_checks
+from app.cli.checks.running import running_checks
 from app.cli.checks.telephony import telephony_checks
 from app.cli.checks.vendors import vendor_checks
 from app.errors import SettingsError
@@ -62,6 +63,7 @@ async def _all(settings: Settings) -> list[Finding]:
             *vendor_checks(settings),
             *telephony_checks(settings),
             *door_checks(settings),
+            *running_checks(settings),
         ]
     )
 

@@ -138,7 +138,7 @@ class BaseResilientClient:
 
         Each attempt has a deadline. Raises ProviderError; an error that is not the vendor's passes unchanged.
         """
-        operation = getattr(request_func, "__name__", "request")
+        operation = getattr(request_func, "__name__", "request").lstrip("_")  # inner functions are requests, too
         async for again in tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self._retry.attempts),
             wait=self._wait,

@@ -8,15 +8,13 @@ when they speak again, when the agent apologizes, or with the call.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.models import JournalRow
+from app.models import ANSWERING, JournalRow
 
 Abandoned = Literal["ringing", "early", "waiting"]
 """When a caller gave the call up: before it was answered; within its first seconds, without an answer to anything they
 said; while they waited for an answer or for a human."""
 
 _EARLY_SECONDS = 10.0
-_ANSWERS = ("reply", "goodbye", "transfer")
-"""The kinds of utterances that answer the turn whose number they have."""
 _APOLOGY = "apology"
 _DIGITS = 3
 
@@ -104,6 +102,6 @@ class TurnWaits:
             self._heard[row.data["speech"]] = row.turn or 0
 
     def _answered(self) -> set[int]:
-        started = {turn for turn, kind in self._kinds.values() if kind in _ANSWERS}
+        started = {turn for turn, kind in self._kinds.values() if kind in ANSWERING}
         heard = {turn for speech, turn in self._heard.items() if speech not in self._kinds}
         return started | heard | ({self._closed_by} if self._closed_by is not None else set())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from app.models import JournalRow
+from app.models import ANSWERING, JournalRow
 
 _TOOL_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
 _STOP_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2)
@@ -90,7 +90,7 @@ class JournalMetrics:
                 sound_since = None
             elif row.type == "turn.taken":
                 taken.add(row.turn)
-            elif row.type == "agent.reply_started" and row.data["kind"] == "reply":
+            elif row.type == "agent.reply_started" and row.data["kind"] in ANSWERING:
                 answered.add(row.turn)
             elif row.type == "call.answered":
                 outcome = "answered"

@@ -8,6 +8,7 @@ always ``livesum`` is right (https://prometheus.github.io/client_python/multipro
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -26,6 +27,8 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _TURN_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
 _ALERTING = ("crashed", "internal_error")
 """Exposed as 0 from the start: Prometheus sees no increase in a series that begins at 1."""
+_DIRECTIONS = ("inbound", "outbound", "web")
+_ABANDONED = ("ringing", "early", "waiting")
 _CALL_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -44,10 +47,15 @@ class Metrics:
             "voice_calls_active", "Calls that are alive.", registry=self.registry, multiprocess_mode="livesum"
         )
         self._calls = Counter(
-            "voice_calls_total", "Calls that have ended.", ["end_reason", "fault"], registry=self.registry
+            "voice_calls_total", "Calls that have ended.", ["direction", "end_reason", "fault"], registry=self.registry
         )
-        for reason in _ALERTING:
-            self._calls.labels(reason, "ours")
+        for direction, reason in product(_DIRECTIONS, _ALERTING):
+            self._calls.labels(direction, reason, "ours")
+        self._abandoned = Counter(
+            "voice_abandoned_calls_total", "Calls that the caller gave up.", ["when"], registry=self.registry
+        )
+        for when in _ABANDONED:
+            self._abandoned.labels(when)
         self._duration = Histogram(
             "voice_call_duration_seconds",
             "From the answer to the end.",
@@ -73,10 +81,7 @@ class Metrics:
         for refusal in AdmissionError.__subclasses__():
             self._rejected.labels(refusal.code)
         self._webhooks = Counter(
-            "voice_webhooks_total",
-            "LiveKit webhooks by result.",
-            ["event", "result"],
-            registry=self.registry,
+            "voice_webhooks_total", "LiveKit webhooks by result.", ["event", "result"], registry=self.registry
         )
 
     def exposition(self) -> bytes:
@@ -91,10 +96,23 @@ class Metrics:
         """Count a call that has begun."""
         self._active.inc()
 
-    def call_ended(self, end_reason: str, fault: str, duration_seconds: float | None) -> None:
-        """Count a call that has ended; one that was never answered has no duration."""
+    def call_ended(
+        self,
+        end_reason: str,
+        fault: str,
+        duration_seconds: float | None,
+        *,
+        direction: str,
+        abandoned: str | None = None,
+    ) -> None:
+        """Count a call that has ended; one that was never answered has no duration.
+
+        ``abandoned`` is when the caller gave the call up: ``ringing``, ``early`` or ``waiting``.
+        """
         self._active.dec()
-        self._calls.labels(end_reason, fault.partition(":")[0]).inc()
+        self._calls.labels(direction, end_reason, fault.partition(":")[0]).inc()
+        if abandoned is not None:
+            self._abandoned.labels(abandoned).inc()
         if duration_seconds is not None:
             self._duration.observe(duration_seconds)
 
@@ -102,9 +120,9 @@ class Metrics:
         """Stop counting a live call that another process owns now; that process counts its end."""
         self._active.dec()
 
-    def call_crashed(self) -> None:
+    def call_crashed(self, direction: str) -> None:
         """Count a call whose process had died; it was never live in this process."""
-        self._calls.labels("crashed", "ours").inc()
+        self._calls.labels(direction, "crashed", "ours").inc()
 
     def turn_answered(self, stages: Mapping[str, float], *, is_in_time: bool, is_bridged: bool = False) -> None:
         """Observe an answer's latency: seconds by stage, and ``total``.

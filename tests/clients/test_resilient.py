@@ -7,7 +7,7 @@ import tenacity
 from livekit.api.twirp_client import TwirpClient
 from structlog.testing import capture_logs
 
-from app.clients.resilient import Attempt, BaseResilientClient, RetryPolicy, retry_after_seconds
+from app.clients.resilient import Attempt, BaseResilientClient, NoObserver, RetryPolicy, retry_after_seconds
 from app.errors import (
     ContentRejected,
     ProviderProtocolError,
@@ -252,3 +252,18 @@ async def test_its_representation_says_how_it_fares() -> None:
 )
 def test_retry_after_is_read_when_it_is_a_number_of_seconds(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header) == seconds
+
+
+async def test_the_name_of_an_inner_function_is_no_part_of_a_metric() -> None:
+    observed: list[str] = []
+
+    class Observer(NoObserver):
+        def attempt_finished(self, provider: str, operation: str, result: str, seconds: float) -> None:
+            observed.append(operation)
+
+    async def _list_models() -> None:
+        return None
+
+    await BaseResilientClient(observer=Observer()).make_request(_list_models)
+
+    assert observed == ["list_models"]

@@ -332,7 +332,9 @@ def test_the_figures_of_the_calls_are_shown(service: RunningService, evening: Ev
     with service.client() as http:
         figures = http.get("/metrics").text
     assert "voice_calls_active 0.0" in figures
-    assert f'voice_calls_total{{end_reason="agent_hangup",fault="none"}} {len(evening.calls)}.0' in figures
+    assert (
+        f'voice_calls_total{{direction="web",end_reason="agent_hangup",fault="none"}} {len(evening.calls)}.0' in figures
+    )
     assert f'voice_turn_latency_seconds_count{{stage="total"}} {4 * len(evening.calls)}.0' in figures
     for provider, operation in (("deepgram", "listen"), ("openai", "stream_reply"), ("cartesia", "utterance")):
         assert f'voice_provider_requests_total{{operation="{operation}",provider="{provider}",result="ok"}}' in figures

@@ -12,7 +12,7 @@ from tests.end_to_end.processes import sandbox_process, serving
 from tests.end_to_end.strikes import locked, stopped
 from tests.support.slowness import slowness
 
-CRASHED = 'voice_calls_total{end_reason="crashed",fault="ours"}'
+CRASHED = 'voice_calls_total{direction="web",end_reason="crashed",fault="ours"}'
 
 
 @dataclass

@@ -88,7 +88,7 @@ async def _spend(night: Night, here: Exchange, folder: Path, clock: WallClock) -
     await _hang(night, here, phones[1])
     await _note(night, here, "worker hangs", phones[2])
     figures = await here.figures()
-    night.crashed = figures['voice_calls_total{end_reason="crashed",fault="ours"}']
+    night.crashed = figures['voice_calls_total{direction="web",end_reason="crashed",fault="ours"}']
     night.active, night.alive = figures["voice_calls_active"], len(phones[2])
 
 

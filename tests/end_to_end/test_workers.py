@@ -171,8 +171,8 @@ def test_any_worker_reports_how_many_calls_all_of_them_carry(evening: Evening, m
 
 def test_the_figures_count_what_every_worker_has_done_the_dead_one_too(evening: Evening) -> None:
     figures = evening.figures["after"]
-    assert figures['voice_calls_total{end_reason="operator_hangup",fault="none"}'] == 2
-    assert figures['voice_calls_total{end_reason="crashed",fault="ours"}'] == len(evening.dead)
+    assert figures['voice_calls_total{direction="web",end_reason="operator_hangup",fault="none"}'] == 2
+    assert figures['voice_calls_total{direction="web",end_reason="crashed",fault="ours"}'] == len(evening.dead)
     opened = figures['http_requests_total{handler="/media/sessions",method="POST",status="2xx"}']
     assert opened == evening.sessions
 

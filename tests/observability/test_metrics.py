@@ -20,31 +20,31 @@ def test_live_calls_are_counted_up_and_down() -> None:
     metrics.call_started()
     metrics.call_started()
     assert "voice_calls_active 2.0" in shown(metrics)
-    metrics.call_ended("silence", "none", 12.0)
+    metrics.call_ended("silence", "none", 12.0, direction="inbound")
     assert "voice_calls_active 1.0" in shown(metrics)
-    assert 'voice_calls_total{end_reason="silence",fault="none"} 1.0' in shown(metrics)
+    assert 'voice_calls_total{direction="inbound",end_reason="silence",fault="none"} 1.0' in shown(metrics)
     assert "voice_call_duration_seconds_sum 12.0" in shown(metrics)
 
 
 def test_a_fault_is_counted_without_its_details() -> None:
     metrics = Metrics()
-    metrics.call_ended("provider_failure", "provider:openai", 1.0)
+    metrics.call_ended("provider_failure", "provider:openai", 1.0, direction="inbound")
     assert 'fault="provider"' in shown(metrics)
     assert "openai" not in shown(metrics)
 
 
 def test_a_call_that_was_never_answered_has_no_duration() -> None:
     metrics = Metrics()
-    metrics.call_ended("busy", "none", None)
-    assert 'voice_calls_total{end_reason="busy",fault="none"} 1.0' in shown(metrics)
+    metrics.call_ended("busy", "none", None, direction="inbound")
+    assert 'voice_calls_total{direction="inbound",end_reason="busy",fault="none"} 1.0' in shown(metrics)
     assert "voice_call_duration_seconds_count 0.0" in shown(metrics)
 
 
 @pytest.mark.parametrize(
     "series",
     [
-        'voice_calls_total{end_reason="crashed",fault="ours"}',
-        'voice_calls_total{end_reason="internal_error",fault="ours"}',
+        'voice_calls_total{direction="inbound",end_reason="crashed",fault="ours"}',
+        'voice_calls_total{direction="inbound",end_reason="internal_error",fault="ours"}',
         'voice_admission_rejected_total{reason="at_capacity"}',
         'voice_admission_rejected_total{reason="draining"}',
     ],
@@ -96,7 +96,7 @@ from app.observability.metrics import Metrics
 metrics = Metrics()
 metrics.call_started()
 metrics.call_started()
-metrics.call_ended("silence", "none", 12.5)
+metrics.call_ended("silence", "none", 12.5, direction="inbound")
 metrics.turn_answered({"total": 0.7}, is_in_time=True)
 metrics.service.started("0.1.0", "0005")
 metrics.service.note_draining(True)
@@ -130,6 +130,16 @@ def test_the_metrics_of_all_workers_are_added_up_and_gauges_end_with_their_worke
     assert "voice_journal_failing 1.0" in shown
     assert "voice_journal_rows_lost_total 4.0" in shown
     assert "voice_worker_starts_total 2.0" in shown
-    assert 'voice_calls_total{end_reason="silence",fault="none"} 2.0' in shown
+    assert 'voice_calls_total{direction="inbound",end_reason="silence",fault="none"} 2.0' in shown
     assert 'voice_turn_latency_seconds_bucket{le="0.8",stage="total"} 2.0' in shown
     assert "voice_call_duration_seconds_sum 25.0" in shown
+
+
+def test_calls_are_counted_by_direction_and_those_that_were_given_up_by_their_moment() -> None:
+    metrics = Metrics()
+    metrics.call_ended("caller_hangup", "none", 4.0, direction="web", abandoned="early")
+    metrics.call_crashed("outbound")
+    assert 'voice_calls_total{direction="web",end_reason="caller_hangup",fault="none"} 1.0' in shown(metrics)
+    assert 'voice_calls_total{direction="outbound",end_reason="crashed",fault="ours"} 1.0' in shown(metrics)
+    assert 'voice_abandoned_calls_total{when="early"} 1.0' in shown(metrics)
+    assert 'voice_abandoned_calls_total{when="waiting"} 0.0' in shown(metrics)

@@ -30,7 +30,7 @@ async def test_a_call_moves_the_figures_and_none_of_them_names_it(tmp_path: Path
         async with asyncio.timeout(3):
             while (figures := await figures_of(http)).get('voice_component_status{component="storage"}') != 0:
                 await asyncio.sleep(0.02)
-        assert figures['voice_calls_total{end_reason="agent_hangup",fault="none"}'] == 1
+        assert figures['voice_calls_total{direction="web",end_reason="agent_hangup",fault="none"}'] == 1
         assert figures['voice_turns_total{source="speech"}'] == 1
         assert figures["voice_unanswered_turns_total"] == 0
         assert figures['voice_utterances_total{kind="greeting"}'] == 1

@@ -57,6 +57,7 @@ class CallPlan:
     is_recorded: bool
     version: str
     """Of the service."""
+    direction: Direction
     telephony_usd_per_minute: float | None
     """The price of the line: 0 without a telephone, None when it is not known."""
 
@@ -165,6 +166,7 @@ class CallPlanner:
             playout_lead_seconds=self._playout_lead_seconds,
             is_recorded=self.records,
             version=self.version,
+            direction=direction,
             telephony_usd_per_minute=self._telephony_usd_per_minute if _is_telephone(call) else 0.0,
         )
         problems = _problems(plan)

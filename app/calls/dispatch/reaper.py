@@ -88,7 +88,7 @@ class Reaper:
             else:
                 log.warning("call.ended", call_id=call.call_id, end_reason="crashed", fault="ours")
                 self.on_crashed(call)
-                services.metrics.call_crashed()
+                services.metrics.call_crashed(call.direction)
                 self._count(call, rows)
 
     async def _save_end(self, call: CallRow) -> bool:

@@ -414,13 +414,20 @@ class CallOrchestrator:
         """The metrics, and one canonical log line."""
         record, metrics = self._log.record, self._services.metrics
         duration = record.duration_seconds if record.answered_t is not None else None
-        metrics.call_ended(record.end_reason or "internal_error", record.fault, duration)
+        direction = self._plan.direction
+        metrics.call_ended(
+            record.end_reason or "internal_error",
+            record.fault,
+            duration,
+            direction=direction,
+            abandoned=record.abandoned,
+        )
         for turn in record.turns:
             if turn.latency is not None:
                 stages = {stage: turn.latency[stage] for stage in (*STAGES, "total")}
                 in_time, bridged = turn.latency["budget_kept"], turn.latency["bridged"]
                 metrics.turn_answered(stages, is_in_time=in_time, is_bridged=bridged)
-        is_outbound = self._call.metadata.get("direction") == "outbound"
+        is_outbound = direction == "outbound"
         metrics.journal.count(self._log.rows, tools=self._plan.agent.tool_names, is_outbound=is_outbound)
         if self._transcription is not None:
             metrics.sound.audio_dropped(self._transcription.dropped_seconds)

@@ -96,5 +96,5 @@ async def test_a_call_that_had_ended_when_its_process_was_killed_keeps_its_end(t
         "live": ("crashed", "ours", 0.0),
     }
     assert [[row.type for row in each] for each in rows.values()] == [["call.answered", "call.ended"]] * 3
-    assert world.figure("voice_calls_total", end_reason="crashed", fault="ours") == 1
+    assert world.figure("voice_calls_total", direction="web", end_reason="crashed", fault="ours") == 1
     unsaved.close()
