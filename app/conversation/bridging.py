@@ -3,6 +3,7 @@
 from app.conversation.commands import SayMeanwhile
 from app.conversation.deadlines import Deadline
 from app.conversation.events import AgentToolCalled
+from app.conversation.patience import asks_whether_there, is_patient
 from app.conversation.state import CallState
 from app.conversation.turns import Utterance, UtteranceKind
 from app.conversation.waiting import AwaitedTool, Wait
@@ -50,6 +51,20 @@ def schedule_line(call: CallState) -> None:
     due_t = call.wait.due_t(call.policy, has_begun=reply.started)
     if due_t is not None:
         call.deadlines.set(Deadline.FILLER, max(call.now, due_t))
+
+
+def is_about_waiting(call: CallState, text: str, *, is_whole: bool = True) -> bool:
+    """Whether the caller's words are about the wait and the answer is still wanted: "okay, I'll wait", "hello?"."""
+    reply = call.floor.reply
+    return reply is not None and not reply.preemptive and call.wait.is_bridged and is_patient(text, is_whole=is_whole)
+
+
+def reassure(call: CallState, text: str) -> None:
+    """Words about the wait were passed over. If they ask whether anybody is there, say the next line now."""
+    reply = call.floor.reply
+    waits = reply is not None and (not reply.started or call.wait.tool is not None)
+    if waits and asks_whether_there(text) and call.wait.next_line(call.lines) is not None:
+        call.deadlines.set(Deadline.FILLER, call.now)
 
 
 def say_due_line(call: CallState) -> None:

@@ -8,6 +8,7 @@ from app.conversation.backchannels import (
     may_become_backchannel,
     may_become_hello,
 )
+from app.conversation.bridging import is_about_waiting
 from app.conversation.echo_text import heard_words, is_echo
 from app.conversation.state import CallState
 from app.conversation.turns import Utterance, UtteranceKind
@@ -52,10 +53,11 @@ class InterruptionRules:
         """Why words do not stop an answer that is being made, or a greeting that has not begun."""
         call = self._call
         line = call.floor.line
-        if call.floor.reply_pending and so_far and may_become_backchannel(text, call.language):
-            return "undecided"
         if call.floor.reply_pending:
-            return "acknowledgement" if not text or is_backchannel(text, call.language) else None
+            if not text or is_backchannel(text, call.language) or is_about_waiting(call, text):
+                return "acknowledgement"
+            undecided = may_become_backchannel(text, call.language) or is_about_waiting(call, text, is_whole=False)
+            return "undecided" if so_far and undecided else None
         if line is not None and line.kind is UtteranceKind.GREETING and len(text.split()) <= _HELLO_WORDS:
             return "not_interruptible"
         return None
@@ -87,6 +89,8 @@ class InterruptionRules:
             return None
         if self._is_own_voice(utterance, text, heard_caller=heard_caller):
             return "echo"
+        if self._is_about_waiting(utterance, text):
+            return "acknowledgement"
         if is_backchannel(text, call.language):
             return None if utterance.can_be_answered(call.now, yes=is_yes(text)) else "acknowledgement"
         return "not_interruptible" if utterance.kind is UtteranceKind.GREETING and is_hello(text) else None
@@ -96,7 +100,13 @@ class InterruptionRules:
         if is_backchannel(text, self._call.language):
             return False
         greets = utterance.kind is UtteranceKind.GREETING and may_become_hello(text)
-        return greets or may_become_backchannel(text, self._call.language)
+        waits = self._is_about_waiting(utterance, text, is_whole=False)
+        return greets or waits or may_become_backchannel(text, self._call.language)
+
+    def _is_about_waiting(self, utterance: Utterance, text: str, *, is_whole: bool = True) -> bool:
+        """Whether words over a line that bridges the wait, or over an answer that waits for a tool, are about it."""
+        bridges = utterance.kind is UtteranceKind.FILLER or self._call.wait.tool is not None
+        return bridges and is_about_waiting(self._call, text, is_whole=is_whole)
 
     def _is_own_voice(self, utterance: Utterance, text: str, *, heard_caller: bool) -> bool:
         """Whether these are an echo of the agent's own words.

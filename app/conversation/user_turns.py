@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.conversation import events as ev
-from app.conversation.bridging import await_answer
+from app.conversation.bridging import await_answer, reassure
 from app.conversation.commands import Record
 from app.conversation.completeness import Completeness
 from app.conversation.deadlines import Deadline
@@ -112,6 +112,7 @@ class UserTurns:
         self._rules.turn_is_over()
         if reason is not None:
             self._ignore(reason)
+            reassure(call, text)
         elif not text or (event.confidence is not None and event.confidence < call.policy.min_confidence):
             self._not_understood()
         elif (seconds := self._endpointing.missing_silence(text, event.last_voiced_t)) > 0 and call.policy.speaks:

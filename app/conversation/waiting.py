@@ -45,6 +45,11 @@ class Wait:
     _quiet_until_t: float = 0.0
     """The result of a tool has come: for a moment, what is awaited is the answer."""
 
+    @property
+    def is_bridged(self) -> bool:
+        """Whether the caller knows that they are waiting, or a tool runs."""
+        return self.tool is not None or bool(self._said)
+
     def begin_tool(self, tool: AwaitedTool, policy: CallPolicy, lines: Lines, *, is_heard: bool) -> None:
         """A tool runs. ``is_heard``: a line is being said now."""
         recent = self.last_line_t is not None and tool.called_t - self.last_line_t < policy.filler_repeat_seconds
