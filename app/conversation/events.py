@@ -489,7 +489,10 @@ def from_row(row: JournalRow) -> Event | None:
     if cls is None:
         return None
     known = {item.name for item in fields(cls)}
-    values = {name: value for name, value in row.data.items() if name in known}
+    # JSON knows no tuples, and no event has a list.
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in row.data.items() if name in known
+    }
     if "turn" in known:
         values["turn"] = row.turn
     return cls(**values)
