@@ -50,7 +50,7 @@ from app.storage.unsaved import UnsavedEnds
 from app.times import STANDARD_TIMES, ServiceTimes
 from media.formats import AudioFormat
 
-if TYPE_CHECKING:  # LiveKit's libraries come with them, see _livekit
+if TYPE_CHECKING:  # these import LiveKit's libraries, see _livekit
     from app.clients.livekit.api import LiveKitClient
     from app.wiring_telephone import Telephone
 
@@ -59,14 +59,14 @@ log = structlog.get_logger(__name__)
 VERSION = version("voice-agent")
 _TELEPHONE = AudioFormat("pcm_s16le", 16000)
 _PROBE_SECONDS = 0.5
-"""Between two looks at whether a probe is due."""
+"""How often to check whether a probe is due."""
 _RECORDINGS_SECONDS = 5.0
-"""So long a process that stops waits for its last recordings to be on the disk."""
+"""How long a stopping process waits for its last recordings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the doors need."""
+    """What the routes need."""
 
     settings: Settings
     version: str
@@ -88,9 +88,9 @@ class Services:
 async def open_services(
     settings: Settings, metrics: Metrics, owner: str | None = None, times: ServiceTimes = STANDARD_TIMES
 ) -> AsyncIterator[Services]:
-    """Everything the service needs, running; raises SettingsError or StorageError when it cannot be had.
+    """Open and run everything the service needs. Raises SettingsError or StorageError.
 
-    ``owner`` is what the supervisor named this worker, whose database it has prepared; None for a process alone.
+    ``owner`` is the name of this worker, from the supervisor, which has prepared the database; None without one.
     """
     agent = agent_profile(settings)
     owner = owner or await _alone(settings)
@@ -102,7 +102,7 @@ async def open_services(
         for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose):
             stack.push_async_callback(close)
         planner = _planner(settings, agent, vendors, tools)
-        planner.plan(_TELEPHONE)  # the clients, and whether they can do what the agent needs, before the first call
+        planner.plan(_TELEPHONE)  # makes the clients and checks their capabilities before the first call
         background = await stack.enter_async_context(BackgroundWork())
         recordings = await stack.enter_async_context(_recordings(settings, owner, metrics))
         loops = await stack.enter_async_context(ServiceLoops())
@@ -305,7 +305,7 @@ def _show_figures(
     places: int,
     health: HealthMonitor,
 ) -> None:
-    """Of what is told, and of what is looked at whenever the health is."""
+    """Feed the metrics: from callbacks, and from what is read after each health check."""
 
     def note(status: HealthStatus) -> None:
         metrics.service.note_health(status)
@@ -322,7 +322,7 @@ def _show_figures(
 
 
 def _watch(loops: ServiceLoops, others: Iterable[ServiceLoop], metrics: Metrics) -> None:
-    """Count every failure, also of loops that end later than these."""
+    """Count the failures of all loops, including those that end later than these."""
     metrics.service.loops_are((*get_args(LoopName), *get_args(TaskKind)))
     loops.on_failed.add(metrics.service.loop_failed)
     for loop in others:
@@ -337,24 +337,24 @@ def _run_helpers(
     health: HealthMonitor,
     unplaced: UnplacedCalls,
 ) -> None:
-    """What runs beside the calls until the shutdown."""
+    """Run the loops that work beside the calls until the shutdown."""
     loops.keep("warm:llm", partial(_keep_warm, vendors.warm_up_llm), part="llm")
     loops.keep("warm:tts", partial(_keep_warm, vendors.warm_up_tts), part="tts")
     loops.keep("probe", partial(_probe, vendors, metrics))
     loops.keep("loop.lag", partial(watch_loop_lag, metrics.service.loop_was_late))
     loops.keep("eraser", eraser.run)
     loops.keep("unplaced", unplaced.look)
-    loops.keep("health", health.run, backoff=Backoff(first_seconds=0.5, max_seconds=2.0))  # or it would be stale
+    loops.keep("health", health.run, backoff=Backoff(first_seconds=0.5, max_seconds=2.0))  # else it is stale
 
 
 async def _probe(vendors: VendorRegistry, metrics: Metrics) -> None:
-    """A round: ask vendors that are down whether they are well again, so that no caller has to try."""
+    """One round: ask vendors that are down whether they work again, so that no caller has to try them."""
     for charge in await vendors.probe():
         metrics.providers.spent(charge.provider, charge.cost)
     await asyncio.sleep(_PROBE_SECONDS)
 
 
 async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:
-    """A round: keep a connection open, so that no caller waits for one."""
+    """One round: keep a connection open, so that no caller waits for one."""
     await warm_up()
     await asyncio.sleep(KEEP_WARM_SECONDS)

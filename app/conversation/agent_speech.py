@@ -106,7 +106,7 @@ class AgentSpeech:
         if event.answer != "refused":
             call.blame(f"provider:{event.provider}")
         if event.stage == "listen":
-            self._ears_failed(final=event.final)
+            self._stt_failed(final=event.final)
             return
         utterance = call.floor.find(event.speech) if event.speech is not None else None
         if utterance is None:
@@ -181,7 +181,7 @@ class AgentSpeech:
         if kind is not None and kind is not UtteranceKind.FILLER:
             self._call.history.add(event.turn, "assistant", event.heard)
 
-    def _ears_failed(self, *, final: bool) -> None:
+    def _stt_failed(self, *, final: bool) -> None:
         """Speech to text failed. A call whose agent does not speak goes on: it is recorded all the same."""
         call = self._call
         call.stt_is_gone = True

@@ -21,7 +21,7 @@ _THINK, _SPEAK = "think", "speak"
 
 
 class _StageFailed(Exception):
-    """A vendor failed while the answer was being thought or spoken."""
+    """A vendor failed while it wrote or voiced an answer."""
 
     def __init__(self, stage: str, error: ProviderError) -> None:
         self.stage = stage
@@ -30,21 +30,21 @@ class _StageFailed(Exception):
 
 
 @dataclass(slots=True)
-class _Narrating:
-    """The voice of one attempt, which begins anew when what it was given is taken back."""
+class _Voicing:
+    """The synthesis of one attempt. It is replaced when the model retracts its text."""
 
     tts_synthesis: TtsSynthesis
     task: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
-        """Cancel it, and wait."""
+        """Cancel the task and wait for its end."""
         if self.task is not None:
             self.task.cancel()
             await asyncio.wait([self.task])
 
 
 class ReplyPipeline:
-    """Fills utterances with sound. Each method is the whole work of one task, and tells vendors' failures as facts."""
+    """Produces the sound of utterances. Each public coroutine runs as a task and emits vendors' failures as events."""
 
     def __init__(
         self,
@@ -69,31 +69,31 @@ class ReplyPipeline:
         self._emit = emit
 
     async def reply(self, item: PlaybackItem, voice: VoiceConfig, messages: list[Message]) -> None:
-        """Write the answer and voice it meanwhile. Once the caller has heard some of it, nothing is tried again."""
+        """Write an answer and voice it at the same time. Nothing is retried once the caller has heard some of it."""
         answer = Answer(item, list(messages))
         for attempt in range(1, _ATTEMPTS + 1):
             self._playback.offer(item)
             failure = await self._try_reply(item, voice, answer)
             if failure is None:
                 return
-            tried_enough = attempt == _ATTEMPTS or failure.stage == _SPEAK  # the narrator has tried the voice again
+            tried_enough = attempt == _ATTEMPTS or failure.stage == _SPEAK  # TtsSynthesis has already retried
             final = item.started or tried_enough or not failure.error.retryable
             self._give_up(item)
             if not final:
-                self._tell_failure(item, failure, final=False)
-            # The answer to a turn that is only suspected is tried no more often, and fails no more often, than another.
+                self._emit_failure(item, failure, final=False)
+            # A preemptive answer waits here, so that it costs and fails no more often than another.
             await item.certain.wait()
             if final:
-                self._tell_failure(item, failure, final=True)
+                self._emit_failure(item, failure, final=True)
                 return
             item.begin_anew(SpeechTrack(voice.sample_rate))
 
     def say_meanwhile(self, number: int, text: str) -> None:
-        """Say a fixed text within a reply that waits for a tool."""
+        """Say a fixed text inside a reply that waits for a tool."""
         self._llm_generation.say_meanwhile(number, text)
 
     async def line(self, item: PlaybackItem, voice: VoiceConfig, text: str) -> None:
-        """Say a fixed text: from the clips if it is there, else by the vendor, and then it is kept as a clip."""
+        """Say a fixed text: a prepared phrase, or else the vendor says it and it is kept as a phrase."""
         self._playback.offer(item)
         phrase = await self._phrases.get(text, voice, self._tts)
         item.stamps["first_clause"] = self._clock.call_seconds()
@@ -105,10 +105,10 @@ class ReplyPipeline:
             tts_synthesis.say(text)
             tts_synthesis.finish()
             try:
-                await self._narrate(item, tts_synthesis)
+                await self._voice(item, tts_synthesis)
             except _StageFailed as failure:
                 self._give_up(item)
-                self._tell_failure(item, failure, final=True)
+                self._emit_failure(item, failure, final=True)
                 return
             if item.kind != UtteranceKind.SAY and tts_synthesis.is_first_choice and self._may_keep(text):
                 await self._phrases.keep(text, voice, self._tts, item.track)
@@ -117,42 +117,42 @@ class ReplyPipeline:
     async def _try_reply(self, item: PlaybackItem, voice: VoiceConfig, answer: Answer) -> _StageFailed | None:
         failure = None
         try:
-            await self._write_and_narrate(item, voice, answer)
+            await self._write_and_voice(item, voice, answer)
         except* _StageFailed as group:
             failure = first_of(group)
         return failure
 
-    async def _write_and_narrate(self, item: PlaybackItem, voice: VoiceConfig, answer: Answer) -> None:
-        """When the model breaks off in the middle, the clauses that it has written are said to their end."""
+    async def _write_and_voice(self, item: PlaybackItem, voice: VoiceConfig, answer: Answer) -> None:
+        """If the model fails in the middle, the clauses that it has written are still said."""
         async with asyncio.TaskGroup() as tasks:
-            narrating = _Narrating(self._tts_synthesis(item, voice))
+            voicing = _Voicing(self._tts_synthesis(item, voice))
 
             def begin() -> None:
-                work = self._narrate(item, narrating.tts_synthesis)
-                narrating.task = tasks.create_task(work, name=f"{self._call_id}:voice:{item.number}")
+                work = self._voice(item, voicing.tts_synthesis)
+                voicing.task = tasks.create_task(work, name=f"{self._call_id}:voice:{item.number}")
 
             async def retract() -> None:
                 if item.started:
-                    raise ProviderProtocolError(self._llm_generation.provider, "some of a thought was heard")
-                await narrating.stop()
+                    raise ProviderProtocolError(self._llm_generation.provider, "the caller heard part of a thought")
+                await voicing.stop()
                 self._playback.discard(item)
                 item.begin_anew(SpeechTrack(voice.sample_rate))
                 self._playback.offer(item)
-                narrating.tts_synthesis = self._tts_synthesis(item, voice)
+                voicing.tts_synthesis = self._tts_synthesis(item, voice)
                 begin()
 
             begin()
-            answer.say, answer.retract = lambda clause: narrating.tts_synthesis.say(clause), retract
+            answer.say, answer.retract = lambda clause: voicing.tts_synthesis.say(clause), retract
             try:
                 await self._llm_generation.write(answer)
             except ProviderError as error:
                 failure = _StageFailed(_THINK, error)
                 if not item.started:
                     raise failure from error
-                self._tell_failure(item, failure, final=True)
-            narrating.tts_synthesis.finish()
+                self._emit_failure(item, failure, final=True)
+            voicing.tts_synthesis.finish()
 
-    async def _narrate(self, item: PlaybackItem, tts_synthesis: TtsSynthesis) -> None:
+    async def _voice(self, item: PlaybackItem, tts_synthesis: TtsSynthesis) -> None:
         try:
             await tts_synthesis.run()
         except ProviderError as error:
@@ -181,7 +181,7 @@ class ReplyPipeline:
             item.track,
             call_id=self._call_id,
             on_sound=lambda: self._sound(item),
-            on_retry=lambda error: self._tell_failure(item, _StageFailed(_SPEAK, error), final=False),
+            on_retry=lambda error: self._emit_failure(item, _StageFailed(_SPEAK, error), final=False),
         )
 
     def _sound(self, item: PlaybackItem) -> None:
@@ -192,14 +192,14 @@ class ReplyPipeline:
         item.stamps.setdefault(name, self._clock.call_seconds())
 
     def _give_up(self, item: PlaybackItem) -> None:
-        """What has begun plays to the end of its sound; what has not is forgotten."""
+        """An utterance that has begun plays to the end of its sound; any other is discarded."""
         if item.started:
             item.track.give_up()
             self._playback.wake()
         else:
             self._playback.discard(item)
 
-    def _tell_failure(self, item: PlaybackItem, failure: _StageFailed, *, final: bool) -> None:
+    def _emit_failure(self, item: PlaybackItem, failure: _StageFailed, *, final: bool) -> None:
         error = failure.error
         answer = "refused" if isinstance(error, ContentRejected) and failure.stage == _THINK else "lost"
         self._emit(

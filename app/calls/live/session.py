@@ -1,20 +1,20 @@
-"""One call, alive.
+"""One live call.
 
-Task ledger. The tasks of a call belong to one TaskGroup, which ends when the core has ended the call; those marked with
-a star belong to the service's background work, because no call waits for them.
+Task ledger. The tasks of a call belong to one TaskGroup, which ends when the core has ended the call. Those with a star
+belong to the service's background work, because no call waits for them.
 
-``<call>``             conducts: facts and deadlines into the core, commands out of it. Ends with the terminal row. A
-                       bug in any task ends here: the call is recorded as ``internal_error``, no other call notices.
-``<call>:stt``         follows the caller's words. Ends with their stream, or is cancelled at the end of the call.
-``<call>:answer``      has the leg answered, which may ring for a while. Ends when sound flows, or is cancelled.
+``<call>``             passes events and deadlines to the core and carries out its commands. Ends with the terminal row.
+                       A bug in any task ends here: it ends this call as ``internal_error`` and affects no other.
+``<call>:stt``         reads the caller's words. Ends with their stream, or is cancelled at the end of the call.
+``<call>:answer``      answers the leg, which may ring for a while. Ends when sound flows, or is cancelled.
 ``<call>:playback``    plays utterances. Cancelled at the end of the call.
 ``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
                        and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
-``<call>:commit``      keeps rows safe before the greeting. Ends after 0.25 s at the latest.
+``<call>:commit``      commits the rows before the greeting. Ends after 0.25 s at the latest.
 ``<call>:close`` *     closes the line, 0.25 s after the last row at the latest, and ends when that row is committed.
-``<call>:transfer`` *  hands the caller over. Ends with the outcome; the end of the call, or of the wish, cancels it.
-``<call>:tool:<id>`` * runs a tool of the agent's file. Ends by its deadline; given up when it changes nothing and
-                       nobody waits for it. After the end of the call it runs on.
+``<call>:transfer`` *  transfers the caller. Ends with the outcome; cancelled when the transfer or the call ends.
+``<call>:tool:<id>`` * runs a tool of the agent's file. Ends by its deadline. Cancelled when it changes nothing and
+                       nothing waits for it; otherwise it runs on after the end of the call.
 """
 
 import asyncio
@@ -59,18 +59,18 @@ from media.recording import Recorder
 log = structlog.get_logger(__name__)
 
 _TRANSFER_WAITS_SECONDS = 1.0
-"""For the commit of the wish, before a human is called."""
+"""How long a transfer waits for the commit of its request before it calls the human."""
 _LINE_WAITS_SECONDS = 0.25
-"""For the commit of the terminal row: nobody who hangs up waits for a slow store."""
+"""How long the line stays open for the commit of the terminal row."""
 _COMMITTED_WITHIN_SECONDS = 5.0
-"""Whoever waits for the end of the call waits no longer for it; the rows are still tried."""
+"""How long the end of the call waits for its commit. After that, the writer still retries the rows."""
 _CRASHED_WITHIN_SECONDS = 0.15
-"""After a bug, what is cancelled may tell what it cost; the line does not wait longer for that."""
+"""How long cancelled tasks may take to report their costs after a bug, before the line closes."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallServices:
-    """What all calls of a process share; what differs between calls is in their plans."""
+    """What all calls of a process share. What differs between calls is in their plans."""
 
     phrases: PhraseCache
     journal: Journal
@@ -106,7 +106,7 @@ class CallOrchestrator:
         self._clock = CallClock(call.start_time)
         self._core = ConversationCore(plan.policy, plan.language)
         self._events = EventQueue()
-        # The first fact, whatever is told of the call before it runs.
+        # The first event, whatever else is emitted before the call runs.
         self._events.emit(plan.created())
         self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
         self._playback = PlaybackScheduler(
@@ -126,7 +126,7 @@ class CallOrchestrator:
         self._event_loop: CallEventLoop | None = None
         self._closing: asyncio.Task[None] | None = None
         self._overdue: asyncio.TimerHandle | None = None
-        """Closes the line after a bug, though tasks of the call have not ended."""
+        """Closes the line after a bug, even if tasks of the call have not ended."""
         self._has_left = False
         self._is_lost = False
         """Whether another process owns the call."""
@@ -137,24 +137,24 @@ class CallOrchestrator:
         return f"<CallOrchestrator {self._call.call_id} {self._core.state} {self._log!r} {self._playback!r}>"
 
     async def handle_call_start(self, call_context: CallContext) -> None:
-        """Start the call, which the caller hears from now on; returns once it runs."""
+        """Start the call. Returns when it runs."""
         self._spawn(self._run(), call_context.call_id)
         await self._running.wait()
 
     async def handle_call_end(self, call_context: CallContext) -> None:
-        """The caller is gone; returns once the terminal row is committed."""
+        """End the call, because the caller has left. Returns when the terminal row is committed."""
         self.leave("caller_hangup")
         await self.wait_ended()
 
     async def get_health_status(self) -> HealthStatus:
-        """How this call is doing."""
+        """The health of this call."""
         running = self._running.is_set() and not self._ended.is_set()
-        detail = f"{self._core.state}, {len(self._events)} facts wait"
+        detail = f"{self._core.state}, {len(self._events)} events wait"
         status: Literal["ok", "failed"] = "ok" if running else "failed"
         return HealthStatus(status, (ServiceHealth("call", status, detail=detail),))
 
     async def handle_audio_received(self, audio_data: bytes) -> None:
-        """The next audio of the caller in the leg's format; never waits."""
+        """Process the caller's next audio, in the leg's format. Does not wait."""
         if self._transcription is None or self._log.is_ended:
             return
         try:
@@ -168,41 +168,41 @@ class CallOrchestrator:
             self._events.fail(error)
 
     def emit(self, event: ev.Event) -> None:
-        """A fact for the core; after the end it is dropped."""
+        """Queue an event for the core. After the end of the call it is dropped."""
         self._events.emit(event)
 
     def mark_played(self, name: str) -> None:
-        """The far end has played everything up to a mark."""
+        """Note that the far end has played everything up to a mark."""
         self._playback.mark_played(name)
 
     def cleared(self, played_samples: int | None) -> None:
-        """The far end answers a clear: the samples it had played, ever, if it knows."""
+        """Note the far end's answer to a clear: the samples it had played in total, if it knows."""
         self._playback.cleared(played_samples)
 
     def press(self, digit: str) -> None:
-        """The caller pressed a key; of one that bounces the first press counts."""
+        """Note that the caller has pressed a key. The repeats of a bouncing key do not count."""
         if self._keys.is_new(digit, asyncio.get_running_loop().time()):
             self.emit(ev.CallerDtmf(digit))
 
     def hold(self, is_held: bool) -> None:
-        """The far end holds the caller, or no more."""
+        """Note that the far end has put the caller on hold, or ended the hold."""
         self._holding.hold(is_held)
 
     def leave(self, reason: str, detail: str | None = None) -> None:
-        """The caller is gone, for that end reason; the first one stands."""
+        """Note that the caller has left, with an end reason. Only the first one counts."""
         if not self._has_left:
             self._has_left = True
             self.emit(ev.CallerLeft(reason, detail))
 
     def ownership_lost(self) -> None:
-        """Another process owns the call now: stop, and write nothing more."""
+        """Stop and write nothing more: another process owns the call now."""
         self._events.fail(OwnershipLost("another process owns the call now"))
 
     async def carry(self, leg_runs: Awaitable[None]) -> None:
         """Return once the running leg is closed and the call has ended; a bug in the leg ends this call alone."""
         try:
             await leg_runs
-        except Exception as error:  # noqa: BLE001 - whoever carries calls carries others, too
+        except Exception as error:  # noqa: BLE001 - other calls depend on the same caller
             log.error("leg.broken", call_id=self._call.call_id, error=_describe(error))
             self._events.fail(error)
         finally:
@@ -294,7 +294,7 @@ class CallOrchestrator:
                 tasks.create_task(self._answer(), name=f"{call.call_id}:answer"),
             ]
             self._running.set()
-            await asyncio.sleep(0)  # the answer goes first: a client is told that it is ready, then of the facts
+            await asyncio.sleep(0)  # the client gets ``ready`` before the first events
             await event_loop.run()
             for task in helpers:
                 task.cancel()
@@ -391,7 +391,7 @@ class CallOrchestrator:
         if self._log.is_ended:
             return
         now = self._clock.call_seconds()
-        with _bulkhead("last facts"):
+        with _bulkhead("last events"):
             for event in last_events(self._events, self._playback, self._transcription):
                 self._log.write(event, now, self._core.turn_of(event))
         self._log.write(ev.CallEnded("internal_error", "ours"), now, None)

@@ -1,4 +1,4 @@
-"""The tools of one call at work: what the model wants is told to the core, and run when the core says so."""
+"""Runs the tools of one call. The core learns what the model calls, and says when to run it."""
 
 import asyncio
 import json
@@ -22,17 +22,17 @@ log = structlog.get_logger(__name__)
 _TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HONEST = "Tell the caller so honestly, and never claim that it worked."
 _NO_EFFECT = "GET"
-"""The method of tools that change nothing, so that they may be given up half way."""
+"""The method of tools that change nothing, so that they may be cancelled half way."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What came of a tool."""
+    """The outcome of a tool."""
 
     ok: bool
     status: int | None
     text: str
-    """For the model."""
+    """The text for the model."""
 
 
 _GIVEN_UP = _Outcome(False, None, json.dumps({"error": "given_up", "message": "The caller went on before."}))
@@ -40,7 +40,7 @@ _GIVEN_UP = _Outcome(False, None, json.dumps({"error": "given_up", "message": "T
 
 @dataclass(slots=True, eq=False)
 class RequestedTool:
-    """A tool that the model has called, until it has come to its end."""
+    """A tool that the model has called, until the tool has finished."""
 
     call: ToolCall
     turn: int
@@ -52,11 +52,11 @@ class RequestedTool:
 
 
 class ToolRuns:
-    """Runs the agent's own tools; what is built in is the conversation's.
+    """Runs the agent's own tools. The core carries out the built-in ones.
 
-    A run is a task of its own, ``<call id>:tool:<id>``. When nobody waits for its result any more, a tool that changes
-    nothing is given up; every other is brought to its end, which its deadline bounds, and what came of it is told. The
-    call does not wait for it: after the last row the log alone tells, and the journal has no outcome.
+    Each run is a task, ``<call id>:tool:<id>``. When nothing waits for its result any more, a tool that changes nothing
+    is cancelled. Any other runs on until it has finished or its deadline has passed, and its outcome is an event. The
+    call does not wait for it: an outcome that comes after the last row is only logged.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ToolRuns:
         emit: Callable[[ev.Event], None],
         fail: Callable[[Exception], None],
     ) -> None:
-        """``fail`` ends the call for a bug."""
+        """``fail`` ends the call when there is a bug."""
         self._call_id = call_id
         self.toolbox = toolbox
         self._endpoints = endpoints
@@ -80,7 +80,7 @@ class ToolRuns:
         self._fail = fail
         self._is_over = False
         self._requested: dict[str, RequestedTool] = {}
-        """Those that were told to the core and are not run yet, by id."""
+        """Tools that the core knows of and has not run yet, by id."""
         self._running: dict[asyncio.Task[None], RequestedTool] = {}
         self._ids: set[str] = set()
 
@@ -88,7 +88,7 @@ class ToolRuns:
         return f"<ToolRuns {len(self._running)} running>"
 
     def named(self, call: ToolCall) -> ToolCall:
-        """The same with an id that is one of a kind in this call; not every server's are."""
+        """The call with an id that is unique in this call. Some servers repeat their ids."""
         wished = call.id if _TOKEN.fullmatch(call.id) else "tool"
         unique, number = wished, 1
         while unique in self._ids:
@@ -98,7 +98,7 @@ class ToolRuns:
         return replace(call, id=unique)
 
     def check(self, call: ToolCall) -> AgentTool:
-        """The tool that is called. Raises BadArguments when there is none, or when it does not take the arguments."""
+        """Find the called tool. Raises BadArguments when there is none, or when the arguments do not fit."""
         tool = self.toolbox.find(call.name)
         if tool is None:
             raise BadArguments("there is no such tool")
@@ -106,7 +106,7 @@ class ToolRuns:
         return tool
 
     def request(self, item: PlaybackItem, call: ToolCall, tool: AgentTool, line: str | None) -> RequestedTool:
-        """Tell the core, which has it run; ``line`` is what the core says when it takes long."""
+        """Report the call to the core, which starts it. The core says ``line`` if the tool takes long."""
         wanted = RequestedTool(call, item.turn, item.number, tool)
         self._requested[call.id] = wanted
         seconds = tool.endpoint.timeout_seconds
@@ -125,27 +125,27 @@ class ToolRuns:
         return wanted
 
     def refuse(self, item: PlaybackItem, call: ToolCall, why: str) -> str:
-        """It cannot be run as the model wants it; returns what the model is told."""
+        """Report a call that cannot be run. Returns the text for the model."""
         outcome = _Outcome(False, None, json.dumps({"error": "not_run", "message": why}, ensure_ascii=False))
         self._emit(ev.AgentToolCalled(item.turn, item.number, call.id, call.name, call.arguments, refused=True))
-        self._tell_end(item.turn, item.number, call, outcome, 0.0)
+        self._emit_end(item.turn, item.number, call, outcome, 0.0)
         return outcome.text
 
     def release(self, wanted: RequestedTool) -> None:
-        """Nobody waits for its result any more."""
+        """Give up the result of a tool."""
         wanted.given_up = True
         if wanted.task is not None and wanted.tool.endpoint.method == _NO_EFFECT:
             wanted.task.cancel()
         elif wanted.task is None:
-            self._tell_end(wanted.turn, wanted.speech, wanted.call, _GIVEN_UP, 0.0)
+            self._emit_end(wanted.turn, wanted.speech, wanted.call, _GIVEN_UP, 0.0)
 
     def run(self, tool_id: str) -> None:
-        """The core wants it to be run."""
+        """Start a tool, because the core says so."""
         wanted = self._requested.pop(tool_id, None)
         if wanted is None:
             return
-        if wanted.given_up:  # the history has it as running, and the end of it was told before
-            self._tell_end(wanted.turn, wanted.speech, wanted.call, _GIVEN_UP, 0.0)
+        if wanted.given_up:  # the history shows it as running, and its end came before
+            self._emit_end(wanted.turn, wanted.speech, wanted.call, _GIVEN_UP, 0.0)
             return
         name = f"{self._call_id}:tool:{wanted.call.id}"
         wanted.task = self._background.start(self._run(wanted), name=name, on_bug=self._fail)
@@ -153,14 +153,14 @@ class ToolRuns:
         wanted.task.add_done_callback(lambda task: self._running.pop(task, None))
 
     def abandon(self) -> list[asyncio.Task[None]]:
-        """The call ends: those that change nothing are cancelled, and returned; the others run on."""
+        """End with the call: cancel and return the tools that change nothing. The others run on."""
         given_up = [task for task, wanted in self._running.items() if wanted.tool.endpoint.method == _NO_EFFECT]
         for task in given_up:
             task.cancel()
         return given_up
 
     def close(self) -> None:
-        """The last row of the call is written: what comes later is logged."""
+        """Note that the last row of the call is written: later outcomes are only logged."""
         self._is_over = True
 
     async def _run(self, wanted: RequestedTool) -> None:
@@ -170,7 +170,7 @@ class ToolRuns:
             outcome = await self._ask(wanted)
         finally:
             seconds = round(self._clock.call_seconds() - began, 3)
-            self._tell_end(wanted.turn, wanted.speech, wanted.call, outcome, seconds)
+            self._emit_end(wanted.turn, wanted.speech, wanted.call, outcome, seconds)
             if not wanted.result.done():
                 wanted.result.set_result(outcome.text)
 
@@ -190,7 +190,7 @@ class ToolRuns:
             shown["message"] = f"It was refused. {_HONEST}"
         return _Outcome(answer.ok, answer.status, json.dumps(shown, ensure_ascii=False))
 
-    def _tell_end(self, turn: int, speech: int, call: ToolCall, outcome: _Outcome, seconds: float) -> None:
+    def _emit_end(self, turn: int, speech: int, call: ToolCall, outcome: _Outcome, seconds: float) -> None:
         if self._is_over:
             log.warning("tool.finished_late", tool=call.name, ok=outcome.ok, status=outcome.status, seconds=seconds)
             return
@@ -200,7 +200,7 @@ class ToolRuns:
 
 
 def _failure(error: ProviderError, tool: AgentTool) -> str:
-    """For the model."""
+    """The text for the model."""
     what = "There was no answer in time." if isinstance(error, ProviderTimeout) else "It did not work."
     was_asked = isinstance(error, ProviderTimeout | ProviderUnavailable | ProviderProtocolError)
     if was_asked and tool.endpoint.method != _NO_EFFECT:

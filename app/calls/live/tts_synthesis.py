@@ -1,4 +1,4 @@
-"""Turns clauses into sound on a track; when the vendor fails, goes on from the last word that has sound."""
+"""Turns clauses into sound on a track. After a failure it continues from the last word that has sound."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,14 +15,14 @@ from media.formats import AudioFormat
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
 _FRUITLESS_MAX = 1
-"""Attempts in a row that may fail without sound worth going on for, besides one for each way to speak."""
+"""How many attempts in a row may fail without useful sound, in addition to one for each way to speak."""
 _FRUIT_SECONDS = 1.0
 _ATTEMPTS_MAX = 5
-"""Attempts that may fail at all, besides one for each way to speak."""
+"""How many attempts may fail in total, in addition to one for each way to speak."""
 
 
 class TtsSynthesis:
-    """Gives one utterance its sound."""
+    """Synthesizes one utterance."""
 
     def __init__(
         self,
@@ -47,37 +47,37 @@ class TtsSynthesis:
         self._charges: list[Charge] = []
 
     def say(self, clause: str) -> None:
-        """The next clause, as it was written."""
+        """Add the next clause, as the model wrote it."""
         spoken = speakable(clause, self._voice.language)
         self._track.add_clause(clause, spoken)
         self._spoken.append(spoken.text)
         self._more.set()
 
     def finish(self) -> None:
-        """No more clauses."""
+        """Say that no more clauses follow."""
         self._is_finished = True
         self._more.set()
 
     def charges(self) -> list[Charge]:
-        """What all attempts so far have cost, by vendor and model."""
+        """The charges of all attempts so far, by vendor and model."""
         return add_up(self._charges)
 
     @property
     def is_first_choice(self) -> bool:
-        """Whether nobody who stands in has been heard."""
+        """Whether no fallback has been heard."""
         return all(charge.provider == self._tts.provider for charge in self._charges if charge.served)
 
     async def run(self) -> None:
-        """Until the last clause has its sound. Raises ProviderError when that cannot be had.
+        """Run until the last clause has its sound. Raises ProviderError when the vendors fail.
 
-        After a failure it goes on from the last word that has sound, as long as each attempt brings some.
+        After a failure it continues from the last word that has sound, as long as each attempt brings some.
         """
         fruitless = 0
         error: ProviderError | None = None
         ways = self._tts.capabilities.ways
         for attempt in range(1, _ATTEMPTS_MAX + ways + 1):
             begin = self._track.samples
-            error = await self._try_narrating(error)
+            error = await self._try(error)
             if error is None:
                 self._track.complete = True
                 self._on_sound()
@@ -88,18 +88,18 @@ class TtsSynthesis:
                 raise error
             self._on_retry(error)
 
-    async def _try_narrating(self, after: ProviderError | None) -> ProviderError | None:
+    async def _try(self, after: ProviderError | None) -> ProviderError | None:
         begin = self._track.samples
         error = None
         try:
-            await self._narrate(after)
+            await self._attempt(after)
         except* ProviderError as group:
             error = first_of(group)
         if isinstance(error, WrongSound):
             self._track.take_back(begin)
         return error
 
-    async def _narrate(self, after: ProviderError | None) -> None:
+    async def _attempt(self, after: ProviderError | None) -> None:
         text = self._track.break_off()
         while not text:
             if self._is_finished:
@@ -117,7 +117,7 @@ class TtsSynthesis:
             utterance.cancel()
 
     async def _feed(self, utterance: TtsUtterance, text: str, said: int) -> None:
-        """Say the text, then every clause after those that it holds."""
+        """Send the text, then every clause that follows it."""
         while True:
             if text:
                 await utterance.say(f"{text} ")
