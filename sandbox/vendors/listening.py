@@ -6,6 +6,7 @@ another sound covers is not heard. All times are audio time: seconds since the f
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,7 +34,11 @@ _LEAST_LIKE, _WORSE_THAN_NOISE_MAKES = 0.5, 0.2
 _AUDIBLE_STEPS = 6
 """So many steps of a sound must be heard before it is taken for a known one: less may resemble anything."""
 _QUIET_SHARE = 0.06
+_LATEST = 2 * _STEP
+_LOUDER = 1.8
 _LOST_AFTER = round(0.4 * RATE)
+_LATELY, _SAME_SECONDS = 40, 0.15
+"""A word that was heard at nearly that time in one recording is not heard again in another of the same text."""
 _RECOGNISED_AFTER_SECONDS = 0.25
 """A word is recognised this long after it began, or when it ends, if that is sooner."""
 
@@ -46,7 +51,8 @@ class _Track:
         self.offset = offset
         """The sample of the stream at which the sound's first sample lies."""
         self.next_word = 0
-        self.likeness = 0.0
+        self.gain = 0.0
+        """How loud the sound is heard, as a share of how loud it was made."""
         self.sounds = False
         """Whether the sound is audible now."""
         self.missed = 0
@@ -68,13 +74,19 @@ class _Track:
         expected = self.sound.part(at - _COMPARED, at)
         self.sounds = False
         if _level(expected) > self.sound.loudness * _QUIET_SHARE:
-            self.likeness = _likeness(recent, expected)
-            if self.likeness >= _needed(recent, floor):
+            if _likeness(recent, expected) >= _needed(recent, floor):
                 self.missed = 0
+                self.gain = float(recent.dot(expected)) / float(expected.dot(expected))
                 self.sounds = _level(expected[-_STEP:]) > self.sound.loudness * _QUIET_SHARE
             else:
                 self.missed += _STEP
         return at - _KEPT < len(self.sound.wave)
+
+    def explains(self, latest: Wave, now: int, floor: float) -> bool:
+        """Whether the latest audio is no louder than the sound makes it; a pause of the sound explains silence."""
+        at = now - self.offset
+        expected = self.gain * _level(self.sound.part(at - len(latest), at))
+        return not self.missed and _level(latest) <= _LOUDER * max(expected, floor, _FAINTEST)
 
 
 class Listener:
@@ -98,6 +110,7 @@ class Listener:
         self._now = 0.0
         self.words: list[Heard] = []
         """The words of the turn so far."""
+        self._lately: deque[Heard] = deque(maxlen=_LATELY)
         self.silence = float("inf")
         """Seconds since the last speech; infinite when there was none."""
 
@@ -163,10 +176,11 @@ class Listener:
             blocks = self._kept.reshape(-1, _COMPARED)
             self._floor = float(np.sqrt(np.einsum("ij,ij->i", blocks, blocks).min() / _COMPARED))
         self._tracks = [track for track in self._tracks if track.follow(recent, self._samples, self._floor)]
-        if not any(track.sounds for track in self._tracks):
-            self._search()
-        else:
+        latest = self._kept[-_LATEST:]
+        if any(track.explains(latest, self._samples, self._floor) for track in self._tracks):
             self._tries = 0
+        else:
+            self._search()
         for track in self._tracks:
             self._recognise(track, settles=False)
         return any(track.sounds for track in self._tracks)
@@ -242,7 +256,10 @@ class Listener:
         began = track.offset / RATE
         confidence = round(min(0.98, 0.5 + likeness / 2), 3)
         language = track.sound.language or language_of(text)
-        self.words.append(Heard(text, began + start, min(began + end, self.seconds), confidence, language))
+        word = Heard(text, began + start, min(began + end, self.seconds), confidence, language)
+        if not any(each.text == text and abs(each.start - word.start) < _SAME_SECONDS for each in self._lately):
+            self._lately.append(word)
+            self.words.append(word)
 
 
 def _level(wave: Wave) -> float:
