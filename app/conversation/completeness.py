@@ -64,8 +64,9 @@ def is_bare_answer(text: str) -> bool:
 def _number_or_address(digits: Digits, expected: ExpectedAnswer) -> Completeness:
     if expected.digits and digits.count:
         has_prefix = digits.first in _PREFIXES or (digits.first.isdecimal() and digits.first[0] in _PREFIXES)
-        needed = max(expected.digits) if has_prefix else min(expected.digits)
-        return Completeness.WHOLE if digits.count >= needed else Completeness.UNFINISHED
+        if digits.count >= (max if has_prefix else min)(expected.digits):
+            return Completeness.WHOLE
+        return Completeness.DICTATING if digits.count >= min(expected.digits) else Completeness.UNFINISHED
     is_number = digits.count > 0 and expected.kind is AnswerKind.NUMBER
     is_long = digits.groups >= _FEWEST_DICTATED or digits.count >= _LONG_NUMBER * digits.groups > 0
     if is_number or is_long or expected.kind is AnswerKind.ADDRESS:
@@ -121,7 +122,7 @@ _OPEN = _phrases(
     "um, uh, er, erm, em, hmm, hm, well, let me see, let's see, let me think, kind of, sort of, i mean, i guess,"
     "something like, hang on, hold on, one second, what's it called",
     "the, a, an, my, our, your, is, are, was, were, am, be, i'm, it's, i'd, i'll, we're, we'd, i'd like,"
-    "i would like, we'd like, i want, we want, i need, my name's, dot, dash, underscore, hyphen, slash, plus",
+    "i would like, we'd like, i have, i want, we want, i need, my name's, dot, dash, underscore, hyphen, slash, plus",
 )
 """Words that a sentence does not end with."""
 _CLOSED = _phrases(
@@ -129,6 +130,7 @@ _CLOSED = _phrases(
     "me in, us in, it in, it on",
     "log in, sign in, check in, come in, fill in, move in, call in, stop by, come by, later on, come on, go on,"
     "turn on, from now on, early on, i think so, i hope so, i guess so, even so, or so, if so, yes i'd like to,"
+    "yes i have, no i have,"
     "what for, all i need, what i need, what i want, think about, worry about",
 )
 """Ends that look open and are not."""

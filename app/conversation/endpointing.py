@@ -1,9 +1,9 @@
 """When the caller's turn is over: by what the agent has asked, and by how complete the words are.
 
 Speech to text decides by the sound and by the words. The core knows what it has asked, and helps it twice. It sets the
-recogniser's patience for the turn, where the vendor can be told. And it has its own say about the end: it ends the turn
-at once when all that was asked for is there, and it waits for more when the words stop in the middle, whoever says
-that the turn has ended. So it also works with a vendor whose patience cannot be changed during a call.
+recogniser's patience for the turn, where the vendor can be told. And it has its own say about the end: the words decide
+how much silence they need. When all that was asked for is there, that is next to none; when they stop in the middle, it
+is long, however sure the recogniser is. So it also works with a vendor whose patience cannot be changed during a call.
 """
 
 from app.conversation.commands import SetPatience
@@ -35,6 +35,8 @@ class Endpointing:
     def __init__(self, state_of_call: CallState) -> None:
         self._call = state_of_call
         self._patience = Patience.NORMAL
+        self._watched = ""
+        """The words after which the pause is being watched."""
 
     def follow(self) -> None:
         """Set the recogniser's patience for the caller's turn, if it has to change."""
@@ -48,30 +50,44 @@ class Endpointing:
         return completeness(text, self._expected())
 
     def missing_silence(self, text: str, last_voiced_t: float | None) -> float:
-        """How many seconds of silence are missing before these words are the whole turn; 0 or less for none."""
-        call = self._call
-        needed = {
-            Completeness.DICTATING: call.policy.dictation_pause_seconds,
-            Completeness.UNFINISHED: call.policy.unfinished_pause_seconds,
-        }.get(self.completeness(text), 0.0)
-        return needed - (call.now - (call.now if last_voiced_t is None else last_voiced_t))
+        """How many seconds of silence are missing before the recogniser's end of these words counts; 0 or less: none.
 
-    def end_at_once_if_whole(self) -> None:
-        """End the turn after a short silence when all that was asked for has been said.
+        Words after which people often go on need a silence of their own, however sure the recogniser is.
+        """
+        how, now = self.completeness(text), self._call.now
+        if how not in (Completeness.DICTATING, Completeness.UNFINISHED):
+            return 0.0
+        return self._pause_seconds(how) - (now - (now if last_voiced_t is None else last_voiced_t))
+
+    def watch_pause(self) -> None:
+        """End the turn by itself after the silence that its words need, unless the recogniser does so before.
 
         The silence is the detector's. A caller whose sound it has not noticed ends the turn as the recogniser says.
         """
         call, caller = self._call, self._call.caller
         if caller is None or caller.ended is not None:
             return
+        watched, self._watched = self._watched, caller.text
+        if watched == caller.text and not call.sound and Deadline.PAUSE in call.deadlines:
+            return
         is_noticed = (
             call.last_voiced_t > caller.started_t and call.now - call.last_voiced_t <= _WORDS_AFTER_SOUND_SECONDS
         )
         is_sure = caller.confidence is None or caller.confidence >= call.policy.min_confidence
-        if is_noticed and is_sure and not call.sound and self.completeness(caller.text) is Completeness.WHOLE:
-            call.deadlines.set(Deadline.PAUSE, max(call.now, call.last_voiced_t + call.policy.whole_pause_seconds))
+        if is_noticed and is_sure and not call.sound and caller.text and call.policy.speaks:
+            seconds = self._pause_seconds(self.completeness(caller.text))
+            call.deadlines.set(Deadline.PAUSE, max(call.now, call.last_voiced_t + seconds))
         else:
             call.deadlines.clear(Deadline.PAUSE)
+
+    def _pause_seconds(self, how: Completeness) -> float:
+        policy = self._call.policy
+        return {
+            Completeness.WHOLE: policy.whole_pause_seconds,
+            Completeness.LIKELY: policy.likely_pause_seconds,
+            Completeness.DICTATING: policy.dictation_pause_seconds,
+            Completeness.UNFINISHED: policy.unfinished_pause_seconds,
+        }[how]
 
     def _wanted_patience(self) -> Patience | None:
         """None while no turn of the caller is open or expected: then everything stays as it is."""

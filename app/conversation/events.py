@@ -174,7 +174,7 @@ class TurnTaken:
     turn: int
     text: str
     source: str
-    """``speech``, ``keypad``, or ``timeout``: the transcript did not change any more but no end of turn came."""
+    """``speech``, ``keypad``, or ``timeout``: the transcript did not change for long, but no end of turn came."""
     started_t: float
     ended_t: float
     language: str | None = None

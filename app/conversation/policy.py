@@ -128,9 +128,11 @@ class CallPolicy:
     turn_end_seconds: float = 6.0
     whole_pause_seconds: float = 0.25
     """Silence that ends a turn in which all that was asked for has been said, such as "yes" or a telephone number."""
-    dictation_pause_seconds: float = 1.2
+    likely_pause_seconds: float = 1.6
+    """The same for any other words that may be all; speech to text mostly ends such a turn before."""
+    dictation_pause_seconds: float = 1.5
     """Silence that ends a turn in which the caller dictates a number, a name or an address of unknown length."""
-    unfinished_pause_seconds: float = 2.0
+    unfinished_pause_seconds: float = 2.5
     """Silence that ends a turn whose words stop in the middle, such as "and" or half of a telephone number."""
     digits_seconds: float = 2.0
     false_interruption_timeout: float = 1.5

@@ -43,7 +43,7 @@ class UserTurns:
     def sound_started(self, event: ev.CallerSoundStarted) -> None:
         """Pause the voice at once."""
         self._call.sound, self._call.sound_since_t = True, event.since_t
-        self._endpointing.end_at_once_if_whole()
+        self._endpointing.watch_pause()
         utterance = self._call.floor.audible
         if utterance is not None:
             self._call.hold_back(utterance)
@@ -51,7 +51,7 @@ class UserTurns:
     def sound_stopped(self, event: ev.CallerSoundStopped) -> None:
         """Wait a moment for words, then go on."""
         self._call.sound, self._call.last_voiced_t = False, event.last_voiced_t
-        self._endpointing.end_at_once_if_whole()
+        self._endpointing.watch_pause()
         utterance = self._call.floor.audible
         if utterance is not None and utterance.paused:
             self._resume_soon()
@@ -73,7 +73,7 @@ class UserTurns:
             return
         self._take_the_floor()
         self._listen_to(text).confidence = event.confidence
-        self._endpointing.end_at_once_if_whole()
+        self._endpointing.watch_pause()
 
     def turn_ended_eagerly(self, event: ev.CallerTurnEndedEagerly) -> None:
         """Start the answer preemptively; its sound is held back until the turn has ended."""
@@ -88,7 +88,7 @@ class UserTurns:
             return
         self._follow_language(text, event.language)
         self._listen_to(text).confidence = event.confidence
-        self._endpointing.end_at_once_if_whole()
+        self._endpointing.watch_pause()
         if self._endpointing.completeness(text) is Completeness.UNFINISHED:
             self._drop_preemptive_reply()
         else:
@@ -100,7 +100,7 @@ class UserTurns:
         self._drop_preemptive_reply()
         if text and not floor.audible and not floor.reply_pending:
             self._listen_to(text)
-            self._endpointing.end_at_once_if_whole()
+            self._endpointing.watch_pause()
 
     def turn_ended(self, event: ev.CallerTurnEnded) -> None:
         """A turn that was meant for the agent gets an answer, unless its words stop in the middle: then wait on."""

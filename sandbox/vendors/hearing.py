@@ -6,6 +6,7 @@ All times are audio time: seconds since the first sample, regardless of the cloc
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,6 +82,8 @@ class _Segment:
     seconds: float
     pauses: bool
     """Whether the utterance continues after a pause."""
+    sure_after: float | None = None
+    """See :class:`sandbox.vendors.stage.Utterance`."""
     began: float = 0.0
 
     def over(self, last_loud: float) -> bool:
@@ -135,6 +138,11 @@ class Recogniser:
         return segment.pauses or (bool(segment.words) and not segment.over(self._last_loud))
 
     @property
+    def sure_after(self) -> float | None:
+        """The silence after which the script says that the model is sure of an end; None when it does not say."""
+        return None if self._segment is None else self._segment.sure_after
+
+    @property
     def eager(self) -> bool:
         """Whether an eager end of turn is allowed: as the script says, or when enough was said."""
         if self._segment is None:
@@ -160,7 +168,8 @@ class Recogniser:
         if segment is not None and segment.words:
             said = segment.words[0][1]
             rest = [(text, start - said, end - said) for text, start, end in segment.words]
-            self._waiting.insert(0, _Segment(segment.utterance, rest, segment.seconds - said, segment.pauses))
+            seconds = segment.seconds - said
+            self._waiting.insert(0, _Segment(segment.utterance, rest, seconds, segment.pauses, segment.sure_after))
 
     def unsaid(self) -> list[Utterance]:
         """The utterances of an unfinished turn, to be recognised again on another connection."""
@@ -168,6 +177,8 @@ class Recogniser:
 
     def _speak(self, began: bool) -> None:
         segment = self._segment
+        if began and segment is not None and segment.pauses and segment.over(self._last_loud):
+            self._hear(segment, float("inf"))
         if segment is None or (began and not segment.words and segment.over(self._now)):
             segment = self._begin_segment()
         elif began and not self.words and self._now - self._last_loud > UNFINISHED_SILENCE_SECONDS:
@@ -201,20 +212,21 @@ def _recognised_at(word: tuple[str, float, float]) -> float:
 
 
 def _segments(utterance: Utterance) -> list[_Segment]:
-    """Split the utterance at its pause, if it has one; a word's length is proportional to its letters."""
+    """Split the utterance at its pauses; a word's length is proportional to its letters."""
     words = utterance.text.split()
     total = utterance.duration or len(utterance.text) * _SECONDS_PER_CHARACTER
     per_character = total / max(1, sum(len(word) + 1 for word in words))
-    pause = utterance.pause_at if utterance.pause_at is not None and 0 < utterance.pause_at < len(words) else len(words)
-    parts = [part for part in (words[:pause], words[pause:]) if part] or [[]]
+    bounds = [0, *(at for at in utterance.pauses_at if 0 < at < len(words)), len(words)]
+    parts = [words[start:end] for start, end in pairwise(bounds)] or [[]]
     segments = []
-    for part in parts:
+    for index, part in enumerate(parts):
         timed, at = [], 0.0
         for word in part:
             length = (len(word) + 1) * per_character
             timed.append((word, at, at + length))
             at += length
-        segments.append(_Segment(utterance, timed, at, pauses=part is not parts[-1]))
+        sure_after = utterance.sure_after[index] if index < len(utterance.sure_after) else None
+        segments.append(_Segment(utterance, timed, at, index < len(parts) - 1, sure_after))
     return segments
 
 

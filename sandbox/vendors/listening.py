@@ -157,6 +157,11 @@ class Listener:
         return not self.more_to_come
 
     @property
+    def sure_after(self) -> float | None:
+        """Seconds of silence after which an end is as good as sure: the profile says."""
+        return None
+
+    @property
     def never_eager(self) -> bool:
         """Whether an eager end of turn is forbidden."""
         return self.more_to_come

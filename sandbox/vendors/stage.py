@@ -50,8 +50,11 @@ class Utterance:
     confidence: float = 0.98
     eager: bool | None = None
     """Whether an eager end of turn comes before the end, if the client asked for them; None: as the model judges."""
-    pause_at: int | None = None
-    """How many words come before a pause inside the utterance, regardless of its sound."""
+    pauses_at: tuple[int, ...] = ()
+    """How many words come before each pause inside the utterance, regardless of its sound."""
+    sure_after: tuple[float, ...] = ()
+    """Seconds of silence after which Flux is 70 % sure of an end: for each pause, then for the end. Empty: as the profile
+    says, and 1 s for a pause."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def test_a_caller_who_goes_on_after_all_is_answered_to_everything() -> None:
         ("What is your phone number?", "415 555"),
     ],
 )
-def test_other_words_wait_for_the_recogniser(question: str, answer: str) -> None:
+def test_other_words_are_not_answered_at_once(question: str, answer: str) -> None:
     call = answers(asked(question), answer).wait(SLOW_END)
 
     assert call.turns[1:] == []
@@ -159,6 +159,45 @@ def test_words_of_which_the_detector_has_noticed_nothing_wait_for_the_recogniser
     call = asked("Does Tuesday suit you?").caller_begins("yes").wait(SLOW_END)
 
     assert call.turns[1:] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "seconds"),
+    [
+        ("Which day suits you?", "Wednesday", POLICY.likely_pause_seconds),
+        ("We are open on Tuesday.", "yes", POLICY.likely_pause_seconds),
+        ("What is your order number?", "15 42", POLICY.dictation_pause_seconds),
+        ("Какой у вас номер заказа?", "пятнадцать сорок два", POLICY.dictation_pause_seconds),
+        ("Which day suits you?", "Wednesday or", POLICY.unfinished_pause_seconds),
+    ],
+)
+def test_no_recogniser_keeps_a_caller_waiting_for_longer_than_their_words_need(
+    question: str, answer: str, seconds: float
+) -> None:
+    call = answers(asked(question), answer).wait(seconds - 0.01)
+    assert call.turns[1:] == []
+
+    call.wait(0.02)
+
+    assert call.turns[1:] == [(answer, "speech")]
+
+
+def test_the_same_words_again_do_not_begin_the_pause_anew() -> None:
+    call = answers(asked("Which day suits you?"), "Wednesday").wait(1.2).caller_begins("Wednesday")
+
+    call.caller_seems_to_end("Wednesday").wait(POLICY.likely_pause_seconds - 1.2)
+
+    assert call.turns[1:] == [("Wednesday", "speech")]
+
+
+def test_other_words_that_come_late_are_waited_for() -> None:
+    call = answers(asked("Which day suits you?"), "Wednesday").wait(1.2).caller_begins("Wednesday at ten")
+
+    call.wait(POLICY.likely_pause_seconds)
+    assert call.turns[1:] == []
+    call.caller_ends("Wednesday at ten")
+
+    assert call.turns[1:] == [("Wednesday at ten", "speech")]
 
 
 # --- waiting on -------------------------------------------------------------------------------------------------------

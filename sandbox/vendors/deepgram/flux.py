@@ -123,18 +123,26 @@ class FluxStream:
             await self._end_turn("model")
         elif silence >= query.timeout:
             await self._end_turn("timeout")
-        elif query.eager_threshold is not None and not self._eager and not self._recogniser.never_eager:
-            usual = self._eager_silence if self._recogniser.eager else LEAST_SILENCE_SECONDS
-            if silence >= usual * _slower(query.eager_threshold, _DEFAULT_EAGER_THRESHOLD):
-                self._recogniser.settle()
-                self._eager = True
-                self._words_sent = len(self._recogniser.words)
-                await self._send_turn_info("EagerEndOfTurn", max(_FAIRLY_SURE, query.eager_threshold))
+        elif query.eager_threshold is None or self._eager or self._recogniser.never_eager:
+            return
+        elif silence >= self._eager_after(query.eager_threshold):
+            self._recogniser.settle()
+            self._eager = True
+            self._words_sent = len(self._recogniser.words)
+            await self._send_turn_info("EagerEndOfTurn", max(_FAIRLY_SURE, query.eager_threshold))
 
     def _ends_after(self, threshold: float) -> float:
         """The silence after which the confidence reaches the threshold, in seconds."""
         usual = UNFINISHED_SILENCE_SECONDS if self._recogniser.unfinished else self._end_silence
+        usual = self._recogniser.sure_after or usual
         return max(LEAST_SILENCE_SECONDS, usual * _slower(threshold, _DEFAULT_THRESHOLD))
+
+    def _eager_after(self, threshold: float) -> float:
+        sure_after = self._recogniser.sure_after
+        if sure_after is not None:
+            return max(_LEAST_EAGER_SECONDS, sure_after * _slower(threshold, _DEFAULT_THRESHOLD))
+        usual = self._eager_silence if self._recogniser.eager else LEAST_SILENCE_SECONDS
+        return usual * _slower(threshold, _DEFAULT_EAGER_THRESHOLD)
 
     async def _end_turn(self, trigger: str) -> None:
         if not self._eager:

@@ -82,6 +82,10 @@ class Recognises(Protocol):
     def never_eager(self) -> bool:
         """Whether an eager end of turn is forbidden."""
 
+    @property
+    def sure_after(self) -> float | None:
+        """Seconds of silence after which an end is as good as sure; None when the profile says."""
+
     def settle(self) -> None:
         """Recognise everything said before this silence."""
 

@@ -75,12 +75,27 @@ def test_what_was_broken_off_is_said_in_the_next_turn() -> None:
 
 
 def test_a_scripted_pause_holds_the_rest_back_until_there_is_speech_again() -> None:
-    recogniser = listen(speech(3) + silence(0.3), Utterance("мне бы на завтра", pause_at=2))
+    recogniser = listen(speech(3) + silence(0.3), Utterance("мне бы на завтра", pauses_at=(2,)))
     assert text(recogniser) == "мне бы"
     assert recogniser.unfinished
-    resumed = listen(speech(3) + silence(0.3) + speech(1), Utterance("мне бы на завтра", pause_at=2))
+    resumed = listen(speech(3) + silence(0.3) + speech(1), Utterance("мне бы на завтра", pauses_at=(2,)))
     assert text(resumed) == "мне бы на завтра"
     assert not resumed.unfinished
+
+
+def test_an_utterance_has_as_many_pauses_as_the_script_says() -> None:
+    said = Utterance("мне бы на завтра утром", pauses_at=(2, 4), sure_after=(0.9, 0.8, 0.3))
+    heard = listen(speech(1) + silence(0.3) + speech(1) + silence(0.3), said)
+    assert text(heard) == "мне бы на завтра"
+    assert (heard.unfinished, heard.sure_after) == (True, 0.8)
+    heard = listen(speech(1) + silence(0.3) + speech(1) + silence(0.3) + speech(1), said)
+    assert text(heard) == "мне бы на завтра утром"
+    assert (heard.unfinished, heard.sure_after) == (False, 0.3)
+
+
+def test_words_before_a_pause_are_known_when_there_is_speech_again() -> None:
+    said = Utterance("один два три четыре пять шесть", pauses_at=(5,))
+    assert text(listen(speech(0.3) + silence(0.3) + speech(0.4), said)) == "один два три четыре пять шесть"
 
 
 def test_a_noise_and_speech_beyond_the_script_have_no_words() -> None:

@@ -92,7 +92,7 @@ async def test_flux_tells_a_turn_from_its_first_word_to_its_end() -> None:
 async def test_flux_guesses_early_only_for_those_who_asked_and_keeps_its_word() -> None:
     async with running_sandbox() as sandbox:
         for tag, threshold in (("eager", 0.5), ("patient", None)):
-            sandbox.stage.call(tag).expect(Utterance("Мне бы на завтра утром", pause_at=3), Utterance("Спасибо"))
+            sandbox.stage.call(tag).expect(Utterance("Мне бы на завтра утром", pauses_at=(3,)), Utterance("Спасибо"))
             client = deepgram(sandbox)
             async with client.listen.v2.connect(**FLUX, tag=tag, eager_eot_threshold=threshold) as connection:
                 await send(connection, speech(1) + silence(0.5) + speech(1) + silence(0.5) + speech(0.5) + silence(0.5))
@@ -146,7 +146,7 @@ async def test_flux_waits_as_long_as_the_threshold_that_it_was_told_demands(
 async def test_a_higher_threshold_bridges_a_pause_that_the_usual_one_takes_for_the_end() -> None:
     for threshold, ends in ((0.7, ["Мой номер", "сорок два"]), (0.9, ["Мой номер сорок два"])):
         async with running_sandbox() as sandbox:
-            sandbox.stage.call("c1").expect(Utterance("Мой номер сорок два", pause_at=2))
+            sandbox.stage.call("c1").expect(Utterance("Мой номер сорок два", pauses_at=(2,)))
             async with deepgram(sandbox).listen.v2.connect(**FLUX, tag="c1") as connection:
                 configure = {"type": "Configure", "thresholds": {"eot_threshold": threshold}}
                 await connection.send_configure(configure)
