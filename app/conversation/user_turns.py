@@ -25,6 +25,8 @@ _LISTENING = ("acknowledgement", "not_interruptible", "faint")
 _SOUND_BRINGS_WORDS_SECONDS = 2.0
 """How long a sound after a pause may go on without words before it counts as noise."""
 _LOOK_AGAIN_SECONDS = 0.2
+_PREPARED_WITHIN_SECONDS = 0.4
+"""An answer that was prepared gets this time to begin before a line is said in its stead."""
 _DIGITS_MAX = 64
 """The most keys of one entry; further ones are dropped."""
 
@@ -287,8 +289,11 @@ class UserTurns:
 
     def _answer(self, number: int, text: str, ended: float) -> None:
         call = self._call
+        prepared = call.floor.reply
         call.answer(number, text)
         late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds
+        if prepared is not None and prepared is call.floor.reply:
+            late = max(late, call.now + _PREPARED_WITHIN_SECONDS)
         await_answer(call, late)
         call.due_in(Deadline.REPLY, call.policy.reply_seconds)
         call.enter(ConversationState.PROCESSING)

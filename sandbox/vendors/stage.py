@@ -53,7 +53,7 @@ class Utterance:
     pauses_at: tuple[int, ...] = ()
     """How many words come before each pause inside the utterance, regardless of its sound."""
     sure_after: tuple[float, ...] = ()
-    """Seconds of silence after which Flux is 70 % sure of an end: for each pause, then for the end. Empty: as the profile
+    """Seconds of silence until Flux is 70 % sure of an end: for each pause, then for the end. Empty: as the profile
     says, and 1 s for a pause."""
 
 

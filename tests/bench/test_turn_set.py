@@ -1,6 +1,7 @@
 """The turns of the bench of turn ends: the same for a seed, with pauses where the script says so."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_the_script_has_the_pauses_and_as_many_silences_as_it_may_end_at(languag
         script = turn.script
         words = script.text.split()
         bounds = [0, *script.pauses_at, len(words)]
-        assert [" ".join(words[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)] == list(turn.chunks)
+        assert [" ".join(words[start:end]) for start, end in pairwise(bounds)] == list(turn.chunks)
         assert len(script.sure_after) == len(turn.chunks)
 
 

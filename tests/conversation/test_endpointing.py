@@ -249,6 +249,13 @@ def test_the_answer_is_prepared_meanwhile_and_given_as_soon_as_the_pause_is_long
     assert len(call.replies) == 2
 
 
+def test_no_filler_is_said_in_the_stead_of_the_prepared_answer() -> None:
+    call = asked("How can I help you?").caller_says("I would like a table for")
+    call.wait(POLICY.unfinished_pause_seconds).agent_begins("For how many? ")
+
+    assert [utterance.kind for utterance in call.utterances] == ["greeting", "reply", "reply"]
+
+
 def test_an_answer_to_half_a_sentence_is_dropped_when_the_caller_goes_on() -> None:
     call = asked("How can I help you?").caller_says("I would like a table for").caller_begins("two")
 
