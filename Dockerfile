@@ -3,12 +3,12 @@
 #   docker build -t voice-agent .
 #   docker run --env-file .env -p 8000:8000 -v voice-data:/data --stop-timeout 75 voice-agent
 #
-# It writes to /data only, so that it also runs with: --read-only --tmpfs /tmp --cap-drop ALL
-# SIGTERM lets live calls go on for DRAIN_SECONDS and then says goodbye; the time to stop must be half a minute longer.
+# It writes only to /data, so it also runs with: --read-only --tmpfs /tmp --cap-drop ALL
+# After SIGTERM, live calls go on for DRAIN_SECONDS, then the agent says goodbye. Allow half a minute more before a kill.
 
 FROM python:3.13-slim AS build
 WORKDIR /build
-# What the image runs has no installer in it: the build's own pip installs into it from outside.
+# The image has no installer: the build's own pip installs into it from outside.
 RUN python -m venv --without-pip /opt/venv
 COPY . .
 ENV PIP_CACHE_DIR=/cache
@@ -19,7 +19,7 @@ RUN --mount=type=cache,target=/cache \
     && pip --python /opt/venv/bin/python uninstall --yes setuptools
 
 FROM python:3.13-slim AS base
-# The local voice, which speaks when no vendor does: a program beside the service, under its own licence (GPL-3.0).
+# The local voice, for when no vendor speaks. It is a separate program with its own licence (GPL-3.0).
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends espeak-ng \
     && rm -rf /var/lib/apt/lists/*
@@ -27,8 +27,8 @@ RUN pip uninstall --yes --root-user-action ignore pip \
     && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin agent \
     && install --directory --owner agent --group agent --mode 0750 /data
 COPY --from=build /opt/venv /opt/venv
-# The base image's standard library comes without bytecode, and the service writes none: what it imports is compiled here,
-# which spares each process a second of its start, and a library that the image has not fails the build.
+# The base image's standard library has no bytecode, and the service writes none. Compiling here what it imports saves each
+# process a second at its start. A library that is missing in the image fails the build.
 RUN /opt/venv/bin/python -c "import app.cli.serve, app.wiring_telephone, app.clients.cartesia.batch, app.clients.deepgram.batch, app.clients.openai.connections, app.storage.migrations"
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,21 +1,21 @@
-# Needs make and Python 3.11 or newer, nothing else; everything is installed into .venv, once.
-# A new pyproject.toml or lock makes the next verb install again.
+# Needs only make and Python 3.11 or newer. Everything is installed into .venv, once.
+# After a change of pyproject.toml or a lock, the next target installs again.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --root-user-action ignore
 LOCKS := requirements.lock requirements-build.lock requirements-dev.lock
-# Versions and hashes of all files of a release, so that any supported Python takes a lock, and no file that was exchanged.
+# Locks have the hashes of all files of a release: they work for every supported Python, and no file can be replaced.
 LOCK := $(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
     --no-annotate --custom-compile-command 'make lock'
 PACKAGES := app routers media sandbox
 CANDIDATES := python3.13 python3.12 python3.11 python3
-# As many files of tests as two cores carry without making the calls late that some hold in real time.
+# How many test files two cores can run at once without delaying the real-time calls of some of them.
 AT_ONCE := 3
 CALLS_AT_ONCE := 4
 FILES_IN_ORDER := --dist loadfile --no-loadscope-reorder
-# ARGS may choose tests of one part only; pytest says 5 when there is none in the other.
+# ARGS may select tests of one part only; pytest exits with 5 when the other part has none.
 OR_NOTHING := $(if $(ARGS),|| [ $$? -eq 5 ])
 
 .DEFAULT_GOAL := help
@@ -27,31 +27,31 @@ help: ## this list
 demo: $(INSTALLED) ## a whole call on this machine, without keys (ARGS="--language en --profile instant")
 	@$(PYTHON) -m app.cli demo $(ARGS)
 
-demo-room: $(INSTALLED) ## the same by telephone, through a real livekit-server, which Go builds if it is not here
+demo-room: $(INSTALLED) ## the same by telephone, through a real livekit-server, which Go builds if it is missing
 	@$(PYTHON) -m app.cli demo --room $(ARGS)
 
-run: $(INSTALLED) ## the service, as .env says; without any vendor's key, with the sandbox
+run: $(INSTALLED) ## the service, configured by .env; with the sandbox if there is no vendor's key
 	@$(PYTHON) -m app.cli serve
 
 test: $(INSTALLED) ## every test that needs no other server (ARGS="-k barge_in")
 	@$(PYTHON) -m pytest -n $(AT_ONCE) --dist loadfile --ignore tests/end_to_end $(ARGS) $(OR_NOTHING)
-	@$(PYTHON) -m pytest -n $(CALLS_AT_ONCE) $(FILES_IN_ORDER) tests/end_to_end $(ARGS) $(OR_NOTHING) # calls in real time, which mostly wait
+	@$(PYTHON) -m pytest -n $(CALLS_AT_ONCE) $(FILES_IN_ORDER) tests/end_to_end $(ARGS) $(OR_NOTHING) # real-time calls, which mostly wait
 
-test-room: $(INSTALLED) ## telephone calls through a real livekit-server; it says what is missing for them (ARGS="-k hangs_up")
+test-room: $(INSTALLED) ## telephone calls through a real livekit-server; says what is missing for them (ARGS="-k hangs_up")
 	@$(PYTHON) -m pytest -n 2 $(FILES_IN_ORDER) -m 'room and not alone' tests/room $(ARGS) $(OR_NOTHING)
 	@$(PYTHON) -m pytest -m 'room and alone' tests/room $(ARGS) $(OR_NOTHING)
 
 test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
 	@$(PYTHON) -m pytest -m browser tests/browser $(ARGS)
 
-fuzz: $(INSTALLED) ## every field of the vendors' messages, wrong in every way; tests try some of them (ARGS="-k nova")
+fuzz: $(INSTALLED) ## every field of the vendors' messages, wrong in every way; make test tries a sample (ARGS="-k nova")
 	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 --dist load tests/matrix $(ARGS) $(OR_NOTHING)
 	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 -m room tests/room/test_livekit_trouble.py $(ARGS) $(OR_NOTHING)
 
-bench: $(INSTALLED) ## what a call costs and what the service adds to it; some minutes, on Linux (ARGS="--calls 10 25 --json")
+bench: $(INSTALLED) ## what a call costs, and the latency that the service adds; takes minutes, needs Linux (ARGS="--calls 10 25 --json")
 	@$(PYTHON) -m bench.calls $(ARGS)
 
-bench-talk: $(INSTALLED) ## conversations with callers who interrupt, cough, echo, hesitate; three minutes (ARGS="--only echoing --seed 3")
+bench-talk: $(INSTALLED) ## conversations with callers who interrupt, cough, echo, hesitate; takes three minutes (ARGS="--only echoing --seed 3")
 	@$(PYTHON) -m bench.talk $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, import contracts
@@ -60,7 +60,7 @@ check: $(INSTALLED) ## lint, format, types, import contracts
 	$(PYTHON) -m mypy $(PACKAGES:%=--package %)
 	$(VENV)/bin/lint-imports --no-logo
 
-lock: $(INSTALLED) ## write the locks anew, with the newest versions that the ranges of pyproject.toml allow
+lock: $(INSTALLED) ## rewrite the locks with the newest versions that pyproject.toml allows
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python $(PIP_INSTALL) uv
@@ -69,18 +69,18 @@ lock: $(INSTALLED) ## write the locks anew, with the newest versions that the ra
 	echo setuptools | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-build.lock
 	rm -rf $(VENV)-lock
 
-env-example: $(INSTALLED) ## write .env.example anew from app/settings.py
+env-example: $(INSTALLED) ## rewrite .env.example from app/settings.py
 	$(PYTHON) -m tests.support.env_example
 
-deploy: ## to Fly.io: build, deploy, wait until it is ready, else go back to the version before
+deploy: ## build and deploy to Fly.io, wait until it is ready, else roll back
 	@deploy/fly.sh $(ARGS)
 
-clean: ## remove what can be made again; recordings and calls in data/ stay
+clean: ## remove what can be rebuilt; recordings and calls in data/ stay
 	rm -rf $(VENV) $(VENV)-lock build dist voice_agent.egg-info
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find $(wildcard $(PACKAGES) tests bench) -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# A candidate counts when it runs (a version manager's stand-in may not), is new enough and can make environments.
+# A candidate must run (a version manager's shim may not), be new enough, and be able to make environments.
 $(INSTALLED): pyproject.toml $(LOCKS)
 	@if ! $(PYTHON) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    for candidate in $(CANDIDATES); do \

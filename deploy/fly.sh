@@ -2,8 +2,8 @@
 # Builds the image, deploys it on Fly.io, and waits until the new version is ready; if it does not become ready, deploys
 # the previous image again. Run by: make deploy. Needs fly, logged in, and Python. Arguments go to fly deploy.
 #
-# A database that the new version has migrated stays migrated, and the old version refuses a newer schema. Then the way
-# back is the volume's snapshot of the night before (fly volumes snapshots list).
+# A database that the new version has migrated stays migrated, and the old version refuses a newer schema. Then restore
+# the volume's snapshot of the night before (fly volumes snapshots list).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,7 +14,7 @@ domain=$(sed -n 's/^DOMAIN = "\([^"]*\)".*/\1/p' fly.toml)
 ready_url=${READY_URL:-https://$domain/health/ready}
 label=$(date -u +%Y%m%d-%H%M%S)
 
-# The image that the machine runs now, as registry/name:label@digest; nothing before the first deployment.
+# The image that the machine runs now, as registry/name:label@digest; empty before the first deployment.
 running_image() {
     fly machine list --json | sed -n 's/.*"image": *"\([^"]*\)".*/\1/p' | head -n 1
 }
@@ -23,7 +23,7 @@ answers_ok() {
     "${PYTHON:-python3}" -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' "$1" 2>/dev/null
 }
 
-# Whether a machine of that image answers that calls may come, within READY_SECONDS.
+# Whether a machine with that image becomes ready within READY_SECONDS.
 is_ready() {
     local wanted=$1 until=$((SECONDS + READY_SECONDS))
     while ((SECONDS <= until)); do
