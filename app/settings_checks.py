@@ -16,7 +16,8 @@ _SECRET_LETTERS = 16
 """The least length of a key. At ten guesses a minute for each address, a random one is never found."""
 _DIFFERENT_LETTERS = 6
 _WORDS_OF_EXAMPLES = (
-    "changeme", "password", "example", "yourkey", "yourapikey", "placeholder", "insecure", "12345678", "abcdefgh",
+    "changeme", "password", "example", "yourkey", "apikey", "placeholder", "insecure", "letmein", "qwerty",
+    "12345678", "abcdefgh",
 )  # fmt: skip
 """Words that a random key does not contain."""
 _PORT_MAX = 65535

@@ -145,6 +145,7 @@ def test_production_asks_the_vendors_and_so_needs_their_keys() -> None:
 
 
 WEAK = ["a", "k" * 40, "ChangeMe-ChangeMe-1", "my-password-is-good", "a1a1a1a1a1a1a1a1a1", "1234567890123456", "0" * 64]
+WEAK += ["my-secret-api-key-1", "qwertyuiopasdfghjkl", "let-me-in-please-now"]
 LIVEKIT = {"LIVEKIT_URL": "wss://livekit.example.org", "LIVEKIT_API_KEY": "k", "LIVEKIT_API_SECRET": STRONG}
 
 

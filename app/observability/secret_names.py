@@ -7,14 +7,16 @@ _NAME_AND_SIGN = re.compile(r"(?<![\w.%+\[\]-])(?:[\w.+\[\]-]|%[0-9A-Fa-f]{2})+(
 """A parameter name and its ``=``, which a nested URL writes as ``%3D`` or ``%253D``."""
 _VALUE = re.compile(r"[^&;\s\"'<>]*")
 _BEARER = re.compile(r"\b(bearer\s+)[^\s\"',;]+", re.IGNORECASE)
+_USER = re.compile(r"(?<=//)[^/\s?#@\"'<>]+@")
+"""User and password before the host of an address."""
 _PARTS = re.compile(r"[?&;=/#]")
 _ENCODINGS_MAX = 8
 _SECRET = re.compile(r".*token|apikey|authorization|password|.*secret|cookie")
 
 
 def hide_secrets(text: str) -> str:
-    """The text with the values of secret parameters, and what follows ``Bearer``, replaced by ``***``."""
-    text = _BEARER.sub(r"\1***", text)
+    """The text with secret parameters' values, what follows ``Bearer``, and users of addresses replaced by ``***``."""
+    text = _USER.sub("***@", _BEARER.sub(r"\1***", text))
     parts, at = [], 0
     for found in _NAME_AND_SIGN.finditer(text):
         if found.start() < at:

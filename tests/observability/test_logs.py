@@ -90,6 +90,8 @@ def test_a_token_in_an_address_is_hidden(text: str) -> None:
         "Authorization: Bearer abc-1",
         "client_secret=abc-1",
         "token=x%3Dabc-1",
+        "https://operator:abc-1@example.org/v1",
+        "wss://abc-1@example.org",
     ],
 )
 def test_so_it_is_however_its_name_is_written(text: str) -> None:
@@ -104,7 +106,7 @@ def test_other_names_keep_their_values(text: str) -> None:
 
 
 def test_a_text_without_end_is_masked_in_time_that_grows_with_it() -> None:
-    for piece in ("a", "%3D", "%2574", "token=", "a=", "[.", "%3Da"):
+    for piece in ("a", "%3D", "%2574", "token=", "a=", "[.", "%3Da", "//", "//a"):
         mask(piece * 50_000)
 
 
