@@ -21,10 +21,14 @@ from typing import NamedTuple
 
 from app.ports.streams import SpokenWord
 from app.speech_text.verbalize import Spoken
+from media.formats import AudioFormat, Encoding
+from media.pauses import quietest_near
 
 _LETTERS_PER_SECOND = 14
 """The rate of average speech, for estimates only."""
 _FADING_SECONDS = 0.03
+_SEARCHED_SECONDS = 0.12
+"""How far from where a word should end a pause is looked for."""
 _PIECE_SECONDS = 0.2
 """The longest piece of audio that is taken at once. What is taken cannot be taken back."""
 
@@ -207,9 +211,20 @@ class SpeechTrack:
             return [
                 max(word.end, min(word.end + fading, after)) for word, after in zip(self._words, nexts, strict=True)
             ]
+        return list(map(self._quietest_near, self._likely_word_ends()))
+
+    def _likely_word_ends(self) -> list[int]:
+        """Of a voice that tells no word times."""
         words = " ".join(clause.spoken.text for clause in self._clauses).split()
         letters = list(accumulate(map(count_letters, words)))
         return [self.samples * count // self._letters for count in letters] if self._letters else []
+
+    def _quietest_near(self, position: int) -> int:
+        audio = b"".join(self.kept_audio)
+        if not audio or position >= self.samples:
+            return position
+        encoding: Encoding = "mulaw" if len(audio) == self.samples else "pcm_s16le"
+        return quietest_near(audio, AudioFormat(encoding, self._rate), position, int(self._rate * _SEARCHED_SECONDS))
 
     def next_started_clause(self, sent: int) -> tuple[str, int] | None:
         """The next clause whose first sample was sent, with its position. Returns each clause once."""

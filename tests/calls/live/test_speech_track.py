@@ -239,3 +239,18 @@ def test_sound_that_was_taken_is_left_to_the_player_when_a_track_ends_early() ->
 
     assert track.end_after_word(int(0.4 * RATE)) == int(0.64 * RATE)
     assert not track.has_audio
+
+
+@pytest.mark.parametrize("sample_bytes", [1, 2], ids=["mulaw", "pcm"])
+def test_without_word_times_a_track_ends_where_it_is_quiet(sample_bytes: int) -> None:
+    """The first of the three words of equal length ends at 0.58 s, not at 0.5 s."""
+    loud, quiet = (b"\x00", b"\xff") if sample_bytes == 1 else (b"\x00\x40", b"\x00\x00")
+    track = SpeechTrack(RATE, keep_sound=True)
+    track.add_clause("abcd abcd abcd", speakable("abcd abcd abcd", "en"))
+    track.add_audio(loud * 4640 + quiet * 400 + loud * 6960, 12000)
+    track.complete = True
+
+    end = track.end_after_word(800)
+
+    assert end is not None
+    assert 0.58 < end / RATE < 0.63
