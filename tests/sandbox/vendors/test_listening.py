@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from sandbox.vendors.encodings import Encoding, Samples, encode
-from sandbox.vendors.known_sounds import SoundLibrary
+from sandbox.vendors.known_sounds import KnownSound, SoundLibrary
 from sandbox.vendors.listening import Listener
 from sandbox.vendors.voice import Speech, synthesize
 
@@ -154,3 +154,42 @@ def test_next_to_nothing_is_heard_that_nobody_taught(words: str) -> None:
     heard = heard_of(np.concatenate((silence, voice(words)[0], silence))).words
 
     assert len(heard) <= 1  # the same voice says a short word of one sentence nearly as it does that of another
+
+
+def test_two_recordings_of_one_text_are_heard_as_one() -> None:
+    known = library()
+    samples, speech = voice(ANSWER)
+    rough = (samples + np.random.default_rng(1).normal(0, 300, len(samples))).astype(np.int16)
+    known.remember(CALL, rough, RATE, speech.words, "en")
+
+    assert text(heard_of(line((1.0, ANSWER, 10.0)), known=known)) == ANSWER
+
+
+class CountingLibrary(SoundLibrary):
+    """Counts how often something is looked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.searches = 0
+
+    def of(self, call_id: str) -> Iterator[KnownSound]:
+        self.searches += 1
+        return super().of(call_id)
+
+
+def test_a_sound_that_was_found_is_followed_and_not_looked_for_again() -> None:
+    known = CountingLibrary()
+    known.open(CALL)
+    samples, speech = voice(ANSWER)
+    known.remember(CALL, samples, RATE, speech.words, "en")
+
+    assert text(heard_of(line((1.0, ANSWER, 20.0)), known=known)) == ANSWER
+    assert known.searches <= 4
+
+
+def test_steady_noise_is_searched_less_and_less_often() -> None:
+    known = CountingLibrary()
+
+    heard_of(line(noise_dbfs=-30), known=known)
+
+    assert known.searches <= 8 / 0.64 + 12
