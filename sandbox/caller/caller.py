@@ -95,8 +95,7 @@ class Caller:
             body["caller"] = number
         session = await open_session(self._http, self._service_url, body, self._api_key)
         self._emit(Connected(session.call_id))
-        control = self._control(session.call_id)
-        await control.script_replies(score.replies)
+        control = await self._prompted(session.call_id, score, sounds)
         async with media_socket(session, self._telephone.format, events=True) as client:
             call = await self._play(score, sounds, client, control)
         return self._outcome(call)
@@ -106,13 +105,17 @@ class Caller:
         sounds = await self._sounds(score)
         async with dial() as line:
             self._emit(Connected(line.call_id))
-            control = self._control(line.call_id)
-            await control.script_replies(score.replies)
+            control = await self._prompted(line.call_id, score, sounds)
             call = await self._play(score, sounds, line, control)
         return self._outcome(call)
 
-    def _control(self, call_id: str) -> ControlClient:
-        return ControlClient(self._http, self._sandbox_url, call_id, listens_at=self._listens_at)
+    async def _prompted(self, call_id: str, score: Score, sounds: Mapping[Step, Sound]) -> ControlClient:
+        """The call's control, and what the sandbox is to know before the call begins."""
+        control = ControlClient(self._http, self._sandbox_url, call_id, listens_at=self._listens_at)
+        await control.script_replies(score.replies)
+        for sound in sounds.values():
+            await control.teach(sound, score.language)
+        return control
 
     async def _play(
         self, score: Score, sounds: Mapping[Step, Sound], line: Line, control: ControlClient

@@ -22,13 +22,13 @@ class ControlClient:
         self._call_url = f"{sandbox_url.rstrip('/')}/control/calls/{call_id}" if sandbox_url else None
 
     async def expect_utterance(self, text: str, sound: Sound, language: str) -> None:
-        """Announce a sound of the caller that means ``text``; a cough has no text.
-
-        A sandbox that listens only learns how the words sound; whether and when it hears them, its ears decide.
-        """
+        """Announce a sound of the caller that means ``text``; a cough has no text. A sandbox that listens hears it."""
         if self._listens_at is None:
             await self._post("utterances", {"text": text, "duration": sound.seconds, "language": language})
-        elif sound.words:
+
+    async def teach(self, sound: Sound, language: str) -> None:
+        """Tell a sandbox that listens how the words of a sound sound; whether and when it hears them, it finds out."""
+        if self._listens_at is not None and sound.words:
             pcm = base64.b64encode(sound.samples.astype("<i2").tobytes()).decode()
             taught = {"pcm": pcm, "sample_rate": self._listens_at, "words": sound.words, "language": language}
             await self._post("sounds", taught)
