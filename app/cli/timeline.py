@@ -43,6 +43,7 @@ LATE: dict[str, str] = {
 USUAL: dict[str, str] = {
     Deadline.IDLE: "nobody has said anything for a while",
     Deadline.DIGITS: "the caller pressed no more keys",
+    Deadline.PAUSE: "the caller said no more",
     Deadline.RESUME: "the caller's sound was no interruption",
 }
 OMITTED = {
