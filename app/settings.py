@@ -192,6 +192,14 @@ class Settings(BaseSettings):
     """Which of OpenAI's APIs to use; most compatible servers have chat."""
     llm_model: str = "gpt-6-luna"
     """Name of the language model."""
+    llm_fallbacks: Words = ("again", "gpt-6.1-terra", "endpoint")
+    """Who thinks when the first choice is down or late: ``again`` asks it once more, others are models; or ``none``."""
+    llm_fallback_base_url: HttpAddress | None = None
+    """Address of a second server, ``endpoint`` in LLM_FALLBACKS, that has OpenAI's chat API; ends in /v1."""
+    llm_fallback_api_key: Secret | None = None
+    """Its key, if it asks for one."""
+    llm_fallback_model: str | None = None
+    """Its name of the model; LLM_MODEL when not set."""
     llm_reasoning_effort: str = "none"
     """Reasoning makes the caller wait; ``unset`` leaves the field out, for servers that do not know it."""
     cartesia_api_key: Secret | None = None
@@ -255,10 +263,10 @@ class Settings(BaseSettings):
             raise ValueError(f"use 0, or {_EAGER_LEAST} and more")
         return value
 
-    @field_validator("openai_base_url")
+    @field_validator("openai_base_url", "llm_fallback_base_url")
     @classmethod
-    def _ends_in_v1(cls, value: str) -> str:
-        return value if value.endswith("/v1") else f"{value}/v1"
+    def _ends_in_v1(cls, value: str | None) -> str | None:
+        return value if value is None or value.endswith("/v1") else f"{value}/v1"
 
     @field_validator("livekit_webhook_keys")
     @classmethod

@@ -22,12 +22,14 @@ from app.clients.entry import (
     TtsSession,
 )
 from app.clients.espeak import entries as espeak
+from app.clients.fallback.chain import Link
+from app.clients.fallback.model import FallbackModel
 from app.clients.fallback.speech import FallbackVoice, VoiceLink
 from app.clients.openai import entries as openai
 from app.clients.phrases import entries as phrases
 from app.errors import ProviderError, SettingsError
 from app.models import ServiceHealth
-from app.ports.vendors import Charge, LlmOptions, SttOptions, TextToSpeech, TtsOptions
+from app.ports.vendors import Charge, LanguageModel, LlmOptions, SttOptions, TextToSpeech, TtsOptions
 from app.settings import Settings
 from media.formats import AudioFormat
 
@@ -45,7 +47,8 @@ ENTRIES: tuple[Entry, ...] = (
 )
 """If several entries of a kind serve a model, the first one is used."""
 
-_NOBODY = "none"
+_NOBODY, _AGAIN, _ENDPOINT = "none", "again", "endpoint"
+"""Names in the settings of who stands in."""
 
 Kind = Literal["stt", "llm", "tts"]
 
@@ -76,8 +79,9 @@ class VendorRegistry:
         self._stt: dict[Hashable, SttSession] = {}
         self._llm: dict[Hashable, LlmSession] = {}
         self._tts: dict[Hashable, TtsSession] = {}
+        self._models: dict[Hashable, FallbackModel] = {}
         self._voices: dict[Hashable, FallbackVoice] = {}
-        """Those of ``_tts`` that are a first choice, with who stands in for them."""
+        """The first choices of ``_llm`` and of ``_tts``, with who stands in for them."""
 
     def __repr__(self) -> str:
         return f"<VendorRegistry {len(self._stt)} hear, {len(self._llm)} think, {len(self._tts)} speak>"
@@ -90,13 +94,16 @@ class VendorRegistry:
             self._stt[key] = entry.make(self._setup, options, audio_format)
         return self._stt[key]
 
-    def llm(self, options: LlmOptions) -> LlmSession:
-        """The language model client for these options. Raises SettingsError when no entry fits."""
+    def llm(self, options: LlmOptions) -> LanguageModel:
+        """The client that thinks so, and those that stand in for it. Raises SettingsError when there is none."""
         entry = self._entry(self._llm_entries, options.vendor, options.model)
         key = (entry.name, options)
-        if key not in self._llm:
-            self._llm[key] = entry.make(self._setup, options)
-        return self._llm[key]
+        if key not in self._models:
+            first = self._thinker(entry, options)
+            others = [self._other_model(name, first, options) for name in self._setup.settings.llm_fallbacks]
+            self._models[key] = FallbackModel([Link(entry.name, first), *(link for link in others if link is not None)])
+        model = self._models[key]
+        return model if model.has_stand_ins else model.sessions[0]
 
     def tts(self, options: TtsOptions) -> TextToSpeech:
         """The client that speaks so, and those that stand in for it. Raises SettingsError when there is none."""
@@ -133,7 +140,7 @@ class VendorRegistry:
 
     async def warm_up_llm(self) -> None:
         """Open a connection to each language model. A failure is logged, and the health shows it."""
-        await self._warm_up(self._llm.values())
+        await self._warm_up(self._models.values())
 
     async def warm_up_tts(self) -> None:
         """Open a connection to each TTS vendor. A failure is logged, and the health shows it."""
@@ -141,7 +148,8 @@ class VendorRegistry:
 
     async def probe(self) -> list[Charge]:
         """Ask those who are down whether they are well again, where it is due; returns what that cost."""
-        return [charge for voice in list(self._voices.values()) for charge in await voice.probe()]
+        chains: list[FallbackModel | FallbackVoice] = [*self._models.values(), *self._voices.values()]
+        return [charge for chain in chains for charge in await chain.probe()]
 
     async def aclose(self) -> None:
         """Close every client."""
@@ -151,6 +159,27 @@ class VendorRegistry:
     @property
     def _sessions(self) -> list[Session]:
         return [*self._stt.values(), *self._llm.values(), *self._tts.values()]
+
+    def _thinker(self, entry: LlmEntry, options: LlmOptions) -> LlmSession:
+        key = (entry.name, options)
+        if key not in self._llm:
+            self._llm[key] = entry.make(self._setup, options)
+        return self._llm[key]
+
+    def _other_model(self, name: str, first: LlmSession, options: LlmOptions) -> Link[LlmSession] | None:
+        """What ``LLM_FALLBACKS`` names; None for what is not there, or is the first choice itself."""
+        settings = self._setup.settings
+        if name == _AGAIN:
+            return Link(name, first)
+        if name == _ENDPOINT:
+            if settings.llm_fallback_base_url is None:
+                return None
+            entry = self._stand_in(self._llm_entries, openai.ENDPOINT, "LLM_FALLBACKS")
+            return Link(name, self._thinker(entry, LlmOptions(settings.llm_fallback_model or options.model)))
+        if name in (_NOBODY, options.model):
+            return None
+        other = LlmOptions(name, options.vendor)
+        return Link(name, self._thinker(self._entry(self._llm_entries, other.vendor, name), other))
 
     def _speaker(self, entry: TtsEntry, options: TtsOptions) -> TtsSession:
         key = (entry.name, options)

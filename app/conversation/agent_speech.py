@@ -112,7 +112,7 @@ class AgentSpeech:
         if utterance is None:
             return
         if not event.final:
-            if event.stage == "think":
+            if event.stage == "think" and event.answer != "taken_over":
                 forget_tool_calls(utterance)
                 self._follow_announcement(utterance)
             return

@@ -361,7 +361,7 @@ class ProviderFailed:
     answer: str = "lost"
     """What becomes of the answer. ``lost``: nothing of it will come. ``cut``: what was written is said, and ends before
     its time, ``code`` says why. ``refused``: for what was said, and the caller's turn leaves the prompt; the vendor
-    has not failed then."""
+    has not failed then. ``taken_over``: another model writes it, or the rest of it."""
     reason: str = ""
     """What happened, for people; the vendor's own words where it gave any. Empty in old rows."""
     request_id: str | None = None

@@ -108,7 +108,7 @@ class CallPolicy:
     """From the caller's last voiced sample to the first sound of the answer."""
     filler_lead_seconds: float = 0.1
     """How long before the end of that budget a filler is started."""
-    filler_repeat_seconds: float = 4.0
+    filler_repeat_seconds: float = 1.8
     """From the end of a filler to the next one."""
     tool_patience_seconds: float = 0.4
     """After the result of a tool, how long the answer may take before a late answer gets a filler."""

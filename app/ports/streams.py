@@ -126,7 +126,38 @@ class ModelFinished:
     model: str
 
 
-ModelEvent = TextDelta | TextRetracted | ToolCall | ModelFinished
+@dataclass(frozen=True, slots=True)
+class ModelBegun:
+    """Which of several models answers, before the first of its events."""
+
+    provider: str
+    model: str
+    way: str
+    """The entry of the registry that was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFailed:
+    """A model that was to answer has failed, or is late, and another was asked: the answer is not lost."""
+
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsed:
+    """What a request cost that was not answered to its end: another was faster, or went on in its place."""
+
+    provider: str
+    model: str
+    usage: TokenUsage
+    """Estimated."""
+    way: str
+    """The entry of the registry that was asked."""
+    served: bool
+    """Whether any of its answer was used."""
+
+
+ModelEvent = TextDelta | TextRetracted | ToolCall | ModelFinished | ModelBegun | ModelFailed | ModelUsed
 
 
 def text_after(text: str, event: ModelEvent) -> str:

@@ -106,14 +106,16 @@ async def running_service(
 ) -> AsyncIterator[RunningService]:
     """Serve until the context is left; ``overrides`` are settings by their names in the code.
 
-    ``faults`` strike from the first second, when the service has not started yet.
+    ``faults`` strike from the first second, when the service has not started yet. A setting may be a function of the
+    sandbox, for an address of it.
 
     The sandbox has a thread of its own, so that its work is no delay of the service.
     """
     with _as_alone(), in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
         for fault in faults:
             sandbox.stage.faults.add(fault)
-        settings = settings_for(data_dir, sandbox, **overrides)
+        values = {name: value(sandbox) if callable(value) else value for name, value in overrides.items()}
+        settings = settings_for(data_dir, sandbox, **values)
         app = create_app(settings, times=times)
         server = _Server(uvicorn_config(app, settings), app, settings.drain_seconds)
         listener = socket.create_server(("127.0.0.1", settings.port), backlog=512)

@@ -13,7 +13,7 @@ from app.conversation import events as ev
 from app.conversation.policy import CallPolicy
 from app.errors import ContentRejected, EmptyAnswer, ProviderError
 from app.models import Message, TokenUsage
-from app.ports.streams import ModelFinished, TextDelta, TextRetracted, ToolCall
+from app.ports.streams import ModelBegun, ModelFailed, ModelFinished, ModelUsed, TextDelta, TextRetracted, ToolCall
 from app.speech_text.clauses import ClauseSplitter
 
 _ROUNDS_MAX = 3
@@ -79,6 +79,8 @@ class _Round:
     provider: str
     """The vendor that was asked; at the end, the one that has answered."""
     model: str
+    way: str = ""
+    """The entry of the registry that answers, where there are several."""
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     """Calls of tools whose results the answer needs."""
@@ -178,6 +180,8 @@ class LlmGeneration:
                             written.reason = event.reason
                             written.usage, written.request_id = event.usage, event.request_id
                             written.provider, written.model = event.provider, event.model
+                        case ModelBegun() | ModelFailed() | ModelUsed():
+                            self._note_stand_in(answer, event, written)
         except ProviderError:
             billed = bool(written.text)
             raise
@@ -239,6 +243,47 @@ class LlmGeneration:
     def _stamp(self, answer: Answer, name: str) -> None:
         answer.item.stamps.setdefault(name, self._clock.call_seconds())
 
+    def _note_stand_in(self, answer: Answer, event: ModelBegun | ModelFailed | ModelUsed, written: _Round) -> None:
+        match event:
+            case ModelBegun():
+                written.provider, written.model, written.way = event.provider, event.model, event.way
+            case ModelFailed(error):
+                self._emit_failure(answer, error)
+            case ModelUsed():
+                self._emit_other_usage(answer, event)
+
+    def _emit_failure(self, answer: Answer, error: ProviderError) -> None:
+        """A failure that another model makes good."""
+        item = answer.item
+        failed = ev.ProviderFailed(
+            error.provider,
+            _STAGE,
+            error.code,
+            False,
+            item.turn,
+            item.number,
+            answer="taken_over",
+            reason=str(error),
+            request_id=error.request_id,
+        )
+        self._emit(failed)
+
+    def _emit_other_usage(self, answer: Answer, used: ModelUsed) -> None:
+        self._emit(
+            ev.ProviderUsed(
+                used.provider,
+                used.model,
+                answer.item.turn,
+                stage=_STAGE,
+                prompt_tokens=used.usage.prompt,
+                cached_tokens=used.usage.cached,
+                completion_tokens=used.usage.completion,
+                cost=used.usage.cost,
+                way=used.way,
+                served=used.served,
+            )
+        )
+
     def _emit_usage(self, answer: Answer, written: _Round) -> None:
         usage = written.usage or self._dialogue.estimate_usage(answer.messages, written.text)
         self._emit(
@@ -253,5 +298,6 @@ class LlmGeneration:
                 cost=usage.cost,
                 request_id=written.request_id,
                 request_ids=(written.request_id,) if written.request_id else (),
+                way=written.way,
             )
         )

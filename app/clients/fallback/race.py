@@ -70,8 +70,12 @@ class Race(Generic[ClientT, EventT]):
     """Whether somebody who waits is helped by the event."""
     may_serve: Callable[[Link[ClientT]], bool] = lambda _link: True
     """Whether to ask a link at all."""
+    is_final: Callable[[Link[ClientT], ProviderError], bool] = lambda _link, _error: False
+    """Whether a failure is the answer: it is raised as it is, and nobody else is asked."""
     winner: Link[ClientT] | None = None
     """Who answers; None before that is known."""
+    overtaken: list[Link[ClientT]] = field(default_factory=list)
+    """Who was asked, too, and stopped when another answered."""
     _running: list[_Contender[ClientT, EventT]] = field(default_factory=list)
     _error: ProviderError | None = None
     _is_cancelled: bool = False
@@ -140,6 +144,8 @@ class Race(Generic[ClientT, EventT]):
             self._running.remove(contender)
             failure = self._failure(contender, error)
             self._note(contender, failure)
+            if self.is_final(contender.link, failure):
+                raise failure
             if not contender.is_late:
                 told.append(failure)
         return told
@@ -157,6 +163,7 @@ class Race(Generic[ClientT, EventT]):
         (contender,) = (each for each in self._running if each.link is link)
         others = [each for each in self._running if each is not contender]
         self._running = [contender]
+        self.overtaken = [each.link for each in others]
         await self._stop(others)
         for other in others:
             if other.is_late:
@@ -170,6 +177,8 @@ class Race(Generic[ClientT, EventT]):
                 yield event
         except ProviderError as error:
             self._note(contender, error)
+            if self.is_final(contender.link, error):
+                raise
             # from the caller's view this is one of several ways: the next attempt may well succeed
             raise error if error.retryable else FallbackFailed(error, retryable=True) from error
         self.chain.served(contender.link)

@@ -38,7 +38,7 @@ class OpenAIOptions:
     """The timeout for opening a connection, TLS included."""
     first_token_seconds: float = 3.0
     """The timeout from the request to the first token, connecting included."""
-    token_gap_seconds: float = 2.0
+    token_gap_seconds: float = 0.7
     """The timeout from one token to the next, without the time that the consumer takes."""
     context_window_size: int = 4000
     """The most estimated tokens of messages in a request; older messages are left out."""

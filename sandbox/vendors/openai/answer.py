@@ -5,7 +5,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sandbox.vendors.openai.spoiling import finish_reason, spoilt_reply
@@ -136,6 +136,7 @@ class Answering:
         self.id = f"{self._chance.getrandbits(96):024x}"
         scripted = stage.next_reply(call_id, _conversation_before(asked), asked.heard, keep=breaks_off)
         reply = scripted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
+        reply = replace(reply, text=_rest(reply.text, asked.messages))
         self.reply: Reply = spoilt_reply(fault, reply)
         self.text = ""
         """The text so far."""
@@ -191,9 +192,21 @@ class Answering:
         self._stage.note("openai", event, self._call_id, chars=characters, requested_at=self._received_at)
 
 
+def _rest(text: str, messages: list[dict[str, Any]]) -> str:
+    """The text without its beginning, when that is the model's own last message, which it is to continue."""
+    said = [message for message in messages if message.get("role") not in ("system", "developer")]
+    begun = text_of(said[-1].get("content")) if said and said[-1].get("role") == "assistant" else ""
+    return text.removeprefix(begun)
+
+
 def _conversation_before(asked: Asked) -> str:
-    """The conversation without the user's last line and without the instructions, as a key."""
+    """The conversation without the user's last line and without the instructions, as a key.
+
+    A message of the model after the user's last line is the beginning of the answer, and not before it.
+    """
     said = [message for message in asked.messages if message.get("role") not in ("system", "developer")]
+    if said and said[-1].get("role") == "assistant" and not said[-1].get("tool_calls"):
+        said.pop()
     last = max((index for index, message in enumerate(said) if message.get("role") == "user"), default=-1)
     return json.dumps([message for index, message in enumerate(said) if index != last], ensure_ascii=False)
 

@@ -35,7 +35,7 @@ TOY = replace(
 def vendors(*names: str) -> VendorRegistry:
     """The real ones, and toys of those names; nobody stands in for anybody."""
     toys = [entry for name in names for entry in toy.entries(name)]
-    settings = load_settings(None).model_copy(update={"tts_fallbacks": ("none",)})
+    settings = load_settings(None).model_copy(update={"llm_fallbacks": ("none",), "tts_fallbacks": ("none",)})
     return VendorRegistry(ClientSetup(settings), [*toys, *ENTRIES])
 
 
@@ -188,7 +188,7 @@ async def test_the_entries_are_made_by_their_names() -> None:
         speaks = registry.tts(TtsOptions("sonic-3.5", vendor=name))
         assert (speaks.provider, speaks.capabilities.word_times) == (provider, has_word_times)
     assert [entry.name for entry in ENTRIES] == [
-        "deepgram-flux", "deepgram-nova", "deepgram-aura", "openai-responses", "openai-chat", "cartesia-websocket",
-        "cartesia-http", "espeak", "phrases",
+        "deepgram-flux", "deepgram-nova", "deepgram-aura", "openai-responses", "openai-chat", "openai-fallback",
+        "cartesia-websocket", "cartesia-http", "espeak", "phrases",
     ]  # fmt: skip
     await registry.aclose()
