@@ -31,6 +31,8 @@ _VOICE_DBFS = -21.0
 """The level of a caller's voice."""
 _PATIENCE_SECONDS = 8.0
 _HESITATION = (1.0, 2.0)
+_INTERRUPTS_WITH_ECHO = 0.4
+"""The share of callers with an echo who interrupt."""
 _BEGINS_SECONDS, _BEFORE_THE_END_SECONDS = 0.5, 1.6
 """An event over a clause begins at least so long after the clause's beginning, and before its end."""
 
@@ -145,7 +147,12 @@ def _echoing(cast: _Cast) -> _Parts:
     )
     asked = cast.chance.sample(cast.lines.questions, 2)
     replies = [" ".join(cast.story()), cast.lines.answers[0]]
-    return _talk([says(text) for text in asked]), replies, Telephone(_FORMAT, echo=path)
+    sayings: list[Step] = [says(text) for text in asked]
+    if cast.chance.random() < _INTERRUPTS_WITH_ECHO:
+        after = round(cast.chance.uniform(1.0, 4.0), 2)
+        sayings[1] = interrupts(cast.chance.choice(cast.lines.interruptions), after=after)
+        return [waits_for_agent(), *sayings, waits_for_agent()], replies, Telephone(_FORMAT, echo=path)
+    return _talk(sayings), replies, Telephone(_FORMAT, echo=path)
 
 
 def _noisy(cast: _Cast) -> _Parts:
