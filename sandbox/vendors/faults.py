@@ -86,7 +86,8 @@ class Fault:
     route: str | None = None
     model: str | None = None
     phrase: str | None = None
-    """Strike only requests to OpenAI whose body contains these words."""
+    """Strike only requests to OpenAI whose body contains these words, or contexts of Cartesia that begin with a text
+    that does."""
     close_code: int | None = None
     status: int = 400
     """The status of Cartesia's error without a context."""

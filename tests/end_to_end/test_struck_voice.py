@@ -102,7 +102,8 @@ async def _live(service: RunningService, struck: str | Struck) -> Held:
     def on_event(event: CallerEvent) -> None:
         if isinstance(event, Connected) and not isinstance(struck, str):
             kind, status = struck
-            fault = Fault("cartesia", kind, call_id=event.call_id, status=status or 400)
+            phrase = REPLY[:11]  # whatever else is said first on a slow machine
+            fault = Fault("cartesia", kind, call_id=event.call_id, status=status or 400, phrase=phrase)
             service.sandbox.stage.faults.add(fault)
 
     caller = Caller(

@@ -136,7 +136,13 @@ class SpeechSocket:
         if context_id not in self._contexts:
             call_id = leading_call_id(context_id)
             self._stage.keep_request("cartesia", "tts/websocket context", call_id, {"context_id": context_id})
-            trouble = self._stage.faults.take("cartesia", "tts/websocket", call_id, when=_strikes_context)
+            text = order.transcript
+            trouble = self._stage.faults.take(
+                "cartesia",
+                "tts/websocket",
+                call_id,
+                when=lambda fault: _strikes_context(fault) and (fault.phrase is None or fault.phrase in text),
+            )
             twist = _twist(trouble)
             context = Context(order, self._stage, self._sender(context_id, trouble, twist), twist)
             self._contexts[context_id] = context

@@ -120,3 +120,9 @@ def test_every_fault_is_tried_here() -> None:
     others = {"no_word_times", "early_done", "riff_header", "error_as_sound", "wrong_rate", "wrong_encoding"}
     others |= {"error_without_context", "refused_content", "socket_reset"}
     assert set(NAMED) == {*ONE_BAD_CHUNK, *NO_JSON, *others}
+
+
+async def test_a_fault_with_a_phrase_waits_for_the_context_that_begins_with_it() -> None:
+    spared = await struck("riff_header", phrase="до свидания")
+    assert b"RIFF" not in sound(spared)
+    assert b"RIFF" in sound(await struck("riff_header", phrase="каждый день"))
