@@ -10,6 +10,8 @@ from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
 from app.conversation.turns import Utterance, UtteranceKind
 from app.models import ConversationState
 
+_BEFORE_THE_ANSWER = (UtteranceKind.FILLER, UtteranceKind.NOTICE)
+
 
 class AgentSpeech:
     """Handles the events of the agent's utterances and of failing vendors."""
@@ -144,7 +146,7 @@ class AgentSpeech:
         elif utterance.kind is UtteranceKind.REPLY:
             call.failures += 1
             self._apologize(utterance.turn, call.lines.cut_off if utterance.started else call.lines.apology)
-        elif utterance.kind is UtteranceKind.FILLER:
+        elif utterance.kind in _BEFORE_THE_ANSWER:
             self._after_filler()
         else:
             call.unsaid += 1
@@ -211,7 +213,7 @@ class AgentSpeech:
         call = self._call
         if utterance.digits:
             call.press(utterance.turn, utterance.digits)
-        if utterance.kind is UtteranceKind.FILLER:
+        if utterance.kind in _BEFORE_THE_ANSWER:
             self._after_filler()
         elif utterance.transfers_to is not None:
             call.start_transfer(utterance.transfers_to)

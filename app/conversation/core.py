@@ -219,8 +219,10 @@ class ConversationCore:
             call.say(UtteranceKind.GOODBYE, call.lines.silence_goodbye, ends_call="silence")
 
     def _reply_due(self) -> None:
-        reply = self._call.floor.reply
-        if reply is not None and self._call.floor.reply_pending:
+        reply, line = self._call.floor.reply, self._call.floor.line
+        if line is not None and line.kind is UtteranceKind.NOTICE:
+            self._call.due_in(Deadline.REPLY, self._call.policy.reply_seconds)
+        elif reply is not None and self._call.floor.reply_pending:
             self._call.blame("ours")
             self._call.stop_all()
             self._agent_speech.lost(reply)

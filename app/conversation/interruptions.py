@@ -13,6 +13,7 @@ from app.conversation.echo_text import heard_words, is_echo
 from app.conversation.state import CallState
 from app.conversation.turns import Utterance, UtteranceKind
 
+_GREETS = (UtteranceKind.GREETING, UtteranceKind.NOTICE)
 _HELLO_WORDS = 2
 _ECHO_SECONDS = 3.0
 """How late the agent's own words may come back through the line and speech to text."""
@@ -92,14 +93,16 @@ class InterruptionRules:
         if self._is_about_waiting(utterance, text):
             return "acknowledgement"
         if is_backchannel(text, call.language):
+            if utterance.kind is UtteranceKind.NOTICE:  # the answer follows
+                return "acknowledgement"
             return None if utterance.can_be_answered(call.now, yes=is_yes(text)) else "acknowledgement"
-        return "not_interruptible" if utterance.kind is UtteranceKind.GREETING and is_hello(text) else None
+        return "not_interruptible" if utterance.kind in _GREETS and is_hello(text) else None
 
     def _may_mean_nothing(self, utterance: Utterance, text: str) -> bool:
         """Whether the next word may make a backchannel or a hello of these."""
         if is_backchannel(text, self._call.language):
             return False
-        greets = utterance.kind is UtteranceKind.GREETING and may_become_hello(text)
+        greets = utterance.kind in _GREETS and may_become_hello(text)
         waits = self._is_about_waiting(utterance, text, is_whole=False)
         return greets or waits or may_become_backchannel(text, self._call.language)
 

@@ -187,6 +187,12 @@ class CallState:
         self.stop_all()
         self.start_reply(turn, text, preemptive=False)
 
+    def say_unheard_greeting(self, turn: int) -> None:
+        """Before the answer, say what must be heard of the greeting and was not."""
+        if self.floor.unheard_greeting:
+            text, self.floor.unheard_greeting = self.floor.unheard_greeting, ""
+            self.say(UtteranceKind.NOTICE, text, turn=turn)
+
     def note_answer(self, turn: int) -> None:
         """The answer to that turn is heard."""
         self._answered_turn, self._refused_before = max(self._answered_turn, turn), False
@@ -243,6 +249,7 @@ class CallState:
     def stop(self, utterance: Utterance) -> None:
         """Cut an utterance short."""
         self.note_goodbye_of(utterance)
+        self.floor.note_unheard(utterance, self.now)
         self.floor.stop(utterance)
         self._note_end_of(utterance)
         self.commands.append(StopUtterance(utterance.number))

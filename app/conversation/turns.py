@@ -6,6 +6,7 @@ from enum import StrEnum
 from app.conversation.answerable import can_be_answered
 from app.conversation.echo_text import heard_words
 from app.conversation.events import AgentToolCalled, CallerTurnEnded
+from app.conversation.notices import unheard_statements
 
 _CHARACTERS_PER_SECOND = 15
 """The rate of average speech, for estimates only."""
@@ -16,6 +17,8 @@ class UtteranceKind(StrEnum):
 
     REPLY = "reply"
     GREETING = "greeting"
+    NOTICE = "notice"
+    """What a caller who cut in has not heard of the greeting; it goes before the answer."""
     PROMPT = "prompt"
     APOLOGY = "apology"
     FILLER = "filler"
@@ -136,6 +139,8 @@ class Floor:
     def __init__(self) -> None:
         self.reply: Utterance | None = None
         self.line: Utterance | None = None
+        self.unheard_greeting = ""
+        """What must still be heard of the greeting, which the caller has cut short."""
         self._stopped: dict[int, UtteranceKind] = {}
         self._last_number = 0
 
@@ -172,6 +177,12 @@ class Floor:
             self.reply = None
         if self.line is utterance:
             self.line = None
+
+    def note_unheard(self, utterance: Utterance, now: float) -> None:
+        """It is about to be stopped: keep what must be heard of it, if it is the greeting or the rest of it."""
+        if utterance.kind in (UtteranceKind.GREETING, UtteranceKind.NOTICE):
+            heard = utterance.heard_by(now) if utterance.started else ""
+            self.unheard_greeting = unheard_statements(utterance.text.strip(), heard)
 
     def stop(self, utterance: Utterance) -> None:
         """It is over. An event with what was heard of it will come, even if it has not begun for the core yet."""

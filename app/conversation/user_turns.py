@@ -291,6 +291,7 @@ class UserTurns:
         call = self._call
         prepared = call.floor.reply
         call.answer(number, text)
+        call.say_unheard_greeting(number)
         late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds
         if prepared is not None and prepared is call.floor.reply:
             late = max(late, call.now + _PREPARED_WITHIN_SECONDS)

@@ -286,6 +286,9 @@ class _Reader:
             self._fillers.add(number)
             self._filler_at.setdefault(turn.number, turn.started_at)
             self._bridges.filler_started(turn.number)
+        elif row.data["kind"] == "notice":
+            self._filler_at.setdefault(turn.number, turn.started_at)
+            self._bridges.filler_started(turn.number)
         else:
             turn.latency = self._latency(turn.number, stamps)
 

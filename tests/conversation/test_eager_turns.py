@@ -1,6 +1,6 @@
 """The vendor suspects that the caller has finished: the answer is prepared, and nothing of it is heard yet."""
 
-from app.conversation.commands import ReleaseReply, StartReply, StopUtterance
+from app.conversation.commands import ReleaseReply, Say, StartReply, StopUtterance
 from tests.conversation.script import Call, greeted_call
 
 
@@ -158,7 +158,7 @@ def test_a_suspicion_without_words_is_none() -> None:
 def test_an_answer_prepared_before_the_greeting_takes_its_place() -> None:
     call = Call().is_answered().caller_seems_to_end("I want to pay").caller_ends("I want to pay")
 
-    assert call.asked == [StopUtterance(1), ReleaseReply(2)]
+    assert call.asked == [StopUtterance(1), ReleaseReply(2), Say(2, 3, "notice", "en", "I'm a voice assistant.")]
 
 
 def test_keys_do_not_touch_what_is_prepared_but_their_turn_replaces_it() -> None:

@@ -1,5 +1,7 @@
 """From the first ring to the end of the greeting."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.conversation import events as ev
@@ -208,3 +210,78 @@ def test_row_one_holds_the_policy_that_the_call_was_run_with() -> None:
 
     assert (first.type, first.seq, first.data["language"]) == (ev.CallCreated.type, 1, "en")
     assert first.data["policy"]["ring_seconds"] == 12.0
+
+
+# --- what must be heard of it ----------------------------------------------------------------------------------------
+
+GREETING = "Hello! I'm a voice assistant of the clinic. This call is recorded. How can I help you?"
+RECORDED = "This call is recorded."
+
+
+def greeting_call() -> Call:
+    lines = {"en": replace(LINES, greeting=GREETING)}
+    return Call(lines=lines).is_answered()
+
+
+@pytest.mark.parametrize(
+    ("heard_seconds", "unheard"),
+    [
+        (0.0, "I'm a voice assistant of the clinic. This call is recorded."),
+        (1.5, "I'm a voice assistant of the clinic. This call is recorded."),
+        (3.2, RECORDED),
+        (5.0, None),
+    ],
+)
+def test_a_caller_who_cuts_in_hears_the_rest_of_the_notice_before_the_answer(
+    heard_seconds: float, unheard: str | None
+) -> None:
+    call = greeting_call().agent_begins().wait(heard_seconds).caller_says("I want to move my appointment")
+
+    assert call.lines[1:] == ([] if unheard is None else [unheard])
+    if unheard is not None:
+        assert call.agent_begins().state == "speaking"
+        assert call.wait(2).agent_falls_silent().state == "processing"
+        assert call.remembers[-2:] == [("user", "I want to move my appointment"), ("assistant", unheard)]
+    assert call.agent_says("Of course.").remembers[-1] == ("assistant", "Of course.")
+    assert call.caller_says("To Tuesday please").agent_says("Done.").lines[1:] == ([] if unheard is None else [unheard])
+
+
+def test_a_caller_who_speaks_before_the_greeting_hears_the_notice_before_the_answer() -> None:
+    call = greeting_call().caller_says("I want to move my appointment")
+
+    assert call.last("notice").text == "I'm a voice assistant of the clinic. This call is recorded."
+
+
+def test_a_notice_that_is_cut_short_is_said_again_until_it_was_heard() -> None:
+    call = greeting_call().agent_begins().wait(3.2).caller_says("I want to move my appointment")
+    call.agent_begins().wait(0.3).caller_says("No wait, I want to cancel it")
+
+    assert [reply.fate for reply in call.replies] == ["stopped", "waiting"]
+    assert [utterance.fate for utterance in call.utterances if utterance.text == RECORDED] == ["stopped", "waiting"]
+    assert call.agent_begins().wait(2).agent_falls_silent().agent_says("It is done.").state == "listening"
+
+
+@pytest.mark.parametrize("words", ["uh-huh", "yes", "hello?", "добрый день"])
+def test_small_words_do_not_stop_the_notice_nor_its_answer(words: str) -> None:
+    call = greeting_call().agent_begins().wait(3.2).caller_says("I want to move my appointment")
+    call.agent_begins().wait(1.2).caller_says(words)
+
+    assert call.last("notice").fate == "speaking"
+    assert call.replies[-1].fate == "waiting"
+    assert len(call.replies) == 1
+
+
+def test_a_notice_that_cannot_be_said_does_not_cost_the_answer() -> None:
+    call = greeting_call().agent_begins().wait(3.2).caller_says("I want to move my appointment").speaking_fails()
+
+    assert call.agent_says("Of course.").remembers[-1] == ("assistant", "Of course.")
+    assert call.state == "listening"
+
+
+def test_a_long_notice_does_not_make_the_answer_late() -> None:
+    call = greeting_call().agent_begins().wait(3.2).caller_says("I want to move my appointment")
+
+    call.agent_begins().wait(14)
+
+    assert call.replies[-1].fate == "waiting"
+    assert call.agent_falls_silent().agent_says("Of course.").state == "listening"

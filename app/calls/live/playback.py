@@ -1,7 +1,8 @@
 """Plays the agent's utterances, one at a time, and emits what the caller has heard of each.
 
 A filler makes way: when an answer is ready, or its first words are written, the filler ends after the word that the
-caller is hearing, and the answer follows at once. A filler does not begin when an answer is about to.
+caller is hearing, and the answer follows at once. A filler does not begin when an answer is about to. A notice goes
+first: an answer that is ready waits for it.
 
 The life of a :class:`PlaybackItem`::
 
@@ -288,7 +289,8 @@ class PlaybackScheduler:
 
     def _first_ready(self) -> PlaybackItem | None:
         answer_comes = self._coming_for() > 0
-        ready = (item for item in self._waiting if item.ready)
+        notices = [item for item in self._waiting if item.kind == UtteranceKind.NOTICE]
+        ready = (item for item in notices or self._waiting if item.ready)
         return next((item for item in ready if item.kind != UtteranceKind.FILLER or not answer_comes), None)
 
     def _next(self) -> PlaybackItem | None:
