@@ -14,6 +14,8 @@ from app.conversation.state import CallState
 from app.conversation.turns import Utterance, UtteranceKind
 
 _GREETS = (UtteranceKind.GREETING, UtteranceKind.NOTICE)
+_OTHERS = ("echo", "faint")
+"""Why words are passed over that are not the caller's."""
 _HELLO_WORDS = 2
 _ECHO_SECONDS = 3.0
 """How late the agent's own words may come back through the line and speech to text."""
@@ -32,7 +34,9 @@ class InterruptionRules:
         self._overtaken: list[str] = []
         """Words of a turn that was taken without an end of turn, which may still come."""
         self._passed_over: tuple[str, list[str]] | None = None
-        """Why the last words over the agent's voice were passed over, and these words; the end of their turn comes."""
+        """Why the last words were passed over, and these words; the end of their turn comes."""
+        self._others: list[str] = []
+        """The first words of the turn that is heard now, if they were an echo or somebody else's."""
 
     def note_overtaken(self, text: str) -> None:
         """The turn was taken; its end may still come, with the same words."""
@@ -40,12 +44,23 @@ class InterruptionRules:
 
     def turn_is_over(self) -> None:
         """Forget what was known of the words of the turn that has ended."""
-        self._overtaken, self._passed_over = [], None
+        self._overtaken, self._passed_over, self._others = [], None, []
+
+    def own_words(self, text: str) -> str:
+        """The caller's own words of a turn that may begin with an echo or with somebody else's."""
+        rest, taken = text.split(), list[str]()
+        while rest and len(taken) < len(self._others):
+            taken += heard_words(rest.pop(0))
+        *others, last = self._others or [""]
+        begins_so = bool(taken) and taken[:-1] == others and taken[-1].startswith(last)
+        return " ".join(rest) if rest and begins_so else text
 
     def over_voice(self, utterance: Utterance, text: str, *, faint: bool, so_far: bool = False) -> str | None:
         """Why words over the agent's voice do not stop it. ``so_far``: the turn goes on, and more words may come."""
+        if not so_far and self._others and heard_words(text) == self._others and self._passed_over:
+            return self._passed_over[0]
         reason = "faint" if faint else self._over_voice(utterance, text)
-        self._passed_over = (reason, heard_words(text)) if reason else None
+        self._note(reason, text)
         if reason is None and so_far and self._may_mean_nothing(utterance, text):
             return "undecided"
         return reason
@@ -69,64 +84,84 @@ class InterruptionRules:
         They may belong to a turn that was taken or passed over already, or be an echo of the agent's last words that
         arrives after the agent has finished, with no later sound of the caller.
         """
-        call = self._call
-        if call.caller is not None:
+        if self._call.caller is not None:
             return None
+        reason = self._nothing_new(text, faint=faint)
+        if reason in _OTHERS:
+            self._note(reason, text)
+        return reason
+
+    def _note(self, reason: str | None, text: str) -> None:
+        words = heard_words(text)
+        self._passed_over = (reason, words) if reason else None
+        if reason in _OTHERS:
+            self._others = words
+
+    def _nothing_new(self, text: str, *, faint: bool) -> str | None:
+        call = self._call
         if self._overtaken and heard_words(text) == self._overtaken:
             return "repeated"
         if call.floor.audible is None and faint:
             return "faint"
-        if call.floor.audible is not None or call.sound_since_t > call.agent_ended_t:
+        if call.floor.audible is not None:
             return None
         if self._passed_over is not None and heard_words(text) == self._passed_over[1]:
             return self._passed_over[0]
-        heard_caller = self._caller_was_heard()
-        return "echo" if self._echo_is_due() and is_echo(text, call.agent_said, with_sound=heard_caller) else None
+        if call.sound_since_t > call.agent_ended_t:
+            return None
+        return "echo" if self._echo_is_due() and self._is_said(text, call.agent_said) else None
 
     def _over_voice(self, utterance: Utterance, text: str) -> str | None:
-        call = self._call
-        heard_caller = utterance.paused or self._caller_was_heard()
-        if heard_caller and is_stop_word(text) and utterance.kind is not UtteranceKind.FILLER:
+        call, own = self._call, self.own_words(text)
+        heard_caller = self._caller_was_heard()
+        if heard_caller and is_stop_word(own) and utterance.kind is not UtteranceKind.FILLER:
             return None
-        if self._is_own_voice(utterance, text, heard_caller=heard_caller):
+        if self._is_own_voice(utterance, text):
             return "echo"
-        if self._is_about_waiting(utterance, text):
+        if self._is_about_waiting(utterance, own):
             return "acknowledgement"
-        if is_backchannel(text, call.language):
+        if is_backchannel(own, call.language):
             if utterance.kind is UtteranceKind.NOTICE:  # the answer follows
                 return "acknowledgement"
-            return None if utterance.can_be_answered(call.now, yes=is_yes(text)) else "acknowledgement"
-        return "not_interruptible" if utterance.kind in _GREETS and is_hello(text) else None
+            return None if utterance.can_be_answered(call.now, yes=is_yes(own)) else "acknowledgement"
+        return "not_interruptible" if utterance.kind in _GREETS and is_hello(own) else None
 
     def _may_mean_nothing(self, utterance: Utterance, text: str) -> bool:
         """Whether the next word may make a backchannel or a hello of these."""
-        if is_backchannel(text, self._call.language):
+        own = self.own_words(text)
+        if is_backchannel(own, self._call.language):
             return False
-        greets = utterance.kind in _GREETS and may_become_hello(text)
-        waits = self._is_about_waiting(utterance, text, is_whole=False)
-        return greets or waits or may_become_backchannel(text, self._call.language)
+        greets = utterance.kind in _GREETS and may_become_hello(own)
+        waits = self._is_about_waiting(utterance, own, is_whole=False)
+        return greets or waits or may_become_backchannel(own, self._call.language)
 
     def _is_about_waiting(self, utterance: Utterance, text: str, *, is_whole: bool = True) -> bool:
         """Whether words over a line that bridges the wait, or over an answer that waits for a tool, are about it."""
         bridges = utterance.kind is UtteranceKind.FILLER or self._call.wait.tool is not None
         return bridges and is_about_waiting(self._call, text, is_whole=is_whole)
 
-    def _is_own_voice(self, utterance: Utterance, text: str, *, heard_caller: bool) -> bool:
+    def _is_own_voice(self, utterance: Utterance, text: str) -> bool:
         """Whether these are an echo of the agent's own words.
 
-        Any words of a filler count, because they sound like a caller's "wait". If the voice activity detector, which
-        knows what was played, has not noticed the caller, a single word is enough.
+        Any words of a filler count, because they sound like a caller's "wait".
         """
         if utterance.kind is UtteranceKind.FILLER and set(heard_words(text)) <= set(heard_words(utterance.text)):
             return True
-        said = f"{self._call.agent_said if self._echo_is_due() else ''} {utterance.said}"
-        return is_echo(text, said, with_sound=heard_caller)
+        return self._is_said(text, f"{self._call.agent_said if self._echo_is_due() else ''} {utterance.said}")
+
+    def _is_said(self, text: str, said: str) -> bool:
+        """Whether the words are an echo of ``said``. Behind an echo, the next words may be the caller's own."""
+        heard_caller, own = self._caller_was_heard(), self.own_words(text)
+        if own == text or not heard_caller:
+            return is_echo(text, said, with_sound=heard_caller) or is_echo(own, said, with_sound=heard_caller)
+        return is_echo(own, said, with_sound=False) and is_echo(text, said)
 
     def _caller_was_heard(self) -> bool:
         """Whether the detector, which leaves the agent's own sound out, has heard the caller just now."""
         call = self._call
+        is_paused = call.floor.audible is not None and call.floor.audible.paused
         since_turn = call.last_voiced_t > call.taken_until_t + _SAME_SOUND_SECONDS
-        return call.sound or (since_turn and call.now - call.last_voiced_t <= _WORDS_AFTER_SOUND_SECONDS)
+        return call.sound or is_paused or (since_turn and call.now - call.last_voiced_t <= _WORDS_AFTER_SOUND_SECONDS)
 
     def _echo_is_due(self) -> bool:
         return self._call.now - self._call.agent_ended_t <= _ECHO_SECONDS

@@ -74,7 +74,7 @@ class UserTurns:
         elif self._call.floor.reply_pending and self._rules.before_answer(text, so_far=True):
             return
         self._take_the_floor()
-        self._listen_to(text).confidence = event.confidence
+        self._listen_to(self._own_words(event.text)).confidence = event.confidence
         self._endpointing.watch_pause()
 
     def turn_ended_eagerly(self, event: ev.CallerTurnEndedEagerly) -> None:
@@ -88,6 +88,7 @@ class UserTurns:
             or self._rules.nothing_new(text, faint=event.faint)
         ):
             return
+        text = self._own_words(event.text)
         self._follow_language(text, event.language)
         self._listen_to(text).confidence = event.confidence
         self._endpointing.watch_pause()
@@ -98,8 +99,10 @@ class UserTurns:
 
     def turn_resumed(self, event: ev.CallerTurnResumed) -> None:
         """The turn goes on after all: drop the preemptive reply."""
-        text, floor = self._words_of_turn(event.text), self._call.floor
+        text, floor = self._own_words(event.text), self._call.floor
         self._drop_preemptive_reply()
+        if self._rules.nothing_new(self._words_of_turn(event.text), faint=False):
+            return
         if text and not floor.audible and not floor.reply_pending:
             self._listen_to(text)
             self._endpointing.watch_pause()
@@ -111,6 +114,7 @@ class UserTurns:
             return
         text = self._words_of_turn(event.text)
         reason = self._reason_to_ignore_turn(text, faint=event.faint)
+        text = self._own_words(event.text) if reason is None else text
         self._rules.turn_is_over()
         if reason is not None:
             self._ignore(reason)
@@ -178,6 +182,10 @@ class UserTurns:
             self._take_turn(text, "keypad", self._call.now, None, None)
         else:
             self._call.go_on()
+
+    def _own_words(self, text: str) -> str:
+        """The words of the turn without an echo, or somebody else's words, at its beginning."""
+        return self._words_of_turn(self._rules.own_words(text.strip()))
 
     def _words_of_turn(self, reported: str) -> str:
         """All words of the turn, with those before a pause in its middle."""

@@ -192,3 +192,52 @@ def test_a_caller_who_speaks_up_is_heard() -> None:
     call.tell(ev.CallerWords("and on", faint=True))
 
     assert call.tell(ev.CallerWords("and on Sunday")) == [StopUtterance(2)]
+
+
+# --- an echo, and then the caller ------------------------------------------------------------------------------------
+
+
+def test_the_end_of_an_echo_that_comes_when_the_caller_has_just_begun_is_no_turn() -> None:
+    call = agent_is_answering().wait(2).caller_begins("open from nine").agent_falls_silent().wait(0.3)
+
+    call.caller_makes_a_sound().caller_ends("open from nine")
+
+    assert call.ignored == ["echo"]
+    assert call.caller_begins("and on").caller_ends("And on Sunday?").turns[-1] == ("And on Sunday?", "speech")
+
+
+def test_the_end_of_an_echo_over_the_voice_stops_nothing_although_the_caller_has_just_begun() -> None:
+    call = agent_is_answering().caller_begins("we are").wait(0.5).caller_makes_a_sound().caller_ends("we are")
+
+    assert call.ignored == ["echo"]
+    assert call.replies[0].fate == "held back"
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_words_of_a_caller_behind_an_echo_are_taken_without_it(ended: bool) -> None:
+    call = agent_is_answering().wait(2).caller_begins("We are open from nine")
+    if ended:
+        call.agent_falls_silent().wait(0.3)
+
+    call.caller_makes_a_sound().caller_begins("We are open from nine And").caller_seems_to_end("We are open from nine")
+    call.caller_begins("We are open from nine And Sunday").caller_falls_silent()
+    call.caller_ends("We are open from nine And Sunday?")
+
+    assert call.turns[-1] == ("And Sunday?", "speech")
+    assert call.replies[-1].text == "And Sunday?"
+
+
+def test_an_echo_that_the_recogniser_takes_up_again_opens_no_turn() -> None:
+    call = agent_is_answering().wait(2).caller_begins("we are open from").agent_falls_silent()
+
+    call.caller_seems_to_end("we are open from").caller_resumes("we are open from").wait(7)
+
+    assert len(call.replies) == 1
+    assert len(call.turns) == 1
+
+
+def test_a_backchannel_behind_an_echo_is_one() -> None:
+    call = agent_is_answering("We are open from nine to six on every day of the week. ").wait(1)
+    call.caller_begins("We are open").caller_makes_a_sound().caller_begins("We are open uh-huh")
+
+    assert call.caller_falls_silent().caller_ends("We are open uh-huh").replies[0].fate == "speaking"

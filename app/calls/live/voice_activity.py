@@ -11,6 +11,8 @@ from media.vad import SoundDetector, SoundStarted, SoundStopped
 
 _UNSURE_SECONDS = 0.1
 """How long a sound may be undecided. Then it counts as the caller's, who must not be talked over."""
+_STARTED_SECONDS = 0.15
+"""A sound that was an echo until now has become the caller's so long ago."""
 _WORDS_AFTER_SOUND_SECONDS = 1.5
 """How late speech to text may report the words of a sound that is over."""
 _CLOCKS_APART_SECONDS = 0.25
@@ -79,7 +81,8 @@ class CallerSounds:
         self._set_clock(leg_seconds)
         self._measure(self._detector.measured_windows - before)
         if self._suspect is not None and self._is_callers(self._suspect):
-            events.append(self._suspect)
+            latest = self._detector.position - round(_STARTED_SECONDS * self._rate)
+            events.append(SoundStarted(max(self._suspect.at_sample, latest)))
             self._suspect, self._has_started = None, True
         return events
 
