@@ -283,6 +283,7 @@ class CallEventLoop:
         voice = self._voice(command.language)
         track = SpeechTrack(voice.sample_rate, keep_sound=True)
         item = PlaybackItem(command.utterance, command.turn, command.kind, command.language, track)
+        self._playback.offer(item)
         self._begin(item, lambda: self._reply_pipeline.line(item, voice, command.text))
 
     def _begin(self, item: PlaybackItem, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -93,8 +93,10 @@ class ReplyPipeline:
         self._llm_generation.say_meanwhile(number, text)
 
     async def line(self, item: PlaybackItem, voice: VoiceConfig, text: str) -> None:
-        """Say a fixed text: a prepared phrase, or else the vendor says it and it is kept as a phrase."""
-        self._playback.offer(item)
+        """Say a fixed text: a prepared phrase, or else the vendor says it and it is kept as a phrase.
+
+        The item has been offered already, so that it has its place before an answer that is ready.
+        """
         phrase = await self._phrases.get(text, voice, self._tts)
         item.stamps["first_clause"] = self._clock.call_seconds()
         if phrase is not None:
