@@ -22,7 +22,8 @@ def turn_closes(call: CallState, turn: int, text: str) -> bool:
     """Take note of the caller's turn; True if it has closed the line, or has got a prepared goodbye for an answer."""
     farewells = call.farewells
     for utterance in call.floor.live:
-        call.note_goodbye_of(utterance)
+        if not utterance.preemptive:
+            call.stop(utterance)  # it is stopped anyway; what it was about to do must be known now
     interrupted, farewells.interrupted = farewells.interrupted, None
     if not is_farewell(text):
         polite = is_thanks(text) and (interrupted is not None or farewells.exchanges > 0)

@@ -163,6 +163,19 @@ def test_one_more_thing_over_the_goodbye_is_answered(language: str, words: str) 
     assert call.lines[1:] == [call.policy.lines[language].idle[0]]
 
 
+@pytest.mark.parametrize(("words", "end"), [("Wait, one more thing", None), ("Thanks, bye", ("agent_hangup", "none"))])
+def test_a_turn_that_is_reported_only_when_it_has_ended_is_understood_as_well(
+    words: str, end: tuple[str, str] | None
+) -> None:
+    call = greeted_call().caller_says("That is all I wanted").model_asks_to_hang_up().agent_begins("Goodbye! ")
+
+    call.caller_makes_a_sound().wait(1.0).caller_falls_silent().caller_ends(words)
+    assert call.ended == end
+
+    if end is None:
+        assert call.agent_says("Sure.").wait(8.1).ended is None
+
+
 def test_one_more_thing_over_a_prepared_goodbye_is_answered_too() -> None:
     call = greeted_call().caller_says("That is all").model_asks_to_hang_up().agent_has_nothing_to_say()
     call.agent_begins().caller_says("Wait, one more thing")
