@@ -1,12 +1,11 @@
 """The whole service as ``voice-agent serve`` runs it, on a free port of this machine, and a sandbox beside it."""
 
 import asyncio
-import contextlib
 import gc
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import Services
 from sandbox.running import RunningSandbox, running_sandbox
 from sandbox.vendors.faults import Fault
+from tests.support.ready_server import ReadyServer
 from tests.support.steady_time import SteadyTimeLoop
 
 API_KEY = "key-of-the-tests"
@@ -192,20 +192,8 @@ def _as_alone() -> Iterator[None]:
         sys.setswitchinterval(usual)
 
 
-class _Server(DrainingServer):
-    """The server of the command, without its signal handlers, and telling when it serves."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
+class _Server(ReadyServer, DrainingServer):
+    """The server of the command."""
 
 
 def _authorization(api_key: str | None) -> dict[str, str]:

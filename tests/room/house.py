@@ -1,18 +1,15 @@
 """A real livekit-server, the service with the sandbox behind it, and telephones that call."""
 
 import asyncio
-import contextlib
 import json
 import secrets
-import socket
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from app.cli.serve import uvicorn_config
 from app.clients.livekit.api import LiveKitClient
@@ -29,6 +26,7 @@ from sandbox.child_server import free_port
 from sandbox.running import RunningSandbox, running_sandbox
 from sandbox.vendors.voice import synthesize
 from tests.room.servers import KEY, SECRET, LiveKitServer
+from tests.support.ready_server import ReadyServer
 from tests.support.webhooks import signed
 
 NUMBER, OUR_NUMBER = "+79990000001", "+74950000000"
@@ -120,7 +118,7 @@ async def house(
         }
         settings = Settings(_env_file=None, **values)  # type: ignore[call-arg]  # its stub does not say so
         app = create_app(settings, times=times)
-        uvicorn_server = _Server(uvicorn_config(app, settings))
+        uvicorn_server = ReadyServer(uvicorn_config(app, settings))
         serving = asyncio.get_running_loop().create_task(uvicorn_server.serve(), name="service")
         await uvicorn_server.ready.wait()
         try:
@@ -144,17 +142,3 @@ def joined(event_id: str, room: str, room_sid: str, sip_call_id: str) -> bytes:
 
 def speak(text: str, language: str, sample_rate: int) -> bytes:
     return synthesize(text, language, sample_rate).pcm
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield

@@ -1,6 +1,6 @@
-"""Where a whole product of cases takes too long for each run of the tests, some are drawn by a seed, or all are tried.
+"""Draws some cases of a large product by a seed, or takes all of them.
 
-``MATRIX_CELLS=all`` tries all, ``MATRIX_SEED`` draws the same as a run before; ``make fuzz`` does the former.
+``MATRIX_CELLS=all`` takes all, as ``make fuzz`` does. ``MATRIX_SEED`` draws the same cases as an earlier run.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The project's own files, read once, for tests that hold rules against them."""
+"""The project's own files, read once, for tests of rules about them."""
 
 import ast
 from collections.abc import Iterator

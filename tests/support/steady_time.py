@@ -1,4 +1,4 @@
-"""An event loop for which the machine is never late: what other programs took from this one is no time."""
+"""An event loop whose clock leaves out the time that other programs took from this one."""
 
 import asyncio
 import selectors
@@ -8,16 +8,13 @@ from tests.support.loop_selector import LoopSelector
 
 
 class _CountingSelector(LoopSelector):
-    """Counts what was waited for, and only when nothing was there to be done."""
+    """Counts the time of real waits."""
 
     def __init__(self, loop: "SteadyTimeLoop") -> None:
         super().__init__()
         self._loop = loop
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self.real.select(0)
-        if ready or timeout == 0:
-            return ready
+    def wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         before, worked_before = asyncio.SelectorEventLoop.time(self._loop), time.process_time()
         ready = self.real.select(timeout)
         waited = asyncio.SelectorEventLoop.time(self._loop) - before
@@ -27,16 +24,16 @@ class _CountingSelector(LoopSelector):
 
 
 class SteadyTimeLoop(asyncio.SelectorEventLoop):
-    """``loop.time()`` is the time that this process worked, and the time that it waited as long as it wanted to.
+    """``loop.time()`` is the CPU time of this process plus the time that it chose to wait.
 
-    So a deadline of 100 ms between a client and a server in this process is as long when ten programs share a core:
-    a message that is there is read before any time passes. Waiting for another process or a thread is real time.
+    So a deadline of 100 ms between a client and a server in this process holds even when ten programs share a core: a
+    message that has arrived is read before any time passes. Waiting for another process or a thread takes real time.
     """
 
     def __init__(self) -> None:
         self.waited = 0.0
         self.others_worked = 0.0
-        """By threads of this process, while the loop waited: their time is in ``waited`` already."""
+        """CPU time of other threads while the loop waited; it is already part of ``waited``."""
         super().__init__(_CountingSelector(self))
 
     def time(self) -> float:

@@ -1,4 +1,4 @@
-"""Somebody else's HTTP endpoint: it answers by a script and keeps what it was asked."""
+"""An HTTP endpoint of a third party, which follows a script and keeps the requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ class Asked:
 
 
 class ToolEndpoint:
-    """Gives the answers in their order, and the last one for ever after."""
+    """Gives the answers in their order, then repeats the last one."""
 
     def __init__(self, *answers: Says) -> None:
         self.answers = list(answers) or [Says()]
@@ -46,7 +46,7 @@ class ToolEndpoint:
         self._arrived = asyncio.Event()
 
     async def arrived(self, count: int = 1) -> Asked:
-        """The request of that number, once it is here."""
+        """Wait for the request of that number, counted from 1."""
         async with asyncio.timeout(20):
             while len(self.asked) < count:
                 self._arrived.clear()

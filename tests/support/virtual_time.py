@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next timer: an hour of waiting takes no time and has one order."""
+"""An event loop whose clock jumps to the next timer: an hour of waiting takes no time, in a fixed order."""
 
 import asyncio
 import selectors
@@ -7,20 +7,17 @@ from tests.support.loop_selector import LoopSelector
 
 
 class Deadlock(AssertionError):
-    """Every task waits and no timer will ever fire."""
+    """Every task waits, and no timer is set."""
 
 
 class _JumpingSelector(LoopSelector):
-    """Never waits: where the loop would sleep, its clock is moved instead."""
+    """Never waits: where the loop would sleep, its clock jumps instead."""
 
     def __init__(self, loop: "VirtualTimeLoop") -> None:
         super().__init__()
         self._loop = loop
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self.real.select(0)
-        if ready or timeout == 0:
-            return ready
+    def wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise Deadlock("every task waits and no timer is set")
         self._loop.now += timeout
