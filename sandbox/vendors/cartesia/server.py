@@ -255,7 +255,7 @@ async def _open(request: Request, route: str) -> Response | tuple[Order, Trouble
         return _refusal(declined)
     except ValueError:
         return _refusal(Declined(400, "invalid_request", "Invalid request", "the body is no JSON"))
-    stage.note("cartesia", "input", call_id, chars=len(order.transcript))
+    stage.note("cartesia", "input", call_id, context_id=_noted_id(order), chars=len(order.transcript))
     return order, trouble, call_id
 
 
@@ -264,9 +264,14 @@ async def _pieces(stage: Stage, order: Order, call_id: str | None) -> AsyncGener
     async with aclosing(paced(speech, order, stage.profile, stage.chance("cartesia", call_id))) as pieces:
         async for piece in pieces:
             if piece.start == 0:  # before sending: the client may have played it before this task continues
-                stage.note("cartesia", "first_audio", call_id)
+                stage.note("cartesia", "first_audio", call_id, context_id=_noted_id(order), text=1)
             yield piece
     stage.note("cartesia", "audio_done", call_id)
+
+
+def _noted_id(order: Order) -> str:
+    """Stands for the context that an HTTP request does not have: its only text is the first."""
+    return f"http-{order.received_at}"
 
 
 def _times(order: Order, stage: Stage, call_id: str | None) -> dict[str, list[Any]]:

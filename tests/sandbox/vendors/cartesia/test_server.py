@@ -215,6 +215,8 @@ async def test_bytes_and_sse_speak_the_same() -> None:
             "first_audio",
             "audio_done",
         ]
+        request, sound, _ = sandbox.stage.call("c1").timings
+        assert (sound["context_id"], sound["text"]) == (request["context_id"], 1)
         with pytest.raises(cartesia.NotFoundError):
             await sdk.tts.generate(**ordered | {"model_id": "sonic"}, output_format=RAW)
 
