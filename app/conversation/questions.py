@@ -95,19 +95,22 @@ _RU_TO_OTHERS = _words(
 )
 _RU_REQUEST = re.compile(
     rf"\b(?:{_RU_SAY})\b"
-    r"|\b(?:прошу|попрошу|просим|осталось|остается|можете|могли бы|нужно|надо|необходимо|хотелось бы|хотел бы"
+    r"|\b(?:прошу|попрошу|просим|просьба|осталось|остается|можете|могли бы|нужно|надо|необходимо|хотелось бы|хотел бы"
     r"|хотела бы|хочу|могу я|можно)\b"
     rf"(?: (?:вы|вас|только|мне|нам|пожалуйста|лишь|просто|ли))* (?:{_RU_TO_SAY})\b"
     r"|\b(?:нужен|нужна|нужно|нужны|понадобится|понадобятся|необходим|необходима|необходимо|жду|ждем|интересует)"
     r" (?:еще |только |будет |будут )?(?:ваш|ваша|ваше|ваши|вашего|вашей|ваших|вашу)\b"
     r"|\b(?:дайте|дай) (?:мне |нам |пожалуйста )?(?:знать|ответ|ваш\w*)\b"
     r"|^\s*(?:я )?(?:вас )?слушаю(?: вас)?\s*$"
+    r"|\bдавайте (?:уточним|выберем|подтвердим|решим|сверим|определимся)\b"
+    r"|^\s*(?:а |и )?(?:ваш\w? )?(?:имя|фамилия|адрес|телефон|дата рождения"
+    r"|номер(?: телефона| заказа| договора)?)\s*$"
 )
 _RU_QUESTION_WORDS = _words(
     "как какой какая какое какие какого какую каком какому каким каких какими когда где куда откуда сколько скольки "
     "кто кого кому кем что чего чему чем почему зачем который которое которая котором чей чья чье чьи"
 )
-_RU_NO_QUESTION_AFTER_THEM = _words("только ни касается раз хороший хорошая хорошо жаль приятно и")
+_RU_NO_QUESTION_AFTER_THEM = _words("только ни касается раз не хороший хорошая хорошо жаль приятно и")
 _RU_LEAD = r"(?:а |и |так |ну |тогда |итак |хорошо )*(?:(?:в|во|на|с|со|о|об|к|до|от|по|из|для|у|за) )?"
 _RU_OWN_DOUBT = _words(
     "я мы проверю проверим узнаю узнаем посмотрю посмотрим уточню уточним спрошу спросим знаю знаем уверен уверена "
@@ -121,11 +124,11 @@ _EN_LEAD = (
     r"|you can|you may|if you (?:can|could|like)|when(?:ever)? you're ready|yes|sure|perfect)\s+)*"
 )
 _EN_SAY = _words(
-    "confirm choose pick specify spell repeat describe explain provide select decide dictate answer state enter press "
-    "type speak name"
+    "confirm verify choose pick specify spell repeat describe explain provide select decide dictate answer state enter "
+    "press type speak name"
 )
 _EN_REQUEST = re.compile(
-    rf"\s*{_EN_LEAD}(?:(?:{_EN_SAY})\b|go ahead\W*$|let (?:me|us) (?:know|have|hear)\b"
+    rf"\s*{_EN_LEAD}(?:(?:{_EN_SAY})\b|go ahead(?: with your question)?\W*$|let (?:me|us) (?:know|have|hear)\b"
     r"|(?:tell|give|remind|ask|show|text) (?:me|us)\b|say\b(?! (?:hello|hi|goodbye))|share (?:your|the|with)\b"
     r"|read (?:me|us|it|out|back)\b|give your\b)"
 )
@@ -134,10 +137,12 @@ _EN_NEED = re.compile(
     r"\bi(?:'ll| will|'d| would)?(?: just| also| only| still)? (?:need|require|like|love|want)"
     rf" (?:to (?:know|have|hear|confirm|ask)\b|your\b|{_EN_YOU_TO_SAY})"
     rf"|\bwe(?:'ll| will|'d| would)?(?: just| also| only| still)? need (?:your\b|to know\b|{_EN_YOU_TO_SAY})"
+    r"|\bgoing to need your\b|^\s*(?:and |so |now )*your (?:name|full name|first name|last name|surname|address|number"
+    r"|phone number|order number|account number|date of birth|e-?mail|postcode|zip code|question)\s*$"
     r"|\b(?:need|missing|left) is your\b|\bask you (?:to|for|what|which|when|where|whether|if)\b"
     r"|\bi(?: was|'m| am)? wonder(?:ing)?\b|\bplease (?:confirm|answer|respond|reply)\b"
 )
-_EN_SO = r"^(?:(?:so|and|okay|ok|well|now|then|alright|great|sorry|but) )*"
+_EN_SO = r"^(?:(?:so|and|okay|ok|well|now|then|alright|great|sorry|but),? )*"
 _EN_HELPERS = _words("is are was were do does did can could will would shall should may has have")
 
 # --- both ------------------------------------------------------------------------------------------------------------
@@ -152,10 +157,14 @@ _QUESTIONS = [
     for pattern in (
         rf"^(?!.*\b(?:{_RU_OWN_DOUBT})\b.*\bли\b)(?!.*\b(?:вряд|едва|чуть|то|мало) ли\b).*\w ли\b",
         rf"^{_RU_LEAD}(?:{_RU_QUESTION_WORDS}) (?!(?:{_RU_NO_QUESTION_AFTER_THEM})\b)(?:[^,]+|.* (?:или|либо) .*)$",
-        r"(?:, |\s)(?:верно|правильно|так ведь|не так|не правда ли|не против|вы согласны|согласны|хорошо|да)$",
-        r"^(?:(?:а|так|тогда) )?(?:не )?(?:могли бы вы|можете ли|хотите|хотели бы|желаете|готовы|согласны) (?!мы\b)",
+        r", (?:верно|правильно|так ведь|не так|не правда ли|вы не против|вы согласны|согласны|хорошо|да)$",
+        r"^(?:(?:а|так|тогда) )?(?:вы )?(?:не )?(?:могли бы вы|можете ли|хотите|хотели бы|желаете|готовы|согласны"
+        r"|подтверждаете|предпочитаете|планируете) (?!мы\b)",
+        r"^(?:(?:а|так|тогда) )?(?:вам |вас )?(?:удобно|подходит|подойдет|устроит|устраивает) [^,]+$",
+        r"^(?:(?:а|так|тогда) )?(?:записать|перенести|отменить|забронировать|соединить|оформить)"
+        r" (?:вас|вам|ее|его|запись)\b",
         rf"{_EN_SO}(?:in |on |at |for |to |by |with |from )?(?:what|when|where|which|who|whom|whose|how|why)"
-        r"(?: (?!(?:i|you|we|they|he|she|it|a|an|the)\b)[a-z']+){0,2}?"
+        r"(?: (?!(?:i|you|we|they|he|she|it|a|an|the|matters|counts|happens)\b)[a-z']+){0,2}?"
         rf" (?:{_EN_HELPERS})\b(?:[^,]*|.*\bor\b.*)$",
         rf"{_EN_SO}(?:what|who|where|when|how)'s\b[^,]*$",
         rf"{_EN_SO}which (?!is\b|means\b)[a-z]+ [a-z]+s\b[^,]*$",
@@ -163,7 +172,8 @@ _QUESTIONS = [
         r" (?:i|you|we|they|it|that|this|there|he|she|your|anyone|anybody)\b",
         rf"{_EN_SO}(?:is|are|was|were|does|did|can|could|will|would) (?!(?:not|be|do)\b)[a-z']+ [^,]+$",
         rf"{_EN_SO}should (?:i|we|that|it)\b[^,]*$",
-        r", (?:right|correct|okay|ok|yes|is that right|isn't it|aren't you|don't you|won't you|shall we|will you"
+        r", (?:right|correct|okay|ok|yes|is that (?:right|correct|okay|all right)|isn't it|aren't you"
+        r"|don't you|won't you|shall we|will you"
         r"|or not|is it|do you|are you)$",
         rf"{_EN_SO}(?:how about|what about|any chance|anything else|care for)\b",
     )
