@@ -192,7 +192,7 @@ def strange_rate() -> bytes:
     ("data", "message"),
     [
         (b"", "empty"),
-        (b"\0", "no whole number of samples"),
+        (b"\0", "do not make whole samples"),
         (wav(b""), "has no audio"),
         (wav(b"\0\0" * 100)[:30], "cannot be read"),
         (b"RIFF", "cannot be read"),
