@@ -158,6 +158,20 @@ def test_the_architecture_lists_every_event_and_no_other() -> None:
     assert named == set(EVENT_TYPES)
 
 
+def test_the_map_names_only_files_and_names_that_exist() -> None:
+    paths = [*python_files("app", "routers", "media", "sandbox", "tests", "bench"), *documents()]
+    paths += [path.relative_to(ROOT).as_posix() for path in ROOT.glob("routers/static/*.js")]
+    paths += [path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/support/*.c")]
+    words = {word.lower() for path in paths if path.endswith(".py") for word in re.findall(r"\w+", text(path))}
+    prose = re.sub(r"```.*?```", "", text("ARCHITECTURE.md"), flags=re.S)
+
+    quoted = re.findall(r"`([^`\n]+)`", prose)
+    files = {name for name in quoted if re.fullmatch(r"[\w./-]+\.(py|js|c|md)", name)}
+    names = {name for each in quoted for name in re.findall(r"\b[A-Z][a-z]+[A-Z]\w+|\b[a-z]+_\w+", each)}
+    assert {name for name in files if not any(f"/{path}".endswith(f"/{name}") for path in paths)} == set()
+    assert {name for name in names if name.lower() not in words} == set()
+
+
 def test_the_task_ledger_has_every_task_that_is_named_where_it_is_started() -> None:
     ledger = text("ARCHITECTURE.md").partition("## Task ledger")[2].partition("\n## ")[0]
     listed = {re.sub(r"<[^>]+>", "<>", name) for name in re.findall(r"`([^`]+)`", ledger)}
