@@ -38,10 +38,10 @@ def completeness(text: str, expected: ExpectedAnswer) -> Completeness:
     is_asked_to_spell = expected.kind in (AnswerKind.NAME, AnswerKind.ADDRESS)
     if letters_at_end(text) >= (2 if is_asked_to_spell else _FEWEST_DICTATED):
         return Completeness.DICTATING
-    if _ends_open(text):
-        return Completeness.UNFINISHED
     if expected.kind is AnswerKind.YES_NO and is_bare_answer(text):
         return Completeness.WHOLE
+    if _ends_open(text):
+        return Completeness.UNFINISHED
     if expected.is_email or has_begun_email(text):
         return Completeness.WHOLE if has_email(text) else Completeness.UNFINISHED
     return _number_or_address(digits_at_end(text), expected)
@@ -94,6 +94,7 @@ def _phrases(*listed: str) -> frozenset[tuple[str, ...]]:
 
 
 _ANSWERS = _phrases(
+    "мой, моя, моё, мои, наш, наша",
     "да, ага, угу, так, верно, правильно, точно, именно, конечно, разумеется, хорошо, ладно, ок, окей, давайте,"
     "давай, согласен, согласна, подходит, подойдёт, устраивает, удобно, можно, пожалуйста, спасибо, всё верно,"
     "всё правильно, нет, не надо, не нужно, не подходит, не согласен, не согласна, не устраивает, не удобно,"
@@ -126,6 +127,7 @@ _OPEN = _phrases(
 )
 """Words that a sentence does not end with."""
 _CLOSED = _phrases(
+    "это мой, это моя, это моё, это мои, это наш, это наша, да мой, да моя",
     "нет ну, ну и ну, да я хочу, да я могу, да мне нужно, да мне надо, что мне нужно, что мне надо",
     "me in, us in, it in, it on",
     "log in, sign in, check in, come in, fill in, move in, call in, stop by, come by, later on, come on, go on,"

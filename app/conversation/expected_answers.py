@@ -72,13 +72,15 @@ _CONFIRMS = re.compile(
 )
 """The answer is yes or no, whatever is named besides."""
 _TELLS = re.compile(
-    r"\b(?:назов\w+|скаж\w+|подскаж\w+|продикту\w+|диктуй\w*|сообщ\w+|укаж\w+|уточн\w+|повтор\w+|напомн\w+|произнес\w+"
-    r"|введ\w+|набер\w+|представ\w+|сказать|назвать|продиктовать|уточнить|повторить|узнать|услышать|дайте|нуж\w+"
-    r"|понадоб\w+|опишите|расскаж\w+|выбер\w+|спеллинг\w*)\b"
+    r"\b(?:назови|скажи|подскажи|продиктуй|диктуй|сообщи|укажи|уточни|повтори|напомни|произнеси|введи|набери|выбери"
+    r"|опиши|расскажи|дай)(?:те)?\b|\bпредставь(?:тесь|ся)\b|\b(?:мне|нам) (?:еще |только )?нуж\w+|\bнуж\w+ ваш\w*"
+    r"|\b(?:можете|могли бы|можно|могу|прошу|попрошу|хотелось бы|осталось|осталась)\b.*"
+    r"\b(?:сказать|назвать|подсказать|продиктовать|уточнить|повторить|узнать|услышать|сообщить|указать)\b"
     r"|\b(?:как|каков\w*|какой|какая|какое|какие|какого|какую|какому|каким|каком|когда|где|куда|откуда|сколько|кто|кого"
     r"|кому|что|чем|почему|зачем)\b"
-    r"|\b(?:tell|give|spell|say|state|enter|type|share|provide|dictate|repeat|read|name|describe|explain"
-    r"|(?:can|could|may) (?:i|we) (?:have|get|take|ask)|i(?:'ll)? need|we need|i'd like|missing is|need is)\b"
+    r"|(?:^|[,.:;] |\b(?:please|just|now|then|and|so|(?:could|can|would|will) you(?: please)?) )"
+    r"(?:tell|give|spell|say|state|enter|type|share|provide|dictate|repeat|read|name|describe|explain)\b"
+    r"|\b(?:(?:can|could|may) (?:i|we) (?:have|get|take|ask)|i(?:'ll)? need|we need|i'd like|missing is|need is)\b"
     r"|\b(?:what|what's|which|who|who's|whose|when|where|why|how)\b"
 )
 """The caller is to name something, rather than to agree or not."""
