@@ -4,6 +4,7 @@ from app.conversation import events as ev
 from app.conversation.bridging import line_ended, schedule_line, tool_finished
 from app.conversation.deadlines import Deadline
 from app.conversation.goodbyes import utterance_closes, waits_for_last_words
+from app.conversation.interjections import go_on, interject, note_start
 from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
 from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
@@ -24,6 +25,8 @@ class AgentSpeech:
         """The voice is heard. A caller who is making a sound has the right of way: the voice pauses."""
         call = self._call
         utterance = call.floor.find(event.speech)
+        if utterance is not None:
+            note_start(call, utterance)
         if utterance is None or utterance.preemptive or utterance.started:
             return
         other = call.floor.line if utterance.kind is UtteranceKind.REPLY else call.floor.audible
@@ -153,7 +156,7 @@ class AgentSpeech:
             if call.failures + call.unsaid >= call.policy.max_failures:
                 call.end("provider_failure")
             else:
-                call.go_on()
+                go_on(call)
 
     def stt_outage(self) -> None:
         """Speech to text has been gone for too long: say so once, then give up."""
@@ -204,7 +207,7 @@ class AgentSpeech:
         if utterance.transfers_to is not None or utterance.ends_call:
             self.lost(utterance)
         elif utterance.digits:
-            call.go_on()
+            go_on(call)
         else:
             call.blame("ours")
             self.lost(utterance)
@@ -222,7 +225,7 @@ class AgentSpeech:
         elif not utterance_closes(call, utterance, heard):
             call.unsaid = 0
             call.failures = 0 if utterance.kind is UtteranceKind.REPLY else call.failures
-            call.go_on()
+            go_on(call)
 
     def _hang_up_without(self, utterance: Utterance, reason: str) -> None:
         """The last words are lost. If the caller heard none of them, a prepared goodbye takes their place."""
@@ -249,8 +252,10 @@ class AgentSpeech:
 
     def _after_filler(self) -> None:
         call = self._call
+        if interject(call):
+            return
         if call.floor.reply_pending:
             call.enter(ConversationState.PROCESSING)
             line_ended(call)
         else:
-            call.go_on()
+            go_on(call)

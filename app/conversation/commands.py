@@ -26,6 +26,13 @@ class ReleaseReply:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldReply:
+    """Hold back a reply that has not begun: an operator's line comes first. :class:`ReleaseReply` follows."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
 class Say:
     """Say a fixed text."""
 
@@ -125,6 +132,7 @@ class EndCall:
 Command = (
     StartReply
     | ReleaseReply
+    | HoldReply
     | Say
     | SayMeanwhile
     | PauseUtterance

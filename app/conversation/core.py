@@ -16,6 +16,7 @@ from app.conversation.deadlines import Deadline, deadline_named
 from app.conversation.endpointing import Endpointing
 from app.conversation.goodbyes import silence_closes
 from app.conversation.history import ConversationHistory
+from app.conversation.interjections import interject
 from app.conversation.phases import CALLER_TURN, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
 from app.conversation.state import CallState
@@ -172,6 +173,8 @@ class ConversationCore:
         if call.phase is not CallPhase.TALKING or call.floor.live or call.caller:
             del call.say_requests[: max(0, len(call.say_requests) + 1 - _SAY_REQUESTS_KEPT)]
             call.say_requests.append(event.text)
+            if call.caller is None:
+                interject(call)
         else:
             call.say(UtteranceKind.SAY, event.text)
 

@@ -108,6 +108,8 @@ class CallPolicy:
     """From the caller's last voiced sample to the first sound of the answer."""
     filler_lead_seconds: float = 0.1
     """How long before the end of that budget a filler is started."""
+    operator_first: bool = True
+    """Whether an operator's line goes before an answer that is still being made."""
     filler_repeat_seconds: float = 1.8
     """From the end of a filler to the next one."""
     tool_patience_seconds: float = 0.4

@@ -1,5 +1,7 @@
 """The state of a call, and the actions that change it. The parts of the core share one."""
 
+from dataclasses import dataclass
+
 from app.conversation import events as ev
 from app.conversation.commands import (
     CancelTransfer,
@@ -36,6 +38,16 @@ _BLAME = ("none", "caller", "carrier", "policy", "provider", "ours")
 """Whose fault it was, from the least to the worst."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeldAnswer:
+    """An answer that waits for an operator's line."""
+
+    speech: int
+    turn: int
+    text: str
+    """What the caller said."""
+
+
 class CallState:
     """Everything the core remembers. ``now`` and ``commands`` belong to the event that is being handled."""
 
@@ -55,8 +67,7 @@ class CallState:
         self.held = False
         """Whether the caller is on hold: no audio comes from them, and they do not hear the agent."""
         self.sound = False
-        self.sound_since_t = float("-inf")
-        self.last_voiced_t = 0.0
+        self.sound_since_t, self.last_voiced_t = float("-inf"), 0.0
         self.taken_until_t = 0.0
         """When the last turn that was taken ended."""
         self.agent_ended_t = 0.0
@@ -69,6 +80,7 @@ class CallState:
         self.stt_is_gone = False
         """Whether speech to text has failed and does not work again yet."""
         self.say_requests: list[str] = []
+        self.held_answer: HeldAnswer | None = None
         self.transfer_request: str | None = None
         """Where an operator wants the caller transferred, as soon as the agent has finished."""
         self.failures = 0
@@ -265,6 +277,7 @@ class CallState:
 
     def stop_all(self) -> None:
         """Stop all that the agent says or prepares."""
+        self.held_answer = None
         for utterance in self.floor.live:
             self.stop(utterance)
 

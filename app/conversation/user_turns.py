@@ -9,6 +9,7 @@ from app.conversation.completeness import Completeness
 from app.conversation.deadlines import Deadline
 from app.conversation.endpointing import Endpointing
 from app.conversation.goodbyes import turn_closes
+from app.conversation.interjections import go_on, interject
 from app.conversation.interruptions import InterruptionRules
 from app.conversation.phases import CallPhase
 from app.conversation.progress import Progress
@@ -248,7 +249,7 @@ class UserTurns:
             utterance.backchanneled |= reason in (*_LISTENING, "repeated")
             call.resume(utterance)
         else:
-            call.go_on()
+            go_on(call)
 
     def _take_the_floor(self) -> None:
         """Stop what the agent says or prepares, except a greeting that has not begun and a preemptive reply."""
@@ -256,6 +257,8 @@ class UserTurns:
             waits = not utterance.started and utterance.kind is UtteranceKind.GREETING
             if utterance.started and utterance.kind is UtteranceKind.REPLY and not utterance.broken:
                 self._call.failures = self._call.unsaid = 0
+            if utterance.kind is UtteranceKind.SAY and not utterance.started:
+                self._call.say_requests.insert(0, utterance.text)
             if not waits and not utterance.preemptive:
                 self._call.stop(utterance)
         self._call.enter(ConversationState.LISTENING)
@@ -298,6 +301,7 @@ class UserTurns:
     def _answer(self, number: int, text: str, ended: float) -> None:
         call = self._call
         prepared = call.floor.reply
+        call.held_answer = None
         call.answer(number, text)
         call.say_unheard_greeting(number)
         late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds
@@ -307,6 +311,7 @@ class UserTurns:
         call.due_in(Deadline.REPLY, call.policy.reply_seconds)
         call.enter(ConversationState.PROCESSING)
         run_wanted_tools(call)
+        interject(call)
 
     def _stop_answering(self, number: int, progress: Progress) -> None:
         """The caller's turns move nothing: ask what they want, then say goodbye."""

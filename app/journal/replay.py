@@ -15,10 +15,13 @@ _DECISIONS = (ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarte
 ENDED_WITHOUT_CORE = ("crashed", "internal_error")
 """End reasons that no core has decided."""
 
+_OLDER = {"operator_first": False}
+"""How the core decided before the policy said so."""
+
 
 def core_of(created: ev.CallCreated) -> ConversationCore:
     """The core of a call with this first row."""
-    return ConversationCore(CallPolicy.from_dict(created.policy), created.language)
+    return ConversationCore(CallPolicy.from_dict({**_OLDER, **created.policy}), created.language)
 
 
 def replay(rows: Iterable[JournalRow]) -> list[tuple[JournalRow, list[cmd.Command]]]:

@@ -377,6 +377,8 @@ class Call:
                 self.utterances.append(Utterance(speech, turn, kind, text, language, written=text))
             case cmd.ReleaseReply(speech):
                 self._of(speech).held = False
+            case cmd.HoldReply(speech):
+                self._of(speech).held = True
             case cmd.PauseUtterance(speech):
                 self._of(speech).fate = "held back"
                 self._of(speech).clause_seconds = self.now - self._of(speech).clause_t

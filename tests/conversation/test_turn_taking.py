@@ -312,9 +312,12 @@ def test_such_a_text_waits_for_the_caller_too() -> None:
     call = greeted_call().caller_begins("I want to").operator_says("Your table is ready.")
     assert call.asked == []
 
-    call.caller_ends("I want to pay").agent_says("Gladly.")
+    call.caller_ends("I want to pay").agent_says_the_line()
 
     assert call.lines[-1] == "Your table is ready."
+    assert call.agent_says("Gladly.").remembers[-2:] == [
+        ("assistant", "Gladly."), ("assistant", "Your table is ready."),
+    ]  # fmt: skip
 
 
 def test_such_a_text_does_not_slip_between_a_callers_words() -> None:

@@ -76,6 +76,8 @@ class Watched:
         self.lines: set[int] = set()
         self.begun: set[int] = set()
         self.held: set[int] = set()
+        self.interjected: set[int] = set()
+        """Of those that are held: replies that wait for an operator's line, and may have begun before they knew."""
         self.transferring = False
         self.over: set[int] = set()
         """Utterances of which nothing more can be told."""
@@ -177,6 +179,11 @@ class Watched:
                 case cmd.ReleaseReply(speech):
                     assert speech in self.held & self.replies
                     self.held.remove(speech)
+                    self.interjected.discard(speech)
+                case cmd.HoldReply(speech):
+                    assert speech in self.replies - self.held - self.begun
+                    self.held.add(speech)
+                    self.interjected.add(speech)
                 case cmd.PauseUtterance(speech) | cmd.ResumeUtterance(speech):
                     assert speech in self.begun & self._live
                 case cmd.StopUtterance(speech):
@@ -198,6 +205,9 @@ class Watched:
         self.transferring = self.transferring and not isinstance(event, ev.TransferFailed)
         if isinstance(event, ev.AgentFinished | ev.AgentInterrupted) and speech in set(self.numbers) - self._live:
             self.over.add(speech)
+        if isinstance(event, ev.AgentReplyStarted) and speech in self.interjected & self.held:
+            self.interjected.remove(speech)
+            self.held.remove(speech)
         if speech not in self._live or speech in self.held:
             if isinstance(event, ev.ProviderFailed) and event.final and event.stage != "listen" and speech in self.held:
                 self._drop(speech)

@@ -25,7 +25,7 @@ def a_call_with_everything() -> Call:
     call.agent_begins("Gladly. ").caller_says("uh-huh").agent_goes_on("With a card?")
     call.caller_has_heard("Gladly. With").caller_says("Нет, наличными", language="ru").thinking_fails()
     call.agent_says_the_line().caller_says("mmph", confidence=0.4).agent_says_the_line().caller_presses("12#").wait(0)
-    call.operator_says("The till is open.").agent_says("Спасибо.").agent_says_the_line().hearing_fails()
+    call.operator_says("The till is open.").agent_says_the_line().agent_says("Спасибо.").hearing_fails()
     return call.wait(3).agent_says_the_line().hearing_works_again().service_stops().agent_says_the_line()
 
 

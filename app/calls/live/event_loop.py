@@ -36,6 +36,7 @@ _CANCELLED_WITHIN_SECONDS = 0.15
 _OF_UTTERANCES = (
     cmd.StartReply
     | cmd.ReleaseReply
+    | cmd.HoldReply
     | cmd.Say
     | cmd.SayMeanwhile
     | cmd.PauseUtterance
@@ -231,6 +232,9 @@ class CallEventLoop:
                 self._start_reply(command)
             case cmd.ReleaseReply(utterance):
                 self._release(utterance)
+            case cmd.HoldReply(utterance):
+                if (found := self._work.get(utterance)) is not None:
+                    found[0].hold()
             case cmd.Say():
                 self._say(command)
             case cmd.SayMeanwhile(utterance, text):

@@ -61,6 +61,12 @@ class PlaybackItem:
         if not self.held:
             self.certain.set()
 
+    def hold(self) -> None:
+        """Do not let it begin: something else comes first. One that has begun goes on."""
+        self.held = not self.started
+        if self.held:
+            self.certain.clear()
+
     def release(self) -> None:
         """Let it be played: the turn that it answers has really ended."""
         self.held = False

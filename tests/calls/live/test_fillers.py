@@ -183,6 +183,20 @@ async def test_a_line_that_was_said_once_is_a_prepared_phrase_the_next_time() ->
     assert [text.strip() for text in said] == [LINES.greeting, LINES.fillers[0], "At nine.", "At nine."]
 
 
+@pytest.mark.parametrize("first_token", [0.05, 1.0])
+async def test_an_operators_text_goes_before_the_answer_that_is_being_made(first_token: float) -> None:
+    world = World(model=ScriptedModel(Answer("At nine.", first_token=first_token)))
+    async with live_call(world, FarEnd()) as call:
+        call.says("When do you open?")
+        await call.until("turn.taken", 1)
+        call.operator_says("Your taxi is here.")
+        await call.until("agent.finished", 3)
+
+    assert [(row.data["kind"]) for row in call.rows_of("agent.reply_started")] == ["greeting", "say", "reply"]
+    assert [row.data["heard"] for row in call.rows_of("agent.finished")][1:] == ["Your taxi is here.", "At nine."]
+    assert call.rows_of("provider.failed") == []
+
+
 async def test_an_operators_text_is_not_kept_as_a_prepared_phrase() -> None:
     world = World()
     async with live_call(world, FarEnd()) as call:
