@@ -73,7 +73,8 @@ def service(
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY", "API_KEY"), "bench")
     environment = {
         **keys, **addresses, "PROVIDERS": "live", "PORT": str(port), "DATA_DIR": str(data_dir), "VA_HOST": "127.0.0.1",
-        "MAX_CONCURRENT_CALLS": "500", "DRAIN_SECONDS": "0", **more,
+        "MAX_CONCURRENT_CALLS": "500", "DRAIN_SECONDS": "0", "STALL_TURNS": "0",
+        **more,
     }  # fmt: skip
     began = time.monotonic()  # noqa: TID251 - a process is timed, there is no loop
     with (

@@ -240,7 +240,7 @@ async def soak(seed: int, minutes: float, callers: int) -> Soak:
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
         clock = WallClock(folder)
-        settings = {"WORKERS": str(WORKERS), "IDLE_PROMPT_SECONDS": "1000", "RECORDING": "false"}
+        settings = {"WORKERS": str(WORKERS), "IDLE_PROMPT_SECONDS": "1000", "STALL_TURNS": "0", "RECORDING": "false"}
         async with (
             sandbox_process() as sandbox,
             serving(folder, sandbox, **settings, **clock.variables) as service,

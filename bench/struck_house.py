@@ -214,6 +214,7 @@ async def house(folder: Path, *, workers: int, profile: str) -> AsyncIterator[Ho
             variables = {
                 "ENVIRONMENT": "production",
                 "IDLE_PROMPT_SECONDS": "100",
+                "STALL_TURNS": "0",
                 "LIVEKIT_API_KEY": KEY,
                 "LIVEKIT_API_SECRET": SECRET,
                 "LIVEKIT_API_URL": front.url,
