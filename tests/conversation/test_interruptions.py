@@ -1,6 +1,8 @@
 """Words over the agent's voice that are its own, or those of somebody behind the caller."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.conversation import events as ev
 from app.conversation.commands import ResumeUtterance, StopUtterance
@@ -241,3 +243,56 @@ def test_a_backchannel_behind_an_echo_is_one() -> None:
     call.caller_begins("We are open").caller_makes_a_sound().caller_begins("We are open uh-huh")
 
     assert call.caller_falls_silent().caller_ends("We are open uh-huh").replies[0].fate == "speaking"
+
+
+# --- laws ------------------------------------------------------------------------------------------------------------
+
+STATED = st.lists(
+    st.sampled_from(
+        ["our", "doctor", "will", "see", "you", "on", "Tuesday", "morning", "at", "nine", "in", "room", "two"]
+    ),
+    min_size=8,
+    max_size=25,
+)
+SMALL = st.sampled_from(["yes", "uh-huh", "угу", "да-да", "ok, got it", "I see", "ага", "mm-hmm"])
+
+
+@given(clauses=st.lists(STATED, min_size=1, max_size=3), small=SMALL, share=st.floats(0.0, 0.8), noticed=st.booleans())
+def test_no_backchannel_at_any_place_of_a_statement_takes_the_floor(
+    clauses: list[list[str]], small: str, share: float, noticed: bool
+) -> None:
+    texts = [f"We see {' '.join(words)}. " for words in clauses]
+    call = agent_is_answering(texts[0])
+    for text in texts[1:]:
+        call.wait(len(texts[0]) / 15).agent_goes_on(text)
+    call.agent_has_written("".join(texts)).wait(share * len(texts[-1].rsplit(" ", 3)[0]) / 15)
+
+    if noticed:
+        call.caller_says(small)
+    else:
+        call.caller_begins(small).caller_ends(small)
+
+    assert call.replies[0].fate == "speaking"
+    assert call.ignored in (["acknowledgement"], ["echo"])
+    assert len(call.replies) == 1
+
+
+@given(words=STATED, data=st.data(), late=st.floats(0.0, 1.5), asks=st.booleans())
+def test_no_run_of_the_agents_words_without_a_sound_of_the_caller_takes_the_floor(
+    words: list[str], data: st.DataObject, late: float, asks: bool
+) -> None:
+    text = " ".join(words).capitalize() + ("?" if asks else ".")
+    call = agent_is_answering(text).agent_has_written(text).wait(1)
+    start = data.draw(st.integers(0, len(words) - 1))
+    stop = data.draw(st.integers(start + 1, len(words)))
+    ends = data.draw(st.integers(start, stop))
+
+    for count in range(start + 1, stop + 1):
+        if count > ends and call.audible:
+            call.agent_falls_silent().wait(late)
+        call.caller_begins(" ".join(words[start:count]))
+    call.caller_seems_to_end(" ".join(words[start:stop])).caller_ends(" ".join(words[start:stop]))
+
+    assert call.replies[0].fate in ("speaking", "finished")
+    assert len(call.replies) == 1
+    assert call.ignored == ["echo"]
