@@ -24,8 +24,9 @@ SEARCH_RATE = 2000
 """Hertz; sounds are looked for at this rate."""
 
 _MARGIN_SECONDS = 0.25
-_KEPT_OF_A_CALLER, _KEPT_OF_AN_AGENT, _KEPT_PHRASES = 16, 12, 256
-_PHRASE_SECONDS_MAX = 8.0
+_KEPT_OF_A_CALLER, _KEPT_OF_AN_AGENT = 16, 12
+_KEPT_PHRASES, _KEPT_SAYINGS = 96, 24
+_SAYING_SECONDS_MAX = 5.0
 _KEPT_CALLS = 200
 _SILENT_SHARE = 1e-3
 """Stretches with less than this share of the loudest stretch's energy are not compared: they look like anything."""
@@ -105,7 +106,9 @@ class SoundLibrary:
         self._callers: OrderedDict[str, deque[KnownSound]] = OrderedDict()
         self._agents: OrderedDict[str, deque[KnownSound]] = OrderedDict()
         self._phrases: OrderedDict[tuple[str, int], KnownSound] = OrderedDict()
-        """By what is said and how many samples long."""
+        """What was said in no call, by its text and how many samples long it is."""
+        self._sayings: OrderedDict[tuple[str, int], KnownSound] = OrderedDict()
+        """The short ones of what was said in calls."""
 
     def open(self, call_id: str) -> None:
         """A call begins: what is said in its name from now on is its own."""
@@ -125,17 +128,21 @@ class SoundLibrary:
     ) -> None:
         """The voice has said this, in a call or in none; if it is short, any call may play it."""
         sound = KnownSound(to_rate(samples, sample_rate), words, language)
+        kept, most = self._phrases, _KEPT_PHRASES
         if call_id is not None and call_id in self._agents:
             self._agents[call_id].append(sound)
-        if len(samples) <= _PHRASE_SECONDS_MAX * sample_rate:
-            self._phrases[" ".join(word.text for word in words), len(samples)] = sound
-            if len(self._phrases) > _KEPT_PHRASES:
-                self._phrases.popitem(last=False)
+            kept, most = self._sayings, _KEPT_SAYINGS
+            if len(samples) > _SAYING_SECONDS_MAX * sample_rate:
+                return
+        kept[" ".join(word.text for word in words), len(samples)] = sound
+        if len(kept) > most:
+            kept.popitem(last=False)
 
     def of(self, call_id: str) -> Iterator[KnownSound]:
         """What may be heard in a call, the likeliest first."""
         callers, agents = self._callers.get(call_id, ()), self._agents.get(call_id, ())
-        return chain(reversed(tuple(callers)), reversed(tuple(agents)), reversed(tuple(self._phrases.values())))
+        others = (*self._sayings.values(), *self._phrases.values())
+        return chain(reversed(tuple(callers)), reversed(tuple(agents)), others)
 
 
 def to_rate(samples: Samples, sample_rate: int) -> Wave:
