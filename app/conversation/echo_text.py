@@ -10,10 +10,12 @@ _FEWEST_WORDS = 3
 _FEWEST_WORDS_OF_A_QUESTION = 6
 _SHARE = 0.8
 _FEWEST_LETTERS = 2
+_WORDS_FOR_ONE_MISSING = 10
 _SAID_WORDS = 80
 _HEARD_WORDS = 40
 _FUZZY_FROM_LETTERS = 4
 _FUZZY_RATIO = 0.75
+_NEARLY_RATIO = 0.88
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SENTENCE = re.compile(r"[^.!?…\n]*[.!?…]*")
 _HYPHENS = re.compile("[-'’]")
@@ -54,6 +56,20 @@ def is_echo(heard: str, said: str, *, with_sound: bool = True) -> bool:
     return False
 
 
+def are_same_words(words: list[str], others: list[str]) -> bool:
+    """Whether both are the same but for what recognizers err: a few letters, or a word in ten that is missing.
+
+    Another word in the place of one makes them different: "on Monday" is not "on Tuesday".
+    """
+    if words == others:
+        return True
+    shorter, longer = sorted((words[:_SAID_WORDS], others[:_SAID_WORDS]), key=len)
+    if not shorter or len(longer) - len(shorter) > len(longer) // _WORDS_FOR_ONE_MISSING:
+        return False
+    same = {word: {other for other in longer if _similar(word, other, _NEARLY_RATIO)} for word in shorter}
+    return _in_order(shorter, longer, same) == len(shorter)
+
+
 def _said_words(said: str) -> list[tuple[str, bool]]:
     """The last words that were said, each with whether it belongs to a question."""
     sentences = _SENTENCE.findall(said[-20 * _SAID_WORDS :])
@@ -64,17 +80,13 @@ def _similar_words(heard: set[str], said: set[str]) -> dict[str, set[str]]:
     return {word: {other for other in said if _similar(word, other)} for word in heard}
 
 
-def _similar(word: str, other: str) -> bool:
+def _similar(word: str, other: str, ratio: float = _FUZZY_RATIO) -> bool:
     if word == other:
         return True
     if min(len(word), len(other)) < _FUZZY_FROM_LETTERS or abs(len(word) - len(other)) > 2:
         return False
     matcher = SequenceMatcher(None, word, other, autojunk=False)
-    return (
-        matcher.real_quick_ratio() >= _FUZZY_RATIO
-        and matcher.quick_ratio() >= _FUZZY_RATIO
-        and matcher.ratio() >= _FUZZY_RATIO
-    )
+    return matcher.real_quick_ratio() >= ratio and matcher.quick_ratio() >= ratio and matcher.ratio() >= ratio
 
 
 def _in_order(words: list[str], run: list[str], same: dict[str, set[str]]) -> int:

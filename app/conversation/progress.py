@@ -5,17 +5,15 @@ One or two words ("yes", "no", a number) may be said again: they move nothing on
 """
 
 from collections import deque
-from difflib import SequenceMatcher
 from enum import StrEnum
 
-from app.conversation.echo_text import heard_words
+from app.conversation.echo_text import are_same_words, heard_words
 
 _REMEMBERED = 4
 """How many times as many turns are remembered as may move nothing: a film may be long before it begins again."""
 _FEWEST_WORDS = 3
 _FEWEST_WORDS_OF_AN_ANSWER = 4
 _ANSWERS_ALIKE = 2
-_ALIKE = 0.8
 
 
 class Progress(StrEnum):
@@ -67,17 +65,10 @@ class ProgressWatch:
         return Progress.GOES_ON
 
     def _is_repeated(self, words: list[str], before: list[str]) -> bool:
-        same_answers = sum(_are_alike(before, earlier) for _, earlier in self._turns)
+        same_answers = sum(are_same_words(before, earlier) for _, earlier in self._turns)
         if len(before) >= _FEWEST_WORDS_OF_AN_ANSWER and same_answers >= _ANSWERS_ALIKE:
             return True
         return any(
-            _are_alike(words, earlier) and (len(words) >= _FEWEST_WORDS or _are_alike(before, said))
+            are_same_words(words, earlier) and (len(words) >= _FEWEST_WORDS or are_same_words(before, said))
             for earlier, said in self._turns
         )
-
-
-def _are_alike(words: list[str], others: list[str]) -> bool:
-    if words == others:
-        return True
-    matcher = SequenceMatcher(None, words, others, autojunk=False)
-    return matcher.real_quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE

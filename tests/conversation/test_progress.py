@@ -36,10 +36,13 @@ def test_two_sentences_of_a_film_lead_to_a_question_and_then_to_a_goodbye() -> N
     assert call.ended == ("agent_hangup", "none")
 
 
+WORDS = ["cat", "king", "sheriff", "moon", "army", "bell", "choir", "dragon", "empress", "fog", "ghost", "hunter"]
+
+
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 12])
 @pytest.mark.parametrize("stall_turns", [4, 8])
 def test_a_loop_of_any_length_ends_within_the_limit_of_turns_that_move_nothing(length: int, stall_turns: int) -> None:
-    loop = [f"The {word} went over the {word} of the {word} again" for word in "abcdefghijkl"[:length]]
+    loop = [f"The {word} went over the hill of the town again" for word in WORDS[:length]]
     call = greeted_call(stall_turns=stall_turns)
 
     said = play(call, *loop)
@@ -71,6 +74,25 @@ def test_a_caller_who_answers_one_question_after_another_with_the_same_word_move
 
     assert LINES.stalled not in call.lines
     assert call.replies[-1].text == answer
+
+
+def test_questions_that_differ_in_one_word_move_the_call() -> None:
+    call = greeted_call()
+    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "today")
+    for number, day in enumerate(days):
+        call.caller_says(f"Could you please tell me from when until when you are open on {day}")
+        call.agent_says(f"{ANSWERS[number % len(ANSWERS)]} {number}.")
+
+    assert LINES.stalled not in call.lines
+
+
+def test_what_the_recognizer_hears_a_little_differently_is_the_same() -> None:
+    watch = ProgressWatch(4)
+    told = [
+        watch.turn_taken(text, "") for text in ("the old sherif rides into town", "the old sheriff rides into town") * 2
+    ]
+
+    assert told[-1] is Progress.IS_OVER
 
 
 def test_the_same_small_word_to_the_same_question_moves_nothing() -> None:
