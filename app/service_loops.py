@@ -32,9 +32,8 @@ from app.observability.tracebacks import describe, trace
 log = structlog.get_logger(__name__)
 
 LoopName = Literal[
-    "claims", "eraser", "health", "journal.poller", "journal.writer", "leases", "loop.lag", "probe", "reaper",
-    "requests",
-    "rooms.reconciler", "storage.writer", "unplaced", "warm:llm", "warm:tts",
+    "agents", "claims", "eraser", "health", "journal.poller", "journal.writer", "leases", "loop.lag", "probe",
+    "reaper", "requests", "rooms.reconciler", "storage.writer", "unplaced", "warm:llm", "warm:tts",
 ]  # fmt: skip
 """The names of all loops. Metrics use them as label values."""
 TaskKind = Literal["call", "clips", "room"]

@@ -49,6 +49,7 @@ _EAGER_LEAST = 0.3
 _SHELLS_OWN = ("host", "language")
 """Names that shells and gettext also use. With the prefix VA_ they belong to this service alone."""
 _CARRIER_HOLD_SECONDS = 30.0
+_AGENTS = Path("agents")
 _PLACES_OF_A_WORKER = 50
 _NEARLY_THE_SAME = 0.84
 """Such as GREETINGS for GREETING, or DEEPGRAM_KEY for DEEPGRAM_API_KEY."""
@@ -100,8 +101,11 @@ class Settings(BaseSettings):
     """Code of the language the agent starts in: ru, en, or multi; VA_LANGUAGE takes precedence over LANGUAGE."""
     greeting: str | None = None
     """First words of the agent, in LANGUAGE; when not set, those in the agent's file, or a standard greeting."""
+    agents_dir: Path | None = None
+    """Folder with a YAML file for each agent; ./agents where it exists. A request or the called number chooses one."""
     agent_prompt_file: Path | None = None
-    """A complete agent (.yaml), or a text file with only its instructions; a standard assistant when not set."""
+    """The agent for all other calls, unless AGENTS_DIR has default.yaml: a complete agent (.yaml), or a text file with
+    only its instructions; a standard assistant when not set."""
     max_response_latency: Seconds = 1.5
     """Seconds from the caller's last sound to the answer; shortly before they are over, the agent says a filler."""
     context_window_size: int = Field(4000, ge=500)
@@ -343,6 +347,11 @@ class Settings(BaseSettings):
     def unsaved_dir(self) -> Path:
         """The folder for the last rows of calls that the database has not taken yet."""
         return self.data_dir / "unsaved"
+
+    @property
+    def agents_folder(self) -> Path | None:
+        """Where the files of agents are; None when there is no such folder."""
+        return self.agents_dir or (_AGENTS if _AGENTS.is_dir() else None)
 
     @property
     def clips_dir(self) -> Path:

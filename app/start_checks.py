@@ -6,7 +6,7 @@ from tempfile import TemporaryFile
 
 import structlog
 
-from app.calls.agent.from_settings import agent_profile
+from app.calls.agent.directory import AgentDirectory
 from app.errors import SettingsError
 from app.settings import Settings
 
@@ -20,9 +20,9 @@ _DATABASE = "calls.db"
 
 
 def check_settings(settings: Settings) -> None:
-    """Check the agent's file and the data folder. Raises SettingsError with every problem."""
+    """Check the agents' files and the data folder. Raises SettingsError with every problem."""
     problems = []
-    for check in (agent_profile, _prepare_data_dir):
+    for check in (AgentDirectory, _prepare_data_dir):
         try:
             check(settings)
         except SettingsError as error:

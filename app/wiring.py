@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 import structlog
 
 from app.backoff import Backoff
-from app.calls.agent.from_settings import agent_profile
+from app.calls.agent.directory import AgentDirectory, AgentSet
 from app.calls.agent.plan import CallPlanner
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import ToolEndpoint
@@ -75,6 +75,7 @@ class Services:
     eraser: CallEraser
     sessions: MediaSessions
     dispatcher: CallDispatcher
+    agents: AgentDirectory
     requests: CallRequests
     telephone: "Telephone | None"
     """None without LiveKit."""
@@ -92,7 +93,7 @@ async def open_services(
 
     ``owner`` is the name of this worker, from the supervisor, which has prepared the database; None without one.
     """
-    agent = agent_profile(settings)
+    agents = AgentDirectory(settings)
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
         database, reader, journal, unsaved, storage = await _open_storage(settings, stack)
@@ -101,8 +102,7 @@ async def open_services(
         tools = HttpToolClients(retry=_retry(settings), observer=metrics.providers)
         for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose):
             stack.push_async_callback(close)
-        planner = _planner(settings, agent, vendors, tools)
-        planner.plan(_TELEPHONE)  # makes the clients and checks their capabilities before the first call
+        planner = _planner(settings, agents, vendors, tools)
         background = await stack.enter_async_context(BackgroundWork())
         recordings = await stack.enter_async_context(_recordings(settings, owner, metrics))
         loops = await stack.enter_async_context(ServiceLoops())
@@ -113,7 +113,7 @@ async def open_services(
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
         health = _health(storage, vendors, tools, livekit, recordings, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
-        _run_helpers(loops, metrics, vendors, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
+        _run_helpers(loops, metrics, agents, vendors, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
         telephone = _telephone(settings, livekit, database, services, dispatcher, loops, times)
         yield Services(
@@ -124,6 +124,7 @@ async def open_services(
             eraser=eraser,
             sessions=MediaSessions(SessionStore(database)),
             dispatcher=dispatcher,
+            agents=agents,
             requests=requests,
             telephone=telephone,
             metrics=metrics,
@@ -172,20 +173,31 @@ def _dispatcher(
     return CallDispatcher(services, admission, reader=reader, loops=loops, unsaved=unsaved)
 
 
-def _planner(settings: Settings, agent: AgentProfile, vendors: VendorRegistry, tools: HttpToolClients) -> CallPlanner:
+def _planner(
+    settings: Settings, agents: AgentDirectory, vendors: VendorRegistry, tools: HttpToolClients
+) -> CallPlanner:
+    """Raises SettingsError when the vendors cannot do what an agent needs."""
+
     def endpoints(of: AgentProfile) -> Mapping[str, ToolEndpoint]:
         return {tool.spec.name: tools.client(tool.endpoint) for tool in of.tools}
 
-    return CallPlanner(
-        agent,
+    planner = CallPlanner(
+        lambda: agents.current,
         vendors,
         endpoints=endpoints,
         transfer_targets=settings.transfer_targets,
         playout_lead_seconds=settings.playout_lead_ms / 1000,
-        records=settings.recording,
         version=VERSION,
         telephony_usd_per_minute=settings.telephony_usd_per_minute,
     )
+
+    def forget_others(now: AgentSet) -> None:
+        tools.keep_only([tool.endpoint for agent in now.by_name.values() for tool in agent.tools])
+
+    # The clients, and whether they can do what the agents need, before the first call.
+    agents.approve(lambda agent: planner.plan(_TELEPHONE, agent=agent))
+    agents.on_changed.add(forget_others)
+    return planner
 
 
 def _retry(settings: Settings) -> RetryPolicy:
@@ -332,12 +344,14 @@ def _watch(loops: ServiceLoops, others: Iterable[ServiceLoop], metrics: Metrics)
 def _run_helpers(
     loops: ServiceLoops,
     metrics: Metrics,
+    agents: AgentDirectory,
     vendors: VendorRegistry,
     eraser: CallEraser,
     health: HealthMonitor,
     unplaced: UnplacedCalls,
 ) -> None:
     """Run the loops that work beside the calls until the shutdown."""
+    loops.keep("agents", agents.watch)
     loops.keep("warm:llm", partial(_keep_warm, vendors.warm_up_llm), part="llm")
     loops.keep("warm:tts", partial(_keep_warm, vendors.warm_up_tts), part="tts")
     loops.keep("probe", partial(_probe, vendors, metrics))

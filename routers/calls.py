@@ -100,8 +100,10 @@ async def place_call(
     """Call a telephone. The call's record shows the outcome. Repeating the key and body returns the same call."""
     if services.telephone is None:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "no telephone calls are placed: LIVEKIT_URL is not set")
-    placing = services.telephone.placing
-    return await _accepted(await placing.place(wanted.to, wanted.number, wanted.metadata, key), services)
+    call_id = await services.telephone.placing.place(
+        wanted.to, wanted.number, wanted.metadata, key, agent=wanted.agent, variables=wanted.variables
+    )
+    return await _accepted(call_id, services)
 
 
 @router.get("/{call_id}", response_model=Call)

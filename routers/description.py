@@ -16,7 +16,7 @@ from routers.schemas import Problem
 _PROBLEM_TYPE = "application/problem+json"
 _PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 _METHODS = ("get", "post", "delete")
-_NEEDS_NO_STORAGE = {"check_live", "get_metrics", "open_session", "close_session"}
+_NEEDS_NO_STORAGE = {"check_live", "get_metrics", "open_session", "close_session", "list_agents", "get_agent"}
 
 
 def operation_id(route: APIRoute) -> str:
@@ -66,7 +66,7 @@ def _problems(operation: dict[str, Any], method: str, path: str) -> Iterator[HTT
         yield from (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
     if method != "get":
         yield HTTPStatus.FORBIDDEN
-    if "{call_id}" in path:
+    if "{" in path:
         yield HTTPStatus.NOT_FOUND
     if operation.get("parameters") or operation.get("requestBody"):
         yield HTTPStatus.UNPROCESSABLE_ENTITY

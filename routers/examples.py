@@ -61,12 +61,13 @@ _SUMMARY: dict[str, Any] = {
     "end_reason": "caller_hangup",
     "end_detail": None,
     "fault": "none",
-    "agent": "default",
     "language": "en",
     "latency": {stage: {"p50": value, "p95": value, "max": value, "count": 1} for stage, value in _STAGES.items()},
     "token_usage": {"prompt": 412, "cached": 256, "completion": 9, "cost": 0.0003},
     "costs": {"stt": 0.0062, "llm": 0.0003, "tts": 0.0334, "telephony": 0.0095, "total": 0.0494, "currency": "USD"},
     "metadata": {"order": 7},
+    "agent": "clinic",
+    "variables": {"doctor": "Dr Smith"},
     "provider_ids": {"sip_call_id": "SCL_m3Xc9", "room_sid": "RM_k2Vb7", "requests": ["req_8f29", "req_8f2a"]},
     "recording_available": True,
     "recording": {"status": "gaps", "gaps": [[31.25, 33.5]]},
@@ -141,6 +142,24 @@ _HEALTH = {
     "live_calls": 3,
     "workers": 1,
 }
+_AGENT: dict[str, Any] = {
+    "name": "clinic",
+    "version": "9b74c9897bac770ffc029102a200c5de",
+    "numbers": ["+74951234567"],
+    "languages": ["ru", "en"],
+}
+_WHOLE_AGENT: dict[str, Any] = {
+    **_AGENT,
+    "language": "ru",
+    "timezone": "Europe/Moscow",
+    "models": {"stt": "flux-general-multi", "llm": "gpt-6-luna", "tts": "sonic-3.5"},
+    "voices": {"ru": "779673f3-895f-4935-b6b5-b031dc78b319"},
+    "tools": ["find_free_times"],
+    "recording": True,
+    "sip_headers": ["x-patient-id"],
+    "variables": [{"name": "doctor", "default": "any doctor", "description": "Whom to see", "required": False}],
+    "prompt": "You answer the telephone of a clinic.",
+}
 _MEDIA = f"wss://voice.example.org/media/{_ID}?token=3q2-7w"
 _TWIML = (
     '<Response><Connect><Stream url="wss://voice.example.org/media/twilio">'
@@ -149,7 +168,13 @@ _TWIML = (
 )
 
 BODIES: dict[str, dict[str, Any]] = {
-    "place_call": {"to": "+70000000001", "from": "+70000000002", "metadata": {"order": 7}},
+    "place_call": {
+        "to": "+70000000001",
+        "from": "+70000000002",
+        "metadata": {"order": 7},
+        "agent": "clinic",
+        "variables": {"doctor": "Dr Smith"},
+    },
     "say": {"text": "The technician is on the way."},
     "transfer": {"to": "reception"},
     "create_media_session": {"caller": "+70000000001", "metadata": {"order": 7}},
@@ -189,6 +214,8 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "check_ready": ((200, _JSON, {"status": "ok", "live_calls": 3}),),
     "get_health": ((200, _JSON, _HEALTH),),
     "get_metrics": ((200, "text/plain", "voice_calls_active 3.0\n"),),
+    "list_agents": ((200, _JSON, {"agents": [_AGENT], "default": "clinic", "problems": []}),),
+    "get_agent": ((200, _JSON, _WHOLE_AGENT),),
     "open_session": ((204, None, None),),
     "close_session": ((204, None, None),),
 }

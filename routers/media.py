@@ -44,7 +44,10 @@ async def create_media_session(
     """Create an address for one websocket. The session becomes a call when the socket sends ``start``."""
     services.dispatcher.admission.require_storage()
     wanted = wanted or SessionRequest()
-    session = await services.sessions.create(wanted.caller, wanted.metadata, wanted.events)
+    services.dispatcher.admission.wanted_agent(wanted.agent, wanted.variables)
+    session = await services.sessions.create(
+        wanted.caller, wanted.metadata, wanted.events, agent=wanted.agent, variables=wanted.variables
+    )
     domain = services.settings.domain
     scheme = "wss" if domain or request.url.scheme == "https" else "ws"
     door = f"{scheme}://{domain or request.headers.get('host', 'localhost')}/media"

@@ -63,6 +63,10 @@ class SessionRequest(BaseModel):
 
     caller: Annotated[str | None, Field(max_length=64)] = None
     metadata: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+    agent: str | None = None
+    """The name of the agent that answers; the default agent when left out."""
+    variables: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+    """Values for the agent's variables."""
     events: Literal["conversation", "all"] = "conversation"
     """Which events a websocket gets if it asks for them. ``conversation``: what caller and agent say, and who has the
     floor. ``all``: the whole journal, with prompt and tools; share the address of such a session with nobody."""
@@ -74,6 +78,50 @@ class PlacedCall(BaseModel):
     to: TelephoneNumber
     number: Annotated[TelephoneNumber | None, Field(alias="from")] = None
     metadata: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+    agent: str | None = None
+    """The name of the agent that calls; the default agent when left out."""
+    variables: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+    """Values for the agent's variables."""
+
+
+class AgentSummary(BaseModel):
+    """An agent. ``version`` is the hash of its file, and changes with it."""
+
+    name: str
+    version: str
+    numbers: list[str]
+    languages: list[str]
+
+
+class AgentList(BaseModel):
+    """All agents. ``problems`` are those of files that were refused; their agents are as before."""
+
+    agents: list[AgentSummary]
+    default: str
+    problems: list[str]
+
+
+class AgentVariable(BaseModel):
+    """A value that a request for a call can set."""
+
+    name: str
+    default: str | int | float | bool | None
+    description: str
+    required: bool
+
+
+class Agent(AgentSummary):
+    """One agent."""
+
+    language: str
+    timezone: str
+    models: dict[str, str]
+    voices: dict[str, str]
+    tools: list[str]
+    recording: bool
+    sip_headers: list[str]
+    variables: list[AgentVariable]
+    prompt: str
 
 
 class SessionAnswer(BaseModel):
@@ -176,12 +224,13 @@ class CallSummary(BaseModel):
     end_reason: str | None
     end_detail: str | None
     fault: str
-    agent: str | None
     language: str | None
     latency: dict[str, dict[str, float | int]]
     token_usage: dict[str, float | int | None]
     costs: dict[str, float | str | None]
     metadata: dict[str, Any]
+    agent: str | None
+    variables: dict[str, Any]
     provider_ids: dict[str, Any]
     recording_available: bool
     recording: RecordingState

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from app.calls.agent.profile import AgentProfile
 from app.journal.failures import failure_text
 from app.journal.record import OPERATORS_LINE, CallRecord, TurnRecord, call_record
 from app.journal.tool_records import ToolRecord
@@ -13,6 +14,9 @@ from app.observability.printable import printable
 from app.storage.calls import CallRow
 from media.recording_report import RecordingReport, recording_report
 from routers.schemas import (
+    Agent,
+    AgentSummary,
+    AgentVariable,
     Call,
     CallSummary,
     Failure,
@@ -48,12 +52,13 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         end_reason=row.end_reason,
         end_detail=summary.get("end_detail"),
         fault=row.fault,
-        agent=row.agent,
         language=row.language,
         latency=summary.get("latency", {}),
         token_usage=summary.get("token_usage", {}),
         costs={**_NO_COSTS, **summary.get("costs", {})},
         metadata=row.metadata,
+        agent=row.agent,
+        variables=row.variables,
         provider_ids=_provider_ids(row, summary.get("requests", [])),
         recording_available=row.status == "ended" and report.has_sound,
         recording=RecordingState(status=report.status, gaps=[list(gap) for gap in report.gaps]),
@@ -90,6 +95,36 @@ def transcript_of(record: CallRecord) -> Transcript:
         tools=[Tool(**asdict(tool)) for tool in record.tools],
         failures=[Failure(**asdict(failure)) for failure in record.failures],
     )
+
+
+def agent_summary_of(agent: AgentProfile) -> AgentSummary:
+    """An agent for a list."""
+    return AgentSummary(**_agent(agent))
+
+
+def agent_of(agent: AgentProfile) -> Agent:
+    """The whole agent."""
+    return Agent(
+        **_agent(agent),
+        language=agent.language,
+        timezone=str(agent.zone),
+        models={"stt": agent.stt.model, "llm": agent.llm.model, "tts": agent.tts.model},
+        voices=agent.voices,
+        tools=[tool.spec.name for tool in agent.tools],
+        recording=agent.is_recorded,
+        sip_headers=list(agent.sip_headers),
+        variables=[AgentVariable(**variable.describe()) for variable in agent.variables],
+        prompt=agent.prompt,
+    )
+
+
+def _agent(agent: AgentProfile) -> dict[str, Any]:
+    return {
+        "name": agent.name,
+        "version": agent.sha256,
+        "numbers": list(agent.numbers),
+        "languages": list(agent.policy.lines),
+    }
 
 
 def transcript_text(record: CallRecord) -> str:

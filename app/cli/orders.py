@@ -9,6 +9,8 @@ from app.settings import Settings
 
 STOP = b"."
 """The command to stop. The first: take no new calls, and stop when the live ones have ended. The second: at once."""
+RELOAD = b"r"
+"""The command to look at the files of the agents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,18 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         gc.freeze()
         gc.enable()
+        self.listen_for_reload()
+
+    def listen_for_reload(self) -> None:
+        """Look at the files of the agents at SIGHUP. Only a process that is all ours is told by a signal."""
+        if threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
+
+    def reload(self) -> None:
+        """Read the files of agents that have changed now rather than in two seconds."""
+        services = getattr(self._app.state, "services", None)
+        if services is not None:
+            services.agents.look_now()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first SIGTERM or SIGINT, stop at the second."""

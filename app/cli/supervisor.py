@@ -24,7 +24,7 @@ import structlog
 
 from app.backoff import Backoff
 from app.cli.heartbeats import LOOK_SECONDS, Look, Pulse
-from app.cli.orders import STOP, WorkerOrder, written
+from app.cli.orders import RELOAD, STOP, WorkerOrder, written
 from app.cli.sandbox_process import vendors
 from app.cli.settings_problems import SETTINGS_STATUS, warn_of_misspelt
 from app.errors import StorageError
@@ -95,6 +95,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signal_number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         database = await Database.open(self._settings.database)
         try:
             host, port = self._listener.getsockname()[:2]
@@ -123,6 +124,10 @@ class Supervisor:
             _command(process)
         grace = self._settings.drain_seconds if self._signals == 1 else 0.0
         asyncio.get_running_loop().call_later(grace + _CLOSING_SECONDS, self._kill)
+
+    def _reload(self) -> None:
+        for process in self._workers.values():
+            _write(process, RELOAD)
 
     def _kill(self) -> None:
         for number, process in self._workers.items():

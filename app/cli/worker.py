@@ -6,6 +6,7 @@ import gc
 gc.disable()
 
 import asyncio
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import structlog
 
 from app.cli.heartbeats import Heart
 from app.cli.native_panic import end_at_a_panic
-from app.cli.orders import read_order
+from app.cli.orders import RELOAD, read_order
 from app.cli.serve import DrainingServer, run_server, uvicorn_config
 from app.cli.settings_problems import SETTINGS_STATUS, print_problems
 from app.errors import SettingsError
@@ -48,8 +49,16 @@ class WorkerServer(DrainingServer):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ignore signals: a host may signal every process, and the supervisor passes on what they mean, once."""
 
+    def listen_for_reload(self) -> None:
+        """Ignore the signal, as the others."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
     def _obey(self, loop: asyncio.AbstractEventLoop) -> None:
-        is_command = bool(self.commands.read(1))
+        command = self.commands.read(1)
+        if command == RELOAD:
+            self.reload()
+            return
+        is_command = bool(command)
         if not is_command:  # the supervisor is gone
             loop.remove_reader(self.commands)
         if not self.drain() and (is_command or not self.is_draining):

@@ -3,7 +3,7 @@
 import asyncio
 import http.cookiejar
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -216,6 +216,10 @@ class HttpToolClients:
         made = HttpToolClient(endpoint, self._connections, retry=self._retry, observer=self._observer)
         self._clients.append(made)
         return made
+
+    def keep_only(self, endpoints: Collection[HttpEndpoint]) -> None:
+        """Forget the others. Live calls keep their clients; the connections belong to all."""
+        self._clients = [client for client in self._clients if client.endpoint in endpoints]
 
     async def health_check(self, name: str) -> ServiceHealth:
         """The worst health of the endpoints of that name."""

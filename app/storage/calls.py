@@ -60,6 +60,10 @@ class CallRow:
     recording: bool = False
     """Whether the call is recorded."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    agent: str | None = None
+    """The name of the agent; None in calls of older versions."""
+    variables: dict[str, Any] = field(default_factory=dict)
+    """What the request for the call set for the agent's variables."""
     summary: dict[str, Any] | None = None
     """Computed at the end of the call: latency, token usage, costs, provider ids."""
     owner: str | None = None
@@ -76,8 +80,6 @@ class CallRow:
     room_sid: str | None = None
     """The id of the LiveKit room; unique together with ``sip_call_id``."""
     sip_call_id: str | None = None
-    agent: str | None = None
-    """The name of the agent that answers; None for calls from before it was stored."""
     words_id: int | None = None
     """Where the words of the call are in ``call_texts``."""
 

@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0011"
+REVISION = "0012"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -61,6 +61,8 @@ calls = Table(
     Column("version", String, nullable=False),
     Column("recording", Boolean, nullable=False),
     Column("metadata", JSON, nullable=False),
+    Column("agent", String),
+    Column("variables", JSON, nullable=False, server_default="{}"),
     Column("summary", JSON(none_as_null=True)),
     Column("owner", String),
     Column("fence", Integer, nullable=False),
@@ -68,7 +70,6 @@ calls = Table(
     Column("over_since", Float),
     Column("room_sid", String),
     Column("sip_call_id", String),
-    Column("agent", String),
     Column("words_id", Integer),  # of call_texts; null if nothing was said, or while the call lives
     Index("calls_by_telephone_call", "room_sid", "sip_call_id", unique=True),  # one call, however often it is reported
     *_list_indexes(),
@@ -114,6 +115,8 @@ sessions = Table(
     Column("expires_at", String, nullable=False),
     Column("used_at", String),
     Column("events", String, nullable=False, server_default="conversation"),  # or "all"
+    Column("agent", String),
+    Column("variables", JSON, nullable=False, server_default="{}"),
     Index("sessions_by_expiry", "expires_at"),
 )
 

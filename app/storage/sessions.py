@@ -1,6 +1,6 @@
 """Media sessions: each has a token that opens one websocket for one call."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from app.storage.database import Database
 from app.storage.schema import sessions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSession:
     """The parameters a session was created with; its call starts with them."""
 
@@ -22,8 +22,12 @@ class MediaSession:
     metadata: dict[str, Any]
     expires_at: str
     """ISO UTC."""
-    events: str
+    events: str = "conversation"
     """``conversation`` or ``all``: how much of the journal the websocket may receive."""
+    agent: str | None = None
+    """The agent that the client asks for."""
+    variables: dict[str, Any] = field(default_factory=dict)
+    """What the client sets for the agent's variables."""
 
 
 class SessionStore:
@@ -32,27 +36,9 @@ class SessionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(
-        self,
-        call_id: str,
-        token_hash: str,
-        caller: str | None,
-        metadata: dict[str, Any],
-        *,
-        now: datetime,
-        expires_at: datetime,
-        events: str = "conversation",
-    ) -> None:
-        """Store a session and delete expired ones; ``call_id`` and ``token_hash`` must be new."""
-        row = {
-            "call_id": call_id,
-            "token_hash": token_hash,
-            "caller": caller,
-            "metadata": metadata,
-            "created_at": iso_utc(now),
-            "expires_at": iso_utc(expires_at),
-            "events": events,
-        }
+    async def create(self, session: MediaSession, token_hash: str, *, now: datetime) -> None:
+        """Store a session and delete expired ones; its call id and ``token_hash`` must be new."""
+        row = {**asdict(session), "token_hash": token_hash, "created_at": iso_utc(now)}
         await self._database.write(partial(_create, row))
 
     async def forget_expired(self, now: datetime) -> None:
@@ -101,6 +87,6 @@ def _redeem(call_id: str, token_hash: str, now: str, connection: Connection) -> 
         update(sessions)
         .where(_of_token(call_id, token_hash))
         .values(used_at=now)
-        .returning(sessions.c.call_id, sessions.c.caller, sessions.c.metadata, sessions.c.expires_at, sessions.c.events)
+        .returning(*(sessions.c[part.name] for part in fields(MediaSession)))
     ).one()
     return MediaSession(**row._mapping)

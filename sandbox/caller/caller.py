@@ -82,17 +82,24 @@ class Caller:
         await self._http.aclose()
 
     async def call(
-        self, score: Score, *, number: str | None = None, metadata: Mapping[str, Any] | None = None
+        self,
+        score: Score,
+        *,
+        number: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        agent: str | None = None,
+        variables: Mapping[str, Any] | None = None,
     ) -> CallReport:
         """Play the score until it is over or the agent ends the call.
 
         Raises CallFailed; if the call had begun, the exception's ``report`` says how far it got. ``metadata`` is sent
-        together with the score's ``language``, which the service may use as a hint.
+        together with the score's ``language``, which the service may use as a hint; ``agent`` is the name of the agent
+        to call, and ``variables`` are values for it.
         """
         sounds = await self._sounds(score)
         body: dict[str, Any] = {"metadata": {"language_hint": score.language, **(metadata or {})}}
-        if number is not None:
-            body["caller"] = number
+        asked = {"caller": number, "agent": agent, "variables": variables}
+        body |= {name: value for name, value in asked.items() if value is not None}
         session = await open_session(self._http, self._service_url, body, self._api_key)
         self._emit(Connected(session.call_id))
         control = await self._prompted(session.call_id, score, sounds)

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from app.calls.agent.directory import AgentSet
 from app.calls.agent.plan import CallPlanner, Vendors
 from app.calls.agent.profile import AgentProfile
 from app.calls.live.background import BackgroundWork
@@ -202,12 +204,11 @@ class World:
     @property
     def planner(self) -> CallPlanner:
         return CallPlanner(
-            self.agent,
+            partial(AgentSet.of_one, replace(self.agent, is_recorded=self.kept is not None)),
             self.vendors or self,
             endpoints=lambda _agent: self.tools,
             transfer_targets=self.targets,
             playout_lead_seconds=self.lead,
-            records=self.kept is not None,
             version="1.2.3",
         )
 

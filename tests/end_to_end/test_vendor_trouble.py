@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import pytest
 
-from app import wiring
+from app.calls.agent import directory
 from app.calls.agent.profile import AgentProfile
 from app.clients import resilient
 from app.clients.breaker import CircuitBreaker
@@ -70,7 +70,7 @@ class Lived:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wiring, "agent_profile", _impatient(wiring.agent_profile))
+        patch.setattr(directory, "agent_profile", _impatient(directory.agent_profile))
         patch.setattr(
             openai_entries, "OpenAIOptions", partial(OpenAIOptions, first_token_seconds=1.2, token_gap_seconds=1.2)
         )

@@ -4,9 +4,11 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app.clock import iso_utc
 from app.models import JournalRow
 from app.ports.services import CallEnding
 from app.storage.backlog import Backlog
@@ -14,7 +16,7 @@ from app.storage.calls import CallRow, CallStore
 from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
-from app.storage.sessions import SessionStore
+from app.storage.sessions import MediaSession, SessionStore
 from app.storage.unsaved import UnsavedEnds
 
 START = "2026-11-22T10:00:00.000Z"
@@ -81,6 +83,17 @@ def a_call(call_id: str = "call-1", **columns: Any) -> CallRow:
         "owner": "worker-a",
     }
     return CallRow(call_id=call_id, **(given | columns))
+
+
+def a_session(
+    call_id: str,
+    caller: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    *,
+    expires_at: datetime,
+    **more: Any,
+) -> MediaSession:
+    return MediaSession(call_id=call_id, caller=caller, metadata=metadata or {}, expires_at=iso_utc(expires_at), **more)
 
 
 def a_row(seq: int, row_type: str = "caller.turn_ended", **data: Any) -> JournalRow:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from app.clock import parse_iso
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, OwnershipLost
 from app.storage.calls import CallFilter, CallRow, _delete
-from tests.storage.stores import ENDING, START, Stores, a_call, a_row, last_row, look, open_stores
+from tests.storage.stores import ENDING, START, Stores, a_call, a_row, a_session, last_row, look, open_stores
 
 
 async def end(stores: Stores, call_id: str, *, seq: int = 1) -> None:
@@ -215,11 +215,12 @@ async def test_a_filter_lists_the_calls_that_match_all_of_it(tmp_path: Path) -> 
 async def test_a_deleted_call_leaves_no_byte_of_the_caller_in_any_file(tmp_path: Path) -> None:
     secret, kept = "тайна-тайна", "соседи-молчат"
     async with open_stores(tmp_path) as stores:
-        await stores.calls.create(a_call("call-1", caller_number="+79160000001", metadata={"note": secret}))
-        await stores.calls.create(a_call("call-2", metadata={"note": kept}))
-        await stores.sessions.create(
-            "call-1", "hash", secret, {"note": secret}, now=parse_iso(START), expires_at=parse_iso(START)
+        await stores.calls.create(
+            a_call("call-1", caller_number="+79160000001", metadata={"note": secret}, variables={"name": secret})
         )
+        await stores.calls.create(a_call("call-2", metadata={"note": kept}))
+        session = a_session("call-1", secret, {"note": secret}, expires_at=parse_iso(START))
+        await stores.sessions.create(session, "hash", now=parse_iso(START))
         for seq in range(1, 301):
             for call_id, text in (("call-1", secret), ("call-2", kept)):
                 stores.journal.append(call_id, 1, a_row(seq, text=f"{text} {seq} " * (seq % 40)))

@@ -116,7 +116,9 @@ async def test_a_reader_cannot_write(tmp_path: Path) -> None:
 
 async def test_a_write_that_raises_leaves_nothing(tmp_path: Path) -> None:
     def insert_and_stumble(connection: Connection) -> None:
-        connection.execute(text("INSERT INTO sessions VALUES ('hash', 'call-1', NULL, '{}', 'a', 'b', NULL, 'all')"))
+        connection.execute(
+            text("INSERT INTO sessions VALUES ('hash', 'call-1', NULL, '{}', 'a', 'b', NULL, 'all', NULL, '{}')")
+        )
         raise LookupError("stumbled")
 
     async with open_stores(tmp_path) as stores:

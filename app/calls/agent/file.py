@@ -22,7 +22,6 @@ from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
 from app.ports.streams import ToolSpec
 
-_SETTING = "AGENT_PROMPT_FILE"
 _YAML = (".yaml", ".yml")
 
 
@@ -44,6 +43,10 @@ class AgentFile:
     voices: Mapping[str, str] = field(default_factory=dict)
     """Voice ids by language."""
     tools: tuple[AgentTool, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    """By what they do: ``stt``, ``llm``, ``tts``."""
+    numbers: tuple[str, ...] = ()
+    is_recorded: bool | None = None
     zone: tzinfo | None = None
     variables: tuple[Variable, ...] = ()
     sip_headers: tuple[str, ...] = ()
@@ -52,18 +55,19 @@ class AgentFile:
     """Where the line of a text stands: its place in the agent, and the line within the text, from 1."""
 
 
-def read_agent_file(path: Path, environment: Mapping[str, str]) -> AgentFile:
+def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str) -> AgentFile:
     """Read a whole agent from ``.yaml`` or ``.yml``; any other file is the prompt alone.
 
-    ``environment`` has the values for ``${NAME}`` in headers. Raises SettingsError with every problem.
+    ``environment`` has the values for ``${NAME}`` in headers; ``setting`` names the file. Raises SettingsError with
+    every problem.
     """
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
     except OSError as error:
-        raise SettingsError([f"{_SETTING}: {path} cannot be read: {error.strerror}"]) from error
+        raise SettingsError([f"{setting}: {path} cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise SettingsError([f"{_SETTING}: {path} is not UTF-8 text; save it as UTF-8"]) from error
+        raise SettingsError([f"{setting}: {path} is not UTF-8 text; save it as UTF-8"]) from error
     sha256 = hashlib.sha256(content).hexdigest()
     if path.suffix.lower() not in _YAML:
         return AgentFile(path.stem, text, sha256, where=lambda _place, line: f"{path} line {line}")
@@ -81,6 +85,9 @@ def read_agent_file(path: Path, environment: Mapping[str, str]) -> AgentFile:
         lines=_lines(shape),
         voices=shape.voices,
         tools=tuple(map(_tool, shape.tools)),
+        models=shape.models.model_dump(exclude_none=True),
+        numbers=tuple(shape.numbers),
+        is_recorded=shape.recording,
         zone=shape.timezone,
         variables=tuple(Variable(name, **dict(variable)) for name, variable in shape.variables.items()),
         sip_headers=tuple(shape.sip_headers),

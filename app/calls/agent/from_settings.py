@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 from tzlocal import get_localzone
 
@@ -23,13 +24,28 @@ _STANDARD_PROMPT = (
 
 
 def agent_profile(settings: Settings) -> AgentProfile:
-    """Build the agent. Raises SettingsError when its file cannot be used."""
-    agent = _agent_file(settings)
-    settings = _with_file(settings, agent)
+    """Build the agent of the settings. Raises SettingsError when its file cannot be used."""
+    if settings.agent_prompt_file is not None:
+        agent = read_agent_file(settings.agent_prompt_file, environment(), setting="AGENT_PROMPT_FILE")
+    else:
+        agent = AgentFile("standard", _STANDARD_PROMPT, hashlib.sha256(_STANDARD_PROMPT.encode()).hexdigest())
+    unset = Settings.model_fields.keys() - settings.model_fields_set
+    return _profile(agent, _with_file(settings, agent, only=unset), settings.greeting)
+
+
+def agent_of_file(path: Path, settings: Settings) -> AgentProfile:
+    """Build the agent of one file of AGENTS_DIR. What the file says wins over the settings. Raises SettingsError."""
+    agent = read_agent_file(path, environment(), setting="AGENTS_DIR")
+    if agent.name != path.stem:
+        raise SettingsError([f"{path}: name: an agent in AGENTS_DIR has the name of its file; leave the key out"])
+    return _profile(agent, _with_file(settings, agent, only=Settings.model_fields.keys()), None)
+
+
+def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> AgentProfile:
     lines = {**CallPolicy().lines, **agent.lines}
     language = settings.language if settings.language in lines else next(iter(lines))
-    if settings.greeting:
-        lines[language] = replace(lines[language], greeting=settings.greeting)
+    if greeting:
+        lines[language] = replace(lines[language], greeting=greeting)
     policy = CallPolicy(
         lines=lines,
         max_response_seconds=settings.max_response_latency,
@@ -51,12 +67,14 @@ def agent_profile(settings: Settings) -> AgentProfile:
         name=agent.name,
         sha256=agent.sha256,
         tools=agent.tools,
+        numbers=agent.numbers,
         variables=agent.variables,
         sip_headers=agent.sip_headers,
         zone=agent.zone or get_localzone(),
         weekdays={code: weekdays(code) for code in lines},
+        is_recorded=settings.recording,
     )
-    return replace(profile, texts=_texts(profile, agent, settings.greeting))
+    return replace(profile, texts=_texts(profile, agent, greeting))
 
 
 def _texts(profile: AgentProfile, agent: AgentFile, greeting: str | None) -> AgentTexts | None:
@@ -85,14 +103,13 @@ def _hints(language: str, spoken: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((language, *spoken))) if language in spoken else ()
 
 
-def _agent_file(settings: Settings) -> AgentFile:
-    if settings.agent_prompt_file is not None:
-        return read_agent_file(settings.agent_prompt_file, environment())
-    return AgentFile("standard", _STANDARD_PROMPT, hashlib.sha256(_STANDARD_PROMPT.encode()).hexdigest())
-
-
-def _with_file(settings: Settings, agent: AgentFile) -> Settings:
-    """The settings, with values of the agent's file where a setting has only its default."""
-    of_file = {"language": agent.language, **{f"tts_voice_{code}": voice for code, voice in agent.voices.items()}}
-    is_set = settings.model_fields_set
-    return settings.model_copy(update={name: value for name, value in of_file.items() if value and name not in is_set})
+def _with_file(settings: Settings, agent: AgentFile, only: Collection[str]) -> Settings:
+    """The settings, with what the agent's file says in place of those among ``only``."""
+    of_file = {
+        "language": agent.language,
+        "recording": agent.is_recorded,
+        **{f"{kind}_model": model for kind, model in agent.models.items()},
+        **{f"tts_voice_{code}": voice for code, voice in agent.voices.items()},
+    }
+    changed = {name: value for name, value in of_file.items() if value is not None and name in only}
+    return settings.model_copy(update=changed)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import structlog
 
+from app.calls.agent.directory import AgentSet
 from app.calls.agent.facts import UNKNOWN_CALL
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import ToolEndpoint
@@ -107,31 +108,28 @@ class CallPlanner:
 
     def __init__(
         self,
-        agent: AgentProfile,
+        agents: Callable[[], AgentSet],
         vendors: Vendors,
         *,
         endpoints: Callable[[AgentProfile], Mapping[str, ToolEndpoint]],
         transfer_targets: Mapping[str, str],
         playout_lead_seconds: float,
-        records: bool,
         version: str,
         telephony_usd_per_minute: float | None = None,
     ) -> None:
-        """``agent`` answers where no other is named; ``endpoints`` gives those of an agent's tools, by name."""
-        self.agent = agent
+        """``agents`` gives those of this moment; ``endpoints`` gives those of an agent's tools, by name."""
+        self.agents = agents
         self._vendors = vendors
         self._endpoints = endpoints
         self._transfer_targets = transfer_targets
         self._playout_lead_seconds = playout_lead_seconds
-        self.records = records
-        """Whether calls are recorded."""
         self.version = version
         """Of the service."""
         self._telephony_usd_per_minute = telephony_usd_per_minute
 
     def tool_names(self) -> frozenset[str]:
         """Names of the tools of agents, which alone a label of the metrics may show."""
-        return self.agent.tool_names
+        return frozenset().union(*(agent.tool_names for agent in self.agents().by_name.values()))
 
     def plan(
         self,
@@ -148,7 +146,7 @@ class CallPlanner:
         Without a ``call`` the texts are those of a call of which nothing is known.
         Raises SettingsError when the vendors cannot do what the agent needs.
         """
-        agent = (agent or self.agent).for_language(language_hint)
+        agent = (agent or self.agents().default).for_language(language_hint)
         facts = agent.facts(call or UNKNOWN_CALL, direction)
         agent, failed = agent.for_call(facts)
         for place in failed:
@@ -164,7 +162,7 @@ class CallPlanner:
             endpoints=self._endpoints(agent),
             transfer_targets=self._transfer_targets,
             playout_lead_seconds=self._playout_lead_seconds,
-            is_recorded=self.records,
+            is_recorded=agent.is_recorded,
             version=self.version,
             direction=direction,
             telephony_usd_per_minute=self._telephony_usd_per_minute if _is_telephone(call) else 0.0,

@@ -47,6 +47,9 @@ class AgentProfile:
     variables: tuple[Variable, ...] = ()
     sip_headers: tuple[str, ...] = ()
     """SIP headers that the templates and the prompt may show, in lower case."""
+    numbers: tuple[str, ...] = ()
+    """Called numbers that the agent answers; with ``*`` at the end, all that begin so."""
+    is_recorded: bool = True
     zone: tzinfo = UTC
     """Where it is "today" for the agent."""
     weekdays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

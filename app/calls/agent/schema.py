@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from app.calls.agent.facts import BUILT_IN, STRANGERS, VALUE_LETTERS_MAX
+from app.calls.agent.numbers import number_problem
 from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
 from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.conversation.policy import CallPolicy
@@ -28,6 +29,7 @@ TOOL_SECONDS_MAX = 60.0
 _TOOLS_MAX = 32
 _HEADERS_MAX = 32
 _VARIABLES_MAX = 64
+_NUMBERS_MAX = 1000
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -105,6 +107,12 @@ def _sip_header(name: str) -> str:
     return name.lower()
 
 
+def _number(written: str) -> str:
+    if problem := number_problem(written):
+        raise ValueError(problem)
+    return written
+
+
 def _variable_name(name: str) -> str:
     if not _PLAIN_NAME.fullmatch(name):
         raise ValueError("is not a valid name: use lower-case letters, digits and _, and begin with a letter")
@@ -173,6 +181,14 @@ class VariableShape(_Shape):
     required: bool = False
 
 
+class ModelsShape(_Shape):
+    """Models in place of those of the settings."""
+
+    stt: Text | None = None
+    llm: Text | None = None
+    tts: Text | None = None
+
+
 class AgentShape(_Shape):
     """The whole file."""
 
@@ -183,6 +199,9 @@ class AgentShape(_Shape):
     lines: dict[Language, LinesShape] = {}
     voices: dict[Language, Text] = {}
     tools: Annotated[list[ToolShape], Field(max_length=_TOOLS_MAX)] = []
+    models: ModelsShape = ModelsShape()
+    numbers: Annotated[list[Annotated[str, AfterValidator(_number)]], Field(max_length=_NUMBERS_MAX)] = []
+    recording: bool | None = None
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
     variables: Annotated[
         dict[Annotated[str, AfterValidator(_variable_name)], VariableShape], Field(max_length=_VARIABLES_MAX)

@@ -1,14 +1,20 @@
 """Whether a new call is taken, and what it is run with."""
 
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import structlog
 
 from app.calls.agent.plan import CallPlan, CallPlanner
-from app.errors import AdmissionError, AtCapacity, Draining
+from app.calls.agent.profile import AgentProfile
+from app.calls.agent.variables import check_variables
+from app.errors import AdmissionError, AtCapacity, Draining, InvalidRequest
 from app.models import CallContext, Direction
 from app.observability.listeners import Listeners
 from app.storage.calls import CallStore
 from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
 
 
 class Admission:
@@ -64,10 +70,31 @@ class Admission:
         self, call: CallContext, audio_format: AudioFormat, direction: Direction, *, listens_only: bool = False
     ) -> CallPlan:
         """What that call is run with. Raises SettingsError when the vendors cannot do what its agent needs."""
-        hint = call.metadata.get("language_hint")
         return self.planner.plan(
-            audio_format, call=call, direction=direction, language_hint=hint, listens_only=listens_only
+            audio_format,
+            agent=self.agent_of(call, direction),
+            call=call,
+            direction=direction,
+            language_hint=call.metadata.get("language_hint"),
+            listens_only=listens_only,
         )
+
+    def agent_of(self, call: CallContext, direction: Direction) -> AgentProfile:
+        """Who answers: the agent that the request names, else the one of the number that was called."""
+        called = call.metadata.get("called_number") if direction == "inbound" else None
+        agent = self.planner.agents().find(call.agent, called if isinstance(called, str) else None)
+        if call.agent is not None and agent.name != call.agent:
+            log.warning("agent.gone", call_id=call.call_id, agent=call.agent, instead=agent.name)
+        return agent
+
+    def wanted_agent(self, name: str | None, variables: Mapping[str, Any]) -> AgentProfile:
+        """The agent that a request names, or the default. Raises InvalidRequest, also for its variables."""
+        agents = self.planner.agents()
+        if name is not None and name not in agents.by_name:
+            raise InvalidRequest(f"agent: is not known; there are {', '.join(sorted(agents.by_name))}")
+        agent = agents.find(name, None)
+        check_variables(agent.variables, variables)
+        return agent
 
     def refuse(self, error: AdmissionError) -> NoReturn:
         """Raise the error, and count it."""

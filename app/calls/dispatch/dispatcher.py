@@ -138,7 +138,9 @@ class CallDispatcher:
         """
         self.admission.check_not_draining()
         metadata = {**row.metadata, "called_number": row.called_number, "direction": row.direction}
-        call = CallContext(row.call_id, row.caller_number, utc_now(), row.livekit_room, metadata)
+        call = CallContext(
+            row.call_id, row.caller_number, utc_now(), row.livekit_room, metadata, row.agent, row.variables
+        )
         plan = self.admission.plan(call, leg.audio_format, "outbound")
         orchestrator = CallOrchestrator(
             self._services, plan, leg, call, fence=row.fence, spawn=self._spawn, telephony=telephony
@@ -156,7 +158,7 @@ class CallDispatcher:
 
     async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> None:
         """A telephone call that was not taken has a record too. Raises StorageError, and CallTaken when it has one."""
-        row = self._row(call, self.admission.planner.agent, "inbound", telephone)
+        row = self._row(call, self.admission.agent_of(call, "inbound"), "inbound", telephone)
         await self._services.calls.create(row)
         await self.end_unstarted(row, ev.CallEnded(reason, "policy"))
 
@@ -217,9 +219,10 @@ class CallDispatcher:
             called_number=called if isinstance(called, str) else None,
             livekit_room=call.livekit_room,
             language=agent.language,
-            agent=agent.name,
-            recording=self.admission.planner.records,
+            recording=agent.is_recorded,
             metadata=call.metadata,
+            agent=agent.name,
+            variables=call.variables,
             owner=self._services.owner,
             fence=_FIRST_FENCE,
             lease_until=self._lease_clock() + LEASE_SECONDS,

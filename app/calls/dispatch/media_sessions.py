@@ -2,13 +2,14 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.clock import utc_now
+from app.clock import iso_utc, utc_now
 from app.models import CallContext
-from app.storage.sessions import SessionStore
+from app.storage.sessions import MediaSession, SessionStore
 
 TOKEN_SECONDS = 60
 
@@ -37,24 +38,33 @@ class MediaSessions:
     def __init__(self, store: SessionStore) -> None:
         self._store = store
 
-    async def create(self, caller: str | None, metadata: dict[str, Any], events: str = "conversation") -> NewSession:
+    async def create(
+        self,
+        caller: str | None,
+        metadata: dict[str, Any],
+        events: str = "conversation",
+        *,
+        agent: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> NewSession:
         """Create a session. It becomes a call when its websocket starts. Raises StorageError."""
         now = utc_now()
-        session = NewSession(
+        new = NewSession(
             call_id=f"call_{secrets.token_hex(12)}",
             token=secrets.token_urlsafe(32),
             expires_at=now + timedelta(seconds=TOKEN_SECONDS),
         )
-        await self._store.create(
-            session.call_id,
-            _hash(session.token),
-            caller,
-            metadata,
-            now=now,
-            expires_at=session.expires_at,
+        session = MediaSession(
+            call_id=new.call_id,
+            caller=caller,
+            metadata=metadata,
+            expires_at=iso_utc(new.expires_at),
             events=events,
+            agent=agent,
+            variables=dict(variables or {}),
         )
-        return session
+        await self._store.create(session, _hash(new.token), now=now)
+        return new
 
     async def redeem(self, call_id: str, token: str) -> OpenedSession:
         """Redeem a token for its call. Raises TokenInvalid or TokenUsed."""
@@ -64,6 +74,8 @@ class MediaSessions:
             caller_number=session.caller,
             start_time=utc_now(),
             metadata=session.metadata,
+            agent=session.agent,
+            variables=session.variables,
         )
         return OpenedSession(call, shows_all_events=session.events == "all")
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,14 +55,24 @@ class CallPlacement:
         self._prefix = room_prefix
         self._wake_claims = wake_claims
 
-    async def place(self, to: str, number: str | None, metadata: dict[str, Any], key: str | None) -> str:
+    async def place(
+        self,
+        to: str,
+        number: str | None,
+        metadata: dict[str, Any],
+        key: str | None,
+        *,
+        agent: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
         """Store the call and return its id. For an idempotency ``key`` seen before, return the id of that call.
 
-        ``to`` is in E.164. Raises DestinationNotAllowed, InvalidRequest, KeyReused, DialLimitReached, AtCapacity,
-        Draining or StorageError.
+        ``to`` is in E.164; ``agent`` and ``variables`` are as the client wrote them. Raises DestinationNotAllowed,
+        InvalidRequest, KeyReused, DialLimitReached, AtCapacity, Draining or StorageError.
         """
         self._admission.check_at_once()
         self._rules.check(to, number)
+        speaker = self._admission.wanted_agent(agent, variables or {})
         call_id = f"call_{secrets.token_hex(12)}"
         row = CallRow(
             call_id=call_id,
@@ -75,12 +85,16 @@ class CallPlacement:
             caller_number=self._rules.own_number,
             called_number=to,
             livekit_room=outbound_room_name(self._prefix, call_id),
-            recording=self._admission.planner.records,
+            recording=speaker.is_recorded,
             metadata=metadata,
-            agent=self._admission.planner.agent.name,
+            agent=speaker.name,
+            variables=dict(variables or {}),
             lease_until=lease_now() + PLACED_WITHIN_SECONDS,
         )
-        body = _hash({"to": to, "from": number, "metadata": metadata})
+        asked = {"agent": agent, "variables": variables}
+        body = _hash(
+            {"to": to, "from": number, "metadata": metadata, **{name: part for name, part in asked.items() if part}}
+        )
         named = None if key is None else IdempotencyKey(key, body)
         try:
             placed = await self._store.place(

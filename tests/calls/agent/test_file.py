@@ -66,7 +66,7 @@ def written(folder: Path, text: str, name: str = "agent.yaml") -> Path:
 
 
 def read(folder: Path, text: str, name: str = "agent.yaml") -> AgentFile:
-    return read_agent_file(written(folder, text, name), ENVIRONMENT)
+    return read_agent_file(written(folder, text, name), ENVIRONMENT, setting="AGENT_PROMPT_FILE")
 
 
 def problems(folder: Path, text: str) -> list[str]:
@@ -78,7 +78,7 @@ def problems(folder: Path, text: str) -> list[str]:
 
 def test_the_example_is_a_whole_agent() -> None:
     path = ROOT / "docs" / "agent.example.yaml"
-    agent = read_agent_file(path, ENVIRONMENT)
+    agent = read_agent_file(path, ENVIRONMENT, setting="AGENT_PROMPT_FILE")
 
     assert agent.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert agent.language == "ru"
@@ -279,7 +279,7 @@ def test_an_unreadable_file_is_reported_by_its_setting(tmp_path: Path) -> None:
     others = {tmp_path / "other.yaml": "cannot be read: No such file", tmp_path: "cannot be read: Is a directory"}
     for unreadable, reported in {path: "is not UTF-8 text", **others}.items():
         with pytest.raises(SettingsError) as caught:
-            read_agent_file(unreadable, ENVIRONMENT)
+            read_agent_file(unreadable, ENVIRONMENT, setting="AGENT_PROMPT_FILE")
         assert caught.value.problems[0].startswith(f"AGENT_PROMPT_FILE: {unreadable} {reported}")
 
 

@@ -13,7 +13,7 @@ from app.clock import parse_iso
 from app.errors import CallNotFound, CallStillLive, StorageError
 from app.storage.calls import CallRow, CallStore
 from app.storage.unsaved import UnsavedEnds
-from tests.storage.stores import START, a_call, look, open_stores
+from tests.storage.stores import START, a_call, a_session, look, open_stores
 
 SECRET = "a secret of the caller"
 LONG_AGO = 1_000_000_000
@@ -145,7 +145,9 @@ async def test_a_session_that_nobody_used_is_forgotten_when_its_time_is_over(tmp
         now = parse_iso(START)
         for call_id, seconds in (("call-1", 60), ("call-2", 61)):
             until = now + timedelta(seconds=seconds)
-            await stores.sessions.create(call_id, f"hash of {call_id}", "+79160000001", {}, now=now, expires_at=until)
+            await stores.sessions.create(
+                a_session(call_id, "+79160000001", {}, expires_at=until), f"hash of {call_id}", now=now
+            )
         await eraser.forget(now + timedelta(seconds=60))
 
         assert look(stores.path, "SELECT call_id FROM sessions") == [("call-2",)]

@@ -1,0 +1,30 @@
+"""The agents that answer calls."""
+
+from fastapi import APIRouter, Depends, HTTPException
+
+from routers.dependencies import TheServices, require_key
+from routers.query_parameters import KNOWN_PARAMETERS
+from routers.schemas import Agent, AgentList
+from routers.views import agent_of, agent_summary_of
+
+router = APIRouter(prefix="/agents", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["agents"])
+
+
+@router.get("")
+async def list_agents(services: TheServices) -> AgentList:
+    """List the agents, and what is wrong with files that were refused since the start."""
+    now = services.agents.current
+    return AgentList(
+        agents=[agent_summary_of(agent) for _, agent in sorted(now.by_name.items())],
+        default=now.default.name,
+        problems=list(now.problems),
+    )
+
+
+@router.get("/{name}")
+async def get_agent(name: str, services: TheServices) -> Agent:
+    """Get one agent, with its prompt as it is written."""
+    agent = services.agents.current.by_name.get(name)
+    if agent is None:
+        raise HTTPException(404, "there is no agent of that name")
+    return agent_of(agent)

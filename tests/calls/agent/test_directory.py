@@ -1,0 +1,202 @@
+"""The agents of a folder, and what happens when its files change."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.calls.agent.directory import AgentDirectory
+from app.calls.agent.profile import AgentProfile
+from app.errors import SettingsError
+from app.settings import Settings
+
+CLINIC = "prompt: Clinic.\nlanguage: en\nnumbers: ['+74951234567']\ngreeting: {en: Clinic!}\n"
+SHOP = (
+    "prompt: Shop.\nnumbers: ['+7800*']\nmodels: {llm: gpt-6-sol}\nvoices: {ru: voice-of-the-shop}\nrecording: false\n"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder ``agents`` of the working directory, with two agents."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    write(folder / "clinic.yaml", CLINIC)
+    write(folder / "shop.yml", SHOP)
+    (folder / "notes.txt").write_text("not an agent")
+    return folder
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file as editors do, so that its change is seen however soon it comes."""
+    new = path.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
+def a_directory(**settings: object) -> AgentDirectory:
+    return AgentDirectory(Settings(**settings))  # type: ignore[arg-type]  # checked by pydantic
+
+
+def names(directory: AgentDirectory) -> list[str]:
+    return sorted(directory.current.by_name)
+
+
+def test_the_called_number_or_the_request_chooses(folder: Path) -> None:
+    now = a_directory().current
+
+    assert now.find(None, "+74951234567").name == "clinic"
+    assert now.find(None, "+78001112233").name == "shop"
+    assert now.find("shop", "+74951234567").name == "shop"
+    assert now.find(None, "+49301234567") is now.default
+    assert now.find("gone", "+49301234567") is now.default
+    assert now.default.name == "standard"
+
+
+def test_a_file_wins_over_the_settings(folder: Path) -> None:
+    directory = a_directory(greeting="Hi", language="ru", llm_model="gpt-6-luna", tts_voice_ru="v", recording=True)
+    clinic, shop = directory.current.by_name["clinic"], directory.current.by_name["shop"]
+
+    assert (clinic.language, clinic.policy.lines["en"].greeting, clinic.llm.model) == ("en", "Clinic!", "gpt-6-luna")
+    assert (shop.llm.model, shop.voices["ru"], shop.is_recorded) == ("gpt-6-sol", "voice-of-the-shop", False)
+    assert directory.current.default.policy.lines["ru"].greeting == "Hi"
+
+
+def test_default_yaml_is_the_default(folder: Path) -> None:
+    write(folder / "default.yaml", "prompt: Anybody.\n")
+
+    now = a_directory(agent_prompt_file=folder / "notes.txt").current
+
+    assert now.default.name == "default"
+    assert sorted(now.by_name) == ["clinic", "default", "shop"]
+
+
+def test_without_a_folder_the_settings_are_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert names(a_directory()) == ["standard"]
+
+
+def test_every_wrong_file_stops_the_start(folder: Path) -> None:
+    write(folder / "bank.yaml", "prompt: Bank.\nnumbers: ['7 495 1234567']\nlanguage: xx\n")
+    write(folder / "cafe.yaml", "prompt: '{{ nobody }}'\n")
+    write(folder / "dentist.yaml", "prompt: Dentist.\nnumbers: ['+7 (495) 123-45-67']\n")
+    write(folder / "other.yaml", "name: another\nprompt: x\n")
+
+    with pytest.raises(SettingsError) as caught:
+        a_directory()
+
+    problems = "\n".join(caught.value.problems)
+    assert "agents/bank.yaml line 3: language" in problems
+    assert "agents/cafe.yaml line 1: prompt: nobody is not known here" in problems
+    assert "agents/dentist.yaml: numbers: +7 (495) 123-45-67 is a number of the agent clinic, too" in problems
+    assert "agents/other.yaml: name:" in problems
+
+
+def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="AGENTS_DIR"):
+        a_directory(agents_dir=tmp_path / "nowhere")
+
+
+async def test_a_changed_file_is_read_and_others_stay(folder: Path) -> None:
+    directory = a_directory()
+    shop, clinic = directory.current.by_name["shop"], directory.current.by_name["clinic"]
+    write(folder / "clinic.yaml", CLINIC.replace("Clinic!", "New clinic!"))
+    write(folder / "bank.yaml", "prompt: Bank.\n")
+
+    await directory.reload()
+
+    assert names(directory) == ["bank", "clinic", "shop", "standard"]
+    assert directory.current.by_name["shop"] is shop
+    assert directory.current.by_name["clinic"].policy.lines["en"].greeting == "New clinic!"
+    assert directory.current.by_name["clinic"].sha256 != clinic.sha256
+
+
+async def test_a_removed_file_takes_its_agent_away(folder: Path) -> None:
+    directory = a_directory()
+    (folder / "shop.yml").unlink()
+
+    await directory.reload()
+
+    assert names(directory) == ["clinic", "standard"]
+    assert directory.current.find(None, "+78001112233") is directory.current.default
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["prompt: [", "prompt: '{{ nobody }}'", "language: en", CLINIC.replace("+74951234567", "+7800*"), "\x00"],
+)
+async def test_a_wrong_file_is_refused_once_and_the_good_one_stays(folder: Path, wrong: str) -> None:
+    directory = a_directory()
+    clinic = directory.current.by_name["clinic"]
+    write(folder / "clinic.yaml", wrong)
+
+    with capture_logs() as log:
+        for _ in range(3):
+            await directory.reload()
+
+    assert directory.current.by_name["clinic"] is clinic
+    assert directory.current.find(None, "+74951234567") is clinic
+    assert directory.current.problems
+    assert [entry["event"] for entry in log] == ["agent.not_read"] * len(directory.current.problems) + ["agents.read"]
+
+    write(folder / "clinic.yaml", CLINIC.replace("Clinic!", "Mended!"))
+    await directory.reload()
+
+    assert directory.current.problems == ()
+    assert directory.current.by_name["clinic"].policy.lines["en"].greeting == "Mended!"
+
+
+async def test_a_folder_that_disappears_keeps_every_agent(folder: Path) -> None:
+    directory = a_directory()
+    folder.rename(folder.with_name("moved"))
+
+    with pytest.raises(SettingsError):  # the loop of the service logs it, and tries again
+        await directory.reload()
+
+    assert names(directory) == ["clinic", "shop", "standard"]
+
+
+async def test_an_agent_that_no_vendor_can_carry_is_refused(folder: Path) -> None:
+    def check(agent: AgentProfile) -> None:
+        if agent.llm.model == "toy":
+            raise SettingsError(["no vendor offers toy"])
+
+    directory = a_directory()
+    directory.approve(check)
+    clinic = directory.current.by_name["clinic"]
+    write(folder / "clinic.yaml", CLINIC + "models: {llm: toy}\n")
+    write(folder / "new.yaml", "prompt: x\nmodels: {llm: toy}\n")
+
+    await directory.reload()
+
+    assert directory.current.by_name["clinic"] is clinic
+    assert "new" not in directory.current.by_name
+    assert directory.current.problems == (
+        "agent clinic: no vendor offers toy",
+        "agent new: no vendor offers toy",
+    )
+    with pytest.raises(SettingsError, match="no vendor offers toy"):
+        a_directory().approve(check)
+
+
+async def test_a_signal_has_the_files_read_at_once(folder: Path) -> None:
+    directory = AgentDirectory(Settings(), look_seconds=3600)
+    write(folder / "bank.yaml", "prompt: Bank.\n")
+
+    directory.look_now()
+    async with asyncio.timeout(10):
+        await directory.watch()
+
+    assert "bank" in directory.current.by_name
+
+
+async def test_without_a_signal_the_files_are_read_after_a_while(folder: Path) -> None:
+    directory = AgentDirectory(Settings(), look_seconds=0.01)
+    write(folder / "bank.yaml", "prompt: Bank.\n")
+
+    await directory.watch()
+
+    assert "bank" in directory.current.by_name
