@@ -90,8 +90,10 @@ class CallDispatcher:
         return self._reaper.on_crashed
 
     def prepare_phrases(self, audio_format: AudioFormat) -> None:
-        """Have the agent's lines ready in the format of the calls that will come; never waits."""
-        self._phrases.at_start(self.admission.planner.plan(audio_format))
+        """Have the agents' lines ready in the format of the calls that will come; never waits."""
+        planner = self.admission.planner
+        agents = planner.agents().by_name.values()
+        self._phrases.at_start([planner.plan(audio_format, agent=agent) for agent in agents])
 
     async def start(
         self,

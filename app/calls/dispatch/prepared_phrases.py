@@ -1,7 +1,7 @@
 """Has the fixed lines of an agent ready as sound before a call needs them."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,9 +26,9 @@ class PhrasePreparation:
         self._prepared: set[_Key] = set()
         self._preparing: set[asyncio.Task[None]] = set()
 
-    def at_start(self, plan: CallPlan) -> None:
-        """Start with the lines of a plan that calls will have, and forget those that no agent uses; never waits."""
-        self._spawn(self._at_start(plan), "phrases:start")
+    def at_start(self, plans: Sequence[CallPlan]) -> None:
+        """Start with the lines of every agent, and forget those that none of them uses; never waits."""
+        self._spawn(self._at_start(plans), "phrases:start")
 
     def begin(self, plan: CallPlan) -> None:
         """Start with the lines of that plan, unless they are there; never waits."""
@@ -49,19 +49,20 @@ class PhrasePreparation:
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
 
-    async def _at_start(self, plan: CallPlan) -> None:
+    async def _at_start(self, plans: Sequence[CallPlan]) -> None:
         """One process after another, so that each line is paid for once."""
-        key = _key(plan)
-        self._prepared.add(key)
+        self._prepared.update(map(_key, plans))
         async with self._phrases.alone():
-            await self._prepare(plan, key)
+            for plan in plans:
+                await self._prepare(plan, _key(plan))
         used = [
-            (text, replace(plan.voice(language), encoding=each.encoding, sample_rate=each.sample_rate))
+            (text, replace(plan.voice(language), encoding=each.encoding, sample_rate=each.sample_rate), plan.tts)
+            for plan in plans
             for language, texts in plan.phrases()
             for text in texts
             for each in AUDIO_FORMATS
         ]
-        await self._phrases.prune(used, plan.tts)
+        await self._phrases.prune(used)
 
     async def _prepare(self, plan: CallPlan, key: _Key) -> None:
         is_complete = False

@@ -109,11 +109,11 @@ class PhraseCache:
             if lock is not None:
                 os.close(lock)
 
-    async def prune(self, used: Iterable[tuple[str, VoiceConfig]], tts: TextToSpeech) -> None:
+    async def prune(self, used: Iterable[tuple[str, VoiceConfig, TextToSpeech]]) -> None:
         """Delete the phrases of other texts and voices, unless they are younger than a day: a version may come back."""
         if self._directory is None:
             return
-        kept = {_key(text, voice, tts) for text, voice in used}
+        kept = {_key(text, voice, tts) for text, voice, tts in used}
         work = partial(_prune, self._directory, kept)
         removed = await asyncio.get_running_loop().run_in_executor(self._writer, work)
         if removed:

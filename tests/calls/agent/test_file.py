@@ -297,7 +297,8 @@ def test_what_a_call_needs_of_a_tool_is_loaded_at_the_start(tmp_path: Path) -> N
     path = written(tmp_path, TOOL)
     code = (
         "import sys, pathlib; from app.calls.agent.file import read_agent_file;"
-        f"assert 'jsonschema' not in sys.modules; read_agent_file(pathlib.Path({str(path)!r}), {{}});"
+        f"assert 'jsonschema' not in sys.modules; path = pathlib.Path({str(path)!r});"
+        "read_agent_file(path, {}, setting='AGENTS_DIR');"
         "assert 'jsonschema' in sys.modules"
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.calls.agent.directory import AgentSet
 from app.calls.agent.plan import CallPlanner
 from app.models import CallContext
 from media.formats import AudioFormat
@@ -21,12 +22,11 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 def test_a_call_is_run_with_the_price_of_its_line(room: str | None, metadata: dict[str, Any], price: float) -> None:
     world = World()
     planner = CallPlanner(
-        world.agent,
+        lambda: AgentSet.of_one(world.agent),
         world,
         endpoints=lambda _agent: {},
         transfer_targets={},
         playout_lead_seconds=0.2,
-        records=False,
         version="1",
         telephony_usd_per_minute=0.02,
     )

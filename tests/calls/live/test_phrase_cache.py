@@ -69,11 +69,11 @@ async def test_old_clips_that_nobody_uses_are_deleted_and_young_ones_stay(tmp_pa
         while len(list(folder.glob("*.clip"))) < 4:
             await asyncio.sleep(0.001)
 
-    await cache.prune([("Hello!", VOICE)], voice)
+    await cache.prune([("Hello!", VOICE, voice)])
     assert len(list(folder.glob("*.clip"))) == 4, "they are younger than a day"
     for path in folder.glob("*.clip"):
         os.utime(path, (0, 0))
-    await cache.prune([("Hello!", VOICE), ("Goodbye!", VOICE)], voice)
+    await cache.prune([("Hello!", VOICE, voice), ("Goodbye!", VOICE, voice)])
 
     kept = PhraseCache(folder)
     assert [
