@@ -81,7 +81,7 @@ def test_a_file_that_is_not_a_database_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_none_is_a_clear_error() -> None:
-    with pytest.raises(StorageError, match="no address of a database"):
+    with pytest.raises(StorageError, match="not the address of a database"):
         migrate("calls.db")
 
 
