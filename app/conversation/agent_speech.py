@@ -19,7 +19,6 @@ class AgentSpeech:
 
     def __init__(self, state_of_call: CallState) -> None:
         self._call = state_of_call
-        self._outage_noted = False
 
     def started(self, event: ev.AgentReplyStarted) -> None:
         """The voice is heard. A caller who is making a sound has the right of way: the voice pauses."""
@@ -132,7 +131,8 @@ class AgentSpeech:
     def provider_restored(self, event: ev.ProviderRestored) -> None:
         """Speech to text works again."""
         if event.stage == "listen":
-            self._outage_noted = self._call.stt_is_gone = False
+            self._call.stt_is_gone = False
+            self._call.stt_outage_notice = "none"
             self._call.deadlines.clear(Deadline.STT_OUTAGE)
 
     def lost(self, utterance: Utterance) -> None:
@@ -159,18 +159,17 @@ class AgentSpeech:
                 go_on(call)
 
     def stt_outage(self) -> None:
-        """Speech to text has been gone for too long: say so once, then give up."""
+        """Speech to text has been gone for too long: say so at the first gap in the agent's speech, then give up."""
         call = self._call
         if call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
             return
-        if self._outage_noted:
+        if call.stt_outage_notice == "told":
             call.close("provider_failure", call.lines.failure_goodbye)
             return
-        self._outage_noted = True
-        call.due_in(Deadline.STT_OUTAGE, call.policy.stt_give_up_seconds)
-        if not call.floor.live:
-            call.say(UtteranceKind.APOLOGY, call.lines.deaf)
+        call.stt_outage_notice = "due"
+        if not call.tell_stt_outage():
+            call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
 
     def _follow_announcement(self, utterance: Utterance) -> None:
         """The transfer is certain once its announcement is heard, unless the model writes the answer again."""

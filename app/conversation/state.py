@@ -1,6 +1,7 @@
 """The state of a call, and the actions that change it. The parts of the core share one."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from app.conversation import events as ev
 from app.conversation.commands import (
@@ -50,6 +51,9 @@ class HeldAnswer:
 
 class CallState:
     """Everything the core remembers. ``now`` and ``commands`` belong to the event that is being handled."""
+
+    stt_outage_notice: Literal["none", "due", "told"] = "none"
+    """Whether the caller is to be told, or has been told, that they cannot be heard."""
 
     def __init__(self, policy: CallPolicy, language: str) -> None:
         self.policy = policy
@@ -305,7 +309,7 @@ class CallState:
 
     def go_on(self) -> None:
         """The agent has finished. Say what an operator asked for, or let the caller speak."""
-        if self.floor.live:
+        if self.floor.live or self.tell_stt_outage():
             return
         if self.say_requests and self.caller is None:
             self.say(UtteranceKind.SAY, self.say_requests.pop(0))
@@ -317,6 +321,16 @@ class CallState:
             policy = self.policy
             silence_seconds = policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds
             self.due_in(Deadline.IDLE, policy.farewell_seconds if self.farewells.are_due else silence_seconds)
+
+    def tell_stt_outage(self) -> bool:
+        """Say that the caller cannot be heard, if that is due and nobody speaks. The time to give up begins then."""
+        is_speaking = any(not utterance.preemptive for utterance in self.floor.live)
+        if self.stt_outage_notice != "due" or is_speaking or self.phase is not CallPhase.TALKING:
+            return False
+        self.stt_outage_notice = "told"
+        self.due_in(Deadline.STT_OUTAGE, self.policy.stt_give_up_seconds)
+        self.say(UtteranceKind.APOLOGY, self.lines.deaf)
+        return True
 
     def transfer_on_request(self) -> bool:
         """Announce the transfer that was asked for, unless somebody is speaking or pressing keys."""

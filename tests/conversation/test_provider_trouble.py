@@ -364,6 +364,30 @@ def test_the_agent_finishes_its_sentence_before_it_says_that_it_hears_nothing() 
     assert call.lines == [LINES.greeting]
 
 
+def test_the_line_is_told_at_the_first_gap_and_the_time_to_give_up_begins_then() -> None:
+    call = call_that_owes_an_answer(stt_outage_seconds=3.0, stt_give_up_seconds=10.0)
+    call.agent_begins("Gladly. ").hearing_fails().wait(14)
+    assert call.lines == [LINES.greeting], "the agent is speaking"
+
+    call.agent_falls_silent()
+    assert call.lines[-1] == LINES.deaf
+    assert call.agent_says_the_line().wait(6).ended is None
+    assert call.wait(3).lines[-1] == LINES.failure_goodbye
+
+
+def test_an_answer_that_is_only_prepared_is_no_speech_to_wait_for() -> None:
+    call = greeted_call(stt_outage_seconds=3.0).hearing_fails()
+    call.tell(ev.CallerTurnEndedEagerly("yes"))
+
+    assert call.wait(3).lines[-1] == LINES.deaf
+
+
+def test_ears_that_are_back_before_the_gap_are_not_mentioned() -> None:
+    call = call_that_owes_an_answer(stt_outage_seconds=3.0).agent_begins("Gladly. ").hearing_fails().wait(4)
+
+    assert call.hearing_works_again().agent_falls_silent().wait(1).lines == [LINES.greeting]
+
+
 def test_ears_that_give_up_end_the_call_politely_at_once() -> None:
     call = call_that_owes_an_answer().hearing_fails(final=True)
 
