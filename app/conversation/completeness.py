@@ -86,7 +86,15 @@ def _ends_open(text: str) -> bool:
         return False
     if len(words) > 1 and words[-2] in _PRONOUNS and words[-1] in _AFTER_A_PRONOUN:
         return False
+    if _asks_how_it_would_be(words):
+        return False
     return any(words[-size:] in _OPEN for size in range(1, _PHRASE_WORDS + 1))
+
+
+def _asks_how_it_would_be(words: tuple[str, ...]) -> bool:
+    """Whether the words end in an indirect question such as "how much that would be"; "it would be" goes on."""
+    *before, pronoun, modal, verb = ("", "", "", *words)[-_INDIRECT_WORDS:]
+    return verb == "be" and modal in _MODALS and pronoun in _PRONOUNS and not _ASKING.isdisjoint(before)
 
 
 def _phrases(*listed: str) -> frozenset[tuple[str, ...]]:
@@ -138,3 +146,6 @@ _CLOSED = _phrases(
 """Ends that look open and are not."""
 _PRONOUNS = frozenset({"it", "they", "he", "she", "we", "you", "i", "that", "this", "there", "what", "who", "which"})
 _AFTER_A_PRONOUN = frozenset({"is", "are", "was", "were", "am"})
+_MODALS = frozenset({"would", "will", "could", "can", "should", "might", "may", "must", "ll", "d"})
+_ASKING = frozenset({"how", "what", "when", "where", "who", "why", "which"})
+_INDIRECT_WORDS = 7
