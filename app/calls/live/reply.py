@@ -18,6 +18,8 @@ from app.ports.vendors import TextToSpeech
 
 _ATTEMPTS = 2
 _THINK, _SPEAK = "think", "speak"
+_NEVER_KEPT = (UtteranceKind.SAY, UtteranceKind.NOTICE)
+"""What an operator writes, and parts of a greeting, which may hold values of the call."""
 
 
 class _StageFailed(Exception):
@@ -112,7 +114,7 @@ class ReplyPipeline:
                 self._give_up(item)
                 self._emit_failure(item, failure, final=True)
                 return
-            if item.kind != UtteranceKind.SAY and tts_synthesis.is_first_choice and self._may_keep(text):
+            if item.kind not in _NEVER_KEPT and tts_synthesis.is_first_choice and self._may_keep(text):
                 await self._phrases.keep(text, voice, self._tts, item.track)
         self._emit(ev.AgentReplyGenerated(item.turn, item.number, text))
 
