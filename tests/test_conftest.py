@@ -20,7 +20,7 @@ async def test_an_hour_passes_at_once() -> None:
     assert asyncio.get_running_loop().time() - started == 3600
 
 
-def test_what_others_take_of_the_machine_is_no_time_and_what_is_waited_for_is() -> None:
+def test_what_others_take_of_the_machine_is_not_a_time_and_what_is_waited_for_is() -> None:
     async def passed() -> tuple[float, float]:
         loop = asyncio.get_running_loop()
         began = loop.time()

@@ -90,7 +90,7 @@ async def test_a_version_that_does_not_become_ready_is_replaced_by_the_one_befor
     assert "The version before is ready again" in done.printed
 
 
-async def test_a_version_before_that_is_not_ready_either_is_told(tmp_path: Path) -> None:
+async def test_a_version_before_that_is_not_ready_either_is_reported(tmp_path: Path) -> None:
     done = await deploy(tmp_path, ready="^never")
     assert (done.status, len(done.deploys)) == (1, 2)
     assert "fly volumes snapshots list" in done.printed

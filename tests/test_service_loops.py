@@ -133,7 +133,7 @@ async def test_a_future_that_somebody_cancelled_does_not_end_the_loop_that_await
         assert loop.failures > 2
 
 
-async def test_a_loop_that_is_cancelled_from_outside_begins_anew() -> None:
+async def test_a_loop_that_is_cancelled_from_outside_restarts() -> None:
     work = Work()
     async with ServiceLoops() as loops:
         loop = loops.keep("claims", work.round)

@@ -87,7 +87,7 @@ def told(folder: Path, content: bytes) -> str:
     return str(caught.value)
 
 
-def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_text_is_reported(tmp_path: Path) -> None:
     assert "is not UTF-8 text" in told(tmp_path, "GREETING=Привет\nAPI_KEY=hush".encode("cp1251"))
     assert "hush" not in told(tmp_path, "GREETING=Привет\nAPI_KEY=hush".encode("cp1251"))
 

@@ -33,7 +33,7 @@ def test_what_others_may_read_is_closed_to_them(tmp_path: Path) -> None:
     assert told == []
 
 
-def test_a_folder_that_is_shared_is_left_as_it_is_and_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_shared_is_left_as_it_is_and_reported(tmp_path: Path) -> None:
     data = wide_open(tmp_path / "data")
     (data / "of-somebody-else").touch()
     with capture_logs() as told:
@@ -44,7 +44,7 @@ def test_a_folder_that_is_shared_is_left_as_it_is_and_told(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("user", "told"), [(0, ["service.runs_as_root"]), (10001, [])])
-def test_a_start_as_root_is_told(user: int, told: list[str]) -> None:
+def test_a_start_as_root_is_reported(user: int, told: list[str]) -> None:
     with capture_logs() as lines:
         warn_of_root(user)
     assert [line["event"] for line in lines] == told

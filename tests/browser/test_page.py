@@ -66,7 +66,7 @@ def test_what_a_stranger_says_is_shown_as_text_and_never_run(
     assert not re.search(r"<b>|<img src=\"?x|document\.title=\d</script>", page)
 
 
-def test_a_call_that_is_not_there_is_told(service: RunningService, tmp_path: Path) -> None:
+def test_a_call_that_is_not_there_is_reported(service: RunningService, tmp_path: Path) -> None:
     assert "there is no such call" in drawn(f"{service.url}/#/calls/none", tmp_path)
 
 

@@ -123,7 +123,7 @@ def test_an_older_attempt_does_not_take_the_place_of_the_probe(outcome: str) -> 
     assert breaker.state(11.5) == "closed"
 
 
-def test_a_request_from_before_the_outage_that_fails_after_it_is_no_news() -> None:
+def test_a_request_from_before_the_outage_that_fails_after_it_is_not_news() -> None:
     breaker = CircuitBreaker(threshold=2)
     late = [permit(breaker, 0.0) for _ in range(2)]
     fails(breaker, 0.5)

@@ -85,7 +85,7 @@ def test_sizes_are_bounded() -> None:
     assert as_whole(3.0, least=0, most=3) == 3
 
 
-def test_half_a_surrogate_pair_is_no_text() -> None:
+def test_half_a_surrogate_pair_is_not_text() -> None:
     with pytest.raises(Unreadable):
         as_text(json.loads(r'"\ud83d"'))
     assert as_text(json.loads(r'"\ud83d\ude00"')) == "😀"

@@ -51,7 +51,7 @@ async def test_what_was_refused_for_good_is_not_tried_again() -> None:
     assert len(vendor.asked_at) == 1
 
 
-async def test_a_request_refused_for_its_content_is_no_failure_of_the_vendor() -> None:
+async def test_a_request_refused_for_its_content_is_not_a_failure_of_the_vendor() -> None:
     ledger = Ledger()
     asked = client(threshold=1, ledger=ledger)
 
@@ -64,7 +64,7 @@ async def test_a_request_refused_for_its_content_is_no_failure_of_the_vendor() -
     assert ledger.results == ["content_rejected", "ok"]
 
 
-async def test_a_bug_of_ours_passes_unchanged_and_is_no_failure_of_the_vendor() -> None:
+async def test_a_bug_of_ours_passes_unchanged_and_is_not_a_failure_of_the_vendor() -> None:
     ledger = Ledger()
     asked = client(threshold=1, ledger=ledger)
 
@@ -254,7 +254,7 @@ def test_retry_after_is_read_when_it_is_a_number_of_seconds(header: str | None, 
     assert retry_after_seconds(header) == seconds
 
 
-async def test_the_name_of_an_inner_function_is_no_part_of_a_metric() -> None:
+async def test_the_name_of_an_inner_function_is_not_part_of_a_metric() -> None:
     observed: list[str] = []
 
     class Observer(NoObserver):

@@ -187,7 +187,7 @@ def test_such_a_word_shortens_the_pause_although_the_sound_goes_on() -> None:
     assert call.threshold_raised == 0
 
 
-def test_such_a_turn_is_no_noise_even_when_only_its_end_is_told() -> None:
+def test_such_a_turn_is_not_noise_even_when_only_its_end_is_reported() -> None:
     call = agent_is_answering()
     for _ in range(2):
         call.caller_makes_a_sound().caller_falls_silent().caller_ends("uh-huh")
@@ -210,7 +210,7 @@ def test_a_turn_that_is_ignored_leaves_the_agent_the_floor() -> None:
     assert call.replies[0].fate == "held back"
 
 
-def test_a_listeners_words_are_no_noise() -> None:
+def test_a_listeners_words_are_not_noise() -> None:
     call = agent_is_answering()
     for _ in range(4):
         call.caller_says("uh-huh").wait(1)
@@ -339,7 +339,7 @@ def test_a_position_is_counted_without_the_pauses() -> None:
     assert call.caller_begins("yes").replies[0].fate == "held back"
 
 
-def test_the_end_of_such_a_turn_that_comes_after_the_statement_has_ended_is_no_turn() -> None:
+def test_the_end_of_such_a_turn_that_comes_after_the_statement_has_ended_is_not_a_turn() -> None:
     statement = "I have booked nine o'clock on Tuesday."
     call = agent_is_answering(statement).agent_has_written(statement).wait(0.5).caller_makes_a_sound()
     call.wait(0.2).caller_begins("uh-huh").caller_falls_silent().wait(2).agent_falls_silent()

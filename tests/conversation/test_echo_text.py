@@ -42,7 +42,7 @@ def test_a_run_of_the_agents_words_is_an_echo(heard: str, said: str) -> None:
         ("я хочу записаться на понедельник", GREETING),
     ],
 )
-def test_a_callers_own_words_are_no_echo(heard: str, said: str) -> None:
+def test_a_callers_own_words_are_not_an_echo(heard: str, said: str) -> None:
     assert not is_echo(heard, said)
 
 

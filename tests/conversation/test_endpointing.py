@@ -106,7 +106,7 @@ def test_all_that_was_asked_for_is_answered_at_once(question: str, answer: str) 
     assert call.state == "processing"
 
 
-def test_the_late_end_of_such_a_turn_is_no_second_turn_and_stops_nothing() -> None:
+def test_the_late_end_of_such_a_turn_is_not_a_second_turn_and_stops_nothing() -> None:
     call = answers(asked("Does Tuesday suit you?"), "yes").wait(0.3).agent_begins("Good. ")
 
     call.caller_ends("Yes.")
@@ -182,7 +182,7 @@ def test_no_recogniser_keeps_a_caller_waiting_for_longer_than_their_words_need(
     assert call.turns[1:] == [(answer, "speech")]
 
 
-def test_the_same_words_again_do_not_begin_the_pause_anew() -> None:
+def test_the_same_words_again_do_not_begin_the_pause_again() -> None:
     call = answers(asked("Which day suits you?"), "Wednesday").wait(1.2).caller_begins("Wednesday")
 
     call.caller_seems_to_end("Wednesday").wait(POLICY.likely_pause_seconds - 1.2)

@@ -72,7 +72,7 @@ def test_what_an_older_version_did_not_know_has_its_default(cls: type[ev.Event])
     assert ev.from_row(JournalRow(1, row.at, 0.0, row.type, row.turn, 1, old)) == event
 
 
-def test_a_row_of_an_unknown_type_is_no_event() -> None:
+def test_a_row_of_an_unknown_type_is_not_an_event() -> None:
     assert ev.from_row(JournalRow(1, "2026-11-22T10:00:00.000Z", 0.0, "caller.sneezed", 2, 7, {"loud": True})) is None
 
 

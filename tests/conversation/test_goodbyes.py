@@ -66,7 +66,7 @@ def test_the_silence_after_the_agents_goodbye_closes_the_line_too() -> None:
     assert call.wait(5.1).ended == ("agent_hangup", "none")
 
 
-def test_who_goes_on_after_a_goodbye_is_answered_and_the_count_begins_anew() -> None:
+def test_who_goes_on_after_a_goodbye_is_answered_and_the_count_restarts() -> None:
     call = greeted_call().caller_says("Thanks, bye").agent_says("Goodbye!")
     call.caller_says("Oh, one more thing: where do I park?").agent_says("Behind the house.")
     call.caller_says("Great, bye").agent_says("Bye!")

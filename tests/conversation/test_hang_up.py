@@ -92,7 +92,7 @@ def test_a_prepared_goodbye_may_be_interrupted_too() -> None:
     assert call.state == "processing"
 
 
-def test_an_answer_that_is_written_anew_must_ask_for_the_end_anew() -> None:
+def test_an_answer_that_is_written_again_must_ask_for_the_end_again() -> None:
     call = greeted_call().caller_says("That is all").model_asks_to_hang_up().thinking_fails(final=False)
 
     assert call.agent_says("Anything else?").ended is None

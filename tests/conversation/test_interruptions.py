@@ -58,7 +58,7 @@ QUESTION = "Good morning, this is the clinic. How may I help you today?"
 
 
 @pytest.mark.parametrize("late", [0.25, 0.9, 1.5])
-def test_an_echo_that_grows_word_by_word_stops_nothing_and_is_no_turn(late: float) -> None:
+def test_an_echo_that_grows_word_by_word_stops_nothing_and_is_not_a_turn(late: float) -> None:
     call = greeted_call().caller_says("Hello").agent_begins(QUESTION).agent_has_written(QUESTION).wait(late)
     words = ["good", "morning", "this", "is", "the", "clinic", "how", "may", "I", "help", "you", "to"]
 
@@ -176,7 +176,7 @@ def test_a_voice_that_was_held_back_for_somebody_behind_the_caller_goes_on() -> 
     assert call.threshold_raised == 0
 
 
-def test_a_faint_turn_that_ends_after_the_agent_has_ended_is_no_turn() -> None:
+def test_a_faint_turn_that_ends_after_the_agent_has_ended_is_not_a_turn() -> None:
     call = agent_is_answering()
     call.tell(ev.CallerWords("turn the", faint=True))
     call.wait(1).agent_falls_silent()
@@ -199,7 +199,7 @@ def test_a_caller_who_speaks_up_is_heard() -> None:
 # --- an echo, and then the caller ------------------------------------------------------------------------------------
 
 
-def test_the_end_of_an_echo_that_comes_when_the_caller_has_just_begun_is_no_turn() -> None:
+def test_the_end_of_an_echo_that_comes_when_the_caller_has_just_begun_is_not_a_turn() -> None:
     call = agent_is_answering().wait(2).caller_begins("open from nine").agent_falls_silent().wait(0.3)
 
     call.caller_makes_a_sound().caller_ends("open from nine")

@@ -43,7 +43,7 @@ def test_a_hash_key_alone_says_nothing() -> None:
     assert call.wait(8).lines[-1] == LINES.idle[0]
 
 
-def test_each_entry_begins_anew() -> None:
+def test_each_entry_restarts() -> None:
     call = greeted_call().caller_presses("1#").wait(0).agent_says("One.").caller_presses("2#").wait(0)
 
     assert call.turns == [("[keypad] 1", "keypad"), ("[keypad] 2", "keypad")]
@@ -183,7 +183,7 @@ def test_only_keys_are_pressed_and_no_more_than_an_entry_has(arguments: str, key
 
 
 @pytest.mark.parametrize("arguments", ["", "[]", '{"digits": 5}', '{"digits": "hello"}'])
-def test_a_wish_without_keys_is_no_answer(arguments: str) -> None:
+def test_a_wish_without_keys_is_not_an_answer(arguments: str) -> None:
     call = greeted_call().caller_says("Press one").model_calls("send_dtmf", arguments).agent_has_nothing_to_say()
 
     assert call.pressed == ""

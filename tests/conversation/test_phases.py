@@ -125,7 +125,7 @@ def test_the_outcome_of_a_transfer_that_is_only_announced_counts_for_nothing() -
     assert call.agent_says_the_line().transfer == "sales"
 
 
-def test_an_announcement_that_is_written_anew_leads_back_into_the_conversation() -> None:
+def test_an_announcement_that_is_written_again_leads_back_into_the_conversation() -> None:
     call = greeted_call().caller_says("A human, please").model_hands_over().agent_begins("I will")
 
     assert call.thinking_fails(final=False).core.phase is TALKING

@@ -103,7 +103,7 @@ def test_the_same_small_word_to_the_same_question_moves_nothing() -> None:
     assert call.lines[-1] == LINES.stalled
 
 
-def test_new_words_after_the_question_are_answered_and_the_count_begins_anew() -> None:
+def test_new_words_after_the_question_are_answered_and_the_count_restarts() -> None:
     call = greeted_call()
     play(call, *FILM, turns=4)
     assert call.lines[-1] == LINES.stalled

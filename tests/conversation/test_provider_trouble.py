@@ -51,7 +51,7 @@ def test_two_answers_in_a_row_that_fail_end_the_call_politely() -> None:
     assert call.agent_says_the_line().ended == ("provider_failure", "provider:openai")
 
 
-def test_an_answer_between_two_failures_starts_the_count_anew() -> None:
+def test_an_answer_between_two_failures_restarts_the_count() -> None:
     call = call_that_owes_an_answer().thinking_fails().agent_says_the_line().caller_says("I want to pay")
     call.agent_says("Gladly.").caller_says("And a receipt").thinking_fails()
 
@@ -161,7 +161,7 @@ def test_an_answer_that_stalls_before_its_first_clause_is_cut_as_well() -> None:
     assert call.wait(15).lines[-1] == LINES.cut_off
 
 
-def test_a_long_clause_is_no_stall() -> None:
+def test_a_long_clause_is_not_a_stall() -> None:
     call = greeted_call(stall_seconds=15.0).operator_says("Please listen. " * 40).agent_begins().wait(45)
 
     assert call.last("say").fate == "speaking"
@@ -211,7 +211,7 @@ def test_two_lines_in_a_row_that_cannot_be_said_end_the_call() -> None:
     assert call.ended == ("provider_failure", "provider:cartesia")
 
 
-def test_a_line_that_is_heard_between_them_starts_the_count_anew() -> None:
+def test_a_line_that_is_heard_between_them_restarts_the_count() -> None:
     call = Call().is_answered().speaking_fails().wait(8).agent_says_the_line().wait(8).speaking_fails()
     assert call.ended is None
 
@@ -303,7 +303,7 @@ def test_a_text_of_the_operator_that_cannot_be_said_leaves_the_call_alive() -> N
 # --- hearing ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_short_loss_of_the_ears_is_nobodys_business() -> None:
+def test_a_short_loss_of_speech_recognition_goes_unnoticed() -> None:
     call = greeted_call(stt_outage_seconds=3.0).hearing_fails().wait(2.9).hearing_works_again().wait(4)
 
     assert call.lines == [LINES.greeting]
@@ -326,7 +326,7 @@ def test_ears_that_stay_lost_end_the_call_politely() -> None:
     assert call.agent_says_the_line().ended == ("provider_failure", "provider:deepgram")
 
 
-def test_half_a_sentence_is_no_turn_while_the_ears_are_known_to_be_gone() -> None:
+def test_half_a_sentence_is_not_a_turn_while_speech_recognition_is_known_to_be_gone() -> None:
     call = greeted_call().caller_makes_a_sound().wait(0.4).caller_begins("I want to move my").hearing_fails().wait(3)
 
     assert call.agent_begins().lines[-1] == LINES.deaf

@@ -44,7 +44,7 @@ def test_a_question_is_one_whatever_marks_follow(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Да.", "Да? Хорошо.", "?!а", " "])
-def test_a_statement_is_no_question(text: str) -> None:
+def test_a_statement_is_not_a_question(text: str) -> None:
     assert not is_question(text)
     assert what_was_asked(text) is Asked.NOTHING
 

@@ -53,7 +53,7 @@ def test_more_questions_than_there_are_lines_repeat_the_last_one() -> None:
     assert call.lines[1:-1] == [*LINES.idle, LINES.idle[-1], LINES.idle[-1]]
 
 
-def test_a_caller_who_answers_the_question_starts_the_count_anew() -> None:
+def test_a_caller_who_answers_the_question_restarts_the_count() -> None:
     call = listen(greeted_call(), 9).caller_says("I am here, one moment").agent_says("Take your time.")
 
     assert listen(call, 9).lines[-1] == LINES.idle[0]

@@ -76,7 +76,7 @@ def test_a_line_that_does_not_begin_does_not_either() -> None:
     assert call.transfer == "sales"
 
 
-def test_an_answer_that_is_written_anew_must_ask_for_the_transfer_anew() -> None:
+def test_an_answer_that_is_written_again_must_ask_for_the_transfer_again() -> None:
     call = greeted_call().caller_says("A human, please").model_hands_over().thinking_fails(final=False)
 
     assert call.agent_says("What is it about?").transfer is None
@@ -162,7 +162,7 @@ def test_a_caller_who_is_reported_gone_again_and_again_is_waited_for_once() -> N
     assert call.wait(0.1).ended == ("caller_hangup", "none")
 
 
-def test_a_caller_whom_the_network_took_along_leaves_before_that_is_told() -> None:
+def test_a_caller_whom_the_network_took_along_leaves_before_that_is_reported() -> None:
     assert on_the_way().caller_hangs_up().wait(1).human_takes_over().ended == ("transferred", "none")
 
 

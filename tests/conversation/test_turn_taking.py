@@ -116,7 +116,7 @@ def test_one_word_or_a_language_the_agent_does_not_speak_changes_nothing() -> No
     assert call.core.language == "en"
 
 
-def test_a_turn_whose_end_is_never_told_is_taken_when_its_words_stand_still() -> None:
+def test_a_turn_whose_end_is_never_told_is_taken_when_its_transcript_stands_still() -> None:
     call = greeted_call(turn_end_seconds=6.0).caller_makes_a_sound().caller_begins("I want to move").wait(5)
 
     call.caller_begins("I want to move my appointment").wait(5.9)

@@ -22,7 +22,7 @@ def test_the_request_has_the_number_of_the_turn_it_asks_for() -> None:
     assert call.agent_says_the_line().caller_says("Book a table").replies[-1].turn == 3
 
 
-def test_a_confidence_that_nobody_told_is_no_low_confidence() -> None:
+def test_a_confidence_that_is_missing_does_not_count_as_low() -> None:
     assert greeted_call().caller_says("Book a table", confidence=None).turns == [("Book a table", "speech")]
 
 
@@ -85,7 +85,7 @@ def test_a_caller_who_is_never_understood_is_bidden_goodbye() -> None:
     assert call.ended == ("silence", "none")
 
 
-def test_a_turn_that_is_understood_starts_the_count_anew() -> None:
+def test_a_turn_that_is_understood_restarts_the_count() -> None:
     call = greeted_call()
     for _ in range(4):
         caller_mumbles(call).agent_says_the_line()

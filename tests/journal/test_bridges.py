@@ -54,7 +54,7 @@ def test_an_answer_that_waits_for_a_tool_behind_a_line_is_late_only_if_the_tool_
     assert (latency["total"], latency["bridged"], latency["budget_kept"]) == (6.0, True, kept)
 
 
-def test_a_filler_after_the_tool_is_no_bridge() -> None:
+def test_a_filler_after_the_tool_is_not_a_bridge() -> None:
     finished = ev.AgentToolFinished(2, 4, "tool-1", "find_times", True, 200, 0.005, "{}")
     latency = latency_of(
         (10.8, ev.AgentToolCalled(2, 4, "tool-1", "find_times", "{}", timeout_seconds=8.0, line="One moment.")),

@@ -190,7 +190,7 @@ def test_a_text_that_was_written_before_its_first_sound_is_known() -> None:
     assert only_answer(record).text_generated == "At nine. Shall I book it?"
 
 
-def test_of_an_answer_that_was_written_anew_only_the_last_version_counts() -> None:
+def test_of_an_answer_that_was_written_again_only_the_last_version_counts() -> None:
     record = record_of(
         (10.5, ev.AgentReplyGenerated(2, 2, "We open at nine.")),
         (10.6, ev.ProviderFailed("cartesia", "speak", "broken", final=False, turn=2, speech=2)),
@@ -233,7 +233,7 @@ def test_what_was_heard_counts_even_if_its_beginning_was_never_told() -> None:
     assert [(turn.text, turn.interrupted) for turn in record.turns] == [("At", True)]
 
 
-def test_an_utterance_of_which_nothing_was_heard_is_no_turn() -> None:
+def test_an_utterance_of_which_nothing_was_heard_is_not_a_turn() -> None:
     record = record_of(
         (10.5, ev.AgentReplyGenerated(2, 2, "At nine.")),
         (11.0, ev.AgentInterrupted(2, 2, "", "At nine.")),
@@ -356,7 +356,7 @@ def test_a_stage_that_was_never_stamped_has_no_length() -> None:
     assert (latency["playout"], latency["total"]) == (0.5, 0.5)
 
 
-def test_a_filler_is_no_answer_but_its_moment_is_kept() -> None:
+def test_a_filler_is_not_an_answer_but_its_moment_is_kept() -> None:
     record = record_of(
         (10.3, ev.TurnTaken(2, "When?", "speech", 9.0, 10.0)),
         (11.4, ev.AgentReplyStarted(2, 2, "filler", {"first_frame": 11.39})),

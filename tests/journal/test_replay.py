@@ -138,7 +138,7 @@ def test_the_end_of_a_call_whose_process_died_was_decided_by_no_core() -> None:
     assert differences(ended_as(greeted_call().caller_says("I want to pay"), "crashed")) == []
 
 
-def test_a_decision_that_died_with_its_process_is_no_difference() -> None:
+def test_a_decision_that_died_with_its_process_is_not_a_difference() -> None:
     call = greeted_call().caller_says("I want to pay")
     assert [row.type for row in call.rows[-2:]] == ["turn.taken", "state.changed"]
 

@@ -109,7 +109,7 @@ GREETED = [(2.0, ev.CallAnswered()), *says(1, 1, "greeting", 2.2, "Hello.")]
         ([*GREETED], None),
     ],
 )  # fmt: skip
-def test_abandoned_calls_are_told_apart(events: Events, abandoned: str | None) -> None:
+def test_abandoned_calls_are_distinguished(events: Events, abandoned: str | None) -> None:
     record = unanswered_call(*events)
 
     assert record.abandoned == abandoned

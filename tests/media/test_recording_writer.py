@@ -75,7 +75,7 @@ def until_tried(recorder: Recorder) -> None:
         pass
 
 
-def test_a_disk_that_was_full_for_a_while_costs_nothing(tmp_path: Path) -> None:
+def test_a_disk_that_was_full_for_a_while_loses_nothing(tmp_path: Path) -> None:
     call = tmp_path / "recordings" / "call"
     recorder = Recorder(call, "one", PCM)
     says(recorder, 0, 2)

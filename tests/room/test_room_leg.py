@@ -43,7 +43,7 @@ async def test_hearing_goes_on_after_the_caller_was_muted(server: LiveKitServer)
         assert side.left == []
 
 
-async def test_hearing_goes_on_when_the_callers_track_is_published_anew(server: LiveKitServer) -> None:
+async def test_hearing_goes_on_when_the_callers_track_is_published_again(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
         side = CallSide()
         await caller.plays(LOW)
@@ -199,7 +199,7 @@ async def test_a_call_outlives_its_signal_connection(server: LiveKitServer) -> N
         assert side.left == []
 
 
-async def test_a_call_outlives_a_connection_that_is_made_wholly_anew(server: LiveKitServer) -> None:
+async def test_a_call_outlives_a_connection_that_is_made_from_scratch(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
         side = CallSide()
         await caller.plays(LOW)

@@ -351,7 +351,7 @@ def test_a_call_that_is_alive_is_not_erased(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("call_id", ["%2e%2e", "..%2f..", "call_none", "%00", "a" * 5000, "ё", "'; DROP TABLE calls"])
-def test_what_is_no_call_is_not_erased(service: RunningService, http: httpx.Client, call_id: str) -> None:
+def test_what_is_not_a_call_is_not_erased(service: RunningService, http: httpx.Client, call_id: str) -> None:
     answer = http.delete(f"/calls/{call_id}")
     assert answer.status_code in (404, 405)
     assert (service.settings.data_dir / "calls.db").exists()

@@ -53,7 +53,7 @@ async def test_a_wrong_token_opens_nothing_and_does_not_spend_the_right_one(serv
         assert (await line.until("ready"))["call_id"] == session["call_id"]
 
 
-async def test_a_refusal_is_no_error_of_ours(service: RunningService, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refusal_is_not_an_error_of_ours(service: RunningService, caplog: pytest.LogCaptureFixture) -> None:
     session = await new_session(service)
 
     assert await refusal_of(session["url"] + "x")

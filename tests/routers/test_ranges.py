@@ -23,7 +23,7 @@ def test_one_range_is_given(header: str, wanted: range) -> None:
     "header",
     [None, "", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-1", "bytes=0-1,4-5", "a=0-1", "bytes=٣-"],
 )
-def test_what_is_no_single_range_is_the_whole(header: str | None) -> None:
+def test_what_is_not_a_single_range_is_the_whole(header: str | None) -> None:
     assert wanted_bytes(header, 100) is None
 
 

@@ -88,7 +88,7 @@ def test_text_without_spaces_is_cut_in_the_end() -> None:
     assert [len(clause) for clause in clauses("a" * 2000)] == [800, 800, 400]
 
 
-def test_white_space_alone_is_no_clause() -> None:
+def test_white_space_alone_is_not_a_clause() -> None:
     assert clauses(" \n ", "\t") == []
 
 

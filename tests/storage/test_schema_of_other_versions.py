@@ -63,7 +63,7 @@ async def test_half_a_pair_in_one_row_costs_the_list_of_calls_nothing(tmp_path: 
 
 
 @pytest.mark.parametrize("written", GARBAGE)
-async def test_a_request_that_cannot_be_read_keeps_no_other_waiting(tmp_path: Path, written: str) -> None:
+async def test_a_request_that_cannot_be_read_delays_no_other(tmp_path: Path, written: str) -> None:
     async with with_a_call(tmp_path) as stores:
         requests = CallRequestStore(stores.database)
         put(stores, "call_requests", call_id="call-1", kind="say", data=written, created_at=START)
@@ -74,7 +74,7 @@ async def test_a_request_that_cannot_be_read_keeps_no_other_waiting(tmp_path: Pa
 
 
 @pytest.mark.parametrize("written", [*GARBAGE, '{"sip.callID": 5}', '{"sip.phoneNumber": "+7"}'])
-async def test_a_caller_that_cannot_be_read_keeps_no_other_waiting(tmp_path: Path, written: str) -> None:
+async def test_a_caller_that_cannot_be_read_delays_no_other(tmp_path: Path, written: str) -> None:
     async with with_a_call(tmp_path) as stores:
         inbox = WebhookInbox(stores.database)
         caller = {"event": "participant_joined", "room": "call_1", "room_sid": "RM_1", "identity": "sip_1"}

@@ -124,7 +124,7 @@ def test_a_sound_in_silence_shows_nothing() -> None:
     assert seen(shown, "backchannels") == []
 
 
-def test_what_the_caller_asks_next_is_no_effect_of_a_sound_before() -> None:
+def test_what_the_caller_asks_next_is_not_an_effect_of_a_sound_before() -> None:
     rows = [row(4.9, "agent.finished", speech=1), row(6.4, "turn.taken")]
     shown = take(
         ("backchannels", 3.0, 3.4, "yes"), ("says", 5.5, 6.2, "and?"), agent=[(1.0, 5.0), (6.8, 8.0)], rows=rows
@@ -161,7 +161,7 @@ def test_an_agent_with_an_echo_is_heard_to_the_end_of_each_utterance(rows: list[
     assert verdicts(shown, "echo") == good
 
 
-def test_a_turn_of_the_callers_own_is_no_echo() -> None:
+def test_a_turn_of_the_callers_own_is_not_an_echo() -> None:
     rows = [*spoken(1, 0.1, 3.0, "greeting"), row(5.2, "turn.taken"), *spoken(2, 5.4, 7.0)]
     shown = take(("says", 4.0, 5.0, "When?"), agent=[(0.1, 3.0), (5.4, 7.0)], rows=rows, kind="echoing")
 
@@ -181,7 +181,7 @@ def test_a_long_silence_within_an_utterance_is_a_disturbance_by_the_line() -> No
     assert verdicts(shown, "noise") == [False]
 
 
-def test_a_call_that_did_not_follow_its_score_is_told_with_its_reason() -> None:
+def test_a_call_that_did_not_follow_its_score_is_reported_with_its_reason() -> None:
     broken = Take("plain", "plain-ru-1", (), (), (), 4.0, failure="the line broke")
 
     (told,) = seen(broken, "calls that went as planned")

@@ -50,7 +50,7 @@ def test_what_is_not_known_is_named_with_its_line_and_the_choices() -> None:
         ("{{ self.__init__ }}", 1),
     ],
 )
-def test_what_is_no_template_has_a_line(text: str, line: int) -> None:
+def test_what_is_not_a_template_has_a_line(text: str, line: int) -> None:
     assert problems(text)[0][0] == line
 
 

@@ -48,7 +48,7 @@ def test_each_text_has_the_values_of_the_call() -> None:
     assert rendered.personal == {"Hello Anna!", "Dr Smith is here."}
 
 
-def test_a_call_of_which_nothing_is_known_has_the_defaults() -> None:
+def test_a_call_without_known_facts_has_the_defaults() -> None:
     rendered = texts("Book with {{ doctor }}.", en=HELLO).render()
 
     assert rendered.prompt == "Book with a doctor."

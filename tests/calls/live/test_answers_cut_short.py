@@ -82,7 +82,7 @@ async def test_a_preemptive_answer_that_fails_costs_no_more_requests_than_anothe
     assert call.body.record.end_reason == "caller_hangup"
 
 
-async def test_a_failed_preemptive_answer_to_a_turn_that_went_on_is_no_failure() -> None:
+async def test_a_failed_preemptive_answer_to_a_turn_that_went_on_is_not_a_failure() -> None:
     world = World(model=ScriptedModel(Answer(fails=WRONG_KEY), Answer("At nine.")))
     async with live_call(world, FarEnd()) as call:
         seems_over(call, "When do you")
@@ -137,7 +137,7 @@ async def test_an_answer_of_which_all_is_filtered_is_a_refused_turn() -> None:
     assert shown(world)[1:] == ["When do you open?"]
 
 
-async def test_a_tool_that_works_without_words_is_no_empty_answer() -> None:
+async def test_a_tool_that_works_without_words_is_not_an_empty_answer() -> None:
     world = World(model=ScriptedModel(Answer("", tool="end_call")))
     async with live_call(world, FarEnd()) as call:
         call.says("Goodbye")

@@ -51,7 +51,7 @@ async def test_a_caller_who_never_comes_back_was_gone() -> None:
     assert [hold.ended_at for hold in record.holds] == [None]
 
 
-async def test_a_network_that_stalls_for_a_second_is_no_hold() -> None:
+async def test_a_network_that_stalls_for_a_second_is_not_a_hold() -> None:
     async with live_call(World(), FarEnd()) as call:
         await call.until("agent.finished", 1)
         for _ in range(3):

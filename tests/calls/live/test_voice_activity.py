@@ -51,7 +51,7 @@ def starts(events: list[tuple[float, SoundStarted | SoundStopped]]) -> list[floa
 
 @pytest.mark.parametrize("loss_db", [6, 15, 30])
 @pytest.mark.parametrize("delay", [0.02, 0.15, 0.3, 0.9, 1.5])
-def test_the_agents_own_echo_is_no_caller(delay: float, loss_db: float) -> None:
+def test_the_agents_own_echo_is_not_a_caller(delay: float, loss_db: float) -> None:
     seed = int(delay * 10) % 3
     line = mixed(echo_of(agent(seed), delay, seed, loss_db), noise(SECONDS, RATE, -62, seed))
 

@@ -22,7 +22,7 @@ def test_a_call_has_the_numbers_the_trunk_and_the_headers_of_its_caller() -> Non
 
 
 @pytest.mark.parametrize("number", ["", "anonymous", "Anonymous", "\x00"])
-def test_a_hidden_number_is_no_number(number: str) -> None:
+def test_a_hidden_number_is_not_a_number(number: str) -> None:
     call = call_context(TelephoneCall("call_1", "RM_1", "sip_1", {"sip.phoneNumber": number}), "call_a")
     assert (call.caller_number, call.metadata) == (None, {})
 

@@ -105,7 +105,7 @@ async def test_a_damaged_message_costs_its_own_context_at_most(kind: str) -> Non
     assert "тайна" not in f"{entries} {error}"
 
 
-async def test_text_that_is_no_utf8_costs_no_socket() -> None:
+async def test_text_that_is_not_utf8_costs_no_socket() -> None:
     async def trouble(line: Line, request: dict[str, Any]) -> None:
         await line.connection.send(b'{"type":"\xff\xfe"}', text=True)
 

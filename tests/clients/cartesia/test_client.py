@@ -75,7 +75,7 @@ async def test_a_format_that_does_not_exist_is_not_asked_for() -> None:
         assert server.handshakes == []
 
 
-async def test_an_empty_text_is_silence_and_costs_nothing() -> None:
+async def test_an_empty_text_is_silence_and_loses_nothing() -> None:
     async with cartesia_server() as server, client_of(server.url) as client:
         assert await sound(client, " … ") == b""
         assert server.handshakes == []
@@ -341,7 +341,7 @@ async def test_half_a_sample_at_the_end_is_left_out() -> None:
         assert await client.synthesize_batch("Да.", VOICE) == b"\x01\x02"
 
 
-async def test_an_empty_body_is_no_speech() -> None:
+async def test_an_empty_body_is_not_speech() -> None:
     async with bytes_server((200, {}, b"")) as server, client_of(server.url) as client:
         with pytest.raises(ProviderProtocolError):
             await client.synthesize_batch("Да.", VOICE)

@@ -83,14 +83,14 @@ def test_a_header_that_never_ends_is_refused() -> None:
     ],
     ids=["json", "html", "plain"],
 )
-def test_text_is_no_sound(text: bytes, audio_format: AudioFormat) -> None:
+def test_text_is_not_sound(text: bytes, audio_format: AudioFormat) -> None:
     with pytest.raises(WrongSound, match="text"):
         read(text, audio_format=audio_format)
     with pytest.raises(WrongSound, match="text"):
         read(SOUND[:1600] + text, size=1600, audio_format=audio_format)
 
 
-def test_a_file_is_no_raw_sound() -> None:
+def test_a_file_is_not_raw_sound() -> None:
     with pytest.raises(WrongSound, match="a file"):
         read(b"OggS\x00\x02" + bytes(100))
 

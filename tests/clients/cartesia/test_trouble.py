@@ -112,7 +112,7 @@ async def test_a_cancelled_task_cancels_its_utterance() -> None:
         await server.until(lambda: server.cancelled == utterance.context_ids)
 
 
-async def test_cancelled_before_the_first_text_it_is_no_request() -> None:
+async def test_cancelled_before_the_first_text_it_is_not_a_request() -> None:
     async with voice() as (server, client):
         utterance = client.utterance(VOICE, call_id="c")
         utterance.cancel()

@@ -74,7 +74,7 @@ async def test_who_iterates_first_waits_for_the_first_text() -> None:
         assert sound(listening.result()) == sound_of("Да.")
 
 
-async def test_an_utterance_without_text_is_no_request() -> None:
+async def test_an_utterance_without_text_is_not_a_request() -> None:
     async with voice() as (server, client):
         assert await heard(await spoken(client, "", " ")) == []
         assert client.get_metrics().requests == 0
@@ -115,7 +115,7 @@ async def test_a_sample_cut_in_two_is_put_together() -> None:
         assert events == [VoiceAudio(b"\x01\x02"), VoiceAudio(b"\x03\x04\x05\x06")]
 
 
-async def test_a_call_that_does_not_read_holds_up_nobody() -> None:
+async def test_a_call_that_does_not_read_delays_no_other_call() -> None:
     async with voice() as (_, client):
         unread = await spoken(client, "Меня никто не слушает. " * 200)
         assert sound(await heard(await spoken(client, "Да."))) == sound_of("Да.")
@@ -197,7 +197,7 @@ async def test_the_end_of_the_text_after_a_long_pause_asks_for_nothing() -> None
         assert [request["continue"] for request in server.received] == [True]
 
 
-async def test_a_slow_model_is_no_fault_of_the_vendor() -> None:
+async def test_a_slow_model_is_not_a_fault_of_the_vendor() -> None:
     async with voice(audio_gap_seconds=0.02, first_audio_seconds=0.5) as (_, client):
         utterance = client.utterance(VOICE, call_id="c")
         await utterance.say("Минуту.")

@@ -246,7 +246,7 @@ def test_words_that_were_a_mistake_end_as_an_empty_turn() -> None:
     ]
 
 
-def test_silence_is_no_turn() -> None:
+def test_silence_is_not_a_turn() -> None:
     assert read(NovaTurns("ru"), nova("", final=True, speech_final=True), utterance_end(-1)) == []
 
 

@@ -78,7 +78,7 @@ def test_a_sign_of_life_whose_text_is_lost_is_one_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("wrong", [*WRONG, " "], ids=lambda value: repr(value)[:20])
-def test_of_a_word_that_is_no_text_only_the_word_is_lost(wrong: Any) -> None:
+def test_of_a_word_that_is_not_a_text_only_the_word_is_lost(wrong: Any) -> None:
     if wrong in ("7",):
         return  # that one is text
     words = [WORDS[0], {"word": wrong, "start": 0.1, "end": 0.2, "confidence": 0.9}, WORDS[1]]
@@ -118,7 +118,7 @@ def test_without_any_confidence_nothing_is_doubted() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, 7, [7], ["мой номер"], ["\ud83d"], {"ru": 1}], ids=repr)
-def test_a_language_that_is_no_code_is_the_one_that_was_asked_for(wrong: Any) -> None:
+def test_a_language_that_is_not_a_code_is_the_one_that_was_asked_for(wrong: Any) -> None:
     assert ended(FluxTurns("ru"), flux("EndOfTurn", "да") | {"languages": wrong}).language == "ru"
     assert ended(NovaTurns("ru"), alternative(languages=wrong)).language == "ru"
 
@@ -155,7 +155,7 @@ def test_so_it_does_when_the_whole_message_is_lost_or_unknown_words_come_with_th
     assert [type(event) for event in events(turns, flux("StartOfTurn", "два", turn_index=1))] == [TurnUpdated]
 
 
-def test_a_new_socket_counts_its_turns_anew() -> None:
+def test_a_new_socket_counts_its_turns_from_the_start() -> None:
     turns = FluxTurns("ru")
     events(turns, flux("Update", "раз", turn_index=4))
     turns.resume_from(0.0)

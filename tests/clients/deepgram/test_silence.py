@@ -13,7 +13,7 @@ from tests.clients.deepgram.server import deepgram, drops_after, flux, hears
 IMPATIENT: dict[str, Any] = {"steady_seconds": 0.03, "flux_stall_seconds": 0.1, "nova_stall_seconds": 0.1}
 
 
-async def test_a_socket_that_falls_silent_in_a_turn_is_given_up_and_the_turn_heard_anew() -> None:
+async def test_a_socket_that_falls_silent_in_a_turn_is_given_up_and_the_turn_sent_again() -> None:
     first = hears((0.2, flux("StartOfTurn", "запишите", end=0.2)))
     second = hears((0.4, flux("EndOfTurn", "запишите меня", end=0.4)))
     async with deepgram(first, second) as server, listening(server, **IMPATIENT) as stream:

@@ -238,7 +238,7 @@ async def test_a_socket_that_hears_is_restored_before_its_words_are_told() -> No
         ("", ProviderUnavailable),
     ],
 )
-async def test_a_close_is_told_apart_by_its_reason(reason: str, kind: type[Exception]) -> None:
+async def test_a_close_is_distinguished_by_its_reason(reason: str, kind: type[Exception]) -> None:
     async with deepgram(closes(1011, reason)) as server, listening(server, **STEADY) as stream:
         event = await anext(stream)
         assert isinstance(event, StreamLost)

@@ -174,7 +174,7 @@ async def test_text_without_a_letter_is_spoken_by_nobody() -> None:
     assert one.utterances == two.utterances == []
 
 
-async def test_a_cancelled_utterance_ends_and_is_no_failure() -> None:
+async def test_a_cancelled_utterance_ends_and_is_not_a_failure() -> None:
     one, two = NamedVoice("one", first_sound=0.5), NamedVoice("two")
     chain = chain_of(one, two)
     utterance = chain.utterance(VOICE, call_id="call-1")

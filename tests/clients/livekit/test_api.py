@@ -114,7 +114,7 @@ async def test_a_caller_who_was_taken_along_is_handed_over(answer: Any) -> None:
         ),
     ],
 )
-async def test_an_answer_without_success_is_no_transfer(answer: Any, reason: DialFailure) -> None:
+async def test_an_answer_without_success_is_not_a_transfer(answer: Any, reason: DialFailure) -> None:
     async with running(TransferSIPParticipant=answer) as server, client_of(server.url) as client:
         with pytest.raises(DialFailed) as failed:
             await refer(client)

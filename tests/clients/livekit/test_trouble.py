@@ -126,7 +126,7 @@ async def test_the_deadline_is_there_without_anybody_asking_for_it() -> None:
 
 @pytest.mark.parametrize("name", REQUESTS)
 @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
-async def test_what_is_no_answer_of_livekits_is_its_failure(answer: Answer, name: str) -> None:
+async def test_what_is_not_an_answer_of_livekits_is_its_failure(answer: Answer, name: str) -> None:
     error = await failure(answer, name)
 
     assert isinstance(error, ProviderProtocolError | ProviderUnavailable)

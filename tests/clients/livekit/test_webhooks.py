@@ -103,6 +103,6 @@ def test_nobody_else_is_a_caller(participant: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b"\xff", event(room={}), event(participant="x")])
-def test_what_is_no_event_is_refused(body: bytes) -> None:
+def test_what_is_not_an_event_is_refused(body: bytes) -> None:
     with pytest.raises(WebhookInvalid):
         read_webhook(body)

@@ -122,7 +122,7 @@ def test_an_event_without_end_is_refused_before_it_fills_the_memory(endless: byt
         parser.feed(endless)
 
 
-def test_two_calls_in_one_answer_are_told_apart_by_index_or_by_id() -> None:
+def test_two_calls_in_one_answer_are_distinguished_by_index_or_by_id() -> None:
     for second_index in (1, 0):
         parts = [part(0, "call_1", "book", ""), part(0, None, None, '{"a":'), part(0, None, None, "1}")]
         parts += [part(second_index, "call_2", "look", "{}")]
@@ -407,7 +407,7 @@ def test_a_body_without_an_error_object_has_no_code(body: Any) -> None:
     assert error_code(body) is None
 
 
-def test_a_wrong_key_or_a_crowd_is_no_refused_content() -> None:
+def test_a_wrong_key_or_a_crowd_is_not_refused_content() -> None:
     for status in (401, 402, 404, 429, 500):
         assert not isinstance(vendor_error(status, "content_filter"), ContentRejected)
 

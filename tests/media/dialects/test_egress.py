@@ -79,7 +79,7 @@ def test_a_text_that_is_not_known_is_ignored_and_counted() -> None:
 
 
 @pytest.mark.parametrize("text", ["muted", "[true]", "", "\ud800"])
-def test_a_text_that_makes_no_sense_costs_itself_alone(text: str) -> None:
+def test_a_text_that_makes_no_sense_affects_only_itself(text: str) -> None:
     protocol = EgressProtocol(0.0)
 
     assert protocol.receive(text, 0.0) == []

@@ -166,7 +166,7 @@ UNREADABLE = (
 
 
 @pytest.mark.parametrize("wrong", UNREADABLE)
-def test_a_message_that_makes_no_sense_costs_itself_alone(wrong: str | bytes) -> None:
+def test_a_message_that_makes_no_sense_affects_only_itself(wrong: str | bytes) -> None:
     protocol = started()
 
     assert protocol.receive(wrong, 0.0) == []

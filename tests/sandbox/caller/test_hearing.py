@@ -36,7 +36,7 @@ def test_an_agent_has_finished_when_he_spoke_and_then_was_quiet() -> None:
     assert hearing.has_finished(0.6, since=0.5, now=1.9)
 
 
-def test_the_end_of_an_old_sentence_is_no_answer_and_a_sentence_that_goes_on_is() -> None:
+def test_the_end_of_an_old_sentence_is_not_an_answer_and_a_sentence_that_goes_on_is() -> None:
     hearing = having_heard((1.0, 1.0), until=3.0)
 
     assert not hearing.has_finished(0.6, since=1.8, now=3.0)

@@ -22,7 +22,7 @@ def test_it_begins_when_sixty_milliseconds_have_come() -> None:
     assert given(mixer, 3) == [1, 2, 3]
 
 
-def test_it_fills_anew_after_it_has_run_dry() -> None:
+def test_it_fills_again_after_it_has_run_dry() -> None:
     mixer = Mixer(8000)
     mixer.receive(sound(3))
     assert given(mixer, 4) == [1, 2, 3, 0]

@@ -103,7 +103,7 @@ def test_a_caller_over_an_echo_is_heard_and_covers_it() -> None:
     assert len(words) < len(ANSWER.split()) + len(QUESTION.split())
 
 
-def test_speech_is_heard_in_noise_and_noise_is_no_speech() -> None:
+def test_speech_is_heard_in_noise_and_noise_is_not_speech() -> None:
     assert text(heard_of(line((2.0, QUESTION, 0.0), noise_dbfs=-33))) == QUESTION
     assert text(heard_of(line(noise_dbfs=-20))) == ""
 
