@@ -154,9 +154,11 @@ def _of_line(take: Take, measure: str) -> Iterator[Observation]:
         if begun.data["kind"] not in ("greeting", "reply"):
             continue
         end = _end_of(take, begun.data["speech"])
-        if end is None or _is_cut_by_caller(take, begun.at, end.at):
+        said = None if end is None else _said_within(take, begun.at, end.at)
+        if end is None or (said is not None and said.kind == "interrupts"):
             continue
         note = "it was cut" if end.type == "agent.interrupted" else ""
+        note = "silent for so long that the caller began" if said is not None else note
         upset = [row for row in spurious if begun.at <= row.at <= end.at + _SHOWS_WITHIN_SECONDS]
         note = note or (f"followed by {upset[0].type} out of nothing" if upset else "")
         if not note:
@@ -171,8 +173,8 @@ def _end_of(take: Take, speech: int) -> Row | None:
     return next((row for row in ends if row.data["speech"] == speech), None)
 
 
-def _is_cut_by_caller(take: Take, begun: float, ended: float) -> bool:
-    return any(each.kind in _DEMANDS and begun < each.started_at < ended for each in take.utterances)
+def _said_within(take: Take, begun: float, ended: float) -> Utterance | None:
+    return next((each for each in take.utterances if each.kind in _DEMANDS and begun < each.started_at < ended), None)
 
 
 def _spurious(take: Take) -> list[Row]:

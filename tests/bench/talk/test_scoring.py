@@ -175,6 +175,13 @@ def test_an_utterance_that_the_caller_cuts_says_nothing_about_the_echo() -> None
     assert verdicts(shown, "echo") == [True]
 
 
+def test_a_silence_in_which_the_caller_believes_the_agent_has_finished_is_a_disturbance_by_the_line() -> None:
+    rows = [*spoken(1, 0.1, 4.2, how="agent.interrupted"), row(4.3, "turn.taken"), *spoken(2, 4.6, 6.0)]
+    shown = take(("says", 2.8, 4.1, "When?"), agent=[(0.1, 2.0), (3.5, 3.9), (4.6, 6.0)], rows=rows, kind="noisy")
+
+    assert verdicts(shown, "noise") == [False, True]
+
+
 def test_a_long_silence_within_an_utterance_is_a_disturbance_by_the_line() -> None:
     shown = take(agent=[(0.1, 2.0), (3.2, 5.0)], rows=spoken(1, 0.1, 5.0), kind="noisy")
 
