@@ -16,6 +16,7 @@ from app.observability.printable import printable
 from app.settings import load_settings
 from app.storage.calls import CallRow
 from app.storage.lookup import look_up
+from media.recording_report import recording_report
 
 _STYLES: dict[Tone, str] = {"caller": "green", "agent": "cyan", "quiet": "dim", "wrong": "bold red"}
 _FAULTS = {
@@ -48,7 +49,7 @@ def explain_command(call_id: str) -> int:
         console.print(line, soft_wrap=True)
     if record.turns:
         console.print(turn_table("Turns", [asdict(turn) for turn in record.turns]))
-    for text in _figures(record):
+    for text in (*_figures(record), *_recording(call)):
         console.print(Text(printable(text)))
     return 0
 
@@ -103,6 +104,16 @@ def _line(moment: Moment) -> Text:
     turn = "" if row.turn is None else str(row.turn)
     when = f"{row.at[11:23]} {row.t:8.3f} s"
     return Text(f"  {when} {turn:>3}  {row.type:27} {printable(moment.text)}", style=_STYLES[moment.tone])
+
+
+def _recording(call: CallRow) -> list[str]:
+    """How complete the recording is; nothing for a call that was not to be recorded."""
+    if not call.recording:
+        return []
+    duration = call.duration_seconds if call.status == "ended" else None
+    report = recording_report(load_settings().recordings_dir / call.call_id, duration)
+    gaps = ", ".join(f"{begin:.1f} to {end:.1f} s" for begin, end in report.gaps)
+    return [f"recording {report.status}{f': {gaps} missing' if gaps else ''}"]
 
 
 def _figures(record: CallRecord) -> list[str]:

@@ -14,6 +14,8 @@ from app.conversation.deadlines import Deadline
 from app.conversation.events import EVENT_TYPES
 from app.models import JournalRow
 from app.ports.services import CallEnding
+from media.formats import AudioFormat
+from media.recording import Recorder
 from tests.cli.test_commands import run
 from tests.conversation.script import Call, greeted_call
 from tests.storage.stores import END, a_call, open_stores
@@ -201,3 +203,17 @@ async def test_a_call_that_was_given_up_says_when_and_what_the_caller_waited_for
     assert "abandoned: the caller hung up while they waited" in shown
     assert "turn 2 was never answered: the caller waited " in shown
     assert "TELEPHONY_USD_PER_MINUTE" in shown
+
+
+async def test_what_is_missing_from_the_recording_is_told(tmp_path: Path) -> None:
+    await keep(tmp_path, rows_of(greeted_call().caller_hangs_up()), "caller_hangup", recording=True)
+    lost = ask(tmp_path, "explain").stdout
+    recorder = Recorder(tmp_path / "recordings" / "call-1", "worker", AudioFormat("pcm_s16le", 8000))
+    recorder.caller(b"\x01\x02" * 8000 * 12, 0.0)
+    recorder.close()
+    assert recorder.join(60)
+
+    shown = ask(tmp_path, "explain").stdout
+
+    assert "recording failed: 0.0 to 20.0 s missing" in lost
+    assert "recording gaps: 12.0 to 20.0 s missing" in shown
