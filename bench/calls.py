@@ -1,4 +1,4 @@
-"""What the service adds to a call, and what a call costs it: ``python -m bench.calls``.
+"""The latency that the service adds to calls, and what they cost: ``python -m bench.calls``.
 
 The service has a core of its own; callers and vendors share another. Of the time between the vendor's end of a turn and
 the first sound at the caller's end, what the vendors took is not counted. A row is void when the load side could not
@@ -50,11 +50,11 @@ class Row:
     load_core_busy: float
     frames_late_p99: float
     void: str
-    """Why the row says nothing; empty when it does."""
+    """Why the row is void; empty when it is valid."""
 
 
 async def measure(count: int, seconds: float, server: Pinned, vendors: Pinned) -> Row:
-    """Hold so many calls at once for so long."""
+    """Hold ``count`` calls at once for ``seconds``."""
     empty = server.resident_bytes()
     load = Load(server.url, vendors.url)
     async with load.running(count):
@@ -96,7 +96,7 @@ async def measure(count: int, seconds: float, server: Pinned, vendors: Pinned) -
 
 
 async def totals(count: int, seconds: float, server: Pinned, vendors: Pinned) -> list[float]:
-    """Seconds from the caller's last sound to the answer, as the records of so many calls at once tell them."""
+    """Seconds from the caller's last sound to the answer, from the records of ``count`` calls at once."""
     load = Load(server.url, vendors.url)
     async with load.running(count):
         await asyncio.sleep(_SETTLES_SECONDS + seconds)
@@ -105,7 +105,7 @@ async def totals(count: int, seconds: float, server: Pinned, vendors: Pinned) ->
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The value below which that share of them lies; None without values."""
+    """The quantile of the values; None without values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
 
@@ -173,7 +173,7 @@ def main() -> None:
 
 @contextmanager
 def _standing(profile: str) -> Iterator[tuple[Pinned, Pinned]]:
-    """A service that has just started, and the vendors' stand-ins."""
+    """A newly started service, and the vendors' stand-ins."""
     with (
         tempfile.TemporaryDirectory() as folder,
         sandbox(profile) as (vendors, addresses),

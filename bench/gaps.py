@@ -1,4 +1,4 @@
-"""How long a caller heard nothing in the middle of what the agent said."""
+"""Measures gaps: how long a caller heard nothing in the middle of an utterance."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,8 +14,7 @@ _SEARCHED_SECONDS = 0.5
 """On each side of where a piece of the sound was heard in the call that is compared with."""
 _ALIKE = 0.7
 _LONGER_PAUSE_SECONDS = 0.2
-"""A pause between two sentences may be longer by that: the receiver's jitter buffer stretches silence, and nobody hears
-it."""
+"""A pause between two sentences may be longer by this much: the jitter buffer stretches silence, inaudibly."""
 _SILENCE = 200.0
 """Root mean square of samples, of 32767."""
 
@@ -80,7 +79,7 @@ def _put_off(story: Sound, reference: Sound, rate: int = 8000) -> float:
 
 
 def _has_pause(patch: Sound, rate: int) -> bool:
-    """Whether a third of it is silent: no sound of a word is closed for so long."""
+    """Whether a third of it is silent, which never happens inside a word."""
     parts = np.array_split(patch, round(_PATCH_SECONDS / _STEP_SECONDS))
     return any(np.sqrt((part**2).mean()) < _SILENCE for part in parts)
 

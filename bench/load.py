@@ -1,4 +1,4 @@
-"""Many calls at once from one process, paced together, and how well the pace was kept."""
+"""Many calls at once from one process with one pacer, and how late their frames were."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ ANSWER = (
 _TURNS_SCRIPTED = 60
 _PATIENCE = 60.0
 _SLOTS = 20
-"""The calls' frames are spread over the 20 ms, as those of strangers are."""
+"""The frames of the calls are spread over the 20 ms, as those of independent callers are."""
 
 
 class Load:
@@ -36,11 +36,11 @@ class Load:
         self._question = _question()
         self.calls: list[LoadCall] = []
         self.late: list[float] = []
-        """Seconds by which each round of frames was late."""
+        """How late each round of frames was, in seconds."""
 
     @asynccontextmanager
     async def running(self, count: int, *, seconds_between: float = 0.05) -> AsyncIterator["Load"]:
-        """Calls that talk until the context is left."""
+        """Hold calls that talk until the context exits."""
         async with (
             httpx.AsyncClient(trust_env=False, timeout=30, headers=AUTHORIZED) as http,
             asyncio.TaskGroup() as tasks,
@@ -57,14 +57,14 @@ class Load:
                 task.cancel()
 
     async def timings(self, call: LoadCall) -> list[dict[str, Any]]:
-        """What the stand-ins sent in a call, and when."""
+        """What the stand-ins sent in a call, and at what times."""
         async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
             answer = await http.get(f"{self._sandbox_url}/control/calls/{call.call_id}")
         timings: list[dict[str, Any]] = answer.json()["timings"]
         return timings
 
     async def record(self, call: LoadCall) -> dict[str, Any]:
-        """What the service keeps of a call."""
+        """The service's record of a call."""
         async with httpx.AsyncClient(trust_env=False, timeout=30, headers=AUTHORIZED) as http:
             record: dict[str, Any] = (await http.get(f"{self._service_url}/calls/{call.call_id}")).json()
         return record
@@ -104,6 +104,6 @@ class Load:
 
 
 def _question() -> Sound:
-    """As a telephone sends it."""
+    """The sound as a telephone sends it."""
     pcm = synthesize(QUESTION, "ru", SAMPLE_RATE).pcm
     return SoundMaker(MediaFormat("mulaw", SAMPLE_RATE), None).sound(np.frombuffer(pcm, dtype="<i2").astype(np.int16))

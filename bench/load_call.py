@@ -1,4 +1,4 @@
-"""One call of the load: as little work as a caller can be, so that the service is what is measured."""
+"""One call of the load. It does as little work as possible, so that the bench measures the service."""
 
 import asyncio
 import json
@@ -24,19 +24,19 @@ _PATIENCE_SECONDS = 20.0
 
 @dataclass(slots=True)
 class Heard:
-    """What one call has measured; moments are of the loop's clock."""
+    """What one call has measured. Moments are on the loop's clock."""
 
     greeted_after: float | None = None
     """Seconds from ``start`` to the first sound of the greeting."""
     answers: list[float] = field(default_factory=list)
-    """When the first sound of each answer came."""
+    """The moment of the first sound of each answer."""
     paused_after: list[float] = field(default_factory=list)
-    """Seconds from the first frame that was sent into an answer, to the ``clear``."""
+    """Seconds from the first frame sent during an answer to the ``clear``."""
     unanswered: int = 0
 
 
 class LoadCall:
-    """Talks, listens, interrupts each third answer. A pacer sends its frames: ``send_next`` each 20 ms."""
+    """Talks, listens, and interrupts every third answer. A pacer calls ``send_next`` every 20 ms."""
 
     def __init__(self, call_id: str, socket: ClientConnection, utterance: Sequence[bytes]) -> None:
         self.call_id = call_id
@@ -54,7 +54,7 @@ class LoadCall:
         self._clock = asyncio.get_running_loop().time
 
     async def begin(self) -> None:
-        """Say ``start``, and wait for the greeting's first sound."""
+        """Send ``start``, and wait for the first sound of the greeting."""
         began = self._clock()
         await self._socket.send(_START)
         while not isinstance(message := await self._socket.recv(), bytes):
@@ -64,7 +64,7 @@ class LoadCall:
         self._take_sound(message)
 
     async def send_next(self) -> None:
-        """What is to be told, then the next 20 ms: of what is being said, or silence."""
+        """Send waiting messages, then the next 20 ms of speech or silence."""
         try:
             while self._to_tell:
                 await self._socket.send(self._to_tell.popleft())
@@ -75,7 +75,7 @@ class LoadCall:
             return
 
     async def listen(self) -> None:
-        """Take what the service sends, until the socket closes."""
+        """Receive what the service sends, until the socket closes."""
         try:
             async for message in self._socket:
                 if isinstance(message, bytes):
@@ -86,7 +86,7 @@ class LoadCall:
             return
 
     async def talk(self) -> None:
-        """One question after another, until cancelled."""
+        """Ask one question after another, until cancelled."""
         turn = 0
         await _within(self._ended)
         while True:
@@ -104,7 +104,7 @@ class LoadCall:
             await _within(self._ended)
 
     async def _interrupt(self) -> None:
-        """Speak into the answer; that is a question too, whose answer is not counted."""
+        """Interrupt the answer. That is a question too, but its answer is not counted."""
         self._cleared.clear()
         self._said_first_at = None
         await self._say()

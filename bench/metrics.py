@@ -15,11 +15,11 @@ class Counts:
     upto: dict[float, float]
 
     def since(self, earlier: "Counts") -> "Counts":
-        """What has come since then."""
+        """The counts since then."""
         return Counts({bound: count - earlier.upto.get(bound, 0.0) for bound, count in self.upto.items()})
 
     def percentile_ms(self, share: float) -> float | None:
-        """Within its bucket a value is taken for evenly spread; None when nothing was counted."""
+        """Estimate a quantile, assuming that values are spread evenly within their bucket. None without counts."""
         total = max(self.upto.values(), default=0.0)
         if not total:
             return None

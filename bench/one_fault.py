@@ -37,7 +37,7 @@ from tests.end_to_end.strikes import locked
 
 GAP_SECONDS = 0.04
 _AFTER_SECONDS = 1.5
-"""The health is watched so much longer than the calls, at least."""
+"""How much longer than the calls the health is watched, at least."""
 _STRUCK = "websocket-0"
 _LATE = "the callers' own delay, ms"
 _GAPS = "the others' longest gap, ms: websocket / telephone"
@@ -57,7 +57,7 @@ class Round:
     """``one call``, ``nobody`` or ``a worker``."""
 
     def is_struck(self, call: HeldCall, worker: int) -> bool:
-        """Whether that call may notice."""
+        """Whether the call may notice."""
         return {"one call": call.name == _STRUCK, "nobody": False, "a worker": call.worker == worker}[self.strikes]
 
 
@@ -120,7 +120,7 @@ ROUNDS: dict[str, tuple[int, list[Round]]] = {
 
 @dataclass
 class Outcome:
-    """What came of a round."""
+    """The outcome of a round."""
 
     round: Round
     calls: list[HeldCall]
@@ -132,16 +132,16 @@ class Outcome:
 
     @property
     def struck(self) -> list[HeldCall]:
-        """Those that may notice."""
+        """The calls that may notice."""
         return [call for call in self.calls if self.round.is_struck(call, self.worker)]
 
     @property
     def others(self) -> list[HeldCall]:
-        """Those that may not."""
+        """The calls that must not notice."""
         return [call for call in self.calls if not self.round.is_struck(call, self.worker)]
 
     def noticed(self, call: HeldCall) -> list[str]:
-        """What that caller, or their record, had of it."""
+        """What the caller noticed, or the record shows."""
         failed = [row["data"]["provider"] for row in call.journal if row["type"] == "provider.failed"]
         told = [f"{provider} failed" for provider in sorted(set(failed))]
         if call.record.get("end_reason") != "caller_hangup":
@@ -154,7 +154,7 @@ class Outcome:
 
 
 async def play(here: House, played: Round, calm: CallReport | None) -> Outcome:
-    """One round, in which everything is well before and after."""
+    """Run one round. Everything works before and after it."""
     lines, watched = len(here.service.log_lines()), Watched()
 
     async def on_connected(call: HeldCall) -> None:
@@ -191,14 +191,14 @@ async def _play_watched(
 
 
 def _trouble(line: str) -> str:
-    """The event of a line of the log; empty when it is no trouble."""
+    """The event of a warning or error in the log; empty for any other line."""
     told = json.loads(line) if line.startswith("{") else {"event": "a line that is none of the log", "level": "error"}
     what = "".join(f" {told[key]}" for key in ("loop", "kind", "provider") if key in told)
     return f"{told['event']}{what}" if told["level"] in ("warning", "error") else ""
 
 
 async def _break(broken: AbstractAsyncContextManager[None]) -> None:
-    """Until cancelled."""
+    """Run until cancelled."""
     async with broken:
         await asyncio.get_running_loop().create_future()
 

@@ -1,4 +1,4 @@
-"""Child processes of a benchmark, each on a core of its own if wanted, and what the kernel says of them (Linux)."""
+"""Child processes of a benchmark, pinned to cores if wanted, and their figures from the kernel (Linux)."""
 
 import json
 import os
@@ -26,30 +26,30 @@ AUTHORIZED = {"Authorization": "Bearer bench"}
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A process that runs."""
+    """A running process."""
 
     pid: int
     url: str
     ready_after: float
-    """Seconds from its start until it was ready."""
+    """Seconds from the start until it was ready."""
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, all threads."""
+        """User and system time of all threads so far, in seconds."""
         return cpu_seconds(self.pid)
 
     def resident_bytes(self) -> int:
-        """Memory that it holds now."""
+        """The memory of the process now."""
         return resident_bytes(self.pid)
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far, all threads."""
+    """User and system time of all threads of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory that a process holds now."""
+    """The memory of a process now."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -68,7 +68,7 @@ def sandbox(profile: str, *options: str, core: int | None = LOAD_CORE) -> Iterat
 def service(
     data_dir: Path, addresses: dict[str, str], *, core: int | None = SERVICE_CORE, **more: str
 ) -> Iterator[Pinned]:
-    """The service as an operator runs it, on a core of its own; its log goes to a file in its folder."""
+    """The service as an operator runs it, pinned to a core. Its log goes to a file in its folder."""
     port = free_port()
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY", "API_KEY"), "bench")
     environment = {
@@ -91,7 +91,7 @@ def service(
 
 @contextmanager
 def _child(command: Sequence[str], environment: dict[str, str], core: int | None, **pipes: Any) -> Iterator[Any]:
-    """With a core of its own or, for None, on any."""
+    """Pinned to a core; on any core if None."""
     pinned = command if core is None else ["taskset", "--cpu-list", str(core), *command]
     child = subprocess.Popen(pinned, env={**os.environ, **environment}, **pipes)  # noqa: S603 - our own programs
     try:

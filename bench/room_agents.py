@@ -21,13 +21,13 @@ _TONE = bytes(range(256)) * 2
 
 
 def _sound(seconds: float) -> bytes:
-    """Something that is not silence, in 16-bit samples."""
+    """A sound that is not silence, in 16-bit samples."""
     size = int(RATE * seconds) * 2
     return (_TONE * (size // len(_TONE) + 1))[:size]
 
 
 class _Meter:
-    """What all agents of the process heard, and how late its loop was, since the last report."""
+    """What all agents of the process have heard, and how late the loop was, since the last report."""
 
     def __init__(self) -> None:
         self.heard_bytes = 0
@@ -54,7 +54,7 @@ class _Meter:
 
 
 class _Caller:
-    """Hears, as a call would."""
+    """Receives sound, as a call would."""
 
     def __init__(self, meter: "_Meter") -> None:
         self._meter = meter
@@ -69,7 +69,7 @@ class _Caller:
 
 
 async def bare(url: str, token: str, write_ms: int, read_ms: int, meter: _Meter) -> None:
-    """What every user of the SDK has to do: one source written, one stream read."""
+    """The least that every user of the SDK does: write one source and read one stream."""
     room = rtc.Room()
     reading: list[asyncio.Task[None]] = []
 
@@ -92,7 +92,7 @@ async def bare(url: str, token: str, write_ms: int, read_ms: int, meter: _Meter)
 
 
 async def leg(url: str, token: str, write_ms: int, read_ms: int, meter: _Meter) -> None:
-    """As a call carries its leg: sound with a lead, released in pieces, which the leg hands on a little later."""
+    """Drives a leg as a call does: sound with a lead, released in pieces, which the leg passes on a little later."""
     room_voice.GATHER_ABOVE_SECONDS = LEAD_SECONDS - write_ms / 1000 - LATER_SECONDS
     room_leg.READ_MS = read_ms
 

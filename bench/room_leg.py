@@ -34,12 +34,12 @@ _KEY = LiveKitKey("bench", "a-secret-of-more-than-32-characters-for-it")
 _NOBODY = "http://127.0.0.1:9/webhooks"
 """Listens for the webhooks."""
 _HEARD_SHARE_MIN = 0.9
-"""Of the time; an agent that is not in its room costs nothing."""
+"""An agent must have heard its caller for this share of the time; one that is not in its room costs nothing."""
 
 
 @asynccontextmanager
 async def callers(url: str, count: int) -> AsyncIterator[None]:
-    """So many rooms with a telephone in each that has been answered."""
+    """Open rooms, each with an answered telephone."""
     rooms = [rtc.Room() for _ in range(count)]
     async with asyncio.TaskGroup() as tasks:
         speaking = []
@@ -78,12 +78,12 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a process of agents took."""
+    """The figures of a process of agents."""
 
     cpu_seconds: float
-    """For a minute of one call."""
+    """CPU seconds for a minute of one call."""
     late_p99_ms: float
-    """Of its loop."""
+    """The lateness of its event loop."""
     resident_mb: float
 
 
@@ -145,7 +145,7 @@ async def _figures(url: str, count: int, ways: list[Way], rounds: int, seconds: 
 
 
 def _table(figures: dict[Way, list[Figure]], count: int) -> Table:
-    """Each way beside the cheapest of the bare SDK's."""
+    """Each way, relative to the cheapest one of the bare SDK."""
     cpu = {way: [figure.cpu_seconds for figure in taken] for way, taken in figures.items()}
     least = min(median(taken) for way, taken in cpu.items() if way.kind == "bare" and taken)
     title = f"CPU seconds for a minute of one call, both ways sounding, {count} at once"

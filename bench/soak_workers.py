@@ -38,11 +38,11 @@ from tests.support.wall_clock import WallClock
 
 WORKERS = 3
 _LONGEST_MOMENT = 1.5
-"""A worker that is stopped for so long is not taken for one that hangs."""
+"""A worker that is stopped for this long does not count as hanging."""
 _STORED_LOOKS = 300
-"""Ten a second: what is stored last may wait for a database that was locked."""
+"""Looks, ten a second: the last rows may wait for a locked database."""
 _LATE_SECONDS = 3.0
-"""A strike just before a call began may still be what ended it."""
+"""A strike this long before a call began may still have ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class HeldCall:
 
 
 class Soak:
-    """What is done to the service, and what becomes of its calls."""
+    """Strikes the service and follows its calls."""
 
     def __init__(self, service: ServiceProcess, folder: Path, clock: WallClock, seed: int, seconds: float) -> None:
         self._service, self._folder, self._clock = service, folder, clock
@@ -86,7 +86,7 @@ class Soak:
         return asyncio.get_running_loop().time() > self._until
 
     async def run(self, callers: int) -> None:
-        """Until the time is over; the service is left with nothing wrong."""
+        """Run until the time is over. Leaves the service with nothing wrong."""
         async with asyncio.TaskGroup() as tasks:
             for number in range(callers):
                 tasks.create_task(self._call_again_and_again(number), name=f"caller-{number}")
@@ -134,7 +134,7 @@ class Soak:
         return int(owner.partition(".worker")[2].partition("-")[0])
 
     async def _note_reason(self, call: HeldCall) -> None:
-        """How the call ended, once that is stored."""
+        """Wait until the end of the call is stored, and return it."""
         for _ in range(_STORED_LOOKS):
             reason = self._one("SELECT end_reason FROM calls WHERE call_id = ?", call.call_id)
             if reason is not None:
@@ -236,7 +236,7 @@ class Soak:
 
 
 async def soak(seed: int, minutes: float, callers: int) -> Soak:
-    """The whole run. Everything it needs is in a folder that goes with it."""
+    """Run the whole test in a temporary folder."""
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
         clock = WallClock(folder)

@@ -36,7 +36,7 @@ QUESTION = "Расскажите о вашей клинике."
 _OUR_NUMBER = "+74950000000"
 _PREFIX = "call"
 _RING_SECONDS = 1.5
-"""Telephones need so much longer than websockets until they are greeted."""
+"""How much longer telephones than websockets need until the greeting."""
 _LOOK_SECONDS = 0.25
 
 
@@ -48,7 +48,7 @@ class HeldCall:
     call_id: str = ""
     report: CallReport | None = None
     failure: str = ""
-    """What the caller says against it."""
+    """What the caller complains of."""
     worker: int = 0
     record: dict[str, Any] = field(default_factory=dict)
     journal: list[dict[str, Any]] = field(default_factory=list)
@@ -64,13 +64,13 @@ class Watched:
     """What ``/health`` said, in seconds since the strike."""
 
     first: dict[str, tuple[float, str]] = field(default_factory=dict)
-    """By component: when it was not ok any more, and what it was then."""
+    """By component: when it stopped being ok, and its status then."""
     back: dict[str, float] = field(default_factory=dict)
-    """By component: when it was ok again, since the strike was over."""
+    """By component: when it was ok again, after the strike was over."""
     over: float | None = None
     """When the strike was over."""
     unready: float | None = None
-    """When ``/health/ready`` began to refuse."""
+    """When ``/health/ready`` began to answer 503."""
 
 
 class House:
@@ -84,22 +84,22 @@ class House:
         self._numbers = count(79990000000)
 
     async def fault(self, **fault: Any) -> None:
-        """Order one at the vendors' stand-ins."""
+        """Order a fault at the vendors' stand-ins."""
         async with httpx.AsyncClient(base_url=self.service.sandbox_url, trust_env=False) as http:
             (await http.post("/control/faults", json=fault)).raise_for_status()
 
     def livekit(self, kind: str) -> None:
-        """Every answer of LiveKit's API is like that from now on."""
+        """Give every request to LiveKit's API this answer from now on."""
         self.front.faults.add(Fault("livekit", kind, times=None))
 
     async def well(self) -> None:
-        """Nothing is ordered any more."""
+        """Clear all ordered faults."""
         self.front.faults.clear()
         async with httpx.AsyncClient(base_url=self.service.sandbox_url, trust_env=False) as http:
             (await http.delete("/control/faults")).raise_for_status()
 
     def pid_of(self, worker: int) -> int:
-        """The process of a worker; of the service, when there is one process."""
+        """The process of a worker, or of the service when there is only one."""
         lines = [json.loads(line) for line in self.service.log_lines() if line.startswith("{")]
         pids = [line["pid"] for line in lines if line["event"] == "worker.started" and line["worker"] == worker]
         return int(pids[-1]) if pids else self.service.process.pid
@@ -173,7 +173,7 @@ class House:
         return any(row["type"] == "agent.reply_started" and row["turn"] for row in call.journal)
 
     async def read(self, calls: list[HeldCall]) -> None:
-        """Have the records and journals of calls that are over."""
+        """Wait for the records and journals of ended calls."""
         async with self.service.client(timeout=30) as http, asyncio.timeout(90):
             for call in calls:
                 while call.record.get("status") != "ended":
@@ -202,7 +202,7 @@ def _note(watched: Watched, components: list[dict[str, Any]], ready: bool, after
 
 @asynccontextmanager
 async def house(folder: Path, *, workers: int, profile: str) -> AsyncIterator[House]:
-    """Runs until the context is left. Raises ServerMissing without livekit-server or Redis."""
+    """Run until the context exits. Raises ServerMissing without livekit-server or Redis."""
     data = folder / "data"
     disk = bad_disk(data, folder)
     with livekit_server(folder) as server:

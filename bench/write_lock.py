@@ -1,7 +1,7 @@
 """How long other processes wait for the database while our loop is busy: ``python -m bench.write_lock``
 
-One process stores calls while something holds its loop up for some milliseconds at a time, as many calls at once do;
-a second one takes the write lock and lets it go, again and again.
+One process stores calls while its event loop is blocked for some milliseconds at a time, as many calls would block it.
+A second process keeps taking and releasing the write lock.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ def _call(number: int) -> CallRow:
 
 
 async def wait_again_and_again(path: str) -> None:
-    """The second process: until its standard input ends; then it prints how many seconds each wait took."""
+    """The second process. It runs until its standard input ends, then prints the seconds of each wait."""
     loop, ends, waits = asyncio.get_running_loop(), asyncio.Event(), []
     loop.add_reader(sys.stdin, ends.set)
     with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
