@@ -1,5 +1,6 @@
 """Call records: who called, which process owns the call, how it ended."""
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -7,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Float, Row, delete, func, insert, or_, select, update
 
 from app.clock import lease_now
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
@@ -309,7 +310,15 @@ def _renew_leases(owner: str, call_ids: Collection[str], until: float, connectio
 
 
 def _call(row: Row[Any]) -> CallRow:
-    return CallRow(**row._mapping)
+    return CallRow(**{name: _value(name, value) for name, value in row._mapping.items()})
+
+
+def _value(column: str, value: Any) -> Any:
+    """A value of the column's type: SQLite keeps any value in any column, and another program may have written it."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    return None if isinstance(calls.c[column].type, Float) and not is_number else value
 
 
 def _count_live(connection: Connection) -> int:
