@@ -7,13 +7,14 @@ from itertools import groupby
 import sqlalchemy as sa
 from alembic import op
 
-from app.storage.call_words import store_words
+from app.storage.call_words import words_of
 
 revision = "0011"
 down_revision = "0010"
 
 _HEARD = {"turn.taken": "text", "agent.finished": "heard", "agent.interrupted": "heard"}
 """The rows that say what was said, with their field."""
+_CALLS_AT_ONCE = 2000
 
 
 def upgrade() -> None:
@@ -42,8 +43,8 @@ def upgrade() -> None:
 
 def _fill() -> None:
     connection = op.get_bind()
-    agents = sa.text("UPDATE calls SET agent = :agent WHERE call_id = :call_id")
-    for call_id, rows in groupby(_journals(connection), key=lambda row: row[0]):
+    found: list[tuple[int, str, str | None, list[str]]] = []
+    for number, (call_id, rows) in enumerate(groupby(_journals(connection), key=lambda row: row[0]), 1):
         agent: object = None
         texts: list[str] = []
         for _, kind, data in rows:
@@ -52,9 +53,24 @@ def _fill() -> None:
                 agent = described.get("name") if isinstance(described, dict) else None
             elif isinstance(text := data.get(_HEARD[kind]), str):
                 texts.append(text)
-        if isinstance(agent, str):
-            connection.execute(agents, {"agent": agent, "call_id": call_id})
-        store_words(connection, call_id, texts)
+        found.append((number, call_id, agent if isinstance(agent, str) else None, words_of(texts)))
+        if len(found) == _CALLS_AT_ONCE:
+            _store(connection, found)
+            found.clear()
+    _store(connection, found)
+
+
+def _store(connection: sa.Connection, found: list[tuple[int, str, str | None, list[str]]]) -> None:
+    """Words in their order: neighbours in the table are written together."""
+    said = [call for call in found if call[3]]
+    if said:
+        texts = [(number, " ".join(words)) for number, _, _, words in said]
+        connection.exec_driver_sql("INSERT INTO call_texts (words_id, words) VALUES (?, ?)", texts)
+        words = sorted((word, number) for number, _, _, words in said for word in words)
+        connection.exec_driver_sql("INSERT INTO call_words (word, words_id) VALUES (?, ?)", words)
+    if found:
+        columns = [(agent, number if words else None, call_id) for number, call_id, agent, words in found]
+        connection.exec_driver_sql("UPDATE calls SET agent = ?, words_id = ? WHERE call_id = ?", columns)
 
 
 def _journals(connection: sa.Connection) -> Iterator[tuple[str, str, dict[str, object]]]:
