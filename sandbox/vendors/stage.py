@@ -87,6 +87,8 @@ class CallSheet:
         self.scripted = False
         """Whether the caller ever had a script; speech after its end counts as noise."""
         self._answered: tuple[str, str, Reply] | None = None
+        self._is_given = False
+        """Whether that answer was sent to its end."""
 
     def expect(self, *utterances: Utterance) -> None:
         """Add to what the caller will say."""
@@ -101,18 +103,24 @@ class CallSheet:
         """Take the scripted answer to ``heard``; ``before`` identifies the conversation so far. None without a script.
 
         A client that asks eagerly, before the caller has finished, asks again with the rest: the same conversation with
-        a longer last line gets the same answer. ``keep`` leaves the answer in the script, because it will break off.
+        a longer last line gets the same answer. So does one that asks a second time before it has the whole answer.
+        ``keep`` leaves the answer in the script, because it will break off.
         """
         if self._answered is not None:
             earlier_before, earlier_heard, reply = self._answered
-            if before == earlier_before and heard != earlier_heard and heard.startswith(earlier_heard):
+            is_anew = heard.startswith(earlier_heard) if heard != earlier_heard else not self._is_given
+            if before == earlier_before and is_anew:
                 self._answered = (before, heard, reply)
                 return reply
         if not self.replies or keep:
             return self.replies[0] if self.replies else None
         reply = self.replies.popleft()
-        self._answered = None if reply.error else (before, heard, reply)
+        self._answered, self._is_given = None if reply.error else (before, heard, reply), False
         return reply
+
+    def reply_given(self) -> None:
+        """The answer was sent to its end: who asks the same once more gets the next."""
+        self._is_given = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +166,11 @@ class Stage:
         """The call's next scripted answer, if any; see :meth:`CallSheet.next_reply`."""
         sheet = None if call_id is None else self._calls.get(call_id)
         return None if sheet is None else sheet.next_reply(before, heard, keep=keep)
+
+    def reply_given(self, call_id: str | None) -> None:
+        """The call's answer was sent to its end."""
+        if call_id is not None:
+            self.call(call_id).reply_given()
 
     def note(self, vendor: Vendor, event: str, call_id: str | None, **details: Any) -> None:
         """Record that something was sent or received in a call, with the time."""

@@ -162,6 +162,7 @@ class Answering:
             # Before sending: the client may have passed it on before this task continues.
             self._note("delta" if number else "first_delta", characters=len(self.text))
             yield piece
+        self._stage.reply_given(self._call_id)
         self._note("done", characters=len(self.text))
 
     def usage(self) -> Usage:

@@ -91,3 +91,14 @@ async def test_an_answer_that_breaks_off_is_finished_elsewhere_and_nothing_is_sa
     begun = asked[1][-2]["content"]
     assert ANSWER.startswith(begun)
     assert begun
+
+
+async def test_a_script_answers_a_second_request_for_the_same_with_the_same(tmp_path: Path) -> None:
+    """The stand-in, as a model would: both requests of a hedge are about one question."""
+    async with vendors(tmp_path) as (sandbox, registry):
+        sandbox.stage.call("call-1").replies.clear()
+        sandbox.stage.call("call-1").answer(Reply(ANSWER, delay=1.5), Reply("Goodbye!"))
+        events, _first = await answer_of(registry)
+        assert text(events) == ANSWER
+        events, _first = await answer_of(registry)
+        assert text(events) == "Goodbye!"
