@@ -233,7 +233,9 @@ def test_the_record_says_who_called_what_it_cost_and_how_it_ended(evening: Eveni
     assert record["started_at"] <= record["answered_at"] <= record["ended_at"]
     assert record["duration_seconds"] == pytest.approx(evening.calls[name].report.ended_at, abs=1.0)
     assert record["costs"]["total"] == pytest.approx(sum(record["costs"][part] for part in ("stt", "llm", "tts")))
-    assert (record["costs"]["telephony"], record["costs"]["currency"]) == (None, "USD")
+    assert (record["costs"]["telephony"], record["costs"]["currency"]) == (0.0, "USD")  # no telephone, no minutes
+    assert record["unanswered"] == {"count": 0, "waited_seconds": []}
+    assert record["abandoned"] is None
     assert record["token_usage"]["completion"] > 0
     assert len(record["provider_ids"]["requests"]) >= 4
     assert record["recording_available"] is True
@@ -245,7 +247,8 @@ def test_the_transcript_is_the_turns_or_a_line_for_each(service: RunningService,
     with service.client() as http:
         assert http.get(f"/calls/{call.call_id}/transcript").json()["turns"] == call.record["turns"]
         text = http.get(f"/calls/{call.call_id}/transcript", params={"format": "text"}).text
-    lines = [re.fullmatch(r"\[\d+:\d\d\] (caller|agent): (\S.*)", line) for line in text.splitlines()]
+    spoken = [line for line in text.splitlines() if "] agent, filler: " not in line]  # a busy machine may need one
+    lines = [re.fullmatch(r"\[\d+:\d\d\] (caller|agent): (\S.*)", line) for line in spoken]
     assert all(lines)
     assert [line[1] for line in lines if line] == ["agent", "caller"] * 4 + ["agent"]
     assert text.splitlines()[0] == f"[0:00] agent: {GREETING}"
