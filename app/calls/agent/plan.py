@@ -25,16 +25,16 @@ _ANY_LANGUAGE = "multi"
 
 
 class Vendors(Protocol):
-    """Makes the clients that an agent asks for; :class:`app.clients.registry.VendorRegistry`."""
+    """Makes the clients for an agent's options; implemented by :class:`app.clients.registry.VendorRegistry`."""
 
     def stt(self, options: SttOptions, audio_format: AudioFormat) -> SpeechToText:
-        """The client that hears so. Raises SettingsError when there is none."""
+        """The speech-to-text client for the options. Raises SettingsError when there is none."""
 
     def llm(self, options: LlmOptions) -> LanguageModel:
-        """The client that thinks so. Raises SettingsError when there is none."""
+        """The language model client for the options. Raises SettingsError when there is none."""
 
     def tts(self, options: TtsOptions) -> TextToSpeech:
-        """The client that speaks so. Raises SettingsError when there is none."""
+        """The text-to-speech client for the options. Raises SettingsError when there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,9 @@ class CallPlan:
     llm: LanguageModel
     tts: TextToSpeech
     endpoints: Mapping[str, ToolEndpoint]
-    """Where the agent's tools are asked, by name."""
+    """The endpoints of the agent's tools, by name."""
     transfer_targets: Mapping[str, str]
-    """Addresses of those to whom the caller may be handed over, by their names."""
+    """The addresses to which the caller may be transferred, by name."""
     playout_lead_seconds: float
     is_recorded: bool
     version: str
@@ -74,11 +74,11 @@ class CallPlan:
 
     @property
     def prompt(self) -> str:
-        """What the model is told of its task."""
+        """The instructions for the model."""
         return self.agent.prompt
 
     def voice(self, language: str) -> VoiceConfig:
-        """How the agent sounds in that language."""
+        """The agent's voice in that language."""
         return self.agent.voice(language, self.audio_format)
 
     def phrases(self) -> list[tuple[str, list[str]]]:

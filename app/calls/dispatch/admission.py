@@ -29,11 +29,11 @@ class Admission:
         require_storage: Callable[[], None],
         on_rejected: Callable[[str], None],
     ) -> None:
-        """``on_rejected`` is told the code of each refusal."""
+        """``on_rejected`` is called with the code of each refusal."""
         self.planner = planner
         self.max_live = max_live
         self.require_storage = require_storage
-        """Raises StorageError while nothing of a new call could be kept."""
+        """Raises StorageError while the storage could not keep a new call."""
         self._calls = calls
         self._draining = False
         self._on_rejected = Listeners("call.rejected", on_rejected)
@@ -51,17 +51,17 @@ class Admission:
         self._draining = True
 
     def check_not_draining(self) -> None:
-        """Raises Draining when no call is taken because the service is stopping."""
+        """Raises Draining when the service is stopping."""
         if self._draining:
             self.refuse(Draining("the service is stopping and takes no new calls"))
 
     def check_at_once(self) -> None:
-        """What can be known without the database. Raises Draining, StorageError."""
+        """Check what is known without the database. Raises Draining, StorageError."""
         self.check_not_draining()
         self.require_storage()
 
     async def check(self) -> None:
-        """Whether a call would be taken now. Raises Draining, AtCapacity, StorageError."""
+        """Check whether a call would be accepted now. Raises Draining, AtCapacity, StorageError."""
         self.check_at_once()
         if await self._calls.count_live() >= self.max_live:
             self.refuse(AtCapacity("all places for calls are taken"))
@@ -97,6 +97,6 @@ class Admission:
         return agent
 
     def refuse(self, error: AdmissionError) -> NoReturn:
-        """Raise the error, and count it."""
+        """Count the refusal and raise the error."""
         self._on_rejected(error.code)
         raise error

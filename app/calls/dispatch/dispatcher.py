@@ -86,7 +86,7 @@ class CallDispatcher:
 
     @property
     def on_crashed(self) -> Listeners[[CallRow]]:
-        """Told of each call that was ended here because its process had died."""
+        """Called with each call that was ended here because its process had died."""
         return self._reaper.on_crashed
 
     def prepare_phrases(self, audio_format: AudioFormat) -> None:
@@ -175,11 +175,11 @@ class CallDispatcher:
         if not await self._all_ended(_GOODBYE_SECONDS):
             log.error("service.calls_left", live_calls=len(self._live))
 
-    def emit(self, call_id: str, fact: ev.Event) -> None:
-        """A fact for a call of this process; a call that is gone needs none."""
+    def emit(self, call_id: str, event: ev.Event) -> None:
+        """Emit an event to a call of this process. Nothing happens when the call is gone."""
         call = self._live.get(call_id)
         if call is not None:
-            call.emit(fact)
+            call.emit(event)
 
     def ownership_lost(self, call_id: str) -> None:
         """Another process owns that call now."""

@@ -60,7 +60,7 @@ class LeaseKeeper:
         on_not_renewed: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
-        """``held`` gives the calls of this process; ``on_lost`` is told of each that another process owns."""
+        """``held`` returns the calls of this process. ``on_lost`` is called with each that another process owns."""
         self._calls = calls
         self._owner = owner
         self._held = held

@@ -53,7 +53,7 @@ class Reaper:
         self._failed: dict[str, int] = {}
         """How often each call could not be ended."""
         self.on_crashed = Listeners[[CallRow]]("call.crashed")
-        """Told of each call that was ended here."""
+        """Called with each call that was ended here."""
 
     async def run(self) -> None:
         """Look until cancelled."""
