@@ -191,7 +191,7 @@ class ClientMetrics:
     latency_p99: float | None = None
 
 
-ANSWERING = ("reply", "goodbye", "transfer")
+ANSWERING = ("reply", "goodbye", "transfer", "prompt")
 """The kinds of utterances that answer the turn whose number they have."""
 
 

@@ -53,6 +53,7 @@ def test_two_of_three_questions_that_got_only_a_filler_are_unanswered() -> None:
         (says(3, 10, "reply", 21.0), {}),
         (says(3, 10, "goodbye", 21.0), {}),
         (says(3, 10, "transfer", 21.0), {}),
+        (says(3, 10, "prompt", 21.0), {}),  # what the model refuses gets a fixed line
         (says(3, 10, "filler", 21.0), {3: 10.0}),
         (says(3, 10, "apology", 24.0), {3: 4.0}),
         (says(4, 10, "say", 21.0), {3: 10.0}),
