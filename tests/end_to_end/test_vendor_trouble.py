@@ -179,7 +179,8 @@ def test_the_record_names_the_vendor_that_failed(
     call = lived[case].call
     failed = {row["data"]["provider"] for row in call.rows("provider.failed")}
     others_stood_in = vendor == "cartesia" and any(
-        row["data"]["way"] not in ("", "cartesia-websocket") for row in call.rows("provider.used")
+        row["data"]["stage"] == "speak" and row["data"]["way"] != "cartesia-websocket"
+        for row in call.rows("provider.used")
     )  # from the beginning, because it was known to be down
     assert vendor in failed or (vendor, kind) in HARMLESS or lasts == "once" or others_stood_in
     assert call.record["fault"] in ({f"provider:{each}" for each in failed} or {"none"})
