@@ -137,7 +137,7 @@ class CallPolicy:
     unfinished_pause_seconds: float = 2.5
     """Silence that ends a turn whose words stop in the middle, such as "and" or half of a telephone number."""
     digits_seconds: float = 2.0
-    false_interruption_timeout: float = 1.5
+    false_interruption_timeout: float = 1.0
     """How long sound without words may hold the voice back."""
     resume_seconds: float = 0.5
     """How long after the end of a sound its words are waited for."""

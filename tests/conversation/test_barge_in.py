@@ -334,7 +334,7 @@ def test_a_position_is_counted_without_the_pauses() -> None:
     statement = "I have booked nine o'clock on Tuesday with the doctor."
     call = agent_is_answering(statement).agent_has_written(statement).wait(0.5)
 
-    call.caller_makes_a_sound().wait(1).caller_falls_silent().wait(1).caller_makes_a_sound().wait(1)
+    call.caller_makes_a_sound().wait(0.9).caller_falls_silent().wait(1).caller_makes_a_sound().wait(0.9)
 
     assert call.caller_begins("yes").replies[0].fate == "held back"
 
