@@ -92,9 +92,9 @@ def _of_demand(take: Take, utterance: Utterance, until: float) -> Iterator[Obser
     yield seen("response rate", answered, why, after)
     if utterance.kind == "interrupts":
         if _is_spoken_over(take, utterance):
-            stopped = utterance.agent_stopped_after
-            seconds = inf if stopped is None or stopped > YIELD_SECONDS else stopped
-            yield seen("yields", seconds < inf, "" if seconds < inf else f"spoke on for {stopped} s", seconds)
+            stopped = _yielded_after(take, utterance)
+            seconds = inf if stopped > YIELD_SECONDS else stopped
+            yield seen("yields", seconds < inf, "" if seconds < inf else f"spoke on for {stopped:.2f} s", seconds)
             yield seen("recovery after an interruption", answered, why)
         return
     cut_in = _cuts_in(take, utterance)
@@ -103,6 +103,14 @@ def _of_demand(take: Take, utterance: Utterance, until: float) -> Iterator[Obser
         yield seen("false cut-offs", not (cut_in or early), cut_in or ("a turn was taken in a pause" if early else ""))
     else:
         yield seen("agent interrupts", not cut_in, cut_in)
+
+
+def _yielded_after(take: Take, utterance: Utterance) -> float:
+    """Seconds from the caller's first sound to the agent's last one; 0 when they began between two of its clauses."""
+    if utterance.agent_stopped_after is not None:
+        return utterance.agent_stopped_after
+    went_on = (span.end for span in take.agent_spans if utterance.started_at < span.start < utterance.ended_at)
+    return next(went_on, utterance.started_at) - utterance.started_at
 
 
 def _cuts_in(take: Take, utterance: Utterance) -> str:

@@ -89,6 +89,19 @@ def test_an_agent_who_speaks_on_does_not_yield() -> None:
     assert verdicts(shown, "recovery after an interruption") == [False]
 
 
+@pytest.mark.parametrize(
+    ("agent", "seconds"),
+    [([(1.0, 1.9), (4.6, 8.0)], 0.0), ([(1.0, 1.9), (2.1, 3.0), (4.6, 8.0)], 1.0)],
+    ids=["says no more", "goes on"],
+)
+def test_who_is_interrupted_between_two_clauses_yields_by_not_going_on(
+    agent: list[tuple[float, float]], seconds: float
+) -> None:
+    shown = take(("interrupts", 2.0, 4.0, "wait"), agent=agent, rows=[row(4.2, "turn.taken")])
+
+    assert [each.seconds for each in seen(shown, "yields")] == [seconds]
+
+
 PASSED_OVER = {
     "the voice goes on": ([(1.0, 9.0)], []),
     "it pauses and goes on": ([(1.0, 3.1), (3.9, 9.0)], []),
