@@ -68,7 +68,7 @@ async def list_calls(
     since: Annotated[str | None, Query(description=_SINCE, examples=["2026-11-22"])] = None,
     until: Annotated[str | None, Query(description=_UNTIL, examples=["2026-11-23T10:00:00Z"])] = None,
     agent: Annotated[str | None, Query(min_length=1, max_length=200, description="The name of the agent.")] = None,
-    fault: Annotated[str | None, Query(pattern=_FAULT, description=_FAULT_MEANS, examples=["provider:openai"])] = None,
+    fault: Annotated[str | None, Query(pattern=_FAULT, description=_FAULT_MEANS, examples=["provider:tools"])] = None,
     end_reason: EndReason | None = None,
     text: Annotated[str | None, Query(min_length=1, max_length=200, description=_TEXT, examples=["table 4567"])] = None,
 ) -> CallPage:

@@ -23,6 +23,7 @@ from tests.support.sources import LOADED_LATER, PACKAGES, ROOT, imports, python_
 USED_WITHOUT_AN_IMPORT = {
     "aiosqlite": "SQLAlchemy's driver",
     "greenlet": "SQLAlchemy's asyncio extension",
+    "tzdata": "the time zones of zoneinfo, where the system has none",
     "uvloop": "uvicorn's event loop",
 }
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from app.calls.agent.directory import AgentSet
+from app.calls.agent.numbers import NumberTable
 from app.calls.agent.plan import CallPlanner, Vendors
 from app.calls.agent.profile import AgentProfile
 from app.calls.live.background import BackgroundWork
@@ -62,6 +63,11 @@ AGENT = AgentProfile(
     llm=LlmOptions("gpt-6-luna"),
     tts=TtsOptions("sonic-3.5"),
 )
+
+
+def only(agent: AgentProfile) -> AgentSet:
+    """One agent, which answers every call."""
+    return AgentSet({agent.name: agent}, agent, NumberTable({}))
 
 
 class MemoryJournal:
@@ -204,7 +210,7 @@ class World:
     @property
     def planner(self) -> CallPlanner:
         return CallPlanner(
-            partial(AgentSet.of_one, replace(self.agent, is_recorded=self.kept is not None)),
+            partial(only, replace(self.agent, is_recorded=self.kept is not None)),
             self.vendors or self,
             endpoints=lambda _agent: self.tools,
             transfer_targets=self.targets,

@@ -47,11 +47,6 @@ class AgentSet:
                 return self.by_name[chosen]
         return self.default
 
-    @classmethod
-    def of_one(cls, agent: AgentProfile) -> "AgentSet":
-        """One agent, which answers every call."""
-        return cls({agent.name: agent}, agent, NumberTable({}))
-
 
 class AgentDirectory:
     """Reads the agents, and reads a file again when it has changed. Raises SettingsError with every problem."""

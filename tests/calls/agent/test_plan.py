@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.calls.agent.directory import AgentSet
 from app.calls.agent.plan import CallPlanner
 from app.models import CallContext
 from media.formats import AudioFormat
-from tests.calls.fakes import World
+from tests.calls.fakes import World, only
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
@@ -22,7 +21,7 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 def test_a_call_is_run_with_the_price_of_its_line(room: str | None, metadata: dict[str, Any], price: float) -> None:
     world = World()
     planner = CallPlanner(
-        lambda: AgentSet.of_one(world.agent),
+        lambda: only(world.agent),
         world,
         endpoints=lambda _agent: {},
         transfer_targets={},

@@ -141,7 +141,7 @@ async def test_a_tool_without_a_waiting_phrase_gets_a_filler() -> None:
 
 async def test_fillers_bridge_a_slow_tool_and_the_answer_is_not_given_up() -> None:
     """With the model's time the answer takes longer than an answer without a tool may."""
-    slow = Answer(ASKS.text, first_token=5.0, tool=ASKS.tool)
+    slow = Answer(ASKS.text, first_token=4.5, tool=ASKS.tool)
     world, _ = await a_world(slow, Answer(TELLS.text, first_token=2.9), seconds=7.9)
     async with live_call(world, FarEnd()) as call:
         asked_at = call.now
