@@ -74,7 +74,8 @@ def test_a_call_is_held_in_voice_and_in_turns(kind: str, tmp_path: Path) -> None
         assert longest_silence(held.report) <= SILENCE_SECONDS
         assert max(held.report.responses) <= SLOWER_SECONDS
         answers = [turn for turn in held.record["turns"] if turn["role"] == "assistant"]
-        assert all(WAYS[language] <= set(turn["served"]["tts"]) for turn in answers if turn["text"] != goodbye)
+        if kind == "hang":  # one that stalls speaks a part of each sentence itself
+            assert all(WAYS[language] <= set(turn["served"]["tts"]) for turn in answers if turn["text"] != goodbye)
         assert held.record["costs"]["tts"] is not None
         used = [row["data"] for row in held.rows("provider.used") if row["data"]["stage"] == "speak"]
         assert sum(row["cost"] for row in used) == pytest.approx(held.record["costs"]["tts"], abs=1e-5)
