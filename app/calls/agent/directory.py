@@ -5,6 +5,7 @@ live call keeps the agent that it began with.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,6 +49,17 @@ class AgentSet:
         return self.default
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What a look at the files has found."""
+
+    stamps: Mapping[Path, Stamp]
+    read: Mapping[Path, AgentProfile]
+    """Agents of files that are new or changed."""
+    wrong: Mapping[Path, list[str]]
+    """Problems of the others among these files."""
+
+
 class AgentDirectory:
     """Reads the agents, and reads a file again when it has changed. Raises SettingsError with every problem."""
 
@@ -59,10 +71,11 @@ class AgentDirectory:
         self._check: Check = _accept
         self._look_seconds = look_seconds
         self._woken = asyncio.Event()
-        self._stamps: dict[Path, Stamp] = {}
-        self._agents: dict[Path, AgentProfile] = {}
-        self._refused: dict[Path, list[str]] = {}
-        self._read()
+        self._stamps: Mapping[Path, Stamp] = {}
+        self._agents: Mapping[Path, AgentProfile] = {}
+        self._refused: Mapping[Path, list[str]] = {}
+        if looked := self._look():
+            self._take(looked)
         self.current = self._gathered()
         """The agents now."""
         self.on_changed = Listeners[[AgentSet]]("agents.changed")
@@ -97,13 +110,12 @@ class AgentDirectory:
         await self.reload()
 
     async def reload(self) -> None:
-        """Read the files that have changed, in a thread."""
-        before, known = self.current, dict(self._agents)
-        if not await asyncio.to_thread(self._read):
+        """Read the files that have changed, in a thread. Raises SettingsError when the folder cannot be read."""
+        looked = await asyncio.to_thread(self._look)
+        if looked is None:
             return
-        for path, agent in list(self._agents.items()):
-            if agent is not known.get(path):
-                self._approve_changed(path, agent, known.get(path))
+        before = self.current
+        self._take(looked)
         self.current = self._gathered()
         self.on_changed(self.current)
         for problem in self.current.problems:
@@ -111,44 +123,38 @@ class AgentDirectory:
                 log.error("agent.not_read", problem=problem)
         log.info("agents.read", agents=sorted(self.current.by_name))
 
-    def _approve_changed(self, path: Path, agent: AgentProfile, before: AgentProfile | None) -> None:
-        try:
-            self._check(agent)
-        except SettingsError as error:
-            self._refused[path] = [f"agent {agent.name}: {problem}" for problem in error.problems]
-            if before is None:
-                del self._agents[path]
-            else:
-                self._agents[path] = before
-
-    def _read(self) -> bool:
-        """Read the files that are new or changed. Returns whether there was any change."""
+    def _look(self) -> _Looked | None:
+        """Read what has changed; None if nothing has. Reads refused files again, too: another may now fit with them."""
+        self._folder = self._folder or self._settings.agents_folder  # the default folder may appear later
         stamps = _stamps(self._folder)
         if stamps == self._stamps:
-            return False
-        changed = {path for path, stamp in stamps.items() if self._stamps.get(path) != stamp}
-        self._stamps = stamps
-        before, self._agents = self._agents, {}
-        self._refused = {path: problems for path, problems in self._refused.items() if path in stamps}
-        for path in sorted(stamps, key=lambda path: (path in changed, path)):  # who had a number before keeps it
-            agent = (self._read_file(path) if path in changed else None) or before.get(path)
-            if agent is not None:
-                self._agents[path] = agent
-        return True
+            return None
+        read: dict[Path, AgentProfile] = {}
+        wrong: dict[Path, list[str]] = {}
+        for path, stamp in stamps.items():
+            if self._stamps.get(path) != stamp or path in self._refused:
+                try:
+                    read[path] = agent_of_file(path, self._settings)
+                except SettingsError as error:
+                    wrong[path] = error.problems
+        return _Looked(stamps, read, wrong)
 
-    def _read_file(self, path: Path) -> AgentProfile | None:
-        """The agent of the file. None if it is refused."""
-        self._refused.pop(path, None)
-        try:
-            agent = agent_of_file(path, self._settings)
-        except SettingsError as error:
-            self._refused[path] = error.problems
-            return None
-        others = NumberTable({other.name: other.numbers for other in self._agents.values()})
-        if clashes := [f"{path}: numbers: {clash}" for clash in others.clashes(agent.numbers)]:
-            self._refused[path] = clashes
-            return None
-        return agent
+    def _take(self, looked: _Looked) -> None:
+        """Have the agents that were read in place of those before them, each unless something is wrong with it."""
+        refused, fresh = dict(looked.wrong), dict(looked.read)
+        for path, agent in looked.read.items():
+            try:
+                self._check(agent)
+            except SettingsError as error:
+                refused[path] = [f"agent {agent.name}: {problem}" for problem in error.problems]
+                del fresh[path]
+        kept = {path: agent for path, agent in self._agents.items() if path in looked.stamps and path not in fresh}
+        while clash := _clash(kept, fresh):
+            path, refused[path] = clash
+            del fresh[path]
+            if path in self._agents:
+                kept[path] = self._agents[path]
+        self._stamps, self._agents, self._refused = looked.stamps, {**kept, **fresh}, refused
 
     def _gathered(self) -> AgentSet:
         by_name = {agent.name: agent for agent in self._agents.values()}
@@ -165,13 +171,31 @@ def _accept(_agent: AgentProfile) -> None:
     """Nothing is known of vendors yet."""
 
 
+def _clash(kept: Mapping[Path, AgentProfile], fresh: Mapping[Path, AgentProfile]) -> tuple[Path, list[str]] | None:
+    """The first fresh agent that claims a name or a number of another: who had it before keeps it."""
+    files = {agent.name: path for path, agent in kept.items()}
+    numbers = NumberTable({agent.name: agent.numbers for agent in kept.values()})
+    for path, agent in sorted(fresh.items()):
+        problems = [f"{path}: numbers: {clash}" for clash in numbers.clashes(agent.numbers)]
+        if agent.name in files:
+            problems.append(f"{path}: {files[agent.name].name} is a file of the agent {agent.name}, too; remove one")
+        if problems:
+            return path, problems
+        files[agent.name] = path
+        numbers.add(agent.name, agent.numbers)
+    return None
+
+
 def _stamps(folder: Path | None) -> dict[Path, Stamp]:
-    """The files of agents in the folder."""
+    """The files of agents in the folder. Hidden files are none: programs keep their own there."""
     if folder is None:
         return {}
+    states: dict[Path, os.stat_result] = {}
     try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
-        states = [(path, path.stat()) for path in found]
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file():
+                with suppress(FileNotFoundError):  # removed just now
+                    states[path] = path.stat()
     except OSError as error:
         raise SettingsError([f"AGENTS_DIR: {folder} cannot be read: {error.strerror}"]) from error
-    return {path: (state.st_ino, state.st_size, state.st_mtime_ns) for path, state in states}
+    return {path: (state.st_ino, state.st_size, state.st_mtime_ns) for path, state in states.items()}

@@ -28,6 +28,8 @@ STRANGERS = ("metadata", "sip", "lookup")
 VALUE_LETTERS_MAX = 2000
 _NUMBER = re.compile(r"\+?[0-9*#]{1,32}", re.ASCII)
 _NUMBERS = ("caller_number", "called_number")
+_JOINERS = "\u200c\u200d"
+"""They are not seen either, but Persian and Hindi are written with them."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -131,6 +133,8 @@ def clean(value: Any) -> Any:
     match value:
         case str():
             return "".join(map(_printable, value[:VALUE_LETTERS_MAX])).strip()
+        case int() if abs(value) >= 10**VALUE_LETTERS_MAX:
+            return ""  # it is no number that means anything, and Python does not write it
         case dict():
             return {str(clean(str(name))): clean(part) for name, part in value.items()}
         case list() | tuple():
@@ -140,7 +144,13 @@ def clean(value: Any) -> Any:
 
 
 def _printable(letter: str) -> str:
-    return " " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter
+    match unicodedata.category(letter):
+        case "Cc" | "Cs" | "Zl" | "Zp":
+            return " "
+        case "Cf" if letter not in _JOINERS:
+            return ""  # it is not seen, and may hide words or turn them around
+        case _:
+            return letter
 
 
 def _is_number(text: str) -> bool:
@@ -153,7 +163,7 @@ def _sentence(name: str) -> str:
 
 
 def _block(untrusted: Mapping[str, Any]) -> list[str]:
-    """The marked block. JSON in ASCII without angle brackets: nothing in it can end the block or begin a line."""
+    """The marked block. JSON without angle brackets: nothing in it can end the block or begin a line."""
     if not untrusted:
         return []
     written = [
@@ -177,10 +187,7 @@ class _Group:
         self.__members = members
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self.__members:
-            return _absent(name)
-        found = self.__members[name]
-        return _Group(found) if isinstance(found, dict) else found
+        return _member(name, self.__members.get(name))
 
     def __contains__(self, name: object) -> bool:
         return name in self.__members
@@ -192,7 +199,45 @@ class _Group:
         return len(self.__members)
 
     def __str__(self) -> str:
-        return json.dumps(self.__members, ensure_ascii=False) if self.__members else ""
+        return _json(self.__members) if self.__members else ""
+
+    __repr__ = __str__
+
+
+class _Items(list[Any]):
+    """A list of values in a template. An item that the call does not have is empty."""
+
+    def __init__(self, items: list[Any]) -> None:
+        super().__init__(_member(str(place), item) for place, item in enumerate(items))
+        self.__items = items
+
+    def __getitem__(self, place: Any) -> Any:
+        try:
+            return super().__getitem__(place)
+        except (IndexError, TypeError):
+            return _absent(str(place))
+
+    def __str__(self) -> str:
+        return _json(self.__items)
+
+    __repr__ = __str__
+
+
+def _member(name: str, value: Any) -> Any:
+    """A member of a group as a template gets it. Null is as good as none."""
+    match value:
+        case None:
+            return _absent(name)
+        case dict():
+            return _Group(value)
+        case list():
+            return _Items(value)
+        case _:
+            return value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)[:VALUE_LETTERS_MAX]
 
 
 class Untrusted:
@@ -204,9 +249,13 @@ class Untrusted:
 
     def __getitem__(self, member: str | int) -> Any:
         try:
-            return Untrusted(f"{self.__name}.{_plain_name(member)}", self.__value[member])
+            value = self.__value[member]
         except (LookupError, TypeError):
-            return _absent(str(member))
+            value = None
+        return _absent(str(member)) if value is None else Untrusted(f"{self.__name}.{_plain_name(member)}", value)
+
+    def __contains__(self, part: object) -> bool:
+        return part in self.__value
 
     def __iter__(self) -> Iterator[Any]:
         return (self[place] for place in (self.__value if isinstance(self.__value, dict) else range(len(self))))
@@ -226,11 +275,19 @@ class Untrusted:
     def __gt__(self, other: Any) -> bool:
         return bool(self.__value > other)
 
+    def __le__(self, other: Any) -> bool:
+        return bool(self.__value <= other)
+
+    def __ge__(self, other: Any) -> bool:
+        return bool(self.__value >= other)
+
     def __hash__(self) -> int:
         return hash(self.__name)
 
     def __str__(self) -> str:
         return f"[{self.__name}]" if self.__value not in ("", None) else ""
+
+    __repr__ = __str__
 
 
 def _absent(name: str) -> Any:

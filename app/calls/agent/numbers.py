@@ -22,7 +22,13 @@ class NumberTable:
 
     def __init__(self, numbers: Mapping[str, Sequence[str]]) -> None:
         """``numbers`` by the names of their agents."""
-        self._owners = {_plain(number): agent for agent, of_agent in numbers.items() for number in of_agent}
+        self._owners: dict[str, str] = {}
+        for agent, of_agent in numbers.items():
+            self.add(agent, of_agent)
+
+    def add(self, agent: str, numbers: Sequence[str]) -> None:
+        """Have that agent answer those numbers, too."""
+        self._owners |= {_plain(number): agent for number in numbers}
 
     def clashes(self, numbers: Sequence[str]) -> Iterator[str]:
         """Those numbers that an agent of the table has already, each with its name."""

@@ -14,8 +14,14 @@ from app.models import CallContext, Direction, VoiceConfig
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from media.formats import AudioFormat
 
-_NO_CLIENT_S = frozenset({"called_number", "direction", "trunk", "sip_headers", "language_hint", "twilio"})
-"""Keys of a call's metadata that the service sets."""
+_FACTS = frozenset({"called_number", "language_hint", "sip_headers"})
+"""Keys of a call's metadata that say something about the call itself, whoever set them."""
+_SERVICE_S: Mapping[Direction, frozenset[str]] = {
+    "inbound": _FACTS | {"trunk"},
+    "outbound": _FACTS | {"direction"},
+    "web": _FACTS | {"twilio"},
+}
+"""Those and the keys that the service sets. All others are the client's own."""
 
 
 def sip_name(header: str) -> str:
@@ -94,7 +100,7 @@ class AgentProfile:
             caller_number=call.caller_number,
             called_number=called if isinstance(called, str) else None,
             variables={**defaults(self.variables), **call.variables},
-            metadata={name: value for name, value in call.metadata.items() if name not in _NO_CLIENT_S},
+            metadata={name: value for name, value in call.metadata.items() if name not in _SERVICE_S[direction]},
             sip=self._listed(call.metadata.get("sip_headers")),
         )
 

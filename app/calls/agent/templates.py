@@ -7,6 +7,7 @@ start and not during a call. https://jinja.palletsprojects.com/en/stable/templat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # loaded when the first template is read: most agents have none, and it takes 50 ms
@@ -16,6 +17,8 @@ if TYPE_CHECKING:  # loaded when the first template is read: most agents have no
 
 _MARKS = ("{{", "{%", "{#")
 """What makes a text a template."""
+_NO_FIT = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError)
+"""What a template raises when the values do not fit it, besides the errors of Jinja2."""
 
 
 class TemplateProblem(Exception):
@@ -66,12 +69,23 @@ class Template:
 
         try:
             return self._compiled.render(values)
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise RenderError(type(error).__name__) from None  # the message may quote a value
+        except (TemplateError, *_NO_FIT) as error:
+            raise RenderError(type(error).__name__, _line(error)) from None  # the message may quote a value
 
 
 class RenderError(Exception):
     """A template could not be rendered; the text is the name of the error. It quotes no value."""
+
+    def __init__(self, name: str, line: int) -> None:
+        self.line = line
+        """The line of the template, counted from 1."""
+        super().__init__(name)
+
+
+def _line(error: BaseException) -> int:
+    """The line of a template where the error arose. Jinja2 has put it into the traceback."""
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == "<template>"]
+    return lines[-1] if lines else 1
 
 
 @cache
@@ -95,6 +109,8 @@ def _compile(text: str, names: Names) -> "Compiled":
         compiled = environment.from_string(text)
     except TemplateSyntaxError as error:
         raise TemplateProblem([(error.lineno, error.message or "is not a template")]) from None
+    except (RecursionError, MemoryError, SyntaxError):
+        raise TemplateProblem([(1, "is nested too deep for a template")]) from None
     problems = [(node.lineno, "a template here cannot use another file") for node in tree.find_all(_files(nodes))]
     problems += [
         (line, f"{name} is not known here; there are: {names.choices()}") for line, name in _unknown(tree, names)

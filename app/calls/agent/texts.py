@@ -1,6 +1,7 @@
 """The prompt and the prepared lines of an agent as templates, and what they become in one call."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ class CallTexts:
     personal: frozenset[str]
     """Lines that hold values of this call. No cache keeps their sound."""
     failed: tuple[str, ...]
-    """Places whose template does not fit the values of this call. They have the text of a call without values."""
+    """Places whose template does not fit what was set for this call: they have the text as if nothing were set."""
 
 
 class BadTexts(Exception):
@@ -52,7 +53,9 @@ class AgentTexts:
             except TemplateProblem as error:
                 problems += [(place, line, problem) for line, problem in error.problems]
             except RenderError as error:
-                problems.append((place, 1, f"gives no text in a call without values ({error}): use default(…)"))
+                problems.append(
+                    (place, error.line, f"gives no text in a call without values ({error}): use default(…)")
+                )
             else:
                 if not template.is_plain:
                     self._templates[place] = template
@@ -74,13 +77,20 @@ class AgentTexts:
                 texts[place] = template.render(_values(place, facts))
             except RenderError:
                 failed.append(".".join(map(str, place)))
-                texts[place] = template.render(_values(place, self._blank))
+                texts[place] = self._without_values(place, template, facts)
         return CallTexts(
             prompt=texts.pop(_PROMPT, self._prompt),
             lines=_with(self._lines, texts),
             personal=frozenset(texts.values()),
             failed=tuple(failed),
         )
+
+    def _without_values(self, place: Place, template: Template, facts: CallFacts) -> str:
+        """The text that the call would have if nobody had set any value: its date and numbers are still true."""
+        own = replace(facts, variables=self._blank.variables, metadata={}, sip={}, lookup={})
+        with suppress(RenderError):
+            return template.render(_values(place, own))
+        return template.render(_values(place, self._blank))
 
 
 def _values(place: Place, facts: CallFacts) -> dict[str, Any]:

@@ -16,6 +16,8 @@ SHOP = (
     "prompt: Shop.\nnumbers: ['+7800*']\nmodels: {llm: gpt-6-sol}\nvoices: {ru: voice-of-the-shop}\nrecording: false\n"
 )
 
+DEEP = f"prompt: '{{{{ {'(' * 3000}1{')' * 3000} }}}}'\n"
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -126,7 +128,7 @@ async def test_a_removed_file_takes_its_agent_away(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["prompt: [", "prompt: '{{ nobody }}'", "language: en", CLINIC.replace("+74951234567", "+7800*"), "\x00"],
+    ["prompt: [", "prompt: '{{ nobody }}'", "language: en", CLINIC.replace("+74951234567", "+7800*"), "\x00", DEEP],
 )
 async def test_a_wrong_file_is_refused_once_and_the_good_one_stays(folder: Path, wrong: str) -> None:
     directory = a_directory()
@@ -147,6 +149,75 @@ async def test_a_wrong_file_is_refused_once_and_the_good_one_stays(folder: Path,
 
     assert directory.current.problems == ()
     assert directory.current.by_name["clinic"].policy.lines["en"].greeting == "Mended!"
+
+
+async def test_two_agents_swap_their_numbers_one_file_after_the_other(folder: Path) -> None:
+    directory = a_directory()
+    write(folder / "clinic.yaml", CLINIC.replace("+74951234567", "+7800*"))
+    await directory.reload()
+    refused = directory.current
+    write(folder / "shop.yml", SHOP.replace("+7800*", "+74951234567"))
+    await directory.reload()
+
+    assert refused.find(None, "+78001112233").name == "shop"
+    assert directory.current.problems == ()
+    assert directory.current.find(None, "+74951234567").name == "shop"
+    assert directory.current.find(None, "+78001112233").name == "clinic"
+
+
+async def test_who_had_a_number_keeps_it_when_its_new_file_is_refused(folder: Path) -> None:
+    directory = a_directory()
+    write(folder / "clinic.yaml", CLINIC.replace("+74951234567", "+7800*"))
+    write(folder / "a_bank.yaml", "prompt: Bank.\nnumbers: ['+74951234567']\n")
+
+    await directory.reload()
+
+    assert directory.current.find(None, "+74951234567").name == "clinic"
+    assert names(directory) == ["clinic", "shop", "standard"]
+    assert directory.current.problems == (
+        "agents/a_bank.yaml: numbers: +74951234567 is a number of the agent clinic, too",
+        "agents/clinic.yaml: numbers: +7800* is a number of the agent shop, too",
+    )
+
+
+async def test_a_second_file_of_one_name_is_refused_until_the_first_is_gone(folder: Path) -> None:
+    directory = a_directory()
+    write(folder / "clinic.yml", "prompt: The other clinic.\n")
+    await directory.reload()
+
+    problem = "agents/clinic.yml: clinic.yaml is a file of the agent clinic, too; remove one"
+    assert directory.current.problems == (problem,)
+    assert directory.current.by_name["clinic"].prompt == "Clinic."
+    with pytest.raises(SettingsError) as caught:
+        a_directory()
+    assert caught.value.problems == [problem]
+
+    (folder / "clinic.yaml").unlink()
+    await directory.reload()
+
+    assert directory.current.problems == ()
+    assert directory.current.by_name["clinic"].prompt == "The other clinic."
+
+
+async def test_a_folder_that_appears_later_is_read(folder: Path) -> None:
+    moved = folder.rename(folder.with_name("moved"))
+    directory = a_directory()
+    moved.rename(folder)
+
+    await directory.reload()
+
+    assert names(directory) == ["clinic", "shop", "standard"]
+
+
+def test_hidden_files_and_folders_are_no_agents(folder: Path) -> None:
+    (folder / "._clinic.yaml").write_bytes(b"\x00\xff")
+    (folder / ".#clinic.yaml").symlink_to("nobody@nowhere")
+    (folder / "gone.yaml").symlink_to("nowhere")
+    (folder / "more.yaml").mkdir()
+    (folder / "bank.yaml").symlink_to("clinic.yaml.d")
+    write(folder / "clinic.yaml.d", "prompt: Bank.\n")
+
+    assert names(a_directory()) == ["bank", "clinic", "shop", "standard"]
 
 
 async def test_a_folder_that_disappears_keeps_every_agent(folder: Path) -> None:

@@ -106,6 +106,56 @@ def test_what_the_call_does_not_have_is_empty(render: Any) -> None:
     assert render(text, replace(FACTS, sip={})) == "[] friend"
 
 
+ODD = replace(
+    FACTS,
+    metadata={
+        "items": [{"items": "tea", "price": 5}, ["milk", None]],
+        "name": None,
+        "large": 10**4000,
+        "keys": "k",
+        "n": 5,
+        "text": "a VIP",
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ metadata.items[0].items }} {{ metadata.items[1][0] }} {{ metadata.keys }}", "tea milk k"),
+        (
+            "[{{ metadata.items[0].age }}{{ metadata.items[7] }}{{ metadata.items[7].age }}{{ metadata.items.age }}]",
+            "[]",
+        ),
+        ("[{{ metadata.name }}{{ metadata.items[1][1] }}{{ metadata.large }}]", "[]"),
+        ("{{ metadata.name | default('friend') }}", "friend"),
+        ("{{ metadata.items }}", '[{"items": "tea", "price": 5}, ["milk", null]]'),
+        ("{% for item in metadata.items[1:] %}{{ item }}{% endfor %}", '["milk", null]'),
+    ],
+)
+def test_a_list_holds_values_as_the_groups_do(text: str, said: str) -> None:
+    assert spoken(text, ODD) == said
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "metadata.n >= 5 and metadata.n <= 5 and metadata.n > 4 and metadata.n < 6 and metadata.n == 5",
+        "'n' in metadata and 'm' not in metadata and 'VIP' in metadata.text",
+        "metadata.name is not defined and not metadata.name and metadata.items | length == 2",
+        "'milk' in metadata.items[1] and 'tea' == metadata.items[0].items",
+    ],
+)
+def test_a_question_has_the_same_answer_in_a_line_and_in_the_prompt(question: str) -> None:
+    text = f"{{% if {question} %}}yes{{% endif %}}"
+
+    assert spoken(text, ODD) == in_prompt(text, ODD) == "yes"
+
+
+def test_a_list_of_strangers_values_names_their_places() -> None:
+    assert in_prompt("{{ metadata.items | list }}", ODD) == "[[metadata.items.0], [metadata.items.1]]"
+
+
 def test_the_prompt_ends_in_the_facts() -> None:
     assert FACTS.prompt_end().splitlines() == [
         "Facts of this call, fixed when it began:",
@@ -176,3 +226,12 @@ def test_a_value_loses_its_control_characters_and_its_end() -> None:
 
     assert text.startswith("A n n a aaa")
     assert len(text) == 2000
+
+
+def test_a_value_loses_what_is_not_seen() -> None:
+    hidden = "".join(map(chr, range(0xE0041, 0xE0045)))
+    facts = replace(FACTS, metadata={"name": f"An\u202ena\u2066\u200b\ufeff{hidden}", "persian": "می\u200cخواهم"})
+
+    assert spoken("{{ metadata.name }}", facts) == "Anna"
+    assert spoken("{{ metadata.persian }}", facts) == "می\u200cخواهم"
+    assert '"name": "Anna"' in facts.prompt_end()

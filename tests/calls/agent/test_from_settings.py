@@ -10,7 +10,7 @@ import pytest
 from app.calls.agent.from_settings import agent_profile
 from app.conversation.policy import RUSSIAN
 from app.errors import SettingsError
-from app.models import CallContext
+from app.models import CallContext, Direction
 from app.settings import Settings, load_settings
 from app.start_checks import check_settings
 
@@ -207,3 +207,22 @@ def test_a_file_that_is_the_prompt_alone_can_have_values(tmp_path: Path, monkeyp
         agent_profile(settings(monkeypatch, AGENT_PROMPT_FILE=path))
 
     assert caught.value.problems[0].startswith(f"{path} line 2: nobody is not known")
+
+
+@pytest.mark.parametrize(
+    ("direction", "own"),
+    [
+        ("inbound", {"name": "Anna", "direction": "north", "twilio": "t"}),
+        ("outbound", {"name": "Anna", "trunk": "oak", "twilio": "t"}),
+        ("web", {"name": "Anna", "direction": "north", "trunk": "oak"}),
+    ],
+)
+def test_the_metadata_of_a_template_is_the_client_s_own(
+    file: Path, monkeypatch: pytest.MonkeyPatch, direction: Direction, own: dict[str, str]
+) -> None:
+    sent = {"name": "Anna", "direction": "north", "trunk": "oak", "twilio": "t", "called_number": "+74951234567"}
+    call = CallContext("call_1", None, START, None, sent)
+
+    facts = agent_profile(settings(monkeypatch, AGENT_PROMPT_FILE=file)).facts(call, direction)
+
+    assert (facts.metadata, facts.called_number) == (own, "+74951234567")

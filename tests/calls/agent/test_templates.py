@@ -48,6 +48,9 @@ def test_what_is_not_known_is_named_with_its_line_and_the_choices() -> None:
         ("{{ range(10) }}", 1),
         ("{{ lipsum() }}", 1),
         ("{{ self.__init__ }}", 1),
+        ("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", 1),
+        ("{{ " + "1 + " * 5000 + "1 }}", 1),
+        ("{% if agent %}" * 200 + "x" + "{% endif %}" * 200, 1),
     ],
 )
 def test_what_is_not_a_template_has_a_line(text: str, line: int) -> None:
@@ -63,6 +66,7 @@ def test_what_is_not_a_template_has_a_line(text: str, line: int) -> None:
         "{{ agent / 2 }}",
         "{{ metadata.append(1) }}",
         "{{ agent.missing.more }}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
     ],
 )
 def test_what_a_call_cannot_give_is_one_error_that_quotes_nothing(text: str) -> None:
@@ -70,3 +74,10 @@ def test_what_a_call_cannot_give_is_one_error_that_quotes_nothing(text: str) -> 
         Template(text, NAMES).render({"agent": "secret words", "metadata": [], "doctor": ""})
 
     assert "secret" not in str(caught.value)
+
+
+def test_an_error_has_the_line_where_it_arose() -> None:
+    with pytest.raises(RenderError) as caught:
+        Template("{{ agent }}\n{% if agent %}\n{{ agent / 2 }}\n{% endif %}", NAMES).render({"agent": "clinic"})
+
+    assert caught.value.line == 3

@@ -65,6 +65,15 @@ def test_values_that_do_not_fit_cost_their_own_text_alone() -> None:
     assert rendered.lines["en"].greeting == "Hello Anna!"
 
 
+def test_a_text_whose_values_do_not_fit_keeps_what_is_true_of_the_call() -> None:
+    odd = replace(ENGLISH, greeting="{{ date }} {{ doctor }} {{ (metadata.age | default(1)) / 2 }}")
+    call = replace(ANNA, started=datetime(2026, 11, 30, tzinfo=UTC))
+
+    rendered = texts(en=odd).render(call)
+
+    assert rendered.lines["en"].greeting == "2026-11-30 a doctor 0.5"
+
+
 def test_every_wrong_text_is_named() -> None:
     wrong = replace(ENGLISH, idle=("fine", "{{ nobody }}"), apology="{{ metadata.a / 2 }}")
 
