@@ -1,1 +1,1 @@
-"""The conversation core: events in, commands out. No I/O, no clock, no chance, no logging."""
+"""The conversation core: events in, commands out. No I/O, no clock, no randomness, no logging."""

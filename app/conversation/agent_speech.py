@@ -21,7 +21,7 @@ class AgentSpeech:
         self._call = state_of_call
 
     def started(self, event: ev.AgentReplyStarted) -> None:
-        """The voice is heard. A caller who is making a sound has the right of way: the voice pauses."""
+        """The caller hears the voice. If they are making a sound, they have the right of way, and the voice pauses."""
         call = self._call
         utterance = call.floor.find(event.speech)
         if utterance is not None:
@@ -75,7 +75,7 @@ class AgentSpeech:
         tool_finished(self._call, event.id)
 
     def paused(self, event: ev.AgentPaused) -> None:
-        """Remember how far the caller has heard it."""
+        """Remember how much of it the caller has heard."""
         utterance = self._call.floor.find(event.speech)
         if utterance is not None and utterance.paused:
             utterance.heard_at_pause = event.heard
@@ -105,7 +105,7 @@ class AgentSpeech:
             self._was_heard(utterance, event.heard)
 
     def provider_failed(self, event: ev.ProviderFailed) -> None:
-        """A vendor failed: apologize once; if it goes on, end the call politely."""
+        """A vendor failed: apologize once; if failures go on, end the call politely."""
         call = self._call
         if event.answer != "refused":
             call.blame(f"provider:{event.provider}")
@@ -136,7 +136,7 @@ class AgentSpeech:
             self._call.deadlines.clear(Deadline.STT_OUTAGE)
 
     def lost(self, utterance: Utterance) -> None:
-        """The caller heard nothing of an utterance that is over, or not all of it."""
+        """An utterance is over, and the caller heard nothing or not all of it."""
         call = self._call
         if utterance.transfers_to is not None:
             self._transfer_without(utterance, utterance.transfers_to)
@@ -159,7 +159,7 @@ class AgentSpeech:
                 go_on(call)
 
     def stt_outage(self) -> None:
-        """Speech to text has been gone for too long: say so at the first gap in the agent's speech, then give up."""
+        """Speech to text has been gone for too long: say so at the first gap in the agent's speech; later, give up."""
         call = self._call
         if call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
@@ -180,13 +180,13 @@ class AgentSpeech:
             call.enter_phase(CallPhase.TALKING)
 
     def _remember_stopped(self, event: ev.AgentInterrupted | ev.AgentFinished) -> None:
-        """Remember what the caller heard of a stopped utterance, which may have been all of it."""
+        """Remember what the caller heard of a stopped utterance. That may have been all of it."""
         kind = self._call.floor.take_stopped(event.speech)
         if kind is not None and kind is not UtteranceKind.FILLER:
             self._call.history.add(event.turn, "assistant", event.heard)
 
     def _stt_failed(self, *, final: bool) -> None:
-        """Speech to text failed. A call whose agent does not speak goes on: it is recorded all the same."""
+        """Speech to text failed. A call whose agent does not speak goes on, because it is still recorded."""
         call = self._call
         call.stt_is_gone = True
         if not call.policy.speaks or call.phase is CallPhase.CLOSING:
@@ -199,7 +199,7 @@ class AgentSpeech:
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
 
     def _was_empty(self, utterance: Utterance) -> None:
-        """An answer without a word is a failure, unless it called a built-in tool."""
+        """An answer had no words: a failure, unless it called a built-in tool."""
         call = self._call
         if utterance.digits:
             call.press(utterance.turn, utterance.digits)

@@ -73,7 +73,7 @@ def _consists_of(text: str, phrases: _Phrases, *, most: int) -> bool:
 
 
 def _begins(text: str, phrases: _Phrases) -> bool:
-    """Whether the last words of the text are the beginning of one of these phrases, and the others are such phrases."""
+    """Whether the text ends with the beginning of one of these phrases, and has only such phrases before it."""
     words = _squeezed(text)
     for start in range(len(words)):
         rest = words[start:]
@@ -95,20 +95,20 @@ def _backchannels(language: str | None) -> _Phrases:
 def is_backchannel(text: str, language: str | None) -> bool:
     """Whether the caller only signals that they are listening: "угу", "да-да", "хорошо, понятно", "uh-huh", "got it".
 
-    At most three such words or phrases and nothing else; one said over and over counts once. Russian and English are
-    taken in every call, and the words of ``language`` (a code such as ``de`` or ``de-DE``) besides. "Нет", "да, но ..."
-    and commands are none.
+    The text may be up to three such words or phrases and nothing else; a repeated one counts once. The words may be
+    Russian or English in every call, or in ``language`` (a code such as ``de`` or ``de-DE``). "Нет", "да, но ..." and
+    commands are not backchannels.
     """
     return _consists_of(text, _backchannels(language), most=_MOST_PHRASES)
 
 
 def may_become_backchannel(text: str, language: str | None) -> bool:
-    """Whether the words so far begin one that takes several: "I", of "I see"; "всё", of "всё понятно"."""
+    """Whether the words so far may begin a longer backchannel: "I" of "I see", "всё" of "всё понятно"."""
     return _begins(text, _backchannels(language))
 
 
 def may_become_hello(text: str) -> bool:
-    """Whether the words so far begin a hello that takes several: "добрый"."""
+    """Whether the words so far may begin a hello of several words: "добрый"."""
     return _begins(text, _HELLOS)
 
 
@@ -118,7 +118,7 @@ def is_hello(text: str) -> bool:
 
 
 def is_yes(text: str) -> bool:
-    """Whether a backchannel would also answer a question: "да", "yes, sure". "Угу" and "понятно" need not."""
+    """Whether a backchannel clearly answers a question: "да", "yes, sure". "Угу" and "понятно" may not."""
     words = _squeezed(text)
     return any(words[:size] in _ANSWERS for size in (2, 1))
 

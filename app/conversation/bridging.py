@@ -12,13 +12,13 @@ _NOT_OVER_SOUND_SECONDS = 0.5
 
 
 def await_answer(call: CallState, late_t: float) -> None:
-    """A turn was taken; its answer is late at that moment."""
+    """A turn was taken. Its answer is late from ``late_t`` on."""
     call.wait = Wait(late_t)
     schedule_line(call)
 
 
 def await_tool(call: CallState, utterance: Utterance, event: AgentToolCalled) -> None:
-    """The answer waits for a tool."""
+    """Note that the answer waits for a tool."""
     ends_t = call.now + event.timeout_seconds
     tool = AwaitedTool(event.id, event.line, event.line_after_seconds, call.now, ends_t)
     call.wait.begin_tool(tool, call.policy, call.lines, is_heard=call.floor.line is not None)
@@ -31,19 +31,19 @@ def await_tool(call: CallState, utterance: Utterance, event: AgentToolCalled) ->
 
 
 def tool_finished(call: CallState, tool_id: str) -> None:
-    """The result of a tool is there."""
+    """Note that a tool has its result."""
     if call.wait.end_tool(tool_id, call.now, call.policy):
         schedule_line(call)
 
 
 def line_ended(call: CallState) -> None:
-    """A line was heard."""
+    """Note that the caller has heard a line."""
     call.wait.last_line_t = call.now
     schedule_line(call)
 
 
 def schedule_line(call: CallState) -> None:
-    """Set the moment of the next line, if there is one to say."""
+    """Set the time of the next line, if there is one to say."""
     reply = call.floor.reply
     call.deadlines.clear(Deadline.FILLER)
     if reply is None or reply.preemptive or call.wait.next_line(call.lines) is None:
@@ -54,7 +54,7 @@ def schedule_line(call: CallState) -> None:
 
 
 def is_about_waiting(call: CallState, text: str, *, is_whole: bool = True) -> bool:
-    """Whether the caller's words are about the wait and the answer is still wanted: "okay, I'll wait", "hello?"."""
+    """Whether the caller's words are about the wait, and they still want the answer: "okay, I'll wait", "hello?"."""
     reply = call.floor.reply
     return reply is not None and not reply.preemptive and call.wait.is_bridged and is_patient(text, is_whole=is_whole)
 

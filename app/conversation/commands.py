@@ -1,4 +1,4 @@
-"""What the core asks for, in the imperative. The event loop of the call carries the commands out in order."""
+"""Commands: what the core asks for. The event loop of the call carries them out in order."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from app.models import Patience
 
 @dataclass(frozen=True, slots=True)
 class StartReply:
-    """Write and voice an answer to the history as it stands. Hold the sound back while ``preemptive``."""
+    """Write and voice an answer to the history as it is. Hold back the sound while ``preemptive``."""
 
     turn: int
     utterance: int
@@ -90,7 +90,7 @@ class SetPatience:
 
 @dataclass(frozen=True, slots=True)
 class RaiseThreshold:
-    """The voice activity detector takes noise for the caller: make it less sensitive."""
+    """Make the voice activity detector less sensitive: it takes noise for the caller."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""How complete a caller's words are: may they be all of the answer, or do they stop in the middle?
+"""How complete a caller's words are: whether they may be the whole answer, or stop in the middle.
 
-The words alone are judged, not the voice. Russian and English are known in every call. The rules are tested on
+The rules judge the words alone, not the voice, and know Russian and English in every call. They are tested on
 ``tests/conversation/completeness_russian.txt`` and ``completeness_english.txt``.
 """
 
@@ -11,13 +11,13 @@ from app.conversation.echo_text import heard_words
 from app.conversation.expected_answers import AnswerKind, ExpectedAnswer
 
 _FEWEST_DICTATED = 3
-"""So many numbers or letters at the end are dictated, although nobody asked for them; "в 10:30" are two numbers."""
+"""This many numbers or letters at the end count as dictated, even if nobody asked for them; "в 10:30" has two."""
 _LONG_NUMBER = 5
-"""A number of so many digits is dictated, too."""
+"""A number with this many digits counts as dictated, too."""
 _WORDS_OF_A_BARE_ANSWER = 5
 _PHRASE_WORDS = 5
 _PREFIXES = frozenset({"8", "7", "1", "0", "восемь", "семь", "one", "zero", "oh"})
-"""A telephone number that begins so has one digit more."""
+"""A telephone number with this beginning has one digit more."""
 
 
 class Completeness(StrEnum):
@@ -26,9 +26,9 @@ class Completeness(StrEnum):
     WHOLE = "whole"
     """Nothing: this is all that was asked for."""
     LIKELY = "likely"
-    """Nothing speaks against an end."""
+    """Nothing in particular: the words may be all."""
     DICTATING = "dictating"
-    """More of a number, a name or an address, of which nobody knows how long it is."""
+    """More of a number, a name or an address of unknown length."""
     UNFINISHED = "unfinished"
     """The rest of the sentence, number or address: people do not stop here."""
 
@@ -133,7 +133,7 @@ _OPEN = _phrases(
     "the, a, an, my, our, your, is, are, was, were, am, be, i'm, it's, i'd, i'll, we're, we'd, i'd like,"
     "i would like, we'd like, i have, i want, we want, i need, my name's, dot, dash, underscore, hyphen, slash, plus",
 )
-"""Words that a sentence does not end with."""
+"""Words that no sentence ends with."""
 _CLOSED = _phrases(
     "это мой, это моя, это моё, это мои, это наш, это наша, да мой, да моя",
     "нет ну, ну и ну, да я хочу, да я могу, да мне нужно, да мне надо, что мне нужно, что мне надо",
@@ -143,7 +143,7 @@ _CLOSED = _phrases(
     "yes i have, no i have,"
     "what for, all i need, what i need, what i want, think about, worry about",
 )
-"""Ends that look open and are not."""
+"""Endings that look open and are not."""
 _PRONOUNS = frozenset({"it", "they", "he", "she", "we", "you", "i", "that", "this", "there", "what", "who", "which"})
 _AFTER_A_PRONOUN = frozenset({"is", "are", "was", "were", "am"})
 _MODALS = frozenset({"would", "will", "could", "can", "should", "might", "may", "must", "ll", "d"})

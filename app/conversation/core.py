@@ -31,7 +31,7 @@ _FAULTS_OF_THE_CARRIER = ("media_lost", "media_timeout", "carrier_error")
 
 
 class ConversationCore:
-    """Decides what a call does next. It has no clock, no I/O and no chance: the same events give the same commands."""
+    """Decides what a call does next. No clock, no I/O, no randomness: the same events give the same commands."""
 
     def __init__(self, policy: CallPolicy, language: str) -> None:
         self._call = CallState(policy, language)
@@ -68,7 +68,7 @@ class ConversationCore:
         return self._call.history
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
-        """Take in an event; ``now`` is seconds since the call was created and never falls.
+        """Handle an event. ``now`` is in seconds since the call was created, and never decreases.
 
         An event that the phase does not allow changes nothing and gives no commands.
         """
@@ -80,12 +80,12 @@ class ConversationCore:
         return self._call.commands
 
     def next_deadline(self) -> float | None:
-        """When ``deadline_passed()`` must be handled if nothing happens before; None once the call has ended."""
+        """When to handle ``deadline_passed()``, unless an event comes first. None once the call has ended."""
         earliest = self._call.deadlines.next()
         return earliest[0] if earliest else None
 
     def deadline_passed(self) -> ev.DeadlinePassed:
-        """The event to handle when the next deadline has come."""
+        """The event to handle when the next deadline has passed."""
         earliest = self._call.deadlines.next()
         return ev.DeadlinePassed(earliest[1] if earliest else "none")
 

@@ -1,4 +1,4 @@
-"""The core's deadlines: one moment for each name, so that a deadline cannot be stale."""
+"""The core's deadlines: one time for each name, so that no stale deadline can be left."""
 
 from enum import StrEnum
 
@@ -27,7 +27,7 @@ class Deadline(StrEnum):
     STALL = "stall"
     """The voice should have come to its next clause or to its end."""
     RESUME = "resume"
-    """It was a false interruption: no words followed the sound, so the voice goes on."""
+    """No words have followed the sound: it was a false interruption, so the voice goes on."""
     TRANSFER = "transfer"
     """The transfer should have had an outcome."""
     STT_OUTAGE = "stt_outage"
@@ -39,14 +39,14 @@ _OLD_NAMES = {"ears": Deadline.STT_OUTAGE}
 
 
 def deadline_named(name: str) -> Deadline | None:
-    """The deadline of a row, of an older version, too; None for a name that this version does not know."""
+    """The deadline that a row names, even an old row. None for a name that this version does not know."""
     if name in _OLD_NAMES:
         return _OLD_NAMES[name]
     return Deadline(name) if name in set(Deadline) else None
 
 
 class Deadlines:
-    """Moments by name, in seconds since the call was created."""
+    """Times by name, in seconds since the call was created."""
 
     def __init__(self) -> None:
         self._at: dict[Deadline, float] = {}
@@ -55,24 +55,24 @@ class Deadlines:
         return name in self._at
 
     def set(self, name: Deadline, at: float) -> None:
-        """Set the moment, whatever was set before."""
+        """Set the time, and replace any earlier one."""
         self._at[name] = at
 
     def clear(self, *names: Deadline) -> None:
-        """Clear these."""
+        """Clear the deadlines of these names."""
         for name in names:
             self._at.pop(name, None)
 
     def clear_all(self) -> None:
-        """Clear all."""
+        """Clear all deadlines."""
         self._at.clear()
 
     def next(self) -> tuple[float, Deadline] | None:
-        """The earliest moment and its name."""
+        """The earliest time and its name."""
         return min(((at, name) for name, at in self._at.items()), default=None)
 
     def take(self, name: Deadline, now: float) -> bool:
-        """Whether it is due now; then it is cleared."""
+        """Whether the deadline is due now. If so, clear it."""
         at = self._at.get(name)
         if at is None or at > now:
             return False

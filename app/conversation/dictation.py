@@ -49,9 +49,9 @@ class Digits:
 
     count: int
     groups: int
-    """In how many numbers they are said: "девятьсот шестнадцать, пять" are two."""
+    """How many numbers the caller said them in: "девятьсот шестнадцать, пять" has two."""
     first: str
-    """The word or figure that the first of them stands in."""
+    """The word or figure that contains the first of them."""
 
 
 def digits_at_end(text: str) -> Digits:
@@ -72,7 +72,7 @@ def digits_at_end(text: str) -> Digits:
 
 
 def _size(words: list[str], index: int) -> int | None:
-    """How many digits a word adds to those after it; None when it is no part of a number."""
+    """How many digits a word adds to those after it; None when it is not part of a number."""
     word, after = words[index], words[index + 1] if index + 1 < len(words) else ""
     if word.isdecimal():
         return len(word)
@@ -92,7 +92,7 @@ def _belong_together(word: str, after: str) -> bool:
 
 
 def letters_at_end(text: str) -> int:
-    """With how many single letters the text ends: "И вэ а", "J O H" and "J-O-H" have three."""
+    """How many single letters the text ends with: "И вэ а", "J O H" and "J-O-H" have three."""
     words = heard_words(text)
     are_letters = [(len(word) == 1 and not word.isdecimal()) or word in _LETTERS for word in reversed(words)]
     return are_letters.index(False) if False in are_letters else len(words)
@@ -104,5 +104,5 @@ def has_email(text: str) -> bool:
 
 
 def has_begun_email(text: str) -> bool:
-    """Whether the text announces an e-mail address and contains a sign or a dot of it."""
+    """Whether the text announces an e-mail address and contains an at sign or a dot of it."""
     return bool(_EMAIL_BEGUN.search(text.lower()))

@@ -22,7 +22,7 @@ _HYPHENS = re.compile("[-'’]")
 
 
 def heard_words(text: str) -> list[str]:
-    """The words of ``text`` as they compare: small letters, ``ё`` as ``е``, no punctuation, hyphens part words."""
+    """The words of ``text`` for comparison: lower case, ``ё`` as ``е``, no punctuation, split at hyphens."""
     lowered = text.lower().replace("ё", "е")
     return [part for word in _WORD.findall(lowered) for part in _HYPHENS.split(word) if part]
 
@@ -31,9 +31,9 @@ def is_echo(heard: str, said: str, *, with_sound: bool = True) -> bool:
     """Whether ``heard`` is nearly a run of the last words of ``said``.
 
     The rule: at least three words, of which at least 80 % are found in ``said`` in the same order and close together
-    (the run holds at most a quarter more words than were heard). A word may differ in a few letters, as recognizers
-    err. Within a question six words are needed, because a caller answers it by repeating a part: "Во вторник в десять".
-    ``said`` is what was played lately: its last 80 words are looked at, and the first 40 of ``heard``.
+    (the run holds at most a quarter more words than were heard). A word may differ in a few letters, because
+    recognizers err. Within a question it takes six words, because callers answer by repeating a part of it: "Во вторник
+    в десять". ``said`` is what was played lately. Only its last 80 words count, and the first 40 of ``heard``.
 
     ``with_sound`` says whether the caller has made a sound of their own. Without one, any number of words is an echo,
     in a question too, and the last word may be the beginning of one that was said.
@@ -57,9 +57,9 @@ def is_echo(heard: str, said: str, *, with_sound: bool = True) -> bool:
 
 
 def are_same_words(words: list[str], others: list[str]) -> bool:
-    """Whether both are the same but for what recognizers err: a few letters, or a word in ten that is missing.
+    """Whether both are the same but for a recognizer's errors: a few letters, or one word in ten that is missing.
 
-    Another word in the place of one makes them different: "on Monday" is not "on Tuesday".
+    A different word makes them different: "on Monday" is not "on Tuesday".
     """
     if words == others:
         return True

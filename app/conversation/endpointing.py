@@ -1,9 +1,9 @@
-"""When the caller's turn is over: by what the agent has asked, and by how complete the words are.
+"""When the caller's turn is over, judged by what the agent has asked and how complete the words are.
 
-Speech to text decides by the sound and by the words. The core knows what it has asked, and helps it twice. It sets the
-recogniser's patience for the turn, where the vendor can be told. And it has its own say about the end: the words decide
-how much silence they need. When all that was asked for is there, that is next to none; when they stop in the middle, it
-is long, however sure the recogniser is. So it also works with a vendor whose patience cannot be changed during a call.
+Speech to text decides by the sound and the words. The core also knows what the agent has asked, and uses that twice.
+First, it sets the recogniser's patience for the turn, if the vendor supports that. Second, it decides for itself how
+much silence must follow the words. When the caller has said all that was asked for, that is next to none. When the
+words stop in the middle, it is long, however sure the recogniser is. The second way works with any vendor.
 """
 
 from app.conversation.commands import SetPatience
@@ -26,7 +26,7 @@ _AFTER_WORDS = {
     Completeness.UNFINISHED: Patience.PATIENT,
 }
 _WORDS_AFTER_SOUND_SECONDS = 1.0
-"""How long speech to text may take for the words of a sound that is over."""
+"""How long after the end of a sound speech to text may still report its words."""
 
 
 class Endpointing:
@@ -46,13 +46,13 @@ class Endpointing:
             self._call.commands.append(SetPatience(wanted))
 
     def completeness(self, text: str) -> Completeness:
-        """How complete the caller's words are, after what the agent has said last."""
+        """How complete the caller's words are as an answer to what the agent said last."""
         return completeness(text, self._expected())
 
     def missing_silence(self, text: str, last_voiced_t: float | None) -> float:
-        """How many seconds of silence are missing before the recogniser's end of these words counts; 0 or less: none.
+        """How many more seconds of silence these words need before the recogniser's end counts; 0 or less: none.
 
-        Words after which people often go on need a silence of their own, however sure the recogniser is.
+        Words after which people often go on need a longer silence, however sure the recogniser is.
         """
         how, now = self.completeness(text), self._call.now
         if how not in (Completeness.DICTATING, Completeness.UNFINISHED):
@@ -60,9 +60,10 @@ class Endpointing:
         return self._pause_seconds(how) - (now - (now if last_voiced_t is None else last_voiced_t))
 
     def watch_pause(self) -> None:
-        """End the turn by itself after the silence that its words need, unless the recogniser does so before.
+        """End the turn after the silence that its words need, unless the recogniser ends it first.
 
-        The silence is the detector's. A caller whose sound it has not noticed ends the turn as the recogniser says.
+        The detector measures the silence. When it has not noticed the caller's sound, only the recogniser ends the
+        turn.
         """
         call, caller = self._call, self._call.caller
         if caller is None or caller.ended is not None:
@@ -90,7 +91,7 @@ class Endpointing:
         }[how]
 
     def _wanted_patience(self) -> Patience | None:
-        """None while no turn of the caller is open or expected: then everything stays as it is."""
+        """The patience to set. None while no turn of the caller is open or expected, to leave it as it is."""
         call = self._call
         if call.phase is not CallPhase.TALKING or not call.policy.speaks:
             return None

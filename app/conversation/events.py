@@ -1,8 +1,8 @@
 """Events of a call, in the past tense: what the core handles and what the journal keeps.
 
-Each class is one row type; its fields are the row's ``data``, but for ``turn``, which has a column. All values are
-plain JSON. Times named ``..._t`` are seconds since the call was created. A class is changed only by adding fields with
-defaults, else ``v`` rises and :func:`from_row` learns to read the old shape.
+Each class is one row type. Its fields are the row's ``data``, except ``turn``, which has a column of its own. All
+values are plain JSON. Times named ``..._t`` are in seconds since the call was created. Change a class only by adding
+fields with defaults; otherwise raise ``v`` and teach :func:`from_row` to read the old shape.
 """
 
 from dataclasses import asdict, dataclass, field, fields
@@ -33,7 +33,7 @@ class CallAnswered:
 
     type: ClassVar[str] = "call.answered"
     since_t: float | None = None
-    """When the leg said so. The row is later: the commit of the row before it takes time."""
+    """When the leg reported it. The row is later, because the commit of the row before it takes time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class CallerSoundStarted:
 
 @dataclass(frozen=True, slots=True)
 class CallerSoundStopped:
-    """The detector hears the caller no more."""
+    """The detector no longer hears the caller."""
 
     type: ClassVar[str] = "caller.sound_stopped"
     last_voiced_t: float
@@ -84,7 +84,7 @@ class CallerWords:
     type: ClassVar[str] = "caller.words"
     text: str
     faint: bool = False
-    """Said while the agent spoke, and much quieter than the caller, who was silent: by somebody behind them."""
+    """Whether somebody behind the caller said it: much more quietly, while the agent spoke and the caller did not."""
     confidence: float | None = None
 
 
@@ -133,10 +133,10 @@ class CallerLeft:
 
     type: ClassVar[str] = "caller.left"
     reason: str = "caller_hangup"
-    """An end reason: ``caller_hangup``, ``media_lost``, ``media_timeout``; of one whom we called and who did not answer
+    """An end reason: ``caller_hangup``, ``media_lost``, ``media_timeout``. For a person we called who did not answer:
     ``busy``, ``declined``, ``no_answer``, ``invalid_number`` or ``carrier_error``."""
     detail: str | None = None
-    """More about it, such as ``sip 486`` for a call that was not answered, ``bad_format`` for a websocket."""
+    """More about the reason, such as ``sip 486`` for an unanswered call, or ``bad_format`` for a websocket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class TurnTaken:
     turn: int
     text: str
     source: str
-    """``speech``, ``keypad``, or ``timeout``: the transcript did not change for long, but no end of turn came."""
+    """``speech``, ``keypad``, or ``timeout``: the transcript stopped changing, but no end of turn came."""
     started_t: float
     ended_t: float
     language: str | None = None
@@ -193,7 +193,7 @@ class AgentReplyStarted:
     speech: int
     kind: str
     stamps: dict[str, float] = field(default_factory=dict)
-    """Of a reply: ``last_voiced turn_ended first_token first_clause first_audio first_frame``, in call seconds."""
+    """For a reply: ``last_voiced turn_ended first_token first_clause first_audio first_frame``, in call seconds."""
     language: str | None = None
     """Code of the language it is spoken in."""
 
@@ -254,7 +254,7 @@ class AgentInterrupted:
 
 @dataclass(frozen=True, slots=True)
 class AgentFinished:
-    """An utterance was heard to its last word; a filler perhaps only to the word at which the answer was ready."""
+    """The caller heard an utterance to its last word; a filler may end at the word at which the answer was ready."""
 
     type: ClassVar[str] = "agent.finished"
     turn: int
@@ -359,11 +359,11 @@ class ProviderFailed:
     turn: int | None = None
     speech: int | None = None
     answer: str = "lost"
-    """What becomes of the answer. ``lost``: nothing of it will come. ``cut``: what was written is said, and ends before
-    its time, ``code`` says why. ``refused``: for what was said, and the caller's turn leaves the prompt; the vendor
-    has not failed then. ``taken_over``: another model writes it, or the rest of it."""
+    """What becomes of the answer. ``lost``: nothing of it will come. ``cut``: it ends early, what was written is said,
+    and ``code`` says why. ``refused``: the vendor refuses what the caller said, and their turn leaves the prompt; the
+    vendor has not failed then. ``taken_over``: another model writes it, or the rest of it."""
     reason: str = ""
-    """What happened, for people; the vendor's own words where it gave any. Empty in old rows."""
+    """What happened, for people; the vendor's own words if it gave any. Empty in old rows."""
     request_id: str | None = None
     """The vendor's id of the request that failed, if it is known."""
 
@@ -403,7 +403,7 @@ class ProviderRestored:
 
 @dataclass(frozen=True, slots=True)
 class ProviderUsed:
-    """What a vendor will put on the bill."""
+    """What a vendor will bill."""
 
     type: ClassVar[str] = "provider.used"
     provider: str
@@ -419,13 +419,13 @@ class ProviderUsed:
     request_id: str | None = None
     """The last of ``request_ids``."""
     stage: str = ""
-    """``listen``, ``think`` or ``speak``; empty in old rows, whose units tell it."""
+    """``listen``, ``think`` or ``speak``; empty in old rows, where the units show it."""
     request_ids: tuple[str, ...] = ()
-    """The vendor's ids of all requests that it is for; empty in old rows, which have the last only."""
+    """The vendor's ids of all requests that it covers; empty in old rows, which have only the last one."""
     way: str = ""
-    """Which of several ways was asked, as the registry names them; empty where there is one."""
+    """Which link of a chain was asked, by its name in the registry; empty where there is only one."""
     served: bool = True
-    """Whether any of it was used: an answer that another way overtook is billed all the same."""
+    """Whether any of it was used. Vendors also bill an answer that another link overtook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,7 +444,7 @@ class HangupRequested:
     reason: str = "operator_hangup"
     """``operator_hangup`` ends at once; ``shutdown`` says goodbye first, if there is time."""
     at_once: bool = False
-    """Whether there is none."""
+    """Whether there is no time for a goodbye."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What kind of answer the caller will give, by what the agent has asked: yes or no, a number, a name, an address.
+"""What kind of answer the agent's question expects: yes or no, a number, a name, an address.
 
-The rules look at the last sentence only and know Russian and English in every call, as those of
-:mod:`app.conversation.questions` do. They are tested on ``tests/conversation/expected_answers_russian.txt`` and
+The rules look at the last sentence only, and know Russian and English in every call, like those of
+:mod:`app.conversation.questions`. They are tested on ``tests/conversation/expected_answers_russian.txt`` and
 ``expected_answers_english.txt``.
 """
 
@@ -19,7 +19,7 @@ class AnswerKind(StrEnum):
     NOTHING = "nothing"
     YES_NO = "yes_no"
     NUMBER = "number"
-    """A number that is said digit by digit or in groups: of a telephone, a card, an order, a code."""
+    """A number that people say digit by digit or in groups: of a telephone, a card, an order, a code."""
     NAME = "name"
     ADDRESS = "address"
     """Where somebody lives, or an e-mail address."""
@@ -29,7 +29,7 @@ class AnswerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedAnswer:
-    """The kind of answer, and of a number how many digits it may have; empty when nobody can tell."""
+    """The kind of answer, and how many digits a number may have; empty when nobody can tell."""
 
     kind: AnswerKind
     digits: tuple[int, ...] = ()
@@ -41,7 +41,7 @@ NO_ANSWER = ExpectedAnswer(AnswerKind.NOTHING)
 
 @lru_cache(maxsize=256)
 def expected_answer(text: str) -> ExpectedAnswer:
-    """What the last sentence of ``text`` makes the caller say."""
+    """The answer that the last sentence of ``text`` expects."""
     asked = what_was_asked(text)
     if asked is Asked.NOTHING:
         return NO_ANSWER
@@ -70,7 +70,7 @@ _CONFIRMS = re.compile(
     r"|\b(?:confirm|whether|yes or no|or not|is that (?:right|correct)|right|correct)\b(?!\s+(?:number|address|name))"
     r"|\b(?:tell|let) (?:me|us) (?:know )?if\b|\bsay yes\b"
 )
-"""The answer is yes or no, whatever is named besides."""
+"""The answer is yes or no, whatever else the sentence names."""
 _TELLS = re.compile(
     r"\b(?:назови|скажи|подскажи|продиктуй|диктуй|сообщи|укажи|уточни|повтори|напомни|произнеси|введи|набери|выбери"
     r"|опиши|расскажи|дай)(?:те)?\b|\bпредставь(?:тесь|ся)\b|\b(?:мне|нам) (?:еще |только )?нуж\w+|\bнуж\w+ ваш\w*"
@@ -83,7 +83,7 @@ _TELLS = re.compile(
     r"|\b(?:(?:can|could|may) (?:i|we) (?:have|get|take|ask)|i(?:'ll)? need|we need|i'd like|missing is|need is)\b"
     r"|\b(?:what|what's|which|who|who's|whose|when|where|why|how)\b"
 )
-"""The caller is to name something, rather than to agree or not."""
+"""The sentence asks the caller to name something, not to agree or disagree."""
 _CHOICE = re.compile(r"\b(?:или|либо|or)\b")
 _EMAIL = re.compile(r"\b(?:e-?mail\w*|имейл\w*|мейл\w*|мэйл\w*|электронн\w+)\b|\bпочт(?:а|у|ы)\b")
 _THINGS = (

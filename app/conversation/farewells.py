@@ -1,8 +1,8 @@
-"""Who has said goodbye: by the words, in Russian and English, and how often both sides have.
+"""Recognises goodbyes by their words, in Russian and English, and counts how often both sides have said one.
 
-The rules are tested on the sentences of ``tests/conversation/farewells_russian.txt`` and ``farewells_english.txt``.
-A farewell that is not recognised costs little: the model answers it. So the rules are strict about what goes on: "пока
-не знаю" and "bye, but one more question" are none.
+The rules are tested on the sentences of ``tests/conversation/farewells_russian.txt`` and ``farewells_english.txt``. A
+farewell that is not recognised costs little: the model answers it. So the rules are strict about words that go on:
+"пока не знаю" and "bye, but one more question" are not farewells.
 """
 
 import re
@@ -16,18 +16,18 @@ AGENT, CALLER = "agent", "caller"
 
 @dataclass(slots=True)
 class Farewells:
-    """The goodbyes of a call, as far as nobody has gone on talking since."""
+    """The goodbyes of a call since the conversation last went on."""
 
     exchanges: int = 0
     """How often both sides have said goodbye."""
     unanswered_side: str | None = None
-    """Who has said goodbye and got none back yet."""
+    """Who has said goodbye and has not had one in return."""
     interrupted: str | None = None
-    """What was said of a goodbye after which the agent meant to hang up, and which the caller has interrupted."""
+    """What the caller heard of an interrupted goodbye after which the agent meant to hang up."""
     last_turn: int | None = None
     """After the answer to this turn the agent hangs up, unless it asks something."""
     _last_utterance: int = 0
-    """The last utterance with a goodbye of the agent."""
+    """The agent's last utterance with a goodbye."""
 
     @property
     def are_due(self) -> bool:
@@ -35,13 +35,13 @@ class Farewells:
         return self.exchanges > 0 or self.unanswered_side == AGENT or self.interrupted is not None
 
     def note_agent(self, utterance: int, said: str) -> None:
-        """What the agent has said of an utterance of that number; each is looked at once."""
+        """Note what the agent has said in the utterance of that number. Each utterance counts once."""
         if utterance != self._last_utterance and says_farewell(said):
             self._last_utterance = utterance
             self._note(AGENT)
 
     def note_caller(self) -> None:
-        """The caller says goodbye."""
+        """Note that the caller says goodbye."""
         self._note(CALLER)
 
     def _note(self, side: str) -> None:
@@ -51,7 +51,7 @@ class Farewells:
             self.exchanges, self.unanswered_side = self.exchanges + 1, None
 
     def forget(self) -> None:
-        """The conversation goes on."""
+        """Forget the goodbyes: the conversation goes on."""
         self.exchanges, self.unanswered_side, self.interrupted, self.last_turn = 0, None, None, None
 
 
@@ -87,13 +87,13 @@ def _closes(words: str) -> bool:
 
 
 def _is_near_end(found: re.Match[str], words: str, *, more: int) -> bool:
-    """Whether only so many words follow, such as a name, or words that want nothing more."""
+    """Whether only a few words follow, such as a name, or words that want nothing more."""
     rest = words[found.end() :]
     return len(rest.split()) <= more or _only_of(rest, _CLOSING)
 
 
 def _words_of(text: str) -> str:
-    """The words as the patterns below have them: an apostrophe parts words, too."""
+    """The words in the form of the patterns below: an apostrophe also separates words."""
     return " ".join(heard_words(text)).replace("ё", "е")
 
 
@@ -168,4 +168,4 @@ _SHORT = re.compile(rf"\b(?:{_RU_SHORT}|{_EN_SHORT})\b")
 _CLOSING = re.compile(rf"\b(?:{_RU_SHORT}|{_EN_SHORT}|{_RU_FAREWELL}|{_EN_FAREWELL}|{_RU_CLOSING}|{_EN_CLOSING})\b")
 """Words that want nothing more."""
 _GOES_ON = re.compile(rf"\b(?:{_RU_GOES_ON}|{_EN_GOES_ON})\b")
-"""Words that want more, whatever stands beside them."""
+"""Words that want more, whatever the other words are."""

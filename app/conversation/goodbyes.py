@@ -1,11 +1,11 @@
-"""When a call ends because both sides have said goodbye, though the model has not hung up.
+"""When a call ends because both sides have said goodbye, although the model has not hung up.
 
 ::
 
     agent  "Goodbye!"      caller "Bye!"       one exchange
     agent  "Take care!"    caller "Bye bye!"   the second one: the line closes, with nothing more to say
 
-An interrupted goodbye after which the agent meant to hang up is remembered: the caller's "uh-huh, thanks, bye" over it
+If the caller interrupts a goodbye after which the agent meant to hang up, their words decide: "uh-huh, thanks, bye"
 closes the line, and a new question does not.
 """
 
@@ -15,15 +15,15 @@ from app.conversation.state import HUNG_UP, CallState
 from app.conversation.turns import Utterance, UtteranceKind
 
 _EXCHANGES = 2
-"""After so many, the line closes."""
+"""After this many exchanges, the line closes."""
 
 
 def turn_closes(call: CallState, turn: int, text: str) -> bool:
-    """Take note of the caller's turn; True if it has closed the line, or has got a prepared goodbye for an answer."""
+    """Take note of the caller's turn. True if it has closed the line, or if a prepared goodbye answers it."""
     farewells = call.farewells
     for utterance in call.floor.live:
         if not utterance.preemptive:
-            call.stop(utterance)  # it is stopped anyway; what it was about to do must be known now
+            call.stop(utterance)  # the turn stops it anyway; what it was about to do must be known now
     interrupted, farewells.interrupted = farewells.interrupted, None
     if not is_farewell(text):
         polite = is_thanks(text) and (interrupted is not None or farewells.exchanges > 0)
@@ -67,7 +67,7 @@ def waits_for_last_words(call: CallState, utterance: Utterance) -> bool:
 
 
 def silence_closes(call: CallState) -> bool:
-    """Whether the silence after a goodbye has closed the line. Nobody is asked whether they are still there then."""
+    """Whether the silence after a goodbye has closed the line. Then nobody asks whether the caller is still there."""
     if not call.farewells.are_due:
         return False
     call.end(HUNG_UP)

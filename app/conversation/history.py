@@ -24,7 +24,7 @@ class Remark:
 
     turn: int
     role: str
-    """``user``, ``assistant``, ``tool``, or ``system`` for what else the agent did."""
+    """``user``, ``assistant``, ``tool``, or ``system`` for anything else that the agent did."""
     text: str
     tool: ToolUse | None = None
     """The tool whose result this is; the text is empty while the tool runs."""
@@ -49,7 +49,7 @@ class ConversationHistory:
             self._insert(Remark(turn, role, text))
 
     def leave_out(self, first: int, last: int) -> None:
-        """Hide from the model what was said in these turns of the caller: its vendor refuses that."""
+        """Hide from the model what the caller said in these turns, because its vendor refuses that."""
         turns = {remark.turn for remark in self._remarks if remark.role == "user"}
         self._left_out |= {turn for turn in turns if first <= turn <= last}
 
@@ -66,7 +66,7 @@ class ConversationHistory:
         self._insert(Remark(turn, "tool", "", ToolUse(tool_id, name, arguments)))
 
     def tool_finished(self, tool_id: str, result: str) -> None:
-        """Keep its result. The result of a tool that does not run is dropped."""
+        """Keep the tool's result. The result of a tool that does not run is dropped."""
         for place, remark in enumerate(self._remarks):
             tool = remark.tool
             if tool is not None and tool.id == tool_id and tool.is_running:

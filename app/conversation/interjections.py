@@ -1,4 +1,4 @@
-"""An operator's line comes next: also before an answer that is being made, which then waits for the line.
+"""An operator's line comes next, even before an answer that is being made, which then waits for the line.
 
 ::
 
@@ -18,7 +18,7 @@ from app.models import ConversationState
 
 
 def interject(call: CallState) -> bool:
-    """Say the next line of an operator before the pending answer, if nothing is being said. Whether there was one."""
+    """Say an operator's next line before the pending answer, unless the agent is speaking. Returns whether it does."""
     reply, line = call.floor.reply, call.floor.line
     is_silent = line is None or (line.kind is UtteranceKind.FILLER and not line.started)
     if not call.say_requests or reply is None or not call.floor.reply_pending or not is_silent:
@@ -34,7 +34,7 @@ def interject(call: CallState) -> bool:
 
 
 def go_on(call: CallState) -> None:
-    """The agent has finished: say the next line of an operator, then the answer that waits, or let the caller speak."""
+    """The agent has finished: say an operator's next line, then the answer that waits, or let the caller speak."""
     held = call.held_answer
     if held is None or call.floor.line is not None:
         call.go_on()
@@ -50,7 +50,7 @@ def go_on(call: CallState) -> None:
 
 
 def note_start(call: CallState, utterance: Utterance) -> None:
-    """The answer had begun before it could be held: it is said now, and the line after it."""
+    """Note that the answer began before it could be held: the line comes after it."""
     held, line = call.held_answer, call.floor.line
     if held is None or held.speech != utterance.number or not utterance.preemptive:
         return

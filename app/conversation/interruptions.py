@@ -1,4 +1,4 @@
-"""Whether what the caller says takes the floor from the agent, or is passed over: a backchannel, an echo, a hello."""
+"""Whether the caller's words take the floor, or the agent passes over them: a backchannel, an echo, a hello."""
 
 from app.conversation.backchannels import (
     is_backchannel,
@@ -15,7 +15,7 @@ from app.conversation.turns import Utterance, UtteranceKind
 
 _GREETS = (UtteranceKind.GREETING, UtteranceKind.NOTICE)
 _OTHERS = ("echo", "faint")
-"""Why words are passed over that are not the caller's."""
+"""The reasons to pass over words that are not the caller's."""
 _HELLO_WORDS = 2
 _ECHO_SECONDS = 3.0
 """How late the agent's own words may come back through the line and speech to text."""
@@ -23,7 +23,7 @@ _WORDS_AFTER_SOUND_SECONDS = 1.0
 """How late speech to text may report the words of a sound that is over."""
 
 _SAME_SOUND_SECONDS = 0.1
-"""So close together, the end of a sound and the end of the turn that was taken are the same."""
+"""A sound that ends this close to the end of the last turn is the sound of that turn."""
 
 
 class InterruptionRules:
@@ -34,7 +34,7 @@ class InterruptionRules:
         self._overtaken: list[str] = []
         """Words of a turn that was taken without an end of turn, which may still come."""
         self._passed_over: tuple[str, list[str]] | None = None
-        """Why the last words were passed over, and these words; the end of their turn comes."""
+        """Why the last words were passed over, and these words; the end of their turn is still to come."""
         self._others: list[str] = []
         """The first words of the turn that is heard now, if they were an echo or somebody else's."""
 
@@ -43,11 +43,11 @@ class InterruptionRules:
         self._overtaken = heard_words(text)
 
     def turn_is_over(self) -> None:
-        """Forget what was known of the words of the turn that has ended."""
+        """Forget what was known about the words of the turn that has ended."""
         self._overtaken, self._passed_over, self._others = [], None, []
 
     def own_words(self, text: str) -> str:
-        """The caller's own words of a turn that may begin with an echo or with somebody else's."""
+        """The caller's own words in a turn that may begin with an echo or with somebody else's words."""
         rest, taken = text.split(), list[str]()
         while rest and len(taken) < len(self._others):
             taken += heard_words(rest.pop(0))
@@ -56,7 +56,7 @@ class InterruptionRules:
         return " ".join(rest) if rest and begins_so else text
 
     def over_voice(self, utterance: Utterance, text: str, *, faint: bool, so_far: bool = False) -> str | None:
-        """Why words over the agent's voice do not stop it. ``so_far``: the turn goes on, and more words may come."""
+        """Why words over the agent's voice do not stop it. ``so_far``: whether more words of the turn may come."""
         if not so_far and self._others and heard_words(text) == self._others and self._passed_over:
             return self._passed_over[0]
         reason = "faint" if faint else self._over_voice(utterance, text)
@@ -127,7 +127,7 @@ class InterruptionRules:
         return "not_interruptible" if utterance.kind in _GREETS and is_hello(own) else None
 
     def _may_mean_nothing(self, utterance: Utterance, text: str) -> bool:
-        """Whether the next word may make a backchannel or a hello of these."""
+        """Whether these words may still become a backchannel or a hello."""
         own = self.own_words(text)
         if is_backchannel(own, self._call.language):
             return False
@@ -136,7 +136,7 @@ class InterruptionRules:
         return greets or waits or may_become_backchannel(own, self._call.language)
 
     def _is_about_waiting(self, utterance: Utterance, text: str, *, is_whole: bool = True) -> bool:
-        """Whether words over a line that bridges the wait, or over an answer that waits for a tool, are about it."""
+        """Whether words are about the wait, over a line that bridges it or over an answer that waits for a tool."""
         bridges = utterance.kind is UtteranceKind.FILLER or self._call.wait.tool is not None
         return bridges and is_about_waiting(self._call, text, is_whole=is_whole)
 
@@ -157,7 +157,7 @@ class InterruptionRules:
         return is_echo(own, said, with_sound=False) and is_echo(text, said)
 
     def _caller_was_heard(self) -> bool:
-        """Whether the detector, which leaves the agent's own sound out, has heard the caller just now."""
+        """Whether the detector, which ignores the agent's own sound, has heard the caller just now."""
         call = self._call
         is_paused = call.floor.audible is not None and call.floor.audible.paused
         since_turn = call.last_voiced_t > call.taken_until_t + _SAME_SOUND_SECONDS

@@ -1,7 +1,7 @@
 """What callers say while the agent makes them wait: that they will wait, or whether anybody is still there.
 
-Neither is a new question, so the answer that is being made must not be dropped for it. Russian and English are
-understood in every call. Tested on the sentences of ``tests/conversation/test_patience.py``.
+Neither is a new question, so the core must not drop the answer that is being made. The rules know Russian and English
+in every call, and are tested on the sentences of ``tests/conversation/test_patience.py``.
 """
 
 from app.conversation.echo_text import heard_words
@@ -39,13 +39,13 @@ _WHETHER_THERE = _phrases(
 def is_patient(text: str, *, is_whole: bool = True) -> bool:
     """Whether the caller only says that they will wait, or asks whether anybody is there.
 
-    ``is_whole`` is False for words so far, of which the last may be the beginning of such a phrase.
+    ``is_whole`` is False while more words may come: then the last ones may be the beginning of such a phrase.
     """
     return _consists_of(tuple(heard_words(text)), _SMALL | _WILL_WAIT | _WHETHER_THERE, partial=not is_whole)
 
 
 def asks_whether_there(text: str) -> bool:
-    """Whether the caller wants to hear that somebody is still there: "алло?", "are you still there?", "долго ещё?"."""
+    """Whether the caller asks for a sign of life: "алло?", "are you still there?", "долго ещё?"."""
     words = tuple(heard_words(text))
     return _consists_of(words, _SMALL | _WHETHER_THERE, partial=False) and not _consists_of(
         words, _SMALL, partial=False
@@ -53,7 +53,7 @@ def asks_whether_there(text: str) -> bool:
 
 
 def _consists_of(words: tuple[str, ...], phrases: _Phrases, *, partial: bool) -> bool:
-    """Whether the words are one such phrase after another; with ``partial`` the last may be incomplete."""
+    """Whether the words are one such phrase after another. With ``partial``, the last phrase may be incomplete."""
     if not 0 < len(words) <= _WORDS_MAX:
         return False
     fitting = {0}

@@ -45,9 +45,9 @@ class Lines:
     refused: str = "I'm afraid I can't discuss that. What else can I help you with?"
     """When the model's vendor refuses what the caller said."""
     stalled: str = "I don't think we understand each other. Could you tell me in a few words how I can help?"
-    """When the caller's turns move nothing."""
+    """When the call gets nowhere."""
     stalled_goodbye: str = "I'm afraid I can't help you like this. Please call back if you need anything. Goodbye!"
-    """When they still move nothing after that."""
+    """When it still gets nowhere after that."""
 
 
 RUSSIAN = Lines(
@@ -122,16 +122,16 @@ class CallPolicy:
     """After this, an answer is given up."""
     line_start_seconds: float = 3.0
     stall_seconds: float = 15.0
-    """How long an utterance may stand still after a clause that should have ended."""
+    """How long an utterance may stall after the time at which its clause should have ended."""
     idle_prompt_seconds: float = 8.0
     idle_prompts: int = 2
     """0 switches prompts off: then the call ends after ``idle_end_seconds``."""
     idle_end_seconds: float = 30.0
     turn_end_seconds: float = 6.0
     whole_pause_seconds: float = 0.25
-    """Silence that ends a turn in which all that was asked for has been said, such as "yes" or a telephone number."""
+    """Silence that ends a turn with all that was asked for, such as "yes" or a whole telephone number."""
     likely_pause_seconds: float = 1.6
-    """The same for any other words that may be all; speech to text mostly ends such a turn before."""
+    """Silence that ends any other turn whose words may be all; speech to text usually ends it earlier."""
     dictation_pause_seconds: float = 1.5
     """Silence that ends a turn in which the caller dictates a number, a name or an address of unknown length."""
     unfinished_pause_seconds: float = 2.5
@@ -140,7 +140,7 @@ class CallPolicy:
     false_interruption_timeout: float = 1.0
     """How long sound without words may hold the voice back."""
     resume_seconds: float = 0.5
-    """How long after the end of a sound its words are waited for."""
+    """How long after the end of a sound the voice waits for its words."""
     stt_outage_seconds: float = 3.0
     stt_give_up_seconds: float = 10.0
     ring_seconds: float = 60.0
@@ -152,11 +152,11 @@ class CallPolicy:
     goodbye_seconds: float = 15.0
     """After this, a goodbye that does not end is cut."""
     min_confidence: float = 0.35
-    """Turns below it are not understood."""
+    """A turn with less confidence counts as not understood."""
     stall_turns: int = 8
-    """After so many turns that move nothing, the call ends; after half of them, the agent asks. 0: never."""
+    """Turns within which a call must get somewhere, else it ends; the agent asks after half of them. 0: no limit."""
     max_failures: int = 2
-    """Answers in a row that may fail before the agent gives up."""
+    """How many answers in a row may fail before the agent gives up."""
     speaks: bool = True
     """False: the agent only listens, until the far end leaves or the call reaches its limit."""
 
@@ -166,7 +166,7 @@ class CallPolicy:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "CallPolicy":
-        """The inverse. For a row of another version: unknown fields are dropped, missing ones get their defaults."""
+        """The inverse. Drops fields that this version does not know, and gives missing ones their defaults."""
         policy = cls()
         data = {_RENAMED.get(name, name): value for name, value in data.items()}
         known = {name: data[name] for name in cls.__slots__ if name in data and name != "lines"}

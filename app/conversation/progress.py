@@ -1,7 +1,8 @@
 """Whether a conversation still moves. A film, music on hold or another machine would be answered for ever.
 
-A turn moves nothing when its words were said before, or when the agent has given the same answer for the third time.
-One or two words ("yes", "no", a number) may be said again: they move nothing only after the same words of the agent.
+A turn moves nothing when the caller has said its words before, or when the agent has given the same answer for the
+third time. A caller may repeat one or two words ("yes", "no", a number): these move nothing only if they follow the
+same words of the agent.
 """
 
 from collections import deque
@@ -10,7 +11,7 @@ from enum import StrEnum
 from app.conversation.echo_text import are_same_words, heard_words
 
 _REMEMBERED = 4
-"""How many times as many turns are remembered as may move nothing: a film may be long before it begins again."""
+"""How many times ``stall_turns`` turns are remembered: a film may be long before it begins again."""
 _FEWEST_WORDS = 3
 _FEWEST_WORDS_OF_AN_ANSWER = 4
 _ANSWERS_ALIKE = 2
@@ -30,8 +31,8 @@ class Progress(StrEnum):
 class ProgressWatch:
     """Counts the turns that move nothing. ``stall_turns`` 0 counts none.
 
-    Among the last ``stall_turns`` turns, at least half moved nothing: the call is over, if the agent has asked before.
-    It asks when that is so among half as many turns.
+    When at least half of the last ``stall_turns / 2`` turns moved nothing, the agent asks what the caller wants. If it
+    has asked, and at least half of the last ``stall_turns`` turns moved nothing, the call is over.
     """
 
     def __init__(self, stall_turns: int) -> None:
@@ -42,12 +43,12 @@ class ProgressWatch:
         self._has_asked = False
 
     def moved(self) -> None:
-        """Something was done in the call, such as a tool: whatever was said before, it goes on."""
+        """Note that the call has got somewhere, for instance with a tool: the count begins anew."""
         self._moved_nothing.clear()
         self._has_asked = False
 
     def turn_taken(self, text: str, said_before: str) -> Progress:
-        """The caller has finished a turn, after these words of the agent."""
+        """Note a finished turn of the caller, and what the agent had said before it. Returns what to do about it."""
         words, before = heard_words(text), heard_words(said_before)
         repeats = self._is_repeated(words, before)
         self._turns.append((words, before))

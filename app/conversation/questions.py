@@ -1,4 +1,4 @@
-"""What the agent has asked of the caller, by the words of its sentence and not by a question mark alone.
+"""What the agent has asked of the caller, judged by the words of its sentence and not by a question mark alone.
 
 A model writes "Tell me whether Tuesday suits you." and waits for an answer as if it had asked. The rules look at the
 last sentence only, and know Russian and English in every call. They are tested on the sentences of
@@ -24,7 +24,7 @@ class Asked(StrEnum):
 
 
 def what_was_asked(text: str) -> Asked:
-    """What the last sentence of ``text`` asks for; a "thank you" after it changes nothing."""
+    """What the last sentence of ``text`` asks for. A "thank you" after that sentence does not count."""
     sentence = last_sentence(text)
     if is_question(sentence):
         return Asked.QUESTION

@@ -31,10 +31,10 @@ from app.conversation.waiting import Wait
 from app.models import ConversationState
 
 _FALSE_INTERRUPTIONS = 2
-"""After so many in a call, the detector's threshold is raised; after so many in an utterance, only words pause it."""
+"""This many in a call raise the detector's threshold; after this many in an utterance, only words pause it."""
 _SLOWEST_LETTERS_PER_SECOND = 10.0
 HUNG_UP = "agent_hangup"
-"""The end reason when the agent hangs up because all is said."""
+"""The end reason when the agent hangs up because everything has been said."""
 _BLAME = ("none", "caller", "carrier", "policy", "provider", "ours")
 """Whose fault it was, from the least to the worst."""
 
@@ -53,7 +53,7 @@ class CallState:
     """Everything the core remembers. ``now`` and ``commands`` belong to the event that is being handled."""
 
     stt_outage_notice: Literal["none", "due", "told"] = "none"
-    """Whether the caller is to be told, or has been told, that they cannot be heard."""
+    """Whether the agent must tell the caller, or has told them, that it cannot hear them."""
 
     def __init__(self, policy: CallPolicy, language: str) -> None:
         self.policy = policy
@@ -132,14 +132,14 @@ class CallState:
         self.deadlines.set(name, self.now + seconds)
 
     def enter(self, state: ConversationState) -> None:
-        """Be in the state, and write a change down. Raises RefusedTransition when the table does not allow it."""
+        """Enter the state, and record the change. Raises RefusedTransition when the table does not allow it."""
         before = self.state
         if state is not before:
             self._change_state(state)
             self.commands.append(Record(ev.StateChanged(before, state)))
 
     def enter_phase(self, phase: CallPhase) -> None:
-        """Be in the phase. Raises RefusedTransition when the table does not allow the change."""
+        """Enter the phase. Raises RefusedTransition when the table does not allow the change."""
         if phase is self._phase:
             return
         if phase not in PHASE_TRANSITIONS[self._phase]:
@@ -204,19 +204,20 @@ class CallState:
         self.start_reply(turn, text, preemptive=False)
 
     def say_unheard_greeting(self, turn: int) -> None:
-        """Before the answer, say what must be heard of the greeting and was not."""
+        """Before the answer, say the parts of the greeting that the caller must hear and has missed."""
         if self.floor.unheard_greeting:
             text, self.floor.unheard_greeting = self.floor.unheard_greeting, ""
             self.say(UtteranceKind.NOTICE, text, turn=turn)
 
     def note_answer(self, turn: int) -> None:
-        """The answer to that turn is heard."""
+        """Note that the caller hears the answer to that turn."""
         self._answered_turn, self._refused_before = max(self._answered_turn, turn), False
 
     def refuse(self, turn: int) -> None:
-        """The model's vendor refuses the prompt with that turn: take what may be the cause out of the prompt.
+        """The model's vendor refuses the prompt of that turn: take the likely cause out of the prompt.
 
-        First that is what was said since the last answer. If the next prompt is refused, too, the cause is older.
+        The first time that is what was said since the last answer. If the vendor refuses the next prompt, too, it is
+        older.
         """
         first = 0 if self._refused_before else min(self._answered_turn + 1, turn)
         self.history.leave_out(first, turn)
@@ -224,7 +225,7 @@ class CallState:
         self.say(UtteranceKind.PROMPT, self.lines.refused, turn=turn)
 
     def hold_back(self, utterance: Utterance) -> None:
-        """Pause for the caller's sound; words decide whether the voice goes on. New sounds extend the pause once."""
+        """Pause for the caller's sound. Words decide whether the voice goes on. New sounds extend the pause once."""
         false_interruption_timeout = self.policy.false_interruption_timeout
         if not utterance.paused:
             if (
@@ -248,9 +249,9 @@ class CallState:
         self.commands.append(ResumeUtterance(utterance.number))
 
     def expect_progress(self, utterance: Utterance) -> None:
-        """The voice must come to its next clause or to its end in about the time that the clause takes.
+        """Set the time by which the voice must reach its next clause or its end: about as long as the clause takes.
 
-        A tool that the answer waits for may take its time besides.
+        A tool that the answer waits for gets its own time in addition.
         """
         letters = len(utterance.clauses[-1]) if utterance.clauses else 0
         tool_seconds = self.wait.tool_seconds_left(self.now) if utterance.kind is UtteranceKind.REPLY else 0.0
@@ -271,7 +272,7 @@ class CallState:
         self.commands.append(StopUtterance(utterance.number))
 
     def note_goodbye_of(self, utterance: Utterance) -> None:
-        """Remember the goodbye in an utterance that is cut short, and that the agent meant to hang up after it."""
+        """Remember that a goodbye was cut short, and that the agent meant to hang up after it."""
         if utterance.preemptive:
             return
         if utterance.ends_call == HUNG_UP:
@@ -280,13 +281,13 @@ class CallState:
             self.farewells.note_agent(utterance.number, utterance.said)
 
     def stop_all(self) -> None:
-        """Stop all that the agent says or prepares."""
+        """Stop everything that the agent says or prepares."""
         self.held_answer = None
         for utterance in self.floor.live:
             self.stop(utterance)
 
     def forget(self, utterance: Utterance) -> None:
-        """An utterance has ended by itself."""
+        """Drop an utterance that has ended by itself."""
         self.floor.forget(utterance)
         self._note_end_of(utterance)
 
@@ -303,7 +304,7 @@ class CallState:
     # --- going on and ending ------------------------------------------------------------------------------------------
 
     def close_caller_turn(self) -> None:
-        """The caller's open turn has been dealt with."""
+        """Close the caller's open turn: it has been dealt with."""
         self.caller = None
         self.deadlines.clear(Deadline.TURN, Deadline.PAUSE)
 
@@ -323,7 +324,7 @@ class CallState:
             self.due_in(Deadline.IDLE, policy.farewell_seconds if self.farewells.are_due else silence_seconds)
 
     def tell_stt_outage(self) -> bool:
-        """Say that the caller cannot be heard, if that is due and nobody speaks. The time to give up begins then."""
+        """If it is due and nobody speaks, say that the agent cannot hear the caller, and start the time to give up."""
         is_speaking = any(not utterance.preemptive for utterance in self.floor.live)
         if self.stt_outage_notice != "due" or is_speaking or self.phase is not CallPhase.TALKING:
             return False
@@ -356,7 +357,7 @@ class CallState:
         self.progress.moved()
 
     def close(self, reason: str, goodbye: str) -> None:
-        """End the call with a goodbye; nothing that the caller does can avert it any more."""
+        """End the call with a goodbye. From here on nothing that the caller does can prevent it."""
         if self.phase is CallPhase.CLOSING:
             return
         if self.phase is CallPhase.RINGING or not self.policy.speaks:
@@ -380,7 +381,7 @@ class CallState:
         self.commands.append(EndCall(reason, self._fault))
 
     def was_ended(self) -> None:
-        """Somebody else ended the call, and wrote the terminal row."""
+        """Note that somebody else has ended the call and written the terminal row."""
         self.deadlines.clear_all()
         self.enter_phase(CallPhase.ENDED)
         self._change_state(ConversationState.ENDED)

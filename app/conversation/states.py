@@ -1,6 +1,6 @@
 """Who has the floor: the states of a conversation, and the machine that changes them.
 
-Theory of operation. A call is described by two machines that do not know each other. This one says who has the floor;
+Theory of operation. Two machines that do not know each other describe a call. This one says who has the floor;
 :mod:`app.conversation.phases` says how far the call is. The caller may have the floor while the call is still ringing,
 while it goes on, or while the agent waits to say goodbye, and the agent's goodbye is SPEAKING like any answer::
 
@@ -45,7 +45,7 @@ class ConversationStateMachine:
         return f"<ConversationStateMachine {self._state}>"
 
     def transition_to(self, new_state: ConversationState) -> bool:
-        """Enter the state; False, and nothing changes, when the table does not allow it."""
+        """Enter the state. If the table does not allow it, returns False and changes nothing."""
         if not self.can_transition(self._state, new_state):
             return False
         self._state = new_state
@@ -56,5 +56,5 @@ class ConversationStateMachine:
         return self._state
 
     def can_transition(self, from_state: ConversationState, to_state: ConversationState) -> bool:
-        """Whether the table leads from the one to the other."""
+        """Whether the table allows the change from one state to the other."""
         return to_state in TRANSITIONS[from_state]

@@ -17,7 +17,7 @@ _NO_KEY = re.compile(r"[^0-9*#A-Dw]")
 
 
 def want_tool(call: CallState, utterance: Utterance, event: AgentToolCalled) -> None:
-    """Run the tool that the model has called. While the reply is preemptive, wait until the turn is certainly over."""
+    """Run the tool that the model has called; in a preemptive reply, only once the turn is certainly over."""
     if utterance.kind is not UtteranceKind.REPLY:
         return
     if utterance.preemptive:
@@ -27,7 +27,7 @@ def want_tool(call: CallState, utterance: Utterance, event: AgentToolCalled) -> 
 
 
 def run_wanted_tools(call: CallState) -> None:
-    """The caller's turn is over: run what the reply has called until now."""
+    """The caller's turn is over: run the tools that the reply has called so far."""
     reply = call.floor.reply
     if reply is not None and not reply.preemptive:
         wanted, reply.tools = reply.tools, []
@@ -59,13 +59,13 @@ def note_tool_call(utterance: Utterance, event: AgentToolCalled) -> None:
 
 
 def forget_tool_calls(utterance: Utterance) -> None:
-    """The model writes the answer again: what it called before does not count."""
+    """The model writes the answer again: forget the tools that it called before."""
     utterance.ends_call, utterance.transfers_to, utterance.digits = None, None, ""
     utterance.tools.clear()
 
 
 def _text(arguments: str, name: str) -> str:
-    """One text of the arguments, which a model wrote; empty when it is missing, no text, or not in a JSON object."""
+    """One string of the arguments that a model wrote; empty if it is missing, not a string, or not in a JSON object."""
     try:
         values: Any = json.loads(arguments)
     except ValueError:

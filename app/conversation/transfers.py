@@ -8,7 +8,7 @@ from app.conversation.state import CallState
 from app.conversation.turns import UtteranceKind
 
 _OUTCOME_SECONDS = 2.0
-"""How long after the caller has left the outcome of a transfer by REFER may still come."""
+"""How long after the caller has left the outcome of a transfer by REFER may still arrive."""
 
 
 class Transfers:
@@ -22,7 +22,7 @@ class Transfers:
         """Whether a human is being called into the room, so that a caller who leaves has hung up."""
 
     def requested(self, event: ev.TransferRequested) -> None:
-        """An operator wants it: after the current utterance, and announced."""
+        """An operator wants a transfer: announce it after the current utterance."""
         call = self._call
         call.transfer_request = event.to
         if call.phase is CallPhase.TALKING:
@@ -37,7 +37,7 @@ class Transfers:
             self._call.end(self._left)
 
     def completed(self, _event: ev.TransferCompleted) -> None:
-        """The caller is with the human, even if the core did not wait for that any more."""
+        """The caller is with the human, even if the core no longer waited for that."""
         self._call.end("transferred")
 
     def failed(self, event: ev.TransferFailed) -> None:
@@ -51,12 +51,12 @@ class Transfers:
         self._is_still_here()
 
     def overdue(self) -> None:
-        """No outcome has come."""
+        """The transfer has had no outcome in time."""
         self._call.commands.append(CancelTransfer())
         self._is_still_here()
 
     def left(self, reason: str) -> bool:
-        """Whether a caller who is gone may be with the human. The call ends soon either way."""
+        """The caller is gone. Whether they may be with the human; the call ends soon either way."""
         call = self._call
         if not call.transfer_runs or self._is_dialled:
             return False

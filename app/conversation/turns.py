@@ -18,7 +18,7 @@ class UtteranceKind(StrEnum):
     REPLY = "reply"
     GREETING = "greeting"
     NOTICE = "notice"
-    """What a caller who cut in has not heard of the greeting; it goes before the answer."""
+    """The part of the greeting that a caller who cut in has not heard; it comes before the answer."""
     PROMPT = "prompt"
     APOLOGY = "apology"
     FILLER = "filler"
@@ -36,19 +36,19 @@ class CallerTurn:
     text: str = ""
     """All words so far."""
     confidence: float | None = None
-    """Of the words, as far as speech to text has said."""
+    """The confidence in the words, if speech to text has reported one."""
     before: str = ""
-    """The words that speech to text has ended as a turn, although the caller had not finished."""
+    """Words that speech to text reported as a whole turn, although the caller had not finished."""
     ended: CallerTurnEnded | None = None
-    """The end that speech to text has reported, while more words are waited for."""
+    """The end of turn that speech to text has reported, while the core waits for more words."""
 
     @property
     def reported(self) -> str:
-        """The words that speech to text takes for the turn: those since the last pause that it took for an end."""
+        """The words of the turn as speech to text sees it: those since the last pause that it took for an end."""
         return self.text.removeprefix(self.before).strip()
 
     def whole(self, text: str) -> str:
-        """All words, with those that speech to text reports of what it takes for another turn."""
+        """All words of the turn: the earlier ones, and ``text``, which speech to text may take for a new turn."""
         words, before = heard_words(text), heard_words(self.before)
         return text if words[: len(before)] == before else f"{self.before} {text}".strip()
 
@@ -76,23 +76,23 @@ class Utterance:
     paused: bool = False
     paused_t: float = 0.0
     backchanneled: bool = False
-    """Since the pause the caller has only said something like "uh-huh"."""
+    """Whether the caller has only said something like "uh-huh" since the pause."""
     false_interruptions: int = 0
-    """How often it was paused and no words followed."""
+    """How often a sound paused it and no words followed."""
     broken: bool = False
-    """The rest of the text will never come."""
+    """Whether the rest of the text will never come."""
     cut: bool = False
-    """The model ended it early."""
+    """Whether the model ended it early."""
     refused: bool = False
-    """The model's vendor refuses what the caller said."""
+    """Whether the model's vendor refuses what the caller said."""
     written: str | None = None
     """The whole text, once it is known."""
     clauses: list[str] = field(default_factory=list)
-    """Those that have begun."""
+    """The clauses that have begun."""
     clause_t: float = 0.0
-    """When the last clause began, without the pauses since then."""
+    """When the last clause began, moved forward by the pauses since then."""
     heard_at_pause: str | None = None
-    """What the caller had heard when the voice was paused, as long as it is."""
+    """What the caller had heard when the voice was paused; None while it plays."""
     tools: list[AgentToolCalled] = field(default_factory=list)
     """Tools to run when the turn is certainly over."""
 
@@ -103,7 +103,7 @@ class Utterance:
 
     @property
     def is_in_last_clause(self) -> bool:
-        """Whether its last clause has begun, as far as its text is known to be whole."""
+        """Whether its last clause has begun and its text is known to be whole."""
         return self.written is not None and self.said.strip() == self.written.strip()
 
     @property
@@ -120,7 +120,7 @@ class Utterance:
         return "".join(before) + last[: max(0, int(seconds * _CHARACTERS_PER_SECOND))]
 
     def go_on(self, now: float) -> None:
-        """It is not paused any more."""
+        """Note that the pause is over."""
         self.clause_t += now - self.paused_t
         self.paused, self.heard_at_pause = False, None
 
@@ -145,7 +145,7 @@ class Floor:
         self._last_number = 0
 
     def next_number(self) -> int:
-        """Serial number for an utterance."""
+        """The serial number for the next utterance."""
         self._last_number += 1
         return self._last_number
 
@@ -172,20 +172,20 @@ class Floor:
         return next((utterance for utterance in self.live if utterance.number == number), None)
 
     def forget(self, utterance: Utterance) -> None:
-        """It is over."""
+        """Drop an utterance that is over."""
         if self.reply is utterance:
             self.reply = None
         if self.line is utterance:
             self.line = None
 
     def note_unheard(self, utterance: Utterance, now: float) -> None:
-        """It is about to be stopped: keep what must be heard of it, if it is the greeting or the rest of it."""
+        """Before a greeting, or the rest of it, is stopped: keep what the caller must still hear of it."""
         if utterance.kind in (UtteranceKind.GREETING, UtteranceKind.NOTICE):
             heard = utterance.heard_by(now) if utterance.started else ""
             self.unheard_greeting = unheard_statements(utterance.text.strip(), heard)
 
     def stop(self, utterance: Utterance) -> None:
-        """It is over. An event with what was heard of it will come, even if it has not begun for the core yet."""
+        """Drop a stopped utterance. An event will say what was heard of it, even if the core has not seen it begin."""
         self.forget(utterance)
         if not utterance.preemptive:
             self._stopped[utterance.number] = utterance.kind

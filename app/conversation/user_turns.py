@@ -22,12 +22,12 @@ _REPEATS_BEFORE_KEYPAD = 2
 _UNCLEAR_TURNS_MAX = 4
 """In a row. After so many requests to repeat or to use the keypad, the agent gives up."""
 _LISTENING = ("acknowledgement", "not_interruptible", "faint")
-"""Why words over the agent's voice are passed over although somebody said them."""
+"""The reasons to pass over words that somebody did say over the agent's voice."""
 _SOUND_BRINGS_WORDS_SECONDS = 2.0
 """How long a sound after a pause may go on without words before it counts as noise."""
 _LOOK_AGAIN_SECONDS = 0.2
 _PREPARED_WITHIN_SECONDS = 0.4
-"""An answer that was prepared gets this time to begin before a line is said in its stead."""
+"""A prepared answer gets this much time to begin before the agent says a line instead."""
 _DIGITS_MAX = 64
 """The most keys of one entry; further ones are dropped."""
 
@@ -109,7 +109,7 @@ class UserTurns:
             self._endpointing.watch_pause()
 
     def turn_ended(self, event: ev.CallerTurnEnded) -> None:
-        """A turn that was meant for the agent gets an answer, unless its words stop in the middle: then wait on."""
+        """Answer a turn that was meant for the agent. If its words stop in the middle, wait for more."""
         call = self._call
         if call.caller is not None and call.caller.ended is not None and not event.text.strip():
             return
@@ -144,7 +144,7 @@ class UserTurns:
         self._call.held = True
 
     def returned(self, _event: ev.CallerReturned) -> None:
-        """Audio comes again: from now on silence counts as the caller's."""
+        """Audio comes again: from now on, silence is the caller's silence."""
         self._call.held = False
         if Deadline.IDLE in self._call.deadlines:
             self._call.due_in(Deadline.IDLE, self._call.policy.idle_prompt_seconds)
@@ -164,7 +164,7 @@ class UserTurns:
             self._take_turn(caller.text, "speech", call.last_voiced_t, None, caller.confidence)
 
     def transcript_timeout(self) -> None:
-        """No end of turn has come: take the words as they are. While speech to text is gone, wait on."""
+        """No end of turn has come: take the words as they are. While speech to text is gone, keep waiting."""
         caller = self._call.caller
         if caller is not None and self._call.stt_is_gone and self._call.policy.speaks:
             self._call.due_in(Deadline.TURN, self._call.policy.turn_end_seconds)
@@ -189,7 +189,7 @@ class UserTurns:
         return self._words_of_turn(self._rules.own_words(text.strip()))
 
     def _words_of_turn(self, reported: str) -> str:
-        """All words of the turn, with those before a pause in its middle."""
+        """All words of the turn, including those before a pause in its middle."""
         text, caller = reported.strip(), self._call.caller
         if caller is None or not text:
             return text
@@ -229,7 +229,7 @@ class UserTurns:
         return None if text or call.floor.reply_pending or (expected and not self._digits) else "unintelligible"
 
     def _resume_soon(self) -> None:
-        """The caller's sound seems to mean nothing: go on, once it has been over for a moment."""
+        """The caller's sound seems to mean nothing: let the voice go on a moment after it has ended."""
         call = self._call
         silent_since = call.now if call.sound else call.last_voiced_t
         call.deadlines.set(Deadline.RESUME, max(call.now, silent_since + call.policy.resume_seconds))
@@ -314,7 +314,7 @@ class UserTurns:
         interject(call)
 
     def _stop_answering(self, number: int, progress: Progress) -> None:
-        """The caller's turns move nothing: ask what they want, then say goodbye."""
+        """The call gets nowhere: ask what the caller wants, and later say goodbye."""
         call = self._call
         call.stop_all()
         if progress is Progress.IS_OVER:

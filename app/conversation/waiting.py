@@ -24,12 +24,12 @@ class AwaitedTool:
     phrase: str | None
     """What to say while it runs; None when the answer itself has just said something."""
     patience_seconds: float
-    """For how long nothing is said."""
+    """How long the tool may run before the agent says anything."""
     called_t: float
     ends_t: float
-    """When it is given up."""
+    """When the call gives the tool up."""
     lines: int = 0
-    """How many lines the caller has heard since the call of the tool, or just before it."""
+    """How many lines the caller has heard during the tool or just before it."""
 
 
 @dataclass(slots=True)
@@ -37,13 +37,13 @@ class Wait:
     """The wait for the answer to one turn."""
 
     late_t: float = 0.0
-    """When an answer is late, and a filler due."""
+    """When the answer counts as late and a filler is due."""
     tool: AwaitedTool | None = None
     last_line_t: float | None = None
     """When the last line ended."""
     _said: set[str] = field(default_factory=set)
     _quiet_until_t: float = 0.0
-    """The result of a tool has come: for a moment, what is awaited is the answer."""
+    """Until then no filler is due: a tool has just finished, and its answer gets a moment to begin."""
 
     @property
     def is_bridged(self) -> bool:
@@ -51,21 +51,21 @@ class Wait:
         return self.tool is not None or bool(self._said)
 
     def begin_tool(self, tool: AwaitedTool, policy: CallPolicy, lines: Lines, *, is_heard: bool) -> None:
-        """A tool runs. ``is_heard``: a line is being said now."""
+        """Note that a tool runs. ``is_heard``: whether the agent is saying a line now."""
         recent = self.last_line_t is not None and tool.called_t - self.last_line_t < policy.filler_repeat_seconds
         if tool.phrase is None or is_heard or (recent and tool.phrase in lines.fillers):
             tool.lines = 1
         self.tool = tool
 
     def end_tool(self, tool_id: str, now: float, policy: CallPolicy) -> bool:
-        """A tool has finished; False when it is not the one that is awaited."""
+        """Note that a tool has finished. Returns False if it is not the awaited one."""
         if self.tool is None or self.tool.id != tool_id:
             return False
         self.tool, self._quiet_until_t = None, now + policy.tool_patience_seconds
         return True
 
     def due_t(self, policy: CallPolicy, *, has_begun: bool) -> float | None:
-        """When the next line is due; ``has_begun``: some of the answer was heard."""
+        """When the next line is due. ``has_begun``: whether the caller has heard some of the answer."""
         tool = self.tool
         if tool is not None:
             if tool.lines == 0:
@@ -77,7 +77,7 @@ class Wait:
         return max(late_t, self._quiet_until_t)
 
     def next_line(self, lines: Lines) -> str | None:
-        """What to say next; None when all was said."""
+        """What to say next; None when every line has been said."""
         if self.tool is None:
             fitting: tuple[str | None, ...] = lines.fillers
         elif self.tool.lines == 0:
@@ -87,7 +87,7 @@ class Wait:
         return next((line for line in fitting if line is not None and line not in self._said), None)
 
     def say(self, line: str) -> None:
-        """The line is being said."""
+        """Note that the agent says the line."""
         self._said.add(line)
         if self.tool is not None:
             self.tool.lines += 1

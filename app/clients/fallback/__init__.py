@@ -1,1 +1,1 @@
-"""Chains of vendors: who stands in for whom, who is well, and who answers first."""
+"""Chains of vendors: which are the fallbacks, which are well, and which answers first."""

@@ -1,7 +1,7 @@
-"""A chain: the first choice, those that stand in for it in order, and which of them are well.
+"""A chain: the first choice, its fallbacks in order, and which of them are well.
 
-A link is down after two failures in a row, or one that a repetition cannot mend (a wrong key, no credit), or when it
-was so late that another answered in its place. Links that are down go to the end of the order, so that no caller waits
+A link is down after two failures in a row, after one that a retry cannot mend (a wrong key, no credit), or when it was
+so late that another link answered in its place. Links that are down go to the end of the order, so that no caller waits
 for them while another link is well. A probe, not a caller, finds out when a link is well again::
 
     well --2 failures, or 1 final--> down --probe succeeds--> well
@@ -21,24 +21,24 @@ ClientT = TypeVar("ClientT")
 
 _FAILURES_MAX = 2
 _SHORT_WAIT_SECONDS = 1.0
-"""A vendor that asks for a longer wait is down meanwhile."""
+"""A vendor that asks for a longer wait than this counts as down meanwhile."""
 _WAIT_SECONDS_MAX = 60.0
 """The longest time without a probe, whatever the vendor asks for."""
 
 
 @dataclass(slots=True, eq=False)
 class Link(Generic[ClientT]):
-    """One way to be served. ``name`` is its entry in the registry."""
+    """One client of a chain. ``name`` is its entry in the registry."""
 
     name: str
     client: ClientT
     failures: int = 0
-    """In a row."""
+    """Failures in a row."""
     failed_at: float = -math.inf
     probe_at: float | None = None
-    """When to ask again whether it is well; None while it is."""
+    """When to probe it next; None while it is well."""
     probes: int = 0
-    """Since it is down."""
+    """Probes since it went down."""
 
 
 class Chain(Generic[ClientT]):
@@ -63,10 +63,10 @@ class Chain(Generic[ClientT]):
         return sorted(self.links, key=lambda link: link.probe_at is not None)
 
     def failed(self, link: Link[ClientT], error: ProviderError, *, began_at: float, now: float) -> bool:
-        """Note a failure of an attempt that began then. Whether the link is down because of it.
+        """Note the failure of an attempt. Returns whether the link is down because of it.
 
-        An attempt that began before the last failure belongs to the same outage, and counts no more. A request that
-        was refused for its content says nothing of the link.
+        An attempt that began before the last failure belongs to the same outage, and does not count again. A request
+        that was refused for its content says nothing about the link.
         """
         if isinstance(error, ContentRejected) or began_at < link.failed_at:
             return False
@@ -81,7 +81,7 @@ class Chain(Generic[ClientT]):
         return True
 
     def served(self, link: Link[ClientT]) -> None:
-        """An answer came to its end: the failures before it are forgotten. Only a probe calls a link well again."""
+        """Note a complete answer, and forget the failures before it. Only a probe can declare a link well again."""
         if link.probe_at is None:
             link.failures = 0
 

@@ -1,7 +1,7 @@
-"""A language model with stand-ins: an answer is written by whoever begins first, and finished by another if need be.
+"""A language model with fallbacks: the first model to begin writes the answer, and another finishes it if need be.
 
-When an answer breaks off or stalls, another link is asked to go on after the last whole word that was passed on. An
-answer that has called a tool is not continued: what the tool does must not be done twice.
+When an answer breaks off or stalls, another link goes on after the last whole word that was passed on. An answer that
+has called a tool is not continued: the tool must not run twice.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from app.ports.vendors import Charge, LlmCapabilities
 log = structlog.get_logger(__name__)
 
 _LATE_SECONDS = 0.9
-"""A model for conversations begins after 0.4 to 0.8 s."""
+"""A model for conversations usually begins after 0.4 to 0.8 s."""
 _NEXT_LATE_SECONDS = 0.7
 _PARTS_MAX = 3
 """How many links may write an answer one after another."""
@@ -51,7 +51,7 @@ class WholeWords:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """The text that ends where a word does."""
+        """Take more text, and return it up to the end of its last whole word."""
         text = self._held + text
         whole = text
         while whole and whole[-1].isalnum():
@@ -60,13 +60,13 @@ class WholeWords:
         return whole
 
     def rest(self) -> str:
-        """The last word, when nothing follows it."""
+        """The last word, at the end of the text."""
         held, self._held = self._held, ""
         return held
 
 
 class FallbackModel:
-    """A language model by a chain. To calls it looks like its first link."""
+    """A language model over a chain. To calls it looks like its first link."""
 
     def __init__(self, links: Sequence[Link[LlmSession]]) -> None:
         self._chain = Chain(links)
@@ -102,7 +102,7 @@ class FallbackModel:
     async def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
     ) -> AsyncGenerator[ModelEvent, None]:
-        """The answer as it is written; raises FallbackFailed, and ContentRejected of the first choice."""
+        """The answer as it is written. Raises FallbackFailed, or the first choice's ContentRejected."""
         answer = _Answer(self._chain, messages, tools, call_id)
         async with aclosing(answer.events()) as events:
             async for event in events:
@@ -113,7 +113,7 @@ class FallbackModel:
         return self._first.calculate_token_usage(messages)
 
     async def probe(self) -> list[Charge]:
-        """Ask each link that is down and due for one word; returns what that cost."""
+        """Ask each link that is down and due for a probe for one word. Returns what that cost."""
         charges: list[Charge] = []
         loop = asyncio.get_running_loop()
         for link in self._chain.due(loop.time()):
@@ -125,7 +125,7 @@ class FallbackModel:
         return charges
 
     async def warm_up(self) -> None:
-        """Have a connection open to each endpoint. Raises ProviderError of the first choice."""
+        """Keep a connection open to each endpoint. Raises the first choice's ProviderError."""
         for session in self.sessions[1:]:
             try:
                 await session.warm_up()
@@ -213,12 +213,12 @@ class _Answer:
                     yield passed
 
     def _who(self, race: Race[LlmSession, ModelEvent], winner: Link[LlmSession]) -> list[ModelEvent]:
-        """Who answers, and what those have cost who were asked, too."""
+        """Which link answers, and what the other links that were asked have cost."""
         used = [self._used(link, part="", served=False) for link in race.overtaken]
         return [ModelBegun(winner.client.provider, winner.client.model, winner.name), *used]
 
     def _passed(self, event: ModelEvent | LinkFailed) -> list[ModelEvent]:
-        """What is passed on of an event; text up to the last whole word."""
+        """The event to pass on; text only up to the last whole word."""
         match event:
             case LinkFailed(error):
                 return [ModelFailed(error)]
@@ -240,7 +240,7 @@ class _Answer:
         return [TextDelta(text)] if text else []
 
     def _joined(self, text: str) -> str:
-        """What goes on after the text so far, with a space between two words."""
+        """The continuation of the text so far, with a space between two words."""
         is_apart = self._said[-1:].isspace() or text[:1].isspace() or not text[:1].isalnum()
         return text if is_apart else f" {text}"
 
@@ -248,7 +248,7 @@ class _Answer:
         return link.client.stream_reply(messages, tools=self._tools, call_id=self._call_id)
 
     def _used(self, link: Link[LlmSession], *, part: str, served: bool) -> ModelUsed:
-        """An estimate for a request that was not answered to its end."""
+        """Estimate the usage of a request that was not answered to its end."""
         answer = [Message("assistant", part)] if part else []
         usage = link.client.calculate_token_usage([*self._messages, *answer])
         return ModelUsed(link.client.provider, link.client.model, usage, way=link.name, served=served)

@@ -1,10 +1,10 @@
-"""Whoever answers first: asks the links of a chain one after another, the next as soon as one fails or is late.
+"""A race for the first answer: asks the links of a chain in turn, the next as soon as one fails or is late.
 
     first choice   |---- late ----|....................x cancelled
     second                        |---- late ----|==== answers, and is heard to its end
     third                                        |..x cancelled
 
-A link that is late is not given up before another answers: a slow answer is better than none.
+The race does not give up a late link before another one answers: a slow answer is better than none.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ EventT = TypeVar("EventT")
 
 
 class FallbackFailed(ProviderError):
-    """A failure of one link, seen by who asked the chain: ``retryable`` says whether another link is left.
+    """A link's failure, as the user of the chain sees it: ``retryable`` says whether another link is left.
 
     ``provider`` and ``code`` are those of the link's own failure.
     """
@@ -48,7 +48,7 @@ class _Contender(Generic[ClientT, EventT]):
     events: AsyncGenerator[EventT, None]
     began_at: float
     first: asyncio.Task[list[EventT]]
-    """Its events up to the one that answers."""
+    """Its events, up to the one that counts as an answer."""
     is_late: bool = False
 
 
@@ -56,8 +56,8 @@ class _Contender(Generic[ClientT, EventT]):
 class Race(Generic[ClientT, EventT]):
     """One request to a chain. Iterate :meth:`events` once.
 
-    Task ledger: ``{name}:{link}`` waits for the first event of a link. It ends with it, or is cancelled and waited for
-    when another link was first or the iteration ends.
+    Task ledger: ``{name}:{link}`` waits for the first event of a link. It ends with that event. When another link was
+    first, or the iteration ends, the race cancels it and waits for it.
     """
 
     chain: Chain[ClientT]
@@ -67,21 +67,21 @@ class Race(Generic[ClientT, EventT]):
     """Seconds without an answer after which the link with this index, from 0, is late."""
     name: str
     answers: Callable[[EventT], bool]
-    """Whether somebody who waits is helped by the event."""
+    """Whether the event gives the waiting caller something, and so counts as an answer."""
     may_serve: Callable[[Link[ClientT]], bool] = lambda _link: True
     """Whether to ask a link at all."""
     is_final: Callable[[Link[ClientT], ProviderError], bool] = lambda _link, _error: False
-    """Whether a failure is the answer: it is raised as it is, and nobody else is asked."""
+    """Whether a failure is itself the answer: it is raised as it is, and no other link is asked."""
     winner: Link[ClientT] | None = None
-    """Who answers; None before that is known."""
+    """The link that answers; None before that is known."""
     overtaken: list[Link[ClientT]] = field(default_factory=list)
-    """Who was asked, too, and stopped when another answered."""
+    """The links that were also asked, and were stopped when another answered."""
     _running: list[_Contender[ClientT, EventT]] = field(default_factory=list)
     _error: ProviderError | None = None
     _is_cancelled: bool = False
 
     def cancel(self) -> None:
-        """Nobody wants the answer any more: while there is none, the iteration ends."""
+        """Nobody wants the answer any more: end the iteration, unless an answer has begun."""
         self._is_cancelled = True
         for contender in self._running:
             contender.first.cancel()
@@ -89,7 +89,7 @@ class Race(Generic[ClientT, EventT]):
     async def events(self) -> AsyncGenerator[EventT | LinkFailed, None]:
         """The events of the first link that answers, after one :class:`LinkFailed` for each that failed or was late.
 
-        Raises FallbackFailed: when all have failed, with the failure of the first; or when the answer breaks off.
+        Raises FallbackFailed when all links have failed, with the first link's failure, or when the answer breaks off.
         """
         waiting = [link for link in self.chain.order() if self.may_serve(link)]
         asked = 0
@@ -128,7 +128,7 @@ class Race(Generic[ClientT, EventT]):
         raise _NoAnswer
 
     async def _look(self, seconds: float | None) -> list[ProviderError]:
-        """Wait for the next answer, failure or lateness; returns what is to be told."""
+        """Wait for the next answer, failure or lateness. Returns the events to report."""
         tasks = [contender.first for contender in self._running]
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if self._is_cancelled:
@@ -179,7 +179,7 @@ class Race(Generic[ClientT, EventT]):
             self._note(contender, error)
             if self.is_final(contender.link, error):
                 raise
-            # from the caller's view this is one of several ways: the next attempt may well succeed
+            # for the user of the chain this is one link of several: the next attempt may well succeed
             raise error if error.retryable else FallbackFailed(error, retryable=True) from error
         self.chain.served(contender.link)
 

@@ -1,4 +1,4 @@
-"""A voice with stand-ins: one utterance is spoken by the first link of a chain that gives it sound."""
+"""A voice with fallbacks: the first link of a chain that gives sound speaks the utterance."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -18,9 +18,9 @@ from app.ports.vendors import Charge, TextToSpeech, TtsCapabilities, TtsUtteranc
 log = structlog.get_logger(__name__)
 
 _LATE_SECONDS = 0.8
-"""A voice at rest gives its first sound in 0.1 to 0.3 s."""
+"""An idle voice gives its first sound in 0.1 to 0.3 s."""
 _NEXT_LATE_SECONDS = 0.4
-"""After the first link, and in the middle of an utterance, somebody waits already."""
+"""After the first link, and in the middle of an utterance, the caller is already waiting."""
 _PROBE_SECONDS = 3.0
 _PROBE_TEXT = "Да."
 
@@ -30,14 +30,14 @@ class VoiceLink(Link[TtsSession]):
     """One way to speak."""
 
     voice: Callable[[VoiceConfig], VoiceConfig | None] = lambda voice: voice
-    """The link's own voice that comes nearest to one of the first choice; None when it cannot speak the language."""
+    """The link's own voice that is nearest to one of the first choice; None when it cannot speak the language."""
 
 
 class FallbackVoice:
-    """Text to speech by a chain. To calls it looks like its first link, which speaks as long as it is well."""
+    """Text to speech over a chain. To calls it looks like its first link, which speaks as long as it is well."""
 
     def __init__(self, links: Sequence[VoiceLink], chain: Chain[TtsSession] | None = None) -> None:
-        """``chain``, which has the same links, when their health is to be shared."""
+        """``chain`` has the same links. Pass it to share their health with another voice."""
         self._links = tuple(links)
         self._chain = chain or Chain(self._links)
         self._spoken: VoiceConfig | None = None
@@ -71,7 +71,7 @@ class FallbackVoice:
         return [link.client for link in self._links]
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> "FallbackUtterance":
-        """An utterance; ``after`` is the failure in the middle of one that this one makes good."""
+        """An utterance. ``after`` is the failure in the middle of the utterance that this one continues."""
         self._spoken = voice
         links = [(link, own) for link in self._links if (own := link.voice(voice)) is not None]
         return FallbackUtterance(self._chain, links, call_id=call_id, after=after)
@@ -82,7 +82,7 @@ class FallbackVoice:
         return FallbackUtterance(self._chain, [(self._links[0], voice)], call_id=call_id, after=None)
 
     async def warm_up(self) -> None:
-        """Have the first choice's connection open. Raises ProviderError; then the next link speaks until a probe."""
+        """Keep the first choice's connection open. Raises ProviderError; then the next link speaks until a probe."""
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         try:
@@ -93,7 +93,7 @@ class FallbackVoice:
             raise
 
     async def probe(self) -> list[Charge]:
-        """Speak one word by each link that is down and due; returns what that cost."""
+        """Have each link that is down and due for a probe speak one word. Returns what that cost."""
         charges: list[Charge] = []
         loop = asyncio.get_running_loop()
         for link in self._links:
@@ -124,7 +124,7 @@ class FallbackVoice:
 
 @dataclass(frozen=True, slots=True)
 class FirstChoice:
-    """The first link of a chain as a voice of its own: what it cannot say is not said."""
+    """The first link of a chain as a voice of its own, without fallbacks."""
 
     of: FallbackVoice
 
@@ -186,7 +186,7 @@ class FallbackUtterance:
         )
 
     def charges(self) -> list[Charge]:
-        """What all the links that were asked have been sent; ``served`` marks the one that was heard."""
+        """The charges of all links that were asked; ``served`` marks the one that the caller heard."""
         winner = self._race.winner
         return [
             replace(charge, way=name, served=winner is not None and winner.name == name)
@@ -195,7 +195,7 @@ class FallbackUtterance:
         ]
 
     async def say(self, text: str) -> None:
-        """Speak this next, verbatim; never waits."""
+        """Speak this text next, verbatim. Never waits."""
         self._texts.append(text)
         self._tell()
 
@@ -205,7 +205,7 @@ class FallbackUtterance:
         self._tell()
 
     def cancel(self) -> None:
-        """The rest is not wanted: the iteration ends."""
+        """Drop the rest, and end the iteration."""
         self._cancelled = True
         self._race.cancel()
         for _name, utterance in self._asked:
@@ -213,7 +213,7 @@ class FallbackUtterance:
         self._tell()
 
     async def __aiter__(self) -> AsyncGenerator[VoiceEvent, None]:
-        """Sound until all is spoken or cancelled. Raises FallbackFailed."""
+        """Yield sound until everything is spoken or the utterance is cancelled. Raises FallbackFailed."""
         while not any(map(str.isalnum, "".join(self._texts))):
             if self._finished or self._cancelled:
                 return
