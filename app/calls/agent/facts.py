@@ -11,7 +11,7 @@ the model reads its instructions.
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -253,6 +253,10 @@ class Untrusted:
         except (LookupError, TypeError):
             value = None
         return _absent(str(member)) if value is None else Untrusted(f"{self.__name}.{_plain_name(member)}", value)
+
+    def converted(self, convert: Callable[[Any], Any]) -> "Untrusted":
+        """What a filter makes of the value. Its place in the block is the same."""
+        return Untrusted(self.__name, convert(self.__value))
 
     def __contains__(self, part: object) -> bool:
         return part in self.__value

@@ -25,7 +25,15 @@ from app.ports.streams import ToolSpec
 _YAML = (".yaml", ".yml")
 
 
-def _in_no_file(place: tuple[str | int, ...], line: int) -> str:
+Search = Callable[[str], int | None]
+"""Finds something in a text as it is written in a file, and returns its line there, counted from 1."""
+
+
+def _not_found(_written: str) -> None:
+    """Nothing is searched for."""
+
+
+def _in_no_file(place: tuple[str | int, ...], line: int, search: Search = _not_found) -> str:
     return f"{_dotted(place)} line {line}"
 
 
@@ -51,8 +59,11 @@ class AgentFile:
     variables: tuple[Variable, ...] = ()
     sip_headers: tuple[str, ...] = ()
     """In lower case."""
-    where: Callable[[tuple[str | int, ...], int], str] = _in_no_file
-    """Where the line of a text stands: its place in the agent, and the line within the text, from 1."""
+    where: Callable[[tuple[str | int, ...], int, Search], str] = _in_no_file
+    """Where the line of a text stands: its place in the agent, and the line within the text, from 1.
+
+    A folded text has other lines than its file; there the search finds the line.
+    """
 
 
 def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str) -> AgentFile:
@@ -70,7 +81,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         raise SettingsError([f"{setting}: {path} is not UTF-8 text; save it as UTF-8"]) from error
     sha256 = hashlib.sha256(content).hexdigest()
     if path.suffix.lower() not in _YAML:
-        return AgentFile(path.stem, text, sha256, where=lambda _place, line: f"{path} line {line}")
+        return AgentFile(path.stem, text, sha256, where=lambda _place, line, _search: f"{path} line {line}")
     try:
         document = MarkedYaml(text)
     except BadYaml as error:
@@ -95,14 +106,17 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
     )
 
 
-def _where(path: Path, document: MarkedYaml, place: tuple[str | int, ...], line: int) -> str:
+def _where(path: Path, document: MarkedYaml, place: tuple[str | int, ...], line: int, search: Search) -> str:
     """Where a text of the agent stands in its file. A greeting has a key of its own there."""
     match place:
         case ("lines", language, "greeting"):
             place = ("greeting", language)
         case _:
             pass
-    return f"{path} line {document.text_line(place) + line - 1}: {_dotted(place)}"
+    first, written = document.written(place)
+    found = search(written)
+    in_file = document.text_line(place) + line - 1 if found is None else first + found - 1
+    return f"{path} line {in_file}: {_dotted(place)}"
 
 
 def _checked(document: MarkedYaml, path: Path, environment: Mapping[str, str]) -> AgentShape:

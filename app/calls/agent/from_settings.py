@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tzlocal import get_localzone
@@ -10,8 +11,8 @@ from tzlocal import get_localzone
 from app.calls.agent.facts import BUILT_IN, UNKNOWN_CALL, weekdays
 from app.calls.agent.file import AgentFile, read_agent_file
 from app.calls.agent.profile import AgentProfile, sip_name
-from app.calls.agent.templates import names_of
-from app.calls.agent.texts import AgentTexts, BadTexts
+from app.calls.agent.templates import Names, Template, TemplateProblem, names_of
+from app.calls.agent.texts import AgentTexts, BadTexts, Place
 from app.conversation.policy import CallPolicy
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
@@ -29,6 +30,7 @@ def agent_profile(settings: Settings) -> AgentProfile:
         agent = read_agent_file(settings.agent_prompt_file, environment(), setting="AGENT_PROMPT_FILE")
     else:
         agent = AgentFile("standard", _STANDARD_PROMPT, hashlib.sha256(_STANDARD_PROMPT.encode()).hexdigest())
+    _check_defaults(agent, is_default=True)
     unset = Settings.model_fields.keys() - settings.model_fields_set
     return _profile(agent, _with_file(settings, agent, only=unset), settings.greeting)
 
@@ -38,6 +40,7 @@ def agent_of_file(path: Path, settings: Settings) -> AgentProfile:
     agent = read_agent_file(path, environment(), setting="AGENTS_DIR")
     if agent.name != path.stem:
         raise SettingsError([f"{path}: name: an agent in AGENTS_DIR has the name of its file; leave the key out"])
+    _check_defaults(agent, is_default=path.stem == "default")
     return _profile(agent, _with_file(settings, agent, only=Settings.model_fields.keys()), None)
 
 
@@ -85,17 +88,43 @@ def _texts(profile: AgentProfile, agent: AgentFile, greeting: str | None) -> Age
         lookup=None,
         sip=[sip_name(header) for header in agent.sip_headers],
     )
+
+    def where(place: Place, line: int, problem: str) -> str:
+        return agent.where(place, line, partial(_line_of, problem, names))
+
     try:
         texts = AgentTexts(profile.prompt, profile.policy.lines, names, profile.facts(UNKNOWN_CALL, "inbound"))
     except BadTexts as error:
         of_setting = ("lines", profile.language, "greeting") if greeting else None
         raise SettingsError(
             [
-                f"{'GREETING' if place == of_setting else agent.where(place, line)}: {problem}"
+                f"{'GREETING' if place == of_setting else where(place, line, problem)}: {problem}"
                 for place, line, problem in error.problems
             ]
         ) from None
     return None if texts.are_plain else texts
+
+
+def _line_of(problem: str, names: Names, written: str) -> int | None:
+    """The line of that problem in a text as it is written in a file."""
+    try:
+        Template(written, names)
+    except TemplateProblem as error:
+        return next((line for line, found in error.problems if found == problem), None)
+    return None
+
+
+def _check_defaults(agent: AgentFile, *, is_default: bool) -> None:
+    """Raises SettingsError for values that somebody who calls the agent would have to set."""
+    if agent.numbers or is_default:
+        problems = [
+            f"{agent.where(('variables', variable.name), 1, lambda _written: None)}: is required, and who calls the "
+            "agent cannot set it; give it a default, too"
+            for variable in agent.variables
+            if variable.required and variable.default is None
+        ]
+        if problems:
+            raise SettingsError(problems)
 
 
 def _hints(language: str, spoken: Collection[str]) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ class MarkedYaml:
             column = error.position - text.rfind("\n", 0, error.position)
             raise BadYaml([Problem(line, column, f"a character that YAML does not allow: {error.reason}")]) from None
         self._root = root
+        self._text = text
 
     def line(self, path: Path) -> int:
         """Where that part stands, or the innermost part around it that exists."""
@@ -73,6 +74,14 @@ class MarkedYaml:
         first: int = node.start_mark.line + 1
         blank = len(node.value[: len(node.value) - len(node.value.lstrip())].splitlines())
         return first + blank + (1 if node.style in _BLOCKS else 0)
+
+    def written(self, path: Path) -> tuple[int, str]:
+        """A part as it is written, quotes and folded lines included, and the line where it begins."""
+        node, line = self._find(path)
+        if node is None:
+            return line, ""
+        first: int = node.start_mark.line + 1
+        return first, self._text[node.start_mark.index : node.end_mark.index]
 
     def _find(self, path: Path) -> tuple[Node | None, int]:
         node, line = self._root, 1

@@ -4,11 +4,11 @@ A template is checked when the agent is read, with the names that there are. So 
 start and not during a call. https://jinja.palletsprojects.com/en/stable/templates/ describes the language.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # loaded when the first template is read: most agents have none, and it takes 50 ms
     from jinja2 import Template as Compiled
@@ -19,6 +19,10 @@ _MARKS = ("{{", "{%", "{#")
 """What makes a text a template."""
 _NO_FIT = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError)
 """What a template raises when the values do not fit it, besides the errors of Jinja2."""
+
+
+_CONVERTING = ("int", "float", "round", "abs", "string", "trim", "lower", "upper", "title", "capitalize")
+"""Filters that make one value of another. Of a value that the text must not show, they make another such value."""
 
 
 class TemplateProblem(Exception):
@@ -88,6 +92,23 @@ def _line(error: BaseException) -> int:
     return lines[-1] if lines else 1
 
 
+@runtime_checkable
+class Hidden(Protocol):
+    """A value that templates may ask about, and must not show."""
+
+    def converted(self, convert: Callable[[Any], Any]) -> Any:
+        """The value that ``convert`` makes of this one, hidden as well."""
+
+
+def _of_value(convert: Callable[..., Any]) -> Callable[..., Any]:
+    def of_value(value: Any, *more: Any, **named: Any) -> Any:
+        if isinstance(value, Hidden):
+            return value.converted(lambda inner: convert(inner, *more, **named))
+        return convert(value, *more, **named)
+
+    return of_value
+
+
 @cache
 def _environment() -> "ImmutableSandboxedEnvironment":
     from jinja2 import StrictUndefined
@@ -97,6 +118,7 @@ def _environment() -> "ImmutableSandboxedEnvironment":
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals.clear()
+    environment.filters |= {name: _of_value(environment.filters[name]) for name in _CONVERTING}
     return environment
 
 

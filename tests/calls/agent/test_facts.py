@@ -87,7 +87,7 @@ def test_the_prompt_names_the_place_of_what_a_stranger_wrote() -> None:
         "Greet {{ metadata.name | upper }}, {{ metadata.order.number }}, {{ metadata['items'][1] }}, {{ lookup.tier }}."
     )
 
-    assert in_prompt(text) == "Greet [METADATA.NAME], [metadata.order.number], [metadata.items.1], [lookup.tier]."
+    assert in_prompt(text) == "Greet [metadata.name], [metadata.order.number], [metadata.items.1], [lookup.tier]."
 
 
 def test_the_prompt_can_ask_about_what_a_stranger_wrote() -> None:
@@ -115,6 +115,7 @@ ODD = replace(
         "keys": "k",
         "n": 5,
         "text": "a VIP",
+        "digits": "18",
     },
 )
 
@@ -143,6 +144,8 @@ def test_a_list_holds_values_as_the_groups_do(text: str, said: str) -> None:
         "metadata.n >= 5 and metadata.n <= 5 and metadata.n > 4 and metadata.n < 6 and metadata.n == 5",
         "'n' in metadata and 'm' not in metadata and 'VIP' in metadata.text",
         "metadata.name is not defined and not metadata.name and metadata.items | length == 2",
+        "metadata.digits | int > 17 and metadata.digits | float < 18.5 and metadata.n | string == '5'",
+        "metadata.text | lower == 'a vip' and metadata.text | trim | upper == 'A VIP'",
         "'milk' in metadata.items[1] and 'tea' == metadata.items[0].items",
     ],
 )
@@ -154,6 +157,13 @@ def test_a_question_has_the_same_answer_in_a_line_and_in_the_prompt(question: st
 
 def test_a_list_of_strangers_values_names_their_places() -> None:
     assert in_prompt("{{ metadata.items | list }}", ODD) == "[[metadata.items.0], [metadata.items.1]]"
+
+
+@pytest.mark.parametrize("convert", ["int", "float", "string", "upper", "default('a') | lower", "round | abs"])
+def test_what_a_filter_makes_of_a_stranger_s_value_is_as_hidden(convert: str) -> None:
+    assert in_prompt(f"{{{{ metadata.digits | {convert} }}}}", replace(FACTS, metadata={"digits": 18})) == (
+        "[metadata.digits]"
+    )
 
 
 def test_the_prompt_ends_in_the_facts() -> None:

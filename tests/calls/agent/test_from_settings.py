@@ -2,12 +2,13 @@
 
 import hashlib
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.calls.agent.from_settings import agent_profile
+from app.calls.agent.from_settings import agent_of_file, agent_profile
 from app.conversation.policy import RUSSIAN
 from app.errors import SettingsError
 from app.models import CallContext, Direction
@@ -226,3 +227,55 @@ def test_the_metadata_of_a_template_is_the_client_s_own(
     facts = agent_profile(settings(monkeypatch, AGENT_PROMPT_FILE=file)).facts(call, direction)
 
     assert (facts.metadata, facts.called_number) == (own, "+74951234567")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# first\nprompt: |\n\n  One\n  {{ nobody }}\n", 5),
+        ("prompt: >\n  One\n  two\n  {{ nobody }}\n\n  three\n", 4),
+        ("prompt: >-  # folded\n  One\n\n  {{ agent }}\n  {% if nobody %}{% endif %}\n", 5),
+        ("prompt: 'One\n\n  two\n  {{ nobody }}'\n", 4),
+        ('prompt:\n  "One \\\n  two\n  {{ nobody }}"\n', 4),
+        ("prompt: One\n  two\n  {{ nobody }}\n", 3),
+        ("prompt: One\ngreeting: {ru: Да,\n  en: '{{ nobody }}'}\n", 3),
+        ("prompt: x\nlines:\n  en:\n    idle:\n      - Hm?\n      - >\n        Are you\n        {{ nobody }}?\n", 8),
+        ("prompt: >\n  One\n  two\n  {{ agent\n  three\n", 5),
+    ],
+)
+def test_what_is_wrong_in_a_text_has_the_line_of_its_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: int
+) -> None:
+    file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(SettingsError) as caught:
+        agent_profile(settings(monkeypatch, AGENT_PROMPT_FILE=file))
+
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{file} line {line}: ")
+
+
+@pytest.mark.parametrize("default", ["default: ''", "default: 0"])
+def test_what_a_caller_cannot_set_has_a_default(file: Path, monkeypatch: pytest.MonkeyPatch, default: str) -> None:
+    wrong = "prompt: x\nvariables:\n  order: {required: true}\n"
+    right = wrong.replace("}", f", {default}}}")
+    folder = file.parent / "agents"
+    folder.mkdir()
+    of_outbound, of_number, of_all = (folder / f"{name}.yaml" for name in ("outbound", "number", "default"))
+    file.write_text(wrong)
+    of_outbound.write_text(wrong)
+    of_number.write_text(wrong + "numbers: ['+7800*']\n")
+    of_all.write_text(wrong)
+    now = settings(monkeypatch, AGENT_PROMPT_FILE=file)
+
+    assert agent_of_file(of_outbound, now).variables[0].required
+    for path, read in {
+        file: agent_profile,
+        of_number: partial(agent_of_file, of_number),
+        of_all: partial(agent_of_file, of_all),
+    }.items():
+        with pytest.raises(SettingsError) as caught:
+            read(now)
+        assert caught.value.problems[0].startswith(f"{path} line 3: variables.order: is required, and who calls")
+        path.write_text(path.read_text().replace(wrong, right))
+        assert read(now).variables[0].required
