@@ -1,13 +1,14 @@
 """When a turn ends, by the recogniser alone and with the core: python -m bench.turn_ends
 
-Plays a hundred turns of callers in Russian and in English (``bench.turn_set``), made with the sandbox's voice, to the
-sandbox's recogniser, and asks when the turn is over. Alone: when the recogniser says so. With the core: when the core,
-which knows what it has asked, takes the turn; what it tells the recogniser is obeyed. The detector, the reader of the
-recogniser's messages, the core and the recogniser are the real ones; time is that of the sound, so nothing waits.
+Plays a hundred turns of callers in Russian and in English (``bench.turn_set``), spoken by the sandbox's voice, to the
+sandbox's recogniser, and measures when each turn is over. Alone: when the recogniser says so. With the core: when the
+core, which knows what it has asked, takes the turn; the recogniser obeys what the core tells it. The detector, the
+reader of the recogniser's messages and the core are those of the service. The clock is that of the sound, so nothing
+waits.
 
-A turn that is taken before its end is a false cut-off. For the others the waiting time is counted, from the end to the
-taking. Both depend on the recogniser's threshold (Flux) or silence (Nova), so each is tried with several. A seed gives
-the same turns and the same figures.
+A turn that is taken before its end is a false cut-off. For every other turn the bench counts the time from its end
+until it is taken. Both figures depend on the recogniser's threshold (Flux) or silence (Nova), so the bench tries
+several. The same seed gives the same turns and the same figures.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ _FRAME_SECONDS = 0.02
 _ASKED_T = 10.0
 """When the agent has asked, in call seconds; the caller's sound begins then."""
 _CUT_OFF = 0.05
-"""The share of false cut-offs at which the waiting is compared."""
+"""The share of false cut-offs at which to compare the waiting times."""
 _THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 _SILENCES_MS = (250, 500, 1000, 1500, 2000)
 
@@ -81,7 +82,7 @@ class _Recogniser:
             self._stream = NovaStream(nova, stage, self._keep)
 
     async def hear(self, frame: bytes, now: float) -> list[SpeechEvent]:
-        """What the frame makes the recogniser say."""
+        """Pass a frame to the recogniser. Returns what it says."""
         text = self._patience.next_message(self.wanted, now) if self._patience else None
         if text is not None:
             await self._stream.obey(json.loads(text))
@@ -103,11 +104,11 @@ class _Decider(Protocol):
     """Says when the turn is over."""
 
     def frame(self, frame: bytes, events: Iterable[SpeechEvent], now: float) -> bool:
-        """Take in a frame, and what the recogniser said of it; whether the turn is over."""
+        """Take a frame, and what the recogniser said about it. Returns whether the turn is over."""
 
     @property
     def patience(self) -> Patience:
-        """What the recogniser is to be told."""
+        """What to tell the recogniser."""
 
 
 class _Alone:
@@ -210,7 +211,7 @@ def _print_kinds(alone: list[_Ending], core: list[_Ending]) -> None:
 
 
 def _at_limit(endings: list[list[_Ending]]) -> str:
-    """The mean waiting where the curve over all settings crosses the limit, between two settings a straight line."""
+    """The mean waiting time where the curve over all settings crosses the limit, with straight lines in between."""
     points = [(_cut_off(each), _mean_waiting(each)) for each in endings]
     for (more, before), (fewer, after) in pairwise(points):
         if more > _CUT_OFF >= fewer:

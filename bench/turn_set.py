@@ -1,13 +1,12 @@
-"""The turns of ``bench.turn_ends``: what callers say to a question, with pauses as people make them, and how it sounds.
+"""The turns of ``bench.turn_ends``: how callers answer a question, with natural pauses, and how that sounds.
 
-Pauses are drawn by a seed. Within spontaneous speech they have a medium kind, 0.2 to 1 s, and a long kind, over 1 s
-(Campione and Véronis, "A large-scale multilingual study of silent pause duration", Speech Prosody 2002); both are
-lognormal. How many are long is an assumption: a third of those of people who look for a word, a sixth between groups of
-digits.
+A seed decides the pauses. In spontaneous speech, pauses are medium, 0.2 to 1 s, or long, over 1 s (Campione and
+Véronis, "A large-scale multilingual study of silent pause duration", Speech Prosody 2002); both are lognormal. The
+share of long ones is an assumption: a third when people look for a word, a sixth between groups of digits.
 
-How sure the recogniser is of an end is drawn, too, so that it errs: at the end of a turn its confidence reaches 0.7
-after 0.26 s (median) to 1.5 s (95th percentile), which are published figures for Flux; at a pause inside after 1 s
-(median), in one of twenty already after 0.4 s, which is an assumption.
+The seed also decides how sure the recogniser is of an end, so that it errs. At the end of a turn its confidence reaches
+0.7 after 0.26 s (median) to 1.5 s (95th percentile), which are published figures for Flux. At a pause within a turn it
+does so after 1 s (median), and in one of twenty pauses after 0.4 s already, which is an assumption.
 """
 
 import re
@@ -24,7 +23,7 @@ RATE = 16000
 LANGUAGES = {"ru": "turns_russian.txt", "en": "turns_english.txt"}
 TURNS_OF_A_KIND = 25
 _RECOGNISED_SHARE = 0.6
-"""The sandbox guesses when a word is said. It must be early, so that all words are known at a pause."""
+"""The sandbox guesses when a word is said. The guess must be early, so that all words are known at a pause."""
 _LEAD_SECONDS = 0.3
 _TAIL_SECONDS = 7.0
 _SPEEDS = (0.9, 1.3)

@@ -12,7 +12,7 @@ router = APIRouter(prefix="/agents", dependencies=[Depends(require_key), KNOWN_P
 
 @router.get("")
 async def list_agents(services: TheServices) -> AgentList:
-    """List the agents, and what is wrong with files that were refused since the start."""
+    """List the agents, and what is wrong with the files that the service has refused since the start."""
     now = services.agents.current
     return AgentList(
         agents=[agent_summary_of(agent) for _, agent in sorted(now.by_name.items())],

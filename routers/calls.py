@@ -97,7 +97,7 @@ async def place_call(
     services: TheServices,
     key: Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)] = None,
 ) -> Response:
-    """Call a telephone. The call's record shows the outcome. Repeating the key and body returns the same call."""
+    """Call a telephone. The call's record shows the outcome. Repeating key and body returns the same call."""
     if services.telephone is None:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "no telephone calls are placed: LIVEKIT_URL is not set")
     call_id = await services.telephone.placing.place(
@@ -121,7 +121,7 @@ async def hang_up(call_id: str, services: TheServices) -> Response:
 
 @router.post("/{call_id}/say", response_model=Call, status_code=HTTPStatus.ACCEPTED)
 async def say(call_id: str, wanted: SayRequest, services: TheServices) -> Response:
-    """Have the agent say a text when it has finished its current utterance. An event shows that it does."""
+    """Have the agent say a text after its current utterance. An event shows when it does."""
     await services.requests.ask(call_id, "say", text=wanted.text)
     return await _accepted(call_id, services)
 
@@ -134,7 +134,7 @@ async def delete_call(call: TheCall, services: TheServices) -> None:
 
 @router.post("/{call_id}/transfer", response_model=Call, status_code=HTTPStatus.ACCEPTED)
 async def transfer(call: TheCall, wanted: TransferRequest, services: TheServices) -> Response:
-    """Transfer the caller to a human when the agent has finished its current utterance. An event has the outcome."""
+    """Transfer the caller to a human after the agent's current utterance. An event reports the outcome."""
     check_transfer(call, wanted.to, services.settings.transfer_targets)
     await services.requests.ask(call.call_id, "transfer", to=wanted.to)
     return await _accepted(call.call_id, services)
@@ -210,5 +210,5 @@ def _moment(name: str, text: str | None) -> str | None:
     try:
         moment: datetime = parse_iso(text)
     except (ValueError, OverflowError) as error:
-        raise InvalidRequest(f"{name} is not an ISO 8601 moment") from error
+        raise InvalidRequest(f"{name} is not an ISO 8601 time") from error
     return iso_utc(moment)

@@ -36,7 +36,7 @@ class Pacer:
 
 
 class OneAtATime(Generic[_T]):
-    """Makes a costly value once for everyone who asks meanwhile.
+    """Makes a costly value once for everyone who asks at the same time.
 
     A request that comes while a value is being made waits for the next one. So the work on a value always starts after
     the request for it.

@@ -267,7 +267,7 @@ class CallPage(BaseModel):
 
 
 class Transcript(BaseModel):
-    """Who said what, which fillers and tools there were, and what failed."""
+    """Who said what, which fillers and tools came in between, and what failed."""
 
     turns: list[Turn]
     fillers: list[Filler]

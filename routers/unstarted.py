@@ -1,4 +1,4 @@
-"""Limits the websockets that have not sent ``start`` yet, so that we do not know their call."""
+"""Limits the websockets that have not sent ``start`` yet, and whose call is therefore unknown."""
 
 import asyncio
 from collections.abc import AsyncIterator

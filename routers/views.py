@@ -88,7 +88,7 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
 
 
 def transcript_of(record: CallRecord) -> Transcript:
-    """What was said and done in a call."""
+    """The transcript of a call, with what happened in it."""
     return Transcript(
         turns=[Turn(**asdict(turn)) for turn in record.turns],
         fillers=[Filler(**asdict(filler)) for filler in record.fillers],
@@ -128,7 +128,7 @@ def _agent(agent: AgentProfile) -> dict[str, Any]:
 
 
 def transcript_text(record: CallRecord) -> str:
-    """One line for each turn, ``[m:ss] caller: ...``, and for what else happened, each at its moment."""
+    """One line for each turn, ``[m:ss] caller: ...``, and one for each other event, in the order of their times."""
     lines = [
         *((turn.started_at, _turn_line(turn)) for turn in record.turns),
         *((filler.started_at, f"agent, filler: {printable(filler.text)}") for filler in record.fillers),
@@ -155,7 +155,7 @@ def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
 
 
 def _unanswered(stored: Any) -> Unanswered | None:
-    """None for a live call, and for one that an older version ended."""
+    """The caller's unanswered turns. None for a live call, and for a call that an older version ended."""
     return None if stored is None else Unanswered(**stored)
 
 

@@ -2,7 +2,7 @@
 
 The service runs as an operator runs it. Callers interrupt, say "uh-huh", cough, hesitate and spell; others have an echo
 or noise on the line, or somebody who talks in the room. The sandbox recognises speech by the sound that the service
-sends it. Whatever follows from chance follows from the seed. The exit status is 1 when an aim is missed.
+sends it. The seed decides everything that is left to chance. The exit status is 1 when an aim is missed.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from bench.talk.scenes import KINDS, LANGUAGES, Scene, scene
 from bench.talk.scoring import Take, observe
 
 _LATE_MAX = 0.02
-"""Frames that are later than that are no telephone's: the machine was too busy, and the figures say little."""
+"""When frames are later than this, the machine was too busy, and the figures say little."""
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""The measures, what is aimed at, and the table."""
+"""The measures, their aims, and the table of results."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ class Aim:
 
     @property
     def shown(self) -> str:
-        """The aim as it stands in the table."""
+        """The aim as the table shows it."""
         unit = " s" if self.figure == "p95" else ""
         return f"≥ {self.least:g}{unit}" if self.least is not None else f"≤ {self.most:g}{unit}" if self.most else ""
 
@@ -62,10 +62,10 @@ class Result:
     aim: str
     met: bool | None
     failed: tuple[tuple[str, float, str], ...]
-    """The scenes in which it went wrong, when, and how."""
+    """The scenes in which something went wrong, with the time and what happened."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON: a yield that never came has no value."""
+        """Plain JSON. A yield that never came has no value."""
         value = None if self.value is not None and isinf(self.value) else self.value
         return {**asdict(self), "value": value}
 

@@ -27,7 +27,7 @@ class Calls:
         """By the name of the scene."""
 
     async def hold(self, scenes: Iterable[Scene], at_once: int) -> list[Take]:
-        """Hold all of them, so many at once."""
+        """Hold all calls, that many at once."""
         free = asyncio.Semaphore(at_once)
         pace = asyncio.Lock()
 

@@ -1,4 +1,4 @@
-"""What is said in the bench's calls, in both languages. ``[0.7]`` is a pause of so many seconds within a sentence."""
+"""What both sides say in the bench's calls, in both languages. ``[0.7]`` is a pause of 0.7 s within a sentence."""
 
 from dataclasses import dataclass
 

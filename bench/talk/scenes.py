@@ -1,4 +1,4 @@
-"""The calls of the bench: who calls, what they do and when. All of it follows from kind, language and seed."""
+"""The calls of the bench: who calls, what they do and when. Kind, language and seed decide all of it."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +34,7 @@ _HESITATION = (1.0, 2.0)
 _INTERRUPTS_WITH_ECHO = 0.4
 """The share of callers with an echo who interrupt."""
 _BEGINS_SECONDS, _BEFORE_THE_END_SECONDS = 0.5, 1.6
-"""An event over a clause begins at least so long after the clause's beginning, and before its end."""
+"""An event over a clause begins at least this long after the clause begins, and this long before it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class _Cast:
-    """What a scene is made with."""
+    """What a scene needs to be made."""
 
     chance: Random
     lines: Lines
@@ -70,7 +70,7 @@ class _Cast:
         return round(self.chance.uniform(_BEGINS_SECONDS, max(_BEGINS_SECONDS, length - _BEFORE_THE_END_SECONDS)), 2)
 
     def hesitantly(self, text: str) -> str:
-        """The text with pauses of this caller's own, up to twice as long as they are written."""
+        """The text with this caller's own pauses, up to twice as long as written."""
 
         def stretched(pause: re.Match[str]) -> str:
             return f"[{float(pause[1]) * self.chance.uniform(*_HESITATION):.2f}]"
@@ -79,7 +79,7 @@ class _Cast:
 
 
 def _opening(clause: str) -> str:
-    """By what a clause is recognised when it begins; the service may cut it after that."""
+    """The first words, by which to recognise a clause that begins; the service may cut it after them."""
     return " ".join(clause.split()[:3])
 
 
@@ -180,7 +180,7 @@ def _spelling(cast: _Cast) -> _Parts:
 
 
 def _talk(sayings: list[Step]) -> list[Step]:
-    """One after the other, each when the agent has finished."""
+    """Say the texts one after the other, each when the agent has finished."""
     steps: list[Step] = [waits_for_agent()]
     for saying in sayings:
         steps += [saying, waits_for_agent()]

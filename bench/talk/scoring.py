@@ -20,9 +20,9 @@ RESUME_SECONDS = 0.6
 _MEASURES_SECONDS = 0.06
 """Spans are known to within a frame at either end."""
 _SHOWS_WITHIN_SECONDS = 3.0
-"""So long after a disturbance its effects are looked for."""
+"""How long after a disturbance to look for its effects."""
 _ABOUT_TO_BEGIN_SECONDS = 0.25
-"""Who begins so little after the other side could not know; one who is that near the end does not cut in."""
+"""A side that begins this soon after the other could not know of it; this near the end, nobody cuts in."""
 _ENDS_SECONDS = 0.15
 _DEMANDS = ("says", "interrupts")
 
@@ -48,12 +48,12 @@ class Take:
     rows: tuple[Row, ...]
     ended_at: float
     failure: str = ""
-    """Why the call did not go as its score says; empty when it did."""
+    """Why the call did not follow its script; empty when it did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One thing that a call shows about one measure."""
+    """One observation of one measure in a call."""
 
     measure: str
     good: bool

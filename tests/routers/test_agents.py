@@ -85,7 +85,7 @@ async def test_a_placed_call_has_the_agent_and_the_variables_of_its_request(
         ({"agent": "bank"}, "agent: is not known; there are clinic, shop, standard"),
         ({"agent": "clinic"}, "variables.order: is missing"),
         ({"agent": "clinic", "variables": {"order": 1, "x": 2}}, "variables.x: is not known"),
-        ({"agent": "clinic", "variables": {"order": [1]}}, "variables.order: is a text, a number, true or false"),
+        ({"agent": "clinic", "variables": {"order": [1]}}, "variables.order: must be a text, a number, true or false"),
         ({"variables": {"order": 1}}, "variables.order: is not known; the agent has none"),
         ({"agent": 5}, "body.agent"),
         ({"variables": []}, "body.variables"),

@@ -1,7 +1,7 @@
-"""The agents of a service: a folder of files, one an agent, which may change while calls run.
+"""The agents of a service: a folder with one file for each agent. The files may change while calls run.
 
-A file that is wrong at the start stops it. A file that becomes wrong later is refused, and its agent stays as it was. A
-live call keeps the agent that it began with.
+A file that is wrong at the start stops the start. A file that becomes wrong later is refused, and its agent stays as it
+was. A live call keeps the agent that it began with.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _DEFAULT = "default"
 
 Check = Callable[[AgentProfile], object]
 Stamp = tuple[int, int, int]
-"""Of a file: its inode, its size, and when it was changed."""
+"""What shows that a file has changed: its inode, its size, and the time of its last change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class AgentSet:
 
     by_name: Mapping[str, AgentProfile]
     default: AgentProfile
-    """Answers where the request names no agent, and no agent claims the called number."""
+    """The agent that answers when the request names none and no agent claims the called number."""
     numbers: NumberTable
     problems: tuple[str, ...] = ()
-    """What is wrong with the files that are refused. Their agents are as before."""
+    """What is wrong with the refused files. Their agents are as before."""
 
     def find(self, name: str | None, called: str | None) -> AgentProfile:
-        """The agent of that name, else of that called number, else the default."""
+        """The agent with that name, else the one that claims the called number, else the default."""
         for chosen in (name, self.numbers.find(called)):
             if chosen is not None and chosen in self.by_name:
                 return self.by_name[chosen]
@@ -86,7 +86,7 @@ class AgentDirectory:
         return f"<AgentDirectory {len(self.current.by_name)} agents>"
 
     def approve(self, check: Check) -> None:
-        """Check every agent, and from now on each that changes. ``check`` raises SettingsError, as this does."""
+        """Check every agent now, and each changed agent from now on. Raises SettingsError, as ``check`` does."""
         self._check = check
         problems: list[str] = []
         for agent in self.current.by_name.values():
@@ -102,7 +102,7 @@ class AgentDirectory:
         self._woken.set()
 
     async def watch(self) -> None:
-        """A round: wait, and read what has changed meanwhile."""
+        """One round: wait, then read the files that have changed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._look_seconds):
                 await self._woken.wait()
@@ -168,7 +168,7 @@ class AgentDirectory:
 
 
 def _accept(_agent: AgentProfile) -> None:
-    """Nothing is known of vendors yet."""
+    """Accept any agent, as long as nothing is known about the vendors."""
 
 
 def _clash(kept: Mapping[Path, AgentProfile], fresh: Mapping[Path, AgentProfile]) -> tuple[Path, list[str]] | None:
@@ -187,7 +187,7 @@ def _clash(kept: Mapping[Path, AgentProfile], fresh: Mapping[Path, AgentProfile]
 
 
 def _stamps(folder: Path | None) -> dict[Path, Stamp]:
-    """The files of agents in the folder. Hidden files are none: programs keep their own there."""
+    """The agents' files in the folder, each with its stamp. Hidden files belong to other programs, and do not count."""
     if folder is None:
         return {}
     states: dict[Path, os.stat_result] = {}

@@ -2,10 +2,10 @@
 
 They are fixed when the call begins, so that "tomorrow" does not change during the call and its journal can be replayed.
 
-Values that come from strangers (SIP headers, metadata, what a lookup returned, a caller's number that is no number) are
-data. A prepared line speaks them. In the prompt they stand in one marked block, as JSON, at its end; where a template
-of the prompt asks for such a value, the text has the name of its place in that block. So no such value can stand where
-the model reads its instructions.
+Values that come from strangers (SIP headers, metadata, what a lookup returned, a caller's number that is not a number)
+are data. A prepared line speaks them. The prompt has them only in one marked block at its end, as JSON. Where a
+template of the prompt uses such a value, the text has the name of its place in that block. So no such value can appear
+where the model reads its instructions.
 """
 
 import json
@@ -34,12 +34,12 @@ _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 
 
 UNKNOWN_CALL = CallContext(call_id="", caller_number=None, start_time=datetime(2026, 1, 1, tzinfo=UTC))
-"""A call of which nothing is known."""
+"""A call about which nothing is known."""
 
 
 def weekdays(language: str) -> tuple[str, ...]:
-    """The names of the days in that language, from Monday; in English where they are not known."""
-    from babel import Locale, UnknownLocaleError  # reads files: only when an agent is read
+    """The names of the days in that language, from Monday; in English if they are not known."""
+    from babel import Locale, UnknownLocaleError  # slow, because it reads files: used only when an agent is read
 
     try:
         names = Locale.parse(language, sep="-").days["format"]["wide"]
@@ -50,7 +50,7 @@ def weekdays(language: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What is known of a call when it begins."""
+    """What is known about a call when it begins."""
 
     call_id: str
     direction: Direction
@@ -65,7 +65,7 @@ class CallFacts:
     caller_number: str | None = None
     called_number: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
-    """Declared by the agent: of the request that made the call, or their defaults."""
+    """Values of the variables that the agent declares: from the request that made the call, or their defaults."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """The client's own keys."""
     sip: Mapping[str, str] = field(default_factory=dict)
@@ -77,14 +77,14 @@ class CallFacts:
         return {**self._own(), **{name: _Group(value) for name, value in self._strangers().items()}}
 
     def prompt_values(self) -> dict[str, Any]:
-        """The values for the prompt: in place of what a stranger wrote, the name of its place in the marked block."""
+        """The values for the prompt. What a stranger wrote is replaced by the name of its place in the marked block."""
         values = {**self._own(), **{name: Untrusted(name, value) for name, value in self._strangers().items()}}
         return values | {
             name: Untrusted(name, values[name]) for name in _NUMBERS if values[name] and not _is_number(values[name])
         }
 
     def prompt_end(self) -> str:
-        """What the prompt of the call ends with."""
+        """The end of the call's prompt."""
         trusted = [
             f"Now: {self._now()}.",
             f"Direction of the call: {self.direction}.",
@@ -129,7 +129,7 @@ class CallFacts:
 
 
 def clean(value: Any) -> Any:
-    """The value without control characters, each text of it at most 2,000 letters long. It is never rendered again."""
+    """The value without control characters, each string cut to 2,000 characters. It is never rendered again."""
     match value:
         case str():
             return "".join(map(_printable, value[:VALUE_LETTERS_MAX])).strip()
@@ -158,7 +158,7 @@ def _is_number(text: str) -> bool:
 
 
 def _sentence(name: str) -> str:
-    """``caller_number`` as words."""
+    """A name such as ``caller_number`` as words."""
     return {"caller_number": "The caller's number", "called_number": "The number that was called"}[name]
 
 
@@ -295,13 +295,13 @@ class Untrusted:
 
 
 def _absent(name: str) -> Any:
-    """What a template gets for a member that the call does not have: empty, false, and ``default(…)`` replaces it."""
-    from jinja2 import ChainableUndefined  # only templates come here, and they have loaded it
+    """The value of a member that the call does not have: empty, false, and ``default(…)`` replaces it."""
+    from jinja2 import ChainableUndefined  # only templates come here, and they have already loaded it
 
     return ChainableUndefined(name=name)
 
 
 def _plain_name(member: object) -> str:
-    """A key may itself be a stranger's sentence: what is no plain name is not repeated."""
+    """The key, if it is a plain name. Any other key may be a stranger's sentence, and is not repeated."""
     text = str(member)
     return text if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) else "…"

@@ -47,12 +47,12 @@ class AgentFile:
     """The hash of the file's bytes, in hexadecimal."""
     language: str | None = None
     lines: Mapping[str, Lines] = field(default_factory=dict)
-    """By language, only the languages that the file changes. Each has every line, defaults included."""
+    """By language; only the languages that the file changes. Each has every line, defaults included."""
     voices: Mapping[str, str] = field(default_factory=dict)
     """Voice ids by language."""
     tools: tuple[AgentTool, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
-    """By what they do: ``stt``, ``llm``, ``tts``."""
+    """By purpose: ``stt``, ``llm``, ``tts``."""
     numbers: tuple[str, ...] = ()
     is_recorded: bool | None = None
     zone: tzinfo | None = None
@@ -60,9 +60,9 @@ class AgentFile:
     sip_headers: tuple[str, ...] = ()
     """In lower case."""
     where: Callable[[tuple[str | int, ...], int, Search], str] = _in_no_file
-    """Where the line of a text stands: its place in the agent, and the line within the text, from 1.
+    """The line of the file with a line of a text: takes the text's place in the agent, and the line in it, from 1.
 
-    A folded text has other lines than its file; there the search finds the line.
+    A folded text has other lines than its file, so there the search finds the line.
     """
 
 
@@ -107,7 +107,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
 
 
 def _where(path: Path, document: MarkedYaml, place: tuple[str | int, ...], line: int, search: Search) -> str:
-    """Where a text of the agent stands in its file. A greeting has a key of its own there."""
+    """The place of an agent's text in its file. A greeting has a key of its own there."""
     match place:
         case ("lines", language, "greeting"):
             place = ("greeting", language)
@@ -139,11 +139,11 @@ _BEYOND = {
     "greater_than": ("not more than", "gt"),
     "greater_than_equal": ("less than", "ge"),
 }
-"""How a number is beyond a limit, and what pydantic calls the limit."""
+"""How a number exceeds a limit, and pydantic's name for the limit."""
 
 
 def _problem(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
-    """The place in the file, and what is wrong there. Quotes only numbers: other values may be secrets."""
+    """The place in the file, and what is wrong there. Quotes only numbers, because other values may be secrets."""
     place = tuple(step for step in error["loc"] if step != "[key]")
     limits: dict[str, Any] = error.get("ctx", {})
     match error["type"]:

@@ -1,4 +1,4 @@
-"""Builds the agent from its file and the settings. A setting that is set wins over the file."""
+"""Builds agents from their files and the settings."""
 
 import hashlib
 from collections.abc import Collection
@@ -25,7 +25,7 @@ _STANDARD_PROMPT = (
 
 
 def agent_profile(settings: Settings) -> AgentProfile:
-    """Build the agent of the settings. Raises SettingsError when its file cannot be used."""
+    """Build the agent of the settings, which take precedence over its file. Raises SettingsError for a wrong file."""
     if settings.agent_prompt_file is not None:
         agent = read_agent_file(settings.agent_prompt_file, environment(), setting="AGENT_PROMPT_FILE")
     else:
@@ -36,7 +36,7 @@ def agent_profile(settings: Settings) -> AgentProfile:
 
 
 def agent_of_file(path: Path, settings: Settings) -> AgentProfile:
-    """Build the agent of one file of AGENTS_DIR. What the file says wins over the settings. Raises SettingsError."""
+    """Build the agent of a file of AGENTS_DIR, which takes precedence over the settings. Raises SettingsError."""
     agent = read_agent_file(path, environment(), setting="AGENTS_DIR")
     if agent.name != path.stem:
         raise SettingsError([f"{path}: name: an agent in AGENTS_DIR has the name of its file; leave the key out"])
@@ -128,12 +128,12 @@ def _check_defaults(agent: AgentFile, *, is_default: bool) -> None:
 
 
 def _hints(language: str, spoken: Collection[str]) -> tuple[str, ...]:
-    """Languages that the caller is likely to speak; none when it is not known in which they begin."""
+    """Languages that the caller is likely to speak; none when the language they begin in is unknown."""
     return tuple(dict.fromkeys((language, *spoken))) if language in spoken else ()
 
 
 def _with_file(settings: Settings, agent: AgentFile, only: Collection[str]) -> Settings:
-    """The settings, with what the agent's file says in place of those among ``only``."""
+    """The settings, with the file's values in place of those among ``only``."""
     of_file = {
         "language": agent.language,
         "recording": agent.is_recorded,

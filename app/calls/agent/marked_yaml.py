@@ -1,4 +1,4 @@
-"""YAML that remembers where everything stands, so that what is wrong with it can be shown by line."""
+"""YAML that remembers the line of everything, so that an error can name the line."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 LETTERS_MAX = 256 * 1024
-"""Of a file, and of what it becomes when it uses parts again."""
+"""Of a file, and of its data after parts that it uses again are repeated."""
 DEPTH_MAX = 50
 
 _BLOCKS = ("|", ">")
-"""Styles of texts that begin in the line after their key."""
+"""Styles of texts that begin on the line after their key."""
 
 Path = Sequence[str | int]
 """Keys and positions from the top of the document down."""
@@ -33,7 +33,7 @@ class Problem:
 
 
 class BadYaml(ValueError):
-    """It cannot be read as one document of plain values."""
+    """The text cannot be read as one document of plain values."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -63,11 +63,11 @@ class MarkedYaml:
         self._text = text
 
     def line(self, path: Path) -> int:
-        """Where that part stands, or the innermost part around it that exists."""
+        """The line of that part, or of the innermost part around it that exists."""
         return self._find(path)[1]
 
     def text_line(self, path: Path) -> int:
-        """Where the first letter of that text stands: of a block (``prompt: |``) that is not the line of its key."""
+        """The line of the text's first letter. For a block (``prompt: |``), that is not the line of its key."""
         node, _ = self._find(path)
         if not isinstance(node, ScalarNode):
             return self.line(path)
@@ -94,7 +94,7 @@ class MarkedYaml:
 
 
 def _check_size(text: str) -> None:
-    """Read the marks of the text alone, without recursion. Raises BadYaml for what would take long to build."""
+    """Read only the parser's events, without recursion. Raises BadYaml for data that would take long to build."""
     if len(text) > LETTERS_MAX:
         raise BadYaml([Problem(1, 1, f"the file has more than {LETTERS_MAX} letters")])
     size = _Size()
@@ -105,7 +105,7 @@ def _check_size(text: str) -> None:
 
 
 class _Part(NamedTuple):
-    """What a text becomes, in part: a name (``&a``) stands again, with all that is in it, at each ``*a``."""
+    """A part of the data. Each ``*a`` repeats the part named ``&a``, with everything in it."""
 
     letters: int
     levels: int
@@ -149,15 +149,17 @@ class _Size:
                 pass
 
     def problem(self) -> str:
-        """What is too much, so far."""
+        """What is too large so far, if anything."""
         if self._levels_max > DEPTH_MAX:
             return f"it is nested deeper than {DEPTH_MAX}"
         return (
-            f"with what it uses again the file has more than {LETTERS_MAX} letters" if self._total > LETTERS_MAX else ""
+            f"with the parts that it repeats, the file has more than {LETTERS_MAX} letters"
+            if self._total > LETTERS_MAX
+            else ""
         )
 
     def _close(self, anchor: str | None, before: int, levels: int) -> None:
-        """A part is whole; it has so many levels of its own."""
+        """Note that a part is complete, and how many levels it has."""
         self._levels_max = max(self._levels_max, len(self._open) + levels)
         if self._open:
             self._open[-1].levels = max(self._open[-1].levels, levels)
@@ -194,7 +196,7 @@ def _loader() -> YAML:
 
 
 def _child(node: Node | None, step: str | int) -> tuple[Node, int] | None:
-    """The part under that key or at that position, and its line: of a value under a key, the line of the key."""
+    """The part under that key or at that position, and its line. A value under a key has the line of the key."""
     if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
         item = node.value[step]
         return item, item.start_mark.line + 1
@@ -206,7 +208,7 @@ def _child(node: Node | None, step: str | int) -> tuple[Node, int] | None:
 
 
 def _misuses(node: Node, around: tuple[Node, ...]) -> Iterator[Problem]:
-    """Keys that are there twice, of which YAML would silently take the last, and what is no plain value."""
+    """Duplicate keys, of which YAML would silently take the last, and values that are not plain."""
     if node in around:
         yield _problem(node, "it holds itself")
         return
@@ -218,7 +220,7 @@ def _misuses(node: Node, around: tuple[Node, ...]) -> Iterator[Problem]:
             yield _problem(key, "a key is a plain word")
             continue
         if key.value in seen:
-            yield _problem(key, f"{key.value}: is there twice")
+            yield _problem(key, f"{key.value}: appears twice")
         seen.add(key.value)
         yield from _misuses(value, (*around, node))
     for item in node.value if isinstance(node, SequenceNode) else ():

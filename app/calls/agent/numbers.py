@@ -31,7 +31,7 @@ class NumberTable:
         self._owners |= {_plain(number): agent for number in numbers}
 
     def clashes(self, numbers: Sequence[str]) -> Iterator[str]:
-        """Those numbers that an agent of the table has already, each with its name."""
+        """The numbers that an agent of the table already has, each with that agent's name."""
         for number in numbers:
             if owner := self._owners.get(_plain(number)):
                 yield f"{number} is a number of the agent {owner}, too"
@@ -44,5 +44,5 @@ class NumberTable:
 
 
 def _plain(number: str) -> str:
-    """Its digits, and the ``*`` at the end of a pattern: ``+7 (495) 123*`` is ``7495123*``."""
+    """The number's digits, and the ``*`` at the end of a pattern: ``+7 (495) 123*`` becomes ``7495123*``."""
     return "".join(letter for letter in number if letter.isdecimal() or letter == _REST)

@@ -1,4 +1,4 @@
-"""What one call is run with, resolved once, when the call is taken."""
+"""What one call runs with. Resolved once, when the service takes the call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from media.formats import AudioFormat
 log = structlog.get_logger(__name__)
 
 _TWILIO = "twilio"
-"""The key of the metadata with Twilio's ids of a call that it streams."""
+"""The key in the metadata of Twilio's ids, for a call that Twilio streams."""
 _ANY_LANGUAGE = "multi"
 
 
@@ -39,14 +39,14 @@ class Vendors(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlan:
-    """Everything a call asks about itself: who answers, with which vendors, and what it may do.
+    """Everything that a call needs to know about itself: who answers, with which vendors, and what it may do.
 
-    A live call keeps its plan, whatever becomes of its agent's file meanwhile. Row 1 of the journal is the public part.
+    A live call keeps its plan, even if its agent's file changes. Row 1 of the journal is the public part.
     """
 
     agent: AgentProfile
     audio_format: AudioFormat
-    """The leg's."""
+    """The format of the leg's audio."""
     stt: SpeechToText
     llm: LanguageModel
     tts: TextToSpeech
@@ -82,14 +82,14 @@ class CallPlan:
         return self.agent.voice(language, self.audio_format)
 
     def phrases(self) -> list[tuple[str, list[str]]]:
-        """By language, the lines that are kept as sound; those first that are needed when something is wrong."""
+        """By language, the lines to keep as sound. Lines for trouble come first."""
         return [
             (language, [text for text in self._said(language, lines) if self.may_keep(text)])
             for language, lines in self.policy.lines.items()
         ]
 
     def may_keep(self, line: str) -> bool:
-        """Whether the sound of that line may outlive the call: not if it holds values of the call."""
+        """Whether the sound of that line may outlive the call. It may not if the line holds values of the call."""
         return line not in self.agent.personal
 
     def _said(self, language: str, lines: Lines) -> list[str]:
@@ -117,7 +117,7 @@ class CallPlanner:
         version: str,
         telephony_usd_per_minute: float | None = None,
     ) -> None:
-        """``agents`` gives those of this moment; ``endpoints`` gives those of an agent's tools, by name."""
+        """``agents`` returns the current agents; ``endpoints`` returns the endpoints of an agent's tools, by name."""
         self.agents = agents
         self._vendors = vendors
         self._endpoints = endpoints
@@ -128,7 +128,7 @@ class CallPlanner:
         self._telephony_usd_per_minute = telephony_usd_per_minute
 
     def tool_names(self) -> frozenset[str]:
-        """Names of the tools of agents, which alone a label of the metrics may show."""
+        """Names of the agents' tools. Labels of the metrics may show only these."""
         return frozenset().union(*(agent.tool_names for agent in self.agents().by_name.values()))
 
     def plan(
@@ -174,7 +174,7 @@ class CallPlanner:
 
 
 def _texts(lines: Lines) -> list[str]:
-    """Every line, those first that are needed when something is wrong."""
+    """Every line. Lines for trouble come first."""
     urgent = [*lines.fillers, lines.apology, lines.failure_goodbye, lines.greeting]
     others = [*lines.long_wait, lines.repeat, lines.keypad, *lines.idle, lines.refused, lines.cut_off, lines.deaf]
     transfers = [lines.transfer, lines.transfer_failed]
@@ -188,7 +188,7 @@ def _is_telephone(call: CallContext | None) -> bool:
 
 
 def _problems(plan: CallPlan) -> list[str]:
-    """What the vendors of a plan cannot do, though the agent needs it."""
+    """What the agent needs and the plan's vendors cannot do."""
     agent, encoding, problems = plan.agent, plan.audio_format.encoding, []
     for kind, model, can in (
         ("speech recognition", plan.stt.model, plan.stt.capabilities),

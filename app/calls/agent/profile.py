@@ -49,23 +49,23 @@ class AgentProfile:
     """The hash of the agent's file, or of its prompt when there is no file; in hexadecimal."""
     tools: tuple[AgentTool, ...] = ()
     texts: AgentTexts | None = None
-    """The templates among the prompt and the lines. None: all of them are plain."""
+    """The templates among the prompt and the lines; None when all texts are plain."""
     variables: tuple[Variable, ...] = ()
     sip_headers: tuple[str, ...] = ()
     """SIP headers that the templates and the prompt may show, in lower case."""
     numbers: tuple[str, ...] = ()
-    """Called numbers that the agent answers; with ``*`` at the end, all that begin so."""
+    """Called numbers that the agent answers; with ``*`` at the end, all numbers with that beginning."""
     is_recorded: bool = True
     zone: tzinfo = UTC
-    """Where it is "today" for the agent."""
+    """The time zone of the agent's "today"."""
     weekdays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By language, from Monday."""
     personal: frozenset[str] = frozenset()
-    """Of the agent of one call: the lines that hold its values."""
+    """The lines that hold values of the call, if this is the agent of one call."""
 
     @property
     def tool_names(self) -> frozenset[str]:
-        """Names of the agent's own tools. Metrics use them as labels: a name that a model made up must not be one."""
+        """Names of the agent's own tools. Metrics use them as labels, and never a name that a model made up."""
         return frozenset(tool.spec.name for tool in self.tools)
 
     def voice(self, language: str, audio_format: AudioFormat) -> VoiceConfig:
@@ -85,7 +85,7 @@ class AgentProfile:
         return replace(self, language=hint) if isinstance(hint, str) and hint in self.policy.lines else self
 
     def facts(self, call: CallContext, direction: Direction) -> CallFacts:
-        """What this agent knows of the call when it begins."""
+        """What this agent knows about the call when it begins."""
         started = call.start_time.astimezone(self.zone)
         called = call.metadata.get("called_number")
         days = self.weekdays.get(self.language, ())
@@ -105,7 +105,7 @@ class AgentProfile:
         )
 
     def for_call(self, facts: CallFacts) -> tuple["AgentProfile", tuple[str, ...]]:
-        """The same agent with the texts of one call, and the places of templates that its values do not fit."""
+        """The same agent with the texts of one call, and the places of templates that do not fit the call's values."""
         end = facts.prompt_end()
         if self.texts is None:
             return replace(self, prompt=f"{self.prompt.rstrip()}\n\n{end}"), ()
@@ -120,7 +120,7 @@ class AgentProfile:
         return {sip_name(name): str(value) for name, value in sent if name.lower() in self.sip_headers}
 
     def silent(self) -> "AgentProfile":
-        """The same agent, which only listens."""
+        """The same agent as a mere listener."""
         return replace(self, policy=replace(self.policy, speaks=False))
 
     def describe(self, version: str) -> dict[str, Any]:

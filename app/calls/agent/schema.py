@@ -25,7 +25,7 @@ from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.conversation.policy import CallPolicy
 
 TOOL_SECONDS_MAX = 60.0
-"""A caller does not wait longer than this for a tool."""
+"""Callers do not wait longer than this for a tool."""
 _TOOLS_MAX = 32
 _HEADERS_MAX = 32
 _VARIABLES_MAX = 64
@@ -71,13 +71,13 @@ def _header_name(name: str) -> str:
 def _header_value(written: Any, info: ValidationInfo) -> SecretStr:
     """The value with its variables filled in. Errors never quote any part of it."""
     if not isinstance(written, str):
-        raise ValueError("is a text; put it into quotes")
+        raise ValueError("must be a text; put it in quotes")
     environment: Mapping[str, str] = info.context or {}
     missing = [name for name in _VARIABLE.findall(written) if not environment.get(name)]
     if missing:
         raise ValueError(f"{', '.join(missing)} is not set in the environment")
     if "${" in _VARIABLE.sub("", written):
-        raise ValueError("a variable of the environment is written ${NAME}")
+        raise ValueError("write a variable of the environment as ${NAME}")
     value = _VARIABLE.sub(lambda found: environment[found[1]], written)
     if not value.isascii() or not value.isprintable():
         raise ValueError("holds a character that no header may hold")
@@ -90,7 +90,7 @@ def _parameters(schema: dict[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError):
         raise ValueError("is not JSON") from None
     if schema.get("type") != "object":
-        raise ValueError("describes an object: type: object")
+        raise ValueError("must describe an object (type: object)")
     return schema
 
 
@@ -210,7 +210,7 @@ class AgentShape(_Shape):
 
 
 def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Problems that the types cannot show, each with its place: duplicate names, invalid JSON schemas."""
+    """Problems that the types cannot express, each with its place: duplicate names, invalid JSON schemas."""
     tools = data.get("tools") if isinstance(data, dict) else None
     names: set[str] = set()
     for index, tool in enumerate(tools if isinstance(tools, list) else ()):
@@ -218,7 +218,7 @@ def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
             continue
         name = tool.get("name")
         if isinstance(name, str) and name in names:
-            yield ("tools", index, "name"), f"{name} is the name of a tool before it"
+            yield ("tools", index, "name"), f"{name} is also the name of an earlier tool"
         names.add(str(name))
         for key, problem in _collisions(tool):
             yield ("tools", index, *key), problem

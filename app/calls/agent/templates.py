@@ -1,7 +1,7 @@
 """Texts of an agent with places for values: ``{{ caller_number }}``, as Jinja2 writes them, in its immutable sandbox.
 
-A template is checked when the agent is read, with the names that there are. So what is wrong with it is known at the
-start and not during a call. https://jinja.palletsprojects.com/en/stable/templates/ describes the language.
+The service checks a template against the known names when it reads the agent. So a mistake shows at the start and not
+during a call. https://jinja.palletsprojects.com/en/stable/templates/ describes the language.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -45,13 +45,13 @@ class Names:
     """Groups whose members are known: ``sip``, with the headers that the agent lists."""
 
     def choices(self) -> str:
-        """The names, for a message."""
+        """The known names, for an error message."""
         closed = [f"{group}.{name}" for group, names in (self.groups or {}).items() for name in names]
         return ", ".join([*sorted(self.values), *sorted(closed), *(f"{group}.…" for group in sorted(self.open_groups))])
 
 
 class Template:
-    """One text. Raises TemplateProblem when it asks for what is not there, or is not a template."""
+    """One text. Raises TemplateProblem for an unknown name, or when the text is not a valid template."""
 
     def __init__(self, text: str, names: Names) -> None:
         self.text = text
@@ -66,7 +66,7 @@ class Template:
         return self._compiled is None
 
     def render(self, values: Mapping[str, Any]) -> str:
-        """The text of one call. Raises RenderError when these values do not fit what the template does with them."""
+        """The text of one call. Raises RenderError when the template cannot use these values."""
         if self._compiled is None:
             return self.text
         from jinja2.exceptions import TemplateError
@@ -78,7 +78,7 @@ class Template:
 
 
 class RenderError(Exception):
-    """A template could not be rendered; the text is the name of the error. It quotes no value."""
+    """A template could not be rendered. The text is the name of the error, and quotes no value."""
 
     def __init__(self, name: str, line: int) -> None:
         self.line = line
@@ -147,7 +147,7 @@ def _files(nodes: Any) -> Any:
 
 
 def _unknown(tree: "nodes.Template", names: Names) -> list[tuple[int, str]]:
-    """Names that nobody gives a value, each once, with the line where it is first used."""
+    """Names without a value, each once, with the line of its first use."""
     from jinja2 import meta, nodes
 
     asked = meta.find_undeclared_variables(tree) | {"self"}  # the template itself
@@ -174,7 +174,7 @@ def _member(part: Any) -> str | None:
 
 
 def names_of(values: Collection[str], **groups: Collection[str] | None) -> Names:
-    """Names of single values, and groups: with their members, or with None where only the call knows them."""
+    """Names of single values and of groups. A group has its members, or None if only the call knows them."""
     return Names(
         frozenset(values),
         frozenset(name for name, members in groups.items() if members is None),

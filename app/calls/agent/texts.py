@@ -1,4 +1,4 @@
-"""The prompt and the prepared lines of an agent as templates, and what they become in one call."""
+"""The prompt and the prepared lines of an agent as templates, and their texts in one call."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -23,11 +23,11 @@ class CallTexts:
     personal: frozenset[str]
     """Lines that hold values of this call. No cache keeps their sound."""
     failed: tuple[str, ...]
-    """Places whose template does not fit what was set for this call: they have the text as if nothing were set."""
+    """Places whose template does not fit what was set for this call. They get the text as if nothing were set."""
 
 
 class BadTexts(Exception):
-    """Everything that is wrong with the templates of an agent: place, line within the text, and what it is."""
+    """Everything that is wrong with the templates of an agent: the place, the line within the text, and the problem."""
 
     def __init__(self, problems: list[tuple[Place, int, str]]) -> None:
         self.problems = problems
@@ -37,11 +37,11 @@ class BadTexts(Exception):
 class AgentTexts:
     """The templates of one agent. Raises BadTexts.
 
-    A text without a place for a value is none: most agents have not one template.
+    A text that uses no value is not a template. Most agents have no template at all.
     """
 
     def __init__(self, prompt: str, lines: Mapping[str, Lines], names: Names, blank: CallFacts) -> None:
-        """``blank`` are the facts of a call of which nothing is known: with them each template must give a text."""
+        """``blank`` holds the facts of a call about which nothing is known. Each template must render with them."""
         self._prompt, self._lines = prompt, dict(lines)
         self._blank = blank
         problems: list[tuple[Place, int, str]] = []
@@ -64,11 +64,11 @@ class AgentTexts:
 
     @property
     def are_plain(self) -> bool:
-        """Whether no text has a place for a value."""
+        """Whether no text uses a value."""
         return not self._templates
 
     def render(self, facts: CallFacts | None = None) -> CallTexts:
-        """The texts of a call with these facts, or of one of which nothing is known."""
+        """The texts of a call with these facts, or of a call about which nothing is known."""
         facts = facts or self._blank
         failed: list[str] = []
         texts: dict[Place, str] = {}

@@ -40,10 +40,10 @@ RESERVED_NAMES = frozenset({"end_call", "transfer", "send_dtmf"})
 
 
 class ToolEndpoint(Protocol):
-    """Where a tool is asked."""
+    """Where the service calls a tool."""
 
     async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
-        """The answer. Raises ProviderError."""
+        """Call the tool, and return its answer. Raises ProviderError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class AgentTool:
     waiting_phrase: Mapping[str, str] = field(default_factory=dict)
     """By language."""
     waiting_phrase_after_seconds: float = WAITING_PHRASE_AFTER_SECONDS
-    """For how long the tool may run before it is said."""
+    """How long the tool may run before the agent says the phrase."""
 
     def describe(self) -> dict[str, Any]:
         """The tool for row 1 of the journal. Headers appear by name only: their values are secrets."""
@@ -120,7 +120,7 @@ def _no_number(constant: str) -> NoReturn:
 
 
 def built_in_tools(humans: Collection[str], *, presses_keys: bool) -> tuple[ToolSpec, ...]:
-    """The built-in tools of a call: ``transfer`` if there are humans, ``send_dtmf`` if its line takes keys."""
+    """The built-in tools of a call: ``transfer`` if there are targets, ``send_dtmf`` if the line takes keys."""
     transfer = (_transfer_to(humans),) if humans else ()
     return (*BUILT_IN, *transfer, *((SEND_DTMF,) if presses_keys else ()))
 

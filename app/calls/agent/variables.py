@@ -15,7 +15,7 @@ class Variable:
 
     name: str
     default: Scalar | None = None
-    """None: there is none, and the text of a call that does not set it has nothing in its place."""
+    """None: there is no default, and the value is empty in a call that does not set it."""
     description: str = ""
     required: bool = False
     """Whether a request for a call must set it. A caller who dials gets the default."""
@@ -31,17 +31,17 @@ class Variable:
 
 
 def defaults(declared: Sequence[Variable]) -> dict[str, Scalar]:
-    """The values of a call for which nobody set any."""
+    """The values of a call whose request sets none."""
     return {variable.name: "" if variable.default is None else variable.default for variable in declared}
 
 
 def check_variables(declared: Sequence[Variable], given: Mapping[str, Any]) -> None:
-    """Whether a request may set these. Raises InvalidRequest that names all that is wrong, and quotes no value."""
+    """Check that a request may set these. Raises InvalidRequest, which names everything wrong and quotes no value."""
     names = {variable.name for variable in declared}
     known = f"; the agent has {', '.join(sorted(names))}" if names else "; the agent has none"
     problems = [f"variables.{name}: is not known{known}" for name in given if name not in names]
     problems += [
-        f"variables.{name}: is a text, a number, true or false"
+        f"variables.{name}: must be a text, a number, true or false"
         for name, value in given.items()
         if name in names and not isinstance(value, str | int | float)
     ]

@@ -1,4 +1,4 @@
-"""Whether a new call is taken, and what it is run with."""
+"""Decides whether the service takes a new call, and what the call runs with."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class Admission:
-    """The one door for new calls. ``max_live`` counts the calls of all processes on the database."""
+    """Every new call passes through here. ``max_live`` limits the calls of all processes on the database."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Admission:
     def plan(
         self, call: CallContext, audio_format: AudioFormat, direction: Direction, *, listens_only: bool = False
     ) -> CallPlan:
-        """What that call is run with. Raises SettingsError when the vendors cannot do what its agent needs."""
+        """The plan of that call. Raises SettingsError when the vendors cannot do what its agent needs."""
         return self.planner.plan(
             audio_format,
             agent=self.agent_of(call, direction),
@@ -80,7 +80,7 @@ class Admission:
         )
 
     def agent_of(self, call: CallContext, direction: Direction) -> AgentProfile:
-        """Who answers: the agent that the request names, else the one of the number that was called."""
+        """The agent that answers: the one that the request names, else the one that claims the called number."""
         called = call.metadata.get("called_number") if direction == "inbound" else None
         agent = self.planner.agents().find(call.agent, called if isinstance(called, str) else None)
         if call.agent is not None and agent.name != call.agent:

@@ -107,9 +107,9 @@ class CallDispatcher:
     ) -> CallOrchestrator:
         """Take the call, which begins now, and have it answered; returns once it runs.
 
-        ``telephony`` hands the caller over to a human; calls without one cannot. ``listens_only`` is for a leg through
-        which nobody can be spoken to: what comes is recorded and transcribed.
-        Raises Draining, AtCapacity, StorageError, and CallTaken for a telephone call that was taken before.
+        ``telephony`` hands the caller over to a human; calls without one cannot. ``listens_only`` is for a leg that
+        carries no sound back: the service records and transcribes what comes. Raises Draining, AtCapacity,
+        StorageError, and CallTaken for a telephone call that was taken before.
         """
         self.admission.check_at_once()
         call = replace(call, start_time=utc_now())
@@ -159,13 +159,13 @@ class CallDispatcher:
         await self._services.journal.flush(row.call_id)
 
     async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> None:
-        """A telephone call that was not taken has a record too. Raises StorageError, and CallTaken when it has one."""
+        """Record a telephone call that was not taken. Raises StorageError, or CallTaken if it has a record already."""
         row = self._row(call, self.admission.agent_of(call, "inbound"), "inbound", telephone)
         await self._services.calls.create(row)
         await self.end_unstarted(row, ev.CallEnded(reason, "policy"))
 
     async def drain(self, seconds: float) -> None:
-        """Take no more calls; let the live ones go on for so long, then say goodbye and end them."""
+        """Take no more calls. Let the live ones go on for that long, then say goodbye and end them."""
         self.admission.drain()
         log.info("service.draining", live_calls=len(self._live), seconds=seconds)
         if await self._all_ended(seconds):
@@ -241,5 +241,5 @@ class CallDispatcher:
         self._left.set()
 
     def _held(self) -> list[str]:
-        """Calls that nobody else may end: those that live, and those that have ended with rows still to commit."""
+        """Calls that nobody else may end: the live ones, and ended ones with rows still to commit."""
         return list({*self._live, *self._services.journal.waiting()})

@@ -1,4 +1,4 @@
-"""Who owns a call: how a process keeps its calls, and when it may take another one for dead."""
+"""Who owns a call: how a process keeps its calls, and when it may conclude that another process is dead."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,17 +8,17 @@ from app.observability.outages import Outage
 from app.storage.calls import CallStore
 
 LEASE_SECONDS = 2.0
-"""For so long a call belongs to who renewed its lease."""
+"""How long a call belongs to the process that renewed its lease."""
 RENEW_SECONDS = 0.5
 _GAP_SECONDS = 1.0
-"""Between two renewals, at most: then nobody's lease has run out because of what was in the way of both."""
+"""The longest normal time between two renewals. A delay that short lets no other process's lease run out."""
 
 
 class LeaseWatch:
     """Whether this process may judge others by their leases.
 
-    A lease has run out because its owner is dead, or because something kept the owner from renewing it: a locked
-    database, a machine that slept. What kept others also kept this process. So a process that could not renew its own
+    A lease runs out because its owner is dead, or because something kept the owner from renewing it: a locked database,
+    a machine that slept. Whatever kept others from it also kept this process. So a process that could not renew its own
     leases judges nobody until it has renewed them for a whole lease period: by then every living process has done so.
 
     ``clock`` is :func:`app.clock.lease_now`, which goes on while the process is stopped or the machine sleeps.
@@ -83,15 +83,15 @@ class LeaseKeeper:
             await asyncio.sleep(RENEW_SECONDS)
 
     def now(self) -> float:
-        """By the clock of the leases."""
+        """The time by the clock of the leases."""
         return self._clock()
 
     def until(self, now: float) -> float:
-        """When a lease that is renewed then runs out."""
+        """When a lease that is renewed at that time runs out."""
         return now + LEASE_SECONDS
 
     async def _renew(self) -> None:
-        """Also without a call: a process that reaps must know whether leases can be renewed at all."""
+        """Renew, even without a call: a process that reaps must know whether leases can be renewed at all."""
         lost = await self._calls.renew_leases(self._owner, self._held(), self.until(self.now()))
         self.watch.renewed()
         for call_id in lost:

@@ -16,7 +16,7 @@ TOKEN_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """What the client gets, once."""
+    """What the client gets. The token appears nowhere else."""
 
     call_id: str
     token: str

@@ -30,7 +30,7 @@ _EVENTS: dict[str, tuple[Callable[..., ev.Event], tuple[str, ...]]] = {
     "say": (ev.SayRequested, ("text",)),
     "transfer": (ev.TransferRequested, ("to",)),
 }
-"""For each kind of request: its event, and the texts that its data must have, which are the event's fields."""
+"""For each kind of request: its event, and the strings that its data must have, which are the event's fields."""
 
 
 class CallRequests:

@@ -14,7 +14,7 @@ _Key = tuple[object, ...]
 
 
 class PhrasePreparation:
-    """Prepares each agent's lines once for each format of audio; what could not be had is tried with the next call.
+    """Prepares each agent's lines once for each audio format, and retries failed ones with the next call.
 
     Task ledger: ``phrases:...`` prepares the lines of one plan, ``phrases:start`` those of the first calls. Both end by
     themselves, or by cancellation.
@@ -27,11 +27,11 @@ class PhrasePreparation:
         self._preparing: set[asyncio.Task[None]] = set()
 
     def at_start(self, plans: Sequence[CallPlan]) -> None:
-        """Start with the lines of every agent, and forget those that none of them uses; never waits."""
+        """Begin to prepare the lines of every agent, and delete lines that no agent uses. Never waits."""
         self._spawn(self._at_start(plans), "phrases:start")
 
     def begin(self, plan: CallPlan) -> None:
-        """Start with the lines of that plan, unless they are there; never waits."""
+        """Begin to prepare the lines of that plan, unless they are ready. Never waits."""
         key = _key(plan)
         if key in self._prepared:
             return
@@ -40,7 +40,7 @@ class PhrasePreparation:
         self._spawn(self._prepare(plan, key), name)
 
     def stop(self) -> None:
-        """Prepare no more."""
+        """Stop preparing lines."""
         for task in self._preparing:
             task.cancel()
 
@@ -50,7 +50,7 @@ class PhrasePreparation:
         task.add_done_callback(self._preparing.discard)
 
     async def _at_start(self, plans: Sequence[CallPlan]) -> None:
-        """One process after another, so that each line is paid for once."""
+        """Let one process after another prepare the lines, so that the vendor bills each line once."""
         self._prepared.update(map(_key, plans))
         async with self._phrases.alone():
             for plan in plans:

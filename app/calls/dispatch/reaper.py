@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 _REAP_SECONDS = 0.5
 _ATTEMPTS = 10
-"""To end a call whose rows cannot be read for a reason that may pass. Some seconds lie between them."""
+"""Attempts to end a call whose rows cannot be read for a reason that may pass. They are some seconds apart."""
 _CRASHED = ev.CallEnded("crashed", "ours")
 
 
@@ -42,7 +42,7 @@ class Reaper:
     ) -> None:
         """``held`` gives the calls of this process; ``agent_tools`` the names of tools that metrics may show.
 
-        ``unsaved`` has the ends that dead processes could not commit.
+        ``unsaved`` holds the ends of calls that dead processes could not commit.
         """
         self._unsaved = unsaved
         self._services = services
@@ -68,7 +68,7 @@ class Reaper:
             await asyncio.sleep(_REAP_SECONDS)
 
     async def _reap(self) -> None:
-        # Read before the watch is asked: if something stops this process from here on, it judges as of this moment.
+        # Read before the watch is asked: if something stops this process from here on, it still judges by this time.
         now = self._leases.now()
         services = self._services
         expired = await services.calls.take_over_expired(
@@ -110,7 +110,7 @@ class Reaper:
         return True
 
     async def _end(self, call: CallRow) -> list[JournalRow]:
-        """End the call and return its rows. Raises what may pass.
+        """End the call and return its rows. Raises errors that may pass.
 
         A call whose rows cannot be read, or whose last row the database refuses, ends without a last row.
         """
@@ -163,7 +163,7 @@ def end_without_core(call: CallRow, rows: list[JournalRow], journal: Journal, en
 
 
 def _end_of(call: CallRow, seconds: float) -> str:
-    """The time of day so long after the call's beginning; now, if its beginning cannot be read."""
+    """The time of day that many seconds after the call's beginning; now, if its beginning cannot be read."""
     try:
         return iso_after(call.created_at, seconds)
     except (TypeError, ValueError, OverflowError):

@@ -51,8 +51,8 @@ class CallActions:
     ) -> None:
         """``targets`` are the addresses of the transfer targets, by name.
 
-        ``commit`` commits the rows so far before anybody is dialled, or gives up after a short time. ``fail`` ends the
-        call because of a bug.
+        ``commit`` commits the rows so far before the service dials anybody, or gives up after a short time. ``fail``
+        ends the call because of a bug.
         """
         self._call_id = call_id
         self._leg = leg
@@ -76,7 +76,7 @@ class CallActions:
         self._transfer = self._background.start(self._run_transfer(to), name=name, on_bug=self._fail)
 
     def cancel_transfer(self) -> None:
-        """Cancel the transfer. A telephone that rings is stopped in the background."""
+        """Cancel the transfer. Background work stops a telephone that rings."""
         if self._transfer is not None:
             self._transfer.cancel()
 

@@ -34,9 +34,9 @@ class CallClock:
         return self.call_seconds()
 
     def moment(self, call_seconds: float) -> float:
-        """That moment on the event loop's clock, for its timers."""
+        """That time of the call on the event loop's clock, for its timers."""
         return self._created + call_seconds
 
     def wall(self, call_seconds: float) -> str:
-        """That moment on the wall clock: ISO 8601, UTC."""
+        """That time of the call on the wall clock: ISO 8601, UTC."""
         return iso_after(self.created_at, call_seconds)

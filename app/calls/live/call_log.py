@@ -47,7 +47,7 @@ class CallLog:
 
     @property
     def record(self) -> CallRecord:
-        """The record of the call so far. Computed once for the same rows."""
+        """The record of the call so far. Computed only once while no row is added."""
         if self._record is None or self._record[0] != len(self._rows):
             self._record = len(self._rows), call_record(self._rows)
         return self._record[1]

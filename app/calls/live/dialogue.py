@@ -44,7 +44,7 @@ class DialogueManager:
         return self._model.model
 
     def messages(self, language: str, pending: str | None = None) -> list[Message]:
-        """The prompt with the history. ``pending`` are the caller's words in a turn that has only probably ended.
+        """The prompt with the history. ``pending`` holds the caller's words in a turn that has only probably ended.
 
         The parts that never change come first, so that the vendor's prompt cache works.
         """

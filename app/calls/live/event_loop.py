@@ -30,7 +30,7 @@ from app.models import VoiceConfig
 _EVENTS_WAITING_MAX = 1000
 _BEFORE_THE_GREETING = (ev.CallCreated, ev.CallAnswered)
 _GREETING_WAITS_SECONDS = 0.25
-"""How long the greeting waits for the commit of each of these rows. A slow database must not delay it any longer."""
+"""How long the greeting waits for the commit of each of these rows. A slow database must not delay it longer."""
 _CANCELLED_WITHIN_SECONDS = 0.15
 """How long the end of a call waits for cancelled tasks, which report their costs as they end."""
 _OF_UTTERANCES = (
@@ -46,7 +46,7 @@ _OF_UTTERANCES = (
 
 
 class EventQueueOverflow(Exception):
-    """More events wait than can wait in a healthy call."""
+    """More events wait than ever do in a healthy call."""
 
 
 class EventQueue:
@@ -122,7 +122,7 @@ class CallEventLoop:
     """Takes the events of a call in order, and carries out the commands of the core.
 
     It awaits the next event or deadline and nothing else. Everything that takes time is a task. The task first commits
-    what must be safe, and its outcome comes back as an event, for which the core has a deadline. So hanging up always
+    what must be safe, and reports its outcome as an event. The core has a deadline for that event. So hanging up always
     works, even when a vendor, the database or a telephone never answers.
     """
 
@@ -320,14 +320,14 @@ class CallEventLoop:
         self._ending = ev.CallEnded(reason, fault)
 
     def close(self) -> None:
-        """Nothing can be written any more, be it for the terminal row or for a bug; what runs beside is let go."""
+        """Nothing can be written any more, because of the terminal row or a bug: let go of what still runs."""
         self._actions.cancel_transfer()
         self._tools.abandon()
         self._tools.close()
 
 
 async def _after(commit: asyncio.Task[None] | None, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Start the work when the rows before the greeting are committed, or the wait for them is over."""
+    """Start the work once the rows before the greeting are committed, or the wait for them is over."""
     if commit is not None and not commit.done():
         await asyncio.wait([commit])
     await work()

@@ -1,4 +1,4 @@
-"""Detects that no audio comes from the caller: the line is open, but on hold, or its caller is gone."""
+"""Detects that no audio comes from the caller: the line is open, but the caller is on hold or gone."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,9 +7,8 @@ from app.calls.live.call_clock import CallClock
 from app.conversation import events as ev
 
 HELD_AFTER_SECONDS = 2.0
-"""No audio for so long means a hold, because a far end sends silence as audio.
-
-Longer than networks stall, and shorter than callers wait for an answer.
+"""No audio for this long means a hold, because a far end sends silence as audio. Longer than networks stall, and
+shorter than callers wait for an answer.
 """
 
 
@@ -29,7 +28,7 @@ class HoldWatch:
         self._timer: asyncio.TimerHandle | None = None
 
     def note_audio(self) -> None:
-        """Audio has come."""
+        """Note that audio has come."""
         self._last_at = self._loop.time()
         if self._held_since is not None and not self._muted:
             self._end_hold()

@@ -41,13 +41,13 @@ class Answer:
     text: str = ""
     """The text of this attempt, including the phrases said while tools ran."""
     clauses: list[str] = field(default_factory=list)
-    """The same text in the clauses that the synthesis was given."""
+    """The same text in the clauses that the synthesis got."""
     acts: bool = False
     """Whether the model has called a built-in tool in this attempt."""
     say: Callable[[str], None] = lambda _clause: None
     """Gives the next clause to the synthesis of this attempt."""
     retract: Callable[[], Awaitable[None]] = _nothing
-    """Takes back everything that the synthesis was given. Raises ProviderError if the caller has heard some of it."""
+    """Takes back everything that the synthesis got. Raises ProviderError if the caller has heard some of it."""
 
     def say_phrase(self, phrase: str) -> None:
         """Say a prepared phrase, which the model has not written."""
@@ -77,10 +77,10 @@ class _Round:
     """What the model writes in response to one request."""
 
     provider: str
-    """The vendor that was asked; at the end, the one that has answered."""
+    """The vendor that was asked; at the end, the one that answered."""
     model: str
     way: str = ""
-    """The entry of the registry that answers, where there are several."""
+    """The registry's entry that answers, if the model has fallbacks."""
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     """Calls of tools whose results the answer needs."""
@@ -196,7 +196,7 @@ class LlmGeneration:
         return written
 
     def _note_call(self, answer: Answer, call: ToolCall, written: _Round) -> None:
-        """Emit a call of a built-in tool; the core carries it out after the last word. Keep others for the answer."""
+        """Emit a call of a built-in tool, for the core to carry out after the last word. Keep others for the answer."""
         call, item = self._tools.named(call), answer.item
         if self._tools.toolbox.is_built_in(call.name):
             answer.acts = True
@@ -253,7 +253,7 @@ class LlmGeneration:
                 self._emit_other_usage(answer, event)
 
     def _emit_failure(self, answer: Answer, error: ProviderError) -> None:
-        """A failure that another model makes good."""
+        """Emit a failure after which another model goes on."""
         item = answer.item
         failed = ev.ProviderFailed(
             error.provider,

@@ -30,9 +30,9 @@ log = structlog.get_logger(__name__)
 
 _KEPT_IN_MEMORY = 256
 _READ_SECONDS = 0.1
-"""A call waits no longer for a phrase from the disk. After that, the vendor says the line."""
+"""How long a call waits for a phrase from the disk. After that, the vendor says the line."""
 _LOCK_SECONDS = 0.5
-"""Between two looks at whether another process has prepared its phrases."""
+"""The time between two checks whether another process has prepared its phrases."""
 _OLD_SECONDS = 24 * 3600.0
 _WRITES_WAITING = 64
 """While the disk is slow, further phrases are kept in memory only."""
@@ -80,11 +80,11 @@ class PhraseCache:
         return phrase
 
     async def keep(self, text: str, voice: VoiceConfig, tts: TextToSpeech, track: SpeechTrack) -> None:
-        """Keep the sound of a track that has just been filled and that was told to keep it."""
+        """Keep the sound of a track that was made to keep it and has just been filled."""
         self._keep(text, voice, tts, Phrase(b"".join(track.kept_audio), tuple(track.kept_words)))
 
     async def prepare(self, texts: Iterable[str], voice: VoiceConfig, tts: TextToSpeech) -> bool:
-        """Prepare the texts. Returns False, and leaves the rest out, when the vendor fails."""
+        """Prepare the texts. When the vendor fails, leaves out the rest and returns False."""
         for text in texts:
             if await self.get(text, voice, tts) is None:
                 try:
@@ -96,7 +96,7 @@ class PhraseCache:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """No other process of this machine is in here: what one prepares, the others find on the disk."""
+        """Keep out the other processes of this machine: what one prepares, the others find on the disk."""
         if self._directory is None:
             yield
             return
@@ -110,7 +110,7 @@ class PhraseCache:
                 os.close(lock)
 
     async def prune(self, used: Iterable[tuple[str, VoiceConfig, TextToSpeech]]) -> None:
-        """Delete the phrases of other texts and voices, unless they are younger than a day: a version may come back."""
+        """Delete the phrases of other texts and voices, unless younger than a day: they may be needed again."""
         if self._directory is None:
             return
         kept = {_key(text, voice, tts) for text, voice, tts in used}
@@ -199,7 +199,7 @@ def _locked(lock: int) -> bool:
 
 
 def _prune(directory: Path, kept: set[str]) -> int:
-    """How many phrases were deleted."""
+    """Delete old phrases. Returns how many."""
     removed, newest = 0, utc_now().timestamp() - _OLD_SECONDS
     for path in directory.glob("*.clip"):
         with suppress(OSError):
@@ -220,7 +220,7 @@ def _read(path: Path) -> Phrase | None:
 
 
 def _write(path: Path, phrase: Phrase) -> None:
-    """Write a file in one step: it is there whole or not at all. Raises OSError."""
+    """Write a file in one step: it exists whole or not at all. Raises OSError."""
     head = json.dumps([[word.text, word.start, word.end] for word in phrase.words], ensure_ascii=False)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     partial = path.with_suffix(f".{secrets.token_hex(4)}")

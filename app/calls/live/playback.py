@@ -1,8 +1,8 @@
 """Plays the agent's utterances, one at a time, and emits what the caller has heard of each.
 
-A filler makes way: when an answer is ready, or its first words are written, the filler ends after the word that the
-caller is hearing, and the answer follows at once. A filler does not begin when an answer is about to. A notice goes
-first: an answer that is ready waits for it.
+A filler makes way. When an answer is ready, or its first words are written, the filler ends after the word that the
+caller is hearing, and the answer follows at once. A filler does not begin when an answer is about to begin. A notice
+goes first: an answer that is ready waits for it.
 
 The life of a :class:`PlaybackItem`::
 
@@ -28,7 +28,7 @@ _MARK_PATIENCE_SECONDS = 0.5
 """How long after its estimated end we wait for the mark of a far end that returns marks."""
 _SHORTEST_WAIT_SECONDS = 0.001
 _COMING_SECONDS = 0.5
-"""How long after its first token an answer is about to be heard. Speech synthesis that takes longer is late."""
+"""For how long after its first token an answer counts as about to be heard. Slower speech synthesis is late."""
 _TRIED = ("first_token", "first_clause", "first_audio")
 """The stamps of one attempt at an utterance. A new attempt clears them."""
 
@@ -47,7 +47,7 @@ class PlaybackItem:
     started: bool = False
     paused: bool = False
     ends_after: int | None = None
-    """After so many samples a filler ends early, because the answer is there; None: it is said to its end."""
+    """After this many samples a filler ends early, because the answer is ready. None: it plays to its end."""
     marks_sent: int = 0
     mark: str | None = None
     """The mark after its last sample."""
@@ -62,7 +62,7 @@ class PlaybackItem:
             self.certain.set()
 
     def hold(self) -> None:
-        """Do not let it begin: something else comes first. One that has begun goes on."""
+        """Keep it from beginning, because something else comes first. Has no effect once it has begun."""
         self.held = not self.started
         if self.held:
             self.certain.clear()
@@ -74,7 +74,7 @@ class PlaybackItem:
 
     @property
     def ready(self) -> bool:
-        """Whether it may start: it is not held, and it has audio or is known to get none."""
+        """Whether it may start: it is not held, and it has audio or will get none."""
         return not self.held and (self.track.has_audio or self.track.complete)
 
     def begin_anew(self, track: SpeechTrack) -> None:
@@ -84,7 +84,7 @@ class PlaybackItem:
             self.stamps.pop(name, None)
 
     def next_mark(self) -> str:
-        """A new name for each mark: one that was cleared may still come back."""
+        """A new name for each mark, because a mark that was cleared may still come back."""
         self.marks_sent += 1
         self.mark = f"speech-{self.number}" if self.marks_sent == 1 else f"speech-{self.number}-{self.marks_sent}"
         return self.mark
@@ -242,14 +242,14 @@ class PlaybackScheduler:
         return self._play(current, now)
 
     def _look_again(self, now: float) -> float | None:
-        """When there may be something to do though nothing is being played."""
+        """When there may be something to do although nothing is being played."""
         played = self._playout.next_played()
         if not any(item.ready for item in self._waiting):
             return played
         return min(now + self._coming_for(), played if played is not None else float("inf"))
 
     def _coming_for(self) -> float:
-        """How much longer an answer whose first words are written counts as about to be heard; 0: none is."""
+        """For how much longer an answer counts as about to be heard; 0 if no answer does."""
         now = self._clock.call_seconds()
         tokens = (item.stamps.get("first_token") for item in self._waiting if _is_answer(item))
         return max((token + _COMING_SECONDS - now for token in tokens if token is not None), default=0.0)
@@ -285,7 +285,7 @@ class PlaybackScheduler:
         return self._playout.next_release(now)
 
     def _cut_at_word(self, current: PlaybackItem, end: int, now: float) -> float | None:
-        """More was sent than is to be heard: discard the rest when the word has ended."""
+        """More was sent than the caller is to hear: discard the rest when the word has ended."""
         ends_at = self._playout.heard_at(end)
         if now < ends_at:
             return ends_at
@@ -308,7 +308,7 @@ class PlaybackScheduler:
         return chosen
 
     def _emit_progress(self, current: PlaybackItem, ahead_seconds: float = 0.0) -> None:
-        """``ahead_seconds``: how long after it was sent the last piece is heard, because others are heard before."""
+        """``ahead_seconds``: how long after its sending the last piece is heard, because other pieces play first."""
         if not current.started:
             current.started = True
             current.stamps["first_frame"] = self._clock.call_seconds() + ahead_seconds

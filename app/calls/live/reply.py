@@ -19,7 +19,7 @@ from app.ports.vendors import TextToSpeech
 _ATTEMPTS = 2
 _THINK, _SPEAK = "think", "speak"
 _NEVER_KEPT = (UtteranceKind.SAY, UtteranceKind.NOTICE)
-"""What an operator writes, and parts of a greeting, which may hold values of the call."""
+"""Kinds whose text may hold an operator's words or values of the call."""
 
 
 class _StageFailed(Exception):
@@ -83,7 +83,7 @@ class ReplyPipeline:
             self._give_up(item)
             if not final:
                 self._emit_failure(item, failure, final=False)
-            # A preemptive answer waits here, so that it costs and fails no more often than another.
+            # A preemptive answer waits here, so that it costs no more and fails no more often than any other answer.
             await item.certain.wait()
             if final:
                 self._emit_failure(item, failure, final=True)

@@ -199,7 +199,7 @@ class CallOrchestrator:
         self._events.fail(OwnershipLost("another process owns the call now"))
 
     async def carry(self, leg_runs: Awaitable[None]) -> None:
-        """Return once the running leg is closed and the call has ended; a bug in the leg ends this call alone."""
+        """Run the leg. Returns once it is closed and the call has ended. A bug in the leg ends this call alone."""
         try:
             await leg_runs
         except Exception as error:  # noqa: BLE001 - other calls depend on the same caller
@@ -241,7 +241,7 @@ class CallOrchestrator:
             self._ended.set()
 
     def _begin_to_close(self) -> asyncio.Task[None]:
-        """In a task of its own: no other task of the call can hold it up, or take it along."""
+        """Close the call in a task of its own, so that no other task of the call can delay or cancel that."""
         if self._closing is None:
             self._events.close()
             self._holding.stop()
@@ -304,7 +304,7 @@ class CallOrchestrator:
 
     @asynccontextmanager
     async def _closing_soon_after_a_bug(self) -> AsyncIterator[None]:
-        """The group of tasks waits for its last one, which may not end for long. The line does not wait for it."""
+        """After a bug, close the line without waiting for the last task of the group, which may take long to end."""
         try:
             yield
         except BaseException as error:
@@ -330,7 +330,7 @@ class CallOrchestrator:
         await self._mark_answered(self._clock.wall(since_t))
 
     async def _mark_answered(self, at: str) -> None:
-        """In the list of calls; the journal, which is the truth, has its own row."""
+        """Mark the call as answered in the list of calls. The journal, which is authoritative, has its own row."""
         try:
             await self._services.calls.mark_answered(self._call.call_id, self._fence, at)
         except StorageError as error:
@@ -387,7 +387,7 @@ class CallOrchestrator:
         )
 
     def _write_the_end_of_a_crash(self) -> None:
-        """The record is complete even then."""
+        """Write the last rows after a crash too, so that the record is complete."""
         if self._log.is_ended:
             return
         now = self._clock.call_seconds()
@@ -411,7 +411,7 @@ class CallOrchestrator:
             await self._services.recordings.finish(self._recorder, self._clock.leg_seconds())
 
     def _show_the_end(self) -> None:
-        """The metrics, and one canonical log line."""
+        """Count the call in the metrics, and log one line for it."""
         record, metrics = self._log.record, self._services.metrics
         duration = record.duration_seconds if record.answered_t is not None else None
         direction = self._plan.direction
@@ -447,7 +447,7 @@ class CallOrchestrator:
 
 @contextmanager
 def _bulkhead(step: str) -> Iterator[None]:
-    """Whatever goes wrong while a call is closed is written down, and harms no other call."""
+    """Log whatever goes wrong while the call is closed; it harms no other call."""
     try:
         yield
     except OwnershipLost:
@@ -465,7 +465,7 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 def _describe(error: Exception) -> str:
-    """Type and place; the message of a stranger's exception may hold a caller's words."""
+    """The type and place of an exception, not its message, which may hold a caller's words."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
     return f"{type(error).__name__} at {place}"

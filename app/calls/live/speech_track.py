@@ -9,7 +9,7 @@ heard       ``It costs $5. Shall``                      what the caller heard, i
 ==========  ==========================================  ==================================================
 
 Words are matched by counting letters, because a vendor may split words differently than we do. If the caller cuts in
-after 1.4 s, the words of the voiced text that began before that moment have so many letters. The clause maps these
+after 1.4 s, the track counts the letters of the voiced words that began before that moment. The clause maps this count
 back to the length of its generated text.
 """
 
@@ -28,9 +28,9 @@ _LETTERS_PER_SECOND = 14
 """The rate of average speech, for estimates only."""
 _FADING_SECONDS = 0.03
 _SEARCHED_SECONDS = 0.12
-"""How far from where a word should end a pause is looked for."""
+"""How far from the expected end of a word to look for a pause."""
 _PIECE_SECONDS = 0.2
-"""The longest piece of audio that is taken at once. What is taken cannot be taken back."""
+"""The longest piece of audio to take at once. Audio that was taken cannot be taken back."""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Clause:
     text: str
     spoken: Spoken
     first_letter: int
-    """How many voiced letters come before it in the utterance."""
+    """How many voiced letters of the utterance come before it."""
     letters: int
     started: bool = False
 
@@ -186,7 +186,7 @@ class SpeechTrack:
     def end_after_word(self, position: int) -> int | None:
         """Drop the sound after the first word that ends after that sample, and return where the track ends now.
 
-        None, and nothing is dropped, when that is its end anyway, or when not all of its sound has arrived.
+        Returns None and drops nothing when that is its end anyway, or when not all of its sound has arrived.
         """
         if not self.complete or self._is_broken:
             return None
@@ -199,7 +199,7 @@ class SpeechTrack:
             if kept:
                 self._unplayed.append(_Piece(audio[: len(audio) // samples * kept], kept))
             self.samples -= samples - kept
-        self.samples = end  # of what was taken, the rest is the player's to drop
+        self.samples = end  # the player drops the rest of what was taken
         self._is_broken = True
         return end
 
@@ -214,7 +214,7 @@ class SpeechTrack:
         return list(map(self._quietest_near, self._likely_word_ends()))
 
     def _likely_word_ends(self) -> list[int]:
-        """Of a voice that tells no word times."""
+        """Likely ends of words, for a voice that reports no word times."""
         words = " ".join(clause.spoken.text for clause in self._clauses).split()
         letters = list(accumulate(map(count_letters, words)))
         return [self.samples * count // self._letters for count in letters] if self._letters else []
@@ -290,7 +290,7 @@ def _heard_of(clause: Clause, letters: int) -> str:
 
 
 def _words_begun(text: str, letters: int) -> int:
-    """How many words of the text have begun after so many letters."""
+    """How many words of the text have begun after that many letters."""
     words = 0
     for word in text.split():
         if letters <= 0:

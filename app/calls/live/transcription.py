@@ -81,7 +81,7 @@ class TranscriptionInput:
         return self._stream.dropped_seconds
 
     def note_played(self, piece: PlayedAudio, output_latency_seconds: float) -> None:
-        """Note audio of the agent. The caller hears it so much later, and it may then come back as an echo."""
+        """Note the agent's audio. The caller hears it after that delay, and it may then come back as an echo."""
         self._sounds.played(piece, output_latency_seconds)
 
     def raise_threshold(self) -> None:
@@ -89,7 +89,7 @@ class TranscriptionInput:
         self._sounds.raise_threshold()
 
     def set_patience(self, patience: Patience) -> None:
-        """How long the vendor waits in a pause before it ends a turn, if the vendor can be told."""
+        """Set how long the vendor waits in a pause before it ends a turn, if the vendor supports that."""
         self._stream.set_patience(patience)
 
     async def follow(self) -> None:
@@ -128,7 +128,7 @@ class TranscriptionInput:
         )
 
     def _ends_faint(self) -> bool:
-        """Whether the turn that ends was faint. Its end may come long after its last sound, so its words count."""
+        """Whether the turn that ends was faint. Its end may come long after its last sound, so its words decide."""
         return self._is_faint if self._words else self._sounds.is_faint
 
     def _last_voiced_t(self) -> float:

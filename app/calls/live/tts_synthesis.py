@@ -15,10 +15,10 @@ from media.formats import AudioFormat
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
 _FRUITLESS_MAX = 1
-"""How many attempts in a row may fail without useful sound, in addition to one for each way to speak."""
+"""How many attempts in a row may fail without useful sound, in addition to one for each voice of the chain."""
 _FRUIT_SECONDS = 1.0
 _ATTEMPTS_MAX = 5
-"""How many attempts may fail in total, in addition to one for each way to speak."""
+"""How many attempts may fail in total, in addition to one for each voice of the chain."""
 
 
 class TtsSynthesis:

@@ -1,6 +1,6 @@
 """Detects when the caller makes a sound, and does not take the agent's own echo for one.
 
-While the agent speaks, it does not take a voice behind the caller for one either.
+While the agent speaks, it does not take a voice behind the caller for the caller, either.
 """
 
 from media.caller_level import CallerLevel
@@ -10,13 +10,13 @@ from media.playout import PlayedAudio
 from media.vad import SoundDetector, SoundStarted, SoundStopped
 
 _UNSURE_SECONDS = 0.1
-"""How long a sound may be undecided. Then it counts as the caller's, who must not be talked over."""
+"""How long a sound may be undecided. After that it counts as the caller's: the agent must not talk over them."""
 _STARTED_SECONDS = 0.15
-"""A sound that was an echo until now has become the caller's so long ago."""
+"""How long ago a sound that was an echo until now became the caller's."""
 _WORDS_AFTER_SOUND_SECONDS = 1.5
 """How late speech to text may report the words of a sound that is over."""
 _CLOCKS_APART_SECONDS = 0.25
-"""Audio that comes so much earlier or later than its samples say has had a gap: align the clocks again."""
+"""Audio that comes this much earlier or later than its samples say had a gap: align the clocks again."""
 
 
 class CallerSounds:
@@ -58,7 +58,7 @@ class CallerSounds:
         self._detector.raise_threshold()
 
     def played(self, piece: PlayedAudio, output_latency_seconds: float = 0.0) -> None:
-        """Note audio of the agent. The caller hears it at least so much later, so no echo comes earlier."""
+        """Note the agent's audio. The caller hears it after that delay at the earliest, so no echo comes before."""
         at_sample = piece.at_sample + int(output_latency_seconds * self._rate)
         self._guard.played(piece.audio, at_sample)
         self._agent_until = at_sample + self._format.samples(piece.audio)

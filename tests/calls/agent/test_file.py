@@ -197,7 +197,7 @@ def test_two_tools_have_two_names(tmp_path: Path) -> None:
 
     (problem,) = problems(tmp_path, TOOL + tools)
 
-    assert problem == "agent.yaml line 7: tools[1].name: find_times is the name of a tool before it"
+    assert problem == "agent.yaml line 7: tools[1].name: find_times is also the name of an earlier tool"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
         ("", "agent.yaml line 1: an agent's file begins with keys, such as prompt: ..."),
         ("Help the caller.", "agent.yaml line 1: an agent's file begins with keys, such as prompt: ..."),
         ("prompt: [Help\n", "agent.yaml line 2 column 1: expected ',' or ']', but got '<stream end>'"),
-        ("prompt: Help.\nprompt: Do.\n", "agent.yaml line 2 column 1: prompt: is there twice"),
+        ("prompt: Help.\nprompt: Do.\n", "agent.yaml line 2 column 1: prompt: appears twice"),
         ("prompt: '  '\n", "agent.yaml line 1: prompt: string should have at least 1 character"),
         ("prompt: 5\n", "agent.yaml line 1: prompt: input should be a valid string"),
     ],

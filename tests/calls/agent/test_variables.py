@@ -24,9 +24,9 @@ def test_a_request_sets_what_is_declared(given: dict[str, Any]) -> None:
     [
         ({}, "variables.order: is missing"),
         ({"order": ""}, "variables.order: is missing"),
-        ({"order": None}, "variables.order: is a text, a number, true or false"),
+        ({"order": None}, "variables.order: must be a text, a number, true or false"),
         ({"order": 1, "doktor": "x"}, "variables.doktor: is not known; the agent has doctor, floor, note, order"),
-        ({"order": {"a": "secret"}}, "variables.order: is a text, a number, true or false"),
+        ({"order": {"a": "secret"}}, "variables.order: must be a text, a number, true or false"),
     ],
 )
 def test_what_a_request_may_not_set_is_named_without_its_value(given: dict[str, Any], problem: str) -> None:
