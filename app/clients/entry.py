@@ -42,6 +42,9 @@ class SttSession(SpeechToText, Session, Protocol):
 class LlmSession(LanguageModel, Session, Protocol):
     """A client of one language model."""
 
+    async def loaded(self) -> None:
+        """Return when its library is loaded, or cannot be. That takes long only in the first second of a process."""
+
 
 class TtsSession(TextToSpeech, Session, Protocol):
     """A text-to-speech client."""

@@ -190,6 +190,9 @@ class BaseResilientClient:
     async def warm_up(self) -> None:
         """Have a connection open before a caller needs it; nothing where none is kept. Raises ProviderError."""
 
+    async def loaded(self) -> None:
+        """Return when the vendor's library is loaded, or cannot be; at once where there is none."""
+
     async def aclose(self) -> None:
         """Close all connections; nothing where none is kept."""
 

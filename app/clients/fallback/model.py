@@ -103,6 +103,7 @@ class FallbackModel:
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
     ) -> AsyncGenerator[ModelEvent, None]:
         """The answer as it is written. Raises FallbackFailed, or the first choice's ContentRejected."""
+        await self._first.loaded()  # or the first caller of a process would take a model for late that was never asked
         answer = _Answer(self._chain, messages, tools, call_id)
         async with aclosing(answer.events()) as events:
             async for event in events:

@@ -156,9 +156,13 @@ class OpenAILLMClient(BaseResilientClient):
 
     async def warm_up(self) -> None:
         """Load the vendor's library and open a connection in the pool. Raises ProviderError."""
-        with suppress(ProviderError):
-            await self._connections.get()  # loading time does not count as the vendor's latency
+        await self.loaded()  # loading time does not count as the vendor's latency
         await self.make_request(self._list_models)
+
+    async def loaded(self) -> None:
+        """Return when the vendor's library is loaded, or cannot be."""
+        with suppress(ProviderError):
+            await self._connections.get()
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -47,6 +47,11 @@ class Model:
     asked: list[list[Message]] = field(default_factory=list)
     open: int = 0
     model: str = "m"
+    loading: float = 0.0
+    """Seconds until its library is loaded."""
+
+    async def loaded(self) -> None:
+        await asyncio.sleep(self.loading)
 
     async def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
@@ -114,6 +119,13 @@ async def test_a_late_first_token_is_answered_by_a_second_request_and_both_are_p
     assert [error.error.provider for error in of(ModelFailed, events)] == ["one"]
     assert of(ModelUsed, events) == [ModelUsed("one", "m", TokenUsage(2, 0, 0, 0.25), way="one", served=False)]
     assert one.open == 0
+
+
+async def test_a_library_that_loads_makes_no_model_late() -> None:
+    one, two = Model("one", loading=3.0), Model("two")
+    events = await events_of(chain_of(one, two))
+    assert text_of(events) == one.text
+    assert (two.asked, of(ModelFailed, events)) == ([], [])
 
 
 async def test_a_model_that_is_only_late_may_still_be_first() -> None:
