@@ -101,7 +101,12 @@ _FAILURES = [
     },
 ]
 _TRANSCRIPT = {"turns": _TURNS, "fillers": _FILLERS, "tools": _TOOLS, "failures": _FAILURES}
-_CALL = {**_SUMMARY, **_TRANSCRIPT, "holds": [{"started_at": 12.04, "ended_at": 20.48}]}
+_CALL = {
+    **_SUMMARY,
+    **_TRANSCRIPT,
+    "agent_hash": "9b74c9897bac770ffc029102a200c5de",
+    "holds": [{"started_at": 12.04, "ended_at": 20.48}],
+}
 _LIVE = {
     **_CALL,
     "status": "active",

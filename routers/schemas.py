@@ -250,8 +250,9 @@ class Hold(BaseModel):
 
 
 class Call(CallSummary):
-    """The whole record."""
+    """The whole record. ``agent_hash`` is the ``version`` of the agent that answered."""
 
+    agent_hash: str | None
     holds: list[Hold]
     turns: list[Turn]
     fillers: list[Filler]

@@ -84,7 +84,7 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         abandoned=record.abandoned,
     )
     holds = [Hold(**asdict(hold)) for hold in record.holds]
-    return Call(**fresh, **transcript_of(record).model_dump(), holds=holds)
+    return Call(**fresh, **transcript_of(record).model_dump(), agent_hash=record.agent_hash, holds=holds)
 
 
 def transcript_of(record: CallRecord) -> Transcript:

@@ -222,9 +222,10 @@ class HttpToolClients:
         self._clients = [client for client in self._clients if client.endpoint in endpoints]
 
     async def health_check(self, name: str) -> ServiceHealth:
-        """The worst health of the endpoints of that name."""
+        """The worst health of the endpoints of that name. All is well when no agent has such a tool any more."""
+        none = ServiceHealth(f"tool:{name}", "ok")
         checks = [await client.health_check() for client in self._clients if client.endpoint.name == name]
-        return max(checks, key=lambda check: ("ok", "degraded", "failed").index(check.status))
+        return max(checks, key=lambda check: ("ok", "degraded", "failed").index(check.status), default=none)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -89,6 +89,8 @@ class CallRecord:
     fault: str = "none"
     """The worst failure; before the call has ended, the first failure of a vendor."""
     language: str | None = None
+    agent_hash: str | None = None
+    """The hash of the file of the agent that answered, as row 1 has it."""
     token_usage: TokenUsage = field(default_factory=TokenUsage)
     costs: dict[str, float | None] = field(default_factory=dict)
     request_ids: list[str] = field(default_factory=list)
@@ -212,6 +214,7 @@ class _Reader:
 
     def _created(self, row: JournalRow) -> None:
         self._record.language = row.data.get("language")
+        self._record.agent_hash = (row.data.get("agent") or {}).get("agent_hash")
         self._bill.created(row)
         self._budget = row.data.get("policy", {}).get("max_response_seconds", 0.0)
 

@@ -299,4 +299,10 @@ async def test_tools_of_one_name_are_as_well_as_the_worst_of_them() -> None:
             await ask(away)
         assert (await tools.health_check("book_visit")).status == "degraded"
         assert (await well.health_check()).status == "ok"
+
+        tools.keep_only([well.endpoint])
+        assert tools.client(well.endpoint) is well
+        assert (await tools.health_check("book_visit")).status == "ok"
+        tools.keep_only([])
+        assert (await tools.health_check("book_visit")).status == "ok"
         await tools.aclose()

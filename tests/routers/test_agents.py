@@ -69,12 +69,14 @@ async def test_a_placed_call_has_the_agent_and_the_variables_of_its_request(
         quiet = (await place(http, "+78120000001", agent="shop")).json()
         record = await ended(http, answer.json()["call_id"])
         rows = (await http.get(f"/calls/{record['call_id']}/events")).json()["events"]
+        version = (await http.get("/agents/clinic")).json()["version"]
 
     assert answer.status_code == 202
     assert (record["agent"], record["variables"]) == ("clinic", {"order": 17, "doctor": "Smith"})
     assert again.json()["call_id"] == record["call_id"]
     assert_problem(other, 422, "idempotency_key_reused")
     assert quiet["agent"] == "shop"
+    assert record["agent_hash"] == rows[0]["data"]["agent"]["agent_hash"] == version
     assert rows[0]["data"]["agent"]["name"] == "clinic"
     assert rows[0]["data"]["agent"]["prompt"].startswith("You answer for clinic, ask for Smith.\n\nFacts of this call")
 

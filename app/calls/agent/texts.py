@@ -23,7 +23,7 @@ class CallTexts:
     personal: frozenset[str]
     """Lines that hold values of this call. No cache keeps their sound."""
     failed: tuple[str, ...]
-    """Places whose template does not fit what was set for this call. They get the text as if nothing were set."""
+    """Places whose template does not fit the values that were set for this call: their text is without these."""
 
 
 class BadTexts(Exception):
@@ -86,10 +86,11 @@ class AgentTexts:
         )
 
     def _without_values(self, place: Place, template: Template, facts: CallFacts) -> str:
-        """The text that the call would have if nobody had set any value: its date and numbers are still true."""
-        own = replace(facts, variables=self._blank.variables, metadata={}, sip={}, lookup={})
-        with suppress(RenderError):
-            return template.render(_values(place, own))
+        """The text without what strangers wrote, else without the request's variables, too. The rest is still true."""
+        own = replace(facts, metadata={}, sip={}, lookup={})
+        for left in (own, replace(own, variables=self._blank.variables)):
+            with suppress(RenderError):
+                return template.render(_values(place, left))
         return template.render(_values(place, self._blank))
 
 

@@ -1,6 +1,7 @@
 """Reads the context of a call from the SIP attributes of its participant.
 
-The carrier and the caller write these attributes. They are untrusted text: shown, never acted on.
+The carrier and the caller write these attributes. They are untrusted text: shown, and never acted on, with one
+exception: the called number chooses the agent.
 
 https://docs.livekit.io/sip/sip-participant/: ``sip.phoneNumber``, ``sip.trunkPhoneNumber``, ``sip.h.<header>``.
 """

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -65,13 +66,24 @@ def test_values_that_do_not_fit_cost_their_own_text_alone() -> None:
     assert rendered.lines["en"].greeting == "Hello Anna!"
 
 
-def test_a_text_whose_values_do_not_fit_keeps_what_is_true_of_the_call() -> None:
-    odd = replace(ENGLISH, greeting="{{ date }} {{ doctor }} {{ (metadata.age | default(1)) / 2 }}")
-    call = replace(ANNA, started=datetime(2026, 11, 30, tzinfo=UTC))
+@pytest.mark.parametrize(
+    ("variables", "metadata", "said"),
+    [
+        ({"doctor": "Smith"}, {"age": "none"}, "2026-11-30 Smith 0.5"),
+        ({"doctor": "x" * 30}, {"age": 4}, "2026-11-30 a doctor 0.5"),
+    ],
+)
+def test_a_text_whose_values_do_not_fit_keeps_what_is_true_of_the_call(
+    variables: dict[str, Any], metadata: dict[str, Any], said: str
+) -> None:
+    fits = "{% if doctor | length == 30 %}{{ 1 / 0 }}{% endif %}"
+    odd = replace(ENGLISH, greeting="{{ date }} {{ doctor }} {{ (metadata.age | default(1)) / 2 }}" + fits)
+    call = replace(BLANK, started=datetime(2026, 11, 30, tzinfo=UTC), variables=variables, metadata=metadata)
 
     rendered = texts(en=odd).render(call)
 
-    assert rendered.lines["en"].greeting == "2026-11-30 a doctor 0.5"
+    assert rendered.failed == ("lines.en.greeting",)
+    assert rendered.lines["en"].greeting == said
 
 
 def test_every_wrong_text_is_named() -> None:
