@@ -2,11 +2,13 @@
 # ruff: noqa: E402 - no garbage collection while the libraries load, see DrainingServer.startup
 
 import gc
+import signal
 
 gc.disable()
+if __name__ == "__main__":  # also while it starts: the supervisor passes on what SIGHUP means
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 import asyncio
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -50,8 +52,7 @@ class WorkerServer(DrainingServer):
         """Ignore signals: a host may signal every process, and the supervisor passes on what they mean, once."""
 
     def listen_for_reload(self) -> None:
-        """Ignore the signal, as the others."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        """Go on ignoring the signal."""
 
     def _obey(self, loop: asyncio.AbstractEventLoop) -> None:
         command = self.commands.read(1)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.calls.agent.facts import clean
 from app.errors import InvalidRequest
 
 Scalar = str | int | float | bool
@@ -48,7 +49,7 @@ def check_variables(declared: Sequence[Variable], given: Mapping[str, Any]) -> N
     problems += [
         f"variables.{variable.name}: is missing"
         for variable in declared
-        if variable.required and given.get(variable.name) in (None, "")
+        if variable.required and clean(given.get(variable.name)) in (None, "")
     ]
     if problems:
         raise InvalidRequest("; ".join(problems))

@@ -24,6 +24,7 @@ def test_a_request_sets_what_is_declared(given: dict[str, Any]) -> None:
     [
         ({}, "variables.order: is missing"),
         ({"order": ""}, "variables.order: is missing"),
+        ({"order": " \n\u200b"}, "variables.order: is missing"),
         ({"order": None}, "variables.order: must be a text, a number, true or false"),
         ({"order": 1, "doktor": "x"}, "variables.doktor: is not known; the agent has doctor, floor, note, order"),
         ({"order": {"a": "secret"}}, "variables.order: must be a text, a number, true or false"),
