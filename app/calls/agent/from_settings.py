@@ -115,11 +115,11 @@ def _line_of(problem: str, names: Names, written: str) -> int | None:
 
 
 def _check_defaults(agent: AgentFile, *, is_default: bool) -> None:
-    """Raises SettingsError for values that somebody who calls the agent would have to set."""
+    """Raises SettingsError for values that a caller who dials in would have to set."""
     if agent.numbers or is_default:
         problems = [
-            f"{agent.where(('variables', variable.name), 1, lambda _written: None)}: is required, and who calls the "
-            "agent cannot set it; give it a default, too"
+            f"{agent.where(('variables', variable.name), 1, lambda _written: None)}: is required, but a "
+            "caller who dials in cannot set it; give it a default"
             for variable in agent.variables
             if variable.required and variable.default is None
         ]

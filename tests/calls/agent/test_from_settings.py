@@ -276,6 +276,6 @@ def test_what_a_caller_cannot_set_has_a_default(file: Path, monkeypatch: pytest.
     }.items():
         with pytest.raises(SettingsError) as caught:
             read(now)
-        assert caught.value.problems[0].startswith(f"{path} line 3: variables.order: is required, and who calls")
+        assert caught.value.problems[0].startswith(f"{path} line 3: variables.order: is required, but a caller")
         path.write_text(path.read_text().replace(wrong, right))
         assert read(now).variables[0].required
