@@ -51,16 +51,16 @@ def utterance_closes(call: CallState, utterance: Utterance, heard: str) -> bool:
         farewells.forget()
         return False
     farewells.note_agent(utterance.number, heard)
-    if farewells.exchanges < _EXCHANGES and farewells.last_turn != utterance.turn:
+    is_last = farewells.exchanges >= _EXCHANGES or farewells.last_turn == utterance.turn
+    if not is_last or _more_is_to_come(call):
         return False
     call.end(HUNG_UP)
     return True
 
 
 def waits_for_last_words(call: CallState, utterance: Utterance) -> bool:
-    """Whether the caller has begun to speak just as the agent's goodbye ended, so that the line must not close yet."""
-    starts = call.sound and call.now - call.sound_since_t <= call.policy.false_interruption_timeout
-    if starts and utterance.ends_call == HUNG_UP:
+    """Whether the line must not close yet after the goodbye, because somebody has more to say."""
+    if utterance.ends_call == HUNG_UP and _more_is_to_come(call):
         call.note_goodbye_of(utterance)
         return True
     return False
@@ -72,3 +72,9 @@ def silence_closes(call: CallState) -> bool:
         return False
     call.end(HUNG_UP)
     return True
+
+
+def _more_is_to_come(call: CallState) -> bool:
+    """Whether the caller begins to speak, or an operator's line is next."""
+    begins = call.sound and call.now - call.sound_since_t <= call.policy.false_interruption_timeout
+    return begins or bool(call.say_requests)

@@ -196,6 +196,36 @@ def test_a_caller_who_starts_to_speak_as_the_goodbye_ends_is_heard() -> None:
     assert call.replies[-1].text == "One more thing"
 
 
+@pytest.mark.parametrize(
+    ("words", "end"), [("Wait, one more thing", None), ("Bye now", ("agent_hangup", "none")), (None, None)]
+)
+def test_a_caller_who_starts_to_speak_as_the_second_goodbye_ends_is_heard(
+    words: str | None, end: tuple[str, str] | None
+) -> None:
+    call = greeted_call().caller_says("Thanks, bye").agent_says("Goodbye!").caller_says("Bye").agent_begins("Bye bye! ")
+
+    call.caller_makes_a_sound().agent_falls_silent()
+    assert call.ended is None
+
+    call.wait(0.3).caller_falls_silent()
+    if words is None:
+        assert call.wait(5.0).ended == ("agent_hangup", "none")
+    else:
+        assert call.caller_ends(words).ended == end
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_an_operators_line_is_said_after_the_goodbye_and_then_the_line_closes(hangs_up: bool) -> None:
+    call = greeted_call().caller_says("Thanks, bye").agent_says("Goodbye!").caller_says("Bye")
+    if hangs_up:
+        call.model_asks_to_hang_up()
+
+    call.agent_begins("Bye bye! ").operator_says("Mind your umbrella.").agent_falls_silent()
+    assert call.waiting[0].text == "Mind your umbrella."
+
+    assert call.agent_says_the_line().wait(5.0).ended == ("agent_hangup", "none")
+
+
 def test_a_caller_who_only_coughs_as_the_goodbye_ends_does_not_keep_the_call() -> None:
     call = greeted_call().caller_says("That is all I wanted").model_asks_to_hang_up().agent_begins("Goodbye, then! ")
     for _ in range(2):
