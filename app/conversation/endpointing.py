@@ -20,6 +20,7 @@ _BEFORE_WORDS = {
     AnswerKind.NAME: Patience.PATIENT,
     AnswerKind.ADDRESS: Patience.PATIENT,
 }
+_DICTATED = (AnswerKind.NUMBER, AnswerKind.NAME, AnswerKind.ADDRESS)
 _AFTER_WORDS = {
     Completeness.WHOLE: Patience.QUICK,
     Completeness.DICTATING: Patience.PATIENT,
@@ -103,5 +104,10 @@ class Endpointing:
         return _BEFORE_WORDS.get(self._expected().kind, Patience.NORMAL)
 
     def _expected(self) -> ExpectedAnswer:
+        """Who was asked for a number is still to dictate it after "Are you still there?" or an operator's line."""
         utterance = self._call.floor.audible
-        return expected_answer(self._call.agent_said if utterance is None else utterance.said)
+        expected = expected_answer(self._call.agent_said if utterance is None else utterance.said)
+        if expected.kind in _DICTATED or (utterance is not None and utterance.is_own_words):
+            return expected
+        asked = expected_answer(self._call.agent_asked)
+        return asked if asked.kind in _DICTATED else expected

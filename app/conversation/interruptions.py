@@ -99,7 +99,7 @@ class InterruptionRules:
 
     def _nothing_new(self, text: str, *, faint: bool) -> str | None:
         call = self._call
-        if self._overtaken and heard_words(text) == self._overtaken:
+        if self._overtaken and self._overtaken in (heard_words(text), heard_words(self.own_words(text))):
             return "repeated"
         if call.floor.audible is None and faint:
             return "faint"

@@ -54,6 +54,8 @@ class CallState:
 
     stt_outage_notice: Literal["none", "due", "told"] = "none"
     """Whether the agent must tell the caller, or has told them, that it cannot hear them."""
+    agent_asked = ""
+    """What was said of the answer or the greeting that ended last: a fixed line after it takes no question back."""
 
     def __init__(self, policy: CallPolicy, language: str) -> None:
         self.policy = policy
@@ -295,6 +297,7 @@ class CallState:
         if utterance.started:
             self.agent_ended_t, self.agent_said = self.now, utterance.said
             self.last_answer = utterance.said if utterance.kind is UtteranceKind.REPLY else self.last_answer
+            self.agent_asked = utterance.said if utterance.is_own_words else self.agent_asked
             self.deadlines.clear(Deadline.STALL, Deadline.RESUME)
         if utterance.kind is UtteranceKind.REPLY:
             self.deadlines.clear(Deadline.FILLER, Deadline.REPLY)

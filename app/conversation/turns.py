@@ -97,6 +97,11 @@ class Utterance:
     """Tools to run when the turn is certainly over."""
 
     @property
+    def is_own_words(self) -> bool:
+        """Whether it asks and tells what the conversation is about, unlike a line that is said in between."""
+        return self.kind in (UtteranceKind.REPLY, UtteranceKind.GREETING)
+
+    @property
     def said(self) -> str:
         """The clauses that have begun."""
         return "".join(self.clauses)

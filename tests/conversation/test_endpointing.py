@@ -1,5 +1,7 @@
 """When a turn is over: by what the agent has asked, and by how complete the caller's words are."""
 
+from collections.abc import Callable
+
 import pytest
 
 from app.conversation.policy import CallPolicy
@@ -115,6 +117,15 @@ def test_the_late_end_of_such_a_turn_is_not_a_second_turn_and_stops_nothing() ->
     assert call.audible is not None
 
 
+def test_the_late_end_of_a_turn_that_began_with_an_echo_is_not_a_second_turn() -> None:
+    call = asked("Does Tuesday suit you?").wait(0.4).caller_begins("Tuesday suit you")
+    call.caller_makes_a_sound().wait(0.3).caller_begins("Tuesday suit you yes").wait(0.2).caller_falls_silent()
+    call.wait(0.3).caller_ends("Tuesday suit you? Yes.")
+
+    assert call.turns[1:] == [("yes", "speech")]
+    assert call.ignored == ["repeated"]
+
+
 def test_a_caller_who_goes_on_after_all_is_answered_to_everything() -> None:
     call = answers(asked("Does Tuesday suit you?"), "yes").wait(0.3)
 
@@ -225,6 +236,37 @@ def test_a_turn_that_the_recogniser_ends_in_the_middle_goes_on(question: str, fi
     call.wait(0.4).caller_says(second).wait(POLICY.unfinished_pause_seconds)
 
     assert call.turns[1:] == [(f"{first} {second}", "speech")]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda call: call.wait(POLICY.idle_prompt_seconds).agent_says_the_line(),
+        lambda call: call.caller_says("mumbling", confidence=0.1).agent_says_the_line(),
+        lambda call: call.operator_says("Your table is ready.").agent_says_the_line(),
+    ],
+    ids=["are you still there", "say that again", "an operator's line"],
+)
+@pytest.mark.parametrize(
+    ("language", "question"), [("en", "What is your phone number?"), ("ru", "Назовите номер телефона.")]
+)
+def test_a_line_in_between_does_not_take_the_question_for_a_number_back(
+    between: Callable[[Call], Call], language: str, question: str
+) -> None:
+    call = between(asked(question, language)).caller_says("415 555").wait(0.4)
+    assert call.turns[1:] == []
+
+    call.caller_says("2671")
+
+    assert call.turns[1:] == [("415 555 2671", "speech")]
+
+
+def test_yes_to_whether_they_are_still_there_is_answered_at_once() -> None:
+    call = asked("We are open on Tuesday.").wait(POLICY.idle_prompt_seconds).agent_says_the_line()
+
+    answers(call, "yes").wait(POLICY.whole_pause_seconds)
+
+    assert call.turns[1:] == [("yes", "speech")]
 
 
 def test_it_does_not_go_on_for_ever() -> None:
