@@ -80,7 +80,7 @@ def say_due_line(call: CallState) -> None:
     if call.sound or reply.paused:
         call.due_in(Deadline.FILLER, _NOT_OVER_SOUND_SECONDS)
         return
-    call.wait.say(line)
+    call.wait.say(line, call.now)
     if reply.started:
         call.commands.append(SayMeanwhile(reply.number, line))
         schedule_line(call)

@@ -30,6 +30,8 @@ class AwaitedTool:
     """When the call gives the tool up."""
     lines: int = 0
     """How many lines the caller has heard during the tool or just before it."""
+    line_t: float = 0.0
+    """When the last of them was said, if it was said during the tool."""
 
 
 @dataclass(slots=True)
@@ -70,7 +72,9 @@ class Wait:
         if tool is not None:
             if tool.lines == 0:
                 return tool.called_t + tool.patience_seconds
-            return tool.called_t + policy.long_wait_seconds + policy.long_wait_repeat_seconds * (tool.lines - 1)
+            if tool.lines == 1:
+                return tool.called_t + policy.long_wait_seconds
+            return tool.line_t + policy.long_wait_repeat_seconds
         if has_begun:
             return None
         late_t = self.late_t if self.last_line_t is None else self.last_line_t + policy.filler_repeat_seconds
@@ -86,11 +90,12 @@ class Wait:
             fitting = (*lines.long_wait, *lines.fillers)
         return next((line for line in fitting if line is not None and line not in self._said), None)
 
-    def say(self, line: str) -> None:
+    def say(self, line: str, now: float) -> None:
         """Note that the agent says the line."""
         self._said.add(line)
         if self.tool is not None:
             self.tool.lines += 1
+            self.tool.line_t = now
 
     def tool_seconds_left(self, now: float) -> float:
         """How much longer the awaited tool may take."""

@@ -73,6 +73,15 @@ def test_a_long_wait_has_a_line_after_six_seconds_and_then_one_every_ten() -> No
     ]
 
 
+def test_a_line_for_a_caller_who_asks_whether_anybody_is_there_makes_no_longer_silence_after_it() -> None:
+    call = asked_call(reply_seconds=100.0).model_wants("find_times", line=LINE, timeout=60.0, patience=0.4)
+    hears(call, 7.0)
+
+    call.caller_says("Hello, are you still there?")
+
+    assert [line for _, line in hears(call, 11.5)] == [LINES.long_wait[1], LINES.long_wait[2]]
+
+
 def test_a_slow_tool_without_words_of_its_own_repeats_nothing() -> None:
     call = asked_call(reply_seconds=100.0).model_wants("find_times", line=LINES.fillers[0], timeout=60.0, patience=0.4)
 
