@@ -129,8 +129,10 @@ class AgentSpeech:
             self.lost(utterance)
 
     def provider_restored(self, event: ev.ProviderRestored) -> None:
-        """Speech to text works again."""
+        """Speech to text works again; what was said meanwhile is heard late, so an open turn gets time for it."""
         if event.stage == "listen":
+            if self._call.stt_is_gone and Deadline.PAUSE in self._call.deadlines:
+                self._call.due_in(Deadline.PAUSE, self._call.policy.unfinished_pause_seconds)
             self._call.stt_is_gone = False
             self._call.stt_outage_notice = "none"
             self._call.deadlines.clear(Deadline.STT_OUTAGE)

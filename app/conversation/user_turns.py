@@ -26,6 +26,8 @@ _LISTENING = ("acknowledgement", "not_interruptible", "faint")
 _SOUND_BRINGS_WORDS_SECONDS = 2.0
 """How long a sound after a pause may go on without words before it counts as noise."""
 _LOOK_AGAIN_SECONDS = 0.2
+_NOT_OVER_YET_SECONDS = 1.0
+"""So often a turn is looked at again that cannot be over yet."""
 _PREPARED_WITHIN_SECONDS = 0.4
 """A prepared answer gets this much time to begin before the agent says a line instead."""
 _DIGITS_MAX = 64
@@ -129,7 +131,12 @@ class UserTurns:
             self._take_turn(text, "speech", event.last_voiced_t, event.language, event.confidence)
 
     def dtmf(self, event: ev.CallerDtmf) -> None:
-        """Keys interrupt like words. A pause, the hash key or a full entry ends it."""
+        """Keys interrupt like words. A pause, the hash key or a full entry ends it.
+
+        A hash key that ends no entry says nothing, so an answer that is being made goes on.
+        """
+        if event.digit == "#" and not self._digits and self._call.floor.reply_pending:
+            return
         self._take_the_floor()
         self._call.deadlines.clear(Deadline.IDLE)
         if not self._digits:
@@ -150,11 +157,16 @@ class UserTurns:
             self._call.due_in(Deadline.IDLE, self._call.policy.idle_prompt_seconds)
 
     def pause_is_over(self) -> None:
-        """The caller has been silent for long enough: take the turn. A sound that has just begun may bring words."""
+        """The caller has been silent for long enough: take the turn. A sound that has just begun may bring words.
+
+        While speech to text is gone, or while keys are being pressed, the turn is not over.
+        """
         call, caller = self._call, self._call.caller
         if caller is None:
             return
-        if call.sound and call.now - call.sound_since_t < _SOUND_BRINGS_WORDS_SECONDS:
+        if call.stt_is_gone or Deadline.DIGITS in call.deadlines:
+            call.due_in(Deadline.PAUSE, _NOT_OVER_YET_SECONDS)
+        elif call.sound and call.now - call.sound_since_t < _SOUND_BRINGS_WORDS_SECONDS:
             call.due_in(Deadline.PAUSE, _LOOK_AGAIN_SECONDS)
         elif caller.ended is not None:
             ended = caller.ended
@@ -173,16 +185,22 @@ class UserTurns:
             self._take_turn(caller.text, "timeout", self._call.last_voiced_t, None, None)
 
     def digits_are_complete(self) -> None:
-        """Take the keys as a turn."""
+        """Take the keys as a turn. Half a sentence before them is a turn, too; one answer is for both."""
         digits, self._digits = self._digits, ""
-        if self._call.phase is CallPhase.TRANSFERRING:
+        call, caller = self._call, self._call.caller
+        if call.phase is CallPhase.TRANSFERRING:
             return
         if digits:
+            if caller is not None and caller.ended is not None:
+                ended = caller.ended
+                self._record_turn(ended.text, "speech", ended.last_voiced_t, ended.language, ended.confidence)
             text = f"[keypad] {digits}"
             self._listen_to(text, since_t=self._first_key_t)
-            self._take_turn(text, "keypad", self._call.now, None, None)
+            self._take_turn(text, "keypad", call.now, None, None)
+        elif caller is None:
+            go_on(call)
         else:
-            self._call.go_on()
+            call.go_on()
 
     def _own_words(self, text: str) -> str:
         """The words of the turn without an echo, or somebody else's words, at its beginning."""
@@ -196,6 +214,7 @@ class UserTurns:
         if caller.ended is not None:
             caller.before, caller.ended = caller.ended.text, None
             self._call.deadlines.clear(Deadline.PAUSE)
+            self._call.due_in(Deadline.TURN, self._call.policy.turn_end_seconds)
             self._drop_preemptive_reply()
         return caller.whole(text)
 
@@ -213,7 +232,8 @@ class UserTurns:
         call, reply = self._call, self._call.floor.reply
         if call.caller is None or (reply is not None and (reply.text, reply.language) == (text, call.language)):
             return
-        self._drop_preemptive_reply()
+        if reply is not None and reply.preemptive:
+            call.stop(reply)
         call.start_reply(call.caller.number, text, preemptive=True)
 
     def _reason_to_ignore_turn(self, text: str, *, faint: bool) -> str | None:
@@ -280,6 +300,19 @@ class UserTurns:
     def _take_turn(
         self, text: str, source: str, ended_t: float | None, language: str | None, confidence: float | None
     ) -> None:
+        call, number = self._call, self._record_turn(text, source, ended_t, language, confidence)
+        if not call.policy.speaks or turn_closes(call, number, text):
+            return
+        progress = call.progress.turn_taken(text, call.last_answer) if source != "keypad" else Progress.GOES_ON
+        if progress is Progress.GOES_ON:
+            self._answer(number, text, call.taken_until_t)
+        else:
+            self._stop_answering(number, progress)
+
+    def _record_turn(
+        self, text: str, source: str, ended_t: float | None, language: str | None, confidence: float | None
+    ) -> int:
+        """Close the caller's turn and keep it; returns its number."""
         call = self._call
         caller = self._listen_to(text)
         ended = call.taken_until_t = min(call.now, max(ended_t or 0.0, caller.started_t))
@@ -290,13 +323,7 @@ class UserTurns:
         call.commands.append(
             Record(ev.TurnTaken(caller.number, text, source, caller.started_t, ended, language, confidence))
         )
-        if not call.policy.speaks or turn_closes(call, caller.number, text):
-            return
-        progress = call.progress.turn_taken(text, call.last_answer) if source != "keypad" else Progress.GOES_ON
-        if progress is Progress.GOES_ON:
-            self._answer(caller.number, text, ended)
-        else:
-            self._stop_answering(caller.number, progress)
+        return caller.number
 
     def _answer(self, number: int, text: str, ended: float) -> None:
         call = self._call
@@ -325,8 +352,9 @@ class UserTurns:
             call.say(UtteranceKind.PROMPT, call.lines.stalled, turn=number)
 
     def _drop_preemptive_reply(self) -> None:
-        reply = self._call.floor.reply
-        if reply is not None and reply.preemptive:
+        """An answer that waits for an operator's line is not one: it answers a turn that is over."""
+        reply, held = self._call.floor.reply, self._call.held_answer
+        if reply is not None and reply.preemptive and (held is None or held.speech != reply.number):
             self._call.stop(reply)
 
     def _not_understood(self) -> None:

@@ -126,6 +126,21 @@ def test_a_line_that_had_not_begun_when_the_caller_spoke_is_not_lost() -> None:
     assert heard(call.agent_says_the_line().agent_says("It is.")) == [READY, "It is."]
 
 
+def test_a_sign_of_listening_over_the_line_does_not_cost_the_answer_that_waits() -> None:
+    call = asked().operator_says(READY).agent_begins().wait(0.2).caller_says("uh-huh").wait(1)
+
+    call.agent_falls_silent().agent_says("It is.")
+
+    assert heard(call) == [READY, "It is."]
+    assert len(call.replies) == 1
+
+
+def test_a_hash_key_over_the_line_lets_the_answer_go_on() -> None:
+    call = asked().operator_says(READY).agent_begins().wait(0.2).caller_presses("#").wait(0)
+
+    assert heard(call.agent_says("It is.")) == ["It is."]
+
+
 def test_a_call_that_ends_while_an_answer_waits_ends() -> None:
     call = asked().operator_says(READY)
 

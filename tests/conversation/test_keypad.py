@@ -123,6 +123,45 @@ def test_keys_are_no_silence() -> None:
     assert call.lines == [LINES.greeting]
 
 
+def asked_for_a_code() -> Call:
+    return greeted_call().caller_says("I want to log in").agent_says("What is your code?")
+
+
+def test_what_was_said_before_the_keys_is_kept_and_one_answer_is_for_both() -> None:
+    call = asked_for_a_code().caller_says("My code is").wait(0.3).caller_presses("1234#").wait(0)
+
+    assert call.turns[1:] == [("My code is", "speech"), ("[keypad] 1234", "keypad")]
+    assert [reply.text for reply in call.live] == ["[keypad] 1234"]
+
+
+def test_nobody_answers_between_two_keys() -> None:
+    call = asked_for_a_code().caller_says("My code is").wait(1.2)
+
+    call.caller_presses("12").wait(1.5).caller_presses("34").wait(2)
+
+    assert call.turns[1:] == [("My code is", "speech"), ("[keypad] 1234", "keypad")]
+    assert [reply.text for reply in call.replies[1:] if not reply.held] == ["[keypad] 1234"]
+
+
+def test_a_hash_key_alone_after_words_lets_their_turn_end() -> None:
+    call = asked_for_a_code().caller_says("My code is").caller_presses("#").wait(3.5)
+
+    assert call.turns[1:] == [("My code is", "speech")]
+
+
+@pytest.mark.parametrize("waited", [0.0, 1.5])
+def test_a_hash_key_alone_does_not_cost_the_answer_that_is_being_made(waited: float) -> None:
+    """Who has waited too long before the hash key: the pause has ended the entry already."""
+    call = greeted_call().caller_presses("42").wait(2).wait(waited)
+    if waited:
+        call.agent_begins()  # a filler
+
+    call.caller_presses("#").wait(0)
+
+    assert call.replies[-1].fate == "waiting"
+    assert call.turns == [("[keypad] 42", "keypad")]
+
+
 # --- keys that the agent presses -------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.conversation import events as ev
+from app.conversation.phases import CallPhase
 from app.journal.replay import differences, replay
 from app.models import JournalRow
 from tests.conversation.chance import languages, last_events, short_times, texts
@@ -146,6 +147,15 @@ class ARealCall(RuleBasedStateMachine):
         elif call.live == call.waiting and [utterance.kind for utterance in call.live] == ["reply"]:
             assert call.state == "processing"
 
+    @invariant()
+    def a_silence_has_an_end(self) -> None:
+        if not hasattr(self, "call") or self.call.ended or self.call.core.phase is not CallPhase.TALKING:
+            return
+        if self.call.audible is None and not self.call.waiting:
+            deadline = self.call.core.next_deadline()
+            assert deadline is not None
+            assert deadline - self.call.now <= _LONGEST_SILENCE_SECONDS
+
     def teardown(self) -> None:
         if not hasattr(self, "call"):
             return
@@ -218,11 +228,13 @@ def _every_turn_was_answered(call: Call) -> None:
 
 
 def _whoever_was_announced_was_called(call: Call) -> None:
-    """Once the prepared line was heard, nothing but the end of the call keeps the caller from the human."""
+    """Once there is a prepared line, nothing but the end of the call keeps the caller from the human.
+
+    The line need not have been heard: a voice that does not begin in time is not waited for.
+    """
     lines = [utterance for utterance in call.utterances if utterance.kind == "transfer"]
     announced = [line for line in lines if line.fate == "finished"]
-    assert len(call.facts("transfer.started")) >= len(announced)
-    assert all(line.fate in ("finished", "failed") for line in lines[:-1])
+    assert len(call.facts("transfer.started")) >= max(len(announced), len(lines) - 1)
 
 
 def _the_history_is_what_was_heard(call: Call) -> None:

@@ -335,6 +335,32 @@ def test_half_a_sentence_is_not_a_turn_while_speech_recognition_is_known_to_be_g
     assert call.agent_says_the_line().ended == ("provider_failure", "provider:deepgram")
 
 
+@pytest.mark.parametrize("words", ["I want to move my", "I want to move my visit", "yes"])
+def test_the_silence_after_half_a_sentence_is_no_end_while_speech_recognition_is_known_to_be_gone(words: str) -> None:
+    call = greeted_call().caller_says("Book me in").agent_says("Does Tuesday suit you?")
+    call.caller_makes_a_sound().wait(0.4).caller_begins(words).hearing_fails().wait(0.5).caller_falls_silent().wait(3)
+
+    assert call.agent_begins().lines[-1] == LINES.deaf
+    assert call.wait(3).turns[1:] == []
+    assert call.last("apology").fate == "speaking"
+
+
+def test_half_a_number_before_an_outage_and_the_rest_after_it_are_one_turn() -> None:
+    call = greeted_call().caller_says("Book me in").agent_says("What is your phone number?")
+    call.caller_says("415 555").hearing_fails().wait(4).agent_says_the_line().hearing_works_again()
+
+    call.wait(1).caller_says("2671").wait(3)
+
+    assert call.turns[1:] == [("415 555 2671", "speech")]
+
+
+def test_who_says_nothing_more_after_an_outage_is_answered() -> None:
+    call = greeted_call().caller_says("Book me in").agent_says("What is your phone number?")
+    call.caller_says("415 555").hearing_fails().wait(4).agent_says_the_line().hearing_works_again()
+
+    assert call.wait(call.policy.unfinished_pause_seconds).turns[1:] == [("415 555", "speech")]
+
+
 def test_half_a_sentence_that_the_ears_finish_when_they_are_back_is_one_turn() -> None:
     call = greeted_call().caller_makes_a_sound().wait(0.4).caller_begins("I want to move my").hearing_fails().wait(7)
 
