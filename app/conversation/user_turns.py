@@ -191,9 +191,8 @@ class UserTurns:
         if call.phase is CallPhase.TRANSFERRING:
             return
         if digits:
-            if caller is not None and caller.ended is not None:
-                ended = caller.ended
-                self._record_turn(ended.text, "speech", ended.last_voiced_t, ended.language, ended.confidence)
+            if caller is not None and (half := caller.before if caller.ended is None else caller.ended.text):
+                self._record_turn(half, "speech", call.last_voiced_t, None, caller.confidence)
             text = f"[keypad] {digits}"
             self._listen_to(text, since_t=self._first_key_t)
             self._take_turn(text, "keypad", call.now, None, None)

@@ -134,6 +134,14 @@ def test_what_was_said_before_the_keys_is_kept_and_one_answer_is_for_both() -> N
     assert [reply.text for reply in call.live] == ["[keypad] 1234"]
 
 
+def test_words_behind_half_a_sentence_cost_none_of_it_when_keys_come_first() -> None:
+    call = asked_for_a_code().caller_says("My code is").caller_begins("one two").caller_presses("12#").wait(0)
+
+    call.caller_ends("one two").wait(call.policy.dictation_pause_seconds)
+
+    assert [text for text, _ in call.turns[1:]] == ["My code is", "[keypad] 12", "one two"]
+
+
 def test_nobody_answers_between_two_keys() -> None:
     call = asked_for_a_code().caller_says("My code is").wait(1.2)
 
