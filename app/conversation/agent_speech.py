@@ -107,7 +107,7 @@ class AgentSpeech:
     def provider_failed(self, event: ev.ProviderFailed) -> None:
         """A vendor failed: apologize once; if failures go on, end the call politely."""
         call = self._call
-        if event.answer != "refused":
+        if event.answer not in ev.BLAMELESS:
             call.blame(f"provider:{event.provider}")
         if event.stage == "listen":
             self._stt_failed(final=event.final)
@@ -116,7 +116,7 @@ class AgentSpeech:
         if utterance is None:
             return
         if not event.final:
-            if event.stage == "think" and event.answer != "taken_over":
+            if event.stage == "think" and event.answer not in ("taken_over", "late"):
                 forget_tool_calls(utterance)
                 self._follow_announcement(utterance)
             return

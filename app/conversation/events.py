@@ -345,6 +345,10 @@ class TransferCompleted:
 # --- the outside ----------------------------------------------------------------------------------------------------
 
 
+BLAMELESS = ("refused", "late")
+"""Outcomes of ``provider.failed`` in which the vendor has not failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderFailed:
     """A vendor failed."""
@@ -361,7 +365,8 @@ class ProviderFailed:
     answer: str = "lost"
     """What becomes of the answer. ``lost``: nothing of it will come. ``cut``: it ends early, what was written is said,
     and ``code`` says why. ``refused``: the vendor refuses what the caller said, and their turn leaves the prompt; the
-    vendor has not failed then. ``taken_over``: another model writes it, or the rest of it."""
+    vendor has not failed then. ``taken_over``: another model writes it, or the rest of it. ``late``: another model was
+    asked too, and the first to begin writes it; this vendor has not failed then either."""
     reason: str = ""
     """What happened, for people; the vendor's own words if it gave any. Empty in old rows."""
     request_id: str | None = None

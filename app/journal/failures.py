@@ -50,6 +50,8 @@ def failure_text(failure: FailureRecord) -> str:
     code = f"{failure.code} ({details})" if details else failure.code
     if failure.answer == "refused":
         return f"{failure.provider} refused what was said, so the turn leaves the prompt: {code}"
+    if failure.answer == "late":
+        return f"{failure.provider} had not begun to answer, so another model was asked too: {code}"
     if failure.answer == "cut":
         return f"{failure.provider} cut the answer short: {code}"
     text = f"{failure.provider} cannot {failure.stage}: {code}"

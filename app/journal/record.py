@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from app.conversation.events import BLAMELESS
 from app.journal.bill import Bill
 from app.journal.bridges import BridgeReader
 from app.journal.failures import FailureRecord, failure_of
@@ -241,7 +242,7 @@ class _Reader:
     def _provider_failed(self, row: JournalRow) -> None:
         """The fault is this one only until the call has ended: ``call.ended`` has the worst of all."""
         data = row.data
-        if self._record.fault == "none" and data["answer"] != "refused":
+        if self._record.fault == "none" and data["answer"] not in BLAMELESS:
             self._record.fault = f"provider:{data['provider']}"
         self._bill.note_requests(data["request_id"])
         self._record.failures.append(failure_of(row, self._since_answer(row.t)))

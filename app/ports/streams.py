@@ -141,6 +141,8 @@ class ModelFailed:
     """A model that was to answer has failed, or is late, and another was asked: the answer is not lost."""
 
     error: ProviderError
+    is_late: bool = False
+    """Whether it has not failed: it may still be the first to answer."""
 
 
 @dataclass(frozen=True, slots=True)

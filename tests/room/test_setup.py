@@ -55,7 +55,7 @@ async def test_trunks_and_rule_are_made_once_and_changed_when_the_settings_are(
     server: LiveKitServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await set_up(wishes(server), dry_run=True) == 0
-    assert "inbound trunk call-in: would be made" in capsys.readouterr().out
+    assert "inbound trunk call-in: would be created" in capsys.readouterr().out
     async with telephony(server) as sip:
         assert not (await sip.list_inbound_trunk(api.ListSIPInboundTrunkRequest())).items
 
@@ -157,8 +157,8 @@ def test_the_command_prints_what_it_does_and_nothing_else(server: LiveKitServer,
     forced = run(tmp_path, "setup", "--force", **variables)
     again = run(tmp_path, "setup", "--force", **variables)
     assert [(each.returncode, each.stderr) for each in (tried, forced, again)] == [(0, "")] * 3
-    assert tried.stdout.startswith("inbound trunk call-in: would be made\n")
-    assert forced.stdout.startswith("inbound trunk call-in: made\n")
+    assert tried.stdout.startswith("inbound trunk call-in: would be created\n")
+    assert forced.stdout.startswith("inbound trunk call-in: created\n")
     assert again.stdout.startswith("inbound trunk call-in: is as it should be\n")
     assert "! The inbound trunk is open to the whole internet, because of --force." in forced.stdout
     doctor = run(tmp_path, "doctor", **variables)

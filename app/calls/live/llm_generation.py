@@ -247,13 +247,13 @@ class LlmGeneration:
         match event:
             case ModelBegun():
                 written.provider, written.model, written.way = event.provider, event.model, event.way
-            case ModelFailed(error):
-                self._emit_failure(answer, error)
+            case ModelFailed(error, is_late):
+                self._emit_failure(answer, error, "late" if is_late else "taken_over")
             case ModelUsed():
                 self._emit_other_usage(answer, event)
 
-    def _emit_failure(self, answer: Answer, error: ProviderError) -> None:
-        """Emit a failure after which another model goes on."""
+    def _emit_failure(self, answer: Answer, error: ProviderError, outcome: str) -> None:
+        """Emit a failure or a delay after which another model is asked."""
         item = answer.item
         failed = ev.ProviderFailed(
             error.provider,
@@ -262,7 +262,7 @@ class LlmGeneration:
             False,
             item.turn,
             item.number,
-            answer="taken_over",
+            answer=outcome,
             reason=str(error),
             request_id=error.request_id,
         )

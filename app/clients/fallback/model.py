@@ -221,8 +221,8 @@ class _Answer:
     def _passed(self, event: ModelEvent | LinkFailed) -> list[ModelEvent]:
         """The event to pass on; text only up to the last whole word."""
         match event:
-            case LinkFailed(error):
-                return [ModelFailed(error)]
+            case LinkFailed(error, is_late):
+                return [ModelFailed(error, is_late)]
             case TextDelta(text):
                 return self._text(self._words.feed(text))
             case TextRetracted():

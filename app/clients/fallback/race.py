@@ -40,6 +40,8 @@ class LinkFailed:
     """An event of a race: a link has failed or is late, and the next one was asked."""
 
     error: ProviderError
+    is_late: bool = False
+    """Whether it has not failed: it may still be the first to answer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +106,7 @@ class Race(Generic[ClientT, EventT]):
                 if self._is_cancelled:
                     return
                 for failure in failures:
-                    yield LinkFailed(failure)
+                    yield failure
             contender = await self._won(self.winner)
             for event in contender.first.result():
                 yield event
@@ -127,7 +129,7 @@ class Race(Generic[ClientT, EventT]):
                 return before
         raise _NoAnswer
 
-    async def _look(self, seconds: float | None) -> list[ProviderError]:
+    async def _look(self, seconds: float | None) -> list[LinkFailed]:
         """Wait for the next answer, failure or lateness. Returns the events to report."""
         tasks = [contender.first for contender in self._running]
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -135,7 +137,7 @@ class Race(Generic[ClientT, EventT]):
             return []
         if not done:
             return self._late()
-        told: list[ProviderError] = []
+        told: list[LinkFailed] = []
         for contender in [each for each in self._running if each.first in done]:
             error = contender.first.exception()
             if error is None:
@@ -147,15 +149,16 @@ class Race(Generic[ClientT, EventT]):
             if self.is_final(contender.link, failure):
                 raise failure
             if not contender.is_late:
-                told.append(failure)
+                told.append(LinkFailed(failure))
         return told
 
-    def _late(self) -> list[ProviderError]:
-        told: list[ProviderError] = []
+    def _late(self) -> list[LinkFailed]:
+        told: list[LinkFailed] = []
         for contender in self._running:
             if not contender.is_late:
                 contender.is_late = True
-                told.append(ProviderTimeout(_provider(contender.link), "no answer yet, another is asked"))
+                late = ProviderTimeout(_provider(contender.link), "no answer yet, another is asked")
+                told.append(LinkFailed(late, is_late=True))
         return told
 
     async def _won(self, link: Link[ClientT]) -> _Contender[ClientT, EventT]:

@@ -212,7 +212,7 @@ class LiveKitClient(BaseResilientClient):
 
 def _of_server(error: api.ServerError) -> ProviderError:
     if error.status == _UNAUTHORIZED:  # its body is plain text, which the package reports as an unknown error
-        return ProviderRejected("livekit", "does not know the key, or the secret is another", status=error.status)
+        return ProviderRejected("livekit", "does not know the key, or the secret is wrong", status=error.status)
     if not _is_twirp(error):
         return ProviderProtocolError("livekit", f"status {error.status} without an error of Twirp")
     return _of_code(error)
