@@ -44,7 +44,7 @@ FORMATS = {
     "pcm 48000": MediaFormat("pcm_s16le", 48000),
     "mulaw 8000": MediaFormat("mulaw", 8000),
 }
-OF_A_RECORD_ALONE = ("holds", "turns", "tools", "fillers", "failures")
+OF_A_RECORD_ALONE = ("agent_hash", "holds", "turns", "tools", "fillers", "failures")
 """What a list of calls leaves out."""
 each_format = pytest.mark.parametrize("name", FORMATS)
 

@@ -61,10 +61,10 @@ async def test_trunks_and_rule_are_made_once_and_changed_when_the_settings_are(
 
     assert await set_up(wishes(server)) == 0
     output = capsys.readouterr().out
-    assert [line for line in output.splitlines() if line.endswith(": made")] == [
-        "inbound trunk call-in: made",
-        "dispatch rule call-in: made",
-        "outbound trunk call-out: made",
+    assert [line for line in output.splitlines() if line.endswith(": created")] == [
+        "inbound trunk call-in: created",
+        "dispatch rule call-in: created",
+        "outbound trunk call-out: created",
     ]
     assert "74950000000@198.51.100.1:5060" in output
     assert "https://voice.example.org/webhooks/livekit" in output
@@ -88,7 +88,7 @@ async def test_trunks_and_rule_are_made_once_and_changed_when_the_settings_are(
     assert await set_up(changed) == 0
     output += (changes := capsys.readouterr().out)
     assert "allowed_addresses: 203.0.113.7/32 -> 203.0.113.8/32" in changes
-    assert "password: is another" in changes
+    assert "password: differs" in changes
     assert "dispatch rule call-in: is as it should be" in changes
     async with telephony(server) as sip:
         [inbound_now] = (await sip.list_inbound_trunk(api.ListSIPInboundTrunkRequest())).items
@@ -163,7 +163,7 @@ def test_the_command_prints_what_it_does_and_nothing_else(server: LiveKitServer,
     assert "! The inbound trunk is open to the whole internet, because of --force." in forced.stdout
     doctor = run(tmp_path, "doctor", **variables)
     assert doctor.returncode == 1
-    assert "anybody on the internet may call at your cost" in " ".join(doctor.stdout.split())
+    assert "anyone on the internet can call at your cost" in " ".join(doctor.stdout.split())
 
 
 async def test_the_doctor_finds_what_setup_made_and_what_it_did_not(server: LiveKitServer) -> None:
