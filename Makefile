@@ -13,7 +13,7 @@ PACKAGES := app routers media sandbox
 CANDIDATES := python3.13 python3.12 python3.11 python3
 # How many test files two cores can run at once without delaying the real-time calls of some of them.
 AT_ONCE := 3
-CALLS_AT_ONCE := 4
+CALLS_AT_ONCE := 3
 FILES_IN_ORDER := --dist loadfile --no-loadscope-reorder
 # ARGS may select tests of one part only; pytest exits with 5 when the other part has none.
 OR_NOTHING := $(if $(ARGS),|| [ $$? -eq 5 ])
