@@ -6,7 +6,7 @@ from app.conversation.deadlines import Deadline
 from app.conversation.goodbyes import utterance_closes, waits_for_last_words
 from app.conversation.interjections import go_on, interject, note_start
 from app.conversation.phases import CallPhase
-from app.conversation.state import CallState
+from app.conversation.state import BLAMELESS, CallState
 from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
 from app.conversation.turns import Utterance, UtteranceKind
 from app.models import ConversationState
@@ -107,7 +107,7 @@ class AgentSpeech:
     def provider_failed(self, event: ev.ProviderFailed) -> None:
         """A vendor failed: apologize once; if failures go on, end the call politely."""
         call = self._call
-        if event.answer not in ev.BLAMELESS:
+        if event.answer not in BLAMELESS:
             call.blame(f"provider:{event.provider}")
         if event.stage == "listen":
             self._stt_failed(final=event.final)

@@ -345,10 +345,6 @@ class TransferCompleted:
 # --- the outside ----------------------------------------------------------------------------------------------------
 
 
-BLAMELESS = ("refused", "late")
-"""Outcomes of ``provider.failed`` in which the vendor has not failed."""
-
-
 @dataclass(frozen=True, slots=True)
 class ProviderFailed:
     """A vendor failed."""

@@ -37,6 +37,8 @@ HUNG_UP = "agent_hangup"
 """The end reason when the agent hangs up because everything has been said."""
 _BLAME = ("none", "caller", "carrier", "policy", "provider", "ours")
 """Whose fault it was, from the least to the worst."""
+BLAMELESS = ("refused", "late")
+"""What becomes of an answer when ``provider.failed`` names a vendor that has not failed."""
 
 
 @dataclass(frozen=True, slots=True)

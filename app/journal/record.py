@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from app.conversation.events import BLAMELESS
+from app.conversation.state import BLAMELESS
 from app.journal.bill import Bill
 from app.journal.bridges import BridgeReader
 from app.journal.failures import FailureRecord, failure_of
