@@ -35,7 +35,7 @@ CALLS = {"+79990001001": LISTENING, "+79990001002": PROCESSING, "+79990001003": 
 LEAVES = {
     "+79990001001": ("agent.finished", 1, 0.5),
     "+79990001002": ("turn.taken", 1, 0.5),
-    "+79990001003": ("agent.reply_started", 1, 0.7),
+    "+79990001003": ("agent.reply_started", 1, 0.3),
     "+79990001004": ("agent.reply_started", 2, 2.0),
 }
 """Each leaves so many seconds after its journal has so many rows: how late the words come depends on the machine."""
