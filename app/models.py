@@ -1,5 +1,6 @@
 """Plain values that several layers share. They depend on the standard library alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -168,6 +169,13 @@ class ServiceHealth:
     last_success: datetime | None = None
     breaker: Literal["closed", "half_open", "open"] | None = None
     detail: str | None = None
+
+
+def worst_health(checks: Sequence[ServiceHealth], default: ServiceHealth | None = None) -> ServiceHealth:
+    """The worst of several; of equals the first. Raises ValueError when there is none, and no ``default``."""
+    if not checks and default is not None:
+        return default
+    return max(checks, key=lambda check: ("ok", "degraded", "failed").index(check.status))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from app.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from app.models import ServiceHealth
+from app.models import ServiceHealth, worst_health
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -225,7 +225,7 @@ class HttpToolClients:
         """The worst health of the endpoints of that name. All is well when no agent has such a tool any more."""
         none = ServiceHealth(f"tool:{name}", "ok")
         checks = [await client.health_check() for client in self._clients if client.endpoint.name == name]
-        return max(checks, key=lambda check: ("ok", "degraded", "failed").index(check.status), default=none)
+        return worst_health(checks, default=none)
 
     async def aclose(self) -> None:
         """Close all connections."""

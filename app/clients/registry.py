@@ -28,7 +28,7 @@ from app.clients.fallback.speech import FallbackVoice, VoiceLink
 from app.clients.openai import entries as openai
 from app.clients.phrases import entries as phrases
 from app.errors import ProviderError, SettingsError
-from app.models import ServiceHealth
+from app.models import ServiceHealth, worst_health
 from app.ports.vendors import Charge, LanguageModel, LlmOptions, SttOptions, TextToSpeech, TtsOptions
 from app.settings import Settings
 from media.formats import AudioFormat
@@ -51,8 +51,6 @@ _NOBODY, _AGAIN, _ENDPOINT = "none", "again", "endpoint"
 """Names in the settings of who stands in."""
 
 Kind = Literal["stt", "llm", "tts"]
-
-_WORST_FIRST = ("failed", "degraded", "ok")
 
 
 class _Named(Protocol):
@@ -136,7 +134,7 @@ class VendorRegistry:
     async def health_check(self, provider: str) -> ServiceHealth:
         """The worst health of the vendor's clients."""
         checks = [await session.health_check() for session in self._sessions if session.provider == provider]
-        return min(checks, key=lambda check: _WORST_FIRST.index(check.status))
+        return worst_health(checks)
 
     async def warm_up_llm(self) -> None:
         """Open a connection to each language model. A failure is logged, and the health shows it."""
