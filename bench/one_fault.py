@@ -291,13 +291,7 @@ def main() -> None:
     parser.add_argument("--profile", default="instant", help="how fast the vendors are")
     given = parser.parse_args()
     outcomes = asyncio.run(play_all(given.groups, given.only, given.profile))
-    table = Table(
-        "what broke",
-        "the struck noticed",
-        "the others noticed",
-        "others' longest gap, ms: websocket / telephone",
-        "health",
-    )
+    table = Table("what broke", "the struck noticed", "the others noticed", _GAPS, _LATE, "health", "log")
     for outcome in outcomes:
         table.add_row(*_row(outcome))
     Console(width=180).print(table)

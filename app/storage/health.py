@@ -15,10 +15,18 @@ from app.storage.journal import JournalWriter
 class StorageHealth:
     """Checks the storage every second. While it has failed, no new call is taken, because it could not be stored."""
 
-    def __init__(self, database: Database, journal: JournalWriter, folder: DataFolder) -> None:
+    def __init__(
+        self,
+        database: Database,
+        journal: JournalWriter,
+        folder: DataFolder,
+        *,
+        longest_commit_seconds: float = 2.0,
+    ) -> None:
         self._database = database
         self._journal = journal
         self._folder = folder
+        self._longest_commit_seconds = longest_commit_seconds
         self._last_success: datetime | None = None
         self._problem: str | None = None
         self._outage = Outage("storage.failed", "storage.recovered")
@@ -52,3 +60,5 @@ class StorageHealth:
         await self._folder.check()
         if self._journal.is_failing:
             raise StorageError("the journal cannot be written")
+        if self._journal.commit_seconds > self._longest_commit_seconds:
+            raise StorageError(f"a commit takes more than {self._longest_commit_seconds:.0f} s")

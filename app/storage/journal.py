@@ -81,6 +81,7 @@ class JournalWriter:
         """How many appended rows will never be in the journal."""
         self._delay = _GROUP_SECONDS
         self._failed_commits = 0
+        self._commit_began: float | None = None
         self.loop = ServiceLoop("journal.writer", self._commit_next, part="storage", is_vital=True, steady_seconds=1.0)
 
     def __repr__(self) -> str:
@@ -96,6 +97,11 @@ class JournalWriter:
     def is_failing(self) -> bool:
         """Whether the last commit failed; it is being retried."""
         return self._failing
+
+    @property
+    def commit_seconds(self) -> float:
+        """How long the commit that is running has taken so far; 0 when none is."""
+        return 0.0 if self._commit_began is None else asyncio.get_running_loop().time() - self._commit_began
 
     async def close(self) -> None:
         """Commit waiting rows for at most 5 s, then stop; calling it again does nothing."""
@@ -171,9 +177,14 @@ class JournalWriter:
         await self._rows_wait.wait()
         await set_within(self._commit_asked, self._delay)
         self._commit_asked.clear()
-        began = asyncio.get_running_loop().time()
-        if await self._commit(self._backlog.group(_GROUP_ROWS)):
-            self.on_written(asyncio.get_running_loop().time() - began)
+        self._commit_began = asyncio.get_running_loop().time()
+        try:
+            is_settled = await self._commit(self._backlog.group(_GROUP_ROWS))
+            took = self.commit_seconds
+        finally:
+            self._commit_began = None
+        if is_settled:
+            self.on_written(took)
             self._note_recovery()
             self._failed_commits = 0
             self._delay = 0.0 if len(self._backlog) >= _GROUP_ROWS else _GROUP_SECONDS

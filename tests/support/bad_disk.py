@@ -29,8 +29,10 @@ class BadDisk:
     def being(self, what: Literal["slow", "full"]) -> Iterator[None]:
         order = self.orders / what
         order.touch()
-        yield
-        order.unlink()
+        try:
+            yield
+        finally:
+            order.unlink()
 
 
 def bad_disk(folder: Path, workplace: Path) -> BadDisk:
