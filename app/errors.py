@@ -6,6 +6,7 @@ VoiceAgentError
 │   ├── ProviderUnavailable  provider_unavailable connection refused or lost, 5xx         retryable
 │   ├── ProviderTimeout      provider_timeout     no progress before the deadline         retryable
 │   ├── ProviderRateLimited  provider_rate_limited 429, sometimes with Retry-After        retryable
+│   │   └── Throttled        throttled            not sent: its limit is used up          retryable
 │   ├── ProviderProtocolError provider_protocol   an answer that breaks the protocol      retryable
 │   │   └── WrongSound       wrong_sound          audio that is not what was requested    retryable
 │   ├── ProviderRejected     provider_rejected    401, 402, 403 ...: a retry will not help
@@ -108,6 +109,12 @@ class ProviderRateLimited(ProviderError):
     ) -> None:
         self.retry_after = retry_after
         super().__init__(provider, message, request_id=request_id)
+
+
+class Throttled(ProviderRateLimited):
+    """The request was not sent, because the vendor's limit is used up. That says nothing of the vendor's health."""
+
+    code = "throttled"
 
 
 class ProviderProtocolError(ProviderError):

@@ -175,11 +175,15 @@ class Settings(BaseSettings):
     sandbox_profile: Literal["instant", "typical", "slow"] = "typical"
     """The sandbox's delays: instant, typical or slow."""
     retry_attempts: int = Field(3, ge=1, le=10)
-    """Attempts at a request that can be retried."""
+    """Attempts at requests to LiveKit's API, at GET requests of tools, at warm-ups, and at whole texts or recordings.
+    A caller's turn does not use it: fallbacks answer instead."""
     deepgram_api_key: Secret | None = None
     """Deepgram's key, for speech recognition."""
     deepgram_base_url: HttpAddress = "https://api.deepgram.com"
     """Address of Deepgram, or of a regional, self-hosted or compatible server."""
+    deepgram_sockets: int | None = Field(None, ge=1)
+    """Most sockets at once that your plan at Deepgram allows for recognition; all workers share them. No limit of our
+    own when not set."""
     stt_model: str = "flux-general-multi"
     """flux-general-multi, flux-general-en, or nova-3."""
     eager_eot_threshold: float = Field(0.5, ge=0, le=0.9)
@@ -210,6 +214,9 @@ class Settings(BaseSettings):
     """Cartesia's key, for speech synthesis."""
     cartesia_base_url: HttpAddress = "https://api.cartesia.ai"
     """Address of Cartesia, or of a compatible server."""
+    cartesia_contexts: int | None = Field(None, ge=1)
+    """Most texts that your plan at Cartesia voices at once; all workers share them. One is kept for live calls. No
+    limit of our own when not set."""
     tts_fallbacks: Words = ("cartesia-http", "deepgram-aura", "espeak", "phrases")
     """Fallbacks when the first choice is down or late, in this order, separated by commas; ``none`` for no fallback."""
     tts_model: str = "sonic-3.5"

@@ -29,6 +29,7 @@ from app.calls.live.recordings import Recordings
 from app.calls.live.session import CallServices
 from app.clients.entry import ClientSetup, key_of
 from app.clients.http_tools import HttpToolClients
+from app.clients.limiter import Limiters
 from app.clients.registry import KEEP_WARM_SECONDS, VendorRegistry
 from app.clients.resilient import RetryPolicy
 from app.models import HealthStatus, ServiceHealth
@@ -97,7 +98,7 @@ async def open_services(
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
         database, reader, journal, unsaved, storage = await _open_storage(settings, stack)
-        vendors = VendorRegistry(ClientSetup(settings, _retry(settings), metrics.providers))
+        vendors = _vendors(settings, metrics)
         livekit = _livekit(settings, metrics)
         tools = HttpToolClients(retry=_retry(settings), observer=metrics.providers)
         for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose):
@@ -202,6 +203,11 @@ def _planner(
 
 def _retry(settings: Settings) -> RetryPolicy:
     return RetryPolicy(attempts=settings.retry_attempts)
+
+
+def _vendors(settings: Settings, metrics: Metrics) -> VendorRegistry:
+    limiters = Limiters(metrics.providers, workers=settings.workers)
+    return VendorRegistry(ClientSetup(settings, _retry(settings), metrics.providers, limiters=limiters))
 
 
 async def _alone(settings: Settings) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from app.clients.limiter import Limiters
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import NoObserver, ProviderObserver, RetryPolicy
 from app.models import ServiceHealth, VoiceConfig
@@ -52,12 +53,13 @@ class TtsSession(TextToSpeech, Session, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClientSetup:
-    """What every client is made from: the process's settings, retries, metrics and prices."""
+    """What every client is made from: the process's settings, retries, metrics, prices, and vendors' limits."""
 
     settings: Settings
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     observer: ProviderObserver = field(default_factory=NoObserver)
     prices: Prices = DEFAULT_PRICES
+    limiters: Limiters = field(default_factory=Limiters)
 
 
 @dataclass(frozen=True, slots=True)

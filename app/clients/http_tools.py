@@ -11,7 +11,8 @@ from typing import Any, Literal
 import httpx2
 from pydantic import SecretStr
 
-from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy, retry_after_seconds
+from app.clients.rate_limit_headers import retry_after_seconds
+from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.clients.tls import tls_context
 from app.errors import (
     ProviderError,

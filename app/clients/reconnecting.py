@@ -244,6 +244,16 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
 
     async def _one_connection(self, outage: "_Outage") -> tuple[ProviderError | None, bool]:
         """Run one connection. Returns its loss (None: the stream has finished) and whether it was good."""
+        try:
+            slot = await self._client.limiter.acquire()
+        except ProviderError as error:
+            return error, False
+        try:
+            return await self._one_in_its_slot(outage)
+        finally:
+            slot.release()
+
+    async def _one_in_its_slot(self, outage: "_Outage") -> tuple[ProviderError | None, bool]:
         loop = asyncio.get_running_loop()
         try:
             connection = await self._open(min(self._patience.connect_seconds, outage.ends_at - loop.time()))
@@ -271,7 +281,7 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
             self._state.emit(StreamRestored(gap_seconds=opened_at - outage.lost_at))
 
     async def _open(self, seconds: float) -> SttConnection:
-        async with self._client.attempt("listen") as attempt:
+        async with self._client.attempt("listen", takes_turn=False) as attempt:
             connection = await self.connect(seconds)
             attempt.answered(connection.request_id)
             return connection

@@ -1,7 +1,6 @@
 """What all vendor clients share: retries, circuit breaker, metrics, health, and logs without content."""
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ import tenacity
 
 from app.clients.breaker import CircuitBreaker, Permit
 from app.clients.foreign import raised_abroad
+from app.clients.limiter import LIVE_WAIT_SECONDS, RequestLimiter
 from app.clock import utc_now
 from app.errors import (
     BreakerOpen,
@@ -22,6 +22,7 @@ from app.errors import (
     ProviderProtocolError,
     ProviderRateLimited,
     ProviderTimeout,
+    Throttled,
 )
 from app.models import ClientMetrics, ServiceHealth
 from app.observability.listeners import Listeners
@@ -30,7 +31,6 @@ log = structlog.get_logger(__name__)
 
 _LATENCIES_KEPT = 512
 _REQUEST_SECONDS = 60.0
-_RETRY_AFTER_SECONDS_MAX = 3600.0
 
 
 class ProviderObserver(Protocol):
@@ -108,12 +108,18 @@ class BaseResilientClient:
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
         observer: ProviderObserver | None = None,
+        limiter: RequestLimiter | None = None,
         request_seconds: float = _REQUEST_SECONDS,
     ) -> None:
-        """``request_seconds`` bounds each attempt of ``make_request``, regardless of the SDK's timeouts."""
+        """``request_seconds`` bounds each attempt of ``make_request``, regardless of the SDK's timeouts.
+
+        ``limiter`` is shared by the clients that use up the same limit of the vendor; None for a limit of its own.
+        """
         self._request_seconds = request_seconds
         self._retry = retry or RetryPolicy()
         self._breaker = breaker or CircuitBreaker()
+        self.limiter = limiter or RequestLimiter(self.provider)
+        """The queue before the vendor's limit."""
         observer = observer or NoObserver()
         self._attempt_finished = Listeners("provider.attempt_finished", observer.attempt_finished)
         self._retrying = Listeners("provider.retrying", observer.retrying)
@@ -152,15 +158,30 @@ class BaseResilientClient:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     @asynccontextmanager
-    async def attempt(self, operation: str, *, insist: bool = False) -> AsyncIterator[Attempt]:
-        """One attempt: asks the breaker, maps errors to ProviderError, counts, logs started, complete or failed.
+    async def attempt(self, operation: str, *, insist: bool = False, takes_turn: bool = True) -> AsyncIterator[Attempt]:
+        """One attempt: waits for its turn, asks the breaker, maps errors to ProviderError, counts and logs.
 
-        With ``insist`` the breaker does not refuse it (see :meth:`CircuitBreaker.ask`).
+        With ``insist`` the breaker does not refuse it (see :meth:`CircuitBreaker.ask`). Without ``takes_turn`` the
+        limiter is not asked: the caller holds a slot of its own, or the attempt counts against no limit.
         """
+        if not takes_turn:
+            async with self._attempt(operation, insist) as attempt:
+                yield attempt
+            return
+        if not insist and self._breaker.state(asyncio.get_running_loop().time()) == "open":
+            raise self._breaker_open()
+        async with self.limiter.turn(), self._attempt(operation, insist) as attempt:
+            yield attempt
+
+    def _breaker_open(self) -> BreakerOpen:
+        return BreakerOpen(self.provider, "not asked, it failed too often just now")
+
+    @asynccontextmanager
+    async def _attempt(self, operation: str, insist: bool) -> AsyncIterator[Attempt]:
         clock = asyncio.get_running_loop().time
         permit = self._breaker.ask(clock(), insist=insist)
         if permit is None:
-            raise BreakerOpen(self.provider, "not asked, it failed too often just now")
+            raise self._breaker_open()
         self._requests += 1
         attempt = Attempt(clock, self._breaker, permit)
         log.debug("provider.started", provider=self.provider, operation=operation)
@@ -171,7 +192,10 @@ class BaseResilientClient:
             if mapped is None:
                 self._breaker.abandoned(permit)
                 raise
-            self._note_failure(operation, attempt, mapped, permit)
+            if isinstance(mapped, Throttled):
+                self._breaker.abandoned(permit)
+            else:
+                self._note_failure(operation, attempt, mapped, permit)
             if mapped is error:
                 raise
             # A vendor's exception may quote what was said, so it does not become the cause.
@@ -279,8 +303,7 @@ class BaseResilientClient:
         else:
             self._failures += 1
             self._last_error = error.code
-            wait = error.retry_after if isinstance(error, ProviderRateLimited) else None
-            self._breaker.failed(permit, now, wait=wait)
+            self._note_outage(error, permit, now)
         self._attempt_finished(self.provider, operation, error.code, attempt.seconds)
         log.warning(
             "provider.failed",
@@ -292,11 +315,12 @@ class BaseResilientClient:
             request_id=error.request_id,
         )
 
-
-def retry_after_seconds(header: str | None) -> float | None:
-    """``Retry-After`` in seconds, at most an hour; None if it is missing or a date (RFC 9110, 10.2.3)."""
-    try:
-        seconds = float(header or "")
-    except ValueError:
-        return None
-    return min(seconds, _RETRY_AFTER_SECONDS_MAX) if math.isfinite(seconds) and seconds >= 0 else None
+    def _note_outage(self, error: ProviderError, permit: Permit, now: float) -> None:
+        """Tell breaker and limiter. A wait that a turn can afford is the limiter's affair alone, and no outage."""
+        wait = (error.retry_after or 0.0) if isinstance(error, ProviderRateLimited) else 0.0
+        if wait:
+            self.limiter.pause(wait)
+        if 0 < wait <= LIVE_WAIT_SECONDS:
+            self._breaker.abandoned(permit)
+        else:
+            self._breaker.failed(permit, now, wait=wait or None)

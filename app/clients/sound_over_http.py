@@ -12,6 +12,8 @@ _ERROR_BYTES_MAX = 64 * 1024
 _NO_SOUND = ("text/", "application/json", "application/problem+json")
 """Content types of answers that nobody should hear."""
 
+OnHeaders = Callable[[Mapping[str, str]], None]
+
 ErrorOf = Callable[[int, Mapping[str, str], bytes], ProviderError]
 """The failure that a status, headers and a body mean to a vendor."""
 
@@ -19,8 +21,17 @@ ErrorOf = Callable[[int, Mapping[str, str], bytes], ProviderError]
 class SoundOverHttp:
     """Connections to one vendor that answers ``POST`` with sound. They open with the first request and stay open."""
 
-    def __init__(self, provider: str, *, connect_seconds: float, silence_seconds: float, error_of: ErrorOf) -> None:
-        """``silence_seconds`` is the longest silence during an answer."""
+    def __init__(
+        self,
+        provider: str,
+        *,
+        connect_seconds: float,
+        silence_seconds: float,
+        error_of: ErrorOf,
+        on_headers: OnHeaders,
+    ) -> None:
+        """``silence_seconds`` is the longest silence during an answer; ``on_headers`` is called with its headers."""
+        self._on_headers = on_headers
         self._provider = provider
         self._error_of = error_of
         self._http = httpx2.AsyncClient(
@@ -34,6 +45,7 @@ class SoundOverHttp:
         request = self._http.stream("POST", url, headers=dict(headers), json=dict(body), params=dict(query or {}))
         try:
             async with request as response:
+                self._on_headers(response.headers)
                 if response.status_code != httpx2.codes.OK:
                     raise self._error_of(response.status_code, response.headers, await _beginning(response))
                 if response.headers.get("content-type", "").startswith(_NO_SOUND):

@@ -6,7 +6,8 @@ _ANSWER_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5,
 
 
 class ProviderMetrics:
-    """Counts what the vendors' clients report; the :class:`app.clients.resilient.ProviderObserver` of the service."""
+    """Counts what the vendors' clients report: the service's :class:`app.clients.resilient.ProviderObserver` and
+    :class:`app.clients.limiter.LimiterObserver`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
@@ -29,6 +30,19 @@ class ProviderMetrics:
             registry=registry,
         )
 
+        self._waits = Histogram(
+            "voice_provider_wait_seconds",
+            "How long requests waited because a vendor's limit was used up; those that did not wait are not counted.",
+            ["provider", "priority"],
+            buckets=_ANSWER_BUCKETS,
+            registry=registry,
+        )
+        self._refused = Counter(
+            "voice_provider_throttled_total",
+            "Requests that were not sent because a vendor's limit was used up.",
+            ["provider", "priority"],
+            registry=registry,
+        )
         self._probe_cost = Counter(
             "voice_provider_probe_cost_usd_total",
             "Cost at list prices, where known, of asking vendors that were down whether they are well again.",
@@ -39,6 +53,14 @@ class ProviderMetrics:
     def spent(self, provider: str, cost: float | None) -> None:
         """Count what a request cost that belongs to no call."""
         self._probe_cost.labels(provider).inc(cost or 0.0)
+
+    def waited(self, provider: str, priority: str, seconds: float) -> None:
+        """Count a request that was sent after a wait."""
+        self._waits.labels(provider, priority).observe(seconds)
+
+    def refused(self, provider: str, priority: str) -> None:
+        """Count a request that was not sent."""
+        self._refused.labels(provider, priority).inc()
 
     def retrying(self, provider: str, operation: str) -> None:
         """Count a retry."""

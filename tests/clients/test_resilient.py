@@ -7,7 +7,7 @@ import tenacity
 from livekit.api.twirp_client import TwirpClient
 from structlog.testing import capture_logs
 
-from app.clients.resilient import Attempt, BaseResilientClient, NoObserver, RetryPolicy, retry_after_seconds
+from app.clients.resilient import Attempt, BaseResilientClient, NoObserver, RetryPolicy
 from app.errors import (
     ContentRejected,
     ProviderProtocolError,
@@ -236,22 +236,6 @@ async def test_its_representation_says_how_it_fares() -> None:
     asked = client(attempts=1)
     await fail(asked, unavailable)
     assert repr(asked).startswith("<BaseResilientClient 1 requests, 1 failures, <CircuitBreaker")
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("3", 3.0),
-        ("0.5", 0.5),
-        (None, None),
-        ("Fri, 31 Dec 2027 23:59:59 GMT", None),
-        ("-1", None),
-        ("inf", None),
-        ("1e308", 3600.0),
-    ],
-)
-def test_retry_after_is_read_when_it_is_a_number_of_seconds(header: str | None, seconds: float | None) -> None:
-    assert retry_after_seconds(header) == seconds
 
 
 async def test_the_name_of_an_inner_function_is_not_part_of_a_metric() -> None:

@@ -21,6 +21,7 @@ from app.clock import utc_now
 from app.errors import ProviderError, StorageError
 from app.models import VoiceConfig
 from app.observability.outages import Outage
+from app.ports.priority import Priority, requests_at
 from app.ports.streams import SpokenWord, VoiceAudio, VoiceFailed, VoiceWords
 from app.ports.vendors import TextToSpeech
 from app.speech_text.verbalize import speakable
@@ -88,7 +89,9 @@ class PhraseCache:
         for text in texts:
             if await self.get(text, voice, tts) is None:
                 try:
-                    self._keep(text, voice, tts, await _synthesize(text, voice, tts.first_choice))
+                    with requests_at(Priority.BACKGROUND):
+                        phrase = await _synthesize(text, voice, tts.first_choice)
+                    self._keep(text, voice, tts, phrase)
                 except ProviderError as error:
                     log.warning("phrase.failed", code=error.code)
                     return False

@@ -13,7 +13,7 @@ from app.clients.cartesia.messages import (
     speech_fields,
 )
 from app.clients.cartesia.sound import SoundReader
-from app.clients.resilient import retry_after_seconds
+from app.clients.rate_limit_headers import retry_after_seconds
 from app.clients.tls import tls_context
 from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable, WrongSound
 from app.models import VoiceConfig

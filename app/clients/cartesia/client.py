@@ -13,6 +13,7 @@ from app.clients.breaker import CircuitBreaker
 from app.clients.cartesia.messages import PROVIDER, CartesiaOptions, websocket_url
 from app.clients.cartesia.socket import CartesiaSocket
 from app.clients.cartesia.utterance import CartesiaUtterance
+from app.clients.limiter import RequestLimiter, Slot
 from app.clients.loading import LoadedWhenNeeded
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
@@ -51,8 +52,9 @@ class CartesiaTTSClient(BaseResilientClient):
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
         observer: ProviderObserver | None = None,
+        limiter: RequestLimiter | None = None,
     ) -> None:
-        super().__init__(retry=retry, breaker=breaker, observer=observer)
+        super().__init__(retry=retry, breaker=breaker, observer=observer, limiter=limiter)
         self._api_key = api_key
         self._url = websocket_url(base_url)
         self._options = options
@@ -121,7 +123,7 @@ class CartesiaTTSClient(BaseResilientClient):
         """Open the socket before it is needed. Raises ProviderError."""
         if self._is_fresh(self._socket):
             return
-        async with self.attempt("connect"):
+        async with self.attempt("connect", takes_turn=False):
             await self._new_socket()
 
     async def aclose(self) -> None:
@@ -141,6 +143,10 @@ class CartesiaTTSClient(BaseResilientClient):
         """Raises BreakerOpen while the breaker is open; takes no permit."""
         if self._breaker.state(asyncio.get_running_loop().time()) == "open":
             raise BreakerOpen(self.provider, "not asked, it failed too often just now")
+
+    async def context_slot(self) -> Slot:
+        """Permission for one context, to be released with it. Raises Throttled."""
+        return await self.limiter.acquire()
 
     def new_context_id(self, call_id: str) -> str:
         """A new, unique context id that begins with the call's id."""

@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient
+from app.clients.cartesia.messages import PROVIDER
 from app.clients.cartesia.over_http import CartesiaHttpClient
 from app.clients.entry import ClientSetup, TtsEntry, key_of
 from app.ports.vendors import TtsOptions
@@ -19,6 +20,7 @@ def _make(client: type[_Client], setup: ClientSetup) -> _Client:
         prices=setup.prices,
         retry=setup.retry,
         observer=setup.observer,
+        limiter=setup.limiters.of("cartesia", PROVIDER, concurrent=settings.cartesia_contexts),
     )
 
 

@@ -16,7 +16,7 @@ from app.clients.cartesia.messages import (
 )
 from app.clients.cartesia.sound import SoundReader
 from app.clients.piecewise import PiecewiseUtterance
-from app.clients.resilient import retry_after_seconds
+from app.clients.rate_limit_headers import retry_after_seconds
 from app.clients.sound_over_http import SoundOverHttp
 from app.errors import ProviderError
 from app.models import VoiceConfig
@@ -37,6 +37,7 @@ class CartesiaHttpClient(CartesiaTTSClient):
             connect_seconds=self._options.connect_seconds,
             silence_seconds=self._options.batch_seconds,
             error_of=_error,
+            on_headers=self.limiter.learn,
         )
         self._sound_url = f"{http_url(base_url)}/tts/bytes"
         self._headers = {"Authorization": f"Bearer {api_key}", "Cartesia-Version": API_VERSION}

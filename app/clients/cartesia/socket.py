@@ -26,7 +26,7 @@ from app.clients.cartesia.messages import (
     parse_answer,
 )
 from app.clients.messages import Unreadable
-from app.clients.resilient import retry_after_seconds
+from app.clients.rate_limit_headers import retry_after_seconds
 from app.clients.tls import tls_for
 from app.errors import (
     ContentRejected,

@@ -25,6 +25,7 @@ from app.clients.cartesia.messages import (
 )
 from app.clients.cartesia.socket import CartesiaSocket
 from app.clients.cartesia.sound import SoundReader
+from app.clients.limiter import Slot
 from app.clients.prices import Prices
 from app.clients.resilient import Attempt
 from app.errors import BreakerOpen, ContentRejected, ProviderError, ProviderProtocolError, ProviderTimeout, WrongSound
@@ -39,11 +40,16 @@ _UNHEARD_SECONDS_MAX = 120
 class UtteranceHost(Protocol):
     """What an utterance needs from the client."""
 
-    def attempt(self, operation: str, *, insist: bool = False) -> AbstractAsyncContextManager[Attempt]:
+    def attempt(
+        self, operation: str, *, insist: bool = False, takes_turn: bool = True
+    ) -> AbstractAsyncContextManager[Attempt]:
         """Count and measure an attempt; raises BreakerOpen, but not with ``insist``."""
 
     def check_breaker(self) -> None:
         """Raises BreakerOpen while the breaker is open; takes no permit."""
+
+    async def context_slot(self) -> Slot:
+        """Permission for one context; raises Throttled."""
 
     def new_context_id(self, call_id: str) -> str:
         """A new, unique context id."""
@@ -85,6 +91,7 @@ class CartesiaUtterance:
         self._reader = SoundReader(self._format)  # for the current context
         self._suspicion: tuple[float, ProviderError] | None = None
         self._socket: CartesiaSocket | None = None  # of the current context
+        self._slot: Slot | None = None  # of the current context
         self._held_text = ""
         self._unread: deque[VoiceEvent] = deque()  # bounded by the seconds of its audio, see _take_audio
         self._unread_bytes = 0
@@ -157,7 +164,8 @@ class CartesiaUtterance:
             first_text_at = await self._first_text()
             if first_text_at is None:
                 return
-            async with self._host.attempt("utterance", insist=self._insist) as attempt:
+            # each context takes a turn of its own
+            async with self._host.attempt("utterance", insist=self._insist, takes_turn=False) as attempt:
                 attempt.started_at = first_text_at
                 while (event := await self._next_event()) is not None:
                     if isinstance(event, VoiceAudio):
@@ -255,6 +263,7 @@ class CartesiaUtterance:
 
     def failed(self, error: ProviderError) -> None:
         """The current context is lost."""
+        self._release_slot()
         context, self._context = self._context, None
         if isinstance(error, ContentRejected) and (self._suspicion or (context is not None and context.has_sounded)):
             # earlier text of the context was accepted, or it expired: a new context may well get the rest
@@ -289,6 +298,7 @@ class CartesiaUtterance:
             self._unread.append(VoiceWords(moved))
 
     def _take_end(self, context: SpokenContext) -> None:
+        self._release_slot()
         self._context = None
         if not context.has_sounded:
             self._fail(ProviderProtocolError(PROVIDER, "the text was not spoken", request_id=context.id))
@@ -314,13 +324,21 @@ class CartesiaUtterance:
                 self._news.set()
                 if not self._insist:
                     self._host.check_breaker()
-            socket = await self._host.live_socket()
+            slot: Slot | None = await self._host.context_slot()
         except ProviderError as error:
             self._fail(error)
             return None
-        if self._takes_no_text:
-            return None
-        return self._open_context(socket)
+        try:
+            socket = await self._host.live_socket()
+            if not self._takes_no_text:
+                self._slot, slot = slot, None
+                return self._open_context(socket)
+        except ProviderError as error:
+            self._fail(error)
+        finally:
+            if slot is not None:
+                slot.release()
+        return None
 
     def _open_context(self, socket: CartesiaSocket) -> SpokenContext | None:
         context_id = self._host.new_context_id(self._call_id)
@@ -332,7 +350,13 @@ class CartesiaUtterance:
         socket.attach(context_id, self)
         return self._context
 
+    def _release_slot(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.release()
+
     def _leave_context(self) -> None:
+        self._release_slot()
         context, self._context = self._context, None
         if context is not None and self._socket is not None:
             self._socket.detach(context.id)

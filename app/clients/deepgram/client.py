@@ -9,6 +9,7 @@ from app.clients.breaker import CircuitBreaker
 from app.clients.deepgram.connection import Endpoint, socket_error
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions, listen_url
 from app.clients.deepgram.stream import DeepgramStream
+from app.clients.limiter import RequestLimiter
 from app.clients.loading import LoadedWhenNeeded
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
@@ -47,10 +48,11 @@ class DeepgramSTTClient(BaseResilientClient):
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
         observer: ProviderObserver | None = None,
+        limiter: RequestLimiter | None = None,
     ) -> None:
         """``base_url`` is http(s) or ws(s), with or without a path; REST and websocket addresses derive from it."""
         breaker = breaker or CircuitBreaker(recovery_seconds=_RECOVERY_SECONDS)
-        super().__init__(retry=retry, breaker=breaker, observer=observer)
+        super().__init__(retry=retry, breaker=breaker, observer=observer, limiter=limiter)
         self._base_url = base_url
         self._format = audio_format
         self._options = options or DeepgramOptions()

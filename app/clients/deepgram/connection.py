@@ -28,8 +28,8 @@ from app.clients.deepgram.patience import FluxPatience
 from app.clients.deepgram.spoken import read_token
 from app.clients.deepgram.turn_assembly import TurnAssembly
 from app.clients.messages import Unreadable, read_object
+from app.clients.rate_limit_headers import retry_after_seconds
 from app.clients.replay_buffer import Timeline
-from app.clients.resilient import retry_after_seconds
 from app.clients.stream_state import SttStreamState
 from app.errors import (
     ProviderError,

@@ -1,6 +1,7 @@
 """What the registry offers of Deepgram: its two families of models that hear, and Aura, which speaks."""
 
 from app.clients.deepgram.client import DeepgramOptions, DeepgramSTTClient
+from app.clients.deepgram.messages import PROVIDER
 from app.clients.deepgram.speak import DeepgramTTSClient, aura_voice
 from app.clients.entry import ClientSetup, SttEntry, TtsEntry, key_of
 from app.ports.vendors import SttOptions, TtsOptions
@@ -25,6 +26,7 @@ def _make(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) ->
         prices=setup.prices,
         retry=setup.retry,
         observer=setup.observer,
+        limiter=setup.limiters.of("deepgram-listen", PROVIDER, concurrent=settings.deepgram_sockets),
     )
 
 
@@ -35,6 +37,7 @@ def _make_aura(setup: ClientSetup, _options: TtsOptions) -> DeepgramTTSClient:
         prices=setup.prices,
         retry=setup.retry,
         observer=setup.observer,
+        limiter=setup.limiters.of("deepgram-speak", PROVIDER),
     )
 
 

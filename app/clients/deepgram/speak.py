@@ -11,6 +11,7 @@ from types import MappingProxyType
 from app.clients.deepgram.connection import status_error
 from app.clients.deepgram.languages import base_language
 from app.clients.deepgram.messages import PROVIDER, encoding_name, rest_url
+from app.clients.limiter import RequestLimiter
 from app.clients.piecewise import PiecewiseUtterance
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
@@ -51,13 +52,18 @@ class DeepgramTTSClient(BaseResilientClient):
         prices: Prices = DEFAULT_PRICES,
         retry: RetryPolicy | None = None,
         observer: ProviderObserver | None = None,
+        limiter: RequestLimiter | None = None,
     ) -> None:
-        super().__init__(retry=retry, observer=observer)
+        super().__init__(retry=retry, observer=observer, limiter=limiter)
         self._url = f"{rest_url(base_url)}/v1/speak"
         self._headers = {"Authorization": f"Token {api_key}"}
         self._prices = prices
         self._sound = SoundOverHttp(
-            PROVIDER, connect_seconds=_CONNECT_SECONDS, silence_seconds=_SILENCE_SECONDS, error_of=_error
+            PROVIDER,
+            connect_seconds=_CONNECT_SECONDS,
+            silence_seconds=_SILENCE_SECONDS,
+            error_of=_error,
+            on_headers=self.limiter.learn,
         )
 
     @property

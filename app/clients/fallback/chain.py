@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from app.backoff import Backoff
-from app.errors import ContentRejected, ProviderError, ProviderRateLimited
+from app.clients.limiter import LIVE_WAIT_SECONDS
+from app.errors import ContentRejected, ProviderError, ProviderRateLimited, Throttled
 
 ClientT = TypeVar("ClientT")
 
 _FAILURES_MAX = 2
-_SHORT_WAIT_SECONDS = 1.0
-"""A vendor that asks for a longer wait than this counts as down meanwhile."""
 _WAIT_SECONDS_MAX = 60.0
 """The longest time without a probe, whatever the vendor asks for."""
 
@@ -66,14 +65,15 @@ class Chain(Generic[ClientT]):
         """Note the failure of an attempt. Returns whether the link is down because of it.
 
         An attempt that began before the last failure belongs to the same outage, and does not count again. A request
-        that was refused for its content says nothing about the link.
+        that was refused for its content, or never sent, says nothing about the link. A vendor that asks for a longer
+        wait than a turn can afford is down meanwhile.
         """
-        if isinstance(error, ContentRejected) or began_at < link.failed_at:
+        if isinstance(error, ContentRejected | Throttled) or began_at < link.failed_at:
             return False
         link.failures += 1
         link.failed_at = now
         wait = error.retry_after or 0.0 if isinstance(error, ProviderRateLimited) else 0.0
-        is_final = not error.retryable or wait > _SHORT_WAIT_SECONDS
+        is_final = not error.retryable or wait > LIVE_WAIT_SECONDS
         if link.probe_at is not None or not (is_final or link.failures >= _FAILURES_MAX):
             return False
         link.probes = 0

@@ -16,6 +16,7 @@ from app.clients.fallback.chain import Chain, Link
 from app.clients.fallback.race import LinkFailed, Race
 from app.errors import ContentRejected, ProviderError
 from app.models import Message, ServiceHealth, TokenUsage
+from app.ports.priority import Priority, requests_at
 from app.ports.streams import (
     ModelBegun,
     ModelEvent,
@@ -118,7 +119,8 @@ class FallbackModel:
         charges: list[Charge] = []
         loop = asyncio.get_running_loop()
         for link in self._chain.due(loop.time()):
-            finished = await _answers(link.client)
+            with requests_at(Priority.HEDGE):
+                finished = await _answers(link.client)
             self._chain.probed(link, is_well=finished is not None, now=loop.time())
             if finished is not None:
                 charges.append(Charge(provider=finished.provider, model=finished.model, cost=finished.usage.cost))

@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 import structlog
 
 from app.clients.fallback.chain import Chain, Link
-from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
+from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable, Throttled
+from app.ports.priority import Priority, context_at, current_priority
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,7 @@ class LinkFailed:
 
     error: ProviderError
     is_late: bool = False
-    """Whether it has not failed: it may still be the first to answer."""
+    """Whether it has not failed: it may still be the first to answer, or was never asked."""
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +119,8 @@ class Race(Generic[ClientT, EventT]):
     def _start(self, link: Link[ClientT]) -> None:
         events = self.ask(link)
         loop = asyncio.get_running_loop()
-        first = loop.create_task(self._first(events), name=f"{self.name}:{link.name}")
+        context = context_at(Priority.HEDGE if self._running else current_priority())
+        first = loop.create_task(self._first(events), name=f"{self.name}:{link.name}", context=context)
         self._running.append(_Contender(link, events, loop.time(), first))
 
     async def _first(self, events: AsyncGenerator[EventT, None]) -> list[EventT]:
@@ -149,7 +151,7 @@ class Race(Generic[ClientT, EventT]):
             if self.is_final(contender.link, failure):
                 raise failure
             if not contender.is_late:
-                told.append(LinkFailed(failure))
+                told.append(LinkFailed(failure, is_late=isinstance(failure, Throttled)))
         return told
 
     def _late(self) -> list[LinkFailed]:

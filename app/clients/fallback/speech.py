@@ -12,6 +12,7 @@ from app.clients.fallback.chain import Chain, Link
 from app.clients.fallback.race import FallbackFailed, LinkFailed, Race
 from app.errors import ProviderError
 from app.models import ServiceHealth, VoiceConfig
+from app.ports.priority import Priority, requests_at
 from app.ports.streams import VoiceAudio, VoiceEvent, VoiceFailed
 from app.ports.vendors import Charge, TextToSpeech, TtsCapabilities, TtsUtterance
 
@@ -101,7 +102,8 @@ class FallbackVoice:
             if link not in self._chain.due(loop.time()) or voice is None:
                 continue
             utterance = link.client.utterance(voice, call_id="probe")
-            is_well = await _speaks(utterance)
+            with requests_at(Priority.HEDGE):
+                is_well = await _speaks(utterance)
             charges += utterance.charges()
             self._chain.probed(link, is_well=is_well, now=loop.time())
             if is_well:

@@ -1,7 +1,7 @@
 """One streaming answer of the language model, read with deadlines on its progress."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,12 @@ class OpenAIAnswer:
         body: Body,
         call_id: str | None,
         *,
+        on_headers: Callable[[Mapping[str, str]], None],
         thinks_first: bool = False,
     ) -> None:
+        """``on_headers`` is called with the headers of the answer, before its first event."""
         self._connections = connections
+        self._on_headers = on_headers
         self._options = options
         self._body = body
         # Compressed events would arrive in bursts.
@@ -115,6 +118,7 @@ class OpenAIAnswer:
             connections = await self._connections()
             self._response = await connections.send(request_path(self._options), self._body, self._headers)
             self.request_id = self._response.request_id
+            self._on_headers(self._response.headers)
         return await self._response.read()
 
     def _end(self) -> list[TextDelta | ToolCall]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from app.clients.breaker import CircuitBreaker
+from app.clients.limiter import RequestLimiter
 from app.clients.loading import LoadedWhenNeeded
 from app.clients.openai.answer import OpenAIAnswer
 from app.clients.openai.context_window import estimate_text_tokens, estimate_tokens, trim
@@ -63,8 +64,9 @@ class OpenAILLMClient(BaseResilientClient):
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
         observer: ProviderObserver | None = None,
+        limiter: RequestLimiter | None = None,
     ) -> None:
-        super().__init__(retry=retry, breaker=breaker, observer=observer)
+        super().__init__(retry=retry, breaker=breaker, observer=observer, limiter=limiter)
         self._options = options or OpenAIOptions()
         self._prices = prices
         self._access = {"api_key": api_key, "base_url": base_url}
@@ -180,7 +182,12 @@ class OpenAILLMClient(BaseResilientClient):
         kept = trim(messages, self._options.context_window_size, estimate_tokens)
         body = request_body(self._options, kept, tools)
         return OpenAIAnswer(
-            self._connections.get, self._options, body, call_id, thinks_first=call_id in self._think_first
+            self._connections.get,
+            self._options,
+            body,
+            call_id,
+            on_headers=self.limiter.learn,
+            thinks_first=call_id in self._think_first,
         )
 
     def _learn(self, answer: OpenAIAnswer, call_id: str | None) -> None:

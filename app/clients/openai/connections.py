@@ -2,7 +2,7 @@
 
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import openai
 
 from app.clients.openai.events import PROVIDER, error_code, vendor_error
 from app.clients.openai.requests import Body
+from app.clients.rate_limit_headers import wished_wait
 from app.clients.tls import tls_context
 from app.errors import ProviderError, ProviderProtocolError, ProviderRateLimited, ProviderTimeout, ProviderUnavailable
 
@@ -70,6 +71,8 @@ class OpenAIResponse:
         self._response = response
         self._chunks = response.aiter_bytes()
         self.request_id: str | None = response.headers.get("x-request-id")
+        self.headers: Mapping[str, str] = response.headers
+        """They say how much of the vendor's limit is left."""
 
     async def read(self) -> bytes | None:
         """Read the next bytes of the body, None at its end. Raises ProviderError."""
@@ -101,8 +104,7 @@ def _vendor_errors(request_id: str | None = None) -> Iterator[None]:
 def _status_error(error: openai.APIStatusError) -> ProviderError:
     mapped = vendor_error(error.status_code, error_code(error.body), request_id=error.request_id)
     if isinstance(mapped, ProviderRateLimited):
-        seconds = error.response.headers.get("retry-after", "")
-        mapped.retry_after = float(seconds) if seconds.isdecimal() else None  # OpenAI sends no date
+        mapped.retry_after = wished_wait(error.response.headers)
     return mapped
 
 

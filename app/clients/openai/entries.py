@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from app.clients.entry import ClientSetup, LlmEntry, key_of
 from app.clients.openai.client import OpenAILLMClient, OpenAIOptions
+from app.clients.openai.events import PROVIDER
 from app.ports.vendors import LlmOptions
 
 ENDPOINT = "openai-fallback"
@@ -15,24 +16,27 @@ ENDPOINT = "openai-fallback"
 
 def _make(api: Literal["chat", "responses"], setup: ClientSetup, options: LlmOptions) -> OpenAILLMClient:
     settings = setup.settings
-    return _client(api, setup, options, settings.openai_base_url, settings.openai_api_key)
+    return _client(api, setup, options, PROVIDER, settings.openai_base_url, settings.openai_api_key)
 
 
 def _make_endpoint(setup: ClientSetup, options: LlmOptions) -> OpenAILLMClient:
     """The second endpoint, by the API that compatible servers have. Call it only with its address set."""
     settings = setup.settings
     base_url = settings.llm_fallback_base_url or settings.openai_base_url
-    client = _client("chat", setup, options, base_url, settings.llm_fallback_api_key)
-    client.provider = ENDPOINT
-    return client
+    return _client("chat", setup, options, ENDPOINT, base_url, settings.llm_fallback_api_key)
 
 
 def _client(
-    api: Literal["chat", "responses"], setup: ClientSetup, options: LlmOptions, base_url: str, key: SecretStr | None
+    api: Literal["chat", "responses"],
+    setup: ClientSetup,
+    options: LlmOptions,
+    provider: str,
+    base_url: str,
+    key: SecretStr | None,
 ) -> OpenAILLMClient:
     settings = setup.settings
     effort = settings.llm_reasoning_effort
-    return OpenAILLMClient(
+    client = OpenAILLMClient(
         api_key=key_of(key),
         base_url=base_url,
         options=OpenAIOptions(
@@ -44,7 +48,10 @@ def _client(
         prices=setup.prices,
         retry=setup.retry,
         observer=setup.observer,
+        limiter=setup.limiters.of(f"{provider} {options.model}", provider),  # OpenAI limits each model by itself
     )
+    client.provider = provider
+    return client
 
 
 ENTRIES = (

@@ -10,6 +10,7 @@ import pytest
 
 from app.clients.breaker import CircuitBreaker, Permit
 from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient
+from app.clients.limiter import RequestLimiter
 from app.clients.resilient import RetryPolicy
 from app.errors import (
     BreakerOpen,
@@ -19,6 +20,7 @@ from app.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    Throttled,
 )
 from app.models import VoiceConfig
 from app.ports.streams import VoiceAudio
@@ -32,9 +34,14 @@ OK = (200, {"Content-Type": "audio/pcm"}, b"\x01\x02" * 50)
 
 @asynccontextmanager
 async def client_of(url: str, **options: Any) -> AsyncIterator[CartesiaTTSClient]:
-    breaker = options.pop("breaker", None)
+    breaker, limiter = options.pop("breaker", None), options.pop("limiter", None)
     client = CartesiaTTSClient(
-        api_key="key-1", base_url=url, options=CartesiaOptions(**options), retry=IMPATIENT, breaker=breaker
+        api_key="key-1",
+        base_url=url,
+        options=CartesiaOptions(**options),
+        retry=IMPATIENT,
+        breaker=breaker,
+        limiter=limiter,
     )
     try:
         yield client
@@ -396,3 +403,36 @@ def test_the_scripted_server_speaks_every_character_apart() -> None:
     assert len(sound_of("ab")) == 2 * len(sound_of("a"))
     assert sound_of("ab") != sound_of("ba")
     assert CartesiaServer(says_nothing).texts == []
+
+
+# --- the vendor's limit -----------------------------------------------------------------------------------------
+
+
+async def test_texts_wait_for_one_another_where_the_plan_has_one_context() -> None:
+    limiter = RequestLimiter(concurrent=1)
+    async with cartesia_server() as server, client_of(server.url, limiter=limiter) as client:
+        spoken = await asyncio.gather(*(sound(client, text) for text in ("Да.", "Нет.", "Хорошо.")))
+    assert spoken == [sound_of(text) for text in ("Да.", "Нет.", "Хорошо.")]
+    assert repr(limiter).startswith("<RequestLimiter provider 0 of 1, 0 wait")
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "failed", "closed"])
+async def test_a_context_is_free_again_however_its_utterance_ends(ends: str) -> None:
+    limiter = RequestLimiter(concurrent=1)
+    options = {"first_audio_seconds": 0.05} if ends == "failed" else {}
+    async with cartesia_server(says_nothing) as server, client_of(server.url, limiter=limiter, **options) as client:
+        first = client.utterance(VOICE, call_id="call-1")
+        await first.say("Секунду.")
+        second = client.utterance(VOICE, call_id="call-2")
+        if ends == "cancelled":
+            await second.say("Да.")
+            with pytest.raises(Throttled):
+                [event async for event in second]
+            first.cancel()
+        elif ends == "failed":
+            with pytest.raises(ProviderTimeout):
+                [event async for event in first]
+        else:
+            await client.aclose()
+        assert repr(limiter).startswith("<RequestLimiter provider 0 of 1")
+        assert client.get_metrics().failures == (1 if ends == "failed" else 0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.clients.breaker import CircuitBreaker
 from app.clients.deepgram.client import DeepgramOptions, DeepgramStream, DeepgramSTTClient
+from app.clients.limiter import RequestLimiter
 from app.ports.streams import (
     SpeechEvent,
     TurnUpdated,
@@ -20,9 +21,20 @@ PCM = AudioFormat("pcm_s16le", 16000)
 NOVA: dict[str, Any] = {"model": "nova-3"}
 
 
-def client_of(server: DeepgramServer, *, breaker: CircuitBreaker | None = None, **options: Any) -> DeepgramSTTClient:
+def client_of(
+    server: DeepgramServer,
+    *,
+    breaker: CircuitBreaker | None = None,
+    limiter: RequestLimiter | None = None,
+    **options: Any,
+) -> DeepgramSTTClient:
     return DeepgramSTTClient(
-        api_key="key", base_url=server.url, audio_format=PCM, options=DeepgramOptions(**options), breaker=breaker
+        api_key="key",
+        base_url=server.url,
+        audio_format=PCM,
+        options=DeepgramOptions(**options),
+        breaker=breaker,
+        limiter=limiter,
     )
 
 

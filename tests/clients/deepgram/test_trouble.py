@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from app.clients.breaker import CircuitBreaker
+from app.clients.limiter import RequestLimiter
 from app.errors import (
     ProviderProtocolError,
     ProviderRateLimited,
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    Throttled,
 )
 from app.ports.streams import (
     StreamLost,
@@ -145,6 +147,23 @@ async def test_a_time_to_wait_is_honoured() -> None:
         await read(stream, StreamRestored)
         assert loop.time() - began >= 0.3
         assert len(server.sessions) == 2
+
+
+async def test_a_stream_waits_for_a_socket_where_the_plan_has_no_more() -> None:
+    limiter = RequestLimiter(concurrent=1)
+    async with deepgram(hears(), hears()) as server:
+        client = client_of(server, limiter=limiter, **STEADY)
+        async with client.listen(call_id="call-1") as first:
+            await asyncio.sleep(0)  # the first to ask
+            async with client.listen(call_id="call-2") as second:
+                (lost,) = await read(second, StreamLost)
+                assert isinstance(lost.error, Throttled)
+                assert not lost.final
+                assert len(server.sessions) == 1
+                await first.aclose()
+                await read(second, StreamRestored)
+        assert repr(limiter).startswith("<RequestLimiter provider 0 of 1")
+        await client.aclose()
 
 
 async def test_a_time_to_wait_beyond_the_end_of_all_attempts_is_not_waited_for() -> None:

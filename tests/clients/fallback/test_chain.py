@@ -4,7 +4,14 @@ import pytest
 
 from app.backoff import Backoff
 from app.clients.fallback.chain import Chain, Link
-from app.errors import ContentRejected, ProviderError, ProviderRateLimited, ProviderRejected, ProviderUnavailable
+from app.errors import (
+    ContentRejected,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderUnavailable,
+    Throttled,
+)
 
 LOST = ProviderUnavailable("vendor", "the line was cut")
 
@@ -59,7 +66,11 @@ def test_what_no_repetition_mends_puts_a_link_down_at_once(error: ProviderError)
 
 @pytest.mark.parametrize(
     "error",
-    [ContentRejected("vendor", "no such text", status=400), ProviderRateLimited("vendor", "429", retry_after=0.3)],
+    [
+        ContentRejected("vendor", "no such text", status=400),
+        ProviderRateLimited("vendor", "429", retry_after=0.3),
+        Throttled("vendor", "not sent", retry_after=20.0),
+    ],
 )
 def test_a_text_that_is_refused_or_a_short_wait_leaves_it_where_it_is(error: ProviderError) -> None:
     chain = chain_of("a", "b")

@@ -78,6 +78,19 @@ async def test_a_vendor_that_is_down_is_made_good_by_the_second_server(
     assert len([event for event in events if isinstance(event, ModelFailed)]) == 3
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "way", "least", "most"), [(0.3, "again", 0.3, 0.9), (20.0, "gpt-6.1-terra", 0.0, 0.6)]
+)
+async def test_a_short_limit_is_waited_for_and_a_long_one_is_not(
+    retry_after: float, way: str, least: float, most: float, tmp_path: Path
+) -> None:
+    limited = Fault("openai", "rate_limit", retry_after=retry_after, model=LUNA)
+    async with vendors(tmp_path, limited) as (_sandbox, registry):
+        events, first = await answer_of(registry)
+    assert (text(events), ways(events)) == (ANSWER, [way])
+    assert least <= first < most
+
+
 @pytest.mark.parametrize("kind", ["stall", "cut", "error_event"])
 async def test_an_answer_that_breaks_off_is_finished_elsewhere_and_nothing_is_said_twice(
     kind: str, tmp_path: Path
