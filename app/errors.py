@@ -21,6 +21,7 @@ VoiceAgentError
 ├── AdmissionError           a new call is not accepted
 │   ├── AtCapacity           at_capacity                                                  retryable
 │   ├── DialLimitReached     dial_limit           enough calls were placed for now        retryable
+│   ├── SpendingLimitReached spending_limit       the day's calls may cost no more        retryable
 │   ├── CallTaken            call_taken           this telephone call is already answered
 │   └── Draining             draining                                                     retryable
 ├── DestinationNotAllowed    destination_not_allowed a number that may not be called
@@ -217,6 +218,16 @@ class DialLimitReached(AdmissionError):
     """The limit of outbound calls is reached, for that number or in total. Try again after ``retry_after`` seconds."""
 
     code = "dial_limit"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class SpendingLimitReached(AdmissionError):
+    """The calls of the day may cost no more. The limit is renewed after ``retry_after`` seconds."""
+
+    code = "spending_limit"
 
     def __init__(self, message: str, *, retry_after: float) -> None:
         self.retry_after = retry_after

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 LoopName = Literal[
     "agents", "claims", "eraser", "health", "journal.poller", "journal.writer", "leases", "loop.lag", "probe",
-    "reaper", "requests", "rooms.reconciler", "storage.writer", "unplaced", "warm:llm", "warm:tts",
+    "reaper", "requests", "rooms.reconciler", "spending", "storage.writer", "unplaced", "warm:llm", "warm:tts",
 ]  # fmt: skip
 """The names of all loops. Metrics use them as label values."""
 TaskKind = Literal["call", "clips", "room"]

@@ -41,6 +41,7 @@ from app.settings_checks import (
     is_language,
     key_problems,
     key_secret_pairs,
+    spending_problems,
     telephone_problems,
     weak_problems,
 )
@@ -158,6 +159,13 @@ class Settings(BaseSettings):
     telephony_usd_per_minute: float | None = Field(None, ge=0, le=100)
     """US dollars that the carrier asks for a minute of a telephone call, for the costs in the record; when not set, the
     costs of telephony and the total of each telephone call are unknown."""
+
+    # --- what calls may cost ------------------------------------------------------------------------------------------
+    max_call_cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Most US dollars that a call may cost, at list prices; then the agent says goodbye. No limit when not set."""
+    max_day_cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Most US dollars that the calls of a UTC day may cost together; then new calls are refused. Needs
+    MAX_CALL_COST_USD, which each call reserves until its own cost is known. No limit when not set."""
 
     # --- outbound calls -----------------------------------------------------------------------------------------------
     dial_prefixes: NumberPrefixes = ()
@@ -300,7 +308,7 @@ class Settings(BaseSettings):
                     for item in error.errors(include_url=False)
                 ],
             )
-        problems += key_problems(data) + telephone_problems(data) + weak_problems(data)
+        problems += key_problems(data) + telephone_problems(data) + weak_problems(data) + spending_problems(data)
         if settings is None or problems:
             raise SettingsError(problems)
         return settings

@@ -153,6 +153,27 @@ def weak_problems(values: dict[str, Any]) -> list[str]:
     ]
 
 
+def spending_problem(call_usd: float | None, day_usd: float | None) -> str | None:
+    """The beginning of what is wrong with the limits of a call and of a day; the name of the call's limit ends it."""
+    if day_usd is None:
+        return None
+    if call_usd is None:
+        return "each call reserves what it may cost, so set also"
+    return "no call would fit into the day; use as much or more than" if day_usd < call_usd else None
+
+
+def spending_problems(values: dict[str, Any]) -> list[str]:
+    """Problems of the limits on what calls cost."""
+    try:
+        call_usd, day_usd = (
+            float(values[name]) if values.get(name) else None for name in ("max_call_cost_usd", "max_day_cost_usd")
+        )
+    except (TypeError, ValueError):
+        return []  # reported as no number
+    problem = spending_problem(call_usd, day_usd)
+    return [f"MAX_DAY_COST_USD: {problem} MAX_CALL_COST_USD"] if problem else []
+
+
 def _plain(value: Any) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
 

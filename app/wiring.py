@@ -22,6 +22,7 @@ from app.calls.dispatch.dispatcher import CallDispatcher
 from app.calls.dispatch.erasure import CallEraser
 from app.calls.dispatch.media_sessions import MediaSessions
 from app.calls.dispatch.operator_requests import CallRequests
+from app.calls.dispatch.spending_watch import SpendingWatch
 from app.calls.dispatch.unplaced import UnplacedCalls
 from app.calls.live.background import BackgroundWork
 from app.calls.live.phrase_cache import PhraseCache
@@ -47,6 +48,7 @@ from app.storage.journal_reader import JournalReader
 from app.storage.requests import CallRequestStore
 from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
+from app.storage.spending import DaySpending, SpendingStore
 from app.storage.unsaved import UnsavedEnds
 from app.times import STANDARD_TIMES, ServiceTimes
 from media.formats import AudioFormat
@@ -82,6 +84,7 @@ class Services:
     """None without LiveKit."""
     metrics: Metrics
     health: HealthMonitor
+    spending: SpendingWatch
     loops: ServiceLoops
     times: ServiceTimes
 
@@ -109,8 +112,7 @@ async def open_services(
         loops = await stack.enter_async_context(ServiceLoops())
         _watch(loops, (database.loop, journal.loop, reader.loop), metrics)
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
-        dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved)
-        journal.on_lost.add(dispatcher.ownership_lost)
+        dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
         health = _health(storage, vendors, tools, livekit, recordings, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
@@ -130,6 +132,7 @@ async def open_services(
             telephone=telephone,
             metrics=metrics,
             health=health,
+            spending=_spending(settings, database, metrics, loops),
             loops=loops,
             times=times,
         )
@@ -163,15 +166,19 @@ def _dispatcher(
     loops: ServiceLoops,
     storage: StorageHealth,
     unsaved: UnsavedEnds,
+    journal: JournalWriter,
 ) -> CallDispatcher:
     admission = Admission(
         planner,
         services.calls,
         max_live=settings.places,
+        max_day_cost_usd=settings.max_day_cost_usd,
         require_storage=storage.require,
         on_rejected=services.metrics.call_rejected,
     )
-    return CallDispatcher(services, admission, reader=reader, loops=loops, unsaved=unsaved)
+    dispatcher = CallDispatcher(services, admission, reader=reader, loops=loops, unsaved=unsaved)
+    journal.on_lost.add(dispatcher.ownership_lost)
+    return dispatcher
 
 
 def _planner(
@@ -208,6 +215,15 @@ def _retry(settings: Settings) -> RetryPolicy:
 def _vendors(settings: Settings, metrics: Metrics) -> VendorRegistry:
     limiters = Limiters(metrics.providers, workers=settings.workers)
     return VendorRegistry(ClientSetup(settings, _retry(settings), metrics.providers, limiters=limiters))
+
+
+def _spending(settings: Settings, database: Database, metrics: Metrics, loops: ServiceLoops) -> SpendingWatch:
+    def show(today: DaySpending) -> None:
+        metrics.service.note_spending(spent_usd=today.spent_usd, reserved_usd=today.reserved_usd)
+
+    watch = SpendingWatch(SpendingStore(database), day_limit=settings.max_day_cost_usd, on_read=show)
+    loops.keep("spending", watch.look)
+    return watch
 
 
 async def _alone(settings: Settings) -> str:

@@ -61,7 +61,8 @@ def open_telephone(
 ) -> Telephone:
     """Build and start everything about telephone calls. It runs until :meth:`Telephone.stop`."""
     make_leg, dialer = _legs(settings, livekit), _dialer(settings, livekit)
-    leftovers = _leftovers(settings, livekit, services, dispatcher)
+    leftovers = Leftovers(livekit, services.background)
+    apologies = _apologies(settings, livekit, services, dispatcher, leftovers)
     make_telephony = _telephony(livekit, dialer, leftovers, times)
     rooms = RoomCalls(
         dispatcher=dispatcher,
@@ -70,6 +71,7 @@ def open_telephone(
         make_leg=make_leg,
         leftovers=leftovers,
         make_telephony=make_telephony,
+        apologise=apologies.refuse,
         room_prefix=settings.room_prefix,
         max_call_seconds=settings.max_call_seconds,
         loops=loops,
@@ -159,30 +161,29 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
     return make_leg
 
 
-def _leftovers(
+def _apologies(
     settings: Settings,
     livekit: LiveKitClient,
     services: CallServices,
     dispatcher: CallDispatcher,
-) -> Leftovers:
-    """Cleans up after calls, including those whose process died: their callers hear an apology first."""
+    leftovers: Leftovers,
+) -> Apologies:
+    """For the callers whose process died, and for those whom a limit keeps out."""
 
     async def say(room: str, call_id: str, audio: bytes) -> None:
         token = livekit.agent_token(room, call_id)
         await announce(url=settings.livekit_url or "", token=token, name=call_id, audio=audio)
 
-    background = services.background
-    leftovers = Leftovers(livekit, background)
     apologies = Apologies(
         say,
         ROOM_FORMAT,
         planner=dispatcher.admission.planner,
         phrases=services.phrases,
         leftovers=leftovers,
-        background=background,
+        background=services.background,
     )
     dispatcher.on_crashed.add(apologies.let_go)
-    return leftovers
+    return apologies
 
 
 def _dialer(settings: Settings, livekit: LiveKitClient) -> SipDialer:

@@ -143,9 +143,16 @@ _HEALTH = {
     "components": [_COMPONENT],
     "failing_loops": [],
     "version": "0.1.0",
-    "schema": "0006",
+    "schema": "0013",
     "live_calls": 3,
     "workers": 1,
+    "spending": {
+        "day": "2026-11-22",
+        "spent_usd": 4.21,
+        "reserved_usd": 1.5,
+        "unknown_calls": 0,
+        "limit_usd": 50.0,
+    },
 }
 _AGENT: dict[str, Any] = {
     "name": "clinic",

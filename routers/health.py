@@ -1,6 +1,7 @@
 """Health endpoints for monitoring. They answer from the last check and contact nobody."""
 
 import asyncio
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -62,6 +63,7 @@ async def get_health(services: TheServices, stranger: Annotated[bool, Depends(is
         "schema": REVISION,
         "live_calls": await _live_calls(services),
         "workers": services.settings.workers,
+        "spending": None if stranger else _spending(services),
     }
 
 
@@ -82,6 +84,12 @@ async def _live_calls(services: Services) -> int:
         except (StorageError, TimeoutError):
             pass
     return services.dispatcher.live_calls
+
+
+def _spending(services: Services) -> dict[str, Any] | None:
+    """What the calls of this UTC day have cost; None before it is read for the first time."""
+    today = services.spending.latest
+    return None if today is None else {**asdict(today), "limit_usd": services.spending.day_limit}
 
 
 def _component(item: ServiceHealth) -> dict[str, Any]:

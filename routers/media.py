@@ -12,7 +12,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from app.calls.dispatch.media_sessions import NewSession, OpenedSession
 from app.clock import iso_utc
-from app.errors import AdmissionError, StorageError, TokenError
+from app.errors import AdmissionError, SpendingLimitReached, StorageError, TokenError
 from app.journal.shown_rows import shown_to_caller
 from app.models import CallContext
 from app.wiring import Services
@@ -44,7 +44,8 @@ async def create_media_session(
     """Create an address for one websocket. The session becomes a call when the socket sends ``start``."""
     services.dispatcher.admission.require_storage()
     wanted = wanted or SessionRequest()
-    services.dispatcher.admission.wanted_agent(wanted.agent, wanted.variables)
+    agent = services.dispatcher.admission.wanted_agent(wanted.agent, wanted.variables)
+    await services.dispatcher.admission.check_spending(agent)
     session = await services.sessions.create(
         wanted.caller, wanted.metadata, wanted.events, agent=wanted.agent, variables=wanted.variables
     )
@@ -168,8 +169,9 @@ async def _opened(websocket: WebSocket, call_id: str, token: str, services: Serv
 async def _serve(leg: WebSocketLeg, call: CallContext, services: Services, *, listens_only: bool = False) -> None:
     try:
         orchestrator = await services.dispatcher.start(call, leg, direction="web", listens_only=listens_only)
-    except AdmissionError:
-        await leg.refuse("rejected_capacity")
+    except AdmissionError as error:
+        is_policy = isinstance(error, SpendingLimitReached)
+        await leg.refuse("rejected_policy" if is_policy else "rejected_capacity")
         return
     except StorageError:
         await leg.fail("internal", "the call could not be stored")

@@ -20,6 +20,7 @@ _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TransferNotAllowed: HTTPStatus.FORBIDDEN,
     errors.DialLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.SpendingLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
     errors.DestinationNotAllowed: HTTPStatus.FORBIDDEN,
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.WebhookInvalid: HTTPStatus.UNAUTHORIZED,
@@ -50,7 +51,8 @@ def problem(
 def of_error(error: errors.VoiceAgentError) -> JSONResponse:
     """The document for one of our errors."""
     status = next((_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
-    wait = error.retry_after if isinstance(error, errors.DialLimitReached) else _TRY_AGAIN_SECONDS
+    limits = (errors.DialLimitReached, errors.SpendingLimitReached)
+    wait = error.retry_after if isinstance(error, limits) else _TRY_AGAIN_SECONDS
     headers = {"Retry-After": str(math.ceil(wait))} if error.retryable else {}
     return problem(status, error.code, str(error), headers=headers)
 

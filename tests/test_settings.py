@@ -55,6 +55,9 @@ BAD: dict[str, str] = {
     "DOMAIN": "voice.example.org:99999",
     "DATABASE_URL": "postgresql+asyncpg://agent:database-secret@db/calls",
     "TRANSFER_TARGETS": "+74950000000",
+    "MAX_CALL_COST_USD": "0",
+    "CARTESIA_CONTEXTS": "0",
+    "DEEPGRAM_SOCKETS": "some",
 }
 SECRETS = (*KEYS.values(), "api-secret-of-the-tests", "metrics-secret-of-the-tests", "database-secret")
 
@@ -103,6 +106,30 @@ def test_every_wrong_variable_is_named_at_once() -> None:
 @pytest.mark.parametrize("name", ["GREETING", "ROOM_PREFIX", "TTS_EMOTION"])
 def test_bytes_that_are_no_text_are_refused(name: str) -> None:
     assert problems({name: os.fsdecode(b"Hello \xff")}) == [f"{name}: write it in UTF-8"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"MAX_CALL_COST_USD": "0.5"}, []),
+        ({"MAX_CALL_COST_USD": "0.5", "MAX_DAY_COST_USD": "0.5"}, []),
+        (
+            {"MAX_CALL_COST_USD": "0.5", "MAX_DAY_COST_USD": "much"},
+            ["MAX_DAY_COST_USD: Input should be a valid number"],
+        ),
+        (
+            {"MAX_DAY_COST_USD": "20"},
+            ["MAX_DAY_COST_USD: each call reserves what it may cost, so set also MAX_CALL_COST_USD"],
+        ),
+        (
+            {"MAX_CALL_COST_USD": "0.5", "MAX_DAY_COST_USD": "0.4", "ENVIRONMENT": "production"},
+            ["MAX_DAY_COST_USD: no call would fit into the day; use as much or more than MAX_CALL_COST_USD"],
+        ),
+    ],
+)
+def test_a_day_has_room_for_one_call_at_least(variables: dict[str, str], told: list[str]) -> None:
+    about_spending = [problem for problem in problems(variables) if problem.startswith("MAX_")]
+    assert [problem[: len(line)] for problem, line in zip(about_spending, told, strict=True)] == told
 
 
 def test_complaints_are_in_the_words_of_settings() -> None:

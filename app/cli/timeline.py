@@ -134,6 +134,11 @@ def _deadline(data: Data) -> _Line:
     return ("wrong", LATE[name]) if name in LATE else ("quiet", USUAL.get(name, name))
 
 
+def _spending(data: Data) -> _Line:
+    spent, limit = data["spent_usd"], data["limit_usd"]
+    return ("wrong" if spent >= limit else "quiet"), f"the call has cost {spent:.4f} of {limit:g} US dollars"
+
+
 _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "call.created": _created,
     "call.answered": lambda data: ("quiet", "sound flows"),
@@ -155,6 +160,7 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "transfer.failed": lambda data: ("wrong", data["reason"]),
     "transfer.completed": lambda data: ("quiet", data["how"]),
     "provider.restored": lambda data: ("quiet", f"{data['provider']} can {data['stage']} again"),
+    "spending.reached": _spending,
     "operator.say_requested": lambda data: ("quiet", data["text"]),
     "operator.hangup_requested": lambda data: ("quiet", data["reason"]),
     "operator.transfer_requested": lambda data: ("quiet", f"to {data['to']}"),

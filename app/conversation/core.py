@@ -104,6 +104,7 @@ class ConversationCore:
             ev.CallerLeft: self._left,
             ev.SayRequested: self._say_requested,
             ev.HangupRequested: self._hangup_requested,
+            ev.SpendingReached: self._spending_reached,
             ev.TransferRequested: self._transfers.requested,
             ev.TransferDialled: self._transfers.dialled,
             ev.TransferFailed: self._transfers.failed,
@@ -186,6 +187,13 @@ class ConversationCore:
             call.close("shutdown", call.lines.shutdown_goodbye)
         else:
             call.end(event.reason)
+
+    def _spending_reached(self, event: ev.SpendingReached) -> None:
+        """At the limit the agent says goodbye. Before it, the event is a warning for readers of the record."""
+        call = self._call
+        if event.spent_usd >= event.limit_usd and call.phase is not CallPhase.CLOSING:
+            call.blame("policy")
+            call.close("spending_limit", call.lines.limit_goodbye)
 
     # --- deadlines ----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ fields with defaults; otherwise raise ``v`` and teach :func:`from_row` to read t
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self, get_args
 
+from app.conversation.spending import SpendingReached as SpendingReached
 from app.errors import ProviderError
 from app.models import JournalRow
 
@@ -470,7 +471,7 @@ Event = (
     | CallerLeft | CallerIgnored | TurnTaken | AgentReplyStarted | AgentReplyGenerated | AgentClauseStarted
     | AgentPaused | AgentResumed | AgentInterrupted | AgentFinished | AgentToolCalled | AgentToolFinished
     | TransferStarted | TransferDialled | TransferFailed | TransferCompleted | ProviderFailed | ProviderRestored
-    | ProviderUsed | SayRequested | HangupRequested | TransferRequested | DeadlinePassed
+    | ProviderUsed | SpendingReached | SayRequested | HangupRequested | TransferRequested | DeadlinePassed
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}

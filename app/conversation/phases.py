@@ -47,7 +47,7 @@ PHASE_TRANSITIONS: dict[CallPhase, frozenset[CallPhase]] = {
 
 _Types = frozenset[type[ev.Event]]
 
-_END: _Types = frozenset({ev.CallEnded, ev.CallerLeft, ev.HangupRequested, ev.DeadlinePassed})
+_END: _Types = frozenset({ev.CallEnded, ev.CallerLeft, ev.HangupRequested, ev.DeadlinePassed, ev.SpendingReached})
 _VENDORS: _Types = frozenset({ev.ProviderFailed, ev.ProviderRestored})
 _LINE: _Types = frozenset({ev.CallerSoundStarted, ev.CallerSoundStopped, ev.CallerHeld, ev.CallerReturned})
 CALLER_TURN: _Types = frozenset(

@@ -145,6 +145,8 @@ class CallPolicy:
     stt_give_up_seconds: float = 10.0
     ring_seconds: float = 60.0
     max_duration_seconds: float = 1800.0
+    max_cost_usd: float | None = None
+    """What the call may cost in US dollars; None for no limit."""
     transfer_seconds: float = 65.0
     """After this, a transfer without an outcome is cancelled."""
     farewell_seconds: float = 5.0

@@ -31,6 +31,12 @@ class ServiceMetrics:
         self._breaker = gauge(
             "voice_breaker_state", "0 closed, 1 half open, 2 open; the worst of all workers.", "livemax", "provider"
         )
+        self._day_cost = gauge(
+            "voice_day_cost_usd",
+            "US dollars of the calls of this UTC day: what ended calls have cost, and what others have reserved.",
+            "livemax",
+            "kind",
+        )
         self._draining = gauge("voice_draining", "Workers that take no new calls because they are stopping.", "livesum")
         self._capacity = gauge("voice_capacity_ratio", "Live calls as a share of capacity, in all workers.", "livesum")
         self._claims = Counter("voice_claims_total", "Telephone calls claimed.", ["kind"], registry=registry)
@@ -64,6 +70,11 @@ class ServiceMetrics:
             self._status.labels(part.name).set(_STATUS[part.status])
             if part.breaker is not None:
                 self._breaker.labels(part.name).set(_BREAKER[part.breaker])
+
+    def note_spending(self, *, spent_usd: float, reserved_usd: float) -> None:
+        """Show what the calls of today have cost."""
+        self._day_cost.labels("spent").set(spent_usd)
+        self._day_cost.labels("reserved").set(reserved_usd)
 
     def note_draining(self, is_draining: bool) -> None:
         """Note whether this process takes no new calls."""

@@ -4,13 +4,14 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
 import structlog
 from sqlalchemy import ColumnElement, Connection, Float, Row, delete, func, insert, or_, select, update
 
-from app.clock import lease_now
+from app.clock import iso_utc, lease_now
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
 from app.models import Direction
 from app.ports.services import CallEnding
@@ -19,6 +20,7 @@ from app.storage.call_words import common_words, erase_words, store_words
 from app.storage.database import Database
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
 from app.storage.schema import ERASED_BODY, call_requests, calls, idempotency_keys, sessions, webhook_inbox
+from app.storage.spending import Reservation, check_fits, forget_call, reserve, settle
 
 log = structlog.get_logger(__name__)
 
@@ -93,13 +95,19 @@ class CallStore:
         self._is_in_log = True
         """Whether the write-ahead log may contain erased data; True after a start, because it is unknown."""
 
-    async def create(self, row: CallRow, *, max_live: int | None = None) -> None:
+    async def create(
+        self, row: CallRow, *, max_live: int | None = None, reservation: Reservation | None = None
+    ) -> None:
         """Insert a call.
 
         Raises CallTaken when the same telephone call exists already, AtCapacity when all processes together have
-        ``max_live`` live calls.
+        ``max_live`` live calls, SpendingLimitReached when the reservation does not fit into the day's limits.
         """
-        await self._database.write(partial(create_call, row, max_live))
+        await self._database.write(partial(create_call, row, max_live, reservation))
+
+    async def check_spending(self, reservation: Reservation, now: datetime) -> None:
+        """Check that a call could reserve that now. Raises SpendingLimitReached."""
+        await self._database.read(lambda connection: check_fits(connection, reservation, iso_utc(now)))
 
     async def get(self, call_id: str) -> CallRow | None:
         """The call, or None."""
@@ -273,13 +281,15 @@ def _list(wanted: CallFilter, limit: int, after: tuple[str, str] | None, connect
     return connection.execute(list_statement(wanted, limit=limit, after=after, common=common)).all()
 
 
-def create_call(row: CallRow, max_live: int | None, connection: Connection) -> None:
+def create_call(row: CallRow, max_live: int | None, reservation: Reservation | None, connection: Connection) -> None:
     """Insert a call as :meth:`CallStore.create` does, as part of a larger transaction."""
     same = (calls.c.room_sid == row.room_sid) & (calls.c.sip_call_id == row.sip_call_id)
     if row.room_sid is not None and connection.execute(select(calls.c.call_id).where(same)).first():
         raise CallTaken("this telephone call was taken before")
     if max_live is not None and _count_live(connection) >= max_live:
         raise AtCapacity(f"all {max_live} places for calls are taken")
+    if reservation is not None:
+        reserve(connection, row.call_id, reservation, row.started_at)
     connection.execute(insert(calls), asdict(row))
 
 
@@ -294,6 +304,14 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
     )
     if ended.rowcount:
         store_words(connection, call_id, said)
+        settle(connection, call_id, _cost_of(ending))
+
+
+def _cost_of(ending: CallEnding) -> float | None:
+    """US dollars; None when a price or a usage is unknown, unless the call was never answered and so cost nothing."""
+    costs = (ending.summary or {}).get("costs") or {}
+    total: float | None = costs.get("total")
+    return 0.0 if total is None and ending.duration_seconds == 0.0 else total
 
 
 def _renew_leases(owner: str, call_ids: Collection[str], until: float, connection: Connection) -> set[str]:
@@ -354,4 +372,5 @@ def _delete(call_id: str, connection: Connection) -> None:
     room = select(calls.c.room_sid).where(calls.c.call_id == call_id).scalar_subquery()
     connection.execute(delete(webhook_inbox).where(webhook_inbox.c.room_sid == room))
     erase_words(connection, call_id)
+    forget_call(connection, call_id)
     connection.execute(delete(calls).where(calls.c.call_id == call_id))  # cascades to its journal

@@ -15,6 +15,7 @@ from app.errors import DialLimitReached, KeyReused
 from app.storage.calls import CallRow, create_call
 from app.storage.database import Database
 from app.storage.schema import ERASED_BODY, dials, idempotency_keys
+from app.storage.spending import Reservation
 
 _KEPT = timedelta(hours=24)
 _NUMBER_DIGITS = 6
@@ -46,19 +47,27 @@ class PlacementStore:
         self._database = database
 
     async def place(
-        self, row: CallRow, *, limits: DialLimits, max_live: int, key: IdempotencyKey | None, now: datetime
+        self,
+        row: CallRow,
+        *,
+        limits: DialLimits,
+        max_live: int,
+        key: IdempotencyKey | None,
+        now: datetime,
+        reservation: Reservation | None = None,
     ) -> str:
         """Insert a call for any process to claim; returns its id. For a known key, returns the id of its call.
 
-        Raises KeyReused, DialLimitReached, AtCapacity, StorageError.
+        Raises KeyReused, DialLimitReached, AtCapacity, SpendingLimitReached, StorageError.
         """
-        return await self._database.write(partial(_place, row, limits, max_live, key, now))
+        return await self._database.write(partial(_place, row, limits, max_live, reservation, key, now))
 
 
 def _place(
     row: CallRow,
     limits: DialLimits,
     max_live: int,
+    reservation: Reservation | None,
     key: IdempotencyKey | None,
     now: datetime,
     connection: Connection,
@@ -71,7 +80,7 @@ def _place(
     to_number = dials.c.number_digest == number
     _check(to_number, limits.number_per_hour, _HOUR, now, connection, "calls to this number in an hour")
     _check(None, limits.all_per_day, _DAY, now, connection, "calls placed in a day")
-    create_call(row, max_live, connection)
+    create_call(row, max_live, reservation, connection)
     connection.execute(insert(dials), {"placed_at": row.started_at, "number_digest": number})
     if key is not None:
         values = {"key_digest": _digest(key.key), "body_hash": key.body_hash, "call_id": row.call_id}

@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0012"
+REVISION = "0013"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -180,6 +180,20 @@ dials = Table(
     Column("number_digest", String, nullable=False),
     Index("dials_by_time", "placed_at"),
     Index("dials_by_number", "number_digest", "placed_at"),
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("spending_id", Integer, primary_key=True),
+    Column("day", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("call_id", String),  # no foreign key: the call may be erased, and then this is null
+    Column("reserved_usd", Float, nullable=False),
+    Column("spent_usd", Float),  # null while the call lives, or if its cost is unknown
+    Column("ended", Boolean, nullable=False),
+    Index("spending_by_day", "day", "agent"),
+    Index("spending_by_call", "call_id"),
 )
 
 

@@ -27,6 +27,7 @@ from app.ports.services import CallEnding, TransferMethod
 from app.ports.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
 from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
 from app.storage.calls import CallRow
+from app.storage.spending import Reservation
 from media.formats import AudioFormat
 from tests.calls.far_end import FarEnd
 from tests.calls.vendors import ScriptedEars, ScriptedModel, ScriptedStream, ScriptedTool, ScriptedVoice
@@ -139,7 +140,9 @@ class MemoryCalls:
         self.create_takes = 0.001
         self._journal = journal
 
-    async def create(self, row: CallRow, *, max_live: int | None = None) -> None:
+    async def create(
+        self, row: CallRow, *, max_live: int | None = None, reservation: Reservation | None = None
+    ) -> None:
         await asyncio.sleep(self.create_takes)
         if self.fails_with is not None:
             raise self.fails_with

@@ -160,6 +160,9 @@ class Call:
     def operator_hangs_up(self) -> "Call":
         return self._happens(ev.HangupRequested())
 
+    def costs(self, spent_usd: float, limit_usd: float) -> "Call":
+        return self._happens(ev.SpendingReached(spent_usd, limit_usd))
+
     def operator_hands_over(self, to: str = "sales") -> "Call":
         return self._happens(ev.TransferRequested(to))
 

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.clock import lease_now
+from app.clock import iso_utc, lease_now, utc_now
 from app.main import create_app
 from app.settings import Settings
+from app.storage.spending import Reservation
 from tests.routers.test_calls import assert_problem
 from tests.storage.stores import a_call
 
@@ -150,6 +151,23 @@ async def test_erasing_calls_does_not_allow_more_dials(tmp_path: Path) -> None:
             await ended(http, call_id)
             assert (await http.delete(f"/calls/{call_id}")).status_code == 204
         assert_problem(await place(http), 429, "dial_limit")
+
+
+async def test_no_call_is_placed_or_promised_that_the_day_has_no_money_for(tmp_path: Path) -> None:
+    async with door(tmp_path, max_call_cost_usd=0.5, max_day_cost_usd=0.9) as (http, services):
+        taken = a_call("call-1", status="ended", started_at=iso_utc(utc_now()))
+        await services.calls.create(taken, reservation=Reservation("clinic", 0.5))
+        async with asyncio.timeout(20):
+            while (shown := (await http.get("/health")).json()["spending"] or {}).get("reserved_usd") != 0.5:
+                await asyncio.sleep(0.1)
+        answers = [await place(http), await http.post("/media/sessions", json={})]
+        figures = (await http.get("/metrics")).text
+    for answer in answers:
+        assert_problem(answer, 429, "spending_limit")
+        assert 0 < int(answer.headers["retry-after"]) <= 24 * 3600
+    assert (shown["spent_usd"], shown["limit_usd"], shown["unknown_calls"]) == (0.0, 0.9, 0)
+    assert 'voice_admission_rejected_total{reason="spending_limit"} 2.0' in figures
+    assert 'voice_day_cost_usd{kind="reserved"} 0.5' in figures
 
 
 async def test_the_key_of_an_erased_call_dials_nobody(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ class AgentFile:
     """By purpose: ``stt``, ``llm``, ``tts``."""
     numbers: tuple[str, ...] = ()
     is_recorded: bool | None = None
+    max_call_cost_usd: float | None = None
+    max_day_cost_usd: float | None = None
     zone: tzinfo | None = None
     variables: tuple[Variable, ...] = ()
     sip_headers: tuple[str, ...] = ()
@@ -99,6 +101,8 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         models=shape.models.model_dump(exclude_none=True),
         numbers=tuple(shape.numbers),
         is_recorded=shape.recording,
+        max_call_cost_usd=shape.limits.max_call_cost_usd,
+        max_day_cost_usd=shape.limits.max_day_cost_usd,
         zone=shape.timezone,
         variables=tuple(Variable(name, **dict(variable)) for name, variable in shape.variables.items()),
         sip_headers=tuple(shape.sip_headers),

@@ -17,6 +17,7 @@ from app.conversation.policy import CallPolicy
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.settings import Settings, environment
+from app.settings_checks import spending_problem
 
 _STANDARD_PROMPT = (
     "You are the friendly voice assistant of a company that answers the telephone. Help the caller, ask when something "
@@ -49,6 +50,8 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
     language = settings.language if settings.language in lines else next(iter(lines))
     if greeting:
         lines[language] = replace(lines[language], greeting=greeting)
+    max_call_cost_usd = _least(settings.max_call_cost_usd, agent.max_call_cost_usd)
+    _check_limits(agent, max_call_cost_usd)
     policy = CallPolicy(
         lines=lines,
         max_response_seconds=settings.max_response_latency,
@@ -56,6 +59,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         idle_prompts=settings.idle_prompts,
         stall_turns=settings.stall_turns,
         max_duration_seconds=settings.max_call_seconds,
+        max_cost_usd=max_call_cost_usd,
     )
     profile = AgentProfile(
         prompt=agent.prompt,
@@ -76,6 +80,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         zone=agent.zone or get_localzone(),
         weekdays={code: weekdays(code) for code in lines},
         is_recorded=settings.recording,
+        max_day_cost_usd=agent.max_day_cost_usd,
     )
     return replace(profile, texts=_texts(profile, agent, greeting))
 
@@ -112,6 +117,17 @@ def _line_of(problem: str, names: Names, written: str) -> int | None:
     except TemplateProblem as error:
         return next((line for line, found in error.problems if found == problem), None)
     return None
+
+
+def _least(*limits: float | None) -> float | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _check_limits(agent: AgentFile, max_call_cost_usd: float | None) -> None:
+    """Raises SettingsError for a limit of a day into which no call fits."""
+    if problem := spending_problem(max_call_cost_usd, agent.max_day_cost_usd):
+        where = agent.where(("limits", "max_day_cost_usd"), 1, lambda _written: None)
+        raise SettingsError([f"{where}: {problem} max_call_cost_usd"])
 
 
 def _check_defaults(agent: AgentFile, *, is_default: bool) -> None:

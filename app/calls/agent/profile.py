@@ -56,6 +56,8 @@ class AgentProfile:
     numbers: tuple[str, ...] = ()
     """Called numbers that the agent answers; with ``*`` at the end, all numbers with that beginning."""
     is_recorded: bool = True
+    max_day_cost_usd: float | None = None
+    """What its calls may cost in a day; None for no limit of its own. The policy has the limit of each call."""
     zone: tzinfo = UTC
     """The time zone of the agent's "today"."""
     weekdays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

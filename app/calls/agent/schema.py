@@ -189,6 +189,16 @@ class ModelsShape(_Shape):
     tts: Text | None = None
 
 
+Dollars = Annotated[float, Field(gt=0, le=1_000_000, strict=False)]
+
+
+class LimitsShape(_Shape):
+    """What the agent's calls may cost, in US dollars at list prices."""
+
+    max_call_cost_usd: Dollars | None = None
+    max_day_cost_usd: Dollars | None = None
+
+
 class AgentShape(_Shape):
     """The whole file."""
 
@@ -202,6 +212,7 @@ class AgentShape(_Shape):
     models: ModelsShape = ModelsShape()
     numbers: Annotated[list[Annotated[str, AfterValidator(_number)]], Field(max_length=_NUMBERS_MAX)] = []
     recording: bool | None = None
+    limits: LimitsShape = LimitsShape()
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
     variables: Annotated[
         dict[Annotated[str, AfterValidator(_variable_name)], VariableShape], Field(max_length=_VARIABLES_MAX)

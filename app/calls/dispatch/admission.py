@@ -8,17 +8,19 @@ import structlog
 from app.calls.agent.plan import CallPlan, CallPlanner
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.variables import check_variables
-from app.errors import AdmissionError, AtCapacity, Draining, InvalidRequest
+from app.clock import utc_now
+from app.errors import AdmissionError, AtCapacity, Draining, InvalidRequest, SpendingLimitReached
 from app.models import CallContext, Direction
 from app.observability.listeners import Listeners
 from app.storage.calls import CallStore
+from app.storage.spending import Reservation
 from media.formats import AudioFormat
 
 log = structlog.get_logger(__name__)
 
 
 class Admission:
-    """Every new call passes through here. ``max_live`` limits the calls of all processes on the database."""
+    """Every new call passes through here. The limits hold for the calls of all processes on the database."""
 
     def __init__(
         self,
@@ -26,6 +28,7 @@ class Admission:
         calls: CallStore,
         *,
         max_live: int,
+        max_day_cost_usd: float | None = None,
         require_storage: Callable[[], None],
         on_rejected: Callable[[str], None],
     ) -> None:
@@ -35,6 +38,7 @@ class Admission:
         self.require_storage = require_storage
         """Raises StorageError while the storage could not keep a new call."""
         self._calls = calls
+        self._max_day_cost_usd = max_day_cost_usd
         self._draining = False
         self._on_rejected = Listeners("call.rejected", on_rejected)
 
@@ -65,6 +69,18 @@ class Admission:
         self.check_at_once()
         if await self._calls.count_live() >= self.max_live:
             self.refuse(AtCapacity("all places for calls are taken"))
+
+    async def check_spending(self, agent: AgentProfile) -> None:
+        """Check whether a call of that agent may cost what it may cost. Raises SpendingLimitReached, StorageError."""
+        try:
+            await self._calls.check_spending(self.reservation(agent), utc_now())
+        except SpendingLimitReached as error:
+            self.refuse(error)
+
+    def reservation(self, agent: AgentProfile) -> Reservation:
+        """What a call of that agent reserves."""
+        call_usd = agent.policy.max_cost_usd or 0.0
+        return Reservation(agent.name, call_usd, self._max_day_cost_usd, agent.max_day_cost_usd)
 
     def plan(
         self, call: CallContext, audio_format: AudioFormat, direction: Direction, *, listens_only: bool = False

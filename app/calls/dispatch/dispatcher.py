@@ -22,7 +22,7 @@ from app.calls.dispatch.reaper import Reaper, end_without_core
 from app.calls.live.session import CallOrchestrator, CallServices
 from app.clock import iso_utc, lease_now, utc_now
 from app.conversation import events as ev
-from app.errors import AtCapacity
+from app.errors import AtCapacity, SpendingLimitReached
 from app.models import CallContext, Direction, TelephoneCall
 from app.observability.listeners import Listeners
 from app.ports.services import CallLeg, JournalReader, Telephony
@@ -109,7 +109,7 @@ class CallDispatcher:
 
         ``telephony`` hands the caller over to a human; calls without one cannot. ``listens_only`` is for a leg that
         carries no sound back: the service records and transcribes what comes. Raises Draining, AtCapacity,
-        StorageError, and CallTaken for a telephone call that was taken before.
+        SpendingLimitReached, StorageError, and CallTaken for a telephone call that was taken before.
         """
         self.admission.check_at_once()
         call = replace(call, start_time=utc_now())
@@ -120,8 +120,9 @@ class CallDispatcher:
         self._live[call.call_id] = orchestrator
         try:
             row = self._row(call, plan.agent, direction, telephone)
-            await self._services.calls.create(row, max_live=self.admission.max_live)
-        except AtCapacity as error:
+            reservation = self.admission.reservation(plan.agent)
+            await self._services.calls.create(row, max_live=self.admission.max_live, reservation=reservation)
+        except (AtCapacity, SpendingLimitReached) as error:
             self._forget(call.call_id)
             self.admission.refuse(error)
         except BaseException:
@@ -158,11 +159,12 @@ class CallDispatcher:
         end_without_core(row, [], self._services.journal, ended)
         await self._services.journal.flush(row.call_id)
 
-    async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> None:
+    async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> CallRow:
         """Record a telephone call that was not taken. Raises StorageError, or CallTaken if it has a record already."""
         row = self._row(call, self.admission.agent_of(call, "inbound"), "inbound", telephone)
         await self._services.calls.create(row)
         await self.end_unstarted(row, ev.CallEnded(reason, "policy"))
+        return row
 
     async def drain(self, seconds: float) -> None:
         """Take no more calls. Let the live ones go on for that long, then say goodbye and end them."""

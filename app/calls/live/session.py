@@ -10,6 +10,7 @@ belong to the service's background work, because no call waits for them.
 ``<call>:playback``    plays utterances. Cancelled at the end of the call.
 ``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
                        and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
+``<call>:spending``    looks each second at what the call costs. Cancelled at the end of the call.
 ``<call>:commit``      commits the rows before the greeting. Ends after 0.25 s at the latest.
 ``<call>:close`` *     closes the line, 0.25 s after the last row at the latest, and ends when that row is committed.
 ``<call>:transfer`` *  transfers the caller. Ends with the outcome; cancelled when the transfer or the call ends.
@@ -41,6 +42,7 @@ from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.playback import PlaybackScheduler
 from app.calls.live.recordings import Recordings
 from app.calls.live.reply import ReplyPipeline
+from app.calls.live.spending import SpendingMeter
 from app.calls.live.tool_runs import ToolRuns
 from app.calls.live.transcription import TranscriptionInput
 from app.conversation import events as ev
@@ -106,6 +108,9 @@ class CallOrchestrator:
         self._clock = CallClock(call.start_time)
         self._core = ConversationCore(plan.policy, plan.language)
         self._events = EventQueue()
+        self._spending = SpendingMeter(
+            plan.policy.max_cost_usd, plan.telephony_usd_per_minute, clock=self._clock, emit=self.emit
+        )
         # The first event, whatever else is emitted before the call runs.
         self._events.emit(plan.created())
         self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
@@ -169,6 +174,7 @@ class CallOrchestrator:
 
     def emit(self, event: ev.Event) -> None:
         """Queue an event for the core. After the end of the call it is dropped."""
+        self._spending.note(event)
         self._events.emit(event)
 
     def mark_played(self, name: str) -> None:
@@ -292,6 +298,7 @@ class CallOrchestrator:
                 tasks.create_task(self._transcription.follow(), name=f"{call.call_id}:stt"),
                 tasks.create_task(self._playback.run(), name=f"{call.call_id}:playback"),
                 tasks.create_task(self._answer(), name=f"{call.call_id}:answer"),
+                tasks.create_task(self._spending.watch(self._transcription.costs), name=f"{call.call_id}:spending"),
             ]
             self._running.set()
             await asyncio.sleep(0)  # the client gets ``ready`` before the first events

@@ -75,6 +75,10 @@ class TranscriptionInput:
             for charge in self._stream.charges()
         ]
 
+    def costs(self) -> list[float | None]:
+        """What the vendors will bill for the audio so far, in US dollars; None for an unknown price."""
+        return [charge.cost for charge in self._stream.charges()]
+
     @property
     def dropped_seconds(self) -> float:
         """How much of the caller's audio was never transcribed."""

@@ -1,4 +1,4 @@
-"""Plays an apology to callers whose process died, then ends their room.
+"""Plays an apology to callers whose process died, or whom a limit keeps out, then ends their room.
 
 Task ledger. The work runs in the background; no call waits for it.
 
@@ -59,6 +59,11 @@ class Apologies:
         else:
             self._end(call, call.livekit_room)
 
+    def refuse(self, call: CallRow) -> None:
+        """Apologise to a caller who was not taken, then end their room. Never waits."""
+        if call.livekit_room is not None:
+            self._background.start(self._apologise(call, call.livekit_room), name=f"{call.livekit_room}:apology")
+
     def _end(self, call: CallRow, room: str) -> None:
         if call.room_sid is None:
             self._leftovers.end_room(room)
@@ -80,7 +85,8 @@ class Apologies:
 
     async def _play(self, call: CallRow, room: str) -> None:
         """Play the apology. Raises nothing, so that the room is always ended afterwards."""
-        plan = self._planner.plan(self._format, language_hint=call.language)
+        agent = self._planner.agents().find(call.agent, None)
+        plan = self._planner.plan(self._format, agent=agent, language_hint=call.language)
         text = plan.policy.lines[plan.language].failure_goodbye
         try:
             async with asyncio.timeout(_APOLOGY_SECONDS_MAX):

@@ -20,7 +20,15 @@ from app.calls.telephone.sip_attributes import call_context
 from app.clients.livekit.api import LiveKitClient, RoomSeen
 from app.clients.livekit.trunks import is_our_room
 from app.clock import lease_now, parse_iso, utc_now
-from app.errors import AdmissionError, AtCapacity, CallTaken, OwnershipLost, ProviderError, StorageError
+from app.errors import (
+    AdmissionError,
+    AtCapacity,
+    CallTaken,
+    OwnershipLost,
+    ProviderError,
+    SpendingLimitReached,
+    StorageError,
+)
 from app.models import CallContext, TelephoneCall
 from app.ports.services import CallLeg, Telephony
 from app.service_loops import ServiceLoops
@@ -79,6 +87,7 @@ class RoomCalls:
         make_leg: MakeLeg,
         leftovers: Leftovers,
         make_telephony: Callable[[str, str], Telephony],
+        apologise: Callable[[CallRow], None],
         room_prefix: str,
         max_call_seconds: float,
         loops: ServiceLoops,
@@ -90,6 +99,7 @@ class RoomCalls:
         self._make_leg = make_leg
         self._leftovers = leftovers
         self._make_telephony = make_telephony
+        self._apologise = apologise
         self._prefix = room_prefix
         self._max_call_seconds = max_call_seconds
         self._loops = loops
@@ -139,6 +149,9 @@ class RoomCalls:
             )
         except CallTaken:
             return
+        except SpendingLimitReached:
+            await self._turn_away(caller, call)
+            return
         except AdmissionError as error:
             await self._refuse(caller, call, "rejected_capacity" if isinstance(error, AtCapacity) else "shutdown")
             return
@@ -179,6 +192,13 @@ class RoomCalls:
             await self._remove(caller)
             await self._dispatcher.record_refusal(call, reason, telephone=caller)
         except (ProviderError, StorageError, AdmissionError, OwnershipLost) as error:
+            log.warning("caller.not_refused", code=error.code)
+
+    async def _turn_away(self, caller: TelephoneCall, call: CallContext) -> None:
+        """Record the refusal, and have an apology played to the caller, after which their room ends."""
+        try:
+            self._apologise(await self._dispatcher.record_refusal(call, "rejected_policy", telephone=caller))
+        except (StorageError, AdmissionError, OwnershipLost) as error:
             log.warning("caller.not_refused", code=error.code)
 
     async def _remove(self, caller: TelephoneCall) -> None:

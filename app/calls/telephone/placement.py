@@ -5,8 +5,10 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from app.calls.agent.profile import AgentProfile
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.unplaced import PLACED_WITHIN_SECONDS
 from app.clients.livekit.trunks import bare_number, outbound_room_name
@@ -68,18 +70,40 @@ class CallPlacement:
         """Store the call and return its id. For an idempotency ``key`` seen before, return the id of that call.
 
         ``to`` is in E.164; ``agent`` and ``variables`` are as the client wrote them. Raises DestinationNotAllowed,
-        InvalidRequest, KeyReused, DialLimitReached, AtCapacity, Draining or StorageError.
+        InvalidRequest, KeyReused, DialLimitReached, SpendingLimitReached, AtCapacity, Draining or StorageError.
         """
         self._admission.check_at_once()
         self._rules.check(to, number)
         speaker = self._admission.wanted_agent(agent, variables or {})
+        asked = {"agent": agent, "variables": variables}
+        body = _hash(
+            {"to": to, "from": number, "metadata": metadata, **{name: part for name, part in asked.items() if part}}
+        )
+        named = None if key is None else IdempotencyKey(key, body)
+        try:
+            placed = await self._store.place(
+                self._row(to, metadata, speaker, variables or {}, now := utc_now()),
+                limits=self._rules.limits,
+                max_live=self._max_live,
+                key=named,
+                now=now,
+                reservation=self._admission.reservation(speaker),
+            )
+        except AdmissionError as error:
+            self._admission.refuse(error)
+        self._wake_claims()
+        return placed
+
+    def _row(
+        self, to: str, metadata: dict[str, Any], speaker: AgentProfile, variables: Mapping[str, Any], now: datetime
+    ) -> CallRow:
         call_id = f"call_{secrets.token_hex(12)}"
-        row = CallRow(
+        return CallRow(
             call_id=call_id,
             kind="room",
             direction="outbound",
             status="ringing",
-            created_at=iso_utc(now := utc_now()),
+            created_at=iso_utc(now),
             started_at=iso_utc(now),
             version=self._admission.planner.version,
             caller_number=self._rules.own_number,
@@ -88,22 +112,9 @@ class CallPlacement:
             recording=speaker.is_recorded,
             metadata=metadata,
             agent=speaker.name,
-            variables=dict(variables or {}),
+            variables=dict(variables),
             lease_until=lease_now() + PLACED_WITHIN_SECONDS,
         )
-        asked = {"agent": agent, "variables": variables}
-        body = _hash(
-            {"to": to, "from": number, "metadata": metadata, **{name: part for name, part in asked.items() if part}}
-        )
-        named = None if key is None else IdempotencyKey(key, body)
-        try:
-            placed = await self._store.place(
-                row, limits=self._rules.limits, max_live=self._max_live, key=named, now=now
-            )
-        except AdmissionError as error:
-            self._admission.refuse(error)
-        self._wake_claims()
-        return placed
 
 
 def _hash(body: dict[str, Any]) -> str:

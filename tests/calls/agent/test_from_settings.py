@@ -96,6 +96,54 @@ def test_a_secret_may_stand_in_the_file_env(file: Path, tmp_path: Path, monkeypa
     assert made.endpoint.headers["X-Key"].get_secret_value() == "from-the-file from-the-environment"
 
 
+@pytest.mark.parametrize(
+    ("of_file", "of_settings", "call", "day"),
+    [
+        ("{}", {}, None, None),
+        ("{max_call_cost_usd: 1}", {}, 1.0, None),
+        ("{max_call_cost_usd: 0.5, max_day_cost_usd: 3}", {"MAX_CALL_COST_USD": 0.2}, 0.2, 3.0),
+        ("{max_call_cost_usd: 0.1}", {"MAX_CALL_COST_USD": 0.2, "MAX_DAY_COST_USD": 9}, 0.1, None),
+        ("{max_day_cost_usd: 3}", {"MAX_CALL_COST_USD": 0.2}, 0.2, 3.0),
+    ],
+)
+def test_an_agent_may_cost_less_than_the_settings_allow_but_not_more(
+    of_file: str,
+    of_settings: dict[str, float],
+    call: float | None,
+    day: float | None,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file.write_text(f"{FILE}limits: {of_file}\n", encoding="utf-8")
+    made = agent_of_file(file, settings(monkeypatch, **of_settings))
+    assert (made.policy.max_cost_usd, made.max_day_cost_usd) == (call, day)
+
+
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        (
+            "{max_day_cost_usd: 3}",
+            "max_day_cost_usd: each call reserves what it may cost, so set also max_call_cost_usd",
+        ),
+        (
+            "{max_day_cost_usd: 3, max_call_cost_usd: 4}",
+            "max_day_cost_usd: no call would fit into the day; use as much or more than max_call_cost_usd",
+        ),
+        ("{max_call_cost_usd: 0}", "max_call_cost_usd: 0 is not more than 0"),
+        ("{max_call_cost_usd: much}", "max_call_cost_usd: input should be a valid number"),
+    ],
+)
+def test_a_wrong_limit_is_named_with_its_line(
+    limits: str, problem: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(f"{FILE}limits: {limits}\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        agent_of_file(file, settings(monkeypatch))
+    (told,) = caught.value.problems
+    assert told.startswith(f"{file} line 6: limits.{problem}")
+
+
 def test_a_wrong_file_stops_the_start(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text(FILE + "tone: warm\n", encoding="utf-8")
     blocked = tmp_path / "data"

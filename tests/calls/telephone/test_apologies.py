@@ -81,6 +81,14 @@ async def test_a_caller_hears_the_prepared_sentence_and_then_the_room_is_ended()
     assert said.ended() == ["room-1"]
 
 
+async def test_a_caller_who_was_not_taken_hears_it_too() -> None:
+    async with desk() as said:
+        said.apologies.refuse(a_room_call(1, "ringing"))
+        await said.server.until("DeleteRoom")
+    assert said.told == [("room-1", "call-1", said.audio)]
+    assert said.ended_before == [0]
+
+
 @pytest.mark.parametrize(
     "error", [NotAnswered("media_lost", "nobody hears"), RuntimeError("a bug of the SDK")], ids=["nobody", "bug"]
 )

@@ -12,6 +12,7 @@ from livekit import api
 from app.clock import iso_utc, lease_now, utc_now
 from app.main import create_app
 from app.settings import Settings
+from app.storage.spending import Reservation
 from app.times import ServiceTimes
 from tests.clients.livekit.twirp import KEY, SECRET, Refuse, TwirpServer, running
 from tests.storage.stores import a_call
@@ -56,10 +57,17 @@ async def room_after(
 
 
 @asynccontextmanager
-async def services(folder: Path, livekit_url: str) -> AsyncIterator[Any]:
+async def services(folder: Path, livekit_url: str, **more: Any) -> AsyncIterator[Any]:
     nowhere = {f"{name}_base_url": "http://127.0.0.1:9" for name in ("deepgram", "openai", "cartesia")}
     livekit = {"livekit_url": livekit_url, "livekit_api_key": KEY, "livekit_api_secret": SECRET}
-    values = {"providers": "sandbox", "data_dir": folder, "max_call_seconds": MAX_CALL_SECONDS, **nowhere, **livekit}
+    values = {
+        "providers": "sandbox",
+        "data_dir": folder,
+        "max_call_seconds": MAX_CALL_SECONDS,
+        **nowhere,
+        **livekit,
+        **more,
+    }
     app = create_app(Settings(_env_file=None, **values), times=OFTEN)  # type: ignore[call-arg]  # its stub does not say so
     async with app.router.lifespan_context(app):
         yield app.state.services
@@ -128,3 +136,24 @@ async def test_a_room_that_cannot_be_looked_into_hides_no_other_room(tmp_path: P
         loop = next(loop for loop in those.loops if loop.name == "rooms.reconciler")
         assert loop.failures > 0
     assert {request.room for request in server.requests("DeleteRoom")} == {"call_1"}
+
+
+async def test_a_caller_for_whom_the_day_has_no_money_is_told_and_let_go(tmp_path: Path) -> None:
+    rooms: list[api.Room] = []
+    caller = api.ParticipantInfo(
+        identity="sip_1", kind=api.ParticipantInfo.Kind.SIP, attributes={**CALLER, "sip.phoneNumber": "+79990000001"}
+    )
+    answers = {
+        "ListRooms": lambda _request: api.ListRoomsResponse(rooms=rooms),
+        "ListParticipants": api.ListParticipantsResponse(participants=[caller]),
+        "DeleteRoom": api.DeleteRoomResponse(),
+    }
+    limits = {"max_call_cost_usd": 0.5, "max_day_cost_usd": 0.9}
+    async with running(**answers) as server, services(tmp_path, server.url, **limits) as those:
+        taken = a_call("call-1", status="ended", started_at=iso_utc(utc_now()))
+        await those.calls.create(taken, reservation=Reservation("clinic", 0.5))
+        rooms.append(api.Room(name="call_1", sid="RM_1"))
+        await server.until("DeleteRoom")
+        (call,) = await those.calls.of_room("RM_1")
+    assert (call.status, call.end_reason, call.fault) == ("ended", "rejected_policy", "policy")
+    assert not server.requests("RemoveParticipant")  # they are in the room until they have heard the sentence
