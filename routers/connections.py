@@ -11,6 +11,7 @@ says what to do then.
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -37,6 +38,8 @@ _PIECE_BYTES = 2048
 _POLICY_VIOLATION = 1008
 _INVALID_DATA = 1007
 _VERSIONS = ("1.0", "1.1")
+_HOST = re.compile(rb"[\w.~!$&'()*+,;=:%\[\]-]*", re.ASCII)
+"""A host, with or without a port."""
 _CODES = {HTTPStatus.BAD_REQUEST: "malformed_request", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head_too_large"}
 
 
@@ -159,6 +162,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_in_trailers = True
         if self.parser.get_http_version() not in _VERSIONS:
             self._stop_parsing(HTTPStatus.BAD_REQUEST, str(_MALFORMED))
+        self._check_host()
         wants_more = self.parser.should_upgrade()
         if wants_more and self._should_upgrade():
             self._check_upgrade()
@@ -243,6 +247,13 @@ class BoundedHttp(HttpToolsProtocol):
         """Raise from a callback of the parser. Keeps the cause, because the parser's own error hides it."""
         self._cause = _Refused(status, detail)
         raise self._cause
+
+    def _check_host(self) -> None:
+        """Refuse a request without a Host, with two, or with one that is no host (RFC 9112, 3.2). 1.0 needs none."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        is_missing = not hosts and self.parser.get_http_version() == "1.1"
+        if is_missing or len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
+            self._stop_parsing(HTTPStatus.BAD_REQUEST, "HTTP/1.1 needs one header Host, with the name of the server")
 
     def _check_upgrade(self) -> None:
         """Refuse an upgrade that the websocket library would not answer, or would answer amid another response."""

@@ -13,8 +13,8 @@ import pytest
 from routers.client_watch import UNFINISHED_MAX, within_files
 from tests.routers.bare_server import bare_server, everything
 
-GET = b"GET / HTTP/1.1\r\n\r\n"
-LAST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + KEY
 READ_BYTES = 256 * 1024
@@ -35,7 +35,7 @@ def seen(answer: bytes) -> Any:
 
 async def test_of_a_hundred_thousand_requests_at_once_a_handful_waits() -> None:
     async with bare_server() as server, server.connected() as (_, writer):
-        writer.write(b"GET /wait HTTP/1.1\r\n\r\n" + GET * 100_000)
+        writer.write(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + GET * 100_000)
         await server.until(lambda: server.asked == 1)
         assert 0 < len(server.http.pipeline) < 30
         assert len(server.http._unparsed) <= READ_BYTES
@@ -57,7 +57,7 @@ async def test_and_no_more_while_they_are_answered() -> None:
 
 async def test_a_body_that_comes_with_the_request_behind_another_one_is_read() -> None:
     body = b"x" * 60_000
-    post = b"POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 60000\r\n\r\n" + body
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 60000\r\n\r\n" + body
     async with bare_server() as server:
         answer = await server.asks(GET * 40 + post)
         assert answer.count(b"HTTP/1.1 200 OK") == 41
@@ -67,7 +67,7 @@ async def test_a_body_that_comes_with_the_request_behind_another_one_is_read() -
 async def test_a_client_that_goes_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
     async with bare_server() as server:
         async with server.connected() as (_, writer):
-            writer.write(b"GET /wait HTTP/1.1\r\n\r\n" + GET * 5)
+            writer.write(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + GET * 5)
             await server.until(lambda: server.asked == 1)
         server.may_answer.set()
         await server.until(lambda: not server.state.connections and not server.state.tasks)
@@ -79,7 +79,11 @@ async def test_a_client_that_goes_leaves_no_traceback(caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize(
     "request_",
-    [b"GET /big HTTP/1.1\r\n\r\n", b"GET /big HTTP/1.1\r\n\r\n" * 20, b"GET /big HTTP/1.0\r\n\r\n"],
+    [
+        b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n" * 20,
+        b"GET /big HTTP/1.0\r\n\r\n",
+    ],
     ids=["one", "many", "and the server wants to close"],
 )
 async def test_a_client_that_reads_nothing_is_closed(request_: bytes) -> None:
@@ -93,7 +97,7 @@ async def test_a_client_that_reads_nothing_is_closed(request_: bytes) -> None:
 async def test_neither_may_a_websocket_s_client_leave_everything_unread() -> None:
     async with bare_server(reading_seconds=0.05) as server:
         with server.silent_client() as client:
-            client.sendall(b"GET /flood HTTP/1.1\r\nHost: here\r\n" + UPGRADE + b"\r\n")
+            client.sendall(b"GET /flood HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n")
             await server.until(lambda: server.asked == 1)
             client.sendall(b"\x82\x80\0\0\0\0")
             await server.until(lambda: not server.state.connections)
@@ -142,7 +146,7 @@ async def test_an_upgrade_that_is_none_is_answered_and_closed(request_: bytes) -
 @pytest.mark.parametrize("more", [b"", UPGRADE], ids=["plain", "upgrade"])
 async def test_more_than_a_hundred_headers_are_refused(more: bytes) -> None:
     async with bare_server() as server:
-        answer = await server.asks(b"GET /ws HTTP/1.1\r\n" + more + b"X-A: b\r\n" * 130 + b"\r\n")
+        answer = await server.asks(b"GET /ws HTTP/1.1\r\nHost: a\r\n" + more + b"X-A: b\r\n" * 130 + b"\r\n")
         assert status(answer) == 431
         assert b"send 100 headers at most" in answer
 
@@ -177,7 +181,7 @@ async def test_and_is_closed_when_nobody_accepts_it() -> None:
 
 async def test_a_websocket_does_not_begin_amid_another_answer() -> None:
     async with bare_server() as server, server.connected() as (reader, writer):
-        writer.write(b"GET /wait HTTP/1.1\r\n\r\n" + upgrade())
+        writer.write(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + upgrade())
         await server.until(lambda: server.asked == 1)
         server.may_answer.set()
         answer = await everything(reader)
@@ -188,7 +192,9 @@ async def test_a_websocket_does_not_begin_amid_another_answer() -> None:
 @pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.0", b"websocket2"])
 async def test_a_client_that_wants_another_protocol_gets_an_answer_in_this_one(protocol: bytes) -> None:
     async with bare_server() as server:
-        answer = await server.asks(b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n" + GET)
+        answer = await server.asks(
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n" + GET
+        )
         assert answer.count(b"HTTP/1.1 200 ") == 1
 
 
@@ -219,11 +225,12 @@ async def test_text_that_is_none_closes_the_websocket_without_a_traceback(
 
 async def test_headers_behind_a_body_are_none() -> None:
     trailers = b"Authorization: Bearer x\r\nX-Forwarded-For: 1.2.3.4\r\n"
-    head = b"POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+    head += b"Trailer: Authorization\r\n\r\n"
     async with bare_server() as server:
         method, headers, body = seen(await server.asks(head + b"2\r\nab\r\n0\r\n" + trailers + b"\r\n"))
     assert (method, body) == ("POST", "ab")
-    assert [name for name, _ in headers] == ["connection", "transfer-encoding", "trailer"]
+    assert [name for name, _ in headers] == ["host", "connection", "transfer-encoding", "trailer"]
 
 
 # Requests that two readers would read differently.
@@ -232,23 +239,35 @@ async def test_headers_behind_a_body_are_none() -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\nhello",
-        b"POST / HTTP/1.1\r\nContent-Length: 5, 5\r\n\r\nhello",
-        b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-        b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
-        b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\nhello",
-        b"POST / HTTP/1.1\r\nContent-Length: 0x5\r\n\r\nhello",
-        b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
-        b"GET / HTTP/1.1\r\nX-A: b\r\n folded\r\n\r\n",
-        b"GET / HTTP/1.1\r\nX-A: b\0c\r\n\r\n",
-        b"GET /a\0b HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nX A: b\r\n\r\n",
-        b"GET  HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b\r\n folded\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b\0c\r\n\r\n",
+        b"GET /a\0b HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX A: b\r\n\r\n",
+        b"GET  HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX-Host: a\r\n\r\n",
+        b"GET http://a/ HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: b@a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: a\r\n\r\n",
+        upgrade().replace(b"Host: here\r\n", b""),
         b"GET / HTTP/2.0\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -269,7 +288,7 @@ async def test_a_request_that_is_malformed_is_answered_and_closed(
 
 async def test_it_is_refused_behind_the_answers_that_are_due() -> None:
     async with bare_server() as server, server.connected() as (reader, writer):
-        writer.write(b"GET /wait HTTP/1.1\r\n\r\n" + GET + b"nonsense\r\n\r\n")
+        writer.write(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + GET + b"nonsense\r\n\r\n")
         await server.until(lambda: server.asked == 1)
         server.may_answer.set()
         answer = await everything(reader)
@@ -279,8 +298,11 @@ async def test_it_is_refused_behind_the_answers_that_are_due() -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        b"GET http://elsewhere/ HTTP/1.1\r\nConnection: close\r\n\r\n",
+        b"GET http://elsewhere/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: [::1]:8000\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: voice_agent.example.org:8000\r\nConnection: close\r\n\r\n",
         b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
         b"\r\n\r\n" + LAST,
     ],
@@ -291,7 +313,9 @@ async def test_what_is_unusual_is_answered_once_and_closed(request_: bytes) -> N
         assert answer.count(b"HTTP/1.1 200 ") == 1
 
 
-@pytest.mark.parametrize("request_", [b"CONNECT there:443 HTTP/1.1\r\n\r\n", b"OPTIONS * HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize(
+    "request_", [b"CONNECT there:443 HTTP/1.1\r\nHost: a\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"]
+)
 async def test_what_is_for_proxies_leaves_no_connection_open(request_: bytes) -> None:
     async with bare_server(request_seconds=0.05) as server:
         answer = await server.asks(request_ + b"x" * 100)
@@ -354,7 +378,7 @@ PIECES = [
     b"Content-Length: 99999999999999999999\r\n", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n",
     b"Expect: 100-continue\r\n", b"X: \x01\r\n", b"X: \xff\r\n", b"\r\n", b"\r\n\r\n", b"hello",
     b"5\r\nhello\r\n0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"ffffffff\r\n", b"\x81\x85\0\0\0\0hello", b"\x88\x80\0\0\0\0",
-    b"\x89\xff", b"\0", b"\r", b"\n", b" ", b":",
+    b"\x89\xff", b"\0", b"\r", b"\n", b" ", b":", b"Host: b\r\n",
 ]  # fmt: skip
 
 
