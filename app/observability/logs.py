@@ -10,7 +10,7 @@ import structlog
 
 from app.observability.log_writer import LogWriter
 from app.observability.printable import escaped
-from app.observability.secret_names import hide_secrets
+from app.observability.secret_names import HIDDEN, hide_secrets, is_secret
 
 _NUMBER = re.compile(r"(?P<call_id>\bcall_[0-9a-f]{24}\b)|\+?\d(?:[\s().-]{0,2}\d){7,}")
 """Anything that looks like a telephone number, that is, eight digits or more; or a call id, which is not one."""
@@ -25,11 +25,17 @@ Event = MutableMapping[str, Any]
 
 
 def mask_personal_data(_logger: Any, _method: str, event: Event) -> Event:
-    """Mask telephone numbers and tokens in every text of a line."""
+    """Mask telephone numbers and secrets in every text of a line."""
     for key, value in event.items():
-        if key not in _UNMASKED:
-            event[key] = _masked(value)
+        event[key] = _masked_under(key, value)
     return event
+
+
+def _masked_under(key: Any, value: Any) -> Any:
+    if key in _UNMASKED:
+        return value
+    is_hidden = isinstance(key, str) and not isinstance(value, int | float | None) and is_secret(key)
+    return HIDDEN if is_hidden else _masked(value)
 
 
 def _masked(value: Any) -> Any:
@@ -37,7 +43,7 @@ def _masked(value: Any) -> Any:
         case str():
             return mask(value)
         case dict():
-            return {key: item if key in _UNMASKED else _masked(item) for key, item in value.items()}
+            return {key: _masked_under(key, item) for key, item in value.items()}
         case list() | tuple():
             return [_masked(item) for item in value]
         case _:
@@ -45,7 +51,7 @@ def _masked(value: Any) -> Any:
 
 
 def mask(text: str) -> str:
-    """The text with telephone numbers and tokens masked; a number keeps its last two digits. Escapes controls too."""
+    """The text with telephone numbers and secrets masked; a number keeps its last two digits. Escapes controls too."""
     masked = _NUMBER.sub(lambda match: match["call_id"] or f"***{match.group()[-2:]}", hide_secrets(text))
     return escaped(masked)
 

@@ -100,13 +100,81 @@ def test_so_it_is_however_its_name_is_written(text: str) -> None:
     assert "***" in masked
 
 
+HEADERS = (
+    "x-api-key: {}", "X-API-Key:{}", "xi-api-key: {}", "api-key: {}", "Authorization: {}", "authorization: Token {}",
+    "Proxy-Authorization: Basic {}", 'Authorization: Digest username="a", response="{}"', "X-Auth-Token: {}",
+    "Cookie: a=1; voice_agent={}; b=2", "Set-Cookie: voice_agent={}; HttpOnly", "openai_api_key: {}", "secret: {}",
+    "X-Webhook-Signature: {}", "password = {}", "client_secret => {}",
+)  # fmt: skip
+JSON = (
+    '{{"token":"{}"}}', '{{"token": "{}", "a": 1}}', "{{'x-api-key': '{}'}}", "{{b'authorization': b'Token {}'}}",
+    "[(b'authorization', b'Token {}'), (b'accept', b'a')]", '[["Cookie", "a={}"]]', '{{"token": ["{}"]}}',
+    r'{{\"token\": \"{}\"}}', r'"{{\\\"token\\\":\\\"{}\\\"}}"', '{{"password": "a\\" {}"}}',
+    "Session(token='{}', a=1)", 'api_key="{}"', '{{"token": "{}',
+    '{{"apiKey": "{}"}}', '{{"accessToken" : "{}"}}', '{{"headers": {{"api-key": "{}"}}}}',
+)  # fmt: skip
+ADDRESSES = (
+    "/v1/calls?key={}", "/v1/calls?a=1&key={}&b=2", "/login?next=%2Fa%3Fkey%3D{}", "wss://a/?sig={}",
+    "https://a/?x-api-key={}", "/media/c?%6Bey={}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*HEADERS, *JSON, *ADDRESSES])
+def test_a_secret_is_hidden_wherever_its_name_stands_before_it(text: str) -> None:
+    masked = mask(text.format("abc-1"))
+    assert "abc-1" not in masked
+    assert "***" in masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["refused: sk-proj-abcdefgh12", "sk_live_abcdefgh12", "whsec_abcdefgh12", "it said eyJhbGciOiJI.eyJpc3M.abc-_",
+     "Token 0123456789abcdef0123", "Basic YWJjOmRlZmdoaWprbG1u"],
+)  # fmt: skip
+def test_a_key_is_hidden_without_a_name(text: str) -> None:
+    assert mask(text).endswith("***")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["first_token: 0.31", '{"max_completion_tokens": 300, "tokens": "many"}', "Token expired", "task-12345", "key: a",
+     "the token is used", "agents/a.yaml:3: tools.0.headers.Authorization: NAME is not set", '["token"]', "keyterms=a"],
+)  # fmt: skip
+def test_what_only_resembles_a_secret_stays(text: str) -> None:
+    assert mask(text) == text
+
+
+def test_values_under_the_name_of_a_secret_are_hidden() -> None:
+    with logging() as lines:
+        headers = {"Authorization": "abc-1", "accept": "a"}
+        structlog.get_logger("app.test").info("x", token="abc-1", headers=headers, first_token=0.31, cookies=["abc-1"])
+    assert "abc-1" not in json.dumps(lines)
+    assert (lines[0]["headers"]["accept"], lines[0]["first_token"]) == ("a", 0.31)
+
+
 @pytest.mark.parametrize("text", ["max_tokens=300", "/calls?limit=5&cursor=abc", "a=b", "key=value", "=", "50%= 3", ""])
 def test_other_names_keep_their_values(text: str) -> None:
     assert mask(text) == text
 
 
 def test_a_text_without_end_is_masked_in_time_that_grows_with_it() -> None:
-    for piece in ("a", "%3D", "%2574", "token=", "a=", "[.", "%3Da", "//", "//a"):
+    pieces = (
+        "a",
+        "%3D",
+        "%2574",
+        "token=",
+        "a=",
+        "[.",
+        "%3Da",
+        "//",
+        "//a",
+        "token:",
+        '"token',
+        "\\",
+        "token \\'",
+        "eyJ",
+    )
+    for piece in (*pieces, '"token":"\\"', "sk-", "token\t", "a.", "?key=", "Token ", "token:[", "cookie:"):
         mask(piece * 50_000)
 
 
