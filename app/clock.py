@@ -36,7 +36,9 @@ def boot_identity() -> str:
     with suppress(OSError):
         return _BOOT_ID.read_text().strip()
     with suppress(OSError, subprocess.SubprocessError):
-        named = subprocess.run(_BOOT_COMMAND, capture_output=True, text=True, check=True, timeout=5)  # noqa: S603 - ours
+        named = subprocess.run(  # noqa: S603 - ours
+            _BOOT_COMMAND, capture_output=True, text=True, check=True, timeout=5, env={}
+        )
         return named.stdout.strip()
     return ""
 

@@ -227,6 +227,30 @@ def test_a_task_is_started_through_the_guard_or_for_a_reason() -> None:
     assert found == set(STARTS_TASKS)
 
 
+def test_a_child_process_gets_an_environment_that_was_chosen_for_it() -> None:
+    """Ours holds the keys of the vendors."""
+    starters = {
+        "create_subprocess_exec",
+        "create_subprocess_shell",
+        "Popen",
+        "run",
+        "check_call",
+        "check_output",
+        "call",
+    }
+    found = [
+        (path, node.lineno, {word.arg for word in node.keywords})
+        for path in python_files("app", "routers", "media")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and (ast.unparse(node.func).startswith("subprocess.") or "subprocess_" in ast.unparse(node.func))
+        and _last_name(node.func) in starters
+    ]
+
+    assert len(found) >= 4
+    assert [(path, line) for path, line, words in found if "env" not in words] == []
+
+
 def _last_name(node: ast.expr) -> str:
     return ast.unparse(node).partition("[")[0].rpartition(".")[2]
 

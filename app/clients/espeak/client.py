@@ -4,6 +4,7 @@ The program is GPL and stays a program: nothing of it is linked. Its options: ``
 """
 
 import asyncio
+import os
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -25,6 +26,8 @@ _WORDS_PER_MINUTE = 160
 _AT_ONCE = 4
 """Runs at once in a process; a clause takes some 20 ms of a core."""
 _VOICES = {"en": "en-us"}
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "ESPEAK_DATA_PATH", "LD_LIBRARY_PATH")
+"""What the program may see of our environment, which holds keys."""
 
 
 class EspeakClient(BaseResilientClient):
@@ -79,7 +82,11 @@ class EspeakClient(BaseResilientClient):
         async with self._places:
             try:
                 program = await asyncio.create_subprocess_exec(
-                    self._program, *options, "--stdin", "--stdout", stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+                    *(self._program, *options, "--stdin", "--stdout"),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=DEVNULL,
+                    env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT},
                 )
             except OSError as error:
                 raise ProviderUnavailable(_PROVIDER, f"it cannot be run ({error.strerror})") from None

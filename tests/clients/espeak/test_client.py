@@ -63,6 +63,19 @@ async def test_a_program_that_fails_or_says_nothing_fails_as_a_vendor_does(
         await spoken(program, voice(FORMATS[0]))
 
 
+async def test_the_program_sees_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "CRM_PASSWORD"):
+        monkeypatch.setenv(name, "abc-1")
+    program = tmp_path / "espeak-ng"
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\nexit 3\n")
+    program.chmod(0o755)
+    with pytest.raises(ProviderUnavailable):
+        await spoken(program, voice(FORMATS[0]))
+    seen = (tmp_path / "seen").read_text()
+    assert "PATH=" in seen
+    assert "abc-1" not in seen
+
+
 async def test_a_program_that_hangs_is_killed_with_the_utterance(tmp_path: Path) -> None:
     program = tmp_path / "espeak-ng"
     program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
