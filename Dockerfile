@@ -25,7 +25,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN pip uninstall --yes --root-user-action ignore pip \
     && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin agent \
-    && install --directory --owner agent --group agent --mode 0750 /data
+    && install --directory --owner agent --group agent --mode 0700 /data
 COPY --from=build /opt/venv /opt/venv
 # The base image's standard library has no bytecode, and the service writes none. Compiling here what it imports saves each
 # process a second at its start. A library that is missing in the image fails the build.

@@ -17,9 +17,11 @@ _SECRET_LETTERS = 16
 _DIFFERENT_LETTERS = 6
 _WORDS_OF_EXAMPLES = (
     "changeme", "password", "example", "yourkey", "apikey", "placeholder", "insecure", "letmein", "qwerty",
-    "12345678", "abcdefgh",
+    "12345678", "abcdefgh", "passw0rd",
 )  # fmt: skip
 """Words that a random key does not contain."""
+_ORDINARY_WORDS = re.compile("secret|replace|random|default|admin|insert|sample|dummy|welcome|string|token")
+"""Words that may stand beside a random key, but are no part of it."""
 _PORT_MAX = 65535
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
@@ -180,7 +182,8 @@ def _plain(value: Any) -> str:
 
 def _is_weak(secret: str) -> bool:
     letters = re.sub(r"[\W_]", "", secret).casefold()
-    is_known = any(word in letters for word in _WORDS_OF_EXAMPLES)
+    rest = _ORDINARY_WORDS.sub("", letters)
+    is_known = any(word in letters for word in _WORDS_OF_EXAMPLES) or len(letters) > len(rest) < _SECRET_LETTERS
     return len(secret) < _SECRET_LETTERS or len(set(letters)) < _DIFFERENT_LETTERS or is_known
 
 

@@ -9,14 +9,19 @@ import structlog
 from app.calls.agent.directory import AgentDirectory
 from app.errors import SettingsError
 from app.settings import Settings
+from app.storage.database import database_file
 
 log = structlog.get_logger(__name__)
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_PRIVATE = ("recordings", "clips")
+_PRIVATE = ("recordings", "clips", "unsaved")
 """Folders in the data folder that hold personal data."""
+_OF_THE_DISK = "lost+found"
+"""What a file system keeps in its own top folder."""
 _DATABASE = "calls.db"
-"""Also a prefix: SQLite's own files beside the database begin with it."""
+"""Also a prefix: copies of the database begin with it."""
+_OF_A_DATABASE = ("", "-wal", "-shm", "-journal")
+"""What SQLite appends to the name of a database for its own files."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -43,18 +48,21 @@ def _prepare_data_dir(settings: Settings) -> None:
             "Name a folder on a disk that is not read-only, in which the user of this process may make files"
         )
         raise SettingsError([problem]) from error
-    keep_private(settings.data_dir)
+    keep_private(settings.data_dir, database_file(settings.database))
 
 
-def keep_private(folder: Path) -> None:
-    """Take away other users' access to the data folder: calls are personal data.
+def keep_private(folder: Path, database: Path | None = None) -> None:
+    """Take away other users' access to the data folder and to the database, wherever it is: calls are personal data.
 
     A data folder with files that are not ours, or that belongs to another user, keeps its mode, and the log gets a
     warning: all programs may share it.
     """
-    kept = [folder / name for name in _PRIVATE] + sorted(folder.glob(f"{_DATABASE}*"))
-    others = set(folder.iterdir()) - set(kept)
-    for path in [*kept, folder]:
+    folder = folder.absolute()
+    kept = {folder / name for name in _PRIVATE} | set(folder.glob(f"{_DATABASE}*"))
+    if database is not None:
+        kept |= {database.absolute().with_name(database.name + ending) for ending in _OF_A_DATABASE}
+    others = set(folder.iterdir()) - kept - {folder / _OF_THE_DISK}
+    for path in [*sorted(kept), folder]:
         try:
             mode = path.stat().st_mode
             if not mode & _OTHERS:

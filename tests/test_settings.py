@@ -19,7 +19,7 @@ GOOD: dict[str, str] = {
     "VA_HOST": "0.0.0.0",  # noqa: S104 - nothing listens here
     "PORT": "8080",
     "LOG_LEVEL": "debug",
-    "API_KEY": "api-secret-of-the-tests",
+    "API_KEY": "operators-c2f9-of-the-tests",
     "METRICS_TOKEN": "metrics-secret-of-the-tests",
     "DATABASE_URL": "sqlite+aiosqlite:////srv/database-secret/calls.db",
     "MAX_CONCURRENT_CALLS": "7",
@@ -59,7 +59,7 @@ BAD: dict[str, str] = {
     "CARTESIA_CONTEXTS": "0",
     "DEEPGRAM_SOCKETS": "some",
 }
-SECRETS = (*KEYS.values(), "api-secret-of-the-tests", "metrics-secret-of-the-tests", "database-secret")
+SECRETS = (*KEYS.values(), "operators-c2f9-of-the-tests", "metrics-secret-of-the-tests", "database-secret")
 
 
 def loaded(variables: Mapping[str, str], env_file: Path | None = None) -> Settings:
@@ -95,7 +95,7 @@ def test_without_any_variable_the_sandbox_is_used_on_this_machine_only() -> None
 def test_everything_that_is_set_is_read() -> None:
     settings = loaded(GOOD)
     assert (settings.port, settings.language, settings.recording, settings.tts_speed) == (8080, "en", False, 1.1)
-    assert settings.api_key == SecretStr("api-secret-of-the-tests")
+    assert settings.api_key == SecretStr("operators-c2f9-of-the-tests")
     assert settings.uses_live_vendors
 
 
@@ -173,6 +173,7 @@ def test_production_asks_the_vendors_and_so_needs_their_keys() -> None:
 
 WEAK = ["a", "k" * 40, "ChangeMe-ChangeMe-1", "my-password-is-good", "a1a1a1a1a1a1a1a1a1", "1234567890123456", "0" * 64]
 WEAK += ["my-secret-api-key-1", "qwertyuiopasdfghjkl", "let-me-in-please-now"]
+WEAK += ["replace-with-a-long-random-string", "supersecretsupersecret", "Passw0rd-Passw0rd-1", "admin1234admin5678"]
 LIVEKIT = {"LIVEKIT_URL": "wss://livekit.example.org", "LIVEKIT_API_KEY": "k", "LIVEKIT_API_SECRET": STRONG}
 
 
@@ -185,6 +186,10 @@ def test_production_takes_no_secret_that_is_easily_guessed(name: str, key: str) 
     (line,) = problems({**production, name: key})
     assert "openssl rand -hex 32" in line
     assert key not in line or len(key) == 1
+
+
+def test_a_random_key_may_have_a_word_before_it() -> None:
+    assert named({"ENVIRONMENT": "production", "API_KEY": f"voice-token-{STRONG}", **KEYS}) == set()
 
 
 def test_each_key_that_signs_webhooks_is_looked_at() -> None:

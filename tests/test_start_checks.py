@@ -15,7 +15,7 @@ def modes(folder: Path) -> dict[str, str]:
 
 def wide_open(folder: Path) -> Path:
     folder.mkdir()
-    for name in ("recordings", "clips"):
+    for name in ("recordings", "clips", "unsaved"):
         (folder / name).mkdir()
     for name in ("calls.db", "calls.db-wal"):
         (folder / name).touch()
@@ -28,8 +28,33 @@ def test_what_others_may_read_is_closed_to_them(tmp_path: Path) -> None:
     data = wide_open(tmp_path / "data")
     with capture_logs() as told:
         keep_private(data)
-    folders = dict.fromkeys(("data", "recordings", "clips"), "0o700")
+    folders = dict.fromkeys(("data", "recordings", "clips", "unsaved"), "0o700")
     assert modes(data) == {**folders, "calls.db": "0o600", "calls.db-wal": "0o600"}
+    assert told == []
+
+
+def test_a_volume_of_its_own_is_not_shared(tmp_path: Path) -> None:
+    data = wide_open(tmp_path / "data")
+    (data / "lost+found").mkdir(mode=0o700)
+    with capture_logs() as told:
+        keep_private(data)
+    assert (modes(data)["data"], told) == ("0o700", [])
+
+
+@pytest.mark.parametrize("place", ["data", "elsewhere"])
+def test_so_is_a_database_of_another_name_wherever_it_is(tmp_path: Path, place: str) -> None:
+    data = wide_open(tmp_path / "data")
+    database = tmp_path / place / "clinic.sqlite"
+    database.parent.mkdir(exist_ok=True)
+    beside = database.with_name("notes.txt") if place == "elsewhere" else data / "calls.db"
+    for path in (database, database.with_name("clinic.sqlite-wal"), beside):
+        path.touch()
+        path.chmod(0o644)
+    with capture_logs() as told:
+        keep_private(data, database)
+    found = modes(tmp_path)
+    assert (found["clinic.sqlite"], found["clinic.sqlite-wal"], found["data"]) == ("0o600", "0o600", "0o700")
+    assert found[beside.name] == ("0o644" if place == "elsewhere" else "0o600")
     assert told == []
 
 
