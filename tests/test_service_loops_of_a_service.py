@@ -20,6 +20,9 @@ from tests.end_to_end.service import RunningService, in_thread, running_service,
 from tests.support.sources import text
 
 LOOPS: tuple[str, ...] = get_args(LoopName)
+ROOT = Path(__file__).parents[1]
+OF_CONNECTIONS = {"service", "cartesia:socket", "cartesia:read", "cartesia:write"}
+"""The server itself, and the tasks of a vendor's socket, which is opened again when they end."""
 GROUPS = 4
 """Loops fail at the same time in so many groups, each beside one call."""
 TALK = score(
@@ -49,6 +52,29 @@ def test_the_ledger_of_tasks_names_every_loop_and_no_other() -> None:
     rows = [line.split("|")[1] for line in ledger.splitlines() if "*loop*" in line and line.startswith("|")]
 
     assert sorted(name for names in rows for name in re.findall(r"`([^`]+)`", names)) == sorted(LOOPS)
+
+
+def test_what_runs_without_a_call_is_a_loop_or_belongs_to_a_connection(service: RunningService) -> None:
+    """Any other task that lives as long as the service has no guard, wherever it is started."""
+
+    async def ours() -> set[str]:
+        guarded = {loop._task for loop in service.services.loops}
+        tasks = asyncio.all_tasks() - guarded - {asyncio.current_task()}
+        return {task.get_name() for task in tasks if _is_ours(task)}
+
+    seen = service.run(ours())
+    for _ in range(300):  # lines are prepared, and a request is being made
+        if seen <= OF_CONNECTIONS:
+            break
+        service.run(asyncio.sleep(0.1))
+        seen &= service.run(ours())
+    assert seen <= OF_CONNECTIONS
+
+
+def _is_ours(task: asyncio.Task[Any]) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    path = Path(code.co_filename) if code is not None else Path("/")
+    return path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in {"app", "media", "routers"}
 
 
 @pytest.mark.parametrize("names", [LOOPS[first::GROUPS] for first in range(GROUPS)], ids=",".join)

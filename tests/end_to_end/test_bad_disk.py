@@ -18,6 +18,8 @@ from tests.support.bad_disk import BadDisk, bad_disk
 from tests.support.slowness import slowness
 
 CALLS = 5
+GAP_SECONDS = 0.04
+"""The longest gap that counts as none. What the machine was late itself, the caller measures by their own frames."""
 QUESTION = "Расскажите о вашей клинике."
 STORY = (
     "Мы открыты ежедневно с девяти утра и до восьми вечера, без перерыва на обед. "
@@ -179,7 +181,7 @@ def breaks(report: CallReport, journal: list[dict[str, Any]]) -> Iterator[float]
 def test_the_callers_hear_every_word_without_a_gap_while_the_disk_is_slow(slow: Evening) -> None:
     assert [report.completed for report in slow.reports] == [True] * CALLS
     for report, journal in zip(slow.reports, slow.journals, strict=True):
-        assert max(breaks(report, journal), default=0.0) < 0.1 * slowness()
+        assert max(breaks(report, journal), default=0.0) < GAP_SECONDS + report.lateness.maximum
 
 
 def test_they_are_answered_as_soon_as_ever_while_the_disk_is_slow(slow: Evening) -> None:

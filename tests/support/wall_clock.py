@@ -1,8 +1,9 @@
 """A wall clock that a test can set for the processes it starts, and for no others."""
 
 import struct
-import subprocess
 from pathlib import Path
+
+from tests.support.preloaded import preloaded
 
 _SOURCE = Path(__file__).with_name("wall_clock.c")
 
@@ -12,11 +13,8 @@ class WallClock:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "wall_clock"
-        library = folder / "wall_clock.so"
         self.set(0.0)
-        command = ("cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(_SOURCE), "-ldl")
-        subprocess.run(command, check=True, timeout=60)
-        self.variables = {"LD_PRELOAD": str(library), "WALL_CLOCK_FILE": str(self._file)}
+        self.variables = {**preloaded(_SOURCE, folder), "WALL_CLOCK_FILE": str(self._file)}
         """Of the environment of a process whose clock this is."""
 
     def set(self, wrong_by: float) -> None:
