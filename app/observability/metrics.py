@@ -105,24 +105,19 @@ class Metrics:
         direction: str,
         abandoned: str | None = None,
     ) -> None:
-        """Count a call that has ended; one that was never answered has no duration.
+        """Count the end of a call, in the process that commits it; one that was never answered has no duration.
 
         ``abandoned`` is when the caller gave the call up: ``ringing``, ``early`` or ``waiting``.
         """
-        self._active.dec()
         self._calls.labels(direction, end_reason, fault.partition(":")[0]).inc()
         if abandoned is not None:
             self._abandoned.labels(abandoned).inc()
         if duration_seconds is not None:
             self._duration.observe(duration_seconds)
 
-    def call_lost(self) -> None:
-        """Stop counting a live call that another process owns now; that process counts its end."""
+    def call_left(self) -> None:
+        """Stop counting a call as live in this process."""
         self._active.dec()
-
-    def call_crashed(self, direction: str) -> None:
-        """Count a call whose process had died; it was never live in this process."""
-        self._calls.labels(direction, "crashed", "ours").inc()
 
     def turn_answered(self, stages: Mapping[str, float], *, is_in_time: bool, is_bridged: bool = False) -> None:
         """Observe an answer's latency: seconds by stage, and ``total``.

@@ -27,8 +27,6 @@ _GROUP_SECONDS = 0.05
 _GROUP_ROWS = 2000
 _BACKOFF = Backoff(first_seconds=0.1, max_seconds=1.0)
 _FAILURES_KEPT = 10_000
-_END_SECONDS = 0.3
-"""A call's end that is not committed after so long is kept in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,8 @@ class JournalWriter:
         if self._backlog.add(call_id, WaitingRow(fence, row, data, ending)):
             self._rows_wait.set()
             if ending is not None and self._unsaved is not None:
-                asyncio.get_running_loop().call_later(_END_SECONDS, self._keep_end, call_id, self._unsaved)
+                self._kept.add(call_id)
+                self._unsaved.keep(call_id, self._backlog.rows(call_id))
         else:
             self._drop(call_id, fence, row.type)
 
@@ -164,11 +163,6 @@ class JournalWriter:
     def waiting(self) -> list[str]:
         """The calls with uncommitted rows."""
         return list(self._backlog)
-
-    def _keep_end(self, call_id: str, unsaved: UnsavedEnds) -> None:
-        if self._backlog.has_ended(call_id):
-            self._kept.add(call_id)
-            unsaved.keep(call_id, self._backlog.rows(call_id))
 
     # Committing
 

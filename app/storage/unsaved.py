@@ -1,8 +1,8 @@
 """The ends of calls that the database has not taken yet, in files: they outlive a process that dies meanwhile.
 
 A call that has ended is over for its caller and its operator, though another program may lock the database for many
-seconds. Each such call has one file in the folder until its rows are committed. Whoever ends the calls of a dead
-process reads it first.
+seconds. Each such call has one file in the folder until its rows are committed, a few milliseconds with a healthy
+database. Whoever ends the calls of a dead process reads it first.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 LAST_TYPE = "call.ended"
 """The type of the last row of every journal."""
+_FILE, _DRAFT = ".json", ".draft"
+"""Suffixes of a file, and of one that is being written."""
 
 _T = TypeVar("_T")
 
@@ -53,19 +55,21 @@ class UnsavedEnds:
 
     def forget(self, call_id: str) -> None:
         """Remove the file of a call soon, if there is one. Never waits."""
-        self._soon(lambda: self._path(call_id).unlink(missing_ok=True))
+        self._soon(lambda: self._remove(call_id))
 
     async def read(self, call_id: str) -> UnsavedEnd | None:
         """What the file of a call says; None without a file, or with one that cannot be read."""
         return await self._in_thread(lambda: self._read(call_id))
 
     async def call_ids(self) -> list[str]:
-        """The calls that have a file."""
-        return await self._in_thread(lambda: [path.stem for path in self._folder.glob("*.json")])
+        """The calls that have a file, even one that is not complete because its process died."""
+        return await self._in_thread(
+            lambda: sorted({path.stem for kind in (_FILE, _DRAFT) for path in self._folder.glob(f"*{kind}")})
+        )
 
     async def remove(self, call_id: str) -> None:
         """Remove the file of a call. Raises OSError."""
-        await self._in_thread(lambda: self._path(call_id).unlink(missing_ok=True))
+        await self._in_thread(lambda: self._remove(call_id))
 
     def close(self) -> None:
         """Finish what was begun. A thread that a stalled volume blocks is abandoned."""
@@ -84,7 +88,11 @@ class UnsavedEnds:
         self._thread.submit(done)
 
     def _path(self, call_id: str) -> Path:
-        return self._folder / f"{call_id}.json"
+        return self._folder / f"{call_id}{_FILE}"
+
+    def _remove(self, call_id: str) -> None:
+        for kind in (_FILE, _DRAFT):
+            self._path(call_id).with_suffix(kind).unlink(missing_ok=True)
 
     def _write(self, call_id: str, rows: Sequence[WaitingRow]) -> None:
         ending = rows[-1].ending
@@ -92,12 +100,12 @@ class UnsavedEnds:
             return
         body = encode_json({"rows": [asdict(waiting.row) for waiting in rows], "ending": asdict(ending)})
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        draft = self._path(call_id).with_suffix(".draft")
+        draft = self._path(call_id).with_suffix(_DRAFT)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - a file of its mode
             file.write(body)
             file.flush()
+            draft.rename(self._path(call_id))  # first, because what was written outlives the process even unsynced
             os.fsync(file.fileno())
-        draft.rename(self._path(call_id))
 
     def _read(self, call_id: str) -> UnsavedEnd | None:
         try:

@@ -44,14 +44,40 @@ async def test_an_end_that_cannot_be_committed_is_kept_until_it_is(tmp_path: Pat
     unsaved.close()
 
 
-async def test_an_end_that_is_committed_at_once_is_never_in_a_file(tmp_path: Path) -> None:
+async def test_an_end_is_in_its_file_before_anything_else_happens(tmp_path: Path) -> None:
+    """A process that is killed a moment later leaves it behind."""
+    unsaved = UnsavedEnds(tmp_path / "unsaved")
+    async with open_stores(tmp_path, unsaved=unsaved) as stores:
+        await stores.calls.create(a_call())
+        async with locked(stores.path):
+            append_the_end(stores)
+            unsaved._thread.submit(lambda: None).result()  # what it was told before is done; the loop has not run
+            kept = unsaved._read("call-1")
+        assert kept is not None
+        assert ([row.seq for row in kept.rows], kept.ending) == ([2, 3], ENDING)
+        await stores.journal.flush("call-1")
+    unsaved.close()
+
+
+async def test_an_end_that_is_committed_leaves_no_file(tmp_path: Path) -> None:
     unsaved = UnsavedEnds(tmp_path / "unsaved")
     async with open_stores(tmp_path, unsaved=unsaved) as stores:
         await stores.calls.create(a_call())
         append_the_end(stores)
         await stores.journal.flush("call-1")
-        await asyncio.sleep(0.4)
-    assert not (tmp_path / "unsaved").exists()
+        assert await unsaved.call_ids() == []
+    assert list((tmp_path / "unsaved").iterdir()) == []
+    unsaved.close()
+
+
+async def test_a_file_that_was_never_completed_is_found_and_removed(tmp_path: Path) -> None:
+    draft = tmp_path / "call-1.draft"
+    draft.write_text('{"rows": [')
+    unsaved = UnsavedEnds(tmp_path)
+    assert await unsaved.call_ids() == ["call-1"]
+    assert await unsaved.read("call-1") is None
+    await unsaved.remove("call-1")
+    assert not draft.exists()
     unsaved.close()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from app.calls.dispatch.leases import LeaseKeeper
+from app.calls.live.end_metrics import count_end
 from app.calls.live.session import CallServices
 from app.clock import iso_after, iso_utc, utc_now
 from app.conversation import events as ev
@@ -83,13 +84,15 @@ class Reaper:
                 if await self._save_end(call):
                     continue
                 rows = await self._end(call)
+                if self._unsaved is not None:
+                    self._unsaved.forget(call.call_id)  # its rows do not follow those of the journal
             except Exception as error:  # noqa: BLE001 - the other calls are ended all the same; this one is tried again
                 log.error("call.not_reaped", call_id=call.call_id, error=type(error).__name__)
             else:
                 log.warning("call.ended", call_id=call.call_id, end_reason="crashed", fault="ours")
                 self.on_crashed(call)
-                services.metrics.call_crashed(call.direction)
-                self._count(call, rows)
+                services.metrics.call_ended(_CRASHED.reason, _CRASHED.fault, None, direction=call.direction)
+                self._count_crashed(call, rows)
 
     async def _save_end(self, call: CallRow) -> bool:
         """Commit what the call's owner could not commit before it died, if the call had ended; False if it had not."""
@@ -106,7 +109,8 @@ class Reaper:
         await self._services.journal.flush(call.call_id)
         self._unsaved.forget(call.call_id)
         log.info("call.end_saved", call_id=call.call_id, end_reason=unsaved.ending.end_reason)
-        self._count(call, [*rows, *newer])
+        whole, metrics = [*rows, *newer], self._services.metrics
+        self._count(call, lambda tools: count_end(metrics, whole, direction=call.direction, tools=tools))
         return True
 
     async def _end(self, call: CallRow) -> list[JournalRow]:
@@ -135,12 +139,15 @@ class Reaper:
         self._failed.pop(call_id, None)
         return rows
 
-    def _count(self, call: CallRow, rows: list[JournalRow]) -> None:
-        is_outbound, tools = call.direction == "outbound", self._agent_tools()
+    def _count(self, call: CallRow, count: Callable[[frozenset[str]], None]) -> None:
         try:
-            self._services.metrics.journal.count(readable(rows), tools=tools, is_outbound=is_outbound)
+            count(self._agent_tools())
         except Exception as error:  # noqa: BLE001 - the call has ended; what one of its rows holds harms no other call
             log.error("call.not_counted", call_id=call.call_id, error=type(error).__name__)
+
+    def _count_crashed(self, call: CallRow, rows: list[JournalRow]) -> None:
+        metrics, is_outbound = self._services.metrics, call.direction == "outbound"
+        self._count(call, lambda tools: metrics.journal.count(readable(rows), tools=tools, is_outbound=is_outbound))
 
 
 def end_without_core(call: CallRow, rows: list[JournalRow], journal: Journal, ended: ev.CallEnded) -> None:

@@ -45,7 +45,7 @@ class CallActions:
         telephony: Telephony | None,
         targets: Mapping[str, str],
         background: BackgroundWork,
-        commit: Callable[[], Awaitable[None]],
+        commit: Callable[[], Awaitable[object]],
         emit: Callable[[ev.Event], None],
         fail: Callable[[Exception], None],
     ) -> None:

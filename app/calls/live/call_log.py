@@ -15,6 +15,8 @@ from app.ports.services import CallEnding, CallLeg, Journal
 
 log = structlog.get_logger(__name__)
 
+_LOOK_AGAIN_SECONDS = 1.0
+
 
 class CallLog:
     """Numbers the rows, appends them to the journal, and sends them to a leg that asked for them."""
@@ -65,18 +67,33 @@ class CallLog:
         if self._leg.wants_events:
             self._leg.send_event(asdict(row))
 
-    async def commit(self, patience: float) -> None:
+    async def commit(self, patience: float) -> bool:
         """Wait until every row so far is committed, for ``patience`` seconds at most. Raises OwnershipLost.
 
-        A slow or failing database does not end the call: the journal retries the rows while the call goes on.
+        A slow or failing database does not end the call: the journal retries the rows while the call goes on. The
+        result is False while it does.
         """
         try:
             async with asyncio.timeout(patience):
                 await self._journal.flush(self._call_id)
         except TimeoutError:
             log.warning("journal.behind", waited_seconds=patience)
+            return False
         except StorageError as error:
             log.error("journal.behind", error=str(error))
+            return not error.retryable
+        return True
+
+    async def committed(self) -> None:
+        """Return when every row so far is committed, or never will be. Raises OwnershipLost."""
+        while True:
+            try:
+                await self._journal.flush(self._call_id)
+            except StorageError as error:
+                if error.retryable:
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                    continue
+            return
 
     def _row(self, event: ev.Event, t: float, turn: int | None) -> JournalRow:
         data = ev.row_data(event)

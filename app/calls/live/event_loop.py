@@ -157,7 +157,7 @@ class CallEventLoop:
         self._tasks = tasks
         self._call_id = call_id
         self._work: dict[int, tuple[PlaybackItem, asyncio.Task[None]]] = {}
-        self._commit: asyncio.Task[None] | None = None
+        self._commit: asyncio.Task[bool] | None = None
         """The commit of the rows before the greeting."""
         self._cancelled: set[asyncio.Task[None]] = set()
         """Cancelled tasks that have not ended yet."""
@@ -326,7 +326,7 @@ class CallEventLoop:
         self._tools.close()
 
 
-async def _after(commit: asyncio.Task[None] | None, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _after(commit: asyncio.Task[bool] | None, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Start the work once the rows before the greeting are committed, or the wait for them is over."""
     if commit is not None and not commit.done():
         await asyncio.wait([commit])

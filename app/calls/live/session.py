@@ -13,6 +13,7 @@ belong to the service's background work, because no call waits for them.
 ``<call>:spending``    looks each second at what the call costs. Cancelled at the end of the call.
 ``<call>:commit``      commits the rows before the greeting. Ends after 0.25 s at the latest.
 ``<call>:close`` *     closes the line, 0.25 s after the last row at the latest, and ends when that row is committed.
+``<call>:count`` *     counts the call when its last row is committed, if that takes longer than 5 s.
 ``<call>:transfer`` *  transfers the caller. Ends with the outcome; cancelled when the transfer or the call ends.
 ``<call>:tool:<id>`` * runs a tool of the agent's file. Ends by its deadline. Cancelled when it changes nothing and
                        nothing waits for it; otherwise it runs on after the end of the call.
@@ -21,8 +22,9 @@ belong to the service's background work, because no call waits for them.
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +37,7 @@ from app.calls.live.background import BackgroundWork
 from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
 from app.calls.live.dialogue import DialogueManager
+from app.calls.live.end_metrics import count_end
 from app.calls.live.event_loop import CallEventLoop, EventQueue, last_events
 from app.calls.live.hold_watch import HoldWatch
 from app.calls.live.llm_generation import LlmGeneration
@@ -48,7 +51,7 @@ from app.calls.live.transcription import TranscriptionInput
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
 from app.errors import CallAlreadyEnded, OwnershipLost, StorageError
-from app.journal.record import STAGES, CallRecord
+from app.journal.record import CallRecord
 from app.models import CallContext, HealthStatus, ServiceHealth
 from app.observability.metrics import Metrics
 from app.ports.services import CallLeg, Journal, Telephony
@@ -62,6 +65,8 @@ log = structlog.get_logger(__name__)
 
 _TRANSFER_WAITS_SECONDS = 1.0
 """How long a transfer waits for the commit of its request before it calls the human."""
+_TOOL_WAITS_SECONDS = 0.25
+"""How long a tool that may change something waits for the commit of its row before it is called."""
 _LINE_WAITS_SECONDS = 0.25
 """How long the line stays open for the commit of the terminal row."""
 _COMMITTED_WITHIN_SECONDS = 5.0
@@ -135,6 +140,8 @@ class CallOrchestrator:
         self._has_left = False
         self._is_lost = False
         """Whether another process owns the call."""
+        self._is_committed = False
+        """Whether the terminal row is in the database, or never will be."""
         self._running = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -240,10 +247,7 @@ class CallOrchestrator:
                 self._overdue.cancel()
             await asyncio.wait([self._begin_to_close()])
             with _bulkhead("metrics"):
-                if self._is_lost:
-                    self._services.metrics.call_lost()
-                else:
-                    self._show_the_end()
+                self._count_the_end()
             self._ended.set()
 
     def _begin_to_close(self) -> asyncio.Task[None]:
@@ -278,7 +282,7 @@ class CallOrchestrator:
         try:
             with _bulkhead("journal"):
                 if self._log.is_ended:
-                    await self._log.commit(_COMMITTED_WITHIN_SECONDS)
+                    self._is_committed = await self._log.commit(_COMMITTED_WITHIN_SECONDS)
         except OwnershipLost:
             self._is_lost = True
             log.warning("call.ownership_lost")
@@ -353,7 +357,7 @@ class CallOrchestrator:
             telephony=self._telephony,
             targets=plan.transfer_targets,
             background=services.background,
-            commit=lambda: self._log.commit(_TRANSFER_WAITS_SECONDS),
+            commit=partial(self._log.commit, _TRANSFER_WAITS_SECONDS),
             emit=self.emit,
             fail=self._events.fail,
         )
@@ -364,6 +368,7 @@ class CallOrchestrator:
             endpoints=plan.endpoints,
             background=services.background,
             clock=self._clock,
+            commit=partial(self._log.commit, _TOOL_WAITS_SECONDS),
             emit=self.emit,
             fail=self._events.fail,
         )
@@ -417,27 +422,31 @@ class CallOrchestrator:
             self._playback.flush_recording()
             await self._services.recordings.finish(self._recorder, self._clock.leg_seconds())
 
-    def _show_the_end(self) -> None:
-        """Count the call in the metrics, and log one line for it."""
-        record, metrics = self._log.record, self._services.metrics
-        duration = record.duration_seconds if record.answered_t is not None else None
-        direction = self._plan.direction
-        metrics.call_ended(
-            record.end_reason or "internal_error",
-            record.fault,
-            duration,
-            direction=direction,
-            abandoned=record.abandoned,
-        )
-        for turn in record.turns:
-            if turn.latency is not None:
-                stages = {stage: turn.latency[stage] for stage in (*STAGES, "total")}
-                in_time, bridged = turn.latency["budget_kept"], turn.latency["bridged"]
-                metrics.turn_answered(stages, is_in_time=in_time, is_bridged=bridged)
-        is_outbound = direction == "outbound"
-        metrics.journal.count(self._log.rows, tools=self._plan.agent.tool_names, is_outbound=is_outbound)
+    def _count_the_end(self) -> None:
+        """Count the call once: here if its end is committed here, else in the process that finds its last rows."""
+        self._services.metrics.call_left()
+        if self._is_lost:
+            return
+        self._log_the_end()
+        if self._is_committed or not self._log.is_ended:
+            self._add_to_metrics()
+        else:
+            work = self._count_when_committed()
+            self._services.background.start(work, name=f"{self._call.call_id}:count")
+
+    async def _count_when_committed(self) -> None:
+        with suppress(OwnershipLost):
+            await self._log.committed()
+            self._add_to_metrics()
+
+    def _add_to_metrics(self) -> None:
+        metrics = self._services.metrics
+        count_end(metrics, self._log.rows, direction=self._plan.direction, tools=self._plan.agent.tool_names)
         if self._transcription is not None:
             metrics.sound.audio_dropped(self._transcription.dropped_seconds)
+
+    def _log_the_end(self) -> None:
+        record = self._log.record
         log.info(
             "call.ended",
             end_reason=record.end_reason,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,9 +54,10 @@ class RequestedTool:
 class ToolRuns:
     """Runs the agent's own tools. The core carries out the built-in ones.
 
-    Each run is a task, ``<call id>:tool:<id>``. When nothing waits for its result any more, a tool that changes nothing
-    is cancelled. Any other runs on until it has finished or its deadline has passed, and its outcome is an event. The
-    call does not wait for it: an outcome that comes after the last row is only logged.
+    Each run is a task, ``<call id>:tool:<id>``. A tool that may change something is called when its row is committed,
+    so that the record knows of it even if this process dies meanwhile. When nothing waits for its result any more, a
+    tool that changes nothing is cancelled. Any other runs on until it has finished or its deadline has passed, and its
+    outcome is an event. The call does not wait for it: an outcome that comes after the last row is only logged.
     """
 
     def __init__(
@@ -67,15 +68,20 @@ class ToolRuns:
         endpoints: Mapping[str, ToolEndpoint],
         background: BackgroundWork,
         clock: CallClock,
+        commit: Callable[[], Awaitable[object]],
         emit: Callable[[ev.Event], None],
         fail: Callable[[Exception], None],
     ) -> None:
-        """``fail`` ends the call when there is a bug."""
+        """``commit`` commits the rows so far, or gives up after a short time. Raises OwnershipLost.
+
+        ``fail`` ends the call when there is a bug.
+        """
         self._call_id = call_id
         self.toolbox = toolbox
         self._endpoints = endpoints
         self._background = background
         self._clock = clock
+        self._commit = commit
         self._emit = emit
         self._fail = fail
         self._is_over = False
@@ -167,6 +173,8 @@ class ToolRuns:
         began = self._clock.call_seconds()
         outcome = _GIVEN_UP
         try:
+            if wanted.tool.endpoint.method != _NO_EFFECT:
+                await self._commit()
             outcome = await self._ask(wanted)
         finally:
             seconds = round(self._clock.call_seconds() - began, 3)

@@ -85,6 +85,7 @@ async def test_a_call_that_had_ended_when_its_process_was_killed_keeps_its_end(t
             stores.journal.append(call_id, 1, row)
             await stores.journal.flush(call_id)
         await killed_with_ends(stores, unsaved)
+        (tmp_path / "unsaved" / "live.draft").write_text("{")  # of a process that died while it wrote
         await reaped(world, stores, unsaved)
         found = {call_id: await stores.calls.get(call_id) for call_id in ("left", "said bye", "live")}
         rows = {call_id: await stores.reader.rows(call_id) for call_id in found}
@@ -97,4 +98,7 @@ async def test_a_call_that_had_ended_when_its_process_was_killed_keeps_its_end(t
     }
     assert [[row.type for row in each] for each in rows.values()] == [["call.answered", "call.ended"]] * 3
     assert world.figure("voice_calls_total", direction="web", end_reason="crashed", fault="ours") == 1
+    for reason in ("caller_hangup", "agent_hangup"):
+        assert world.figure("voice_calls_total", direction="web", end_reason=reason, fault="none") == 1
+    assert world.figure("voice_call_duration_seconds_count") == 2
     unsaved.close()

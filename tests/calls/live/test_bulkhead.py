@@ -184,6 +184,40 @@ async def test_storage_that_fails_ends_no_call() -> None:
     assert call.rows[-1].type == "call.ended"
 
 
+@pytest.mark.parametrize("how", ["locked", "failing"])
+async def test_a_call_is_counted_when_its_end_is_committed(how: str) -> None:
+    """If the process dies before that, whoever finds its last rows counts it."""
+    world = World()
+
+    def counted() -> list[float]:
+        ended = world.figure("voice_calls_total", direction="inbound", end_reason="caller_hangup", fault="none")
+        return [ended, world.figure("voice_utterances_total", kind="greeting")]
+
+    async with live_call(world, FarEnd()) as call:
+        active = world.figure("voice_calls_active")
+        world.journal.flush_takes, world.journal.storage_fails = (8.0, False) if how == "locked" else (1.0, True)
+        call.body.leave("caller_hangup")
+        await call.ended()
+        assert (world.figure("voice_calls_active"), counted()) == (active - 1, [0, 0])
+        if how == "failing":
+            await asyncio.sleep(60)
+            assert counted() == [0, 0]
+        world.journal.storage_fails = False
+        await asyncio.sleep(20)
+        assert counted() == [1, 1]
+
+
+async def test_a_call_that_is_lost_before_its_end_is_committed_is_not_counted() -> None:
+    world = World()
+    async with live_call(world, FarEnd()) as call:
+        world.journal.flush_takes = 8.0
+        call.body.leave("caller_hangup")
+        await call.ended()
+        world.journal.lost.add(call.call_id)
+        await asyncio.sleep(20)
+    assert world.figure("voice_utterances_total", kind="greeting") == 0
+
+
 async def test_a_slow_database_does_not_delay_the_greeting() -> None:
     world = World()
     world.journal.flush_takes = 3.0

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from app.clients.http_tools import Method
 from app.conversation import events as ev
 from app.errors import ProviderUnavailable
 from app.ports.streams import ToolCall, Transcript, TurnEnded, TurnEndedEagerly, TurnResumed, TurnUpdated
@@ -104,6 +105,45 @@ async def test_the_line_closes_at_once_and_a_booking_is_brought_to_its_end_besid
     assert tool.cancelled == 0
     (late,) = [line for line in logs if line["event"] == "tool.finished_late"]
     assert (late["tool"], late["ok"], late["status"]) == ("find_times", True, 200)
+
+
+@pytest.mark.parametrize(("method", "committed"), [("POST", 1), ("PUT", 1), ("DELETE", 1), ("GET", 0)])
+async def test_a_tool_that_changes_something_is_called_when_its_row_is_committed(
+    method: Method, committed: int
+) -> None:
+    """A process that dies meanwhile leaves a record that knows of the tool."""
+    world, tool = await a_world(ASKS, TELLS, method=method)
+    world.journal.flush_takes = 0.1
+    async with live_call(world, FarEnd()) as call:
+        flushes = len(world.journal.flushes)
+        call.says("Is there a time on Friday?")
+        called = await call.until("agent.tool_called")
+        await call.until("agent.tool_finished")
+
+        assert len(world.journal.flushes) == flushes + committed
+    assert tool.asked_at[0] - call.began - called.t == pytest.approx(0.1 * committed, abs=0.01)
+
+
+async def test_a_database_that_is_locked_delays_a_tool_by_a_quarter_of_a_second() -> None:
+    world, tool = await a_world(ASKS, TELLS, method="POST")
+    async with live_call(world, FarEnd()) as call:
+        world.journal.flush_takes = 60.0
+        call.says("Is there a time on Friday?")
+        called = await call.until("agent.tool_called")
+        await call.until("agent.finished", 3)
+
+    assert tool.asked_at[0] - call.began - called.t == pytest.approx(0.25, abs=0.01)
+    assert call.turns()[-1] == ("assistant", TELLS.text)
+
+
+async def test_a_call_that_another_process_owns_by_now_calls_no_such_tool() -> None:
+    world, tool = await a_world(ASKS, TELLS, method="POST")
+    async with live_call(world, FarEnd()) as call:
+        world.journal.lost.add(call.call_id)
+        call.says("Is there a time on Friday?")
+        await call.ended()
+
+    assert tool.asked == []
 
 
 async def test_a_tool_that_was_never_run_is_recorded_as_given_up() -> None:
