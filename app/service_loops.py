@@ -24,6 +24,7 @@ from typing import Any, Literal
 import structlog
 
 from app.backoff import Backoff
+from app.contained_tasks import ContainedTasks, TaskKind, was_cancelled
 from app.errors import ProviderError, VoiceAgentError
 from app.models import ServiceHealth
 from app.observability.listeners import Listeners
@@ -32,12 +33,10 @@ from app.observability.tracebacks import describe, trace
 log = structlog.get_logger(__name__)
 
 LoopName = Literal[
-    "agents", "claims", "eraser", "health", "journal.poller", "journal.writer", "leases", "loop.lag", "probe",
-    "reaper", "requests", "rooms.reconciler", "spending", "storage.writer", "unplaced", "warm:llm", "warm:tts",
+    "agents", "claims", "clients", "eraser", "health", "journal.poller", "journal.writer", "leases", "loop.lag",
+    "probe", "reaper", "requests", "rooms.reconciler", "spending", "storage.writer", "unplaced", "warm:llm", "warm:tts",
 ]  # fmt: skip
 """The names of all loops. Metrics use them as label values."""
-TaskKind = Literal["call", "clips", "room"]
-"""What a task that ends by itself is for. Metrics use it as a label, because the task's name contains a call id."""
 Part = Literal["service", "storage", "livekit", "stt", "llm", "tts"]
 """The component of ``/health`` that shows a loop's failures."""
 
@@ -132,7 +131,7 @@ class ServiceLoop:
             except (KeyboardInterrupt, SystemExit, GeneratorExit):
                 raise
             except BaseException as error:
-                if _is_cancelled(error):
+                if was_cancelled(error):
                     raise
                 self._note_failure(error)
                 await asyncio.sleep(self._backoff.delay(self.failures))
@@ -198,7 +197,8 @@ class ServiceLoops:
         """Failures since the start, by name of the loop or kind of the task."""
         self._loops: list[ServiceLoop] = []
         self._kept: list[ServiceLoop] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = ContainedTasks(patience_seconds=_LEAVING_SECONDS)
+        self._tasks.on_failed.add(self.on_failed)
         self.on_failed.add(self._count)
 
     def __repr__(self) -> str:
@@ -216,15 +216,10 @@ class ServiceLoops:
         for loop in self._kept:
             loop.cancel()
         try:
-            if error is None and self._tasks:
-                await asyncio.wait(self._tasks, timeout=_LEAVING_SECONDS)
-                if self._tasks:
-                    log.error("service.tasks_left", tasks=len(self._tasks))
+            await self._tasks.close(is_patient=error is None)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            if left := [*self._tasks, *(loop._task for loop in self._kept)]:
-                await asyncio.wait(left)
+            for loop in self._kept:
+                await loop.wait()
 
     def keep(self, name: LoopName, work: Round, **options: Any) -> ServiceLoop:
         """Run a loop until it is cancelled or the context ends. ``options`` are those of :class:`ServiceLoop`."""
@@ -240,12 +235,8 @@ class ServiceLoops:
         loop.on_gone.add(self.gone.set)
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str, kind: TaskKind) -> asyncio.Task[None]:
-        """Run a task that ends by itself. An exception is logged and counted, and goes no further."""
-        task = asyncio.get_running_loop().create_task(self._contain(work, kind), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _task: work.close())  # for a task that is cancelled before it starts
-        return task
+        """Run a task that carries a call, or prepares calls, and ends by itself. See :class:`ContainedTasks`."""
+        return self._tasks.start(work, name=name, kind=kind)
 
     def shown_in(self, part: Part, health: ServiceHealth) -> ServiceHealth:
         """The health of the part, with the failures of its loops included."""
@@ -258,22 +249,5 @@ class ServiceLoops:
         details = [*filter(None, [health.detail]), *(f"{loop.name}: {loop.detail}" for loop in failing)]
         return replace(health, status=worst, detail="; ".join(details))
 
-    async def _contain(self, work: Coroutine[Any, Any, None], kind: TaskKind) -> None:
-        try:
-            await work
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
-            raise
-        except BaseException as error:
-            if _is_cancelled(error):
-                raise
-            log.error("task.failed", kind=kind, error=describe(error), trace=trace(error))
-            self.on_failed(kind)
-
     def _count(self, name: str) -> None:
         self.failures[name] += 1
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether this task itself was cancelled, rather than something that its round awaited."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

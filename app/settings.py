@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     metrics_token: Secret | None = None
     """Bearer token for /metrics; when not set, /metrics is open."""
     data_dir: Path = Path("./data")
-    """Holds calls.db, recordings/ and clips/."""
+    """Holds calls.db, recordings/ and phrases/."""
     database_url: SqliteAddress | None = None
     """Address of a SQLite file, sqlite+aiosqlite:/// and its path; calls.db in DATA_DIR when not set."""
     recording: bool = True
@@ -369,9 +369,9 @@ class Settings(BaseSettings):
         return self.agents_dir or (_AGENTS if _AGENTS.is_dir() else None)
 
     @property
-    def clips_dir(self) -> Path:
+    def phrases_dir(self) -> Path:
         """The folder of prepared phrases."""
-        return self.data_dir / "clips"
+        return self.data_dir / "phrases"
 
 
 def load_settings(env_file: str | None = ".env") -> Settings:

@@ -24,7 +24,6 @@ from app.calls.dispatch.media_sessions import MediaSessions
 from app.calls.dispatch.operator_requests import CallRequests
 from app.calls.dispatch.spending_watch import SpendingWatch
 from app.calls.dispatch.unplaced import UnplacedCalls
-from app.calls.live.background import BackgroundWork
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.recordings import Recordings
 from app.calls.live.session import CallServices
@@ -33,11 +32,12 @@ from app.clients.http_tools import HttpToolClients
 from app.clients.limiter import Limiters
 from app.clients.registry import KEEP_WARM_SECONDS, VendorRegistry
 from app.clients.resilient import RetryPolicy
+from app.contained_tasks import ContainedTasks, TaskKind
 from app.models import HealthStatus, ServiceHealth
 from app.observability.health import Check, HealthMonitor
 from app.observability.loop_lag import watch_loop_lag
 from app.observability.metrics import Metrics
-from app.service_loops import LoopName, Part, ServiceLoop, ServiceLoops, TaskKind
+from app.service_loops import LoopName, Part, ServiceLoop, ServiceLoops
 from app.settings import Settings
 from app.storage.calls import CallStore
 from app.storage.data_folder import DataFolder
@@ -63,6 +63,10 @@ VERSION = version("voice-agent")
 _TELEPHONE = AudioFormat("pcm_s16le", 16000)
 _PROBE_SECONDS = 0.5
 """How often to check whether a probe is due."""
+_UNUSED_SECONDS = 1.0
+"""How often to look for clients that nothing uses any more."""
+_BACKGROUND_TASKS_MAX = 1000
+"""Of tools, transfers and rooms to be ended. If one that is cancelled was to end a room, the reconciler does it."""
 _RECORDINGS_SECONDS = 5.0
 """How long a stopping process waits for its last recordings."""
 
@@ -107,16 +111,16 @@ async def open_services(
         for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose):
             stack.push_async_callback(close)
         planner = _planner(settings, agents, vendors, tools)
-        background = await stack.enter_async_context(BackgroundWork())
+        background = await stack.enter_async_context(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
         recordings = await stack.enter_async_context(_recordings(settings, owner, metrics))
         loops = await stack.enter_async_context(ServiceLoops())
-        _watch(loops, (database.loop, journal.loop, reader.loop), metrics)
+        _watch(loops, (database.loop, journal.loop, reader.loop), background, metrics)
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
         dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
         health = _health(storage, vendors, tools, livekit, recordings, loops)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
-        _run_helpers(loops, metrics, agents, vendors, eraser, health, UnplacedCalls(services.calls, dispatcher, owner))
+        _run_helpers(loops, services, agents, vendors, dispatcher, eraser, health)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
         telephone = _telephone(settings, livekit, database, services, dispatcher, loops, times)
         yield Services(
@@ -246,12 +250,12 @@ def _call_services(
     metrics: Metrics,
     database: Database,
     journal: JournalWriter,
-    background: BackgroundWork,
+    background: ContainedTasks,
     recordings: Recordings,
     owner: str,
 ) -> CallServices:
     return CallServices(
-        phrases=PhraseCache(settings.clips_dir),
+        phrases=PhraseCache(settings.phrases_dir),
         journal=journal,
         calls=CallStore(database),
         background=background,
@@ -355,31 +359,33 @@ def _show_figures(
     health.on_checked.add(note)
 
 
-def _watch(loops: ServiceLoops, others: Iterable[ServiceLoop], metrics: Metrics) -> None:
-    """Count the failures of all loops, including those that end later than these."""
+def _watch(loops: ServiceLoops, others: Iterable[ServiceLoop], background: ContainedTasks, metrics: Metrics) -> None:
+    """Count the failures of all loops and tasks, including those that end later than these."""
     metrics.service.loops_are((*get_args(LoopName), *get_args(TaskKind)))
     loops.on_failed.add(metrics.service.loop_failed)
+    background.on_failed.add(metrics.service.loop_failed)
     for loop in others:
         loops.watch(loop)
 
 
 def _run_helpers(
     loops: ServiceLoops,
-    metrics: Metrics,
+    services: CallServices,
     agents: AgentDirectory,
     vendors: VendorRegistry,
+    dispatcher: CallDispatcher,
     eraser: CallEraser,
     health: HealthMonitor,
-    unplaced: UnplacedCalls,
 ) -> None:
     """Run the loops that work beside the calls until the shutdown."""
     loops.keep("agents", agents.watch)
     loops.keep("warm:llm", partial(_keep_warm, vendors.warm_up_llm), part="llm")
     loops.keep("warm:tts", partial(_keep_warm, vendors.warm_up_tts), part="tts")
-    loops.keep("probe", partial(_probe, vendors, metrics))
-    loops.keep("loop.lag", partial(watch_loop_lag, metrics.service.loop_was_late))
+    loops.keep("probe", partial(_probe, vendors, services.metrics))
+    loops.keep("clients", partial(_close_unused, vendors, agents, dispatcher))
+    loops.keep("loop.lag", partial(watch_loop_lag, services.metrics.service.loop_was_late))
     loops.keep("eraser", eraser.run)
-    loops.keep("unplaced", unplaced.look)
+    loops.keep("unplaced", UnplacedCalls(services.calls, dispatcher, services.owner).look)
     loops.keep("health", health.run, backoff=Backoff(first_seconds=0.5, max_seconds=2.0))  # else it is stale
 
 
@@ -388,6 +394,13 @@ async def _probe(vendors: VendorRegistry, metrics: Metrics) -> None:
     for charge in await vendors.probe():
         metrics.providers.spent(charge.provider, charge.cost)
     await asyncio.sleep(_PROBE_SECONDS)
+
+
+async def _close_unused(vendors: VendorRegistry, agents: AgentDirectory, dispatcher: CallDispatcher) -> None:
+    """One round: close the clients of agents that have changed or gone, when their last call has ended."""
+    in_use = [client for plan in dispatcher.live_plans for client in plan.clients]
+    await vendors.close_unused(agents.current.vendor_options, in_use)
+    await asyncio.sleep(_UNUSED_SECONDS)
 
 
 async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:

@@ -191,7 +191,7 @@ def _unbounded_queues(path: str) -> Iterator[str]:
 
 STARTS_TASKS = {
     "app/service_loops.py": "the guard itself",
-    "app/calls/live/background.py": "work that no call waits for; what it raises is logged and told to its call",
+    "app/contained_tasks.py": "tasks that end by themselves; what they raise is logged, counted and reported",
     "app/calls/live/event_loop.py": "in the TaskGroup of the call",
     "app/calls/live/tts_synthesis.py": "in the TaskGroup of the call",
     "app/calls/live/session.py": "the TaskGroup of the call",

@@ -245,7 +245,7 @@ async def test_tasks_that_do_not_end_are_cancelled_after_a_while() -> None:
             task = loops.spawn(asyncio.sleep(3600), name="call-1", kind="call")
     assert task.cancelled()
     assert asyncio.get_running_loop().time() == pytest.approx(30)
-    assert [line["event"] for line in lines] == ["service.tasks_left"]
+    assert [line["event"] for line in lines] == ["tasks.abandoned"]
 
 
 async def test_everything_is_cancelled_when_the_context_ends_with_an_exception() -> None:

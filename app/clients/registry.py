@@ -3,7 +3,8 @@
 A vendor is a folder beside this file with an ``entries.py``, and one line in ``ENTRIES``.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AsyncExitStack
 from typing import Literal, Protocol, TypeVar
 
 import structlog
@@ -51,6 +52,7 @@ _NOBODY, _AGAIN, _ENDPOINT = "none", "again", "endpoint"
 """Names in the settings of who stands in."""
 
 Kind = Literal["stt", "llm", "tts"]
+VendorOptions = SttOptions | LlmOptions | TtsOptions
 
 
 class _Named(Protocol):
@@ -74,12 +76,12 @@ class VendorRegistry:
         self._stt_entries = [entry for entry in entries if isinstance(entry, SttEntry)]
         self._llm_entries = [entry for entry in entries if isinstance(entry, LlmEntry)]
         self._tts_entries = [entry for entry in entries if isinstance(entry, TtsEntry)]
-        self._stt: dict[Hashable, SttSession] = {}
-        self._llm: dict[Hashable, LlmSession] = {}
-        self._tts: dict[Hashable, TtsSession] = {}
-        self._models: dict[Hashable, FallbackModel] = {}
-        self._voices: dict[Hashable, FallbackVoice] = {}
-        """The first choices of ``_llm`` and of ``_tts``, with who stands in for them."""
+        self._stt: dict[tuple[str, SttOptions, AudioFormat], SttSession] = {}
+        self._llm: dict[tuple[str, LlmOptions], LlmSession] = {}
+        self._tts: dict[tuple[str, TtsOptions], TtsSession] = {}
+        self._models: dict[tuple[str, LlmOptions], FallbackModel] = {}
+        self._voices: dict[tuple[str, TtsOptions], FallbackVoice] = {}
+        """The first choices of ``_llm`` and of ``_tts``, with their fallbacks."""
 
     def __repr__(self) -> str:
         return f"<VendorRegistry {len(self._stt)} hear, {len(self._llm)} think, {len(self._tts)} speak>"
@@ -100,8 +102,7 @@ class VendorRegistry:
             first = self._thinker(entry, options)
             others = [self._other_model(name, first, options) for name in self._setup.settings.llm_fallbacks]
             self._models[key] = FallbackModel([Link(entry.name, first), *(link for link in others if link is not None)])
-        model = self._models[key]
-        return model if model.has_stand_ins else model.sessions[0]
+        return self._models[key].given
 
     def tts(self, options: TtsOptions) -> TextToSpeech:
         """The client that speaks so, and those that stand in for it. Raises SettingsError when there is none."""
@@ -114,8 +115,7 @@ class VendorRegistry:
                 if other is not entry and other.is_available(self._setup.settings):
                     links.append(VoiceLink(name, self._speaker(other, options), voice=other.stand_in_voice))
             self._voices[key] = FallbackVoice(links)
-        voice = self._voices[key]
-        return voice if len(voice.sessions) > 1 else voice.sessions[0]
+        return self._voices[key].given
 
     @property
     def providers(self) -> list[str]:
@@ -146,17 +146,39 @@ class VendorRegistry:
 
     async def probe(self) -> list[Charge]:
         """Ask those who are down whether they are well again, where it is due; returns what that cost."""
-        chains: list[FallbackModel | FallbackVoice] = [*self._models.values(), *self._voices.values()]
-        return [charge for chain in chains for charge in await chain.probe()]
+        return [charge for chain in self._chains for charge in await chain.probe()]
+
+    async def close_unused(self, wanted: Collection[VendorOptions], in_use: Iterable[object]) -> None:
+        """Close the clients that no agent asks for any more, unless a live call still uses them.
+
+        ``wanted`` holds the options of all agents; ``in_use`` holds the clients that live calls got from here.
+        """
+        used = set(map(id, in_use))
+
+        def stays(options: VendorOptions, given: object) -> bool:
+            return options in wanted or id(given) in used
+
+        self._models = {key: model for key, model in self._models.items() if stays(key[1], model.given)}
+        self._voices = {key: voice for key, voice in self._voices.items() if stays(key[1], voice.given)}
+        kept = {id(session) for chain in self._chains for session in chain.sessions}
+        kept |= {id(session) for key, session in self._stt.items() if stays(key[1], session)}
+        unused = [session for session in self._sessions if id(session) not in kept]
+        self._stt = {key: session for key, session in self._stt.items() if id(session) in kept}
+        self._llm = {key: session for key, session in self._llm.items() if id(session) in kept}
+        self._tts = {key: session for key, session in self._tts.items() if id(session) in kept}
+        await _close(unused)
 
     async def aclose(self) -> None:
         """Close every client."""
-        for session in self._sessions:
-            await session.aclose()
+        await _close(self._sessions)
 
     @property
     def _sessions(self) -> list[Session]:
         return [*self._stt.values(), *self._llm.values(), *self._tts.values()]
+
+    @property
+    def _chains(self) -> list[FallbackModel | FallbackVoice]:
+        return [*self._models.values(), *self._voices.values()]
 
     def _thinker(self, entry: LlmEntry, options: LlmOptions) -> LlmSession:
         key = (entry.name, options)
@@ -207,3 +229,10 @@ class VendorRegistry:
                 return entry
         known = ", ".join(entry.name for entry in entries)
         raise SettingsError([f"no vendor {vendor or ''} offers the model {model}; there are {known}"])
+
+
+async def _close(sessions: Iterable[Session]) -> None:
+    """Close all of them, whatever one of them raises."""
+    async with AsyncExitStack() as closing:
+        for session in sessions:
+            closing.push_async_callback(session.aclose)

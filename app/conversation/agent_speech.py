@@ -7,6 +7,7 @@ from app.conversation.goodbyes import utterance_closes, waits_for_last_words
 from app.conversation.interjections import go_on, interject, note_start
 from app.conversation.phases import CallPhase
 from app.conversation.state import BLAMELESS, CallState
+from app.conversation.tool_news import note_outcome, note_told, tell_outcome
 from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
 from app.conversation.turns import Utterance, UtteranceKind
 from app.models import ConversationState
@@ -38,6 +39,7 @@ class AgentSpeech:
         if utterance.kind is UtteranceKind.REPLY:
             call.deadlines.clear(Deadline.REPLY)
             call.note_answer(utterance.turn)
+            note_told(call, utterance)
         call.expect_progress(utterance)
         call.enter(ConversationState.SPEAKING)
         if call.sound and (
@@ -70,9 +72,13 @@ class AgentSpeech:
             self._follow_announcement(utterance)
 
     def tool_finished(self, event: ev.AgentToolFinished) -> None:
-        """The next prompts hold its result."""
-        self._call.history.tool_finished(event.id, event.result)
-        tool_finished(self._call, event.id)
+        """The next prompts hold its result. When no answer waits for it, the agent tells the caller by itself."""
+        call = self._call
+        was_running = call.history.tool_finished(event.id, event.result)
+        tool_finished(call, event.id)
+        if was_running:
+            note_outcome(call, event)
+            tell_outcome(call)
 
     def paused(self, event: ev.AgentPaused) -> None:
         """Remember how much of it the caller has heard."""
@@ -148,6 +154,8 @@ class AgentSpeech:
             call.refuse(utterance.turn)
         elif utterance.cut and utterance.started:
             call.say(UtteranceKind.APOLOGY, call.lines.cut_off, turn=utterance.turn)
+        elif utterance.kind is UtteranceKind.REPLY and not utterance.text and not utterance.started:
+            go_on(call)  # nobody has asked anything
         elif utterance.kind is UtteranceKind.REPLY:
             call.failures += 1
             self._apologize(utterance.turn, call.lines.cut_off if utterance.started else call.lines.apology)
@@ -170,7 +178,7 @@ class AgentSpeech:
             call.close("provider_failure", call.lines.failure_goodbye)
             return
         call.stt_outage_notice = "due"
-        if not call.tell_stt_outage():
+        if not call.announce_stt_outage():
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
 
     def _follow_announcement(self, utterance: Utterance) -> None:

@@ -14,7 +14,7 @@ class StartReply:
     utterance: int
     language: str
     text: str
-    """The caller's words; the history does not hold them yet while the reply is preemptive."""
+    """The caller's words, empty without any. The history does not hold them yet while the reply is preemptive."""
     preemptive: bool = False
 
 

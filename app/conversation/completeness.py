@@ -8,13 +8,14 @@ from enum import StrEnum
 
 from app.conversation.dictation import Digits, digits_at_end, has_begun_email, has_email, letters_at_end
 from app.conversation.echo_text import heard_words
-from app.conversation.expected_answers import AnswerKind, ExpectedAnswer
+from app.conversation.expected_answers import AnswerKind, ExpectedAnswer, asks_to_repeat, expected_answer
 
 _FEWEST_DICTATED = 3
 """This many numbers or letters at the end count as dictated, even if nobody asked for them; "в 10:30" has two."""
 _LONG_NUMBER = 5
 """A number with this many digits counts as dictated, too."""
 _WORDS_OF_A_BARE_ANSWER = 5
+_WORDS_OF_A_NAME = 5
 _PHRASE_WORDS = 5
 _PREFIXES = frozenset({"8", "7", "1", "0", "восемь", "семь", "one", "zero", "oh"})
 """A telephone number with this beginning has one digit more."""
@@ -45,6 +46,23 @@ def completeness(text: str, expected: ExpectedAnswer) -> Completeness:
     if expected.is_email or has_begun_email(text):
         return Completeness.WHOLE if has_email(text) else Completeness.UNFINISHED
     return _number_or_address(digits_at_end(text), expected)
+
+
+def is_what_was_asked_for(text: str, said: str) -> bool:
+    """Whether the words give the number, name or address that the agent asked for with ``said``, or asked to repeat."""
+    expected = expected_answer(said)
+    digits, letters = digits_at_end(text).count, letters_at_end(text)
+    is_short = 0 < len(heard_words(text)) <= _WORDS_OF_A_NAME
+    match expected.kind:
+        case AnswerKind.NUMBER:
+            return digits > 0
+        case AnswerKind.NAME:
+            return is_short or letters > 1
+        case AnswerKind.ADDRESS:
+            return is_short or digits > 0 or has_email(text)
+        case _:
+            is_dictated = digits >= _FEWEST_DICTATED or letters >= _FEWEST_DICTATED or has_email(text)
+            return is_dictated and asks_to_repeat(said)
 
 
 def is_bare_answer(text: str) -> bool:

@@ -20,6 +20,7 @@ from app.conversation.interjections import interject
 from app.conversation.phases import CALLER_TURN, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
 from app.conversation.state import CallState
+from app.conversation.tool_news import tell_outcome
 from app.conversation.transfers import Transfers
 from app.conversation.turns import UtteranceKind
 from app.conversation.user_turns import UserTurns
@@ -220,7 +221,7 @@ class ConversationCore:
             call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
             return
         self._waited_for_sound = False
-        if silence_closes(call):
+        if tell_outcome(call) or silence_closes(call):
             return
         prompts = call.lines.idle
         if prompts and call.silences < call.policy.idle_prompts:

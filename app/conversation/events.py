@@ -299,12 +299,12 @@ class AgentToolFinished:
     id: str
     name: str
     ok: bool
-    """Whether it succeeded."""
     status: int | None
     """Of the HTTP answer; None without one."""
     seconds: float
     result: str
     """As the model sees it."""
+    given_up: bool = False  # cancelled, because no answer waited for it any more
 
 
 # --- the transfer to a human ----------------------------------------------------------------------------------------

@@ -56,6 +56,11 @@ def expected_answer(text: str) -> ExpectedAnswer:
     return ExpectedAnswer(AnswerKind.ANYTHING)
 
 
+def asks_to_repeat(text: str) -> bool:
+    """Whether the last sentence of ``text`` asks the caller to say something again."""
+    return bool(_AGAIN.search(last_sentence(text).lower().replace("ё", "е")))
+
+
 def _digits(sentence: str, kind: AnswerKind) -> tuple[int, ...]:
     if kind is not AnswerKind.NUMBER:
         return ()
@@ -84,6 +89,7 @@ _TELLS = re.compile(
     r"|\b(?:what|what's|which|who|who's|whose|when|where|why|how)\b"
 )
 """The sentence asks the caller to name something, not to agree or disagree."""
+_AGAIN = re.compile(r"\b(?:повтор\w+|еще раз\w*)\b|\b(?:repeat|again|once more|one more time)\b")
 _CHOICE = re.compile(r"\b(?:или|либо|or)\b")
 _EMAIL = re.compile(r"\b(?:e-?mail\w*|имейл\w*|мейл\w*|мэйл\w*|электронн\w+)\b|\bпочт(?:а|у|ы)\b")
 _THINGS = (

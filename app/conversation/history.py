@@ -65,12 +65,14 @@ class ConversationHistory:
         """A tool has begun to run."""
         self._insert(Remark(turn, "tool", "", ToolUse(tool_id, name, arguments)))
 
-    def tool_finished(self, tool_id: str, result: str) -> None:
-        """Keep the tool's result. The result of a tool that does not run is dropped."""
+    def tool_finished(self, tool_id: str, result: str) -> bool:
+        """Keep the tool's result. Returns False, and drops the result, if no such tool runs."""
         for place, remark in enumerate(self._remarks):
             tool = remark.tool
             if tool is not None and tool.id == tool_id and tool.is_running:
                 self._remarks[place] = replace(remark, text=result, tool=replace(tool, is_running=False))
+                return True
+        return False
 
     def _insert(self, remark: Remark) -> None:
         place = len(self._remarks)

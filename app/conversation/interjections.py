@@ -12,6 +12,7 @@ from app.conversation.commands import HoldReply
 from app.conversation.deadlines import Deadline
 from app.conversation.phases import CallPhase
 from app.conversation.state import CallState, HeldAnswer
+from app.conversation.tool_news import tell_outcome
 from app.conversation.tools import run_wanted_tools
 from app.conversation.turns import Utterance, UtteranceKind
 from app.models import ConversationState
@@ -34,10 +35,14 @@ def interject(call: CallState) -> bool:
 
 
 def go_on(call: CallState) -> None:
-    """The agent has finished: say an operator's next line, then the answer that waits, or let the caller speak."""
+    """The agent has finished: say an operator's next line, then the answer that waits, or let the caller speak.
+
+    Before that, the agent tells what came of a tool for which no answer waited.
+    """
     held = call.held_answer
     if held is None or call.floor.line is not None:
-        call.go_on()
+        if not tell_outcome(call):
+            call.go_on()
     elif call.say_requests:
         call.say(UtteranceKind.SAY, call.say_requests.pop(0))
     else:

@@ -9,7 +9,7 @@ from app.conversation.backchannels import (
     may_become_hello,
 )
 from app.conversation.bridging import is_about_waiting
-from app.conversation.echo_text import heard_words, is_echo
+from app.conversation.echo_text import are_same_words, heard_words, is_echo
 from app.conversation.state import CallState
 from app.conversation.turns import Utterance, UtteranceKind
 
@@ -22,6 +22,7 @@ _ECHO_SECONDS = 3.0
 _WORDS_AFTER_SOUND_SECONDS = 1.0
 """How late speech to text may report the words of a sound that is over."""
 
+_OVERTAKEN_KEPT = 8
 _SAME_SOUND_SECONDS = 0.1
 """A sound that ends this close to the end of the last turn is the sound of that turn."""
 
@@ -31,29 +32,36 @@ class InterruptionRules:
 
     def __init__(self, state_of_call: CallState) -> None:
         self._call = state_of_call
-        self._overtaken: list[str] = []
-        """Words of a turn that was taken without an end of turn, which may still come."""
+        self._overtaken: list[list[str]] = []
+        """What speech to text may still report of turns that were taken without an end of turn; the longest first."""
         self._passed_over: tuple[str, list[str]] | None = None
         """Why the last words were passed over, and these words; the end of their turn is still to come."""
         self._others: list[str] = []
         """The first words of the turn that is heard now, if they were an echo or somebody else's."""
 
     def note_overtaken(self, text: str) -> None:
-        """The turn was taken; its end may still come, with the same words."""
-        self._overtaken = heard_words(text)
+        """The turn was taken; its end may still come, with the same words, and those of a turn that it goes on."""
+        words = heard_words(text)
+        if words:
+            self._overtaken = [*(_followed_by(words, taken) for taken in self._overtaken), words][-_OVERTAKEN_KEPT:]
 
     def turn_is_over(self) -> None:
         """Forget what was known about the words of the turn that has ended."""
         self._overtaken, self._passed_over, self._others = [], None, []
 
     def own_words(self, text: str) -> str:
-        """The caller's own words in a turn that may begin with an echo or with somebody else's words."""
-        rest, taken = text.split(), list[str]()
-        while rest and len(taken) < len(self._others):
-            taken += heard_words(rest.pop(0))
-        *others, last = self._others or [""]
-        begins_so = bool(taken) and taken[:-1] == others and taken[-1].startswith(last)
-        return " ".join(rest) if rest and begins_so else text
+        """The caller's new words, in a turn that may begin with an echo, somebody else's words, or words taken before.
+
+        The last word that was taken counts as new when it has grown: "12" may become "123".
+        """
+        rest, _ = _without(text, self._others)
+        own = rest or text
+        for taken in self._overtaken:
+            rest, last = _without(own, taken)
+            new = f"{last} {rest}".strip() if heard_words(last)[-1:] != taken[-1:] else rest
+            if last and new:
+                return new
+        return own
 
     def over_voice(self, utterance: Utterance, text: str, *, faint: bool, so_far: bool = False) -> str | None:
         """Why words over the agent's voice do not stop it. ``so_far``: whether more words of the turn may come."""
@@ -99,7 +107,7 @@ class InterruptionRules:
 
     def _nothing_new(self, text: str, *, faint: bool) -> str | None:
         call = self._call
-        if self._overtaken and self._overtaken in (heard_words(text), heard_words(self.own_words(text))):
+        if heard_words(text) in self._overtaken or heard_words(self.own_words(text)) in self._overtaken:
             return "repeated"
         if call.floor.audible is None and faint:
             return "faint"
@@ -165,3 +173,23 @@ class InterruptionRules:
 
     def _echo_is_due(self) -> bool:
         return self._call.now - self._call.agent_ended_t <= _ECHO_SECONDS
+
+
+def _without(text: str, words: list[str]) -> tuple[str, str]:
+    """The text after these words, and the last of them as the text has it: it may have grown.
+
+    Both are empty when the text does not begin with the words.
+    """
+    rest, taken, last = text.split(), list[str](), ""
+    while rest and len(taken) < len(words):
+        last = rest.pop(0)
+        taken += heard_words(last)
+    if not words or len(taken) != len(words) or not taken[-1].startswith(words[-1]):
+        return "", ""
+    return (" ".join(rest), last) if are_same_words(taken[:-1], words[:-1]) else ("", "")
+
+
+def _followed_by(words: list[str], taken: list[str]) -> list[str]:
+    """The words that were taken and these after them, of which the first may be the last one that was taken, grown."""
+    has_grown = words[0] != taken[-1] and words[0].startswith(taken[-1])
+    return [*(taken[:-1] if has_grown else taken), *words]

@@ -3,11 +3,15 @@
 A turn moves nothing when the caller has said its words before, or when the agent has given the same answer for the
 third time. A caller may repeat one or two words ("yes", "no", a number): these move nothing only if they follow the
 same words of the agent.
+
+A caller who dictates again what the agent asks for moves the call: the agent wants to hear it again. That holds for
+half of ``stall_turns`` turns in a row, or an agent and a machine could go on for ever.
 """
 
 from collections import deque
 from enum import StrEnum
 
+from app.conversation.completeness import is_what_was_asked_for
 from app.conversation.echo_text import are_same_words, heard_words
 
 _REMEMBERED = 4
@@ -41,6 +45,8 @@ class ProgressWatch:
         """The words of the caller's turns, each with those that the agent had said before."""
         self._moved_nothing: deque[bool] = deque(maxlen=stall_turns)
         self._has_asked = False
+        self._dictated_again = 0
+        """Repetitions in a row that the agent had asked for."""
 
     def moved(self) -> None:
         """Note that the call has got somewhere, for instance with a tool: the count begins anew."""
@@ -50,7 +56,7 @@ class ProgressWatch:
     def turn_taken(self, text: str, said_before: str) -> Progress:
         """Note a finished turn of the caller, and what the agent had said before it. Returns what to do about it."""
         words, before = heard_words(text), heard_words(said_before)
-        repeats = self._is_repeated(words, before)
+        repeats = self._is_repeated(words, before) and not self._is_requested(text, said_before)
         self._turns.append((words, before))
         self._moved_nothing.append(repeats)
         half = list(self._moved_nothing)[-max(1, self._most // 2) :]
@@ -64,6 +70,11 @@ class ProgressWatch:
             self._has_asked = True
             return Progress.STALLS
         return Progress.GOES_ON
+
+    def _is_requested(self, text: str, said_before: str) -> bool:
+        """Whether a repetition is what the agent wants."""
+        self._dictated_again = self._dictated_again + 1 if is_what_was_asked_for(text, said_before) else 0
+        return 0 < self._dictated_again <= self._most // 2
 
     def _is_repeated(self, words: list[str], before: list[str]) -> bool:
         same_answers = sum(are_same_words(before, earlier) for _, earlier in self._turns)

@@ -56,6 +56,8 @@ class CallState:
 
     stt_outage_notice: Literal["none", "due", "told"] = "none"
     """Whether the agent must tell the caller, or has told them, that it cannot hear them."""
+    tool_news: int | None = None
+    """The last utterance before a tool finished whose outcome no answer tells; None when the caller knows all."""
     agent_asked = ""
     """What was said of the answer or the greeting that ended last: a fixed line after it takes no question back."""
 
@@ -315,7 +317,7 @@ class CallState:
 
     def go_on(self) -> None:
         """The agent has finished. Say what an operator asked for, or let the caller speak."""
-        if self.floor.live or self.tell_stt_outage():
+        if self.floor.live or self.announce_stt_outage():
             return
         if self.say_requests and self.caller is None:
             self.say(UtteranceKind.SAY, self.say_requests.pop(0))
@@ -328,7 +330,7 @@ class CallState:
             silence_seconds = policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds
             self.due_in(Deadline.IDLE, policy.farewell_seconds if self.farewells.are_due else silence_seconds)
 
-    def tell_stt_outage(self) -> bool:
+    def announce_stt_outage(self) -> bool:
         """If it is due and nobody speaks, say that the agent cannot hear the caller, and start the time to give up."""
         is_speaking = any(not utterance.preemptive for utterance in self.floor.live)
         if self.stt_outage_notice != "due" or is_speaking or self.phase is not CallPhase.TALKING:

@@ -147,12 +147,13 @@ class Floor:
         self.unheard_greeting = ""
         """What must still be heard of the greeting, which the caller has cut short."""
         self._stopped: dict[int, UtteranceKind] = {}
-        self._last_number = 0
+        self.last_number = 0
+        """The serial number of the last utterance."""
 
     def next_number(self) -> int:
         """The serial number for the next utterance."""
-        self._last_number += 1
-        return self._last_number
+        self.last_number += 1
+        return self.last_number
 
     @property
     def audible(self) -> Utterance | None:

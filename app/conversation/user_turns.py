@@ -185,14 +185,19 @@ class UserTurns:
             self._take_turn(caller.text, "timeout", self._call.last_voiced_t, None, None)
 
     def digits_are_complete(self) -> None:
-        """Take the keys as a turn. Half a sentence before them is a turn, too; one answer is for both."""
+        """Take the keys as a turn. The words before them are a turn, too, and one answer is for both.
+
+        Speech to text may still report the end of these words. Then only what follows them is new.
+        """
         digits, self._digits = self._digits, ""
         call, caller = self._call, self._call.caller
         if call.phase is CallPhase.TRANSFERRING:
             return
         if digits:
-            if caller is not None and (half := caller.before if caller.ended is None else caller.ended.text):
-                self._record_turn(half, "speech", call.last_voiced_t, None, caller.confidence)
+            if caller is not None and caller.text:
+                if caller.ended is None:
+                    self._rules.note_overtaken(caller.reported)
+                self._record_turn(caller.text, "speech", call.last_voiced_t, None, caller.confidence)
             text = f"[keypad] {digits}"
             self._listen_to(text, since_t=self._first_key_t)
             self._take_turn(text, "keypad", call.now, None, None)

@@ -137,6 +137,14 @@ class ModelBegun:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelAccepted:
+    """The vendor has accepted the request. It comes before the first token, so an interrupted answer has an id, too."""
+
+    request_id: str
+    """The vendor's id of the request."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFailed:
     """A model that was to answer has failed, or is late, and another was asked: the answer is not lost."""
 
@@ -159,7 +167,7 @@ class ModelUsed:
     """Whether any of its answer was used."""
 
 
-ModelEvent = TextDelta | TextRetracted | ToolCall | ModelFinished | ModelBegun | ModelFailed | ModelUsed
+ModelEvent = TextDelta | TextRetracted | ToolCall | ModelFinished | ModelBegun | ModelAccepted | ModelFailed | ModelUsed
 
 
 def text_after(text: str, event: ModelEvent) -> str:

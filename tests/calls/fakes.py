@@ -13,10 +13,10 @@ from app.calls.agent.directory import AgentSet
 from app.calls.agent.numbers import NumberTable
 from app.calls.agent.plan import CallPlanner, Vendors
 from app.calls.agent.profile import AgentProfile
-from app.calls.live.background import BackgroundWork
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.recordings import Recordings
 from app.calls.live.session import CallOrchestrator, CallServices
+from app.contained_tasks import ContainedTasks
 from app.conversation import events as ev
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import AtCapacity, OwnershipLost, StorageError, TransferFailed
@@ -204,7 +204,7 @@ class World:
             phrases=self.phrases,
             journal=self.journal,
             calls=self.calls,  # type: ignore[arg-type]  # the real one is a class over a database
-            background=BackgroundWork(),
+            background=ContainedTasks(),
             metrics=self.metrics,
             recordings=self.kept,
             owner="worker-a",

@@ -12,6 +12,7 @@ from app.clients.http_tools import HttpEndpoint, Method, ToolAnswer
 from app.errors import ProviderError, ProviderUnavailable
 from app.models import Message, Patience, TokenUsage, VoiceConfig
 from app.ports.streams import (
+    ModelAccepted,
     ModelEvent,
     ModelFinished,
     SpeechEvent,
@@ -144,6 +145,7 @@ class ScriptedModel:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         self.open_streams += 1
         try:
+            yield ModelAccepted("llm-1")
             await asyncio.sleep(answer.first_token)
             for token in answer.thinks.replace(" ", " \0").split("\0") if answer.thinks else ():
                 yield TextDelta(token)

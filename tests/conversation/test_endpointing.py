@@ -132,7 +132,7 @@ def test_a_caller_who_goes_on_after_all_is_answered_to_everything() -> None:
     call.caller_makes_a_sound().wait(0.3).caller_begins("yes but not before ten")
     call.caller_ends("Yes, but not before ten.")
 
-    assert call.turns[-1] == ("Yes, but not before ten.", "speech")
+    assert call.remembers[-2:] == [("user", "yes"), ("user", "but not before ten.")], "nothing stands there twice"
     assert [reply.fate for reply in call.replies[-2:]] == ["stopped", "waiting"]
 
 

@@ -139,7 +139,31 @@ def test_words_behind_half_a_sentence_cost_none_of_it_when_keys_come_first() -> 
 
     call.caller_ends("one two").wait(call.policy.dictation_pause_seconds)
 
-    assert [text for text, _ in call.turns[1:]] == ["My code is", "[keypad] 12", "one two"]
+    assert [text for text, _ in call.turns[1:]] == ["My code is one two", "[keypad] 12"]
+    assert call.replies[-1].live, "the late end of the words stops no answer"
+    assert call.replies[-1].text == "[keypad] 12"
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_words_that_no_end_of_turn_has_followed_stand_before_the_keys_and_are_answered_with_them(eager: bool) -> None:
+    call = asked_for_a_code().caller_begins("my code is")
+    if eager:
+        call.caller_seems_to_end("my code is")
+    call.caller_presses("1234#").wait(0).wait(0.4)
+
+    call.caller_ends("My code is.")
+
+    assert call.turns[1:] == [("my code is", "speech"), ("[keypad] 1234", "keypad")]
+    assert call.ignored == ["repeated"]
+    assert [reply.text for reply in call.live] == ["[keypad] 1234"]
+
+
+def test_words_that_follow_the_keys_are_a_turn_without_those_before_them() -> None:
+    call = asked_for_a_code().caller_begins("my code is").caller_presses("1234#").wait(0)
+
+    call.caller_ends("My code is... did you get it?")
+
+    assert [text for text, _ in call.turns[1:]] == ["my code is", "[keypad] 1234", "did you get it?"]
 
 
 def test_nobody_answers_between_two_keys() -> None:

@@ -41,6 +41,12 @@ class AnythingInAnyOrder(RuleBasedStateMachine):
         lately = st.sampled_from([*self.watched.numbers[-3:], 99])
         self.watched.handle(data.draw(agent_events(lately)))
 
+    @rule(data=st.data(), ok=st.booleans(), given_up=st.booleans())
+    def a_tool_finishes(self, data: st.DataObject, ok: bool, given_up: bool) -> None:
+        speech = data.draw(st.sampled_from([*self.watched.numbers[-3:], 99]))
+        finished = ev.AgentToolFinished(0, speech, "2", "dance", ok, None, 8.0, "It is done.", given_up)
+        self.watched.handle(finished)
+
     @rule(data=st.data())
     def somebody_who_does_not_exist(self, data: st.DataObject) -> None:
         core = self.watched.core

@@ -163,3 +163,45 @@ def test_an_agent_that_gives_the_same_answer_for_the_third_time_moves_nothing() 
     told = [watch.turn_taken(text, "I am afraid I did not understand that." if text else "") for text in texts]
 
     assert told.index(Progress.STALLS) < told.index(Progress.IS_OVER) <= 9
+
+
+ASKED_AGAIN = [
+    ("What is your phone number?", "Could you repeat the number, please?", "eight nine one six five five five twelve"),
+    ("What is your phone number?", "Sorry, could you say that again?", "It is 8 916 555 12 34"),
+    ("Назовите, пожалуйста, номер телефона.", "Повторите, пожалуйста, номер ещё раз.", "восемь девятьсот шестнадцать"),
+    ("Назовите номер заказа.", "Простите, ещё раз, пожалуйста.", "сорок два семьсот три"),
+    ("What is your name?", "Could you spell your name once more?", "S M I T H"),
+    ("Как вас зовут?", "Повторите, пожалуйста, фамилию.", "Анна Петрова"),
+    ("What is your e-mail address?", "Could you repeat the e-mail address?", "anna at example dot com"),
+    ("Куда доставить заказ?", "Повторите адрес, пожалуйста.", "улица Ленина, дом 5"),
+]
+
+
+@pytest.mark.parametrize(("question", "again", "answer"), ASKED_AGAIN)
+def test_a_caller_who_repeats_what_the_agent_asks_for_is_not_told_that_the_call_has_stalled(
+    question: str, again: str, answer: str
+) -> None:
+    watch = ProgressWatch(8)
+    assert watch.turn_taken("I want to order", "Hello!") is Progress.GOES_ON
+
+    told = [watch.turn_taken(answer, said) for said in (question, again, again, again)]
+
+    assert set(told) == {Progress.GOES_ON}
+
+
+def test_an_agent_and_a_machine_do_not_go_on_for_ever_about_a_number() -> None:
+    watch = ProgressWatch(8)
+
+    told = [watch.turn_taken("one two three four", "Could you repeat the number, please?") for _ in range(20)]
+
+    assert told.index(Progress.STALLS) < told.index(Progress.IS_OVER) <= 14
+
+
+@pytest.mark.parametrize("said", ["Could you say that again, please?", "What is your phone number?"])
+def test_a_film_that_the_agent_asks_to_repeat_itself_still_leads_to_the_question(said: str) -> None:
+    watch = ProgressWatch(8)
+
+    told = [watch.turn_taken(FILM[number % 2], said) for number in range(9)]
+
+    assert told.index(Progress.STALLS) <= 4
+    assert told.index(Progress.IS_OVER) <= 8

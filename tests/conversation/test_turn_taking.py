@@ -1,5 +1,10 @@
 """The caller asks, the agent answers, and nobody waits in silence."""
 
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from app.conversation import events as ev
 from app.conversation.commands import Say, StartReply, StopUtterance
 from app.conversation.policy import CallPolicy
@@ -152,8 +157,68 @@ def test_a_caller_who_had_more_to_say_is_answered_to_that() -> None:
 
     call.caller_ends("I want to move my appointment to Tuesday.")
 
-    assert call.turns[-1] == ("I want to move my appointment to Tuesday.", "speech")
+    assert [text for text, _ in call.turns] == ["I want to move my appointment", "to Tuesday."]
     assert [reply.fate for reply in call.replies] == ["stopped", "waiting"]
+
+
+SENTENCE = [
+    "I", "want", "to", "move", "my", "appointment", "from", "Monday", "to", "Thursday", "at", "twelve", "or", "half",
+]  # fmt: skip
+
+
+@given(
+    cuts=st.lists(
+        st.tuples(st.integers(1, len(SENTENCE) - 1), st.integers(0, 4), st.booleans()),
+        max_size=5,
+        unique_by=lambda cut: cut[0],
+    ),
+    said=st.sampled_from(["", "Of course. "]),
+)
+def test_nothing_stands_twice_in_the_history_however_often_a_turn_is_taken_before_its_end(
+    cuts: list[tuple[int, int, bool]], said: str
+) -> None:
+    """Each cut: so many words were reported, of the last one some letters are missing, and nothing followed."""
+    call = greeted_call(stall_turns=0).wait(4)
+    for count, missing, answered in sorted(cuts):
+        words = SENTENCE[:count]
+        words[-1] = words[-1][: max(1, len(words[-1]) - missing)]
+        call.caller_begins(" ".join(words)).wait(6)
+        if answered and said and call.waiting:
+            call.agent_begins(said)
+
+    call.caller_ends(" ".join(SENTENCE))
+
+    remembered = [text for role, text in call.remembers if role == "user"]
+    words = " ".join(remembered).split()
+    grown = [word for word, after in pairwise(words) if word != after and after.startswith(word)]
+    assert [word for word in words if word not in grown] == SENTENCE
+    assert call.turns[-1][0] == remembered[-1]
+
+
+def test_a_word_that_was_corrected_makes_the_whole_turn_new() -> None:
+    call = greeted_call().caller_begins("I want to come on Monday").wait(6)
+
+    call.caller_ends("I want to come on Sunday at ten.")
+
+    assert call.turns[-1] == ("I want to come on Sunday at ten.", "speech")
+
+
+def test_a_number_that_has_grown_is_said_whole() -> None:
+    call = greeted_call().caller_begins("my code is 12").wait(6)
+
+    call.caller_ends("My code is 123 45.").wait(6)
+
+    assert call.turns[-1][0] == "123 45."
+
+
+def test_words_taken_of_a_turn_whose_end_never_comes_do_not_hide_the_next_turn() -> None:
+    call = greeted_call().caller_begins("good morning").wait(6).agent_says("Hello!")
+    call.caller_begins("when do you open").wait(6)
+
+    call.caller_ends("When do you open?")
+
+    assert [text for text, _ in call.turns] == ["good morning", "when do you open"]
+    assert call.ignored == ["repeated"]
 
 
 def test_the_same_words_said_again_later_are_a_new_turn() -> None:

@@ -164,11 +164,11 @@ def test_a_caller_who_talks_meanwhile_is_answered() -> None:
     assert call.replies[-1].text == "By the way, is there a car park?"
     assert hears(call, 1.0) == [], "the line of the tool belonged to the turn before"
     call.agent_says("Yes, behind the house.")
-    assert call.tool_gives("at ten").remembers[-2:] == [
+    assert call.tool_gives("given up", ok=False, given_up=True).remembers[-2:] == [
         ("user", "By the way, is there a car park?"),
         ("assistant", "Yes, behind the house."),
     ]
-    assert ("tool", "at ten") in call.remembers
+    assert ("tool", "given up") in call.remembers
 
 
 @pytest.mark.parametrize("language", CallPolicy().lines)

@@ -24,13 +24,13 @@ class CallWithTools(Call):
         self._happens(ev.AgentToolCalled(speech.turn, speech.number, tool_id, tool, "{}", timeout, line, patience))
         return self
 
-    def tool_gives(self, result: str, *, ok: bool = True) -> "CallWithTools":
+    def tool_gives(self, result: str, *, ok: bool = True, given_up: bool = False) -> "CallWithTools":
         """The tool that was called last has come to its end."""
         called = self.facts("agent.tool_called")[-1]
         speech = self._of(called["speech"])
         self._happens(
             ev.AgentToolFinished(
-                speech.turn, speech.number, called["id"], called["name"], ok, 200 if ok else None, 1.0, result
+                speech.turn, speech.number, called["id"], called["name"], ok, 200 if ok else None, 1.0, result, given_up
             )
         )
         return self

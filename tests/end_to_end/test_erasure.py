@@ -47,5 +47,5 @@ def _loudest(recorded: bytes) -> bytes:
 
 def _kept(folder: Path) -> bytes:
     """Everything on the disk but the prepared lines, which are nobody's words."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and "clips" not in path.parts)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and "phrases" not in path.parts)
     return b"".join(path.read_bytes() for path in files)

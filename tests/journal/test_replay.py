@@ -159,9 +159,21 @@ def older_journals() -> list[list[JournalRow]]:
     return list(journals.values())
 
 
+DECIDED_OTHERWISE: dict[int, list[tuple[int, ev.Event | None]]] = {
+    30: [
+        (17, ev.TurnTaken(3, "yes", "speech", 4.0, 4.0)),
+        (17, ev.TurnTaken(4, "[keypad] 42", "keypad", 8.0, 8.0)),
+        (18, None),
+    ]
+}
+"""By number of rows: that version lost the words before the keys when speech to text had not ended their turn."""
+
+
 @pytest.mark.parametrize("rows", older_journals(), ids=len)
 def test_a_journal_of_an_older_version_is_decided_as_it_was(rows: list[JournalRow]) -> None:
-    assert differences(rows) == []
+    found = [(each.row.seq, each.now) for each in differences(rows)]
+
+    assert found == DECIDED_OTHERWISE.get(len(rows), [])
 
 
 def test_the_phases_of_an_older_call_are_read_off_its_replay() -> None:

@@ -18,6 +18,7 @@ from app.calls.agent.numbers import NumberTable
 from app.calls.agent.profile import AgentProfile
 from app.errors import SettingsError
 from app.observability.listeners import Listeners
+from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,11 @@ class AgentSet:
     numbers: NumberTable
     problems: tuple[str, ...] = ()
     """What is wrong with the refused files. Their agents are as before."""
+
+    @property
+    def vendor_options(self) -> frozenset[SttOptions | LlmOptions | TtsOptions]:
+        """What the agents ask of their vendors."""
+        return frozenset(option for agent in self.by_name.values() for option in (agent.stt, agent.llm, agent.tts))
 
     def find(self, name: str | None, called: str | None) -> AgentProfile:
         """The agent with that name, else the one that claims the called number, else the default."""

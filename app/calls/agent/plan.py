@@ -68,6 +68,11 @@ class CallPlan:
         return self.agent.language
 
     @property
+    def clients(self) -> tuple[SpeechToText, LanguageModel, TextToSpeech]:
+        """The vendors' clients that the call uses until it ends."""
+        return self.stt, self.llm, self.tts
+
+    @property
     def policy(self) -> CallPolicy:
         """How the conversation is held, and its fixed lines."""
         return self.agent.policy

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from app.calls.agent.plan import CallPlan
 from app.calls.agent.profile import AgentProfile
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.leases import LEASE_SECONDS, LeaseKeeper
@@ -83,6 +84,11 @@ class CallDispatcher:
     def live_calls(self) -> int:
         """Calls of this process that have not ended."""
         return len(self._live)
+
+    @property
+    def live_plans(self) -> list[CallPlan]:
+        """The plans of these calls."""
+        return [call.plan for call in self._live.values()]
 
     @property
     def on_crashed(self) -> Listeners[[CallRow]]:

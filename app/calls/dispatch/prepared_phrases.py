@@ -45,7 +45,7 @@ class PhrasePreparation:
             task.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = self._loops.spawn(work, name=name, kind="clips")
+        task = self._loops.spawn(work, name=name, kind="phrases")
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from app.calls.agent.tools import built_in_tools
-from app.calls.live.background import BackgroundWork
+from app.contained_tasks import ContainedTasks
 from app.conversation import events as ev
 from app.errors import NotATelephone, TransferFailed, TransferNotAllowed
 from app.ports.services import CallLeg, Telephony, TransferMethod
@@ -44,7 +44,7 @@ class CallActions:
         leg: CallLeg,
         telephony: Telephony | None,
         targets: Mapping[str, str],
-        background: BackgroundWork,
+        background: ContainedTasks,
         commit: Callable[[], Awaitable[object]],
         emit: Callable[[ev.Event], None],
         fail: Callable[[Exception], None],
@@ -73,7 +73,7 @@ class CallActions:
     def transfer(self, to: str) -> None:
         """Transfer the caller to a name or an address on the list. The outcome comes as an event."""
         name = f"{self._call_id}:transfer"
-        self._transfer = self._background.start(self._run_transfer(to), name=name, on_bug=self._fail)
+        self._transfer = self._background.start(self._run_transfer(to), name=name, kind="transfer", on_error=self._fail)
 
     def cancel_transfer(self) -> None:
         """Cancel the transfer. Background work stops a telephone that rings."""

@@ -260,7 +260,7 @@ class CallEventLoop:
             SpeechTrack(voice.sample_rate),
             held=command.preemptive,
         )
-        if not command.preemptive:
+        if command.text and not command.preemptive:
             item.stamps.update(self._question)
         pending = command.text if command.preemptive else None
         messages = self._dialogue.messages(command.language, pending)

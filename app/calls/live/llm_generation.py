@@ -13,7 +13,16 @@ from app.conversation import events as ev
 from app.conversation.policy import CallPolicy
 from app.errors import ContentRejected, EmptyAnswer, ProviderError
 from app.models import Message, TokenUsage
-from app.ports.streams import ModelBegun, ModelFailed, ModelFinished, ModelUsed, TextDelta, TextRetracted, ToolCall
+from app.ports.streams import (
+    ModelAccepted,
+    ModelBegun,
+    ModelFailed,
+    ModelFinished,
+    ModelUsed,
+    TextDelta,
+    TextRetracted,
+    ToolCall,
+)
 from app.speech_text.clauses import ClauseSplitter
 
 _ROUNDS_MAX = 3
@@ -178,10 +187,11 @@ class LlmGeneration:
                             self._note_call(answer, event, written)
                         case ModelFinished():
                             written.reason = event.reason
-                            written.usage, written.request_id = event.usage, event.request_id
+                            written.usage = event.usage
+                            written.request_id = event.request_id or written.request_id
                             written.provider, written.model = event.provider, event.model
-                        case ModelBegun() | ModelFailed() | ModelUsed():
-                            self._note_stand_in(answer, event, written)
+                        case ModelAccepted() | ModelBegun() | ModelFailed() | ModelUsed():
+                            self._note_request(answer, event, written)
         except ProviderError:
             billed = bool(written.text)
             raise
@@ -243,8 +253,13 @@ class LlmGeneration:
     def _stamp(self, answer: Answer, name: str) -> None:
         answer.item.stamps.setdefault(name, self._clock.call_seconds())
 
-    def _note_stand_in(self, answer: Answer, event: ModelBegun | ModelFailed | ModelUsed, written: _Round) -> None:
+    def _note_request(
+        self, answer: Answer, event: ModelAccepted | ModelBegun | ModelFailed | ModelUsed, written: _Round
+    ) -> None:
+        """Note which model answers which request, and what became of the other requests."""
         match event:
+            case ModelAccepted(request_id):
+                written.request_id = request_id
             case ModelBegun():
                 written.provider, written.model, written.way = event.provider, event.model, event.way
             case ModelFailed(error, is_late):

@@ -33,7 +33,6 @@ import structlog
 from app.calls.agent.plan import CallPlan
 from app.calls.agent.tools import Toolbox
 from app.calls.live.actions import CallActions
-from app.calls.live.background import BackgroundWork
 from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
 from app.calls.live.dialogue import DialogueManager
@@ -48,6 +47,7 @@ from app.calls.live.reply import ReplyPipeline
 from app.calls.live.spending import SpendingMeter
 from app.calls.live.tool_runs import ToolRuns
 from app.calls.live.transcription import TranscriptionInput
+from app.contained_tasks import ContainedTasks
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
 from app.errors import CallAlreadyEnded, OwnershipLost, StorageError
@@ -82,7 +82,7 @@ class CallServices:
     phrases: PhraseCache
     journal: Journal
     calls: CallStore
-    background: BackgroundWork
+    background: ContainedTasks
     metrics: Metrics
     recordings: Recordings | None
     """None when no call is recorded."""
@@ -127,9 +127,7 @@ class CallOrchestrator:
             on_sent=self._note_played,
             record=self._record_agent,
         )
-        self._recorder: Recorder | None = None
-        if plan.is_recorded and services.recordings is not None:
-            self._recorder = services.recordings.start(call.call_id, leg.audio_format)
+        self._recorder = self._open_recorder()
         self._transcription: TranscriptionInput | None = None
         self._keys = KeyBounce()
         self._holding = HoldWatch(self._clock, self.emit)
@@ -223,6 +221,11 @@ class CallOrchestrator:
         await self.wait_ended()
 
     @property
+    def plan(self) -> CallPlan:
+        """What the call runs with."""
+        return self._plan
+
+    @property
     def record(self) -> CallRecord:
         """The record of the call as far as it has come."""
         return self._log.record
@@ -259,7 +262,7 @@ class CallOrchestrator:
             if self._event_loop is not None:
                 self._event_loop.close()
             name = f"{self._call.call_id}:close"
-            self._closing = self._services.background.start(self._close(), name=name)
+            self._closing = self._services.background.start(self._close(), name=name, kind="close")
         return self._closing
 
     async def _close(self) -> None:
@@ -270,7 +273,8 @@ class CallOrchestrator:
         if self._is_lost:
             with _bulkhead("voice"):
                 self._leg.send_clear()
-        commit = self._services.background.start(self._commit_the_end(), name=f"{self._call.call_id}:commit")
+        name = f"{self._call.call_id}:commit"
+        commit = self._services.background.start(self._commit_the_end(), name=name, kind="commit")
         with _bulkhead("recording"):
             await self._close_recording()
         await asyncio.wait([commit], timeout=_LINE_WAITS_SECONDS)
@@ -417,6 +421,10 @@ class CallOrchestrator:
             for piece in played:
                 self._recorder.agent(piece.audio, piece.at_sample)
 
+    def _open_recorder(self) -> Recorder | None:
+        recordings = self._services.recordings if self._plan.is_recorded else None
+        return recordings.start(self._call.call_id, self._leg.audio_format) if recordings is not None else None
+
     async def _close_recording(self) -> None:
         if self._recorder is not None and self._services.recordings is not None:
             self._playback.flush_recording()
@@ -432,7 +440,7 @@ class CallOrchestrator:
             self._add_to_metrics()
         else:
             work = self._count_when_committed()
-            self._services.background.start(work, name=f"{self._call.call_id}:count")
+            self._services.background.start(work, name=f"{self._call.call_id}:count", kind="commit")
 
     async def _count_when_committed(self) -> None:
         with suppress(OwnershipLost):

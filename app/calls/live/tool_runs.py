@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 
 from app.calls.agent.tools import AgentTool, BadArguments, Toolbox, ToolEndpoint
-from app.calls.live.background import BackgroundWork
 from app.calls.live.call_clock import CallClock
 from app.calls.live.playback import PlaybackItem
+from app.contained_tasks import ContainedTasks
 from app.conversation import events as ev
 from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
 from app.ports.streams import ToolCall
@@ -66,7 +66,7 @@ class ToolRuns:
         call_id: str,
         toolbox: Toolbox,
         endpoints: Mapping[str, ToolEndpoint],
-        background: BackgroundWork,
+        background: ContainedTasks,
         clock: CallClock,
         commit: Callable[[], Awaitable[object]],
         emit: Callable[[ev.Event], None],
@@ -154,7 +154,7 @@ class ToolRuns:
             self._emit_end(wanted.turn, wanted.speech, wanted.call, _GIVEN_UP, 0.0)
             return
         name = f"{self._call_id}:tool:{wanted.call.id}"
-        wanted.task = self._background.start(self._run(wanted), name=name, on_bug=self._fail)
+        wanted.task = self._background.start(self._run(wanted), name=name, kind="tool", on_error=self._fail)
         self._running[wanted.task] = wanted
         wanted.task.add_done_callback(lambda task: self._running.pop(task, None))
 
@@ -203,8 +203,11 @@ class ToolRuns:
             log.warning("tool.finished_late", tool=call.name, ok=outcome.ok, status=outcome.status, seconds=seconds)
             return
         self._emit(
-            ev.AgentToolFinished(turn, speech, call.id, call.name, outcome.ok, outcome.status, seconds, outcome.text)
-        )
+            ev.AgentToolFinished(
+                turn, speech, call.id, call.name, outcome.ok, outcome.status, seconds, outcome.text,
+                given_up=outcome is _GIVEN_UP,
+            )
+        )  # fmt: skip
 
 
 def _failure(error: ProviderError, tool: AgentTool) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app.calls.agent.plan import CallPlanner
-from app.calls.live.background import BackgroundWork
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.telephone.leftovers import Leftovers
+from app.contained_tasks import ContainedTasks
 from app.observability.tracebacks import describe
 from app.storage.calls import CallRow
 from media.errors import NotAnswered
@@ -42,7 +42,7 @@ class Apologies:
         planner: CallPlanner,
         phrases: PhraseCache,
         leftovers: Leftovers,
-        background: BackgroundWork,
+        background: ContainedTasks,
     ) -> None:
         """``say`` takes audio in ``audio_format``."""
         self._say, self._format = say, audio_format
@@ -55,14 +55,17 @@ class Apologies:
         if call.livekit_room is None:
             return
         if call.status == "active":
-            self._background.start(self._apologise(call, call.livekit_room), name=f"{call.livekit_room}:apology")
+            self._begin(call, call.livekit_room)
         else:
             self._end(call, call.livekit_room)
 
     def refuse(self, call: CallRow) -> None:
-        """Apologise to a caller who was not taken, then end their room. Never waits."""
+        """Apologize to a caller who was not taken, then end their room. Never waits."""
         if call.livekit_room is not None:
-            self._background.start(self._apologise(call, call.livekit_room), name=f"{call.livekit_room}:apology")
+            self._begin(call, call.livekit_room)
+
+    def _begin(self, call: CallRow, room: str) -> None:
+        self._background.start(self._apologize(call, room), name=f"{room}:apology", kind="apology")
 
     def _end(self, call: CallRow, room: str) -> None:
         if call.room_sid is None:
@@ -70,7 +73,7 @@ class Apologies:
         else:
             self._leftovers.end_call(room, call.room_sid, call.sip_call_id)
 
-    async def _apologise(self, call: CallRow, room: str) -> None:
+    async def _apologize(self, call: CallRow, room: str) -> None:
         try:
             async with asyncio.timeout(_TURN_SECONDS_MAX):
                 await self._turns.acquire()

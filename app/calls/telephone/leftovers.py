@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app.backoff import Backoff
-from app.calls.live.background import BackgroundWork
 from app.clients.livekit.api import LiveKitClient, RoomSeen
+from app.contained_tasks import ContainedTasks
 from app.errors import ProviderError
 
 log = structlog.get_logger(__name__)
@@ -29,13 +29,13 @@ _MAY_STILL_RING_SECONDS = 30.0
 class Leftovers:
     """Ends rooms and hangs up telephones, in background tasks ``<room>:end`` and ``<room>:call-off``."""
 
-    def __init__(self, livekit: LiveKitClient, background: BackgroundWork) -> None:
+    def __init__(self, livekit: LiveKitClient, background: ContainedTasks) -> None:
         self._livekit = livekit
         self._background = background
 
     def end_room(self, room: str) -> None:
         """Hang up on everybody in the room. Only for a room whose name is never used again. Never waits."""
-        self._background.start(self._until_asked(lambda: self._delete(room)), name=f"{room}:end")
+        self._background.start(self._until_asked(lambda: self._delete(room)), name=f"{room}:end", kind="leftover")
 
     def end_call(self, room: str, room_sid: str, sip_call_id: str | None) -> None:
         """Hang up on everybody in the room of a call that is over. Never waits.
@@ -45,7 +45,7 @@ class Leftovers:
         """
         room_seen = RoomSeen(room, room_sid)
         work = self._until_asked(lambda: self._end(room_seen, sip_call_id))
-        self._background.start(work, name=f"{room}:end")
+        self._background.start(work, name=f"{room}:end", kind="leftover")
 
     def call_off(self, room: str, identity: str, *, may_come: bool) -> None:
         """Stop that telephone from ringing, or hang it up. Never waits.
@@ -60,6 +60,7 @@ class Leftovers:
                 asked_seconds=_CALLED_OFF_SECONDS,
             ),
             name=f"{room}:call-off",
+            kind="leftover",
         )
 
     async def _end(self, room: RoomSeen, sip_call_id: str | None) -> bool:

@@ -13,11 +13,13 @@ import structlog
 
 from app.clients.entry import LlmSession
 from app.clients.fallback.chain import Chain, Link
+from app.clients.fallback.client import FallbackClient
 from app.clients.fallback.race import LinkFailed, Race
 from app.errors import ContentRejected, ProviderError
-from app.models import Message, ServiceHealth, TokenUsage
+from app.models import Message, TokenUsage
 from app.ports.priority import Priority, requests_at
 from app.ports.streams import (
+    ModelAccepted,
     ModelBegun,
     ModelEvent,
     ModelFailed,
@@ -66,45 +68,27 @@ class WholeWords:
         return held
 
 
-class FallbackModel:
-    """A language model over a chain. To calls it looks like its first link."""
+class FallbackModel(FallbackClient[LlmSession]):
+    """A language model over a chain."""
 
     def __init__(self, links: Sequence[Link[LlmSession]]) -> None:
-        self._chain = Chain(links)
-
-    def __repr__(self) -> str:
-        return f"<FallbackModel {self._chain!r}>"
-
-    @property
-    def provider(self) -> str:
-        """The first choice's."""
-        return self._first.provider
+        super().__init__(Chain(links))
 
     @property
     def model(self) -> str:
         """The first choice's."""
-        return self._first.model
+        return self.first.model
 
     @property
     def capabilities(self) -> LlmCapabilities:
         """The first choice's."""
-        return self._first.capabilities
-
-    @property
-    def has_stand_ins(self) -> bool:
-        """Whether there is more than one link."""
-        return len(self._chain.links) > 1
-
-    @property
-    def sessions(self) -> list[LlmSession]:
-        """The clients of all links, each once."""
-        return list(dict.fromkeys(link.client for link in self._chain.links))
+        return self.first.capabilities
 
     async def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
     ) -> AsyncGenerator[ModelEvent, None]:
         """The answer as it is written. Raises FallbackFailed, or the first choice's ContentRejected."""
-        await self._first.loaded()  # or the first caller of a process would take a model for late that was never asked
+        await self.first.loaded()  # or the first caller of a process would take a model for late that was never asked
         answer = _Answer(self._chain, messages, tools, call_id)
         async with aclosing(answer.events()) as events:
             async for event in events:
@@ -112,7 +96,7 @@ class FallbackModel:
 
     def calculate_token_usage(self, messages: list[Message]) -> TokenUsage:
         """An estimate by the first choice's prices."""
-        return self._first.calculate_token_usage(messages)
+        return self.first.calculate_token_usage(messages)
 
     async def probe(self) -> list[Charge]:
         """Ask each link that is down and due for a probe for one word. Returns what that cost."""
@@ -134,20 +118,7 @@ class FallbackModel:
                 await session.warm_up()
             except ProviderError as error:
                 log.warning("warm_up.failed", error=error.code)
-        await self._first.warm_up()
-
-    async def health_check(self) -> ServiceHealth:
-        """The first choice's."""
-        return await self._first.health_check()
-
-    async def aclose(self) -> None:
-        """Close the clients of all links."""
-        for session in self.sessions:
-            await session.aclose()
-
-    @property
-    def _first(self) -> LlmSession:
-        return self._chain.first.client
+        await self.first.warm_up()
 
 
 class _Answer:
@@ -198,7 +169,7 @@ class _Answer:
             partial(self._ask, [*self._messages, *said]),
             lambda index: _LATE_SECONDS if index == 0 and not said else _NEXT_LATE_SECONDS,
             f"{self._call_id}:think",
-            answers=lambda event: not isinstance(event, TextRetracted),
+            answers=lambda event: not isinstance(event, TextRetracted | ModelAccepted),
             may_serve=lambda link: link.name not in self._broken,
             is_final=lambda link, error: link.client is self._chain.first.client and isinstance(error, ContentRejected),
         )

@@ -9,9 +9,10 @@ import structlog
 
 from app.clients.entry import TtsSession
 from app.clients.fallback.chain import Chain, Link
+from app.clients.fallback.client import FallbackClient
 from app.clients.fallback.race import FallbackFailed, LinkFailed, Race
 from app.errors import ProviderError
-from app.models import ServiceHealth, VoiceConfig
+from app.models import VoiceConfig
 from app.ports.priority import Priority, requests_at
 from app.ports.streams import VoiceAudio, VoiceEvent, VoiceFailed
 from app.ports.vendors import Charge, TextToSpeech, TtsCapabilities, TtsUtterance
@@ -34,42 +35,28 @@ class VoiceLink(Link[TtsSession]):
     """The link's own voice that is nearest to one of the first choice; None when it cannot speak the language."""
 
 
-class FallbackVoice:
-    """Text to speech over a chain. To calls it looks like its first link, which speaks as long as it is well."""
+class FallbackVoice(FallbackClient[TtsSession]):
+    """Text to speech over a chain. The first link speaks as long as it is well."""
 
-    def __init__(self, links: Sequence[VoiceLink], chain: Chain[TtsSession] | None = None) -> None:
-        """``chain`` has the same links. Pass it to share their health with another voice."""
+    def __init__(self, links: Sequence[VoiceLink]) -> None:
+        super().__init__(Chain(links))
         self._links = tuple(links)
-        self._chain = chain or Chain(self._links)
         self._spoken: VoiceConfig | None = None
-
-    def __repr__(self) -> str:
-        return f"<FallbackVoice {self._chain!r}>"
-
-    @property
-    def provider(self) -> str:
-        """The first choice's."""
-        return self._first.provider
 
     @property
     def capabilities(self) -> TtsCapabilities:
         """The first choice's, with the number of links."""
-        return replace(self._first.capabilities, ways=len(self._links))
+        return replace(self.first.capabilities, ways=len(self._links))
 
     @property
     def variant(self) -> str:
         """The first choice's."""
-        return self._first.variant
+        return self.first.variant
 
     @property
     def first_choice(self) -> TextToSpeech:
         """The first choice alone, for sound that is kept; the chain learns of its failures."""
         return FirstChoice(self)
-
-    @property
-    def sessions(self) -> list[TtsSession]:
-        """The clients of all links."""
-        return [link.client for link in self._links]
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> "FallbackUtterance":
         """An utterance. ``after`` is the failure in the middle of the utterance that this one continues."""
@@ -87,7 +74,7 @@ class FallbackVoice:
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         try:
-            await self._first.warm_up()
+            await self.first.warm_up()
         except ProviderError as error:
             final = FallbackFailed(error, retryable=False)
             self._chain.failed(self._chain.first, final, began_at=began_at, now=loop.time())
@@ -109,19 +96,6 @@ class FallbackVoice:
             if is_well:
                 log.info("fallback.well", link=link.name)
         return charges
-
-    async def health_check(self) -> ServiceHealth:
-        """The first choice's."""
-        return await self._first.health_check()
-
-    async def aclose(self) -> None:
-        """Close the clients of all links."""
-        for session in self.sessions:
-            await session.aclose()
-
-    @property
-    def _first(self) -> TtsSession:
-        return self._links[0].client
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,15 @@ from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.errors import ProviderError, ProviderProtocolError
 from app.models import ConversationContext, Message, TokenUsage
-from app.ports.streams import ModelEvent, ModelFinished, TextDelta, TextRetracted, ToolSpec, text_after
+from app.ports.streams import (
+    ModelAccepted,
+    ModelEvent,
+    ModelFinished,
+    TextDelta,
+    TextRetracted,
+    ToolSpec,
+    text_after,
+)
 from app.ports.vendors import LlmCapabilities
 
 if TYPE_CHECKING:  # see _load
@@ -96,15 +104,20 @@ class OpenAILLMClient(BaseResilientClient):
     ) -> AsyncGenerator[ModelEvent, None]:
         """Stream one answer: pieces of text and complete tool calls as they come, :class:`ModelFinished` last.
 
+        :class:`ModelAccepted` comes first, if the vendor names its requests.
+
         No retries. Closing the generator, or cancelling its consumer, closes the HTTP request at once. Messages beyond
         ``context_window_size`` are left out, oldest first. The header ``X-Call-ID`` has ``call_id``. Raises
         ProviderError.
         """
-        answer = self._ask(messages, tools, call_id)
+        answer, is_told = self._ask(messages, tools, call_id), False
         try:
             async with self.attempt("stream_reply") as attempt:
                 while not answer.complete:
                     events = await answer.read()
+                    if answer.request_id is not None and not is_told:
+                        is_told = True
+                        yield ModelAccepted(answer.request_id)
                     if answer.begun:
                         attempt.answered(answer.request_id)
                     for event in events:

@@ -61,6 +61,7 @@ async def test_the_journal_has_the_call_of_the_tool_and_its_outcome() -> None:
         "status": 200,
         "seconds": 1.0,
         "result": FREE,
+        "given_up": False,
     }
     assert [row.data["prompt_tokens"] for row in call.rows_of("provider.used") if row.data["prompt_tokens"]] == [
         100

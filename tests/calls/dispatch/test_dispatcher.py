@@ -298,7 +298,7 @@ async def test_a_service_that_stops_does_not_wait_for_lines_that_are_being_prepa
 async def test_a_bug_while_lines_are_prepared_harms_no_call() -> None:
     lines = replace(LINES, keypad=None)  # type: ignore[arg-type]
     world = World(agent=replace(AGENT, policy=replace(AGENT.policy, lines={"en": lines})))
-    async with desk(world, failures={"clips": 1}) as open_desk:
+    async with desk(world, failures={"phrases": 1}) as open_desk:
         call = await open_desk.rings()
         await asyncio.sleep(5)
         call.says("When do you open?")

@@ -23,7 +23,7 @@ async def until_there(folder: Path) -> Path:
 
 
 async def test_a_phrase_outlives_the_process_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
-    phrases = tmp_path / "clips"
+    phrases = tmp_path / "phrases"
     assert await PhraseCache(phrases).prepare(["Hello!"], VOICE, ScriptedVoice())
     kept = await until_there(phrases)
     assert (oct(phrases.stat().st_mode & 0o777), oct(kept.stat().st_mode & 0o777)) == ("0o700", "0o600")
@@ -37,7 +37,7 @@ async def test_a_phrase_outlives_the_process_and_only_its_owner_may_read_it(tmp_
 
 async def test_a_disk_that_does_not_answer_has_no_phrase_and_delays_no_call(tmp_path: Path) -> None:
     """A FIFO that nobody writes to is a disk that never answers."""
-    phrases = tmp_path / "clips"
+    phrases = tmp_path / "phrases"
     assert await PhraseCache(phrases).prepare(["Hello!"], VOICE, ScriptedVoice())
     kept = await until_there(phrases)
     kept.unlink()
@@ -59,8 +59,8 @@ async def test_a_phrase_whose_word_times_were_lost_is_not_kept(tmp_path: Path) -
         assert (await phrases.get("Hello!", VOICE, ScriptedVoice()) is not None) == is_exact
 
 
-async def test_old_clips_that_nobody_uses_are_deleted_and_young_ones_stay(tmp_path: Path) -> None:
-    folder = tmp_path / "clips"
+async def test_old_phrases_that_nobody_uses_are_deleted_and_young_ones_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "phrases"
     cache, voice = PhraseCache(folder), ScriptedVoice()
     other = replace(VOICE, voice_id="voice-2")
     assert await cache.prepare(["Hello!", "Goodbye!", "Once."], VOICE, voice)
@@ -83,7 +83,7 @@ async def test_old_clips_that_nobody_uses_are_deleted_and_young_ones_stay(tmp_pa
 
 
 async def test_two_processes_prepare_one_after_the_other(tmp_path: Path) -> None:
-    one, other = PhraseCache(tmp_path / "clips"), PhraseCache(tmp_path / "clips")
+    one, other = PhraseCache(tmp_path / "phrases"), PhraseCache(tmp_path / "phrases")
     order = []
 
     async def prepare(name: str, cache: PhraseCache) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -9,13 +10,15 @@ import pytest
 
 from app.calls.agent.profile import AgentProfile
 from app.clients.entry import ClientSetup
+from app.clients.fallback.model import FallbackModel
 from app.clients.registry import ENTRIES, VendorRegistry
 from app.conversation.policy import CallPolicy
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.settings import load_settings
 from media.formats import AudioFormat
-from tests.calls.fakes import AGENT, LINES, LiveCall, World, live_call
+from tests.calls.desk import desk
+from tests.calls.fakes import AGENT, LINES, LiveCall, World, live_call, only
 from tests.calls.far_end import TELEPHONE, FarEnd
 from tests.calls.vendors import ScriptedTool
 from tests.toy_vendor import entries as toy
@@ -139,6 +142,58 @@ async def test_every_client_is_warmed_up_asked_for_its_health_and_closed() -> No
     assert (await registry.health_check("red")).name == "red"
     await registry.aclose()
     assert not any(cast(ToyLLM, client).is_open for client in (*made, spoken))
+
+
+async def test_clients_that_no_agent_asks_for_any_more_are_closed_when_their_last_call_ends() -> None:
+    registry = vendors("toy", "red")
+    new = replace(TOY, llm=LlmOptions("red-mind"), tts=TtsOptions("red-voice"))
+    async with desk(World(agent=TOY, vendors=registry)) as open_desk:
+
+        async def look(agent: AgentProfile) -> None:
+            in_use = [client for plan in open_desk.dispatcher.live_plans for client in plan.clients]
+            await registry.close_unused(only(agent).vendor_options, in_use)
+
+        one, other = await open_desk.rings("call-1"), await open_desk.rings("call-2")
+        stt, old_llm, old_tts = one.body.plan.clients
+        open_desk.dispatcher.admission.planner.agents = partial(only, new)
+        third = await open_desk.rings("call-3")
+        for call in (one, other):
+            await look(new)
+            assert cast(ToyLLM, old_llm).is_open
+            assert cast(ToyTTS, old_tts).is_open
+            assert registry.providers == ["toy", "red"]
+            call.body.leave("caller_hangup")
+            await call.body.wait_ended()
+            await asyncio.sleep(0.1)
+        await look(new)
+        assert not cast(ToyLLM, old_llm).is_open
+        assert not cast(ToyTTS, old_tts).is_open
+        assert registry.kinds("toy") == ["stt"], "the new agent hears as the old one did"
+        assert all(cast(ToyLLM, client).is_open for client in (stt, *third.body.plan.clients))
+
+        again = registry.llm(TOY.llm)
+        await look(TOY)
+        assert again is not old_llm
+        assert registry.llm(TOY.llm) is again
+        assert registry.kinds("red") == ["llm", "tts"], "the third call still runs"
+
+
+async def test_a_client_in_the_chain_of_another_agent_stays_and_one_that_cannot_be_closed_keeps_no_other_open() -> None:
+    settings = load_settings(None).model_copy(update={"llm_fallbacks": ("red-mind",), "tts_fallbacks": ("none",)})
+    registry = VendorRegistry(ClientSetup(settings), [*toy.entries("toy"), *toy.entries("red")])
+    chained, alone = registry.llm(LlmOptions("toy-mind")), registry.llm(LlmOptions("red-mind"))
+    await registry.close_unused({LlmOptions("toy-mind")}, [])
+    assert cast(ToyLLM, alone).is_open, "it is a fallback of the other"
+
+    async def broken() -> None:
+        raise OSError("the network is gone")
+
+    first = cast(FallbackModel, chained).first
+    first.aclose = broken  # type: ignore[method-assign]  # the fault
+    with pytest.raises(OSError, match="gone"):
+        await registry.close_unused(set(), [])
+    assert not cast(ToyLLM, alone).is_open
+    assert registry.providers == []
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 from livekit import api
 
-from app.calls.live.background import BackgroundWork
 from app.calls.telephone.apologies import Apologies
 from app.calls.telephone.leftovers import Leftovers
+from app.contained_tasks import ContainedTasks
 from app.storage.calls import CallRow
 from media.errors import NotAnswered
 from media.legs.room_audio import ROOM_FORMAT
@@ -57,7 +57,7 @@ async def desk(*, takes: float = 0.0, error: Exception | None = None, prepared: 
     async with (
         running(DeleteRoom=api.DeleteRoomResponse()) as server,
         client_of(server.url) as livekit,
-        BackgroundWork() as background,
+        ContainedTasks() as background,
     ):
         leftovers = Leftovers(livekit, background)
         apologies = Apologies(

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from livekit import api
 
-from app.calls.live.background import BackgroundWork
 from app.calls.telephone.dialer import SipDialer
 from app.calls.telephone.leftovers import Leftovers
 from app.calls.telephone.transfer import RoomTelephony
+from app.contained_tasks import ContainedTasks
 from app.errors import TransferFailed
 from tests.clients.livekit.twirp import Refuse, TwirpServer, client_of, running, sip
 
@@ -32,7 +32,7 @@ async def caller(**answers: Any) -> AsyncIterator[tuple[RoomTelephony, TwirpServ
     given = {"ListSIPOutboundTrunk": TRUNK, "RemoveParticipant": REMOVED, **answers}
     async with running(**given) as server, client_of(server.url) as livekit:
         dialer = SipDialer(livekit, trunk_name="call-out", number="+74950000000", max_seconds=1860)
-        background = BackgroundWork()
+        background = ContainedTasks()
         yield RoomTelephony(livekit, dialer, Leftovers(livekit, background), room="call_1", caller="sip_+7999"), server
         await background.close()
 
@@ -119,7 +119,7 @@ async def test_a_cancelled_transfer_removes_the_human() -> None:
 async def test_without_livekit_the_caller_stays() -> None:
     async with client_of("http://127.0.0.1:9") as livekit:
         dialer = SipDialer(livekit, trunk_name="call-out", number=None, max_seconds=1860)
-        leftovers = Leftovers(livekit, BackgroundWork())
+        leftovers = Leftovers(livekit, ContainedTasks())
         with pytest.raises(TransferFailed) as failed:
             await RoomTelephony(livekit, dialer, leftovers, room="call_1", caller="sip_+7999").transfer(HUMAN, never)
     assert failed.value.reason == "unavailable"

@@ -157,7 +157,7 @@ async def test_what_is_kept_is_spoken_by_the_first_choice_or_not_at_all() -> Non
     one.down = DOWN
     chain = chain_of(one, two)
     for _attempt in range(2):
-        utterance = chain.first_choice.utterance(VOICE, call_id="clips")
+        utterance = chain.first_choice.utterance(VOICE, call_id="phrases")
         await utterance.say(TEXT)
         await utterance.finish()
         with pytest.raises(ProviderError):

@@ -11,7 +11,7 @@ import app.clients.openai.connections  # noqa: F401 - a reply's deadlines are no
 from app.clients.openai.client import OpenAILLMClient, OpenAIOptions
 from app.clients.resilient import RetryPolicy
 from app.models import Message
-from app.ports.streams import ModelEvent, ToolSpec
+from app.ports.streams import ModelAccepted, ModelEvent, ToolSpec
 
 Api = Literal["chat", "responses"]
 
@@ -224,5 +224,7 @@ async def client_of(
 async def reply_of(
     client: OpenAILLMClient, *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
 ) -> list[ModelEvent]:
-    """All events of one reply to the dialogue."""
-    return [event async for event in client.stream_reply(DIALOGUE, tools=tools, call_id=call_id)]
+    """All events of one reply to the dialogue, after the one that names its request."""
+    accepted, *events = [event async for event in client.stream_reply(DIALOGUE, tools=tools, call_id=call_id)]
+    assert isinstance(accepted, ModelAccepted)
+    return events

@@ -9,7 +9,7 @@ from app.clients.openai.client import OpenAILLMClient, OpenAIOptions
 from app.clients.prices import DEFAULT_PRICES
 from app.errors import ProviderUnavailable
 from app.models import CallContext, ConversationContext, Message, TokenUsage
-from app.ports.streams import ModelFinished, TextDelta, ToolCall, ToolSpec
+from app.ports.streams import ModelAccepted, ModelFinished, TextDelta, ToolCall, ToolSpec
 from tests.clients.openai.server import (
     DIALOGUE,
     Api,
@@ -108,9 +108,9 @@ async def test_the_time_that_the_reader_takes_is_not_counted() -> None:
         texts = []
         async for item in client.stream_reply(DIALOGUE):
             texts.append(item)
-            if len(texts) == 1:
+            if len(texts) == 2:
                 await asyncio.sleep(0.15)
-    assert len(texts) == 4
+    assert len(texts) == 5
 
 
 async def test_a_filtered_answer_is_finished_as_such() -> None:
@@ -171,7 +171,7 @@ async def test_closing_the_reply_closes_the_request_and_replaces_the_connection(
     begun: list[Step] = [*first_words("chat"), Hang()]
     async with running(begun, answer("chat", "Hello")) as server, client_of(server, "chat") as client:
         reply = client.stream_reply(DIALOGUE)
-        assert await anext(reply) == TextDelta("Hel")
+        assert [await anext(reply), await anext(reply)] == [ModelAccepted("req_1"), TextDelta("Hel")]
         await reply.aclose()
         async with asyncio.timeout(0.5):
             await server.client_left.wait()
