@@ -82,6 +82,7 @@ ABOUT_NO_MODULE = {
     "tests/routers/test_doors.py": "what all doors have in common",
     "tests/test_architecture.py": "the rules of the code",
     "tests/test_conftest.py": "the guards of the tests",
+    "tests/test_deadlines.py": "how long the service waits for what",
     "tests/test_deploy.py": "what runs it elsewhere",
     "tests/test_documentation.py": "the documents",
     "tests/test_public_functions.py": "what is public",

@@ -122,6 +122,7 @@ class AgentSpeech:
         if utterance is None:
             return
         if not event.final:
+            utterance.late_provider = event.provider
             if event.stage == "think" and event.answer not in ("taken_over", "late"):
                 forget_tool_calls(utterance)
                 self._follow_announcement(utterance)

@@ -31,8 +31,10 @@ def await_tool(call: CallState, utterance: Utterance, event: AgentToolCalled) ->
 
 
 def tool_finished(call: CallState, tool_id: str) -> None:
-    """Note that a tool has its result."""
+    """Note that a tool has its result. The answer after it has the whole time of an answer again."""
     if call.wait.end_tool(tool_id, call.now, call.policy):
+        if Deadline.REPLY in call.deadlines:
+            call.due_in(Deadline.REPLY, call.policy.reply_seconds)
         schedule_line(call)
 
 

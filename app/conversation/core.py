@@ -235,7 +235,7 @@ class ConversationCore:
         if line is not None and line.kind is UtteranceKind.NOTICE:
             self._call.due_in(Deadline.REPLY, self._call.policy.reply_seconds)
         elif reply is not None and self._call.floor.reply_pending:
-            self._call.blame("ours")
+            self._call.blame(f"provider:{reply.late_provider}" if reply.late_provider else "ours")
             self._call.stop_all()
             self._agent_speech.lost(reply)
 

@@ -118,8 +118,10 @@ class CallPolicy:
     """From the call of a tool to the second line that is said while it runs."""
     long_wait_repeat_seconds: float = 10.0
     """From one such line to the next."""
-    reply_seconds: float = 12.0
-    """After this, an answer is given up."""
+    reply_seconds: float = 6.0
+    """From the caller's last sound, or from the result of a tool, until an answer that has not begun is given up.
+
+    Tools have their own time in addition."""
     line_start_seconds: float = 3.0
     stall_seconds: float = 15.0
     """How long an utterance may stall after the time at which its clause should have ended."""

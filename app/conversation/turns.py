@@ -85,6 +85,8 @@ class Utterance:
     """Whether the model ended it early."""
     refused: bool = False
     """Whether the model's vendor refuses what the caller said."""
+    late_provider: str | None = None
+    """The vendor that was late or failed last while this was made; another may still answer."""
     written: str | None = None
     """The whole text, once it is known."""
     clauses: list[str] = field(default_factory=list)

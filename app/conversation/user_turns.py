@@ -30,6 +30,8 @@ _NOT_OVER_YET_SECONDS = 1.0
 """So often a turn is looked at again that cannot be over yet."""
 _PREPARED_WITHIN_SECONDS = 0.4
 """A prepared answer gets this much time to begin before the agent says a line instead."""
+_ANSWERED_WITHIN_SECONDS = 3.0
+"""An answer gets this much time at least, however late its turn was recognised."""
 _DIGITS_MAX = 64
 """The most keys of one entry; further ones are dropped."""
 
@@ -339,7 +341,8 @@ class UserTurns:
         if prepared is not None and prepared is call.floor.reply:
             late = max(late, call.now + _PREPARED_WITHIN_SECONDS)
         await_answer(call, late)
-        call.due_in(Deadline.REPLY, call.policy.reply_seconds)
+        given_up = ended + call.policy.reply_seconds - call.policy.filler_lead_seconds
+        call.deadlines.set(Deadline.REPLY, max(given_up, call.now + _ANSWERED_WITHIN_SECONDS))
         call.enter(ConversationState.PROCESSING)
         run_wanted_tools(call)
         interject(call)

@@ -189,6 +189,28 @@ def test_an_answer_is_given_up_although_a_filler_is_being_said() -> None:
     assert call.lines[-1] == LINES.apology
 
 
+def given_up_at(call: Call) -> float:
+    """Seconds from the caller's last sound to the line for a lost answer."""
+    last_sound = next(row.data["ended_t"] for row in reversed(call.rows) if row.type == "turn.taken")
+    while call.lines[-1] != LINES.apology:
+        call.wait(0.05)
+        assert call.now < last_sound + 60
+        if call.lines[-1] in LINES.fillers and call.last("filler").fate == "waiting":
+            call.agent_says_the_line()
+    return call.now - last_sound
+
+
+def test_an_answer_is_given_up_six_seconds_after_the_callers_last_sound() -> None:
+    assert given_up_at(call_that_owes_an_answer()) == pytest.approx(5.9, abs=0.06)
+
+
+def test_whoever_was_late_is_at_fault_and_not_we() -> None:
+    call = call_that_owes_an_answer()
+    call._happens(ev.ProviderFailed("slow", "think", "provider_timeout", False, 2, 2, answer="late"))
+    given_up_at(call)
+    assert call.caller_hangs_up().ended == ("caller_hangup", "provider:slow")
+
+
 # --- speaking --------------------------------------------------------------------------------------------------------
 
 
