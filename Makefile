@@ -19,7 +19,7 @@ FILES_IN_ORDER := --dist loadfile --no-loadscope-reorder
 OR_NOTHING := $(if $(ARGS),|| [ $$? -eq 5 ])
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-room run test test-room test-browser fuzz bench bench-talk check lock env-example deploy clean
+.PHONY: help demo demo-room run test test-room test-browser fuzz matrix soak bench bench-talk check lock env-example deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,12 @@ test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
 fuzz: $(INSTALLED) ## every field of the vendors' messages, wrong in every way; make test tries a sample (ARGS="-k nova")
 	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 --dist load tests/matrix $(ARGS) $(OR_NOTHING)
 	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 -m room tests/room/test_livekit_trouble.py $(ARGS) $(OR_NOTHING)
+
+matrix: $(INSTALLED) ## every fault at every moment of a call, into docs/fault-matrix.md; takes hours (ARGS="--sample 20 --seed 3")
+	@$(PYTHON) -m bench.fault_matrix $(if $(ARGS),,--write docs/fault-matrix.md) $(ARGS)
+
+soak: $(INSTALLED) ## callers of all kinds and faults at random, until something goes wrong (ARGS="--hours 2 --seed 3 --calls 8")
+	@$(PYTHON) -m bench.soak $(ARGS)
 
 bench: $(INSTALLED) ## what a call costs, and the latency that the service adds; takes minutes, needs Linux (ARGS="--calls 10 25 --json")
 	@$(PYTHON) -m bench.calls $(ARGS)

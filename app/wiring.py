@@ -349,6 +349,7 @@ def _show_figures(
         metrics.service.note_health(status)
         metrics.service.note_draining(dispatcher.admission.is_draining)
         metrics.service.note_capacity(dispatcher.live_calls, places)
+        metrics.service.note_tasks(len(asyncio.all_tasks()))
         metrics.storage.note_journal(
             waiting=journal.waiting_rows, lost=journal.lost_rows, is_failing=journal.is_failing
         )

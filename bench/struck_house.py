@@ -80,7 +80,7 @@ class House:
         self, service: ServiceProcess, front: SipFront, carrier: Carrier, disk: BadDisk, database: Path
     ) -> None:
         self.service, self.front, self.disk, self.database = service, front, disk, database
-        self._carrier = carrier
+        self.carrier = carrier
         self._numbers = count(79990000000)
 
     async def fault(self, **fault: Any) -> None:
@@ -149,7 +149,7 @@ class House:
             async with self.service.caller(on_event=on_event, **options) as caller:
                 if call.is_by_telephone:
                     number = f"+{next(self._numbers)}"
-                    call.report = await caller.call_through(_score(stories, 0.0), lambda: self._carrier.dial(number))
+                    call.report = await caller.call_through(_score(stories, 0.0), lambda: self.carrier.dial(number))
                 else:
                     call.report = await caller.call(_score(stories, _RING_SECONDS))
         except CallFailed as failure:
@@ -201,8 +201,11 @@ def _note(watched: Watched, components: list[dict[str, Any]], ready: bool, after
 
 
 @asynccontextmanager
-async def house(folder: Path, *, workers: int, profile: str) -> AsyncIterator[House]:
-    """Run until the context exits. Raises ServerMissing without livekit-server or Redis."""
+async def house(folder: Path, *, workers: int, profile: str, **settings: str) -> AsyncIterator[House]:
+    """Run until the context exits. ``settings`` take precedence over those for the bench.
+
+    Raises ServerMissing without livekit-server or Redis.
+    """
     data = folder / "data"
     disk = bad_disk(data, folder)
     with livekit_server(folder) as server:
@@ -223,6 +226,7 @@ async def house(folder: Path, *, workers: int, profile: str) -> AsyncIterator[Ho
                 "PORT": str(server.webhook_port),
                 "ROOM_PREFIX": _PREFIX,
                 "WORKERS": str(workers),
+                **settings,
             }
             async with serving(data, sandbox, log_name="../service.log", **variables, **disk.environment) as service:
                 yield House(service, front, carrier, disk, data / "calls.db")

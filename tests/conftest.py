@@ -1,7 +1,8 @@
 """Guards around every test: a fresh loop, no leaked task, no network beyond this machine, an empty environment.
 
 A coroutine test is run to its end on an event loop of its own: in steady time (:mod:`tests.support.steady_time`), in
-virtual time (:mod:`tests.support.virtual_time`) where its module says ``VIRTUAL_TIME = True``, and in real time where
+virtual time (:mod:`tests.support.virtual_time`) where its module says ``VIRTUAL_TIME = True``, in leaping time
+(:mod:`tests.support.leaping_time`), which has sockets, where it says ``LEAPING_TIME = True``, and in real time where
 other programs set the pace. Hypothesis gives every run the same examples, and no slow machine stops it;
 ``--hypothesis-profile explore`` looks for new ones.
 """
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support.leaping_time import LeapingTimeLoop
 from tests.support.steady_time import SteadyTimeLoop
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -42,13 +44,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     virtual = getattr(pyfuncitem.module, "VIRTUAL_TIME", False)
-    loops = VirtualTimeLoop if virtual else None if pyfuncitem.path.parent.name in _REAL_TIME else SteadyTimeLoop
+    loops = _loops(pyfuncitem)
 
     async def run() -> None:
         if virtual:
             await pyfuncitem.obj(**arguments)
         else:
-            async with asyncio.timeout(_HANGS_AFTER_SECONDS):
+            async with asyncio.timeout(3600 if loops is LeapingTimeLoop else _HANGS_AFTER_SECONDS):
                 await pyfuncitem.obj(**arguments)
         leaked = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         assert not leaked, f"tasks left behind: {leaked}"
@@ -56,6 +58,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     with asyncio.Runner(loop_factory=loops) as runner:
         runner.run(run())
     return True
+
+
+def _loops(test: pytest.Function) -> type[asyncio.AbstractEventLoop] | None:
+    if getattr(test.module, "VIRTUAL_TIME", False):
+        return VirtualTimeLoop
+    if getattr(test.module, "LEAPING_TIME", False):
+        return LeapingTimeLoop
+    return None if test.path.parent.name in _REAL_TIME else SteadyTimeLoop
 
 
 @pytest.fixture(autouse=True)

@@ -39,6 +39,7 @@ class ServiceMetrics:
         )
         self._draining = gauge("voice_draining", "Workers that take no new calls because they are stopping.", "livesum")
         self._capacity = gauge("voice_capacity_ratio", "Live calls as a share of capacity, in all workers.", "livesum")
+        self._tasks = gauge("voice_tasks", "Tasks on the event loops of all workers.", "livesum")
         self._claims = Counter("voice_claims_total", "Telephone calls claimed.", ["kind"], registry=registry)
         self._lease_failures = Counter(
             "voice_lease_renewals_failed_total",
@@ -83,6 +84,10 @@ class ServiceMetrics:
     def note_capacity(self, live_calls: int, places: int) -> None:
         """Note the live calls of this process and the capacity of all workers."""
         self._capacity.set(live_calls / places)
+
+    def note_tasks(self, count: int) -> None:
+        """Note how many tasks the event loop of this process has."""
+        self._tasks.set(count)
 
     def call_claimed(self, kind: str) -> None:
         """Count a claimed call; ``kind`` is ``inbound`` or ``outbound``."""

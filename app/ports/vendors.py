@@ -91,6 +91,8 @@ class SttCapabilities:
     """Language codes; None when the vendor takes any."""
     encodings: frozenset[str]
     """As in :class:`media.formats.AudioFormat`."""
+    chain: tuple[str, ...] = ()
+    """The entries of the registry that may hear a call, in the order of choice; empty when there are no fallbacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,8 @@ class LlmCapabilities:
     """What a language model can do."""
 
     tools: bool
+    chain: tuple[str, ...] = ()
+    """The entries of the registry that may think, in the order of choice; empty when there are no fallbacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +112,8 @@ class TtsCapabilities:
     """Whether the vendor reports when each word is spoken. If not, what a caller has heard is estimated."""
     languages: frozenset[str] | None
     encodings: frozenset[str]
-    ways: int = 1
-    """How many ways of speaking there are: one that failed leaves the others."""
+    chain: tuple[str, ...] = ()
+    """The entries of the registry that may speak, in the order of choice; empty when there are no fallbacks."""
 
 
 # --- speech to text ---------------------------------------------------------------------------------------------

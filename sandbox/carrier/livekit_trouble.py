@@ -2,7 +2,8 @@
 
 The general kinds mean here: ``refuse`` 503, ``unauthorized`` 401 and ``rate_limit`` 429 in LiveKit's own words,
 ``hang`` no answer, ``slow`` a late answer, ``garbage`` an answer that is not protobuf, ``error_event`` a server error.
-There is no ``stall`` and no ``cut``; use ``drip`` and ``half_message``.
+``unreachable`` drops the connection, ``unpaid`` is 402, ``forbidden`` 403, and ``late`` is ``slow``. There is no
+``stall`` and no ``cut``; use ``drip`` and ``half_message``.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from sandbox.vendors.faults import Fault
+from sandbox.vendors.wire import Dropped
 
 NOT_HERE = ("stall", "cut")
 
@@ -28,7 +30,9 @@ async def struck(fault: Fault, request: Request, answer: Answer) -> Response:
         if fault.kind == "lost_answer":
             await answer()
         return await _nothing(request)
-    if fault.kind == "slow":
+    if fault.kind == "unreachable":
+        return Dropped()
+    if fault.kind in ("slow", "late"):
         await asyncio.sleep(fault.seconds_per_item)
         return await answer()
     if fault.kind == "half_message":
@@ -71,6 +75,8 @@ _INSTEAD: dict[str, Callable[[Fault], Response]] = {
     "garbage": _no_protobuf,
     "drip": lambda _fault: StreamingResponse(_drips(), media_type=_PROTOBUF),
     "unauthorized": lambda _fault: PlainTextResponse("invalid token", 401),
+    "unpaid": _error(402, "resource_exhausted"),
+    "forbidden": _error(403, "permission_denied"),
     "rate_limit": _error(429, "resource_exhausted"),
     "refuse": _error(503, "unavailable"),
     "server_error": _error(500, "internal"),

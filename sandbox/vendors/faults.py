@@ -5,8 +5,8 @@ a fault that turns clients away and names no call strikes the handshake.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast, get_args
 
@@ -19,13 +19,17 @@ Vendor = Literal["deepgram", "openai", "cartesia", "livekit"]
 Fate = Literal["send", "garbage", "error_event"]
 
 GENERAL: Final[dict[str, str]] = {
+    "unreachable": "The connection drops before any answer, as if nobody listened there.",
     "refuse": "The vendor answers 503 instead of the request.",
     "unauthorized": "The vendor does not accept the key: 401.",
+    "unpaid": "The account has no credit: 402.",
+    "forbidden": "The vendor does not serve this region: 403.",
     "rate_limit": "The vendor answers 429, with `retry_after` seconds in the header when the fault has them.",
     "hang": "The vendor accepts the request and never answers.",
     "stall": "The answer begins and then stops; the connection stays open.",
     "cut": "The connection drops in the middle of the answer, without a close frame unless `close_code` is set.",
     "garbage": "One message of the answer is not JSON.",
+    "late": "The answer begins `seconds_per_item` seconds later.",
     "slow": "Every message of the answer takes `seconds_per_item` seconds longer.",
     "error_event": "The vendor sends an error event instead of the rest of the answer.",
 }
@@ -39,8 +43,8 @@ NAMED: Final[dict[Vendor, dict[str, str]]] = {
 }
 """Content faults, which one vendor's stand-in produces: by vendor, the kind, and what happens."""
 
-TURNED_AWAY: Final = frozenset({"refuse", "unauthorized", "rate_limit"})
-"""Kinds for which the client gets an HTTP error status instead of an answer."""
+TURNED_AWAY: Final = frozenset({"unreachable", "refuse", "unauthorized", "unpaid", "forbidden", "rate_limit"})
+"""Kinds for which the client gets no answer: the connection drops, or an HTTP error status comes."""
 
 _SIDE_ROUTES = frozenset({"models", "voices"})
 _MIDDLE_ITEMS = 2
@@ -93,6 +97,8 @@ class Fault:
     """The status of Cartesia's error without a context."""
     with_context: bool = True
     """Whether Cartesia's error event names its context."""
+    in_progress: bool = False
+    """Whether it also strikes, at once, answers that have already begun. A kind that turns clients away cuts those."""
     struck: int = field(default=0, init=False)
     """How many requests were struck so far."""
 
@@ -126,10 +132,30 @@ class FaultBook:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._answering: list[Trouble] = []
+        """The answers in progress, oldest first."""
 
     def add(self, fault: Fault) -> None:
         """Add a fault."""
         self._faults.append(fault)
+        if fault.in_progress:
+            for trouble in [each for each in self._answering if each.concerns(fault)]:
+                if fault in self._faults:
+                    trouble.strike(self._strike(fault))
+
+    def remove(self, fault: Fault) -> None:
+        """End a fault, if it can still strike; answers in progress keep theirs."""
+        if fault in self._faults:
+            self._faults.remove(fault)
+
+    @contextmanager
+    def answering(self, trouble: "Trouble") -> Iterator[None]:
+        """Count the answer as one in progress."""
+        self._answering.append(trouble)
+        try:
+            yield
+        finally:
+            self._answering.remove(trouble)
 
     def clear(self) -> None:
         """Remove every fault; answers in progress keep theirs."""
@@ -152,8 +178,9 @@ class FaultBook:
 
         On side routes (lists of models and voices) only lasting faults apply, and they are not counted.
         """
+        asked = Asked(vendor, route, call_id, model)
         for fault in self._faults:
-            if fault.vendor != vendor or not when(fault) or not _concerns(fault, route, call_id, model):
+            if not when(fault) or not asked.concerns(fault):
                 continue
             if route in _SIDE_ROUTES and fault.route is None:
                 if fault.times is None and fault.kind in TURNED_AWAY | {"hang"}:
@@ -161,8 +188,8 @@ class FaultBook:
             elif fault.after > 0:
                 fault.after -= 1
             else:
-                return Trouble(self._strike(fault))
-        return Trouble(None)
+                return Trouble(self._strike(fault), asked, self)
+        return Trouble(None, asked, self)
 
     def _strike(self, fault: Fault) -> Fault:
         fault.struck += 1
@@ -173,19 +200,44 @@ class FaultBook:
         return fault
 
 
-def _concerns(fault: Fault, route: str, call_id: str | None, model: str | None) -> bool:
-    wanted = ((fault.route, route), (fault.call_id, call_id), (fault.model, model))
-    return all(asked is None or asked == actual for asked, actual in wanted)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for, as far as a fault looks at it."""
+
+    vendor: Vendor
+    route: str
+    call_id: str | None
+    model: str | None
+
+    def concerns(self, fault: Fault) -> bool:
+        """Whether the fault is one of such requests."""
+        wanted = ((fault.route, self.route), (fault.call_id, self.call_id), (fault.model, self.model))
+        return fault.vendor == self.vendor and all(asked is None or asked == actual for asked, actual in wanted)
 
 
 class Trouble:
     """How a fault affects one request; without a fault, not at all."""
 
-    def __init__(self, fault: Fault | None) -> None:
+    def __init__(self, fault: Fault | None, asked: Asked | None = None, book: FaultBook | None = None) -> None:
         self.fault = fault
+        self._asked, self._book = asked, book
         self._began = asyncio.get_running_loop().time()
         self._items = 0
         self._spent = False
+        self._cut: asyncio.Timeout | None = None
+        self._is_late = False
+        """Whether the fault came when the answer had already begun."""
+
+    def concerns(self, fault: Fault) -> bool:
+        """Whether the fault is one of such requests."""
+        return self._asked is not None and self._asked.concerns(fault)
+
+    def strike(self, fault: Fault) -> None:
+        """Have the fault strike this answer, which is in progress, from now on."""
+        self.fault, self._is_late = fault, True
+        self._began, self._items, self._spent = asyncio.get_running_loop().time(), 0, False
+        if self._cut is not None and (fault.kind == "cut" or fault.kind in TURNED_AWAY):
+            self._cut.reschedule(self._began + fault.after_seconds)
 
     @property
     def turned_away(self) -> str | None:
@@ -230,6 +282,9 @@ class Trouble:
                 raise Stalled
             case "cut":
                 raise CutOff(fault.close_code)
+            case "late":
+                self._spent = True
+                await asyncio.sleep(fault.seconds_per_item)
             case "slow":
                 await asyncio.sleep(fault.seconds_per_item)
             case "garbage" | "error_event":
@@ -243,18 +298,18 @@ class Trouble:
     async def cutting(self) -> AsyncIterator[None]:
         """Drop the connection when a timed cut is due, even if nothing is being sent; raises :class:`CutOff`."""
         fault = self.fault
-        if fault is None or fault.kind != "cut" or not fault.after_seconds or fault.after_items:
-            yield
-            return
-        timer = asyncio.timeout_at(self._began + fault.after_seconds)
+        is_timed = fault is not None and fault.kind == "cut" and fault.after_seconds and not fault.after_items
+        self._cut = asyncio.timeout_at(self._began + fault.after_seconds if fault is not None and is_timed else None)
         try:
-            async with timer:
-                yield
+            with nullcontext() if self._book is None else self._book.answering(self):
+                async with self._cut:
+                    yield
         except TimeoutError:
-            if timer.expired():
-                raise CutOff(fault.close_code) from None
+            if self._cut.expired():
+                raise CutOff(None if self.fault is None else self.fault.close_code) from None
             raise
 
     def _due(self, fault: Fault) -> bool:
         passed = asyncio.get_running_loop().time() - self._began
-        return self._items >= fault.items_before() and passed >= fault.after_seconds
+        before = (fault.after_items or 0) if self._is_late else fault.items_before()
+        return self._items >= before and passed >= fault.after_seconds

@@ -43,6 +43,16 @@ async def cut(websocket: WebSocket, cause: CutOff | ExceptionGroup[CutOff]) -> N
         await websocket.close(close_code)
 
 
+async def deny(websocket: WebSocket, refusal: Response) -> None:
+    """Answer the upgrade with an error status, or not at all."""
+    if isinstance(refusal, Dropped):
+        drop(websocket)
+        await swallow(websocket)
+        await websocket.close()  # raises for a client that is gone, and so the server knows
+    else:
+        await websocket.send_denial_response(refusal)
+
+
 async def swallow(websocket: WebSocket) -> None:
     """Read and ignore until the client leaves."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
@@ -119,7 +129,7 @@ class EventStream(Response):
             if not (streaming.done() and streaming.result() == "stalled"):
                 watching.cancel()
         if not streaming.cancelled() and streaming.result() == "cut":
-            await _Dropped()(scope, receive, send)
+            await Dropped()(scope, receive, send)
 
     async def _stream(self, send: Send) -> Literal["ended", "stalled", "cut"]:
         try:
@@ -141,7 +151,7 @@ class EventStream(Response):
         return fate != "error_event"
 
 
-class _Dropped(Response):
+class Dropped(Response):
     """Closes the connection instead of answering."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,12 +168,12 @@ async def whole_answer(answer: Response, error: Response, trouble: Trouble) -> R
         case "hang" | "stall":
             return NoAnswer()
         case "cut":
-            return _Dropped()
+            return Dropped()
         case "garbage":
             return Response(GARBAGE, media_type="application/json")
         case "error_event":
             return error
-        case "slow" if fault is not None:
+        case "slow" | "late" if fault is not None:
             await asyncio.sleep(fault.seconds_per_item)
             return answer
         case _:

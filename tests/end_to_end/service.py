@@ -114,26 +114,35 @@ async def running_service(
     with _as_alone(), in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
         for fault in faults:
             sandbox.stage.faults.add(fault)
-        values = {name: value(sandbox) if callable(value) else value for name, value in overrides.items()}
-        settings = settings_for(data_dir, sandbox, **values)
-        app = create_app(settings, times=times)
-        server = _Server(uvicorn_config(app, settings), app, settings.drain_seconds)
-        listener = socket.create_server(("127.0.0.1", settings.port), backlog=512)
-        loop = asyncio.get_running_loop()
-        serving = loop.create_task(server.serve([listener]), name="service")
-        waiting = loop.create_task(server.ready.wait(), name="service.ready")
-        try:
-            await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                raise RuntimeError("the service did not start") from serving.exception()
-            while app.state.services.health.latest is None:
-                await asyncio.sleep(0.001)
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            yield RunningService(url, settings, app, server, sandbox, loop)
-        finally:
-            waiting.cancel()
-            server.should_exit = True
-            await asyncio.wait([serving, waiting])
+        async with service_beside(sandbox, data_dir, times=times, **overrides) as service:
+            yield service
+
+
+@asynccontextmanager
+async def service_beside(
+    sandbox: RunningSandbox, data_dir: Path, *, times: ServiceTimes = STANDARD_TIMES, **overrides: Any
+) -> AsyncIterator[RunningService]:
+    """As :func:`running_service`, with a sandbox that runs already."""
+    values = {name: value(sandbox) if callable(value) else value for name, value in overrides.items()}
+    settings = settings_for(data_dir, sandbox, **values)
+    app = create_app(settings, times=times)
+    server = _Server(uvicorn_config(app, settings), app, settings.drain_seconds)
+    listener = socket.create_server(("127.0.0.1", settings.port), backlog=512)
+    loop = asyncio.get_running_loop()
+    serving = loop.create_task(server.serve([listener]), name="service")
+    waiting = loop.create_task(server.ready.wait(), name="service.ready")
+    try:
+        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            raise RuntimeError("the service did not start") from serving.exception()
+        while app.state.services.health.latest is None:
+            await asyncio.sleep(0.001)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield RunningService(url, settings, app, server, sandbox, loop)
+    finally:
+        waiting.cancel()
+        server.should_exit = True
+        await asyncio.wait([serving, waiting])
 
 
 @contextmanager

@@ -204,7 +204,7 @@ def test_the_journal_is_numbered_and_never_goes_back(evening: Evening, name: str
     assert all(before["at"] <= after["at"] for before, after in pairwise(call.journal))
     assert call.journal[0]["type"] == "call.created"
     assert call.journal[-1]["type"] == "call.ended"
-    assert set(call.journal[0]["data"]["agent"]) >= {"prompt", "models", "voices", "code_version"}
+    assert set(call.journal[0]["data"]["agent"]) >= {"prompt", "models", "chains", "voices", "code_version"}
     assert call.journal[0]["data"]["policy"]["max_response_seconds"] == 1.5
 
 

@@ -24,6 +24,14 @@ def test_full_is_one() -> None:
     assert registry.get_sample_value("voice_capacity_ratio") == 0.8
 
 
+def test_the_tasks_of_the_event_loop_are_shown() -> None:
+    registry = CollectorRegistry()
+    metrics = ServiceMetrics(registry)
+    metrics.note_tasks(40)
+    metrics.note_tasks(30)
+    assert registry.get_sample_value("voice_tasks") == 30
+
+
 def test_the_metrics_show_which_version_runs() -> None:
     registry = CollectorRegistry()
     ServiceMetrics(registry).started("0.1.0", "0005")

@@ -105,6 +105,12 @@ class CallPlan:
         """Row 1 of the journal."""
         described = self.agent.describe(self.version)
         described["models"] = {"stt": self.stt.model, "llm": self.llm.model, "tts": self.agent.tts.model}
+        chains = {
+            "stt": self.stt.capabilities.chain,
+            "llm": self.llm.capabilities.chain,
+            "tts": self.tts.capabilities.chain,
+        }
+        described["chains"] = {kind: list(chain) for kind, chain in chains.items() if chain}
         return CallCreated(self.policy.to_dict(), self.language, described, self.telephony_usd_per_minute)
 
 

@@ -74,7 +74,7 @@ class TtsSynthesis:
         """
         fruitless = 0
         error: ProviderError | None = None
-        ways = self._tts.capabilities.ways
+        ways = max(1, len(self._tts.capabilities.chain))
         for attempt in range(1, _ATTEMPTS_MAX + ways + 1):
             begin = self._track.samples
             error = await self._try(error)

@@ -57,7 +57,7 @@ class CartesiaHttpClient(CartesiaTTSClient):
             return Charge(provider=PROVIDER, model=voice.model, cost=cost, characters=characters)
 
         return PiecewiseUtterance(
-            partial(self._speak, voice=voice),
+            partial(self._speak, voice=voice, call_id=call_id),
             voice,
             attempt=partial(self.attempt, "speak_over_http"),
             charge=charge,
@@ -72,10 +72,10 @@ class CartesiaHttpClient(CartesiaTTSClient):
         await self._sound.aclose()
         await super().aclose()
 
-    async def _speak(self, text: str, *, voice: VoiceConfig) -> AsyncGenerator[bytes, None]:
+    async def _speak(self, text: str, *, voice: VoiceConfig, call_id: str) -> AsyncGenerator[bytes, None]:
         reader = SoundReader(AudioFormat(voice.encoding, voice.sample_rate))
         body = {**speech_fields(voice, self._options), "transcript": sayable(text)}
-        async for piece in self._sound.post(self._sound_url, self._headers, body):
+        async for piece in self._sound.post(self._sound_url, {**self._headers, "X-Call-ID": call_id}, body):
             yield reader.take(piece)
 
 

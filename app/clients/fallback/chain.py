@@ -1,8 +1,9 @@
 """A chain: the first choice, its fallbacks in order, and which of them are well.
 
-A link is down after two failures in a row, after one that a retry cannot mend (a wrong key, no credit), or when it was
-so late that another link answered in its place. Links that are down go to the end of the order, so that no caller waits
-for them while another link is well. A probe, not a caller, finds out when a link is well again::
+A link is down after two failures in a row, after one that a retry cannot mend (a wrong key, no credit), when its answer
+stalled, or when it was so late that another link answered in its place. Links that are down go to the end of the order,
+so that no caller waits for them while another link is well. A probe, not a caller, finds out when a link is well
+again::
 
     well --2 failures, or 1 final--> down --probe succeeds--> well
                                       ^ |

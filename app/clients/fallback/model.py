@@ -7,6 +7,7 @@ has called a tool is not continued: the tool must not run twice.
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -81,8 +82,8 @@ class FallbackModel(FallbackClient[LlmSession]):
 
     @property
     def capabilities(self) -> LlmCapabilities:
-        """The first choice's."""
-        return self.first.capabilities
+        """The first choice's, with the names of all links."""
+        return replace(self.first.capabilities, chain=tuple(link.name for link in self._chain.links))
 
     async def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None

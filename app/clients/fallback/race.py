@@ -181,7 +181,8 @@ class Race(Generic[ClientT, EventT]):
             async for event in contender.events:
                 yield event
         except ProviderError as error:
-            self._note(contender, error)
+            has_stalled = isinstance(error, ProviderTimeout)
+            self._note(contender, FallbackFailed(error, retryable=False) if has_stalled else error)
             if self.is_final(contender.link, error):
                 raise
             # for the user of the chain this is one link of several: the next attempt may well succeed

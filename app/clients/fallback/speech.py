@@ -24,7 +24,8 @@ _LATE_SECONDS = 0.8
 _NEXT_LATE_SECONDS = 0.4
 """After the first link, and in the middle of an utterance, the caller is already waiting."""
 _PROBE_SECONDS = 3.0
-_PROBE_TEXT = "Да."
+_PROBE_TEXT = "1, 2, 3."
+"""In any language, and long enough to come in several pieces: a voice that stalls after the first one is not well."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,8 +46,8 @@ class FallbackVoice(FallbackClient[TtsSession]):
 
     @property
     def capabilities(self) -> TtsCapabilities:
-        """The first choice's, with the number of links."""
-        return replace(self.first.capabilities, ways=len(self._links))
+        """The first choice's, with the names of all links."""
+        return replace(self.first.capabilities, chain=tuple(link.name for link in self._links))
 
     @property
     def variant(self) -> str:
@@ -112,7 +113,7 @@ class FirstChoice:
     @property
     def capabilities(self) -> TtsCapabilities:
         """The link's."""
-        return replace(self.of.capabilities, ways=1)
+        return replace(self.of.capabilities, chain=())
 
     @property
     def variant(self) -> str:

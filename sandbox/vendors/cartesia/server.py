@@ -18,7 +18,7 @@ from sandbox.vendors.cartesia.faults import Reset, Twist
 from sandbox.vendors.cartesia.orders import Declined, Order, read_order
 from sandbox.vendors.faults import TURNED_AWAY, CutOff, Fault, Stalled, Trouble
 from sandbox.vendors.stage import Stage, leading_call_id
-from sandbox.vendors.wire import GARBAGE, EventStream, Message, NoAnswer, Socket, cut, stage_of
+from sandbox.vendors.wire import GARBAGE, Dropped, EventStream, Message, NoAnswer, Socket, cut, deny, stage_of
 
 REQUEST_ID = "sandbox"
 _FINISHED_CONTEXTS = 1000
@@ -27,6 +27,8 @@ _VOICES = (("sandbox-ru", "Анна", "ru"), ("sandbox-en", "Alice", "en"))
 _TURNED_AWAY: dict[str, Declined] = {
     "refuse": Declined(503, "unavailable", "Service unavailable", "try again later"),
     "unauthorized": Declined(401, "unauthorized", "Unauthorized", "the API key is not valid"),
+    "unpaid": Declined(402, "payment_required", "Payment required", "the account has no credits left"),
+    "forbidden": Declined(403, "forbidden", "Forbidden", "not available in this region"),
     "rate_limit": Declined(429, "concurrency_limited", "Too many concurrent requests", "wait for a context to end"),
 }
 _BROKEN = Declined(500, "internal_error", "Internal server error", "something broke")
@@ -34,6 +36,8 @@ _BROKEN = Declined(500, "internal_error", "Internal server error", "something br
 
 def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
     """The error for a client without a key or version, or that a fault turns away; None if it may proceed."""
+    if trouble.turned_away == "unreachable":
+        return Dropped()
     if trouble.turned_away is not None:
         return _refusal(_TURNED_AWAY[trouble.turned_away], trouble.headers)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
@@ -56,10 +60,14 @@ async def tts_websocket(websocket: WebSocket) -> None:
     trouble = stage.faults.take("cartesia", "tts/websocket", None, when=_strikes_handshake)
     refusal = turned_away(websocket, trouble)
     if refusal is not None:
-        await websocket.send_denial_response(refusal)
+        await deny(websocket, refusal)
         return
     await websocket.accept()
-    await SpeechSocket(websocket, stage).serve()
+    try:
+        async with trouble.cutting():
+            await SpeechSocket(websocket, stage).serve()
+    except CutOff as struck:
+        await cut(websocket, struck)
 
 
 def _strikes_handshake(fault: Fault) -> bool:
@@ -172,6 +180,8 @@ class SpeechSocket:
 
     async def _run(self, context: Context, context_id: str, trouble: Trouble) -> None:
         try:
+            if trouble.turned_away == "unreachable":
+                raise CutOff(None)
             if trouble.turned_away is not None:
                 await self._websocket.send_json(_TURNED_AWAY[trouble.turned_away].event(context_id, REQUEST_ID))
                 return

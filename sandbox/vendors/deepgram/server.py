@@ -24,11 +24,13 @@ from sandbox.vendors.faults import CutOff, Stalled, Trouble
 from sandbox.vendors.stage import Stage
 from sandbox.vendors.wire import (
     GARBAGE,
+    Dropped,
     EventStream,
     Message,
     NoAnswer,
     Socket,
     cut,
+    deny,
     stage_of,
     swallow,
     whole_answer,
@@ -40,6 +42,8 @@ _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 _TURNED_AWAY: dict[str, tuple[int, str, str]] = {
     "refuse": (503, "SERVICE_UNAVAILABLE", "The service is temporarily unavailable."),
     "unauthorized": (401, "INVALID_AUTH", "Invalid credentials."),
+    "unpaid": (402, "INSUFFICIENT_CREDITS", "The project has no credits left."),
+    "forbidden": (403, "FORBIDDEN", "This is not available in your region."),
     "rate_limit": (429, "TOO_MANY_REQUESTS", "Too many requests. Please try again later."),
 }
 _ERRORS: dict[str, Message] = {
@@ -55,6 +59,8 @@ def _refusal(status: int, code: str, message: str, headers: dict[str, str] | Non
 
 def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
     """The error for a client without a key, or that a fault turns away; None if it may proceed."""
+    if trouble.turned_away == "unreachable":
+        return Dropped()
     if trouble.turned_away is not None:
         return _refusal(*_TURNED_AWAY[trouble.turned_away], headers=trouble.headers)
     scheme, _, key = connection.headers.get("authorization", "").partition(" ")
@@ -91,12 +97,12 @@ async def _listen(websocket: WebSocket, route: str, make: Callable[[Stage, Send]
 
     refusal = turned_away(websocket, trouble)
     if refusal is not None:
-        await websocket.send_denial_response(refusal)
+        await deny(websocket, refusal)
         return
     try:
         stream = make(stage, send)
     except BadQuery as bad:
-        await websocket.send_denial_response(_refusal(400, "INVALID_QUERY_PARAMETER", str(bad)))
+        await deny(websocket, _refusal(400, "INVALID_QUERY_PARAMETER", str(bad)))
         return
     await websocket.accept(headers=[(b"dg-request-id", stream.request_id.encode())])
     await _serve(websocket, stream, trouble)

@@ -15,7 +15,7 @@ from sandbox.vendors.openai import responses as openai_responses
 from sandbox.vendors.openai.answer import Answering, BadRequest, PromptCache
 from sandbox.vendors.openai.spoiling import KEEP_THE_SCRIPT, has_readable_history, refusal_in_stream, refusal_of
 from sandbox.vendors.stage import Stage
-from sandbox.vendors.wire import NoAnswer, stage_of, whole_answer
+from sandbox.vendors.wire import Dropped, NoAnswer, stage_of, whole_answer
 
 _MODELS = (
     "gpt-6-luna",
@@ -32,6 +32,8 @@ _CLIENT_CLOSED = 499
 _TURNED_AWAY: dict[str, tuple[int, str, str, str]] = {
     "refuse": (503, "The server is overloaded", "server_error", "server_overloaded"),
     "unauthorized": (401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key"),
+    "unpaid": (402, "You have no credit left", "insufficient_quota", "insufficient_quota"),
+    "forbidden": (403, "Country, region, or territory not supported", "request_forbidden", "unsupported_country"),
     "rate_limit": (429, "Rate limit reached", "requests", "rate_limit_exceeded"),
 }
 
@@ -44,6 +46,8 @@ def failure(status: int, message: str, kind: str, code: str | None, headers: dic
 
 def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
     """The response for a client without a key, or that a fault turns away or hangs; None if it may proceed."""
+    if trouble.turned_away == "unreachable":
+        return Dropped()
     if trouble.turned_away is not None:
         return failure(*_TURNED_AWAY[trouble.turned_away], headers=trouble.headers)
     scheme, _, key = connection.headers.get("authorization", "").partition(" ")

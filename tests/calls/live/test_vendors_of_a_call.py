@@ -35,10 +35,11 @@ TOY = replace(
 )
 
 
-def vendors(*names: str) -> VendorRegistry:
-    """The real ones, and toys of those names; nobody stands in for anybody."""
+def vendors(*names: str, **fallbacks: tuple[str, ...]) -> VendorRegistry:
+    """The real ones, and toys of those names; nobody stands in for anybody but the given fallbacks."""
     toys = [entry for name in names for entry in toy.entries(name)]
-    settings = load_settings(None).model_copy(update={"llm_fallbacks": ("none",), "tts_fallbacks": ("none",)})
+    nobody = {"llm_fallbacks": ("none",), "tts_fallbacks": ("none",)}
+    settings = load_settings(None).model_copy(update={**nobody, **fallbacks})
     return VendorRegistry(ClientSetup(settings), [*toys, *ENTRIES])
 
 
@@ -68,7 +69,16 @@ async def test_a_vendor_that_is_one_folder_and_one_line_holds_a_whole_call() -> 
         ("listen", "toy", "toy-ear-1"), ("think", "toy", "toy-mind-1"), ("speak", "toy", "toy-voice-1"),
     }  # fmt: skip
     assert call.rows[0].data["agent"]["models"] == {"stt": "toy-ear-1", "llm": "toy-mind-1", "tts": "toy-voice-1"}
+    assert call.rows[0].data["agent"]["chains"] == {}
     assert call.body.record.costs == {"stt": 0.01, "llm": 0.01, "tts": 0.02, "telephony": 0.0, "total": 0.04}
+
+
+async def test_row_1_lists_who_may_serve_the_call() -> None:
+    registry = vendors("toy", llm_fallbacks=("again",), tts_fallbacks=("phrases",))
+    async with live_call(World(agent=TOY, vendors=registry), FarEnd()) as call:
+        await call.until("agent.finished")
+
+    assert call.rows[0].data["agent"]["chains"] == {"llm": ["toy-think", "again"], "tts": ["toy-speak", "phrases"]}
 
 
 async def test_two_agents_with_other_vendors_models_voices_and_languages_hold_calls_at_once() -> None:

@@ -43,7 +43,7 @@ async def test_each_piece_of_text_is_one_request_and_its_sound_comes_in_order() 
         sound += [event async for event in events]
 
     assert sound == [VoiceAudio(spoken(FIRST)), VoiceAudio(spoken(SECOND))]
-    assert len(server.requests) == 2
+    assert [headers["x-call-id"] for _path, headers, _body in server.requests] == ["call-1", "call-1"]
     (charge,) = utterance.charges()
     assert (charge.provider, charge.characters) == ("cartesia", len(FIRST + SECOND))
 

@@ -23,6 +23,7 @@ from app.ports.streams import (
     ToolCall,
     ToolSpec,
 )
+from app.ports.vendors import LlmCapabilities
 
 VIRTUAL_TIME = True
 
@@ -49,6 +50,10 @@ class Model:
     model: str = "m"
     loading: float = 0.0
     """Seconds until its library is loaded."""
+
+    @property
+    def capabilities(self) -> LlmCapabilities:
+        return LlmCapabilities(tools=True)
 
     async def loaded(self) -> None:
         await asyncio.sleep(self.loading)

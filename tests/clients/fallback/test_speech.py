@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from app.clients.fallback.race import FallbackFailed
-from app.errors import ProviderError, ProviderRejected, ProviderUnavailable
+from app.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
 from app.ports.streams import VoiceAudio
 from tests.calls.vendors import Trouble
 from tests.clients.fallback.voices import VOICE, NamedVoice, chain_of, failed, sound, speak
@@ -104,7 +104,7 @@ async def test_who_was_so_late_that_another_spoke_is_asked_no_more_until_a_probe
     one.first_sound = 0.1
     await asyncio.sleep(5)
     charges = await chain.probe()
-    assert sum(charge.characters for charge in charges) == len("Да.")
+    assert sum(charge.characters for charge in charges) == len("1, 2, 3.")
     events = await speak(chain, TEXT)
     assert sound(events) == one.utterances[-1].audio
 
@@ -131,6 +131,24 @@ async def test_an_answer_that_breaks_off_can_be_asked_for_again_of_others() -> N
     assert (broken.value.provider, broken.value.code, broken.value.retryable) == ("one", "provider_rejected", True)
     events = await speak(chain, TEXT)
     assert sound(events) == two.utterances[0].audio
+
+
+async def test_who_stalled_is_not_asked_again_for_the_rest() -> None:
+    """Each attempt would bring a fragment and another gap."""
+    one, two = NamedVoice("one"), NamedVoice("two")
+    one.troubles = [Trouble(after=0.4, error=ProviderTimeout("one", "no next audio"))]
+    chain = chain_of(one, two)
+    with pytest.raises(ProviderTimeout) as stalled:
+        await speak(chain, TEXT)
+    assert stalled.value.retryable
+    events = await speak(chain, TEXT)
+    assert sound(events) == two.utterances[0].audio
+    assert len(one.utterances) == 1
+
+    await asyncio.sleep(1.1)
+    await chain.probe()
+    events = await speak(chain, TEXT)
+    assert sound(events) == one.utterances[-1].audio
 
 
 async def test_when_all_have_failed_the_failure_of_the_first_is_final() -> None:

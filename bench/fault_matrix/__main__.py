@@ -1,0 +1,66 @@
+"""Break each interface of each vendor in each way at each moment of a call: ``python -m bench.fault_matrix``.
+
+Prints a line for each cell, then the cells that miss an aim, and writes ``docs/fault-matrix.md``. The exit status is 1
+when a caller was left in silence for more than two seconds, or when anything but the struck call suffered.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from app.clock import utc_now
+from bench.fault_matrix.aims import missed
+from bench.fault_matrix.cells import INTERFACES, KINDS, all_cells, chosen
+from bench.fault_matrix.document import document
+from bench.fault_matrix.holding import Outcome
+from bench.fault_matrix.processes import hold_all
+
+
+def main() -> int:
+    """Hold the cells and return the exit status."""
+    options = _parser().parse_args()
+    cells = chosen(all_cells(), options.only, options.sample, options.seed)
+    outcomes = []
+    for outcome in hold_all(cells, options.at_once):
+        outcomes.append(outcome)
+        print(f"{len(outcomes)}/{len(cells)} {_line(outcome)}", flush=True)
+    outcomes.sort(key=lambda outcome: outcome.cell)
+    wrong = [outcome for outcome in outcomes if missed(outcome)]
+    for outcome in wrong:
+        print(f"MISSED {outcome.cell}: {'; '.join(missed(outcome))}")
+    print(f"{len(outcomes)} cells, {len(wrong)} miss an aim")
+    if options.write is not None:
+        command = shlex.join(["python", "-m", "bench.fault_matrix", *sys.argv[1:]])
+        options.write.write_text(document(outcomes, command, utc_now().date().isoformat()), encoding="utf-8")
+    return int(bool(wrong))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.fault_matrix", description=__doc__)
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help=f"cells whose names have all these words, such as 'aura hangs thinking'; may be given several times. "
+        f"Interfaces: {', '.join(INTERFACES)}. Ways: {', '.join(KINDS)}",
+    )
+    parser.add_argument("--sample", type=int, help="draw so many of them")
+    parser.add_argument("--seed", type=int, default=1, help="draws the sample")
+    parser.add_argument("--at-once", type=int, default=2, help="cells at once, each in a process of its own")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="where the document goes; none by default")
+    return parser
+
+
+def _line(outcome: Outcome) -> str:
+    struck = outcome.struck
+    served = ",".join(struck.served)
+    return (
+        f"{outcome.cell}: {'; '.join(missed(outcome)) or 'ok'} | silence {struck.silence:.1f} s, "
+        f"{struck.answers} answers, {struck.end_reason}, {struck.fault}, {served}, strikes {outcome.strikes}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

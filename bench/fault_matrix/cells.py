@@ -1,0 +1,138 @@
+"""The cells of the matrix: what breaks, how, when in the call, on which attempts, after which start."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Final, Literal
+
+from sandbox.vendors.faults import Fault, Vendor
+
+Moment = Literal["before", "greeting", "listening", "thinking", "speaking", "tool", "ending"]
+Start = Literal["cold", "warm"]
+Attempts = Literal["one", "all"]
+
+MOMENTS: Final[tuple[Moment, ...]] = ("before", "greeting", "listening", "thinking", "speaking", "tool", "ending")
+STARTS: Final[tuple[Start, ...]] = ("cold", "warm")
+ATTEMPTS: Final[tuple[Attempts, ...]] = ("one", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface of a vendor, and the service that uses it as its first choice."""
+
+    vendor: Vendor
+    route: str
+    language: str = "ru"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    down: tuple[tuple[Vendor, str | None], ...] = ()
+    """Vendor and route of what is down all the time, so that this one serves."""
+    is_vendors_first: bool = False
+    """Whether the failure of a whole vendor is tried with it."""
+
+
+INTERFACES: Final[dict[str, Interface]] = {
+    "flux": Interface("deepgram", "v2/listen", is_vendors_first=True),
+    "nova": Interface("deepgram", "v1/listen", settings={"stt_model": "nova-3"}),
+    "responses": Interface("openai", "responses", is_vendors_first=True),
+    "chat": Interface("openai", "chat/completions", settings={"openai_api": "chat"}),
+    "cartesia-socket": Interface("cartesia", "tts/websocket", is_vendors_first=True),
+    "cartesia-http": Interface("cartesia", "tts/bytes", down=(("cartesia", "tts/websocket"),)),
+    "aura": Interface("deepgram", "v1/speak POST", language="en", down=(("cartesia", None),)),
+}
+"""By name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How it breaks."""
+
+    kind: str
+    """Of the sandbox's faults."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    """How long it lasts; None: to the end of the call."""
+    is_whole_vendor: bool = False
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "refuses": Kind("unreachable"),
+    "401": Kind("unauthorized"),
+    "402": Kind("unpaid"),
+    "403": Kind("forbidden"),
+    "429-short": Kind("rate_limit", {"retry_after": 0.3}),
+    "429-long": Kind("rate_limit", {"retry_after": 20.0}),
+    "5xx": Kind("refuse"),
+    "hangs": Kind("hang"),
+    "stalls": Kind("stall"),
+    "drips": Kind("slow", {"seconds_per_item": 0.5}),
+    "cuts": Kind("cut"),
+    "garbage": Kind("garbage"),
+    "late": Kind("late", {"seconds_per_item": 4.0}),
+    "back-after-5s": Kind("hang", seconds=5.0, is_whole_vendor=True),
+    "down": Kind("unreachable", is_whole_vendor=True),
+}
+"""By name."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One call in which something breaks. Its name is its fields in this order."""
+
+    interface: str
+    kind: str
+    moment: Moment
+    attempts: Attempts
+    start: Start
+
+    def __str__(self) -> str:
+        return f"{self.interface} {self.kind} {self.moment} {self.attempts} {self.start}"
+
+    @property
+    def place(self) -> Interface:
+        """What breaks."""
+        return INTERFACES[self.interface]
+
+    @property
+    def way(self) -> Kind:
+        """How it breaks."""
+        return KINDS[self.kind]
+
+    @property
+    def is_from_the_start(self) -> bool:
+        """Whether it is broken before the service starts, for every call and for all that a start does."""
+        return (self.moment, self.attempts, self.start) == ("before", "all", "cold")
+
+    @property
+    def strikes_all(self) -> bool:
+        """Whether the other call of the cell is struck, too."""
+        return self.is_from_the_start or self.way.is_whole_vendor
+
+    def fault(self, call_id: str) -> Fault:
+        """The order for the sandbox."""
+        return Fault(
+            self.place.vendor,
+            self.way.kind,
+            times=1 if self.attempts == "one" else None,
+            call_id=None if self.strikes_all else call_id,
+            route=None if self.way.is_whole_vendor else self.place.route,
+            in_progress=self.moment != "before",
+            **self.way.more,
+        )
+
+
+def all_cells() -> list[Cell]:
+    """The whole matrix. A whole vendor does not fail for one attempt, and once is enough for each vendor."""
+    return [
+        Cell(interface, kind, moment, attempts, start)
+        for interface, kind, moment, attempts, start in product(INTERFACES, KINDS, MOMENTS, ATTEMPTS, STARTS)
+        if not KINDS[kind].is_whole_vendor or (attempts == "all" and INTERFACES[interface].is_vendors_first)
+    ]
+
+
+def chosen(cells: Iterable[Cell], only: Sequence[str] = (), sample: int | None = None, seed: int = 1) -> list[Cell]:
+    """The cells whose names have all words of one of ``only``; of those, ``sample`` drawn by the seed."""
+    found = [cell for cell in cells if not only or any(set(each.split()) <= set(str(cell).split()) for each in only)]
+    if sample is None or sample >= len(found):
+        return found
+    return random.Random(seed).sample(found, sample)  # noqa: S311 - draws cells, keeps no secret

@@ -1,0 +1,35 @@
+import pytest
+
+from bench.fault_matrix.aims import missed
+from bench.fault_matrix.cells import Cell
+from tests.bench.fault_matrix.outcomes import lived, outcome
+
+
+def test_a_call_that_is_held_or_ends_politely_misses_nothing() -> None:
+    assert missed(outcome()) == []
+    assert missed(outcome(answers=1, end_reason="provider_failure", fault="provider:openai")) == []
+
+
+@pytest.mark.parametrize(
+    ("struck", "word"),
+    [
+        ({"silence": 2.1, "silent_at": 4.0}, "2.1 s of silence from 4.0 s on"),
+        ({"complaint": "not over after 150 s"}, "not over after 150 s"),
+        ({"end_reason": "internal_error"}, "internal_error"),
+        ({"end_reason": ""}, "went wrong"),
+    ],
+)
+def test_silence_and_a_call_without_a_proper_end_are_named(struck: dict[str, object], word: str) -> None:
+    (sentence,) = missed(outcome(**struck))
+    assert word in sentence
+
+
+def test_nobody_else_may_suffer_unless_the_fault_strikes_all() -> None:
+    silent = lived(silence=3.0, answers=2, fault="provider:deepgram")
+    assert [each.partition(": ")[2] for each in missed(outcome(other=silent))] == [
+        "3.0 s of silence",
+        "2 answers, agent_hangup",
+        "fault provider:deepgram",
+    ]
+    assert missed(outcome(Cell("flux", "down", "tool", "all", "warm"), other=silent)) == []
+    assert missed(outcome(left=("task: call_1:stt",))) == ["left behind: task: call_1:stt"]
