@@ -13,7 +13,7 @@ class Backoff:
     first_seconds: float
     max_seconds: float
     immediate_retries: int = 0
-    """So many failures are followed by another attempt at once, before the first wait."""
+    """How many failures are followed by another attempt at once, without a wait."""
     jitter: float = 0.0
     """Each wait is longer or shorter by up to this share of itself, so that many who failed together spread out."""
 

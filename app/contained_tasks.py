@@ -1,8 +1,8 @@
 """Tasks that end by themselves: calls and what carries them, and what is finished after a call has ended.
 
-An exception in one of them harms no other. It is logged, counted, and reported to whoever started the task. The service
-has two sets: the tasks of calls (:class:`app.service_loops.ServiceLoops`), and the work that goes on when its call is
-over, such as tools, the commit of the last row, and rooms that must be ended.
+An exception in one of them harms no other. It is logged, counted, and reported to the code that started the task. The
+service has two sets: the tasks of calls (:class:`app.service_loops.ServiceLoops`), and the work that goes on when its
+call is over, such as tools, the commit of the last row, and rooms that must be ended.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 Direction = Literal["inbound", "outbound", "web"]
-"""Of a call: by telephone to us, by telephone from us, or through a websocket."""
+"""The direction of a call: by telephone to us, by telephone from us, or through a websocket."""
 
 
 class ConversationState(StrEnum):
@@ -57,7 +57,7 @@ class TelephoneCall:
     identity: str
     """The participant's identity in the room."""
     attributes: dict[str, str]
-    """Of the participant: ``sip.callID``, ``sip.phoneNumber``, ``sip.trunkPhoneNumber``, ``sip.callStatus`` ..."""
+    """The participant's attributes: ``sip.callID``, ``sip.phoneNumber``, ``sip.callStatus`` ..."""
 
     @property
     def sip_call_id(self) -> str:

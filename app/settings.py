@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     idle_prompts: int = Field(2, ge=0)
     """How many times the agent asks before it says goodbye; 0 turns the questions off."""
     stall_turns: int = Field(8, ge=0, le=100)
-    """Turns that move nothing (repeats, a film, music) after which the agent says goodbye; 0 means never."""
+    """After this many turns that lead nowhere (repeats, a film, music on hold), the agent says goodbye; 0: never."""
     max_call_seconds: Seconds = 1800
     """Longest call, in seconds."""
     media_timeout_seconds: float = Field(10, ge=2, le=3600)
@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     """The agent answers in rooms whose names begin with this and an underscore, and never touches other rooms."""
 
     transfer_targets: TransferTargets = {}
-    """Where callers may be transferred, such as sales=+74950000000,help=sip:help@example.org; nowhere if not set."""
+    """Targets of transfers, such as sales=+74950000000,help=sip:help@example.org; without any, no transfers."""
 
     # --- the carrier --------------------------------------------------------------------------------------------------
     sip_number: TelephoneNumber | None = None
@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     sip_password: SecretStr | None = None
     """Password of that login."""
     livekit_sip_uri: SipAddress | None = None
-    """Where the carrier finds LiveKit SIP, such as sip:abc.sip.livekit.cloud; sip:PUBLIC_IP:5060 when not set."""
+    """Where the carrier reaches LiveKit SIP, such as sip:abc.sip.livekit.cloud; if not set, sip:PUBLIC_IP:5060."""
     public_ip: IPv4 | None = None
     """Public address of your own LiveKit SIP."""
     telephony_usd_per_minute: float | None = Field(None, ge=0, le=100)
@@ -209,7 +209,7 @@ class Settings(BaseSettings):
     llm_model: str = "gpt-6-luna"
     """Name of the language model."""
     llm_fallbacks: Words = ("again", "gpt-6.1-terra", "endpoint")
-    """Who thinks when the first choice is down or late: ``again`` asks it once more, others are models; or ``none``."""
+    """Which models answer when the first choice is down or late; ``again`` asks it once more. Or ``none``."""
     llm_fallback_base_url: HttpAddress | None = None
     """Address of a second server, ``endpoint`` in LLM_FALLBACKS, that has OpenAI's chat API; ends in /v1."""
     llm_fallback_api_key: Secret | None = None
@@ -343,7 +343,7 @@ class Settings(BaseSettings):
 
     @property
     def sip_address(self) -> str | None:
-        """Where the carrier sends calls to, ``sip:host:port``; None when neither setting is there."""
+        """The address to which the carrier sends calls, ``sip:host:port``; None if neither setting is set."""
         return self.livekit_sip_uri or (self.public_ip and f"sip:{self.public_ip}:5060")
 
     @property
@@ -365,7 +365,7 @@ class Settings(BaseSettings):
 
     @property
     def agents_folder(self) -> Path | None:
-        """Where the files of agents are; None when there is no such folder."""
+        """The folder with the agents' files; None if there is none."""
         return self.agents_dir or (_AGENTS if _AGENTS.is_dir() else None)
 
     @property

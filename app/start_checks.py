@@ -78,6 +78,6 @@ def keep_private(folder: Path, database: Path | None = None) -> None:
 
 
 def warn_of_root(user: int) -> None:
-    """Warn when the service runs as root: whoever takes it over has the machine. ``user`` is the process's user id."""
+    """Warn when the service runs as root: its attacker would have the machine. ``user`` is the process's user id."""
     if user == 0:
         log.warning("service.runs_as_root", advice="run it as a user of its own that owns DATA_DIR")

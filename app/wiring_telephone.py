@@ -168,7 +168,7 @@ def _apologies(
     dispatcher: CallDispatcher,
     leftovers: Leftovers,
 ) -> Apologies:
-    """For the callers whose process died, and for those whom a limit keeps out."""
+    """For callers whose process died, and for callers who exceed a limit."""
 
     async def say(room: str, call_id: str, audio: bytes) -> None:
         token = livekit.agent_token(room, call_id)

@@ -64,9 +64,9 @@ class Watched:
     """What ``/health`` said, in seconds since the strike."""
 
     first: dict[str, tuple[float, str]] = field(default_factory=dict)
-    """By component: when it stopped being ok, and its status then."""
+    """When each component stopped being ok, and its status then."""
     back: dict[str, float] = field(default_factory=dict)
-    """By component: when it was ok again, after the strike was over."""
+    """When each component was ok again, after the strike was over."""
     over: float | None = None
     """When the strike was over."""
     unready: float | None = None

@@ -1,4 +1,4 @@
-"""Where the caller's audio belongs on the timeline of the call, worked out from when it arrived.
+"""Finds the place of the caller's audio on the timeline of the call, from the time at which it arrived.
 
 Audio that arrives in real time follows the audio before it. A pause in arrival is either a gap (the caller sent
 nothing) or a stall (the network held the audio back, and then delivers it all at once). Only the audio after the pause

@@ -1,4 +1,4 @@
-"""Where speech can be cut, when nobody has said where its words are: at the quietest moment near by."""
+"""Finds a place to cut speech whose words have no times: the quietest moment nearby."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Call recordings: both sides go to disk during the call, and become a stereo WAV when somebody asks for it.
+"""Call recordings: both sides go to disk during the call, and become a stereo WAV on request.
 
 Each owner of a call (a process) appends to its own segment file. A process that dies loses only what it had not
 written: a quarter of a second, or up to a second after a pause of the caller. A process that takes the call over writes
@@ -288,7 +288,7 @@ class WholeRecording:
 
 
 class _Stretch(NamedTuple):
-    """Where a record lies in a segment file."""
+    """The place of a record in a segment file."""
 
     start: int
     """Samples since the answer."""

@@ -73,7 +73,7 @@ class SessionRequest(BaseModel):
 
 
 class PlacedCall(BaseModel):
-    """Whom to call, and what the agent should know about the call."""
+    """The number to call, and what the agent should know about the call."""
 
     to: TelephoneNumber
     number: Annotated[TelephoneNumber | None, Field(alias="from")] = None

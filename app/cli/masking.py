@@ -4,5 +4,5 @@ _SHOWN = 2
 
 
 def masked(text: str) -> str:
-    """The first and last characters, enough to recognize it: ``+7…00``."""
+    """The first and last characters, enough to recognise it: ``+7…00``."""
     return f"{text[:_SHOWN]}…{text[-_SHOWN:]}" if len(text) > 2 * _SHOWN else "…"

@@ -24,7 +24,7 @@ class Session(Protocol):
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is somebody else's service, which can be down."""
+        """Whether it is a remote service, which can be down."""
 
     async def health_check(self) -> ServiceHealth:
         """The vendor's health as seen by the last requests; makes no request."""
@@ -101,7 +101,7 @@ class TtsEntry:
     stand_in_voice: Callable[[VoiceConfig], VoiceConfig | None] = _same_voice
     """Its own voice that comes nearest to one of the first choice; None when it does not speak the language."""
     is_available: Callable[[Settings], bool] = _always
-    """Whether it can be used here as a stand-in."""
+    """Whether it can be used here as a fallback."""
 
 
 Entry = SttEntry | LlmEntry | TtsEntry

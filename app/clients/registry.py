@@ -49,7 +49,7 @@ ENTRIES: tuple[Entry, ...] = (
 """If several entries of a kind serve a model, the first one is used."""
 
 _NOBODY, _AGAIN, _ENDPOINT = "none", "again", "endpoint"
-"""Names in the settings of who stands in."""
+"""Special names in the lists of fallbacks."""
 
 Kind = Literal["stt", "llm", "tts"]
 VendorOptions = SttOptions | LlmOptions | TtsOptions
@@ -95,7 +95,7 @@ class VendorRegistry:
         return self._stt[key]
 
     def llm(self, options: LlmOptions) -> LanguageModel:
-        """The client that thinks so, and those that stand in for it. Raises SettingsError when there is none."""
+        """The client for that model, with its fallbacks. Raises SettingsError when no entry fits."""
         entry = self._entry(self._llm_entries, options.vendor, options.model)
         key = (entry.name, options)
         if key not in self._models:
@@ -105,7 +105,7 @@ class VendorRegistry:
         return self._models[key].given
 
     def tts(self, options: TtsOptions) -> TextToSpeech:
-        """The client that speaks so, and those that stand in for it. Raises SettingsError when there is none."""
+        """The client for that voice model, with its fallbacks. Raises SettingsError when no entry fits."""
         entry = self._entry(self._tts_entries, options.vendor, options.model)
         key = (entry.name, options)
         if key not in self._voices:
@@ -145,7 +145,7 @@ class VendorRegistry:
         await self._warm_up(self._voices.values())
 
     async def probe(self) -> list[Charge]:
-        """Ask those who are down whether they are well again, where it is due; returns what that cost."""
+        """Probe the links that are down and due for a probe. Returns what that cost."""
         return [charge for chain in self._chains for charge in await chain.probe()]
 
     async def close_unused(self, wanted: Collection[VendorOptions], in_use: Iterable[object]) -> None:
@@ -187,7 +187,7 @@ class VendorRegistry:
         return self._llm[key]
 
     def _other_model(self, name: str, first: LlmSession, options: LlmOptions) -> Link[LlmSession] | None:
-        """What ``LLM_FALLBACKS`` names; None for what is not there, or is the first choice itself."""
+        """The link of that name; None if there is no such server, or if it is the first choice itself."""
         settings = self._setup.settings
         if name == _AGAIN:
             return Link(name, first)

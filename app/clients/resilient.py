@@ -100,7 +100,7 @@ class BaseResilientClient:
 
     provider = "provider"
     is_remote = True
-    """Whether it is somebody else's service, which can be down and whose health is shown."""
+    """Whether it is a remote service, which can be down and whose health is shown."""
 
     def __init__(
         self,

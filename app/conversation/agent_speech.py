@@ -111,7 +111,7 @@ class AgentSpeech:
             self._was_heard(utterance, event.heard)
 
     def provider_failed(self, event: ev.ProviderFailed) -> None:
-        """A vendor failed: apologize once; if failures go on, end the call politely."""
+        """A vendor failed: apologise once; if failures go on, end the call politely."""
         call = self._call
         if event.answer not in BLAMELESS:
             call.blame(f"provider:{event.provider}")
@@ -159,7 +159,7 @@ class AgentSpeech:
             go_on(call)  # nobody has asked anything
         elif utterance.kind is UtteranceKind.REPLY:
             call.failures += 1
-            self._apologize(utterance.turn, call.lines.cut_off if utterance.started else call.lines.apology)
+            self._apologise(utterance.turn, call.lines.cut_off if utterance.started else call.lines.apology)
         elif utterance.kind in _BEFORE_THE_ANSWER:
             self._after_filler()
         else:
@@ -253,7 +253,7 @@ class AgentSpeech:
         else:
             call.start_transfer(to)
 
-    def _apologize(self, turn: int, apology: str) -> None:
+    def _apologise(self, turn: int, apology: str) -> None:
         call = self._call
         if call.failures + call.unsaid >= call.policy.max_failures:
             call.close("provider_failure", call.lines.failure_goodbye)

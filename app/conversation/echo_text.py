@@ -32,7 +32,7 @@ def is_echo(heard: str, said: str, *, with_sound: bool = True) -> bool:
 
     The rule: at least three words, of which at least 80 % are found in ``said`` in the same order and close together
     (the run holds at most a quarter more words than were heard). A word may differ in a few letters, because
-    recognizers err. Within a question it takes six words, because callers answer by repeating a part of it: "Во вторник
+    recognisers err. Within a question it takes six words, because callers answer by repeating a part of it: "Во вторник
     в десять". ``said`` is what was played lately. Only its last 80 words count, and the first 40 of ``heard``.
 
     ``with_sound`` says whether the caller has made a sound of their own. Without one, any number of words is an echo,
@@ -57,7 +57,7 @@ def is_echo(heard: str, said: str, *, with_sound: bool = True) -> bool:
 
 
 def are_same_words(words: list[str], others: list[str]) -> bool:
-    """Whether both are the same but for a recognizer's errors: a few letters, or one word in ten that is missing.
+    """Whether both are the same but for a recogniser's errors: a few letters, or one word in ten that is missing.
 
     A different word makes them different: "on Monday" is not "on Tuesday".
     """

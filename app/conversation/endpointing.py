@@ -104,7 +104,7 @@ class Endpointing:
         return _BEFORE_WORDS.get(self._expected().kind, Patience.NORMAL)
 
     def _expected(self) -> ExpectedAnswer:
-        """Who was asked for a number is still to dictate it after "Are you still there?" or an operator's line."""
+        """After "Are you still there?" or an operator's line, callers may still dictate what they were asked for."""
         utterance = self._call.floor.audible
         expected = expected_answer(self._call.agent_said if utterance is None else utterance.said)
         if expected.kind in _DICTATED or (utterance is not None and utterance.is_own_words):

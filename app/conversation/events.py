@@ -300,7 +300,7 @@ class AgentToolFinished:
     name: str
     ok: bool
     status: int | None
-    """Of the HTTP answer; None without one."""
+    """The HTTP status of the answer; None without one."""
     seconds: float
     result: str
     """As the model sees it."""

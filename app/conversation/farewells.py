@@ -21,7 +21,7 @@ class Farewells:
     exchanges: int = 0
     """How often both sides have said goodbye."""
     unanswered_side: str | None = None
-    """Who has said goodbye and has not had one in return."""
+    """The side that has said goodbye and has not had one in return."""
     interrupted: str | None = None
     """What the caller heard of an interrupted goodbye after which the agent meant to hang up."""
     last_turn: int | None = None

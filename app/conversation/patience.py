@@ -39,7 +39,7 @@ _WHETHER_THERE = _phrases(
 def is_patient(text: str, *, is_whole: bool = True) -> bool:
     """Whether the caller only says that they will wait, or asks whether anybody is there.
 
-    ``is_whole`` is False while more words may come: then the last ones may be the beginning of such a phrase.
+    ``is_whole`` is False while more words may come: then the last words may be the beginning of such a phrase.
     """
     return _consists_of(tuple(heard_words(text)), _SMALL | _WILL_WAIT | _WHETHER_THERE, partial=not is_whole)
 

@@ -15,7 +15,7 @@ nothing. A change of phase is the core's own doing, so one that the table does n
 
 A goodbye that the caller may still avert (they say something after all) is said while TALKING.
 
-Phases have no rows in the journal. The rows that are there lead to them: whoever replays a journal reads the phase off
+Phases have no rows in the journal. The other rows lead to them: a replay reads the phase off
 the core (``ConversationCore.phase``), and journals that are older than the phases replay to the same decisions.
 """
 
@@ -43,7 +43,7 @@ PHASE_TRANSITIONS: dict[CallPhase, frozenset[CallPhase]] = {
     CallPhase.CLOSING: frozenset({CallPhase.ENDED}),
     CallPhase.ENDED: frozenset(),
 }
-"""Where each phase may lead. A test compares the diagram in ARCHITECTURE.md with this table."""
+"""The phases that may follow each phase. A test compares the diagram in ARCHITECTURE.md with this table."""
 
 _Types = frozenset[type[ev.Event]]
 

@@ -36,7 +36,7 @@ _SLOWEST_LETTERS_PER_SECOND = 10.0
 HUNG_UP = "agent_hangup"
 """The end reason when the agent hangs up because everything has been said."""
 _BLAME = ("none", "caller", "carrier", "policy", "provider", "ours")
-"""Whose fault it was, from the least to the worst."""
+"""Who was to blame, from the least to the worst."""
 BLAMELESS = ("refused", "late")
 """What becomes of an answer when ``provider.failed`` names a vendor that has not failed."""
 
@@ -82,7 +82,7 @@ class CallState:
         """When the last turn that was taken ended."""
         self.agent_ended_t = 0.0
         self.agent_said = ""
-        """Of the utterance that ended last."""
+        """What was said of the utterance that ended last."""
         self.closing_reason = ""
         """Why the call ends, while it is CLOSING."""
         self.stt_failed = False
@@ -92,7 +92,7 @@ class CallState:
         self.say_requests: list[str] = []
         self.held_answer: HeldAnswer | None = None
         self.transfer_request: str | None = None
-        """Where an operator wants the caller transferred, as soon as the agent has finished."""
+        """The target to which an operator wants the caller transferred, as soon as the agent has finished."""
         self.failures = 0
         """Answers in a row that could not be given."""
         self.unsaid = 0

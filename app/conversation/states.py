@@ -25,7 +25,7 @@ TRANSITIONS: dict[ConversationState, frozenset[ConversationState]] = {
     _SPEAKING: frozenset({_LISTENING, _PROCESSING, _ENDED}),
     _ENDED: frozenset(),
 }
-"""Where each state may lead. A test compares the diagram in ARCHITECTURE.md with this table."""
+"""The states that may follow each state. A test compares the diagram in ARCHITECTURE.md with this table."""
 
 
 class RefusedTransition(RuntimeError):

@@ -69,7 +69,7 @@ class Utterance:
     ends_call: str | None = None
     """The end reason, when the call ends after the last word."""
     transfers_to: str | None = None
-    """Where the caller is transferred after the last word."""
+    """The target to which the caller is transferred after the last word."""
     digits: str = ""
     """The keys to press after the last word."""
     started: bool = False

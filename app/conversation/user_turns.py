@@ -27,7 +27,7 @@ _SOUND_BRINGS_WORDS_SECONDS = 2.0
 """How long a sound after a pause may go on without words before it counts as noise."""
 _LOOK_AGAIN_SECONDS = 0.2
 _NOT_OVER_YET_SECONDS = 1.0
-"""So often a turn is looked at again that cannot be over yet."""
+"""How often to look again at a turn that cannot be over yet."""
 _PREPARED_WITHIN_SECONDS = 0.4
 """A prepared answer gets this much time to begin before the agent says a line instead."""
 _ANSWERED_WITHIN_SECONDS = 3.0

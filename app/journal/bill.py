@@ -16,10 +16,10 @@ class Bill:
     """Reads the rows that say what was used. A price that is not known makes its part and the total unknown: None."""
 
     request_ids: list[str] = field(default_factory=list)
-    """Of all requests, those that failed too, each once and in the order of their rows."""
+    """The ids of all requests, including failed ones, each once and in the order of their rows."""
     _costs: dict[str, list[float | None]] = field(default_factory=dict)
     _served: dict[int, dict[str, list[str]]] = field(default_factory=dict)
-    """By the number of the turn, then by part."""
+    """The links that served, by the number of the turn and by part."""
     _usage: TokenUsage = field(default_factory=TokenUsage)
     _telephony_usd_per_minute: float | None = None
 
@@ -44,7 +44,7 @@ class Bill:
             )
 
     def served(self, turn: int) -> dict[str, list[str]]:
-        """Who thought (``llm``) and who spoke (``tts``) in that turn, in order; nobody spoke what was prepared."""
+        """Which links wrote (``llm``) and spoke (``tts``) in that turn, in order; prepared phrases have no speaker."""
         return self._served.get(turn, {})
 
     def note_requests(self, *ids: str | None) -> None:
@@ -60,7 +60,7 @@ class Bill:
         return {**parts, "total": _sum(list(parts.values()))}
 
     def token_usage(self) -> TokenUsage:
-        """Of the language model, with its cost."""
+        """The usage of the language model, with its cost."""
         return replace(self._usage, cost=_sum(self._costs["llm"])) if "llm" in self._costs else self._usage
 
     def _telephony(self, seconds: float | None) -> float | None:
@@ -71,7 +71,7 @@ class Bill:
 
 
 def _stage_of_an_old_row(data: Mapping[str, Any]) -> str:
-    """By what was used; a stream that heard nothing used nothing."""
+    """The stage of a row that does not name it, by what was used: a stream may have heard nothing."""
     if data.get("characters"):
         return "speak"
     return "think" if data.get("prompt_tokens") or data.get("completion_tokens") else "listen"

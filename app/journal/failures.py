@@ -12,7 +12,7 @@ class FailureRecord:
     """A vendor or a tool failed; ``at`` is seconds since the call was answered."""
 
     number: int | None
-    """Of the turn; None when it concerns none."""
+    """The number of the turn; None if it concerns none."""
     at: float
     provider: str
     stage: str

@@ -39,12 +39,12 @@ class TurnRecord:
     language: str | None = None
     latency: dict[str, Any] | None = None
     kind: str | None = None
-    """Of the agent: ``reply``, ``greeting``, ``prompt``, ``apology``, ``transfer``, ``goodbye``, or ``say`` for an
+    """For the agent: ``reply``, ``greeting``, ``prompt``, ``apology``, ``transfer``, ``goodbye``, or ``say`` for an
     operator's line. Of the caller: ``speech``, ``keypad``, or ``timeout`` for a turn without an end."""
     waited_seconds: float | None = None
-    """Of a caller's turn that was never answered: how long they waited. None otherwise."""
+    """How long the caller waited, if their turn was never answered; None otherwise."""
     served: dict[str, list[str]] = field(default_factory=dict)
-    """Who thought (``llm``) and who spoke (``tts``), in order; nobody spoke what was prepared."""
+    """Which links wrote (``llm``) and spoke (``tts``), in order; prepared phrases have no speaker."""
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class FillerRecord:
     """A filler, or a tool's line, that bridged a wait; times are seconds since the call was answered."""
 
     number: int
-    """Of the turn."""
+    """The number of the turn."""
     text: str
     """What was heard of it."""
     started_at: float
@@ -104,7 +104,7 @@ class CallRecord:
         return round(self.ended_t - self.answered_t, 3) if self.answered_t is not None else 0.0
 
     def latency(self) -> dict[str, dict[str, float | int]]:
-        """By stage, and in total: median, 95th percentile, maximum and count over the answered turns, in seconds."""
+        """The median, 95th percentile, maximum and count over the answered turns in seconds, by stage and in total."""
         answered = [turn.latency for turn in self.turns if turn.latency is not None]
         return {stage: _spread([latency[stage] for latency in answered]) for stage in (*STAGES, "total") if answered}
 
@@ -159,7 +159,7 @@ class _Reader:
         self._record = CallRecord()
         self._budget = 0.0
         self._utterances: dict[int, TurnRecord] = {}
-        """By the number of the utterance, from its first row on."""
+        """The turns by the number of the utterance, from its first row on."""
         self._heard_of: set[int] = set()
         """Utterances that belong in the record: they began, or the caller heard something of them."""
         self._said: dict[int, str] = {}

@@ -51,7 +51,7 @@ class Difference:
 
 
 def differences(rows: Iterable[JournalRow]) -> list[Difference]:
-    """Where today's core would have decided differently; empty when all decisions are the same.
+    """The rows at which today's core would have decided differently; empty when all decisions are the same.
 
     A journal keeps what came of the commands, not the commands: decisions, utterances that began, and the end are
     compared. After the first difference the events no longer fit the core; later differences may just follow from it.

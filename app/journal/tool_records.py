@@ -18,12 +18,12 @@ class ToolRecord:
     id: str
     name: str
     number: int
-    """Of the turn."""
+    """The number of the turn."""
     called_at: float
     outcome: str = "running"
     """``ok``, ``failed``, ``running`` or ``unknown``."""
     status: int | None = None
-    """Of the HTTP answer."""
+    """The HTTP status of the answer."""
     seconds: float | None = None
 
 

@@ -2,7 +2,7 @@
 
 A turn is answered when the answer begins to sound. A filler, an apology or an operator's line is no answer. The
 caller's last goodbye, after which the agent hangs up, needs none. The wait begins with the caller's last sound. It ends
-when they speak again, when the agent apologizes, or with the call.
+when they speak again, when the agent apologises, or with the call.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ _DIGITS = 3
 class _Turn:
     ended_t: float
     waited_until: float | None = None
-    apologized: bool = False
+    apologised: bool = False
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class TurnWaits:
             return "ringing"
         answered, last = self._answered(), max(self._turns, default=None)
         if self._transfer_runs or (
-            last is not None and last not in answered and not self._turns[last].apologized and not self._said_goodbye
+            last is not None and last not in answered and not self._turns[last].apologised and not self._said_goodbye
         ):
             return "waiting"
         is_early = ended_t - answered_t < _EARLY_SECONDS
@@ -93,8 +93,8 @@ class TurnWaits:
         self._kinds[row.data["speech"]] = number, kind
         self._said_goodbye = self._said_goodbye or kind == "goodbye"
         turn = self._turns.get(number)
-        if turn is not None and kind == _APOLOGY and not turn.apologized:
-            turn.apologized = True
+        if turn is not None and kind == _APOLOGY and not turn.apologised:
+            turn.apologised = True
             turn.waited_until = row.t
 
     def _ended(self, row: JournalRow) -> None:

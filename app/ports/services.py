@@ -91,7 +91,7 @@ class Telephony(Protocol):
 
 
 class Journal(Protocol):
-    """Where a call's rows are written."""
+    """Writes a call's rows."""
 
     def append(self, call_id: str, fence: int, row: JournalRow, ending: CallEnding | None = None) -> None:
         """Queue a row; does not wait. The last row comes with the call's ending."""
@@ -104,7 +104,7 @@ class Journal(Protocol):
 
 
 class JournalReader(Protocol):
-    """Where a call's rows are read."""
+    """Reads a call's rows."""
 
     async def rows(self, call_id: str, after_seq: int = 0) -> list[JournalRow]:
         """The committed rows. Raises StorageError."""

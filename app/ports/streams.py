@@ -211,7 +211,7 @@ class VoiceWords:
 
 @dataclass(frozen=True, slots=True)
 class VoiceFailed:
-    """Somebody who was to speak has failed, or is late, and another was asked: the text is not lost."""
+    """A voice has failed or is late, and another was asked: the text is not lost."""
 
     error: ProviderError
 

@@ -144,7 +144,7 @@ class SttStream(Protocol):
     def set_patience(self, patience: Patience) -> None:
         """How long to wait for more in a pause, from now on; never waits.
 
-        A vendor whose patience cannot be changed during a call goes on as before. The core waits by itself then.
+        A vendor whose patience cannot be changed during a call goes on as before; the core then waits by itself.
         """
 
     def __aiter__(self) -> AsyncIterator[SpeechEvent]: ...
@@ -234,7 +234,7 @@ class TextToSpeech(Protocol):
 
     @property
     def first_choice(self) -> "TextToSpeech":
-        """Who speaks when nothing is wrong, without those who stand in: only that voice is kept as prepared phrases."""
+        """The voice without its fallbacks: only its sound is kept as prepared phrases."""
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> TtsUtterance:
         """Open an utterance. ``after`` is the failure of the utterance that this one replaces."""

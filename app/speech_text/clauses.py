@@ -40,7 +40,7 @@ class ClauseSplitter:
     A boundary is decided by the first visible character after it, so ``3.`` waits to see whether it becomes ``3.5``;
     how the text was cut into deltas makes no difference. The white space after a clause belongs to that clause.
 
-    A fenced block of code is never cut: it comes as one clause, so that whoever reads it aloud can leave it out whole.
+    A fenced block of code is never cut: it comes as one clause, so that it can be left out as a whole.
 
     Args:
         first_clause_min_chars: the first clause may end at ``, ; : —`` once it has this many characters.

@@ -71,7 +71,7 @@ _BEFORE_A_YEAR = re.compile(
 )
 _LONGEST_NUMBER_DIGITS = 15
 _SHORT_AMOUNT_DIGITS = 2
-"""So many digits of dollars need no "and" before the cents: "three dollars fifty cents"."""
+"""Up to this many digits of dollars need no "and" before the cents: "three dollars fifty cents"."""
 _DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
 

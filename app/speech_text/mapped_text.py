@@ -288,7 +288,7 @@ def address_rules(words: AddressWords) -> tuple[Rule, ...]:
     """E-mail and web addresses, said sign by sign; queries, fragments and unreadable paths are left out."""
     signs = {"@": words.at, ".": words.dot, "/": words.slash, "-": words.dash, "_": words.underscore, "+": words.plus}
 
-    def spelled(address: str) -> str:
+    def spelt(address: str) -> str:
         head, dot, top = address.rpartition(".")
         if dot and top.lower() in words.domains:
             address = f"{head}.{words.domains[top.lower()]}"
@@ -296,16 +296,16 @@ def address_rules(words: AddressWords) -> tuple[Rule, ...]:
         return _DIGITS_OF_ADDRESS.sub(lambda found: f" {words.number(found.group())} ", said)
 
     def email(match: re.Match[str]) -> str:
-        return " ".join(spelled(match.group()).split())
+        return " ".join(spelt(match.group()).split())
 
     def site(match: re.Match[str]) -> str:
         address = match.group().rstrip(_TRAILING)
         bare = _SCHEME.sub("", address)
         host, _, path = re.split(r"[?#]", bare, maxsplit=1)[0].partition("/")
         path = path.rstrip("/")
-        said = spelled(host)
+        said = spelt(host)
         if path and len(path) <= _LONGEST_PATH and "%" not in path:
-            said += f" {words.slash} {spelled(path)}"
+            said += f" {words.slash} {spelt(path)}"
         return " ".join(said.split()) + match.group()[len(address) :]
 
     return ((_EMAIL, email), (_URL, site), (_DOMAIN, site))

@@ -14,9 +14,9 @@ from app.storage.schema import call_texts, call_words, calls
 
 _WORD = re.compile(r"[^\W_]+")
 _WORD_LENGTH = 40
-"""Of a longer word only the beginning counts."""
+"""Only this many letters of a longer word count."""
 _WORDS_MAX = 5000
-"""Of one call; a long call has about a thousand."""
+"""The most words of one call; a long call has about a thousand."""
 _PREFIX_LENGTH = 3
 """From this length on, a term also finds the words that begin with it."""
 _COMMON = 20_000

@@ -84,7 +84,7 @@ class CallRow:
     """The id of the LiveKit room; unique together with ``sip_call_id``."""
     sip_call_id: str | None = None
     words_id: int | None = None
-    """Where the words of the call are in ``call_texts``."""
+    """The row of the call's words in ``call_texts``."""
 
 
 class CallStore:

@@ -218,7 +218,7 @@ class Database:
         await asyncio.wait([running])
 
     def _deliver(self, job: _Job, written: asyncio.Future[Any]) -> None:
-        """Pass a write's result or error to whoever requested it."""
+        """Pass a write's result or error to its caller."""
         error = _without_writer() if written.cancelled() else written.exception()
         if not job.done.done():
             if error is not None:
@@ -408,7 +408,7 @@ def _truncate_log(connection: Connection) -> bool:
 
 
 async def _over(reading: asyncio.Task[Any]) -> None:
-    """Wait until a read is over; its result or error goes to whoever requested it."""
+    """Wait until a read is over; its result or error goes to its caller."""
     await asyncio.wait([reading])
 
 

@@ -2,7 +2,7 @@
 
 A call that has ended is over for its caller and its operator, though another program may lock the database for many
 seconds. Each such call has one file in the folder until its rows are committed, a few milliseconds with a healthy
-database. Whoever ends the calls of a dead process reads it first.
+database. The code that ends the calls of a dead process reads it first.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ class Calls:
         self.late_p99: list[float] = []
         """For each call, the delay of its frames in seconds (p99)."""
         self.call_ids: dict[str, str] = {}
-        """By the name of the scene."""
+        """The ids of the calls, by the name of the scene."""
 
     async def hold(self, scenes: Iterable[Scene], at_once: int) -> list[Take]:
         """Hold all calls, that many at once."""

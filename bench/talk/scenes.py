@@ -174,8 +174,8 @@ def _slow(cast: _Cast) -> _Parts:
 
 
 def _spelling(cast: _Cast) -> _Parts:
-    asked, spelled = cast.chance.choice(cast.lines.spellings)
-    steps = _talk([says(cast.lines.ask_to_spell), says(cast.hesitantly(spelled))])
+    asked, spelt = cast.chance.choice(cast.lines.spellings)
+    steps = _talk([says(cast.lines.ask_to_spell), says(cast.hesitantly(spelt))])
     return steps, [asked, cast.lines.answers[3]], Telephone(_FORMAT)
 
 

@@ -1,4 +1,4 @@
-"""What every leg has in common: whom it tells."""
+"""What every leg has in common: the listener that it reports to."""
 
 from typing import Protocol
 

@@ -101,7 +101,7 @@ class RoomLeg:
         self._room = rtc.Room()
         self._voice = RoomVoice(name)
         self._round_trip = 0.0
-        """To the LiveKit server and back, in seconds."""
+        """The round trip to the LiveKit server, in seconds."""
         self._keys: asyncio.Queue[str] = asyncio.Queue(_KEYS_WAITING_MAX)
         self._active = asyncio.Event()
         self._track: rtc.Track | None = None
@@ -163,7 +163,7 @@ class RoomLeg:
             self._round_trip = min(max(taken, default=0.0), _ROUND_TRIP_SECONDS_MAX)
 
     def _meet_caller(self) -> None:
-        """Find the caller in the room: who rang us is there already, whom we call comes later."""
+        """Find the caller in the room: an inbound caller is there already, a called telephone comes later."""
         caller = self._room.remote_participants.get(self._caller)
         if caller is not None and not self._is_of_this_call(caller):
             self._replaced = True

@@ -10,7 +10,7 @@ from media.errors import NotAnswered
 from media.legs.room_audio import ROOM_FORMAT, RoomVoice
 
 _JOIN_SECONDS = 1.5
-"""How long to wait until somebody subscribes to our track; callers who wait longer in silence hang up."""
+"""How long to wait until the caller subscribes to our track; a caller who waits longer in silence hangs up."""
 _LEAVE_SECONDS = 1.0
 _AHEAD_SECONDS = 0.5
 _PIECE_SECONDS = 0.5

@@ -130,7 +130,7 @@ class WebSocketLeg:
 
     @property
     def audio_format(self) -> AudioFormat:
-        """Of both directions."""
+        """The format of both directions."""
         return self._format
 
     async def answer(self, call_id: str) -> None:
@@ -243,7 +243,7 @@ class WebSocketLeg:
             return await self._pass_on(self._protocol.deadline_passed(clock()), caller)
 
     async def _pass_on(self, events: Iterable[ProtocolEvent], caller: LegListener) -> bool:
-        """Handle events in their order, up to the one that ends the stream; False when there was such a one."""
+        """Handle events in their order, up to the one that ends the stream. Returns False if there was one."""
         for event in events:
             if not await self._handle(event, caller):
                 return False

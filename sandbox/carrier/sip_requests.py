@@ -89,7 +89,7 @@ def read_refer(body: bytes) -> Refer:
 
 
 def participant_answer(dial: Dial, participant_sid: str, call_id: str) -> bytes:
-    """The serialized ``SIPParticipantInfo``."""
+    """The serialised ``SIPParticipantInfo``."""
     info = api.SIPParticipantInfo(
         participant_id=participant_sid,
         participant_identity=dial.identity,
@@ -100,7 +100,7 @@ def participant_answer(dial: Dial, participant_sid: str, call_id: str) -> bytes:
 
 
 def transfer_answer(outcome: Transfer, transfer_id: str) -> bytes:
-    """The serialized ``TransferSIPParticipantResponse``. Raises TwirpError for a refusal."""
+    """The serialised ``TransferSIPParticipantResponse``. Raises TwirpError for a refusal."""
     if outcome in TRANSFER_REFUSALS:
         refusal = TRANSFER_REFUSALS[outcome].error("call transfer failed")
         refusal.meta |= {"sip_transfer_reason": "STR_REJECTED", "sip_transfer_id": transfer_id}

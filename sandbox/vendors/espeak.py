@@ -22,7 +22,7 @@ _FALLBACK_VOICE = "en-us"
 
 
 class Mark(NamedTuple):
-    """Where a word begins: the index of its first character in the text, and seconds since the first sample."""
+    """The beginning of a word: the index of its first character in the text, and seconds since the first sample."""
 
     position: int
     at: float

@@ -32,7 +32,7 @@ _FOUND, _SURE = 0.6, 0.9
 _LEAST_LIKE, _WORSE_THAN_NOISE_MAKES = 0.5, 0.2
 """A sound is less like what is known the more noise is in it; this much less than that, it is another sound."""
 _AUDIBLE_STEPS = 6
-"""So many steps of a sound must be heard before it is taken for a known one: less may resemble anything."""
+"""How many steps of a sound must be heard before it counts as a known one: fewer may resemble anything."""
 _QUIET_SHARE = 0.06
 _LATEST = 2 * _STEP
 _LOUDER = 1.8

@@ -144,7 +144,7 @@ class Stage:
     ) -> None:
         self.profile = PROFILES[profile]
         self.sounds = SoundLibrary() if listens else None
-        """Where recognisers look for what they hear; None: they go by the script."""
+        """The known sounds by which recognisers recognise speech; None: they go by the script."""
         self.faults = FaultBook()
         self.counts: Counter[tuple[Vendor, str]] = Counter()
         self.requests: deque[KeptRequest] = deque(maxlen=_KEPT_REQUESTS)

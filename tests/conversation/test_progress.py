@@ -86,7 +86,7 @@ def test_questions_that_differ_in_one_word_move_the_call() -> None:
     assert LINES.stalled not in call.lines
 
 
-def test_what_the_recognizer_hears_a_little_differently_is_the_same() -> None:
+def test_what_the_recogniser_hears_a_little_differently_is_the_same() -> None:
     watch = ProgressWatch(4)
     told = [
         watch.turn_taken(text, "") for text in ("the old sherif rides into town", "the old sheriff rides into town") * 2

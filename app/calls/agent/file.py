@@ -47,12 +47,12 @@ class AgentFile:
     """The hash of the file's bytes, in hexadecimal."""
     language: str | None = None
     lines: Mapping[str, Lines] = field(default_factory=dict)
-    """By language; only the languages that the file changes. Each has every line, defaults included."""
+    """The lines by language, for the languages that the file changes. Each has every line, defaults included."""
     voices: Mapping[str, str] = field(default_factory=dict)
     """Voice ids by language."""
     tools: tuple[AgentTool, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
-    """By purpose: ``stt``, ``llm``, ``tts``."""
+    """The models by purpose: ``stt``, ``llm``, ``tts``."""
     numbers: tuple[str, ...] = ()
     is_recorded: bool | None = None
     max_call_cost_usd: float | None = None

@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 LETTERS_MAX = 256 * 1024
-"""Of a file, and of its data after parts that it uses again are repeated."""
+"""The largest file, and the largest data after repeated parts have been copied."""
 DEPTH_MAX = 50
 
 _BLOCKS = ("|", ">")

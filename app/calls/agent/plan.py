@@ -57,7 +57,7 @@ class CallPlan:
     playout_lead_seconds: float
     is_recorded: bool
     version: str
-    """Of the service."""
+    """The version of the service."""
     direction: Direction
     telephony_usd_per_minute: float | None
     """The price of the line: 0 without a telephone, None when it is not known."""
@@ -87,7 +87,7 @@ class CallPlan:
         return self.agent.voice(language, self.audio_format)
 
     def phrases(self) -> list[tuple[str, list[str]]]:
-        """By language, the lines to keep as sound. Lines for trouble come first."""
+        """The lines to keep as sound, by language. Lines for trouble come first."""
         return [
             (language, [text for text in self._said(language, lines) if self.may_keep(text)])
             for language, lines in self.policy.lines.items()
@@ -135,7 +135,7 @@ class CallPlanner:
         self._transfer_targets = transfer_targets
         self._playout_lead_seconds = playout_lead_seconds
         self.version = version
-        """Of the service."""
+        """The version of the service."""
         self._telephony_usd_per_minute = telephony_usd_per_minute
 
     def tool_names(self) -> frozenset[str]:

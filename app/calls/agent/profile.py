@@ -15,7 +15,7 @@ from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from media.formats import AudioFormat
 
 _FACTS = frozenset({"called_number", "language_hint", "sip_headers"})
-"""Keys of a call's metadata that say something about the call itself, whoever set them."""
+"""Keys of a call's metadata that describe the call itself."""
 _SERVICE_S: Mapping[Direction, frozenset[str]] = {
     "inbound": _FACTS | {"trunk"},
     "outbound": _FACTS | {"direction"},
@@ -61,7 +61,7 @@ class AgentProfile:
     zone: tzinfo = UTC
     """The time zone of the agent's "today"."""
     weekdays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By language, from Monday."""
+    """Names of the weekdays by language, beginning with Monday."""
     personal: frozenset[str] = frozenset()
     """The lines that hold values of the call, if this is the agent of one call."""
 

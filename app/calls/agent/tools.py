@@ -40,7 +40,7 @@ RESERVED_NAMES = frozenset({"end_call", "transfer", "send_dtmf"})
 
 
 class ToolEndpoint(Protocol):
-    """Where the service calls a tool."""
+    """The endpoint of a tool."""
 
     async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
         """Call the tool, and return its answer. Raises ProviderError."""
@@ -53,7 +53,7 @@ class AgentTool:
     spec: ToolSpec
     endpoint: HttpEndpoint
     waiting_phrase: Mapping[str, str] = field(default_factory=dict)
-    """By language."""
+    """What the agent says while the tool runs, by language."""
     waiting_phrase_after_seconds: float = WAITING_PHRASE_AFTER_SECONDS
     """How long the tool may run before the agent says the phrase."""
 

@@ -27,7 +27,7 @@ _WAIT_SECONDS_A_CALL = 0.002
 """How much longer a process waits for each of its calls. So the process with the fewest calls is the first."""
 _WAIT_SECONDS_MAX = 0.04
 _WAIT_SECONDS_ABOVE_AVERAGE = 0.06
-"""By then every other process has looked."""
+"""After this time every other process has looked."""
 _WAIT_SECONDS_WHEN_FULL = 0.25
 _TAKEN_AT_ONCE = 100
 

@@ -204,7 +204,7 @@ class SpeechTrack:
         return end
 
     def _word_ends(self) -> list[int]:
-        """Where each word has faded away: a moment after its end, but before the next begins."""
+        """The time at which each word has faded away: a moment after its end, but before the next begins."""
         if self._words and self._word_letters >= self._letters:
             nexts = [*(word.start for word in self._words[1:]), self.samples]
             fading = int(self._rate * _FADING_SECONDS)

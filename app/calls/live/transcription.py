@@ -97,7 +97,7 @@ class TranscriptionInput:
         self._stream.set_patience(patience)
 
     async def follow(self) -> None:
-        """Emit what the vendor recognizes, until the stream ends."""
+        """Emit what the vendor recognises, until the stream ends."""
         async for event in self._stream:
             match event:
                 case TurnUpdated(transcript):

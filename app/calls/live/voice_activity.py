@@ -32,7 +32,7 @@ class CallerSounds:
         self._guard = EchoGuard(audio_format)
         self._level = CallerLevel()
         self._agent_until = 0
-        """Where the audio of the agent ends that was played so far, on its own clock."""
+        """The end of the agent's audio that was played so far, on its own clock."""
         self._is_over_agent = False
         """Whether the agent spoke during the current sound."""
         self._loud_until = self._faint_until = float("-inf")

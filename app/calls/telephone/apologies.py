@@ -1,4 +1,4 @@
-"""Plays an apology to callers whose process died, or whom a limit keeps out, then ends their room.
+"""Plays an apology to callers whose process died or who exceed a limit, then ends their room.
 
 Task ledger. The work runs in the background; no call waits for it.
 
@@ -60,12 +60,12 @@ class Apologies:
             self._end(call, call.livekit_room)
 
     def refuse(self, call: CallRow) -> None:
-        """Apologize to a caller who was not taken, then end their room. Never waits."""
+        """Apologise to a caller who was not taken, then end their room. Never waits."""
         if call.livekit_room is not None:
             self._begin(call, call.livekit_room)
 
     def _begin(self, call: CallRow, room: str) -> None:
-        self._background.start(self._apologize(call, room), name=f"{room}:apology", kind="apology")
+        self._background.start(self._apologise(call, room), name=f"{room}:apology", kind="apology")
 
     def _end(self, call: CallRow, room: str) -> None:
         if call.room_sid is None:
@@ -73,7 +73,7 @@ class Apologies:
         else:
             self._leftovers.end_call(room, call.room_sid, call.sip_call_id)
 
-    async def _apologize(self, call: CallRow, room: str) -> None:
+    async def _apologise(self, call: CallRow, room: str) -> None:
         try:
             async with asyncio.timeout(_TURN_SECONDS_MAX):
                 await self._turns.acquire()

@@ -32,7 +32,7 @@ class SipDialer:
     ) -> str:
         """Call ``to`` and return its SIP call id when it is answered. Raises DialFailed and nothing else.
 
-        Cancelling does not stop the ringing. Whoever cancels must then remove the participant or end the room.
+        Cancelling does not stop the ringing: after it, remove the participant or end the room.
         """
         try:
             trunk_id = await self._livekit.outbound_trunk(self._trunk_name)

@@ -1,4 +1,4 @@
-"""Places outbound calls: whom we may call, how often, and from which of our numbers."""
+"""Places outbound calls: which numbers may be called, how often, and from which of our numbers."""
 
 import hashlib
 import json

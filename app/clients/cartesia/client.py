@@ -204,7 +204,7 @@ class CartesiaTTSClient(BaseResilientClient):
 
 
 def _texts(*, api_key: str, base_url: str, options: CartesiaOptions) -> "CartesiaTexts":
-    """Only whole texts need the vendor's SDK, so that no start waits for it to load."""
+    """Load the vendor's SDK, which only whole texts need, so that no start waits for it."""
     from app.clients.cartesia.batch import CartesiaTexts
 
     return CartesiaTexts(api_key=api_key, base_url=base_url, options=options)

@@ -33,7 +33,7 @@ class SpokenContext:
     def __init__(self, context_id: str, *, starts_at: float, now: float, speed: float = 1.0) -> None:
         self.id = context_id
         self.starts_at = starts_at
-        """Where its first sample is, in seconds since the first sample of the utterance."""
+        """The time of its first sample, in seconds since the first sample of the utterance."""
         self.progress_at = now
         """When the vendor last sent something, or when something last became due."""
         self.has_sounded = False

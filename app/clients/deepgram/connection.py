@@ -56,7 +56,7 @@ _MESSAGES_KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and how to open the socket."""
+    """The address of the socket, and how to open it."""
 
     url: str
     headers: dict[str, str] = field(repr=False)

@@ -58,9 +58,9 @@ class NovaTurns(TurnAssembly):
         self._heard_until = 0.0
         """Seconds of this socket."""
         self._guess_until: float | None = None
-        """Where the audio of the interim results ends, in seconds of this socket."""
+        """The end of the audio of the interim results, in seconds of this socket."""
         self._final_until: float | None = None
-        """Where the audio of the last final results ends, in seconds of this socket."""
+        """The end of the audio of the last final results, in seconds of this socket."""
         self._told: tuple[HeardWord, ...] = ()
         """The words of the last final results."""
 
