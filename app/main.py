@@ -17,7 +17,7 @@ from app.start_checks import check_settings
 from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import VERSION, open_services
 from media.dialects.refusals import RefusalLog
-from routers import agents, calls, dashboard, health, media, session, webhooks
+from routers import agents, calls, dashboard, deliveries, health, media, session, webhooks
 from routers import metrics as figures
 from routers.attempts import FailedAttempts
 from routers.body_limit import BodyLimit
@@ -27,6 +27,7 @@ from routers.problems import handle_error, handle_http, handle_validation
 from routers.safe_headers import SafeHeaders
 from routers.server_sent import EventStreams
 from routers.unstarted import Unstarted
+from routers.views import reported_call
 
 
 def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes = STANDARD_TIMES) -> FastAPI:
@@ -40,7 +41,8 @@ def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, metrics, owner, times) as services:
+        show_call = partial(reported_call, settings.recordings_dir)
+        async with open_services(settings, metrics, show_call, owner, times) as services:
             app.state.services = services
             yield
 
@@ -70,7 +72,7 @@ def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes
     Instrumentator(registry=metrics.registry).instrument(app)
     app.add_middleware(BodyLimit)  # outside the metrics: a claimed length is not a measured one
     app.add_middleware(SafeHeaders)
-    for module in (agents, calls, media, webhooks, health, figures, session, dashboard):
+    for module in (agents, calls, media, deliveries, webhooks, health, figures, session, dashboard):
         app.include_router(module.router)
     app.mount("/static", dashboard.Static())
     describe(app)

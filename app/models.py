@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Direction = Literal["inbound", "outbound", "web"]
 """The direction of a call: by telephone to us, by telephone from us, or through a websocket."""
@@ -198,6 +198,10 @@ class ClientMetrics:
     latency_p95: float | None = None
     latency_p99: float | None = None
 
+
+CallEvent = Literal["call.started", "call.answered", "call.ended", "call.analyzed"]
+"""What the service reports of a call to endpoints outside."""
+CALL_EVENTS: tuple[CallEvent, ...] = get_args(CallEvent)
 
 ANSWERING = ("reply", "goodbye", "transfer", "prompt")
 """The kinds of utterances that answer the turn whose number they have."""

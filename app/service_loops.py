@@ -34,7 +34,8 @@ log = structlog.get_logger(__name__)
 
 LoopName = Literal[
     "agents", "claims", "clients", "eraser", "health", "journal.poller", "journal.writer", "leases", "loop.lag",
-    "probe", "reaper", "requests", "rooms.reconciler", "spending", "storage.writer", "unplaced", "warm:llm", "warm:tts",
+    "probe", "reaper", "requests", "rooms.reconciler", "spending", "storage.writer", "unplaced", "warm:llm",
+    "warm:tts", "webhooks",
 ]  # fmt: skip
 """The names of all loops. Metrics use them as label values."""
 Part = Literal["service", "storage", "livekit", "stt", "llm", "tts"]
@@ -227,6 +228,11 @@ class ServiceLoops:
         self._kept.append(loop)
         self.watch(loop)
         return loop
+
+    def drop(self, loop: ServiceLoop) -> None:
+        """Forget a loop that :meth:`keep` has started, and that ends by itself."""
+        self._kept.remove(loop)
+        self._loops.remove(loop)
 
     def watch(self, loop: ServiceLoop) -> None:
         """Count the failures of a loop and show them in the health. Its owner stops it."""

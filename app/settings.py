@@ -36,6 +36,8 @@ from app.settings_checks import (
     SqliteAddress,
     TelephoneNumber,
     TransferTargets,
+    WebhookAddress,
+    WebhookSecrets,
     WebsocketAddress,
     Words,
     is_language,
@@ -44,6 +46,7 @@ from app.settings_checks import (
     spending_problems,
     telephone_problems,
     weak_problems,
+    webhook_problems,
 )
 
 _EAGER_LEAST = 0.3
@@ -177,6 +180,16 @@ class Settings(BaseSettings):
     dials_per_day: int = Field(200, ge=1)
     """Most outbound calls in 24 hours, to all numbers together."""
 
+    # --- webhooks to you ----------------------------------------------------------------------------------------------
+    webhook_url: WebhookAddress | None = None
+    """Where the service reports each call, such as https://example.org/calls; see docs/webhooks.md."""
+    webhook_secret: WebhookSecrets | None = None
+    """Signs the reports: whsec_ and random bytes in base64; two separated by a comma while you replace one."""
+    webhook_transcript: bool = False
+    """Whether the reports say what was said."""
+    webhook_allow_private: bool = False
+    """Whether webhooks may go to this machine and to private networks."""
+
     # --- the vendors --------------------------------------------------------------------------------------------------
     providers: Literal["live", "sandbox"] | None = None
     """``sandbox`` or ``live``; the default is ``sandbox`` with none of the three keys and ENVIRONMENT=development."""
@@ -309,6 +322,7 @@ class Settings(BaseSettings):
                 ],
             )
         problems += key_problems(data) + telephone_problems(data) + weak_problems(data) + spending_problems(data)
+        problems += webhook_problems(data)
         if settings is None or problems:
             raise SettingsError(problems)
         return settings

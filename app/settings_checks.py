@@ -1,5 +1,7 @@
 """Validates settings, and which other settings each one needs. Errors say what to write and quote no value."""
 
+import base64
+import binascii
 import ipaddress
 import re
 from typing import Annotated, Any
@@ -23,6 +25,8 @@ _WORDS_OF_EXAMPLES = (
 _ORDINARY_WORDS = re.compile("secret|replace|random|default|admin|insert|sample|dummy|welcome|string|token")
 """Words that may stand beside a random key, but are no part of it."""
 _PORT_MAX = 65535
+_WEBHOOK_KEY_BYTES = range(24, 65)
+"""https://www.standardwebhooks.com asks for that."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 _HOST_OF_SIP = rf"{_HOST}(:\d{{1,5}})?(;transport=(udp|tcp|tls))?"
@@ -139,6 +143,59 @@ def _sendable(value: SecretStr) -> SecretStr:
 
 Secret = Annotated[SecretStr, AfterValidator(_sendable)]
 """A secret that is sent in a header or signs one."""
+
+
+def webhook_address(value: str) -> str:
+    """Check the address of an endpoint for webhooks. Raises ValueError."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+    except ValueError:
+        parts, usable = urlsplit(""), False
+    if not usable or not value.isprintable() or " " in value:
+        raise ValueError("use an address that begins with https://")
+    if parts.username is not None or parts.fragment:
+        raise ValueError("write the address without a user and without a fragment (#...)")
+    return value
+
+
+def webhook_secrets(value: SecretStr) -> SecretStr:
+    """Check the secrets that sign webhooks, separated by commas. Raises ValueError."""
+    if not all(map(_is_webhook_secret, split_secrets(value))) or len(split_secrets(value)) not in (1, 2):
+        raise ValueError(
+            "write whsec_ and 24 to 64 random bytes in base64, for instance whsec_ and the output of: "
+            "openssl rand -base64 32; two separated by a comma while you replace one"
+        )
+    return value
+
+
+def split_secrets(value: SecretStr) -> list[str]:
+    """The secrets, which are separated by commas."""
+    return [part.strip() for part in value.get_secret_value().split(",")]
+
+
+def _is_webhook_secret(written: str) -> bool:
+    prefix, begins, key = written.partition("whsec_")
+    try:
+        return not prefix and bool(begins) and len(base64.b64decode(key, validate=True)) in _WEBHOOK_KEY_BYTES
+    except binascii.Error:
+        return False
+
+
+WebhookAddress = Annotated[str, AfterValidator(webhook_address)]
+WebhookSecrets = Annotated[SecretStr, AfterValidator(webhook_secrets)]
+"""One or two secrets, separated by a comma."""
+
+
+def webhook_problems(values: dict[str, Any]) -> list[str]:
+    """Problems of settings that webhooks need."""
+    url = str(values.get("webhook_url") or "")
+    problems = []
+    if url and not values.get("webhook_secret"):
+        problems.append("WEBHOOK_SECRET: is missing; WEBHOOK_URL is set, and webhooks are signed")
+    if url.startswith("http://") and values.get("environment") == "production":
+        problems.append("WEBHOOK_URL: use https://, because ENVIRONMENT=production and webhooks hold personal data")
+    return problems
 
 
 def weak_problems(values: dict[str, Any]) -> list[str]:

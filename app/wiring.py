@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, get_args
 import structlog
 
 from app.backoff import Backoff
+from app.calls.after.webhooks import ShowCall
 from app.calls.agent.directory import AgentDirectory, AgentSet
 from app.calls.agent.plan import CallPlanner
 from app.calls.agent.profile import AgentProfile
@@ -50,7 +51,8 @@ from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
 from app.storage.spending import DaySpending, SpendingStore
 from app.storage.unsaved import UnsavedEnds
-from app.times import STANDARD_TIMES, ServiceTimes
+from app.times import ServiceTimes
+from app.wiring_after import AfterCalls, after_calls
 from media.formats import AudioFormat
 
 if TYPE_CHECKING:  # these import LiveKit's libraries, see _livekit
@@ -84,6 +86,7 @@ class Services:
     dispatcher: CallDispatcher
     agents: AgentDirectory
     requests: CallRequests
+    after: AfterCalls
     telephone: "Telephone | None"
     """None without LiveKit."""
     metrics: Metrics
@@ -95,30 +98,29 @@ class Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, metrics: Metrics, owner: str | None = None, times: ServiceTimes = STANDARD_TIMES
+    settings: Settings, metrics: Metrics, show_call: ShowCall, owner: str | None, times: ServiceTimes
 ) -> AsyncIterator[Services]:
     """Open and run everything the service needs. Raises SettingsError or StorageError.
 
     ``owner`` is the name of this worker, from the supervisor, which has prepared the database; None without one.
+    ``show_call`` makes what webhooks say.
     """
     agents = AgentDirectory(settings)
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
         database, reader, journal, unsaved, storage = await _open_storage(settings, stack)
-        vendors = _vendors(settings, metrics)
-        livekit = _livekit(settings, metrics)
-        tools = HttpToolClients(retry=_retry(settings), observer=metrics.providers)
-        for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose):
-            stack.push_async_callback(close)
+        vendors, livekit, tools = _open_clients(settings, metrics, stack)
         planner = _planner(settings, agents, vendors, tools)
-        background = await stack.enter_async_context(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
-        recordings = await stack.enter_async_context(_recordings(settings, owner, metrics))
-        loops = await stack.enter_async_context(ServiceLoops())
+        enter = stack.enter_async_context
+        background = await enter(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
+        recordings = await enter(_recordings(settings, owner, metrics))
+        loops = await enter(ServiceLoops())
         _watch(loops, (database.loop, journal.loop, reader.loop), background, metrics)
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
         dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
-        health = _health(storage, vendors, tools, livekit, recordings, loops)
+        after = await enter(after_calls(settings, agents, database, reader, show_call, loops, metrics))
+        health = _health(storage, vendors, tools, livekit, recordings, loops, after)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         _run_helpers(loops, services, agents, vendors, dispatcher, eraser, health)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
@@ -133,6 +135,7 @@ async def open_services(
             dispatcher=dispatcher,
             agents=agents,
             requests=requests,
+            after=after,
             telephone=telephone,
             metrics=metrics,
             health=health,
@@ -140,10 +143,19 @@ async def open_services(
             loops=loops,
             times=times,
         )
-        if telephone is not None:
-            telephone.stop()
-        requests.stop()
-        dispatcher.stop()
+        for stop in (*([telephone.stop] if telephone is not None else []), requests.stop, dispatcher.stop):
+            stop()
+
+
+def _open_clients(
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[VendorRegistry, "LiveKitClient | None", HttpToolClients]:
+    vendors = _vendors(settings, metrics)
+    livekit = _livekit(settings, metrics)
+    tools = HttpToolClients(retry=_retry(settings), observer=metrics.providers)
+    for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose):
+        stack.push_async_callback(close)
+    return vendors, livekit, tools
 
 
 async def _open_storage(
@@ -303,6 +315,7 @@ def _health(
     livekit: "LiveKitClient | None",
     recordings: Recordings,
     loops: ServiceLoops,
+    after: AfterCalls,
 ) -> HealthMonitor:
     async def service() -> ServiceHealth:
         return ServiceHealth("service", "ok")
@@ -329,6 +342,7 @@ def _health(
             "recordings": recordings.health_check,
             **{provider: of_vendor(provider) for provider in vendors.providers},
             **{f"tool:{name}": partial(tools.health_check, name) for name in tools.names},
+            **({"webhooks": after.webhooks.health_check} if after.webhooks.endpoints else {}),
             **({"livekit": with_loops("livekit", livekit.health_check)} if livekit is not None else {}),
         }
 

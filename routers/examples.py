@@ -172,6 +172,21 @@ _WHOLE_AGENT: dict[str, Any] = {
     "variables": [{"name": "doctor", "default": "any doctor", "description": "Whom to see", "required": False}],
     "prompt": "You answer the telephone of a clinic.",
 }
+_DELIVERY: dict[str, Any] = {
+    "delivery_id": 12,
+    "webhook_id": "msg_5c0d1e7a9b3f4d2e8a6b7c81",
+    "call_id": _ID,
+    "event": "call.ended",
+    "url": "https://example.org/calls",
+    "agent": None,
+    "status": "pending",
+    "attempts": 1,
+    "happened_at": "2026-11-22T10:00:47.900Z",
+    "next_attempt_at": "2026-11-22T10:00:53.120Z",
+    "delivered_at": None,
+    "answer": 500,
+    "error": "answered 500",
+}
 _MEDIA = f"wss://voice.example.org/media/{_ID}?token=3q2-7w"
 _TWIML = (
     '<Response><Connect><Stream url="wss://voice.example.org/media/twilio">'
@@ -228,6 +243,8 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "get_metrics": ((200, "text/plain", "voice_calls_active 3.0\n"),),
     "list_agents": ((200, _JSON, {"agents": [_AGENT], "default": "clinic", "problems": []}),),
     "get_agent": ((200, _JSON, _WHOLE_AGENT),),
+    "list_deliveries": ((200, _JSON, {"deliveries": [_DELIVERY], "next_cursor": None}),),
+    "retry_delivery": ((202, _JSON, _DELIVERY),),
     "open_session": ((204, None, None),),
     "close_session": ((204, None, None),),
 }

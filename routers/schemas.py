@@ -276,6 +276,31 @@ class Transcript(BaseModel):
     failures: list[Failure]
 
 
+class WebhookDelivery(BaseModel):
+    """A webhook on its way to one endpoint, whose `url` is null if the endpoint is no longer set up."""
+
+    delivery_id: int
+    webhook_id: str
+    call_id: str
+    event: str
+    url: str | None
+    agent: str | None = Field(description="The agent whose file names the endpoint; null for `WEBHOOK_URL`.")
+    status: Literal["pending", "delivered", "dead"]
+    attempts: int
+    happened_at: Moment
+    next_attempt_at: Moment | None
+    delivered_at: Moment | None
+    answer: int | None = Field(description="The HTTP status of the last answer.")
+    error: str | None = Field(description="What was wrong with the last attempt.")
+
+
+class DeliveryPage(BaseModel):
+    """Webhooks, newest first."""
+
+    deliveries: list[WebhookDelivery]
+    next_cursor: int | None
+
+
 class SayRequest(BaseModel):
     """What the agent says after its current utterance."""
 

@@ -33,6 +33,9 @@ _NO_COSTS: dict[str, float | str | None] = {
     "stt": None, "llm": None, "tts": None, "telephony": None, "total": None, "currency": "USD",
 }  # fmt: skip
 
+_WORDS = {"turns", "fillers"}
+"""Fields of a call that have words of it."""
+
 
 def summary_of(row: CallRow, recordings: Path) -> CallSummary:
     """A call for a list. Values that come from the journal are there once the call has ended."""
@@ -85,6 +88,11 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
     )
     holds = [Hold(**asdict(hold)) for hold in record.holds]
     return Call(**fresh, **transcript_of(record).model_dump(), agent_hash=record.agent_hash, holds=holds)
+
+
+def reported_call(recordings: Path, row: CallRow, rows: list[JournalRow], *, with_transcript: bool) -> dict[str, Any]:
+    """The record as a webhook sends it; without the transcript, nothing in it says what was said."""
+    return call_of(row, rows, recordings).model_dump(exclude=None if with_transcript else _WORDS)
 
 
 def transcript_of(record: CallRecord) -> Transcript:

@@ -39,8 +39,10 @@ VENDORS = {
         "app/clients/openai/connections.py",  # what the OpenAI client is built on, too
         "app/clients/sound_over_http.py",  # sound as the body of an answer
         "app/clients/tls.py",  # which authorities it trusts
+        "app/clients/webhook_sender.py",
     },
     "openai": {"app/clients/openai/connections.py"},
+    "standardwebhooks": {"app/clients/webhook_sender.py"},
     "websockets": {  # a file for each far end
         "app/clients/cartesia/socket.py",
         "app/clients/deepgram/connection.py",

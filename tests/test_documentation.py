@@ -28,7 +28,7 @@ from tests.support.sources import documents, python_files, text, tree
 
 GUIDES = (
     "README.md", "ARCHITECTURE.md", "docs/agent.md", "docs/media.md", "docs/running.md", "docs/telephone-calls.md",
-    "docs/telephony.md",
+    "docs/telephony.md", "docs/webhooks.md",
 )  # fmt: skip
 NOT_SETTINGS = {"ARGS", "FORWARDED_ALLOW_IPS"}
 """Names in capitals that a guide may give a value and that the Makefile or uvicorn reads, not the service."""

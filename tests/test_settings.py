@@ -330,3 +330,22 @@ def test_a_name_that_is_nearly_a_setting_is_noticed(tmp_path: Path, monkeypatch:
         monkeypatch.setenv(unrelated, "x")
     told = {"GREETINGS": "GREETING", "DEEPGRAM_KEY": "DEEPGRAM_API_KEY", "DIAL_PREFIX": "DIAL_PREFIXES"}
     assert misspelt_settings(str(file)) == told
+
+
+WEBHOOKS = {"WEBHOOK_URL": "https://example.org/calls/", "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+
+
+def test_webhooks_need_an_address_and_a_secret() -> None:
+    assert loaded(WEBHOOKS).webhook_url == "https://example.org/calls/"
+    assert named({"WEBHOOK_URL": WEBHOOKS["WEBHOOK_URL"]}) == {"WEBHOOK_SECRET"}
+    for secret in ("secret", "whsec_", "whsec_c2hvcnQ=", "whsec_!", f"{WEBHOOKS['WEBHOOK_SECRET']},x"):
+        assert named({**WEBHOOKS, "WEBHOOK_SECRET": secret}) == {"WEBHOOK_SECRET"}
+    for url in ("example.org", "ftp://example.org", "https://", "https://u:p@example.org", "https://example.org/#x"):
+        assert named({**WEBHOOKS, "WEBHOOK_URL": url}) == {"WEBHOOK_URL"}
+
+
+def test_production_sends_webhooks_over_https_alone() -> None:
+    plain = {**WEBHOOKS, "WEBHOOK_URL": "http://example.org"}
+    assert named(plain) == set()
+    assert named({"ENVIRONMENT": "production", "API_KEY": STRONG, **KEYS, **WEBHOOKS}) == set()
+    assert named({"ENVIRONMENT": "production", "API_KEY": STRONG, **KEYS, **plain}) == {"WEBHOOK_URL"}

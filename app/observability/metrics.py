@@ -20,6 +20,7 @@ from app.observability.provider_metrics import ProviderMetrics
 from app.observability.service_metrics import ServiceMetrics
 from app.observability.sound_metrics import SoundMetrics
 from app.observability.storage_metrics import StorageMetrics
+from app.observability.webhook_metrics import WebhookMetrics
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder; the library reads it on import. Without it, a process exposes only its own values."""
@@ -43,6 +44,7 @@ class Metrics:
         self.sound = SoundMetrics(self.registry)
         self.storage = StorageMetrics(self.registry)
         self.service = ServiceMetrics(self.registry)
+        self.webhooks = WebhookMetrics(self.registry)
         self._active = Gauge(
             "voice_calls_active", "Calls that are alive.", registry=self.registry, multiprocess_mode="livesum"
         )

@@ -19,6 +19,7 @@ from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, lis
 from app.storage.call_words import common_words, erase_words, store_words
 from app.storage.database import Database
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
+from app.storage.outbox import emit
 from app.storage.schema import ERASED_BODY, call_requests, calls, idempotency_keys, sessions, webhook_inbox
 from app.storage.spending import Reservation, check_fits, forget_call, reserve, settle
 
@@ -291,6 +292,7 @@ def create_call(row: CallRow, max_live: int | None, reservation: Reservation | N
     if reservation is not None:
         reserve(connection, row.call_id, reservation, row.started_at)
     connection.execute(insert(calls), asdict(row))
+    emit(connection, row.call_id, "call.started", row.started_at)
 
 
 def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding) -> None:
@@ -305,6 +307,7 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
     if ended.rowcount:
         store_words(connection, call_id, said)
         settle(connection, call_id, _cost_of(ending))
+        emit(connection, call_id, "call.ended", ending.ended_at)
 
 
 def _cost_of(ending: CallEnding) -> float | None:
@@ -350,6 +353,7 @@ def _mark_answered(call_id: str, fence: int, at: str, connection: Connection) ->
         .values(status="active", answered_at=at)
     )
     if connection.execute(answered).rowcount:
+        emit(connection, call_id, "call.answered", at)
         return
     row = connection.execute(select(calls.c.status, calls.c.fence).where(calls.c.call_id == call_id)).one_or_none()
     if row is None:

@@ -31,7 +31,7 @@ from app.clock import boot_identity
 from app.errors import StorageError
 from app.observability.listeners import Listeners
 from app.service_loops import LoopFinished, ServiceLoop
-from app.storage.leases import release_leases_of_earlier_boots
+from app.storage.leases import release_claims, release_leases_of_earlier_boots
 from app.storage.schema import REVISION, decode_object, encode_json
 
 log = structlog.get_logger(__name__)
@@ -294,7 +294,8 @@ def read_only(url: str) -> Iterator[Connection]:
 def migrate(url: str) -> None:
     """Create the database or update its schema, in one transaction. Call it before :meth:`Database.open`.
 
-    It also releases calls that were live when the machine went down, so that they can be ended.
+    It also releases calls that were live when the machine went down, so that they can be ended, and what dead workers
+    had claimed. So no worker may run meanwhile.
 
     Raises StorageError when the file cannot be written, is not a database, or has a newer schema than this version.
     """
@@ -308,6 +309,7 @@ def migrate(url: str) -> None:
         with engine.begin() as connection:
             _upgrade(connection)
             release_leases_of_earlier_boots(connection, boot)
+            release_claims(connection)
     except SQLAlchemyError as error:
         mapped = storage_error(error)
         raise StorageError(f"cannot prepare the database {target.database}: {mapped}") from error

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, Connection, case, delete, false, insert, or_, select, update
 
-from app.storage.schema import calls, lease_boot
+from app.storage.schema import calls, lease_boot, webhook_deliveries
 
 RELEASED = 0.0
 """The lease of a call whose owner is dead: any process may take the call over at once."""
@@ -21,6 +21,12 @@ def release_leases_of_earlier_boots(connection: Connection, boot: str) -> None:
     connection.execute(update(calls).where(calls.c.over_since.is_not(None)).values(over_since=None))
     connection.execute(delete(lease_boot))
     connection.execute(insert(lease_boot), {"boot": boot, "proofs": 0})
+
+
+def release_claims(connection: Connection) -> None:
+    """Release all claims of work beside the calls. Only for a start, when no worker is alive that could hold one."""
+    claimed = webhook_deliveries.c.lease_until.is_not(None)
+    connection.execute(update(webhook_deliveries).where(claimed).values(lease_until=None))
 
 
 def prove_writable(connection: Connection) -> None:

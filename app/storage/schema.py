@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0013"
+REVISION = "0014"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -194,6 +194,39 @@ spending = Table(
     Column("ended", Boolean, nullable=False),
     Index("spending_by_day", "day", "agent"),
     Index("spending_by_call", "call_id"),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("endpoint_id", String, primary_key=True),
+    Column("agent", String),  # null: the events of all calls
+    Column("events", String, nullable=False),  # with a space before and after each
+    Column("off_since", String),
+)
+"""The endpoints that are set up now, so that whoever commits an event knows who must get it."""
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("delivery_id", Integer, primary_key=True),
+    Column("message_id", String, nullable=False),
+    Column("call_id", String, ForeignKey("calls.call_id", ondelete="CASCADE"), nullable=False),
+    Column("endpoint_id", String, nullable=False),  # no foreign key: the endpoint may be gone
+    Column("event", String, nullable=False),
+    Column("happened_at", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", String, nullable=False),
+    Column("lease_until", Float),
+    Column("delivered_at", String),
+    Column("answer", Integer),
+    Column("error", String),
+    Index("webhook_deliveries_by_call", "call_id", "endpoint_id"),
+    Index("webhook_deliveries_by_status", "status", "delivery_id"),
+    # Each worker polls this index for each endpoint.
+    Index("webhook_deliveries_waiting", "endpoint_id", "due_at", sqlite_where=text("status = 'pending'")),
+    sqlite_autoincrement=True,  # no number is given twice: a client lists by them
 )
 
 

@@ -11,16 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
-from app.calls.agent.schema import AgentShape, ToolShape, beyond_the_shape
+from app.calls.agent.schema import AgentShape, ToolShape, WebhookShape, beyond_the_shape
 from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable
 from app.clients.http_tools import HttpEndpoint
+from app.clients.webhook_sender import WebhookEndpoint
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
+from app.models import CALL_EVENTS
 from app.ports.streams import ToolSpec
+from app.settings_checks import split_secrets
 
 _YAML = (".yaml", ".yml")
 
@@ -61,6 +64,7 @@ class AgentFile:
     variables: tuple[Variable, ...] = ()
     sip_headers: tuple[str, ...] = ()
     """In lower case."""
+    webhooks: tuple[WebhookEndpoint, ...] = ()
     where: Callable[[tuple[str | int, ...], int, Search], str] = _in_no_file
     """The line of the file with a line of a text: takes the text's place in the agent, and the line in it, from 1.
 
@@ -106,6 +110,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         zone=shape.timezone,
         variables=tuple(Variable(name, **dict(variable)) for name, variable in shape.variables.items()),
         sip_headers=tuple(shape.sip_headers),
+        webhooks=tuple(_webhook(webhook, shape.name or path.stem) for webhook in shape.webhooks),
         where=partial(_where, path, document),
     )
 
@@ -190,4 +195,14 @@ def _tool(shape: ToolShape) -> AgentTool:
         endpoint=HttpEndpoint(shape.name, shape.method, shape.url, shape.headers, shape.timeout_seconds),
         waiting_phrase=shape.waiting_phrase,
         waiting_phrase_after_seconds=shape.waiting_phrase_after_seconds,
+    )
+
+
+def _webhook(shape: WebhookShape, agent: str) -> WebhookEndpoint:
+    return WebhookEndpoint(
+        url=shape.url,
+        secrets=tuple(map(SecretStr, split_secrets(shape.secret))),
+        events=frozenset(CALL_EVENTS if shape.events is None else shape.events),
+        has_transcript=shape.transcript,
+        agent=agent,
     )

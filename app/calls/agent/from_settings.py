@@ -32,6 +32,7 @@ def agent_profile(settings: Settings) -> AgentProfile:
     else:
         agent = AgentFile("standard", _STANDARD_PROMPT, hashlib.sha256(_STANDARD_PROMPT.encode()).hexdigest())
     _check_defaults(agent, is_default=True)
+    _check_webhooks(agent, settings)
     unset = Settings.model_fields.keys() - settings.model_fields_set
     return _profile(agent, _with_file(settings, agent, only=unset), settings.greeting)
 
@@ -42,6 +43,7 @@ def agent_of_file(path: Path, settings: Settings) -> AgentProfile:
     if agent.name != path.stem:
         raise SettingsError([f"{path}: name: an agent in AGENTS_DIR has the name of its file; leave the key out"])
     _check_defaults(agent, is_default=path.stem == "default")
+    _check_webhooks(agent, settings)
     return _profile(agent, _with_file(settings, agent, only=Settings.model_fields.keys()), None)
 
 
@@ -77,6 +79,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         numbers=agent.numbers,
         variables=agent.variables,
         sip_headers=agent.sip_headers,
+        webhooks=agent.webhooks,
         zone=agent.zone or get_localzone(),
         weekdays={code: weekdays(code) for code in lines},
         is_recorded=settings.recording,
@@ -138,6 +141,19 @@ def _check_defaults(agent: AgentFile, *, is_default: bool) -> None:
             "caller who dials in cannot set it; give it a default"
             for variable in agent.variables
             if variable.required and variable.default is None
+        ]
+        if problems:
+            raise SettingsError(problems)
+
+
+def _check_webhooks(agent: AgentFile, settings: Settings) -> None:
+    """Raises SettingsError for addresses to which no personal data may be sent."""
+    if settings.environment == "production":
+        problems = [
+            f"{agent.where(('webhooks', index, 'url'), 1, lambda _written: None)}: use https://, because "
+            "ENVIRONMENT=production and webhooks hold personal data"
+            for index, webhook in enumerate(agent.webhooks)
+            if not webhook.url.startswith("https://")
         ]
         if problems:
             raise SettingsError(problems)

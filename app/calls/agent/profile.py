@@ -9,6 +9,7 @@ from app.calls.agent.facts import CallFacts
 from app.calls.agent.texts import AgentTexts
 from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable, defaults
+from app.clients.webhook_sender import WebhookEndpoint
 from app.conversation.policy import CallPolicy
 from app.models import CallContext, Direction, VoiceConfig
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
@@ -55,6 +56,8 @@ class AgentProfile:
     """SIP headers that the templates and the prompt may show, in lower case."""
     numbers: tuple[str, ...] = ()
     """Called numbers that the agent answers; with ``*`` at the end, all numbers with that beginning."""
+    webhooks: tuple[WebhookEndpoint, ...] = ()
+    """Who else hears of the agent's calls."""
     is_recorded: bool = True
     max_day_cost_usd: float | None = None
     """What its calls may cost in a day; None for no limit of its own. The policy has the limit of each call."""

@@ -23,6 +23,8 @@ from app.calls.agent.numbers import number_problem
 from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
 from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.conversation.policy import CallPolicy
+from app.models import CallEvent
+from app.settings_checks import webhook_address, webhook_secrets
 
 TOOL_SECONDS_MAX = 60.0
 """Callers do not wait longer than this for a tool."""
@@ -30,6 +32,7 @@ _TOOLS_MAX = 32
 _HEADERS_MAX = 32
 _VARIABLES_MAX = 64
 _NUMBERS_MAX = 1000
+_WEBHOOKS_MAX = 8
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -199,6 +202,15 @@ class LimitsShape(_Shape):
     max_day_cost_usd: Dollars | None = None
 
 
+class WebhookShape(_Shape):
+    """An endpoint that hears of the agent's calls."""
+
+    url: Annotated[str, AfterValidator(webhook_address)]
+    secret: Annotated[SecretStr, BeforeValidator(_header_value), AfterValidator(webhook_secrets)]
+    events: Annotated[list[CallEvent], Field(min_length=1)] | None = None
+    transcript: bool = False
+
+
 class AgentShape(_Shape):
     """The whole file."""
 
@@ -218,6 +230,7 @@ class AgentShape(_Shape):
         dict[Annotated[str, AfterValidator(_variable_name)], VariableShape], Field(max_length=_VARIABLES_MAX)
     ] = {}
     sip_headers: Annotated[list[Annotated[str, AfterValidator(_sip_header)]], Field(max_length=_HEADERS_MAX)] = []
+    webhooks: Annotated[list[WebhookShape], Field(max_length=_WEBHOOKS_MAX)] = []
 
 
 def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -235,6 +248,11 @@ def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield ("tools", index, *key), problem
         for place, problem in _schema_problems(tool.get("parameters", {})):
             yield ("tools", index, "parameters", *place), problem
+    webhooks = data.get("webhooks") if isinstance(data, dict) else None
+    addresses = [webhook.get("url") for webhook in webhooks or () if isinstance(webhook, dict)]
+    for index, address in enumerate(addresses):
+        if isinstance(address, str) and address in addresses[:index]:
+            yield ("webhooks", index, "url"), "is also the address of an earlier webhook"
 
 
 def _collisions(tool: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:

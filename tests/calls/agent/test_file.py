@@ -15,10 +15,12 @@ from app.calls.agent.file import AgentFile, read_agent_file
 from app.calls.agent.schema import LinesShape
 from app.conversation.policy import ENGLISH, RUSSIAN, Lines
 from app.errors import SettingsError
+from app.models import CALL_EVENTS
 from tests.support.sources import ROOT
 
 SECRET = "s3cret-token"
-ENVIRONMENT = {"TOKEN": SECRET, "SCHEDULE_TOKEN": SECRET}
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ENVIRONMENT = {"TOKEN": SECRET, "SCHEDULE_TOKEN": SECRET, "SCHEDULE_WEBHOOK_SECRET": WEBHOOK_SECRET}
 TOOL = """\
 prompt: Help.
 tools:
@@ -85,6 +87,10 @@ def test_the_example_is_a_whole_agent() -> None:
     assert set(agent.lines) == set(agent.voices) == {"ru", "en"}
     assert [tool.spec.name for tool in agent.tools] == ["find_free_times", "book_visit"]
     assert agent.tools[0].endpoint.headers["Authorization"].get_secret_value() == f"Bearer {SECRET}"
+    [webhook] = agent.webhooks
+    assert (webhook.url, webhook.agent) == ("https://schedule.example.org/calls", agent.name)
+    assert [secret.get_secret_value() for secret in webhook.secrets] == [WEBHOOK_SECRET]
+    assert (webhook.events, webhook.has_transcript) == ({"call.ended"}, False)
 
 
 def test_the_example_names_every_line() -> None:
@@ -303,3 +309,33 @@ def test_what_a_call_needs_of_a_tool_is_loaded_at_the_start(tmp_path: Path) -> N
     )
 
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_webhook_has_all_events_and_one_or_two_secrets(tmp_path: Path) -> None:
+    text = "prompt: Help.\nwebhooks: [{url: 'https://a.example/', secret: '${TOKEN}'}]\n"
+    both = {"TOKEN": f"{WEBHOOK_SECRET},{WEBHOOK_SECRET}"}
+    [webhook] = read_agent_file(written(tmp_path, text), both, setting="AGENT_PROMPT_FILE").webhooks
+
+    assert webhook.events == set(CALL_EVENTS)
+    assert len(webhook.secrets) == 2
+    assert WEBHOOK_SECRET not in repr(webhook)
+
+
+@pytest.mark.parametrize(
+    ("webhook", "problem"),
+    [
+        ("{url: 'ftp://a.example', secret: '%s'}", "webhooks[0].url: use an address that begins with https://"),
+        ("{url: 'https://u:p@a.example', secret: '%s'}", "webhooks[0].url: write the address without a user"),
+        ("{url: 'https://a.example', secret: plain}", "webhooks[0].secret: write whsec_ and 24 to 64 random bytes"),
+        ("{url: 'https://a.example', secret: whsec_c2hvcnQ=}", "webhooks[0].secret: write whsec_"),
+        ("{url: 'https://a.example'}", "webhooks[0].secret: is missing"),
+        ("{url: 'https://a.example', secret: '%s', events: []}", "webhooks[0].events: list should have at least 1"),
+        ("{url: 'https://a.example', secret: '%s', events: [call.lost]}", "webhooks[0].events[0]: input should be"),
+        ("{url: 'https://a.example', secret: '%s'}, {url: 'https://a.example', secret: '%s'}",
+         "webhooks[1].url: is also the address of an earlier webhook"),
+    ],
+)  # fmt: skip
+def test_a_wrong_webhook_is_named(tmp_path: Path, webhook: str, problem: str) -> None:
+    [found] = problems(tmp_path, f"prompt: Help.\nwebhooks: [{webhook.replace('%s', WEBHOOK_SECRET)}]\n")
+
+    assert problem in found

@@ -327,3 +327,14 @@ def test_what_a_caller_cannot_set_has_a_default(file: Path, monkeypatch: pytest.
         assert caught.value.problems[0].startswith(f"{path} line 3: variables.order: is required, but a caller")
         path.write_text(path.read_text().replace(wrong, right))
         assert read(now).variables[0].required
+
+
+def test_production_refuses_a_webhook_without_encryption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "agent.yaml"
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    path.write_text(f"prompt: Help.\nwebhooks: [{{url: 'http://a.example/', secret: {secret}}}]\n")
+    given = {"AGENT_PROMPT_FILE": path, "API_KEY": "f3a9c1e07b5d42869e1f", "PROVIDERS": "sandbox"}
+
+    assert agent_profile(settings(monkeypatch, **given)).webhooks[0].url == "http://a.example/"
+    with pytest.raises(SettingsError, match=r"line 2: webhooks\[0\].url: use https://"):
+        agent_profile(settings(monkeypatch, **given, ENVIRONMENT="production"))

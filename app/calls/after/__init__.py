@@ -1,0 +1,1 @@
+"""What the service does once a call has told it something: it reports the call to the operator."""

@@ -1,0 +1,43 @@
+"""Webhooks that the service sends: who gets them, and what is to be delivered."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    op.create_table(
+        "webhook_endpoints",
+        sa.Column("endpoint_id", sa.String(), primary_key=True),
+        sa.Column("agent", sa.String()),
+        sa.Column("events", sa.String(), nullable=False),
+        sa.Column("off_since", sa.String()),
+    )
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("delivery_id", sa.Integer(), primary_key=True),
+        sa.Column("message_id", sa.String(), nullable=False),
+        sa.Column("call_id", sa.String(), sa.ForeignKey("calls.call_id", ondelete="CASCADE"), nullable=False),
+        sa.Column("endpoint_id", sa.String(), nullable=False),
+        sa.Column("event", sa.String(), nullable=False),
+        sa.Column("happened_at", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.String(), nullable=False),
+        sa.Column("lease_until", sa.Float()),
+        sa.Column("delivered_at", sa.String()),
+        sa.Column("answer", sa.Integer()),
+        sa.Column("error", sa.String()),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("webhook_deliveries_by_call", "webhook_deliveries", ["call_id", "endpoint_id"])
+    op.create_index("webhook_deliveries_by_status", "webhook_deliveries", ["status", "delivery_id"])
+    op.create_index(
+        "webhook_deliveries_waiting",
+        "webhook_deliveries",
+        ["endpoint_id", "due_at"],
+        sqlite_where=sa.text("status = 'pending'"),
+    )

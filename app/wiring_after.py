@@ -1,0 +1,60 @@
+"""Builds what works after the calls: the webhooks."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from app.calls.after.webhooks import ShowCall, Webhooks, endpoints_of
+from app.calls.agent.directory import AgentDirectory
+from app.clients.webhook_sender import WebhookEndpoint, WebhookSender
+from app.observability.metrics import Metrics
+from app.ports.services import JournalReader
+from app.service_loops import ServiceLoops
+from app.settings import Settings
+from app.settings_checks import split_secrets
+from app.storage.calls import CallStore
+from app.storage.database import Database
+from app.storage.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True)
+class AfterCalls:
+    """What the routes need of it."""
+
+    outbox: Outbox
+    webhooks: Webhooks
+
+
+@asynccontextmanager
+async def after_calls(
+    settings: Settings,
+    agents: AgentDirectory,
+    database: Database,
+    reader: JournalReader,
+    show_call: ShowCall,
+    loops: ServiceLoops,
+    metrics: Metrics,
+) -> AsyncIterator[AfterCalls]:
+    """Set the endpoints up and send what waits for them. Enter it before the first call. Raises StorageError."""
+    is_production = settings.environment == "production"
+    sender = WebhookSender(allow_private=settings.webhook_allow_private, https_only=is_production)
+    outbox = Outbox(database)
+    webhooks = Webhooks(outbox, sender, CallStore(database), reader, show_call, loops, metrics.webhooks)
+    of_settings = _endpoint(settings)
+    agents.on_changed.add(lambda changed: webhooks.change(endpoints_of(of_settings, changed)))
+    try:
+        await webhooks.start(endpoints_of(of_settings, agents.current))
+        yield AfterCalls(outbox, webhooks)
+    finally:
+        await webhooks.stop()
+        await sender.aclose()
+
+
+def _endpoint(settings: Settings) -> WebhookEndpoint | None:
+    """The endpoint of the settings, which hears of all calls."""
+    if settings.webhook_url is None or settings.webhook_secret is None:
+        return None
+    secrets = tuple(map(SecretStr, split_secrets(settings.webhook_secret)))
+    return WebhookEndpoint(settings.webhook_url, secrets, has_transcript=settings.webhook_transcript)

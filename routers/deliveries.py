@@ -1,0 +1,59 @@
+"""Endpoints for the webhooks that the service sends: what became of each, and once more."""
+
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+
+from app.clock import utc_now
+from app.storage.outbox import Delivery
+from app.wiring import Services
+from routers.dependencies import TheServices, require_key
+from routers.query_parameters import KNOWN_PARAMETERS
+from routers.schemas import DeliveryPage, WebhookDelivery
+
+router = APIRouter(
+    prefix="/webhooks/deliveries", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["webhooks"]
+)
+
+
+@router.get("")
+async def list_deliveries(
+    services: TheServices,
+    status: Literal["pending", "delivered", "dead"] | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[int | None, Query(ge=1, description="The `next_cursor` of the previous page.")] = None,
+) -> DeliveryPage:
+    """List the webhooks that the service sends or has sent, newest first."""
+    found = await services.after.outbox.list(status, limit=limit + 1, before=cursor)
+    page = found[:limit]
+    next_cursor = page[-1].delivery_id if len(found) > limit else None
+    return DeliveryPage(deliveries=[_shown(delivery, services) for delivery in page], next_cursor=next_cursor)
+
+
+@router.post("/{delivery_id}/retry", status_code=HTTPStatus.ACCEPTED)
+async def retry_delivery(delivery_id: int, services: TheServices) -> WebhookDelivery:
+    """Send a webhook again, now, with the same `webhook-id`. An endpoint that had answered 410 is on again."""
+    delivery = await services.after.outbox.retry(delivery_id, utc_now())
+    if delivery is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such delivery")
+    return _shown(delivery, services)
+
+
+def _shown(delivery: Delivery, services: Services) -> WebhookDelivery:
+    endpoint = services.after.webhooks.endpoints.get(delivery.endpoint_id)
+    return WebhookDelivery(
+        delivery_id=delivery.delivery_id,
+        webhook_id=delivery.message_id,
+        call_id=delivery.call_id,
+        event=delivery.event,
+        url=None if endpoint is None else endpoint.shown,
+        agent=None if endpoint is None else endpoint.agent,
+        status=delivery.status,
+        attempts=delivery.attempts,
+        happened_at=delivery.happened_at,
+        next_attempt_at=delivery.due_at if delivery.status == "pending" else None,
+        delivered_at=delivery.delivered_at,
+        answer=delivery.answer,
+        error=delivery.error,
+    )
