@@ -206,7 +206,9 @@ class Settings(BaseSettings):
     """Most sockets at once that your plan at Deepgram allows for recognition; all workers share them. No limit of our
     own when not set."""
     stt_model: str = "flux-general-multi"
-    """flux-general-multi, flux-general-en, or nova-3."""
+    """flux-general-multi, flux-general-en, nova-3, or Cartesia's ink-whisper."""
+    stt_fallbacks: Words = ("deepgram-nova", "deepgram-flux", "cartesia-whisper")
+    """Who hears when the first choice is down or late, in this order, separated by commas; ``none`` for no fallback."""
     eager_eot_threshold: float = Field(0.5, ge=0, le=0.9)
     """Flux: confidence at which an answer is prepared before the end of the turn is certain, 0.3 or more; 0 = never."""
     eot_threshold: float = Field(0.7, ge=0.5, le=1.0)

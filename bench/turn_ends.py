@@ -26,7 +26,7 @@ from app.clients.deepgram.flux_messages import FluxTurns
 from app.clients.deepgram.messages import DeepgramOptions
 from app.clients.deepgram.nova_messages import NovaTurns
 from app.clients.deepgram.patience import FluxPatience
-from app.clients.deepgram.turn_assembly import TurnAssembly
+from app.clients.turn_assembly import TurnAssembly
 from app.conversation import commands as cmd
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore

@@ -9,8 +9,9 @@ from pydantic import SecretStr
 from app.clients.limiter import Limiters
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import NoObserver, ProviderObserver, RetryPolicy
-from app.models import ServiceHealth, VoiceConfig
-from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
+from app.models import ServiceHealth, TranscriptionResult, VoiceConfig
+from app.observability.listeners import Listeners
+from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, SttStream, TextToSpeech, TtsOptions
 from app.settings import Settings
 from media.formats import AudioFormat
 
@@ -36,8 +37,26 @@ class Session(Protocol):
         """Close all connections."""
 
 
+class LinkStream(SttStream, Protocol):
+    """A call's stream from one vendor, which may be one of several ways to hear the call."""
+
+    @property
+    def on_working(self) -> Listeners[[]]:
+        """Called when a connection works."""
+
+    @property
+    def owed_seconds(self) -> float:
+        """How long the vendor has owed a connection, or a message on it; 0 while none is due."""
+
+
 class SttSession(SpeechToText, Session, Protocol):
     """A speech-to-text client for one audio format."""
+
+    def listen(self, *, call_id: str) -> LinkStream:
+        """Open a stream for one call."""
+
+    async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
+        """Transcribe a recording. Raises BadAudio, ProviderError."""
 
 
 class LlmSession(LanguageModel, Session, Protocol):
@@ -70,6 +89,10 @@ class SttEntry:
     serves: Callable[[str, Settings], bool]
     """Whether the model's name alone selects this entry."""
     make: Callable[[ClientSetup, SttOptions, AudioFormat], SttSession]
+    stand_in: Callable[[SttOptions], SttOptions | None] = lambda _options: None
+    """Its own options that come nearest to those of the first choice; None when it cannot hear the language."""
+    late_seconds: float = 1.5
+    """How long the vendor may owe a message while the caller speaks, before another one is asked, too."""
 
 
 @dataclass(frozen=True, slots=True)

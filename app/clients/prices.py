@@ -60,10 +60,12 @@ STT_PRICES: Mapping[str, RecognitionPrice] = MappingProxyType(
         "nova-3": RecognitionPrice(one_language=0.0048, multilingual=0.0058),
         "flux-general-en": RecognitionPrice(one_language=0.0065, multilingual=0.0065),
         "flux-general-multi": RecognitionPrice(one_language=0.0078, multilingual=0.0078),
+        "ink-whisper": RecognitionPrice(one_language=0.00234, multilingual=0.00234),
     }
 )
 """Deepgram, streaming, pay as you go: deepgram.com/pricing of 2026-08-01 for Nova-3; for Flux a third party's list of
-2026-06-07, with which an older page of Deepgram's documentation disagrees about the multilingual model."""
+2026-06-07, with which an older page of Deepgram's documentation disagrees about the multilingual model. Cartesia bills
+one credit a second of audio; see ``TTS_PRICES`` for the price of a credit."""
 
 TTS_PRICES: Mapping[str, float] = MappingProxyType({"sonic": 39.0, "aura-2": 30.0, "aura": 15.0})
 """US dollars per million characters. Deepgram's Aura as the price map of litellm 1.109.1 lists it. Cartesia bills one

@@ -57,6 +57,10 @@ class SttConnection(Protocol):
     def useful_seconds(self) -> float:
         """How long the connection has worked, in seconds."""
 
+    @property
+    def owed_seconds(self) -> float:
+        """How long the vendor has owed a message; 0 while none is due."""
+
     async def replay(self) -> None:
         """Send the audio that must be sent again, and what has come since. Raises ProviderError."""
 
@@ -110,6 +114,11 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
             piece=round(_PIECE_SECONDS * audio_format.sample_rate),
         )
         self._task: asyncio.Task[None] | None = None
+        self._connection: SttConnection | None = None
+        self._alone_since: float | None = None
+        """Since when there is no connection."""
+        self.on_working = Listeners[[]]("stream.working")
+        """Called when a connection works."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state.buffer!r}>"
@@ -143,11 +152,20 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
         return self._state.buffer.dropped / self._format.sample_rate
 
     @property
+    def owed_seconds(self) -> float:
+        """How long the vendor has owed a connection, or a message on it; 0 while none is due."""
+        if self._connection is not None:
+            return self._connection.owed_seconds
+        since = self._alone_since
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+
+    @property
     def ignored_messages(self) -> int:
         """Number of messages of an unknown type or outside the vendor's protocol."""
         return self._state.ignored
 
     async def __aenter__(self) -> Self:
+        self._alone_since = asyncio.get_running_loop().time()
         name = f"{self.provider}-stream"
         self._task = asyncio.get_running_loop().create_task(self._run(), name=name)
         return self
@@ -178,9 +196,7 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
 
     def note_sound(self, *, is_heard: bool) -> None:
         """Note that the caller has started or stopped making sound. A vendor that is silent meanwhile has stalled."""
-        self._state.sound_since = asyncio.get_running_loop().time() if is_heard else None
-        if is_heard:
-            self._state.changed.set()
+        self._state.note_sound(is_heard=is_heard, now=asyncio.get_running_loop().time())
 
     def set_patience(self, patience: Patience) -> None:
         """How long to wait for more in a pause. Each connection takes it up that can; the others go on as before."""
@@ -261,12 +277,15 @@ class ReconnectingStream(ABC, Generic[TurnsT]):
             return error, False
         opened_at = loop.time()
         connection.on_working.add(partial(self._announce_restored, outage, opened_at))
+        connection.on_working.add(self.on_working)
         connection.follows_a_stall = outage.stalled
+        self._connection = connection
         try:
             await connection.replay()
             await connection.run()
         except ProviderError as error:
             connection.abort()
+            self._connection, self._alone_since = None, loop.time()
             self._client.note_broken_off("stream", error, opened_at)
             outage.lost(loop.time(), stalled=connection.stalled)
             needed = self._patience.steady_seconds if connection.heard else _PROVEN_SECONDS

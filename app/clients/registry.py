@@ -5,6 +5,7 @@ A vendor is a folder beside this file with an ``entries.py``, and one line in ``
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Literal, Protocol, TypeVar
 
 import structlog
@@ -24,13 +25,16 @@ from app.clients.entry import (
 )
 from app.clients.espeak import entries as espeak
 from app.clients.fallback.chain import Link
+from app.clients.fallback.hearing import FallbackHearing
+from app.clients.fallback.hearing_stream import SttLink
 from app.clients.fallback.model import FallbackModel
+from app.clients.fallback.sentence import sentence
 from app.clients.fallback.speech import FallbackVoice, VoiceLink
 from app.clients.openai import entries as openai
 from app.clients.phrases import entries as phrases
 from app.errors import ProviderError, SettingsError
 from app.models import ServiceHealth, worst_health
-from app.ports.vendors import Charge, LanguageModel, LlmOptions, SttOptions, TextToSpeech, TtsOptions
+from app.ports.vendors import Charge, LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
 from app.settings import Settings
 from media.formats import AudioFormat
 
@@ -79,20 +83,29 @@ class VendorRegistry:
         self._stt: dict[tuple[str, SttOptions, AudioFormat], SttSession] = {}
         self._llm: dict[tuple[str, LlmOptions], LlmSession] = {}
         self._tts: dict[tuple[str, TtsOptions], TtsSession] = {}
+        self._hearings: dict[tuple[str, SttOptions, AudioFormat], FallbackHearing] = {}
         self._models: dict[tuple[str, LlmOptions], FallbackModel] = {}
         self._voices: dict[tuple[str, TtsOptions], FallbackVoice] = {}
-        """The first choices of ``_llm`` and of ``_tts``, with their fallbacks."""
+        """The first choices of ``_stt``, ``_llm`` and ``_tts``, with their fallbacks."""
 
     def __repr__(self) -> str:
         return f"<VendorRegistry {len(self._stt)} hear, {len(self._llm)} think, {len(self._tts)} speak>"
 
-    def stt(self, options: SttOptions, audio_format: AudioFormat) -> SttSession:
-        """The speech-to-text client for these options. Raises SettingsError when no entry fits."""
+    def stt(self, options: SttOptions, audio_format: AudioFormat) -> SpeechToText:
+        """The client that hears so, and those that stand in for it. Raises SettingsError when there is none."""
         entry = self._entry(self._stt_entries, options.vendor, options.model)
         key = (entry.name, options, audio_format)
-        if key not in self._stt:
-            self._stt[key] = entry.make(self._setup, options, audio_format)
-        return self._stt[key]
+        if key not in self._hearings:
+            links = [SttLink(entry.name, self._hearer(entry, options, audio_format), late_seconds=entry.late_seconds)]
+            for name in filter(_NOBODY.__ne__, self._setup.settings.stt_fallbacks):
+                other = self._stand_in(self._stt_entries, name, "STT_FALLBACKS")
+                own = other.stand_in(options)
+                if other is not entry and own is not None:
+                    client = self._hearer(other, own, audio_format)
+                    links.append(SttLink(name, client, late_seconds=other.late_seconds))
+            spoken = partial(sentence, options.likely_language, audio_format)
+            self._hearings[key] = FallbackHearing(links, audio_format, sentence=spoken)
+        return self._hearings[key].given
 
     def llm(self, options: LlmOptions) -> LanguageModel:
         """The client for that model, with its fallbacks. Raises SettingsError when no entry fits."""
@@ -158,10 +171,10 @@ class VendorRegistry:
         def stays(options: VendorOptions, given: object) -> bool:
             return options in wanted or id(given) in used
 
+        self._hearings = {key: hearing for key, hearing in self._hearings.items() if stays(key[1], hearing.given)}
         self._models = {key: model for key, model in self._models.items() if stays(key[1], model.given)}
         self._voices = {key: voice for key, voice in self._voices.items() if stays(key[1], voice.given)}
         kept = {id(session) for chain in self._chains for session in chain.sessions}
-        kept |= {id(session) for key, session in self._stt.items() if stays(key[1], session)}
         unused = [session for session in self._sessions if id(session) not in kept]
         self._stt = {key: session for key, session in self._stt.items() if id(session) in kept}
         self._llm = {key: session for key, session in self._llm.items() if id(session) in kept}
@@ -177,8 +190,14 @@ class VendorRegistry:
         return [*self._stt.values(), *self._llm.values(), *self._tts.values()]
 
     @property
-    def _chains(self) -> list[FallbackModel | FallbackVoice]:
-        return [*self._models.values(), *self._voices.values()]
+    def _chains(self) -> list[FallbackHearing | FallbackModel | FallbackVoice]:
+        return [*self._hearings.values(), *self._models.values(), *self._voices.values()]
+
+    def _hearer(self, entry: SttEntry, options: SttOptions, audio_format: AudioFormat) -> SttSession:
+        key = (entry.name, options, audio_format)
+        if key not in self._stt:
+            self._stt[key] = entry.make(self._setup, options, audio_format)
+        return self._stt[key]
 
     def _thinker(self, entry: LlmEntry, options: LlmOptions) -> LlmSession:
         key = (entry.name, options)

@@ -121,6 +121,11 @@ class Timeline:
             self._segments.append((self._socket_end, self._stream_end, False))
         self._socket_end += samples
 
+    @property
+    def sent_seconds(self) -> float:
+        """How much was sent on the socket, with inserted silence."""
+        return self._socket_end / self._sample_rate
+
     def position(self, socket_seconds: float) -> int:
         """The stream's position at a time of the socket; never beyond what was sent."""
         moment = round(socket_seconds * self._sample_rate)

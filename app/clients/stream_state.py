@@ -74,6 +74,8 @@ class SttStreamState(Generic[TurnsT]):
         self.finishing = False
         self.sound_since: float | None = None
         """When the caller's current sound began, on the loop's clock; None while there is none."""
+        self.last_sound: tuple[float, float] | None = None
+        """When the caller's last sound that is over began and ended, on the loop's clock."""
         self.patience = Patience.NORMAL
         """How long a pause must be to end the caller's turn, for vendors that accept it."""
         self.samples_sent = 0
@@ -87,6 +89,13 @@ class SttStreamState(Generic[TurnsT]):
         if unsent >= self.piece:
             return True
         return unsent > 0 and (self.turns.open or self.sound_since is not None or self.finishing)
+
+    def note_sound(self, *, is_heard: bool, now: float) -> None:
+        """Note that the caller has started or stopped making sound."""
+        if not is_heard and self.sound_since is not None:
+            self.last_sound = self.sound_since, now
+        self.sound_since = now if is_heard else None
+        self.changed.set()
 
     def emit(self, *events: SpeechEvent) -> None:
         """Queue events for the reader."""

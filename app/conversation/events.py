@@ -87,6 +87,8 @@ class CallerWords:
     faint: bool = False
     """Whether somebody behind the caller said it: much more quietly, while the agent spoke and the caller did not."""
     confidence: float | None = None
+    heard_by: str = ""
+    """The entry of the registry that has recognised the words, where there are several ways; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class CallerTurnEndedEagerly:
     language: str | None = None
     faint: bool = False
     confidence: float | None = None
+    heard_by: str = ""
+    """The entry of the registry that has recognised the words, where there are several ways; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,8 @@ class CallerTurnEnded:
     language: str | None = None
     last_voiced_t: float | None = None
     faint: bool = False
+    heard_by: str = ""
+    """The entry of the registry that has recognised the words, where there are several ways; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class Bill:
     _costs: dict[str, list[float | None]] = field(default_factory=dict)
     _served: dict[int, dict[str, list[str]]] = field(default_factory=dict)
     """The links that served, by the number of the turn and by part."""
+    _heard: dict[int, list[str]] = field(default_factory=dict)
+    """By the number of the turn."""
     _usage: TokenUsage = field(default_factory=TokenUsage)
     _telephony_usd_per_minute: float | None = None
 
@@ -46,6 +48,17 @@ class Bill:
     def served(self, turn: int) -> dict[str, list[str]]:
         """Which links wrote (``llm``) and spoke (``tts``) in that turn, in order; prepared phrases have no speaker."""
         return self._served.get(turn, {})
+
+    def heard(self, row: JournalRow) -> None:
+        """Take a row with the caller's words."""
+        who = row.data.get("heard_by")
+        if who and row.turn is not None:
+            heard = self._heard.setdefault(row.turn, [])
+            heard += [who] if who not in heard else []
+
+    def heard_by(self, turn: int) -> dict[str, list[str]]:
+        """Who heard the caller (``stt``) in that turn, in order; empty where nobody else could have."""
+        return {"stt": self._heard[turn]} if turn in self._heard else {}
 
     def note_requests(self, *ids: str | None) -> None:
         """Keep the ids that are known."""

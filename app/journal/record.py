@@ -44,7 +44,8 @@ class TurnRecord:
     waited_seconds: float | None = None
     """How long the caller waited, if their turn was never answered; None otherwise."""
     served: dict[str, list[str]] = field(default_factory=dict)
-    """Which links wrote (``llm``) and spoke (``tts``), in order; prepared phrases have no speaker."""
+    """Who thought (``llm``) and who spoke (``tts``), in order; nobody spoke what was prepared. Of a caller's turn: who
+    heard it (``stt``)."""
 
 
 @dataclass(slots=True)
@@ -203,6 +204,7 @@ class _Reader:
         for turn in record.turns:
             if turn.role == "user":
                 turn.waited_seconds = record.unanswered.get(turn.number)
+                turn.served = self._bill.heard_by(turn.number)
 
     def _completed(self, number: int, turn: TurnRecord) -> TurnRecord:
         """If the end of an utterance is missing, assume that the caller heard all clauses that had begun."""
@@ -329,6 +331,9 @@ class _Reader:
         self._tools.finished(row)
         self._bridges.tool_finished(row)
 
+    def _caller_heard(self, row: JournalRow) -> None:
+        self._bill.heard(row)
+
     def _provider_used(self, row: JournalRow) -> None:
         self._bill.used(row)
 
@@ -382,5 +387,7 @@ _ROWS = {
     "agent.interrupted": _Reader._utterance_ended,
     "agent.tool_called": _Reader._tool_called,
     "agent.tool_finished": _Reader._tool_finished,
+    "caller.words": _Reader._caller_heard,
+    "caller.turn_ended": _Reader._caller_heard,
     "provider.used": _Reader._provider_used,
 }

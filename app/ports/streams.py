@@ -29,6 +29,8 @@ class Transcript:
     """0 to 1: the mean of the words' confidences, weighted by their length. None when there are no words."""
     language: str | None = None
     """Code of the detected language, such as ``ru``."""
+    way: str = ""
+    """The entry of the registry that has recognised it, where there are several ways; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class SttOptions:
     language_hints: tuple[str, ...] = ()
     """Codes of other languages that the caller may speak."""
     vendor: str | None = None
+    likely_language: str = "en"
+    """The code of a language to expect where ``language`` is ``multi`` and the vendor cannot detect it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 from sandbox.carrier import livekit_faults
 from sandbox.vendors.cartesia import faults as cartesia_faults
+from sandbox.vendors.cartesia import stt_faults
 from sandbox.vendors.deepgram import faults as deepgram_faults
 from sandbox.vendors.openai import faults as openai_faults
 
@@ -38,7 +39,7 @@ GENERAL: Final[dict[str, str]] = {
 NAMED: Final[dict[Vendor, dict[str, str]]] = {
     "deepgram": deepgram_faults.NAMED,
     "openai": openai_faults.NAMED,
-    "cartesia": cartesia_faults.NAMED,
+    "cartesia": {**cartesia_faults.NAMED, **stt_faults.NAMED},
     "livekit": livekit_faults.NAMED,
 }
 """Content faults, which one vendor's stand-in produces: by vendor, the kind, and what happens."""

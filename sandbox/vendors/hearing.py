@@ -100,8 +100,14 @@ class _Segment:
 class Recogniser:
     """Recognises the words of one stream."""
 
-    def __init__(self, next_utterance: Callable[[], Utterance | None]) -> None:
+    def __init__(
+        self,
+        next_utterance: Callable[[], Utterance | None],
+        reported: Callable[[list[Utterance]], None] = lambda _said: None,
+    ) -> None:
+        """``reported`` is called with the utterances of each turn that has ended."""
         self._next_utterance = next_utterance
+        self._reported = reported
         self._segment: _Segment | None = None
         self._waiting: list[_Segment] = []
         """The segments of the utterance that the caller has not spoken yet."""
@@ -164,16 +170,13 @@ class Recogniser:
         """Begin the next turn without words; segments not spoken yet may still be spoken in it."""
         self.words = []
         segment, self._segment = self._segment, None
-        self._said = []
+        said, self._said = self._said, []
+        self._reported(said)
         if segment is not None and segment.words:
-            said = segment.words[0][1]
-            rest = [(text, start - said, end - said) for text, start, end in segment.words]
-            seconds = segment.seconds - said
+            until = segment.words[0][1]
+            rest = [(text, start - until, end - until) for text, start, end in segment.words]
+            seconds = segment.seconds - until
             self._waiting.insert(0, _Segment(segment.utterance, rest, seconds, segment.pauses, segment.sure_after))
-
-    def unsaid(self) -> list[Utterance]:
-        """The utterances of an unfinished turn, to be recognised again on another connection."""
-        return self._said
 
     def _speak(self, began: bool) -> None:
         segment = self._segment

@@ -31,7 +31,7 @@ class Connection:
 
     request_id = "toy-1"
     heard = stalled = follows_a_stall = False
-    useful_seconds = 0.0
+    useful_seconds = owed_seconds = 0.0
 
     def __init__(self, state: SttStreamState[Turns], cut_after: int | None) -> None:
         self._state = state

@@ -8,10 +8,12 @@ import pytest
 from app.clients.entry import ClientSetup
 from app.clients.registry import VendorRegistry
 from app.errors import SettingsError
-from app.ports.vendors import LlmOptions, TtsOptions
+from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.settings import load_settings
+from media.formats import AudioFormat
 
 MODEL, VOICE = LlmOptions("gpt-6-luna"), TtsOptions("sonic-3.5")
+PHONE = AudioFormat("mulaw", 8000)
 
 
 def registry(**settings: Any) -> VendorRegistry:
@@ -24,6 +26,25 @@ async def test_by_default_nobody_needs_a_key_beyond_the_three(monkeypatch: pytes
     assert repr(made.llm(MODEL)) == "<FallbackModel <Chain openai-responses > again > gpt-6.1-terra>>"
     voices = "cartesia-websocket > cartesia-http > deepgram-aura > espeak > phrases"
     assert repr(made.tts(VOICE)) == f"<FallbackVoice <Chain {voices}>>"
+    await made.aclose()
+
+
+async def test_the_other_family_hears_next_and_then_the_other_vendor() -> None:
+    made = registry()
+    for model, order in (
+        ("flux-general-multi", "deepgram-flux > deepgram-nova > cartesia-whisper"),
+        ("nova-3", "deepgram-nova > deepgram-flux > cartesia-whisper"),
+        ("ink-whisper", "cartesia-whisper > deepgram-nova > deepgram-flux"),
+    ):
+        assert repr(made.stt(SttOptions(model, "ru"), PHONE)) == f"<FallbackHearing <Chain {order}>>"
+    assert made.kinds("cartesia") == ["stt"]
+    await made.aclose()
+
+
+async def test_a_family_that_does_not_know_the_language_is_left_out() -> None:
+    made = registry()
+    hearing = made.stt(SttOptions("nova-3", "uk"), PHONE)
+    assert repr(hearing) == "<FallbackHearing <Chain deepgram-nova > cartesia-whisper>>"
     await made.aclose()
 
 
@@ -43,14 +64,17 @@ async def test_a_second_server_is_asked_where_its_address_is_set() -> None:
 
 async def test_none_is_nobody_and_the_first_choice_does_not_stand_in_for_itself() -> None:
     for fallbacks in (("none",), ("gpt-6-luna",)):
-        made = registry(llm_fallbacks=fallbacks, tts_fallbacks=("none",))
+        made = registry(stt_fallbacks=("none",), llm_fallbacks=fallbacks, tts_fallbacks=("none",))
+        assert type(made.stt(SttOptions("nova-3"), PHONE)).__name__ == "DeepgramSTTClient"
         assert type(made.llm(MODEL)).__name__ == "OpenAILLMClient"
         assert type(made.tts(VOICE)).__name__ == "CartesiaTTSClient"
         await made.aclose()
 
 
 async def test_who_is_not_there_is_named_with_those_who_are() -> None:
-    made = registry(tts_fallbacks=("cartesia-http", "anna"))
+    made = registry(stt_fallbacks=("anna",), tts_fallbacks=("cartesia-http", "anna"))
+    with pytest.raises(SettingsError, match=r"STT_FALLBACKS: there is no anna; use some of .*cartesia-whisper"):
+        made.stt(SttOptions("nova-3"), PHONE)
     with pytest.raises(SettingsError, match=r"TTS_FALLBACKS: there is no anna; use some of .*deepgram-aura"):
         made.tts(VOICE)
     await made.aclose()

@@ -5,6 +5,7 @@ from types import ModuleType
 import pytest
 
 from app.clients.cartesia import messages as cartesia_messages
+from app.clients.cartesia import stt_messages
 from app.clients.deepgram import flux_messages, nova_messages, spoken
 from media.dialects import egress, native, twilio
 from tests.matrix.spoiling import fields_in, fields_of, names_read
@@ -15,9 +16,10 @@ from tests.media.dialects.test_laws import MESSAGES, NATIVE_START, TWILIO_START
     ("readers", "tables"),
     [
         ((cartesia_messages,), (cartesia_messages.MESSAGES,)),
+        ((stt_messages,), (stt_messages.MESSAGES,)),
         ((flux_messages, nova_messages, spoken), (flux_messages.MESSAGES, nova_messages.MESSAGES)),
     ],
-    ids=["cartesia", "deepgram"],
+    ids=["cartesia", "cartesia-stt", "deepgram"],
 )
 def test_every_field_that_is_read_is_described(
     readers: tuple[ModuleType, ...], tables: tuple[dict[str, type], ...]

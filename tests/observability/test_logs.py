@@ -13,7 +13,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-import app.clients.deepgram.connection
+import app.clients.stt_socket
 import app.storage.database  # noqa: F401 - both silence a library when they are imported
 from app.observability.logs import configure_logging, mask
 
@@ -231,7 +231,7 @@ def test_values_that_hold_others_are_masked_too() -> None:
 def test_libraries_that_would_quote_what_was_said_are_silent_at_debug() -> None:
     quoting = ("websockets.server", "openai._base_client", "httpcore.http11", "httpcore2.http2", "aiosqlite")
     with logging() as lines:
-        for name in (*quoting, "uvicorn.error", "app.clients.deepgram.connection.socket"):
+        for name in (*quoting, "uvicorn.error", "app.clients.stt_socket.socket"):
             stdlib.getLogger(name).debug("< TEXT 'what was said'")
     assert lines == []
 

@@ -7,7 +7,8 @@ from typing import Self
 from app.clients.entry import ClientSetup
 from app.clients.resilient import BaseResilientClient
 from app.errors import ProviderError
-from app.models import Message, Patience, TokenUsage, VoiceConfig
+from app.models import Message, Patience, TokenUsage, TranscriptionResult, VoiceConfig
+from app.observability.listeners import Listeners
 from app.ports.streams import (
     ModelEvent,
     ModelFinished,
@@ -56,10 +57,11 @@ class ToyClient(BaseResilientClient):
 class ToyStream:
     """Takes every sound for the same question, which is over with the sound."""
 
-    dropped_seconds = 0.0
+    dropped_seconds = owed_seconds = 0.0
 
     def __init__(self, client: "ToySTT") -> None:
         self.provider = client.provider
+        self.on_working = Listeners[[]]("toy.working")
         self._client = client
         self._seconds = 0.0
         self._events: asyncio.Queue[SpeechEvent] = asyncio.Queue()
@@ -108,6 +110,9 @@ class ToySTT(ToyClient):
     def listen(self, *, call_id: str) -> ToyStream:
         self.listened.append(call_id)
         return ToyStream(self)
+
+    async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
+        return TranscriptionResult(QUESTION, 0.9, self.options.language, self.audio_format.seconds(audio_data), [])
 
 
 class ToyLLM(ToyClient):

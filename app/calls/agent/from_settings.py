@@ -68,7 +68,9 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         policy=policy,
         language=language,
         voices={"ru": settings.tts_voice_ru, "en": settings.tts_voice_en},
-        stt=SttOptions(settings.stt_model, settings.language, _hints(settings.language, lines)),
+        stt=SttOptions(
+            settings.stt_model, settings.language, _hints(settings.language, lines), likely_language=language
+        ),
         llm=LlmOptions(settings.llm_model),
         tts=TtsOptions(settings.tts_model),
         speed=settings.tts_speed,

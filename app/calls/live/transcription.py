@@ -71,6 +71,8 @@ class TranscriptionInput:
                 cost=charge.cost,
                 request_id=charge.request_ids[-1] if charge.request_ids else None,
                 request_ids=charge.request_ids,
+                way=charge.way,
+                served=charge.served,
             )
             for charge in self._stream.charges()
         ]
@@ -104,11 +106,17 @@ class TranscriptionInput:
                     if transcript.text and transcript.text != self._words:
                         self._words = transcript.text
                         self._is_faint = self._sounds.is_faint
-                        self._emit(ev.CallerWords(transcript.text, self._is_faint, transcript.confidence))
+                        self._emit(
+                            ev.CallerWords(transcript.text, self._is_faint, transcript.confidence, transcript.way)
+                        )
                 case TurnEndedEagerly(transcript):
                     self._emit(
                         ev.CallerTurnEndedEagerly(
-                            transcript.text, transcript.language, self._ends_faint(), transcript.confidence
+                            transcript.text,
+                            transcript.language,
+                            self._ends_faint(),
+                            transcript.confidence,
+                            transcript.way,
                         )
                     )
                 case TurnResumed(transcript):
@@ -127,7 +135,12 @@ class TranscriptionInput:
             self._sounds.turn_ended()
         self._emit(
             ev.CallerTurnEnded(
-                transcript.text, transcript.confidence, transcript.language, self._last_voiced_t(), is_faint
+                transcript.text,
+                transcript.confidence,
+                transcript.language,
+                self._last_voiced_t(),
+                is_faint,
+                transcript.way,
             )
         )
 

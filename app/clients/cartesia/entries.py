@@ -1,13 +1,19 @@
-"""Cartesia's entries of the registry: its websocket, and one HTTP request for each text."""
+"""Cartesia's entries of the registry: speech by websocket, speech by one HTTP request a text, and ink-whisper."""
 
+from dataclasses import replace
 from typing import TypeVar
 
 from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient
 from app.clients.cartesia.messages import PROVIDER
 from app.clients.cartesia.over_http import CartesiaHttpClient
-from app.clients.entry import ClientSetup, TtsEntry, key_of
-from app.ports.vendors import TtsOptions
+from app.clients.cartesia.stt_client import CartesiaSTTClient
+from app.clients.cartesia.stt_messages import InkOptions
+from app.clients.entry import ClientSetup, SttEntry, TtsEntry, key_of
+from app.ports.vendors import SttOptions, TtsOptions
+from media.formats import AudioFormat
 
+_DETECT = "multi"
+_WHISPER = "ink-whisper"
 _Client = TypeVar("_Client", bound=CartesiaTTSClient)
 
 
@@ -32,7 +38,33 @@ def _http(setup: ClientSetup, _options: TtsOptions) -> CartesiaHttpClient:
     return _make(CartesiaHttpClient, setup)
 
 
+def _ink(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) -> CartesiaSTTClient:
+    settings = setup.settings
+    language = options.likely_language if options.language == _DETECT else options.language
+    return CartesiaSTTClient(
+        api_key=key_of(settings.cartesia_api_key),
+        base_url=settings.cartesia_base_url,
+        audio_format=audio_format,
+        options=InkOptions(options.model, language.replace("_", "-").split("-")[0].lower()),
+        prices=setup.prices,
+        retry=setup.retry,
+        observer=setup.observer,
+        limiter=setup.limiters.of("cartesia-listen", PROVIDER),
+    )
+
+
+def _whisper(options: SttOptions) -> SttOptions:
+    return replace(options, model=_WHISPER, vendor=None)
+
+
 ENTRIES = (
+    SttEntry(
+        "cartesia-whisper",
+        serves=lambda model, _settings: model.startswith(_WHISPER),
+        make=_ink,
+        stand_in=_whisper,
+        late_seconds=6.0,  # it need not send anything before a pause
+    ),
     TtsEntry("cartesia-websocket", serves=lambda _model, _settings: True, make=_socket),
     TtsEntry("cartesia-http", serves=lambda _model, _settings: False, make=_http),
 )

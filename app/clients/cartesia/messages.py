@@ -35,7 +35,8 @@ from app.ports.streams import SpokenWord
 PROVIDER = "cartesia"
 API_VERSION = "2026-08-14"
 
-_ENCODINGS = {"pcm_s16le": "pcm_s16le", "mulaw": "pcm_mulaw"}
+ENCODING_NAMES = {"pcm_s16le": "pcm_s16le", "mulaw": "pcm_mulaw"}
+"""Cartesia's names of the encodings."""
 _REFUSED_FOR_GOOD = frozenset({"quota_exceeded", "model_not_found", "voice_not_found"})
 _REFUSED_CONTENT = frozenset({400, 413, 422})
 _ERROR_CODE = re.compile(r"[a-z0-9_]{1,48}")
@@ -94,7 +95,7 @@ def speech_fields(voice: VoiceConfig, options: CartesiaOptions) -> dict[str, Any
         "language": voice.language,
         "output_format": {
             "container": "raw",
-            "encoding": _ENCODINGS[voice.encoding],
+            "encoding": ENCODING_NAMES[voice.encoding],
             "sample_rate": voice.sample_rate,
         },
     }

@@ -8,9 +8,9 @@ from deepgram.core.api_error import ApiError
 from deepgram.core.parse_error import ParsingError
 from deepgram.environment import DeepgramClientEnvironment
 
-from app.clients.deepgram.connection import status_error
+from app.clients.deepgram.connection import DeepgramConnection
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions, encoding_name, rest_url
-from app.clients.deepgram.spoken import mean_confidence
+from app.clients.phrase import mean_confidence
 from app.clients.tls import tls_context
 from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
 from app.models import TranscriptionResult
@@ -65,7 +65,7 @@ class DeepgramRecordings:
 def _mapped(error: Exception) -> ProviderError:
     match error:
         case ApiError() if error.status_code is not None:
-            return status_error(error.status_code, error.headers or {})
+            return DeepgramConnection.status_error(error.status_code, error.headers or {})
         case ApiError() | ParsingError():
             return ProviderProtocolError(PROVIDER, "an answer that cannot be read")
         case httpx.TimeoutException():

@@ -6,30 +6,26 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.clients.breaker import CircuitBreaker
-from app.clients.deepgram.connection import Endpoint, socket_error
+from app.clients.deepgram.connection import DeepgramConnection
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions, listen_url
 from app.clients.deepgram.stream import DeepgramStream
 from app.clients.limiter import RequestLimiter
 from app.clients.loading import LoadedWhenNeeded
 from app.clients.prices import DEFAULT_PRICES, Prices
+from app.clients.recordings import RECOVERY_SECONDS, samples_of
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
+from app.clients.stt_socket import Endpoint
 from app.clients.tls import tls_for
 from app.errors import ProviderError
 from app.models import TranscriptionResult
 from app.ports.streams import StreamLost, TurnEnded
 from app.ports.vendors import SttCapabilities
-from media.errors import BadAudio
 from media.formats import ENCODINGS, AudioFormat
-from media.wav import read_wav
 
 if TYPE_CHECKING:  # see _recordings
     from app.clients.deepgram.batch import DeepgramRecordings
 
 __all__ = ["DeepgramOptions", "DeepgramSTTClient", "DeepgramStream"]
-
-_RECORDING = AudioFormat("pcm_s16le", 16000)
-_RECOVERY_SECONDS = 1.0
-"""The breaker lets an attempt through after this time: well within the time in which a lost stream is tried again."""
 
 
 class DeepgramSTTClient(BaseResilientClient):
@@ -51,7 +47,7 @@ class DeepgramSTTClient(BaseResilientClient):
         limiter: RequestLimiter | None = None,
     ) -> None:
         """``base_url`` is http(s) or ws(s), with or without a path; REST and websocket addresses derive from it."""
-        breaker = breaker or CircuitBreaker(recovery_seconds=_RECOVERY_SECONDS)
+        breaker = breaker or CircuitBreaker(recovery_seconds=RECOVERY_SECONDS)
         super().__init__(retry=retry, breaker=breaker, observer=observer, limiter=limiter)
         self._base_url = base_url
         self._format = audio_format
@@ -106,10 +102,7 @@ class DeepgramSTTClient(BaseResilientClient):
 
         Raises BadAudio for audio that cannot be read, ProviderError when Deepgram does not transcribe it.
         """
-        if audio_data[:4] == b"RIFF":
-            audio, audio_format = await asyncio.to_thread(read_wav, audio_data, _RECORDING.sample_rate), _RECORDING
-        else:
-            audio, audio_format = _check_raw(audio_data, self._format), self._format
+        audio, audio_format = await samples_of(audio_data, self._format)
 
         async def transcribe() -> TranscriptionResult:  # its name becomes the operation in metrics and logs
             recordings = await self._recordings.get()
@@ -124,7 +117,7 @@ class DeepgramSTTClient(BaseResilientClient):
 
     def map_error(self, error: Exception) -> ProviderError | None:
         """See :meth:`BaseResilientClient.map_error`."""
-        return socket_error(error) or super().map_error(error)
+        return DeepgramConnection.error_of(error) or super().map_error(error)
 
     def _stream(self, *, tag: str | None) -> DeepgramStream:
         url = listen_url(self._base_url, self._format, self._options, tag=tag)
@@ -147,14 +140,6 @@ async def _feed(stream: DeepgramStream, audio_stream: AsyncIterator[bytes]) -> N
         await stream.finish()
         raise
     await stream.finish()
-
-
-def _check_raw(audio: bytes, audio_format: AudioFormat) -> bytes:
-    if not audio:
-        raise BadAudio("the audio is empty")
-    if len(audio) % audio_format.sample_bytes:
-        raise BadAudio(f"{len(audio)} bytes do not make whole samples of {audio_format.sample_bytes} bytes")
-    return audio
 
 
 def _recordings(*, api_key: str, base_url: str, options: DeepgramOptions) -> "DeepgramRecordings":

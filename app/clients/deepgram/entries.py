@@ -1,12 +1,18 @@
 """What the registry offers of Deepgram: its two families of models that hear, and Aura, which speaks."""
 
+from dataclasses import replace
+
 from app.clients.deepgram.client import DeepgramOptions, DeepgramSTTClient
+from app.clients.deepgram.languages import DETECT, FLUX_LANGUAGES, base_language
 from app.clients.deepgram.messages import PROVIDER
 from app.clients.deepgram.speak import DeepgramTTSClient, aura_voice
 from app.clients.entry import ClientSetup, SttEntry, TtsEntry, key_of
 from app.ports.vendors import SttOptions, TtsOptions
 from app.settings import Settings
 from media.formats import AudioFormat
+
+_FLUX, _NOVA = "flux-general-multi", "nova-3"
+"""Which models stand in."""
 
 
 def _make(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) -> DeepgramSTTClient:
@@ -30,6 +36,16 @@ def _make(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) ->
     )
 
 
+def _flux(options: SttOptions) -> SttOptions | None:
+    spoken = base_language(options.language)
+    knows = options.language == DETECT or spoken in FLUX_LANGUAGES
+    return replace(options, model=_FLUX, vendor=None) if knows else None
+
+
+def _nova(options: SttOptions) -> SttOptions:
+    return replace(options, model=_NOVA, vendor=None)
+
+
 def _make_aura(setup: ClientSetup, _options: TtsOptions) -> DeepgramTTSClient:
     return DeepgramTTSClient(
         api_key=key_of(setup.settings.deepgram_api_key),
@@ -45,9 +61,20 @@ def _is_flux(model: str, _settings: Settings) -> bool:
     return model.startswith("flux-")
 
 
+def _is_nova(model: str, _settings: Settings) -> bool:
+    """Any other name, because self-hosted models have names of their own; but none that is known to be another's."""
+    return not model.startswith(("flux-", "ink-"))
+
+
 ENTRIES = (
-    SttEntry("deepgram-flux", serves=_is_flux, make=_make),
-    SttEntry("deepgram-nova", serves=lambda model, settings: not _is_flux(model, settings), make=_make),
+    SttEntry("deepgram-flux", serves=_is_flux, make=_make, stand_in=_flux, late_seconds=0.7),
+    SttEntry(
+        "deepgram-nova",
+        serves=_is_nova,
+        make=_make,
+        stand_in=_nova,
+        late_seconds=1.2,
+    ),
     TtsEntry(
         "deepgram-aura",
         serves=lambda model, _settings: model.startswith("aura-"),

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from app.clients.deepgram.messages import PROVIDER
-from app.clients.deepgram.spoken import Clock, Message, Phrase, Spoken, read_phrase, read_seconds, read_token
-from app.clients.deepgram.turn_assembly import Heard, TurnAssembly
+from app.clients.deepgram.spoken import Message, Spoken, read_phrase, read_seconds, read_token
 from app.clients.messages import Unreadable, as_whole, readable
+from app.clients.phrase import Clock, Phrase
+from app.clients.turn_assembly import Heard, TurnAssembly
 from app.errors import ProviderUnavailable
 from app.ports.streams import SpeechEvent, TurnEndedEagerly, TurnResumed
 

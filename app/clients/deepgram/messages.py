@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from app.clients.deepgram.languages import DETECT, FLUX_LANGUAGES, base_language
+from app.clients.stt_socket import SocketTimes
 from media.formats import AudioFormat
 
 PROVIDER = "deepgram"
@@ -95,6 +96,22 @@ class DeepgramOptions:
     def is_flux(self) -> bool:
         """Whether the model ends turns by itself."""
         return self.model.startswith("flux-")
+
+    @property
+    def socket_times(self) -> SocketTimes:
+        """How long a socket waits for what."""
+        return SocketTimes(
+            connect_seconds=self.connect_seconds,
+            ping_interval_seconds=self.ping_interval_seconds,
+            ping_timeout_seconds=self.ping_timeout_seconds,
+            stall_seconds=self.flux_stall_seconds if self.is_flux else self.nova_stall_seconds,
+            steady_seconds=self.steady_seconds,
+            flows_seconds=self.flows_seconds,
+            keep_alive_seconds=self.keep_alive_seconds,
+            silence_after_seconds=self.silence_after_seconds,
+            orphan_seconds=self.orphan_seconds,
+            finish_seconds=self.finish_seconds,
+        )
 
     @property
     def known_language(self) -> str | None:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Final, TypedDict, cast
 
-from app.clients.deepgram.spoken import Clock, Message, Phrase, Spoken, read_phrase, read_seconds
-from app.clients.deepgram.turn_assembly import Heard, TurnAssembly
+from app.clients.deepgram.spoken import Message, Spoken, read_phrase, read_seconds
 from app.clients.messages import Unreadable, as_list, as_object
+from app.clients.phrase import Clock, Phrase
+from app.clients.turn_assembly import Heard, TurnAssembly
 from app.ports.streams import HeardWord, SpeechEvent
 
 _SAME_WORD_SECONDS = 0.1

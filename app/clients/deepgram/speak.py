@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
-from app.clients.deepgram.connection import status_error
+from app.clients.deepgram.connection import DeepgramConnection
 from app.clients.deepgram.languages import base_language
 from app.clients.deepgram.messages import PROVIDER, encoding_name, rest_url
 from app.clients.limiter import RequestLimiter
@@ -127,7 +127,7 @@ def aura_voice(voice: VoiceConfig) -> VoiceConfig | None:
 
 
 def _error(status: int, headers: Mapping[str, str], _body: bytes) -> ProviderError:
-    error = status_error(status, dict(headers))
+    error = DeepgramConnection.status_error(status, headers)
     if status in _REFUSED_CONTENT:
         return ContentRejected(PROVIDER, f"HTTP {status}", status=status, request_id=error.request_id)
     return error

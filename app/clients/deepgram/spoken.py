@@ -5,23 +5,16 @@ nothing else.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from itertools import takewhile
-from math import inf
 from typing import TypedDict, cast
 
-from app.clients.deepgram.languages import main_language
 from app.clients.messages import Unreadable, as_list, as_number, as_object, as_text, readable
+from app.clients.phrase import Clock, Phrase, main_language
 from app.ports.streams import HeardWord
-
-Clock = Callable[[float], float]
-"""Translates seconds of the socket into seconds of the stream."""
 
 _SECONDS_MAX = 86_400
 _WORD_MAX = 1000
-_SAME_WORD_SECONDS = 0.1
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -51,46 +44,6 @@ class Spoken(TypedDict, total=False):
     words: list[Word]
     confidence: float
     languages: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """A run of the caller's words. Times are seconds of the stream."""
-
-    text: str
-    words: tuple[HeardWord, ...] = ()
-    language: str | None = None
-
-    @property
-    def seconds(self) -> float:
-        """How long its words take."""
-        return sum(word.end - word.start for word in self.words)
-
-    def before(self, moment: float) -> "Phrase | None":
-        """The words that ended before that moment."""
-        words = tuple(word for word in self.words if word.end <= moment)
-        return Phrase(" ".join(word.text for word in words), words, self.language) if words else None
-
-    def after(self, told: str) -> "Phrase":
-        """The words behind ``told``, when it begins with all of these words; otherwise all of it."""
-        known, spoken = told.split(), self.text.split()
-        if not known or [_plain(word) for word in spoken[: len(known)]] != [_plain(word) for word in known]:
-            return self
-        return replace(self, text=" ".join(spoken[len(known) :]), words=self.words[len(known) :])
-
-    def without(self, told: Sequence[HeardWord], *, since: float) -> "Phrase":
-        """What is new in it, after ``told``: it may begin with the same words, and cover the same sound.
-
-        ``since`` is where it begins; what was told before that is not in it.
-        """
-        known = [_plain(word.text) for word in told if word.start >= since - _SAME_WORD_SECONDS]
-        until = max((word.end for word in told), default=-inf) - _SAME_WORD_SECONDS
-        spoken = self.text.split()
-        same = len(list(takewhile(lambda pair: _plain(pair[0]) == pair[1], zip(spoken, known, strict=False))))
-        if not self.words:
-            return replace(self, text=" ".join(spoken[same:]))
-        words = tuple(word for at, word in enumerate(self.words) if at >= same and word.start >= until)
-        return replace(self, text=" ".join(word.text for word in words), words=words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +87,6 @@ def read_token(value: object) -> str | None:
     return value if isinstance(value, str) and _TOKEN.fullmatch(value) else None
 
 
-def mean_confidence(words: Iterable[tuple[float, float]]) -> float | None:
-    """Mean of ``(confidence, seconds)`` weighted by seconds; unweighted if all are 0. None without words."""
-    pairs = list(words)
-    if not pairs:
-        return None
-    total = sum(seconds for _, seconds in pairs)
-    if total <= 0:
-        return sum(confidence for confidence, _ in pairs) / len(pairs)
-    return sum(confidence * seconds for confidence, seconds in pairs) / total
-
-
 def _read_word(item: object) -> _ReadWord:
     """Read a word. Raises Unreadable when it has no text."""
     word = cast(Word, as_object(item, "a word"))
@@ -180,10 +122,6 @@ def _heard_words(read: list[_ReadWord], at: Clock, *, moment: float, confidence:
         sure = word.confidence if word.confidence is not None else confidence
         words.append(HeardWord(word.text, begins, max(begins, at(before)), sure))
     return tuple(words)
-
-
-def _plain(word: str) -> str:
-    return "".join(filter(str.isalnum, word.lower()))
 
 
 def _items(value: object) -> list[object]:

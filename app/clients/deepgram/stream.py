@@ -1,13 +1,14 @@
 """Deepgram's STT stream: the connections it opens, and what they cost."""
 
-from app.clients.deepgram.connection import DeepgramConnection, Endpoint
+from app.clients.deepgram.connection import DeepgramConnection
 from app.clients.deepgram.flux_messages import FluxTurns
 from app.clients.deepgram.messages import PROVIDER, DeepgramOptions
 from app.clients.deepgram.nova_messages import NovaTurns
-from app.clients.deepgram.turn_assembly import TurnAssembly
 from app.clients.prices import Prices
 from app.clients.reconnecting import ReconnectingStream, StreamPatience
 from app.clients.resilient import BaseResilientClient
+from app.clients.stt_socket import Endpoint
+from app.clients.turn_assembly import TurnAssembly
 from app.ports.vendors import Charge
 from media.formats import AudioFormat
 

@@ -1,4 +1,4 @@
-"""The routes of Cartesia: ``/tts/websocket``, ``/tts/bytes``, ``/tts/sse``, ``/voices`` (docs.cartesia.ai)."""
+"""Cartesia's routes: ``/tts/websocket``, ``/tts/bytes``, ``/tts/sse``, ``/stt``, ``/voices`` (docs.cartesia.ai)."""
 
 import asyncio
 import base64
@@ -8,49 +8,23 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sandbox.vendors.cartesia.context import Context, Piece, paced, speak, wav_header
+from sandbox.vendors.cartesia.doors import BROKEN, REQUEST_ID, TURNED_AWAY, refusal, turned_away
 from sandbox.vendors.cartesia.faults import Reset, Twist
 from sandbox.vendors.cartesia.orders import Declined, Order, read_order
-from sandbox.vendors.faults import TURNED_AWAY, CutOff, Fault, Stalled, Trouble
+from sandbox.vendors.cartesia.stt import stt_recording, stt_websocket
+from sandbox.vendors.faults import TURNED_AWAY as TURNED_AWAY_KINDS
+from sandbox.vendors.faults import CutOff, Fault, Stalled, Trouble
 from sandbox.vendors.stage import Stage, leading_call_id
-from sandbox.vendors.wire import GARBAGE, Dropped, EventStream, Message, NoAnswer, Socket, cut, deny, stage_of
+from sandbox.vendors.wire import GARBAGE, EventStream, Message, NoAnswer, Socket, cut, deny, stage_of
 
-REQUEST_ID = "sandbox"
 _FINISHED_CONTEXTS = 1000
 _VOICES = (("sandbox-ru", "Анна", "ru"), ("sandbox-en", "Alice", "en"))
-
-_TURNED_AWAY: dict[str, Declined] = {
-    "refuse": Declined(503, "unavailable", "Service unavailable", "try again later"),
-    "unauthorized": Declined(401, "unauthorized", "Unauthorized", "the API key is not valid"),
-    "unpaid": Declined(402, "payment_required", "Payment required", "the account has no credits left"),
-    "forbidden": Declined(403, "forbidden", "Forbidden", "not available in this region"),
-    "rate_limit": Declined(429, "concurrency_limited", "Too many concurrent requests", "wait for a context to end"),
-}
-_BROKEN = Declined(500, "internal_error", "Internal server error", "something broke")
-
-
-def turned_away(connection: HTTPConnection, trouble: Trouble) -> Response | None:
-    """The error for a client without a key or version, or that a fault turns away; None if it may proceed."""
-    if trouble.turned_away == "unreachable":
-        return Dropped()
-    if trouble.turned_away is not None:
-        return _refusal(_TURNED_AWAY[trouble.turned_away], trouble.headers)
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    key = (token if scheme.lower() == "bearer" else "") or connection.headers.get("x-api-key")
-    if not (key or connection.query_params.get("access_token") or connection.query_params.get("api_key")):
-        return _refusal(_TURNED_AWAY["unauthorized"])
-    if not (connection.headers.get("cartesia-version") or connection.query_params.get("cartesia_version")):
-        return _refusal(Declined(400, "invalid_version", "Invalid version", "Cartesia-Version is required"))
-    return None
-
-
-def _refusal(declined: Declined, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(declined.body(REQUEST_ID), declined.status, headers)
 
 
 async def tts_websocket(websocket: WebSocket) -> None:
@@ -58,9 +32,9 @@ async def tts_websocket(websocket: WebSocket) -> None:
     stage = stage_of(websocket)
     stage.keep_request("cartesia", "tts/websocket", None, dict(websocket.query_params))
     trouble = stage.faults.take("cartesia", "tts/websocket", None, when=_strikes_handshake)
-    refusal = turned_away(websocket, trouble)
-    if refusal is not None:
-        await deny(websocket, refusal)
+    denial = turned_away(websocket, trouble)
+    if denial is not None:
+        await deny(websocket, denial)
         return
     await websocket.accept()
     try:
@@ -71,7 +45,7 @@ async def tts_websocket(websocket: WebSocket) -> None:
 
 
 def _strikes_handshake(fault: Fault) -> bool:
-    return fault.kind in TURNED_AWAY and fault.call_id is None
+    return fault.kind in TURNED_AWAY_KINDS and fault.call_id is None
 
 
 def _strikes_context(fault: Fault) -> bool:
@@ -161,7 +135,7 @@ class SpeechSocket:
 
     def _sender(self, context_id: str, trouble: Trouble, twist: Twist) -> Callable[[Message], Awaitable[None]]:
         names_context = trouble.fault is None or trouble.fault.with_context
-        socket = Socket(self._websocket, _BROKEN.event(context_id if names_context else None, REQUEST_ID), trouble)
+        socket = Socket(self._websocket, BROKEN.event(context_id if names_context else None, REQUEST_ID), trouble)
 
         async def send(message: Message) -> None:
             try:
@@ -183,7 +157,7 @@ class SpeechSocket:
             if trouble.turned_away == "unreachable":
                 raise CutOff(None)
             if trouble.turned_away is not None:
-                await self._websocket.send_json(_TURNED_AWAY[trouble.turned_away].event(context_id, REQUEST_ID))
+                await self._websocket.send_json(TURNED_AWAY[trouble.turned_away].event(context_id, REQUEST_ID))
                 return
             error = _twist(trouble).error(context_id)
             if error is not None:
@@ -240,7 +214,7 @@ async def tts_sse(request: Request) -> Response:
         yield _event({"type": "done", "done": True, "status_code": 200})
 
     garbage = f"event: chunk\ndata: {GARBAGE}\n\n".encode()
-    error = _event(_BROKEN.event(None, REQUEST_ID))
+    error = _event(BROKEN.event(None, REQUEST_ID))
     return EventStream(events(), trouble, media_type="text/event-stream", garbage=garbage, error=error)
 
 
@@ -250,21 +224,21 @@ async def _open(request: Request, route: str) -> Response | tuple[Order, Trouble
     call_id = request.headers.get("x-call-id")
     body = await request.body()
     trouble = stage.faults.take("cartesia", route, call_id)
-    refusal = turned_away(request, trouble)
-    if refusal is not None:
-        return refusal
+    denial = turned_away(request, trouble)
+    if denial is not None:
+        return denial
     if trouble.hangs:
         return NoAnswer()
     if trouble.fault is not None and trouble.fault.kind == "error_event" and route == "tts/bytes":
-        return _refusal(_BROKEN)
+        return refusal(BROKEN)
     try:
         data = json.loads(body)
         stage.keep_request("cartesia", route, call_id, data)
         order = read_order(data, asyncio.get_running_loop().time())
     except Declined as declined:
-        return _refusal(declined)
+        return refusal(declined)
     except ValueError:
-        return _refusal(Declined(400, "invalid_request", "Invalid request", "the body is no JSON"))
+        return refusal(Declined(400, "invalid_request", "Invalid request", "the body is no JSON"))
     stage.note("cartesia", "input", call_id, context_id=_noted_id(order), chars=len(order.transcript))
     return order, trouble, call_id
 
@@ -302,9 +276,9 @@ async def voices(request: Request) -> Response:
     stage = stage_of(request)
     stage.keep_request("cartesia", "voices", None, dict(request.query_params))
     trouble = stage.faults.take("cartesia", "voices", None)
-    refusal = turned_away(request, trouble)
-    if refusal is not None:
-        return refusal
+    denial = turned_away(request, trouble)
+    if denial is not None:
+        return denial
     if trouble.hangs:
         return NoAnswer()
     listed = [_described(*each) for each in (() if "starting_after" in request.query_params else _VOICES)]
@@ -315,8 +289,8 @@ async def voice(request: Request) -> Response:
     """``/voices/{id}``: every id is a voice."""
     stage = stage_of(request)
     stage.keep_request("cartesia", "voices/id", None, dict(request.path_params))
-    refusal = turned_away(request, stage.faults.take("cartesia", "voices/id", None))
-    return refusal or JSONResponse(_described(request.path_params["voice_id"], "Any", "ru"))
+    denial = turned_away(request, stage.faults.take("cartesia", "voices/id", None))
+    return denial or JSONResponse(_described(request.path_params["voice_id"], "Any", "ru"))
 
 
 def _described(voice_id: str, name: str, language: str) -> dict[str, Any]:
@@ -333,6 +307,8 @@ def _described(voice_id: str, name: str, language: str) -> dict[str, Any]:
 
 ROUTES: list[BaseRoute] = [
     WebSocketRoute("/tts/websocket", tts_websocket),
+    WebSocketRoute("/stt/websocket", stt_websocket),
+    Route("/stt", stt_recording, methods=["POST"]),
     Route("/tts/bytes", tts_bytes, methods=["POST"]),
     Route("/tts/sse", tts_sse, methods=["POST"]),
     Route("/voices", voices),

@@ -9,8 +9,9 @@ import math
 from typing import Any
 
 from sandbox.vendors.deepgram.query import BadQuery, FluxQuery, reconfigured
-from sandbox.vendors.deepgram.stream import Fatal, Script, Send, ears, languages_of, new_request_id, transcript_of
+from sandbox.vendors.deepgram.stream import Fatal, Send, languages_of, new_request_id, transcript_of
 from sandbox.vendors.hearing import LEAST_SILENCE_SECONDS, UNFINISHED_SILENCE_SECONDS
+from sandbox.vendors.script import Script, ears
 from sandbox.vendors.stage import Stage
 from sandbox.vendors.wire import Message
 
@@ -42,8 +43,8 @@ class FluxStream:
         self.request_id = new_request_id(self._chance)
         self._sequence = 0
         languages = ("en",) if query.model.endswith("-en") else query.language_hints
-        self._script = Script(stage, query.tag, languages)
-        self._detector, self._recogniser = ears(stage, query.tag, self._script, query.encoding, query.sample_rate)
+        script = Script(stage, query.tag, languages)
+        self._detector, self._recogniser = ears(stage, query.tag, script, query.encoding, query.sample_rate)
         self._turn = 0
         self._turn_began = 0.0
         self._words_sent = 0
@@ -87,10 +88,6 @@ class FluxStream:
         """End the open turn."""
         if self._in_turn:
             await self._end_turn("model")
-
-    def give_back(self) -> None:
-        """See :meth:`sandbox.vendors.deepgram.stream.Stream.give_back`."""
-        self._script.give_back()
 
     @property
     def _in_turn(self) -> bool:

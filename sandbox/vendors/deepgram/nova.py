@@ -4,8 +4,9 @@ import string
 from typing import Any
 
 from sandbox.vendors.deepgram.query import NovaQuery
-from sandbox.vendors.deepgram.stream import Script, Send, confidence_of, ears, languages_of, new_request_id
+from sandbox.vendors.deepgram.stream import Send, confidence_of, languages_of, new_request_id
 from sandbox.vendors.hearing import LEAST_SILENCE_SECONDS, Heard
+from sandbox.vendors.script import Script, ears
 from sandbox.vendors.stage import Stage
 from sandbox.vendors.wire import Message
 
@@ -27,8 +28,8 @@ class NovaStream:
         self._send = send
         self._chance = stage.chance("deepgram", query.tag)
         self.request_id = new_request_id(self._chance)
-        self._script = Script(stage, query.tag, (query.language,) if query.language else ())
-        self._detector, self._recogniser = ears(stage, query.tag, self._script, query.encoding, query.sample_rate)
+        script = Script(stage, query.tag, (query.language,) if query.language else ())
+        self._detector, self._recogniser = ears(stage, query.tag, script, query.encoding, query.sample_rate)
         self._words_sent = 0
         self._final_until = 0.0
         self._last_word_end: float | None = None
@@ -79,10 +80,6 @@ class NovaStream:
                 "channels": 1,
             }
         )
-
-    def give_back(self) -> None:
-        """See :meth:`sandbox.vendors.deepgram.stream.Stream.give_back`."""
-        self._script.give_back()
 
     def _draw(self) -> None:
         """Draw how much silence ends the next utterance."""

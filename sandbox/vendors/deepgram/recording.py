@@ -7,9 +7,10 @@ from starlette.datastructures import QueryParams
 
 from sandbox.vendors.deepgram.nova import alternative_of
 from sandbox.vendors.deepgram.query import ENCODINGS, BadQuery, flag, nova_model
-from sandbox.vendors.deepgram.stream import Script, languages_of
+from sandbox.vendors.deepgram.stream import languages_of
 from sandbox.vendors.encodings import SAMPLE_BYTES, Encoding
 from sandbox.vendors.hearing import SpeechDetector
+from sandbox.vendors.script import Script
 from sandbox.vendors.stage import Stage
 from sandbox.vendors.wire import Message
 
@@ -26,10 +27,12 @@ def hear_recording(body: bytes, query: QueryParams, stage: Stage) -> Message:
     for now, speech in SpeechDetector(encoding, sample_rate).feed(audio):
         recogniser.step(now, speech)
     recogniser.settle()
+    words = recogniser.words
+    recogniser.end_turn()
     written = flag(query, "punctuate") or flag(query, "smart_format")
-    channel: Message = {"alternatives": [alternative_of(recogniser.words, written=written)]}
+    channel: Message = {"alternatives": [alternative_of(words, written=written)]}
     if flag(query, "detect_language"):
-        detected = languages_of(recogniser.words) or ["en"]
+        detected = languages_of(words) or ["en"]
         channel |= {"detected_language": detected[0], "language_confidence": 0.99}
     metadata = {
         "transaction_key": "deprecated",

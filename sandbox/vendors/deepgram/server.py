@@ -121,8 +121,6 @@ async def _serve(websocket: WebSocket, stream: Stream, trouble: Trouble) -> None
         await websocket.close(1011, "INTERNAL_SERVER_ERROR")
     except WebSocketDisconnect:
         pass  # the client left while something was being sent
-    finally:
-        stream.give_back()
 
 
 async def _read(websocket: WebSocket, stream: Stream) -> None:

@@ -38,7 +38,7 @@ TOY = replace(
 def vendors(*names: str, **fallbacks: tuple[str, ...]) -> VendorRegistry:
     """The real ones, and toys of those names; nobody stands in for anybody but the given fallbacks."""
     toys = [entry for name in names for entry in toy.entries(name)]
-    nobody = {"llm_fallbacks": ("none",), "tts_fallbacks": ("none",)}
+    nobody = {f"{kind}_fallbacks": ("none",) for kind in ("stt", "llm", "tts")}
     settings = load_settings(None).model_copy(update={**nobody, **fallbacks})
     return VendorRegistry(ClientSetup(settings), [*toys, *ENTRIES])
 
@@ -227,6 +227,7 @@ def test_a_plan_that_its_vendors_cannot_carry_out_is_refused(
     [
         (SttOptions("flux-general-multi"), "deepgram"),
         (SttOptions("nova-3"), "deepgram"),
+        (SttOptions("ink-whisper", "ru"), "cartesia"),
         (SttOptions("flux-general-en", "en", vendor="deepgram-flux"), "deepgram"),
     ],
 )
@@ -239,8 +240,12 @@ async def test_the_vendors_there_are_hear(options: SttOptions, provider: str) ->
 
 async def test_the_entries_are_made_by_their_names() -> None:
     registry = vendors()
-    for name, model in (("deepgram-flux", "flux-general-multi"), ("deepgram-nova", "nova-3")):
-        assert registry.stt(SttOptions(model, vendor=name), TELEPHONE).provider == "deepgram"
+    for name, model, provider in (
+        ("deepgram-flux", "flux-general-multi", "deepgram"),
+        ("deepgram-nova", "nova-3", "deepgram"),
+        ("cartesia-whisper", "ink-whisper", "cartesia"),
+    ):
+        assert registry.stt(SttOptions(model, vendor=name), TELEPHONE).provider == provider
     for name in ("openai-chat", "openai-responses"):
         assert registry.llm(LlmOptions("gpt-6-luna", vendor=name)).provider == "openai"
     for name, provider, has_word_times in (
@@ -254,6 +259,6 @@ async def test_the_entries_are_made_by_their_names() -> None:
         assert (speaks.provider, speaks.capabilities.word_times) == (provider, has_word_times)
     assert [entry.name for entry in ENTRIES] == [
         "deepgram-flux", "deepgram-nova", "deepgram-aura", "openai-responses", "openai-chat", "openai-fallback",
-        "cartesia-websocket", "cartesia-http", "espeak", "phrases",
+        "cartesia-whisper", "cartesia-websocket", "cartesia-http", "espeak", "phrases",
     ]  # fmt: skip
     await registry.aclose()

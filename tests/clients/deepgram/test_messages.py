@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from app.clients.deepgram.flux_messages import FluxTurns
 from app.clients.deepgram.messages import DeepgramOptions, listen_url, rest_url
 from app.clients.deepgram.nova_messages import NovaTurns
-from app.clients.deepgram.spoken import mean_confidence
-from app.clients.deepgram.turn_assembly import TurnAssembly
 from app.clients.messages import Unreadable
+from app.clients.phrase import mean_confidence
+from app.clients.turn_assembly import TurnAssembly
 from app.errors import ProviderUnavailable
 from app.ports.streams import SpeechEvent, TurnEnded, TurnEndedEagerly, TurnResumed, TurnUpdated
 from media.formats import AudioFormat

@@ -7,7 +7,7 @@ import pytest
 
 from app.clients.deepgram.flux_messages import FluxTurns
 from app.clients.deepgram.nova_messages import NovaTurns
-from app.clients.deepgram.turn_assembly import TurnAssembly
+from app.clients.turn_assembly import TurnAssembly
 from app.ports.streams import HeardWord, SpeechEvent, Transcript, TurnEnded, TurnResumed, TurnUpdated
 from tests.clients.deepgram.server import flux, nova, utterance_end
 

@@ -1,16 +1,16 @@
-"""Builds the caller's turn from Deepgram's messages. Pure: no socket, no clock."""
+"""Builds the caller's turn from a vendor's messages. Pure: no socket, no clock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from app.clients.deepgram.languages import main_language
-from app.clients.deepgram.spoken import Clock, Phrase, mean_confidence
+from app.clients.phrase import Clock, Phrase, main_language, mean_confidence
 from app.ports.streams import SpeechEvent, Transcript, TurnEnded, TurnResumed, TurnUpdated
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a message from Deepgram says."""
+    """What a vendor's message says."""
 
     events: tuple[SpeechEvent, ...] = ()
     acknowledged: float | None = None
@@ -21,7 +21,7 @@ class TurnAssembly:
     """The caller's turn so far. Final words survive the loss of a socket."""
 
     def __init__(self, language: str | None) -> None:
-        """``language`` is used for a transcript when Deepgram names none."""
+        """``language`` is used for a transcript when the vendor names none."""
         self._language = language
         self._kept: list[Phrase] = []
         self._latest: Phrase | None = None
@@ -30,6 +30,8 @@ class TurnAssembly:
         """Whether the caller is in the middle of a turn."""
         self.orphaned = False
         """Whether the turn began on a lost socket, and the new one has not reported it yet."""
+        self._known = Transcript("")
+        """What was known of an orphaned turn when its socket was lost."""
 
     def read(self, message: Mapping[str, object], at: Clock) -> Heard | None:
         """Process a message. Returns None when its type is not known.
@@ -40,6 +42,7 @@ class TurnAssembly:
 
     def resume_from(self, moment: float) -> None:
         """Continue on a new socket, which gets the audio from ``moment`` on, in seconds of the stream."""
+        self._known = self._known if self.orphaned else self._transcript()
         carried = self._latest.before(moment) if self._latest else None
         if carried:
             self._kept.append(carried)
@@ -48,7 +51,12 @@ class TurnAssembly:
 
     def close(self) -> tuple[SpeechEvent, ...]:
         """End the turn with what is known of it."""
-        return (self._end(),) if self.open else ()
+        known = self._known if self.orphaned else None
+        return (self._end(known),) if self.open else ()
+
+    def _joined(self, phrases: list[Phrase]) -> str:
+        """The text of all phrases together."""
+        return " ".join(phrase.text for phrase in phrases if phrase.text)
 
     def _update(self, latest: Phrase | None) -> SpeechEvent:
         self._latest = latest
@@ -60,8 +68,8 @@ class TurnAssembly:
             return TurnResumed(self._transcript())
         return TurnUpdated(self._transcript())
 
-    def _end(self) -> TurnEnded:
-        transcript = self._transcript()
+    def _end(self, known: Transcript | None = None) -> TurnEnded:
+        transcript = known or self._transcript()
         self._kept, self._latest = [], None
         self._eager = self.open = self.orphaned = False
         return TurnEnded(transcript)
@@ -70,8 +78,11 @@ class TurnAssembly:
         phrases = [*self._kept, *([self._latest] if self._latest else [])]
         words = tuple(word for phrase in phrases for word in phrase.words)
         return Transcript(
-            text=" ".join(phrase.text for phrase in phrases if phrase.text),
+            text=self._joined(phrases),
             words=words,
             confidence=mean_confidence((word.confidence, word.end - word.start) for word in words),
             language=main_language((phrase.language, phrase.seconds) for phrase in phrases) or self._language,
         )
+
+
+AssembledT = TypeVar("AssembledT", bound=TurnAssembly)

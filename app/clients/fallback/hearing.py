@@ -1,0 +1,120 @@
+"""Speech to text with fallbacks: the first link that reports the caller's words hears the turn."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from app.clients.entry import SttSession
+from app.clients.fallback.chain import Chain
+from app.clients.fallback.hearing_stream import FallbackStream, SttLink
+from app.errors import ProviderError
+from app.models import ServiceHealth, TranscriptionResult
+from app.ports.streams import StreamLost, TurnEnded, TurnUpdated
+from app.ports.vendors import Charge, SttCapabilities
+from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
+
+_PROBE_SECONDS = 4.0
+_PROBE_SILENCE_SECONDS = 1.0
+"""What follows the sentence of a probe, so that its words become final."""
+
+
+class FallbackHearing:
+    """Speech to text over a chain. To calls it looks like its first link, which hears as long as it is well."""
+
+    def __init__(self, links: Sequence[SttLink], audio_format: AudioFormat, *, sentence: Callable[[], bytes]) -> None:
+        """``sentence`` is something said, in that format: a link that is down must recognise it. It may take long."""
+        self._links = tuple(links)
+        self._chain: Chain[SttSession] = Chain(self._links)
+        self._format = audio_format
+        self._sentence = sentence
+
+    def __repr__(self) -> str:
+        return f"<FallbackHearing {self._chain!r}>"
+
+    @property
+    def provider(self) -> str:
+        """The first choice's."""
+        return self._first.provider
+
+    @property
+    def model(self) -> str:
+        """The first choice's."""
+        return self._first.model
+
+    @property
+    def capabilities(self) -> SttCapabilities:
+        """The first choice's."""
+        return self._first.capabilities
+
+    @property
+    def sessions(self) -> list[SttSession]:
+        """The clients of all links."""
+        return [link.client for link in self._links]
+
+    @property
+    def given(self) -> "FallbackHearing | SttSession":
+        """What calls get: the first choice alone when it has no fallback."""
+        return self if len(self._links) > 1 else self._first
+
+    def listen(self, *, call_id: str) -> FallbackStream:
+        """Open a stream for one call."""
+        return FallbackStream(self._chain, self._links, self._format, call_id=call_id)
+
+    async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
+        """Transcribe a recording, by the first link that can. Raises BadAudio, or the first choice's ProviderError."""
+        first_error: ProviderError | None = None
+        for link in self._chain.order():
+            try:
+                return await link.client.transcribe_batch(audio_data)
+            except ProviderError as error:
+                first_error = first_error or error
+        if first_error is None:
+            raise AssertionError("unreachable: a chain has a link")
+        raise first_error
+
+    async def probe(self) -> list[Charge]:
+        """Have each link that is down and due for a probe hear a sentence. Returns what that cost."""
+        charges: list[Charge] = []
+        loop = asyncio.get_running_loop()
+        for link in self._chain.due(loop.time()):
+            sentence = await asyncio.to_thread(self._sentence)
+            is_well, cost = await self._hears(link.client, sentence)
+            charges += cost
+            self._chain.probed(link, is_well=is_well, now=loop.time())
+            if is_well:
+                log.info("fallback.well", link=link.name)
+        return charges
+
+    async def _hears(self, client: SttSession, sentence: bytes) -> tuple[bool, list[Charge]]:
+        """Whether the link finds words in the sentence, and what that cost."""
+        stream = client.listen(call_id="probe")
+        silence = self._format.silence(round(_PROBE_SILENCE_SECONDS * self._format.sample_rate))
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS), stream:
+                stream.note_sound(is_heard=True)
+                stream.send(sentence)
+                await asyncio.sleep(0)
+                stream.note_sound(is_heard=False)
+                stream.send(silence)
+                async for event in stream:
+                    match event:
+                        case TurnUpdated(transcript) | TurnEnded(transcript) if transcript.text:
+                            return True, stream.charges()
+                        case StreamLost():
+                            return False, stream.charges()
+                        case _:
+                            pass
+        except TimeoutError:
+            pass
+        return False, stream.charges()
+
+    async def health_check(self) -> ServiceHealth:
+        """The first choice's."""
+        return await self._first.health_check()
+
+    @property
+    def _first(self) -> SttSession:
+        return self._links[0].client

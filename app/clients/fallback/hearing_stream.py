@@ -1,0 +1,487 @@
+"""One call's speech, heard by a chain of recognisers: whoever reports words hears the turn.
+
+::
+
+    first choice   |== words ==| lost ..x
+    second                     |--- replay of the open turn, no words in time ---x
+    third                                  |--- replay ---|== words ==|== words == ...
+
+Every recogniser that is asked gets the open turn from its beginning, or the last ten seconds of it. What was recognised
+before those stays as it was. When a better link is well again, it takes over between two turns.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Self
+
+import structlog
+
+from app.clients.entry import LinkStream, SttSession
+from app.clients.fallback.chain import Chain, Link
+from app.clients.fallback.race import FallbackFailed
+from app.clients.replay_buffer import ReplayBuffer
+from app.clients.stream_state import Events
+from app.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+from app.models import Patience
+from app.ports.streams import (
+    SpeechEvent,
+    StreamLost,
+    StreamRestored,
+    Transcript,
+    TurnEnded,
+    TurnEndedEagerly,
+    TurnResumed,
+    TurnUpdated,
+)
+from app.ports.vendors import Charge, add_up
+from media.formats import AudioFormat
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 0.1
+_RARELY_SECONDS = 1.0
+"""How often to look while nothing is going on, but the first choice does not hear."""
+_RECONNECT_SECONDS = 0.4
+"""How long a link may take to replace a lost connection before another link is asked, too."""
+_CONNECT_SECONDS = 1.0
+"""How long a link may take until its first connection works."""
+_UNPROVEN_SECONDS = 0.6
+"""How long a link that has not heard anything in this call may owe a message about the caller's speech."""
+_ORPHAN_SECONDS = 1.5
+"""How long a link may take to report a turn that began with another. After that the turn has ended."""
+_QUIET_SECONDS = 2.0
+"""After so much silence links that were asked in vain are given up: what they were asked about was no speech."""
+_KEPT_SECONDS = 10.0
+_UNANSWERED_SECONDS = 4.0
+"""After so much silence nobody will find words in the last sound any more."""
+_LEAD_SECONDS = 1.0
+"""How much audio is kept while nobody speaks: the beginning of a sound is noticed late."""
+_AGAIN_SECONDS = 2.0
+"""When every link has failed, all are asked again after this time."""
+
+_TurnEvent = TurnUpdated | TurnEndedEagerly | TurnResumed | TurnEnded
+
+
+@dataclass(slots=True, eq=False)
+class SttLink(Link[SttSession]):
+    """One way to hear."""
+
+    late_seconds: float = 1.5
+    """How long the vendor may owe a message while the caller speaks, before another link is asked, too."""
+
+
+@dataclass(slots=True, eq=False)
+class _Listener:
+    """A link that hears the call."""
+
+    link: SttLink
+    stream: LinkStream
+    began_at: float
+    offset: float
+    """Where its audio begins, in seconds of the call's audio."""
+    kept: Transcript
+    """The words of the open turn before that."""
+    is_lost: bool = False
+    """Whether it replaces a lost connection now."""
+    is_late: bool = False
+    works: bool = False
+    """Whether it has had a connection that worked."""
+    served: bool = False
+    """Whether any of its words were used."""
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+
+class FallbackStream:
+    """The caller's speech as events. Use it as an async context manager, and iterate it once.
+
+    Task ledger: ``{call}:hear`` looks after the links, ``{call}:hear:{link}`` reads what one of them hears. It ends
+    with the link's stream, or when another link hears in its place; all end with the context.
+    """
+
+    def __init__(
+        self, chain: Chain[SttSession], links: Sequence[SttLink], audio_format: AudioFormat, *, call_id: str
+    ) -> None:
+        self._chain = chain
+        self._links = tuple(links)
+        self._format = audio_format
+        self._call_id = call_id
+        capacity = round(_KEPT_SECONDS * audio_format.sample_rate)
+        self._audio = ReplayBuffer(sample_bytes=audio_format.sample_bytes, capacity=capacity)
+        self._events = Events()
+        self._changed = asyncio.Event()
+        self._running: list[_Listener] = []
+        self._ending: list[_Listener] = []
+        self._waiting: list[SttLink] = []
+        """The links to ask next."""
+        self._speaker: _Listener | None = None
+        """The link whose words count."""
+        self._sound_on = False
+        self._quiet_since = -math.inf
+        self._patience = Patience.NORMAL
+        self._latest: Transcript | None = None
+        """The words of the open turn; None while there is none."""
+        self._is_eager = False
+        self._orphaned_at: float | None = None
+        self._lost_at: float | None = None
+        """When the outage that was announced began."""
+        self._given_up = False
+        self._again_at = 0.0
+        self._error: ProviderError = ProviderUnavailable("nobody", "no link can hear")
+        self._spent: list[Charge] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bug: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<FallbackStream {', '.join(listener.link.name for listener in self._running)}>"
+
+    @property
+    def provider(self) -> str:
+        """The vendor that hears now."""
+        return self._speaker.stream.provider if self._speaker is not None else self._links[0].client.provider
+
+    @property
+    def dropped_seconds(self) -> float:
+        """Seconds of audio that the link that hears now has dropped."""
+        return self._speaker.stream.dropped_seconds if self._speaker is not None else 0.0
+
+    def charges(self) -> list[Charge]:
+        """What each link has cost; ``served`` marks those whose words were used."""
+        charges = add_up(
+            [*self._spent, *(charge for each in [*self._ending, *self._running] for charge in _charges(each))]
+        )
+        return [charge for charge in charges if charge.seconds] or charges[:1]
+
+    async def __aenter__(self) -> Self:
+        self._begin_race()
+        self._keep(asyncio.get_running_loop().create_task(self._watch(), name=f"{self._call_id}:hear"))
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+        self._events.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SpeechEvent:
+        event = await self._events.next()
+        if event is not None:
+            return event
+        if self._bug is not None:
+            raise self._bug
+        raise StopAsyncIteration
+
+    def send(self, audio: bytes) -> None:
+        """Give the audio to all links that are asked. Does not wait."""
+        self._audio.append(audio)
+        self._audio.take(self._audio.capacity)
+        for listener in self._running:
+            listener.stream.send(audio)
+        if not self._is_awaited():
+            self._audio.acknowledge(self._audio.end - round(_LEAD_SECONDS * self._format.sample_rate))
+
+    def note_sound(self, *, is_heard: bool) -> None:
+        """Note that the caller has started or stopped making sound."""
+        self._sound_on, self._quiet_since = is_heard, self._now()
+        for listener in self._running:
+            listener.stream.note_sound(is_heard=is_heard)
+        self._changed.set()
+
+    def set_patience(self, patience: Patience) -> None:
+        """How long to wait for more in a pause."""
+        self._patience = patience
+        for listener in self._running:
+            listener.stream.set_patience(patience)
+
+    # --- the links --------------------------------------------------------------------------------------------------
+
+    def _begin_race(self) -> None:
+        self._waiting = self._order()
+        self._ask(self._waiting.pop(0))
+
+    def _order(self) -> list[SttLink]:
+        return [link for link in self._chain.order() if isinstance(link, SttLink)]
+
+    def _ask(self, link: SttLink) -> None:
+        """Have a link hear the open turn from its beginning, and everything from now on."""
+        self._audio.rewind()
+        piece = self._audio.take(self._audio.capacity)
+        offset = (self._audio.end if piece is None else piece.start) / self._format.sample_rate
+        stream = link.client.listen(call_id=self._call_id)
+        listener = _Listener(link, stream, self._now(), offset, _before(self._latest, offset))
+        stream.on_working.add(partial(self._works, listener))
+        stream.set_patience(self._patience)
+        stream.note_sound(is_heard=self._sound_on)
+        if piece is not None:
+            stream.send(piece.audio)
+        self._running.append(listener)
+        if self._speaker is None:
+            self._speaker = listener
+        name = f"{self._call_id}:hear:{link.name}"
+        listener.tasks.append(self._keep(asyncio.get_running_loop().create_task(self._follow(listener), name=name)))
+
+    async def _follow(self, listener: _Listener) -> None:
+        async with listener.stream as stream:
+            async for event in stream:
+                match event:
+                    case StreamLost(error, final):
+                        self._lost(listener, error, final=final)
+                    case StreamRestored():
+                        self._works(listener)
+                    case _:
+                        self._heard(listener, event)
+
+    def _retire(self, listener: _Listener) -> None:
+        """The link hears the call no longer. Its charges are final when its task has ended."""
+        if listener not in self._running:
+            return
+        self._running.remove(listener)
+        self._ending.append(listener)
+        (task,) = listener.tasks
+        task.add_done_callback(lambda _task: self._add_charges(listener))
+        if task is not asyncio.current_task():
+            task.cancel()
+
+    def _add_charges(self, listener: _Listener) -> None:
+        self._ending.remove(listener)
+        self._spent = add_up([*self._spent, *_charges(listener)])
+
+    def _lost(self, listener: _Listener, error: ProviderError, *, final: bool) -> None:
+        """A link has lost its connection, and tries again unless the loss is final."""
+        self._error, listener.is_lost = error, True
+        self._note(listener, error)
+        speaker = self._speaker
+        if listener is speaker:
+            self._announce(error)
+            others = [each for each in self._running if each.works and not each.is_lost and each is not listener]
+            if others:
+                self._switch(others[0])
+        elif speaker is not None and speaker.works and not (speaker.is_lost or speaker.is_late):
+            self._retire(listener)  # it was to take over from one that is well
+        if final:
+            self._retire(listener)
+        self._changed.set()
+
+    def _works(self, listener: _Listener) -> None:
+        """A link has a connection that works: it takes over from one that has none, and in a pause from a worse one."""
+        listener.works, listener.is_lost, listener.is_late = True, False, False
+        speaker = self._speaker
+        if listener not in self._running:
+            return
+        if listener is speaker:
+            self._restored()
+            self._retire_others()
+        elif (
+            speaker is None
+            or speaker not in self._running
+            or speaker.is_lost
+            or (speaker.is_late and not speaker.works)
+            or self._may_return()
+        ):
+            self._switch(listener)
+
+    def _heard(self, listener: _Listener, event: _TurnEvent) -> None:
+        has_words = bool(event.transcript.text)
+        if listener not in self._running or (listener is not self._speaker and not has_words):
+            return
+        if listener is not self._speaker:
+            self._switch(listener)
+        if has_words:
+            listener.served, listener.works, listener.is_late = True, True, False
+            self._retire_others()
+        self._pass_on(listener, event)
+
+    def _switch(self, listener: _Listener) -> None:
+        """This link hears from now on. Those that were late or lost are down until a probe."""
+        before, self._speaker = self._speaker, listener
+        if before in self._running and before is not None and before.is_late and not before.is_lost:
+            self._announce(ProviderTimeout(before.stream.provider, "another recogniser heard the caller first"))
+        if self._latest is not None:
+            self._orphaned_at = self._now()
+        self._retire_others(blame=True)
+        self._restored()
+
+    def _retire_others(self, *, blame: bool = False) -> None:
+        for other in [each for each in self._running if each is not self._speaker]:
+            if blame and (other.is_late or other.is_lost):
+                late = ProviderTimeout(other.stream.provider, "another recogniser heard the caller first")
+                self._note(other, FallbackFailed(late, retryable=False))
+            self._retire(other)
+        self._waiting = [link for link in self._order() if self._speaker is None or link is not self._speaker.link]
+
+    def _note(self, listener: _Listener, error: ProviderError) -> None:
+        now = self._now()
+        if self._chain.failed(listener.link, error, began_at=listener.began_at, now=now):
+            log.warning("fallback.down", link=listener.link.name, code=error.code)
+        listener.began_at = now
+
+    def _announce(self, error: ProviderError) -> None:
+        if self._lost_at is None:
+            self._lost_at = self._now()
+            self._events.put(StreamLost(error, final=False))
+
+    def _restored(self) -> None:
+        if self._lost_at is not None:
+            self._events.put(StreamRestored(self._now() - self._lost_at))
+            self._lost_at, self._given_up = None, False
+
+    # --- looking after them -----------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            self._look()
+            try:
+                async with asyncio.timeout(self._next_look()):
+                    await self._changed.wait()
+                self._changed.clear()
+            except TimeoutError:
+                continue
+
+    def _next_look(self) -> float | None:
+        speaker = self._speaker
+        is_calm = (
+            speaker is not None
+            and len(self._running) == 1
+            and speaker.works
+            and not speaker.is_lost
+            and not self._is_awaited()
+        )
+        if not is_calm:
+            return _LOOK_SECONDS
+        return None if speaker is not None and speaker.link is self._links[0] else _RARELY_SECONDS
+
+    def _look(self) -> None:
+        late = [self._is_late(listener) for listener in self._running]
+        if self._waiting and all(late):
+            self._ask(self._waiting.pop(0))
+        elif not self._running:
+            self._ask_all_again()
+        elif self._orphaned_at is not None and self._now() - self._orphaned_at >= _ORPHAN_SECONDS:
+            self._end_orphaned_turn()
+        elif len(self._running) > 1 and self._is_quiet() and self._speaker_is_well():
+            self._stand_down()
+        elif len(self._running) == 1 and self._may_return():
+            self._ask(self._order()[0])
+
+    def _is_late(self, listener: _Listener) -> bool:
+        """Whether another link must be asked. Once late, it stays late until it reports something."""
+        patience = listener.link.late_seconds
+        if listener.is_lost:
+            patience = _RECONNECT_SECONDS
+        elif not listener.works:
+            patience = _UNPROVEN_SECONDS if self._is_awaited() else _CONNECT_SECONDS
+        elif not listener.served and listener.link is not self._links[0]:
+            patience = min(patience, _UNPROVEN_SECONDS)
+        listener.is_late = listener.is_late or listener.stream.owed_seconds >= patience
+        return listener.is_late
+
+    def _ask_all_again(self) -> None:
+        now = self._now()
+        if not self._given_up:
+            self._given_up, self._again_at = True, now + _AGAIN_SECONDS
+            self._announce(self._error)
+            self._events.put(StreamLost(self._error, final=True))
+        elif now >= self._again_at:
+            self._again_at = now + _AGAIN_SECONDS
+            self._speaker = None
+            self._begin_race()
+
+    def _end_orphaned_turn(self) -> None:
+        self._orphaned_at = None
+        if self._latest is not None:
+            self._emit_end(TurnEnded(self._latest))
+
+    def _is_awaited(self) -> bool:
+        """Whether there are words of the caller, or may be some."""
+        return self._latest is not None or self._sound_on or self._now() - self._quiet_since < _UNANSWERED_SECONDS
+
+    def _is_quiet(self) -> bool:
+        return self._latest is None and not self._sound_on and self._now() - self._quiet_since >= _QUIET_SECONDS
+
+    def _speaker_is_well(self) -> bool:
+        return self._speaker in self._running and self._speaker is not None and not self._speaker.is_lost
+
+    def _stand_down(self) -> None:
+        if self._speaker is not None and self._speaker.works:
+            self._speaker.is_late = False
+            self._retire_others()
+
+    def _may_return(self) -> bool:
+        """Whether a better link than the one that hears is well, and nobody speaks."""
+        best, speaker = self._chain.order()[0], self._speaker
+        if speaker is None or best.probe_at is not None or self._latest is not None or self._sound_on:
+            return False
+        return self._links.index(speaker.link) > [link.name for link in self._links].index(best.name)
+
+    # --- the words --------------------------------------------------------------------------------------------------
+
+    def _pass_on(self, listener: _Listener, event: _TurnEvent) -> None:
+        self._orphaned_at = None
+        transcript = _behind(listener, event.transcript)
+        match event:
+            case TurnEnded():
+                self._chain.served(listener.link)
+                self._emit_end(TurnEnded(transcript))
+                return
+            case TurnEndedEagerly():
+                self._is_eager = True
+                self._events.put(TurnEndedEagerly(transcript))
+            case TurnUpdated() | TurnResumed():
+                kind: Callable[[Transcript], SpeechEvent] = TurnResumed if self._is_eager else TurnUpdated
+                self._is_eager = False
+                self._events.put(kind(transcript))
+        self._latest = transcript
+        self._changed.set()
+
+    def _emit_end(self, event: TurnEnded) -> None:
+        self._latest, self._is_eager = None, False
+        words, rate = event.transcript.words, self._format.sample_rate
+        until = round(words[-1].end * rate) if words else self._audio.end - round(_LEAD_SECONDS * rate)
+        self._audio.acknowledge(until)
+        for listener in self._running:
+            listener.kept = Transcript("")
+        self._events.put(event)
+        self._changed.set()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            self._bug = self._bug or bug
+            self._events.close()
+
+
+def _charges(listener: _Listener) -> list[Charge]:
+    return [replace(each, way=listener.link.name, served=listener.served) for each in listener.stream.charges()]
+
+
+def _before(known: Transcript | None, moment: float) -> Transcript:
+    """The words of the turn that ended before that moment."""
+    words = tuple(word for word in (known.words if known is not None else ()) if word.end <= moment)
+    return Transcript(" ".join(word.text for word in words), words, language=known.language if known else None)
+
+
+def _behind(listener: _Listener, heard: Transcript) -> Transcript:
+    """What a link has heard, behind the words that were kept, in seconds of the call's audio."""
+    kept, offset = listener.kept, listener.offset
+    shifted = tuple(replace(word, start=word.start + offset, end=word.end + offset) for word in heard.words)
+    return replace(
+        heard,
+        text=f"{kept.text} {heard.text}".strip(),
+        words=(*kept.words, *shifted),
+        language=heard.language or kept.language,
+        way=listener.link.name,
+    )
