@@ -10,6 +10,7 @@ from app.clients.fallback.chain import Chain
 from app.clients.fallback.hearing_stream import FallbackStream, SttLink
 from app.errors import ProviderError
 from app.models import ServiceHealth, TranscriptionResult
+from app.ports.priority import Priority, requests_at
 from app.ports.streams import StreamLost, TurnEnded, TurnUpdated
 from app.ports.vendors import Charge, SttCapabilities
 from media.formats import AudioFormat
@@ -81,7 +82,8 @@ class FallbackHearing:
         loop = asyncio.get_running_loop()
         for link in self._chain.due(loop.time()):
             sentence = await asyncio.to_thread(self._sentence)
-            is_well, cost = await self._hears(link.client, sentence)
+            with requests_at(Priority.HEDGE):
+                is_well, cost = await self._hears(link.client, sentence)
             charges += cost
             self._chain.probed(link, is_well=is_well, now=loop.time())
             if is_well:

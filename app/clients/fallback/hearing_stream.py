@@ -26,6 +26,7 @@ from app.clients.replay_buffer import ReplayBuffer
 from app.clients.stream_state import Events
 from app.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 from app.models import Patience
+from app.ports.priority import Priority, context_at, current_priority
 from app.ports.streams import (
     SpeechEvent,
     StreamLost,
@@ -220,11 +221,13 @@ class FallbackStream:
         stream.note_sound(is_heard=self._sound_on)
         if piece is not None:
             stream.send(piece.audio)
+        context = context_at(Priority.HEDGE if self._running else current_priority())
         self._running.append(listener)
         if self._speaker is None:
             self._speaker = listener
         name = f"{self._call_id}:hear:{link.name}"
-        listener.tasks.append(self._keep(asyncio.get_running_loop().create_task(self._follow(listener), name=name)))
+        following = asyncio.get_running_loop().create_task(self._follow(listener), name=name, context=context)
+        listener.tasks.append(self._keep(following))
 
     async def _follow(self, listener: _Listener) -> None:
         async with listener.stream as stream:
