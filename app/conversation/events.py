@@ -100,8 +100,6 @@ class CallerTurnEndedEagerly:
     language: str | None = None
     faint: bool = False
     confidence: float | None = None
-    heard_by: str = ""
-    """The entry of the registry that has recognised the words, where there are several ways; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,6 @@ class CallerTurnEnded:
     last_voiced_t: float | None = None
     faint: bool = False
     heard_by: str = ""
-    """The entry of the registry that has recognised the words, where there are several ways; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +268,7 @@ class AgentFinished:
     exact: bool = True
 
 
-# --- tools ----------------------------------------------------------------------------------------------------------
+# --- tools, and the transfer to a human -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,9 +308,6 @@ class AgentToolFinished:
     result: str
     """As the model sees it."""
     given_up: bool = False  # cancelled, because no answer waited for it any more
-
-
-# --- the transfer to a human ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

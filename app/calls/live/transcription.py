@@ -112,11 +112,7 @@ class TranscriptionInput:
                 case TurnEndedEagerly(transcript):
                     self._emit(
                         ev.CallerTurnEndedEagerly(
-                            transcript.text,
-                            transcript.language,
-                            self._ends_faint(),
-                            transcript.confidence,
-                            transcript.way,
+                            transcript.text, transcript.language, self._ends_faint(), transcript.confidence
                         )
                     )
                 case TurnResumed(transcript):
