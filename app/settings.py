@@ -142,7 +142,9 @@ class Settings(BaseSettings):
     """The agent answers in rooms whose names begin with this and an underscore, and never touches other rooms."""
 
     transfer_targets: TransferTargets = {}
-    """Targets of transfers, such as sales=+74950000000,help=sip:help@example.org; without any, no transfers."""
+    """Targets of transfers, such as sales=+74950000000,help=sip:help@example.org; without any, no transfers.
+
+    The target ``fallback`` also gets the calls that the agent cannot serve, because vendors are down."""
 
     # --- the carrier --------------------------------------------------------------------------------------------------
     sip_number: TelephoneNumber | None = None

@@ -73,6 +73,7 @@ _SUMMARY: dict[str, Any] = {
     "recording": {"status": "gaps", "gaps": [[31.25, 33.5]]},
     "unanswered": {"count": 0, "waited_seconds": []},
     "abandoned": None,
+    "message": None,
     "version": "0.1.0",
 }
 _TOOLS: list[dict[str, Any]] = [

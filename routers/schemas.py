@@ -208,6 +208,15 @@ class RecordingState(BaseModel):
     )
 
 
+class CallMessage(BaseModel):
+    """A message that the caller left because the call could not be served."""
+
+    text: str = Field(description="Empty when nothing could transcribe it; the recording may have it.")
+    heard: Literal["live", "recording", "none"] = Field(
+        description="`recording`: transcribed after it was spoken. `none`: not transcribed."
+    )
+
+
 class CallSummary(BaseModel):
     """A call without its turns. Times are ISO 8601 in UTC. Costs are in US dollars, null if a price is unknown."""
 
@@ -239,6 +248,7 @@ class CallSummary(BaseModel):
         description="When the caller gave the call up: before it was answered, in its first ten seconds, "
         "or while they waited."
     )
+    message: CallMessage | None = Field(description="Null when the caller left none; in a list, while the call lives.")
     version: str
 
 

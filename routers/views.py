@@ -18,6 +18,7 @@ from routers.schemas import (
     AgentSummary,
     AgentVariable,
     Call,
+    CallMessage,
     CallSummary,
     Failure,
     Filler,
@@ -67,6 +68,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         recording=RecordingState(status=report.status, gaps=[list(gap) for gap in report.gaps]),
         unanswered=_unanswered(summary.get("unanswered")),
         abandoned=summary.get("abandoned"),
+        message=_message(summary.get("message")),
         version=row.version,
     )
 
@@ -85,6 +87,7 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         provider_ids=_provider_ids(row, record.request_ids),
         unanswered=record.unanswered_json(),
         abandoned=record.abandoned,
+        message=None if record.message is None else asdict(record.message),
     )
     holds = [Hold(**asdict(hold)) for hold in record.holds]
     return Call(**fresh, **transcript_of(record).model_dump(), agent_hash=record.agent_hash, holds=holds)
@@ -165,6 +168,11 @@ def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
 def _unanswered(stored: Any) -> Unanswered | None:
     """The caller's unanswered turns. None for a live call, and for a call that an older version ended."""
     return None if stored is None else Unanswered(**stored)
+
+
+def _message(stored: Any) -> CallMessage | None:
+    """The message of an ended call. None when there is none, and for a call that an older version ended."""
+    return None if stored is None else CallMessage(**stored)
 
 
 def _turn_line(turn: TurnRecord) -> str:

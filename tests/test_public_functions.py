@@ -8,7 +8,7 @@ from tests.support.sources import PACKAGES, python_files, text, tree
 
 CONTRACT = {
     "process_user_input", "get_conversation_summary", "handle_call_end", "get_health_status", "transcribe_stream",
-    "transcribe_batch", "stream_response", "generate_response", "synthesize_stream", "synthesize_batch",
+    "stream_response", "generate_response", "synthesize_stream", "synthesize_batch",
 }  # fmt: skip
 """The design's, which the service does not call by itself."""
 CALLED_BY_LIBRARIES = {

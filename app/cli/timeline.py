@@ -45,6 +45,7 @@ USUAL: dict[str, str] = {
     Deadline.DIGITS: "the caller pressed no more keys",
     Deadline.PAUSE: "the caller said no more",
     Deadline.RESUME: "the caller's sound was no interruption",
+    Deadline.MESSAGE: "the caller added nothing to their message",
 }
 OMITTED = {
     "state.changed", "caller.sound_started", "caller.sound_stopped", "caller.words", "caller.turn_ended_eagerly",
@@ -147,6 +148,8 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "caller.left": _left,
     "caller.held": lambda data: ("quiet", f"no sound since {data['since_t']:.1f} s: on hold, or gone"),
     "caller.returned": lambda data: ("quiet", f"sound again after {data['held_seconds']:.1f} s on hold"),
+    "message.requested": lambda _data: ("wrong", "the call cannot be served: the caller is asked for a message"),
+    "message.transcribed": lambda data: ("caller", data["text"]),
     "caller.ignored": lambda data: ("quiet", f"not taken as a turn: {data['reason']}"),
     "turn.taken": lambda data: ("caller", data["text"]),
     "agent.paused": lambda data: ("quiet", "paused by a sound"),

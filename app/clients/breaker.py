@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+_REMEMBERED_SECONDS = 10.0
+"""For how long after it may be tried again a vendor counts as down when nobody tries it."""
 _WAIT_SECONDS_MAX = 60.0
 """The longest time the breaker stays open without a probe, whatever ``Retry-After`` says."""
 
@@ -49,6 +51,10 @@ class CircuitBreaker:
         if self._open_until is None:
             return "closed"
         return "half_open" if now >= self._open_until else "open"
+
+    def is_down(self, now: float) -> bool:
+        """Whether the vendor has failed too often just now, and has not answered since."""
+        return self._open_until is not None and now < self._open_until + _REMEMBERED_SECONDS
 
     def ask(self, now: float, *, insist: bool = False) -> Permit | None:
         """A permit for an attempt now, or None. With ``insist`` it is never None; in ``half_open`` one is the probe.

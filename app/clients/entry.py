@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from app.clients.limiter import Limiters
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import NoObserver, ProviderObserver, RetryPolicy
-from app.models import ServiceHealth, TranscriptionResult, VoiceConfig
+from app.models import ServiceHealth, VoiceConfig
 from app.observability.listeners import Listeners
 from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, SttStream, TextToSpeech, TtsOptions
 from app.settings import Settings
@@ -54,9 +54,6 @@ class SttSession(SpeechToText, Session, Protocol):
 
     def listen(self, *, call_id: str) -> LinkStream:
         """Open a stream for one call."""
-
-    async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
-        """Transcribe a recording. Raises BadAudio, ProviderError."""
 
 
 class LlmSession(LanguageModel, Session, Protocol):

@@ -24,7 +24,7 @@ from app.errors import (
     ProviderTimeout,
     Throttled,
 )
-from app.models import ClientMetrics, ServiceHealth
+from app.models import ClientMetrics, ServiceHealth, VoiceConfig
 from app.observability.listeners import Listeners
 
 log = structlog.get_logger(__name__)
@@ -210,6 +210,15 @@ class BaseResilientClient:
         """Report that an answer has broken off whose attempt had succeeded; it began at loop time ``began_at``."""
         clock = asyncio.get_running_loop().time
         self._note_failure(operation, Attempt(clock), error, Permit(began_at, answered_at=began_at))
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the vendor has failed too often just now, and has not answered since."""
+        return self._breaker.is_down(asyncio.get_running_loop().time())
+
+    def is_down_for(self, _voice: VoiceConfig) -> bool:
+        """The same for a vendor that speaks."""
+        return self.is_down
 
     async def warm_up(self) -> None:
         """Have a connection open before a caller needs it; nothing where none is kept. Raises ProviderError."""

@@ -10,6 +10,7 @@ from app.conversation.state import BLAMELESS, CallState
 from app.conversation.tool_news import note_outcome, note_told, tell_outcome
 from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
 from app.conversation.turns import Utterance, UtteranceKind
+from app.conversation.unserved import give_up
 from app.models import ConversationState
 
 _BEFORE_THE_ANSWER = (UtteranceKind.FILLER, UtteranceKind.NOTICE)
@@ -165,7 +166,7 @@ class AgentSpeech:
         else:
             call.unsaid += 1
             if call.failures + call.unsaid >= call.policy.max_failures:
-                call.end("provider_failure")
+                self._cannot_speak()
             else:
                 go_on(call)
 
@@ -176,7 +177,7 @@ class AgentSpeech:
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
             return
         if call.stt_outage_notice == "told":
-            call.close("provider_failure", call.lines.failure_goodbye)
+            give_up(call)
             return
         call.stt_outage_notice = "due"
         if not call.announce_stt_outage():
@@ -204,8 +205,10 @@ class AgentSpeech:
             return
         if final and call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):
             call.stt_failed = True
+        elif call.message is not None:
+            return
         elif final:
-            call.close("provider_failure", call.lines.failure_goodbye)
+            give_up(call)
         elif Deadline.STT_OUTAGE not in call.deadlines:
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
 
@@ -256,9 +259,20 @@ class AgentSpeech:
     def _apologise(self, turn: int, apology: str) -> None:
         call = self._call
         if call.failures + call.unsaid >= call.policy.max_failures:
-            call.close("provider_failure", call.lines.failure_goodbye)
+            give_up(call, turn)
         else:
             call.say(UtteranceKind.APOLOGY, apology, turn=turn)
+
+    def _cannot_speak(self) -> None:
+        """Lines cannot be said. A human can still take the call, and the prepared request for a message may be heard.
+
+        If that cannot be heard either, the call ends.
+        """
+        call = self._call
+        if call.message is None and (call.policy.fallback_human or call.policy.takes_messages):
+            give_up(call)
+        else:
+            call.end("provider_failure")
 
     def _after_filler(self) -> None:
         call = self._call

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.conversation.events import CallerIgnored, StateChanged, TransferStarted, TurnTaken
+from app.conversation.events import CallerIgnored, MessageRequested, StateChanged, TransferStarted, TurnTaken
 from app.models import Patience
 
 
@@ -115,10 +115,20 @@ class SendDigits:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepMessage:
+    """Keep the caller's sound from now on: they are asked for a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeMessage:
+    """The message is over, and nothing heard all of it: have its sound transcribed, and emit the words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Write a decision of the core into the journal. It does not come back as an event."""
 
-    event: StateChanged | CallerIgnored | TurnTaken | TransferStarted
+    event: StateChanged | CallerIgnored | TurnTaken | TransferStarted | MessageRequested
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +154,8 @@ Command = (
     | Transfer
     | CancelTransfer
     | SendDigits
+    | KeepMessage
+    | TranscribeMessage
     | Record
     | EndCall
 )

@@ -23,6 +23,7 @@ from app.conversation.state import CallState
 from app.conversation.tool_news import tell_outcome
 from app.conversation.transfers import Transfers
 from app.conversation.turns import UtteranceKind
+from app.conversation.unserved import give_up, message_is_due, reason_to_leave
 from app.conversation.user_turns import UserTurns
 from app.models import ConversationState
 
@@ -145,6 +146,7 @@ class ConversationCore:
             Deadline.START: self._start_due,
             Deadline.STALL: self._stall_due,
             Deadline.RESUME: self._resume_due,
+            Deadline.MESSAGE: lambda: message_is_due(self._call),
             Deadline.STT_OUTAGE: self._agent_speech.stt_outage,
             Deadline.TRANSFER: self._transfers.overdue,
         }
@@ -156,8 +158,8 @@ class ConversationCore:
         call.enter_phase(CallPhase.TALKING)
         call.deadlines.clear(Deadline.ANSWER)
         call.due_in(Deadline.LIMIT, call.policy.max_duration_seconds)
-        if call.stt_failed:
-            call.close("provider_failure", call.lines.failure_goodbye)
+        if call.stt_failed or (call.policy.is_out_of_order and call.policy.speaks):
+            give_up(call)
         else:
             call.say(UtteranceKind.GREETING, call.lines.greeting)
 
@@ -168,7 +170,7 @@ class ConversationCore:
         if event.reason in _FAULTS_OF_THE_CARRIER:
             self._call.blame("carrier")
         if not self._transfers.left(event.reason):
-            self._call.end(event.reason)
+            self._call.end(reason_to_leave(self._call, event.reason))
 
     def _say_requested(self, event: ev.SayRequested) -> None:
         call = self._call

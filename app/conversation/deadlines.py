@@ -30,6 +30,8 @@ class Deadline(StrEnum):
     """No words have followed the sound: it was a false interruption, so the voice goes on."""
     TRANSFER = "transfer"
     """The transfer should have had an outcome."""
+    MESSAGE = "message"
+    """The caller has said nothing more of their message for a while."""
     STT_OUTAGE = "stt_outage"
     """Speech to text has been gone for too long."""
 

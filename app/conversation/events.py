@@ -6,10 +6,12 @@ fields with defaults; otherwise raise ``v`` and teach :func:`from_row` to read t
 """
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, get_args
 
+from app.conversation.provider_events import ProviderFailed as ProviderFailed
+from app.conversation.provider_events import ProviderRestored as ProviderRestored
+from app.conversation.provider_events import ProviderUsed as ProviderUsed
 from app.conversation.spending import SpendingReached as SpendingReached
-from app.errors import ProviderError
 from app.models import JournalRow
 
 # --- the call ------------------------------------------------------------------------------------------------------
@@ -343,91 +345,27 @@ class TransferCompleted:
     """``refer``: the telephone network connected them; ``dialled``: the human was called into the room."""
 
 
-# --- the outside ----------------------------------------------------------------------------------------------------
+# --- a message -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderFailed:
-    """A vendor failed."""
+class MessageRequested:
+    """The call cannot be served, so the agent asks the caller to leave a message; a decision of the core."""
 
-    type: ClassVar[str] = "provider.failed"
-    provider: str
-    stage: str
-    """``listen``, ``think``, ``speak`` or ``act``."""
-    code: str
-    final: bool
-    """False while the client still tries by itself."""
-    turn: int | None = None
-    speech: int | None = None
-    answer: str = "lost"
-    """What becomes of the answer. ``lost``: nothing of it will come. ``cut``: it ends early, what was written is said,
-    and ``code`` says why. ``refused``: the vendor refuses what the caller said, and their turn leaves the prompt; the
-    vendor has not failed then. ``taken_over``: another model writes it, or the rest of it. ``late``: another model was
-    asked too, and the first to begin writes it; this vendor has not failed then either."""
-    reason: str = ""
-    """What happened, for people; the vendor's own words if it gave any. Empty in old rows."""
-    request_id: str | None = None
-    """The vendor's id of the request that failed, if it is known."""
-
-    @classmethod
-    def of(
-        cls,
-        error: ProviderError,
-        stage: str,
-        *,
-        final: bool,
-        turn: int | None = None,
-        speech: int | None = None,
-        answer: str = "lost",
-    ) -> Self:
-        """The event of an error that a vendor's client raised."""
-        return cls(
-            error.provider,
-            stage,
-            error.code,
-            final,
-            turn,
-            speech,
-            answer=answer,
-            reason=error.reason,
-            request_id=error.request_id,
-        )
+    type: ClassVar[str] = "message.requested"
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderRestored:
-    """A vendor that failed works again."""
+class MessageTranscribed:
+    """A message that nothing heard while it was spoken was transcribed afterwards, as a recording."""
 
-    type: ClassVar[str] = "provider.restored"
-    provider: str
-    stage: str
+    type: ClassVar[str] = "message.transcribed"
+    text: str
+    confidence: float | None = None
+    language: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderUsed:
-    """What a vendor will bill."""
-
-    type: ClassVar[str] = "provider.used"
-    provider: str
-    model: str
-    turn: int | None = None
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    characters: int = 0
-    seconds: float = 0.0
-    cost: float | None = None
-    """US dollars; None when the price is unknown."""
-    request_id: str | None = None
-    """The last of ``request_ids``."""
-    stage: str = ""
-    """``listen``, ``think`` or ``speak``; empty in old rows, where the units show it."""
-    request_ids: tuple[str, ...] = ()
-    """The vendor's ids of all requests that it covers; empty in old rows, which have only the last one."""
-    way: str = ""
-    """Which link of a chain was asked, by its name in the registry; empty where there is only one."""
-    served: bool = True
-    """Whether any of it was used. Vendors also bill an answer that another link overtook."""
+# --- the outside; a vendor's events are in :mod:`app.conversation.provider_events` -----------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,8 +408,9 @@ Event = (
     | CallerHeld | CallerReturned | CallerTurnEndedEagerly | CallerTurnResumed | CallerTurnEnded | CallerDtmf
     | CallerLeft | CallerIgnored | TurnTaken | AgentReplyStarted | AgentReplyGenerated | AgentClauseStarted
     | AgentPaused | AgentResumed | AgentInterrupted | AgentFinished | AgentToolCalled | AgentToolFinished
-    | TransferStarted | TransferDialled | TransferFailed | TransferCompleted | ProviderFailed | ProviderRestored
-    | ProviderUsed | SpendingReached | SayRequested | HangupRequested | TransferRequested | DeadlinePassed
+    | TransferStarted | TransferDialled | TransferFailed | TransferCompleted | MessageRequested | MessageTranscribed
+    | ProviderFailed | ProviderRestored | ProviderUsed | SpendingReached | SayRequested | HangupRequested
+    | TransferRequested | DeadlinePassed
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}

@@ -48,6 +48,18 @@ class Lines:
     """When the call gets nowhere."""
     stalled_goodbye: str = "I'm afraid I can't help you like this. Please call back if you need anything. Goodbye!"
     """When it still gets nowhere after that."""
+    unserved: str = "I'm sorry, I can't help you myself right now. I'm putting you through to a colleague. Please hold."
+    """Before the transfer of a call that the agent cannot serve."""
+    message: str = (
+        "I'm sorry, I can't help you myself right now, because of a technical problem. Please leave a message: tell me "
+        "what it is about, and how we can reach you."
+    )
+    """When nobody can serve the call."""
+    message_again: str = "Please tell me in a few words what I should pass on."
+    """When the message is very short, or does not come."""
+    message_more: str = "Got it. Is there anything else I should pass on?"
+    """After the message."""
+    message_thanks: str = "Thank you, I'll pass that on. Goodbye!"
 
 
 RUSSIAN = Lines(
@@ -77,6 +89,14 @@ RUSSIAN = Lines(
     refused="К сожалению, об этом я говорить не могу. Чем ещё могу помочь?",
     stalled="Кажется, мы друг друга не понимаем. Скажите в двух словах, чем я могу помочь?",
     stalled_goodbye="К сожалению, так я вам помочь не смогу. Перезвоните, пожалуйста, позже. До свидания!",
+    unserved="Простите, сейчас я сама не могу вам помочь. Соединяю вас с сотрудником, оставайтесь на линии.",
+    message=(
+        "Простите, сейчас из-за технической неполадки я не могу вам помочь. Оставьте, пожалуйста, сообщение: "
+        "скажите, по какому вы вопросу и как с вами связаться."
+    ),
+    message_more="Поняла. Передать что-нибудь ещё?",
+    message_again="Скажите, пожалуйста, в двух словах, что передать.",
+    message_thanks="Спасибо, я всё передам. До свидания!",
 )
 
 ENGLISH = Lines(
@@ -161,6 +181,20 @@ class CallPolicy:
     """Turns within which a call must get somewhere, else it ends; the agent asks after half of them. 0: no limit."""
     max_failures: int = 2
     """How many answers in a row may fail before the agent gives up."""
+    fallback_human: str | None = None
+    """Who gets the calls that the agent cannot serve: the name of a transfer target, None for nobody."""
+    takes_messages: bool = False
+    """Whether the callers of such calls may leave a message, if no human takes them."""
+    message_wait_seconds: float = 7.0
+    """How long the caller may be silent before they begin a message."""
+    message_pause_seconds: float = 1.5
+    """Silence after which the agent asks whether there is more."""
+    message_more_seconds: float = 3.0
+    """How long the caller may be silent before they say more."""
+    message_seconds: float = 120.0
+    """The longest message."""
+    is_out_of_order: bool = False
+    """Whether it is known when the call begins that the agent cannot hear, or cannot speak."""
     speaks: bool = True
     """False: the agent only listens, until the far end leaves or the call reaches its limit."""
 

@@ -17,11 +17,13 @@ from app.conversation.commands import (
     SendDigits,
     StartReply,
     StopUtterance,
+    TranscribeMessage,
     Transfer,
 )
 from app.conversation.deadlines import Deadline, Deadlines
 from app.conversation.farewells import Farewells
 from app.conversation.history import ConversationHistory
+from app.conversation.left_message import Message
 from app.conversation.phases import PHASE_TRANSITIONS, CallPhase
 from app.conversation.policy import CallPolicy, Lines
 from app.conversation.progress import ProgressWatch
@@ -58,6 +60,12 @@ class CallState:
     """Whether the agent must tell the caller, or has told them, that it cannot hear them."""
     tool_news: int | None = None
     """The last utterance before a tool finished whose outcome no answer tells; None when the caller knows all."""
+    message: Message | None = None
+    """The message that the caller is asked for, because nobody can serve the call."""
+    is_unserved = False
+    """Whether the agent has given up serving the call by itself."""
+    human_was_tried = False
+    """Whether the call was to be transferred to the human of the policy."""
     agent_asked = ""
     """What was said of the answer or the greeting that ended last: a fixed line after it takes no question back."""
 
@@ -188,7 +196,7 @@ class CallState:
         if utterance.is_final:
             self.enter_phase(CallPhase.TRANSFERRING)
         self.commands.append(Say(turn, utterance.number, kind, self.language, text))
-        self.deadlines.clear(Deadline.IDLE)
+        self.deadlines.clear(Deadline.IDLE, Deadline.MESSAGE)
         self.due_in(Deadline.START, self.policy.line_start_seconds)
 
     def start_reply(self, turn: int, text: str, *, preemptive: bool) -> None:
@@ -325,8 +333,12 @@ class CallState:
         if self.transfer_on_request():
             return
         self.enter(ConversationState.LISTENING)
-        if self.caller is None and self.policy.speaks and Deadline.IDLE not in self.deadlines:
-            policy = self.policy
+        policy = self.policy
+        if self.message is not None:
+            if Deadline.MESSAGE not in self.deadlines:
+                has_begun = self.message.is_left
+                self.due_in(Deadline.MESSAGE, policy.message_more_seconds if has_begun else policy.message_wait_seconds)
+        elif self.caller is None and policy.speaks and Deadline.IDLE not in self.deadlines:
             silence_seconds = policy.idle_prompt_seconds if policy.idle_prompts else policy.idle_end_seconds
             self.due_in(Deadline.IDLE, policy.farewell_seconds if self.farewells.are_due else silence_seconds)
 
@@ -363,6 +375,13 @@ class CallState:
         self.commands.append(SendDigits(digits))
         self.progress.moved()
 
+    def transcribe_message(self) -> None:
+        """Have the sound of the message transcribed, if nothing heard all of its words."""
+        message = self.message
+        if message is not None and message.is_unheard and not message.is_transcribed:
+            message.is_transcribed = True
+            self.commands.append(TranscribeMessage())
+
     def close(self, reason: str, goodbye: str) -> None:
         """End the call with a goodbye. From here on nothing that the caller does can prevent it."""
         if self.phase is CallPhase.CLOSING:
@@ -382,6 +401,7 @@ class CallState:
     def end(self, reason: str) -> None:
         """End the call now."""
         self.stop_all()
+        self.transcribe_message()
         self.deadlines.clear_all()
         self.enter_phase(CallPhase.ENDED)
         self.enter(ConversationState.ENDED)

@@ -31,7 +31,8 @@ def tell_outcome(call: CallState) -> bool:
     """Have the agent tell the outcome, if there is one to tell and nobody speaks. Returns whether it does."""
     is_busy = call.floor.live or call.caller is not None or call.sound or Deadline.DIGITS in call.deadlines
     comes_later = call.say_requests or call.transfer_request is not None or call.stt_outage_notice == "due"
-    if call.tool_news is None or is_busy or comes_later or call.held or call.phase is not CallPhase.TALKING:
+    is_over = call.phase is not CallPhase.TALKING or call.message is not None
+    if call.tool_news is None or is_busy or comes_later or call.held or is_over:
         return False
     call.tool_news = None
     call.turn += 1

@@ -6,6 +6,7 @@ from app.conversation.deadlines import Deadline
 from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
 from app.conversation.turns import UtteranceKind
+from app.conversation.unserved import after_transfer, give_up
 
 _OUTCOME_SECONDS = 2.0
 """How long after the caller has left the outcome of a transfer by REFER may still arrive."""
@@ -72,6 +73,6 @@ class Transfers:
         if self._left is not None:
             call.end(self._left)
         elif call.stt_failed:
-            call.close("provider_failure", call.lines.failure_goodbye)
-        else:
+            give_up(call)
+        elif not after_transfer(call):
             call.say(UtteranceKind.APOLOGY, call.lines.transfer_failed)

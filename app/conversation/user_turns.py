@@ -16,6 +16,7 @@ from app.conversation.progress import Progress
 from app.conversation.state import CallState
 from app.conversation.tools import run_wanted_tools
 from app.conversation.turns import CallerTurn, UtteranceKind
+from app.conversation.unserved import add_sound, add_turn, hash_pressed
 from app.models import ConversationState
 
 _REPEATS_BEFORE_KEYPAD = 2
@@ -58,6 +59,7 @@ class UserTurns:
     def sound_stopped(self, event: ev.CallerSoundStopped) -> None:
         """Wait a moment for words, then go on."""
         self._call.sound, self._call.last_voiced_t = False, event.last_voiced_t
+        add_sound(self._call)
         self._endpointing.watch_pause()
         utterance = self._call.floor.audible
         if utterance is not None and utterance.paused:
@@ -124,7 +126,7 @@ class UserTurns:
         if reason is not None:
             self._ignore(reason)
             reassure(call, text)
-        elif not text or (event.confidence is not None and event.confidence < call.policy.min_confidence):
+        elif not text or (event.confidence is not None and event.confidence < self._confidence_needed):
             self._not_understood()
         elif (seconds := self._endpointing.missing_silence(text, event.last_voiced_t)) > 0 and call.policy.speaks:
             self._wait_for_more(replace(event, text=text), seconds)
@@ -166,7 +168,7 @@ class UserTurns:
         call, caller = self._call, self._call.caller
         if caller is None:
             return
-        if call.stt_is_gone or Deadline.DIGITS in call.deadlines:
+        if self._words_may_follow or Deadline.DIGITS in call.deadlines:
             call.due_in(Deadline.PAUSE, _NOT_OVER_YET_SECONDS)
         elif call.sound and call.now - call.sound_since_t < _SOUND_BRINGS_WORDS_SECONDS:
             call.due_in(Deadline.PAUSE, _LOOK_AGAIN_SECONDS)
@@ -180,7 +182,7 @@ class UserTurns:
     def transcript_timeout(self) -> None:
         """No end of turn has come: take the words as they are. While speech to text is gone, keep waiting."""
         caller = self._call.caller
-        if caller is not None and self._call.stt_is_gone and self._call.policy.speaks:
+        if caller is not None and self._words_may_follow and self._call.policy.speaks:
             self._call.due_in(Deadline.TURN, self._call.policy.turn_end_seconds)
         elif caller is not None:
             self._rules.note_overtaken(caller.reported)
@@ -203,10 +205,25 @@ class UserTurns:
             text = f"[keypad] {digits}"
             self._listen_to(text, since_t=self._first_key_t)
             self._take_turn(text, "keypad", call.now, None, None)
+        elif call.message is not None and caller is not None:
+            self._take_turn(caller.text, "timeout", call.last_voiced_t, None, caller.confidence)
+            hash_pressed(call)
+        elif hash_pressed(call):
+            return
         elif caller is None:
             go_on(call)
         else:
             call.go_on()
+
+    @property
+    def _confidence_needed(self) -> float:
+        """A message is kept as it was heard: nobody can ask for it again."""
+        return 0.0 if self._call.message is not None else self._call.policy.min_confidence
+
+    @property
+    def _words_may_follow(self) -> bool:
+        """Whether speech to text is gone and may report the rest later. A message is transcribed as a whole then."""
+        return self._call.stt_is_gone and self._call.message is None
 
     def _own_words(self, text: str) -> str:
         """The words of the turn without an echo, or somebody else's words, at its beginning."""
@@ -234,9 +251,11 @@ class UserTurns:
         self._prepare_reply(ended.text)
 
     def _prepare_reply(self, text: str) -> None:
-        """Start a preemptive reply to the open turn, unless there is one to the same words."""
+        """Start a preemptive reply to the open turn, unless there is one to the same words. A message gets none."""
         call, reply = self._call, self._call.floor.reply
-        if call.caller is None or (reply is not None and (reply.text, reply.language) == (text, call.language)):
+        if call.caller is None or call.message is not None:
+            return
+        if reply is not None and (reply.text, reply.language) == (text, call.language):
             return
         if reply is not None and reply.preemptive:
             call.stop(reply)
@@ -307,6 +326,9 @@ class UserTurns:
         self, text: str, source: str, ended_t: float | None, language: str | None, confidence: float | None
     ) -> None:
         call, number = self._call, self._record_turn(text, source, ended_t, language, confidence)
+        if call.message is not None:
+            add_turn(call, text, source)
+            return
         if not call.policy.speaks or turn_closes(call, number, text):
             return
         progress = call.progress.turn_taken(text, call.last_answer) if source != "keypad" else Progress.GOES_ON
@@ -366,6 +388,9 @@ class UserTurns:
 
     def _not_understood(self) -> None:
         call = self._call
+        if call.message is not None:
+            self._ignore("unintelligible")
+            return
         turn = call.caller.number if call.caller else None
         call.stop_all()
         call.close_caller_turn()

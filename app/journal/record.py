@@ -9,6 +9,7 @@ from app.conversation.state import BLAMELESS
 from app.journal.bill import Bill
 from app.journal.bridges import BridgeReader
 from app.journal.failures import FailureRecord, failure_of
+from app.journal.message_record import MessageReader, MessageRecord
 from app.journal.readable_rows import UNREADABLE, readable
 from app.journal.tool_records import ToolReader, ToolRecord
 from app.journal.unanswered import Abandoned, TurnWaits
@@ -79,6 +80,8 @@ class CallRecord:
     fillers: list[FillerRecord] = field(default_factory=list)
     failures: list[FailureRecord] = field(default_factory=list)
     holds: list[HoldRecord] = field(default_factory=list)
+    message: MessageRecord | None = None
+    """What the caller wants to be passed on, if the call could not be served."""
     unanswered: dict[int, float] = field(default_factory=dict)
     """Seconds that the caller waited, by the number of each turn that was never answered."""
     abandoned: Abandoned | None = None
@@ -137,11 +140,13 @@ class CallRecord:
             "turns": len(self.turns),
             "unanswered": self.unanswered_json(),
             "abandoned": self.abandoned,
+            "message": asdict(self.message) if self.message is not None else None,
         }
 
     def said(self) -> tuple[str, ...]:
         """What caller and agent said, as far as it was heard."""
-        return tuple(turn.text for turn in self.turns)
+        turns = tuple(turn.text for turn in self.turns)
+        return (*turns, self.message.text) if self.message is not None and self.message.heard == "recording" else turns
 
     def unanswered_json(self) -> dict[str, Any]:
         """How many turns were never answered, and how long the caller waited at each, in seconds."""
@@ -172,6 +177,7 @@ class _Reader:
         self._bill = Bill()
         self._waits = TurnWaits()
         self._tools = ToolReader()
+        self._message = MessageReader()
         self._bridges = BridgeReader()
 
     def read(self, rows: Iterable[JournalRow]) -> CallRecord:
@@ -189,6 +195,7 @@ class _Reader:
             else:
                 record.turns.append(turn)
         record.tools = self._tools.tools(has_ended=record.ended_t is not None)
+        record.message = self._message.message(record.end_reason)
         record.costs = self._bill.costs(record.duration_seconds)
         record.token_usage, record.request_ids = self._bill.token_usage(), self._bill.request_ids
         self._note_waits()
@@ -249,8 +256,15 @@ class _Reader:
         self._bill.note_requests(data["request_id"])
         self._record.failures.append(failure_of(row, self._since_answer(row.t)))
 
+    def _message_requested(self, row: JournalRow) -> None:
+        self._message.requested(row)
+
+    def _message_transcribed(self, row: JournalRow) -> None:
+        self._message.transcribed(row)
+
     def _turn_taken(self, row: JournalRow) -> None:
         data = row.data
+        self._message.turn(row)
         self._record.turns.append(
             TurnRecord(
                 number=row.turn or 0,
@@ -377,6 +391,8 @@ _ROWS = {
     "caller.held": _Reader._held,
     "caller.returned": _Reader._returned,
     "turn.taken": _Reader._turn_taken,
+    "message.requested": _Reader._message_requested,
+    "message.transcribed": _Reader._message_transcribed,
     "provider.failed": _Reader._provider_failed,
     "agent.reply_started": _Reader._reply_started,
     "agent.clause_started": _Reader._clause_started,

@@ -10,7 +10,7 @@ from app.conversation.policy import CallPolicy
 from app.journal.readable_rows import is_readable
 from app.models import JournalRow
 
-_DECISIONS = (ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted)
+_DECISIONS = (ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted, ev.MessageRequested)
 """Rows that are decisions of the core. They are compared, not handled."""
 ENDED_WITHOUT_CORE = ("crashed", "internal_error")
 """End reasons that no core has decided."""

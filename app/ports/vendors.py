@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 from app.errors import ProviderError
-from app.models import Message, Patience, TokenUsage, VoiceConfig
+from app.models import Message, Patience, TokenUsage, TranscriptionResult, VoiceConfig
 from app.ports.streams import ModelEvent, SpeechEvent, ToolSpec, VoiceEvent
 
 
@@ -114,6 +114,8 @@ class TtsCapabilities:
     """Whether the vendor reports when each word is spoken. If not, what a caller has heard is estimated."""
     languages: frozenset[str] | None
     encodings: frozenset[str]
+    any_text: bool = True
+    """Whether it can say anything, not only prepared lines."""
     chain: tuple[str, ...] = ()
     """The entries of the registry that may speak, in the order of choice; empty when there are no fallbacks."""
 
@@ -167,8 +169,18 @@ class SpeechToText(Protocol):
     def capabilities(self) -> SttCapabilities:
         """What the model can do."""
 
+    @property
+    def is_down(self) -> bool:
+        """Whether nothing would hear a new call, as far as is known now."""
+
     def listen(self, *, call_id: str) -> SttStream:
         """Open a stream for one call."""
+
+    async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
+        """Transcribe sound in the call's format as a whole. Raises ProviderError."""
+
+    def recording_charge(self, seconds: float) -> Charge:
+        """What it costs to transcribe that much sound as a whole."""
 
 
 # --- language model ---------------------------------------------------------------------------------------------
@@ -237,6 +249,9 @@ class TextToSpeech(Protocol):
     @property
     def first_choice(self) -> "TextToSpeech":
         """The voice without its fallbacks: only its sound is kept as prepared phrases."""
+
+    def is_down_for(self, voice: VoiceConfig) -> bool:
+        """Whether nobody could say an answer in the language of that voice, as far as is known now."""
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> TtsUtterance:
         """Open an utterance. ``after`` is the failure of the utterance that this one replaces."""

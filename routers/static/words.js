@@ -8,6 +8,7 @@ export const END_REASONS = {
   transferred: "The caller was transferred to a person.",
   operator_hangup: "An operator hung up.",
   media_lost: "The connection broke.",
+  message_taken: "The agent could not serve the call, and the caller left a message.",
   media_timeout: "The caller's side stopped sending sound.",
   rejected_capacity: "All places for calls were taken.",
   rejected_policy: "The service's rules do not allow this call.",

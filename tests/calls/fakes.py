@@ -299,8 +299,8 @@ class ScriptedTelephony:
         return self.outcome
 
 
-def a_call(call_id: str = "call-1") -> CallContext:
-    return CallContext(call_id, None, START)
+def a_call(call_id: str = "call-1", room: str | None = None) -> CallContext:
+    return CallContext(call_id, None, START, room)
 
 
 class LiveCall:
@@ -376,7 +376,7 @@ async def live_call(
 
         orchestrator = CallOrchestrator(
             world.services,
-            world.planner.plan(far_end.audio_format, call=a_call(call_id)),
+            world.planner.plan(far_end.audio_format, call=a_call(call_id, "call_1" if world.telephony else None)),
             far_end,
             a_call(call_id),
             fence=1,

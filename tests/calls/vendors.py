@@ -10,7 +10,7 @@ import numpy as np
 from app.calls.agent.tools import AgentTool
 from app.clients.http_tools import HttpEndpoint, Method, ToolAnswer
 from app.errors import ProviderError, ProviderUnavailable
-from app.models import Message, Patience, TokenUsage, VoiceConfig
+from app.models import Message, Patience, TokenUsage, TranscriptionResult, VoiceConfig
 from app.ports.streams import (
     ModelAccepted,
     ModelEvent,
@@ -90,10 +90,27 @@ class ScriptedEars:
     def __init__(self, provider: str = "deepgram", model: str = "nova-3") -> None:
         self.provider, self.model = provider, model
         self.streams: dict[str, ScriptedStream] = {}
+        self.is_down = False
+        self.recordings: list[bytes] = []
+        """That were to be transcribed as a whole."""
+        self.transcribes: list[TranscriptionResult | ProviderError] = []
+        """What comes of them, in their order; the last one for ever after."""
+        self.transcription_takes = 1.0
 
     @property
     def capabilities(self) -> SttCapabilities:
         return SttCapabilities(languages=None, encodings=ENCODINGS)
+
+    async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
+        self.recordings.append(audio_data)
+        await asyncio.sleep(self.transcription_takes)
+        result = self.transcribes.pop(0) if len(self.transcribes) > 1 else self.transcribes[0]
+        if isinstance(result, ProviderError):
+            raise result
+        return result
+
+    def recording_charge(self, seconds: float) -> Charge:
+        return Charge(provider=self.provider, model=self.model, cost=0.0043 * seconds / 60, seconds=seconds)
 
     def listen(self, *, call_id: str) -> ScriptedStream:
         self.streams[call_id] = ScriptedStream(self.provider, self.model)
@@ -236,6 +253,8 @@ class ScriptedVoice:
         self.troubles: list[Trouble | None] = []
         """Of the next utterances."""
         self.down: Exception | None = None
+        self.is_known_down = False
+        self.knows_any_text = True
         self.utterances: list[ScriptedUtterance] = []
         self.followed: list[ProviderError | None] = []
         """Which failure each of them makes good."""
@@ -243,7 +262,9 @@ class ScriptedVoice:
 
     @property
     def capabilities(self) -> TtsCapabilities:
-        return TtsCapabilities(word_times=self.tells_words, languages=None, encodings=ENCODINGS)
+        return TtsCapabilities(
+            word_times=self.tells_words, languages=None, encodings=ENCODINGS, any_text=self.knows_any_text
+        )
 
     @property
     def variant(self) -> str:
@@ -252,6 +273,9 @@ class ScriptedVoice:
     @property
     def first_choice(self) -> "ScriptedVoice":
         return self
+
+    def is_down_for(self, _voice: VoiceConfig) -> bool:
+        return self.is_known_down
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> "ScriptedUtterance":
         self.followed.append(after)

@@ -245,3 +245,27 @@ def test_late_failures_of_older_requests_do_not_count_as_openings() -> None:
 
 def test_its_representation_says_how_it_is() -> None:
     assert repr(broken(threshold=3)) == "<CircuitBreaker 3 failures in a row, opened 1 times>"
+
+
+def test_a_vendor_is_down_from_the_opening_until_an_answer() -> None:
+    breaker = broken(threshold=2, recovery_seconds=1.0)
+    assert breaker.is_down(0.5)
+    assert breaker.is_down(5.0), "nobody has tried it since"
+
+    breaker.answered(permit(breaker, 5.0), 5.1)
+    assert not breaker.is_down(5.2)
+
+
+def test_a_vendor_that_failed_long_ago_and_was_not_tried_since_does_not_count_as_down() -> None:
+    breaker = broken(threshold=2, recovery_seconds=1.0)
+
+    assert breaker.is_down(10.9)
+    assert not breaker.is_down(11.1)
+
+
+def test_a_failure_or_two_do_not_make_a_vendor_down() -> None:
+    breaker = CircuitBreaker(threshold=3)
+    fails(breaker, 0.0)
+    fails(breaker, 0.0)
+
+    assert not breaker.is_down(0.0)

@@ -22,6 +22,8 @@ policies = st.builds(
     max_duration_seconds=st.sampled_from([30.0, 1800.0]),
     idle_prompts=st.sampled_from([0, 1, 2, 5]),
     max_failures=st.sampled_from([1, 2, 3]),
+    fallback_human=st.sampled_from([None, "fallback"]),
+    takes_messages=st.booleans(),
 )
 caller_events = st.one_of(
     st.builds(ev.CallerSoundStarted, moments),
@@ -47,6 +49,8 @@ outside_events = st.one_of(
 )
 odd_events = st.one_of(
     st.just(ev.CallAnswered()),
+    st.just(ev.MessageRequested()),
+    st.builds(ev.MessageTranscribed, texts),
     st.builds(ev.DeadlinePassed, st.sampled_from([*Deadline, "none", "unheard of"])),
     st.builds(ev.CallCreated, st.just({}), st.just("en")),
     st.builds(ev.StateChanged, st.just("listening"), st.just("ended")),

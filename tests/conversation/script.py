@@ -81,6 +81,9 @@ class Call:
         """What speech to text was told, in its order."""
         self.transfer: str | None = None
         """To whom the caller is being handed over."""
+        self.keeps_message = False
+        self.transcribed = 0
+        """How often the sound of a message was to be transcribed."""
         self.pressed = ""
         self.ended: tuple[str, str] | None = None
         """End reason and fault."""
@@ -409,6 +412,11 @@ class Call:
                 self.transfer = None
             case cmd.SendDigits(digits):
                 self.pressed += digits
+            case cmd.KeepMessage():
+                self.keeps_message = True
+            case cmd.TranscribeMessage():
+                assert self.keeps_message
+                self.transcribed += 1
             case cmd.Record(event):
                 self._write(event, getattr(event, "turn", None), [])
 

@@ -26,7 +26,7 @@ WAYS = {
 }  # fmt: skip
 NEVER_HANDLED = {
     ev.CallCreated, ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted, ev.AgentResumed,
-    ev.ProviderUsed,
+    ev.ProviderUsed, ev.MessageRequested, ev.MessageTranscribed,
 }  # fmt: skip
 
 

@@ -132,7 +132,8 @@ class Watched:
         phase, state = self.core.phase, self.core.state
         assert (phase, state) in ALLOWED
         assert phase in reachable(before)
-        self._follow_change(before, phase, event)
+        announced = any(isinstance(each, cmd.Say) and each.kind == "transfer" for each in commands)
+        self._follow_change(before, phase, event, announced=announced)
         assert self.core.next_deadline() is not None or phase is CallPhase.ENDED
         said = [command.kind for command in commands if isinstance(command, cmd.Say)]
         if before is CallPhase.CLOSING:
@@ -144,8 +145,11 @@ class Watched:
             closing = commands if before is CallPhase.CLOSING else commands[_place_of_goodbye(commands) :]
             assert not any(isinstance(command, begun) for command in closing)
 
-    def _follow_change(self, before: CallPhase, phase: CallPhase, event: ev.Event) -> None:
-        """Certain events must lead to another phase, and only certain ones lead back into the conversation."""
+    def _follow_change(self, before: CallPhase, phase: CallPhase, event: ev.Event, *, announced: bool) -> None:
+        """Certain events must lead to another phase, and only certain ones lead back into the conversation.
+
+        ``announced``: after a transfer that failed, a call that cannot be served goes to another human.
+        """
         match event:
             case ev.CallEnded() | ev.TransferCompleted() if before is not RINGING or isinstance(event, ev.CallEnded):
                 assert phase is ENDED
@@ -156,7 +160,7 @@ class Watched:
             case ev.CallAnswered():
                 assert phase is not RINGING
             case ev.TransferFailed() if self.transferring:
-                assert phase is not TRANSFERRING, "a transfer goes on that has failed"
+                assert phase is not TRANSFERRING or announced, "a transfer goes on that has failed"
             case _:
                 pass
         if (before, phase) == (TRANSFERRING, TALKING):
@@ -171,6 +175,7 @@ class Watched:
                 case cmd.StartReply(utterance=speech, preemptive=held):
                     assert not self.transferring, "somebody speaks while the human is being called"
                     assert not self.replies, "two replies are alive"
+                    assert self.core._call.message is None, "a message is answered"
                     self._add(self.replies, speech, held=held)
                 case cmd.Say(utterance=speech):
                     assert not self.transferring, "somebody speaks while the human is being called"

@@ -166,7 +166,7 @@ def test_the_call_comes_to_an_end_with_a_word_from_the_agent(
     life = lived[case]
     assert life.failure is None
     assert (life.call.report.ended_by, life.call.report.close_code) == ("agent", 1000)
-    assert life.call.record["end_reason"] in ("agent_hangup", "provider_failure", "silence")
+    assert life.call.record["end_reason"] in ("agent_hangup", "message_taken", "provider_failure", "silence")
     assert life.call.record["status"] == "ended"
     assert life.call.said("assistant")
 

@@ -17,7 +17,7 @@ SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in STATIC.glob("*.js
 ENDS = {
     *("caller_hangup", "agent_hangup", "silence", "max_duration", "transferred", "operator_hangup", "media_lost"),
     *("media_timeout", "rejected_capacity", "rejected_policy", "no_answer", "busy", "declined", "invalid_number"),
-    *("carrier_error", "provider_failure", "spending_limit", "shutdown", "crashed", "internal_error"),
+    *("carrier_error", "message_taken", "provider_failure", "spending_limit", "shutdown", "crashed", "internal_error"),
 }
 """Why a call may have ended: the values of ``end_reason`` that clients rely on."""
 

@@ -107,6 +107,9 @@ class ToySTT(ToyClient):
     def capabilities(self) -> SttCapabilities:
         return SttCapabilities(languages=frozenset({"en", "ru"}), encodings=frozenset({"pcm_s16le"}))
 
+    def recording_charge(self, seconds: float) -> Charge:
+        return Charge(provider=self.provider, model=self.model, cost=0.0, seconds=seconds)
+
     def listen(self, *, call_id: str) -> ToyStream:
         self.listened.append(call_id)
         return ToyStream(self)

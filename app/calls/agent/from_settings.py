@@ -60,6 +60,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         idle_prompt_seconds=settings.idle_prompt_seconds,
         idle_prompts=settings.idle_prompts,
         stall_turns=settings.stall_turns,
+        takes_messages=True,
         max_duration_seconds=settings.max_call_seconds,
         max_cost_usd=max_call_cost_usd,
     )

@@ -1,7 +1,7 @@
 """What one call runs with. Resolved once, when the service takes the call."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 _TWILIO = "twilio"
 """The key in the metadata of Twilio's ids, for a call that Twilio streams."""
 _ANY_LANGUAGE = "multi"
+_FALLBACK_TARGET = "fallback"
+"""The transfer target that takes the calls which the agent cannot serve."""
 
 
 class Vendors(Protocol):
@@ -164,12 +166,14 @@ class CallPlanner:
             log.warning("template.not_rendered", agent=agent.name, place=place)
         if listens_only:
             agent = agent.silent()
+        stt, tts = self._vendors.stt(agent.stt, audio_format), self._vendors.tts(agent.tts)
+        is_down = call is not None and (stt.is_down or tts.is_down_for(agent.voice(agent.language, audio_format)))
         plan = CallPlan(
-            agent=agent,
+            agent=self._when_unserved(agent, call, direction, is_down=is_down),
             audio_format=audio_format,
-            stt=self._vendors.stt(agent.stt, audio_format),
+            stt=stt,
             llm=self._vendors.llm(agent.llm),
-            tts=self._vendors.tts(agent.tts),
+            tts=tts,
             endpoints=self._endpoints(agent),
             transfer_targets=self._transfer_targets,
             playout_lead_seconds=self._playout_lead_seconds,
@@ -183,14 +187,32 @@ class CallPlanner:
             raise SettingsError(problems)
         return plan
 
+    def _when_unserved(
+        self, agent: AgentProfile, call: CallContext | None, direction: Direction, *, is_down: bool
+    ) -> AgentProfile:
+        """The agent that also knows what to do when it cannot serve the call.
+
+        Only a caller in a room can be transferred. Whom we call wants nothing from us, so they leave no message.
+        """
+        is_called = direction == "outbound"
+        has_human = call is not None and call.livekit_room is not None and _FALLBACK_TARGET in self._transfer_targets
+        policy = replace(
+            agent.policy,
+            fallback_human=_FALLBACK_TARGET if has_human else None,
+            takes_messages=agent.policy.takes_messages and not is_called,
+            is_out_of_order=is_down and not is_called,
+        )
+        return replace(agent, policy=policy)
+
 
 def _texts(lines: Lines) -> list[str]:
     """Every line. Lines for trouble come first."""
     urgent = [*lines.fillers, lines.apology, lines.failure_goodbye, lines.greeting]
+    messages = [lines.message, lines.message_again, lines.message_more, lines.message_thanks]
     others = [*lines.long_wait, lines.repeat, lines.keypad, *lines.idle, lines.refused, lines.cut_off, lines.deaf]
     transfers = [lines.transfer, lines.transfer_failed]
     goodbyes = [lines.goodbye, lines.silence_goodbye, lines.limit_goodbye, lines.shutdown_goodbye]
-    return [*urgent, *others, *transfers, *goodbyes]
+    return [*urgent, lines.unserved, *messages, *others, *transfers, *goodbyes]
 
 
 def _is_telephone(call: CallContext | None) -> bool:

@@ -154,6 +154,11 @@ class LinesShape(_Shape):
     refused: Text | None = None
     stalled: Text | None = None
     stalled_goodbye: Text | None = None
+    unserved: Text | None = None
+    message: Text | None = None
+    message_again: Text | None = None
+    message_more: Text | None = None
+    message_thanks: Text | None = None
 
 
 class ToolShape(_Shape):

@@ -16,6 +16,7 @@ from app.calls.live.actions import CallActions
 from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
 from app.calls.live.dialogue import DialogueManager
+from app.calls.live.message_recording import MessageRecording
 from app.calls.live.playback import PlaybackItem, PlaybackScheduler
 from app.calls.live.reply import ReplyPipeline
 from app.calls.live.speech_track import SpeechTrack
@@ -33,6 +34,7 @@ _GREETING_WAITS_SECONDS = 0.25
 """How long the greeting waits for the commit of each of these rows. A slow database must not delay it longer."""
 _CANCELLED_WITHIN_SECONDS = 0.15
 """How long the end of a call waits for cancelled tasks, which report their costs as they end."""
+_OF_HEARING = cmd.SetPatience | cmd.RaiseThreshold | cmd.KeepMessage | cmd.TranscribeMessage
 _OF_UTTERANCES = (
     cmd.StartReply
     | cmd.ReleaseReply
@@ -140,6 +142,7 @@ class CallEventLoop:
         reply_pipeline: ReplyPipeline,
         actions: CallActions,
         tools: ToolRuns,
+        message: MessageRecording,
         tasks: asyncio.TaskGroup,
         call_id: str,
     ) -> None:
@@ -154,6 +157,7 @@ class CallEventLoop:
         self._reply_pipeline = reply_pipeline
         self._actions = actions
         self._tools = tools
+        self._message = message
         self._tasks = tasks
         self._call_id = call_id
         self._work: dict[int, tuple[PlaybackItem, asyncio.Task[None]]] = {}
@@ -207,10 +211,8 @@ class CallEventLoop:
 
     def _carry_out(self, command: cmd.Command, now: float) -> None:
         match command:
-            case cmd.SetPatience(patience):
-                self._transcription.set_patience(patience)
-            case cmd.RaiseThreshold():
-                self._transcription.raise_threshold()
+            case cmd.SetPatience() | cmd.RaiseThreshold() | cmd.KeepMessage() | cmd.TranscribeMessage():
+                self._carry_out_hearing(command)
             case cmd.Transfer(to):
                 self._actions.transfer(to)
             case cmd.CancelTransfer():
@@ -225,6 +227,19 @@ class CallEventLoop:
                 self._end(reason, fault)
             case _:
                 self._carry_out_utterance(command)
+
+    def _carry_out_hearing(self, command: _OF_HEARING) -> None:
+        match command:
+            case cmd.SetPatience(patience):
+                self._transcription.set_patience(patience)
+            case cmd.RaiseThreshold():
+                self._transcription.raise_threshold()
+            case cmd.KeepMessage():
+                self._message.keep()
+            case cmd.TranscribeMessage():
+                self._message.transcribe()
+            case _:
+                assert_never(command)
 
     def _carry_out_utterance(self, command: _OF_UTTERANCES) -> None:
         match command:
@@ -304,7 +319,9 @@ class CallEventLoop:
             found[1].add_done_callback(self._cancelled.discard)
 
     def _record(
-        self, event: ev.StateChanged | ev.CallerIgnored | ev.TurnTaken | ev.TransferStarted, now: float
+        self,
+        event: ev.StateChanged | ev.CallerIgnored | ev.TurnTaken | ev.TransferStarted | ev.MessageRequested,
+        now: float,
     ) -> None:
         turn = None
         if isinstance(event, ev.TurnTaken):

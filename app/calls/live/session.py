@@ -11,6 +11,7 @@ belong to the service's background work, because no call waits for them.
 ``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
                        and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
 ``<call>:spending``    looks each second at what the call costs. Cancelled at the end of the call.
+``<call>:message``     transcribes a message that no stream has heard. The end of the call gives it a few seconds more.
 ``<call>:commit``      commits the rows before the greeting. Ends after 0.25 s at the latest.
 ``<call>:close`` *     closes the line, 0.25 s after the last row at the latest, and ends when that row is committed.
 ``<call>:count`` *     counts the call when its last row is committed, if that takes longer than 5 s.
@@ -20,12 +21,10 @@ belong to the service's background work, because no call waits for them.
 """
 
 import asyncio
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import structlog
@@ -33,6 +32,7 @@ import structlog
 from app.calls.agent.plan import CallPlan
 from app.calls.agent.tools import Toolbox
 from app.calls.live.actions import CallActions
+from app.calls.live.bulkhead import bulkhead, leaves
 from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
 from app.calls.live.dialogue import DialogueManager
@@ -40,6 +40,7 @@ from app.calls.live.end_metrics import count_end
 from app.calls.live.event_loop import CallEventLoop, EventQueue, last_events
 from app.calls.live.hold_watch import HoldWatch
 from app.calls.live.llm_generation import LlmGeneration
+from app.calls.live.message_recording import MessageRecording
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.playback import PlaybackScheduler
 from app.calls.live.recordings import Recordings
@@ -54,6 +55,7 @@ from app.errors import CallAlreadyEnded, OwnershipLost, StorageError
 from app.journal.record import CallRecord
 from app.models import CallContext, HealthStatus, ServiceHealth
 from app.observability.metrics import Metrics
+from app.observability.tracebacks import describe
 from app.ports.services import CallLeg, Journal, Telephony
 from app.storage.calls import CallStore
 from media.dtmf import KeyBounce
@@ -71,6 +73,9 @@ _LINE_WAITS_SECONDS = 0.25
 """How long the line stays open for the commit of the terminal row."""
 _COMMITTED_WITHIN_SECONDS = 5.0
 """How long the end of the call waits for its commit. After that, the writer still retries the rows."""
+_MESSAGE_SECONDS = 2.0
+_LEFT_MESSAGE_SECONDS = 10.0
+"""How long the end of the call waits for the words of a message: not long, unless the caller has hung up anyway."""
 _CRASHED_WITHIN_SECONDS = 0.15
 """How long cancelled tasks may take to report their costs after a bug, before the line closes."""
 
@@ -91,6 +96,8 @@ class CallServices:
 
 class CallOrchestrator:
     """Runs one call from its start to its terminal row."""
+
+    _message: MessageRecording | None = None
 
     def __init__(
         self,
@@ -174,6 +181,8 @@ class CallOrchestrator:
             self._keys.note_audio(self._leg.audio_format.seconds(audio_data))
             self._holding.note_audio()
             self._transcription.send(audio_data)
+            if self._message is not None:
+                self._message.note_audio(audio_data)
         except Exception as error:  # noqa: BLE001 - a bug met here is the call's, not that of the leg that reads
             self._events.fail(error)
 
@@ -214,7 +223,7 @@ class CallOrchestrator:
         try:
             await leg_runs
         except Exception as error:  # noqa: BLE001 - other calls depend on the same caller
-            log.error("leg.broken", call_id=self._call.call_id, error=_describe(error))
+            log.error("leg.broken", call_id=self._call.call_id, error=describe(error))
             self._events.fail(error)
         finally:
             self.leave("media_lost")
@@ -242,14 +251,14 @@ class CallOrchestrator:
             self._is_lost = True
             log.warning("call.ownership_lost")
         except* Exception as group:  # noqa: BLE001 - the bulkhead: whatever happened ends this call and no other
-            log.error("call.crashed", errors=[_describe(error) for error in _leaves(group)])
-            with _bulkhead("journal"):
+            log.error("call.crashed", errors=[describe(error) for error in leaves(group)])
+            with bulkhead("journal"):
                 self._write_the_end_of_a_crash()
         finally:
             if self._overdue is not None:
                 self._overdue.cancel()
             await asyncio.wait([self._begin_to_close()])
-            with _bulkhead("metrics"):
+            with bulkhead("metrics"):
                 self._count_the_end()
             self._ended.set()
 
@@ -271,20 +280,20 @@ class CallOrchestrator:
         A call that another process owns falls silent at once, and that process counts its end.
         """
         if self._is_lost:
-            with _bulkhead("voice"):
+            with bulkhead("voice"):
                 self._leg.send_clear()
         name = f"{self._call.call_id}:commit"
         commit = self._services.background.start(self._commit_the_end(), name=name, kind="commit")
-        with _bulkhead("recording"):
+        with bulkhead("recording"):
             await self._close_recording()
         await asyncio.wait([commit], timeout=_LINE_WAITS_SECONDS)
-        with _bulkhead("leg"):
+        with bulkhead("leg"):
             await self._leg.hang_up("crashed" if self._is_lost else self._log.record.end_reason or "internal_error")
         await asyncio.wait([commit])
 
     async def _commit_the_end(self) -> None:
         try:
-            with _bulkhead("journal"):
+            with bulkhead("journal"):
                 if self._log.is_ended:
                     self._is_committed = await self._log.commit(_COMMITTED_WITHIN_SECONDS)
         except OwnershipLost:
@@ -301,7 +310,13 @@ class CallOrchestrator:
                 clock=self._clock,
                 emit=self.emit,
             )
-            self._event_loop = event_loop = self._make_conductor(tasks, self._transcription)
+            self._message = MessageRecording(
+                self._plan.stt,
+                self._leg.audio_format,
+                emit=self.emit,
+                start=lambda work: tasks.create_task(work, name=f"{call.call_id}:message"),
+            )
+            self._event_loop = event_loop = self._make_loop(tasks, self._transcription, self._message)
             helpers = [
                 tasks.create_task(self._transcription.follow(), name=f"{call.call_id}:stt"),
                 tasks.create_task(self._playback.run(), name=f"{call.call_id}:playback"),
@@ -313,6 +328,7 @@ class CallOrchestrator:
             await event_loop.run()
             for task in helpers:
                 task.cancel()
+            await self._message.finish(_LEFT_MESSAGE_SECONDS if self._has_left else _MESSAGE_SECONDS)
             await event_loop.finish(helpers)
             self._begin_to_close()
             await asyncio.wait(helpers)
@@ -329,7 +345,7 @@ class CallOrchestrator:
 
     def _close_after_a_bug(self) -> None:
         if not self._is_lost:
-            with _bulkhead("journal"):
+            with bulkhead("journal"):
                 self._write_the_end_of_a_crash()
         self._begin_to_close()
 
@@ -353,7 +369,7 @@ class CallOrchestrator:
         except CallAlreadyEnded:
             return
 
-    def _make_conductor(self, tasks: asyncio.TaskGroup, transcription: TranscriptionInput) -> CallEventLoop:
+    def _make_loop(self, tasks: asyncio.TaskGroup, heard: TranscriptionInput, kept: MessageRecording) -> CallEventLoop:
         call, services, plan = self._call, self._services, self._plan
         actions = CallActions(
             call_id=call.call_id,
@@ -393,11 +409,12 @@ class CallOrchestrator:
             clock=self._clock,
             voice=plan.voice,
             playback=self._playback,
-            transcription=transcription,
+            transcription=heard,
             dialogue=dialogue,
             reply_pipeline=reply_pipeline,
             actions=actions,
             tools=tools,
+            message=kept,
             tasks=tasks,
             call_id=call.call_id,
         )
@@ -407,7 +424,7 @@ class CallOrchestrator:
         if self._log.is_ended:
             return
         now = self._clock.call_seconds()
-        with _bulkhead("last events"):
+        with bulkhead("last events"):
             for event in last_events(self._events, self._playback, self._transcription):
                 self._log.write(event, now, self._core.turn_of(event))
         self._log.write(ev.CallEnded("internal_error", "ours"), now, None)
@@ -467,29 +484,3 @@ class CallOrchestrator:
             latency_total=record.latency().get("total"),
             cost_usd=record.costs.get("total"),
         )
-
-
-@contextmanager
-def _bulkhead(step: str) -> Iterator[None]:
-    """Log whatever goes wrong while the call is closed; it harms no other call."""
-    try:
-        yield
-    except OwnershipLost:
-        raise
-    except Exception as error:  # noqa: BLE001 - see above
-        log.error("call.not_closed", step=step, error=_describe(error))
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
-
-
-def _describe(error: Exception) -> str:
-    """The type and place of an exception, not its message, which may hold a caller's words."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
-    return f"{type(error).__name__} at {place}"

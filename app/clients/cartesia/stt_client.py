@@ -86,6 +86,11 @@ class CartesiaSTTClient(BaseResilientClient):
         result: TranscriptionResult = await self.make_request(transcribe)
         return result
 
+    def recording_charge(self, seconds: float) -> Charge:
+        """The charge for a recording, at the price of a stream."""
+        cost = self._prices.stt_cost(self._options.model, self._options.language, seconds)
+        return Charge(provider=PROVIDER, model=self._options.model, cost=cost, seconds=seconds)
+
     async def aclose(self) -> None:
         """Close the connections for recordings."""
         await self._recordings.aclose()

@@ -19,7 +19,7 @@ from app.clients.tls import tls_for
 from app.errors import ProviderError
 from app.models import TranscriptionResult
 from app.ports.streams import StreamLost, TurnEnded
-from app.ports.vendors import SttCapabilities
+from app.ports.vendors import Charge, SttCapabilities
 from media.formats import ENCODINGS, AudioFormat
 
 if TYPE_CHECKING:  # see _recordings
@@ -110,6 +110,12 @@ class DeepgramSTTClient(BaseResilientClient):
 
         result: TranscriptionResult = await self.make_request(transcribe)
         return result
+
+    def recording_charge(self, seconds: float) -> Charge:
+        """The charge for a recording, at the price of a stream: sources differ about the price of recordings."""
+        model = self._options.batch_model
+        cost = self._prices.stt_cost(model, self._options.language, seconds)
+        return Charge(provider=PROVIDER, model=model, cost=cost, seconds=seconds)
 
     async def aclose(self) -> None:
         """Close the connections for recordings."""

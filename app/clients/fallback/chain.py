@@ -58,6 +58,10 @@ class Chain(Generic[ClientT]):
         """The first choice."""
         return self.links[0]
 
+    def is_down(self, link: Link[ClientT]) -> bool:
+        """Whether the link is down."""
+        return link.probe_at is not None
+
     def order(self) -> list[Link[ClientT]]:
         """The links that are well, then the others, each in the order of choice."""
         return sorted(self.links, key=lambda link: link.probe_at is not None)

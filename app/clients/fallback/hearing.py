@@ -60,6 +60,11 @@ class FallbackHearing:
         """What calls get: the first choice alone when it has no fallback."""
         return self if len(self._links) > 1 else self._first
 
+    @property
+    def is_down(self) -> bool:
+        """Whether every link is down."""
+        return all(self._chain.is_down(link) for link in self._links)
+
     def listen(self, *, call_id: str) -> FallbackStream:
         """Open a stream for one call."""
         return FallbackStream(self._chain, self._links, self._format, call_id=call_id)
@@ -75,6 +80,10 @@ class FallbackHearing:
         if first_error is None:
             raise AssertionError("unreachable: a chain has a link")
         raise first_error
+
+    def recording_charge(self, seconds: float) -> Charge:
+        """What the link that is asked first takes for a recording."""
+        return self._chain.order()[0].client.recording_charge(seconds)
 
     async def probe(self) -> list[Charge]:
         """Have each link that is down and due for a probe hear a sentence. Returns what that cost."""

@@ -59,6 +59,16 @@ class FallbackVoice(FallbackClient[TtsSession]):
         """The first choice alone, for sound that is kept; the chain learns of its failures."""
         return FirstChoice(self)
 
+    @property
+    def is_first_down(self) -> bool:
+        """Whether the first choice is down."""
+        return self._chain.is_down(self._chain.first)
+
+    def is_down_for(self, voice: VoiceConfig) -> bool:
+        """Whether every link that could say any text in that language is down."""
+        able = [link for link in self._links if link.client.capabilities.any_text and link.voice(voice) is not None]
+        return all(self._chain.is_down(link) for link in able)
+
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> "FallbackUtterance":
         """An utterance. ``after`` is the failure in the middle of the utterance that this one continues."""
         self._spoken = voice
@@ -124,6 +134,10 @@ class FirstChoice:
     def first_choice(self) -> TextToSpeech:
         """Itself."""
         return self
+
+    def is_down_for(self, _voice: VoiceConfig) -> bool:
+        """Whether the link is down."""
+        return self.of.is_first_down
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> "FallbackUtterance":
         """An utterance of that link."""

@@ -30,7 +30,7 @@ class PhrasesClient(BaseResilientClient):
     @property
     def capabilities(self) -> TtsCapabilities:
         """It has lines in a few languages."""
-        return TtsCapabilities(word_times=False, languages=LANGUAGES, encodings=ENCODINGS)
+        return TtsCapabilities(word_times=False, languages=LANGUAGES, encodings=ENCODINGS, any_text=False)
 
     @property
     def variant(self) -> str:

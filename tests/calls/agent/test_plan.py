@@ -1,16 +1,20 @@
 """The plan of a call: what row 1 of its journal says of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from app.calls.agent.plan import CallPlanner
-from app.models import CallContext
+from app.calls.agent.from_settings import agent_profile
+from app.calls.agent.plan import CallPlan, CallPlanner
+from app.models import CallContext, Direction
+from app.settings import Settings
 from media.formats import AudioFormat
-from tests.calls.fakes import World, only
+from tests.calls.fakes import AGENT, POLICY, World, only
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+TAKES_MESSAGES = replace(AGENT, policy=replace(POLICY, takes_messages=True))
 
 
 @pytest.mark.parametrize(
@@ -38,3 +42,58 @@ def test_the_price_of_the_line_is_unknown_unless_it_is_set() -> None:
     call = CallContext("call-1", None, NOW, "call_1", {})
 
     assert World().planner.plan(AudioFormat("pcm_s16le", 16000), call=call).created().telephony_usd_per_minute is None
+
+
+# --- who takes a call that the agent cannot serve --------------------------------------------------------------------
+
+
+def plan_of(world: World, *, room: str | None = "call_1", direction: Direction = "inbound", **manners: Any) -> CallPlan:
+    return world.planner.plan(
+        AudioFormat("pcm_s16le", 16000),
+        call=CallContext("call-1", None, NOW, room, {}),
+        direction=direction,
+        **manners,
+    )
+
+
+@pytest.mark.parametrize(
+    ("room", "targets", "human"),
+    [
+        ("call_1", {"fallback": "+79990000009"}, "fallback"),
+        ("call_1", {"sales": "+79990000009"}, None),
+        (None, {"fallback": "+79990000009"}, None),
+    ],
+    ids=["a telephone", "no such target", "no telephone"],
+)
+def test_the_fallback_target_takes_the_calls_of_telephones(
+    room: str | None, targets: dict[str, str], human: str | None
+) -> None:
+    assert plan_of(World(targets=targets), room=room).policy.fallback_human == human
+
+
+@pytest.mark.parametrize(("direction", "takes"), [("inbound", True), ("web", True), ("outbound", False)])
+def test_whom_we_call_leaves_no_message(direction: Direction, takes: bool) -> None:
+    assert plan_of(World(agent=TAKES_MESSAGES), direction=direction).policy.takes_messages is takes
+
+
+@pytest.mark.parametrize("part", ["hearing", "voice", "nothing"])
+@pytest.mark.parametrize(("direction", "is_told"), [("inbound", True), ("web", True), ("outbound", False)])
+def test_what_is_down_when_a_call_begins_is_known_to_its_agent(part: str, direction: Direction, is_told: bool) -> None:
+    world = World()
+    world.transcription.is_down = part == "hearing"
+    world.voice.is_known_down = part == "voice"
+
+    policy = plan_of(world, direction=direction).policy
+
+    assert policy.is_out_of_order is (is_told and part != "nothing")
+
+
+def test_what_is_down_changes_nothing_for_who_only_listens() -> None:
+    world = World()
+    world.transcription.is_down = True
+
+    assert plan_of(world, listens_only=True).policy.speaks is False
+
+
+def test_an_agent_of_the_settings_takes_messages() -> None:
+    assert agent_profile(Settings()).policy.takes_messages

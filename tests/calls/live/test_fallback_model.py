@@ -55,9 +55,9 @@ async def asks(call: LiveCall, *, text: str) -> float:
 async def test_a_call_is_held_by_the_last_link_when_all_before_it_hang_from_the_first_second() -> None:
     hung = [Hung(name) for name in ("first", "again", "second")]
     world = a_world(*hung, Model("endpoint", text=ANSWER))
+    await world.prepare_phrases(TELEPHONE)
 
     async with live_call(world, FarEnd()) as call:
-        await world.prepare_phrases(TELEPHONE)
         asked = await asks(call, text=ANSWER)
         assert max(silences(call, asked)) <= SILENCE_SECONDS
         assert len(call.rows_of("agent.reply_started")) == 3, "the greeting, a filler and the answer"
@@ -72,9 +72,9 @@ async def test_a_call_is_held_by_the_last_link_when_all_before_it_hang_from_the_
 
 async def test_when_every_model_hangs_there_are_fillers_and_then_an_honest_line_after_six_seconds() -> None:
     world = a_world(*(Hung(name) for name in ("first", "again", "second", "endpoint")))
+    await world.prepare_phrases(TELEPHONE)
 
     async with live_call(world, FarEnd()) as call:
-        await world.prepare_phrases(TELEPHONE)
         asked = await asks(call, text=LINES.apology)
         lines = call.rows_of("agent.reply_started")
         assert max(silences(call, asked)) <= SILENCE_SECONDS

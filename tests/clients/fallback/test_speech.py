@@ -2,10 +2,13 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import cast
 
 import pytest
 
+from app.clients.entry import TtsSession
 from app.clients.fallback.race import FallbackFailed
+from app.clients.fallback.speech import FallbackVoice, VoiceLink
 from app.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
 from app.ports.streams import VoiceAudio
 from tests.calls.vendors import Trouble
@@ -202,3 +205,41 @@ async def test_a_cancelled_utterance_ends_and_is_not_a_failure() -> None:
     assert not one.utterances[0].is_open
     events = await speak(chain, TEXT)
     assert failed(events) == []
+
+
+# --- whether anybody can speak ---------------------------------------------------------------------------------------
+
+
+async def test_a_voice_is_down_when_every_link_is_and_well_when_one_of_them_is() -> None:
+    one, two = NamedVoice("one"), NamedVoice("two")
+    one.down, two.down = ProviderRejected("one", "the key is wrong"), ProviderRejected("two", "the key is wrong")
+    chain = chain_of(one, two)
+    assert not chain.is_down_for(VOICE), "nobody was asked yet"
+
+    with pytest.raises(ProviderError):
+        await speak(chain, TEXT)
+    assert chain.is_down_for(VOICE)
+    assert chain.first_choice.is_down_for(VOICE)
+
+    two.down = None
+    await asyncio.sleep(1.1)
+    await chain.probe()
+    assert not chain.is_down_for(VOICE)
+    assert chain.first_choice.is_down_for(VOICE)
+
+
+async def test_who_knows_only_prepared_lines_or_another_language_does_not_count_as_a_voice() -> None:
+    one, lines, foreign = NamedVoice("one"), NamedVoice("lines"), NamedVoice("foreign")
+    one.down = ProviderRejected("one", "the key is wrong")
+    lines.knows_any_text = False
+    chain = FallbackVoice(
+        [
+            VoiceLink("one", cast(TtsSession, one)),
+            VoiceLink("lines", cast(TtsSession, lines)),
+            VoiceLink("foreign", cast(TtsSession, foreign), voice=lambda _voice: None),
+        ]
+    )
+
+    await speak(chain, TEXT)
+
+    assert chain.is_down_for(VOICE)
