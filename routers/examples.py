@@ -74,6 +74,7 @@ _SUMMARY: dict[str, Any] = {
     "unanswered": {"count": 0, "waited_seconds": []},
     "abandoned": None,
     "message": None,
+    "seal": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
     "version": "0.1.0",
 }
 _TOOLS: list[dict[str, Any]] = [

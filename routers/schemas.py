@@ -249,6 +249,9 @@ class CallSummary(BaseModel):
         "or while they waited."
     )
     message: CallMessage | None = Field(description="Null when the caller left none; in a list, while the call lives.")
+    seal: str | None = Field(
+        description="A hash over the whole journal. Null while the call lives, and in calls of versions without seals."
+    )
     version: str
 
 

@@ -69,6 +69,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         unanswered=_unanswered(summary.get("unanswered")),
         abandoned=summary.get("abandoned"),
         message=_message(summary.get("message")),
+        seal=row.seal,
         version=row.version,
     )
 

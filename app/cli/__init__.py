@@ -1,4 +1,4 @@
-"""The command line: ``voice-agent serve | demo | sandbox | setup | doctor | explain | replay``."""
+"""The command line: ``voice-agent serve | demo | sandbox | setup | doctor | explain | replay | verify``."""
 
 import gc
 import sys
@@ -94,6 +94,17 @@ def replay(call_id: CallId) -> None:
     from app.cli.replay import replay_command  # the database's library
 
     raise typer.Exit(replay_command(call_id))
+
+
+@app.command()
+def verify(
+    call_id: CallId,
+    seal: Annotated[str | None, typer.Option(help="the seal that you kept, instead of the one in the record")] = None,
+) -> None:
+    """Check that a call's journal is as it was when the call ended."""
+    from app.cli.verify import verify_command  # the database's library
+
+    raise typer.Exit(verify_command(call_id, seal))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import structlog
 from sqlalchemy import ColumnElement, Connection, Float, Row, delete, func, insert, or_, select, update
 
-from app.clock import iso_utc, lease_now
+from app.clock import iso_utc, lease_now, utc_now
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
 from app.models import Direction
 from app.ports.services import CallEnding
@@ -20,7 +20,15 @@ from app.storage.call_words import common_words, erase_words, store_words
 from app.storage.database import Database
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
 from app.storage.outbox import emit
-from app.storage.schema import ERASED_BODY, call_requests, calls, idempotency_keys, sessions, webhook_inbox
+from app.storage.schema import (
+    ERASED_BODY,
+    call_requests,
+    calls,
+    erased_calls,
+    idempotency_keys,
+    sessions,
+    webhook_inbox,
+)
 from app.storage.spending import Reservation, check_fits, forget_call, reserve, settle
 
 log = structlog.get_logger(__name__)
@@ -84,6 +92,8 @@ class CallRow:
     room_sid: str | None = None
     """The id of the LiveKit room; unique together with ``sip_call_id``."""
     sip_call_id: str | None = None
+    seal: str | None = None
+    """The hash of the last row of the journal; None while the call lives, and in calls of versions without seals."""
     words_id: int | None = None
     """The row of the call's words in ``call_texts``."""
 
@@ -295,14 +305,14 @@ def create_call(row: CallRow, max_live: int | None, reservation: Reservation | N
     emit(connection, row.call_id, "call.started", row.started_at)
 
 
-def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding) -> None:
+def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding, *, seal: str | None = None) -> None:
     """Mark a live call as ended, in the same transaction as its last journal row."""
     values = asdict(ending)
     said = values.pop("said")
     ended = connection.execute(
         update(calls)
         .where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status.in_(LIVE))
-        .values(status="ended", lease_until=None, over_since=lease_now(), **values)
+        .values(status="ended", lease_until=None, over_since=lease_now(), seal=seal, **values)
     )
     if ended.rowcount:
         store_words(connection, call_id, said)
@@ -364,6 +374,11 @@ def _mark_answered(call_id: str, fence: int, at: str, connection: Connection) ->
         raise CallAlreadyEnded("the call has ended")
 
 
+def _keep_seal(connection: Connection, call_id: str) -> None:
+    seal = select(calls.c.seal).where(calls.c.call_id == call_id).scalar_subquery()
+    connection.execute(insert(erased_calls).values(call_id=call_id, seal=seal, erased_at=iso_utc(utc_now())))
+
+
 def _delete(call_id: str, connection: Connection) -> None:
     status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
     if status is None:
@@ -377,4 +392,5 @@ def _delete(call_id: str, connection: Connection) -> None:
     connection.execute(delete(webhook_inbox).where(webhook_inbox.c.room_sid == room))
     erase_words(connection, call_id)
     forget_call(connection, call_id)
+    _keep_seal(connection, call_id)
     connection.execute(delete(calls).where(calls.c.call_id == call_id))  # cascades to its journal

@@ -124,14 +124,18 @@ class JournalReader:
                 self._followed.clear()
 
 
+ROW = tuple(journal.c[name] for name in ("seq", "at", "t", "type", "turn", "v", "data"))
+"""The columns that :func:`journal_row` takes."""
+
+
 def _read_rows(call_id: str, after_seq: int, connection: Connection) -> list[JournalRow]:
     statement = (
-        select(journal)
+        select(*ROW)
         .where(journal.c.call_id == call_id, journal.c.seq > after_seq)
         .order_by(journal.c.seq)
         .limit(_PAGE_ROWS)
     )
-    return [journal_row(*columns) for _, *columns in connection.execute(statement)]
+    return [journal_row(*columns) for columns in connection.execute(statement)]
 
 
 def journal_row(seq: int, at: object, t: object, kind: object, turn: object, v: object, data: object) -> JournalRow:

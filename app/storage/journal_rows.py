@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from app.journal.seal import SealedRow, row_hash
 from app.storage.backlog import WaitingRow
 from app.storage.calls import end_call
 from app.storage.schema import calls, journal
@@ -23,33 +24,36 @@ class LostRows:
 
 def write_group(group: Group, connection: Connection) -> dict[str, LostRows]:
     """Insert the rows whose writer owns the call, and end calls; returns the rows that were not inserted."""
-    owned = select(calls.c.call_id, calls.c.fence, calls.c.status).where(calls.c.call_id.in_(list(group)))
-    owners = {row.call_id: row for row in connection.execute(owned)}
+    owners = _owners(group, connection)
     lost: dict[str, LostRows] = {}
     inserts: list[dict[str, Any]] = []
     for call_id, rows in group.items():
         owner = owners.get(call_id)
         kept = [row for row in rows if owner and owner.fence == row.fence and owner.status != "ended"]
-        inserts += (_columns(call_id, waiting) for waiting in kept)
         if len(kept) < len(rows):
             lost[call_id] = LostRows(len(rows) - len(kept), owner is None or owner.fence != rows[-1].fence)
+        previous = (owner and owner.last_hash) or call_id
         for waiting in kept:
+            row = _sealed(waiting, previous)
+            inserts.append({"call_id": call_id, **row._asdict()})
+            previous = str(row.hash)
             if waiting.ending is not None:
-                end_call(connection, call_id, waiting.fence, waiting.ending)
+                end_call(connection, call_id, waiting.fence, waiting.ending, seal=previous)
     if inserts:
         connection.execute(insert(journal), inserts)
     return lost
 
 
-def _columns(call_id: str, waiting: WaitingRow) -> dict[str, Any]:
+def _owners(group: Group, connection: Connection) -> dict[str, Any]:
+    """The fence, the status and the hash of the last row of each call."""
+    of_call = select(journal.c.hash).where(journal.c.call_id == calls.c.call_id)
+    last_hash = of_call.order_by(journal.c.seq.desc()).limit(1).scalar_subquery().label("last_hash")
+    owned = select(calls.c.call_id, calls.c.fence, calls.c.status, last_hash).where(calls.c.call_id.in_(list(group)))
+    return {row.call_id: row for row in connection.execute(owned)}
+
+
+def _sealed(waiting: WaitingRow, previous: str) -> SealedRow:
+    """The row as it is stored; ``previous`` is the hash of the row before it, or the call's id."""
     row = waiting.row
-    return {
-        "call_id": call_id,
-        "seq": row.seq,
-        "at": row.at,
-        "t": row.t,
-        "type": row.type,
-        "turn": row.turn,
-        "v": row.v,
-        "data": waiting.data,
-    }
+    unsealed = SealedRow(row.seq, row.at, float(row.t), row.type, row.turn, row.v, waiting.data)
+    return unsealed._replace(hash=row_hash(previous, unsealed))

@@ -1,12 +1,15 @@
 """Looks up one call from outside the service, read-only, while the service may be running."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import select
 
+from app.journal.seal import SealedRow
 from app.models import JournalRow
 from app.storage.calls import CallRow
 from app.storage.database import read_only
-from app.storage.journal_reader import journal_row
-from app.storage.schema import calls, journal
+from app.storage.journal_reader import ROW, journal_row
+from app.storage.schema import calls, erased_calls, journal
 
 
 def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
@@ -18,5 +21,31 @@ def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
         found = connection.execute(select(calls).where(calls.c.call_id == call_id)).one_or_none()
         if found is None:
             return None
-        rows = connection.execute(select(journal).where(journal.c.call_id == call_id).order_by(journal.c.seq))
-        return CallRow(**found._mapping), [journal_row(*columns) for _, *columns in rows]
+        rows = connection.execute(select(*ROW).where(journal.c.call_id == call_id).order_by(journal.c.seq))
+        return CallRow(**found._mapping), [journal_row(*columns) for columns in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCall:
+    """What is needed to check the seal of a call. Without ``status`` there is no such call any more."""
+
+    status: str | None
+    seal: str | None
+    erased_at: str | None
+    rows: list[SealedRow]
+
+
+def look_up_sealed(url: str, call_id: str) -> SealedCall | None:
+    """The rows of a call as they are stored, or what is kept of an erased one; None when there never was such a call.
+
+    ``url`` is SQLAlchemy's. Writes nothing. Raises StorageError.
+    """
+    with read_only(url) as connection:
+        found = connection.execute(select(calls.c.status, calls.c.seal).where(calls.c.call_id == call_id)).one_or_none()
+        if found is None:
+            kept = select(erased_calls.c.seal, erased_calls.c.erased_at).where(erased_calls.c.call_id == call_id)
+            erased = connection.execute(kept).one_or_none()
+            return None if erased is None else SealedCall(None, erased.seal, erased.erased_at, [])
+        sealed = select(*ROW, journal.c.hash).where(journal.c.call_id == call_id).order_by(journal.c.seq)
+        rows = [SealedRow._make(columns) for columns in connection.execute(sealed)]
+        return SealedCall(found.status, found.seal, None, rows)

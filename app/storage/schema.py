@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0014"
+REVISION = "0017"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -70,6 +70,7 @@ calls = Table(
     Column("over_since", Float),
     Column("room_sid", String),
     Column("sip_call_id", String),
+    Column("seal", String),  # the hash of the last row; null while the call lives
     Column("words_id", Integer),  # of call_texts; null if nothing was said, or while the call lives
     Index("calls_by_telephone_call", "room_sid", "sip_call_id", unique=True),  # one call, however often it is reported
     *_list_indexes(),
@@ -86,8 +87,18 @@ journal = Table(
     Column("turn", Integer),
     Column("v", Integer, nullable=False),
     Column("data", Text, nullable=False),  # JSON, encoded when the row is appended, not when it is committed
+    Column("hash", String),  # see app/journal/seal.py; null in rows of versions that had no seals
     sqlite_with_rowid=False,  # a call's rows are adjacent, and the key is stored once
 )
+
+erased_calls = Table(
+    "erased_calls",
+    metadata,
+    Column("call_id", String, primary_key=True),
+    Column("seal", String),
+    Column("erased_at", String, nullable=False),
+)
+"""All that is left of a call that was erased: that it was, and the seal that its record had."""
 
 call_texts = Table(
     "call_texts",

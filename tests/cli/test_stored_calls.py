@@ -1,8 +1,10 @@
-"""``explain`` and ``replay``: a stored call, as an operator sees it."""
+"""``explain``, ``replay`` and ``verify``: a stored call, as an operator sees it."""
 
 import json
+import re
+import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -217,3 +219,43 @@ async def test_what_is_missing_from_the_recording_is_told(tmp_path: Path) -> Non
 
     assert "recording failed: 0.0 to 20.0 s missing" in lost
     assert "recording gaps: 12.0 to 20.0 s missing" in shown
+
+
+# verify
+
+
+async def test_a_journal_is_as_it_was_written_until_somebody_changes_it(tmp_path: Path) -> None:
+    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+    whole = ask(tmp_path, "verify")
+    assert whole.returncode == 0, whole.stderr
+    assert "is as it was written" in whole.stdout
+    seal = whole.stdout.split()[-1]
+
+    with closing(sqlite3.connect(tmp_path / "calls.db")) as database, database:
+        database.execute("""UPDATE journal SET data = replace(data, 'pay', 'win') WHERE type = 'turn.taken'""")
+    changed = ask(tmp_path, "verify")
+    assert changed.returncode == 1
+    assert re.search(r"not as it was written:\s+row \d+ was changed", changed.stdout)
+    assert run(tmp_path, "verify", "call-1", "--seal", seal, DATA_DIR=str(tmp_path)).returncode == 1
+
+
+async def test_an_erased_call_keeps_its_seal(tmp_path: Path) -> None:
+    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+    seal = ask(tmp_path, "verify").stdout.split()[-1]
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.delete("call-1")
+
+    erased = ask(tmp_path, "verify")
+    assert erased.returncode == 2
+    assert "was erased at " in erased.stdout
+    assert f"Its seal was {seal}." in erased.stdout
+    assert run(tmp_path, "verify", "call-1", "--seal", "0" * 64, DATA_DIR=str(tmp_path)).returncode == 1
+
+
+async def test_nobody_can_say_of_a_live_call_or_of_none(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call())
+
+    assert "has not ended" in (live := ask(tmp_path, "verify")).stdout
+    assert "There is no call" in (none := ask(tmp_path, "verify", "call-2")).stderr
+    assert live.returncode == none.returncode == 2

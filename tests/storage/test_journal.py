@@ -131,7 +131,8 @@ async def test_a_call_ends_in_the_transaction_of_its_last_row(tmp_path: Path) ->
         assert call is not None
         assert call.over_since is not None
         assert 0 <= lease_now() - call.over_since < 60
-        assert replace(call, over_since=None) == a_call(
+        assert call.seal == look(stores.path, "SELECT hash FROM journal WHERE seq = 2")[0][0]
+        assert replace(call, over_since=None, seal=None) == a_call(
             status="ended", ended_at=END, duration_seconds=60.0, end_reason="caller_hangup"
         )
 

@@ -1,0 +1,49 @@
+"""``voice-agent verify``: whether a call's journal is as it was when the call ended."""
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from app.errors import StorageError
+from app.journal.seal import problems
+from app.observability.printable import printable
+from app.settings import load_settings
+from app.storage.lookup import SealedCall, look_up_sealed
+
+_FAILED, _UNKNOWN = 1, 2
+
+
+def verify_command(call_id: str, seal: str | None) -> int:
+    """Check the call. ``seal`` is one that was kept elsewhere; without it the one in the call's record.
+
+    Returns the exit status: 0 if all is as it was written, 1 if not, 2 if nobody can say.
+    """
+    settings = load_settings()
+    try:
+        call = look_up_sealed(settings.database, call_id)
+    except StorageError as error:
+        sys.stderr.write(f"{error}\n")
+        return _UNKNOWN
+    if call is None:
+        sys.stderr.write(f"There is no call {printable(call_id)} in the database of {settings.data_dir}.\n")
+        return _UNKNOWN
+    status, lines = _verdict(call_id, call, seal)
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(Text(printable(line), style="bold red" if status == _FAILED else ""), soft_wrap=True)
+    return status
+
+
+def _verdict(call_id: str, call: SealedCall, kept: str | None) -> tuple[int, list[str]]:
+    if call.erased_at is not None:
+        told = f"{call_id} was erased at {call.erased_at}. Its seal was {call.seal or 'not made'}."
+        if kept is not None and kept != call.seal:
+            return _FAILED, [told, f"That is not the seal {kept}."]
+        return _UNKNOWN, [told]
+    if call.status != "ended":
+        return _UNKNOWN, [f"{call_id} has not ended. It gets its seal with its last row."]
+    wrong = problems(call_id, call.rows, call.seal if kept is None else kept)
+    if wrong:
+        return _FAILED, [f"{call_id} is not as it was written:", *(f"  {problem}" for problem in wrong)]
+    return 0, [f"{call_id} is as it was written: {len(call.rows)} rows, seal {call.seal}"]
