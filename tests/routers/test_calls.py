@@ -13,7 +13,7 @@ from app.times import ServiceTimes
 from media.formats import AudioFormat
 from media.recording import Recorder
 from tests.end_to_end.service import RunningService, running_service, service_in_thread
-from tests.routers.kept_calls import execute, keep_call
+from tests.routers.kept_calls import INSERT_ROW, execute, keep_call
 from tests.routers.test_dashboard import ENDS
 
 END = "2026-10-02T00:01:00.000Z"
@@ -255,7 +255,7 @@ async def test_rows_of_another_process_come_live_and_the_stream_ends_with_the_ca
         async for line in answer.aiter_lines():
             lines.append(line)
             if line == "id: 1":
-                execute(data, "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", last_row)
+                execute(data, INSERT_ROW, last_row)
                 execute(data, "UPDATE calls SET status = 'ended' WHERE call_id = ?", (call_id,))
     assert [line for line in lines if line.startswith(("id:", "event:"))] == [
         "id: 1",
