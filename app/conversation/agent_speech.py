@@ -176,7 +176,7 @@ class AgentSpeech:
         if call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
             return
-        if call.stt_outage_notice == "told":
+        if call.stt_outage_notice == "given":
             give_up(call)
             return
         call.stt_outage_notice = "due"

@@ -56,8 +56,8 @@ class HeldAnswer:
 class CallState:
     """Everything the core remembers. ``now`` and ``commands`` belong to the event that is being handled."""
 
-    stt_outage_notice: Literal["none", "due", "told"] = "none"
-    """Whether the agent must tell the caller, or has told them, that it cannot hear them."""
+    stt_outage_notice: Literal["none", "due", "given"] = "none"
+    """The notice that the agent cannot hear the caller."""
     tool_news: int | None = None
     """The last utterance before a tool finished whose outcome no answer tells; None when the caller knows all."""
     message: Message | None = None
@@ -347,7 +347,7 @@ class CallState:
         is_speaking = any(not utterance.preemptive for utterance in self.floor.live)
         if self.stt_outage_notice != "due" or is_speaking or self.phase is not CallPhase.TALKING:
             return False
-        self.stt_outage_notice = "told"
+        self.stt_outage_notice = "given"
         self.due_in(Deadline.STT_OUTAGE, self.policy.stt_give_up_seconds)
         self.say(UtteranceKind.APOLOGY, self.lines.deaf)
         return True

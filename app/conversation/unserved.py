@@ -131,7 +131,7 @@ def reason_to_leave(call: CallState, reason: str) -> str:
 def _ask(call: CallState, turn: int | None) -> None:
     call.stop_all()
     call.deadlines.clear(Deadline.STT_OUTAGE)
-    call.stt_outage_notice = "told"
+    call.stt_outage_notice = "given"
     call.message = Message(call.now)
     call.commands += [Record(ev.MessageRequested()), KeepMessage()]
     call.say(UtteranceKind.PROMPT, call.lines.message, turn=turn)

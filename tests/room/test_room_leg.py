@@ -6,6 +6,7 @@ import pytest
 from livekit.rtc.room import SimulateScenarioKind
 
 from media.errors import NotAnswered
+from media.legs.room import RoomLeg
 from tests.room.leg_in_room import (
     AGENT,
     CallSide,
@@ -182,6 +183,12 @@ async def test_a_leg_that_is_replaced_stops_and_leaves_the_room_to_the_other(ser
         await newcomer.leave()
 
 
+async def hears_the_agent(caller: Participant, leg: RoomLeg) -> None:
+    await caller.is_reached_by(leg)
+    leg.send_audio(tone(HIGH, 0.5))
+    await until(lambda: caller.seconds_of(HIGH) >= 0.4)
+
+
 async def test_a_call_outlives_its_signal_connection(server: LiveKitServer) -> None:
     async with participant(server.url) as caller:
         side = CallSide()
@@ -193,9 +200,7 @@ async def test_a_call_outlives_its_signal_connection(server: LiveKitServer) -> N
             await caller.stops(LOW)
             await caller.plays(HIGH)
             await side.hears(HIGH)
-            await caller.is_reached_by(leg)
-            leg.send_audio(tone(HIGH, 0.5))
-            await until(lambda: caller.seconds_of(HIGH) >= 0.4)
+            await hears_the_agent(caller, leg)
         assert side.left == []
 
 
@@ -208,9 +213,7 @@ async def test_a_call_outlives_a_connection_that_is_made_from_scratch(server: Li
             await leg._room.simulate_scenario(SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
             await asyncio.sleep(1)
             await side.hears(LOW)
-            await caller.is_reached_by(leg)
-            leg.send_audio(tone(HIGH, 0.5))
-            await until(lambda: caller.seconds_of(HIGH) >= 0.4)
+            await hears_the_agent(caller, leg)
         assert side.left == []
 
 

@@ -182,7 +182,7 @@ async def _synthesize(text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phras
 
 def _key(text: str, voice: VoiceConfig, tts: TextToSpeech) -> str:
     identity = json.dumps([text, asdict(voice), tts.variant, tts.provider], ensure_ascii=False)
-    return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".clip"
+    return hashlib.sha256(identity.encode()).hexdigest()[:32] + ".phrase"
 
 
 def _open_lock(directory: Path) -> int | None:
@@ -204,7 +204,7 @@ def _locked(lock: int) -> bool:
 def _prune(directory: Path, kept: set[str]) -> int:
     """Delete old phrases. Returns how many."""
     removed, newest = 0, utc_now().timestamp() - _OLD_SECONDS
-    for path in directory.glob("*.clip"):
+    for path in directory.glob("*.phrase"):
         with suppress(OSError):
             if path.name not in kept and path.stat().st_mtime < newest:
                 path.unlink()

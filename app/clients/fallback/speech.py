@@ -188,12 +188,12 @@ class FallbackUtterance:
     async def say(self, text: str) -> None:
         """Speak this text next, verbatim. Never waits."""
         self._texts.append(text)
-        self._tell()
+        self._wake()
 
     async def finish(self) -> None:
         """There is no more text."""
         self._finished = True
-        self._tell()
+        self._wake()
 
     def cancel(self) -> None:
         """Drop the rest, and end the iteration."""
@@ -201,7 +201,7 @@ class FallbackUtterance:
         self._race.cancel()
         for _name, utterance in self._asked:
             utterance.cancel()
-        self._tell()
+        self._wake()
 
     async def __aiter__(self) -> AsyncGenerator[VoiceEvent, None]:
         """Yield sound until everything is spoken or the utterance is cancelled. Raises FallbackFailed."""
@@ -246,7 +246,7 @@ class FallbackUtterance:
             if news is self._news:
                 await news.wait()
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 

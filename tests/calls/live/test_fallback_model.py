@@ -1,4 +1,4 @@
-"""Whole calls whose model has stand-ins, with production's deadlines: nobody waits two seconds for the next sound."""
+"""Whole calls whose model has fallbacks, with production's deadlines: nobody waits two seconds for the next sound."""
 
 import asyncio
 from typing import Any, cast
@@ -7,15 +7,15 @@ from app.clients.entry import LlmSession
 from app.clients.fallback.chain import Link
 from app.clients.fallback.model import FallbackModel
 from app.errors import ProviderTimeout
-from tests.calls.fakes import LINES, LiveCall, World, live_call
+from tests.calls.fakes import LINES, World, live_call
 from tests.calls.far_end import TELEPHONE, FarEnd
+from tests.calls.silences import SILENCE_SECONDS, asks, silences
 from tests.clients.fallback.test_model import Model
 
 VIRTUAL_TIME = True
 
 ANSWER = "We open at nine on weekdays. On Saturday we open at ten."
 NO_TOKEN = "no first token before the deadline"
-SILENCE_SECONDS = 2.0
 
 
 class Hung(Model):
@@ -33,32 +33,13 @@ def a_world(*models: Model) -> World:
     return World(model=chain)
 
 
-def silences(call: LiveCall, since: float) -> list[float]:
-    gaps = []
-    for stretch in call.far_end.stretches:
-        end = stretch.begins + TELEPHONE.seconds(bytes(stretch.audio))
-        if end > since:
-            gaps.append(max(0.0, stretch.begins - since))
-            since = end
-    return gaps
-
-
-async def asks(call: LiveCall, *, text: str) -> float:
-    """When the caller had asked; returns when the agent has said the text."""
-    asked = asyncio.get_running_loop().time()
-    call.says("When do you open?")
-    await call.until("agent.finished", heard=text)
-    await asyncio.sleep(0.5)
-    return asked
-
-
 async def test_a_call_is_held_by_the_last_link_when_all_before_it_hang_from_the_first_second() -> None:
     hung = [Hung(name) for name in ("first", "again", "second")]
     world = a_world(*hung, Model("endpoint", text=ANSWER))
     await world.prepare_phrases(TELEPHONE)
 
     async with live_call(world, FarEnd()) as call:
-        asked = await asks(call, text=ANSWER)
+        asked = await asks(call, heard=ANSWER)
         assert max(silences(call, asked)) <= SILENCE_SECONDS
         assert len(call.rows_of("agent.reply_started")) == 3, "the greeting, a filler and the answer"
         assert silences(call, asked)[-1] <= SILENCE_SECONDS
@@ -75,7 +56,7 @@ async def test_when_every_model_hangs_there_are_fillers_and_then_an_honest_line_
     await world.prepare_phrases(TELEPHONE)
 
     async with live_call(world, FarEnd()) as call:
-        asked = await asks(call, text=LINES.apology)
+        asked = await asks(call, heard=LINES.apology)
         lines = call.rows_of("agent.reply_started")
         assert max(silences(call, asked)) <= SILENCE_SECONDS
         assert [row.data["kind"] for row in lines[1:]] == ["filler", "filler", "apology"]
@@ -89,7 +70,7 @@ async def test_an_answer_that_stalls_in_the_middle_is_finished_by_another_withou
     world = a_world(first, Model("again", text="weekdays. On Saturday we open at ten."))
 
     async with live_call(world, FarEnd()) as call:
-        asked = await asks(call, text=ANSWER)
+        asked = await asks(call, heard=ANSWER)
 
     assert max(silences(call, asked)) <= SILENCE_SECONDS
     assert call.turns()[-1] == ("assistant", ANSWER)

@@ -1,43 +1,23 @@
-"""Whole calls whose voice has stand-ins: nothing is silent for two seconds, nothing is said twice or left out."""
+"""Whole calls whose voice has fallbacks: nothing is silent for two seconds, nothing is said twice or left out."""
 
 import asyncio
 from typing import Any
 
 from app.errors import ProviderError, ProviderUnavailable
-from tests.calls.fakes import LINES, LiveCall, World, live_call
+from tests.calls.fakes import LINES, World, live_call
 from tests.calls.far_end import TELEPHONE, FarEnd
+from tests.calls.silences import SILENCE_SECONDS, asks, silences
 from tests.calls.vendors import Answer, ScriptedModel, Trouble
 from tests.clients.fallback.voices import NamedVoice, chain_of
 
 VIRTUAL_TIME = True
 
 STORY = "We open at nine on weekdays. On Saturday we open at ten, and on Sunday we stay closed. Come when you like."
-SILENCE_SECONDS = 2.0
 
 
 def a_world(*voices: NamedVoice, text: str = STORY) -> World:
     chain: Any = chain_of(*voices)
     return World(model=ScriptedModel(Answer(text)), voice=chain)
-
-
-def silences(call: LiveCall, since: float) -> list[float]:
-    """The gaps in what the caller hears, from that moment on the loop's clock until the last sound."""
-    gaps = []
-    for stretch in call.far_end.stretches:
-        end = stretch.begins + TELEPHONE.seconds(bytes(stretch.audio))
-        if end > since:
-            gaps.append(max(0.0, stretch.begins - since))
-            since = end
-    return gaps
-
-
-async def asks(call: LiveCall, answers: int) -> float:
-    """When the caller had asked."""
-    asked = asyncio.get_running_loop().time()
-    call.says("When do you open?")
-    await call.until("agent.finished", answers)
-    await asyncio.sleep(0.5)
-    return asked
 
 
 async def test_a_call_is_held_by_the_last_link_when_all_before_it_hang_from_the_first_second() -> None:
@@ -79,7 +59,7 @@ async def test_a_voice_that_breaks_off_in_the_middle_is_followed_from_the_last_w
     assert [row.data["final"] for row in call.rows_of("provider.failed")] == [False, False, False][: len(said) - 1]
 
 
-async def test_what_a_stand_in_has_said_is_not_kept_as_the_voice_of_the_agent() -> None:
+async def test_what_a_fallback_has_said_is_not_kept_as_the_voice_of_the_agent() -> None:
     socket, local = NamedVoice("socket"), NamedVoice("local")
     socket.down = ProviderUnavailable("socket", "nobody answers")
     world = a_world(socket, local)

@@ -17,7 +17,7 @@ VOICE = AGENT.voice("en", AudioFormat("pcm_s16le", 8000))
 
 async def until_there(folder: Path) -> Path:
     async with asyncio.timeout(60):
-        while not (found := list(folder.glob("*.clip"))):
+        while not (found := list(folder.glob("*.phrase"))):
             await asyncio.sleep(0.001)
     return found[0]
 
@@ -66,12 +66,12 @@ async def test_old_phrases_that_nobody_uses_are_deleted_and_young_ones_stay(tmp_
     assert await cache.prepare(["Hello!", "Goodbye!", "Once."], VOICE, voice)
     assert await cache.prepare(["Hello!"], other, voice)
     async with asyncio.timeout(60):
-        while len(list(folder.glob("*.clip"))) < 4:
+        while len(list(folder.glob("*.phrase"))) < 4:
             await asyncio.sleep(0.001)
 
     await cache.prune([("Hello!", VOICE, voice)])
-    assert len(list(folder.glob("*.clip"))) == 4, "they are younger than a day"
-    for path in folder.glob("*.clip"):
+    assert len(list(folder.glob("*.phrase"))) == 4, "they are younger than a day"
+    for path in folder.glob("*.phrase"):
         os.utime(path, (0, 0))
     await cache.prune([("Hello!", VOICE, voice), ("Goodbye!", VOICE, voice)])
 
