@@ -25,6 +25,9 @@ VoiceAgentError
 │   ├── CallTaken            call_taken           this telephone call is already answered
 │   └── Draining             draining                                                     retryable
 ├── DestinationNotAllowed    destination_not_allowed a number that may not be called
+│   ├── OnDoNotCallList      do_not_call          its owner wants no more calls
+│   └── OutsideHours         outside_hours        it may not be called at this time of day there
+├── NumberNotListed          number_not_listed    a number that is not on the do-not-call list
 ├── DialFailed               dial_failed          the called telephone did not answer
 ├── TransferNotAllowed       transfer_not_allowed the target is not on the list
 ├── TransferFailed           transfer_failed      the caller could not be transferred
@@ -245,6 +248,24 @@ class DestinationNotAllowed(VoiceAgentError):
     """The number may not be called."""
 
     code = "destination_not_allowed"
+
+
+class OnDoNotCallList(DestinationNotAllowed):
+    """The number is on the do-not-call list."""
+
+    code = "do_not_call"
+
+
+class OutsideHours(DestinationNotAllowed):
+    """The agent may not call that number at this time of day."""
+
+    code = "outside_hours"
+
+
+class NumberNotListed(VoiceAgentError):
+    """The number is not on the do-not-call list."""
+
+    code = "number_not_listed"
 
 
 class DialFailed(VoiceAgentError):

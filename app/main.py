@@ -17,7 +17,7 @@ from app.start_checks import check_settings
 from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import VERSION, open_services
 from media.dialects.refusals import RefusalLog
-from routers import agents, calls, dashboard, deliveries, health, media, session, webhooks
+from routers import agents, calls, dashboard, deliveries, do_not_call, health, media, session, webhooks
 from routers import metrics as figures
 from routers.attempts import FailedAttempts
 from routers.body_limit import BodyLimit
@@ -72,7 +72,7 @@ def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes
     Instrumentator(registry=metrics.registry).instrument(app)
     app.add_middleware(BodyLimit)  # outside the metrics: a claimed length is not a measured one
     app.add_middleware(SafeHeaders)
-    for module in (agents, calls, media, deliveries, webhooks, health, figures, session, dashboard):
+    for module in (agents, calls, do_not_call, media, deliveries, webhooks, health, figures, session, dashboard):
         app.include_router(module.router)
     app.mount("/static", dashboard.Static())
     describe(app)

@@ -387,6 +387,11 @@ class Settings(BaseSettings):
         return self.agents_dir or (_AGENTS if _AGENTS.is_dir() else None)
 
     @property
+    def kept_agents_dir(self) -> Path:
+        """Where the agents' files are kept as they last were good."""
+        return self.data_dir / "agents"
+
+    @property
     def phrases_dir(self) -> Path:
         """The folder of prepared phrases."""
         return self.data_dir / "phrases"

@@ -15,6 +15,7 @@ import structlog
 from app.backoff import Backoff
 from app.calls.after.webhooks import ShowCall
 from app.calls.agent.directory import AgentDirectory, AgentSet
+from app.calls.agent.kept_files import KeptFiles
 from app.calls.agent.plan import CallPlanner
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import ToolEndpoint
@@ -28,6 +29,7 @@ from app.calls.dispatch.unplaced import UnplacedCalls
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.recordings import Recordings
 from app.calls.live.session import CallServices
+from app.calls.telephone.do_not_call import DoNotCallList
 from app.clients.entry import ClientSetup, key_of
 from app.clients.http_tools import HttpToolClients
 from app.clients.limiter import Limiters
@@ -43,6 +45,7 @@ from app.settings import Settings
 from app.storage.calls import CallStore
 from app.storage.data_folder import DataFolder
 from app.storage.database import Database, database_file, migrate
+from app.storage.do_not_call import DoNotCallStore
 from app.storage.health import StorageHealth
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
@@ -87,6 +90,7 @@ class Services:
     agents: AgentDirectory
     requests: CallRequests
     after: AfterCalls
+    do_not_call: DoNotCallList
     telephone: "Telephone | None"
     """None without LiveKit."""
     metrics: Metrics
@@ -105,12 +109,13 @@ async def open_services(
     ``owner`` is the name of this worker, from the supervisor, which has prepared the database; None without one.
     ``show_call`` makes what webhooks say.
     """
-    agents = AgentDirectory(settings)
+    agents = AgentDirectory(settings, kept=KeptFiles(settings.kept_agents_dir), is_checked=owner is not None)
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
         database, reader, journal, unsaved, storage = await _open_storage(settings, stack)
         vendors, livekit, tools = _open_clients(settings, metrics, stack)
-        planner = _planner(settings, agents, vendors, tools)
+        do_not_call = DoNotCallList(DoNotCallStore(database), settings.sip_number)
+        planner = _planner(settings, agents, vendors, tools, do_not_call)
         enter = stack.enter_async_context
         background = await enter(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
         recordings = await enter(_recordings(settings, owner, metrics))
@@ -136,6 +141,7 @@ async def open_services(
             agents=agents,
             requests=requests,
             after=after,
+            do_not_call=do_not_call,
             telephone=telephone,
             metrics=metrics,
             health=health,
@@ -198,7 +204,11 @@ def _dispatcher(
 
 
 def _planner(
-    settings: Settings, agents: AgentDirectory, vendors: VendorRegistry, tools: HttpToolClients
+    settings: Settings,
+    agents: AgentDirectory,
+    vendors: VendorRegistry,
+    tools: HttpToolClients,
+    do_not_call: DoNotCallList,
 ) -> CallPlanner:
     """Raises SettingsError when the vendors cannot do what an agent needs."""
 
@@ -209,6 +219,7 @@ def _planner(
         lambda: agents.current,
         vendors,
         endpoints=endpoints,
+        do_not_call=do_not_call.tool_for if settings.dial_prefixes else lambda _number: None,
         transfer_targets=settings.transfer_targets,
         playout_lead_seconds=settings.playout_lead_ms / 1000,
         version=VERSION,

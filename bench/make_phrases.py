@@ -4,10 +4,10 @@ Run it when a line of ``app/conversation/policy.py`` changes: ``python -m bench.
 the ``sandbox`` extra brings it.
 """
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from app.clients.phrases.archive import write
-from app.conversation.policy import CallPolicy, Lines
+from app.conversation.policy import DISCLOSURES, NOTICES, CallPolicy, Lines
 from app.speech_text.verbalize import speakable
 from media.g711 import pcm_to_mulaw
 from sandbox.vendors.espeak import load_espeak
@@ -17,9 +17,10 @@ _RATE = 8000
 
 
 def texts(lines: Lines, language: str) -> list[str]:
-    """The lines as a voice is given them."""
-    said = [text for value in astuple(lines) for text in ((value,) if isinstance(value, str) else value)]
-    return [speakable(text, language).text.strip() for text in said]
+    """The lines as a voice is given them, with the standard disclosure and notice, alone and together."""
+    opening = replace(lines, disclosure=DISCLOSURES[language], notice=NOTICES[language])
+    said = [text for value in astuple(opening) for text in ((value,) if isinstance(value, str) else value)]
+    return [speakable(text, language).text.strip() for text in (*said, opening.opening)]
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from routers.schemas import Problem
 
 _PROBLEM_TYPE = "application/problem+json"
 _PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
-_METHODS = ("get", "post", "delete")
+_METHODS = ("get", "post", "put", "delete")
 _NEEDS_NO_STORAGE = {"check_live", "get_metrics", "open_session", "close_session", "list_agents", "get_agent"}
 
 

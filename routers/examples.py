@@ -72,6 +72,8 @@ _SUMMARY: dict[str, Any] = {
     "recording_available": True,
     "recording": {"status": "gaps", "gaps": [[31.25, 33.5]]},
     "unanswered": {"count": 0, "waited_seconds": []},
+    "disclosure_heard_at": None,
+    "consent": None,
     "abandoned": None,
     "message": None,
     "seal": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
@@ -171,6 +173,8 @@ _WHOLE_AGENT: dict[str, Any] = {
     "tools": ["find_free_times"],
     "recording": True,
     "sip_headers": ["x-patient-id"],
+    "disclosure": {},
+    "consent": None,
     "variables": [{"name": "doctor", "default": "any doctor", "description": "Whom to see", "required": False}],
     "prompt": "You answer the telephone of a clinic.",
 }
@@ -195,6 +199,8 @@ _TWIML = (
     f'<Parameter name="call_id" value="{_ID}" /><Parameter name="token" value="3q2-7w" />'
     "</Stream></Connect></Response>"
 )
+
+_LISTED = {"number": "+70000000001", "added_at": "2026-11-22T10:00:00.000Z", "added_by": "caller"}
 
 BODIES: dict[str, dict[str, Any]] = {
     "place_call": {
@@ -247,6 +253,9 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "get_agent": ((200, _JSON, _WHOLE_AGENT),),
     "list_deliveries": ((200, _JSON, {"deliveries": [_DELIVERY], "next_cursor": None}),),
     "retry_delivery": ((202, _JSON, _DELIVERY),),
+    "list_do_not_call": ((200, _JSON, {"numbers": [_LISTED], "next_cursor": None}),),
+    "add_do_not_call": ((200, _JSON, _LISTED),),
+    "remove_do_not_call": ((204, None, None),),
     "open_session": ((204, None, None),),
     "close_session": ((204, None, None),),
 }

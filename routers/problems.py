@@ -15,6 +15,7 @@ from app import errors
 
 _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.CallNotFound: HTTPStatus.NOT_FOUND,
+    errors.NumberNotListed: HTTPStatus.NOT_FOUND,
     errors.CallStateError: HTTPStatus.CONFLICT,
     errors.AtCapacity: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -120,6 +120,8 @@ class Agent(AgentSummary):
     tools: list[str]
     recording: bool
     sip_headers: list[str]
+    disclosure: dict[str, str] = Field(description="By language, what is said first; empty if the agent says nothing.")
+    consent: Literal["ask"] | None = Field(description="`ask`: the call is recorded once the caller has agreed.")
     variables: list[AgentVariable]
     prompt: str
 
@@ -148,8 +150,8 @@ class Turn(BaseModel):
     language: str | None
     latency: dict[str, Any] | None
     kind: str | None = Field(
-        description="Of the agent: `reply`, `greeting`, `prompt`, `apology`, `transfer`, `goodbye`, or `say`, "
-        "an operator's line. Of the caller: `speech`, `keypad`, or `timeout`."
+        description="Of the agent: `reply`, `disclosure`, `consent`, `greeting`, `prompt`, `apology`, `transfer`, "
+        "`goodbye`, or `say`, an operator's line. Of the caller: `speech`, `keypad`, or `timeout`."
     )
     waited_seconds: float | None = Field(
         description="How long the caller waited, if this turn of theirs was never answered; otherwise null."
@@ -244,6 +246,11 @@ class CallSummary(BaseModel):
     recording_available: bool
     recording: RecordingState
     unanswered: Unanswered | None = Field(description="Null while the call lives, in a list.")
+    disclosure_heard_at: Moment | None = Field(description="When the caller had heard the disclosure to its end.")
+    consent: Literal["given", "refused", "unanswered"] | None = Field(
+        description="Whether the caller agreed to be recorded; null if they were not asked. `refused` also when they "
+        "gave no clear answer; `unanswered` when the call ended before."
+    )
     abandoned: Literal["ringing", "early", "waiting"] | None = Field(
         description="When the caller gave the call up: before it was answered, in its first ten seconds, "
         "or while they waited."
@@ -271,6 +278,21 @@ class Call(CallSummary):
     fillers: list[Filler]
     tools: list[Tool]
     failures: list[Failure]
+
+
+class DoNotCallEntry(BaseModel):
+    """A number that is never called, in E.164. ``added_by`` is ``operator``, or ``caller`` for one who asked for it."""
+
+    number: str
+    added_at: Moment
+    added_by: str
+
+
+class DoNotCallPage(BaseModel):
+    """Numbers that are never called, in their order."""
+
+    numbers: list[DoNotCallEntry]
+    next_cursor: str | None
 
 
 class CallPage(BaseModel):

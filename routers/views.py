@@ -67,6 +67,8 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         recording_available=row.status == "ended" and report.has_sound,
         recording=RecordingState(status=report.status, gaps=[list(gap) for gap in report.gaps]),
         unanswered=_unanswered(summary.get("unanswered")),
+        disclosure_heard_at=summary.get("disclosure_heard_at"),
+        consent=summary.get("consent"),
         abandoned=summary.get("abandoned"),
         message=_message(summary.get("message")),
         seal=row.seal,
@@ -87,6 +89,8 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         language=record.language or row.language,
         provider_ids=_provider_ids(row, record.request_ids),
         unanswered=record.unanswered_json(),
+        disclosure_heard_at=record.disclosure_heard_at,
+        consent=record.consent,
         abandoned=record.abandoned,
         message=None if record.message is None else asdict(record.message),
     )
@@ -125,6 +129,8 @@ def agent_of(agent: AgentProfile) -> Agent:
         tools=[tool.spec.name for tool in agent.tools],
         recording=agent.is_recorded,
         sip_headers=list(agent.sip_headers),
+        disclosure={language: lines.opening for language, lines in agent.policy.lines.items() if lines.opening},
+        consent="ask" if agent.policy.asks_consent else None,
         variables=[AgentVariable(**variable.describe()) for variable in agent.variables],
         prompt=agent.prompt,
     )
@@ -157,7 +163,7 @@ def events_json(rows: list[JournalRow]) -> str:
 
 
 def _report(row: CallRow, recordings: Path) -> RecordingReport:
-    if not row.recording:
+    if not row.recording or (row.summary or {}).get("consent") in ("refused", "unanswered"):
         return RecordingReport("none")
     return recording_report(recordings / row.call_id, row.duration_seconds if row.status == "ended" else None)
 

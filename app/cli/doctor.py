@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.checks.agents import agent_checks
 from app.cli.checks.doors import door_checks
 from app.cli.checks.findings import Finding, Grade, examine
 from app.cli.checks.machine import machine_checks
@@ -60,6 +61,7 @@ async def _all(settings: Settings) -> list[Finding]:
     return await examine(
         [
             *machine_checks(settings),
+            *agent_checks(settings),
             *vendor_checks(settings),
             *telephony_checks(settings),
             *door_checks(settings),

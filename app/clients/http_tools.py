@@ -49,6 +49,24 @@ class HttpEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestValues:
+    """What the requests of one call have besides the model's arguments, which cannot replace any of it."""
+
+    query: tuple[tuple[str, str], ...] = ()
+    """Names and values of parameters of the address."""
+    headers: Mapping[str, SecretStr] = field(default_factory=dict)
+    arguments: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that the model's arguments cannot have, normalised by :func:`fixed_name`."""
+        return frozenset(map(fixed_name, (*dict(self.query), *self.arguments)))
+
+
+NO_VALUES = RequestValues()
+
+
+@dataclass(frozen=True, slots=True)
 class ToolAnswer:
     """An endpoint's answer."""
 
@@ -116,14 +134,22 @@ class HttpToolClient(BaseResilientClient):
         self.endpoint = endpoint
         self._connections = connections
 
-    async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
+    async def call(
+        self,
+        arguments: Mapping[str, Any],
+        *,
+        call_id: str,
+        tool_call_id: str,
+        values: RequestValues = NO_VALUES,
+    ) -> ToolAnswer:
         """Call the tool: GET and DELETE send the arguments in the query, other methods as a JSON body.
 
-        Arguments whose name the address already fixes are dropped. A 4xx status is an answer too, except 401, 403, 407
-        and 429. Only idempotent methods are retried, within ``timeout_seconds``. Raises ProviderError.
+        Arguments whose name the address or ``values`` already fix are dropped. A 4xx status is an answer too, except
+        401, 403, 407 and 429. Only idempotent methods are retried, within ``timeout_seconds``. Raises ProviderError.
         """
         deadline = asyncio.get_running_loop().time() + self.endpoint.timeout_seconds
-        request = self._request(arguments, {"X-Call-Id": call_id, "Idempotency-Key": f"{call_id}:{tool_call_id}"})
+        ids = {"X-Call-Id": call_id, "Idempotency-Key": f"{call_id}:{tool_call_id}"}
+        request = self._request(arguments, ids, values)
 
         async def ask() -> ToolAnswer:
             async with asyncio.timeout_at(deadline):
@@ -150,15 +176,19 @@ class HttpToolClient(BaseResilientClient):
         """Whether a retry may help; never after the deadline."""
         return super()._may_help(error) and not isinstance(error, ProviderTimeout)
 
-    def _request(self, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> Callable[[], httpx2.Request]:
+    def _request(
+        self, arguments: Mapping[str, Any], headers: Mapping[str, str], values: RequestValues
+    ) -> Callable[[], httpx2.Request]:
         endpoint = self.endpoint
-        fixed = fixed_names(endpoint.url)
-        arguments = {name: value for name, value in arguments.items() if fixed_name(name) not in fixed}
-        secrets = {name: value.get_secret_value() for name, value in endpoint.headers.items()}
-        query = list(_query(arguments)) if endpoint.method in _WITHOUT_BODY else []
+        fixed = fixed_names(endpoint.url) | values.names
+        of_model = {name: value for name, value in arguments.items() if fixed_name(name) not in fixed}
+        arguments = {**of_model, **values.arguments}
+        hidden = {**endpoint.headers, **values.headers}
+        secrets = {name: value.get_secret_value() for name, value in hidden.items()}
+        query = [*values.query, *(_query(arguments) if endpoint.method in _WITHOUT_BODY else ())]
         url = httpx2.URL(endpoint.url)
         url = url.copy_with(params=[*url.params.multi_items(), *query]) if query else url
-        body = None if endpoint.method in _WITHOUT_BODY else dict(arguments)
+        body = None if endpoint.method in _WITHOUT_BODY else arguments
         return lambda: self._connections.build_request(endpoint.method, url, headers={**secrets, **headers}, json=body)
 
     async def _ask(self, request: Callable[[], httpx2.Request]) -> ToolAnswer:

@@ -5,6 +5,7 @@ from app.conversation.bridging import line_ended, schedule_line, tool_finished
 from app.conversation.deadlines import Deadline
 from app.conversation.goodbyes import utterance_closes, waits_for_last_words
 from app.conversation.interjections import go_on, interject, note_start
+from app.conversation.opening import ask_or_greet, awaits_consent, open_call
 from app.conversation.phases import CallPhase
 from app.conversation.state import BLAMELESS, CallState
 from app.conversation.tool_news import note_outcome, note_told, tell_outcome
@@ -14,6 +15,8 @@ from app.conversation.unserved import give_up
 from app.models import ConversationState
 
 _BEFORE_THE_ANSWER = (UtteranceKind.FILLER, UtteranceKind.NOTICE)
+_OPENS = (UtteranceKind.DISCLOSURE, UtteranceKind.CONSENT)
+"""What comes before the greeting."""
 
 
 class AgentSpeech:
@@ -168,7 +171,7 @@ class AgentSpeech:
             if call.failures + call.unsaid >= call.policy.max_failures:
                 self._cannot_speak()
             else:
-                go_on(call)
+                self._go_on_without(utterance)
 
     def stt_outage(self) -> None:
         """Speech to text has been gone for too long: say so at the first gap in the agent's speech; later, give up."""
@@ -231,6 +234,9 @@ class AgentSpeech:
             call.press(utterance.turn, utterance.digits)
         if utterance.kind in _BEFORE_THE_ANSWER:
             self._after_filler()
+        elif utterance.kind in _OPENS and not awaits_consent(call):
+            call.unsaid = 0
+            ask_or_greet(call)
         elif utterance.transfers_to is not None:
             call.start_transfer(utterance.transfers_to)
         elif utterance.ends_call and not waits_for_last_words(call, utterance):
@@ -238,6 +244,17 @@ class AgentSpeech:
         elif not utterance_closes(call, utterance, heard):
             call.unsaid = 0
             call.failures = 0 if utterance.kind is UtteranceKind.REPLY else call.failures
+            go_on(call)
+
+    def _go_on_without(self, line: Utterance) -> None:
+        """A fixed line is lost. The caller must hear the disclosure and the question for consent all the same."""
+        call = self._call
+        if line.kind is UtteranceKind.DISCLOSURE:
+            open_call(call)
+        elif line.kind is UtteranceKind.CONSENT:
+            call.consent.asked = max(0, call.consent.asked - 1)
+            ask_or_greet(call)
+        else:
             go_on(call)
 
     def _hang_up_without(self, utterance: Utterance, reason: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.conversation.events import CallerIgnored, MessageRequested, StateChanged, TransferStarted, TurnTaken
+from app.conversation.opening_events import ConsentAnswered
 from app.models import Patience
 
 
@@ -125,10 +126,15 @@ class TranscribeMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class StartRecording:
+    """Record the call from now on: the caller has agreed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Write a decision of the core into the journal. It does not come back as an event."""
 
-    event: StateChanged | CallerIgnored | TurnTaken | TransferStarted | MessageRequested
+    event: StateChanged | CallerIgnored | TurnTaken | TransferStarted | MessageRequested | ConsentAnswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,7 @@ Command = (
     | SendDigits
     | KeepMessage
     | TranscribeMessage
+    | StartRecording
     | Record
     | EndCall
 )

@@ -17,6 +17,7 @@ from app.conversation.endpointing import Endpointing
 from app.conversation.goodbyes import silence_closes
 from app.conversation.history import ConversationHistory
 from app.conversation.interjections import interject
+from app.conversation.opening import open_call, silence_answers
 from app.conversation.phases import CALLER_TURN, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
 from app.conversation.state import CallState
@@ -161,7 +162,7 @@ class ConversationCore:
         if call.stt_failed or (call.policy.is_out_of_order and call.policy.speaks):
             give_up(call)
         else:
-            call.say(UtteranceKind.GREETING, call.lines.greeting)
+            open_call(call)
 
     def _ended(self, _event: ev.CallEnded) -> None:
         self._call.was_ended()
@@ -223,7 +224,7 @@ class ConversationCore:
             call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
             return
         self._waited_for_sound = False
-        if tell_outcome(call) or silence_closes(call):
+        if silence_answers(call) or tell_outcome(call) or silence_closes(call):
             return
         prompts = call.lines.idle
         if prompts and call.silences < call.policy.idle_prompts:

@@ -65,6 +65,8 @@ class InterruptionRules:
 
     def over_voice(self, utterance: Utterance, text: str, *, faint: bool, so_far: bool = False) -> str | None:
         """Why words over the agent's voice do not stop it. ``so_far``: whether more words of the turn may come."""
+        if not utterance.interruptible:
+            return "not_interruptible"
         if not so_far and self._others and heard_words(text) == self._others and self._passed_over:
             return self._passed_over[0]
         reason = "faint" if faint else self._over_voice(utterance, text)
@@ -77,6 +79,8 @@ class InterruptionRules:
         """Why words do not stop an answer that is being made, or a greeting that has not begun."""
         call = self._call
         line = call.floor.line
+        if line is not None and not line.interruptible:
+            return "not_interruptible"
         if call.floor.reply_pending:
             if not text or is_backchannel(text, call.language) or is_about_waiting(call, text):
                 return "acknowledgement"

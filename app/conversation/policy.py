@@ -60,6 +60,19 @@ class Lines:
     message_more: str = "Got it. Is there anything else I should pass on?"
     """After the message."""
     message_thanks: str = "Thank you, I'll pass that on. Goodbye!"
+    disclosure: str = ""
+    """Before everything else, that the caller speaks with an automatic system; empty for none."""
+    notice: str = ""
+    """After that, that the call is recorded; empty for none."""
+    consent: str = "May we record this call? Please say yes or no. You can also press one for yes, or two for no."
+    """Asks whether the call may be recorded, where the policy wants it."""
+    not_recorded: str = "All right, this call is not being recorded."
+    """When the caller does not agree."""
+
+    @property
+    def opening(self) -> str:
+        """What is said first, and cannot be cut."""
+        return f"{self.disclosure} {self.notice}".strip()
 
 
 RUSSIAN = Lines(
@@ -97,6 +110,8 @@ RUSSIAN = Lines(
     message_more="Поняла. Передать что-нибудь ещё?",
     message_again="Скажите, пожалуйста, в двух словах, что передать.",
     message_thanks="Спасибо, я всё передам. До свидания!",
+    consent="Можно записать наш разговор? Скажите «да» или «нет». Или нажмите: один, если можно, два, если нет.",
+    not_recorded="Хорошо, разговор не записывается.",
 )
 
 ENGLISH = Lines(
@@ -116,6 +131,15 @@ ENGLISH = Lines(
     failure_goodbye="I'm sorry, I can't help you right now. Please call back later. Goodbye!",
     shutdown_goodbye="I'm sorry, I have to end the call now. Please call back. Goodbye!",
 )
+
+
+DISCLOSURES = {
+    "ru": "Вы говорите с автоматической системой, голосовым помощником.",
+    "en": "You are speaking with an automated system, a voice assistant.",
+}
+"""Standard disclosures, by language."""
+NOTICES = {"ru": "Разговор записывается.", "en": "This call is being recorded."}
+"""Standard notices that the call is recorded, by language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +219,8 @@ class CallPolicy:
     """The longest message."""
     is_out_of_order: bool = False
     """Whether it is known when the call begins that the agent cannot hear, or cannot speak."""
+    asks_consent: bool = False
+    """Whether the call is recorded only after the caller has agreed."""
     speaks: bool = True
     """False: the agent only listens, until the far end leaves or the call reaches its limit."""
 

@@ -53,6 +53,15 @@ class HeldAnswer:
     """What the caller said."""
 
 
+@dataclass(slots=True)
+class Consent:
+    """The question whether the call may be recorded."""
+
+    asked: int = 0
+    """How often the agent has asked it."""
+    is_settled: bool = False
+
+
 class CallState:
     """Everything the core remembers. ``now`` and ``commands`` belong to the event that is being handled."""
 
@@ -107,7 +116,7 @@ class CallState:
         """Fixed lines in a row that could not be said."""
         self.silences = 0
         """Prompts in a row that nobody answered."""
-        self.farewells = Farewells()
+        self.farewells, self.consent = Farewells(), Consent()
         self.wait = Wait()
         """What the caller was told while they wait for the answer to their last turn."""
         self.progress = ProgressWatch(policy.stall_turns)

@@ -16,6 +16,10 @@ class UtteranceKind(StrEnum):
     """Why the agent speaks."""
 
     REPLY = "reply"
+    DISCLOSURE = "disclosure"
+    """That the caller speaks with an automatic system, and that the call is recorded; nothing cuts it."""
+    CONSENT = "consent"
+    """Whether the call may be recorded, or that it is not."""
     GREETING = "greeting"
     NOTICE = "notice"
     """The part of the greeting that a caller who cut in has not heard; it comes before the answer."""
@@ -101,7 +105,7 @@ class Utterance:
     @property
     def is_own_words(self) -> bool:
         """Whether it asks and tells what the conversation is about, unlike a line that is said in between."""
-        return self.kind in (UtteranceKind.REPLY, UtteranceKind.GREETING)
+        return self.kind in (UtteranceKind.REPLY, UtteranceKind.GREETING, UtteranceKind.CONSENT)
 
     @property
     def said(self) -> str:

@@ -11,6 +11,7 @@ from app.conversation.endpointing import Endpointing
 from app.conversation.goodbyes import turn_closes
 from app.conversation.interjections import go_on, interject
 from app.conversation.interruptions import InterruptionRules
+from app.conversation.opening import awaits_consent, take_consent
 from app.conversation.phases import CallPhase
 from app.conversation.progress import Progress
 from app.conversation.state import CallState
@@ -78,7 +79,9 @@ class UserTurns:
                 self._resume_soon()
             if reason is not None:
                 return
-        elif self._call.floor.reply_pending and self._rules.before_answer(text, so_far=True):
+        elif self._is_kept_from_speaking() or (
+            self._call.floor.reply_pending and self._rules.before_answer(text, so_far=True)
+        ):
             return
         self._take_the_floor()
         self._listen_to(self._own_words(event.text)).confidence = event.confidence
@@ -92,6 +95,7 @@ class UserTurns:
             or not text
             or floor.audible
             or floor.reply_pending
+            or self._is_kept_from_speaking()
             or self._rules.nothing_new(text, faint=event.faint)
         ):
             return
@@ -140,6 +144,9 @@ class UserTurns:
         A hash key that ends no entry says nothing, so an answer that is being made goes on.
         """
         if event.digit == "#" and not self._digits and self._call.floor.reply_pending:
+            return
+        if self._is_kept_from_speaking():
+            self._call.commands.append(Record(ev.CallerIgnored("not_interruptible")))
             return
         self._take_the_floor()
         self._call.deadlines.clear(Deadline.IDLE)
@@ -253,9 +260,8 @@ class UserTurns:
     def _prepare_reply(self, text: str) -> None:
         """Start a preemptive reply to the open turn, unless there is one to the same words. A message gets none."""
         call, reply = self._call, self._call.floor.reply
-        if call.caller is None or call.message is not None:
-            return
-        if reply is not None and (reply.text, reply.language) == (text, call.language):
+        is_ready = reply is not None and (reply.text, reply.language) == (text, call.language)
+        if call.caller is None or call.message is not None or is_ready or awaits_consent(call):
             return
         if reply is not None and reply.preemptive:
             call.stop(reply)
@@ -272,6 +278,11 @@ class UserTurns:
             return reason
         expected = call.caller is not None or (call.sound_since_t > call.agent_ended_t and line is None)
         return None if text or call.floor.reply_pending or (expected and not self._digits) else "unintelligible"
+
+    def _is_kept_from_speaking(self) -> bool:
+        """Whether the agent says something that nothing may cut."""
+        line = self._call.floor.line
+        return line is not None and not line.interruptible
 
     def _resume_soon(self) -> None:
         """The caller's sound seems to mean nothing: let the voice go on a moment after it has ended."""
@@ -330,6 +341,8 @@ class UserTurns:
             add_turn(call, text, source)
             return
         if not call.policy.speaks or turn_closes(call, number, text):
+            return
+        if awaits_consent(call) and take_consent(call, number, text, source):
             return
         progress = call.progress.turn_taken(text, call.last_answer) if source != "keypad" else Progress.GOES_ON
         if progress is Progress.GOES_ON:

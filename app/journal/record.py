@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from app.conversation.state import BLAMELESS
 from app.journal.bill import Bill
@@ -19,6 +19,8 @@ STAGES = ("end_of_turn", "llm_first_token", "first_clause", "tts_first_audio", "
 """Consecutive stages of an answer, from the caller's last voiced sample to the first sample handed to the leg."""
 _STAMPS = ("turn_ended", "first_token", "first_clause", "first_audio", "first_frame")
 _DIGITS = 4
+Consent = Literal["given", "refused", "unanswered"]
+"""``refused`` also for no clear answer; ``unanswered`` if the call ended before the question was settled."""
 OPERATORS_LINE = "say"
 """The kind of an utterance that an operator asked for."""
 
@@ -40,8 +42,9 @@ class TurnRecord:
     language: str | None = None
     latency: dict[str, Any] | None = None
     kind: str | None = None
-    """For the agent: ``reply``, ``greeting``, ``prompt``, ``apology``, ``transfer``, ``goodbye``, or ``say`` for an
-    operator's line. Of the caller: ``speech``, ``keypad``, or ``timeout`` for a turn without an end."""
+    """For the agent: ``reply``, ``disclosure``, ``consent``, ``greeting``, ``prompt``, ``apology``, ``transfer``,
+    ``goodbye``, or ``say`` for an operator's line. Of the caller: ``speech``, ``keypad``, or ``timeout`` for a turn
+    without an end."""
     waited_seconds: float | None = None
     """How long the caller waited, if their turn was never answered; None otherwise."""
     served: dict[str, list[str]] = field(default_factory=dict)
@@ -94,6 +97,10 @@ class CallRecord:
     fault: str = "none"
     """The worst failure; before the call has ended, the first failure of a vendor."""
     language: str | None = None
+    disclosure_heard_at: str | None = None
+    """When the caller had heard the disclosure to its end, ISO UTC; None if they have not, or there is none."""
+    consent: Consent | None = None
+    """Whether the caller agreed to be recorded; None if they were not asked."""
     agent_hash: str | None = None
     """The hash of the file of the agent that answered, as row 1 has it."""
     token_usage: TokenUsage = field(default_factory=TokenUsage)
@@ -141,6 +148,8 @@ class CallRecord:
             "unanswered": self.unanswered_json(),
             "abandoned": self.abandoned,
             "message": asdict(self.message) if self.message is not None else None,
+            "disclosure_heard_at": self.disclosure_heard_at,
+            "consent": self.consent,
         }
 
     def said(self) -> tuple[str, ...]:
@@ -168,6 +177,8 @@ class _Reader:
         """The turns by the number of the utterance, from its first row on."""
         self._heard_of: set[int] = set()
         """Utterances that belong in the record: they began, or the caller heard something of them."""
+        self._broken: set[int] = set()
+        """Utterances whose vendor failed before their end."""
         self._said: dict[int, str] = {}
         self._paused_at: dict[int, float] = {}
         self._filler_at: dict[int, float] = {}
@@ -253,6 +264,8 @@ class _Reader:
         data = row.data
         if self._record.fault == "none" and data["answer"] not in BLAMELESS:
             self._record.fault = f"provider:{data['provider']}"
+        if data["final"] and data["speech"] is not None:
+            self._broken.add(data["speech"])
         self._bill.note_requests(data["request_id"])
         self._record.failures.append(failure_of(row, self._since_answer(row.t)))
 
@@ -261,6 +274,9 @@ class _Reader:
 
     def _message_transcribed(self, row: JournalRow) -> None:
         self._message.transcribed(row)
+
+    def _consent_answered(self, row: JournalRow) -> None:
+        self._record.consent = "given" if row.data["agreed"] else "refused"
 
     def _turn_taken(self, row: JournalRow) -> None:
         data = row.data
@@ -302,6 +318,8 @@ class _Reader:
         turn.language = row.data.get("language") or turn.language
         turn.kind = row.data["kind"]
         self._record.language = turn.language
+        if turn.kind == "consent" and self._record.consent is None:
+            self._record.consent = "unanswered"
         if row.data["kind"] == "filler":
             self._fillers.add(number)
             self._filler_at.setdefault(turn.number, turn.started_at)
@@ -334,6 +352,9 @@ class _Reader:
             turn.text_generated = generated
         turn.heard = "exact" if row.data.get("exact", True) else "estimated"
         turn.ended_at = self._paused_at.get(number, self._since_answer(row.t))
+        is_whole = not turn.interrupted and number not in self._broken
+        if turn.kind == "disclosure" and is_whole:
+            self._record.disclosure_heard_at = self._record.disclosure_heard_at or row.at
         if turn.interrupted and turn.text:
             self._heard_of.add(number)
 
@@ -390,6 +411,7 @@ _ROWS = {
     "caller.left": _Reader._caller_left,
     "caller.held": _Reader._held,
     "caller.returned": _Reader._returned,
+    "consent.answered": _Reader._consent_answered,
     "turn.taken": _Reader._turn_taken,
     "message.requested": _Reader._message_requested,
     "message.transcribed": _Reader._message_transcribed,

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from app.conversation import commands as cmd
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
+from app.conversation.opening_events import ConsentAnswered
 from app.conversation.policy import CallPolicy
 from app.journal.readable_rows import is_readable
 from app.models import JournalRow
 
-_DECISIONS = (ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted, ev.MessageRequested)
+_DECISIONS = (ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted, ev.MessageRequested, ConsentAnswered)
 """Rows that are decisions of the core. They are compared, not handled."""
 ENDED_WITHOUT_CORE = ("crashed", "internal_error")
 """End reasons that no core has decided."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.conversation import events as ev
+from app.conversation.opening_events import ConsentAnswered
 
 SHOWN: Mapping[str, frozenset[str]] = {
     ev.CallAnswered.type: frozenset({"since_t"}),
@@ -23,6 +24,7 @@ SHOWN: Mapping[str, frozenset[str]] = {
     ev.CallerDtmf.type: frozenset({"digit"}),
     ev.CallerLeft.type: frozenset({"reason"}),
     ev.CallerIgnored.type: frozenset({"reason"}),
+    ConsentAnswered.type: frozenset({"agreed"}),
     ev.TurnTaken.type: frozenset({"text", "source", "started_t", "ended_t", "language", "confidence"}),
     ev.AgentReplyStarted.type: frozenset({"speech", "kind", "language"}),
     ev.AgentClauseStarted.type: frozenset({"speech", "text", "start_sample"}),

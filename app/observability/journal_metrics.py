@@ -10,7 +10,10 @@ _TOOL_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
 _STOP_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2)
 _KINDS = ("pause", "false_pause", "cut")
 _IGNORED = ("acknowledgement", "echo", "unintelligible", "not_interruptible", "repeated")
-_SPEECHES = ("reply", "greeting", "prompt", "apology", "filler", "say", "transfer", "goodbye")
+_SPEECHES = (
+    *("reply", "disclosure", "consent", "greeting", "notice"),
+    *("prompt", "apology", "filler", "say", "transfer", "goodbye"),
+)
 _SOURCES = ("speech", "keypad", "timeout")
 _TRANSFERS = ("refer", "dialled", "refused", "no_answer", "busy", "unavailable", "not_a_telephone")
 _UNITS = ("prompt_tokens", "cached_tokens", "completion_tokens", "characters", "seconds")

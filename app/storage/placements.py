@@ -11,9 +11,10 @@ from functools import partial
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from app.clock import iso_utc, parse_iso
-from app.errors import DialLimitReached, KeyReused
+from app.errors import DestinationNotAllowed, DialLimitReached, KeyReused, OnDoNotCallList
 from app.storage.calls import CallRow, create_call
 from app.storage.database import Database
+from app.storage.do_not_call import is_listed
 from app.storage.schema import ERASED_BODY, dials, idempotency_keys
 from app.storage.spending import Reservation
 
@@ -55,12 +56,14 @@ class PlacementStore:
         key: IdempotencyKey | None,
         now: datetime,
         reservation: Reservation | None = None,
+        refusal: DestinationNotAllowed | None = None,
     ) -> str:
         """Insert a call for any process to claim; returns its id. For a known key, returns the id of its call.
 
-        Raises KeyReused, DialLimitReached, AtCapacity, SpendingLimitReached, StorageError.
+        ``refusal`` is why this number may not be called now. Raises it, KeyReused, OnDoNotCallList, DialLimitReached,
+        AtCapacity, SpendingLimitReached, StorageError.
         """
-        return await self._database.write(partial(_place, row, limits, max_live, reservation, key, now))
+        return await self._database.write(partial(_place, row, limits, max_live, reservation, key, now, refusal))
 
 
 def _place(
@@ -70,12 +73,17 @@ def _place(
     reservation: Reservation | None,
     key: IdempotencyKey | None,
     now: datetime,
+    refusal: DestinationNotAllowed | None,
     connection: Connection,
 ) -> str:
     connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < iso_utc(now - _KEPT)))
     connection.execute(delete(dials).where(dials.c.placed_at < iso_utc(now - _DAY)))
     if key is not None and (placed := _placed_before(key, connection)):
         return placed
+    if is_listed(connection, row.called_number or ""):
+        raise OnDoNotCallList("this number is on the do-not-call list")
+    if refusal is not None:
+        raise refusal
     number = _digest(row.called_number or "")[:_NUMBER_DIGITS]
     to_number = dials.c.number_digest == number
     _check(to_number, limits.number_per_hour, _HOUR, now, connection, "calls to this number in an hour")

@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0017"
+REVISION = "0018"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -238,6 +238,14 @@ webhook_deliveries = Table(
     # Each worker polls this index for each endpoint.
     Index("webhook_deliveries_waiting", "endpoint_id", "due_at", sqlite_where=text("status = 'pending'")),
     sqlite_autoincrement=True,  # no number is given twice: a client lists by them
+)
+
+do_not_call = Table(
+    "do_not_call",
+    metadata,
+    Column("number", String, primary_key=True),  # in E.164
+    Column("added_at", String, nullable=False),
+    Column("added_by", String, nullable=False),  # "operator" or "caller"
 )
 
 

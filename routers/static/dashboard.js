@@ -1,5 +1,6 @@
 // Shows one view at a time, by the part of the address after #, and asks for the key when the service wants it.
 
+import { agentsView } from "./agents_view.js";
 import { ask, Refused } from "./api.js";
 import { callList } from "./call_list.js";
 import { callView } from "./call_view.js";
@@ -59,6 +60,7 @@ function route() {
   if (location.hash && !location.hash.startsWith("#/")) return; // a place on the page
   logOut.hidden = "open" in document.body.dataset; // without an API key nobody is logged in
   if (callId) show((...arguments_) => callView(decodeURIComponent(callId), ...arguments_));
+  else if (path === "/agents") show(agentsView);
   else if (path === "/webhooks") show((...arguments_) => webhooksView(new URLSearchParams(query), ...arguments_));
   else show((...arguments_) => callList(new URLSearchParams(query), ...arguments_));
 }

@@ -88,3 +88,17 @@ def test_what_the_caller_did_not_hear_is_marked_with_words(service: RunningServi
     page = drawn(f"{service.url}/#/calls/call_cut", tmp_path)
 
     assert re.search(r'<span class="unheard"><span class="tag">not heard:</span> until nine\.</span>', page)
+
+
+def test_the_page_shows_the_agents_and_the_files_that_were_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    (folder / "clinic.yaml").write_text("prompt: Clinic.\nnumbers: ['+74951234567']\n")
+    with service_in_thread(tmp_path / "data", api_key=None, agents_dir=folder) as running:
+        (folder / "clinic.yaml").write_text("prompt: '{{ nobody }}'\n")
+        running.run(running.services.agents.reload())
+        page = drawn(f"{running.url}/#/agents", tmp_path / "profile")
+
+    assert "+74951234567" in page
+    assert "standard (default)" in page
+    assert "prompt: nobody is not known here" in page

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from app.calls.agent.tools import AgentTool
-from app.clients.http_tools import HttpEndpoint, Method, ToolAnswer
+from app.clients.http_tools import NO_VALUES, HttpEndpoint, Method, RequestValues, ToolAnswer
 from app.errors import ProviderError, ProviderUnavailable
 from app.models import Message, Patience, TokenUsage, TranscriptionResult, VoiceConfig
 from app.ports.streams import (
@@ -216,7 +216,14 @@ class ScriptedTool:
             self.waiting_phrase_after_seconds,
         )
 
-    async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
+    async def call(
+        self,
+        arguments: Mapping[str, Any],
+        *,
+        call_id: str,
+        tool_call_id: str,
+        values: RequestValues = NO_VALUES,
+    ) -> ToolAnswer:
         self.asked.append((f"{call_id}:{tool_call_id}", dict(arguments)))
         self.asked_at.append(asyncio.get_running_loop().time())
         try:

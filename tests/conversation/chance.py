@@ -1,10 +1,13 @@
 """Anything that may be told of a call, drawn by chance."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from app.conversation import events as ev
 from app.conversation.deadlines import Deadline
-from app.conversation.policy import CallPolicy
+from app.conversation.opening_events import ConsentAnswered
+from app.conversation.policy import RUSSIAN, CallPolicy
 from tests.conversation.script import LINES
 
 texts = st.sampled_from(
@@ -24,6 +27,8 @@ policies = st.builds(
     max_failures=st.sampled_from([1, 2, 3]),
     fallback_human=st.sampled_from([None, "fallback"]),
     takes_messages=st.booleans(),
+    asks_consent=st.booleans(),
+    lines=st.sampled_from([{"ru": RUSSIAN, "en": LINES}, {"en": replace(LINES, disclosure="I am a machine.")}]),
 )
 caller_events = st.one_of(
     st.builds(ev.CallerSoundStarted, moments),
@@ -56,6 +61,7 @@ odd_events = st.one_of(
     st.builds(ev.StateChanged, st.just("listening"), st.just("ended")),
     st.builds(ev.CallerIgnored, st.just("echo")),
     st.builds(ev.TransferStarted, st.just("sales")),
+    st.builds(ConsentAnswered, st.booleans(), st.just("speech")),
     st.builds(ev.TurnTaken, st.just(3), texts, st.just("speech"), moments, moments),
 )
 last_events = st.one_of(

@@ -1,12 +1,16 @@
 """What holds in every call, whatever is told of it and in whatever order."""
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from app.conversation import events as ev
+from app.conversation.commands import PauseUtterance, StopUtterance
 from app.conversation.phases import ALLOWED, CallPhase
 from app.conversation.policy import CallPolicy
+from app.conversation.turns import UtteranceKind
 from app.models import ConversationState
 from tests.conversation.chance import (
     agent_events,
@@ -28,13 +32,20 @@ class AnythingInAnyOrder(RuleBasedStateMachine):
 
     @initialize(policy=policies, place=st.sampled_from(list(WAYS)), data=st.data())
     def begin(self, policy: CallPolicy, place: tuple[CallPhase, ConversationState], data: st.DataObject) -> None:
+        if place[0] is not CallPhase.RINGING:  # the ways to the other places begin with the greeting
+            policy = replace(policy, asks_consent=False, lines=CallPolicy().lines)
         self.watched = Watched(policy)
         data.draw(st.sampled_from(WAYS[place]))(self.watched)
         assert (self.watched.core.phase, self.watched.core.state) == place
 
     @rule(event=caller_events)
     def the_caller(self, event: ev.Event) -> None:
-        self.watched.handle(event)
+        line = self.watched.core._call.floor.line
+        uncut = {line.number} if line is not None and line.kind is UtteranceKind.DISCLOSURE else set[int]()
+
+        commands = self.watched.handle(event)
+
+        assert not uncut & {each.utterance for each in commands if isinstance(each, (PauseUtterance, StopUtterance))}
 
     @rule(data=st.data())
     def the_agent(self, data: st.DataObject) -> None:

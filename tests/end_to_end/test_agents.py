@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 from sandbox.caller.score import Score, says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, QUIET, hold, score
+from tests.end_to_end.processes import ServiceProcess, sandbox_process, serving
 from tests.end_to_end.service import RunningService, running_service
 
 CLINIC = """\
@@ -49,6 +53,43 @@ async def test_each_call_has_its_agent_and_the_facts_of_its_own(tmp_path: Path) 
     assert json.dumps({"metadata": {"name": INJECTION}}) in data
     assert "Продавай цветы." in prompts[1]
     assert "untrusted" not in prompts[1]
+
+
+async def test_a_signal_has_the_files_read_and_a_worker_comes_back_while_one_is_wrong(tmp_path: Path) -> None:
+    """Real processes: a supervisor, one worker, SIGHUP to one and SIGKILL to the other."""
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    path = folder / "clinic.yaml"
+    path.write_text("prompt: First.\n")
+    async with (
+        asyncio.timeout(100),
+        sandbox_process() as sandbox,
+        serving(tmp_path / "data", sandbox, AGENTS_DIR=str(folder), WORKERS="2") as service,
+    ):
+        path.write_text("prompt: Second.\n")
+        service.process.send_signal(signal.SIGHUP)
+        await _logged(service, "agents.read", 2)
+        path.write_text("prompt: '{{ nobody }}'\n")
+        for worker in await _logged(service, "worker.started", 2):
+            os.kill(worker["pid"], signal.SIGKILL)
+        started = await _logged(service, "worker.started", 4)
+        async with service.client() as http:
+            shown = (await http.get("/agents/clinic")).json()
+            problems = (await http.get("/agents")).json()["problems"]
+
+    assert {line["worker"] for line in started[2:]} == {1, 2}
+    assert shown["prompt"] == "Second."
+    assert len(problems) == 1
+    assert "clinic.yaml line 1: prompt: nobody is not known here; there are: agent," in problems[0]
+
+
+async def _logged(service: ServiceProcess, event: str, number: int) -> list[dict[str, Any]]:
+    """The first lines of that event."""
+    while True:
+        lines = [line for line in map(json.loads, service.log_lines()) if line["event"] == event]
+        if len(lines) >= number:
+            return lines
+        await asyncio.sleep(0.05)
 
 
 def prompt_of(service: RunningService, call_id: str) -> str:

@@ -20,6 +20,7 @@ SEEN = {
     "caller.dtmf": {"digit"},
     "caller.left": {"reason"},
     "caller.ignored": {"reason"},
+    "consent.answered": {"agreed"},
     "turn.taken": {"text", "source", "started_t", "ended_t", "language", "confidence"},
     "agent.reply_started": {"speech", "kind", "language"},
     "agent.clause_started": {"speech", "text", "start_sample"},

@@ -1,7 +1,7 @@
 """The agents of a service: a folder with one file for each agent. The files may change while calls run.
 
 A file that is wrong at the start stops the start. A file that becomes wrong later is refused, and its agent stays as it
-was. A live call keeps the agent that it began with.
+was, also when a worker has to start again meanwhile. A live call keeps the agent that it began with.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from app.calls.agent.from_settings import agent_of_file, agent_profile
+from app.calls.agent.kept_files import KeptFiles
 from app.calls.agent.numbers import NumberTable
 from app.calls.agent.profile import AgentProfile
 from app.errors import SettingsError
@@ -69,24 +70,37 @@ class _Looked:
 class AgentDirectory:
     """Reads the agents, and reads a file again when it has changed. Raises SettingsError with every problem."""
 
-    def __init__(self, settings: Settings, *, look_seconds: float = 2.0) -> None:
-        """``look_seconds`` is the time between two looks at the files."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        look_seconds: float = 2.0,
+        kept: KeptFiles | None = None,
+        is_checked: bool = False,
+    ) -> None:
+        """``look_seconds`` is the time between two looks at the files. ``kept`` has their copies.
+
+        ``is_checked``: whether the files were checked before this process started, so that a wrong one was good then.
+        """
         self._settings = settings
         self._folder = settings.agents_folder
-        self._of_settings = agent_profile(settings)
+        self._kept = kept
+        self._is_checked = is_checked
+        self._settings_problems: list[str] = []
+        self._of_settings = self._read_settings()
         self._check: Check = _accept
         self._look_seconds = look_seconds
         self._woken = asyncio.Event()
         self._stamps: Mapping[Path, Stamp] = {}
-        self._agents: Mapping[Path, AgentProfile] = {}
+        self._agents: dict[Path, AgentProfile] = {}
         self._refused: Mapping[Path, list[str]] = {}
         if looked := self._look():
             self._take(looked)
+        if self._refused:
+            self._do_without(self._refused)
         self.current = self._gathered()
         """The agents now."""
         self.on_changed = Listeners[[AgentSet]]("agents.changed")
-        if self.current.problems:
-            raise SettingsError(list(self.current.problems))
 
     def __repr__(self) -> str:
         return f"<AgentDirectory {len(self.current.by_name)} agents>"
@@ -94,14 +108,18 @@ class AgentDirectory:
     def approve(self, check: Check) -> None:
         """Check every agent now, and each changed agent from now on. Raises SettingsError, as ``check`` does."""
         self._check = check
-        problems: list[str] = []
-        for agent in self.current.by_name.values():
-            try:
-                check(agent)
-            except SettingsError as error:
-                problems += [f"agent {agent.name}: {problem}" for problem in error.problems]
-        if problems:
-            raise SettingsError(problems)
+        refused: dict[Path, list[str]] = {}
+        for path, agent in self._agents.items():
+            if problems := _problems(check, agent):
+                refused[path] = problems
+        if self.current.default is self._of_settings and (problems := _problems(check, self._of_settings)):
+            raise SettingsError([*problems, *(problem for each in refused.values() for problem in each)])
+        if refused:
+            self._do_without(refused)
+            self.current = self._gathered()
+        for problem in self.current.problems:
+            log.error("agent.not_read", problem=problem)
+        self._keep()
 
     def look_now(self) -> None:
         """Have :meth:`watch` look at the files now."""
@@ -127,6 +145,7 @@ class AgentDirectory:
         for problem in self.current.problems:
             if problem not in before.problems:
                 log.error("agent.not_read", problem=problem)
+        await asyncio.to_thread(self._keep)
         log.info("agents.read", agents=sorted(self.current.by_name))
 
     def _look(self) -> _Looked | None:
@@ -149,10 +168,8 @@ class AgentDirectory:
         """Have the agents that were read in place of those before them, each unless something is wrong with it."""
         refused, fresh = dict(looked.wrong), dict(looked.read)
         for path, agent in looked.read.items():
-            try:
-                self._check(agent)
-            except SettingsError as error:
-                refused[path] = [f"agent {agent.name}: {problem}" for problem in error.problems]
+            if problems := _problems(self._check, agent):
+                refused[path] = problems
                 del fresh[path]
         kept = {path: agent for path, agent in self._agents.items() if path in looked.stamps and path not in fresh}
         while clash := _clash(kept, fresh):
@@ -169,12 +186,66 @@ class AgentDirectory:
             by_name={default.name: default, **by_name},
             default=default,
             numbers=NumberTable({agent.name: agent.numbers for agent in by_name.values()}),
-            problems=tuple(problem for path in sorted(self._refused) for problem in self._refused[path]),
+            problems=(
+                *self._settings_problems,
+                *(problem for path in sorted(self._refused) for problem in self._refused[path]),
+            ),
         )
+
+    def _read_settings(self) -> AgentProfile:
+        """The agent of the settings, or of the copy of its file."""
+        try:
+            return agent_profile(self._settings)
+        except SettingsError as error:
+            path = self._settings.agent_prompt_file
+            copy = self._kept.find(path) if self._is_checked and self._kept is not None and path is not None else None
+            if copy is None:
+                raise
+            self._settings_problems = error.problems
+            return agent_profile(self._settings.model_copy(update={"agent_prompt_file": copy}))
+
+    def _do_without(self, refused: Mapping[Path, list[str]]) -> None:
+        """Have the copies of refused files instead. Raises SettingsError at a first start, or without the default."""
+        self._refused = {**self._refused, **refused}
+        self._agents = {path: agent for path, agent in self._agents.items() if path not in refused}
+        if self._is_checked:
+            for path in refused:
+                agent = self._copy_of(path)
+                if agent is not None and _clash(self._agents, {path: agent}) is None:
+                    self._agents[path] = agent
+        is_lost = any(path.stem == _DEFAULT and path not in self._agents for path in refused)
+        if is_lost or not self._is_checked:
+            raise SettingsError(list(self._gathered().problems))
+
+    def _copy_of(self, path: Path) -> AgentProfile | None:
+        copy = None if self._kept is None else self._kept.find(path)
+        if copy is None:
+            return None
+        with suppress(SettingsError):
+            agent = agent_of_file(copy, self._settings)
+            return None if _problems(self._check, agent) else agent
+        return None
+
+    def _keep(self) -> None:
+        """Copy the files of all agents that are as their files say."""
+        if self._kept is not None:
+            good = [(path, agent) for path, agent in self._agents.items() if path not in self._refused]
+            if self._settings.agent_prompt_file is not None and not self._settings_problems:
+                good.append((self._settings.agent_prompt_file, self._of_settings))
+            self._kept.keep([(path, agent.sha256) for path, agent in good])
 
 
 def _accept(_agent: AgentProfile) -> None:
     """Accept any agent, as long as nothing is known about the vendors."""
+
+
+def _problems(check: Check, agent: AgentProfile) -> list[str]:
+    """What the check finds wrong with that agent."""
+    try:
+        check(agent)
+    except SettingsError as error:
+        return [f"agent {agent.name}: {problem}" for problem in error.problems]
+    return []
 
 
 def _clash(kept: Mapping[Path, AgentProfile], fresh: Mapping[Path, AgentProfile]) -> tuple[Path, list[str]] | None:

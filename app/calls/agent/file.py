@@ -13,13 +13,22 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from app.calls.agent.hours import CallingHours
 from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
-from app.calls.agent.schema import AgentShape, ToolShape, WebhookShape, beyond_the_shape
+from app.calls.agent.schema import (
+    AgentShape,
+    HoursShape,
+    SecretTemplate,
+    ToolShape,
+    WebhookShape,
+    beyond_the_shape,
+)
+from app.calls.agent.tool_values import split_address
 from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable
-from app.clients.http_tools import HttpEndpoint
+from app.clients.http_tools import HttpEndpoint, RequestValues
 from app.clients.webhook_sender import WebhookEndpoint
-from app.conversation.policy import CallPolicy, Lines
+from app.conversation.policy import DISCLOSURES, NOTICES, CallPolicy, Lines
 from app.errors import SettingsError
 from app.models import CALL_EVENTS
 from app.ports.streams import ToolSpec
@@ -60,6 +69,10 @@ class AgentFile:
     is_recorded: bool | None = None
     max_call_cost_usd: float | None = None
     max_day_cost_usd: float | None = None
+    hours: CallingHours | None = None
+    """When the agent may call somebody."""
+    asks_consent: bool = False
+    """Whether a caller must agree before the call is recorded."""
     zone: tzinfo | None = None
     variables: tuple[Variable, ...] = ()
     sip_headers: tuple[str, ...] = ()
@@ -107,6 +120,8 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         is_recorded=shape.recording,
         max_call_cost_usd=shape.limits.max_call_cost_usd,
         max_day_cost_usd=shape.limits.max_day_cost_usd,
+        hours=_hours(shape.hours),
+        asks_consent=shape.consent == "ask",
         zone=shape.timezone,
         variables=tuple(Variable(name, **dict(variable)) for name, variable in shape.variables.items()),
         sip_headers=tuple(shape.sip_headers),
@@ -116,10 +131,12 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
 
 
 def _where(path: Path, document: MarkedYaml, place: tuple[str | int, ...], line: int, search: Search) -> str:
-    """The place of an agent's text in its file. A greeting has a key of its own there."""
+    """The place of an agent's text in its file. The opening lines have keys of their own there."""
     match place:
-        case ("lines", language, "greeting"):
-            place = ("greeting", language)
+        case ("lines", language, "greeting" | "disclosure" | "notice" as key):
+            place = (key, language)
+        case ("tools", index, "url", _):
+            place = ("tools", index, "url")
         case _:
             pass
     first, written = document.written(place)
@@ -181,6 +198,13 @@ def _lines(shape: AgentShape) -> dict[str, Lines]:
         texts: dict[str, Any] = own.model_dump(exclude_none=True) if own is not None else {}
         if language in shape.greeting:
             texts["greeting"] = shape.greeting[language]
+        for key, written, standards in (
+            ("disclosure", shape.disclosure, DISCLOSURES),
+            ("notice", shape.notice, NOTICES),
+        ):
+            own_texts = written if isinstance(written, dict) else {}
+            if written and (text := own_texts.get(language) or standards.get(language)):
+                texts[key] = text
         if texts:
             frozen: dict[str, Any] = {
                 name: tuple(text) if isinstance(text, list) else text for name, text in texts.items()
@@ -189,12 +213,23 @@ def _lines(shape: AgentShape) -> dict[str, Lines]:
     return changed
 
 
+def _hours(shape: HoursShape | None) -> CallingHours | None:
+    if shape is None:
+        return None
+    return CallingHours(shape.start, shape.end, frozenset(shape.days), shape.timezone)
+
+
 def _tool(shape: ToolShape) -> AgentTool:
+    address, query = split_address(shape.url)
+    templates = {name: value for name, value in shape.headers.items() if isinstance(value, SecretTemplate)}
+    fixed = {name: value for name, value in shape.headers.items() if name not in templates}
     return AgentTool(
         spec=ToolSpec(shape.name, shape.description, shape.parameters),
-        endpoint=HttpEndpoint(shape.name, shape.method, shape.url, shape.headers, shape.timeout_seconds),
+        endpoint=HttpEndpoint(shape.name, shape.method, address, fixed, shape.timeout_seconds),
         waiting_phrase=shape.waiting_phrase,
         waiting_phrase_after_seconds=shape.waiting_phrase_after_seconds,
+        values=RequestValues(query, templates, shape.arguments),
+        written_url=shape.url if query else None,
     )
 
 

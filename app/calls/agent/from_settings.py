@@ -12,7 +12,8 @@ from app.calls.agent.facts import BUILT_IN, UNKNOWN_CALL, weekdays
 from app.calls.agent.file import AgentFile, read_agent_file
 from app.calls.agent.profile import AgentProfile, sip_name
 from app.calls.agent.templates import Names, Template, TemplateProblem, names_of
-from app.calls.agent.texts import AgentTexts, BadTexts, Place
+from app.calls.agent.texts import AgentTexts, BadTexts
+from app.calls.agent.tools import Place
 from app.conversation.policy import CallPolicy
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
@@ -63,6 +64,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         takes_messages=True,
         max_duration_seconds=settings.max_call_seconds,
         max_cost_usd=max_call_cost_usd,
+        asks_consent=agent.asks_consent and settings.recording,
     )
     profile = AgentProfile(
         prompt=agent.prompt,
@@ -87,6 +89,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         weekdays={code: weekdays(code) for code in lines},
         is_recorded=settings.recording,
         max_day_cost_usd=agent.max_day_cost_usd,
+        hours=agent.hours,
     )
     return replace(profile, texts=_texts(profile, agent, greeting))
 
@@ -104,7 +107,8 @@ def _texts(profile: AgentProfile, agent: AgentFile, greeting: str | None) -> Age
         return agent.where(place, line, partial(_line_of, problem, names))
 
     try:
-        texts = AgentTexts(profile.prompt, profile.policy.lines, names, profile.facts(UNKNOWN_CALL, "inbound"))
+        blank = profile.facts(UNKNOWN_CALL, "inbound")
+        texts = AgentTexts(profile.prompt, profile.policy.lines, names, blank, profile.tools)
     except BadTexts as error:
         of_setting = ("lines", profile.language, "greeting") if greeting else None
         raise SettingsError(

@@ -9,7 +9,7 @@ import structlog
 from app.calls.agent.directory import AgentSet
 from app.calls.agent.facts import UNKNOWN_CALL
 from app.calls.agent.profile import AgentProfile
-from app.calls.agent.tools import ToolEndpoint
+from app.calls.agent.tools import DO_NOT_CALL, ToolEndpoint, do_not_call_tool
 from app.conversation.events import CallCreated
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
@@ -101,7 +101,8 @@ class CallPlan:
 
     def _said(self, language: str, lines: Lines) -> list[str]:
         tools = [tool for tool in self.agent.tools if language in tool.waiting_phrase]
-        return [*_texts(lines), *(tool.waiting_phrase[language] for tool in tools)]
+        asked = (lines.consent, lines.not_recorded) if self.policy.asks_consent else ()
+        return [*_texts(lines), *asked, *(tool.waiting_phrase[language] for tool in tools)]
 
     def created(self) -> CallCreated:
         """Row 1 of the journal."""
@@ -116,6 +117,10 @@ class CallPlan:
         return CallCreated(self.policy.to_dict(), self.language, described, self.telephony_usd_per_minute)
 
 
+def _no_endpoint(_number: str) -> None:
+    """There is no list of numbers that are never called."""
+
+
 class CallPlanner:
     """Makes the plan of each call of a process."""
 
@@ -125,15 +130,20 @@ class CallPlanner:
         vendors: Vendors,
         *,
         endpoints: Callable[[AgentProfile], Mapping[str, ToolEndpoint]],
+        do_not_call: Callable[[str], ToolEndpoint | None] = _no_endpoint,
         transfer_targets: Mapping[str, str],
         playout_lead_seconds: float,
         version: str,
         telephony_usd_per_minute: float | None = None,
     ) -> None:
-        """``agents`` returns the current agents; ``endpoints`` returns the endpoints of an agent's tools, by name."""
+        """``agents`` returns the current agents; ``endpoints`` returns the endpoints of an agent's tools, by name.
+
+        ``do_not_call`` returns what puts a number on the do-not-call list; None if there is nothing to put there.
+        """
         self.agents = agents
         self._vendors = vendors
         self._endpoints = endpoints
+        self._do_not_call = do_not_call
         self._transfer_targets = transfer_targets
         self._playout_lead_seconds = playout_lead_seconds
         self.version = version
@@ -168,13 +178,14 @@ class CallPlanner:
             agent = agent.silent()
         stt, tts = self._vendors.stt(agent.stt, audio_format), self._vendors.tts(agent.tts)
         is_down = call is not None and (stt.is_down or tts.is_down_for(agent.voice(agent.language, audio_format)))
+        agent, endpoints = self._with_do_not_call(agent, call, direction)
         plan = CallPlan(
             agent=self._when_unserved(agent, call, direction, is_down=is_down),
             audio_format=audio_format,
             stt=stt,
             llm=self._vendors.llm(agent.llm),
             tts=tts,
-            endpoints=self._endpoints(agent),
+            endpoints=endpoints,
             transfer_targets=self._transfer_targets,
             playout_lead_seconds=self._playout_lead_seconds,
             is_recorded=agent.is_recorded,
@@ -186,6 +197,16 @@ class CallPlanner:
         if problems:
             raise SettingsError(problems)
         return plan
+
+    def _with_do_not_call(
+        self, agent: AgentProfile, call: CallContext | None, direction: Direction
+    ) -> tuple[AgentProfile, Mapping[str, ToolEndpoint]]:
+        """The agent and the endpoints of its tools. If the other side has a number, it can ask not to be called."""
+        endpoints, number = self._endpoints(agent), _other_number(call, direction)
+        remover = self._do_not_call(number) if number is not None else None
+        if remover is None or not self._vendors.llm(agent.llm).capabilities.tools:
+            return agent, endpoints
+        return replace(agent, tools=(*agent.tools, do_not_call_tool())), {**endpoints, DO_NOT_CALL: remover}
 
     def _when_unserved(
         self, agent: AgentProfile, call: CallContext | None, direction: Direction, *, is_down: bool
@@ -207,12 +228,21 @@ class CallPlanner:
 
 def _texts(lines: Lines) -> list[str]:
     """Every line. Lines for trouble come first."""
-    urgent = [*lines.fillers, lines.apology, lines.failure_goodbye, lines.greeting]
+    opening = [lines.opening] if lines.opening else []
+    urgent = [*lines.fillers, lines.apology, lines.failure_goodbye, *opening, lines.greeting]
     messages = [lines.message, lines.message_again, lines.message_more, lines.message_thanks]
     others = [*lines.long_wait, lines.repeat, lines.keypad, *lines.idle, lines.refused, lines.cut_off, lines.deaf]
     transfers = [lines.transfer, lines.transfer_failed]
     goodbyes = [lines.goodbye, lines.silence_goodbye, lines.limit_goodbye, lines.shutdown_goodbye]
     return [*urgent, lines.unserved, *messages, *others, *transfers, *goodbyes]
+
+
+def _other_number(call: CallContext | None, direction: Direction) -> str | None:
+    """The number of the person on the telephone; None without a telephone, or when they withhold it."""
+    if call is None or not _is_telephone(call):
+        return None
+    number = call.metadata.get("called_number") if direction == "outbound" else call.caller_number
+    return number if isinstance(number, str) else None
 
 
 def _is_telephone(call: CallContext | None) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from app.calls.agent.facts import CallFacts
+from app.calls.agent.hours import CallingHours
 from app.calls.agent.texts import AgentTexts
 from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable, defaults
@@ -61,6 +62,8 @@ class AgentProfile:
     is_recorded: bool = True
     max_day_cost_usd: float | None = None
     """What its calls may cost in a day; None for no limit of its own. The policy has the limit of each call."""
+    hours: CallingHours | None = None
+    """When the agent may call somebody; None for always."""
     zone: tzinfo = UTC
     """The time zone of the agent's "today"."""
     weekdays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -117,7 +120,7 @@ class AgentProfile:
         texts = self.texts.render(facts)
         policy = replace(self.policy, lines=texts.lines)
         prompt = f"{texts.prompt.rstrip()}\n\n{end}"
-        return replace(self, prompt=prompt, policy=policy, personal=texts.personal), texts.failed
+        return replace(self, prompt=prompt, policy=policy, tools=texts.tools, personal=texts.personal), texts.failed
 
     def _listed(self, headers: object) -> dict[str, str]:
         """The headers that the agent lists, by the names that templates use."""

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from datetime import datetime, time
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -13,13 +14,17 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     SecretStr,
     StringConstraints,
     ValidationInfo,
+    field_validator,
 )
 
 from app.calls.agent.facts import BUILT_IN, STRANGERS, VALUE_LETTERS_MAX
 from app.calls.agent.numbers import number_problem
+from app.calls.agent.templates import is_template
+from app.calls.agent.tool_values import header_value, split_address
 from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
 from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.conversation.policy import CallPolicy
@@ -30,11 +35,11 @@ TOOL_SECONDS_MAX = 60.0
 """Callers do not wait longer than this for a tool."""
 _TOOLS_MAX = 32
 _HEADERS_MAX = 32
+_ARGUMENTS_MAX = 32
 _VARIABLES_MAX = 64
 _NUMBERS_MAX = 1000
 _WEBHOOKS_MAX = 8
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OUR_HEADERS = frozenset(
     {"accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
@@ -57,8 +62,13 @@ def _tool_name(name: str) -> str:
     return name
 
 
+class SecretTemplate(SecretStr):
+    """The value of a header that is a template."""
+
+
 def _address(url: str) -> str:
-    if problem := url_problem(url):
+    address, _ = split_address(url)
+    if problem := url_problem(address):
         raise ValueError(problem)
     return url
 
@@ -75,13 +85,9 @@ def _header_value(written: Any, info: ValidationInfo) -> SecretStr:
     """The value with its variables filled in. Errors never quote any part of it."""
     if not isinstance(written, str):
         raise ValueError("must be a text; put it in quotes")
-    environment: Mapping[str, str] = info.context or {}
-    missing = [name for name in _VARIABLE.findall(written) if not environment.get(name)]
-    if missing:
-        raise ValueError(f"{', '.join(missing)} is not set in the environment")
-    if "${" in _VARIABLE.sub("", written):
-        raise ValueError("write a variable of the environment as ${NAME}")
-    value = _VARIABLE.sub(lambda found: environment[found[1]], written)
+    value = header_value(written, info.context or {})
+    if is_template(written):
+        return SecretTemplate(value)
     if not value.isascii() or not value.isprintable():
         raise ValueError("holds a character that no header may hold")
     return SecretStr(value)
@@ -102,6 +108,13 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{name} is not a time zone; use an IANA name, such as Europe/Moscow") from None
+
+
+def _time(written: Any) -> time:
+    try:
+        return time.max if written == "24:00" else datetime.strptime(str(written), "%H:%M").time()  # noqa: DTZ007
+    except ValueError:
+        raise ValueError("is not a time of day such as 09:00") from None
 
 
 def _sip_header(name: str) -> str:
@@ -127,6 +140,8 @@ def _variable_name(name: str) -> str:
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=10)]
 Language = Annotated[str, AfterValidator(_language)]
+_ArgumentName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+_Argument = Annotated[str, StringConstraints(max_length=VALUE_LETTERS_MAX)] | int | float | bool
 
 
 class _Shape(BaseModel):
@@ -134,7 +149,7 @@ class _Shape(BaseModel):
 
 
 class LinesShape(_Shape):
-    """Any of the prepared lines (:class:`app.conversation.policy.Lines`). The greeting has its own key."""
+    """Any of the prepared lines (:class:`app.conversation.policy.Lines`). What is said first has keys of its own."""
 
     repeat: Text | None = None
     keypad: Text | None = None
@@ -159,6 +174,8 @@ class LinesShape(_Shape):
     message_again: Text | None = None
     message_more: Text | None = None
     message_thanks: Text | None = None
+    consent: Text | None = None
+    not_recorded: Text | None = None
 
 
 class ToolShape(_Shape):
@@ -169,9 +186,10 @@ class ToolShape(_Shape):
     method: Method
     url: Annotated[str, AfterValidator(_address)]
     headers: Annotated[
-        dict[Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, BeforeValidator(_header_value)]],
+        dict[Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, PlainValidator(_header_value)]],
         Field(max_length=_HEADERS_MAX),
     ] = {}
+    arguments: Annotated[dict[_ArgumentName, _Argument], Field(max_length=_ARGUMENTS_MAX)] = {}
     parameters: Annotated[dict[str, Any], AfterValidator(_parameters)] = {"type": "object", "properties": {}}
     timeout_seconds: Annotated[float, Field(gt=0, le=TOOL_SECONDS_MAX)] = 3.0
     waiting_phrase: dict[Language, Text] = Field(
@@ -187,6 +205,25 @@ class VariableShape(_Shape):
     default: Annotated[str, StringConstraints(max_length=VALUE_LETTERS_MAX)] | int | float | bool | None = None
     description: Annotated[str, StringConstraints(max_length=1000)] = ""
     required: bool = False
+
+
+_Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class HoursShape(_Shape):
+    """When the agent may call somebody."""
+
+    start: Annotated[time, BeforeValidator(_time), Field(alias="from")]
+    end: Annotated[time, BeforeValidator(_time), Field(alias="to")]
+    days: Annotated[list[_Day], Field(min_length=1)] = list(get_args(_Day))
+    timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
+
+    @field_validator("end")
+    @classmethod
+    def _later(cls, end: time, info: ValidationInfo) -> time:
+        if end <= info.data.get("start", time.min):
+            raise ValueError("must be later than from")
+        return end
 
 
 class ModelsShape(_Shape):
@@ -223,6 +260,11 @@ class AgentShape(_Shape):
     prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     language: Language | None = None
     greeting: dict[Language, Text] = {}
+    disclosure: bool | dict[Language, Text] = False
+    """Said first, and not to be cut: the standard text, or other ones by language."""
+    notice: bool | dict[Language, Text] = False
+    """Said after it: that the call is recorded."""
+    consent: Literal["ask"] | None = None
     lines: dict[Language, LinesShape] = {}
     voices: dict[Language, Text] = {}
     tools: Annotated[list[ToolShape], Field(max_length=_TOOLS_MAX)] = []
@@ -231,6 +273,7 @@ class AgentShape(_Shape):
     recording: bool | None = None
     limits: LimitsShape = LimitsShape()
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
+    hours: HoursShape | None = None
     variables: Annotated[
         dict[Annotated[str, AfterValidator(_variable_name)], VariableShape], Field(max_length=_VARIABLES_MAX)
     ] = {}
@@ -261,20 +304,33 @@ def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 def _collisions(tool: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Arguments that the tool's address or headers already fix, and duplicate headers (names are case-insensitive)."""
-    url, headers, parameters = tool.get("url"), tool.get("headers"), tool.get("parameters")
-    in_address = fixed_names(url) if isinstance(url, str) and not url_problem(url) else frozenset()
+    """Names that a tool has twice. Headers are the same whatever the case of their letters."""
+    headers, arguments, parameters = tool.get("headers"), tool.get("arguments"), tool.get("parameters")
+    in_address = _names_in_address(tool.get("url"))
     names = [name for name in headers if isinstance(name, str)] if isinstance(headers, dict) else []
     in_headers = {name.casefold() for name in names}
     for number, name in enumerate(names):
         if name.casefold() in {before.casefold() for before in names[:number]}:
             yield ("headers", name), "is the name of a header before it"
+    fixed = {fixed_name(str(name)): str(name) for name in (arguments if isinstance(arguments, dict) else ())}
+    for name in fixed.keys() & in_address:
+        yield ("arguments", fixed[name]), "is fixed in the tool's address, too"
     properties = parameters.get("properties") if isinstance(parameters, dict) else None
-    for name in properties if isinstance(properties, dict) else ():
-        if fixed_name(str(name)) in in_address:
-            yield ("parameters", "properties", name), "is fixed in the tool's address; rename the argument"
-        elif str(name).casefold() in in_headers:
-            yield ("parameters", "properties", name), "is fixed in the tool's headers; rename the argument"
+    for name in map(str, properties if isinstance(properties, dict) else ()):
+        places = {"address": fixed_name(name) in in_address, "headers": name.casefold() in in_headers}
+        for place, is_there in {**places, "arguments": fixed_name(name) in fixed}.items():
+            if is_there:
+                yield ("parameters", "properties", name), f"is fixed in the tool's {place}; rename the argument"
+                break
+
+
+def _names_in_address(url: Any) -> frozenset[str]:
+    try:
+        address, templates = split_address(url) if isinstance(url, str) else ("", ())
+    except ValueError:
+        return frozenset()
+    known = frozenset() if url_problem(address) else fixed_names(address)
+    return known | {fixed_name(name) for name, _ in templates}
 
 
 def _schema_problems(schema: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:

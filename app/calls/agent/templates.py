@@ -50,12 +50,17 @@ class Names:
         return ", ".join([*sorted(self.values), *sorted(closed), *(f"{group}.…" for group in sorted(self.open_groups))])
 
 
+def is_template(text: str) -> bool:
+    """Whether a text has places for values."""
+    return any(mark in text for mark in _MARKS)
+
+
 class Template:
     """One text. Raises TemplateProblem for an unknown name, or when the text is not a valid template."""
 
     def __init__(self, text: str, names: Names) -> None:
         self.text = text
-        self._compiled = _compile(text, names) if any(mark in text for mark in _MARKS) else None
+        self._compiled = _compile(text, names) if is_template(text) else None
 
     def __repr__(self) -> str:
         return f"<Template of {len(self.text)} letters>"

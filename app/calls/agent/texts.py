@@ -1,17 +1,17 @@
-"""The prompt and the prepared lines of an agent as templates, and their texts in one call."""
+"""The prompt, the prepared lines and the tools of an agent as templates, and their texts in one call."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from app.calls.agent.facts import CallFacts
 from app.calls.agent.templates import Names, RenderError, Template, TemplateProblem
+from app.calls.agent.tools import AgentTool, Place
 from app.conversation.policy import Lines
 
-Place = tuple[str | int, ...]
-"""``("prompt",)``, or ``("lines", "en", "idle", 0)``."""
 _PROMPT: Place = ("prompt",)
+_TOOLS = "tools"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class CallTexts:
 
     prompt: str
     lines: dict[str, Lines]
+    tools: tuple[AgentTool, ...]
     personal: frozenset[str]
     """Lines that hold values of this call. No cache keeps their sound."""
     failed: tuple[str, ...]
@@ -40,13 +41,20 @@ class AgentTexts:
     A text that uses no value is not a template. Most agents have no template at all.
     """
 
-    def __init__(self, prompt: str, lines: Mapping[str, Lines], names: Names, blank: CallFacts) -> None:
+    def __init__(
+        self,
+        prompt: str,
+        lines: Mapping[str, Lines],
+        names: Names,
+        blank: CallFacts,
+        tools: Sequence[AgentTool] = (),
+    ) -> None:
         """``blank`` holds the facts of a call about which nothing is known. Each template must render with them."""
-        self._prompt, self._lines = prompt, dict(lines)
+        self._prompt, self._lines, self._tools = prompt, dict(lines), tuple(tools)
         self._blank = blank
         problems: list[tuple[Place, int, str]] = []
         self._templates: dict[Place, Template] = {}
-        for place, text in ((_PROMPT, prompt), *_places(lines)):
+        for place, text in ((_PROMPT, prompt), *_places(lines), *_places_of_tools(self._tools)):
             try:
                 template = Template(text, names)
                 template.render(_values(place, blank))
@@ -78,10 +86,13 @@ class AgentTexts:
             except RenderError:
                 failed.append(".".join(map(str, place)))
                 texts[place] = self._without_values(place, template, facts)
+        of_tools = {place: texts.pop(place) for place in list(texts) if place[0] == _TOOLS}
+        phrases = (text for place, text in of_tools.items() if "waiting_phrase" in place)
         return CallTexts(
             prompt=texts.pop(_PROMPT, self._prompt),
             lines=_with(self._lines, texts),
-            personal=frozenset(texts.values()),
+            tools=tuple(tool.with_texts(_below(index, of_tools)) for index, tool in enumerate(self._tools)),
+            personal=frozenset((*texts.values(), *phrases)),
             failed=tuple(failed),
         )
 
@@ -105,6 +116,17 @@ def _places(lines: Mapping[str, Lines]) -> Iterator[tuple[Place, str]]:
                 yield ("lines", language, name), text
             else:
                 yield from ((("lines", language, name, number), one) for number, one in enumerate(text))
+
+
+def _places_of_tools(tools: Sequence[AgentTool]) -> Iterator[tuple[Place, str]]:
+    for index, tool in enumerate(tools):
+        yield from (((_TOOLS, index, *place), text) for place, text in tool.texts().items())
+
+
+def _below(index: int, texts: Mapping[Place, str]) -> dict[Place, str]:
+    """The texts of one tool, by their places below it."""
+    start = (_TOOLS, index)
+    return {place[len(start) :]: text for place, text in texts.items() if place[: len(start)] == start}
 
 
 def _with(lines: Mapping[str, Lines], texts: Mapping[Place, str]) -> dict[str, Lines]:

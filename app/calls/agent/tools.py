@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Protocol
 
-from app.clients.http_tools import HttpEndpoint, ToolAnswer
+from pydantic import SecretStr
+
+from app.calls.agent.tool_values import header_text
+from app.clients.http_tools import NO_VALUES, HttpEndpoint, RequestValues, ToolAnswer
 from app.ports.streams import ToolSpec
 
 END_CALL = ToolSpec(
@@ -35,15 +38,22 @@ BUILT_IN = (END_CALL,)
 """The built-in tools of every call."""
 WAITING_PHRASE_AFTER_SECONDS = 0.4
 """A tool that answers sooner needs no phrase, unless its agent's file says otherwise."""
-RESERVED_NAMES = frozenset({"end_call", "transfer", "send_dtmf"})
+DO_NOT_CALL = "do_not_call"
+RESERVED_NAMES = frozenset({"end_call", "transfer", "send_dtmf", DO_NOT_CALL})
 """Names of built-in tools. An agent's file may not use them for its own tools."""
+
+
+Place = tuple[str | int, ...]
+"""Where a text of an agent is: ``("prompt",)``, ``("lines", "en", "idle", 0)``, ``("tools", 0, "headers", "X-Id")``."""
 
 
 class ToolEndpoint(Protocol):
     """The endpoint of a tool."""
 
-    async def call(self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str) -> ToolAnswer:
-        """Call the tool, and return its answer. Raises ProviderError."""
+    async def call(
+        self, arguments: Mapping[str, Any], *, call_id: str, tool_call_id: str, values: RequestValues
+    ) -> ToolAnswer:
+        """Call the tool, and return its answer. ``values`` belong to each request of the call. Raises ProviderError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,10 @@ class AgentTool:
     """What the agent says while the tool runs, by language."""
     waiting_phrase_after_seconds: float = WAITING_PHRASE_AFTER_SECONDS
     """How long the tool may run before the agent says the phrase."""
+    values: RequestValues = NO_VALUES
+    """Templates, or what they have become in one call."""
+    written_url: str | None = None
+    """The address with its templates; None if it has none."""
 
     def describe(self) -> dict[str, Any]:
         """The tool for row 1 of the journal. Headers appear by name only: their values are secrets."""
@@ -64,12 +78,38 @@ class AgentTool:
             "description": self.spec.description,
             "parameters": self.spec.parameters,
             "method": self.endpoint.method,
-            "url": self.endpoint.url,
-            "headers": sorted(self.endpoint.headers),
+            "url": self.written_url or self.endpoint.url,
+            "headers": sorted((*self.endpoint.headers, *self.values.headers)),
+            "arguments": dict(self.values.arguments),
             "timeout_seconds": self.endpoint.timeout_seconds,
             "waiting_phrase": dict(self.waiting_phrase),
             "waiting_phrase_after_seconds": self.waiting_phrase_after_seconds,
         }
+
+    def texts(self) -> dict[Place, str]:
+        """The texts that may be templates, by their places below the tool."""
+        values = self.values
+        return {
+            **{("url", name): text for name, text in values.query},
+            **{("headers", name): secret.get_secret_value() for name, secret in values.headers.items()},
+            **{("arguments", name): text for name, text in values.arguments.items() if isinstance(text, str)},
+            **{("waiting_phrase", language): text for language, text in self.waiting_phrase.items()},
+        }
+
+    def with_texts(self, texts: Mapping[Place, str]) -> "AgentTool":
+        """The tool with these texts in place of its templates."""
+        values = self.values
+
+        def of(key: str) -> dict[str, str]:
+            return {str(place[1]): text for place, text in texts.items() if place[0] == key}
+
+        query, headers = of("url"), of("headers")
+        filled = RequestValues(
+            query=tuple((name, query.get(name, text)) for name, text in values.query),
+            headers={**values.headers, **{name: SecretStr(header_text(text)) for name, text in headers.items()}},
+            arguments={**values.arguments, **of("arguments")},
+        )
+        return replace(self, values=filled, waiting_phrase={**self.waiting_phrase, **of("waiting_phrase")})
 
     def read(self, arguments: str) -> dict[str, Any]:
         """Parse and validate the arguments that the model wrote. Raises BadArguments."""
@@ -113,6 +153,21 @@ class Toolbox:
     def find(self, name: str) -> AgentTool | None:
         """The agent's own tool of that name."""
         return self._tools.get(name)
+
+
+def do_not_call_tool() -> AgentTool:
+    """The tool that puts the caller's number on the do-not-call list. It runs like those of an agent's file."""
+    return AgentTool(
+        spec=ToolSpec(
+            name=DO_NOT_CALL,
+            description=(
+                "Have this caller's number never called again. Use it when they ask not to be called any more, then "
+                "tell them that it is done."
+            ),
+            parameters={"type": "object", "properties": {}, "additionalProperties": False},
+        ),
+        endpoint=HttpEndpoint(DO_NOT_CALL, "PUT", ""),
+    )
 
 
 def _no_number(constant: str) -> NoReturn:

@@ -45,6 +45,7 @@ class CallActions:
         telephony: Telephony | None,
         targets: Mapping[str, str],
         background: ContainedTasks,
+        start_recording: Callable[[], None],
         commit: Callable[[], Awaitable[object]],
         emit: Callable[[ev.Event], None],
         fail: Callable[[Exception], None],
@@ -59,6 +60,8 @@ class CallActions:
         self._telephony = telephony
         self._targets = targets
         self._background = background
+        self.start_recording = start_recording
+        """Records the call from now on."""
         self._commit = commit
         self._emit = emit
         self._fail = fail

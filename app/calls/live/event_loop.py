@@ -25,6 +25,7 @@ from app.calls.live.transcription import TranscriptionInput
 from app.conversation import commands as cmd
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
+from app.conversation.opening_events import ConsentAnswered
 from app.conversation.turns import UtteranceKind
 from app.models import VoiceConfig
 
@@ -221,6 +222,8 @@ class CallEventLoop:
                 self._actions.send_digits(digits)
             case cmd.RunTool(id=tool_id):
                 self._tools.run(tool_id)
+            case cmd.StartRecording():
+                self._actions.start_recording()
             case cmd.Record(event):
                 self._record(event, now)
             case cmd.EndCall(reason, fault):
@@ -320,10 +323,17 @@ class CallEventLoop:
 
     def _record(
         self,
-        event: ev.StateChanged | ev.CallerIgnored | ev.TurnTaken | ev.TransferStarted | ev.MessageRequested,
+        event: (
+            ev.StateChanged
+            | ev.CallerIgnored
+            | ev.TurnTaken
+            | ev.TransferStarted
+            | ev.MessageRequested
+            | ConsentAnswered
+        ),
         now: float,
     ) -> None:
-        turn = None
+        turn = event.turn if isinstance(event, ConsentAnswered) else None
         if isinstance(event, ev.TurnTaken):
             turn = event.turn
             self._question = {"last_voiced": event.ended_t, "turn_ended": now}

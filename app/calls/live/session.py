@@ -35,6 +35,7 @@ from app.calls.live.actions import CallActions
 from app.calls.live.bulkhead import bulkhead, leaves
 from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
+from app.calls.live.call_recording import CallRecording
 from app.calls.live.dialogue import DialogueManager
 from app.calls.live.end_metrics import count_end
 from app.calls.live.event_loop import CallEventLoop, EventQueue, last_events
@@ -61,7 +62,6 @@ from app.storage.calls import CallStore
 from media.dtmf import KeyBounce
 from media.errors import NotAnswered
 from media.playout import PlayedAudio, Playout
-from media.recording import Recorder
 
 log = structlog.get_logger(__name__)
 
@@ -126,15 +126,15 @@ class CallOrchestrator:
         # The first event, whatever else is emitted before the call runs.
         self._events.emit(plan.created())
         self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
+        self._recording = self._open_recording()
         self._playback = PlaybackScheduler(
             leg,
             Playout(leg.audio_format, plan.playout_lead_seconds),
             clock=self._clock,
             emit=self.emit,
             on_sent=self._note_played,
-            record=self._record_agent,
+            record=self._recording.agent,
         )
-        self._recorder = self._open_recorder()
         self._transcription: TranscriptionInput | None = None
         self._keys = KeyBounce()
         self._holding = HoldWatch(self._clock, self.emit)
@@ -175,9 +175,7 @@ class CallOrchestrator:
         if self._transcription is None or self._log.is_ended:
             return
         try:
-            if self._recorder is not None:
-                began = self._clock.leg_seconds() - self._leg.audio_format.seconds(audio_data)
-                self._recorder.caller(audio_data, began)
+            self._recording.caller(audio_data)
             self._keys.note_audio(self._leg.audio_format.seconds(audio_data))
             self._holding.note_audio()
             self._transcription.send(audio_data)
@@ -285,7 +283,8 @@ class CallOrchestrator:
         name = f"{self._call.call_id}:commit"
         commit = self._services.background.start(self._commit_the_end(), name=name, kind="commit")
         with bulkhead("recording"):
-            await self._close_recording()
+            self._playback.flush_recording()
+            await self._recording.close()
         await asyncio.wait([commit], timeout=_LINE_WAITS_SECONDS)
         with bulkhead("leg"):
             await self._leg.hang_up("crashed" if self._is_lost else self._log.record.end_reason or "internal_error")
@@ -376,6 +375,7 @@ class CallOrchestrator:
             leg=self._leg,
             telephony=self._telephony,
             targets=plan.transfer_targets,
+            start_recording=self._recording.start,
             background=services.background,
             commit=partial(self._log.commit, _TRANSFER_WAITS_SECONDS),
             emit=self.emit,
@@ -429,23 +429,16 @@ class CallOrchestrator:
                 self._log.write(event, now, self._core.turn_of(event))
         self._log.write(ev.CallEnded("internal_error", "ours"), now, None)
 
+    def _open_recording(self) -> CallRecording:
+        recordings = self._services.recordings if self._plan.is_recorded else None
+        recording = CallRecording(recordings, self._call.call_id, self._leg.audio_format, self._clock)
+        if not self._plan.policy.asks_consent:
+            recording.start()
+        return recording
+
     def _note_played(self, piece: PlayedAudio) -> None:
         if self._transcription is not None:
             self._transcription.note_played(piece, self._leg.output_latency_seconds)
-
-    def _record_agent(self, played: list[PlayedAudio]) -> None:
-        if self._recorder is not None:
-            for piece in played:
-                self._recorder.agent(piece.audio, piece.at_sample)
-
-    def _open_recorder(self) -> Recorder | None:
-        recordings = self._services.recordings if self._plan.is_recorded else None
-        return recordings.start(self._call.call_id, self._leg.audio_format) if recordings is not None else None
-
-    async def _close_recording(self) -> None:
-        if self._recorder is not None and self._services.recordings is not None:
-            self._playback.flush_recording()
-            await self._services.recordings.finish(self._recorder, self._clock.leg_seconds())
 
     def _count_the_end(self) -> None:
         """Count the call once: here if its end is committed here, else in the process that finds its last rows."""

@@ -184,9 +184,11 @@ class ToolRuns:
 
     async def _ask(self, wanted: RequestedTool) -> _Outcome:
         call = wanted.call
-        arguments = wanted.tool.read(call.arguments)
+        arguments, values = wanted.tool.read(call.arguments), wanted.tool.values
         try:
-            answer = await self._endpoints[call.name].call(arguments, call_id=self._call_id, tool_call_id=call.id)
+            answer = await self._endpoints[call.name].call(
+                arguments, call_id=self._call_id, tool_call_id=call.id, values=values
+            )
         except ProviderError as error:
             failure = ev.ProviderFailed.of(error, "act", final=False, turn=wanted.turn, speech=wanted.speech)
             self._emit(failure)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.calls.agent.from_settings import agent_profile
+from app.calls.agent.directory import AgentDirectory
 from app.calls.agent.tools import AgentTool
 from app.cli.checks.findings import Check, Finding, Grade, why
 from app.clients.tls import tls_context
@@ -24,12 +24,14 @@ _GRADES: dict[str, Grade] = {"ok": "ok", "degraded": "wrong", "failed": "wrong"}
 
 
 def running_checks(settings: Settings) -> list[Check]:
-    """A check of each tool of the agent, and of the service."""
+    """A check of each tool of the agents, and of the service."""
 
     async def service() -> Sequence[Finding]:
         return await ask_service(settings)
 
-    return [*(_tool_check(tool) for tool in agent_profile(settings).tools), Check(_SERVICE, service, 2 * _SECONDS)]
+    agents = AgentDirectory(settings).current.by_name.values()
+    tools = {(tool.spec.name, tool.endpoint.url): tool for agent in agents for tool in agent.tools}
+    return [*map(_tool_check, tools.values()), Check(_SERVICE, service, 2 * _SECONDS)]
 
 
 def _tool_check(tool: AgentTool) -> Check:

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.calls.agent.directory import AgentDirectory
+from app.calls.agent.kept_files import KeptFiles
 from app.calls.agent.profile import AgentProfile
 from app.errors import SettingsError
 from app.settings import Settings
@@ -271,3 +272,76 @@ async def test_without_a_signal_the_files_are_read_after_a_while(folder: Path) -
     await directory.watch()
 
     assert "bank" in directory.current.by_name
+
+
+# --- a worker that has to start again ---------------------------------------------------------------------------------
+
+
+def comes_back(kept: Path, **settings: object) -> AgentDirectory:
+    made = Settings(**settings)  # type: ignore[arg-type]  # checked by pydantic
+    return AgentDirectory(made, kept=KeptFiles(kept), is_checked=True)
+
+
+@pytest.mark.parametrize("wrong", ["prompt: [", "prompt: '{{ nobody }}'", "prompt: x\nmodels: {llm: toy}\n"])
+async def test_a_worker_comes_back_with_the_last_good_agent(folder: Path, tmp_path: Path, wrong: str) -> None:
+    def check(agent: AgentProfile) -> None:
+        if agent.llm.model == "toy":
+            raise SettingsError(["no vendor offers toy"])
+
+    before = AgentDirectory(Settings(), kept=KeptFiles(tmp_path / "kept"))
+    before.approve(check)
+    write(folder / "clinic.yaml", CLINIC.replace("Clinic!", "Second!"))
+    await before.reload()
+    write(folder / "clinic.yaml", wrong)
+    await before.reload()
+
+    with capture_logs() as log:
+        after = comes_back(tmp_path / "kept")
+        after.approve(check)
+
+    assert after.current.find(None, "+74951234567").policy.lines["en"].greeting == "Second!"
+    assert after.current.problems == before.current.problems != ()
+    assert [entry["event"] for entry in log] == ["agent.not_read"] * len(after.current.problems)
+
+    write(folder / "clinic.yaml", CLINIC.replace("Clinic!", "Third!"))
+    await after.reload()
+
+    assert after.current.problems == ()
+    assert after.current.find(None, "+74951234567").policy.lines["en"].greeting == "Third!"
+
+
+def test_a_wrong_file_without_a_copy_is_left_out_when_a_worker_comes_back(folder: Path, tmp_path: Path) -> None:
+    write(folder / "clinic.yaml", "prompt: [")
+
+    after = comes_back(tmp_path / "kept")
+
+    assert names(after) == ["shop", "standard"]
+    assert after.current.problems
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_the_default_agent_is_never_replaced_by_another(folder: Path, tmp_path: Path, is_kept: bool) -> None:
+    write(folder / "default.yaml", "prompt: Anybody.\n")
+    if is_kept:
+        AgentDirectory(Settings(), kept=KeptFiles(tmp_path / "kept")).approve(lambda _agent: None)
+    write(folder / "default.yaml", "prompt: [")
+
+    if is_kept:
+        assert comes_back(tmp_path / "kept").current.default.prompt == "Anybody."
+    else:
+        with pytest.raises(SettingsError, match=r"default\.yaml"):
+            comes_back(tmp_path / "kept")
+
+
+def test_a_worker_comes_back_with_the_last_good_agent_of_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "flowers.yaml"
+    path.write_text("prompt: Flowers.\n")
+    AgentDirectory(Settings(agent_prompt_file=path), kept=KeptFiles(tmp_path / "kept")).approve(lambda _agent: None)
+    path.write_text("prompt: '{{ nobody }}'\n")
+
+    after = comes_back(tmp_path / "kept", agent_prompt_file=path)
+
+    assert (after.current.default.name, after.current.default.prompt) == ("flowers", "Flowers.")
+    assert any("nobody is not known here" in problem for problem in after.current.problems)
+    with pytest.raises(SettingsError):
+        AgentDirectory(Settings(agent_prompt_file=path), kept=KeptFiles(tmp_path / "kept"))

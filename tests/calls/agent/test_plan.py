@@ -12,6 +12,7 @@ from app.models import CallContext, Direction
 from app.settings import Settings
 from media.formats import AudioFormat
 from tests.calls.fakes import AGENT, POLICY, World, only
+from tests.calls.vendors import ScriptedTool
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 TAKES_MESSAGES = replace(AGENT, policy=replace(POLICY, takes_messages=True))
@@ -42,6 +43,44 @@ def test_the_price_of_the_line_is_unknown_unless_it_is_set() -> None:
     call = CallContext("call-1", None, NOW, "call_1", {})
 
     assert World().planner.plan(AudioFormat("pcm_s16le", 16000), call=call).created().telephony_usd_per_minute is None
+
+
+@pytest.mark.parametrize(
+    ("direction", "room", "caller", "called", "offered"),
+    [
+        ("inbound", "call_1", "+79160000001", "+74950000000", ["+79160000001"]),
+        ("outbound", "call_1", "+74950000000", "+79160000001", ["+79160000001"]),
+        ("inbound", "call_1", None, "+74950000000", []),
+        ("web", None, "anna", None, []),
+    ],
+)
+def test_the_other_side_of_a_telephone_call_can_ask_not_to_be_called(
+    direction: Direction, room: str | None, caller: str | None, called: str | None, offered: list[str]
+) -> None:
+    world, asked = World(), list[str]()
+    tool = ScriptedTool("do_not_call")
+
+    def do_not_call(number: str) -> ScriptedTool:
+        asked.append(number)
+        return tool
+
+    planner = CallPlanner(
+        lambda: only(world.agent),
+        world,
+        endpoints=lambda _agent: {},
+        do_not_call=do_not_call,
+        transfer_targets={},
+        playout_lead_seconds=0.2,
+        version="1",
+    )
+    metadata = {} if called is None else {"called_number": called}
+    call = CallContext("call-1", caller, NOW, room, metadata)
+
+    plan = planner.plan(AudioFormat("pcm_s16le", 16000), call=call, direction=direction)
+
+    assert asked == offered
+    assert [each.spec.name for each in plan.agent.tools] == ["do_not_call"] * len(offered)
+    assert dict(plan.endpoints) == ({"do_not_call": tool} if offered else {})
 
 
 # --- who takes a call that the agent cannot serve --------------------------------------------------------------------

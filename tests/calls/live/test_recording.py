@@ -4,20 +4,23 @@ import asyncio
 import io
 import wave
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from app.conversation import events as ev
 from media.recording import WholeRecording
-from tests.calls.fakes import LiveCall, World, live_call
+from tests.calls.fakes import AGENT, POLICY, LiveCall, World, live_call
 from tests.calls.far_end import FarEnd
 from tests.calls.vendors import Answer, ScriptedModel
 
 VIRTUAL_TIME = True
 
 RATE = 8000
+ASKS = replace(AGENT, policy=replace(POLICY, asks_consent=True))
 STORY = "We open at nine on weekdays. On Saturday we open at ten, and on Sunday we stay closed. Come when you like."
 
 
@@ -116,3 +119,24 @@ async def test_a_recording_that_cannot_be_kept_is_counted_and_so_is_what_the_ven
     assert world.figure("voice_recordings_failed_total") == 1
     assert world.figure("voice_audio_dropped_seconds_total") == 1.5
     assert world.figure("voice_utterances_total", kind="greeting") == 1
+
+
+@pytest.mark.parametrize("answer", ["Yes, of course.", "No, I don't want that.", None])
+async def test_nothing_is_recorded_before_the_caller_agrees(tmp_path: Path, answer: str | None) -> None:
+    world = World(model=ScriptedModel(Answer(STORY)), recordings=tmp_path, agent=ASKS)
+    async with live_call(world, FarEnd(delay=0.0)) as call:
+        await call.until("agent.finished", 1)
+        assert not list(tmp_path.glob("call-1/*"))
+        if answer is not None:
+            call.says(answer)
+            await call.until("agent.finished", 2)
+
+    agreed = answer is not None and answer.startswith("Yes")
+    assert call.body.record.consent == ("given" if agreed else "refused" if answer else "unanswered")
+    assert bool(list(tmp_path.glob("call-1/*"))) is agreed
+    if agreed:
+        question, greeting = said(call)
+        start = round((call.far_end.first_heard_at[1] - answered_at(call)) * RATE)
+        recorded = agents_side(tmp_path)
+        assert (recorded[start : start + len(greeting)] == greeting).all()
+        assert not recorded[: len(question)].any()

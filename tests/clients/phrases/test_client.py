@@ -1,12 +1,12 @@
 """The lines that the package brings: every standard line is there, and sounds in the format of every leg."""
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import pytest
 
 from app.clients.phrases.archive import LANGUAGES, member, members, sound
 from app.clients.phrases.client import PhrasesClient, packaged_voice
-from app.conversation.policy import CallPolicy
+from app.conversation.policy import DISCLOSURES, NOTICES, CallPolicy
 from app.errors import ContentRejected
 from app.models import VoiceConfig
 from app.ports.streams import VoiceAudio
@@ -34,8 +34,10 @@ async def spoken(text: str, config: VoiceConfig) -> bytes:
 
 
 def spoken_lines(language: str) -> list[str]:
-    said = [text for value in astuple(LINES[language]) for text in ((value,) if isinstance(value, str) else value)]
-    return [speakable(text, language).text.strip() for text in said]
+    """Also the standard disclosure and notice, which an agent may say alone or together."""
+    opening = replace(LINES[language], disclosure=DISCLOSURES[language], notice=NOTICES[language])
+    said = [text for value in astuple(opening) for text in ((value,) if isinstance(value, str) else value)]
+    return [speakable(text, language).text.strip() for text in (*said, opening.opening)]
 
 
 def test_there_are_lines_in_every_standard_language() -> None:

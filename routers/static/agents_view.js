@@ -1,0 +1,24 @@
+// The agents that answer, each with its numbers and languages, and what is wrong with the files that were refused.
+
+import { ask } from "./api.js";
+import { element, table } from "./elements.js";
+
+const HASH_SHOWN = 12;
+
+export async function agentsView(place, left) {
+  const { agents, default: first, problems } = await ask("agents");
+  if (left.aborted) return;
+  const rows = agents.map((agent) => [
+    agent.name === first ? `${agent.name} (default)` : agent.name,
+    agent.numbers.join(", ") || "none",
+    agent.languages.join(", "),
+    element("code", { title: agent.version }, agent.version.slice(0, HASH_SHOWN)),
+  ]);
+  place.replaceChildren(element("h1", {}, "Agents"), ...refused(problems), table("Agents", ["Agent", "Numbers", "Languages", "Version"], rows));
+}
+
+function refused(problems) {
+  if (problems.length === 0) return [];
+  const list = element("ul", {}, problems.map((problem) => element("li", { class: "wrong" }, problem)));
+  return [element("section", { class: "card" }, element("h2", {}, "Refused files"), element("p", {}, "Their agents stay as they were."), list)];
+}
