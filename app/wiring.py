@@ -278,7 +278,7 @@ def _call_services(
     owner: str,
 ) -> CallServices:
     return CallServices(
-        phrases=PhraseCache(settings.phrases_dir),
+        phrases=PhraseCache(settings.phrases_dir, on_spent=metrics.providers.phrase_voiced),
         journal=journal,
         calls=CallStore(database),
         background=background,

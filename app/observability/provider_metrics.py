@@ -30,6 +30,12 @@ class ProviderMetrics:
             registry=registry,
         )
 
+        self._phrase_cost = Counter(
+            "voice_provider_phrase_cost_usd_total",
+            "Cost at list prices, where known, of phrases that were voiced in advance.",
+            ["provider"],
+            registry=registry,
+        )
         self._waits = Histogram(
             "voice_provider_wait_seconds",
             "How long requests waited because a vendor's limit was used up; those that did not wait are not counted.",
@@ -49,6 +55,10 @@ class ProviderMetrics:
             ["provider"],
             registry=registry,
         )
+
+    def phrase_voiced(self, provider: str, cost: float | None) -> None:
+        """Count what it cost to voice a phrase in advance."""
+        self._phrase_cost.labels(provider).inc(cost or 0.0)
 
     def spent(self, provider: str, cost: float | None) -> None:
         """Count what a request cost that belongs to no call."""

@@ -44,7 +44,8 @@ _ROOM_GOES_ON = ("transferred", "crashed")
 """End reasons of calls whose room stays open for someone else."""
 _GOODBYE_SECONDS = 5.0
 _KEYS_WAITING_MAX = 100
-_STATUS = "sip.callStatus"
+CALL_STATUS = "sip.callStatus"
+"""Of a telephone: ``dialing``, ``ringing``, ``active`` or ``hangup``; https://docs.livekit.io/sip/sip-participant/."""
 _SIP_CALL = "sip.callID"
 _DIALLED_AGAIN = "the caller dialled again: a new call took the place in the room"
 
@@ -342,7 +343,7 @@ class RoomLeg:
             self._note_status(changed)
 
     def _note_status(self, attributes: Mapping[str, str]) -> None:
-        status = attributes.get(_STATUS)
+        status = attributes.get(CALL_STATUS)
         if status == "active":
             self._active.set()
         elif status == "hangup":

@@ -7,6 +7,7 @@ from livekit import rtc
 from livekit.rtc.participant import PublishTrackError
 
 from media.errors import NotAnswered
+from media.legs.room import CALL_STATUS
 from media.legs.room_audio import ROOM_FORMAT, RoomVoice
 
 _JOIN_SECONDS = 1.5
@@ -14,6 +15,8 @@ _JOIN_SECONDS = 1.5
 _LEAVE_SECONDS = 1.0
 _AHEAD_SECONDS = 0.5
 _PIECE_SECONDS = 0.5
+_LOOK_SECONDS = 0.02
+_RINGING = ("dialing", "ringing")
 _WAY_SECONDS = 0.4
 """From the source to the caller, as in :class:`media.legs.room.RoomLeg`, plus a margin."""
 
@@ -21,9 +24,9 @@ _WAY_SECONDS = 0.4
 async def announce(*, url: str, token: str, name: str, audio: bytes) -> None:
     """Play audio (16 kHz, 16 bit, mono) to everyone in the room; returns when they have heard it.
 
-    Takes at most 3 s longer than the audio. When several join under one identity, LiveKit keeps the newest, so this
-    agent replaces one that hangs. Raises NotAnswered when nobody subscribes within 1.5 s, or when another agent is in
-    the room.
+    A telephone that rings is answered first. Takes at most 3 s longer than the audio. When several join under one
+    identity, LiveKit keeps the newest, so this agent replaces one that hangs. Raises NotAnswered when nobody subscribes
+    and answers within 1.5 s, or when another agent is in the room.
     """
     room, voice = rtc.Room(), RoomVoice(name)
     writing = asyncio.get_running_loop().create_task(voice.run(), name=f"{name}:writer")
@@ -51,8 +54,15 @@ async def _join(room: rtc.Room, voice: RoomVoice, url: str, token: str) -> None:
                 raise NotAnswered("caller_hangup", "another call is held in the room")
             published = await room.local_participant.publish_track(voice.track(), options)
             await published.wait_for_subscription()
+            while any(map(_rings, room.remote_participants.values())):  # noqa: ASYNC110 - the SDK has only callbacks
+                await asyncio.sleep(_LOOK_SECONDS)
     except (rtc.ConnectError, PublishTrackError, TimeoutError) as error:
         raise NotAnswered("media_lost", f"nobody in the room hears: {type(error).__name__}") from error
+
+
+def _rings(participant: rtc.RemoteParticipant) -> bool:
+    """Whether it is a telephone that is not answered yet; our track answers it."""
+    return participant.attributes.get(CALL_STATUS) in _RINGING
 
 
 def _identity(room: rtc.Room) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -20,6 +20,7 @@ from app.calls.live.speech_track import SpeechTrack
 from app.clock import utc_now
 from app.errors import ProviderError, StorageError
 from app.models import VoiceConfig
+from app.observability.listeners import Listeners
 from app.observability.outages import Outage
 from app.ports.priority import Priority, requests_at
 from app.ports.streams import SpokenWord, VoiceAudio, VoiceFailed, VoiceWords
@@ -62,12 +63,14 @@ class PhraseCache:
     waits for a write, and a read takes 0.1 s at most.
     """
 
-    def __init__(self, directory: Path | None) -> None:
+    def __init__(self, directory: Path | None, *, on_spent: Callable[[str, float | None], None] | None = None) -> None:
+        """``on_spent`` is called with the vendor and the cost in US dollars of what is voiced in advance."""
         self._directory = directory
         self._phrases: OrderedDict[str, Phrase] = OrderedDict()
         self._readers = ThreadPoolExecutor(2, "phrases")
         self._writer = ThreadPoolExecutor(1, "phrases.writer")
         self._writes = 0
+        self._on_spent = Listeners("phrase.voiced", on_spent)
         self._outage = Outage("phrases.not_kept", "phrases.kept", level="warning")
 
     async def get(self, text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phrase | None:
@@ -90,7 +93,7 @@ class PhraseCache:
             if await self.get(text, voice, tts) is None:
                 try:
                     with requests_at(Priority.BACKGROUND):
-                        phrase = await _synthesize(text, voice, tts.first_choice)
+                        phrase = await self._synthesize(text, voice, tts.first_choice)
                     self._keep(text, voice, tts, phrase)
                 except ProviderError as error:
                     log.warning("phrase.failed", code=error.code)
@@ -137,6 +140,27 @@ class PhraseCache:
         writing = asyncio.get_running_loop().run_in_executor(self._writer, _write, self._directory / key, phrase)
         writing.add_done_callback(self._note_written)
 
+    async def _synthesize(self, text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phrase:
+        utterance = tts.utterance(voice, call_id="phrases")
+        audio: list[bytes] = []
+        words: list[SpokenWord] = []
+        try:
+            await utterance.say(speakable(text, voice.language).text)
+            await utterance.finish()
+            async for event in utterance:
+                match event:
+                    case VoiceAudio(sound):
+                        audio.append(sound)
+                    case VoiceWords(times):
+                        words.extend(times)
+                    case VoiceFailed():
+                        pass  # its end raises
+        finally:
+            utterance.cancel()
+            for charge in utterance.charges():
+                self._on_spent(charge.provider, charge.cost)
+        return Phrase(b"".join(audio), tuple(words))
+
     def _note_written(self, writing: asyncio.Future[None]) -> None:
         self._writes -= 1
         error = None if writing.cancelled() else writing.exception()
@@ -158,26 +182,6 @@ class PhraseCache:
         self._phrases.move_to_end(key)
         while len(self._phrases) > _KEPT_IN_MEMORY:
             self._phrases.popitem(last=False)
-
-
-async def _synthesize(text: str, voice: VoiceConfig, tts: TextToSpeech) -> Phrase:
-    utterance = tts.utterance(voice, call_id="phrases")
-    audio: list[bytes] = []
-    words: list[SpokenWord] = []
-    try:
-        await utterance.say(speakable(text, voice.language).text)
-        await utterance.finish()
-        async for event in utterance:
-            match event:
-                case VoiceAudio(sound):
-                    audio.append(sound)
-                case VoiceWords(times):
-                    words.extend(times)
-                case VoiceFailed():
-                    pass  # its end raises
-    finally:
-        utterance.cancel()
-    return Phrase(b"".join(audio), tuple(words))
 
 
 def _key(text: str, voice: VoiceConfig, tts: TextToSpeech) -> str:

@@ -5,6 +5,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.speech_track import SpeechTrack
 from app.ports.streams import SpokenWord
@@ -33,6 +35,14 @@ async def test_a_phrase_outlives_the_process_and_only_its_owner_may_read_it(tmp_
     assert phrase is not None
     assert phrase.audio
     assert voice.utterances == []
+
+
+async def test_what_is_voiced_in_advance_is_paid_for_once_and_counted() -> None:
+    spent: list[tuple[str, float | None]] = []
+    phrases = PhraseCache(None, on_spent=lambda provider, cost: spent.append((provider, cost)))
+    for _ in range(2):
+        assert await phrases.prepare(["Hello!"], VOICE, ScriptedVoice())
+    assert spent == [("cartesia", pytest.approx(39e-6 * len("Hello!")))]
 
 
 async def test_a_disk_that_does_not_answer_has_no_phrase_and_delays_no_call(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ class OpenAIServer:
         self.arrived: dict[str, asyncio.Event] = {"GET": asyncio.Event(), "POST": asyncio.Event()}
         """Set when the first request of the method has arrived."""
         self.base_url = ""
+        self.headers: dict[str, str] = {}
+        """More headers of each answer."""
         self._handlers: set[asyncio.Task[None]] = set()
 
     @property
@@ -120,8 +122,9 @@ class OpenAIServer:
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, steps: Sequence[Step]) -> None:
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nx-request-id: req_1\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n"
+            b"Transfer-Encoding: chunked\r\n"
         )
+        writer.write("".join(f"{name}: {value}\r\n" for name, value in self.headers.items()).encode() + b"\r\n")
         for step in steps:
             match step:
                 case Hang():

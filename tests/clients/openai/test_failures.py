@@ -1,3 +1,4 @@
+import asyncio
 import logging
 
 import pytest
@@ -12,6 +13,7 @@ from app.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    Throttled,
 )
 from tests.clients.openai.server import (
     Api,
@@ -29,6 +31,7 @@ from tests.clients.openai.server import (
 )
 
 BOTH = pytest.mark.parametrize("api", ["chat", "responses"])
+USED_UP = {"limit": "30000", "remaining": "0", "reset": "30s"}
 QUICK = OpenAIOptions(first_token_seconds=0.1, token_gap_seconds=0.1)
 
 
@@ -136,6 +139,28 @@ async def test_after_429_the_breaker_is_open_for_the_wished_time() -> None:
             await reply_of(client)
         with pytest.raises(BreakerOpen):
             await reply_of(client)
+        assert len(server.posts) == 1
+
+
+async def test_a_short_429_is_waited_for_and_opens_no_breaker() -> None:
+    loop = asyncio.get_running_loop()
+    limited = Refuse(429, {}, {"Retry-After": "20", "Retry-After-Ms": "300"})
+    async with running(limited, answer("chat", "Hi")) as server, client_of(server, "chat") as client:
+        with pytest.raises(ProviderRateLimited):
+            await reply_of(client)
+        began = loop.time()
+        assert "Hi" in str(await reply_of(client))
+        assert 0.25 <= loop.time() - began < 0.6
+        assert (await client.health_check()).breaker == "closed"
+
+
+async def test_the_allowance_in_the_headers_is_kept() -> None:
+    async with running(answer("chat", "Hi")) as server, client_of(server, "chat") as client:
+        server.headers = {f"x-ratelimit-{name}-tokens": value for name, value in USED_UP.items()}
+        assert "Hi" in str(await reply_of(client))
+        with pytest.raises(Throttled) as refused:
+            await reply_of(client)
+        assert refused.value.retry_after == pytest.approx(30, abs=5)
         assert len(server.posts) == 1
 
 
