@@ -86,7 +86,7 @@ class SttEntry:
     serves: Callable[[str, Settings], bool]
     """Whether the model's name alone selects this entry."""
     make: Callable[[ClientSetup, SttOptions, AudioFormat], SttSession]
-    stand_in: Callable[[SttOptions], SttOptions | None] = lambda _options: None
+    fallback_options: Callable[[SttOptions], SttOptions | None] = lambda _options: None
     """Its own options that come nearest to those of the first choice; None when it cannot hear the language."""
     late_seconds: float = 1.5
     """How long the vendor may owe a message while the caller speaks, before another one is asked, too."""
@@ -118,7 +118,7 @@ class TtsEntry:
     serves: Callable[[str, Settings], bool]
     """Whether the model's name alone selects this entry."""
     make: Callable[[ClientSetup, TtsOptions], TtsSession]
-    stand_in_voice: Callable[[VoiceConfig], VoiceConfig | None] = _same_voice
+    fallback_voice: Callable[[VoiceConfig], VoiceConfig | None] = _same_voice
     """Its own voice that comes nearest to one of the first choice; None when it does not speak the language."""
     is_available: Callable[[Settings], bool] = _always
     """Whether it can be used here as a fallback."""

@@ -92,14 +92,14 @@ class VendorRegistry:
         return f"<VendorRegistry {len(self._stt)} hear, {len(self._llm)} think, {len(self._tts)} speak>"
 
     def stt(self, options: SttOptions, audio_format: AudioFormat) -> SpeechToText:
-        """The client that hears so, and those that stand in for it. Raises SettingsError when there is none."""
+        """The client for that model and format, with its fallbacks. Raises SettingsError when no entry fits."""
         entry = self._entry(self._stt_entries, options.vendor, options.model)
         key = (entry.name, options, audio_format)
         if key not in self._hearings:
             links = [SttLink(entry.name, self._hearer(entry, options, audio_format), late_seconds=entry.late_seconds)]
             for name in filter(_NOBODY.__ne__, self._setup.settings.stt_fallbacks):
-                other = self._stand_in(self._stt_entries, name, "STT_FALLBACKS")
-                own = other.stand_in(options)
+                other = self._fallback(self._stt_entries, name, "STT_FALLBACKS")
+                own = other.fallback_options(options)
                 if other is not entry and own is not None:
                     client = self._hearer(other, own, audio_format)
                     links.append(SttLink(name, client, late_seconds=other.late_seconds))
@@ -124,9 +124,9 @@ class VendorRegistry:
         if key not in self._voices:
             links = [VoiceLink(entry.name, self._speaker(entry, options))]
             for name in filter(_NOBODY.__ne__, self._setup.settings.tts_fallbacks):
-                other = self._stand_in(self._tts_entries, name, "TTS_FALLBACKS")
+                other = self._fallback(self._tts_entries, name, "TTS_FALLBACKS")
                 if other is not entry and other.is_available(self._setup.settings):
-                    links.append(VoiceLink(name, self._speaker(other, options), voice=other.stand_in_voice))
+                    links.append(VoiceLink(name, self._speaker(other, options), voice=other.fallback_voice))
             self._voices[key] = FallbackVoice(links)
         return self._voices[key].given
 
@@ -213,7 +213,7 @@ class VendorRegistry:
         if name == _ENDPOINT:
             if settings.llm_fallback_base_url is None:
                 return None
-            entry = self._stand_in(self._llm_entries, openai.ENDPOINT, "LLM_FALLBACKS")
+            entry = self._fallback(self._llm_entries, openai.ENDPOINT, "LLM_FALLBACKS")
             return Link(name, self._thinker(entry, LlmOptions(settings.llm_fallback_model or options.model)))
         if name in (_NOBODY, options.model):
             return None
@@ -226,7 +226,7 @@ class VendorRegistry:
             self._tts[key] = entry.make(self._setup, options)
         return self._tts[key]
 
-    def _stand_in(self, entries: Iterable[_Entry], name: str, setting: str) -> _Entry:
+    def _fallback(self, entries: Iterable[_Entry], name: str, setting: str) -> _Entry:
         entries = list(entries)
         for entry in entries:
             if entry.name == name:

@@ -1,4 +1,4 @@
-"""Who stands in for whom, as the settings say it."""
+"""The fallbacks that the settings choose."""
 
 import shutil
 from typing import Any
@@ -20,7 +20,7 @@ def registry(**settings: Any) -> VendorRegistry:
     return VendorRegistry(ClientSetup(load_settings(None).model_copy(update=settings)))
 
 
-async def test_by_default_nobody_needs_a_key_beyond_the_three(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_default_fallbacks_need_no_key_beyond_the_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _program: "/usr/bin/espeak-ng")
     made = registry()
     assert repr(made.llm(MODEL)) == "<FallbackModel <Chain openai-responses > again > gpt-6.1-terra>>"
@@ -62,7 +62,7 @@ async def test_a_second_server_is_asked_where_its_address_is_set() -> None:
     await made.aclose()
 
 
-async def test_none_is_nobody_and_the_first_choice_does_not_stand_in_for_itself() -> None:
+async def test_none_means_no_fallback_and_the_first_choice_is_no_fallback_of_itself() -> None:
     for fallbacks in (("none",), ("gpt-6-luna",)):
         made = registry(stt_fallbacks=("none",), llm_fallbacks=fallbacks, tts_fallbacks=("none",))
         assert type(made.stt(SttOptions("nova-3"), PHONE)).__name__ == "DeepgramSTTClient"
@@ -71,7 +71,7 @@ async def test_none_is_nobody_and_the_first_choice_does_not_stand_in_for_itself(
         await made.aclose()
 
 
-async def test_who_is_not_there_is_named_with_those_who_are() -> None:
+async def test_an_unknown_fallback_is_named_with_the_known_ones() -> None:
     made = registry(stt_fallbacks=("anna",), tts_fallbacks=("cartesia-http", "anna"))
     with pytest.raises(SettingsError, match=r"STT_FALLBACKS: there is no anna; use some of .*cartesia-whisper"):
         made.stt(SttOptions("nova-3"), PHONE)

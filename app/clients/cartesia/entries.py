@@ -62,7 +62,7 @@ ENTRIES = (
         "cartesia-whisper",
         serves=lambda model, _settings: model.startswith(_WHISPER),
         make=_ink,
-        stand_in=_whisper,
+        fallback_options=_whisper,
         late_seconds=6.0,  # it need not send anything before a pause
     ),
     TtsEntry("cartesia-websocket", serves=lambda _model, _settings: True, make=_socket),

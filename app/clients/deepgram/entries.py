@@ -67,18 +67,18 @@ def _is_nova(model: str, _settings: Settings) -> bool:
 
 
 ENTRIES = (
-    SttEntry("deepgram-flux", serves=_is_flux, make=_make, stand_in=_flux, late_seconds=0.7),
+    SttEntry("deepgram-flux", serves=_is_flux, make=_make, fallback_options=_flux, late_seconds=0.7),
     SttEntry(
         "deepgram-nova",
         serves=_is_nova,
         make=_make,
-        stand_in=_nova,
+        fallback_options=_nova,
         late_seconds=1.2,
     ),
     TtsEntry(
         "deepgram-aura",
         serves=lambda model, _settings: model.startswith("aura-"),
         make=_make_aura,
-        stand_in_voice=aura_voice,
+        fallback_voice=aura_voice,
     ),
 )

@@ -21,7 +21,7 @@ ENTRIES = (
         "espeak",
         serves=lambda model, _settings: model == PROGRAM,
         make=_make,
-        stand_in_voice=local_voice,
+        fallback_voice=local_voice,
         is_available=_is_installed,
     ),
 )

@@ -7,9 +7,10 @@ import structlog
 
 from app.clients.entry import SttSession
 from app.clients.fallback.chain import Chain
+from app.clients.fallback.client import FallbackClient
 from app.clients.fallback.hearing_stream import FallbackStream, SttLink
 from app.errors import ProviderError
-from app.models import ServiceHealth, TranscriptionResult
+from app.models import TranscriptionResult
 from app.ports.priority import Priority, requests_at
 from app.ports.streams import StreamLost, TurnEnded, TurnUpdated
 from app.ports.vendors import Charge, SttCapabilities
@@ -22,43 +23,25 @@ _PROBE_SILENCE_SECONDS = 1.0
 """What follows the sentence of a probe, so that its words become final."""
 
 
-class FallbackHearing:
-    """Speech to text over a chain. To calls it looks like its first link, which hears as long as it is well."""
+class FallbackHearing(FallbackClient[SttSession]):
+    """Speech to text over a chain. The first link hears as long as it is well."""
 
     def __init__(self, links: Sequence[SttLink], audio_format: AudioFormat, *, sentence: Callable[[], bytes]) -> None:
         """``sentence`` is something said, in that format: a link that is down must recognise it. It may take long."""
+        super().__init__(Chain(links))
         self._links = tuple(links)
-        self._chain: Chain[SttSession] = Chain(self._links)
         self._format = audio_format
         self._sentence = sentence
-
-    def __repr__(self) -> str:
-        return f"<FallbackHearing {self._chain!r}>"
-
-    @property
-    def provider(self) -> str:
-        """The first choice's."""
-        return self._first.provider
 
     @property
     def model(self) -> str:
         """The first choice's."""
-        return self._first.model
+        return self.first.model
 
     @property
     def capabilities(self) -> SttCapabilities:
         """The first choice's."""
-        return self._first.capabilities
-
-    @property
-    def sessions(self) -> list[SttSession]:
-        """The clients of all links."""
-        return [link.client for link in self._links]
-
-    @property
-    def given(self) -> "FallbackHearing | SttSession":
-        """What calls get: the first choice alone when it has no fallback."""
-        return self if len(self._links) > 1 else self._first
+        return self.first.capabilities
 
     @property
     def is_down(self) -> bool:
@@ -82,7 +65,7 @@ class FallbackHearing:
         raise first_error
 
     def recording_charge(self, seconds: float) -> Charge:
-        """What the link that is asked first takes for a recording."""
+        """The charge of the link that is asked first for a recording."""
         return self._chain.order()[0].client.recording_charge(seconds)
 
     async def probe(self) -> list[Charge]:
@@ -121,11 +104,3 @@ class FallbackHearing:
         except TimeoutError:
             pass
         return False, stream.charges()
-
-    async def health_check(self) -> ServiceHealth:
-        """The first choice's."""
-        return await self._first.health_check()
-
-    @property
-    def _first(self) -> SttSession:
-        return self._links[0].client

@@ -1,4 +1,4 @@
-"""One call's speech, heard by a chain of recognisers: whoever reports words hears the turn.
+"""One call's speech, heard by a chain of recognisers: the first to report words hears the turn.
 
 ::
 
@@ -54,10 +54,10 @@ _UNPROVEN_SECONDS = 0.6
 _ORPHAN_SECONDS = 1.5
 """How long a link may take to report a turn that began with another. After that the turn has ended."""
 _QUIET_SECONDS = 2.0
-"""After so much silence links that were asked in vain are given up: what they were asked about was no speech."""
+"""After this much silence, links that were asked in vain are given up: the sound was no speech."""
 _KEPT_SECONDS = 10.0
 _UNANSWERED_SECONDS = 4.0
-"""After so much silence nobody will find words in the last sound any more."""
+"""After this much silence, no link will find words in the last sound any more."""
 _LEAD_SECONDS = 1.0
 """How much audio is kept while nobody speaks: the beginning of a sound is noticed late."""
 _AGAIN_SECONDS = 2.0

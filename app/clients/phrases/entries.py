@@ -9,4 +9,4 @@ def _make(setup: ClientSetup, _options: TtsOptions) -> PhrasesClient:
     return PhrasesClient(retry=setup.retry, observer=setup.observer)
 
 
-ENTRIES = (TtsEntry("phrases", serves=lambda _model, _settings: False, make=_make, stand_in_voice=packaged_voice),)
+ENTRIES = (TtsEntry("phrases", serves=lambda _model, _settings: False, make=_make, fallback_voice=packaged_voice),)
