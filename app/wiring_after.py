@@ -1,4 +1,4 @@
-"""Builds what works after the calls: the webhooks."""
+"""Builds what works after the calls: their analysis, and the webhooks."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from app.calls.after.analysis import Analyst
 from app.calls.after.webhooks import ShowCall, Webhooks, endpoints_of
 from app.calls.agent.directory import AgentDirectory
+from app.clients.registry import VendorRegistry
 from app.clients.webhook_sender import WebhookEndpoint, WebhookSender
 from app.observability.metrics import Metrics
 from app.ports.services import JournalReader
 from app.service_loops import ServiceLoops
 from app.settings import Settings
 from app.settings_checks import split_secrets
+from app.storage.analyses import AnalysisStore
 from app.storage.calls import CallStore
 from app.storage.database import Database
 from app.storage.outbox import Outbox
@@ -23,6 +26,7 @@ from app.storage.outbox import Outbox
 class AfterCalls:
     """What the routes need of it."""
 
+    analyses: AnalysisStore
     outbox: Outbox
     webhooks: Webhooks
 
@@ -31,6 +35,7 @@ class AfterCalls:
 async def after_calls(
     settings: Settings,
     agents: AgentDirectory,
+    vendors: VendorRegistry,
     database: Database,
     reader: JournalReader,
     show_call: ShowCall,
@@ -40,13 +45,18 @@ async def after_calls(
     """Set the endpoints up and send what waits for them. Enter it before the first call. Raises StorageError."""
     is_production = settings.environment == "production"
     sender = WebhookSender(allow_private=settings.webhook_allow_private, https_only=is_production)
-    outbox = Outbox(database)
+    outbox, analyses = Outbox(database), AnalysisStore(database)
+    analyst = Analyst(analyses, reader, vendors, metrics.analyses)
     webhooks = Webhooks(outbox, sender, CallStore(database), reader, show_call, loops, metrics.webhooks)
     of_settings = _endpoint(settings)
     agents.on_changed.add(lambda changed: webhooks.change(endpoints_of(of_settings, changed)))
     try:
         await webhooks.start(endpoints_of(of_settings, agents.current))
-        yield AfterCalls(outbox, webhooks)
+        analysing = loops.keep("analysis", analyst.look)
+        try:
+            yield AfterCalls(analyses, outbox, webhooks)
+        finally:
+            await analysing.stop()
     finally:
         await webhooks.stop()
         await sender.aclose()

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, R
 from fastapi.responses import PlainTextResponse
 
 from app.calls.live.actions import check_transfer
-from app.clock import iso_utc, parse_iso
+from app.clock import iso_utc, parse_iso, utc_now
 from app.errors import CallNotFound, CallStillLive, InvalidRequest
 from app.journal.record import call_record
 from app.storage.call_lists import CallFilter
@@ -19,11 +19,21 @@ from app.storage.calls import CallRow
 from app.storage.disk_threads import on_disk
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
-from routers.query_parameters import KNOWN_PARAMETERS
+from routers.query_parameters import KNOWN_PARAMETERS, outcome_filters
 from routers.recordings import recording_answer
-from routers.schemas import Call, CallPage, EndReason, EventList, PlacedCall, SayRequest, Transcript, TransferRequest
+from routers.schemas import (
+    Analysis,
+    Call,
+    CallPage,
+    EndReason,
+    EventList,
+    PlacedCall,
+    SayRequest,
+    Transcript,
+    TransferRequest,
+)
 from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, EventStream, EventStreams, server_sent
-from routers.views import call_of, events_json, summary_of, transcript_of, transcript_text
+from routers.views import analysis_of, call_of, events_json, summary_of, transcript_of, transcript_text
 
 router = APIRouter(prefix="/calls", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["calls"])
 
@@ -59,6 +69,7 @@ TheCall = Annotated[CallRow, Depends(_found)]
 @router.get("")
 async def list_calls(
     services: TheServices,
+    outcome: Annotated[dict[str, str], Depends(outcome_filters)],
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(description="The `next_cursor` of the previous page.")] = None,
     status: Literal["ringing", "active", "ended"] | None = None,
@@ -84,6 +95,7 @@ async def list_calls(
         fault=fault,
         end_reason=end_reason,
         text=text,
+        outcome=outcome,
     )
     rows, next_cursor = await services.calls.list(wanted, limit=limit, cursor=cursor)
     recordings = services.settings.recordings_dir
@@ -167,6 +179,22 @@ async def get_transcript(
     if form == "text":
         return PlainTextResponse(transcript_text(record))
     return transcript_of(record)
+
+
+@router.get("/{call_id}/analysis")
+async def get_analysis(call: TheCall) -> Analysis:
+    """Get what came of a call: its summary, and the values that the agent's `outcome` asks for."""
+    analysis = analysis_of(call)
+    if analysis is None:
+        raise CallNotFound("this call has no analysis")
+    return analysis
+
+
+@router.post("/{call_id}/analysis", status_code=HTTPStatus.ACCEPTED)
+async def analyse_call(call_id: str, services: TheServices) -> Analysis:
+    """Analyse a call anew. The record shows the result, and `call.analyzed` reports it."""
+    await services.after.analyses.request(call_id, utc_now())
+    return await get_analysis(await _found(call_id, services))
 
 
 @router.get("/{call_id}/recording", response_class=Response)

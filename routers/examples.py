@@ -47,6 +47,15 @@ _TURNS: list[dict[str, Any]] = [
         "served": {"llm": ["llm"], "tts": ["tts-websocket"]},
     },
 ]
+_ANALYSIS: dict[str, Any] = {
+    "status": "done",
+    "summary": "The caller asked when the clinic opens, and was told.",
+    "fields": {"day": {"value": "2026-11-23", "quote": "When do you open?", "turn": 1, "verified_by": None}},
+    "success": True,
+    "reason": "The caller got the opening hours.",
+    "model": "gpt-6-luna",
+    "cost": 0.0004,
+}
 _SUMMARY: dict[str, Any] = {
     "call_id": _ID,
     "direction": "inbound",
@@ -77,6 +86,7 @@ _SUMMARY: dict[str, Any] = {
     "abandoned": None,
     "message": None,
     "seal": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+    "analysis": _ANALYSIS,
     "version": "0.1.0",
 }
 _TOOLS: list[dict[str, Any]] = [
@@ -117,6 +127,7 @@ _LIVE = {
     "ended_at": None,
     "duration_seconds": None,
     "end_reason": None,
+    "analysis": None,
     "recording_available": False,
     "recording": {"status": "complete", "gaps": []},
 }
@@ -240,6 +251,8 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
             "[0:04] agent, filler: One moment.\n[0:05] agent: We open at nine\n",
         ),
     ),
+    "get_analysis": ((200, _JSON, _ANALYSIS),),
+    "analyse_call": ((202, _JSON, {**dict.fromkeys(_ANALYSIS), "status": "pending"}),),
     "get_recording": ((200, "audio/wav", "RIFF…"),),
     "create_media_session": (
         (201, _JSON, {"call_id": _ID, "url": _MEDIA, "twiml": _TWIML, "expires_at": "2026-11-22T10:01:00.000Z"}),
@@ -261,7 +274,7 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
 }
 """Status, media type and body of successful responses, by operation. No media type means no body."""
 
-CONFLICTS = {"delete_call", "hang_up", "say", "transfer", "get_recording"}
+CONFLICTS = {"delete_call", "hang_up", "say", "transfer", "get_recording", "analyse_call"}
 """Operations that a call may refuse because of its state."""
 
 _PROBLEMS = {

@@ -219,6 +219,30 @@ class CallMessage(BaseModel):
     )
 
 
+class OutcomeField(BaseModel):
+    """A value that the agent's `outcome` asks for, with the words that it comes from."""
+
+    value: Any
+    quote: str | None = Field(description="The words, which were said in that `turn`.")
+    turn: int | None
+    verified_by: Literal["caller", "keypad", "tool"] | None = Field(
+        description="Who verified the value: the caller, after the agent had read it back; the caller's keys; "
+        "or a tool that took it."
+    )
+
+
+class Analysis(BaseModel):
+    """What came of a call. `cost` is in US dollars; the costs of the call do not include it."""
+
+    status: Literal["pending", "done", "failed"]
+    summary: str | None
+    fields: dict[str, OutcomeField] | None
+    success: bool | None
+    reason: str | None = Field(description="Of a failed analysis, what went wrong; else why the call was a success.")
+    model: str | None
+    cost: float | None
+
+
 class CallSummary(BaseModel):
     """A call without its turns. Times are ISO 8601 in UTC. Costs are in US dollars, null if a price is unknown."""
 
@@ -259,6 +283,7 @@ class CallSummary(BaseModel):
     seal: str | None = Field(
         description="A hash over the whole journal. Null while the call lives, and in calls of versions without seals."
     )
+    analysis: Analysis | None = Field(description="Null if nothing was said in the call, and while it lives.")
     version: str
 
 

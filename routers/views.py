@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.calls.agent.profile import AgentProfile
 from app.journal.failures import failure_text
 from app.journal.record import OPERATORS_LINE, CallRecord, TurnRecord, call_record
@@ -17,6 +19,7 @@ from routers.schemas import (
     Agent,
     AgentSummary,
     AgentVariable,
+    Analysis,
     Call,
     CallMessage,
     CallSummary,
@@ -72,8 +75,17 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         abandoned=summary.get("abandoned"),
         message=_message(summary.get("message")),
         seal=row.seal,
+        analysis=analysis_of(row),
         version=row.version,
     )
+
+
+def analysis_of(row: CallRow) -> Analysis | None:
+    """What came of the call; None if that is not known, or was written by a version that this one cannot read."""
+    try:
+        return None if row.analysis is None else Analysis(**row.analysis)
+    except (TypeError, ValidationError):
+        return None
 
 
 def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:

@@ -11,7 +11,16 @@ from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import NoObserver, ProviderObserver, RetryPolicy
 from app.models import ServiceHealth, VoiceConfig
 from app.observability.listeners import Listeners
-from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, SttStream, TextToSpeech, TtsOptions
+from app.ports.vendors import (
+    LanguageModel,
+    LlmOptions,
+    SpeechToText,
+    SttOptions,
+    SttStream,
+    TextGenerator,
+    TextToSpeech,
+    TtsOptions,
+)
 from app.settings import Settings
 from media.formats import AudioFormat
 
@@ -56,7 +65,7 @@ class SttSession(SpeechToText, Session, Protocol):
         """Open a stream for one call."""
 
 
-class LlmSession(LanguageModel, Session, Protocol):
+class LlmSession(LanguageModel, TextGenerator, Session, Protocol):
     """A client of one language model."""
 
     async def loaded(self) -> None:

@@ -34,7 +34,16 @@ from app.clients.openai import entries as openai
 from app.clients.phrases import entries as phrases
 from app.errors import ProviderError, SettingsError
 from app.models import ServiceHealth, worst_health
-from app.ports.vendors import Charge, LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
+from app.ports.vendors import (
+    Charge,
+    LanguageModel,
+    LlmOptions,
+    SpeechToText,
+    SttOptions,
+    TextGenerator,
+    TextToSpeech,
+    TtsOptions,
+)
 from app.settings import Settings
 from media.formats import AudioFormat
 
@@ -84,6 +93,8 @@ class VendorRegistry:
         self._llm: dict[tuple[str, LlmOptions], LlmSession] = {}
         self._tts: dict[tuple[str, TtsOptions], TtsSession] = {}
         self._hearings: dict[tuple[str, SttOptions, AudioFormat], FallbackHearing] = {}
+        self._generators: dict[tuple[str, LlmOptions], LlmSession] = {}
+        """Clients of work after the calls. What they suffer opens no breaker of the calls, and is no health of them."""
         self._models: dict[tuple[str, LlmOptions], FallbackModel] = {}
         self._voices: dict[tuple[str, TtsOptions], FallbackVoice] = {}
         """The first choices of ``_stt``, ``_llm`` and ``_tts``, with their fallbacks."""
@@ -116,6 +127,14 @@ class VendorRegistry:
             others = [self._other_model(name, first, options) for name in self._setup.settings.llm_fallbacks]
             self._models[key] = FallbackModel([Link(entry.name, first), *(link for link in others if link is not None)])
         return self._models[key].given
+
+    def generator(self, options: LlmOptions) -> TextGenerator:
+        """A client of the model for work that no caller waits for. Raises SettingsError when there is none."""
+        entry = self._entry(self._llm_entries, options.vendor, options.model)
+        key = (entry.name, options)
+        if key not in self._generators:
+            self._generators[key] = entry.make(self._setup, options)
+        return self._generators[key]
 
     def tts(self, options: TtsOptions) -> TextToSpeech:
         """The client for that voice model, with its fallbacks. Raises SettingsError when no entry fits."""
@@ -179,11 +198,12 @@ class VendorRegistry:
         self._stt = {key: session for key, session in self._stt.items() if id(session) in kept}
         self._llm = {key: session for key, session in self._llm.items() if id(session) in kept}
         self._tts = {key: session for key, session in self._tts.items() if id(session) in kept}
-        await _close(unused)
+        gone = [key for key in self._generators if key[1] not in wanted]  # who is using one tries again
+        await _close([*unused, *(self._generators.pop(key) for key in gone)])
 
     async def aclose(self) -> None:
         """Close every client."""
-        await _close(self._sessions)
+        await _close([*self._sessions, *self._generators.values()])
 
     @property
     def _sessions(self) -> list[Session]:

@@ -15,6 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from app.errors import AdmissionError
 from app.observability.access_metrics import AccessMetrics
+from app.observability.analysis_metrics import AnalysisMetrics
 from app.observability.journal_metrics import JournalMetrics
 from app.observability.provider_metrics import ProviderMetrics
 from app.observability.service_metrics import ServiceMetrics
@@ -44,6 +45,7 @@ class Metrics:
         self.sound = SoundMetrics(self.registry)
         self.storage = StorageMetrics(self.registry)
         self.service = ServiceMetrics(self.registry)
+        self.analyses = AnalysisMetrics(self.registry)
         self.webhooks = WebhookMetrics(self.registry)
         self._active = Gauge(
             "voice_calls_active", "Calls that are alive.", registry=self.registry, multiprocess_mode="livesum"

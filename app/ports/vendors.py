@@ -1,8 +1,8 @@
 """The three kinds of vendors that a call needs, what each can do, and what it charges."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from app.errors import ProviderError
 from app.models import Message, Patience, TokenUsage, TranscriptionResult, VoiceConfig
@@ -184,6 +184,25 @@ class SpeechToText(Protocol):
 
 
 # --- language model ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedText:
+    """A whole answer."""
+
+    text: str
+    usage: TokenUsage
+    model: str
+    """The vendor's name of the model that wrote it."""
+
+
+class TextGenerator(Protocol):
+    """A language model that answers after a call, when nobody waits."""
+
+    async def generate(
+        self, messages: list[Message], *, schema: Mapping[str, Any], call_id: str | None = None
+    ) -> GeneratedText:
+        """One whole answer, as JSON that should fit the schema. Raises ProviderError; ContentRejected for a refusal."""
 
 
 class LanguageModel(Protocol):

@@ -6,7 +6,8 @@ calls. A page by anything else reads one index, newest calls first, until the pa
 
 import base64
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, literal_column, select, tuple_
@@ -14,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, func, literal_column, select, tupl
 from app.clock import iso_utc, parse_iso
 from app.errors import InvalidRequest
 from app.storage.call_words import as_number, matches
-from app.storage.schema import calls
+from app.storage.schema import call_outcomes, calls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class CallFilter:
     agent: str | None = None
     fault: str | None = None
     end_reason: str | None = None
+    outcome: Mapping[str, str] = field(default_factory=dict)
+    """Calls whose analysis found these plain values, by the names of the fields."""
     text: str | None = None
     """Calls in which each term was said, or is part of a number, or begins the call's id."""
 
@@ -54,6 +57,7 @@ def list_statement(
             searched.append(_ends_with(column, number.strip()))
     others = {calls.c.agent: wanted.agent, calls.c.fault: wanted.fault, calls.c.end_reason: wanted.end_reason}
     searched += [column == value for column, value in others.items() if value is not None]
+    searched += [_found_in_outcome(name, value) for name, value in wanted.outcome.items()]
     if wanted.text is not None:
         searched.append(matches(wanted.text, common))
     known = [(column, value) for column, value in equal.items() if value is not None]
@@ -67,6 +71,11 @@ def list_statement(
         conditions.append(tuple_(calls.c.started_at, calls.c.call_id) < min(before))
     newest_first = (calls.c.started_at.desc(), calls.c.call_id.desc())
     return select(calls).where(*conditions).order_by(*newest_first).limit(limit)
+
+
+def _found_in_outcome(name: str, value: str) -> ColumnElement[bool]:
+    has_it = (call_outcomes.c.field == name) & (call_outcomes.c.value == value)
+    return calls.c.call_id.in_(select(call_outcomes.c.call_id).where(has_it))
 
 
 def _ends_with(column: ColumnElement[Any], end: str) -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from app.clock import iso_utc, lease_now, utc_now
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
 from app.models import Direction
 from app.ports.services import CallEnding
+from app.storage.analyses import request_analysis
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.call_words import common_words, erase_words, store_words
 from app.storage.database import Database
@@ -94,6 +95,8 @@ class CallRow:
     sip_call_id: str | None = None
     seal: str | None = None
     """The hash of the last row of the journal; None while the call lives, and in calls of versions without seals."""
+    analysis: dict[str, Any] | None = None
+    """What came of the call, as :mod:`app.storage.analyses` writes it; None if nothing was said in it."""
     words_id: int | None = None
     """The row of the call's words in ``call_texts``."""
 
@@ -317,6 +320,8 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
     if ended.rowcount:
         store_words(connection, call_id, said)
         settle(connection, call_id, _cost_of(ending))
+        if said:
+            request_analysis(connection, call_id, ending.ended_at)
         emit(connection, call_id, "call.ended", ending.ended_at)
 
 

@@ -70,6 +70,7 @@ calls = Table(
     Column("over_since", Float),
     Column("room_sid", String),
     Column("sip_call_id", String),
+    Column("analysis", JSON(none_as_null=True)),  # its status and what it found; null if there is none
     Column("seal", String),  # the hash of the last row; null while the call lives
     Column("words_id", Integer),  # of call_texts; null if nothing was said, or while the call lives
     Index("calls_by_telephone_call", "room_sid", "sip_call_id", unique=True),  # one call, however often it is reported
@@ -206,6 +207,29 @@ spending = Table(
     Index("spending_by_day", "day", "agent"),
     Index("spending_by_call", "call_id"),
 )
+
+analysis_jobs = Table(
+    "analysis_jobs",
+    metadata,
+    Column("call_id", String, ForeignKey("calls.call_id", ondelete="CASCADE"), primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", String, nullable=False),
+    Column("lease_until", Float),
+    Column("cost", Float),  # of the attempts so far, in US dollars; null if it is not known
+    Index("analysis_jobs_due", "due_at"),
+)
+"""The calls whose analysis is not done."""
+
+call_outcomes = Table(
+    "call_outcomes",
+    metadata,
+    Column("field", String, primary_key=True),
+    Column("value", String, primary_key=True),
+    Column("call_id", String, ForeignKey("calls.call_id", ondelete="CASCADE"), primary_key=True),
+    Index("call_outcomes_by_call", "call_id"),
+    sqlite_with_rowid=False,
+)
+"""The plain values among what came of the calls, by which they are found."""
 
 webhook_endpoints = Table(
     "webhook_endpoints",

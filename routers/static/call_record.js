@@ -12,6 +12,7 @@ export function record(call) {
   return [
     element("h1", {}, parties(call), " ", element("span", { class: `badge ${call.status}` }, call.status)),
     outcome(call),
+    analysis(call),
     recording(call),
     turns(call),
     latencies(call),
@@ -38,6 +39,29 @@ function outcome(call) {
       ["Agent", call.agent],
       ["Language", call.language],
     ]),
+  );
+}
+
+/** What came of the call: its summary, and the values with the words that they come from. */
+function analysis(call) {
+  const found = call.analysis;
+  if (!found) return null;
+  const said = { pending: "The call is being analysed.", failed: `The analysis failed: ${found.reason}.`, done: found.summary ?? "The caller said nothing." }[found.status];
+  const rows = Object.entries(found.fields ?? {}).map(([name, { value, quote, turn, verified_by: by }]) => [
+    name,
+    value === null ? "–" : typeof value === "string" ? value : JSON.stringify(value),
+    quote === null ? "" : `“${quote}” (turn ${turn})`,
+    by === null ? "" : { caller: "the caller", keypad: "keys", tool: "a tool" }[by] ?? by,
+  ]);
+  const success = found.status === "done" && found.success !== null ? element("p", { class: found.success ? "hint" : "fault" }, found.reason ?? (found.success ? "A success." : "No success.")) : null;
+  return element(
+    "section",
+    { class: "card", "aria-label": "What came of it" },
+    element("h2", {}, "What came of it"),
+    element("p", { class: found.status === "failed" ? "fault" : "lead", dir: "auto" }, said),
+    success,
+    rows.length ? table("Outcome", ["Field", "Value", "Said", "Verified by"], rows) : null,
+    found.cost ? element("p", { class: "hint" }, `Worked out by ${found.model} for ${money(found.cost, call.costs.currency)}, apart from the costs of the call.`) : null,
   );
 }
 

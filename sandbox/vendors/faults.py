@@ -47,7 +47,7 @@ NAMED: Final[dict[Vendor, dict[str, str]]] = {
 TURNED_AWAY: Final = frozenset({"unreachable", "refuse", "unauthorized", "unpaid", "forbidden", "rate_limit"})
 """Kinds for which the client gets no answer: the connection drops, or an HTTP error status comes."""
 
-_SIDE_ROUTES = frozenset({"models", "voices"})
+_SIDE_ROUTES = frozenset({"models", "structured", "voices"})
 _MIDDLE_ITEMS = 2
 
 
@@ -177,7 +177,7 @@ class FaultBook:
     ) -> "Trouble":
         """Find and count the first fault that applies to a request.
 
-        On side routes (lists of models and voices) only lasting faults apply, and they are not counted.
+        On side routes (lists of models, work after a call) only lasting faults apply, and they are not counted.
         """
         asked = Asked(vendor, route, call_id, model)
         for fault in self._faults:

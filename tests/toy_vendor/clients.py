@@ -1,8 +1,8 @@
 """A vendor that nobody has heard of: it hears, thinks and speaks, on the base that all vendors' clients have."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from typing import Self
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Self
 
 from app.clients.entry import ClientSetup
 from app.clients.resilient import BaseResilientClient
@@ -25,6 +25,7 @@ from app.ports.streams import (
 )
 from app.ports.vendors import (
     Charge,
+    GeneratedText,
     LlmCapabilities,
     LlmOptions,
     SttCapabilities,
@@ -140,6 +141,11 @@ class ToyLLM(ToyClient):
                 attempt.answered("toy-1")
                 yield TextDelta(token)
         yield ModelFinished("stop", TokenUsage(50, 0, 5, PRICE), "toy-1", self.provider, self.model)
+
+    async def generate(
+        self, messages: list[Message], *, schema: Mapping[str, Any], call_id: str | None = None
+    ) -> GeneratedText:
+        return GeneratedText('{"summary": "A toy called."}', TokenUsage(50, 0, 5, PRICE), self.model)
 
     def calculate_token_usage(self, messages: list[Message]) -> TokenUsage:
         return TokenUsage(50, 0, 0, PRICE)

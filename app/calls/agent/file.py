@@ -15,6 +15,7 @@ from pydantic import SecretStr, ValidationError
 
 from app.calls.agent.hours import CallingHours
 from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
+from app.calls.agent.outcome import OutcomeField, outcome_fields
 from app.calls.agent.schema import (
     AgentShape,
     HoursShape,
@@ -77,6 +78,7 @@ class AgentFile:
     variables: tuple[Variable, ...] = ()
     sip_headers: tuple[str, ...] = ()
     """In lower case."""
+    outcome: tuple[OutcomeField, ...] = ()
     webhooks: tuple[WebhookEndpoint, ...] = ()
     where: Callable[[tuple[str | int, ...], int, Search], str] = _in_no_file
     """The line of the file with a line of a text: takes the text's place in the agent, and the line in it, from 1.
@@ -125,6 +127,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         zone=shape.timezone,
         variables=tuple(Variable(name, **dict(variable)) for name, variable in shape.variables.items()),
         sip_headers=tuple(shape.sip_headers),
+        outcome=() if shape.outcome is None else outcome_fields(shape.outcome.fields),
         webhooks=tuple(_webhook(webhook, shape.name or path.stem) for webhook in shape.webhooks),
         where=partial(_where, path, document),
     )

@@ -84,6 +84,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         numbers=agent.numbers,
         variables=agent.variables,
         sip_headers=agent.sip_headers,
+        outcome=agent.outcome,
         webhooks=agent.webhooks,
         zone=agent.zone or get_localzone(),
         weekdays={code: weekdays(code) for code in lines},

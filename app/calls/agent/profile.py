@@ -7,6 +7,7 @@ from typing import Any
 
 from app.calls.agent.facts import CallFacts
 from app.calls.agent.hours import CallingHours
+from app.calls.agent.outcome import OutcomeField, read_back
 from app.calls.agent.texts import AgentTexts
 from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable, defaults
@@ -57,6 +58,8 @@ class AgentProfile:
     """SIP headers that the templates and the prompt may show, in lower case."""
     numbers: tuple[str, ...] = ()
     """Called numbers that the agent answers; with ``*`` at the end, all numbers with that beginning."""
+    outcome: tuple[OutcomeField, ...] = ()
+    """What is worked out from each call after its end."""
     webhooks: tuple[WebhookEndpoint, ...] = ()
     """Who else hears of the agent's calls."""
     is_recorded: bool = True
@@ -114,7 +117,7 @@ class AgentProfile:
 
     def for_call(self, facts: CallFacts) -> tuple["AgentProfile", tuple[str, ...]]:
         """The same agent with the texts of one call, and the places of templates that do not fit the call's values."""
-        end = facts.prompt_end()
+        end = "\n\n".join(filter(None, [read_back(self.outcome), facts.prompt_end()]))
         if self.texts is None:
             return replace(self, prompt=f"{self.prompt.rstrip()}\n\n{end}"), ()
         texts = self.texts.render(facts)
@@ -142,5 +145,6 @@ class AgentProfile:
             "speed": self.speed,
             "emotion": self.emotion,
             "tools": [tool.describe() for tool in self.tools],
+            **({"outcome": {field.name: field.schema for field in self.outcome}} if self.outcome else {}),
             "code_version": version,
         }

@@ -23,6 +23,7 @@ from pydantic import (
 
 from app.calls.agent.facts import BUILT_IN, STRANGERS, VALUE_LETTERS_MAX
 from app.calls.agent.numbers import number_problem
+from app.calls.agent.outcome import CONFIRM, outcome_field
 from app.calls.agent.templates import is_template
 from app.calls.agent.tool_values import header_value, split_address
 from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
@@ -39,6 +40,7 @@ _ARGUMENTS_MAX = 32
 _VARIABLES_MAX = 64
 _NUMBERS_MAX = 1000
 _WEBHOOKS_MAX = 8
+_FIELDS_MAX = 32
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OUR_HEADERS = frozenset(
@@ -244,6 +246,21 @@ class LimitsShape(_Shape):
     max_day_cost_usd: Dollars | None = None
 
 
+def _outcome_name(name: str) -> str:
+    if not _PLAIN_NAME.fullmatch(name):
+        raise ValueError("is not a valid name: use lower-case letters, digits and _, and begin with a letter")
+    return name
+
+
+class OutcomeShape(_Shape):
+    """What is worked out from each call after its end: a JSON schema for each value, with ``confirm`` beside it."""
+
+    fields: Annotated[
+        dict[Annotated[str, AfterValidator(_outcome_name)], Annotated[dict[str, Any], AfterValidator(outcome_field)]],
+        Field(min_length=1, max_length=_FIELDS_MAX),
+    ]
+
+
 class WebhookShape(_Shape):
     """An endpoint that hears of the agent's calls."""
 
@@ -278,6 +295,7 @@ class AgentShape(_Shape):
         dict[Annotated[str, AfterValidator(_variable_name)], VariableShape], Field(max_length=_VARIABLES_MAX)
     ] = {}
     sip_headers: Annotated[list[Annotated[str, AfterValidator(_sip_header)]], Field(max_length=_HEADERS_MAX)] = []
+    outcome: OutcomeShape | None = None
     webhooks: Annotated[list[WebhookShape], Field(max_length=_WEBHOOKS_MAX)] = []
 
 
@@ -296,6 +314,12 @@ def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield ("tools", index, *key), problem
         for place, problem in _schema_problems(tool.get("parameters", {})):
             yield ("tools", index, "parameters", *place), problem
+    outcome = data.get("outcome") if isinstance(data, dict) else None
+    fields = outcome.get("fields") if isinstance(outcome, dict) else None
+    for name, schema in fields.items() if isinstance(fields, dict) else ():
+        bare = {key: value for key, value in schema.items() if key != CONFIRM} if isinstance(schema, dict) else schema
+        for place, problem in _schema_problems(bare):
+            yield ("outcome", "fields", name, *place), problem
     webhooks = data.get("webhooks") if isinstance(data, dict) else None
     addresses = [webhook.get("url") for webhook in webhooks or () if isinstance(webhook, dict)]
     for index, address in enumerate(addresses):

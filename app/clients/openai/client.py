@@ -2,11 +2,11 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -19,7 +19,7 @@ from app.clients.openai.events import PROVIDER
 from app.clients.openai.requests import OpenAIOptions, request_body
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
-from app.errors import ProviderError, ProviderProtocolError
+from app.errors import ContentRejected, ProviderError, ProviderProtocolError
 from app.models import ConversationContext, Message, TokenUsage
 from app.ports.streams import (
     ModelAccepted,
@@ -30,7 +30,7 @@ from app.ports.streams import (
     ToolSpec,
     text_after,
 )
-from app.ports.vendors import LlmCapabilities
+from app.ports.vendors import GeneratedText, LlmCapabilities
 
 if TYPE_CHECKING:  # see _load
     from app.clients.openai.connections import OpenAIConnections
@@ -43,6 +43,8 @@ KEEPALIVE_SECONDS = 300.0
 """How long an idle connection is kept; calling :meth:`OpenAILLMClient.warm_up` more often keeps one open forever."""
 
 _SAID_ONCE_MAX = 100
+_UNHURRIED: dict[str, Any] = {"first_token_seconds": 30.0, "token_gap_seconds": 10.0, "max_output_tokens": 4000}
+"""Options of an answer for which no caller waits."""
 _CALLS_KEPT = 1000
 
 
@@ -157,6 +159,32 @@ class OpenAILLMClient(BaseResilientClient):
 
         text: str = await self.make_request(generate_response)
         return text
+
+    async def generate(
+        self, messages: list[Message], *, schema: Mapping[str, Any], call_id: str | None = None
+    ) -> GeneratedText:
+        """The whole text of one answer that nobody waits for, as JSON that should fit the schema; with retries.
+
+        Raises ProviderError; ContentRejected when the model refuses.
+        """
+        options = replace(self._options, **_UNHURRIED)
+        body = request_body(options, messages, (), schema)
+
+        async def generate() -> GeneratedText:
+            answer = OpenAIAnswer(self._connections.get, options, body, call_id, on_headers=self.limiter.learn)
+            try:
+                while not answer.complete:
+                    await answer.read()
+                await answer.read_to_end()
+            finally:
+                await answer.aclose()
+            if answer.decoder.refused or answer.decoder.reason == "content_filter":
+                raise ContentRejected(PROVIDER, "the model refused to answer", request_id=answer.request_id)
+            usage = self._finished(answer, messages, (), call_id).usage
+            return GeneratedText("".join(answer.decoder.pieces), usage, self.model)
+
+        generated: GeneratedText = await self.make_request(generate)
+        return generated
 
     def calculate_token_usage(self, messages: list[Message]) -> TokenUsage:
         """Estimate the tokens and price of a request whose usage the vendor did not report, as after an interruption.

@@ -197,6 +197,8 @@ class AnswerDecoder(ABC):
         """The service tier that the server reports."""
         self.complete = False
         """Whether nothing more will come."""
+        self.refused = False
+        """Whether the model itself refuses to answer, and its text says so."""
         self.events = 0
         """How many events of the answer came so far."""
         self.pieces: list[str] = []
@@ -267,6 +269,7 @@ class ChatDecoder(AnswerDecoder):
 
     def _read_delta(self, delta: dict[str, Any]) -> list[TextDelta | ToolCall]:
         """Read a delta; a server that finds a tool call in the text may also send that text."""
+        self.refused = self.refused or bool(delta.get("refusal"))
         text = text_of(delta.get("content")) or string_of(delta.get("refusal"))
         calls = objects_of(delta.get("tool_calls"))
         if function := object_of(delta.get("function_call")):
@@ -320,6 +323,7 @@ class ResponsesDecoder(AnswerDecoder):
     ) -> list[TextDelta | ToolCall]:
         match kind:
             case "response.output_text.delta" | "response.refusal.delta":
+                self.refused = self.refused or kind == "response.refusal.delta"
                 return self._text(text_of(payload.get("delta")))
             case "response.function_call_arguments.delta":
                 self._progress(string_of(payload.get("delta")))

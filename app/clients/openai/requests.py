@@ -49,10 +49,25 @@ def request_path(options: OpenAIOptions) -> str:
     return "/chat/completions" if options.api == "chat" else "/responses"
 
 
-def request_body(options: OpenAIOptions, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Body:
-    """The JSON body of a streaming request."""
+def request_body(
+    options: OpenAIOptions,
+    messages: Sequence[Message],
+    tools: Sequence[ToolSpec],
+    schema: Mapping[str, Any] | None = None,
+) -> Body:
+    """The JSON body of a streaming request. With a schema the answer is JSON that fits it strictly.
+
+    https://platform.openai.com/docs/guides/structured-outputs
+    """
     build = _chat_body if options.api == "chat" else _responses_body
-    body = build(options, messages, tools) | {
+    body = build(options, messages, tools)
+    if schema is not None:
+        written = {"name": "answer", "schema": schema, "strict": True}
+        if options.api == "chat":
+            body["response_format"] = {"type": "json_schema", "json_schema": written}
+        else:
+            body["text"] = {**(body["text"] or {}), "format": {"type": "json_schema", **written}}
+    body |= {
         "model": options.model,
         "stream": True,
         "parallel_tool_calls": False if tools else None,

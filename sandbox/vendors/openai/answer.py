@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sandbox.vendors.openai.spoiling import finish_reason, spoilt_reply
+from sandbox.vendors.openai.structured import structured_answer
 from sandbox.vendors.small_talk import talk
 from sandbox.vendors.stage import Reply, ScriptedToolCall, Stage
 
@@ -44,6 +45,8 @@ class Asked:
     stream: bool
     include_usage: bool
     max_tokens: int | None
+    schema: dict[str, Any] | None = None
+    """The JSON schema that the answer has to fit."""
     echoed: dict[str, Any] = field(default_factory=dict)
     """The parts of the request that the answer repeats."""
 
@@ -134,9 +137,12 @@ class Answering:
         self._chance = stage.chance("openai", call_id)
         self.request_id = f"req_{self._chance.getrandbits(64):016x}"
         self.id = f"{self._chance.getrandbits(96):024x}"
-        scripted = stage.next_reply(call_id, _conversation_before(asked), asked.heard, keep=breaks_off)
-        reply = scripted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
-        reply = replace(reply, text=_rest(reply.text, asked.messages))
+        if asked.schema is None:
+            scripted = stage.next_reply(call_id, _conversation_before(asked), asked.heard, keep=breaks_off)
+            reply = scripted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
+            reply = replace(reply, text=_rest(reply.text, asked.messages))
+        else:
+            reply = Reply(structured_answer(asked.schema, asked.heard))
         self.reply: Reply = spoilt_reply(fault, reply)
         self.text = ""
         """The text so far."""
@@ -162,7 +168,8 @@ class Answering:
             # Before sending: the client may have passed it on before this task continues.
             self._note("delta" if number else "first_delta", characters=len(self.text))
             yield piece
-        self._stage.reply_given(self._call_id)
+        if self.asked.schema is None:
+            self._stage.reply_given(self._call_id)
         self._note("done", characters=len(self.text))
 
     def usage(self) -> Usage:
@@ -190,7 +197,8 @@ class Answering:
                 self.tool_calls[index]["arguments"] += text
 
     def _note(self, event: str, *, characters: int) -> None:
-        self._stage.note("openai", event, self._call_id, chars=characters, requested_at=self._received_at)
+        if self.asked.schema is None:  # else it is no answer to the caller
+            self._stage.note("openai", event, self._call_id, chars=characters, requested_at=self._received_at)
 
 
 def _rest(text: str, messages: list[dict[str, Any]]) -> str:

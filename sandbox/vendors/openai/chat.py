@@ -19,6 +19,7 @@ from sandbox.vendors.openai.answer import (
     text_of,
 )
 from sandbox.vendors.openai.spoiling import Event, encode, on_the_wire
+from sandbox.vendors.openai.structured import schema_of
 from sandbox.vendors.wire import GARBAGE, EventStream
 
 _CREATED = 1763800000
@@ -43,6 +44,7 @@ def read(body: Any) -> Asked:
         heard=spoken[-1] if spoken else "",
         after_tool=messages[-1].get("role") == "tool",
         tools={} if body.get("tool_choice") == "none" else _schemas(tools),
+        schema=schema_of(body),
         stream=bool(body.get("stream")),
         include_usage=bool(options.get("include_usage")),
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),

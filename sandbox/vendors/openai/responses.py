@@ -20,6 +20,7 @@ from sandbox.vendors.openai.answer import (
     text_of,
 )
 from sandbox.vendors.openai.spoiling import Event, encode, on_the_wire
+from sandbox.vendors.openai.structured import schema_of
 from sandbox.vendors.wire import GARBAGE, EventStream
 
 _CREATED = 1763800000
@@ -44,6 +45,7 @@ def read(body: Any) -> Asked:
         heard=spoken[-1] if spoken else "",
         after_tool=bool(items) and items[-1].get("type") == "function_call_output",
         tools={} if body.get("tool_choice") == "none" else _schemas(body.get("tools") or []),
+        schema=schema_of(body),
         stream=bool(body.get("stream")),
         include_usage=True,
         max_tokens=body.get("max_output_tokens"),

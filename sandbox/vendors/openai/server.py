@@ -14,6 +14,7 @@ from sandbox.vendors.openai import chat as openai_chat
 from sandbox.vendors.openai import responses as openai_responses
 from sandbox.vendors.openai.answer import Answering, BadRequest, PromptCache
 from sandbox.vendors.openai.spoiling import KEEP_THE_SCRIPT, has_readable_history, refusal_in_stream, refusal_of
+from sandbox.vendors.openai.structured import schema_of
 from sandbox.vendors.stage import Stage
 from sandbox.vendors.wire import Dropped, NoAnswer, stage_of, whole_answer
 
@@ -27,6 +28,8 @@ _MODELS = (
     "gpt-4.1",
     "gpt-4o",
 )
+STRUCTURED = "structured"
+"""The route of faults and kept requests for structured output, through either API."""
 _CLIENT_CLOSED = 499
 """nginx's status for a request whose client has left."""
 _TURNED_AWAY: dict[str, tuple[int, str, str, str]] = {
@@ -76,10 +79,15 @@ async def _generate(request: Request, route: str) -> Response:
     except ClientDisconnect:  # the client left while it was sending the request
         return Response(status_code=_CLIENT_CLOSED)
     call_id = _call_id(request, body)
-    stage.keep_request("openai", route, call_id, body)
-    stage.note("openai", "request", call_id)
+    is_structured = isinstance(body, dict) and schema_of(body) is not None
+    if is_structured:  # work after a call, which is no part of what the call asked
+        stage.keep_request("openai", STRUCTURED, None, body)
+    else:
+        stage.keep_request("openai", route, call_id, body)
+        stage.note("openai", "request", call_id)
     model = body.get("model") if isinstance(body, dict) else None
-    trouble = stage.faults.take("openai", route, call_id, model=model, when=lambda fault: _holds(body, fault.phrase))
+    asked_at = STRUCTURED if is_structured else route
+    trouble = stage.faults.take("openai", asked_at, call_id, model=model, when=lambda fault: _holds(body, fault.phrase))
     refusal = turned_away(request, trouble)
     if refusal is not None:
         return refusal

@@ -1,4 +1,4 @@
-"""Webhooks that the service sends: who gets them, and what is to be delivered."""
+"""What came of the calls, and the webhooks that the service sends: who gets them, and what is to be delivered."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,29 @@ down_revision = "0013"
 
 
 def upgrade() -> None:
-    """Create the tables."""
+    """Create the tables and the column."""
+    op.add_column("calls", sa.Column("analysis", sa.JSON(none_as_null=True)))
+    op.create_table(
+        "analysis_jobs",
+        sa.Column("call_id", sa.String(), sa.ForeignKey("calls.call_id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.String(), nullable=False),
+        sa.Column("lease_until", sa.Float()),
+        sa.Column("cost", sa.Float()),
+    )
+    op.create_index("analysis_jobs_due", "analysis_jobs", ["due_at"])
+    op.create_table(
+        "call_outcomes",
+        sa.Column("field", sa.String(), primary_key=True),
+        sa.Column("value", sa.String(), primary_key=True),
+        sa.Column("call_id", sa.String(), sa.ForeignKey("calls.call_id", ondelete="CASCADE"), primary_key=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("call_outcomes_by_call", "call_outcomes", ["call_id"])
+    _create_webhooks()
+
+
+def _create_webhooks() -> None:
     op.create_table(
         "webhook_endpoints",
         sa.Column("endpoint_id", sa.String(), primary_key=True),

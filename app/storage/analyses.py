@@ -1,0 +1,149 @@
+"""What came of the calls, and which calls still have to be analysed.
+
+The job of a call is inserted in the transaction of its end, so no call is forgotten. Workers claim jobs with a lease;
+a worker that dies leaves a lease that runs out, and another takes the job. Each claim counts as an attempt, so that a
+call that kills its worker does not do so for ever.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+
+from app.clock import iso_utc
+from app.errors import CallNotFound, CallStillLive
+from app.storage.database import Database
+from app.storage.outbox import emit
+from app.storage.schema import analysis_jobs, call_outcomes, calls
+
+_VALUE_MAX = 200
+"""A longer value is no filter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What came of a call. ``status`` is ``pending`` until the job is over."""
+
+    status: Literal["pending", "done", "failed"] = "pending"
+    summary: str | None = None
+    fields: Mapping[str, Mapping[str, Any]] | None = None
+    """By name: ``value``, ``quote``, ``turn`` and ``verified_by``."""
+    success: bool | None = None
+    reason: str | None = None
+    """Why it was a success or not; of a failed analysis, what went wrong."""
+    model: str | None = None
+    cost: float | None = None
+    """US dollars, of all attempts; None when it is not known. The costs of the call do not include it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisJob:
+    """A call to analyse."""
+
+    call_id: str
+    attempts: int
+    """With this one."""
+    due_at: str
+    lease_until: float | None
+    """On the clock of :func:`app.clock.lease_now`."""
+    cost: float | None
+    """Of the attempts before, in US dollars; None if it is not known."""
+
+
+class AnalysisStore:
+    """The jobs of all processes. Every method may raise StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, now: datetime, *, lease_now: float, until: float, limit: int) -> list[AnalysisJob]:
+        """Claim up to ``limit`` jobs that are due, with a lease until ``until``, oldest first."""
+        due = and_(
+            analysis_jobs.c.due_at <= iso_utc(now),
+            or_(analysis_jobs.c.lease_until.is_(None), analysis_jobs.c.lease_until < lease_now),
+        )
+        some = select(analysis_jobs.c.call_id).where(due).limit(1)
+        if await self._database.read(lambda connection: connection.execute(some).first()) is None:
+            return []  # the usual case: no other process waits for a write that changes nothing
+        return await self._database.write(partial(_claim, due, until, limit))
+
+    async def finish(self, job: AnalysisJob, analysis: Analysis, now: datetime) -> bool:
+        """Store what came of the call, and report it. False, and nothing happens, if the lease was lost."""
+        return await self._database.write(partial(_finish, job, analysis, iso_utc(now)))
+
+    async def again(self, job: AnalysisJob, due_at: datetime, cost: float | None) -> None:
+        """Have the job done later; ``cost`` is that of all attempts so far."""
+        later = update(analysis_jobs).where(_is_ours(job))
+        later = later.values(due_at=iso_utc(due_at), lease_until=None, cost=cost)
+        await self._database.write(lambda connection: connection.execute(later))
+
+    async def request(self, call_id: str, now: datetime) -> None:
+        """Have a call analysed, anew if it was before. Raises CallNotFound, CallStillLive."""
+        await self._database.write(partial(_request, call_id, iso_utc(now)))
+
+    async def waiting(self) -> int:
+        """How many calls are not analysed yet."""
+        count = select(func.count()).select_from(analysis_jobs)
+        return await self._database.read(lambda connection: connection.execute(count).scalar_one())
+
+
+def request_analysis(connection: Connection, call_id: str, at: str) -> None:
+    """Have an ended call analysed, as part of a larger transaction. ``at`` is ISO UTC."""
+    connection.execute(delete(analysis_jobs).where(analysis_jobs.c.call_id == call_id))
+    connection.execute(delete(call_outcomes).where(call_outcomes.c.call_id == call_id))
+    connection.execute(insert(analysis_jobs), {"call_id": call_id, "attempts": 0, "due_at": at, "cost": 0.0})
+    connection.execute(update(calls).where(calls.c.call_id == call_id).values(analysis=asdict(Analysis())))
+
+
+def outcome_value(value: Any) -> str | None:
+    """A plain value as filters compare it; None for others."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case str() | int() | float() if 0 < len(str(value)) <= _VALUE_MAX:
+            return str(value)
+        case _:
+            return None
+
+
+def _claim(due: ColumnElement[bool], until: float, limit: int, connection: Connection) -> list[AnalysisJob]:
+    first = select(analysis_jobs.c.call_id).where(due).order_by(analysis_jobs.c.due_at).limit(limit)
+    claimed = (
+        update(analysis_jobs)
+        .where(analysis_jobs.c.call_id.in_(connection.execute(first).scalars().all()))
+        .values(lease_until=until, attempts=analysis_jobs.c.attempts + 1)
+        .returning(analysis_jobs)
+    )
+    return [AnalysisJob(**row._mapping) for row in connection.execute(claimed)]
+
+
+def _finish(job: AnalysisJob, analysis: Analysis, now: str, connection: Connection) -> bool:
+    if not connection.execute(delete(analysis_jobs).where(_is_ours(job))).rowcount:
+        return False
+    connection.execute(update(calls).where(calls.c.call_id == job.call_id).values(analysis=asdict(analysis)))
+    values = {name: outcome_value(field.get("value")) for name, field in (analysis.fields or {}).items()}
+    rows = [
+        {"field": name, "value": value, "call_id": job.call_id} for name, value in values.items() if value is not None
+    ]
+    if rows:
+        connection.execute(insert(call_outcomes), rows)
+    emit(connection, job.call_id, "call.analyzed", now)
+    return True
+
+
+def _request(call_id: str, now: str, connection: Connection) -> None:
+    status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
+    if status is None:
+        raise CallNotFound("there is no such call")
+    if status != "ended":
+        raise CallStillLive("the call is analysed when it has ended")
+    request_analysis(connection, call_id, now)
+
+
+def _is_ours(job: AnalysisJob) -> ColumnElement[bool]:
+    return and_(analysis_jobs.c.call_id == job.call_id, analysis_jobs.c.lease_until == job.lease_until)
