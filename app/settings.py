@@ -205,8 +205,8 @@ class Settings(BaseSettings):
     deepgram_base_url: HttpAddress = "https://api.deepgram.com"
     """Address of Deepgram, or of a regional, self-hosted or compatible server."""
     deepgram_sockets: int | None = Field(None, ge=1)
-    """Most sockets at once that your plan at Deepgram allows for recognition; all workers share them. No limit of our
-    own when not set."""
+    """Most sockets at once that your plan at Deepgram allows for recognition; all workers share them. Calls beyond
+    that are heard by a fallback. No limit of our own when not set."""
     stt_model: str = "flux-general-multi"
     """flux-general-multi, flux-general-en, nova-3, or Cartesia's ink-whisper."""
     stt_fallbacks: Words = ("deepgram-nova", "deepgram-flux", "cartesia-whisper")

@@ -6,11 +6,14 @@ from pathlib import Path
 from app.calls.agent.schema import TOOL_SECONDS_MAX
 from app.calls.agent.tools import WAITING_PHRASE_AFTER_SECONDS
 from app.calls.live import event_loop, phrase_cache, session
-from app.clients import piecewise, resilient
+from app.clients import piecewise, resilient, webhook_sender
 from app.clients.cartesia.messages import CartesiaOptions
+from app.clients.cartesia.stt_messages import InkOptions
 from app.clients.deepgram import speak
+from app.clients.deepgram.entries import ENTRIES
 from app.clients.deepgram.messages import DeepgramOptions
-from app.clients.fallback import model, speech
+from app.clients.entry import SttEntry
+from app.clients.fallback import hearing, hearing_stream, model, speech
 from app.clients.http_tools import HttpEndpoint
 from app.clients.limiter import LIVE_WAIT_SECONDS
 from app.clients.livekit import api
@@ -24,6 +27,7 @@ from media.legs import room
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "deadlines.md"
 POLICY, MODEL, VOICE, HEARING = CallPolicy(), OpenAIOptions(), CartesiaOptions(), DeepgramOptions()
+WHISPER = InkOptions()
 NONE = None
 
 
@@ -31,12 +35,18 @@ def default(setting: str) -> float:
     return float(Settings.model_fields[setting].default)
 
 
+LATE = {entry.name: entry.late_seconds for entry in ENTRIES if isinstance(entry, SttEntry)}
 STALLS = {MODEL.token_gap_seconds, VOICE.audio_gap_seconds, piecewise._GAP_SECONDS}
 TURN = {
     "nothing of the answer is heard": default("max_response_latency") - POLICY.filler_lead_seconds,
     "after the end of a filler": POLICY.filler_repeat_seconds,
     "no first token": model._LATE_SECONDS,
     "no first token of the others": model._NEXT_LATE_SECONDS,
+    "no message while the caller speaks, Flux": LATE["deepgram-flux"],
+    "no message while the caller speaks, Nova": LATE["deepgram-nova"],
+    "no message of a recogniser that has heard nothing": hearing_stream._UNPROVEN_SECONDS,
+    "no new connection after a loss": hearing_stream._RECONNECT_SECONDS,
+    "no first connection": hearing_stream._CONNECT_SECONDS,
     "no first sound of a text": speech._LATE_SECONDS,
     "no first sound of the other voices": speech._NEXT_LATE_SECONDS,
     "an answer that has begun stalls": max(STALLS),
@@ -63,6 +73,7 @@ PARTS: dict[str, tuple[float | None, float | None, float | None, float | None]] 
         HEARING.nova_stall_seconds,
         HEARING.give_up_seconds,
     ),
+    "speech recognition, ink-whisper": (WHISPER.connect_seconds, WHISPER.stall_seconds, NONE, WHISPER.give_up_seconds),
     "speech recognition of a whole": (HEARING.connect_seconds, NONE, HEARING.batch_seconds, resilient._REQUEST_SECONDS),
     "language model": (
         MODEL.connect_seconds,
@@ -74,6 +85,7 @@ PARTS: dict[str, tuple[float | None, float | None, float | None, float | None]] 
     "voice over HTTP": (speak._CONNECT_SECONDS, piecewise._FIRST_SECONDS, piecewise._GAP_SECONDS, NONE),
     "local voice": (NONE, piecewise._FIRST_SECONDS, piecewise._GAP_SECONDS, NONE),
     "probe of a model": (NONE, NONE, NONE, model._PROBE_SECONDS),
+    "probe of a recogniser": (NONE, NONE, NONE, hearing._PROBE_SECONDS),
     "probe of a voice": (NONE, NONE, NONE, speech._PROBE_SECONDS),
     f"tool: its answer (`timeout_seconds`), at most {TOOL_SECONDS_MAX:g}": (
         NONE,
@@ -86,6 +98,7 @@ PARTS: dict[str, tuple[float | None, float | None, float | None, float | None]] 
     "LiveKit: joining a room": (room._CONNECT_SECONDS, NONE, NONE, NONE),
     "LiveKit: a caller who is missing": (NONE, NONE, room._CALLER_RETURNS_SECONDS, NONE),
     "transfer: its outcome": (NONE, NONE, NONE, POLICY.transfer_seconds),
+    "webhook to an operator": (webhook_sender._CONNECT_SECONDS, NONE, NONE, webhook_sender._SECONDS),
     "outbound call: ringing": (NONE, NONE, NONE, default("ring_seconds")),
     "storage: a write": (database._TURN_SECONDS, NONE, NONE, database._BUSY_MILLISECONDS / 1000),
     "storage: the greeting": (NONE, NONE, NONE, event_loop._GREETING_WAITS_SECONDS),

@@ -13,12 +13,15 @@ from fastapi import FastAPI
 from prometheus_client.metrics_core import Metric
 from prometheus_fastapi_instrumentator import Instrumentator
 
+from app import errors
+from app.clients.fallback.race import FallbackFailed
 from app.conversation.events import EVENT_TYPES
 from app.conversation.phases import ALLOWED, PHASE_TRANSITIONS, CallPhase
 from app.conversation.states import TRANSITIONS
 from app.models import ConversationState
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings, setting_names
+from media.errors import MediaError
 from routers.schemas import Call, Failure, Tool, Turn
 from sandbox.caller import faults as caller_faults
 from sandbox.vendors.faults import GENERAL, NAMED
@@ -258,3 +261,44 @@ def _code_of(document: str) -> str:
 def test_every_fault_of_the_sandbox_is_in_its_document(heading: str, faults: dict[str, str]) -> None:
     section = text("docs/faults.md").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE)) == faults
+
+
+BASES = {"ProviderError", "CallStateError", "AdmissionError", "TokenError", "MediaError"}
+"""Errors that are only caught, never raised."""
+CATEGORIES = ("the connection", "the limit", "the refusal", "the content", "our own")
+
+
+def errors_below(cls: type[Exception]) -> Iterator[type[Exception]]:
+    for below in cls.__subclasses__():
+        yield below
+        yield from errors_below(below)
+
+
+def errors_of_the_service() -> dict[str, type[Exception]]:
+    found = [*errors_below(errors.VoiceAgentError), FallbackFailed, *errors_below(MediaError)]
+    ours = {cls.__name__: cls for cls in found if cls.__module__.split(".")[0] in ("app", "media")}
+    return {name: cls for name, cls in ours.items() if name not in BASES}
+
+
+def categories() -> list[tuple[str, list[str], str]]:
+    """Category, names of errors, and whether they may be tried again."""
+    section = text("ARCHITECTURE.md").partition("## Errors\n")[2].partition("\n## ")[0]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line[:2] == "| "]
+    return [(category, re.findall(r"`(\w+)`", names), again) for category, names, again, _ in cells[1:]]
+
+
+def test_there_are_five_categories_of_errors() -> None:
+    assert tuple(dict.fromkeys(category for category, _, _ in categories())) == CATEGORIES
+
+
+def test_every_error_is_in_one_category() -> None:
+    told = [name for _, names, _ in categories() for name in names]
+    assert sorted(told) == sorted(errors_of_the_service())
+
+
+def test_what_may_be_tried_again_says_so_itself() -> None:
+    known = errors_of_the_service()
+    for _, names, again in categories():
+        for name in names:
+            if again != "-":
+                assert getattr(known[name], "retryable", False) is (again == "yes"), name
