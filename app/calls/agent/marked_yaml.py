@@ -15,6 +15,8 @@ from ruamel.yaml.reader import ReaderError
 LETTERS_MAX = 256 * 1024
 """The largest file, and the largest data after repeated parts have been copied."""
 DEPTH_MAX = 50
+PARTS_MAX = 20_000
+"""Of a file, with those that it uses again: each costs some 50 µs, during which calls may wait."""
 
 _BLOCKS = ("|", ">")
 """Styles of texts that begin on the line after their key."""
@@ -108,13 +110,15 @@ class _Part(NamedTuple):
     """A part of the data. Each ``*a`` repeats the part named ``&a``, with everything in it."""
 
     letters: int
+    parts: int
     levels: int
 
 
 @dataclass(slots=True)
 class _Open:
     anchor: str | None
-    before: int
+    letters_before: int
+    parts_before: int
     levels: int = 0
 
 
@@ -122,29 +126,30 @@ class _Size:
     """How large the data of a text would be, read event by event."""
 
     def __init__(self) -> None:
-        self._total = 0
+        self._letters = self._parts = 0
         self._levels_max = 0
         self._named: dict[str, _Part] = {}
         self._open: list[_Open] = []
 
     def take(self, event: Event) -> None:
         """The next event of the parser."""
+        self._parts += 1
         match event:
             case AliasEvent():
-                part = self._named.get(str(event.anchor), _Part(0, 0))
-                self._total += part.letters
-                self._close(None, self._total, part.levels)
+                part = self._named.get(str(event.anchor), _Part(0, 0, 0))
+                self._letters += part.letters
+                self._parts += part.parts
+                self._note_levels(part.levels)
             case CollectionEndEvent():
-                ended = self._open.pop()
-                self._close(ended.anchor, ended.before, ended.levels + 1)
+                self._close(self._open.pop())
             case CollectionStartEvent():
-                self._open.append(_Open(event.anchor, self._total))
+                self._open.append(_Open(event.anchor, self._letters, self._parts - 1))
                 self._levels_max = max(self._levels_max, len(self._open))
-                self._total += 1
+                self._letters += 1
             case ScalarEvent():
-                before = self._total
-                self._total += len(event.value) + 1
-                self._close(event.anchor, before, 0)
+                before = self._letters
+                self._letters += len(event.value) + 1
+                self._close(_Open(event.anchor, before, self._parts - 1, levels=-1))
             case _:
                 pass
 
@@ -152,19 +157,23 @@ class _Size:
         """What is too large so far, if anything."""
         if self._levels_max > DEPTH_MAX:
             return f"it is nested deeper than {DEPTH_MAX}"
-        return (
-            f"with the parts that it repeats, the file has more than {LETTERS_MAX} letters"
-            if self._total > LETTERS_MAX
-            else ""
-        )
+        for count, limit, what in ((self._letters, LETTERS_MAX, "letters"), (self._parts, PARTS_MAX, "parts")):
+            if count > limit:
+                return f"with the parts that it repeats, the file has more than {limit} {what}"
+        return ""
 
-    def _close(self, anchor: str | None, before: int, levels: int) -> None:
+    def _close(self, part: _Open) -> None:
         """Note that a part is complete, and how many levels it has."""
+        levels = part.levels + 1
+        self._note_levels(levels)
+        if part.anchor:
+            letters, parts = self._letters - part.letters_before, self._parts - part.parts_before
+            self._named[part.anchor] = _Part(letters, parts, levels)
+
+    def _note_levels(self, levels: int) -> None:
         self._levels_max = max(self._levels_max, len(self._open) + levels)
         if self._open:
             self._open[-1].levels = max(self._open[-1].levels, levels)
-        if anchor:
-            self._named[anchor] = _Part(self._total - before, levels)
 
 
 _WORDS = ("str", "timestamp", "value")
