@@ -23,6 +23,7 @@ VoiceAgentError
 │   ├── DialLimitReached     dial_limit           enough calls were placed for now        retryable
 │   ├── SpendingLimitReached spending_limit       the day's calls may cost no more        retryable
 │   ├── CallTaken            call_taken           this telephone call is already answered
+│   ├── CallRejected         rejected_policy      the agent's lookup says not to take it
 │   └── Draining             draining                                                     retryable
 ├── DestinationNotAllowed    destination_not_allowed a number that may not be called
 │   ├── OnDoNotCallList      do_not_call          its owner wants no more calls
@@ -241,6 +242,13 @@ class CallTaken(AdmissionError):
     """This telephone call is already answered: LiveKit announced it twice."""
 
     code = "call_taken"
+    retryable = False
+
+
+class CallRejected(AdmissionError):
+    """The agent's lookup says not to take this call."""
+
+    code = "rejected_policy"
     retryable = False
 
 

@@ -45,6 +45,8 @@ class CallContext:
     """The agent that the request for the call names."""
     variables: dict[str, Any] = field(default_factory=dict)
     """The values that the request sets for the agent's variables."""
+    lookup: dict[str, Any] = field(default_factory=dict)
+    """The values that the agent's lookup returned. Untrusted."""
 
 
 @dataclass(frozen=True, slots=True)

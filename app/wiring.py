@@ -22,6 +22,7 @@ from app.calls.agent.tools import ToolEndpoint
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.dispatcher import CallDispatcher
 from app.calls.dispatch.erasure import CallEraser
+from app.calls.dispatch.lookups import CallLookups
 from app.calls.dispatch.media_sessions import MediaSessions
 from app.calls.dispatch.operator_requests import CallRequests
 from app.calls.dispatch.spending_watch import SpendingWatch
@@ -122,7 +123,7 @@ async def open_services(
         loops = await enter(ServiceLoops())
         _watch(loops, (database.loop, journal.loop, reader.loop), background, metrics)
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
-        dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal)
+        dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal, tools)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
         after = await enter(after_calls(settings, agents, vendors, database, reader, show_call, loops, metrics))
         health = _health(storage, vendors, tools, livekit, recordings, loops, after)
@@ -189,6 +190,7 @@ def _dispatcher(
     storage: StorageHealth,
     unsaved: UnsavedEnds,
     journal: JournalWriter,
+    tools: HttpToolClients,
 ) -> CallDispatcher:
     admission = Admission(
         planner,
@@ -198,7 +200,8 @@ def _dispatcher(
         require_storage=storage.require,
         on_rejected=services.metrics.call_rejected,
     )
-    dispatcher = CallDispatcher(services, admission, reader=reader, loops=loops, unsaved=unsaved)
+    look_up = CallLookups(admission, tools.client).ask
+    dispatcher = CallDispatcher(services, admission, reader=reader, loops=loops, unsaved=unsaved, look_up=look_up)
     journal.on_lost.add(dispatcher.ownership_lost)
     return dispatcher
 
@@ -227,7 +230,9 @@ def _planner(
     )
 
     def forget_others(now: AgentSet) -> None:
-        tools.keep_only([tool.endpoint for agent in now.by_name.values() for tool in agent.tools])
+        agents = now.by_name.values()
+        lookups = [agent.lookup for agent in agents if agent.lookup is not None]
+        tools.keep_only([*lookups, *(tool.endpoint for agent in agents for tool in agent.tools)])
 
     # The clients, and whether they can do what the agents need, before the first call.
     agents.approve(lambda agent: planner.plan(_TELEPHONE, agent=agent))

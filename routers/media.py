@@ -12,7 +12,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from app.calls.dispatch.media_sessions import NewSession, OpenedSession
 from app.clock import iso_utc
-from app.errors import AdmissionError, SpendingLimitReached, StorageError, TokenError
+from app.errors import AdmissionError, CallRejected, SpendingLimitReached, StorageError, TokenError
 from app.journal.shown_rows import shown_to_caller
 from app.models import CallContext
 from app.wiring import Services
@@ -170,7 +170,7 @@ async def _serve(leg: WebSocketLeg, call: CallContext, services: Services, *, li
     try:
         orchestrator = await services.dispatcher.start(call, leg, direction="web", listens_only=listens_only)
     except AdmissionError as error:
-        is_policy = isinstance(error, SpendingLimitReached)
+        is_policy = isinstance(error, (SpendingLimitReached, CallRejected))
         await leg.refuse("rejected_policy" if is_policy else "rejected_capacity")
         return
     except StorageError:

@@ -19,6 +19,7 @@ _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.CallStateError: HTTPStatus.CONFLICT,
     errors.AtCapacity: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.CallRejected: HTTPStatus.FORBIDDEN,
     errors.TransferNotAllowed: HTTPStatus.FORBIDDEN,
     errors.DialLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
     errors.SpendingLimitReached: HTTPStatus.TOO_MANY_REQUESTS,

@@ -8,7 +8,7 @@ fields with defaults; otherwise raise ``v`` and teach :func:`from_row` to read t
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, get_args
 
-from app.conversation.opening_events import ConsentAnswered
+from app.conversation.opening_events import ConsentAnswered, LookupFinished
 from app.conversation.provider_events import ProviderFailed as ProviderFailed
 from app.conversation.provider_events import ProviderRestored as ProviderRestored
 from app.conversation.provider_events import ProviderUsed as ProviderUsed
@@ -411,7 +411,7 @@ Event = (
     | AgentPaused | AgentResumed | AgentInterrupted | AgentFinished | AgentToolCalled | AgentToolFinished
     | TransferStarted | TransferDialled | TransferFailed | TransferCompleted | MessageRequested | MessageTranscribed
     | ProviderFailed | ProviderRestored | ProviderUsed | SpendingReached | SayRequested | HangupRequested
-    | TransferRequested | DeadlinePassed | ConsentAnswered
+    | TransferRequested | DeadlinePassed | ConsentAnswered | LookupFinished
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}

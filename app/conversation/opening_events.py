@@ -18,3 +18,19 @@ class ConsentAnswered:
     """``speech`` or ``keypad``; without a clear answer ``unclear`` or ``silence``, and the caller has not agreed."""
     turn: int | None = None
     """The caller's turn; None for a silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFinished:
+    """What the agent's lookup brought while the telephone rang. Without an answer the call has its defaults."""
+
+    type: ClassVar[str] = "lookup.finished"
+    ok: bool
+    """Whether it answered in time, and all of its answer could be used."""
+    seconds: float
+    found: tuple[str, ...] = ()
+    """Names of the variables in the answer."""
+    rejected: bool = False
+    """Whether the call is not taken."""
+    problems: tuple[str, ...] = ()
+    """Why there was no answer, or what of it could not be used."""

@@ -144,6 +144,15 @@ class CallStore:
         statement = update(calls).where(calls.c.call_id == call_id, calls.c.fence == fence).values(**known)
         await self._database.write(lambda connection: connection.execute(statement))
 
+    async def note_agent(self, call_id: str, fence: int, agent: str, *, is_recorded: bool) -> None:
+        """Store that another agent than the request named carries an outbound call."""
+        statement = (
+            update(calls)
+            .where(calls.c.call_id == call_id, calls.c.fence == fence)
+            .values(agent=agent, recording=is_recorded)
+        )
+        await self._database.write(lambda connection: connection.execute(statement))
+
     async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> set[str]:
         """Renew the owner's leases on these calls until ``until``; returns the calls that another process owns now.
 

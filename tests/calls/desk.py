@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from app.calls.dispatch.admission import Admission
-from app.calls.dispatch.dispatcher import CallDispatcher
+from app.calls.dispatch.dispatcher import CallDispatcher, LookUp
 from app.service_loops import ServiceLoops
 from tests.calls.fakes import LiveCall, World, a_call
 from tests.calls.far_end import FarEnd
@@ -37,6 +37,7 @@ async def desk(
     max_live: int = 10,
     lease_clock: Callable[[], float] | None = None,
     failures: Mapping[str, int] | None = None,
+    look_up: LookUp | None = None,
 ) -> AsyncIterator[Desk]:
     """Calls that live at the end are left by their callers. ``failures`` are the bugs that are meant, by loop."""
     async with ServiceLoops() as loops:
@@ -53,6 +54,7 @@ async def desk(
             reader=world.journal,
             loops=loops,
             lease_clock=lease_clock or asyncio.get_running_loop().time,
+            look_up=look_up,
         )
         yield Desk(world, dispatcher)
         for call_id in list(dispatcher._live):

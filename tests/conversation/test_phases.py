@@ -7,7 +7,7 @@ import pytest
 
 from app.conversation import events as ev
 from app.conversation.commands import EndCall, Say, StopUtterance
-from app.conversation.opening_events import ConsentAnswered
+from app.conversation.opening_events import ConsentAnswered, LookupFinished
 from app.conversation.phases import ALLOWED, CALLER_TURN, HANDLED, PHASE_TRANSITIONS, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
 from app.conversation.state import CallState
@@ -27,7 +27,7 @@ WAYS = {
 }  # fmt: skip
 NEVER_HANDLED = {
     ev.CallCreated, ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted, ev.AgentResumed,
-    ev.ProviderUsed, ev.MessageRequested, ev.MessageTranscribed, ConsentAnswered,
+    ev.ProviderUsed, ev.MessageRequested, ev.MessageTranscribed, ConsentAnswered, LookupFinished,
 }  # fmt: skip
 
 

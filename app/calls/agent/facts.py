@@ -25,6 +25,7 @@ BUILT_IN = frozenset(
 """Names that every template may use."""
 STRANGERS = ("metadata", "sip", "lookup")
 """Groups of values that come from outside."""
+_LOOKUP = "lookup"
 VALUE_LETTERS_MAX = 2000
 _NUMBER = re.compile(r"\+?[0-9*#]{1,32}", re.ASCII)
 _NUMBERS = ("caller_number", "called_number")
@@ -71,14 +72,18 @@ class CallFacts:
     sip: Mapping[str, str] = field(default_factory=dict)
     """SIP headers that the agent lists, by the names that templates use."""
     lookup: Mapping[str, Any] = field(default_factory=dict)
+    looked_up: frozenset[str] = frozenset()
+    """The variables whose value the lookup may set, because the request has not."""
 
     def values(self) -> dict[str, Any]:
         """The values for a text that is spoken."""
-        return {**self._own(), **{name: _Group(value) for name, value in self._strangers().items()}}
+        groups = {name: _Group(value) for name, value in self._strangers().items()}
+        return {**self._own(), **groups, **{name: groups[_LOOKUP][name] for name in self._from_lookup()}}
 
     def prompt_values(self) -> dict[str, Any]:
         """The values for the prompt. What a stranger wrote is replaced by the name of its place in the marked block."""
-        values = {**self._own(), **{name: Untrusted(name, value) for name, value in self._strangers().items()}}
+        groups = {name: Untrusted(name, value) for name, value in self._strangers().items()}
+        values = {**self._own(), **groups, **{name: groups[_LOOKUP][name] for name in self._from_lookup()}}
         return values | {
             name: Untrusted(name, values[name]) for name in _NUMBERS if values[name] and not _is_number(values[name])
         }
@@ -94,6 +99,16 @@ class CallFacts:
         untrusted |= {name: value for name, value in self._strangers().items() if value}
         lines = ["Facts of this call, fixed when it began:", *(f"- {line}" for line in trusted)]
         return "\n".join([*lines, *_block(untrusted)])
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts for an endpoint that is asked about the call."""
+        own, strangers = self._own(), self._strangers()
+        variables = {name: own[name] for name in self.variables}
+        known = {name: value for name, value in own.items() if name not in variables}
+        return {**known, "variables": variables, "metadata": strangers["metadata"], "sip": strangers["sip"]}
+
+    def _from_lookup(self) -> list[str]:
+        return [name for name in self.looked_up if self.lookup.get(name) is not None]
 
     def _now(self) -> str:
         offset = self.started.strftime("%z")

@@ -19,6 +19,7 @@ from app.calls.agent.outcome import OutcomeField, outcome_fields
 from app.calls.agent.schema import (
     AgentShape,
     HoursShape,
+    LookupShape,
     SecretTemplate,
     ToolShape,
     WebhookShape,
@@ -70,6 +71,8 @@ class AgentFile:
     is_recorded: bool | None = None
     max_call_cost_usd: float | None = None
     max_day_cost_usd: float | None = None
+    lookup: HttpEndpoint | None = None
+    """Who is asked about a caller while the telephone rings."""
     hours: CallingHours | None = None
     """When the agent may call somebody."""
     asks_consent: bool = False
@@ -123,6 +126,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         max_call_cost_usd=shape.limits.max_call_cost_usd,
         max_day_cost_usd=shape.limits.max_day_cost_usd,
         hours=_hours(shape.hours),
+        lookup=_lookup(shape.lookup),
         asks_consent=shape.consent == "ask",
         zone=shape.timezone,
         variables=tuple(Variable(name, **dict(variable)) for name, variable in shape.variables.items()),
@@ -220,6 +224,12 @@ def _hours(shape: HoursShape | None) -> CallingHours | None:
     if shape is None:
         return None
     return CallingHours(shape.start, shape.end, frozenset(shape.days), shape.timezone)
+
+
+def _lookup(shape: LookupShape | None) -> HttpEndpoint | None:
+    if shape is None:
+        return None
+    return HttpEndpoint("lookup", "POST", shape.url, shape.headers, shape.timeout_seconds)
 
 
 def _tool(shape: ToolShape) -> AgentTool:

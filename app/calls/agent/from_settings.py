@@ -91,6 +91,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         is_recorded=settings.recording,
         max_day_cost_usd=agent.max_day_cost_usd,
         hours=agent.hours,
+        lookup=agent.lookup,
     )
     return replace(profile, texts=_texts(profile, agent, greeting))
 

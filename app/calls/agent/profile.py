@@ -11,6 +11,7 @@ from app.calls.agent.outcome import OutcomeField, read_back
 from app.calls.agent.texts import AgentTexts
 from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable, defaults
+from app.clients.http_tools import HttpEndpoint
 from app.clients.webhook_sender import WebhookEndpoint
 from app.conversation.policy import CallPolicy
 from app.models import CallContext, Direction, VoiceConfig
@@ -65,6 +66,8 @@ class AgentProfile:
     is_recorded: bool = True
     max_day_cost_usd: float | None = None
     """What its calls may cost in a day; None for no limit of its own. The policy has the limit of each call."""
+    lookup: HttpEndpoint | None = None
+    """Who is asked about a caller while the telephone rings."""
     hours: CallingHours | None = None
     """When the agent may call somebody; None for always."""
     zone: tzinfo = UTC
@@ -113,6 +116,8 @@ class AgentProfile:
             variables={**defaults(self.variables), **call.variables},
             metadata={name: value for name, value in call.metadata.items() if name not in _SERVICE_S[direction]},
             sip=self._listed(call.metadata.get("sip_headers")),
+            lookup=call.lookup,
+            looked_up=frozenset(variable.name for variable in self.variables if variable.name not in call.variables),
         )
 
     def for_call(self, facts: CallFacts) -> tuple["AgentProfile", tuple[str, ...]]:

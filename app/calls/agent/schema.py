@@ -34,6 +34,8 @@ from app.settings_checks import webhook_address, webhook_secrets
 
 TOOL_SECONDS_MAX = 60.0
 """Callers do not wait longer than this for a tool."""
+LOOKUP_SECONDS_MAX = 10.0
+"""Nor for a lookup, before they are answered."""
 _TOOLS_MAX = 32
 _HEADERS_MAX = 32
 _ARGUMENTS_MAX = 32
@@ -142,6 +144,10 @@ def _variable_name(name: str) -> str:
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=10)]
 Language = Annotated[str, AfterValidator(_language)]
+_Headers = Annotated[
+    dict[Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, PlainValidator(_header_value)]],
+    Field(max_length=_HEADERS_MAX),
+]
 _ArgumentName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 _Argument = Annotated[str, StringConstraints(max_length=VALUE_LETTERS_MAX)] | int | float | bool
 
@@ -187,10 +193,7 @@ class ToolShape(_Shape):
     description: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
     method: Method
     url: Annotated[str, AfterValidator(_address)]
-    headers: Annotated[
-        dict[Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, PlainValidator(_header_value)]],
-        Field(max_length=_HEADERS_MAX),
-    ] = {}
+    headers: _Headers = {}
     arguments: Annotated[dict[_ArgumentName, _Argument], Field(max_length=_ARGUMENTS_MAX)] = {}
     parameters: Annotated[dict[str, Any], AfterValidator(_parameters)] = {"type": "object", "properties": {}}
     timeout_seconds: Annotated[float, Field(gt=0, le=TOOL_SECONDS_MAX)] = 3.0
@@ -207,6 +210,21 @@ class VariableShape(_Shape):
     default: Annotated[str, StringConstraints(max_length=VALUE_LETTERS_MAX)] | int | float | bool | None = None
     description: Annotated[str, StringConstraints(max_length=1000)] = ""
     required: bool = False
+
+
+def _without_values(written: Any) -> Any:
+    texts = written.values() if isinstance(written, dict) else (written,)
+    if any(isinstance(text, str) and is_template(text) for text in texts):
+        raise ValueError("holds no {{ … }} here: the request has all that is known about the call in its body")
+    return written
+
+
+class LookupShape(_Shape):
+    """The endpoint that is asked about a caller while the telephone rings."""
+
+    url: Annotated[str, AfterValidator(_address), BeforeValidator(_without_values)]
+    headers: Annotated[_Headers, BeforeValidator(_without_values)] = {}
+    timeout_seconds: Annotated[float, Field(gt=0, le=LOOKUP_SECONDS_MAX)] = 1.0
 
 
 _Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -291,6 +309,7 @@ class AgentShape(_Shape):
     limits: LimitsShape = LimitsShape()
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
     hours: HoursShape | None = None
+    lookup: LookupShape | None = None
     variables: Annotated[
         dict[Annotated[str, AfterValidator(_variable_name)], VariableShape], Field(max_length=_VARIABLES_MAX)
     ] = {}

@@ -8,7 +8,7 @@ Task ledger. Calls and these tasks are run by :mod:`app.service_loops`, so that 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +18,13 @@ from app.calls.agent.plan import CallPlan
 from app.calls.agent.profile import AgentProfile
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.leases import LEASE_SECONDS, LeaseKeeper
+from app.calls.dispatch.lookups import LookedUp
 from app.calls.dispatch.prepared_phrases import PhrasePreparation
 from app.calls.dispatch.reaper import Reaper, end_without_core
 from app.calls.live.session import CallOrchestrator, CallServices
 from app.clock import iso_utc, lease_now, utc_now
 from app.conversation import events as ev
-from app.errors import AtCapacity, SpendingLimitReached
+from app.errors import AtCapacity, CallRejected, SpendingLimitReached, StorageError
 from app.models import CallContext, Direction, TelephoneCall
 from app.observability.listeners import Listeners
 from app.ports.services import CallLeg, JournalReader, Telephony
@@ -38,6 +39,12 @@ _REAP_SECONDS = 0.5
 _GOODBYE_SECONDS = 20.0
 _FIRST_FENCE = 1
 
+LookUp = Callable[[CallContext, Direction], Awaitable[LookedUp]]
+
+
+async def _nothing_known(call: CallContext, _direction: Direction) -> LookedUp:
+    return LookedUp(call)
+
 
 class CallDispatcher:
     """Every call of this process."""
@@ -51,12 +58,17 @@ class CallDispatcher:
         loops: ServiceLoops,
         lease_clock: Callable[[], float] = lease_now,
         unsaved: UnsavedEnds | None = None,
+        look_up: LookUp | None = None,
     ) -> None:
+        """``look_up`` asks about a call before it begins; see :class:`app.calls.dispatch.lookups.CallLookups`."""
         self.admission = admission
         self._lease_clock = lease_clock
         self._services = services
         self._loops = loops
+        self._look_up = look_up or _nothing_known
         self._live: dict[str, CallOrchestrator] = {}
+        self._beginning: dict[str, list[ev.Event]] = {}
+        """Calls of this process that are still looked up, with what was emitted to them meanwhile."""
         self._phrases = PhrasePreparation(services.phrases, loops)
         self._on_started = Listeners("call.started", services.metrics.call_started)
         self._left = asyncio.Event()
@@ -115,10 +127,13 @@ class CallDispatcher:
 
         ``telephony`` hands the caller over to a human; calls without one cannot. ``listens_only`` is for a leg that
         carries no sound back: the service records and transcribes what comes. Raises Draining, AtCapacity,
-        SpendingLimitReached, StorageError, and CallTaken for a telephone call that was taken before.
+        SpendingLimitReached, CallRejected, StorageError, and CallTaken for a telephone call that was taken before.
         """
         self.admission.check_at_once()
-        call = replace(call, start_time=utc_now())
+        looked = await self._look_up(call, direction)
+        self.admission.check_at_once()
+        self._check_wanted(looked)
+        call = replace(looked.call, start_time=utc_now())
         plan = self.admission.plan(call, leg.audio_format, direction, listens_only=listens_only)
         orchestrator = CallOrchestrator(
             self._services, plan, leg, call, fence=_FIRST_FENCE, spawn=self._spawn, telephony=telephony
@@ -134,6 +149,8 @@ class CallDispatcher:
         except BaseException:
             self._forget(call.call_id)
             raise
+        if looked.event is not None:
+            orchestrator.emit(looked.event)
         self._on_started()
         await orchestrator.handle_call_start(call)
         if not listens_only:
@@ -143,33 +160,58 @@ class CallDispatcher:
     async def start_placed(self, row: CallRow, leg: CallLeg, *, telephony: Telephony | None = None) -> CallOrchestrator:
         """Run a call that this process has claimed, whose telephone rings from now on; returns once it runs.
 
-        Raises Draining.
+        Raises Draining, CallRejected.
         """
         self.admission.check_not_draining()
         metadata = {**row.metadata, "called_number": row.called_number, "direction": row.direction}
         call = CallContext(
             row.call_id, row.caller_number, utc_now(), row.livekit_room, metadata, row.agent, row.variables
         )
-        plan = self.admission.plan(call, leg.audio_format, "outbound")
-        orchestrator = CallOrchestrator(
-            self._services, plan, leg, call, fence=row.fence, spawn=self._spawn, telephony=telephony
-        )
-        self._live[call.call_id] = orchestrator
+        early = self._beginning[call.call_id] = []
+        try:
+            looked = await self._look_up(call, "outbound")
+            self._check_wanted(looked)
+            call = replace(looked.call, start_time=utc_now())
+            plan = self.admission.plan(call, leg.audio_format, "outbound")
+            await self._note_agent(row, plan.agent)
+            orchestrator = CallOrchestrator(
+                self._services, plan, leg, call, fence=row.fence, spawn=self._spawn, telephony=telephony
+            )
+            self._live[call.call_id] = orchestrator
+        finally:
+            del self._beginning[call.call_id]
         self._on_started()
+        for event in [*([looked.event] if looked.event else []), *early]:
+            orchestrator.emit(event)
         await orchestrator.handle_call_start(call)
         self._phrases.begin(plan)
         return orchestrator
+
+    def _check_wanted(self, looked: LookedUp) -> None:
+        if looked.is_rejected:
+            self.admission.refuse(CallRejected("the agent's lookup does not want this call"))
+
+    async def _note_agent(self, row: CallRow, agent: AgentProfile) -> None:
+        """Store who calls, if the lookup has chosen another agent. The call goes on when this fails."""
+        if agent.name == row.agent:
+            return
+        try:
+            await self._services.calls.note_agent(row.call_id, row.fence, agent.name, is_recorded=agent.is_recorded)
+        except StorageError as error:
+            log.error("call.agent_not_noted", call_id=row.call_id, code=error.code)
 
     async def end_unstarted(self, row: CallRow, ended: ev.CallEnded) -> None:
         """Write the end of a call of this process that never ran. Raises StorageError, OwnershipLost."""
         end_without_core(row, [], self._services.journal, ended)
         await self._services.journal.flush(row.call_id)
 
-    async def record_refusal(self, call: CallContext, reason: str, *, telephone: TelephoneCall) -> CallRow:
+    async def record_refusal(
+        self, call: CallContext, reason: str, *, telephone: TelephoneCall, detail: str | None = None
+    ) -> CallRow:
         """Record a telephone call that was not taken. Raises StorageError, or CallTaken if it has a record already."""
         row = self._row(call, self.admission.agent_of(call, "inbound"), "inbound", telephone)
         await self._services.calls.create(row)
-        await self.end_unstarted(row, ev.CallEnded(reason, "policy"))
+        await self.end_unstarted(row, ev.CallEnded(reason, "policy", detail))
         return row
 
     async def drain(self, seconds: float) -> None:
@@ -188,6 +230,8 @@ class CallDispatcher:
         call = self._live.get(call_id)
         if call is not None:
             call.emit(event)
+        elif call_id in self._beginning:
+            self._beginning[call_id].append(event)
 
     def ownership_lost(self, call_id: str) -> None:
         """Another process owns that call now."""
@@ -250,4 +294,4 @@ class CallDispatcher:
 
     def _held(self) -> list[str]:
         """Calls that nobody else may end: the live ones, and ended ones with rows still to commit."""
-        return list({*self._live, *self._services.journal.waiting()})
+        return list({*self._live, *self._beginning, *self._services.journal.waiting()})

@@ -23,6 +23,7 @@ from app.clock import lease_now, parse_iso, utc_now
 from app.errors import (
     AdmissionError,
     AtCapacity,
+    CallRejected,
     CallTaken,
     OwnershipLost,
     ProviderError,
@@ -152,6 +153,9 @@ class RoomCalls:
         except SpendingLimitReached:
             await self._turn_away(caller, call)
             return
+        except CallRejected:
+            await self._refuse(caller, call, "rejected_policy", "refused by the lookup")
+            return
         except AdmissionError as error:
             await self._refuse(caller, call, "rejected_capacity" if isinstance(error, AtCapacity) else "shutdown")
             return
@@ -187,10 +191,10 @@ class RoomCalls:
         others = [call for call in await self._calls.of_room(caller.room_sid) if call.sip_call_id != caller.sip_call_id]
         return any(call.status != "ended" for call in others)
 
-    async def _refuse(self, caller: TelephoneCall, call: CallContext, reason: str) -> None:
+    async def _refuse(self, caller: TelephoneCall, call: CallContext, reason: str, detail: str | None = None) -> None:
         try:
             await self._remove(caller)
-            await self._dispatcher.record_refusal(call, reason, telephone=caller)
+            await self._dispatcher.record_refusal(call, reason, telephone=caller, detail=detail)
         except (ProviderError, StorageError, AdmissionError, OwnershipLost) as error:
             log.warning("caller.not_refused", code=error.code)
 

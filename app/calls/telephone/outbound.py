@@ -14,7 +14,7 @@ from app.calls.telephone.dialer import SipDialer
 from app.calls.telephone.inbound import MakeLeg
 from app.clients.livekit.api import LiveKitClient
 from app.conversation import events as ev
-from app.errors import AdmissionError, DialFailed, OwnershipLost, ProviderError, StorageError
+from app.errors import AdmissionError, CallRejected, DialFailed, OwnershipLost, ProviderError, StorageError
 from app.ports.services import Telephony
 from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow, CallStore
@@ -23,6 +23,7 @@ from media.errors import NotAnswered
 log = structlog.get_logger(__name__)
 
 _STOPPING = ev.CallEnded("shutdown", "ours", "never dialled: the service was stopping")
+_UNWANTED = ev.CallEnded("rejected_policy", "policy", "never dialled: the lookup refused it")
 _EMPTY_SECONDS = 120
 """How long LiveKit keeps the room while the telephone has not come into it."""
 
@@ -63,6 +64,9 @@ class OutboundCalls:
         leg = self._make_leg(room, identity, row.call_id, lambda: self._end_room(room), telephone)
         try:
             orchestrator = await self._dispatcher.start_placed(row, leg, telephony=self._make_telephony(room, identity))
+        except CallRejected:
+            await self._give_up(row, _UNWANTED)
+            return
         except AdmissionError:
             await self._give_up(row, _STOPPING)
             return

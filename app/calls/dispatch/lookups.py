@@ -1,0 +1,81 @@
+"""Asks the endpoint that knows the caller before a call begins, and never longer than it may take."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from app.calls.agent.lookup import LookupAnswer, read_answer
+from app.calls.agent.profile import AgentProfile
+from app.calls.agent.tools import ToolEndpoint
+from app.calls.dispatch.admission import Admission
+from app.clients.http_tools import NO_VALUES, HttpEndpoint
+from app.conversation.opening_events import LookupFinished
+from app.errors import ProviderError
+from app.models import CallContext, Direction
+
+log = structlog.get_logger(__name__)
+
+_DIGITS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """A call with what was found out about it."""
+
+    call: CallContext
+    event: LookupFinished | None = None
+    """None if the agent looks nothing up."""
+    is_rejected: bool = False
+
+
+class CallLookups:
+    """The lookups of a process."""
+
+    def __init__(self, admission: Admission, client: Callable[[HttpEndpoint], ToolEndpoint]) -> None:
+        self._admission = admission
+        self._client = client
+
+    async def ask(self, call: CallContext, direction: Direction) -> LookedUp:
+        """Ask the endpoint of the agent that would answer. When it is late or fails, the call is as before."""
+        agent = self._admission.agent_of(call, direction)
+        if agent.lookup is None:
+            return LookedUp(call)
+        facts = agent.for_language(call.metadata.get("language_hint")).facts(call, direction)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            answer = await self._client(agent.lookup).call(
+                facts.to_json(), call_id=call.call_id, tool_call_id="lookup", values=NO_VALUES
+            )
+        except ProviderError as error:
+            log.warning("lookup.failed", call_id=call.call_id, agent=agent.name, code=error.code, detail=error.reason)
+            return LookedUp(call, LookupFinished(False, round(clock() - began, _DIGITS), problems=(error.reason,)))
+        seconds = round(clock() - began, _DIGITS)
+        if not answer.ok:
+            problem = f"answered {answer.status}"
+            log.warning("lookup.failed", call_id=call.call_id, agent=agent.name, code="refused", detail=problem)
+            return LookedUp(call, LookupFinished(False, seconds, problems=(problem,)))
+        return self._with_answer(call, agent, read_answer(answer.text), seconds)
+
+    def _with_answer(self, call: CallContext, agent: AgentProfile, answer: LookupAnswer, seconds: float) -> LookedUp:
+        problems = list(answer.problems)
+        agents = self._admission.planner.agents().by_name
+        if answer.agent is not None:
+            if answer.agent in agents:
+                agent, call = agents[answer.agent], replace(call, agent=answer.agent)
+            else:
+                problems.append("agent: is not known")
+        if answer.language is not None:
+            if answer.language in agent.policy.lines:
+                call = replace(call, metadata={**call.metadata, "language_hint": answer.language})
+            else:
+                problems.append("language: the agent does not speak it")
+        call = replace(call, lookup=dict(answer.variables))
+        for problem in problems:
+            log.warning("lookup.failed", call_id=call.call_id, agent=agent.name, code="unusable", detail=problem)
+        event = LookupFinished(
+            not problems, seconds, tuple(sorted(map(str, answer.variables))), answer.rejects, tuple(problems)
+        )
+        return LookedUp(call, event, answer.rejects)

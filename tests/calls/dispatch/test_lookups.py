@@ -1,0 +1,123 @@
+"""Lookups before a call begins: in time, late, failed, and refusing the call."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.calls.agent.profile import AgentProfile
+from app.calls.dispatch.admission import Admission
+from app.calls.dispatch.lookups import CallLookups, LookedUp
+from app.clients.http_tools import HttpEndpoint, ToolAnswer
+from app.conversation import events as ev
+from app.errors import CallRejected, ProviderError, ProviderTimeout
+from app.models import CallContext, Direction
+from tests.calls.desk import desk
+from tests.calls.fakes import AGENT, LINES, POLICY, World, a_call
+from tests.calls.far_end import FarEnd
+from tests.calls.vendors import ScriptedTool
+from tests.storage.stores import a_call as a_row_of_calls
+
+VIRTUAL_TIME = True
+
+LOOKS_UP = replace(
+    AGENT,
+    policy=replace(POLICY, lines={"en": LINES, "ru": replace(LINES, greeting="Алло!")}),
+    voices={"en": "voice-1", "ru": "voice-2"},
+    lookup=HttpEndpoint("lookup", "POST", "https://crm.example.org/", timeout_seconds=1.0),
+)
+
+
+def world_and_lookups(
+    answer: ToolAnswer | ProviderError, agent: AgentProfile = LOOKS_UP
+) -> tuple[World, CallLookups, ScriptedTool]:
+    world, tool = World(agent=agent), ScriptedTool("lookup", "POST", 0.3, answer)
+    admission = Admission(
+        world.planner,
+        world.services.calls,
+        max_live=10,
+        require_storage=lambda: None,
+        on_rejected=world.metrics.call_rejected,
+    )
+    return world, CallLookups(admission, lambda _endpoint: tool), tool
+
+
+async def looked_up(answer: ToolAnswer | ProviderError, **more: Any) -> LookedUp:
+    _, lookups, _ = world_and_lookups(answer)
+    return await lookups.ask(replace(a_call("call-1"), **more), "web")
+
+
+async def test_a_call_begins_with_what_was_found() -> None:
+    found = await looked_up(ToolAnswer(200, '{"variables": {"name": "Anna"}, "language": "ru", "agent": "standard"}'))
+
+    assert found.call.lookup == {"name": "Anna"}
+    assert (found.call.agent, found.call.metadata["language_hint"]) == ("standard", "ru")
+    assert found.event is not None
+    assert (found.event.ok, found.event.found, found.event.seconds) == (True, ("name",), pytest.approx(0.3, abs=0.01))
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (ProviderTimeout("tools", "no answer in time"), "no answer in time"),
+        (ToolAnswer(404, "{}"), "answered 404"),
+        (ToolAnswer(200, "<html>"), "the answer is not JSON"),
+        (ToolAnswer(200, '{"agent": "nobody"}'), "agent: is not known"),
+        (ToolAnswer(200, '{"language": "fr"}'), "language: the agent does not speak it"),
+    ],
+)
+async def test_a_lookup_that_fails_leaves_the_call_as_it_was_and_a_row_says_so(
+    answer: ToolAnswer | ProviderError, problem: str
+) -> None:
+    found = await looked_up(answer)
+
+    assert (found.call.agent, found.call.lookup, found.call.metadata) == (None, {}, a_call("call-1").metadata)
+    assert found.event is not None
+    assert (found.event.ok, found.event.problems) == (False, (problem,))
+
+
+async def test_an_agent_without_a_lookup_asks_nobody() -> None:
+    _, lookups, tool = world_and_lookups(ToolAnswer(200, "{}"), AGENT)
+
+    assert await lookups.ask(a_call("call-1"), "web") == LookedUp(a_call("call-1"))
+    assert tool.asked == []
+
+
+async def test_the_row_is_the_second_one_of_the_call() -> None:
+    world, lookups, _ = world_and_lookups(ToolAnswer(200, '{"language": "ru"}'))
+    async with desk(world, look_up=lookups.ask) as here:
+        call = await here.rings()
+        await call.until("agent.finished")
+
+    rows = world.journal.rows_of["call-1"]
+    assert [row.type for row in rows[:2]] == ["call.created", "lookup.finished"]
+    assert call.turns()[0] == ("assistant", "Алло!")
+
+
+async def test_a_call_that_the_lookup_refuses_is_not_taken() -> None:
+    world, lookups, _ = world_and_lookups(ToolAnswer(200, '{"reject": true}'))
+    async with desk(world, look_up=lookups.ask) as here:
+        with pytest.raises(CallRejected):
+            await here.rings()
+
+    assert world.journal.rows_of == {}
+
+
+async def test_what_an_operator_asks_for_meanwhile_is_not_lost() -> None:
+    world, lookups, _ = world_and_lookups(ToolAnswer(200, "{}"))
+    held = list[list[str]]()
+
+    async def slow(call: CallContext, direction: Direction) -> LookedUp:
+        await asyncio.sleep(0.1)
+        held.append(here.dispatcher._held())
+        here.dispatcher.emit(call.call_id, ev.HangupRequested())
+        return await lookups.ask(call, direction)
+
+    async with desk(world, look_up=slow) as here:
+        row = a_row_of_calls("call-1", direction="outbound", agent="standard", owner="worker-a")
+        body = await here.dispatcher.start_placed(row, FarEnd())
+        await body.wait_ended()
+
+    assert held == [["call-1"]]
+    assert body.record.end_reason == "operator_hangup"
