@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
+from app.backoff import Backoff
 from app.calls.dispatch.claims import Claims, Share
 from app.calls.dispatch.dispatcher import CallDispatcher
 from app.calls.live.session import CallServices
@@ -31,6 +33,8 @@ from media.legs.room_audio import ROOM_FORMAT
 
 _Taken = TypeVar("_Taken")
 
+_REJOIN = Backoff(first_seconds=0.25, max_seconds=4.0, jitter=0.2)
+"""The waits between attempts to join a room; many calls may lose their server together."""
 _GOODBYE_SECONDS = 60
 """How much longer than ``MAX_CALL_SECONDS`` LiveKit lets a call last: the agent says goodbye and hangs up itself."""
 
@@ -149,13 +153,14 @@ def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:
     ) -> RoomLeg:
         return RoomLeg(
             url=settings.livekit_url or "",
-            token=livekit.agent_token(room, call_id),
+            token=partial(livekit.agent_token, room, call_id),
             caller=caller,
             name=call_id,
             end_call=end_call,
             dialling=dialling,
             sip_call_id=sip_call_id,
             hold_seconds=settings.carrier_hold_seconds,
+            rejoin_delay=_REJOIN.delay,
         )
 
     return make_leg

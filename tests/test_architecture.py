@@ -29,6 +29,7 @@ VENDORS = {
         "app/clients/livekit/sip_admin.py",  # trunks and rules
         "media/legs/room_announcement.py",  # joins for one sentence
         "media/legs/room.py",
+        "media/legs/room_connection.py",
         "media/legs/room_audio.py",  # the agent's track
         "sandbox/carrier/carrier.py",  # tokens and trunks
         "sandbox/carrier/sip_requests.py",  # what is asked of livekit-sip, in protobuf

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.calls.agent.schema import TOOL_SECONDS_MAX
 from app.calls.agent.tools import WAITING_PHRASE_AFTER_SECONDS
-from app.calls.live import event_loop, phrase_cache, session
+from app.calls.live import event_loop, message_recording, phrase_cache, session
 from app.clients import piecewise, resilient, webhook_sender
 from app.clients.cartesia.messages import CartesiaOptions
 from app.clients.cartesia.stt_messages import InkOptions
@@ -23,7 +23,7 @@ from app.conversation.policy import CallPolicy
 from app.settings import Settings
 from app.storage import database
 from media.dialects.protocol import START_SECONDS
-from media.legs import room
+from media.legs import room, room_absence, room_connection
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "deadlines.md"
 POLICY, MODEL, VOICE, HEARING = CallPolicy(), OpenAIOptions(), CartesiaOptions(), DeepgramOptions()
@@ -75,6 +75,7 @@ PARTS: dict[str, tuple[float | None, float | None, float | None, float | None]] 
     ),
     "speech recognition, ink-whisper": (WHISPER.connect_seconds, WHISPER.stall_seconds, NONE, WHISPER.give_up_seconds),
     "speech recognition of a whole": (HEARING.connect_seconds, NONE, HEARING.batch_seconds, resilient._REQUEST_SECONDS),
+    "speech recognition of a caller's message": (NONE, NONE, NONE, message_recording._TRANSCRIBED_WITHIN_SECONDS),
     "language model": (
         MODEL.connect_seconds,
         MODEL.first_token_seconds,
@@ -95,7 +96,8 @@ PARTS: dict[str, tuple[float | None, float | None, float | None, float | None]] 
     ),
     "LiveKit's API: a request": (NONE, NONE, NONE, api._REQUEST_SECONDS),
     "LiveKit's API: a dial": (NONE, NONE, NONE, api._ANSWER_SECONDS),
-    "LiveKit: joining a room": (room._CONNECT_SECONDS, NONE, NONE, NONE),
+    "LiveKit: joining a room": (room_connection.CONNECT_SECONDS, NONE, NONE, room_connection.AGAIN_SECONDS),
+    "LiveKit: joining a lost room": (room_connection._REJOIN_SECONDS, NONE, NONE, room_absence.AWAY_SECONDS_MAX),
     "LiveKit: a caller who is missing": (NONE, NONE, room._CALLER_RETURNS_SECONDS, NONE),
     "transfer: its outcome": (NONE, NONE, NONE, POLICY.transfer_seconds),
     "webhook to an operator": (webhook_sender._CONNECT_SECONDS, NONE, NONE, webhook_sender._SECONDS),

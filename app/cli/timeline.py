@@ -148,6 +148,8 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "caller.left": _left,
     "caller.held": lambda data: ("quiet", f"no sound since {data['since_t']:.1f} s: on hold, or gone"),
     "caller.returned": lambda data: ("quiet", f"sound again after {data['held_seconds']:.1f} s on hold"),
+    "leg.lost": lambda data: ("wrong", f"the room is lost since {data['since_t']:.1f} s: nobody hears the other"),
+    "leg.rejoined": lambda data: ("quiet", f"in the room again after {data['away_seconds']:.1f} s"),
     "message.requested": lambda _data: ("wrong", "the call cannot be served: the caller is asked for a message"),
     "message.transcribed": lambda data: ("caller", data["text"]),
     "caller.ignored": lambda data: ("quiet", f"not taken as a turn: {data['reason']}"),

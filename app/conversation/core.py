@@ -6,9 +6,11 @@ reply.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from app.conversation import events as ev
+from app.conversation.absence import leg_lost, leg_rejoined, waits
 from app.conversation.agent_speech import AgentSpeech
 from app.conversation.bridging import say_due_line
 from app.conversation.commands import Command
@@ -122,6 +124,8 @@ class ConversationCore:
             ev.CallerDtmf: caller.dtmf,
             ev.CallerHeld: caller.held,
             ev.CallerReturned: caller.returned,
+            ev.LegLost: partial(leg_lost, self._call),
+            ev.LegRejoined: partial(leg_rejoined, self._call),
             ev.AgentReplyStarted: agent.started,
             ev.AgentReplyGenerated: agent.generated,
             ev.AgentClauseStarted: agent.clause_started,
@@ -203,8 +207,9 @@ class ConversationCore:
 
     def _deadline(self, event: ev.DeadlinePassed) -> None:
         name = deadline_named(event.name)
-        if name is not None and self._call.deadlines.take(name, self._call.now):
-            self._due[name]()
+        if name is None or not self._call.deadlines.take(name, self._call.now) or waits(self._call, name):
+            return
+        self._due[name]()
 
     def _limit_due(self) -> None:
         call = self._call

@@ -164,6 +164,23 @@ class CallerReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class LegLost:
+    """The leg has lost its room: the caller hears nothing of us, and we hear nothing of them."""
+
+    type: ClassVar[str] = "leg.lost"
+    since_t: float
+    """When the connection was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegRejoined:
+    """The leg is in the room again, and the caller is there."""
+
+    type: ClassVar[str] = "leg.rejoined"
+    away_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallerIgnored:
     """What the caller said was not taken as a turn; a decision of the core."""
 
@@ -407,8 +424,9 @@ class DeadlinePassed:
 Event = (
     CallCreated | CallAnswered | CallEnded | StateChanged | CallerSoundStarted | CallerSoundStopped | CallerWords
     | CallerHeld | CallerReturned | CallerTurnEndedEagerly | CallerTurnResumed | CallerTurnEnded | CallerDtmf
-    | CallerLeft | CallerIgnored | TurnTaken | AgentReplyStarted | AgentReplyGenerated | AgentClauseStarted
-    | AgentPaused | AgentResumed | AgentInterrupted | AgentFinished | AgentToolCalled | AgentToolFinished
+    | CallerLeft | LegLost | LegRejoined | CallerIgnored | TurnTaken | AgentReplyStarted | AgentReplyGenerated
+    | AgentClauseStarted | AgentPaused | AgentResumed | AgentInterrupted | AgentFinished | AgentToolCalled
+    | AgentToolFinished
     | TransferStarted | TransferDialled | TransferFailed | TransferCompleted | MessageRequested | MessageTranscribed
     | ProviderFailed | ProviderRestored | ProviderUsed | SpendingReached | SayRequested | HangupRequested
     | TransferRequested | DeadlinePassed | ConsentAnswered | LookupFinished

@@ -49,7 +49,11 @@ _Types = frozenset[type[ev.Event]]
 
 _END: _Types = frozenset({ev.CallEnded, ev.CallerLeft, ev.HangupRequested, ev.DeadlinePassed, ev.SpendingReached})
 _VENDORS: _Types = frozenset({ev.ProviderFailed, ev.ProviderRestored})
-_LINE: _Types = frozenset({ev.CallerSoundStarted, ev.CallerSoundStopped, ev.CallerHeld, ev.CallerReturned})
+_LINE: _Types = frozenset(
+    {
+        ev.CallerSoundStarted, ev.CallerSoundStopped, ev.CallerHeld, ev.CallerReturned, ev.LegLost, ev.LegRejoined,
+    }
+)  # fmt: skip
 CALLER_TURN: _Types = frozenset(
     {ev.CallerWords, ev.CallerTurnEndedEagerly, ev.CallerTurnResumed, ev.CallerTurnEnded, ev.CallerDtmf}
 )

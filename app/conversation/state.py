@@ -75,6 +75,8 @@ class CallState:
     """Whether the agent has given up serving the call by itself."""
     human_was_tried = False
     """Whether the call was to be transferred to the human of the policy."""
+    away_until_t = 0.0
+    """Until then at the latest the leg is away from the caller; what waits for either of them goes on waiting."""
     agent_asked = ""
     """What was said of the answer or the greeting that ended last: a fixed line after it takes no question back."""
 

@@ -114,8 +114,9 @@ class CallStore:
     ) -> None:
         """Insert a call.
 
-        Raises CallTaken when the same telephone call exists already, AtCapacity when all processes together have
-        ``max_live`` live calls, SpendingLimitReached when the reservation does not fit into the day's limits.
+        Raises CallTaken when the same telephone call exists already and has not lost its room, AtCapacity when all
+        processes together have ``max_live`` live calls, SpendingLimitReached when the reservation does not fit into the
+        day's limits.
         """
         await self._database.write(partial(create_call, row, max_live, reservation))
 
@@ -306,7 +307,10 @@ def _list(wanted: CallFilter, limit: int, after: tuple[str, str] | None, connect
 
 def create_call(row: CallRow, max_live: int | None, reservation: Reservation | None, connection: Connection) -> None:
     """Insert a call as :meth:`CallStore.create` does, as part of a larger transaction."""
-    same = (calls.c.room_sid == row.room_sid) & (calls.c.sip_call_id == row.sip_call_id)
+    is_over = (calls.c.status == "ended") & (calls.c.end_reason == "media_lost")
+    same = (
+        (calls.c.room_sid == row.room_sid) & (calls.c.sip_call_id == row.sip_call_id) & ~func.coalesce(is_over, False)
+    )
     if row.room_sid is not None and connection.execute(select(calls.c.call_id).where(same)).first():
         raise CallTaken("this telephone call was taken before")
     if max_live is not None and _count_live(connection) >= max_live:

@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0018"
+REVISION = "0019"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -73,7 +73,13 @@ calls = Table(
     Column("analysis", JSON(none_as_null=True)),  # its status and what it found; null if there is none
     Column("seal", String),  # the hash of the last row; null while the call lives
     Column("words_id", Integer),  # of call_texts; null if nothing was said, or while the call lives
-    Index("calls_by_telephone_call", "room_sid", "sip_call_id", unique=True),  # one call, however often it is reported
+    Index(  # one call, however often it is reported; but a caller whose call lost the room may be answered again
+        "calls_by_telephone_call",
+        "room_sid",
+        "sip_call_id",
+        unique=True,
+        sqlite_where=text("end_reason IS NULL OR end_reason != 'media_lost'"),
+    ),
     *_list_indexes(),
 )
 

@@ -21,6 +21,12 @@ class LegListener(Protocol):
     def hold(self, is_held: bool) -> None:
         """The far end holds the caller, so that nothing is heard either way, or no more."""
 
+    def lost_line(self, seconds_ago: float) -> None:
+        """The leg has lost the room, so long ago: nothing is heard either way until :meth:`regained_line`."""
+
+    def regained_line(self, away_seconds: float) -> None:
+        """The leg has the room back, and the caller is there."""
+
     def leave(self, reason: str, detail: str | None = None) -> None:
         """The caller is gone: ``caller_hangup``, ``media_lost`` or ``media_timeout``.
 

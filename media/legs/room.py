@@ -6,18 +6,19 @@ participant becomes ``active`` once the telephone has been answered.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
 from livekit import rtc
-from livekit.rtc.participant import PublishDTMFError, PublishTrackError
+from livekit.rtc.participant import PublishDTMFError
 from livekit.rtc.room import EventTypes
 
 from media.dtmf import KEYS, TONE_SECONDS, WAIT, WAIT_SECONDS, event_code
 from media.errors import NotAnswered
 from media.legs.leg import LegListener
+from media.legs.room_absence import RoomAbsence
 from media.legs.room_audio import ROOM_FORMAT, RoomVoice
+from media.legs.room_connection import CONNECT_SECONDS, RoomConnection
 
 log = structlog.get_logger(__name__)
 
@@ -25,10 +26,6 @@ READ_MS = 20
 """The length of a piece of the caller's audio; longer pieces cost less, but a barge-in is noticed later."""
 _CALLER_FRAMES_MAX = 50
 """How many pieces of the caller's audio may wait; then the oldest is dropped."""
-_CONNECT_SECONDS = 15.0
-"""How long joining may take; the telephone rings meanwhile, and many calls at once make joining slow."""
-_MEASURED_SECONDS_MAX = 1.0
-_ROUND_TRIP_SECONDS_MAX = 0.5
 _CONNECTION_TOLD_SECONDS = 0.1
 """After a full reconnect the SDK reports first that everybody has left, and this much later at most, why."""
 _CALLER_RETURNS_SECONDS = 10.0
@@ -40,6 +37,8 @@ _MIXED_SECONDS = 0.08
 _GOODBYE_MARGIN_SECONDS = 0.25
 """Network jitter: how much the latency differs from packet to packet."""
 _LAST_SOUND_SECONDS_MAX = 1.0
+_ENDED = (rtc.DisconnectReason.ROOM_DELETED, rtc.DisconnectReason.ROOM_CLOSED)
+"""The room is over, and so is the caller's call."""
 _ROOM_GOES_ON = ("transferred", "crashed")
 """End reasons of calls whose room stays open for someone else."""
 _GOODBYE_SECONDS = 5.0
@@ -61,11 +60,17 @@ class Dialling(Protocol):
 
 
 class RoomLeg:
-    """One caller's leg. ``run`` carries the audio; its tasks ``<name>:writer``, ``:keys`` and ``:reader`` end with it.
+    """One caller's leg. ``run`` carries the audio; its tasks ``<name>:writer``, ``:keys``, ``:reader`` and ``:rejoin``
+    end with it.
 
     The reader owns ``<name>:track``, which reads one audio track of the caller, the latest, and nobody else's. At most
     1 s of the caller's audio waits to be read; then the oldest is dropped. At most 100 keys wait to be pressed; further
     keys are dropped.
+
+    A room that is lost is joined again for 30 s. The listener knows how long the caller hears nothing of us:
+
+    ``lost_line`` ──► rejoined, and the caller is there: ``regained_line``
+                  └──► the caller is not there: ``caller_hangup``; 30 s are over: ``media_lost``
 
     What was heard: audio that has left the voice's source reaches the caller ``output_latency_seconds`` later, also
     after a clear, because LiveKit SIP plays what it has. So at a clear the caller has heard, or will hear, everything
@@ -77,51 +82,62 @@ class RoomLeg:
     can_send_digits = True
     audio_format = ROOM_FORMAT
 
+    _round_trip = 0.0
+    """The round trip to the LiveKit server, in seconds."""
+    _track: rtc.Track | None = None
+    _listener: LegListener | None = None
+    _left: str | None = None  # why the caller is gone, as an end reason
+    _left_detail: str | None = None
+    _replaced = False
+    """Whether the room belongs to another process or call now."""
+    _is_in = False
+    """Whether the SDK's room was joined and is not dead."""
+    _missing: asyncio.TimerHandle | None = None
+    _held: asyncio.TimerHandle | None = None
+    """Fires when a caller on hold is given up."""
+    _hanging_up = False
+    _bug: Exception | None = None
+
     def __init__(
         self,
         *,
         url: str,
-        token: str,
+        token: Callable[[], str],
         caller: str,
         name: str,
         end_call: Callable[[], None],
         dialling: Dialling | None = None,
         sip_call_id: str | None = None,
         hold_seconds: float = 30.0,
+        rejoin_delay: Callable[[int], float],
     ) -> None:
         """``caller`` is the identity of the caller's participant; ``end_call`` ends the room and returns at once.
 
         With ``dialling`` the caller does not wait in the room: the leg dials them. With ``sip_call_id`` the leg is over
         when a participant with the same identity and another SIP call takes their place: the caller has dialled again.
-        The leg gives up a caller whose track is muted for ``hold_seconds``.
+        The leg gives up a caller whose track is muted for ``hold_seconds``. ``rejoin_delay`` is the wait before the
+        room is joined again, after so many failures in a row.
         """
         self._hold_seconds = hold_seconds
         self._sip_call_id = sip_call_id
         self._dialling = dialling
-        self._url, self._token, self._caller, self._name, self._end_call = url, token, caller, name, end_call
-        self._room = rtc.Room()
+        self._caller, self._name, self._end_call = caller, name, end_call
         self._voice = RoomVoice(name)
-        self._round_trip = 0.0
-        """The round trip to the LiveKit server, in seconds."""
+        self._connection = RoomConnection(
+            url=url, token=token, voice=self._voice, name=name, follow=self._follow_room, delay=rejoin_delay
+        )
         self._keys: asyncio.Queue[str] = asyncio.Queue(_KEYS_WAITING_MAX)
         self._active = asyncio.Event()
-        self._track: rtc.Track | None = None
         self._track_changed = asyncio.Event()
-        self._listener: LegListener | None = None
-        self._left: str | None = None
-        """Why the caller is gone, as an end reason."""
-        self._left_detail: str | None = None
-        self._replaced = False
-        """Whether the room belongs to another process or call now."""
-        self._reconnecting = False
-        self._missing: asyncio.TimerHandle | None = None
-        self._held: asyncio.TimerHandle | None = None
-        """Fires when a caller on hold is given up."""
-        self._hanging_up = False
+        self._absence = RoomAbsence(
+            on_lost=self._lost_line,
+            on_regained=self._regained_line,
+            on_given_up=lambda: self._leave("media_lost", "the room was away for too long"),
+        )
+        self._dropped = asyncio.Event()
+        """Set when the SDK's room is dead and must be joined anew."""
         self._closed = asyncio.Event()
         self._over = asyncio.Event()
-        self._bug: Exception | None = None
-        self._follow_room()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed.is_set() else "active" if self._active.is_set() else "ringing"
@@ -137,31 +153,19 @@ class RoomLeg:
             return
         await self._dialling.ring()
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 await self._active.wait()
         except TimeoutError as error:
             raise NotAnswered("media_lost", "the telephone was answered and did not come into the room") from error
 
     async def _enter(self) -> None:
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                await self._room.connect(self._url, self._token, rtc.RoomOptions(auto_subscribe=True))
-            self._meet_caller()
-            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                await self._room.local_participant.publish_track(self._voice.track(), options)
-        except (rtc.ConnectError, PublishTrackError, TimeoutError) as error:
-            raise NotAnswered("media_lost", f"the room cannot be joined: {type(error).__name__}") from error
-        await self._measure_round_trip()
+        await self._connection.enter(self._meet_caller)
+        self._is_in = True
+        self._round_trip = await self._connection.measure_round_trip()
 
-    async def _measure_round_trip(self) -> None:
-        """Read the round trip to the server from the ICE statistics; takes some milliseconds while it rings."""
-        with suppress(RuntimeError, TimeoutError):  # the room may be gone again
-            async with asyncio.timeout(_MEASURED_SECONDS_MAX):
-                stats = await self._room.get_rtc_stats()
-            pairs = [each.candidate_pair.candidate_pair for each in stats.publisher_stats]
-            taken = [pair.current_round_trip_time for pair in pairs if pair.nominated]
-            self._round_trip = min(max(taken, default=0.0), _ROUND_TRIP_SECONDS_MAX)
+    @property
+    def _room(self) -> rtc.Room:
+        return self._connection.room
 
     def _meet_caller(self) -> None:
         """Find the caller in the room: an inbound caller is there already, a called telephone comes later."""
@@ -212,7 +216,8 @@ class RoomLeg:
 
         After a clear there is no audio to wait for, so it takes some milliseconds if the server answers. It takes at
         most 6 s whatever the server does. A caller who was ``transferred`` may be talking to a human in the room, and
-        a call that ``crashed`` belongs to another process, room included; in both cases only the agent leaves.
+        a call that ``crashed`` belongs to another process, room included; in both cases only the agent leaves. It also
+        does when it has lost the room of a caller who rang us (``media_lost``): they wait for another agent.
         """
         if self._hanging_up:
             await self._closed.wait()
@@ -221,19 +226,24 @@ class RoomLeg:
         try:
             if self._active.is_set() and self._left is None and reason != "crashed" and not self._voice.was_cut:
                 await self._until_heard()
-            if not self._replaced and reason not in _ROOM_GOES_ON:
+            if not self._replaced and reason not in _ROOM_GOES_ON and not self._leaves_caller(reason):
                 self._end_call()
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                await self._room.disconnect()
+                await self._connection.leave()
                 await self._voice.aclose()
         except TimeoutError:
             log.warning("room.not_left", call_id=self._name)
         finally:
+            self._absence.stop()
             for timer in (self._missing, self._held):
                 if timer is not None:
                     timer.cancel()
             self._closed.set()
             self._over.set()
+
+    def _leaves_caller(self, reason: str) -> bool:
+        """Whether the caller goes on waiting in the room, because it is us who lost it: somebody else meets them."""
+        return reason == "media_lost" and self._sip_call_id is not None
 
     async def run(self, caller: LegListener) -> None:
         """Pass on what comes in; returns once :meth:`hang_up` has closed the leg.
@@ -248,6 +258,7 @@ class RoomLeg:
                 tasks.create_task(self._voice.run(), name=f"{self._name}:writer"),
                 tasks.create_task(self._press_keys(), name=f"{self._name}:keys"),
                 tasks.create_task(self._read(caller), name=f"{self._name}:reader"),
+                tasks.create_task(self._rejoin(), name=f"{self._name}:rejoin"),
             ]
             await self._over.wait()
             for task in work:
@@ -309,29 +320,34 @@ class RoomLeg:
 
     # --- the room -----------------------------------------------------------------------------------------------------
 
-    def _follow_room(self) -> None:
-        self._on("participant_attributes_changed", self._attributes_changed)
-        self._on("participant_connected", self._participant_connected)
-        self._on("participant_disconnected", self._participant_disconnected)
-        self._on("track_subscribed", self._track_subscribed)
-        self._on("track_unsubscribed", self._track_unsubscribed)
-        self._on("track_muted", self._track_muted)
-        self._on("track_unmuted", self._track_unmuted)
-        self._on("sip_dtmf_received", self._key_pressed)
-        self._on("reconnecting", self._connection_lost)
-        self._on("reconnected", self._connection_restored)
-        self._on("disconnected", self._disconnected)
+    def _follow_room(self, room: rtc.Room) -> None:
+        followed: dict[EventTypes, Callable[..., None]] = {
+            "participant_attributes_changed": self._attributes_changed,
+            "participant_connected": self._participant_connected,
+            "participant_disconnected": self._participant_disconnected,
+            "track_subscribed": self._track_subscribed,
+            "track_unsubscribed": self._track_unsubscribed,
+            "track_muted": self._track_muted,
+            "track_unmuted": self._track_unmuted,
+            "sip_dtmf_received": self._key_pressed,
+            "reconnecting": self._connection_lost,
+            "reconnected": self._connection_restored,
+            "disconnected": self._disconnected,
+        }
+        for event, follow in followed.items():
+            room.on(event, self._guarded(room, follow))
 
-    def _on(self, event: EventTypes, follow: Callable[..., None]) -> None:
+    def _guarded(self, room: rtc.Room, follow: Callable[..., None]) -> Callable[..., None]:
         """Follow an event. The SDK would only log a bug in a callback, and the caller would hear silence."""
 
         def guarded(*args: Any) -> None:
             try:
-                follow(*args)
+                if room is self._room:
+                    follow(*args)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the leg runs
                 self._break(error)
 
-        self._room.on(event, guarded)
+        return guarded
 
     def _break(self, bug: Exception) -> None:
         """End the leg; ``run`` raises it."""
@@ -354,6 +370,7 @@ class RoomLeg:
             return
         if self._is_of_this_call(participant):
             self._note_status(participant.attributes)
+            self._absence.regained()
         else:
             self._replaced = True
             self._leave("caller_hangup", _DIALLED_AGAIN)
@@ -372,7 +389,7 @@ class RoomLeg:
         self._missing = asyncio.get_running_loop().call_later(seconds, self._look_for_caller)
 
     def _look_for_caller(self) -> None:
-        if not self._reconnecting and self._caller not in self._room.remote_participants:
+        if self._absence.is_connected and self._caller not in self._room.remote_participants:
             self._caller_left()
 
     def _caller_left(self) -> None:
@@ -422,19 +439,52 @@ class RoomLeg:
         if self._listener is not None and sender == self._caller and key.digit in KEYS:
             self._listener.press(key.digit)
 
+    # --- the connection -----------------------------------------------------------------------------------------------
+
     def _connection_lost(self) -> None:
-        self._reconnecting = True
         log.warning("room.connection_lost", call_id=self._name)
+        self._absence.lost(for_certain=False)
 
     def _connection_restored(self) -> None:
-        self._reconnecting = False
+        self._absence.connected()
         self._miss_caller(_CALLER_RETURNS_SECONDS)
+        if self._caller in self._room.remote_participants:
+            self._absence.regained()
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        """The SDK's room is dead: join again, unless the room is over or belongs to another process now."""
         if reason == rtc.DisconnectReason.DUPLICATE_IDENTITY:
-            self._replaced = True  # another process has taken the call over, and its room
-        ended = (rtc.DisconnectReason.ROOM_DELETED, rtc.DisconnectReason.ROOM_CLOSED)
-        self._leave("caller_hangup" if reason in ended else "media_lost")
+            self._replaced = True
+            self._leave("media_lost")
+        elif reason in _ENDED:
+            self._leave("caller_hangup")
+        elif self._is_in and not self._hanging_up:
+            log.warning("room.connection_lost", call_id=self._name, reason=rtc.DisconnectReason.Name(reason))
+            self._is_in = False
+            self._absence.lost(for_certain=True)
+            self._dropped.set()
+
+    def _lost_line(self, seconds_ago: float) -> None:
+        if self._listener is not None:
+            self._listener.lost_line(seconds_ago)
+
+    def _regained_line(self, away_seconds: float) -> None:
+        log.info("room.rejoined", call_id=self._name, away_seconds=round(away_seconds, 1))
+        if self._listener is not None:
+            self._listener.regained_line(away_seconds)
+
+    async def _rejoin(self) -> None:
+        """Join the room again each time it is lost."""
+        while True:
+            await self._dropped.wait()
+            self._dropped.clear()
+            try:
+                await self._connection.enter_again(self._absence.until)
+            except NotAnswered as error:
+                self._leave(error.reason, str(error))
+            else:
+                self._is_in = True
+                self._connection_restored()
 
     def _leave(self, reason: str, detail: str | None = None) -> None:
         if self._left is None and not self._hanging_up:

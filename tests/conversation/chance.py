@@ -42,6 +42,8 @@ caller_events = st.one_of(
     st.builds(ev.CallerDtmf, st.sampled_from("0129*#A")),
     st.builds(ev.CallerHeld, moments),
     st.builds(ev.CallerReturned, moments),
+    st.builds(ev.LegLost, moments),
+    st.builds(ev.LegRejoined, moments),
 )  # fmt: skip
 outside_events = st.one_of(
     st.builds(ev.ProviderFailed, st.just("deepgram"), st.just("listen"), st.just("lost"), st.booleans()),

@@ -19,7 +19,9 @@ LISTENING, PROCESSING, SPEAKING, _ENDED = ConversationState
 _OUTCOME_SECONDS = 2.0
 """How much longer a transfer may take when the caller has left."""
 _SAID = (ev.CallerWords, ev.CallerTurnEndedEagerly, ev.CallerTurnResumed, ev.CallerTurnEnded, ev.CallerDtmf)
-_NOT_SAID = (ev.CallerSoundStarted, ev.CallerSoundStopped, ev.CallerHeld, ev.CallerReturned)
+_NOT_SAID = (
+    ev.CallerSoundStarted, ev.CallerSoundStopped, ev.CallerHeld, ev.CallerReturned, ev.LegLost, ev.LegRejoined,
+)  # fmt: skip
 _VOICE = (
     ev.AgentReplyStarted, ev.AgentReplyGenerated, ev.AgentClauseStarted, ev.AgentToolCalled, ev.AgentToolFinished,
     ev.AgentInterrupted, ev.AgentFinished,
@@ -304,6 +306,8 @@ def _one_of_each(speech: int, now: float) -> list[ev.Event]:
         ev.CallerDtmf("1"),
         ev.CallerHeld(now),
         ev.CallerReturned(now),
+        ev.LegLost(now),
+        ev.LegRejoined(1.0),
         ev.AgentReplyStarted(1, speech, "reply"),
         ev.AgentReplyGenerated(1, speech, "Of course."),
         ev.AgentClauseStarted(1, speech, "Of course.", 0),

@@ -12,6 +12,7 @@ import numpy as np
 from livekit import api, rtc
 from numpy.typing import NDArray
 
+from app.backoff import Backoff
 from media.legs.room import RoomLeg
 from tests.room.servers import KEY, SECRET
 
@@ -53,6 +54,8 @@ class CallSide:
         """By name, on the loop's clock."""
         self.left: list[str] = []
         self.holds: list[bool] = []
+        self.lost: list[float] = []
+        self.regained: list[float] = []
 
     async def handle_audio_received(self, audio_data: bytes) -> None:
         self.audio += audio_data
@@ -67,6 +70,12 @@ class CallSide:
 
     def hold(self, is_held: bool) -> None:
         self.holds.append(is_held)
+
+    def lost_line(self, seconds_ago: float) -> None:
+        self.lost.append(seconds_ago)
+
+    def regained_line(self, away_seconds: float) -> None:
+        self.regained.append(away_seconds)
 
     def leave(self, reason: str, detail: str | None = None) -> None:
         self.left.append(reason)
@@ -185,8 +194,14 @@ async def participant(url: str, room_name: str | None = None, identity: str = CA
 
 def leg_beside(caller: Participant, ends: Ends, *, url: str | None = None, publishes: bool = True) -> RoomLeg:
     """In the caller's room; ``url`` if it does not reach the server directly."""
-    agent = token(caller.room_name, AGENT, kind="agent", publishes=publishes)
-    return RoomLeg(url=url or caller.url, token=agent, caller=CALLER, name="call_1", end_call=ends)
+    return RoomLeg(
+        url=url or caller.url,
+        token=lambda: token(caller.room_name, AGENT, kind="agent", publishes=publishes),
+        caller=CALLER,
+        name="call_1",
+        end_call=ends,
+        rejoin_delay=Backoff(first_seconds=0.25, max_seconds=4.0).delay,
+    )
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from livekit import api
 from livekit.rtc.room import SimulateScenarioKind
 
 from media.errors import NotAnswered
@@ -19,7 +20,7 @@ from tests.room.leg_in_room import (
     tone,
     until,
 )
-from tests.room.servers import LiveKitServer
+from tests.room.servers import KEY, SECRET, LiveKitServer
 
 pytestmark = [pytest.mark.room, pytest.mark.alone]
 
@@ -228,6 +229,62 @@ async def test_a_caller_who_leaves_while_the_connection_is_lost_has_hung_up(serv
             wire.mend()
             await until(lambda: side.left != [], 20)
         assert (side.left, ends.asked) == (["caller_hangup"], 1)
+
+
+async def test_a_leg_that_was_thrown_out_joins_again_while_the_caller_is_there(server: LiveKitServer) -> None:
+    async with participant(server.url) as caller:
+        side = CallSide()
+        await caller.plays(LOW)
+        async with running(leg_beside(caller, Ends()), side) as leg, api.LiveKitAPI(server.url, KEY, SECRET) as livekit:
+            await side.hears(LOW)
+            thrown_out = api.RoomParticipantIdentity(room=caller.room_name, identity=AGENT)
+            await livekit.room.remove_participant(thrown_out)
+            await until(lambda: side.regained != [])
+            await side.hears(LOW)
+            await caller.is_reached_by(leg)
+            leg.send_audio(tone(HIGH, 0.5))
+            await until(lambda: caller.seconds_of(HIGH) >= 0.4)
+        assert (side.left, len(side.lost), len(side.regained)) == ([], 1, 1)
+
+
+async def test_a_leg_that_was_thrown_out_of_a_room_that_the_caller_leaves_has_been_hung_up(
+    server: LiveKitServer,
+) -> None:
+    async with participant(server.url) as caller:
+        side, ends = CallSide(), Ends()
+        async with running(leg_beside(caller, ends), side), api.LiveKitAPI(server.url, KEY, SECRET) as livekit:
+            thrown_out = api.RoomParticipantIdentity(room=caller.room_name, identity=AGENT)
+            await livekit.room.remove_participant(thrown_out)
+            await caller.leave()
+            await until(lambda: side.left != [], 20)
+        assert (side.left, side.regained) == (["caller_hangup"], [])
+
+
+async def test_a_connection_that_is_away_for_seconds_is_told_and_restored(server: LiveKitServer) -> None:
+    async with participant(server.url) as caller:
+        side = CallSide()
+        await caller.plays(LOW)
+        async with Wire(server.url) as wire, running(leg_beside(caller, Ends(), url=wire.url), side):
+            await side.hears(LOW)
+            wire.cut()
+            await until(lambda: side.lost != [])
+            await asyncio.sleep(1)
+            wire.mend()
+            await until(lambda: side.regained != [])
+            await side.hears(LOW)
+        assert (side.left, side.regained[0] > 1) == ([], True)
+
+
+async def test_a_room_that_cannot_be_joined_at_first_is_joined_when_it_can(server: LiveKitServer) -> None:
+    async with participant(server.url) as caller:
+        side = CallSide()
+        await caller.plays(LOW)
+        async with Wire(server.url) as wire:
+            wire.cut()
+            asyncio.get_running_loop().call_later(1.5, wire.mend)
+            async with running(leg_beside(caller, Ends(), url=wire.url), side):
+                await side.hears(LOW)
+        assert side.left == []
 
 
 async def test_an_agent_who_may_not_publish_does_not_answer(server: LiveKitServer) -> None:

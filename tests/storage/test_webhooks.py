@@ -73,3 +73,21 @@ async def test_an_erased_call_leaves_nothing_in_the_inbox(tmp_path: Path) -> Non
         await stores.calls.create(replace(row("call_a"), status="ended", ended_at=END, end_reason="caller_hangup"))
         await stores.calls.delete("call_a")
         assert await inbox.take(NOW, 9) == []
+
+
+async def test_a_caller_whose_call_lost_the_room_may_be_answered_again_by_one(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(replace(row("call_a"), status="ended", end_reason="media_lost"))
+        await stores.calls.create(row("call_b"))
+
+        with pytest.raises(CallTaken):
+            await stores.calls.create(row("call_c"))
+
+
+@pytest.mark.parametrize("reason", ["caller_hangup", "crashed", "transferred", "media_timeout"])
+async def test_a_caller_whose_call_ended_in_another_way_is_not_answered_again(tmp_path: Path, reason: str) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(replace(row("call_a"), status="ended", end_reason=reason))
+
+        with pytest.raises(CallTaken):
+            await stores.calls.create(row("call_b"))

@@ -120,6 +120,8 @@ class PlaybackScheduler:
         """An utterance that was stopped, and whose AgentInterrupted is not emitted yet."""
         self._changed = asyncio.Event()
         self._marks_come_back = False
+        self._is_away = False
+        """Whether the leg has lost the caller, so that nothing may be played."""
 
     def __repr__(self) -> str:
         return f"<PlaybackScheduler {self._current}, {len(self._waiting)} wait, {self._playout!r}>"
@@ -127,6 +129,19 @@ class PlaybackScheduler:
     def offer(self, item: PlaybackItem) -> None:
         """Queue an utterance. It is played when it is ready and nothing else is being played."""
         self._waiting.append(item)
+
+    def go_away(self, since: float) -> None:
+        """The caller has heard nothing since then, in seconds since the answer, and hears nothing until come_back."""
+        self._is_away = True
+        if self._current is not None and self._current.started and not self._current.paused:
+            self._leg.send_clear()
+            self._playout.cut(since)
+            self._current.mark = None
+
+    def come_back(self) -> None:
+        """The caller hears us again."""
+        self._is_away = False
+        self.wake()
 
     def wake(self) -> None:
         """Look again: audio has arrived, or an utterance was released."""
@@ -229,6 +244,8 @@ class PlaybackScheduler:
         """Send what is due. Returns the next time to look, in seconds since the answer; None: after the next change."""
         now = self._clock.leg_seconds()
         self._record(self._playout.take_played(now))
+        if self._is_away:
+            return None
         if self._stopped is not None:
             if self._first_ready() is None and (patience := self._playout.answer_due_in(now)):
                 return now + patience

@@ -206,6 +206,16 @@ class CallOrchestrator:
         """Note that the far end has put the caller on hold, or ended the hold."""
         self._holding.hold(is_held)
 
+    def lost_line(self, seconds_ago: float) -> None:
+        """Note that the leg has lost the room so long ago. Nothing that was said since then was heard."""
+        self._playback.go_away(max(0.0, self._clock.leg_seconds() - seconds_ago))
+        self.emit(ev.LegLost(round(max(0.0, self._clock.call_seconds() - seconds_ago), 3)))
+
+    def regained_line(self, away_seconds: float) -> None:
+        """Note that the leg is in the room again, with the caller."""
+        self._playback.come_back()
+        self.emit(ev.LegRejoined(round(away_seconds, 3)))
+
     def leave(self, reason: str, detail: str | None = None) -> None:
         """Note that the caller has left, with an end reason. Only the first one counts."""
         if not self._has_left:

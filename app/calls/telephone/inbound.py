@@ -47,6 +47,8 @@ _STEADY_SECONDS = 30.0
 _LAST_CALL_ENDS_SECONDS = 8.0
 """How long a caller waits for the previous call in the same room to end."""
 _LAST_CALL_LOOK_SECONDS = 0.1
+_MEETINGS_MAX = 3
+"""How often a caller is answered whose calls lose the room. Then the room ends."""
 _CONVERSATION = 2
 """The number of telephones that can still talk to each other after a transfer."""
 
@@ -225,12 +227,12 @@ class RoomCalls:
             raise failure
 
     async def _look_into(self, room: RoomSeen) -> None:
-        """Answer callers whose webhook did not arrive; end a room whose calls are over."""
-        known = {call.sip_call_id: call for call in await self._calls.of_room(room.sid)}
-        if any(call.status != "ended" for call in known.values()):
+        """Answer callers whose webhook did not arrive, or whose call lost the room; end a room whose calls are over."""
+        known = await self._calls.of_room(room.sid)
+        if any(call.status != "ended" for call in known):
             return
-        waiting = [caller for caller in await self._livekit.list_callers(room) if caller.sip_call_id not in known]
-        is_over = known and not waiting and await self._is_of_no_use(room, known.values())
+        waiting = [caller for caller in await self._livekit.list_callers(room) if _waits_alone(caller, known)]
+        is_over = known and not waiting and await self._is_of_no_use(room, known)
         if not (waiting or is_over) or not await self._livekit.is_open(room):
             return  # these may be the callers of a newer room with the same name
         for caller in waiting:
@@ -246,6 +248,12 @@ class RoomCalls:
         if any(call.end_reason == "transferred" for call in ended):
             return over > self._max_call_seconds or await self._livekit.count_telephones(room) < _CONVERSATION
         return over > self._times.room_left_open_seconds
+
+
+def _waits_alone(caller: TelephoneCall, known: Collection[CallRow]) -> bool:
+    """Whether nobody has answered the caller, or every call that did has lost the room."""
+    calls = [call for call in known if call.sip_call_id == caller.sip_call_id]
+    return len(calls) < _MEETINGS_MAX and all(call.end_reason == "media_lost" for call in calls)
 
 
 def _seconds_over(call: CallRow) -> float:

@@ -1,5 +1,6 @@
 """Rooms that are looked into: which of them end, against a server that answers as LiveKit does."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,6 +13,7 @@ from livekit import api
 from app.clock import iso_utc, lease_now, utc_now
 from app.main import create_app
 from app.settings import Settings
+from app.storage.calls import CallStore
 from app.storage.spending import Reservation
 from app.times import ServiceTimes
 from tests.clients.livekit.twirp import KEY, SECRET, Refuse, TwirpServer, running
@@ -38,12 +40,28 @@ async def room_after(
 
     ``by_the_wall``: for how long, when the wall clock has stepped since.
     """
+    async with room_of(folder, reason, seconds, *telephones, room=room, by_the_wall=by_the_wall) as (server, _calls):
+        yield server
+
+
+@asynccontextmanager
+async def room_of(
+    folder: Path,
+    reason: str,
+    seconds: float,
+    *telephones: dict[str, str],
+    room: str = "call_1",
+    by_the_wall: float | None = None,
+    calls: int = 1,
+) -> AsyncIterator[tuple[TwirpServer, CallStore]]:
+    """The same, with the list of calls. ``calls``: so many of them have ended so, one after another."""
     people = [
         api.ParticipantInfo(identity=f"sip_{number}", kind=api.ParticipantInfo.Kind.SIP, attributes=attributes)
         for number, attributes in enumerate(telephones)
     ]
+    rooms: list[api.Room] = []
     answers = {
-        "ListRooms": api.ListRoomsResponse(rooms=[api.Room(name=room, sid="RM_1")]),
+        "ListRooms": lambda _request: api.ListRoomsResponse(rooms=rooms),
         "ListParticipants": api.ListParticipantsResponse(participants=people),
         "DeleteRoom": api.DeleteRoomResponse(),
     }
@@ -52,8 +70,10 @@ async def room_after(
         ended_at = iso_utc(utc_now() - timedelta(seconds=seconds if by_the_wall is None else by_the_wall))
         ids = {"room_sid": "RM_1", "sip_call_id": "SCL_1", "livekit_room": room}
         ended = {"status": "ended", "end_reason": reason, "ended_at": ended_at, "over_since": over_since}
-        await those.calls.create(a_call("call-1", kind="room", direction="inbound", **ids, **ended))
-        yield server
+        for number in range(1, calls + 1):
+            await those.calls.create(a_call(f"call-{number}", kind="room", direction="inbound", **ids, **ended))
+        rooms.append(api.Room(name=room, sid="RM_1"))
+        yield server, those.calls
 
 
 @asynccontextmanager
@@ -106,6 +126,25 @@ async def test_a_room_whose_call_is_over_in_another_way_ends_after_a_while(tmp_p
         await server.until("ListParticipants", 3)
         assert not server.requests("DeleteRoom")
     async with room_after(tmp_path / "later", "agent_hangup", 11, CALLER) as server:
+        await server.until("DeleteRoom")
+
+
+async def test_a_caller_whose_call_lost_the_room_and_who_waits_alone_is_met_again(tmp_path: Path) -> None:
+    async with room_of(tmp_path, "media_lost", 60, CALLER) as (server, calls):
+        while len(of_room := await calls.of_room("RM_1")) < 2:
+            await asyncio.sleep(0.02)
+        assert [call.sip_call_id for call in of_room] == ["SCL_1", "SCL_1"]
+        assert not server.requests("DeleteRoom")
+
+
+async def test_a_caller_who_was_met_three_times_is_let_go(tmp_path: Path) -> None:
+    async with room_of(tmp_path, "media_lost", 60, CALLER, calls=3) as (server, calls):
+        await server.until("DeleteRoom")
+        assert len(await calls.of_room("RM_1")) == 3
+
+
+async def test_the_room_of_a_call_that_was_lost_ends_when_nobody_waits_there(tmp_path: Path) -> None:
+    async with room_after(tmp_path, "media_lost", 60) as server:
         await server.until("DeleteRoom")
 
 
