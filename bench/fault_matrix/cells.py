@@ -53,15 +53,17 @@ class Kind:
     seconds: float | None = None
     """How long it lasts; None: to the end of the call."""
     is_whole_vendor: bool = False
+    is_of_account: bool = False
+    """Whether a vendor that does it to one request does it to all with the same key."""
 
 
 KINDS: Final[dict[str, Kind]] = {
     "refuses": Kind("unreachable"),
-    "401": Kind("unauthorized"),
-    "402": Kind("unpaid"),
-    "403": Kind("forbidden"),
+    "401": Kind("unauthorized", is_of_account=True),
+    "402": Kind("unpaid", is_of_account=True),
+    "403": Kind("forbidden", is_of_account=True),
     "429-short": Kind("rate_limit", {"retry_after": 0.3}),
-    "429-long": Kind("rate_limit", {"retry_after": 20.0}),
+    "429-long": Kind("rate_limit", {"retry_after": 20.0}, is_of_account=True),
     "5xx": Kind("refuse"),
     "hangs": Kind("hang"),
     "stalls": Kind("stall"),
@@ -106,7 +108,7 @@ class Cell:
     @property
     def strikes_all(self) -> bool:
         """Whether the other call of the cell is struck, too."""
-        return self.is_from_the_start or self.way.is_whole_vendor
+        return self.is_from_the_start or self.way.is_whole_vendor or self.way.is_of_account
 
     def fault(self, call_id: str) -> Fault:
         """The order for the sandbox."""
