@@ -34,6 +34,7 @@ class Interface:
 INTERFACES: Final[dict[str, Interface]] = {
     "flux": Interface("deepgram", "v2/listen", is_vendors_first=True),
     "nova": Interface("deepgram", "v1/listen", settings={"stt_model": "nova-3"}),
+    "whisper": Interface("cartesia", "stt/websocket", down=(("deepgram", "v2/listen"), ("deepgram", "v1/listen"))),
     "responses": Interface("openai", "responses", is_vendors_first=True),
     "chat": Interface("openai", "chat/completions", settings={"openai_api": "chat"}),
     "cartesia-socket": Interface("cartesia", "tts/websocket", is_vendors_first=True),

@@ -28,6 +28,11 @@ class FallbackClient(Generic[SessionT]):
         return self._chain.first.client
 
     @property
+    def links(self) -> tuple[str, ...]:
+        """The names of all links, in the order of choice."""
+        return tuple(link.name for link in self._chain.links)
+
+    @property
     def given(self) -> Self | SessionT:
         """What a call gets: without fallbacks, the only client itself."""
         return self if len(self._chain.links) > 1 else self.first

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -40,8 +41,8 @@ class FallbackHearing(FallbackClient[SttSession]):
 
     @property
     def capabilities(self) -> SttCapabilities:
-        """The first choice's."""
-        return self.first.capabilities
+        """The first choice's, with the names of all links."""
+        return replace(self.first.capabilities, chain=self.links)
 
     @property
     def is_down(self) -> bool:

@@ -83,7 +83,7 @@ class FallbackModel(FallbackClient[LlmSession]):
     @property
     def capabilities(self) -> LlmCapabilities:
         """The first choice's, with the names of all links."""
-        return replace(self.first.capabilities, chain=tuple(link.name for link in self._chain.links))
+        return replace(self.first.capabilities, chain=self.links)
 
     async def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None

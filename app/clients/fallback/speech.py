@@ -47,7 +47,7 @@ class FallbackVoice(FallbackClient[TtsSession]):
     @property
     def capabilities(self) -> TtsCapabilities:
         """The first choice's, with the names of all links."""
-        return replace(self.first.capabilities, chain=tuple(link.name for link in self._links))
+        return replace(self.first.capabilities, chain=self.links)
 
     @property
     def variant(self) -> str:

@@ -74,11 +74,15 @@ async def test_a_vendor_that_is_one_folder_and_one_line_holds_a_whole_call() -> 
 
 
 async def test_row_1_lists_who_may_serve_the_call() -> None:
-    registry = vendors("toy", llm_fallbacks=("again",), tts_fallbacks=("phrases",))
+    registry = vendors("toy", stt_fallbacks=("deepgram-nova",), llm_fallbacks=("again",), tts_fallbacks=("phrases",))
     async with live_call(World(agent=TOY, vendors=registry), FarEnd()) as call:
         await call.until("agent.finished")
 
-    assert call.rows[0].data["agent"]["chains"] == {"llm": ["toy-think", "again"], "tts": ["toy-speak", "phrases"]}
+    assert call.rows[0].data["agent"]["chains"] == {
+        "stt": ["toy-hear", "deepgram-nova"],
+        "llm": ["toy-think", "again"],
+        "tts": ["toy-speak", "phrases"],
+    }
 
 
 async def test_two_agents_with_other_vendors_models_voices_and_languages_hold_calls_at_once() -> None:
