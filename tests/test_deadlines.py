@@ -13,7 +13,7 @@ from app.clients.deepgram import speak
 from app.clients.deepgram.entries import ENTRIES
 from app.clients.deepgram.messages import DeepgramOptions
 from app.clients.entry import SttEntry
-from app.clients.fallback import hearing, hearing_stream, model, speech
+from app.clients.fallback import hearing, hearing_stream, model, race, speech
 from app.clients.http_tools import HttpEndpoint
 from app.clients.limiter import LIVE_WAIT_SECONDS
 from app.clients.livekit import api
@@ -51,6 +51,7 @@ TURN = {
     "no first sound of the other voices": speech._NEXT_LATE_SECONDS,
     "an answer that has begun stalls": max(STALLS),
     "the vendor's limit is used up": LIVE_WAIT_SECONDS,
+    "every model or voice wants a short wait": race._LIMITED_SECONDS,
     "nothing of the answer has begun": POLICY.reply_seconds,
     "an answer gets this time at least": user_turns._ANSWERED_WITHIN_SECONDS,
     "a tool runs: its own words": WAITING_PHRASE_AFTER_SECONDS,

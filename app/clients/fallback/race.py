@@ -4,21 +4,35 @@
     second                        |---- late ----|==== answers, and is heard to its end
     third                                        |..x cancelled
 
-The race does not give up a late link before another one answers: a slow answer is better than none.
+The race does not give up a late link before another one answers: a slow answer is better than none. When every link
+has failed, those that only wanted a short wait (429 with a small ``Retry-After``) are asked again after it, for three
+seconds.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import structlog
 
 from app.clients.fallback.chain import Chain, Link
-from app.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable, Throttled
+from app.clients.limiter import LIVE_WAIT_SECONDS
+from app.errors import (
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRateLimited,
+    ProviderTimeout,
+    ProviderUnavailable,
+    Throttled,
+)
 from app.ports.priority import Priority, context_at, current_priority
 
 log = structlog.get_logger(__name__)
+
+_LIMITED_SECONDS = 3.0
+"""So long links that want short waits are asked again. An answer after that would come too late for its turn."""
 
 ClientT = TypeVar("ClientT")
 EventT = TypeVar("EventT")
@@ -81,11 +95,15 @@ class Race(Generic[ClientT, EventT]):
     """The links that were also asked, and were stopped when another answered."""
     _running: list[_Contender[ClientT, EventT]] = field(default_factory=list)
     _error: ProviderError | None = None
-    _is_cancelled: bool = False
+    _cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    _limited: dict[str, tuple[Link[ClientT], float]] = field(default_factory=dict)
+    """The links that have failed and wanted a short wait, in seconds; by name."""
+    _reported: set[str] = field(default_factory=set)
+    """The links whose failure was reported."""
 
     def cancel(self) -> None:
         """Nobody wants the answer any more: end the iteration, unless an answer has begun."""
-        self._is_cancelled = True
+        self._cancelled.set()
         for contender in self._running:
             contender.first.cancel()
 
@@ -96,15 +114,19 @@ class Race(Generic[ClientT, EventT]):
         """
         waiting = [link for link in self.chain.order() if self.may_serve(link)]
         asked = 0
+        again_until = asyncio.get_running_loop().time() + _LIMITED_SECONDS
         try:
             while self.winner is None:
                 if waiting and all(contender.is_late for contender in self._running):
                     self._start(waiting.pop(0))
                     asked += 1
                 if not self._running:
-                    raise FallbackFailed(self._error or _nobody(), retryable=False)
+                    waiting = await self._again(again_until)
+                    if self._cancelled.is_set():
+                        return
+                    continue
                 failures = await self._look(self.patience(asked - 1) if waiting else None)
-                if self._is_cancelled:
+                if self._cancelled.is_set():
                     return
                 for failure in failures:
                     yield failure
@@ -115,6 +137,17 @@ class Race(Generic[ClientT, EventT]):
                 yield event
         finally:
             await self._stop(self._running)
+
+    async def _again(self, until: float) -> list[Link[ClientT]]:
+        """Wait as long as the links that are limited want, and return them. Raises FallbackFailed if there is none."""
+        limited, self._limited = self._limited, {}
+        wait = min((seconds for _link, seconds in limited.values()), default=None)
+        if wait is None or asyncio.get_running_loop().time() + wait > until:
+            raise FallbackFailed(self._error or _nobody(), retryable=False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._cancelled.wait()
+        return [link for link, _seconds in limited.values()]
 
     def _start(self, link: Link[ClientT]) -> None:
         events = self.ask(link)
@@ -135,7 +168,7 @@ class Race(Generic[ClientT, EventT]):
         """Wait for the next answer, failure or lateness. Returns the events to report."""
         tasks = [contender.first for contender in self._running]
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if self._is_cancelled:
+        if self._cancelled.is_set():
             return []
         if not done:
             return self._late()
@@ -150,7 +183,10 @@ class Race(Generic[ClientT, EventT]):
             self._note(contender, failure)
             if self.is_final(contender.link, failure):
                 raise failure
-            if not contender.is_late:
+            if isinstance(failure, ProviderRateLimited) and 0 < (failure.retry_after or 0.0) <= LIVE_WAIT_SECONDS:
+                self._limited[contender.link.name] = (contender.link, failure.retry_after or 0.0)
+            if not contender.is_late and contender.link.name not in self._reported:
+                self._reported.add(contender.link.name)
                 told.append(LinkFailed(failure, is_late=isinstance(failure, Throttled)))
         return told
 

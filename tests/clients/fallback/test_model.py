@@ -11,7 +11,7 @@ from app.clients.entry import LlmSession
 from app.clients.fallback.chain import Link
 from app.clients.fallback.model import FallbackModel, WholeWords
 from app.clients.fallback.race import FallbackFailed
-from app.errors import ContentRejected, ProviderError, ProviderTimeout, ProviderUnavailable
+from app.errors import ContentRejected, ProviderError, ProviderRateLimited, ProviderTimeout, ProviderUnavailable
 from app.models import Message, TokenUsage
 from app.ports.streams import (
     ModelBegun,
@@ -138,6 +138,51 @@ async def test_a_model_that_is_only_late_may_still_be_first() -> None:
     events = await events_of(chain_of(one, two))
     assert of(ModelBegun, events) == [ModelBegun("one", "m", "one")]
     assert [used.way for used in of(ModelUsed, events)] == ["two"]
+
+
+class Limited(Model):
+    """Answers 429 so often, and wants a wait of 0.3 s each time."""
+
+    refusals: int = 0
+
+    async def stream_reply(self, *args: Any, **kwargs: Any) -> Any:
+        if len(self.asked) < self.refusals:
+            self.asked.append(args[0])
+            raise ProviderRateLimited(self.provider, "429", retry_after=0.3)
+        async for event in super().stream_reply(*args, **kwargs):
+            yield event
+
+
+def limited(provider: str, refusals: int) -> Limited:
+    model = Limited(provider)
+    model.refusals = refusals
+    return model
+
+
+async def test_models_that_all_want_a_short_wait_are_asked_again_after_it() -> None:
+    one, two = limited("one", 3), limited("two", 9)
+    began = now()
+    events = await events_of(chain_of(one, two))
+    assert text_of(events) == one.text
+    assert 0.9 <= now() - began < 2.0
+    assert [failed.error.provider for failed in of(ModelFailed, events)] == ["one", "two"], "each is told of once"
+
+
+async def test_models_that_want_a_short_wait_for_ever_are_given_up() -> None:
+    began = now()
+    with pytest.raises(FallbackFailed) as caught:
+        await events_of(chain_of(limited("one", 100), limited("two", 100)))
+    assert (caught.value.provider, caught.value.code) == ("one", "provider_rate_limited")
+    assert 2.5 < now() - began <= 3.0
+
+
+async def test_nobody_is_asked_again_who_wants_a_long_wait_or_is_down() -> None:
+    one = Model("one", fails=ProviderRateLimited("one", "429", retry_after=20.0))
+    two = Model("two", fails=DOWN)
+    with pytest.raises(FallbackFailed):
+        await events_of(chain_of(one, two))
+    assert (len(one.asked), len(two.asked)) == (1, 1)
+    assert now() < 0.1
 
 
 async def test_a_stalled_answer_is_finished_by_another_from_the_last_whole_word() -> None:
