@@ -33,9 +33,19 @@ def mask_personal_data(_logger: Any, _method: str, event: Event) -> Event:
 
 def _masked_under(key: Any, value: Any) -> Any:
     if key in _UNMASKED:
-        return value
+        return _escaped(value)
     is_hidden = isinstance(key, str) and not isinstance(value, int | float | None) and is_secret(key)
     return HIDDEN if is_hidden else _masked(value)
+
+
+def _escaped(value: Any) -> Any:
+    match value:
+        case str():
+            return escaped(value)
+        case list() | tuple():
+            return [_escaped(item) for item in value]
+        case _:
+            return value
 
 
 def _masked(value: Any) -> Any:

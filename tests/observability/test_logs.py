@@ -220,6 +220,12 @@ def test_ids_and_moments_are_not_taken_for_numbers() -> None:
     assert (lines[0]["call_id"], lines[0]["request_id"]) == ("call_123456789012", "1234567890")
 
 
+def test_an_id_that_somebody_else_wrote_moves_no_cursor() -> None:
+    with logging() as lines:
+        structlog.get_logger("app.test").info("x", request_id="a\x9b2J", request_ids=("b\u202e",))
+    assert (lines[0]["request_id"], lines[0]["request_ids"]) == ("a\\x9b2J", ["b\\u202e"])
+
+
 def test_values_that_hold_others_are_masked_too() -> None:
     with logging() as lines:
         structlog.get_logger("app.test").info("x", numbers=["+79991234567"], headers={"from": ("+79991234567",)})

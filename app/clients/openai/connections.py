@@ -11,6 +11,7 @@ import openai
 
 from app.clients.openai.events import PROVIDER, error_code, vendor_error
 from app.clients.openai.requests import Body
+from app.clients.openai.values import id_of
 from app.clients.rate_limit_headers import wished_wait
 from app.clients.tls import tls_context
 from app.errors import ProviderError, ProviderProtocolError, ProviderRateLimited, ProviderTimeout, ProviderUnavailable
@@ -70,7 +71,7 @@ class OpenAIResponse:
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
         self._chunks = response.aiter_bytes()
-        self.request_id: str | None = response.headers.get("x-request-id")
+        self.request_id: str | None = id_of(response.headers.get("x-request-id"))
         self.headers: Mapping[str, str] = response.headers
         """They say how much of the vendor's limit is left."""
 
@@ -102,7 +103,7 @@ def _vendor_errors(request_id: str | None = None) -> Iterator[None]:
 
 
 def _status_error(error: openai.APIStatusError) -> ProviderError:
-    mapped = vendor_error(error.status_code, error_code(error.body), request_id=error.request_id)
+    mapped = vendor_error(error.status_code, error_code(error.body), request_id=id_of(error.request_id))
     if isinstance(mapped, ProviderRateLimited):
         mapped.retry_after = wished_wait(error.response.headers)
     return mapped

@@ -9,6 +9,7 @@ from app.models import TokenUsage
 
 NO_ARGUMENTS = "{}"
 
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 _TOKENS_MAX = 100_000_000
 """A larger count is not plausible, and would ruin the cost of the call."""
@@ -42,6 +43,11 @@ def string_of(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     return value if value.isascii() else _HALF_OF_A_PAIR.sub("", value)
+
+
+def id_of(value: object) -> str | None:
+    """The value if it is an id. None for anything else, which is neither logged nor kept."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def arguments_text(arguments: Any) -> str:

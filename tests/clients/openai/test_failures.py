@@ -43,6 +43,14 @@ async def failure_of(script: Script, api: Api = "responses", options: OpenAIOpti
     return caught.value
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"), [("req-7.a:b", "req-7.a:b"), ("what a caller said", None), ("x" * 5000, None)]
+)
+async def test_a_request_id_that_is_none_is_not_kept(given: str, kept: str | None) -> None:
+    error = await failure_of(Refuse(500, {"message": "no"}, {"x-request-id": given}))
+    assert error.request_id == kept
+
+
 @BOTH
 @pytest.mark.parametrize("before", ["nothing", "only the frame of the answer"])
 async def test_no_first_token_before_the_deadline_is_a_timeout(api: Api, before: str) -> None:
