@@ -20,6 +20,7 @@ def texts(lines: Lines, language: str) -> list[str]:
     """The lines as a voice is given them, with the standard disclosure and notice, alone and together."""
     opening = replace(lines, disclosure=DISCLOSURES[language], notice=NOTICES[language])
     said = [text for value in astuple(opening) for text in ((value,) if isinstance(value, str) else value)]
+    said = [text for text in said if text not in (opening.keypad_option, opening.keypad_human)]  # parts of a sentence
     return [speakable(text, language).text.strip() for text in (*said, opening.opening)]
 
 

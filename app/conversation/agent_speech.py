@@ -11,7 +11,7 @@ from app.conversation.state import BLAMELESS, CallState
 from app.conversation.tool_news import note_outcome, note_told, tell_outcome
 from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
 from app.conversation.turns import Utterance, UtteranceKind
-from app.conversation.unserved import give_up
+from app.conversation.unserved import can_be_helped, give_up
 from app.models import ConversationState
 
 _BEFORE_THE_ANSWER = (UtteranceKind.FILLER, UtteranceKind.NOTICE)
@@ -180,11 +180,24 @@ class AgentSpeech:
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
             return
         if call.stt_outage_notice == "given":
-            give_up(call)
-            return
+            self._nobody_hears()
+        else:
+            self._say_deaf()
+
+    def _say_deaf(self) -> None:
+        """Say that the caller cannot be heard, now or at the first gap."""
+        call = self._call
         call.stt_outage_notice = "due"
         if not call.announce_stt_outage():
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
+
+    def _nobody_hears(self) -> None:
+        """The caller could use the keypad for a while. Keys, and what the agent says meanwhile, hold off the end."""
+        call = self._call
+        if Deadline.DIGITS in call.deadlines or any(not utterance.preemptive for utterance in call.floor.live):
+            call.due_in(Deadline.STT_OUTAGE, call.policy.stt_give_up_seconds)
+        else:
+            give_up(call)
 
     def _follow_announcement(self, utterance: Utterance) -> None:
         """The transfer is certain once its announcement is heard, unless the model writes the answer again."""
@@ -210,8 +223,10 @@ class AgentSpeech:
             call.stt_failed = True
         elif call.message is not None:
             return
-        elif final:
+        elif final and not call.policy.keypad and can_be_helped(call):
             give_up(call)
+        elif final and call.stt_outage_notice != "given":
+            self._say_deaf()
         elif Deadline.STT_OUTAGE not in call.deadlines:
             call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
 

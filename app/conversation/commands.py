@@ -17,6 +17,10 @@ class StartReply:
     text: str
     """The caller's words, empty without any. The history does not hold them yet while the reply is preemptive."""
     preemptive: bool = False
+    tool: str | None = None
+    """A tool of the agent to run first; the answer is about its result."""
+    arguments: str = "{}"
+    """The tool's arguments, a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ from app.conversation.user_turns import UserTurns
 from app.models import ConversationState
 
 _SAY_REQUESTS_KEPT = 20
+_UNHEARD_SOUNDS = 2
+"""After so many sounds without words the caller is offered the keypad, not asked whether they are there."""
 
 _FAULTS_OF_THE_CARRIER = ("media_lost", "media_timeout", "carrier_error")
 
@@ -224,6 +226,9 @@ class ConversationCore:
         if call.held:  # they would not hear the prompt; the leg ends the call if they never come back
             call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
             return
+        if call.stt_outage_notice == "given":  # nobody could hear the caller's answer to a prompt
+            call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
+            return
         if call.sound and not self._waited_for_sound:
             self._waited_for_sound = True
             call.due_in(Deadline.IDLE, call.policy.idle_prompt_seconds)
@@ -233,7 +238,10 @@ class ConversationCore:
             return
         prompts = call.lines.idle
         if prompts and call.silences < call.policy.idle_prompts:
-            call.say(UtteranceKind.PROMPT, prompts[min(call.silences, len(prompts) - 1)])
+            prompt = prompts[min(call.silences, len(prompts) - 1)]
+            if call.unheard_sounds >= _UNHEARD_SOUNDS:
+                prompt = call.policy.with_menu(call.lines, call.lines.keypad)
+            call.say(UtteranceKind.PROMPT, prompt)
             call.silences += 1
         else:
             call.say(UtteranceKind.GOODBYE, call.lines.silence_goodbye, ends_call="silence")

@@ -5,6 +5,20 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class KeyMeaning:
+    """What a key of the telephone does. Without a tool and a transfer, the agent says a line."""
+
+    key: str
+    """One of ``0-9`` and ``*``."""
+    tool: str | None = None
+    """The agent's own tool that is run; the model tells the caller the result."""
+    arguments: str = "{}"
+    """The tool's arguments, a JSON object."""
+    transfers_to: str | None = None
+    """The transfer target."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lines:
     """Fixed texts in one language."""
 
@@ -68,6 +82,14 @@ class Lines:
     """Asks whether the call may be recorded, where the policy wants it."""
     not_recorded: str = "All right, this call is not being recorded."
     """When the caller does not agree."""
+    keypad_option: str = "Press {key} to {label}."
+    """One sentence of the menu: what a key does."""
+    keypad_human: str = "talk to a person"
+    """What a key for a transfer does, if its agent does not say it."""
+    keypad_labels: tuple[str, ...] = ()
+    """What the keys of :attr:`CallPolicy.keypad` do, in their order; an empty one is not in the menu."""
+    keypad_texts: tuple[str, ...] = ()
+    """What the agent says when they are pressed, in their order; empty for a tool or a transfer."""
 
     @property
     def opening(self) -> str:
@@ -83,7 +105,7 @@ RUSSIAN = Lines(
     fillers=("Секунду, проверяю.", "Ещё секунду, пожалуйста."),
     apology="Простите, у меня что-то не получилось. Повторите, пожалуйста, ваш вопрос.",
     cut_off="Простите, я сбилась. О чём рассказать подробнее?",
-    deaf="Простите, я вас сейчас не слышу. Оставайтесь, пожалуйста, на линии.",
+    deaf="Простите, я вас сейчас не слышу. Можно ответить с клавиатуры телефона: наберите цифры и нажмите решётку.",
     transfer="Соединяю вас с сотрудником. Оставайтесь, пожалуйста, на линии.",
     transfer_failed="К сожалению, соединить не удалось. Чем ещё я могу помочь?",
     goodbye="Всего доброго, до свидания!",
@@ -101,6 +123,8 @@ RUSSIAN = Lines(
     ),
     refused="К сожалению, об этом я говорить не могу. Чем ещё могу помочь?",
     stalled="Кажется, мы друг друга не понимаем. Скажите в двух словах, чем я могу помочь?",
+    keypad_option="Чтобы {label}, нажмите {key}.",
+    keypad_human="поговорить с сотрудником",
     stalled_goodbye="К сожалению, так я вам помочь не смогу. Перезвоните, пожалуйста, позже. До свидания!",
     unserved="Простите, сейчас я сама не могу вам помочь. Соединяю вас с сотрудником, оставайтесь на линии.",
     message=(
@@ -122,7 +146,7 @@ ENGLISH = Lines(
     fillers=("One second, let me check.", "Just another moment, please."),
     apology="Sorry, something went wrong on my end. Could you repeat your question?",
     cut_off="Sorry, I got cut off. What would you like to hear more about?",
-    deaf="Sorry, I can't hear you right now. Please stay on the line.",
+    deaf="Sorry, I can't hear you right now. You can use your keypad: enter the digits, then press the hash key.",
     transfer="I'm putting you through now. Please stay on the line.",
     transfer_failed="I'm sorry, I couldn't reach anyone. Is there anything else I can help you with?",
     goodbye="Thank you for calling. Goodbye!",
@@ -221,8 +245,19 @@ class CallPolicy:
     """Whether it is known when the call begins that the agent cannot hear, or cannot speak."""
     asks_consent: bool = False
     """Whether the call is recorded only after the caller has agreed."""
+    keypad: tuple[KeyMeaning, ...] = ()
+    """What single keys mean, in the order of the menu; other keys go to the model."""
     speaks: bool = True
     """False: the agent only listens, until the far end leaves or the call reaches its limit."""
+
+    def with_menu(self, lines: Lines, line: str) -> str:
+        """The line, with what the keys mean behind it."""
+        options = [
+            lines.keypad_option.replace("{key}", meaning.key).replace("{label}", label)
+            for meaning, label in zip(self.keypad, lines.keypad_labels, strict=False)
+            if label
+        ]
+        return " ".join([line, *options])
 
     def to_dict(self) -> dict[str, Any]:
         """For row 1 of the journal."""
@@ -235,7 +270,8 @@ class CallPolicy:
         data = {_RENAMED.get(name, name): value for name, value in data.items()}
         known = {name: data[name] for name in cls.__slots__ if name in data and name != "lines"}
         lines = {language: _lines(language, texts) for language, texts in data.get("lines", {}).items()}
-        return replace(policy, lines=lines or policy.lines, **known)
+        keypad = tuple(_key(each) for each in data.get("keypad", ()))
+        return replace(policy, **{**known, "lines": lines or policy.lines, "keypad": keypad})
 
 
 _RENAMED = {
@@ -244,6 +280,10 @@ _RENAMED = {
     "ears_give_up_seconds": "stt_give_up_seconds",
 }
 """What fields were called in the rows of older versions."""
+
+
+def _key(data: dict[str, Any]) -> KeyMeaning:
+    return KeyMeaning(**{name: data[name] for name in KeyMeaning.__slots__ if name in data})
 
 
 def _lines(language: str, texts: dict[str, Any]) -> Lines:

@@ -1,6 +1,6 @@
 """The state of a call, and the actions that change it. The parts of the core share one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.conversation import events as ev
@@ -25,7 +25,7 @@ from app.conversation.farewells import Farewells
 from app.conversation.history import ConversationHistory
 from app.conversation.left_message import Message
 from app.conversation.phases import PHASE_TRANSITIONS, CallPhase
-from app.conversation.policy import CallPolicy, Lines
+from app.conversation.policy import CallPolicy, KeyMeaning, Lines
 from app.conversation.progress import ProgressWatch
 from app.conversation.states import ConversationStateMachine, RefusedTransition
 from app.conversation.turns import CallerTurn, Floor, Utterance, UtteranceKind
@@ -77,6 +77,8 @@ class CallState:
     """Whether the call was to be transferred to the human of the policy."""
     away_until_t = 0.0
     """Until then at the latest the leg is away from the caller; what waits for either of them goes on waiting."""
+    unheard_sounds = 0
+    """Sounds of the caller in a row that may have been speech, and of which no words came."""
     agent_asked = ""
     """What was said of the answer or the greeting that ended last: a fixed line after it takes no question back."""
 
@@ -210,13 +212,14 @@ class CallState:
         self.deadlines.clear(Deadline.IDLE, Deadline.MESSAGE)
         self.due_in(Deadline.START, self.policy.line_start_seconds)
 
-    def start_reply(self, turn: int, text: str, *, preemptive: bool) -> None:
-        """Start an answer."""
+    def start_reply(self, turn: int, text: str, *, preemptive: bool, key: KeyMeaning | None = None) -> None:
+        """Start an answer, with the tool of a key if it has one."""
         utterance = Utterance(self.floor.next_number(), turn, UtteranceKind.REPLY, text, self.language, preemptive)
         self.floor.reply = utterance
-        self.commands.append(StartReply(turn, utterance.number, self.language, text, preemptive))
+        started = StartReply(turn, utterance.number, self.language, text, preemptive)
+        self.commands.append(started if key is None else replace(started, tool=key.tool, arguments=key.arguments))
 
-    def answer(self, turn: int, text: str) -> None:
+    def answer(self, turn: int, text: str, key: KeyMeaning | None = None) -> None:
         """Answer a finished turn, with the preemptive reply if it fits, else with a new one."""
         reply, wanted = self.floor.reply, (turn, text, self.language)
         if reply is not None and reply.preemptive and (reply.turn, reply.text, reply.language) == wanted:
@@ -226,7 +229,7 @@ class CallState:
             self.commands.append(ReleaseReply(reply.number))
             return
         self.stop_all()
-        self.start_reply(turn, text, preemptive=False)
+        self.start_reply(turn, text, preemptive=False, key=key)
 
     def say_unheard_greeting(self, turn: int) -> None:
         """Before the answer, say the parts of the greeting that the caller must hear and has missed."""
@@ -360,7 +363,7 @@ class CallState:
             return False
         self.stt_outage_notice = "given"
         self.due_in(Deadline.STT_OUTAGE, self.policy.stt_give_up_seconds)
-        self.say(UtteranceKind.APOLOGY, self.lines.deaf)
+        self.say(UtteranceKind.APOLOGY, self.policy.with_menu(self.lines, self.lines.deaf))
         return True
 
     def transfer_on_request(self) -> bool:

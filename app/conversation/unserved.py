@@ -47,6 +47,11 @@ def give_up(call: CallState, turn: int | None = None) -> None:
         call.close(_LOST, call.lines.failure_goodbye)
 
 
+def can_be_helped(call: CallState) -> bool:
+    """Whether a human or a message can still help a caller whom the agent cannot serve."""
+    return call.policy.takes_messages or (call.policy.fallback_human is not None and not call.human_was_tried)
+
+
 def to_human(call: CallState, turn: int | None = None) -> bool:
     """Announce the transfer to the human of the policy. False when there is none, or they did not answer before."""
     human = call.policy.fallback_human

@@ -11,8 +11,10 @@ from app.conversation.endpointing import Endpointing
 from app.conversation.goodbyes import turn_closes
 from app.conversation.interjections import go_on, interject
 from app.conversation.interruptions import InterruptionRules
+from app.conversation.keypad import carry_out, hold_off_the_end, meaning_of
 from app.conversation.opening import awaits_consent, take_consent
 from app.conversation.phases import CallPhase
+from app.conversation.policy import KeyMeaning
 from app.conversation.progress import Progress
 from app.conversation.state import CallState
 from app.conversation.tools import run_wanted_tools
@@ -27,6 +29,8 @@ _LISTENING = ("acknowledgement", "not_interruptible", "faint")
 """The reasons to pass over words that somebody did say over the agent's voice."""
 _SOUND_BRINGS_WORDS_SECONDS = 2.0
 """How long a sound after a pause may go on without words before it counts as noise."""
+_SPEECH_SECONDS = 0.4
+"""A sound that lasts this long may have been speech."""
 _LOOK_AGAIN_SECONDS = 0.2
 _NOT_OVER_YET_SECONDS = 1.0
 """How often to look again at a turn that cannot be over yet."""
@@ -59,8 +63,11 @@ class UserTurns:
 
     def sound_stopped(self, event: ev.CallerSoundStopped) -> None:
         """Wait a moment for words, then go on."""
-        self._call.sound, self._call.last_voiced_t = False, event.last_voiced_t
-        add_sound(self._call)
+        call = self._call
+        if call.sound and event.last_voiced_t - call.sound_since_t >= _SPEECH_SECONDS:
+            call.unheard_sounds += 1
+        call.sound, call.last_voiced_t = False, event.last_voiced_t
+        add_sound(call)
         self._endpointing.watch_pause()
         utterance = self._call.floor.audible
         if utterance is not None and utterance.paused:
@@ -155,6 +162,9 @@ class UserTurns:
         if event.digit != "#" and len(self._digits) < _DIGITS_MAX:
             self._digits += event.digit
         is_over = event.digit == "#" or len(self._digits) == _DIGITS_MAX
+        if self._call.stt_outage_notice == "given":
+            is_over = is_over or meaning_of(self._call, self._digits) is not None
+            hold_off_the_end(self._call)
         self._call.due_in(Deadline.DIGITS, 0 if is_over else self._call.policy.digits_seconds)
 
     def held(self, _event: ev.CallerHeld) -> None:
@@ -211,7 +221,7 @@ class UserTurns:
                 self._record_turn(caller.text, "speech", call.last_voiced_t, None, caller.confidence)
             text = f"[keypad] {digits}"
             self._listen_to(text, since_t=self._first_key_t)
-            self._take_turn(text, "keypad", call.now, None, None)
+            self._take_keys(text, digits)
         elif call.message is not None and caller is not None:
             self._take_turn(caller.text, "timeout", call.last_voiced_t, None, caller.confidence)
             hash_pressed(call)
@@ -231,6 +241,16 @@ class UserTurns:
     def _words_may_follow(self) -> bool:
         """Whether speech to text is gone and may report the rest later. A message is transcribed as a whole then."""
         return self._call.stt_is_gone and self._call.message is None
+
+    def _take_keys(self, text: str, digits: str) -> None:
+        """A key of the menu is carried out; all else is for the model."""
+        key = meaning_of(self._call, digits) if self._call.policy.speaks else None
+        if key is None:
+            self._take_turn(text, "keypad", self._call.now, None, None)
+            return
+        number = self._record_turn(text, "keypad", self._call.now, None, None)
+        if not carry_out(self._call, number, key):
+            self._answer(number, text, self._call.taken_until_t, key)
 
     def _own_words(self, text: str) -> str:
         """The words of the turn without an echo, or somebody else's words, at its beginning."""
@@ -328,7 +348,7 @@ class UserTurns:
                 since_t = call.sound_since_t if recent else call.now
             call.caller = CallerTurn(call.turn, max(since_t, self._call.taken_until_t))
         call.caller.text = text
-        call.silences = 0
+        call.silences = call.unheard_sounds = 0
         call.deadlines.clear(Deadline.IDLE)
         call.due_in(Deadline.TURN, call.policy.turn_end_seconds)
         return call.caller
@@ -366,11 +386,11 @@ class UserTurns:
         )
         return caller.number
 
-    def _answer(self, number: int, text: str, ended: float) -> None:
+    def _answer(self, number: int, text: str, ended: float, key: KeyMeaning | None = None) -> None:
         call = self._call
         prepared = call.floor.reply
         call.held_answer = None
-        call.answer(number, text)
+        call.answer(number, text, key)
         call.say_unheard_greeting(number)
         late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds
         if prepared is not None and prepared is call.floor.reply:
@@ -413,6 +433,6 @@ class UserTurns:
         if self._unclear <= _REPEATS_BEFORE_KEYPAD:
             call.say(UtteranceKind.PROMPT, call.lines.repeat, turn=turn)
         elif self._unclear <= _UNCLEAR_TURNS_MAX:
-            call.say(UtteranceKind.PROMPT, call.lines.keypad, turn=turn)
+            call.say(UtteranceKind.PROMPT, call.policy.with_menu(call.lines, call.lines.keypad), turn=turn)
         else:
             call.say(UtteranceKind.GOODBYE, call.lines.silence_goodbye, turn=turn, ends_call="silence")

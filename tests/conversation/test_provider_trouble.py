@@ -436,10 +436,11 @@ def test_ears_that_are_back_before_the_gap_are_not_mentioned() -> None:
     assert call.hearing_works_again().agent_falls_silent().wait(1).lines == [LINES.greeting]
 
 
-def test_ears_that_give_up_end_the_call_politely_at_once() -> None:
-    call = call_that_owes_an_answer().hearing_fails(final=True)
+def test_ears_that_give_up_are_told_after_the_answer_and_end_the_call_when_no_key_is_pressed() -> None:
+    call = call_that_owes_an_answer(stt_give_up_seconds=10.0).hearing_fails(final=True)
+    assert call.agent_says("Gladly.").lines[-1] == LINES.deaf
 
-    assert call.lines[-1] == LINES.failure_goodbye
+    assert call.agent_says_the_line().wait(9).lines[-1] == LINES.failure_goodbye
     assert call.agent_says_the_line().ended == ("provider_failure", "provider:deepgram")
 
 

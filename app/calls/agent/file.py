@@ -4,6 +4,7 @@ An error lists every problem at once, each with its line and key. It never quote
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
@@ -30,7 +31,7 @@ from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable
 from app.clients.http_tools import HttpEndpoint, RequestValues
 from app.clients.webhook_sender import WebhookEndpoint
-from app.conversation.policy import DISCLOSURES, NOTICES, CallPolicy, Lines
+from app.conversation.policy import DISCLOSURES, NOTICES, CallPolicy, KeyMeaning, Lines
 from app.errors import SettingsError
 from app.models import CALL_EVENTS
 from app.ports.streams import ToolSpec
@@ -67,6 +68,7 @@ class AgentFile:
     tools: tuple[AgentTool, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
     """The models by purpose: ``stt``, ``llm``, ``tts``."""
+    keypad: tuple[KeyMeaning, ...] = ()
     numbers: tuple[str, ...] = ()
     is_recorded: bool | None = None
     max_call_cost_usd: float | None = None
@@ -121,6 +123,10 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         voices=shape.voices,
         tools=tuple(map(_tool, shape.tools)),
         models=shape.models.model_dump(exclude_none=True),
+        keypad=tuple(
+            KeyMeaning(key, meaning.tool, json.dumps(meaning.arguments, ensure_ascii=False), meaning.transfer)
+            for key, meaning in shape.keypad.items()
+        ),
         numbers=tuple(shape.numbers),
         is_recorded=shape.recording,
         max_call_cost_usd=shape.limits.max_call_cost_usd,
@@ -144,6 +150,9 @@ def _where(path: Path, document: MarkedYaml, place: tuple[str | int, ...], line:
             place = (key, language)
         case ("tools", index, "url", _):
             place = ("tools", index, "url")
+        case ("lines", language, "keypad_labels" | "keypad_texts" as name, int(index)):
+            key = list(document.data["keypad"])[index]
+            place = ("keypad", str(key), "label" if name == "keypad_labels" else "say", language)
         case _:
             pass
     first, written = document.written(place)
@@ -178,6 +187,7 @@ _BEYOND = {
 def _problem(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
     """The place in the file, and what is wrong there. Quotes only numbers, because other values may be secrets."""
     place = tuple(step for step in error["loc"] if step != "[key]")
+    place = (*place[:1], *map(str, place[1:])) if place[:1] == ("keypad",) else place  # YAML reads a key as a number
     limits: dict[str, Any] = error.get("ctx", {})
     match error["type"]:
         case "missing":
@@ -212,6 +222,11 @@ def _lines(shape: AgentShape) -> dict[str, Lines]:
             own_texts = written if isinstance(written, dict) else {}
             if written and (text := own_texts.get(language) or standards.get(language)):
                 texts[key] = text
+        if shape.keypad:
+            keys = shape.keypad.values()
+            human = texts.get("keypad_human", standard.keypad_human)
+            texts["keypad_labels"] = [key.label.get(language) or (human if key.transfer else "") for key in keys]
+            texts["keypad_texts"] = [key.say.get(language, "") for key in keys]
         if texts:
             frozen: dict[str, Any] = {
                 name: tuple(text) if isinstance(text, list) else text for name, text in texts.items()

@@ -62,6 +62,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         idle_prompts=settings.idle_prompts,
         stall_turns=settings.stall_turns,
         takes_messages=True,
+        keypad=agent.keypad,
         max_duration_seconds=settings.max_call_seconds,
         max_cost_usd=max_call_cost_usd,
         asks_consent=agent.asks_consent and settings.recording,

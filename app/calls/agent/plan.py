@@ -102,7 +102,12 @@ class CallPlan:
     def _said(self, language: str, lines: Lines) -> list[str]:
         tools = [tool for tool in self.agent.tools if language in tool.waiting_phrase]
         asked = (lines.consent, lines.not_recorded) if self.policy.asks_consent else ()
-        return [*_texts(lines), *asked, *(tool.waiting_phrase[language] for tool in tools)]
+        return [
+            *_texts(lines),
+            *asked,
+            *_keypad(self.policy, lines),
+            *(tool.waiting_phrase[language] for tool in tools),
+        ]
 
     def created(self) -> CallCreated:
         """Row 1 of the journal."""
@@ -245,6 +250,13 @@ def _other_number(call: CallContext | None, direction: Direction) -> str | None:
     return number if isinstance(number, str) else None
 
 
+def _keypad(policy: CallPolicy, lines: Lines) -> list[str]:
+    """What is said about the keys, and when one is pressed, where keys have a meaning."""
+    if not policy.keypad:
+        return []
+    return [*(policy.with_menu(lines, line) for line in (lines.deaf, lines.keypad)), *filter(None, lines.keypad_texts)]
+
+
 def _is_telephone(call: CallContext | None) -> bool:
     """Whether a carrier bills minutes: a call through a room, or one that Twilio streams."""
     return call is not None and (call.livekit_room is not None or _TWILIO in call.metadata)
@@ -267,6 +279,11 @@ def _problems(plan: CallPlan) -> list[str]:
     for language in plan.policy.lines:
         if speaks is not None and _base(language) not in speaks:
             problems.append(f"speech synthesis: {agent.tts.model} does not speak {language}; choose another model")
+    for meaning in plan.policy.keypad:
+        if meaning.transfers_to is not None and meaning.transfers_to not in plan.transfer_targets:
+            problems.append(
+                f"keypad: {meaning.key}: there is no transfer target {meaning.transfers_to}; add it to TRANSFER_TARGETS"
+            )
     if agent.tools and not plan.llm.capabilities.tools:
         problems.append(f"language model: {plan.llm.model} takes no tools, and the agent {agent.name} has some")
     return problems

@@ -97,11 +97,23 @@ def _header_value(written: Any, info: ValidationInfo) -> SecretStr:
     return SecretStr(value)
 
 
-def _parameters(schema: dict[str, Any]) -> dict[str, Any]:
+def _json(value: dict[str, Any]) -> dict[str, Any]:
     try:
-        json.dumps(schema, allow_nan=False)
+        json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
         raise ValueError("is not JSON") from None
+    return value
+
+
+def _key(written: Any) -> str:
+    """The key of a telephone. YAML reads a digit without quotes as a number."""
+    if not re.fullmatch("[0-9*]", str(written)):
+        raise ValueError("is not a key that can have a meaning: use one of 0 to 9, or *")
+    return str(written)
+
+
+def _parameters(schema: dict[str, Any]) -> dict[str, Any]:
+    _json(schema)
     if schema.get("type") != "object":
         raise ValueError("must describe an object (type: object)")
     return schema
@@ -139,6 +151,12 @@ def _variable_name(name: str) -> str:
     if name in BUILT_IN or name in STRANGERS:
         raise ValueError("is a name that every template has; choose another")
     return name
+
+
+def _option(line: str) -> str:
+    if "{key}" not in line or "{label}" not in line:
+        raise ValueError("needs {key} and {label}, which stand for the key and for what it does")
+    return line
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
@@ -184,6 +202,8 @@ class LinesShape(_Shape):
     message_thanks: Text | None = None
     consent: Text | None = None
     not_recorded: Text | None = None
+    keypad_option: Annotated[Text, AfterValidator(_option)] | None = None
+    keypad_human: Text | None = None
 
 
 class ToolShape(_Shape):
@@ -202,6 +222,16 @@ class ToolShape(_Shape):
         validation_alias=AliasChoices("waiting_phrase", "one_moment"),  # "one_moment" is the key's old name
     )
     waiting_phrase_after_seconds: Annotated[float, Field(ge=0, le=TOOL_SECONDS_MAX)] = WAITING_PHRASE_AFTER_SECONDS
+
+
+class KeyShape(_Shape):
+    """What a key of the telephone does: one of ``say``, ``tool`` and ``transfer``."""
+
+    label: dict[Language, Text] = {}
+    say: dict[Language, Text] = {}
+    tool: str | None = None
+    arguments: Annotated[dict[str, Any], AfterValidator(_json)] = {}
+    transfer: str | None = None
 
 
 class VariableShape(_Shape):
@@ -303,6 +333,7 @@ class AgentShape(_Shape):
     lines: dict[Language, LinesShape] = {}
     voices: dict[Language, Text] = {}
     tools: Annotated[list[ToolShape], Field(max_length=_TOOLS_MAX)] = []
+    keypad: dict[Annotated[str, BeforeValidator(_key)], KeyShape] = {}
     models: ModelsShape = ModelsShape()
     numbers: Annotated[list[Annotated[str, AfterValidator(_number)]], Field(max_length=_NUMBERS_MAX)] = []
     recording: bool | None = None
@@ -333,17 +364,40 @@ def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield ("tools", index, *key), problem
         for place, problem in _schema_problems(tool.get("parameters", {})):
             yield ("tools", index, "parameters", *place), problem
-    outcome = data.get("outcome") if isinstance(data, dict) else None
+    if isinstance(data, dict):
+        yield from _beyond_the_parts(data, names)
+
+
+def _beyond_the_parts(data: dict[Any, Any], tools: set[str]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The same for everything but the tools, whose names are given."""
+    outcome = data.get("outcome")
     fields = outcome.get("fields") if isinstance(outcome, dict) else None
     for name, schema in fields.items() if isinstance(fields, dict) else ():
         bare = {key: value for key, value in schema.items() if key != CONFIRM} if isinstance(schema, dict) else schema
         for place, problem in _schema_problems(bare):
             yield ("outcome", "fields", name, *place), problem
-    webhooks = data.get("webhooks") if isinstance(data, dict) else None
+    keypad = data.get("keypad")
+    for key, meaning in keypad.items() if isinstance(keypad, dict) else ():
+        if isinstance(meaning, dict):
+            yield from ((("keypad", str(key), *place), problem) for place, problem in _key_problems(meaning, tools))
+    webhooks = data.get("webhooks")
     addresses = [webhook.get("url") for webhook in webhooks or () if isinstance(webhook, dict)]
     for index, address in enumerate(addresses):
         if isinstance(address, str) and address in addresses[:index]:
             yield ("webhooks", index, "url"), "is also the address of an earlier webhook"
+
+
+def _key_problems(meaning: dict[str, Any], tools: set[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """A key does one thing, with a tool that there is. Its menu needs a name for all but a transfer."""
+    does = [name for name in ("say", "tool", "transfer") if meaning.get(name)]
+    if len(does) != 1:
+        yield (), "needs one of say, tool and transfer"
+    elif does != ["transfer"] and not meaning.get("label"):
+        yield (), "needs a label, which tells the caller what the key does"
+    if isinstance(meaning.get("tool"), str) and meaning["tool"] not in tools:
+        yield ("tool",), f"there is no tool {meaning['tool']}; name one of tools"
+    if meaning.get("arguments") and not meaning.get("tool"):
+        yield ("arguments",), "are for a tool"
 
 
 def _collisions(tool: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:

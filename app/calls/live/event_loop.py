@@ -28,8 +28,11 @@ from app.conversation.core import ConversationCore
 from app.conversation.opening_events import ConsentAnswered
 from app.conversation.turns import UtteranceKind
 from app.models import VoiceConfig
+from app.ports.streams import ToolCall
 
 _EVENTS_WAITING_MAX = 1000
+_KEY_CALL = "keypad"
+"""The id of the call of a tool that has a key."""
 _BEFORE_THE_GREETING = (ev.CallCreated, ev.CallAnswered)
 _GREETING_WAITS_SECONDS = 0.25
 """How long the greeting waits for the commit of each of these rows. A slow database must not delay it longer."""
@@ -282,7 +285,8 @@ class CallEventLoop:
             item.stamps.update(self._question)
         pending = command.text if command.preemptive else None
         messages = self._dialogue.messages(command.language, pending)
-        self._begin(item, lambda: self._reply_pipeline.reply(item, voice, messages))
+        first = ToolCall(_KEY_CALL, command.tool, command.arguments) if command.tool is not None else None
+        self._begin(item, lambda: self._reply_pipeline.reply(item, voice, messages, first))
 
     def _settle_interruptions(self) -> None:
         """Handle interruptions now, so that the next prompt has what the caller heard.

@@ -45,6 +45,8 @@ class Answer:
     item: PlaybackItem
     messages: list[Message]
     """The prompt. It grows by the tools that were used."""
+    first: ToolCall | None = None
+    """A tool that is run before the model is asked, because the caller has pressed its key."""
     rounds: int = 0
     """How often tools were used."""
     text: str = ""
@@ -135,6 +137,10 @@ class LlmGeneration:
         answer.text, answer.clauses, answer.acts = "", [], False
         item = answer.item
         try:
+            if answer.first is not None and answer.rounds == 0:
+                pressed = _Round(self._dialogue.provider, self._dialogue.model, calls=[self._tools.named(answer.first)])
+                answer.rounds += 1
+                await self._use_tools(answer, pressed)
             while (written := await self._write_round(answer)).calls:
                 answer.rounds += 1
                 await self._use_tools(answer, written)

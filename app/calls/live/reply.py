@@ -14,6 +14,7 @@ from app.conversation import events as ev
 from app.conversation.turns import UtteranceKind
 from app.errors import ContentRejected, ProviderError, ProviderProtocolError
 from app.models import Message, VoiceConfig
+from app.ports.streams import ToolCall
 from app.ports.vendors import TextToSpeech
 
 _ATTEMPTS = 2
@@ -70,9 +71,14 @@ class ReplyPipeline:
         self._clock = clock
         self._emit = emit
 
-    async def reply(self, item: PlaybackItem, voice: VoiceConfig, messages: list[Message]) -> None:
-        """Write an answer and voice it at the same time. Nothing is retried once the caller has heard some of it."""
-        answer = Answer(item, list(messages))
+    async def reply(
+        self, item: PlaybackItem, voice: VoiceConfig, messages: list[Message], first: ToolCall | None = None
+    ) -> None:
+        """Write an answer and voice it at the same time. Nothing is retried once the caller has heard some of it.
+
+        ``first`` is a tool that is run before the model is asked.
+        """
+        answer = Answer(item, list(messages), first)
         for attempt in range(1, _ATTEMPTS + 1):
             self._playback.offer(item)
             failure = await self._try_reply(item, voice, answer)

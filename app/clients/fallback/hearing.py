@@ -54,16 +54,14 @@ class FallbackHearing(FallbackClient[SttSession]):
         return FallbackStream(self._chain, self._links, self._format, call_id=call_id)
 
     async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
-        """Transcribe a recording, by the first link that can. Raises BadAudio, or the first choice's ProviderError."""
-        first_error: ProviderError | None = None
+        """Transcribe a recording, by the first link that can. Raises BadAudio, or the first failure of a link."""
+        failures: list[ProviderError] = []
         for link in self._chain.order():
             try:
                 return await link.client.transcribe_batch(audio_data)
             except ProviderError as error:
-                first_error = first_error or error
-        if first_error is None:
-            raise AssertionError("unreachable: a chain has a link")
-        raise first_error
+                failures.append(error)
+        raise failures[0]
 
     def recording_charge(self, seconds: float) -> Charge:
         """The charge of the link that is asked first for a recording."""
@@ -87,6 +85,7 @@ class FallbackHearing(FallbackClient[SttSession]):
         """Whether the link finds words in the sentence, and what that cost."""
         stream = client.listen(call_id="probe")
         silence = self._format.silence(round(_PROBE_SILENCE_SECONDS * self._format.sample_rate))
+        is_well = False
         try:
             async with asyncio.timeout(_PROBE_SECONDS), stream:
                 stream.note_sound(is_heard=True)
@@ -95,13 +94,9 @@ class FallbackHearing(FallbackClient[SttSession]):
                 stream.note_sound(is_heard=False)
                 stream.send(silence)
                 async for event in stream:
-                    match event:
-                        case TurnUpdated(transcript) | TurnEnded(transcript) if transcript.text:
-                            return True, stream.charges()
-                        case StreamLost():
-                            return False, stream.charges()
-                        case _:
-                            pass
+                    is_well = isinstance(event, TurnUpdated | TurnEnded) and bool(event.transcript.text)
+                    if is_well or isinstance(event, StreamLost):
+                        break
         except TimeoutError:
             pass
-        return False, stream.charges()
+        return is_well, stream.charges()

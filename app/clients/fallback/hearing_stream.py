@@ -12,7 +12,7 @@ before those stays as it was. When a better link is well again, it takes over be
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Self
@@ -43,6 +43,9 @@ from media.formats import AudioFormat
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.1
+_OWN_DELAY_SECONDS = 0.05
+"""An event loop that is later than this has kept the vendors' messages waiting, too."""
+_CATCH_UP_SECONDS = 0.1
 _RARELY_SECONDS = 1.0
 """How often to look while nothing is going on, but the first choice does not hear."""
 _RECONNECT_SECONDS = 0.4
@@ -124,7 +127,8 @@ class FallbackStream:
         self._patience = Patience.NORMAL
         self._latest: Transcript | None = None
         """The words of the open turn; None while there is none."""
-        self._is_eager = False
+        self._ended_eagerly: _Listener | None = None
+        """The link that has reported an eager end of the open turn."""
         self._orphaned_at: float | None = None
         self._lost_at: float | None = None
         """When the outage that was announced began."""
@@ -339,12 +343,15 @@ class FallbackStream:
     async def _watch(self) -> None:
         while True:
             self._look()
+            seconds = self._next_look()
+            asked_at = self._now()
             try:
-                async with asyncio.timeout(self._next_look()):
+                async with asyncio.timeout(seconds):
                     await self._changed.wait()
                 self._changed.clear()
             except TimeoutError:
-                continue
+                if seconds is not None and self._now() - asked_at - seconds > _OWN_DELAY_SECONDS:
+                    await asyncio.sleep(_CATCH_UP_SECONDS)  # this process was busy, and messages may wait to be read
 
     def _next_look(self) -> float | None:
         speaker = self._speaker
@@ -433,17 +440,18 @@ class FallbackStream:
                 self._emit_end(TurnEnded(transcript))
                 return
             case TurnEndedEagerly():
-                self._is_eager = True
+                self._ended_eagerly = listener
                 self._events.put(TurnEndedEagerly(transcript))
-            case TurnUpdated() | TurnResumed():
-                kind: Callable[[Transcript], SpeechEvent] = TurnResumed if self._is_eager else TurnUpdated
-                self._is_eager = False
-                self._events.put(kind(transcript))
+            case TurnUpdated() if self._ended_eagerly in (None, listener):
+                self._events.put(TurnUpdated(transcript))
+            case TurnUpdated() | TurnResumed():  # what another link took for the end is not one
+                self._ended_eagerly = None
+                self._events.put(TurnResumed(transcript))
         self._latest = transcript
         self._changed.set()
 
     def _emit_end(self, event: TurnEnded) -> None:
-        self._latest, self._is_eager = None, False
+        self._latest = self._ended_eagerly = None
         words, rate = event.transcript.words, self._format.sample_rate
         until = round(words[-1].end * rate) if words else self._audio.end - round(_LEAD_SECONDS * rate)
         self._audio.acknowledge(until)

@@ -100,7 +100,8 @@ def test_the_example_names_every_line() -> None:
 
 
 def test_every_prepared_line_may_be_changed() -> None:
-    assert {*LinesShape.model_fields, "greeting", "disclosure", "notice"} == set(get_type_hints(Lines))
+    elsewhere = {"greeting", "disclosure", "notice", "keypad_labels", "keypad_texts"}
+    assert {*LinesShape.model_fields, *elsewhere} == set(get_type_hints(Lines))
 
 
 def test_what_a_file_leaves_out_is_as_it_was(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def spoken_lines(language: str) -> list[str]:
     """Also the standard disclosure and notice, which an agent may say alone or together."""
     opening = replace(LINES[language], disclosure=DISCLOSURES[language], notice=NOTICES[language])
     said = [text for value in astuple(opening) for text in ((value,) if isinstance(value, str) else value)]
+    said = [text for text in said if text not in (opening.keypad_option, opening.keypad_human)]  # parts of a sentence
     return [speakable(text, language).text.strip() for text in (*said, opening.opening)]
 
 
