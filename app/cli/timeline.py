@@ -30,11 +30,11 @@ class Moment:
 
 LATE: dict[str, str] = {
     Deadline.ANSWER: "nobody answered in time",
-    Deadline.LIMIT: "the call has reached its time limit (MAX_CALL_SECONDS)",
+    Deadline.LIMIT: "the time for the call (MAX_CALL_SECONDS), or for its goodbye, is over",
     Deadline.FILLER: "the answer is late",
     Deadline.REPLY: "the answer did not come, and was abandoned",
     Deadline.START: "a prepared line did not start in time",
-    Deadline.STALL: "speech synthesis stalled in the middle of an utterance",
+    Deadline.STALL: "an utterance did not go on in time",
     Deadline.TRANSFER: "the transfer had no outcome in time",
     Deadline.STT_OUTAGE: "speech recognition has been down for too long",
     Deadline.TURN: "the transcript stopped changing, but no end of turn came",
@@ -42,9 +42,9 @@ LATE: dict[str, str] = {
 """Deadlines that pass only if something is wrong."""
 USUAL: dict[str, str] = {
     Deadline.IDLE: "nobody has said anything for a while",
-    Deadline.DIGITS: "the caller pressed no more keys",
-    Deadline.PAUSE: "the caller said no more",
-    Deadline.RESUME: "the caller's sound was no interruption",
+    Deadline.DIGITS: "the entry of keys is complete",
+    Deadline.PAUSE: "the caller has paused for as long as their words need",
+    Deadline.RESUME: "no words have followed the caller's sound",
     Deadline.MESSAGE: "the caller added nothing to their message",
 }
 OMITTED = {
