@@ -146,6 +146,10 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "call.ended": _ended,
     "caller.dtmf": lambda data: ("caller", f"presses {data['digit']}"),
     "caller.left": _left,
+    "consent.answered": lambda data: (
+        "quiet",
+        f"{'agreed' if data['agreed'] else 'not agreed'} to be recorded: {data['how']}",
+    ),
     "caller.held": lambda data: ("quiet", f"no sound since {data['since_t']:.1f} s: on hold, or gone"),
     "caller.returned": lambda data: ("quiet", f"sound again after {data['held_seconds']:.1f} s on hold"),
     "leg.lost": lambda data: ("wrong", f"the room is lost since {data['since_t']:.1f} s: nobody hears the other"),

@@ -3,6 +3,7 @@
 A vendor is a folder beside this file with an ``entries.py``, and one line in ``ENTRIES``.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -64,6 +65,9 @@ ENTRIES: tuple[Entry, ...] = (
 _NOBODY, _AGAIN, _ENDPOINT = "none", "again", "endpoint"
 """Special names in the lists of fallbacks."""
 
+_LONGEST_ANALYSIS_SECONDS = 300.0
+"""Longer than any request of the work after calls may take."""
+
 Kind = Literal["stt", "llm", "tts"]
 VendorOptions = SttOptions | LlmOptions | TtsOptions
 
@@ -95,6 +99,8 @@ class VendorRegistry:
         self._hearings: dict[tuple[str, SttOptions, AudioFormat], FallbackHearing] = {}
         self._generators: dict[tuple[str, LlmOptions], LlmSession] = {}
         """Clients of work after the calls. What they suffer opens no breaker of the calls, and is no health of them."""
+        self._asked_at: dict[tuple[str, LlmOptions], float] = {}
+        """When each of these was last asked for, by the loop's clock."""
         self._models: dict[tuple[str, LlmOptions], FallbackModel] = {}
         self._voices: dict[tuple[str, TtsOptions], FallbackVoice] = {}
         """The first choices of ``_stt``, ``_llm`` and ``_tts``, with their fallbacks."""
@@ -134,6 +140,7 @@ class VendorRegistry:
         key = (entry.name, options)
         if key not in self._generators:
             self._generators[key] = entry.make(self._setup, options)
+        self._asked_at[key] = asyncio.get_running_loop().time()
         return self._generators[key]
 
     def tts(self, options: TtsOptions) -> TextToSpeech:
@@ -198,7 +205,13 @@ class VendorRegistry:
         self._stt = {key: session for key, session in self._stt.items() if id(session) in kept}
         self._llm = {key: session for key, session in self._llm.items() if id(session) in kept}
         self._tts = {key: session for key, session in self._tts.items() if id(session) in kept}
-        gone = [key for key in self._generators if key[1] not in wanted]  # who is using one tries again
+        models, now = {options.model for options in wanted}, asyncio.get_running_loop().time()
+        gone = [
+            key
+            for key in self._generators
+            if key[1].model not in models and now - self._asked_at[key] > _LONGEST_ANALYSIS_SECONDS
+        ]
+        self._asked_at = {key: asked_at for key, asked_at in self._asked_at.items() if key not in gone}
         await _close([*unused, *(self._generators.pop(key) for key in gone)])
 
     async def aclose(self) -> None:

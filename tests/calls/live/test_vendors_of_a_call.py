@@ -192,6 +192,24 @@ async def test_clients_that_no_agent_asks_for_any_more_are_closed_when_their_las
         assert registry.kinds("red") == ["llm", "tts"], "the third call still runs"
 
 
+async def test_a_client_for_the_work_after_a_call_is_closed_only_when_that_work_is_over() -> None:
+    registry = vendors("toy", "red")
+    named = LlmOptions("red-mind", vendor="red-think")
+    generator = cast(ToyLLM, registry.generator(LlmOptions("red-mind")))
+
+    await asyncio.sleep(400)
+    await registry.close_unused({named}, [])
+    assert generator.is_open, "an agent has that model, whatever entry it names"
+
+    assert registry.generator(LlmOptions("red-mind")) is generator
+    await registry.close_unused({TOY.llm}, [])
+    assert generator.is_open, "it may be at work"
+
+    await asyncio.sleep(400)
+    await registry.close_unused({TOY.llm}, [])
+    assert not generator.is_open
+
+
 async def test_a_client_in_the_chain_of_another_agent_stays_and_one_that_cannot_be_closed_keeps_no_other_open() -> None:
     settings = load_settings(None).model_copy(update={"llm_fallbacks": ("red-mind",), "tts_fallbacks": ("none",)})
     registry = VendorRegistry(ClientSetup(settings), [*toy.entries("toy"), *toy.entries("red")])
