@@ -55,7 +55,7 @@ async def test_the_outcome_of_a_call_is_known_by_its_words_and_reported(tmp_path
     assert (analysis["status"], analysis["success"]) == ("done", True)
     guests, table = analysis["fields"]["guests"], analysis["fields"]["table"]
     asks = next(turn for turn in call.record["turns"] if turn["role"] == "user")
-    assert guests == {"value": 4, "quote": asks["text"], "turn": asks["number"], "verified_by": "caller"}
+    assert (guests["value"], guests["quote"], guests["turn"]) == (4, asks["text"], asks["number"])
     assert (table["value"], table["verified_by"]) == ("terrace", None)
     assert analysis["cost"] > 0
     assert [listed["call_id"] for listed in found["calls"]] == [call.call_id]
