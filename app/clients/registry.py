@@ -120,7 +120,7 @@ class VendorRegistry:
                 if other is not entry and own is not None:
                     client = self._hearer(other, own, audio_format)
                     links.append(SttLink(name, client, late_seconds=other.late_seconds))
-            spoken = partial(sentence, options.likely_language, audio_format)
+            spoken = partial(asyncio.to_thread, sentence, options.likely_language, audio_format)
             self._hearings[key] = FallbackHearing(links, audio_format, sentence=spoken)
         return self._hearings[key].given
 

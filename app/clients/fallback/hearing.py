@@ -1,7 +1,7 @@
 """Speech to text with fallbacks: the first link that reports the caller's words hears the turn."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -27,8 +27,10 @@ _PROBE_SILENCE_SECONDS = 1.0
 class FallbackHearing(FallbackClient[SttSession]):
     """Speech to text over a chain. The first link hears as long as it is well."""
 
-    def __init__(self, links: Sequence[SttLink], audio_format: AudioFormat, *, sentence: Callable[[], bytes]) -> None:
-        """``sentence`` is something said, in that format: a link that is down must recognise it. It may take long."""
+    def __init__(
+        self, links: Sequence[SttLink], audio_format: AudioFormat, *, sentence: Callable[[], Awaitable[bytes]]
+    ) -> None:
+        """``sentence`` returns something said, in that format: a link that is down must recognise it."""
         super().__init__(Chain(links))
         self._links = tuple(links)
         self._format = audio_format
@@ -72,7 +74,7 @@ class FallbackHearing(FallbackClient[SttSession]):
         charges: list[Charge] = []
         loop = asyncio.get_running_loop()
         for link in self._chain.due(loop.time()):
-            sentence = await asyncio.to_thread(self._sentence)
+            sentence = await self._sentence()
             with requests_at(Priority.HEDGE):
                 is_well, cost = await self._hears(link.client, sentence)
             charges += cost

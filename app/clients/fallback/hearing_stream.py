@@ -374,10 +374,11 @@ class FallbackStream:
             self._ask_all_again()
         elif self._orphaned_at is not None and self._now() - self._orphaned_at >= _ORPHAN_SECONDS:
             self._end_orphaned_turn()
+        elif self._may_return():
+            if len(self._running) == 1:
+                self._ask(self._order()[0])
         elif len(self._running) > 1 and self._is_quiet() and self._speaker_is_well():
             self._stand_down()
-        elif len(self._running) == 1 and self._may_return():
-            self._ask(self._order()[0])
 
     def _is_late(self, listener: _Listener) -> bool:
         """Whether another link must be asked. Once late, it stays late until it reports something."""

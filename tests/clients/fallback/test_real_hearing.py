@@ -181,8 +181,12 @@ async def test_no_word_is_lost_and_no_turn_is_late_whatever_a_vendor_does(tmp_pa
         model, faults, acts = scenario
         for fault in faults:
             sandbox.stage.faults.add(fault)
-        async with a_call(sandbox, name, model, tmp_path) as call:
-            await acts(call)
+        try:
+            async with a_call(sandbox, name, model, tmp_path) as call:
+                await acts(call)
+        except BaseException as error:
+            error.add_note(f"in the call {name}")
+            raise
 
     async with running_sandbox() as sandbox, asyncio.TaskGroup() as tasks:
         for name, scenario in scenarios().items():
