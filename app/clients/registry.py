@@ -229,7 +229,10 @@ class VendorRegistry:
     def _hearer(self, entry: SttEntry, options: SttOptions, audio_format: AudioFormat) -> SttSession:
         key = (entry.name, options, audio_format)
         if key not in self._stt:
-            self._stt[key] = entry.make(self._setup, options, audio_format)
+            try:
+                self._stt[key] = entry.make(self._setup, options, audio_format)
+            except ValueError as error:  # such as a language that the model does not know
+                raise SettingsError([f"speech recognition: {error}"]) from None
         return self._stt[key]
 
     def _thinker(self, entry: LlmEntry, options: LlmOptions) -> LlmSession:

@@ -7,6 +7,7 @@ are written out in words before synthesis. The history keeps what the model wrot
 from dataclasses import dataclass
 
 from app.speech_text import english as spoken_en
+from app.speech_text import other as spoken_elsewhere
 from app.speech_text.mapped_text import MappedText, Rule, tidied, without_markup
 from app.speech_text.russian import rules as spoken_ru
 
@@ -43,12 +44,13 @@ def speakable(text: str, language: str) -> Spoken:
 
     Args:
         text: what a model wrote; any string.
-        language: a code such as ``ru`` or ``en-US``. For languages other than Russian and English only
-            markup and emoji are removed: their voices read digits themselves.
+        language: a code such as ``ru`` or ``en-US``. In languages other than Russian and English, only numbers and
+            dates are written out; their voices read other signs themselves.
 
     A space at the end stays, so that the clauses of a reply can be put together again.
     """
-    mapped = without_markup(MappedText.of(text)).apply(_RULES.get(language.lower()[:2], ()))
+    code = language.lower().partition("-")[0]
+    mapped = without_markup(MappedText.of(text)).apply(_RULES.get(code) or spoken_elsewhere.rules(code))
     mapped = tidied(mapped)
     if not any(char.isalnum() for char in mapped.text):
         return Spoken("", (), len(text))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.dispatcher import CallDispatcher, LookUp
@@ -20,10 +21,10 @@ class Desk:
         self.world = world
         self.dispatcher = dispatcher
 
-    async def rings(self, call_id: str = "call-1") -> LiveCall:
+    async def rings(self, call_id: str = "call-1", **metadata: str) -> LiveCall:
         far_end = FarEnd()
         began = asyncio.get_running_loop().time()
-        body = await self.dispatcher.start(a_call(call_id), far_end, direction="web")
+        body = await self.dispatcher.start(replace(a_call(call_id), metadata=dict(metadata)), far_end, direction="web")
         far_end.caller = body
         call = LiveCall(self.world, far_end, body, call_id)
         call.began = began

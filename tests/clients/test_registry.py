@@ -78,3 +78,13 @@ async def test_an_unknown_fallback_is_named_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"TTS_FALLBACKS: there is no anna; use some of .*deepgram-aura"):
         made.tts(VOICE)
     await made.aclose()
+
+
+async def test_a_language_that_the_model_does_not_know_is_a_wrong_setting() -> None:
+    made = registry()
+
+    with pytest.raises(SettingsError, match="speech recognition: flux-general-multi does not know the language 'pl'"):
+        made.stt(SttOptions("flux-general-multi", "pl", ("pl", "ru")), PHONE)
+    assert made.stt(SttOptions("flux-general-multi", "ru", ("ru", "pl")), PHONE)
+    assert made.stt(SttOptions("nova-3", "pl", ("pl", "ru")), PHONE)
+    await made.aclose()

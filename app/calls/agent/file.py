@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 from app.calls.agent.hours import CallingHours
 from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
 from app.calls.agent.outcome import OutcomeField, outcome_fields
+from app.calls.agent.own_languages import missing_texts, own_languages
 from app.calls.agent.schema import (
     AgentShape,
     HoursShape,
@@ -31,7 +32,7 @@ from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable
 from app.clients.http_tools import HttpEndpoint, RequestValues
 from app.clients.webhook_sender import WebhookEndpoint
-from app.conversation.policy import DISCLOSURES, NOTICES, CallPolicy, KeyMeaning, Lines
+from app.conversation.policy import DISCLOSURES, ENGLISH, NOTICES, CallPolicy, KeyMeaning, Lines
 from app.errors import SettingsError
 from app.models import CALL_EVENTS
 from app.ports.streams import ToolSpec
@@ -170,6 +171,8 @@ def _checked(document: MarkedYaml, path: Path, environment: Mapping[str, str]) -
         shape = AgentShape.model_validate(document.data, context=environment)
     except ValidationError as error:
         problems += [_problem(item) for item in error.errors(include_url=False)]
+    else:
+        problems += missing_texts(shape)
     if shape is None or problems:
         found = sorted((document.line(place), _dotted(place), text) for place, text in problems)
         raise SettingsError([f"{path} line {line}: {key}: {text}" for line, key, text in found])
@@ -210,8 +213,9 @@ def _dotted(place: tuple[str | int, ...]) -> str:
 
 def _lines(shape: AgentShape) -> dict[str, Lines]:
     changed = {}
-    for language, standard in CallPolicy().lines.items():
-        own = shape.lines.get(language)
+    standard_lines = CallPolicy().lines
+    for language in (*standard_lines, *own_languages(shape)):
+        own, standard = shape.lines.get(language), standard_lines.get(language, ENGLISH)
         texts: dict[str, Any] = own.model_dump(exclude_none=True) if own is not None else {}
         if language in shape.greeting:
             texts["greeting"] = shape.greeting[language]

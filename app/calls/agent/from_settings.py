@@ -71,7 +71,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         prompt=agent.prompt,
         policy=policy,
         language=language,
-        voices={"ru": settings.tts_voice_ru, "en": settings.tts_voice_en},
+        voices={**agent.voices, "ru": settings.tts_voice_ru, "en": settings.tts_voice_en},
         stt=SttOptions(
             settings.stt_model, settings.language, _hints(settings.language, lines), likely_language=language
         ),

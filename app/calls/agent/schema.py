@@ -28,7 +28,6 @@ from app.calls.agent.templates import is_template
 from app.calls.agent.tool_values import header_value, split_address
 from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
 from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
-from app.conversation.policy import CallPolicy
 from app.models import CallEvent
 from app.settings_checks import webhook_address, webhook_secrets
 
@@ -54,9 +53,14 @@ _REFERENCES = ("$ref", "$dynamicRef")
 
 
 def _language(code: str) -> str:
-    known = CallPolicy().lines
-    if code not in known:
-        raise ValueError(f"is not one of the agent's languages: {', '.join(known)}")
+    from babel import Locale, UnknownLocaleError  # slow, because it reads files
+
+    try:
+        known = Locale.parse(code).language == code
+    except (UnknownLocaleError, ValueError):
+        known = False
+    if not known:
+        raise ValueError("is not the code of a language, such as de")
     return code
 
 

@@ -24,7 +24,7 @@ def _make(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) ->
         options=DeepgramOptions(
             model=options.model,
             language=options.language,
-            language_hints=options.language_hints,
+            language_hints=_known_hints(options),
             eager_eot_threshold=settings.eager_eot_threshold or None,
             eot_threshold=settings.eot_threshold,
             keyterms=settings.keyterms,
@@ -33,6 +33,16 @@ def _make(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) ->
         retry=setup.retry,
         observer=setup.observer,
         limiter=setup.limiters.of("deepgram-listen", PROVIDER, concurrent=settings.deepgram_sockets),
+    )
+
+
+def _known_hints(options: SttOptions) -> tuple[str, ...]:
+    """The hints without those in languages that Flux does not know."""
+    hints = options.language_hints
+    return (
+        hints
+        if not options.model.startswith("flux-")
+        else tuple(hint for hint in hints if base_language(hint) in FLUX_LANGUAGES)
     )
 
 

@@ -33,12 +33,12 @@ tools:
 FULL_OF_MISTAKES = """\
 greting: x
 greeting:
-  de: Hallo
+  xy: Hallo
 lines:
   en:
     greeting: Hi
     fillers: []
-language: fr
+language: xx
 tools:
   - name: transfer
     method: FETCH
@@ -145,10 +145,10 @@ def test_all_mistakes_are_reported_at_once_from_top_to_bottom(tmp_path: Path) ->
     assert [problem.rpartition(": ")[0] for problem in reported] == [
         "agent.yaml line 1: greting",
         "agent.yaml line 1: prompt",
-        "agent.yaml line 3: greeting.de: is not one of the agent's languages",
+        "agent.yaml line 3: greeting.xy",
         "agent.yaml line 6: lines.en.greeting",
         "agent.yaml line 7: lines.en.fillers",
-        "agent.yaml line 8: language: is not one of the agent's languages",
+        "agent.yaml line 8: language",
         "agent.yaml line 10: tools[0].description",
         "agent.yaml line 10: tools[0].name",
         "agent.yaml line 11: tools[0].method",

@@ -16,6 +16,26 @@ from tests.calls.vendors import Answer, ScriptedModel, ScriptedTool
 VIRTUAL_TIME = True
 
 
+async def test_two_calls_at_once_are_held_in_two_languages() -> None:
+    lines = {"de": replace(LINES, greeting="Guten Tag!"), "fr": replace(LINES, greeting="Bonjour !")}
+    spoken = replace(AGENT, policy=replace(AGENT.policy, lines=lines), voices={"de": "anna", "fr": "amelie"})
+    world = World(agent=replace(spoken, language="de"), model=ScriptedModel(Answer("Um 9."), Answer("Um 9.")))
+    async with desk(world) as open_desk:
+        german = await open_desk.rings("german")
+        french = await open_desk.rings("french", language_hint="fr")
+        for call in (german, french):
+            await call.greeted()
+            call.says("When do you open?", language=None)
+        for call in (german, french):
+            await call.until("agent.finished", 2)
+
+    said = {name: world.voice.of_call(name) for name in ("german", "french")}
+    assert [call.turns()[0][1] for call in (german, french)] == ["Guten Tag!", "Bonjour !"]
+    assert {each.config.language for each in said["german"]} == {"de"}
+    assert {each.config.voice_id for each in said["french"]} == {"amelie"}
+    assert ["".join(said[name][-1].said).strip() for name in ("german", "french")] == ["Um neun.", "Um neuf."]
+
+
 # --- admission --------------------------------------------------------------------------------------------------------
 
 
