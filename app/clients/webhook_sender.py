@@ -1,6 +1,6 @@
 """Sends webhooks to the operator's endpoints, signed as https://www.standardwebhooks.com says.
 
-An endpoint's address is chosen by whoever writes the settings and the agents' files, but its name is resolved by the
+The operator chooses an endpoint's address in the settings and the agents' files, but its name is resolved by the
 DNS of others. So the sender resolves the name itself, refuses an address that is not public, and connects to the very
 address that it has checked: a name that changes its answer between the check and the connection gains nothing. TLS
 still verifies the name. No connection is kept, because kept ones are found by their address and not by their name.

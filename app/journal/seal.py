@@ -1,8 +1,9 @@
 """The seal of a call: a hash over all rows of its journal, so that a change made later is found.
 
 Each stored row has a SHA-256 over itself and the hash of the row before it; the first row has the call's id in place of
-the latter. The hash of the last row is the seal of the call. Whoever keeps it somewhere else can check that the journal
-is as it was when the call ended: a program that can write the database can also make new hashes, but not the old seal.
+the latter. The hash of the last row is the seal of the call. An operator who keeps it somewhere else can check that the
+journal is as it was when the call ended: a program that can write the database can also make new hashes, but not the
+old seal.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Webhooks that the service owes its operator's endpoints.
 
-Whoever commits an event of a call also inserts its deliveries, in the same transaction: no event is ever without them,
-whatever dies next. Workers claim what is due with a lease, so that each attempt is one worker's. A worker that dies
-leaves a lease that runs out, and another sends the same message again.
+The code that commits an event of a call also inserts its deliveries, in the same transaction: no event is ever without
+them, whatever dies next. Workers claim what is due with a lease, so that each attempt is one worker's. A worker that
+dies leaves a lease that runs out, and another sends the same message again.
 """
 
 import secrets

@@ -245,7 +245,7 @@ webhook_endpoints = Table(
     Column("events", String, nullable=False),  # with a space before and after each
     Column("off_since", String),
 )
-"""The endpoints that are set up now, so that whoever commits an event knows who must get it."""
+"""The endpoints that are set up now, so that the code that commits an event knows who must get it."""
 
 webhook_deliveries = Table(
     "webhook_deliveries",

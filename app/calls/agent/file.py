@@ -77,7 +77,7 @@ class AgentFile:
     lookup: HttpEndpoint | None = None
     """Who is asked about a caller while the telephone rings."""
     hours: CallingHours | None = None
-    """When the agent may call somebody."""
+    """When the agent may place calls."""
     asks_consent: bool = False
     """Whether a caller must agree before the call is recorded."""
     zone: tzinfo | None = None

@@ -1,4 +1,4 @@
-"""When an agent may call somebody: hours of the day, where the called number is."""
+"""When an agent may place calls: hours of the day in the called number's time zone."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -69,7 +69,7 @@ class AgentProfile:
     lookup: HttpEndpoint | None = None
     """Who is asked about a caller while the telephone rings."""
     hours: CallingHours | None = None
-    """When the agent may call somebody; None for always."""
+    """When the agent may place calls; None for always."""
     zone: tzinfo = UTC
     """The time zone of the agent's "today"."""
     weekdays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

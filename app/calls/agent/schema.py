@@ -265,7 +265,7 @@ _Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class HoursShape(_Shape):
-    """When the agent may call somebody."""
+    """When the agent may place calls."""
 
     start: Annotated[time, BeforeValidator(_time), Field(alias="from")]
     end: Annotated[time, BeforeValidator(_time), Field(alias="to")]
