@@ -92,7 +92,7 @@ def add_sound(call: CallState) -> None:
     if call.message is None or not call.stt_is_gone:
         return
     call.message.add_sound(call.sound_since_t, call.last_voiced_t)
-    if Deadline.MESSAGE in call.deadlines and call.message.is_left:
+    if Deadline.MESSAGE in call.deadlines and (call.message.is_left or not call.message.asked_again):
         call.due_in(Deadline.MESSAGE, call.policy.message_pause_seconds)
 
 

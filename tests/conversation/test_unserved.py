@@ -314,7 +314,7 @@ def test_a_caller_who_hangs_up_in_the_middle_of_such_a_message_has_left_it() -> 
 
 
 def test_a_cough_is_no_message() -> None:
-    call = deaf_and_asked_for_a_message().caller_makes_a_sound().wait(0.3).caller_falls_silent().wait(6.8)
+    call = deaf_and_asked_for_a_message().caller_makes_a_sound().wait(0.3).caller_falls_silent().wait(1.5)
     assert call.lines[-1] == LINES.message_again
 
     assert call.agent_says_the_line().wait(7).lines[-1] == LINES.failure_goodbye

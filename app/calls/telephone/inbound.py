@@ -232,6 +232,9 @@ class RoomCalls:
         if any(call.status != "ended" for call in known):
             return
         waiting = [caller for caller in await self._livekit.list_callers(room) if _waits_alone(caller, known)]
+        was_met = {call.sip_call_id for call in known}
+        if any(caller.sip_call_id in was_met for caller in waiting) and await self._livekit.has_agent(room):
+            return  # they do not wait alone
         is_over = known and not waiting and await self._is_of_no_use(room, known)
         if not (waiting or is_over) or not await self._livekit.is_open(room):
             return  # these may be the callers of a newer room with the same name

@@ -119,10 +119,16 @@ class LiveKitClient(BaseResilientClient):
         """How many telephones are in the room: callers', and those that the service has dialled."""
         return len(await self._telephones(room))
 
+    async def has_agent(self, room: RoomSeen) -> bool:
+        """Whether an agent is in the room, ours or another."""
+        return any(each.kind == api.ParticipantInfo.Kind.AGENT for each in await self._participants(room))
+
     async def _telephones(self, room: RoomSeen) -> list[api.ParticipantInfo]:
+        return [each for each in await self._participants(room) if each.kind == api.ParticipantInfo.Kind.SIP]
+
+    async def _participants(self, room: RoomSeen) -> list[api.ParticipantInfo]:
         request = api.ListParticipantsRequest(room=room.name)
-        answer = await self.make_request(self._livekit.room.list_participants, request)
-        return [participant for participant in answer.participants if participant.kind == api.ParticipantInfo.Kind.SIP]
+        return list((await self.make_request(self._livekit.room.list_participants, request)).participants)
 
     async def remove_participant(self, room: str, identity: str) -> bool:
         """Remove a participant, which hangs up a telephone; False when they were not there."""

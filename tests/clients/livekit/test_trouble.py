@@ -36,6 +36,7 @@ REQUESTS: dict[str, Callable[[LiveKitSIPClient], Awaitable[Any]]] = {
     "create_room": lambda client: client.create_room("call_1", empty_seconds=60),
     "list_callers": lambda client: client.list_callers(ROOM),
     "count_telephones": lambda client: client.count_telephones(ROOM),
+    "has_agent": lambda client: client.has_agent(ROOM),
     "remove_participant": lambda client: client.remove_participant("call_1", "sip_1"),
     "delete_room": lambda client: client.delete_room("call_1"),
     "outbound_trunk": lambda client: client.outbound_trunk("call-out"),
