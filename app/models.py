@@ -174,10 +174,14 @@ class ServiceHealth:
 
 
 def worst_health(checks: Sequence[ServiceHealth], default: ServiceHealth | None = None) -> ServiceHealth:
-    """The worst of several; of equals the first. Raises ValueError when there is none, and no ``default``."""
+    """The worst of several; of equals the first that has had a success, since the others were not used yet.
+
+    Raises ValueError when there is none, and no ``default``.
+    """
     if not checks and default is not None:
         return default
-    return max(checks, key=lambda check: ("ok", "degraded", "failed").index(check.status))
+    worst = ("ok", "degraded", "failed").index
+    return max(checks, key=lambda check: (worst(check.status), check.last_success is not None))
 
 
 @dataclass(frozen=True, slots=True)
