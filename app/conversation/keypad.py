@@ -8,14 +8,16 @@
 
 from app.conversation.deadlines import Deadline
 from app.conversation.expected_answers import AnswerKind, expected_answer
+from app.conversation.opening import awaits_consent
 from app.conversation.policy import KeyMeaning
 from app.conversation.state import CallState
 from app.conversation.turns import UtteranceKind
 
 
 def meaning_of(call: CallState, keys: str) -> KeyMeaning | None:
-    """What these keys mean. None when the model must find out, or when they belong to a message."""
-    if call.message is not None:
+    """What these keys mean. None for keys that the model must understand, that answer the question for consent, or that
+    are part of a message."""
+    if call.message is not None or awaits_consent(call):
         return None
     has_asked = call.agent_said == call.agent_asked and expected_answer(call.agent_said).kind is AnswerKind.NUMBER
     return None if has_asked else next((each for each in call.policy.keypad if each.key == keys), None)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from app.conversation import events as ev
 from app.conversation.deadlines import Deadline
 from app.conversation.opening_events import ConsentAnswered
-from app.conversation.policy import RUSSIAN, CallPolicy
+from app.conversation.policy import RUSSIAN, CallPolicy, KeyMeaning
 from tests.conversation.script import LINES
 
 texts = st.sampled_from(
@@ -28,6 +28,9 @@ policies = st.builds(
     fallback_human=st.sampled_from([None, "fallback"]),
     takes_messages=st.booleans(),
     asks_consent=st.booleans(),
+    keypad=st.sampled_from(
+        [(), (KeyMeaning("1"), KeyMeaning("2", tool="find_times"), KeyMeaning("0", transfers_to="sales"))]
+    ),
     lines=st.sampled_from([{"ru": RUSSIAN, "en": LINES}, {"en": replace(LINES, disclosure="I am a machine.")}]),
 )
 caller_events = st.one_of(

@@ -6,6 +6,7 @@ import pytest
 
 from app.conversation import commands as cmd
 from app.conversation import events as ev
+from app.conversation.opening_events import ConsentAnswered
 from app.conversation.policy import ENGLISH, RUSSIAN, CallPolicy, KeyMeaning
 from tests.conversation.script import Call, greeted_call
 
@@ -71,6 +72,16 @@ def test_all_other_entries_go_to_the_model(keys: str) -> None:
 def test_the_number_that_was_asked_for_goes_to_the_model() -> None:
     call = call_with_keys().caller_says("Where is my order?").agent_says("What is your order number?")
     assert call.caller_presses("1#").wait(0).replies[-1].text == "[keypad] 1"
+
+
+def test_a_key_that_answers_the_question_for_consent_is_no_key_of_the_menu() -> None:
+    call = Call(keypad=KEYS, lines=LINES, asks_consent=True).is_answered()
+    while call.waiting:
+        call.agent_says_the_line()
+    assert ENGLISH.consent in call.lines
+    call.caller_presses("1").wait(2)
+    assert HOURS not in call.lines
+    assert [row.data["agreed"] for row in call.rows if row.type == ConsentAnswered.type] == [True]
 
 
 def test_without_a_menu_keys_go_to_the_model() -> None:
