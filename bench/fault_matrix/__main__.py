@@ -21,18 +21,18 @@ def main() -> int:
     """Hold the cells and return the exit status."""
     options = _parser().parse_args()
     cells = chosen(all_cells(), options.only, options.sample, options.seed)
-    outcomes = []
+    command = shlex.join(["python", "-m", "bench.fault_matrix", *sys.argv[1:]])
+    outcomes: list[Outcome] = []
     for outcome in hold_all(cells, options.at_once):
         outcomes.append(outcome)
         print(f"{len(outcomes)}/{len(cells)} {_line(outcome)}", flush=True)
-    outcomes.sort(key=lambda outcome: outcome.cell)
+        if options.write is not None:  # a run that is stopped leaves what it has found
+            outcomes.sort(key=lambda outcome: outcome.cell)
+            options.write.write_text(document(outcomes, command, utc_now().date().isoformat()), encoding="utf-8")
     wrong = [outcome for outcome in outcomes if missed(outcome)]
     for outcome in wrong:
         print(f"MISSED {outcome.cell}: {'; '.join(missed(outcome))}")
     print(f"{len(outcomes)} cells, {len(wrong)} miss an aim")
-    if options.write is not None:
-        command = shlex.join(["python", "-m", "bench.fault_matrix", *sys.argv[1:]])
-        options.write.write_text(document(outcomes, command, utc_now().date().isoformat()), encoding="utf-8")
     return int(bool(wrong))
 
 

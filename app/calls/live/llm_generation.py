@@ -306,6 +306,7 @@ class LlmGeneration:
         )
 
     def _emit_usage(self, answer: Answer, written: _Round) -> None:
+        has_answered = written.usage is not None or bool(written.text or written.calls or answer.acts)
         usage = written.usage or self._dialogue.estimate_usage(answer.messages, written.text)
         self._emit(
             ev.ProviderUsed(
@@ -320,5 +321,6 @@ class LlmGeneration:
                 request_id=written.request_id,
                 request_ids=(written.request_id,) if written.request_id else (),
                 way=written.way,
+                served=has_answered,
             )
         )

@@ -64,6 +64,22 @@ async def test_when_every_model_hangs_there_are_fillers_and_then_an_honest_line_
         assert call.body.record.fault.startswith("provider:")
 
 
+async def test_who_has_not_answered_when_the_caller_goes_on_has_served_nobody() -> None:
+    first = Model("first", text=ANSWER, first_token=0.8)
+    world = a_world(first, Model("again", text=ANSWER))
+
+    async with live_call(world, FarEnd()) as call:
+        await call.until("agent.finished")
+        call.says("When do you open?")
+        await asyncio.sleep(0.3)
+        call.says("And on Sunday?")
+        await call.until("agent.finished", 2)
+
+    used = [row.data for row in call.rows_of("provider.used") if row.data["stage"] == "think"]
+    assert [(row["way"], row["served"]) for row in used] == [("", False), ("first", True)]
+    assert [turn.served.get("llm") for turn in call.body.record.turns if turn.role == "assistant"][1:] == [["first"]]
+
+
 async def test_an_answer_that_stalls_in_the_middle_is_finished_by_another_without_a_gap_of_two_seconds() -> None:
     stalled = ProviderTimeout("first", "no next token before the deadline")
     first = Model("first", text=ANSWER, fails=stalled, fails_after=7, stalls=0.7)
