@@ -4,11 +4,27 @@ The rules judge the words alone, not the voice, and know Russian and English in 
 ``tests/conversation/completeness_russian.txt`` and ``completeness_english.txt``.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 
-from app.conversation.dictation import Digits, digits_at_end, has_begun_email, has_email, letters_at_end
+from app.conversation.dictation import (
+    Digits,
+    announces_telephone,
+    digits_at_end,
+    has_begun_email,
+    has_email,
+    is_date_with_year,
+    is_flat,
+    letters_at_end,
+)
 from app.conversation.echo_text import heard_words
-from app.conversation.expected_answers import AnswerKind, ExpectedAnswer, asks_to_repeat, expected_answer
+from app.conversation.expected_answers import (
+    TELEPHONE_DIGITS,
+    AnswerKind,
+    ExpectedAnswer,
+    asks_to_repeat,
+    expected_answer,
+)
 
 _FEWEST_DICTATED = 3
 """This many numbers or letters at the end count as dictated, even if nobody asked for them; "в 10:30" has two."""
@@ -45,7 +61,8 @@ def completeness(text: str, expected: ExpectedAnswer) -> Completeness:
         return Completeness.UNFINISHED
     if expected.is_email or has_begun_email(text):
         return Completeness.WHOLE if has_email(text) else Completeness.UNFINISHED
-    return _number_or_address(digits_at_end(text), expected)
+    digits = digits_at_end(text)
+    return _known_number(text, digits, expected) or _number_or_address(digits, expected)
 
 
 def is_what_was_asked_for(text: str, said: str) -> bool:
@@ -79,10 +96,19 @@ def is_bare_answer(text: str) -> bool:
     return bool(words)
 
 
+def _known_number(text: str, digits: Digits, expected: ExpectedAnswer) -> Completeness | None:
+    """How complete a number is whose end the caller's own words show; None for any other."""
+    if expected.digits:
+        return None
+    if announces_telephone(text) and _are_enough(digits, TELEPHONE_DIGITS):
+        return Completeness.WHOLE
+    is_longest = expected.most_digits is not None and digits.count >= expected.most_digits
+    return Completeness.LIKELY if is_longest or is_date_with_year(text, digits) or is_flat(text, digits) else None
+
+
 def _number_or_address(digits: Digits, expected: ExpectedAnswer) -> Completeness:
     if expected.digits and digits.count:
-        has_prefix = digits.first in _PREFIXES or (digits.first.isdecimal() and digits.first[0] in _PREFIXES)
-        if digits.count >= (max if has_prefix else min)(expected.digits):
+        if _are_enough(digits, expected.digits):
             return Completeness.WHOLE
         return Completeness.DICTATING if digits.count >= min(expected.digits) else Completeness.UNFINISHED
     is_number = digits.count > 0 and expected.kind is AnswerKind.NUMBER
@@ -90,6 +116,12 @@ def _number_or_address(digits: Digits, expected: ExpectedAnswer) -> Completeness
     if is_number or is_long or expected.kind is AnswerKind.ADDRESS:
         return Completeness.DICTATING
     return Completeness.LIKELY
+
+
+def _are_enough(digits: Digits, lengths: Collection[int]) -> bool:
+    """Whether the digits are as many as such a number has."""
+    has_prefix = digits.first in _PREFIXES or (digits.first.isdecimal() and digits.first[0] in _PREFIXES)
+    return digits.count >= (max if has_prefix else min)(lengths)
 
 
 def _ends_open(text: str) -> bool:

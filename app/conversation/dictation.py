@@ -36,6 +36,14 @@ _LETTERS = _words(
     "а бэ вэ гэ дэ е жэ зэ й ка эль эм эн о пэ эр эс тэ у эф ха цэ че ша ща э ю я бе ве ге де же зе те це",
     "эйч джей кей дабл икс уай зет",
 )
+_MONTH = re.compile(
+    r"\b(?:января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря"
+    r"|january|february|march|april|may|june|july|august|september|october|november|december)\b"
+)
+_DIGITS_OF_A_YEAR = 4
+_FLAT = re.compile(r"\b(?:квартира|кв|офис|apartment|apt|flat|suite|unit)\b")
+_DIGITS_OF_A_FLAT = 4
+_TELEPHONE = re.compile(r"\b(?:телефон|мой номер|phone|my number)\b")
 _EMAIL = re.compile(
     r"\S+@\S+\.\w{2,}|\b(?:собака|at|эт)\b.*\b(?:точка|dot)\s+(?:ру|ком|нет|рф|орг|ru|com|net|org|edu|gov|io|uk|co|de)\b"
     r"|\b(?:собака|at|эт)\b.*\w\.(?:ru|com|net|org|edu|gov|io|uk|de)\b"
@@ -106,3 +114,18 @@ def has_email(text: str) -> bool:
 def has_begun_email(text: str) -> bool:
     """Whether the text announces an e-mail address and contains an at sign or a dot of it."""
     return bool(_EMAIL_BEGUN.search(text.lower()))
+
+
+def is_date_with_year(text: str, digits: Digits) -> bool:
+    """Whether the text ends in a month and a year: "the fifth of May nineteen eighty-two", "5 мая 1982"."""
+    return digits.count == _DIGITS_OF_A_YEAR and bool(_MONTH.search(text.lower()))
+
+
+def is_flat(text: str, digits: Digits) -> bool:
+    """Whether the text ends in the number of a flat, the last part of an address."""
+    return 0 < digits.count <= _DIGITS_OF_A_FLAT and bool(_FLAT.search(text.lower()))
+
+
+def announces_telephone(text: str) -> bool:
+    """Whether the caller says that a telephone number follows."""
+    return bool(_TELEPHONE.search(text.lower()))

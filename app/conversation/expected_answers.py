@@ -29,10 +29,13 @@ class AnswerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedAnswer:
-    """The kind of answer, and how many digits a number may have; empty when nobody can tell."""
+    """The kind of answer."""
 
     kind: AnswerKind
     digits: tuple[int, ...] = ()
+    """How many digits the number may have; empty when nobody can tell."""
+    most_digits: int | None = None
+    """How many digits the longest numbers of this kind have, though others are shorter."""
     is_email: bool = False
 
 
@@ -49,7 +52,9 @@ def expected_answer(text: str) -> ExpectedAnswer:
     if _TELLS.search(sentence) and not _CONFIRMS.search(sentence):
         for kind, pattern in _THINGS:
             if pattern.search(sentence):
-                return ExpectedAnswer(kind, _digits(sentence, kind), bool(_EMAIL.search(sentence)))
+                digits, is_email = _digits(sentence, kind), bool(_EMAIL.search(sentence))
+                is_code = kind is AnswerKind.NUMBER and not digits and _CODE_SENT.search(sentence)
+                return ExpectedAnswer(kind, digits, _CODE_DIGITS if is_code else None, is_email)
         return ExpectedAnswer(AnswerKind.ANYTHING)
     if _CONFIRMS.search(sentence) or (asked is Asked.QUESTION and not _CHOICE.search(sentence)):
         return ExpectedAnswer(AnswerKind.YES_NO)
@@ -129,9 +134,12 @@ _COUNTED = re.compile(
     rf"\b({'|'.join(pattern.pattern for pattern in _COUNTS.values())})[ -]?"
     r"(?:последни\w+ )?(?:цифр\w*|значн\w+|digits?)\b"
 )
+_CODE_SENT = re.compile(r"\bкод\w* .*\b(?:сообщени\w+|смс|sms)\b|\bcode\b.*\b(?:message|text|sms|sent)\b")
+_CODE_DIGITS = 6
+TELEPHONE_DIGITS = (10, 11)
 _LENGTHS = (
     ((16,), re.compile(r"\bномер\w* (?:банковской |вашей )?карт\w+|\bcard number\b")),
-    ((10, 11), re.compile(r"\bтелефон\w*\b|\bномер для связи\b|\b(?:phone|telephone|mobile|cell|reach you)\b")),
+    (TELEPHONE_DIGITS, re.compile(r"\bтелефон\w*\b|\bномер для связи\b|\b(?:phone|telephone|mobile|cell|reach you)\b")),
     ((6,), re.compile(r"\bпочтовый индекс\b")),
     ((5,), re.compile(r"\bzip\b")),
 )
