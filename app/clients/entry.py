@@ -36,6 +36,10 @@ class Session(Protocol):
     def is_remote(self) -> bool:
         """Whether it is a remote service, which can be down."""
 
+    @property
+    def is_down(self) -> bool:
+        """Whether it has failed too often just now, and has not answered since."""
+
     async def health_check(self) -> ServiceHealth:
         """The vendor's health as seen by the last requests; makes no request."""
 

@@ -48,8 +48,8 @@ class FallbackHearing(FallbackClient[SttSession]):
 
     @property
     def is_down(self) -> bool:
-        """Whether every link is down."""
-        return all(self._chain.is_down(link) for link in self._links)
+        """Whether every link is down, and its breaker says so, too."""
+        return all(self._chain.is_down(link) and link.client.is_down for link in self._links)
 
     def listen(self, *, call_id: str) -> FallbackStream:
         """Open a stream for one call."""

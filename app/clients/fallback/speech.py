@@ -65,9 +65,9 @@ class FallbackVoice(FallbackClient[TtsSession]):
         return self._chain.is_down(self._chain.first)
 
     def is_down_for(self, voice: VoiceConfig) -> bool:
-        """Whether every link that could say any text in that language is down."""
+        """Whether every link that could say any text in that language is down, and its breaker says so, too."""
         able = [link for link in self._links if link.client.capabilities.any_text and link.voice(voice) is not None]
-        return all(self._chain.is_down(link) for link in able)
+        return all(self._chain.is_down(link) and link.client.is_down for link in able)
 
     def utterance(self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None) -> "FallbackUtterance":
         """An utterance. ``after`` is the failure in the middle of the utterance that this one continues."""

@@ -18,6 +18,10 @@ class NamedVoice(ScriptedVoice):
         super().__init__(**pace)
         self.provider = provider  # type: ignore[misc]
 
+    @property
+    def is_down(self) -> bool:
+        return self.down is not None
+
     async def warm_up(self) -> None:
         if self.down is not None:
             raise self.down
