@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from bench.fault_matrix.aims import SILENCE_SECONDS, is_held, missed
-from bench.fault_matrix.cells import INTERFACES, KINDS, MOMENTS, Cell
+from bench.fault_matrix.cells import INTERFACES, KINDS, MOMENTS, Cell, all_cells
 from bench.fault_matrix.holding import Outcome
 
 _MOMENTS_MEAN = {
@@ -45,7 +45,7 @@ start and with the prepared phrases of an earlier one. Each cell has a call that
 are production's; the sandbox stands for the vendors. Times are measured in the sound that reaches the caller, on a
 clock that leaves out how busy the machine is.
 
-Made on {date}, {cells} cells: `{command}`
+Made on {date}, {cells} of {len(all_cells())} cells: `{command}`
 
 The aims: no silence over {SILENCE_SECONDS:g} s that nobody owns, and no other call, task, file or figure suffers.
 

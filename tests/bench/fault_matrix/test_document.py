@@ -1,4 +1,4 @@
-from bench.fault_matrix.cells import MOMENTS, Cell
+from bench.fault_matrix.cells import MOMENTS, Cell, all_cells
 from bench.fault_matrix.document import document
 from tests.bench.fault_matrix.outcomes import outcome
 
@@ -12,7 +12,7 @@ def test_cells_with_the_same_outcome_share_a_row_and_those_that_miss_an_aim_are_
     silent = outcome(Cell("aura", "hangs", "tool", "one", "warm"), silence=3.21, answers=1, end_reason="caller_hangup")
     text = document([*held, silent], "python -m bench.fault_matrix --seed 1", "2026-11-30")
 
-    assert "2026-11-30, 15 cells: `python -m bench.fault_matrix --seed 1`" in text
+    assert f"2026-11-30, 15 of {len(all_cells())} cells: `python -m bench.fault_matrix --seed 1`" in text
     assert "| aura | silence | 3.2 s | 1: hangs once (tool) |" in text
     assert "| everything | again, espeak | agent_hangup | none | 0.6 | 1.5 | 14: 401, 402 |" in text
     assert "| 1 of 3 answers | nobody | caller_hangup | none | 0.6 | 3.2 | 1: hangs once (tool) |" in text
