@@ -51,6 +51,8 @@ SCORE = score(
     waits_for_end(),
     patience=10,
 )
+FIRST_CHOICES = {"cartesia": ("speak", "cartesia-websocket"), "deepgram": ("listen", "deepgram-flux")}
+"""Whose fallbacks need not ask them again."""
 _CALLS_AT_ONCE = 18
 OWED_SECONDS = 2.2
 """Of silence after the caller's last sound; the budget is 1.5 s, and this machine has much to do."""
@@ -178,9 +180,9 @@ def test_the_record_names_the_vendor_that_failed(
     vendor, kind, lasts = case
     call = lived[case].call
     failed = {row["data"]["provider"] for row in call.rows("provider.failed") if row["data"]["answer"] != "late"}
-    others_stood_in = vendor == "cartesia" and any(
-        row["data"]["stage"] == "speak" and row["data"]["way"] != "cartesia-websocket"
-        for row in call.rows("provider.used")
+    stage, first_choice = FIRST_CHOICES.get(vendor, ("", ""))
+    others_stood_in = any(
+        row["data"]["stage"] == stage and row["data"]["way"] != first_choice for row in call.rows("provider.used")
     )  # from the beginning, because it was known to be down
     assert vendor in failed or (vendor, kind) in HARMLESS or lasts == "once" or others_stood_in
     assert call.record["fault"] in ({f"provider:{each}" for each in failed} or {"none"})
