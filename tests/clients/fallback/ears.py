@@ -30,6 +30,10 @@ class Ear:
     def capabilities(self) -> SttCapabilities:
         return SttCapabilities(languages=None, encodings=ENCODINGS)
 
+    @property
+    def is_down(self) -> bool:
+        return self.fails is not None
+
     def listen(self, *, call_id: str) -> "EarStream":
         self.streams.append(EarStream(self, call_id))
         return self.streams[-1]
