@@ -73,7 +73,7 @@ async def test_a_signal_has_the_files_read_and_a_worker_comes_back_while_one_is_
         for worker in await _logged(service, "worker.started", 2):
             os.kill(worker["pid"], signal.SIGKILL)
         started = await _logged(service, "worker.started", 4)
-        async with service.client() as http:
+        async with service.client(timeout=None) as http:  # the new workers may still be starting
             shown = (await http.get("/agents/clinic")).json()
             problems = (await http.get("/agents")).json()["problems"]
 
