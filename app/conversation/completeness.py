@@ -11,6 +11,7 @@ from app.conversation.dictation import (
     Digits,
     announces_telephone,
     digits_at_end,
+    ends_in_a_month,
     has_begun_email,
     has_email,
     is_date_with_year,
@@ -100,8 +101,12 @@ def _known_number(text: str, digits: Digits, expected: ExpectedAnswer) -> Comple
     """How complete a number is whose end the caller's own words show; None for any other."""
     if expected.digits:
         return None
-    if announces_telephone(text) and _are_enough(digits, TELEPHONE_DIGITS):
-        return Completeness.WHOLE
+    if digits.count and announces_telephone(text):
+        return Completeness.WHOLE if _are_enough(digits, TELEPHONE_DIGITS) else Completeness.DICTATING
+    if expected.kind is AnswerKind.NUMBER and ends_in_a_month(text):
+        return Completeness.DICTATING
+    if expected.is_full_name and len(heard_words(text)) == 1:
+        return Completeness.DICTATING
     is_longest = expected.most_digits is not None and digits.count >= expected.most_digits
     return Completeness.LIKELY if is_longest or is_date_with_year(text, digits) or is_flat(text, digits) else None
 
@@ -138,7 +143,8 @@ def _ends_open(text: str) -> bool:
         return False
     if _asks_how_it_would_be(words):
         return False
-    return any(words[-size:] in _OPEN for size in range(1, _PHRASE_WORDS + 1))
+    has_begun = len(words) > _WORDS_OF_A_QUESTION_BACK and words[-2] in _CONJUNCTIONS and words[-1] in _SUBJECTS
+    return has_begun or any(words[-size:] in _OPEN for size in range(1, _PHRASE_WORDS + 1))
 
 
 def _asks_how_it_would_be(words: tuple[str, ...]) -> bool:
@@ -171,7 +177,8 @@ _OPEN = _phrases(
     "в, во, на, с, со, к, ко, о, об, от, до, по, из, за, у, для, при, про, без, через, под, над, перед, между,"
     "около, кроме, насчёт, вместо, из-за",
     "эм, э, ээ, эээ, м, мм, ммм, ну, ну вот, как бы, это самое, так сказать, в общем, короче, значит, типа,"
-    "скажем, например, сейчас скажу, минутку, секунду, дайте подумать, как его, как её, в смысле",
+    "скажем, например, скажите, подскажите, скажите пожалуйста, подскажите пожалуйста, понимаете, видите ли,"
+    "дело в том, дело в том что, нет это, сейчас скажу, минутку, секунду, дайте подумать, как его, как её, в смысле",
     "мой, моя, моё, мои, мою, моего, моей, наш, наша, меня зовут, зовут, хотел бы, хотела бы, я бы, мне бы,"
     "я хочу, мне нужно, мне надо, мне нужен, мне нужна, я могу, можно мне, не, точка, тире, дефис,"
     "подчёркивание, плюс",
@@ -179,7 +186,7 @@ _OPEN = _phrases(
     "and, or, but, so, because, if, unless, although, though, which, whether, than, as, until, and then,so that, also",
     "to, of, in, on, at, for, with, from, by, about, into, between, during, without, near",
     "um, uh, er, erm, em, hmm, hm, well, let me see, let's see, let me think, kind of, sort of, i mean, i guess,"
-    "something like, hang on, hold on, one second, what's it called",
+    "can you tell me, could you tell me, the thing is, something like, hang on, hold on, one second, what's it called",
     "the, a, an, my, our, your, is, are, was, were, am, be, i'm, it's, i'd, i'll, we're, we'd, i'd like,"
     "i would like, we'd like, i have, i want, we want, i need, my name's, dot, dash, underscore, hyphen, slash, plus",
 )
@@ -195,6 +202,10 @@ _CLOSED = _phrases(
 )
 """Endings that look open and are not."""
 _PRONOUNS = frozenset({"it", "they", "he", "she", "we", "you", "i", "that", "this", "there", "what", "who", "which"})
+_CONJUNCTIONS = frozenset({"and", "but", "because", "и", "а", "но"})
+_SUBJECTS = frozenset({"it", "they", "he", "she", "we", "i", "он", "она", "оно", "они", "мы", "вы", "я"})
+_WORDS_OF_A_QUESTION_BACK = 2
+"""As in "а вы?", to which the recogniser does not always put its question mark."""
 _AFTER_A_PRONOUN = frozenset({"is", "are", "was", "were", "am"})
 _MODALS = frozenset({"would", "will", "could", "can", "should", "might", "may", "must", "ll", "d"})
 _ASKING = frozenset({"how", "what", "when", "where", "who", "why", "which"})

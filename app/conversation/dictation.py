@@ -40,6 +40,7 @@ _MONTH = re.compile(
     r"\b(?:января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря"
     r"|january|february|march|april|may|june|july|august|september|october|november|december)\b"
 )
+_MONTH_LAST = re.compile(_MONTH.pattern + r"(?:,? (?:the )?\w*(?:st|nd|rd|th|first|second|third))?\W*$")
 _DIGITS_OF_A_YEAR = 4
 _FLAT = re.compile(r"\b(?:квартира|кв|офис|apartment|apt|flat|suite|unit)\b")
 _DIGITS_OF_A_FLAT = 4
@@ -119,6 +120,11 @@ def has_begun_email(text: str) -> bool:
 def is_date_with_year(text: str, digits: Digits) -> bool:
     """Whether the text ends in a month and a year: "the fifth of May nineteen eighty-two", "5 мая 1982"."""
     return digits.count == _DIGITS_OF_A_YEAR and bool(_MONTH.search(text.lower()))
+
+
+def ends_in_a_month(text: str) -> bool:
+    """Whether the text ends in the month of a date, or in its day after the month: the year follows."""
+    return bool(_MONTH_LAST.search(text.lower()))
 
 
 def is_flat(text: str, digits: Digits) -> bool:

@@ -37,6 +37,8 @@ class ExpectedAnswer:
     most_digits: int | None = None
     """How many digits the longest numbers of this kind have, though others are shorter."""
     is_email: bool = False
+    is_full_name: bool = False
+    """Whether a first name alone is not enough."""
 
 
 NO_ANSWER = ExpectedAnswer(AnswerKind.NOTHING)
@@ -54,7 +56,8 @@ def expected_answer(text: str) -> ExpectedAnswer:
             if pattern.search(sentence):
                 digits, is_email = _digits(sentence, kind), bool(_EMAIL.search(sentence))
                 is_code = kind is AnswerKind.NUMBER and not digits and _CODE_SENT.search(sentence)
-                return ExpectedAnswer(kind, digits, _CODE_DIGITS if is_code else None, is_email)
+                is_full_name = kind is AnswerKind.NAME and bool(_FULL_NAME.search(sentence))
+                return ExpectedAnswer(kind, digits, _CODE_DIGITS if is_code else None, is_email, is_full_name)
         return ExpectedAnswer(AnswerKind.ANYTHING)
     if _CONFIRMS.search(sentence) or (asked is Asked.QUESTION and not _CHOICE.search(sentence)):
         return ExpectedAnswer(AnswerKind.YES_NO)
@@ -133,6 +136,10 @@ _COUNTS = {
 _COUNTED = re.compile(
     rf"\b({'|'.join(pattern.pattern for pattern in _COUNTS.values())})[ -]?"
     r"(?:последни\w+ )?(?:цифр\w*|значн\w+|digits?)\b"
+)
+_FULL_NAME = re.compile(
+    r"\b(?:имя|имени|фамили\w+|отчеств\w+)(?:,| и) (?:ваш\w+ )?(?:имя|имени|фамили\w+|отчеств\w+)\b"
+    r"|\b(?:full name|first (?:name )?and last name|name and surname)\b"
 )
 _CODE_SENT = re.compile(r"\bкод\w* .*\b(?:сообщени\w+|смс|sms)\b|\bcode\b.*\b(?:message|text|sms|sent)\b")
 _CODE_DIGITS = 6
