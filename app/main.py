@@ -35,7 +35,8 @@ def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes
 
     ``owner`` is the name that the supervisor gave this worker; None for a single process.
     """
-    check_settings(settings)
+    if owner is None:  # else the supervisor has checked them; a file that is wrong now must not keep a worker away
+        check_settings(settings)
 
     metrics = Metrics()
 
