@@ -21,6 +21,7 @@ SECRET_NAMES = {name for name, field in NAMES.items() if "SecretStr" in str(fiel
 MARK = "hush-hush"
 MAY_BE_MISSING = {
     "API_KEY", "DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET",
+    "WEBHOOK_SECRET",
 }  # fmt: skip
 TELLING = re.findall(
     r"\S+",

@@ -140,6 +140,12 @@ def _spending(data: Data) -> _Line:
     return ("wrong" if spent >= limit else "quiet"), f"the call has cost {spent:.4f} of {limit:g} US dollars"
 
 
+def _looked_up(data: Data) -> _Line:
+    found = "; ".join((*data["found"], *data["problems"])) or "nothing"
+    rejected = ", and rejects the call" if data.get("rejected") else ""
+    return ("quiet" if data["ok"] else "wrong"), f"the lookup brings {found} after {data['seconds']:.2f} s{rejected}"
+
+
 _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "call.created": _created,
     "call.answered": lambda data: ("quiet", "sound flows"),
@@ -150,6 +156,7 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
         "quiet",
         f"{'agreed' if data['agreed'] else 'not agreed'} to be recorded: {data['how']}",
     ),
+    "lookup.finished": _looked_up,
     "caller.held": lambda data: ("quiet", f"no sound since {data['since_t']:.1f} s: on hold, or gone"),
     "caller.returned": lambda data: ("quiet", f"sound again after {data['held_seconds']:.1f} s on hold"),
     "leg.lost": lambda data: ("wrong", f"the room is lost since {data['since_t']:.1f} s: nobody hears the other"),

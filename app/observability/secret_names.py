@@ -1,7 +1,7 @@
 """Finds secrets in text: in addresses, headers, JSON and Python's ``repr``, by the names that stand before them.
 
 A name is secret when it ends in ``token``, ``secret``, ``password`` and so on, however it is spelt: ``X-Api-Key``,
-``openai_api_key``, ``%74oken``. Values that look like keys are found without a name.
+``some_api_key``, ``%74oken``. Values that look like keys are found without a name.
 """
 
 import re
