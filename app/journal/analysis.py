@@ -166,7 +166,7 @@ class _Evidence:
             value,
             quote,
             None if source is None else source.number,
-            self._verified_by(value, source, given.get("confirmed_turn")),
+            self._verified_by(value, quote, source, given.get("confirmed_turn")),
         )
 
     def _said(self, quote: Any, number: Any) -> TurnRecord | None:
@@ -175,23 +175,34 @@ class _Evidence:
         holding = [turn for turn, words in self._turns if wanted and _holds(words, wanted)]
         return next((turn for turn in holding if turn.number == number), next(iter(holding), None))
 
-    def _verified_by(self, value: Any, source: TurnRecord | None, confirmed: Any) -> VerifiedBy | None:
-        if source is not None and self._is_confirmed(value, source, confirmed):
+    def _verified_by(
+        self, value: Any, quote: str | None, source: TurnRecord | None, confirmed: Any
+    ) -> VerifiedBy | None:
+        if source is not None and quote is not None and self._is_confirmed(value, quote, source, confirmed):
             return "caller"
         if source is not None and source.kind == "keypad" and _digits(str(value)) == _digits(source.text) != "":
             return "keypad"
         is_scalar = isinstance(value, str | int | float) and not isinstance(value, bool)
         return "tool" if is_scalar and _plain(value) in self._arguments else None
 
-    def _is_confirmed(self, value: Any, source: TurnRecord, confirmed: Any) -> bool:
-        """Whether the caller has said yes in that turn, right after the agent had said the value or the quote."""
+    def _is_confirmed(self, value: Any, quote: str, source: TurnRecord, confirmed: Any) -> bool:
+        """Whether the caller has said yes in that turn, right after the agent had said the value or the quote.
+
+        A number may be said in words, so of a value that is no text one word of the caller's is enough.
+        """
         for (before, said), (turn, answer) in pairwise(self._turns):
             if turn.number == confirmed and turn.role == "user" and before.role == "assistant":
                 is_later = before.number >= source.number
-                named = {*_words(str(value)), *_words(source.text)} - _YES - _NO
                 is_yes = any(word in _YES for word in answer) and not any(word in _NO for word in answer)
-                return is_later and is_yes and bool(named & set(said))
+                return is_later and is_yes and _is_named(value, quote, source.text, said)
         return False
+
+
+def _is_named(value: Any, quote: str, turn: str, said: Sequence[str]) -> bool:
+    """Whether the agent's words name the value."""
+    if isinstance(value, str):
+        return any(words and set(words) <= set(said) for words in (_words(value), _words(quote)))
+    return bool(({*_words(str(value)), *_words(turn)} - _YES - _NO) & set(said))
 
 
 def _accepted_arguments(rows: Iterable[JournalRow]) -> Iterator[str]:

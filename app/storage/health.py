@@ -32,9 +32,10 @@ class StorageHealth:
         self._outage = Outage("storage.failed", "storage.recovered")
 
     def require(self) -> None:
-        """Raises StorageError when the last check found that calls cannot be stored."""
-        if self._problem is not None:
-            raise StorageError(self._problem)
+        """Raises StorageError when the last check found that calls cannot be stored, or the journal waits too long."""
+        problem = self._problem or self._problem_of_journal()
+        if problem is not None:
+            raise StorageError(problem)
 
     async def check(self) -> ServiceHealth:
         """Check all three now."""
@@ -44,13 +45,14 @@ class StorageHealth:
             await self._look()
         except StorageError as error:
             self._problem = str(error)
-            self._outage.failed(error)
-            return ServiceHealth("storage", "failed", last_success=self._last_success, detail=str(error))
+            return self._failed(error)
         except asyncio.CancelledError:
             self._problem = "the storage does not answer"
             self._outage.failed(StorageError(self._problem))
             raise
         self._problem = None
+        if (problem := self._problem_of_journal()) is not None:
+            return self._failed(StorageError(problem))
         self._outage.over()
         self._last_success = utc_now()
         return ServiceHealth("storage", "ok", latency=clock() - asked_at, last_success=self._last_success)
@@ -58,7 +60,15 @@ class StorageHealth:
     async def _look(self) -> None:
         await self._database.ping()
         await self._folder.check()
+
+    def _problem_of_journal(self) -> str | None:
+        """Why the journal cannot be written at this moment; None if it can."""
         if self._journal.is_failing:
-            raise StorageError("the journal cannot be written")
+            return "the journal cannot be written"
         if self._journal.commit_seconds > self._longest_commit_seconds:
-            raise StorageError(f"a commit takes more than {self._longest_commit_seconds:.0f} s")
+            return f"a commit takes more than {self._longest_commit_seconds:.0f} s"
+        return None
+
+    def _failed(self, error: StorageError) -> ServiceHealth:
+        self._outage.failed(error)
+        return ServiceHealth("storage", "failed", last_success=self._last_success, detail=str(error))

@@ -205,6 +205,7 @@ async def _lock(service: ServiceProcess, evening: Evening) -> None:
     evening.refusals["while locked"] = opening.result()
     evening.answers |= {f"asked while locked {number}": task.result() for number, task in enumerate(asking)}
     async with service.client() as http:
+        await _until_ready(http)
         evening.answers["asked after"] = await http.post("/media/sessions")
 
 
@@ -224,6 +225,12 @@ def test_a_locked_database_fails_writes_and_not_reads(
 # --- a disk that is full ----------------------------------------------------------------------------------------------
 
 
+async def _until_ready(http: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(30):
+        while not (await http.get("/health/ready")).is_success:
+            await asyncio.sleep(0.1)
+
+
 async def _fill(service: ServiceProcess, evening: Evening) -> None:
     """No file may grow; after a while there is room again."""
     pid = service.process.pid
@@ -237,9 +244,7 @@ async def _fill(service: ServiceProcess, evening: Evening) -> None:
             evening.answers["ready while full"] = await http.get("/health/ready")
         finally:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
-        async with asyncio.timeout(30):
-            while not (await http.get("/health/ready")).is_success:
-                await asyncio.sleep(0.1)
+        await _until_ready(http)
         evening.answers["asked after"] = await http.post("/media/sessions")
 
 

@@ -196,6 +196,15 @@ def test_any_other_answer_does_not(agent: str, caller: str) -> None:
     assert field.verified_by is None
 
 
+def test_a_yes_to_one_value_does_not_verify_another_of_the_same_sentence() -> None:
+    said = "На третье июня, столик на двоих."
+    talk = Talk().caller(1, said).agent(1, "На двоих, верно?").caller(2, "Да.")
+    given = {"quote": said, "turn": 1, "confirmed_turn": 2}
+
+    assert finding(talk, "guests", value=2, **given).verified_by == "caller"
+    assert finding(talk, "day", value="2026-06-03", **given).verified_by is None
+
+
 def test_keys_and_tools_verify_too() -> None:
     keys = finding(BOOKING, "pin", value="4711", quote="[keypad] 4711", turn=3, confirmed_turn=4)
     talk = Talk().caller(1, "На третье июня.").tool(1, {"day": "2026-06-03", "n": 2})
