@@ -53,7 +53,7 @@ _RECONNECT_SECONDS = 0.4
 _CONNECT_SECONDS = 1.0
 """How long a link may take until its first connection works."""
 _UNPROVEN_SECONDS = 0.6
-"""How long a link that has not heard anything in this call may owe a message about the caller's speech."""
+"""How long a link that has not heard a turn of this call to its end may owe a message about the caller's speech."""
 _ORPHAN_SECONDS = 1.5
 """How long a link may take to report a turn that began with another. After that the turn has ended."""
 _QUIET_SECONDS = 2.0
@@ -95,6 +95,8 @@ class _Listener:
     """Whether it has had a connection that worked."""
     served: bool = False
     """Whether any of its words were used."""
+    has_heard_turn: bool = False
+    """Whether it has reported the end of a turn: one that has not may stall after its first words."""
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
@@ -284,13 +286,9 @@ class FallbackStream:
         if listener is speaker:
             self._restored()
             self._retire_others()
-        elif (
-            speaker is None
-            or speaker not in self._running
-            or speaker.is_lost
-            or (speaker.is_late and not speaker.works)
-            or self._may_return()
-        ):
+            return
+        is_gone = speaker is None or speaker not in self._running or speaker.is_lost
+        if is_gone or (speaker is not None and speaker.is_late and not speaker.works) or self._may_return():
             self._switch(listener)
 
     def _heard(self, listener: _Listener, event: _TurnEvent) -> None:
@@ -387,7 +385,7 @@ class FallbackStream:
             patience = _RECONNECT_SECONDS
         elif not listener.works:
             patience = _UNPROVEN_SECONDS if self._is_awaited() else _CONNECT_SECONDS
-        elif not listener.served and listener.link is not self._links[0]:
+        elif not listener.has_heard_turn and listener.link is not self._links[0]:
             patience = min(patience, _UNPROVEN_SECONDS)
         listener.is_late = listener.is_late or listener.stream.owed_seconds >= patience
         return listener.is_late
@@ -437,6 +435,7 @@ class FallbackStream:
         transcript = _behind(listener, event.transcript)
         match event:
             case TurnEnded():
+                listener.has_heard_turn = True
                 self._chain.served(listener.link)
                 self._emit_end(TurnEnded(transcript))
                 return
