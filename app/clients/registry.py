@@ -27,7 +27,7 @@ from app.clients.entry import (
 from app.clients.espeak import entries as espeak
 from app.clients.fallback.chain import Link
 from app.clients.fallback.hearing import FallbackHearing
-from app.clients.fallback.hearing_stream import SttLink
+from app.clients.fallback.hearing_link import SttLink
 from app.clients.fallback.model import FallbackModel
 from app.clients.fallback.sentence import sentence
 from app.clients.fallback.speech import FallbackVoice, VoiceLink

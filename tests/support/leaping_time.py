@@ -18,6 +18,8 @@ from tests.support.loop_selector import LoopSelector
 _THREADS = "/proc/self/task"
 _GRACE_SECONDS = 0.0002
 """How long to look, in real time, whether a socket or a thread still has something."""
+_QUIET_SHARE, _QUIET_SECONDS = 0.01, 0.25
+"""For how much of a leap, and for how long at most, all must be quiet: a thread may wait for the interpreter's lock."""
 _STUCK_SECONDS = 60.0
 """A thread that works for longer no longer holds up the clock."""
 
@@ -30,15 +32,19 @@ class _LeapingSelector(LoopSelector):
         self._loop = loop
 
     def wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        began = self._real_time()
+        began = quiet_since = self._real_time()
         while True:
             worked = _worked_elsewhere()
             if ready := self.real.select(_GRACE_SECONDS):
                 return ready
-            is_quiet = _worked_elsewhere() == worked and not self._loop.is_busy_elsewhere and not _is_a_thread_at_work()
-            if timeout is not None and (is_quiet or self._real_time() - began > _STUCK_SECONDS):
-                self._loop.now += timeout
-                return []
+            now = self._real_time()
+            if _worked_elsewhere() != worked or self._loop.is_busy_elsewhere or _is_a_thread_at_work():
+                quiet_since = now
+            if timeout is not None:
+                is_quiet = now - quiet_since >= min(timeout * _QUIET_SHARE, _QUIET_SECONDS)
+                if is_quiet or now - began > _STUCK_SECONDS:
+                    self._loop.now += timeout
+                    return []
 
     def _real_time(self) -> float:
         return asyncio.SelectorEventLoop.time(self._loop)

@@ -9,7 +9,8 @@ import structlog
 from app.clients.entry import SttSession
 from app.clients.fallback.chain import Chain
 from app.clients.fallback.client import FallbackClient
-from app.clients.fallback.hearing_stream import FallbackStream, SttLink
+from app.clients.fallback.hearing_link import SttLink
+from app.clients.fallback.hearing_stream import FallbackStream
 from app.errors import ProviderError
 from app.models import TranscriptionResult
 from app.ports.priority import Priority, requests_at

@@ -13,14 +13,15 @@ before those stays as it was. When a better link is well again, it takes over be
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
 import structlog
 
-from app.clients.entry import LinkStream, SttSession
-from app.clients.fallback.chain import Chain, Link
+from app.clients.entry import SttSession
+from app.clients.fallback.chain import Chain
+from app.clients.fallback.hearing_link import Listener, SttLink
 from app.clients.fallback.race import FallbackFailed
 from app.clients.replay_buffer import ReplayBuffer
 from app.clients.stream_state import Events
@@ -69,37 +70,6 @@ _AGAIN_SECONDS = 2.0
 _TurnEvent = TurnUpdated | TurnEndedEagerly | TurnResumed | TurnEnded
 
 
-@dataclass(slots=True, eq=False)
-class SttLink(Link[SttSession]):
-    """One way to hear."""
-
-    late_seconds: float = 1.5
-    """How long the vendor may owe a message while the caller speaks, before another link is asked, too."""
-
-
-@dataclass(slots=True, eq=False)
-class _Listener:
-    """A link that hears the call."""
-
-    link: SttLink
-    stream: LinkStream
-    began_at: float
-    offset: float
-    """Where its audio begins, in seconds of the call's audio."""
-    kept: Transcript
-    """The words of the open turn before that."""
-    is_lost: bool = False
-    """Whether it replaces a lost connection now."""
-    is_late: bool = False
-    works: bool = False
-    """Whether it has had a connection that worked."""
-    served: bool = False
-    """Whether any of its words were used."""
-    has_heard_turn: bool = False
-    """Whether it has reported the end of a turn: one that has not may stall after its first words."""
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
-
-
 class FallbackStream:
     """The caller's speech as events. Use it as an async context manager, and iterate it once.
 
@@ -118,18 +88,18 @@ class FallbackStream:
         self._audio = ReplayBuffer(sample_bytes=audio_format.sample_bytes, capacity=capacity)
         self._events = Events()
         self._changed = asyncio.Event()
-        self._running: list[_Listener] = []
-        self._ending: list[_Listener] = []
+        self._running: list[Listener] = []
+        self._ending: list[Listener] = []
         self._waiting: list[SttLink] = []
         """The links to ask next."""
-        self._speaker: _Listener | None = None
+        self._speaker: Listener | None = None
         """The link whose words count."""
         self._sound_on = False
         self._quiet_since = -math.inf
         self._patience = Patience.NORMAL
         self._latest: Transcript | None = None
         """The words of the open turn; None while there is none."""
-        self._ended_eagerly: _Listener | None = None
+        self._ended_eagerly: Listener | None = None
         """The link that has reported an eager end of the open turn."""
         self._orphaned_at: float | None = None
         self._lost_at: float | None = None
@@ -221,7 +191,7 @@ class FallbackStream:
         piece = self._audio.take(self._audio.capacity)
         offset = (self._audio.end if piece is None else piece.start) / self._format.sample_rate
         stream = link.client.listen(call_id=self._call_id)
-        listener = _Listener(link, stream, self._now(), offset, _before(self._latest, offset))
+        listener = Listener(link, stream, self._now(), offset, _before(self._latest, offset))
         stream.on_working.add(partial(self._works, listener))
         stream.set_patience(self._patience)
         stream.note_sound(is_heard=self._sound_on)
@@ -235,7 +205,7 @@ class FallbackStream:
         following = asyncio.get_running_loop().create_task(self._follow(listener), name=name, context=context)
         listener.tasks.append(self._keep(following))
 
-    async def _follow(self, listener: _Listener) -> None:
+    async def _follow(self, listener: Listener) -> None:
         async with listener.stream as stream:
             async for event in stream:
                 match event:
@@ -246,7 +216,7 @@ class FallbackStream:
                     case _:
                         self._heard(listener, event)
 
-    def _retire(self, listener: _Listener) -> None:
+    def _retire(self, listener: Listener) -> None:
         """The link hears the call no longer. Its charges are final when its task has ended."""
         if listener not in self._running:
             return
@@ -257,13 +227,14 @@ class FallbackStream:
         if task is not asyncio.current_task():
             task.cancel()
 
-    def _add_charges(self, listener: _Listener) -> None:
+    def _add_charges(self, listener: Listener) -> None:
         self._ending.remove(listener)
         self._spent = add_up([*self._spent, *_charges(listener)])
 
-    def _lost(self, listener: _Listener, error: ProviderError, *, final: bool) -> None:
+    def _lost(self, listener: Listener, error: ProviderError, *, final: bool) -> None:
         """A link has lost its connection, and tries again unless the loss is final."""
         self._error, listener.is_lost = error, True
+        listener.losses += 1
         self._note(listener, error)
         speaker = self._speaker
         if listener is speaker:
@@ -277,7 +248,7 @@ class FallbackStream:
             self._retire(listener)
         self._changed.set()
 
-    def _works(self, listener: _Listener) -> None:
+    def _works(self, listener: Listener) -> None:
         """A link has a connection that works: it takes over from one that has none, and in a pause from a worse one."""
         listener.works, listener.is_lost, listener.is_late = True, False, False
         speaker = self._speaker
@@ -285,13 +256,14 @@ class FallbackStream:
             return
         if listener is speaker:
             self._restored()
-            self._retire_others()
+            if not listener.is_unsteady:
+                self._retire_others()
             return
         is_gone = speaker is None or speaker not in self._running or speaker.is_lost
         if is_gone or (speaker is not None and speaker.is_late and not speaker.works) or self._may_return():
             self._switch(listener)
 
-    def _heard(self, listener: _Listener, event: _TurnEvent) -> None:
+    def _heard(self, listener: Listener, event: _TurnEvent) -> None:
         has_words = bool(event.transcript.text)
         if listener not in self._running or (listener is not self._speaker and not has_words):
             return
@@ -299,10 +271,11 @@ class FallbackStream:
             self._switch(listener)
         if has_words:
             listener.served, listener.works, listener.is_late = True, True, False
-            self._retire_others()
+            if not listener.is_unsteady:
+                self._retire_others()
         self._pass_on(listener, event)
 
-    def _switch(self, listener: _Listener) -> None:
+    def _switch(self, listener: Listener) -> None:
         """This link hears from now on. Those that were late or lost are down until a probe."""
         before, self._speaker = self._speaker, listener
         if before in self._running and before is not None and before.is_late and not before.is_lost:
@@ -320,7 +293,7 @@ class FallbackStream:
             self._retire(other)
         self._waiting = [link for link in self._order() if self._speaker is None or link is not self._speaker.link]
 
-    def _note(self, listener: _Listener, error: ProviderError) -> None:
+    def _note(self, listener: Listener, error: ProviderError) -> None:
         now = self._now()
         if self._chain.failed(listener.link, error, began_at=listener.began_at, now=now):
             log.warning("fallback.down", link=listener.link.name, code=error.code)
@@ -378,7 +351,7 @@ class FallbackStream:
         elif len(self._running) > 1 and self._is_quiet() and self._speaker_is_well():
             self._stand_down()
 
-    def _is_late(self, listener: _Listener) -> bool:
+    def _is_late(self, listener: Listener) -> bool:
         """Whether another link must be asked. Once late, it stays late until it reports something."""
         patience = listener.link.late_seconds
         if listener.is_lost:
@@ -387,7 +360,7 @@ class FallbackStream:
             patience = _UNPROVEN_SECONDS if self._is_awaited() else _CONNECT_SECONDS
         elif not listener.has_heard_turn and listener.link is not self._links[0]:
             patience = min(patience, _UNPROVEN_SECONDS)
-        listener.is_late = listener.is_late or listener.stream.owed_seconds >= patience
+        listener.is_late = listener.is_late or listener.is_unsteady or listener.stream.owed_seconds >= patience
         return listener.is_late
 
     def _ask_all_again(self) -> None:
@@ -418,7 +391,7 @@ class FallbackStream:
 
     def _stand_down(self) -> None:
         if self._speaker is not None and self._speaker.works:
-            self._speaker.is_late = False
+            self._speaker.is_late, self._speaker.losses = False, 0
             self._retire_others()
 
     def _may_return(self) -> bool:
@@ -430,7 +403,7 @@ class FallbackStream:
 
     # --- the words --------------------------------------------------------------------------------------------------
 
-    def _pass_on(self, listener: _Listener, event: _TurnEvent) -> None:
+    def _pass_on(self, listener: Listener, event: _TurnEvent) -> None:
         self._orphaned_at = None
         transcript = _behind(listener, event.transcript)
         match event:
@@ -456,7 +429,7 @@ class FallbackStream:
         until = round(words[-1].end * rate) if words else self._audio.end - round(_LEAD_SECONDS * rate)
         self._audio.acknowledge(until)
         for listener in self._running:
-            listener.kept = Transcript("")
+            listener.kept, listener.losses = Transcript(""), 0
         self._events.put(event)
         self._changed.set()
 
@@ -475,7 +448,7 @@ class FallbackStream:
             self._events.close()
 
 
-def _charges(listener: _Listener) -> list[Charge]:
+def _charges(listener: Listener) -> list[Charge]:
     return [replace(each, way=listener.link.name, served=listener.served) for each in listener.stream.charges()]
 
 
@@ -485,7 +458,7 @@ def _before(known: Transcript | None, moment: float) -> Transcript:
     return Transcript(" ".join(word.text for word in words), words, language=known.language if known else None)
 
 
-def _behind(listener: _Listener, heard: Transcript) -> Transcript:
+def _behind(listener: Listener, heard: Transcript) -> Transcript:
     """What a link has heard, behind the words that were kept, in seconds of the call's audio."""
     kept, offset = listener.kept, listener.offset
     shifted = tuple(replace(word, start=word.start + offset, end=word.end + offset) for word in heard.words)

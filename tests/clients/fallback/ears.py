@@ -5,7 +5,7 @@ from typing import Any, Self, cast
 
 from app.clients.entry import SttSession
 from app.clients.fallback.hearing import FallbackHearing
-from app.clients.fallback.hearing_stream import SttLink
+from app.clients.fallback.hearing_link import SttLink
 from app.errors import ProviderError
 from app.models import Patience, TranscriptionResult
 from app.observability.listeners import Listeners
