@@ -1,8 +1,9 @@
 """``voice-agent explain``: one call on one page, from its journal, for an operator who asks what went wrong."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import TypeVar
 
 from rich.console import Console
 from rich.text import Text
@@ -54,11 +55,19 @@ def explain_command(call_id: str) -> int:
     return 0
 
 
+_Found = TypeVar("_Found")
+
+
 def stored_call(call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
     """The call and its rows from the database of the settings. None, with a line on stderr, if there is none."""
+    return in_database(look_up, call_id)
+
+
+def in_database(look: Callable[[str, str], _Found | None], call_id: str) -> _Found | None:
+    """What ``look`` finds of the call in the database of the settings. None, with a line on stderr, if nothing."""
     settings = load_settings()
     try:
-        found = look_up(settings.database, call_id)
+        found = look(settings.database, call_id)
     except StorageError as error:
         sys.stderr.write(f"{error}\n")
         return None

@@ -1,14 +1,11 @@
 """``voice-agent verify``: whether a call's journal is as it was when the call ended."""
 
-import sys
-
 from rich.console import Console
 from rich.text import Text
 
-from app.errors import StorageError
+from app.cli.explain import in_database
 from app.journal.seal import problems
 from app.observability.printable import printable
-from app.settings import load_settings
 from app.storage.lookup import SealedCall, look_up_sealed
 
 _FAILED, _UNKNOWN = 1, 2
@@ -19,14 +16,8 @@ def verify_command(call_id: str, seal: str | None) -> int:
 
     Returns the exit status: 0 if all is as it was written, 1 if not, 2 if nobody can say.
     """
-    settings = load_settings()
-    try:
-        call = look_up_sealed(settings.database, call_id)
-    except StorageError as error:
-        sys.stderr.write(f"{error}\n")
-        return _UNKNOWN
+    call = in_database(look_up_sealed, call_id)
     if call is None:
-        sys.stderr.write(f"There is no call {printable(call_id)} in the database of {settings.data_dir}.\n")
         return _UNKNOWN
     status, lines = _verdict(call_id, call, seal)
     console = Console(highlight=False)

@@ -1,6 +1,5 @@
 """The vendor of the voice is down from the first second to the last, and nothing is prepared: the call is held."""
 
-import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.caller.score import says, waits_for_agent, waits_for_end
 from sandbox.running import running_sandbox
 from sandbox.vendors.espeak_program import install
 from sandbox.vendors.faults import Fault
-from tests.end_to_end.calls import END_CALL, Held, hold, score
-from tests.end_to_end.service import RunningService, service_beside
+from tests.end_to_end.both_languages import SILENCE_SECONDS, SLOWER_SECONDS, both
+from tests.end_to_end.service import service_beside
 from tests.end_to_end.silences import longest_silence
 
 LEAPING_TIME = True
@@ -22,13 +20,7 @@ ANSWERS = {
     "ru": ("Мы работаем каждый день с девяти до восьми. По праздникам у нас закрыто.", "До свидания!"),
     "en": ("We are open every day from nine to eight. On holidays we are closed.", "Goodbye!"),
 }
-QUESTIONS = {"ru": ("Когда вы открыты?", "До свидания!"), "en": ("When are you open?", "Goodbye!")}
 WAYS = {"ru": {"espeak"}, "en": {"deepgram-aura"}}
-QUIET = 2.5
-"""So long the caller listens whether the agent has more to say."""
-SILENCE_SECONDS = 2.0
-SLOWER_SECONDS = 3.2
-"""From the caller's last sound to the answer: two seconds more than without a fault."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,35 +33,13 @@ def _local_voice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-async def a_call(service: RunningService, language: str) -> Held:
-    question, farewell = QUESTIONS[language]
-    answer, goodbye = ANSWERS[language]
-    wanted = score(
-        waits_for_agent(QUIET),
-        says(question),
-        waits_for_agent(QUIET),
-        says(farewell),
-        waits_for_end(),
-        replies=({"text": answer}, {"text": goodbye, "tool_calls": END_CALL}),
-        language=language,
-        patience=20,
-    )
-    return await hold(service, wanted, metadata={"language_hint": language})
-
-
-async def both(service: RunningService) -> dict[str, Held]:
-    async with asyncio.TaskGroup() as tasks:
-        calls = {name: tasks.create_task(a_call(service, name), name=name) for name in ANSWERS}
-    return {name: call.result() for name, call in calls.items()}
-
-
 @pytest.mark.parametrize("kind", ["hang", "stall"])
 async def test_a_call_is_held_in_voice_and_in_turns(kind: str, tmp_path: Path) -> None:
     """With production's settings and the three keys alone."""
     async with running_sandbox(profile="typical") as sandbox:
         sandbox.stage.faults.add(Fault("cartesia", kind, times=None))
         async with service_beside(sandbox, tmp_path, tts_speed=1.0) as service:
-            calls = await both(service)
+            calls = await both(service, ANSWERS)
 
     for language, held in calls.items():
         answer, goodbye = ANSWERS[language]

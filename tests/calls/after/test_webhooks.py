@@ -200,6 +200,11 @@ async def test_410_switches_the_endpoint_off(tmp_path: Path) -> None:
         assert ours.attempts("call.started", "gone") == 1
 
 
+def webhooks_of(stores: Stores, sender: WebhookSender, loops: ServiceLoops) -> Webhooks:
+    metrics = WebhookMetrics(CollectorRegistry())
+    return Webhooks(Outbox(stores.database), sender, stores.calls, stores.reader, show, loops, metrics)
+
+
 async def test_an_endpoint_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
     async with (
         tool_endpoint(Says(after=60)) as hangs,
@@ -208,15 +213,7 @@ async def test_an_endpoint_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
         ServiceLoops() as loops,
     ):
         sender = WebhookSender(allow_private=True, https_only=False)
-        webhooks = Webhooks(
-            Outbox(stores.database),
-            sender,
-            stores.calls,
-            stores.reader,
-            show,
-            loops,
-            WebhookMetrics(CollectorRegistry()),
-        )
+        webhooks = webhooks_of(stores, sender, loops)
         await webhooks.start([to(hangs.url), to(well.url)])
         await a_whole_call(stores)
         await hangs.arrived()
@@ -252,15 +249,7 @@ async def test_endpoints_change_while_the_service_runs(tmp_path: Path) -> None:
         ServiceLoops() as loops,
     ):
         sender = WebhookSender(allow_private=True, https_only=False)
-        webhooks = Webhooks(
-            Outbox(stores.database),
-            sender,
-            stores.calls,
-            stores.reader,
-            show,
-            loops,
-            WebhookMetrics(CollectorRegistry()),
-        )
+        webhooks = webhooks_of(stores, sender, loops)
         await webhooks.start([to(first.url)])
         await stores.calls.create(a_call())
         await first.arrived()
