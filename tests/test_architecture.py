@@ -43,7 +43,10 @@ VENDORS = {
         "app/clients/webhook_sender.py",
     },
     "openai": {"app/clients/openai/connections.py"},
-    "standardwebhooks": {"app/clients/webhook_sender.py"},
+    "standardwebhooks": {
+        "app/clients/webhook_sender.py",
+        "sandbox/clinic/clinic.py",  # verifies as an operator's receiver does
+    },
     "websockets": {  # a file for each far end
         "app/clients/cartesia/socket.py",
         "app/clients/stt_socket.py",

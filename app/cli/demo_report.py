@@ -17,11 +17,18 @@ _WIDTH = 140
 _NEAR_SECONDS = 1.0
 
 
-def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[str, Any]], recording: Path) -> None:
-    """Print the report."""
+def report_console() -> Console:
+    """Where the report is printed."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
+    return console
+
+
+def print_report(
+    console: Console, record: dict[str, Any], report: CallReport, timings: list[dict[str, Any]], recording: Path
+) -> None:
+    """Print the turns, what they cost, the added latency, and where the files are."""
     console.print()
     title = f"{record['call_id']}: {record['end_reason']}, {record['duration_seconds']:.1f} s"
     console.print(turn_table(title, record["turns"]))
@@ -39,17 +46,6 @@ def print_report(record: dict[str, Any], report: CallReport, timings: list[dict[
     console.print(f"recording {recording} (caller left {left:.0f} dBFS, agent right {right:.0f} dBFS while sounding)")
     console.print(f"record    GET /calls/{record['call_id']}, kept in {recording.parent / 'calls.db'}")
     console.print(f"log       {recording.parent / 'service.log'}")
-    if not went_well(record):
-        console.print(
-            f"The agent should have said goodbye and hung up; the call ended by {record['end_reason']}, "
-            f"with the fault {record['fault']}. That can happen on a busy machine; the log says more.",
-            style="yellow",
-        )
-
-
-def went_well(record: dict[str, Any]) -> bool:
-    """Whether the call ended as its score does: the agent hung up."""
-    return bool(record["end_reason"] == "agent_hangup")
 
 
 def _heard_answers(report: CallReport) -> list[float]:

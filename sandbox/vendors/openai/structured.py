@@ -32,6 +32,10 @@ _WEEKDAYS = (
     "понедельник monday", "вторник tuesday", "сред wednesday", "четверг thursday", "пятниц friday", "суббот saturday",
     "воскресень sunday",
 )  # fmt: skip
+_CHOICES = {"first": ("перв",), "follow-up": ("повторн",)}
+"""How Russian callers name the choices of an enumeration in English."""
+_KEYS = "[keypad]"
+"""Begins a line of keys that the caller pressed."""
 _SUMMARY_LETTERS = 200
 
 
@@ -46,6 +50,8 @@ class _Said:
 class _Found:
     value: Any
     said: _Said
+    quote: str
+    """The words of the line that are the value, or the whole line."""
 
 
 def schema_of(body: dict[str, Any]) -> dict[str, Any] | None:
@@ -83,7 +89,7 @@ class _Reading:
             case _ if {"value", "quote", "turn"} <= properties.keys():
                 return self._with_quote(name, properties)
             case "summary":
-                return " ".join(line.text for line in self._caller)[:_SUMMARY_LETTERS] or "Nothing was said."
+                return " ".join(self._spoken())[:_SUMMARY_LETTERS] or "Nothing was said."
             case "success":
                 return self._has_found
             case "reason":
@@ -94,13 +100,16 @@ class _Reading:
                 found = self._find(name, schema)
                 return None if found is None else found.value
 
+    def _spoken(self) -> Iterator[str]:
+        return (line.text for line in self._caller if not line.text.startswith(_KEYS))
+
     def _with_quote(self, name: str, properties: dict[str, Any]) -> dict[str, Any]:
         wanted = next(iter(properties["value"].get("anyOf") or [properties["value"]]))
         found = self._find(name, wanted)
         if found is None:
             return dict.fromkeys(properties)
         self._has_found = True
-        answer = {"value": found.value, "quote": found.said.text, "turn": found.said.turn}
+        answer = {"value": found.value, "quote": found.quote, "turn": found.said.turn}
         return {**answer, "confirmed_turn": self._confirmed(found)}
 
     def _confirmed(self, found: _Found) -> int | None:
@@ -120,15 +129,18 @@ class _Reading:
         text = line.text
         match schema:
             case {"enum": [*choices]}:
-                values: Iterator[Any] = (each for each in choices if str(each).casefold() in text.casefold())
+                values: Iterator[Any] = (each for each in choices if _is_chosen(str(each).casefold(), text.casefold()))
             case {"type": "boolean"}:
                 values = (not _NO.search(text) for _ in [0] if _YES.search(text) or _NO.search(text))
             case {"type": "integer" | "number" as kind}:
                 values = (int(number) if kind == "integer" else number for number in _numbers(text))
             case {"format": "date"}:
-                values = self._days(text)
+                yield from (_Found(day, line, quote) for day, quote in self._days(text))
+                return
             case {"format": "time"}:
-                values = (f"{int(hour):02}:{minute}" for hour, minute in _CLOCK.findall(text))
+                clocks = _CLOCK.finditer(text)
+                yield from (_Found(f"{int(each[1]):02}:{each[2]}", line, each[0]) for each in clocks)
+                return
             case {"type": "string"} if "name" in name or "patient" in name:
                 values = iter(_NAME.findall(text))
             case {"type": "string"} if "phone" in name or "number" in name:
@@ -139,20 +151,25 @@ class _Reading:
                 values = iter([text] if any(word[:5] in text.casefold() for word in about) else [])
             case _:
                 values = iter(())
-        return (_Found(value, line) for value in values)
+        yield from (_Found(value, line, text) for value in values)
 
-    def _days(self, text: str) -> Iterator[str]:
-        yield from _DAY.findall(text)
+    def _days(self, text: str) -> Iterator[tuple[str, str]]:
+        """Days and the words that name them."""
+        yield from ((day, day) for day in _DAY.findall(text))
         if self._today is None:
             return
-        words = text.casefold()
         for word, days in (("сегодня", 0), ("today", 0), ("послезавтра", 2), ("завтра", 1), ("tomorrow", 1)):
-            if re.search(rf"\b{word}", words):
-                yield (self._today + timedelta(days=days)).isoformat()
+            if found := re.search(rf"\b{word}\w*", text, re.IGNORECASE):
+                yield (self._today + timedelta(days=days)).isoformat(), found[0]
                 break
         for weekday, names in enumerate(_WEEKDAYS):
-            if any(name in words for name in names.split()):
-                yield (self._today + timedelta(days=(weekday - self._today.weekday() - 1) % 7 + 1)).isoformat()
+            if found := re.search(rf"(?:{'|'.join(names.split())})\w*", text, re.IGNORECASE):
+                days = (weekday - self._today.weekday() - 1) % 7 + 1
+                yield (self._today + timedelta(days=days)).isoformat(), found[0]
+
+
+def _is_chosen(choice: str, words: str) -> bool:
+    return any(name in words for name in (choice, *_CHOICES.get(choice, ())))
 
 
 def _numbers(text: str) -> Iterator[float]:

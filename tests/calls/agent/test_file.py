@@ -16,6 +16,7 @@ from app.calls.agent.schema import LinesShape
 from app.conversation.policy import ENGLISH, RUSSIAN, Lines
 from app.errors import SettingsError
 from app.models import CALL_EVENTS
+from sandbox.clinic.clinic import Clinic
 from tests.support.sources import ROOT
 
 SECRET = "s3cret-token"
@@ -90,7 +91,15 @@ def test_the_example_is_a_whole_agent() -> None:
     [webhook] = agent.webhooks
     assert (webhook.url, webhook.agent) == ("https://schedule.example.org/calls", agent.name)
     assert [secret.get_secret_value() for secret in webhook.secrets] == [WEBHOOK_SECRET]
-    assert (webhook.events, webhook.has_transcript) == ({"call.ended"}, False)
+    assert (webhook.events, webhook.has_transcript) == ({"call.ended", "call.analyzed"}, False)
+
+
+def test_the_demo_plays_the_example() -> None:
+    example = (ROOT / "docs" / "agent.example.yaml").read_text(encoding="utf-8")
+
+    assert Clinic.agent("https://schedule.example.org") == example, (
+        "cp docs/agent.example.yaml sandbox/clinic/agent.yaml"
+    )
 
 
 def test_the_example_names_every_line() -> None:

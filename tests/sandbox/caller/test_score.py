@@ -1,6 +1,7 @@
 """Scores: written in Python, read from JSON, and those that come along."""
 
 import json
+from datetime import date
 
 import pytest
 
@@ -18,7 +19,7 @@ from sandbox.caller.score import (
     waits_for_agent,
     waits_for_end,
 )
-from sandbox.caller.scores import demo
+from sandbox.caller.scores import booking, demo
 from sandbox.vendors.stage import replies_from_json
 
 EVERYTHING = Score(
@@ -125,3 +126,21 @@ def test_answers_that_the_caller_speaks_over_are_long_enough(language: str) -> N
             assert len(current) > 160  # ten seconds or more of speech
         if step.do in ("says", "interrupts"):
             current = next(answers)["text"]
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize(
+    ("today", "friday"), [("2026-12-01", "2026-12-04"), ("2026-12-03", "2026-12-04"), ("2026-12-04", "2026-12-11")]
+)
+def test_a_visit_is_booked_for_the_next_friday_as_the_caller_has_said(language: str, today: str, friday: str) -> None:
+    score = booking("ru" if language == "ru" else "en", date.fromisoformat(today))
+
+    tools = [(tool["name"], tool["arguments"]) for reply in score.replies for tool in reply.get("tool_calls", ())]
+    said = " ".join(step.text for step in score.steps if step.do in ("says", "interrupts"))
+    keyed = next(step.digits for step in score.steps if step.do == "presses" and len(step.digits) > 1)
+    assert [name for name, _ in tools] == ["find_free_times", "book_visit", "end_call"]
+    assert tools[0][1] == {"day": friday}
+    assert tools[1][1]["day"] == friday
+    assert tools[1][1]["time"] in said
+    assert tools[1][1]["patient"] in said
+    assert keyed == f"{tools[1][1]['telephone']}#"

@@ -54,6 +54,7 @@ def found(text: str = TALK, **schemas: Any) -> dict[str, Any]:
         ("phone", {"type": "string"}, "89123451030", 3),
         ("at", {"type": "string", "format": "time"}, "10:30", 3),
         ("kind", {"type": "string", "enum": ["urgent", "planned"]}, "urgent", 3),
+        ("visit", {"type": "string", "enum": ["first", "follow-up"]}, None, None),
         ("colour", {"type": "string"}, None, None),
         ("list", {"type": "array"}, None, None),
     ],
@@ -62,7 +63,29 @@ def test_a_value_is_what_the_caller_said_or_null(name: str, schema: Any, value: 
     field = found(TALK.partition("[3]")[0] if name == "guests" else TALK, **{name: schema})["fields"][name]
 
     assert (field["value"], field["turn"]) == (value, turn)
-    assert field["quote"] is None or f"caller: {field['quote']}\n" in TALK
+    assert field["quote"] is None or field["quote"] in TALK.splitlines()[3 + turn + (turn > 1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "schema", "value", "quote"),
+    [
+        ("На пятницу, к 9:30.", "day", {"type": "string", "format": "date"}, "2026-12-04", "пятницу"),
+        ("Friday at 9:30", "time", {"type": "string", "format": "time"}, "09:30", "9:30"),
+        ("Завтрашний первый приём", "day", {"type": "string", "format": "date"}, "2026-12-01", "Завтрашний"),
+        ("Первый приём", "visit", {"type": "string", "enum": ["first", "follow-up"]}, "first", "Первый приём"),
+        ("[keypad] 79990000001", "telephone", {"type": "string"}, "79990000001", "[keypad] 79990000001"),
+    ],
+)
+def test_the_quote_is_the_words_that_name_the_value(
+    line: str, name: str, schema: dict[str, Any], value: str, quote: str
+) -> None:
+    field = found(f"{TALK.partition('[1]')[0]}[1] caller: {line}", **{name: schema})["fields"][name]
+
+    assert (field["value"], field["quote"], field["turn"]) == (value, quote, 1)
+
+
+def test_pressed_keys_are_no_part_of_the_summary() -> None:
+    assert found("[1] caller: [keypad] 1\n[2] caller: A visit, please.")["summary"] == "A visit, please."
 
 
 def test_a_yes_after_the_agent_has_spoken_confirms() -> None:
