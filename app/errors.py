@@ -45,7 +45,8 @@ VoiceAgentError
 succeed later. No message ever contains a caller's words or number.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 DialFailure = Literal["busy", "declined", "no_answer", "invalid_number", "carrier_error"]
 """Why a telephone was not answered."""
@@ -250,6 +251,11 @@ class CallRejected(AdmissionError):
 
     code = "rejected_policy"
     retryable = False
+
+    def __init__(self, message: str, row: Mapping[str, Any] | None = None) -> None:
+        """``row``: the data of the call's row ``lookup.finished``."""
+        super().__init__(message)
+        self.row = dict(row or {})
 
 
 class DestinationNotAllowed(VoiceAgentError):

@@ -231,7 +231,7 @@ def _planner(
 
     def forget_others(now: AgentSet) -> None:
         agents = now.by_name.values()
-        lookups = [agent.lookup for agent in agents if agent.lookup is not None]
+        lookups = [agent.lookup.endpoint for agent in agents if agent.lookup is not None]
         tools.keep_only([*lookups, *(tool.endpoint for agent in agents for tool in agent.tools)])
 
     # The clients, and whether they can do what the agents need, before the first call.

@@ -34,7 +34,7 @@ def print_report(
     console.print(turn_table(title, record["turns"]))
     costs = {name: value for name, value in record["costs"].items() if isinstance(value, float)}
     console.print("costs     " + ", ".join(f"{name} ${value:.5f}" for name, value in costs.items()))
-    added = [] if _has_fillers(record) else added_latencies(_heard_answers(report), timings)
+    added = added_latencies(_heard_answers(report, record), timings)
     if added:
         ordered = [f"{seconds * 1000:.1f}" for seconds in sorted(added)]
         middle = ordered[(len(ordered) - 1) // 2]
@@ -48,21 +48,24 @@ def print_report(
     console.print(f"log       {recording.parent / 'service.log'}")
 
 
-def _heard_answers(report: CallReport) -> list[float]:
+def _heard_answers(report: CallReport, record: dict[str, Any]) -> list[float]:
     """When the audio of each answer arrived, on the monotonic clock of this machine.
 
     That is the arrival nearest to the moment the caller heard the answer. A telephone gets audio all the time, silence
-    included: there the moment it was heard is all we have.
+    included: there the moment it was heard is all we have. An answer that waited for the end of a filler says nothing
+    about the service, and is left out.
     """
     arrivals = [report.ready_at + at for at in report.arrivals]
-    answered = [report.ready_at + each.answered_at for each in report.utterances if each.answered_at is not None]
+    heard = [each.answered_at for each in report.utterances if each.answered_at is not None]
+    answered = [report.ready_at + at for at in heard if not _begins_with_filler(at, record)]
     nearest = [min(arrivals, key=lambda at: abs(at - moment), default=moment) for moment in answered]
     return [at if abs(at - moment) < _NEAR_SECONDS else moment for at, moment in zip(nearest, answered, strict=True)]
 
 
-def _has_fillers(record: dict[str, Any]) -> bool:
-    """Whether any answer waited for the end of a filler. Its latency would say nothing about the service."""
-    return any((turn["latency"] or {}).get("filler_at") is not None for turn in record["turns"])
+def _begins_with_filler(heard_at: float, record: dict[str, Any]) -> bool:
+    """Whether a filler is what the caller heard at that time."""
+    fillers = [turn["latency"].get("filler_at") for turn in record["turns"] if turn["latency"]]
+    return any(abs(heard_at - at) < _NEAR_SECONDS for at in fillers if at is not None)
 
 
 def _loudness(recording: Path) -> tuple[float, float]:

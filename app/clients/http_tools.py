@@ -55,7 +55,8 @@ class RequestValues:
     query: tuple[tuple[str, str], ...] = ()
     """Names and values of parameters of the address."""
     headers: Mapping[str, SecretStr] = field(default_factory=dict)
-    arguments: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values."""
 
     @property
     def names(self) -> frozenset[str]:

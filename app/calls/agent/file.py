@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from app.calls.agent.hours import CallingHours
+from app.calls.agent.lookup import LOOKUP
 from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
 from app.calls.agent.outcome import OutcomeField, outcome_fields
 from app.calls.agent.own_languages import missing_texts, own_languages
@@ -74,7 +75,7 @@ class AgentFile:
     is_recorded: bool | None = None
     max_call_cost_usd: float | None = None
     max_day_cost_usd: float | None = None
-    lookup: HttpEndpoint | None = None
+    lookup: AgentTool | None = None
     """Who is asked about a caller while the telephone rings."""
     hours: CallingHours | None = None
     """When the agent may place calls."""
@@ -151,6 +152,8 @@ def _where(path: Path, document: MarkedYaml, place: tuple[str | int, ...], line:
             place = (key, language)
         case ("tools", index, "url", _):
             place = ("tools", index, "url")
+        case ("lookup", "url", _):
+            place = ("lookup", "url")
         case ("lines", language, "keypad_labels" | "keypad_texts" as name, int(index)):
             key = list(document.data["keypad"])[index]
             place = ("keypad", str(key), "label" if name == "keypad_labels" else "say", language)
@@ -245,16 +248,21 @@ def _hours(shape: HoursShape | None) -> CallingHours | None:
     return CallingHours(shape.start, shape.end, frozenset(shape.days), shape.timezone)
 
 
-def _lookup(shape: LookupShape | None) -> HttpEndpoint | None:
+def _lookup(shape: LookupShape | None) -> AgentTool | None:
     if shape is None:
         return None
-    return HttpEndpoint("lookup", "POST", shape.url, shape.headers, shape.timeout_seconds)
+    address, query = split_address(shape.url)
+    fixed, templates = _headers(shape.headers)
+    return AgentTool(
+        spec=ToolSpec(LOOKUP, "", {}),
+        endpoint=HttpEndpoint(LOOKUP, "POST", address, fixed, shape.timeout_seconds),
+        values=RequestValues(query, templates),
+    )
 
 
 def _tool(shape: ToolShape) -> AgentTool:
     address, query = split_address(shape.url)
-    templates = {name: value for name, value in shape.headers.items() if isinstance(value, SecretTemplate)}
-    fixed = {name: value for name, value in shape.headers.items() if name not in templates}
+    fixed, templates = _headers(shape.headers)
     return AgentTool(
         spec=ToolSpec(shape.name, shape.description, shape.parameters),
         endpoint=HttpEndpoint(shape.name, shape.method, address, fixed, shape.timeout_seconds),
@@ -263,6 +271,14 @@ def _tool(shape: ToolShape) -> AgentTool:
         values=RequestValues(query, templates, shape.arguments),
         written_url=shape.url if query else None,
     )
+
+
+def _headers(written: Mapping[str, SecretStr]) -> tuple[dict[str, SecretStr], dict[str, SecretStr]]:
+    """The headers that are the same in every request, and those that are templates."""
+    templates: dict[str, SecretStr] = {
+        name: value for name, value in written.items() if isinstance(value, SecretTemplate)
+    }
+    return {name: value for name, value in written.items() if name not in templates}, templates
 
 
 def _webhook(shape: WebhookShape, agent: str) -> WebhookEndpoint:

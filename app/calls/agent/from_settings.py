@@ -10,6 +10,7 @@ from tzlocal import get_localzone
 
 from app.calls.agent.facts import BUILT_IN, UNKNOWN_CALL, weekdays
 from app.calls.agent.file import AgentFile, read_agent_file
+from app.calls.agent.lookup import LOOKUP
 from app.calls.agent.profile import AgentProfile, sip_name
 from app.calls.agent.templates import Names, Template, TemplateProblem, names_of
 from app.calls.agent.texts import AgentTexts, BadTexts
@@ -94,33 +95,55 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         hours=agent.hours,
         lookup=agent.lookup,
     )
-    return replace(profile, texts=_texts(profile, agent, greeting))
+    reader = _TextReader(profile, agent, greeting)
+    return replace(profile, texts=reader.texts(), lookup_texts=reader.lookup_texts())
 
 
-def _texts(profile: AgentProfile, agent: AgentFile, greeting: str | None) -> AgentTexts | None:
-    """The templates of the agent; None when there are none. Raises SettingsError that names every wrong one."""
-    names = names_of(
-        BUILT_IN | {variable.name for variable in agent.variables},
-        metadata=None,
-        lookup=None,
-        sip=[sip_name(header) for header in agent.sip_headers],
-    )
+class _TextReader:
+    """Reads the templates of an agent. Raises SettingsError that names every wrong one."""
 
-    def where(place: Place, line: int, problem: str) -> str:
-        return agent.where(place, line, partial(_line_of, problem, names))
+    def __init__(self, profile: AgentProfile, agent: AgentFile, greeting: str | None) -> None:
+        self._profile, self._agent = profile, agent
+        self._of_setting: Place | None = ("lines", profile.language, "greeting") if greeting else None
+        self._names = names_of(
+            BUILT_IN | {variable.name for variable in agent.variables},
+            metadata=None,
+            lookup=None,
+            sip=[sip_name(header) for header in agent.sip_headers],
+        )
+        self._blank = profile.facts(UNKNOWN_CALL, "inbound")
 
-    try:
-        blank = profile.facts(UNKNOWN_CALL, "inbound")
-        texts = AgentTexts(profile.prompt, profile.policy.lines, names, blank, profile.tools)
-    except BadTexts as error:
-        of_setting = ("lines", profile.language, "greeting") if greeting else None
-        raise SettingsError(
+    def texts(self) -> AgentTexts | None:
+        """The templates of the prompt, the lines and the tools; None when there are none."""
+        profile, names = self._profile, self._names
+        try:
+            texts = AgentTexts(profile.prompt, profile.policy.lines, names, self._blank, profile.tools)
+        except BadTexts as error:
+            raise self._named(error, names) from None
+        return None if texts.are_plain else texts
+
+    def lookup_texts(self) -> AgentTexts | None:
+        """The templates of the lookup's request, which cannot know what the lookup will bring."""
+        if self._profile.lookup is None:
+            return None
+        names = replace(self._names, open_groups=self._names.open_groups - {LOOKUP})
+        try:
+            texts = AgentTexts("", {}, names, self._blank, [self._profile.lookup])
+        except BadTexts as error:
+            problems = [((LOOKUP, *place[2:]), line, problem) for place, line, problem in error.problems]
+            raise self._named(BadTexts(problems), names) from None
+        return None if texts.are_plain else texts
+
+    def _named(self, error: BadTexts, names: Names) -> SettingsError:
+        return SettingsError(
             [
-                f"{'GREETING' if place == of_setting else where(place, line, problem)}: {problem}"
+                f"{'GREETING' if place == self._of_setting else self._where(place, line, problem, names)}: {problem}"
                 for place, line, problem in error.problems
             ]
-        ) from None
-    return None if texts.are_plain else texts
+        )
+
+    def _where(self, place: Place, line: int, problem: str, names: Names) -> str:
+        return self._agent.where(place, line, partial(_line_of, problem, names))
 
 
 def _line_of(problem: str, names: Names, written: str) -> int | None:

@@ -1,6 +1,7 @@
 """What an agent looks up about a caller while the telephone rings: an HTTP endpoint of the operator's.
 
-The request is a POST with the facts of the call. The answer is a JSON object; each key may be left out::
+Its address and its headers can hold values of the call, as those of a tool. The request is a POST with the facts of the
+call. The answer is a JSON object; each key may be left out::
 
     {"variables": {"name": "Anna"}, "agent": "clinic", "language": "en", "reject": false}
 """
@@ -9,6 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+LOOKUP = "lookup"
+"""The name of the endpoint."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 from app.calls.agent.facts import CallFacts
 from app.calls.agent.hours import CallingHours
+from app.calls.agent.lookup import LOOKUP
 from app.calls.agent.outcome import OutcomeField, read_back
 from app.calls.agent.texts import AgentTexts
 from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable, defaults
-from app.clients.http_tools import HttpEndpoint
 from app.clients.webhook_sender import WebhookEndpoint
 from app.conversation.policy import CallPolicy
 from app.models import CallContext, Direction, VoiceConfig
@@ -66,8 +66,10 @@ class AgentProfile:
     is_recorded: bool = True
     max_day_cost_usd: float | None = None
     """What its calls may cost in a day; None for no limit of its own. The policy has the limit of each call."""
-    lookup: HttpEndpoint | None = None
+    lookup: AgentTool | None = None
     """Who is asked about a caller while the telephone rings."""
+    lookup_texts: AgentTexts | None = None
+    """The templates of that request; None when it has none."""
     hours: CallingHours | None = None
     """When the agent may place calls; None for always."""
     zone: tzinfo = UTC
@@ -129,6 +131,13 @@ class AgentProfile:
         policy = replace(self.policy, lines=texts.lines)
         prompt = f"{texts.prompt.rstrip()}\n\n{end}"
         return replace(self, prompt=prompt, policy=policy, tools=texts.tools, personal=texts.personal), texts.failed
+
+    def lookup_for(self, facts: CallFacts) -> tuple[AgentTool | None, tuple[str, ...]]:
+        """Whom to ask about a call with these facts, and the places of templates that do not fit the facts."""
+        if self.lookup_texts is None:
+            return self.lookup, ()
+        texts = self.lookup_texts.render(facts)
+        return texts.tools[0], tuple(place.replace("tools.0", LOOKUP, 1) for place in texts.failed)
 
     def _listed(self, headers: object) -> dict[str, str]:
         """The headers that the agent lists, by the names that templates use."""

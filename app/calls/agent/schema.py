@@ -246,18 +246,11 @@ class VariableShape(_Shape):
     required: bool = False
 
 
-def _without_values(written: Any) -> Any:
-    texts = written.values() if isinstance(written, dict) else (written,)
-    if any(isinstance(text, str) and is_template(text) for text in texts):
-        raise ValueError("holds no {{ … }} here: the request has all that is known about the call in its body")
-    return written
-
-
 class LookupShape(_Shape):
     """The endpoint that is asked about a caller while the telephone rings."""
 
-    url: Annotated[str, AfterValidator(_address), BeforeValidator(_without_values)]
-    headers: Annotated[_Headers, BeforeValidator(_without_values)] = {}
+    url: Annotated[str, AfterValidator(_address)]
+    headers: _Headers = {}
     timeout_seconds: Annotated[float, Field(gt=0, le=LOOKUP_SECONDS_MAX)] = 1.0
 
 

@@ -8,7 +8,7 @@ Task ledger. Calls and these tasks are run by :mod:`app.service_loops`, so that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,10 +22,18 @@ from app.calls.dispatch.lookups import LookedUp
 from app.calls.dispatch.prepared_phrases import PhrasePreparation
 from app.calls.dispatch.reaper import Reaper, end_without_core
 from app.calls.live.session import CallOrchestrator, CallServices
-from app.clock import iso_utc, lease_now, utc_now
+from app.clock import iso_after, iso_utc, lease_now, utc_now
 from app.conversation import events as ev
-from app.errors import AtCapacity, CallRejected, SpendingLimitReached, StorageError
-from app.models import CallContext, Direction, TelephoneCall
+from app.conversation.opening_events import LookupFinished
+from app.errors import (
+    AdmissionError,
+    AtCapacity,
+    CallRejected,
+    OwnershipLost,
+    SpendingLimitReached,
+    StorageError,
+)
+from app.models import CallContext, Direction, JournalRow, TelephoneCall
 from app.observability.listeners import Listeners
 from app.ports.services import CallLeg, JournalReader, Telephony
 from app.service_loops import ServiceLoops
@@ -38,6 +46,8 @@ log = structlog.get_logger(__name__)
 _REAP_SECONDS = 0.5
 _GOODBYE_SECONDS = 20.0
 _FIRST_FENCE = 1
+UNWANTED = "refused by the lookup"
+"""The detail of the end of such a call."""
 
 LookUp = Callable[[CallContext, Direction], Awaitable[LookedUp]]
 
@@ -132,6 +142,8 @@ class CallDispatcher:
         self.admission.check_at_once()
         looked = await self._look_up(call, direction)
         self.admission.check_at_once()
+        if looked.is_rejected and telephone is None:
+            await self._record_unwanted(looked)
         self._check_wanted(looked)
         call = replace(looked.call, start_time=utc_now())
         plan = self.admission.plan(call, leg.audio_format, direction, listens_only=listens_only)
@@ -189,7 +201,16 @@ class CallDispatcher:
 
     def _check_wanted(self, looked: LookedUp) -> None:
         if looked.is_rejected:
-            self.admission.refuse(CallRejected("the agent's lookup does not want this call"))
+            row = None if looked.event is None else ev.row_data(looked.event)
+            self.admission.refuse(CallRejected("the agent's lookup does not want this call", row))
+
+    async def _record_unwanted(self, looked: LookedUp) -> None:
+        """Record a call over a websocket that the lookup refuses. It is refused also when this fails."""
+        row = None if looked.event is None else ev.row_data(looked.event)
+        try:
+            await self.record_refusal(looked.call, "rejected_policy", telephone=None, detail=UNWANTED, looked_up=row)
+        except (StorageError, AdmissionError, OwnershipLost) as error:
+            log.warning("caller.not_refused", code=error.code)
 
     async def _note_agent(self, row: CallRow, agent: AgentProfile) -> None:
         """Store who calls, if the lookup has chosen another agent. The call goes on when this fails."""
@@ -200,18 +221,35 @@ class CallDispatcher:
         except StorageError as error:
             log.error("call.agent_not_noted", call_id=row.call_id, code=error.code)
 
-    async def end_unstarted(self, row: CallRow, ended: ev.CallEnded) -> None:
-        """Write the end of a call of this process that never ran. Raises StorageError, OwnershipLost."""
-        end_without_core(row, [], self._services.journal, ended)
+    async def end_unstarted(
+        self, row: CallRow, ended: ev.CallEnded, *, looked_up: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the end of a call of this process that never ran, after what a lookup has brought.
+
+        ``looked_up`` is the data of the row ``lookup.finished``. Raises StorageError, OwnershipLost.
+        """
+        rows = [_lookup_row(row, looked_up)] if looked_up else []
+        for before in rows:
+            self._services.journal.append(row.call_id, row.fence, before)
+        end_without_core(row, rows, self._services.journal, ended)
         await self._services.journal.flush(row.call_id)
 
     async def record_refusal(
-        self, call: CallContext, reason: str, *, telephone: TelephoneCall, detail: str | None = None
+        self,
+        call: CallContext,
+        reason: str,
+        *,
+        telephone: TelephoneCall | None,
+        detail: str | None = None,
+        looked_up: Mapping[str, Any] | None = None,
     ) -> CallRow:
-        """Record a telephone call that was not taken. Raises StorageError, or CallTaken if it has a record already."""
+        """Record a call that was not taken; ``looked_up`` as in :meth:`end_unstarted`.
+
+        Raises StorageError, or CallTaken if a telephone call has a record already.
+        """
         row = self._row(call, self.admission.agent_of(call, "inbound"), "inbound", telephone)
         await self._services.calls.create(row)
-        await self.end_unstarted(row, ev.CallEnded(reason, "policy", detail))
+        await self.end_unstarted(row, ev.CallEnded(reason, "policy", detail), looked_up=looked_up)
         return row
 
     async def drain(self, seconds: float) -> None:
@@ -295,3 +333,10 @@ class CallDispatcher:
     def _held(self) -> list[str]:
         """Calls that nobody else may end: the live ones, and ended ones with rows still to commit."""
         return list({*self._live, *self._beginning, *self._services.journal.waiting()})
+
+
+def _lookup_row(call: CallRow, looked_up: Mapping[str, Any]) -> JournalRow:
+    """The first row of a call that its lookup refuses."""
+    seconds = float(looked_up.get("seconds", 0.0))
+    at = iso_after(call.created_at, seconds)
+    return JournalRow(1, at, seconds, LookupFinished.type, None, ev.VERSION, dict(looked_up))

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from app.calls.agent.lookup import LookupAnswer, read_answer
+from app.calls.agent.lookup import LOOKUP, LookupAnswer, read_answer
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import ToolEndpoint
 from app.calls.dispatch.admission import Admission
-from app.clients.http_tools import NO_VALUES, HttpEndpoint
+from app.clients.http_tools import HttpEndpoint
 from app.conversation.opening_events import LookupFinished
 from app.errors import ProviderError
 from app.models import CallContext, Direction
@@ -40,14 +40,18 @@ class CallLookups:
     async def ask(self, call: CallContext, direction: Direction) -> LookedUp:
         """Ask the endpoint of the agent that would answer. When it is late or fails, the call is as before."""
         agent = self._admission.agent_of(call, direction)
-        if agent.lookup is None:
-            return LookedUp(call)
         facts = agent.for_language(call.metadata.get("language_hint")).facts(call, direction)
+        lookup, failed = agent.lookup_for(facts)
+        if lookup is None:
+            return LookedUp(call)
+        for place in failed:
+            log.warning("template.not_rendered", agent=agent.name, place=place)
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
-            answer = await self._client(agent.lookup).call(
-                facts.to_json(), call_id=call.call_id, tool_call_id="lookup", values=NO_VALUES
+            values = replace(lookup.values, arguments=facts.to_json())  # all of them, whatever the address says
+            answer = await self._client(lookup.endpoint).call(
+                {}, call_id=call.call_id, tool_call_id=LOOKUP, values=values
             )
         except ProviderError as error:
             log.warning("lookup.failed", call_id=call.call_id, agent=agent.name, code=error.code, detail=error.reason)

@@ -8,13 +8,13 @@ Task ledger. :mod:`app.service_loops` runs all of these.
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
 
 import structlog
 
 from app.backoff import Backoff
-from app.calls.dispatch.dispatcher import CallDispatcher
+from app.calls.dispatch.dispatcher import UNWANTED, CallDispatcher
 from app.calls.telephone.leftovers import Leftovers
 from app.calls.telephone.sip_attributes import call_context
 from app.clients.livekit.api import LiveKitClient, RoomSeen
@@ -155,8 +155,8 @@ class RoomCalls:
         except SpendingLimitReached:
             await self._turn_away(caller, call)
             return
-        except CallRejected:
-            await self._refuse(caller, call, "rejected_policy", "refused by the lookup")
+        except CallRejected as unwanted:
+            await self._refuse(caller, call, "rejected_policy", UNWANTED, looked_up=unwanted.row)
             return
         except AdmissionError as error:
             await self._refuse(caller, call, "rejected_capacity" if isinstance(error, AtCapacity) else "shutdown")
@@ -193,10 +193,17 @@ class RoomCalls:
         others = [call for call in await self._calls.of_room(caller.room_sid) if call.sip_call_id != caller.sip_call_id]
         return any(call.status != "ended" for call in others)
 
-    async def _refuse(self, caller: TelephoneCall, call: CallContext, reason: str, detail: str | None = None) -> None:
+    async def _refuse(
+        self,
+        caller: TelephoneCall,
+        call: CallContext,
+        reason: str,
+        detail: str | None = None,
+        looked_up: Mapping[str, Any] | None = None,
+    ) -> None:
         try:
             await self._remove(caller)
-            await self._dispatcher.record_refusal(call, reason, telephone=caller, detail=detail)
+            await self._dispatcher.record_refusal(call, reason, telephone=caller, detail=detail, looked_up=looked_up)
         except (ProviderError, StorageError, AdmissionError, OwnershipLost) as error:
             log.warning("caller.not_refused", code=error.code)
 

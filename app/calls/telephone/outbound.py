@@ -5,7 +5,8 @@ Task ledger. :mod:`app.service_loops` runs it.
 ``<call>:room``  carries one call, from its claim to the end of its room. Ends with the call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 
@@ -64,17 +65,17 @@ class OutboundCalls:
         leg = self._make_leg(room, identity, row.call_id, lambda: self._end_room(room), telephone)
         try:
             orchestrator = await self._dispatcher.start_placed(row, leg, telephony=self._make_telephony(room, identity))
-        except CallRejected:
-            await self._give_up(row, _UNWANTED)
+        except CallRejected as unwanted:
+            await self._give_up(row, _UNWANTED, unwanted.row)
             return
         except AdmissionError:
             await self._give_up(row, _STOPPING)
             return
         await orchestrator.carry(leg.run(orchestrator))
 
-    async def _give_up(self, row: CallRow, ended: ev.CallEnded) -> None:
+    async def _give_up(self, row: CallRow, ended: ev.CallEnded, looked_up: Mapping[str, Any] | None = None) -> None:
         try:
-            await self._dispatcher.end_unstarted(row, ended)
+            await self._dispatcher.end_unstarted(row, ended, looked_up=looked_up)
         except (StorageError, OwnershipLost) as error:
             log.error("call.not_ended", call_id=row.call_id, code=error.code)
 

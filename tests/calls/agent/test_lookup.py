@@ -108,8 +108,10 @@ def test_the_endpoint_gets_the_facts_of_the_call(tmp_path: Path, monkeypatch: py
     ("written", "problem"),
     [
         ("{url: ftp://x}", "line 2: lookup.url: is not an address that begins with https:// or http://"),
-        ("{url: 'https://x.org/?a={{ agent }}'}", "line 2: lookup.url: holds no {{ … }} here"),
-        ("{url: 'https://x.org', headers: {A: '{{ agent }}'}}", "line 2: lookup.headers: holds no {{ … }} here"),
+        ("{url: 'https://x.org/{{ agent }}'}", "line 2: lookup.url: may hold {{ … }} only as the value of a parameter"),
+        ("{url: 'https://x.org/?a={{ agnt }}'}", "line 2: lookup.url: agnt is not known here; there are: agent, "),
+        ("{url: 'https://x.org/?a={{ lookup.a }}'}", "line 2: lookup.url: lookup is not known here"),
+        ("{url: 'https://x.org', headers: {A: '{{ agnt }}'}}", "line 2: lookup.headers.A: agnt is not known here"),
         ("{url: 'https://x.org', timeout_seconds: 11}", "line 2: lookup.timeout_seconds: 11 is more than 10"),
         ("{url: 'https://x.org', method: GET}", "line 2: lookup.method: is not a key of an agent's file here"),
     ],
@@ -123,3 +125,39 @@ def test_a_wrong_lookup_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         agent_of_file(path, Settings())
 
     assert problem in caught.value.problems[0]
+
+
+def test_address_and_headers_hold_values_of_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOKEN", "secret")
+    path = tmp_path / "clinic.yaml"
+    path.write_text(
+        "prompt: x\nlookup:\n  url: https://x.org/?of=us&from={{ caller_number }}\n"
+        "  headers: {Authorization: 'Bearer ${TOKEN}', X-Order: 'order {{ metadata.order }}', X-Fixed: a}\n"
+    )
+    agent = agent_of_file(path, Settings())
+    call = CallContext("call-1", "+7 900&x=1", datetime(2026, 12, 1, tzinfo=UTC), metadata={"order": "5\r\nX: 6"})
+
+    lookup, failed = agent.lookup_for(agent.facts(call, "inbound"))
+
+    assert failed == ()
+    assert lookup is not None
+    assert lookup.endpoint.url == "https://x.org/?of=us"
+    assert lookup.values.query == (("from", "+7 900&x=1"),)
+    assert lookup.values.headers["X-Order"].get_secret_value() == "order 5  X: 6"
+    assert sorted(lookup.endpoint.headers) == ["Authorization", "X-Fixed"]
+
+
+def test_a_template_of_the_request_that_does_not_fit_the_call_is_without_its_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "clinic.yaml"
+    path.write_text("prompt: x\nlookup: {url: 'https://x.org/?n={{ 1 + (metadata.n or 0) }}'}\n")
+    agent = agent_of_file(path, Settings())
+    call = CallContext("call-1", None, datetime(2026, 12, 1, tzinfo=UTC), metadata={"n": "two"})
+
+    lookup, failed = agent.lookup_for(agent.facts(call, "inbound"))
+
+    assert lookup is not None
+    assert (lookup.values.query, failed) == ((("n", "1"),), ("lookup.url.n",))

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from app.calls.agent.profile import AgentProfile
+from app.calls.agent.tools import AgentTool
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.lookups import CallLookups, LookedUp
 from app.clients.http_tools import HttpEndpoint, ToolAnswer
 from app.conversation import events as ev
 from app.errors import CallRejected, ProviderError, ProviderTimeout
 from app.models import CallContext, Direction
+from app.ports.streams import ToolSpec
 from tests.calls.desk import desk
 from tests.calls.fakes import AGENT, LINES, POLICY, World, a_call
 from tests.calls.far_end import FarEnd
@@ -25,7 +27,9 @@ LOOKS_UP = replace(
     AGENT,
     policy=replace(POLICY, lines={"en": LINES, "ru": replace(LINES, greeting="Алло!")}),
     voices={"en": "voice-1", "ru": "voice-2"},
-    lookup=HttpEndpoint("lookup", "POST", "https://crm.example.org/", timeout_seconds=1.0),
+    lookup=AgentTool(
+        ToolSpec("lookup", "", {}), HttpEndpoint("lookup", "POST", "https://crm.example.org/", timeout_seconds=1.0)
+    ),
 )
 
 
@@ -101,7 +105,13 @@ async def test_a_call_that_the_lookup_refuses_is_not_taken() -> None:
         with pytest.raises(CallRejected):
             await here.rings()
 
-    assert world.journal.rows_of == {}
+    looked, ended = world.journal.rows_of["call-1"]
+    assert (looked.type, looked.data["rejected"], looked.t) == ("lookup.finished", True, pytest.approx(0.3, abs=0.01))
+    assert (ended.type, ended.data["reason"], ended.data["detail"]) == (
+        "call.ended",
+        "rejected_policy",
+        "refused by the lookup",
+    )
 
 
 async def test_what_an_operator_asks_for_meanwhile_is_not_lost() -> None:
