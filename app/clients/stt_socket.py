@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -108,6 +109,8 @@ class SttSocket(ABC, Generic[AssembledT]):
         self._silent_at: float | None = None
         self._patience = asyncio.timeout(None)
         self._asked_to_close = False
+        self._has_answered = False
+        """Whether any message followed the greeting: one that has not may be deaf to the sound that was sent again."""
         self._garbage = self._unreadable = 0
         self.heard = False
         """Whether the vendor has sent any message about the audio."""
@@ -203,10 +206,16 @@ class SttSocket(ABC, Generic[AssembledT]):
         return 0.0 if since is None else self._clock() - since
 
     def _unanswered_since(self) -> float | None:
-        """When the last sound began, if nothing was sent since. Some time later, it was no speech."""
-        began_at, ended_at = self._state.last_sound or (0.0, 0.0)
-        is_recent = self._clock() - ended_at < _UNANSWERED_SECONDS
-        return began_at if is_recent and began_at > self._heard_at else None
+        """When the last sound began, or was sent to this socket, if the vendor has sent nothing since.
+
+        Some time later, it was no speech.
+        """
+        began_at, ended_at = self._state.last_sound or (0.0, -math.inf)
+        if self._clock() - ended_at >= _UNANSWERED_SECONDS:
+            return None
+        if not self._has_answered:
+            return max(began_at, self._opened_at)
+        return began_at if began_at > self._heard_at else None
 
     def abort(self) -> None:
         """Abort the connection without a closing handshake."""
@@ -283,6 +292,7 @@ class SttSocket(ABC, Generic[AssembledT]):
         try:
             async with self._patience:
                 await self.greeted()
+                self._has_answered = False
                 trust = 2 * self._times.stall_seconds if self.follows_a_stall else self._times.steady_seconds
                 steady = asyncio.get_running_loop().call_later(trust, self.on_working)
                 while True:
@@ -309,7 +319,7 @@ class SttSocket(ABC, Generic[AssembledT]):
         except Unreadable as error:
             self._note_unreadable(error)
             return
-        self._garbage = 0
+        self._garbage, self._has_answered = 0, True
         self._heard_at = self._clock()
         self._state.note_request(self.read_request_id(message.get("request_id")))
         self.note(message)

@@ -194,6 +194,8 @@ class FallbackStream:
         listener = Listener(link, stream, self._now(), offset, _before(self._latest, offset))
         stream.on_working.add(partial(self._works, listener))
         stream.set_patience(self._patience)
+        if self._is_awaited():  # the sound that it is sent now may be over, and its words are owed all the same
+            stream.note_sound(is_heard=True)
         stream.note_sound(is_heard=self._sound_on)
         if piece is not None:
             stream.send(piece.audio)

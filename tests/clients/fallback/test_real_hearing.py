@@ -19,6 +19,8 @@ from sandbox.vendors.stage import Utterance
 from tests.end_to_end.service import settings_for
 from tests.sandbox.sounds import RATE, frames, silence, speech
 
+LEAPING_TIME = True
+
 PCM = AudioFormat("pcm_s16le", RATE)
 QUESTION = "when do you open on weekdays"
 SPOKEN_SECONDS = 1.4
@@ -135,6 +137,12 @@ async def one_word(call: Call) -> None:
     assert (await call.says("yes", 0.4))[0] == "yes", call.call_id
 
 
+async def deaf_after_a_while(call: Call) -> None:
+    """Its first connection has said something in the greeting; the fallback is asked when the sound is over."""
+    await call.line(silence(6.0))
+    assert await call.says("when do you open", 0.9) == ("when do you open", INK), call.call_id
+
+
 async def nobody(call: Call) -> None:
     """The call is told when nobody hears, and when somebody hears again."""
     await call.line(silence(0.5))
@@ -166,6 +174,7 @@ def scenarios() -> dict[str, Scenario]:
     for kind in ("hang", "stall"):
         found[f"short-{kind}"] = (FLUX_MODEL, [down(f"short-{kind}", kind, after_items=0)], one_word)
         found[f"nova-short-{kind}"] = ("nova-3", [down(f"nova-short-{kind}", kind, after_items=0)], one_word)
+    found["deaf"] = ("nova-3", [down("deaf", "stall", after_items=1)], deaf_after_a_while)
     for kind in ("slow", "garbage"):
         found[kind] = (FLUX_MODEL, [down(kind, kind)], some_way)
     cut = Fault("deepgram", "cut", call_id="once", after_items=3)
