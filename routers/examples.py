@@ -29,6 +29,7 @@ _TURNS: list[dict[str, Any]] = [
         "kind": "speech",
         "waited_seconds": None,
         "served": {},
+        "knowledge": [],
     },
     {
         "number": 1,
@@ -45,6 +46,7 @@ _TURNS: list[dict[str, Any]] = [
         "kind": "reply",
         "waited_seconds": None,
         "served": {"llm": ["llm"], "tts": ["tts-websocket"]},
+        "knowledge": [],
     },
 ]
 _ANALYSIS: dict[str, Any] = {

@@ -135,6 +135,14 @@ class SessionAnswer(BaseModel):
     expires_at: Moment
 
 
+class KnowledgeSource(BaseModel):
+    """Where a passage stands that the model got for an answer; `line` counts from 1."""
+
+    file: str
+    heading: str
+    line: int
+
+
 class Turn(BaseModel):
     """One utterance. Times are seconds since the call was answered."""
 
@@ -157,6 +165,7 @@ class Turn(BaseModel):
         description="How long the caller waited, if this turn of theirs was never answered; otherwise null."
     )
     served: dict[str, list[str]]
+    knowledge: list[KnowledgeSource]
 
 
 class Filler(BaseModel):

@@ -98,7 +98,10 @@ def _unknown(data: Data) -> _Line:
 def _created(data: Data) -> _Line:
     agent = data.get("agent", {})
     models = ", ".join(agent.get("models", {}).values())
-    return "quiet", f"in {data.get('language')}, agent {agent.get('name')}; {models}"
+    knowledge = agent.get("knowledge") or {}
+    files = ", ".join(knowledge.get("files", ()))
+    known = f"; knows {files}{' (all in the prompt)' if knowledge.get('in_prompt') else ''}" if files else ""
+    return "quiet", f"in {data.get('language')}, agent {agent.get('name')}; {models}{known}"
 
 
 def _ended(data: Data) -> _Line:
@@ -140,6 +143,17 @@ def _spending(data: Data) -> _Line:
     return ("wrong" if spent >= limit else "quiet"), f"the call has cost {spent:.4f} of {limit:g} US dollars"
 
 
+def _searched(data: Data) -> _Line:
+    if data.get("problem"):
+        return "wrong", f"the agent's files were not searched: {data['problem']} after {data['seconds']:.3f} s"
+    return "quiet", f"in the agent's files: {'; '.join(map(_source, data['passages'])) or 'nothing that fits'}"
+
+
+def _source(passage: Data) -> str:
+    heading = f" ({passage['heading']})" if passage["heading"] else ""
+    return f"{passage['file']} line {passage['line']}{heading}"
+
+
 def _looked_up(data: Data) -> _Line:
     found = "; ".join((*data["found"], *data["problems"])) or "nothing"
     rejected = ", and rejects the call" if data.get("rejected") else ""
@@ -157,6 +171,7 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
         f"{'agreed' if data['agreed'] else 'not agreed'} to be recorded: {data['how']}",
     ),
     "lookup.finished": _looked_up,
+    "knowledge.searched": _searched,
     "caller.held": lambda data: ("quiet", f"no sound since {data['since_t']:.1f} s: on hold, or gone"),
     "caller.returned": lambda data: ("quiet", f"sound again after {data['held_seconds']:.1f} s on hold"),
     "leg.lost": lambda data: ("wrong", f"the room is lost since {data['since_t']:.1f} s: nobody hears the other"),

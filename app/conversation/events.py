@@ -8,6 +8,7 @@ fields with defaults; otherwise raise ``v`` and teach :func:`from_row` to read t
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, get_args
 
+from app.conversation.knowledge_events import KnowledgeSearched
 from app.conversation.opening_events import ConsentAnswered, LookupFinished
 from app.conversation.provider_events import ProviderFailed as ProviderFailed
 from app.conversation.provider_events import ProviderRestored as ProviderRestored
@@ -429,7 +430,7 @@ Event = (
     | AgentToolFinished
     | TransferStarted | TransferDialled | TransferFailed | TransferCompleted | MessageRequested | MessageTranscribed
     | ProviderFailed | ProviderRestored | ProviderUsed | SpendingReached | SayRequested | HangupRequested
-    | TransferRequested | DeadlinePassed | ConsentAnswered | LookupFinished
+    | TransferRequested | DeadlinePassed | ConsentAnswered | LookupFinished | KnowledgeSearched
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}

@@ -50,6 +50,8 @@ class TurnRecord:
     served: dict[str, list[str]] = field(default_factory=dict)
     """Who thought (``llm``) and who spoke (``tts``), in order; nobody spoke what was prepared. Of a caller's turn: who
     heard it (``stt``)."""
+    knowledge: list[dict[str, Any]] = field(default_factory=list)
+    """What was found for the answer in the agent's files: ``file``, ``heading`` and ``line`` of each passage."""
 
 
 @dataclass(slots=True)
@@ -185,6 +187,8 @@ class _Reader:
         self._fillers: set[int] = set()
         self._left: dict[str, str | None] = {}
         """Details of how the caller left, by reason."""
+        self._known: dict[int, list[dict[str, Any]]] = {}
+        """Sources of what was found for an answer, by the number of the utterance."""
         self._bill = Bill()
         self._waits = TurnWaits()
         self._tools = ToolReader()
@@ -231,6 +235,7 @@ class _Reader:
         if turn.text_generated is None or not turn.text_generated.startswith(turn.text):
             turn.text_generated = turn.text
         turn.served = self._bill.served(turn.number)
+        turn.knowledge = self._known.get(number, [])
         return turn
 
     def _created(self, row: JournalRow) -> None:
@@ -294,6 +299,13 @@ class _Reader:
                 kind=data.get("source"),
             )
         )
+
+    def _knowledge_searched(self, row: JournalRow) -> None:
+        passages = row.data["passages"]
+        self._known[row.data["speech"]] = [
+            {"file": str(found["file"]), "heading": str(found["heading"]), "line": int(found["line"])}
+            for found in passages
+        ]
 
     def _utterance(self, row: JournalRow) -> TurnRecord:
         """Rows come in any order: when an utterance is cut in its first moment, its end comes first."""
@@ -424,6 +436,7 @@ _ROWS = {
     "agent.finished": _Reader._utterance_ended,
     "agent.interrupted": _Reader._utterance_ended,
     "agent.tool_called": _Reader._tool_called,
+    "knowledge.searched": _Reader._knowledge_searched,
     "agent.tool_finished": _Reader._tool_finished,
     "caller.words": _Reader._caller_heard,
     "caller.turn_ended": _Reader._caller_heard,

@@ -174,6 +174,24 @@ def test_an_answer_that_kept_the_budget_is_none_of_what_went_wrong() -> None:
     assert [timeline([created, begun(at)])[-1].tone for at in (2.4, 2.6)] == ["agent", "wrong"]
 
 
+def test_what_the_agent_looked_up_is_shown_by_its_source() -> None:
+    def searched(**data: object) -> str:
+        row = JournalRow(2, END, 1.0, "knowledge.searched", 1, 1, {"speech": 2, "seconds": 0.1, **data})
+        [moment] = timeline([row])
+        return moment.text
+
+    passages = [
+        {"file": "a.md", "heading": "A › B", "line": 7, "text": "x"},
+        {"file": "b.txt", "heading": "", "line": 1, "text": "y"},
+    ]
+    assert searched(passages=passages) == "in the agent's files: a.md line 7 (A › B); b.txt line 1"
+    assert searched(passages=[]) == "in the agent's files: nothing that fits"
+    assert searched(passages=[], problem="late") == "the agent's files were not searched: late after 0.100 s"
+    created = {"language": "en", "agent": {"name": "clinic", "knowledge": {"in_prompt": True, "files": {"a.md": "0"}}}}
+    [moment] = timeline([JournalRow(1, END, 0.0, "call.created", None, 1, created)])
+    assert moment.text.endswith("; knows a.md (all in the prompt)")
+
+
 @pytest.mark.parametrize(
     ("answer", "shown"),
     [

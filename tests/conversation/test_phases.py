@@ -7,6 +7,7 @@ import pytest
 
 from app.conversation import events as ev
 from app.conversation.commands import EndCall, Say, StopUtterance
+from app.conversation.knowledge_events import KnowledgeSearched
 from app.conversation.opening_events import ConsentAnswered, LookupFinished
 from app.conversation.phases import ALLOWED, CALLER_TURN, HANDLED, PHASE_TRANSITIONS, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
@@ -28,6 +29,7 @@ WAYS = {
 NEVER_HANDLED = {
     ev.CallCreated, ev.StateChanged, ev.CallerIgnored, ev.TurnTaken, ev.TransferStarted, ev.AgentResumed,
     ev.ProviderUsed, ev.MessageRequested, ev.MessageTranscribed, ConsentAnswered, LookupFinished,
+    KnowledgeSearched,
 }  # fmt: skip
 
 

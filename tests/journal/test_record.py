@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.conversation import events as ev
+from app.conversation.knowledge_events import KnowledgeSearched
 from app.journal.record import STAGES, CallRecord, TurnRecord, call_record
 from app.models import JournalRow, TokenUsage
 from tests.conversation.script import LINES, Call, greeted_call
@@ -148,6 +149,7 @@ def test_a_turn_of_the_caller_has_its_times_since_the_answer() -> None:
             "kind": "speech",
             "waited_seconds": None,
             "served": {},
+            "knowledge": [],
         }
     ]
 
@@ -478,3 +480,13 @@ def test_the_summary_is_plain_json() -> None:
     assert summary["token_usage"] == asdict(TokenUsage(900, 0, 0, 0.002))
     assert (summary["requests"], summary["turns"]) == (["req_1"], 2)
     assert summary["costs"]["llm"] == 0.002
+
+
+def test_an_answer_has_the_sources_of_what_was_found_for_it() -> None:
+    passage = {"file": "a.md", "heading": "A › B", "line": 7, "text": "At nine."}
+    searched = KnowledgeSearched(1, 1, 0.002, (passage,))
+    odd = KnowledgeSearched(2, 2, 0.002, ({"file": "a.md"},))
+
+    record = record_of((10.3, searched), (10.4, odd), *answered_turn(1, 10.0))
+
+    assert only_answer(record).knowledge == [{"file": "a.md", "heading": "A › B", "line": 7}]

@@ -5,7 +5,6 @@ was, also when a worker has to start again meanwhile. A live call keeps the agen
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from app.calls.agent.file_stamps import Stamps, file_stamps
 from app.calls.agent.from_settings import agent_of_file, agent_profile
 from app.calls.agent.kept_files import KeptFiles
 from app.calls.agent.numbers import NumberTable
@@ -24,12 +24,9 @@ from app.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_SUFFIXES = frozenset({".yaml", ".yml"})
 _DEFAULT = "default"
 
 Check = Callable[[AgentProfile], object]
-Stamp = tuple[int, int, int]
-"""What shows that a file has changed: its inode, its size, and the time of its last change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class AgentSet:
 class _Looked:
     """What a look at the files has found."""
 
-    stamps: Mapping[Path, Stamp]
+    stamps: Mapping[Path, Stamps]
     read: Mapping[Path, AgentProfile]
     """Agents of files that are new or changed."""
     wrong: Mapping[Path, list[str]]
@@ -91,7 +88,7 @@ class AgentDirectory:
         self._check: Check = _accept
         self._look_seconds = look_seconds
         self._woken = asyncio.Event()
-        self._stamps: Mapping[Path, Stamp] = {}
+        self._stamps: Mapping[Path, Stamps] = {}
         self._agents: dict[Path, AgentProfile] = {}
         self._refused: Mapping[Path, list[str]] = {}
         if looked := self._look():
@@ -151,7 +148,7 @@ class AgentDirectory:
     def _look(self) -> _Looked | None:
         """Read what has changed; None if nothing has. Reads refused files again, too: another may now fit with them."""
         self._folder = self._folder or self._settings.agents_folder  # the default folder may appear later
-        stamps = _stamps(self._folder)
+        stamps = file_stamps(self._folder, self._stamps)
         if stamps == self._stamps:
             return None
         read: dict[Path, AgentProfile] = {}
@@ -232,7 +229,12 @@ class AgentDirectory:
             good = [(path, agent) for path, agent in self._agents.items() if path not in self._refused]
             if self._settings.agent_prompt_file is not None and not self._settings_problems:
                 good.append((self._settings.agent_prompt_file, self._of_settings))
-            self._kept.keep([(path, agent.sha256) for path, agent in good])
+            self._kept.keep([(path, {path.name: agent.file_sha256, **_knowledge(agent)}) for path, agent in good])
+
+
+def _knowledge(agent: AgentProfile) -> dict[str, str]:
+    """Names and hashes of the files of its knowledge."""
+    return dict(agent.knowledge.files) if agent.knowledge is not None else {}
 
 
 def _accept(_agent: AgentProfile) -> None:
@@ -261,18 +263,3 @@ def _clash(kept: Mapping[Path, AgentProfile], fresh: Mapping[Path, AgentProfile]
         files[agent.name] = path
         numbers.add(agent.name, agent.numbers)
     return None
-
-
-def _stamps(folder: Path | None) -> dict[Path, Stamp]:
-    """The agents' files in the folder, each with its stamp. Hidden files belong to other programs, and do not count."""
-    if folder is None:
-        return {}
-    states: dict[Path, os.stat_result] = {}
-    try:
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file():
-                with suppress(FileNotFoundError):  # removed just now
-                    states[path] = path.stat()
-    except OSError as error:
-        raise SettingsError([f"AGENTS_DIR: {folder} cannot be read: {error.strerror}"]) from error
-    return {path: (state.st_ino, state.st_size, state.st_mtime_ns) for path, state in states.items()}

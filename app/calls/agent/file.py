@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from app.calls.agent.hours import CallingHours
+from app.calls.agent.knowledge import BadKnowledge, KnowledgeFile, named_files, read_knowledge, version_hash
 from app.calls.agent.lookup import LOOKUP
 from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
 from app.calls.agent.outcome import OutcomeField, outcome_fields
@@ -61,7 +62,9 @@ class AgentFile:
     name: str
     prompt: str
     sha256: str
-    """The hash of the file's bytes, in hexadecimal."""
+    """The version: the hash of the file's bytes, and of the files of its knowledge if it has some; in hexadecimal."""
+    own_sha256: str
+    """The hash of the file's bytes alone."""
     language: str | None = None
     lines: Mapping[str, Lines] = field(default_factory=dict)
     """The lines by language, for the languages that the file changes. Each has every line, defaults included."""
@@ -87,6 +90,7 @@ class AgentFile:
     """In lower case."""
     outcome: tuple[OutcomeField, ...] = ()
     webhooks: tuple[WebhookEndpoint, ...] = ()
+    knowledge: tuple[KnowledgeFile, ...] = ()
     where: Callable[[tuple[str | int, ...], int, Search], str] = _in_no_file
     """The line of the file with a line of a text: takes the text's place in the agent, and the line in it, from 1.
 
@@ -100,26 +104,21 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
     ``environment`` has the values for ``${NAME}`` in headers; ``setting`` names the file. Raises SettingsError with
     every problem.
     """
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise SettingsError([f"{setting}: {path} cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError([f"{setting}: {path} is not UTF-8 text; save it as UTF-8"]) from error
-    sha256 = hashlib.sha256(content).hexdigest()
+    text, sha256 = _content(path, setting)
     if path.suffix.lower() not in _YAML:
-        return AgentFile(path.stem, text, sha256, where=lambda _place, line, _search: f"{path} line {line}")
+        return AgentFile(path.stem, text, sha256, sha256, where=lambda _place, line, _search: f"{path} line {line}")
     try:
         document = MarkedYaml(text)
     except BadYaml as error:
         places = [f"{path} line {problem.line} column {problem.column}: {problem.text}" for problem in error.problems]
         raise SettingsError(places) from error
     shape = _checked(document, path, environment)
+    knowledge = _knowledge(document, path, shape)
     return AgentFile(
         name=shape.name or path.stem,
         prompt=shape.prompt,
-        sha256=sha256,
+        sha256=version_hash(sha256, knowledge),
+        own_sha256=sha256,
         language=shape.language,
         lines=_lines(shape),
         voices=shape.voices,
@@ -141,8 +140,38 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         sip_headers=tuple(shape.sip_headers),
         outcome=() if shape.outcome is None else outcome_fields(shape.outcome.fields),
         webhooks=tuple(_webhook(webhook, shape.name or path.stem) for webhook in shape.webhooks),
+        knowledge=knowledge,
         where=partial(_where, path, document),
     )
+
+
+def _content(path: Path, setting: str) -> tuple[str, str]:
+    """The text of the file, and the hash of its bytes. Raises SettingsError."""
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig"), hashlib.sha256(content).hexdigest()
+    except OSError as error:
+        raise SettingsError([f"{setting}: {path} cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{setting}: {path} is not UTF-8 text; save it as UTF-8"]) from error
+
+
+def knowledge_names(path: Path) -> tuple[str, ...]:
+    """The files of knowledge that an agent's file names, even if much is wrong with it."""
+    try:
+        data = MarkedYaml(path.read_text("utf-8-sig")).data
+    except (OSError, UnicodeDecodeError, BadYaml):
+        return ()
+    return named_files(data)
+
+
+def _knowledge(document: MarkedYaml, path: Path, shape: AgentShape) -> tuple[KnowledgeFile, ...]:
+    try:
+        return read_knowledge(path.parent, shape.knowledge)
+    except BadKnowledge as error:
+        places = [(("knowledge",) if index is None else ("knowledge", index), text) for index, text in error.problems]
+        listed = [f"{path} line {document.line(place)}: {_dotted(place)}: {text}" for place, text in places]
+        raise SettingsError(listed) from None
 
 
 def _where(path: Path, document: MarkedYaml, place: tuple[str | int, ...], line: int, search: Search) -> str:

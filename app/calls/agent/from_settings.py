@@ -10,6 +10,7 @@ from tzlocal import get_localzone
 
 from app.calls.agent.facts import BUILT_IN, UNKNOWN_CALL, weekdays
 from app.calls.agent.file import AgentFile, read_agent_file
+from app.calls.agent.knowledge import Knowledge, knowledge_of
 from app.calls.agent.lookup import LOOKUP
 from app.calls.agent.profile import AgentProfile, sip_name
 from app.calls.agent.templates import Names, Template, TemplateProblem, names_of
@@ -32,7 +33,8 @@ def agent_profile(settings: Settings) -> AgentProfile:
     if settings.agent_prompt_file is not None:
         agent = read_agent_file(settings.agent_prompt_file, environment(), setting="AGENT_PROMPT_FILE")
     else:
-        agent = AgentFile("standard", _STANDARD_PROMPT, hashlib.sha256(_STANDARD_PROMPT.encode()).hexdigest())
+        sha256 = hashlib.sha256(_STANDARD_PROMPT.encode()).hexdigest()
+        agent = AgentFile("standard", _STANDARD_PROMPT, sha256, sha256)
     _check_defaults(agent, is_default=True)
     _check_webhooks(agent, settings)
     unset = Settings.model_fields.keys() - settings.model_fields_set
@@ -82,6 +84,8 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         emotion=settings.tts_emotion,
         name=agent.name,
         sha256=agent.sha256,
+        file_sha256=agent.own_sha256,
+        knowledge=_knowledge(agent, settings, language),
         tools=agent.tools,
         numbers=agent.numbers,
         variables=agent.variables,
@@ -97,6 +101,12 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
     )
     reader = _TextReader(profile, agent, greeting)
     return replace(profile, texts=reader.texts(), lookup_texts=reader.lookup_texts())
+
+
+def _knowledge(agent: AgentFile, settings: Settings, language: str) -> Knowledge | None:
+    return knowledge_of(
+        agent.knowledge, prompt=agent.prompt, language=language, context_tokens=settings.context_window_size
+    )
 
 
 class _TextReader:

@@ -7,7 +7,7 @@ workers still have the agent that they read.
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import structlog
@@ -32,21 +32,28 @@ class KeptFiles:
         copy = self._copy(path)
         return copy if copy.is_file() else None
 
-    def keep(self, files: Iterable[tuple[Path, str]]) -> None:
-        """Copy these files, each with the hash of what was read of it. A file that has changed since is left out."""
-        for path, sha256 in files:
+    def keep(self, files: Iterable[tuple[Path, Mapping[str, str]]]) -> None:
+        """Copy these agents' files, each with the hashes of what was read, by the names of the files in its folder.
+
+        The names are those of the agent's file itself and of the files that it needs. An agent of which a file has
+        changed since is left out.
+        """
+        for path, hashes in files:
             try:
-                self._keep(path, sha256)
+                self._keep(path, hashes)
             except OSError as error:
                 log.warning("agent.not_kept", path=str(path), error=error.strerror)
 
-    def _keep(self, path: Path, sha256: str) -> None:
-        copy = self._copy(path)
-        if copy.is_file() and _hash(copy.read_bytes()) == sha256:
+    def _keep(self, path: Path, hashes: Mapping[str, str]) -> None:
+        folder = self._copy(path).parent
+        missing = {name: sha256 for name, sha256 in hashes.items() if not _has(folder / name, sha256)}
+        contents = {name: (path.parent / name).read_bytes() for name in missing}
+        if any(_hash(content) != missing[name] for name, content in contents.items()):
             return
-        content = path.read_bytes()
-        if _hash(content) != sha256:
-            return
+        for name, content in contents.items():
+            self._write(folder / name, content)
+
+    def _write(self, copy: Path, content: bytes) -> None:
         copy.parent.mkdir(mode=_MODE, parents=True, exist_ok=True)
         new = copy.with_name(f"{secrets.token_hex(8)}.new")
         new.write_bytes(content)
@@ -55,6 +62,10 @@ class KeptFiles:
     def _copy(self, path: Path) -> Path:
         """In a folder of its own, because an agent has the name of its file."""
         return self._folder / _hash(os.fsencode(path.absolute()))[:16] / path.name
+
+
+def _has(copy: Path, sha256: str) -> bool:
+    return copy.is_file() and _hash(copy.read_bytes()) == sha256
 
 
 def _hash(content: bytes) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.calls.agent.facts import CallFacts
 from app.calls.agent.hours import CallingHours
+from app.calls.agent.knowledge import Knowledge
 from app.calls.agent.lookup import LOOKUP
 from app.calls.agent.outcome import OutcomeField, read_back
 from app.calls.agent.texts import AgentTexts
@@ -50,7 +51,12 @@ class AgentProfile:
     emotion: str | None = None
     name: str = "standard"
     sha256: str = ""
-    """The hash of the agent's file, or of its prompt when there is no file; in hexadecimal."""
+    """The version: the hash of the agent's file, and of the files of its knowledge if it has some; in hexadecimal.
+
+    Of the prompt when there is no file.
+    """
+    file_sha256: str = ""
+    """The hash of the agent's file alone."""
     tools: tuple[AgentTool, ...] = ()
     texts: AgentTexts | None = None
     """The templates among the prompt and the lines; None when all texts are plain."""
@@ -61,6 +67,8 @@ class AgentProfile:
     """Called numbers that the agent answers; with ``*`` at the end, all numbers with that beginning."""
     outcome: tuple[OutcomeField, ...] = ()
     """What is worked out from each call after its end."""
+    knowledge: Knowledge | None = None
+    """What it knows from files."""
     webhooks: tuple[WebhookEndpoint, ...] = ()
     """Who else hears of the agent's calls."""
     is_recorded: bool = True
@@ -124,12 +132,15 @@ class AgentProfile:
 
     def for_call(self, facts: CallFacts) -> tuple["AgentProfile", tuple[str, ...]]:
         """The same agent with the texts of one call, and the places of templates that do not fit the call's values."""
-        end = "\n\n".join(filter(None, [read_back(self.outcome), facts.prompt_end()]))
+        ends = [read_back(self.outcome), facts.prompt_end()]
+        known = self.knowledge.block if self.knowledge is not None else None
         if self.texts is None:
-            return replace(self, prompt=f"{self.prompt.rstrip()}\n\n{end}"), ()
+            return replace(self, prompt=_joined(self.prompt.rstrip(), known, *ends)), ()
         texts = self.texts.render(facts)
         policy = replace(self.policy, lines=texts.lines)
-        prompt = f"{texts.prompt.rstrip()}\n\n{end}"
+        # What is the same in all calls comes first, so that the vendor's prompt cache works.
+        begins = (known, texts.prompt.rstrip()) if self.texts.has_values_in_prompt else (texts.prompt.rstrip(), known)
+        prompt = _joined(*begins, *ends)
         return replace(self, prompt=prompt, policy=policy, tools=texts.tools, personal=texts.personal), texts.failed
 
     def lookup_for(self, facts: CallFacts) -> tuple[AgentTool | None, tuple[str, ...]]:
@@ -159,6 +170,11 @@ class AgentProfile:
             "speed": self.speed,
             "emotion": self.emotion,
             "tools": [tool.describe() for tool in self.tools],
+            **({"knowledge": self.knowledge.describe()} if self.knowledge is not None else {}),
             **({"outcome": {field.name: field.schema for field in self.outcome}} if self.outcome else {}),
             "code_version": version,
         }
+
+
+def _joined(*parts: str | None) -> str:
+    return "\n\n".join(filter(None, parts))

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, time
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from app.calls.agent.facts import BUILT_IN, STRANGERS, VALUE_LETTERS_MAX
+from app.calls.agent.knowledge import SUFFIXES
 from app.calls.agent.numbers import number_problem
 from app.calls.agent.outcome import CONFIRM, outcome_field
 from app.calls.agent.templates import is_template
@@ -42,6 +44,7 @@ _VARIABLES_MAX = 64
 _NUMBERS_MAX = 1000
 _WEBHOOKS_MAX = 8
 _FIELDS_MAX = 32
+_FILES_MAX = 32
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OUR_HEADERS = frozenset(
@@ -315,6 +318,14 @@ class WebhookShape(_Shape):
     transcript: bool = False
 
 
+def _knowledge_name(name: str) -> str:
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise ValueError(f"{name} is outside of the folder of the agent's file")
+    if not name.lower().endswith(SUFFIXES):
+        raise ValueError(f"{name} is neither text nor markdown; a name ends with {', '.join(SUFFIXES)}")
+    return name
+
+
 class AgentShape(_Shape):
     """The whole file."""
 
@@ -344,6 +355,7 @@ class AgentShape(_Shape):
     sip_headers: Annotated[list[Annotated[str, AfterValidator(_sip_header)]], Field(max_length=_HEADERS_MAX)] = []
     outcome: OutcomeShape | None = None
     webhooks: Annotated[list[WebhookShape], Field(max_length=_WEBHOOKS_MAX)] = []
+    knowledge: Annotated[list[Annotated[Text, AfterValidator(_knowledge_name)]], Field(max_length=_FILES_MAX)] = []
 
 
 def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -377,6 +389,11 @@ def _beyond_the_parts(data: dict[Any, Any], tools: set[str]) -> Iterator[tuple[t
     for key, meaning in keypad.items() if isinstance(keypad, dict) else ():
         if isinstance(meaning, dict):
             yield from ((("keypad", str(key), *place), problem) for place, problem in _key_problems(meaning, tools))
+    written = data.get("knowledge")
+    files = written if isinstance(written, list) else []
+    for index, name in enumerate(files):
+        if name in files[:index]:
+            yield ("knowledge", index), "is there twice"
     webhooks = data.get("webhooks")
     addresses = [webhook.get("url") for webhook in webhooks or () if isinstance(webhook, dict)]
     for index, address in enumerate(addresses):

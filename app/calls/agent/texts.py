@@ -75,6 +75,11 @@ class AgentTexts:
         """Whether no text uses a value."""
         return not self._templates
 
+    @property
+    def has_values_in_prompt(self) -> bool:
+        """Whether the prompt uses a value, so that it differs from call to call."""
+        return _PROMPT in self._templates
+
     def render(self, facts: CallFacts | None = None) -> CallTexts:
         """The texts of a call with these facts, or of a call about which nothing is known."""
         facts = facts or self._blank

@@ -10,6 +10,7 @@ from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.playback import PlaybackItem, PlaybackScheduler
 from app.calls.live.speech_track import SpeechTrack
 from app.calls.live.tts_synthesis import TtsSynthesis, first_of
+from app.calls.live.turn_knowledge import TurnKnowledge
 from app.conversation import events as ev
 from app.conversation.turns import UtteranceKind
 from app.errors import ContentRejected, ProviderError, ProviderProtocolError
@@ -54,6 +55,7 @@ class ReplyPipeline:
         *,
         call_id: str,
         llm_generation: LlmGeneration,
+        knowledge: TurnKnowledge,
         tts: TextToSpeech,
         phrases: PhraseCache,
         may_keep: Callable[[str], bool],
@@ -64,6 +66,7 @@ class ReplyPipeline:
         """``may_keep`` says whether the sound of a line may outlive the call."""
         self._call_id = call_id
         self._llm_generation = llm_generation
+        self._knowledge = knowledge
         self._tts = tts
         self._phrases = phrases
         self._may_keep = may_keep
@@ -78,7 +81,7 @@ class ReplyPipeline:
 
         ``first`` is a tool that is run before the model is asked.
         """
-        answer = Answer(item, list(messages), first)
+        answer = Answer(item, await self._knowledge.added(item, messages), first)
         for attempt in range(1, _ATTEMPTS + 1):
             self._playback.offer(item)
             failure = await self._try_reply(item, voice, answer)

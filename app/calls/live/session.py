@@ -49,6 +49,7 @@ from app.calls.live.reply import ReplyPipeline
 from app.calls.live.spending import SpendingMeter
 from app.calls.live.tool_runs import ToolRuns
 from app.calls.live.transcription import TranscriptionInput
+from app.calls.live.turn_knowledge import TurnKnowledge
 from app.contained_tasks import ContainedTasks
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
@@ -392,19 +393,11 @@ class CallOrchestrator:
             fail=self._events.fail,
         )
         dialogue = DialogueManager(model=plan.llm, context=call, prompt=plan.prompt, history=self._core.history)
-        tools = ToolRuns(
-            call_id=call.call_id,
-            toolbox=Toolbox(actions.tools, plan.agent.tools),
-            endpoints=plan.endpoints,
-            background=services.background,
-            clock=self._clock,
-            commit=partial(self._log.commit, _TOOL_WAITS_SECONDS),
-            emit=self.emit,
-            fail=self._events.fail,
-        )
+        tools = self._make_tools(actions)
         reply_pipeline = ReplyPipeline(
             call_id=call.call_id,
             llm_generation=LlmGeneration(dialogue, tools, plan.policy, clock=self._clock, emit=self.emit),
+            knowledge=TurnKnowledge(plan.agent.knowledge, clock=self._clock, emit=self.emit),
             tts=plan.tts,
             phrases=services.phrases,
             may_keep=plan.may_keep,
@@ -427,6 +420,18 @@ class CallOrchestrator:
             message=kept,
             tasks=tasks,
             call_id=call.call_id,
+        )
+
+    def _make_tools(self, actions: CallActions) -> ToolRuns:
+        return ToolRuns(
+            call_id=self._call.call_id,
+            toolbox=Toolbox(actions.tools, self._plan.agent.tools),
+            endpoints=self._plan.endpoints,
+            background=self._services.background,
+            clock=self._clock,
+            commit=partial(self._log.commit, _TOOL_WAITS_SECONDS),
+            emit=self.emit,
+            fail=self._events.fail,
         )
 
     def _write_the_end_of_a_crash(self) -> None:

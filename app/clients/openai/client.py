@@ -14,11 +14,12 @@ from app.clients.breaker import CircuitBreaker
 from app.clients.limiter import RequestLimiter
 from app.clients.loading import LoadedWhenNeeded
 from app.clients.openai.answer import OpenAIAnswer
-from app.clients.openai.context_window import estimate_text_tokens, estimate_tokens, trim
+from app.clients.openai.context_window import estimate_tokens, trim
 from app.clients.openai.events import PROVIDER
 from app.clients.openai.requests import OpenAIOptions, request_body
 from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
+from app.clients.text_tokens import estimate_text_tokens
 from app.errors import ContentRejected, ProviderError, ProviderProtocolError
 from app.models import ConversationContext, Message, TokenUsage
 from app.ports.streams import (
@@ -190,7 +191,7 @@ class OpenAILLMClient(BaseResilientClient):
         """Estimate the tokens and price of a request whose usage the vendor did not report, as after an interruption.
 
         A final assistant message is the answer (``completion``); the messages before it are the ``prompt``. See
-        :func:`app.clients.openai.context_window.estimate_text_tokens` for the accuracy.
+        :func:`app.clients.text_tokens.estimate_text_tokens` for the accuracy.
         """
         answered = bool(messages) and messages[-1].role == "assistant"
         prompt = messages[:-1] if answered else messages

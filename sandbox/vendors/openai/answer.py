@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from sandbox.vendors.openai.quoting import quoted_answer
 from sandbox.vendors.openai.spoiling import finish_reason, spoilt_reply
 from sandbox.vendors.openai.structured import structured_answer
 from sandbox.vendors.small_talk import talk
@@ -139,7 +140,8 @@ class Answering:
         self.id = f"{self._chance.getrandbits(96):024x}"
         if asked.schema is None:
             scripted = stage.next_reply(call_id, _conversation_before(asked), asked.heard, keep=breaks_off)
-            reply = scripted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
+            quoted = None if asked.after_tool else quoted_answer(_instructions(asked), asked.heard)
+            reply = scripted or quoted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
             reply = replace(reply, text=_rest(reply.text, asked.messages))
         else:
             reply = Reply(structured_answer(asked.schema, asked.heard))
@@ -218,6 +220,12 @@ def _conversation_before(asked: Asked) -> str:
         said.pop()
     last = max((index for index, message in enumerate(said) if message.get("role") == "user"), default=-1)
     return json.dumps([message for index, message in enumerate(said) if index != last], ensure_ascii=False)
+
+
+def _instructions(asked: Asked) -> list[str]:
+    """What stands in the request besides the conversation."""
+    roles = ("system", "developer")
+    return [text_of(message.get("content")) for message in asked.messages if message.get("role") in roles]
 
 
 def _as_text(call: ScriptedToolCall) -> str:

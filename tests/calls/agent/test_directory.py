@@ -274,6 +274,74 @@ async def test_without_a_signal_the_files_are_read_after_a_while(folder: Path) -
     assert "bank" in directory.current.by_name
 
 
+# --- what an agent knows ----------------------------------------------------------------------------------------------
+
+
+async def test_a_changed_file_of_knowledge_is_a_new_version_of_its_agent_alone(folder: Path) -> None:
+    write(folder / "prices.md", "A visit costs one dollar.")
+    write(folder / "clinic.yaml", f"{CLINIC}knowledge: [prices.md]\n")
+    directory = a_directory()
+    before = directory.current.by_name
+
+    await directory.reload()
+    assert directory.current.by_name is before
+    write(folder / "prices.md", "A visit costs two dollars.")
+    await directory.reload()
+
+    after = directory.current.by_name
+    assert after["clinic"].sha256 != before["clinic"].sha256
+    assert after["clinic"].file_sha256 == before["clinic"].file_sha256
+    assert after["shop"] is before["shop"]
+
+
+async def test_an_agent_stays_as_it_was_while_a_file_of_its_knowledge_is_gone(folder: Path) -> None:
+    write(folder / "prices.md", "A visit costs one dollar.")
+    write(folder / "clinic.yaml", f"{CLINIC}knowledge: [prices.md]\n")
+    directory = a_directory()
+    version = directory.current.by_name["clinic"].sha256
+
+    (folder / "prices.md").unlink()
+    with capture_logs() as log:
+        await directory.reload()
+
+    [problem] = directory.current.problems
+    assert "clinic.yaml line 5: knowledge[0]: prices.md is not there" in problem
+    assert directory.current.by_name["clinic"].sha256 == version
+    assert [entry["event"] for entry in log] == ["agent.not_read", "agents.read"]
+
+    write(folder / "prices.md", "A visit costs two dollars.")
+    await directory.reload()
+
+    assert directory.current.problems == ()
+    assert directory.current.by_name["clinic"].sha256 != version
+
+
+async def test_a_file_that_was_never_there_is_noticed_when_it_comes(folder: Path) -> None:
+    directory = a_directory()
+    write(folder / "clinic.yaml", f"{CLINIC}knowledge: [prices.md]\n")
+    await directory.reload()
+    assert directory.current.problems
+
+    write(folder / "prices.md", "A visit costs one dollar.")
+    await directory.reload()
+
+    assert directory.current.problems == ()
+    assert directory.current.by_name["clinic"].knowledge is not None
+
+
+async def test_a_worker_comes_back_with_what_its_agent_last_knew(folder: Path, tmp_path: Path) -> None:
+    write(folder / "prices.md", "A visit costs one dollar.")
+    write(folder / "clinic.yaml", f"{CLINIC}knowledge: [prices.md]\n")
+    before = AgentDirectory(Settings(), kept=KeptFiles(tmp_path / "kept"))
+    before.approve(lambda _agent: None)
+    (folder / "prices.md").unlink()
+
+    after = comes_back(tmp_path / "kept").current
+
+    assert after.problems
+    assert after.by_name["clinic"].sha256 == before.current.by_name["clinic"].sha256
+
+
 # --- a worker that has to start again ---------------------------------------------------------------------------------
 
 

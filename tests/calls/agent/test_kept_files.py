@@ -9,7 +9,11 @@ from app.calls.agent.kept_files import KeptFiles
 
 
 def keep(kept: KeptFiles, path: Path) -> None:
-    kept.keep([(path, hashlib.sha256(path.read_bytes()).hexdigest())])
+    kept.keep([(path, {path.name: hash_of(path.read_bytes())})])
+
+
+def hash_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def test_the_copy_is_what_was_read_last(tmp_path: Path) -> None:
@@ -28,9 +32,25 @@ def test_the_copy_is_what_was_read_last(tmp_path: Path) -> None:
 def test_a_file_that_changed_since_it_was_read_is_not_copied(tmp_path: Path) -> None:
     path, kept = tmp_path / "clinic.yaml", KeptFiles(tmp_path / "kept")
     path.write_text("prompt: a")
-    kept.keep([(path, hashlib.sha256(b"prompt: b").hexdigest())])
+    kept.keep([(path, {path.name: hash_of(b"prompt: b")})])
 
     assert kept.find(path) is None
+
+
+def test_the_files_that_an_agent_needs_are_kept_with_it_or_not_at_all(tmp_path: Path) -> None:
+    path, prices, kept = tmp_path / "clinic.yaml", tmp_path / "docs" / "prices.md", KeptFiles(tmp_path / "kept")
+    prices.parent.mkdir()
+    path.write_text("prompt: a")
+    prices.write_text("one")
+    good = {"clinic.yaml": hash_of(b"prompt: a"), "docs/prices.md": hash_of(b"one")}
+
+    kept.keep([(path, {**good, "docs/prices.md": hash_of(b"two")})])
+    assert kept.find(path) is None
+    kept.keep([(path, good)])
+
+    copy = kept.find(path)
+    assert copy is not None
+    assert (copy.parent / "docs" / "prices.md").read_text() == "one"
 
 
 def test_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
