@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import ssl
+from collections import deque
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ _SILENCE_SECONDS = 0.08
 _CLOSE_SECONDS = 0.5
 _GARBAGE_IN_A_ROW = 3
 _MESSAGES_KEPT = 64
+_USUAL_DELAY_SECONDS = 0.3
+"""How far the messages about the audio may be behind it without being late."""
+_MARKS_KEPT = 256
 _UNANSWERED_SECONDS = 3.0
 """How long after the end of a sound its words may still be awaited."""
 
@@ -107,6 +111,12 @@ class SttSocket(ABC, Generic[AssembledT]):
         self._clock = asyncio.get_running_loop().time
         self._opened_at = self._heard_at = self._audio_at = self._written_at = self._clock()
         self._silent_at: float | None = None
+        self._marks: deque[tuple[float, float]] = deque(maxlen=_MARKS_KEPT)
+        """For audio that no message was about yet: where a piece ended, in seconds of the socket, and when it was sent."""
+        self._sent_at = self._opened_at
+        """When the end of the audio was sent that the last message was about."""
+        self._behind_seconds = 0.0
+        """How late the last message came after the audio that it was about."""
         self._patience = asyncio.timeout(None)
         self._asked_to_close = False
         self._has_answered = False
@@ -201,9 +211,13 @@ class SttSocket(ABC, Generic[AssembledT]):
 
     @property
     def owed_seconds(self) -> float:
-        """How long the vendor has owed a message; 0 while none is due. A sound that is over may have been words."""
+        """How long the vendor has owed a message; 0 while none is due. A sound that is over may have been words.
+
+        In a turn, messages that come later and later after their audio count, too: they are owed by then.
+        """
         since = self.owes_since() or self._unanswered_since()
-        return 0.0 if since is None else self._clock() - since
+        owed = 0.0 if since is None else self._clock() - since
+        return max(owed, self._behind_seconds - _USUAL_DELAY_SECONDS) if self._state.turns.open else owed
 
     def _unanswered_since(self) -> float | None:
         """When the last sound began, or was sent to this socket, if the vendor has sent nothing since.
@@ -322,6 +336,8 @@ class SttSocket(ABC, Generic[AssembledT]):
         self._garbage, self._has_answered = 0, True
         self._heard_at = self._clock()
         self._state.note_request(self.read_request_id(message.get("request_id")))
+        if heard is not None and heard.until is not None:
+            self._note_until(heard.until)
         self.note(message)
         if heard is None:
             self._state.ignored += 1
@@ -335,6 +351,12 @@ class SttSocket(ABC, Generic[AssembledT]):
         if heard.events:
             self._state.emit(*heard.events)
             self._state.changed.set()
+
+    def _note_until(self, socket_seconds: float) -> None:
+        """Note how late a message is that is about the audio up to there."""
+        while self._marks and self._marks[0][0] <= socket_seconds:
+            self._sent_at = self._marks.popleft()[1]
+        self._behind_seconds = self._clock() - self._sent_at
 
     def _note_unreadable(self, error: Unreadable) -> None:
         """Ignore an unreadable message; give the socket up when several come in a row."""
@@ -384,6 +406,7 @@ class SttSocket(ABC, Generic[AssembledT]):
             return
         samples = self._format.samples(piece.audio)
         self._timeline.sent(piece.start, samples)
+        self._marks.append((self._timeline.sent_seconds, self._clock()))
         self._state.samples_sent += samples
         self._state.sent.set()
         self._audio_at = self._written_at = self._clock()
@@ -428,6 +451,7 @@ class SttSocket(ABC, Generic[AssembledT]):
             return
         samples = self._format.samples(self._silence)
         self._timeline.filled(samples)
+        self._marks.append((self._timeline.sent_seconds, self._clock()))
         self._state.samples_sent += samples
         await self._socket.send(self._silence)
 

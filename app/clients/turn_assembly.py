@@ -15,6 +15,8 @@ class Heard:
     events: tuple[SpeechEvent, ...] = ()
     acknowledged: float | None = None
     """Seconds of the socket up to which the transcript is final."""
+    until: float | None = None
+    """Seconds of the socket up to which the vendor has heard, if it says so."""
 
 
 class TurnAssembly:

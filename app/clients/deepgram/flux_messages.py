@@ -1,6 +1,7 @@
 """Reads the messages of Flux, ``/v2/listen``: https://developers.deepgram.com/reference/speech-to-text/listen-flux."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, cast
 
 from app.clients.deepgram.messages import PROVIDER
@@ -55,7 +56,8 @@ class FluxTurns(TurnAssembly):
         """See :meth:`TurnAssembly.read`. Raises ProviderUnavailable for an error after which Flux closes."""
         match message.get("type"):
             case "TurnInfo":
-                return self._turn(cast(TurnInfoMessage, message), at)
+                heard = self._turn(cast(TurnInfoMessage, message), at)
+                return replace(heard, until=self._heard_until) if heard is not None else None
             case "Error":
                 code = read_token(cast(ErrorMessage, message).get("code"))
                 raise ProviderUnavailable(PROVIDER, f"fatal error {code or 'without a code'}")

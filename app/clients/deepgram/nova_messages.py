@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, TypedDict, cast
 
 from app.clients.deepgram.spoken import Message, Spoken, read_phrase, read_seconds
@@ -69,7 +70,7 @@ class NovaTurns(TurnAssembly):
         """See :meth:`TurnAssembly.read`."""
         match message.get("type"):
             case "Results":
-                return self._results(cast(ResultsMessage, message), at)
+                return replace(self._results(cast(ResultsMessage, message), at), until=self._heard_until)
             case "UtteranceEnd":
                 last_word_end = read_seconds(cast(UtteranceEndMessage, message).get("last_word_end"))
                 return Heard(self._utterance_end(last_word_end, at))

@@ -102,6 +102,7 @@ class FallbackStream:
         self._ended_eagerly: Listener | None = None
         """The link that has reported an eager end of the open turn."""
         self._orphaned_at: float | None = None
+        """Since when a link works that has not reported the open turn, which another connection began."""
         self._lost_at: float | None = None
         """When the outage that was announced began."""
         self._given_up = False
@@ -257,6 +258,8 @@ class FallbackStream:
         if listener not in self._running:
             return
         if listener is speaker:
+            if self._lost_at is not None:
+                self._orphan()
             self._restored()
             if not listener.is_unsteady:
                 self._retire_others()
@@ -272,8 +275,8 @@ class FallbackStream:
         if listener is not self._speaker:
             self._switch(listener)
         if has_words:
-            listener.served, listener.works, listener.is_late = True, True, False
-            if not listener.is_unsteady:
+            listener.served, listener.works, listener.is_late = True, True, self._owes_for_long(listener)
+            if not (listener.is_unsteady or listener.is_late):
                 self._retire_others()
         self._pass_on(listener, event)
 
@@ -282,8 +285,7 @@ class FallbackStream:
         before, self._speaker = self._speaker, listener
         if before in self._running and before is not None and before.is_late and not before.is_lost:
             self._announce(ProviderTimeout(before.stream.provider, "another recogniser heard the caller first"))
-        if self._latest is not None:
-            self._orphaned_at = self._now()
+        self._orphan()
         self._retire_others(blame=True)
         self._restored()
 
@@ -306,8 +308,13 @@ class FallbackStream:
             self._lost_at = self._now()
             self._events.put(StreamLost(error, final=False))
 
+    def _orphan(self) -> None:
+        """The link that hears now has to report the open turn, if there is one. Until then, more of its words may come."""
+        if self._latest is not None:
+            self._orphaned_at = self._now()
+
     def _restored(self) -> None:
-        if self._lost_at is not None:
+        if self._lost_at is not None and self._orphaned_at is None:
             self._events.put(StreamRestored(self._now() - self._lost_at))
             self._lost_at, self._given_up = None, False
 
@@ -345,7 +352,7 @@ class FallbackStream:
             self._ask(self._waiting.pop(0))
         elif not self._running:
             self._ask_all_again()
-        elif self._orphaned_at is not None and self._now() - self._orphaned_at >= _ORPHAN_SECONDS:
+        elif self._has_orphan_ended():
             self._end_orphaned_turn()
         elif self._may_return():
             if len(self._running) == 1:
@@ -354,7 +361,11 @@ class FallbackStream:
             self._stand_down()
 
     def _is_late(self, listener: Listener) -> bool:
-        """Whether another link must be asked. Once late, it stays late until it reports something."""
+        """Whether another link must be asked. Once late, it stays late until it reports something in time."""
+        listener.is_late = listener.is_late or listener.is_unsteady or self._owes_for_long(listener)
+        return listener.is_late
+
+    def _owes_for_long(self, listener: Listener) -> bool:
         patience = listener.link.late_seconds
         if listener.is_lost:
             patience = _RECONNECT_SECONDS
@@ -362,8 +373,7 @@ class FallbackStream:
             patience = _UNPROVEN_SECONDS if self._is_awaited() else _CONNECT_SECONDS
         elif not listener.has_heard_turn and listener.link is not self._links[0]:
             patience = min(patience, _UNPROVEN_SECONDS)
-        listener.is_late = listener.is_late or listener.is_unsteady or listener.stream.owed_seconds >= patience
-        return listener.is_late
+        return listener.stream.owed_seconds >= patience
 
     def _ask_all_again(self) -> None:
         now = self._now()
@@ -376,8 +386,16 @@ class FallbackStream:
             self._speaker = None
             self._begin_race()
 
+    def _has_orphan_ended(self) -> bool:
+        since = self._orphaned_at
+        if since is None or self._sound_on:
+            return False
+        return self._now() - max(since, self._quiet_since) >= _ORPHAN_SECONDS
+
     def _end_orphaned_turn(self) -> None:
+        """No more of its words have come, and the caller is silent."""
         self._orphaned_at = None
+        self._restored()
         if self._latest is not None:
             self._emit_end(TurnEnded(self._latest))
 
@@ -407,6 +425,8 @@ class FallbackStream:
 
     def _pass_on(self, listener: Listener, event: _TurnEvent) -> None:
         self._orphaned_at = None
+        if not listener.is_lost:
+            self._restored()
         transcript = _behind(listener, event.transcript)
         match event:
             case TurnEnded():
