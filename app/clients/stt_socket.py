@@ -4,8 +4,8 @@ import asyncio
 import logging
 import math
 import ssl
-from collections import deque
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Self
@@ -112,7 +112,7 @@ class SttSocket(ABC, Generic[AssembledT]):
         self._opened_at = self._heard_at = self._audio_at = self._written_at = self._clock()
         self._silent_at: float | None = None
         self._marks: deque[tuple[float, float]] = deque(maxlen=_MARKS_KEPT)
-        """For audio that no message was about yet: where a piece ended, in seconds of the socket, and when it was sent."""
+        """For audio that no message was about yet: where a piece ended, in seconds of the socket, and when it went."""
         self._sent_at = self._opened_at
         """When the end of the audio was sent that the last message was about."""
         self._behind_seconds = 0.0

@@ -17,8 +17,10 @@ def missed(outcome: Outcome) -> list[str]:
     if struck.complaint or struck.end_reason in _NO_END:
         found.append(f"the call went wrong: {struck.complaint or struck.end_reason}")
     if not outcome.cell.strikes_all:
-        always_down = {f"provider:{vendor}" for vendor, _route in outcome.cell.place.down}
-        found += [f"the other call: {each}" for each in _suffered(outcome.other, always_down)]
+        known = {f"provider:{vendor}" for vendor, _route in outcome.cell.place.down}
+        if outcome.cell.cuts_all:
+            known.add(f"provider:{outcome.cell.place.vendor}")
+        found += [f"the other call: {each}" for each in _suffered(outcome.other, known)]
     return found + [f"left behind: {each}" for each in outcome.left]
 
 
@@ -31,10 +33,10 @@ def _is_too_silent(lived: Lived) -> bool:
     return lived.silence > SILENCE_SECONDS
 
 
-def _suffered(other: Lived, always_down: set[str]) -> list[str]:
+def _suffered(other: Lived, known: set[str]) -> list[str]:
     found = [f"{other.silence:.1f} s of silence"] if _is_too_silent(other) else []
     if not is_held(other):
         found.append(other.complaint or f"{other.answers} answers, {other.end_reason}")
-    if other.fault not in ("none", "", *always_down):
+    if other.fault not in ("none", "", *known):
         found.append(f"fault {other.fault}")
     return found

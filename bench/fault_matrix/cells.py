@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final, Literal
 
-from sandbox.vendors.faults import Fault, Vendor
+from sandbox.vendors.faults import TURNED_AWAY, Fault, Vendor
 
 Moment = Literal["before", "greeting", "listening", "thinking", "speaking", "tool", "ending"]
 Start = Literal["cold", "warm"]
@@ -27,6 +27,8 @@ class Interface:
     settings: Mapping[str, Any] = field(default_factory=dict)
     down: tuple[tuple[Vendor, str | None], ...] = ()
     """Vendor and route of what is down all the time, so that this one serves."""
+    is_shared: bool = False
+    """Whether calls share its connection. What cuts that is seen by each of them, and named in each one's record."""
     is_vendors_first: bool = False
     """Whether the failure of a whole vendor is tried with it."""
 
@@ -37,7 +39,7 @@ INTERFACES: Final[dict[str, Interface]] = {
     "whisper": Interface("cartesia", "stt/websocket", down=(("deepgram", "v2/listen"), ("deepgram", "v1/listen"))),
     "responses": Interface("openai", "responses", is_vendors_first=True),
     "chat": Interface("openai", "chat/completions", settings={"openai_api": "chat"}),
-    "cartesia-socket": Interface("cartesia", "tts/websocket", is_vendors_first=True),
+    "cartesia-socket": Interface("cartesia", "tts/websocket", is_shared=True, is_vendors_first=True),
     "cartesia-http": Interface("cartesia", "tts/bytes", down=(("cartesia", "tts/websocket"),)),
     "aura": Interface("deepgram", "v1/speak POST", language="en", down=(("cartesia", None),)),
 }
@@ -110,6 +112,11 @@ class Cell:
     def strikes_all(self) -> bool:
         """Whether the other call of the cell is struck, too."""
         return self.is_from_the_start or self.way.is_whole_vendor or self.way.is_of_account
+
+    @property
+    def cuts_all(self) -> bool:
+        """Whether it cuts a connection that carries the other call, too."""
+        return self.place.is_shared and (self.way.kind == "cut" or self.way.kind in TURNED_AWAY)
 
     def fault(self, call_id: str) -> Fault:
         """The order for the sandbox."""

@@ -29,6 +29,8 @@ class Listener:
     """The words of the open turn before that."""
     is_lost: bool = False
     """Whether it replaces a lost connection now."""
+    lost_at: float = 0.0
+    """Since when."""
     is_late: bool = False
     works: bool = False
     """Whether it has had a connection that worked."""

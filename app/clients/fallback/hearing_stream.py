@@ -22,6 +22,7 @@ import structlog
 from app.clients.entry import SttSession
 from app.clients.fallback.chain import Chain
 from app.clients.fallback.hearing_link import Listener, SttLink
+from app.clients.fallback.open_turn import before, behind, is_shorter, with_rest_of
 from app.clients.fallback.race import FallbackFailed
 from app.clients.replay_buffer import ReplayBuffer
 from app.clients.stream_state import Events
@@ -99,6 +100,8 @@ class FallbackStream:
         self._patience = Patience.NORMAL
         self._latest: Transcript | None = None
         """The words of the open turn; None while there is none."""
+        self._known: Transcript | None = None
+        """What was known of it when another connection began to hear it again; None when that one has caught up."""
         self._ended_eagerly: Listener | None = None
         """The link that has reported an eager end of the open turn."""
         self._orphaned_at: float | None = None
@@ -192,7 +195,7 @@ class FallbackStream:
         piece = self._audio.take(self._audio.capacity)
         offset = (self._audio.end if piece is None else piece.start) / self._format.sample_rate
         stream = link.client.listen(call_id=self._call_id)
-        listener = Listener(link, stream, self._now(), offset, _before(self._latest, offset))
+        listener = Listener(link, stream, self._now(), offset, before(self._latest, offset))
         stream.on_working.add(partial(self._works, listener))
         stream.set_patience(self._patience)
         if self._is_awaited():  # the sound that it is sent now may be over, and its words are owed all the same
@@ -236,11 +239,14 @@ class FallbackStream:
 
     def _lost(self, listener: Listener, error: ProviderError, *, final: bool) -> None:
         """A link has lost its connection, and tries again unless the loss is final."""
+        if not listener.is_lost:
+            listener.lost_at = self._now()
         self._error, listener.is_lost = error, True
         listener.losses += 1
         self._note(listener, error)
         speaker = self._speaker
         if listener is speaker:
+            self._known = self._latest
             self._announce(error)
             others = [each for each in self._running if each.works and not each.is_lost and each is not listener]
             if others:
@@ -273,6 +279,8 @@ class FallbackStream:
         if listener not in self._running or (listener is not self._speaker and not has_words):
             return
         if listener is not self._speaker:
+            if self._speaker_is_well() and not isinstance(event, TurnEnded) and self._is_behind(listener, event):
+                return
             self._switch(listener)
         if has_words:
             listener.served, listener.works, listener.is_late = True, True, self._owes_for_long(listener)
@@ -280,11 +288,25 @@ class FallbackStream:
                 self._retire_others()
         self._pass_on(listener, event)
 
+    def _is_behind(self, listener: Listener, event: _TurnEvent) -> bool:
+        """Whether the link has not come as far in the turn as the one that hears."""
+        return self._latest is not None and is_shorter(behind(listener, event.transcript), self._latest)
+
+    def _with_known_words(self, heard: Transcript) -> Transcript:
+        """The transcript, and what was known behind it, until the connection has caught up."""
+        if self._known is None:
+            return heard
+        if not is_shorter(heard, self._known):
+            self._known = None
+            return heard
+        return with_rest_of(self._known, heard)
+
     def _switch(self, listener: Listener) -> None:
         """This link hears from now on. Those that were late or lost are down until a probe."""
-        before, self._speaker = self._speaker, listener
-        if before in self._running and before is not None and before.is_late and not before.is_lost:
-            self._announce(ProviderTimeout(before.stream.provider, "another recogniser heard the caller first"))
+        last, self._speaker = self._speaker, listener
+        if last in self._running and last is not None and last.is_late and not last.is_lost:
+            self._announce(ProviderTimeout(last.stream.provider, "another recogniser heard the caller first"))
+        self._known = self._latest
         self._orphan()
         self._retire_others(blame=True)
         self._restored()
@@ -309,7 +331,7 @@ class FallbackStream:
             self._events.put(StreamLost(error, final=False))
 
     def _orphan(self) -> None:
-        """The link that hears now has to report the open turn, if there is one. Until then, more of its words may come."""
+        """The link that hears now must report the open turn, if there is one: until then, its words may follow."""
         if self._latest is not None:
             self._orphaned_at = self._now()
 
@@ -367,9 +389,9 @@ class FallbackStream:
 
     def _owes_for_long(self, listener: Listener) -> bool:
         patience = listener.link.late_seconds
-        if listener.is_lost:
-            patience = _RECONNECT_SECONDS
-        elif not listener.works:
+        if listener.is_lost:  # its new connections may be lost at once, too, and owe nothing meanwhile
+            return self._now() - listener.lost_at >= _RECONNECT_SECONDS
+        if not listener.works:
             patience = _UNPROVEN_SECONDS if self._is_awaited() else _CONNECT_SECONDS
         elif not listener.has_heard_turn and listener.link is not self._links[0]:
             patience = min(patience, _UNPROVEN_SECONDS)
@@ -427,7 +449,7 @@ class FallbackStream:
         self._orphaned_at = None
         if not listener.is_lost:
             self._restored()
-        transcript = _behind(listener, event.transcript)
+        transcript = self._with_known_words(behind(listener, event.transcript))
         match event:
             case TurnEnded():
                 listener.has_heard_turn = True
@@ -446,7 +468,7 @@ class FallbackStream:
         self._changed.set()
 
     def _emit_end(self, event: TurnEnded) -> None:
-        self._latest = self._ended_eagerly = None
+        self._latest = self._known = self._ended_eagerly = None
         words, rate = event.transcript.words, self._format.sample_rate
         until = round(words[-1].end * rate) if words else self._audio.end - round(_LEAD_SECONDS * rate)
         self._audio.acknowledge(until)
@@ -472,22 +494,3 @@ class FallbackStream:
 
 def _charges(listener: Listener) -> list[Charge]:
     return [replace(each, way=listener.link.name, served=listener.served) for each in listener.stream.charges()]
-
-
-def _before(known: Transcript | None, moment: float) -> Transcript:
-    """The words of the turn that ended before that moment."""
-    words = tuple(word for word in (known.words if known is not None else ()) if word.end <= moment)
-    return Transcript(" ".join(word.text for word in words), words, language=known.language if known else None)
-
-
-def _behind(listener: Listener, heard: Transcript) -> Transcript:
-    """What a link has heard, behind the words that were kept, in seconds of the call's audio."""
-    kept, offset = listener.kept, listener.offset
-    shifted = tuple(replace(word, start=word.start + offset, end=word.end + offset) for word in heard.words)
-    return replace(
-        heard,
-        text=f"{kept.text} {heard.text}".strip(),
-        words=(*kept.words, *shifted),
-        language=heard.language or kept.language,
-        way=listener.link.name,
-    )

@@ -32,4 +32,7 @@ def test_nobody_else_may_suffer_unless_the_fault_strikes_all() -> None:
         "fault provider:deepgram",
     ]
     assert missed(outcome(Cell("flux", "down", "tool", "all", "warm"), other=silent)) == []
+    shared = lived(fault="provider:cartesia")
+    assert missed(outcome(Cell("cartesia-socket", "cuts", "thinking", "all", "warm"), other=shared)) == []
+    assert missed(outcome(Cell("cartesia-socket", "stalls", "thinking", "all", "warm"), other=shared)) != []
     assert missed(outcome(left=("task: call_1:stt",))) == ["left behind: task: call_1:stt"]

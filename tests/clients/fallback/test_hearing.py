@@ -78,6 +78,39 @@ async def test_the_next_link_gets_the_turn_from_its_beginning_and_its_patience()
     assert kinds == [StreamLost, StreamRestored, TurnEnded]
 
 
+async def test_a_link_that_hears_less_than_was_known_halves_no_turn() -> None:
+    first, second = Ear("first"), Ear("second", text="when")
+    async with listening(chain_of(first, second)) as (stream, events):
+        await line(stream, 1.5)
+        stream.note_sound(is_heard=True)
+        await line(stream, 0.5)
+        first.streams[0].loses(ProviderUnavailable("first", "cut"))
+        await line(stream, 0.5)
+        stream.note_sound(is_heard=False)
+        await line(stream, 0.5)
+        assert turns(events) == [(QUESTION, "second")]
+    texts = {event.transcript.text for event in events if isinstance(event, TurnUpdated)}
+    assert texts == {QUESTION}
+
+
+async def test_speech_to_text_is_back_when_the_open_turn_is_heard_again() -> None:
+    """Until then the rest of the caller's words may follow, so nobody may take the turn for complete."""
+    first, second = Ear("first"), Ear("second")
+    async with listening(chain_of(first, second)) as (stream, events):
+        await line(stream, 1.5)
+        stream.note_sound(is_heard=True)
+        await line(stream, 0.5)
+        second.hangs = True
+        first.streams[0].loses(ProviderUnavailable("first", "cut"))
+        await line(stream, 1.2)
+        assert second.streams[0].is_open
+        assert [type(event) for event in events] == [TurnUpdated, StreamLost]
+        stream.note_sound(is_heard=False)
+        await line(stream, 2.0)
+        assert turns(events) == [(QUESTION, "first")]
+    assert [type(event) for event in events[1:]] == [StreamLost, StreamRestored, TurnUpdated, TurnEnded]
+
+
 async def test_a_link_that_says_nothing_while_the_caller_speaks_is_joined_by_the_next() -> None:
     first, second = Ear("first"), Ear("second")
     async with listening(chain_of(first, second)) as (stream, events):
