@@ -7,7 +7,7 @@ from app.conversation.goodbyes import utterance_closes, waits_for_last_words
 from app.conversation.interjections import go_on, interject, note_start
 from app.conversation.opening import ask_or_greet, awaits_consent, open_call
 from app.conversation.phases import CallPhase
-from app.conversation.state import BLAMELESS, CallState
+from app.conversation.state import BLAMELESS, HUNG_UP, CallState
 from app.conversation.tool_news import note_outcome, note_told, tell_outcome
 from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
 from app.conversation.turns import Utterance, UtteranceKind
@@ -161,6 +161,8 @@ class AgentSpeech:
             call.say(UtteranceKind.APOLOGY, call.lines.cut_off, turn=utterance.turn)
         elif utterance.kind is UtteranceKind.REPLY and not utterance.text and not utterance.started:
             go_on(call)  # nobody has asked anything
+        elif utterance.kind is UtteranceKind.REPLY and utterance.turn == call.farewells.callers_turn:
+            self._hang_up_without(utterance, HUNG_UP)  # who has said goodbye is not asked to say it again
         elif utterance.kind is UtteranceKind.REPLY:
             call.failures += 1
             self._apologise(utterance.turn, call.lines.cut_off if utterance.started else call.lines.apology)

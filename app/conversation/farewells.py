@@ -26,6 +26,8 @@ class Farewells:
     """What the caller heard of an interrupted goodbye after which the agent meant to hang up."""
     last_turn: int | None = None
     """After the answer to this turn the agent hangs up, unless it asks something."""
+    callers_turn: int | None = None
+    """The caller's last turn, if it says goodbye: when its answer is lost, a prepared goodbye takes its place."""
     _last_utterance: int = 0
     """The agent's last utterance with a goodbye."""
 

@@ -21,6 +21,7 @@ _EXCHANGES = 2
 def turn_closes(call: CallState, turn: int, text: str) -> bool:
     """Take note of the caller's turn. True if it has closed the line, or if a prepared goodbye answers it."""
     farewells = call.farewells
+    farewells.callers_turn = turn if is_farewell(text) else None
     for utterance in call.floor.live:
         if not utterance.preemptive:
             call.stop(utterance)  # the turn stops it anyway; what it was about to do must be known now

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conversation.script import Call, greeted_call
+from tests.conversation.script import LINES, Call, greeted_call
 
 
 def russian_call(**manners: float) -> Call:
@@ -249,3 +249,36 @@ def test_nobody_says_goodbye_for_ever() -> None:
 
     assert call.ended == ("agent_hangup", "none")
     assert goodbyes <= 3
+
+
+# --- without a model -------------------------------------------------------------------------------------------------
+
+
+def test_who_has_said_goodbye_is_not_asked_to_repeat_it_when_the_answer_is_lost() -> None:
+    call = greeted_call().caller_says("Thanks, goodbye").thinking_fails()
+    assert call.lines[-1] == LINES.goodbye
+
+    assert call.agent_says_the_line().ended == ("agent_hangup", "provider:openai")
+    assert call.lines.count(LINES.apology) == 0
+
+
+def test_a_goodbye_after_a_lost_answer_ends_the_call_too_and_asks_for_no_message() -> None:
+    call = greeted_call(takes_messages=True).caller_says("When are you open?").thinking_fails().agent_says_the_line()
+    call.caller_says("Never mind, bye").thinking_fails()
+
+    assert call.lines[-1] == LINES.goodbye
+    assert call.agent_says_the_line().ended == ("agent_hangup", "provider:openai")
+
+
+def test_a_question_after_a_goodbye_is_asked_for_again_when_its_answer_is_lost() -> None:
+    call = greeted_call().caller_says("Thanks, bye").agent_says("Goodbye!")
+    call.caller_says("Oh, where do I park?").thinking_fails()
+
+    assert call.lines[-1] == LINES.apology
+
+
+def test_a_goodbye_of_the_model_that_breaks_off_ends_the_call() -> None:
+    call = greeted_call().caller_says("Thanks, goodbye").agent_begins("Good").thinking_fails()
+    call.finish(call.audible or call.live[0])
+
+    assert call.ended == ("agent_hangup", "provider:openai")
