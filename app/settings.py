@@ -3,7 +3,7 @@
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -25,6 +25,7 @@ from pydantic_settings import (
 from app.errors import SettingsError
 from app.settings_checks import (
     LANGUAGES,
+    VENDOR_KEYS,
     HostAndPort,
     HttpAddress,
     IPv4,
@@ -62,6 +63,11 @@ _PYDANTICS_OWN = "Value error, "
 
 class Settings(BaseSettings):
     """Settings from the environment (names in capitals) and from a file ``.env``."""
+
+    needed_keys: ClassVar[tuple[str, ...]] = VENDOR_KEYS
+    """The vendors' keys that are needed, all or none of them: without any, the sandbox stands in."""
+    takes_calls: ClassVar[bool] = True
+    """Whether strangers reach the process, so that it needs a key of its own."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -325,7 +331,8 @@ class Settings(BaseSettings):
                     for item in error.errors(include_url=False)
                 ],
             )
-        problems += key_problems(data) + telephone_problems(data) + weak_problems(data) + spending_problems(data)
+        problems += key_problems(data, cls.needed_keys, takes_calls=cls.takes_calls)
+        problems += telephone_problems(data) + weak_problems(data) + spending_problems(data)
         problems += webhook_problems(data)
         if settings is None or problems:
             raise SettingsError(problems)
@@ -333,11 +340,10 @@ class Settings(BaseSettings):
 
     @property
     def uses_live_vendors(self) -> bool:
-        """Whether the service uses the three vendors rather than the sandbox."""
+        """Whether the service uses the vendors rather than the sandbox."""
         if self.providers is not None:
             return self.providers == "live"
-        keys = (self.deepgram_api_key, self.openai_api_key, self.cartesia_api_key)
-        return any(keys) or self.environment == "production"
+        return any(getattr(self, name) for name in self.needed_keys) or self.environment == "production"
 
     @property
     def carrier_hold_seconds(self) -> float:
@@ -397,10 +403,26 @@ class Settings(BaseSettings):
         return self.data_dir / "phrases"
 
 
+class TextSettings(Settings):
+    """The settings of a call in text, which needs the key of the language model alone."""
+
+    needed_keys = ("openai_api_key",)
+    takes_calls = False
+
+
 def load_settings(env_file: str | None = ".env") -> Settings:
     """Read the settings. Raises SettingsError with a line for every problem, and without the value of any secret."""
+    return _load(Settings, env_file)
+
+
+def load_text_settings(env_file: str | None = ".env") -> Settings:
+    """Read the settings for calls in text. Raises SettingsError as :func:`load_settings` does."""
+    return _load(TextSettings, env_file)
+
+
+def _load(kind: type[Settings], env_file: str | None) -> Settings:
     try:
-        return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not say so
+        return kind(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not say so
     except UnicodeDecodeError as error:
         raise SettingsError([f"{env_file}: is not UTF-8 text; save it as UTF-8"]) from error
     except OSError as error:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -244,16 +245,18 @@ def _is_weak(secret: str) -> bool:
     return len(secret) < _SECRET_LETTERS or len(set(letters)) < _DIFFERENT_LETTERS or is_known
 
 
-def key_problems(values: dict[str, Any]) -> list[str]:
-    """Problems of missing keys."""
+def key_problems(values: dict[str, Any], needed: Sequence[str] = VENDOR_KEYS, *, takes_calls: bool = True) -> list[str]:
+    """Problems of missing keys. ``needed`` are vendors' keys; ``takes_calls``: strangers reach the process."""
     production = values.get("environment") == "production"
     problems = []
-    missing = [name for name in VENDOR_KEYS if not values.get(name)]
-    providers = values.get("providers") or ("live" if production or len(missing) < len(VENDOR_KEYS) else "sandbox")
+    missing = [name for name in needed if not values.get(name)]
+    providers = values.get("providers") or ("live" if production or len(missing) < len(needed) else "sandbox")
     if providers == "live":
         problems += [
             f"{name.upper()}: is missing; set it, or PROVIDERS=sandbox to try without keys" for name in missing
         ]
+    if not takes_calls:
+        return problems
     name = next((name for name in ("host", "VA_HOST", "HOST") if values.get(name)), None)
     host = values[name] if name else _LOOPBACK[0]
     if not values.get("api_key") and (production or host not in _LOOPBACK):

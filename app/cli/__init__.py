@@ -1,4 +1,4 @@
-"""The command line: ``voice-agent serve | demo | sandbox | setup | doctor | explain | replay | verify``."""
+"""The command line: ``voice-agent serve | demo | sandbox | setup | doctor | chat | explain | replay | verify``."""
 
 import gc
 import sys
@@ -81,6 +81,22 @@ def doctor() -> None:
 
 
 @app.command()
+def chat(
+    agent: Annotated[str | None, typer.Argument(help="name of the agent, or path of its file; the default one")] = None,
+    once: Annotated[str | None, typer.Option(help="say this, show the answer, and hang up")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="show one JSON object a line")] = False,
+    dry_tools: Annotated[bool, typer.Option("--dry-tools", help="show calls of tools, and make none")] = False,
+    variables: Annotated[list[str] | None, typer.Option("--set", help="name=value of a variable of the agent")] = None,
+    language: Annotated[str | None, typer.Option(help="code of the language in which the call begins")] = None,
+) -> None:
+    """Talk with an agent in text. Needs the key of the language model alone; without one, the sandbox answers."""
+    from app.cli.chat import ChatOptions, chat_command  # loads the agents' and the model's libraries
+
+    options = ChatOptions(agent, once, as_json, dry_tools, named_values(variables or []), language)
+    raise typer.Exit(chat_command(options))
+
+
+@app.command()
 def explain(call_id: CallId) -> None:
     """Show a call from its journal: what happened, what went wrong, and how long the answers took."""
     from app.cli.explain import explain_command  # the database's library
@@ -105,6 +121,14 @@ def verify(
     from app.cli.verify import verify_command  # the database's library
 
     raise typer.Exit(verify_command(call_id, seal))
+
+
+def named_values(given: list[str]) -> dict[str, str]:
+    """The values of ``--set name=value``, by name. Raises typer.BadParameter."""
+    wrong = [each for each in given if "=" not in each or each.startswith("=")]
+    if wrong:
+        raise typer.BadParameter(f"--set {wrong[0]}: write name=value")
+    return {name.strip(): value for name, _, value in (each.partition("=") for each in given)}
 
 
 def main() -> None:

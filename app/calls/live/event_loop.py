@@ -9,19 +9,17 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, assert_never
 
 from app.calls.live.actions import CallActions
 from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
 from app.calls.live.dialogue import DialogueManager
-from app.calls.live.message_recording import MessageRecording
-from app.calls.live.playback import PlaybackItem, PlaybackScheduler
-from app.calls.live.reply import ReplyPipeline
+from app.calls.live.parts import Hearing, Messages, Playback, Replies
+from app.calls.live.playback import PlaybackItem
 from app.calls.live.speech_track import SpeechTrack
 from app.calls.live.tool_runs import ToolRuns
-from app.calls.live.transcription import TranscriptionInput
 from app.conversation import commands as cmd
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
@@ -115,9 +113,7 @@ class EventQueue:
         return taken
 
 
-def last_events(
-    events: EventQueue, playback: PlaybackScheduler, transcription: TranscriptionInput | None
-) -> list[ev.Event]:
+def last_events(events: EventQueue, playback: Playback, transcription: Hearing | None) -> list[ev.Event]:
     """The last events for the journal: those that wait, what the caller heard of the agent, the cost of recognition."""
     interrupted = playback.silence()
     waiting = events.take_all()
@@ -140,16 +136,21 @@ class CallEventLoop:
         call_log: CallLog,
         clock: CallClock,
         voice: Callable[[str], VoiceConfig],
-        playback: PlaybackScheduler,
-        transcription: TranscriptionInput,
+        playback: Playback,
+        transcription: Hearing,
         dialogue: DialogueManager,
-        reply_pipeline: ReplyPipeline,
+        reply_pipeline: Replies,
         actions: CallActions,
         tools: ToolRuns,
-        message: MessageRecording,
+        message: Messages,
         tasks: asyncio.TaskGroup,
         call_id: str,
+        next_event: Callable[[float], Awaitable[ev.Event | None]] | None = None,
     ) -> None:
+        """``next_event`` returns the next event, or None if the deadline it gets, in call seconds, comes first.
+
+        Without it, that is what the queue has, on the call's clock.
+        """
         self._core = core
         self._events = events
         self._log = call_log
@@ -164,6 +165,7 @@ class CallEventLoop:
         self._message = message
         self._tasks = tasks
         self._call_id = call_id
+        self._next_event = next_event or self._queued_event
         self._work: dict[int, tuple[PlaybackItem, asyncio.Task[None]]] = {}
         self._commit: asyncio.Task[bool] | None = None
         """The commit of the rows before the greeting."""
@@ -173,14 +175,22 @@ class CallEventLoop:
         self._question: dict[str, float] = {}
         """The stamps of the turn that is being answered: its last voiced sample and its end, in call seconds."""
 
+    @property
+    def is_making_speech(self) -> bool:
+        """Whether an utterance is being written or voiced."""
+        return any(not task.done() for _, task in self._work.values())
+
     async def run(self) -> None:
         """Handle events and deadlines until the core has ended the call. Then call :meth:`finish`."""
         while (deadline := self._core.next_deadline()) is not None:
-            event = await self._events.next(self._clock.moment(deadline))
+            event = await self._next_event(deadline)
             if event is None:
                 self._handle(self._core.deadline_passed(), self._clock.call_seconds(at_least=deadline))
             else:
                 self._handle(event, self._clock.call_seconds())
+
+    async def _queued_event(self, deadline: float) -> ev.Event | None:
+        return await self._events.next(self._clock.moment(deadline))
 
     async def finish(self, helpers: Collection[asyncio.Task[None]]) -> None:
         """Write the last rows, and the terminal row. ``helpers`` are tasks of the call that were cancelled.
