@@ -61,13 +61,17 @@ _NEARLY_THE_SAME = 0.84
 _PYDANTICS_OWN = "Value error, "
 
 
-class Settings(BaseSettings):
-    """Settings from the environment (names in capitals) and from a file ``.env``."""
+class _Needs:
+    """What the settings must have."""
 
     needed_keys: ClassVar[tuple[str, ...]] = VENDOR_KEYS
     """The vendors' keys that are needed, all or none of them: without any, the sandbox stands in."""
     takes_calls: ClassVar[bool] = True
     """Whether strangers reach the process, so that it needs a key of its own."""
+
+
+class Settings(_Needs, BaseSettings):
+    """Settings from the environment (names in capitals) and from a file ``.env``."""
 
     model_config = SettingsConfigDict(
         env_file=".env",

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,32 @@ class TextRequest:
     """Code of the language the call begins in; None: the agent's."""
     caller_number: str | None = None
     called_number: str | None = None
-    variables: Mapping[str, Any] | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raises InvalidRequest for variables that the agent does not have, or that are missing."""
+        check_variables(self.agent.variables, self.variables)
+
+
+class Agents:
+    """The agents of the settings. Raises SettingsError for a wrong file."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.current: AgentSet = AgentDirectory(settings).current
+        """Those of AGENTS_DIR, and the default."""
+
+    def find(self, name: str | None) -> AgentProfile:
+        """The agent of that name, or of that file; the default without one. Raises InvalidRequest, SettingsError."""
+        if name is None:
+            return self.current.default
+        if name in self.current.by_name:
+            return self.current.by_name[name]
+        path = Path(name)
+        if path.suffix.lower() in _FILES and path.is_file():
+            return agent_of_file(path, self._settings)
+        known = ", ".join(sorted(self.current.by_name))
+        raise InvalidRequest(f"agent {name}: is not known; there are {known}, or give the path of an agent's file")
 
 
 class TextCalls:
@@ -74,22 +99,8 @@ class TextCalls:
             telephony_usd_per_minute=0.0,
         )
 
-    def agent(self, name: str | None) -> AgentProfile:
-        """The agent of that name, or of that file; the default without one. Raises InvalidRequest, SettingsError."""
-        if name is None:
-            return self._agents.default
-        if name in self._agents.by_name:
-            return self._agents.by_name[name]
-        path = Path(name)
-        if path.suffix.lower() in _FILES and path.is_file():
-            return agent_of_file(path, self._settings)
-        known = ", ".join(sorted(self._agents.by_name))
-        raise InvalidRequest(f"agent {name}: is not known; there are {known}, or give the path of an agent's file")
-
     def plan(self, request: TextRequest) -> tuple[CallPlan, CallContext]:
-        """The plan of a call. Raises InvalidRequest for wrong variables, SettingsError."""
-        variables = dict(request.variables or {})
-        check_variables(request.agent.variables, variables)
+        """The plan of a call. Raises SettingsError when the vendors cannot do what the agent needs."""
         called = {"called_number": request.called_number} if request.called_number else {}
         call = CallContext(
             call_id=f"call_{secrets.token_hex(12)}",
@@ -97,10 +108,14 @@ class TextCalls:
             start_time=utc_now(),
             metadata=called,
             agent=request.agent.name,
-            variables=variables,
+            variables=dict(request.variables),
         )
         plan = self._planner.plan(TEXT_FORMAT, agent=request.agent, call=call, language_hint=request.language)
         return replace(plan, telephony_usd_per_minute=0.0), call
+
+    async def warm_up(self) -> None:
+        """Load the library of the models that are planned, and connect to them, so that no answer waits for that."""
+        await self._vendors.warm_up_llm()
 
     async def hold(
         self,
@@ -131,10 +146,9 @@ class TextCalls:
 
 
 @asynccontextmanager
-async def open_text_calls(settings: Settings) -> AsyncIterator[TextCalls]:
-    """Open what calls in text need. Raises SettingsError for wrong agents."""
+async def open_text_calls(settings: Settings, agents: Agents) -> AsyncIterator[TextCalls]:
+    """Open what calls in text need."""
     retry = RetryPolicy(attempts=settings.retry_attempts)
-    agents = AgentDirectory(settings)
     vendors = VendorRegistry(ClientSetup(settings, retry))
     tools = HttpToolClients(retry=retry, observer=NoObserver())
     async with ContainedTasks() as tasks:

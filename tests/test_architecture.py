@@ -203,6 +203,7 @@ STARTS_TASKS = {
     "app/calls/live/tts_synthesis.py": "in the TaskGroup of the call",
     "app/calls/live/session.py": "the TaskGroup of the call",
     "app/calls/live/reply.py": "in the TaskGroup of the call",
+    "app/calls/text/session.py": "the TaskGroup of the call",
     "app/cli/checks/findings.py": "the doctor's, which ends with its checks",
     "app/cli/demo_telephone.py": "the demo's, which ends with its call",
     "app/cli/serve.py": "drains once, and then the process ends",

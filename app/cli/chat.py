@@ -14,14 +14,15 @@ from rich.text import Text
 
 from app.calls.text.caller import Action, HangsUp, Interrupts, Noise, OverAgent, Presses, Says, Silent
 from app.calls.text.outside import FixedTool
+from app.calls.text.script import ScriptedCaller
 from app.cli.chat_lines import ChatLines
 from app.cli.sandbox_process import vendors
 from app.errors import InvalidRequest
 from app.models import JournalRow
 from app.observability.logs import configure_logging
 from app.observability.printable import printable
-from app.settings import load_text_settings
-from app.wiring_text import TextRequest, open_text_calls
+from app.settings import Settings, load_text_settings
+from app.wiring_text import Agents, TextRequest, open_text_calls
 
 log = structlog.get_logger(__name__)
 
@@ -50,19 +51,24 @@ def chat_command(options: ChatOptions) -> int:
     """Hold a call. Returns the exit status: 0; 1 for a fault of ours or a vendor's; 2 for a wrong request."""
     configure_logging("error")
     settings = load_text_settings()
+    try:
+        agents = Agents(settings)
+        request = TextRequest(agents.find(options.agent), options.language, variables=options.variables)
+        request.check()
+    except InvalidRequest as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG_REQUEST
     with vendors(settings) as reachable:
-        return asyncio.run(_chat(options, reachable, is_sandbox=not settings.uses_live_vendors))
+        return asyncio.run(_chat(options, request, agents, reachable, is_sandbox=not settings.uses_live_vendors))
 
 
-async def _chat(options: ChatOptions, settings: Any, *, is_sandbox: bool) -> int:
+async def _chat(
+    options: ChatOptions, request: TextRequest, agents: Agents, settings: Settings, *, is_sandbox: bool
+) -> int:
     view = _View(options.as_json)
-    async with open_text_calls(settings) as calls:
-        try:
-            agent = calls.agent(options.agent)
-            plan, call = calls.plan(TextRequest(agent, options.language, variables=options.variables))
-        except InvalidRequest as error:
-            sys.stderr.write(f"{error}\n")
-            return WRONG_REQUEST
+    async with open_text_calls(settings, agents) as calls:
+        agent = request.agent
+        plan, call = calls.plan(request)
         view.show({
             "type": "call",
             "agent": agent.name,
@@ -71,22 +77,10 @@ async def _chat(options: ChatOptions, settings: Any, *, is_sandbox: bool) -> int
             "sandbox": is_sandbox,
         })  # fmt: skip
         endpoints = {tool.spec.name: FixedTool(tool.spec.name) for tool in plan.agent.tools if options.dry_tools}
-        caller = _Once(options.once) if options.once is not None else _Typing(view.ask, view.show_help)
+        caller = ScriptedCaller([Says(options.once)]) if options.once is not None else _Typing(view.ask, view.show_help)
+        await calls.warm_up()
         rows = await calls.hold(plan, call, caller, endpoints=endpoints, on_row=view.take)
     return int(rows[-1].data.get("fault", "none") not in ("none", "caller", "policy"))
-
-
-class _Once:
-    """A caller who says one thing, hears the answer, and hangs up."""
-
-    def __init__(self, text: str) -> None:
-        self._actions: list[Action] = [Says(text)]
-
-    async def next(self, rows: Sequence[JournalRow]) -> Action:
-        return self._actions.pop() if self._actions else HangsUp()
-
-    def over_agent(self, speech_seconds: float) -> OverAgent | None:
-        return None
 
 
 @dataclass(slots=True)

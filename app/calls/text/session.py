@@ -174,27 +174,14 @@ class TextCall:
             """Rows are where they belong."""
 
         actions = CallActions(
-            call_id=call.call_id,
-            leg=self._leg,
-            telephony=self._telephony,
-            targets=plan.transfer_targets,
-            background=self._background,
-            start_recording=lambda: None,
-            commit=commit,
-            emit=emit,
-            fail=events.fail,
-        )
+            call_id=call.call_id, leg=self._leg, telephony=self._telephony, targets=plan.transfer_targets,
+            background=self._background, start_recording=lambda: None, commit=commit, emit=emit, fail=events.fail,
+        )  # fmt: skip
         dialogue = DialogueManager(model=plan.llm, context=call, prompt=plan.prompt, history=core.history)
         tools = ToolRuns(
-            call_id=call.call_id,
-            toolbox=Toolbox(actions.tools, plan.agent.tools),
-            endpoints=self._endpoints,
-            background=self._background,
-            clock=clock,
-            commit=commit,
-            emit=emit,
-            fail=events.fail,
-        )
+            call_id=call.call_id, toolbox=Toolbox(actions.tools, plan.agent.tools), endpoints=self._endpoints,
+            background=self._background, clock=clock, commit=commit, emit=emit, fail=events.fail,
+        )  # fmt: skip
         speech = TextSpeech(clock, emit)
         generation = LlmGeneration(dialogue, tools, plan.policy, clock=clock, emit=emit)
         replies = TextReplies(generation, speech, clock, emit)
