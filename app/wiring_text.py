@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ class TextRequest:
     caller_number: str | None = None
     called_number: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    now: datetime | None = None
+    """When the call begins, in the agent's time zone unless it has one; None: now."""
+
+    @property
+    def starts_at(self) -> datetime:
+        """When the call begins, UTC."""
+        if self.now is None:
+            return utc_now()
+        return (self.now if self.now.tzinfo else self.now.replace(tzinfo=self.agent.zone)).astimezone(UTC)
 
     def check(self) -> None:
         """Raises InvalidRequest for variables that the agent does not have, or that are missing."""
@@ -105,7 +115,7 @@ class TextCalls:
         call = CallContext(
             call_id=f"call_{secrets.token_hex(12)}",
             caller_number=request.caller_number,
-            start_time=utc_now(),
+            start_time=request.starts_at,
             metadata=called,
             agent=request.agent.name,
             variables=dict(request.variables),

@@ -1,7 +1,8 @@
-"""The command line: ``voice-agent serve | demo | sandbox | setup | doctor | chat | explain | replay | verify``."""
+"""The command line: ``voice-agent serve | demo | sandbox | setup | doctor | chat | test`` and more."""
 
 import gc
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -94,6 +95,21 @@ def chat(
 
     options = ChatOptions(agent, once, as_json, dry_tools, named_values(variables or []), language)
     raise typer.Exit(chat_command(options))
+
+
+@app.command("test")
+def run_tests(
+    files: Annotated[list[Path], typer.Argument(help="files such as agents/clinic.tests.yaml, or folders with some")],
+    repeat: Annotated[int, typer.Option(min=1, max=100, help="how often to hold each call")] = 1,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="how many calls to hold at once")] = 4,
+    junit: Annotated[Path | None, typer.Option(help="write the results as JUnit's XML to this file")] = None,
+    dry_tools: Annotated[bool, typer.Option("--dry-tools", help="call no tool, even without a fixed answer")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="ask judges and personas again, and keep no answer")] = False,
+) -> None:
+    """Hold the calls of test files in text, and say which expectations were not met."""
+    from app.cli.agent_tests import TestOptions, test_command  # as for chat
+
+    raise typer.Exit(test_command(TestOptions(files, repeat, parallel, junit, dry_tools, not fresh)))
 
 
 @app.command()

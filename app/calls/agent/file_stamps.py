@@ -9,6 +9,8 @@ from app.calls.agent.file import knowledge_names
 from app.errors import SettingsError
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
+_TESTS = ".tests"
+"""``clinic.tests.yaml`` holds tests of the agent ``clinic``."""
 
 Stamp = tuple[int, int, int]
 """What shows that a file has changed: its inode, its size, and the time of its last change."""
@@ -34,7 +36,8 @@ def file_stamps(folder: Path | None, before: Mapping[Path, Stamps]) -> dict[Path
     stamps: dict[Path, Stamps] = {}
     try:
         for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file():
+            is_agent = path.suffix.lower() in _SUFFIXES and not path.stem.endswith(_TESTS)
+            if is_agent and not path.name.startswith(".") and path.is_file():
                 with suppress(FileNotFoundError):  # removed just now
                     stamps[path] = _stamps(path, before.get(path))
     except OSError as error:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from app.calls.live.llm_generation import Answer, LlmGeneration
 from app.calls.live.playback import PlaybackItem
+from app.calls.live.turn_knowledge import TurnKnowledge
 from app.calls.text.clock import TextClock
 from app.calls.text.speech import TextSpeech
 from app.conversation import events as ev
@@ -20,9 +21,15 @@ class TextReplies:
     """Makes utterances. Each public coroutine runs as a task and emits the model's failures as events."""
 
     def __init__(
-        self, generation: LlmGeneration, speech: TextSpeech, clock: TextClock, emit: Callable[[ev.Event], None]
+        self,
+        generation: LlmGeneration,
+        knowledge: TurnKnowledge,
+        speech: TextSpeech,
+        clock: TextClock,
+        emit: Callable[[ev.Event], None],
     ) -> None:
         self._generation = generation
+        self._knowledge = knowledge
         self._speech = speech
         self._clock = clock
         self._emit = emit
@@ -31,7 +38,7 @@ class TextReplies:
         self, item: PlaybackItem, voice: VoiceConfig, messages: list[Message], first: ToolCall | None = None
     ) -> None:
         """Write an answer and say each clause when it is known. Nothing is written again once some of it was said."""
-        answer = Answer(item, list(messages), first)
+        answer = Answer(item, await self._knowledge.added(item, messages), first)
         answer.say = lambda clause: self._speech.add(item, clause)
 
         async def retract() -> None:

@@ -17,6 +17,7 @@ from app.calls.live.dialogue import DialogueManager
 from app.calls.live.event_loop import CallEventLoop, EventQueue
 from app.calls.live.llm_generation import LlmGeneration
 from app.calls.live.tool_runs import ToolRuns
+from app.calls.live.turn_knowledge import TurnKnowledge
 from app.calls.text.caller import TextCaller
 from app.calls.text.clock import TextClock
 from app.calls.text.pace import TextPace
@@ -184,7 +185,8 @@ class TextCall:
         )  # fmt: skip
         speech = TextSpeech(clock, emit)
         generation = LlmGeneration(dialogue, tools, plan.policy, clock=clock, emit=emit)
-        replies = TextReplies(generation, speech, clock, emit)
+        knowledge = TurnKnowledge(plan.agent.knowledge, clock=clock, emit=emit)
+        replies = TextReplies(generation, knowledge, speech, clock, emit)
         pace = TextPace(
             core=core,
             events=events,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sandbox.vendors.openai.quoting import quoted_answer
+from sandbox.vendors.openai.roles import role_answer
 from sandbox.vendors.openai.spoiling import finish_reason, spoilt_reply
 from sandbox.vendors.openai.structured import structured_answer
 from sandbox.vendors.small_talk import talk
@@ -144,7 +145,7 @@ class Answering:
             reply = scripted or quoted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
             reply = replace(reply, text=_rest(reply.text, asked.messages))
         else:
-            reply = Reply(structured_answer(asked.schema, asked.heard))
+            reply = Reply(role_answer(asked.schema, asked.heard) or structured_answer(asked.schema, asked.heard))
         self.reply: Reply = spoilt_reply(fault, reply)
         self.text = ""
         """The text so far."""
