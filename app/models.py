@@ -109,6 +109,11 @@ class TokenUsage:
         )
 
 
+def base_language(code: str) -> str:
+    """The language without a region: ``ru`` for ``ru-RU``."""
+    return code.replace("_", "-").split("-")[0].lower()
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceConfig:
     """The voice of an utterance and its audio format."""

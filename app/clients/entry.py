@@ -65,8 +65,8 @@ class LinkStream(SttStream, Protocol):
 class SttSession(SpeechToText, Session, Protocol):
     """A speech-to-text client for one audio format."""
 
-    def listen(self, *, call_id: str) -> LinkStream:
-        """Open a stream for one call."""
+    def listen(self, *, call_id: str, language: str | None = None) -> LinkStream:
+        """Open a stream for one call. ``language`` is the code of the one in which the caller probably speaks."""
 
 
 class LlmSession(LanguageModel, TextGenerator, Session, Protocol):

@@ -173,8 +173,8 @@ class SpeechToText(Protocol):
     def is_down(self) -> bool:
         """Whether nothing would hear a new call, as far as is known now."""
 
-    def listen(self, *, call_id: str) -> SttStream:
-        """Open a stream for one call."""
+    def listen(self, *, call_id: str, language: str | None = None) -> SttStream:
+        """Open a stream for one call. ``language`` is the code of the one in which the caller probably speaks."""
 
     async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
         """Transcribe sound in the call's format as a whole. Raises ProviderError."""

@@ -112,7 +112,7 @@ class ScriptedEars:
     def recording_charge(self, seconds: float) -> Charge:
         return Charge(provider=self.provider, model=self.model, cost=0.0043 * seconds / 60, seconds=seconds)
 
-    def listen(self, *, call_id: str) -> ScriptedStream:
+    def listen(self, *, call_id: str, language: str | None = None) -> ScriptedStream:
         self.streams[call_id] = ScriptedStream(self.provider, self.model)
         return self.streams[call_id]
 

@@ -15,17 +15,22 @@ def unowned_silences(report: CallReport) -> Iterator[Span]:
     """The times in which neither side was heard though the agent had the floor.
 
     The agent has it from the beginning of the call until it has spoken, and from the end of each utterance of the
-    caller until it has spoken to its end. Silence after the agent's last word belongs to the caller.
+    caller, or of the keys they press, until it has spoken to its end. Silence after the agent's last word belongs to
+    the caller, and a cough or a backchannel asks for nothing.
     """
     since = 0.0
-    for utterance in [*report.utterances, None]:
-        until = report.ended_at if utterance is None else utterance.started_at
+    for utterance in [*_callers_turns(report), None]:
+        until = report.ended_at if utterance is None else utterance.start
         spans = [span for span in report.agent_spans if span.end > since and span.start < until]
         for span in spans:
             yield Span(since, max(since, span.start))
             since = max(since, span.end)
-        if not spans and utterance is None:
-            break
         if not spans:
             yield Span(since, max(since, until))
-        since = report.ended_at if utterance is None else utterance.ended_at
+        since = report.ended_at if utterance is None else utterance.end
+
+
+def _callers_turns(report: CallReport) -> list[Span]:
+    words = [Span(each.started_at, each.ended_at) for each in report.utterances if each.kind in ("says", "interrupts")]
+    keys = [Span(step.started_at, step.ended_at) for step in report.steps if step.kind == "presses"]
+    return sorted([*words, *keys], key=lambda span: span.start)

@@ -111,7 +111,7 @@ class ToySTT(ToyClient):
     def recording_charge(self, seconds: float) -> Charge:
         return Charge(provider=self.provider, model=self.model, cost=0.0, seconds=seconds)
 
-    def listen(self, *, call_id: str) -> ToyStream:
+    def listen(self, *, call_id: str, language: str | None = None) -> ToyStream:
         self.listened.append(call_id)
         return ToyStream(self)
 

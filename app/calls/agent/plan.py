@@ -13,7 +13,7 @@ from app.calls.agent.tools import DO_NOT_CALL, ToolEndpoint, do_not_call_tool
 from app.conversation.events import CallCreated
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
-from app.models import CallContext, Direction, VoiceConfig
+from app.models import CallContext, Direction, VoiceConfig, base_language
 from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
 from media.formats import AudioFormat
 
@@ -272,12 +272,12 @@ def _problems(plan: CallPlan) -> list[str]:
         if encoding not in can.encodings:
             problems.append(f"{kind}: {model} takes no {encoding}; choose another model or vendor")
     hears, speaks = plan.stt.capabilities.languages, plan.tts.capabilities.languages
-    if agent.stt.language != _ANY_LANGUAGE and hears is not None and _base(agent.stt.language) not in hears:
+    if agent.stt.language != _ANY_LANGUAGE and hears is not None and base_language(agent.stt.language) not in hears:
         problems.append(
             f"speech recognition: {plan.stt.model} does not know {agent.stt.language}; choose another model"
         )
     for language in plan.policy.lines:
-        if speaks is not None and _base(language) not in speaks:
+        if speaks is not None and base_language(language) not in speaks:
             problems.append(f"speech synthesis: {agent.tts.model} does not speak {language}; choose another model")
     for meaning in plan.policy.keypad:
         if meaning.transfers_to is not None and meaning.transfers_to not in plan.transfer_targets:
@@ -287,8 +287,3 @@ def _problems(plan: CallPlan) -> list[str]:
     if agent.tools and not plan.llm.capabilities.tools:
         problems.append(f"language model: {plan.llm.model} takes no tools, and the agent {agent.name} has some")
     return problems
-
-
-def _base(code: str) -> str:
-    """``ru`` of ``ru-RU``."""
-    return code.replace("_", "-").split("-")[0].lower()

@@ -312,7 +312,7 @@ class CallOrchestrator:
 
     async def _live(self) -> None:
         call = self._call
-        stream = self._plan.stt.listen(call_id=call.call_id)
+        stream = self._plan.stt.listen(call_id=call.call_id, language=self._plan.language)
         async with stream, asyncio.TaskGroup() as tasks, self._closing_soon_after_a_bug():
             self._transcription = TranscriptionInput(
                 stream,

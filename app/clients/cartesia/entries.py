@@ -9,6 +9,7 @@ from app.clients.cartesia.over_http import CartesiaHttpClient
 from app.clients.cartesia.stt_client import CartesiaSTTClient
 from app.clients.cartesia.stt_messages import InkOptions
 from app.clients.entry import ClientSetup, SttEntry, TtsEntry, key_of
+from app.models import base_language
 from app.ports.vendors import SttOptions, TtsOptions
 from media.formats import AudioFormat
 
@@ -40,12 +41,13 @@ def _http(setup: ClientSetup, _options: TtsOptions) -> CartesiaHttpClient:
 
 def _ink(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) -> CartesiaSTTClient:
     settings = setup.settings
-    language = options.likely_language if options.language == _DETECT else options.language
+    is_any = options.language == _DETECT
+    language = base_language(options.likely_language if is_any else options.language)
     return CartesiaSTTClient(
         api_key=key_of(settings.cartesia_api_key),
         base_url=settings.cartesia_base_url,
         audio_format=audio_format,
-        options=InkOptions(options.model, language.replace("_", "-").split("-")[0].lower()),
+        options=InkOptions(options.model, language, is_any),
         prices=setup.prices,
         retry=setup.retry,
         observer=setup.observer,

@@ -48,7 +48,7 @@ class CartesiaSTTClient(BaseResilientClient):
         self._format = audio_format
         self._options = options or InkOptions()
         self._prices = prices
-        self._url = stt_url(base_url, audio_format, self._options)
+        self._base_url = base_url
         self._headers = {"Authorization": f"Bearer {api_key}", "Cartesia-Version": API_VERSION}
         self._tls = tls_for(base_url)
         self._recordings = LoadedWhenNeeded(
@@ -67,10 +67,12 @@ class CartesiaSTTClient(BaseResilientClient):
         """The model knows about a hundred languages."""
         return SttCapabilities(languages=None, encodings=ENCODINGS)
 
-    def listen(self, *, call_id: str) -> "InkStream":
-        """Open a live stream for a call. It is an async context manager."""
-        endpoint = Endpoint(self._url, {**self._headers, "X-Call-Id": call_id}, self._tls)
-        return InkStream(endpoint, client=self, audio_format=self._format, options=self._options, prices=self._prices)
+    def listen(self, *, call_id: str, language: str | None = None) -> "InkStream":
+        """Open a live stream, in the call's ``language`` if calls are in several. It is an async context manager."""
+        options = self._options.for_call(language)
+        url = stt_url(self._base_url, self._format, options)
+        endpoint = Endpoint(url, {**self._headers, "X-Call-Id": call_id}, self._tls)
+        return InkStream(endpoint, client=self, audio_format=self._format, options=options, prices=self._prices)
 
     async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
         """Transcribe a recording: a WAV file of any rate and number of channels, or raw audio in the client's format.

@@ -8,7 +8,7 @@ ends: the client finalizes in a pause, and the turn ends with the answer to that
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypedDict, cast
 from urllib.parse import urlencode
@@ -19,6 +19,7 @@ from app.clients.phrase import Clock, Phrase
 from app.clients.stt_socket import SocketTimes
 from app.clients.turn_assembly import Heard, TurnAssembly
 from app.errors import ContentRejected, ProviderError, ProviderRejected
+from app.models import base_language
 from app.ports.streams import HeardWord
 from media.formats import AudioFormat
 
@@ -36,6 +37,8 @@ class InkOptions:
     model: str = "ink-whisper"
     language: str = "en"
     """A language code without a region. The model does not detect the language."""
+    is_any_language: bool = False
+    """Whether calls are in other languages, too."""
     connect_seconds: float = 2.0
     """How long the opening of a socket may take."""
     give_up_seconds: float = 10.0
@@ -54,6 +57,12 @@ class InkOptions:
     """How long the transcription of a recording may take."""
     steady_seconds: float = 1.0
     """A socket that has stayed open this long counts as working."""
+
+    def for_call(self, language: str | None) -> "InkOptions":
+        """The same for a call in that language, if it is known and calls are in several."""
+        if language is None or not self.is_any_language:
+            return self
+        return replace(self, language=base_language(language))
 
     @property
     def socket_times(self) -> SocketTimes:

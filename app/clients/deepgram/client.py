@@ -71,8 +71,8 @@ class DeepgramSTTClient(BaseResilientClient):
         """What the model can do."""
         return SttCapabilities(languages=self._options.languages, encodings=ENCODINGS)
 
-    def listen(self, *, call_id: str) -> DeepgramStream:
-        """Open a live stream for a call. It is an async context manager."""
+    def listen(self, *, call_id: str, language: str | None = None) -> DeepgramStream:
+        """Open a live stream for a call. It is an async context manager. The model finds the ``language`` itself."""
         return self._stream(tag=call_id)
 
     async def transcribe_stream(self, audio_stream: AsyncIterator[bytes]) -> AsyncIterator[str]:

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from app.clients.deepgram.client import DeepgramOptions, DeepgramSTTClient
-from app.clients.deepgram.languages import DETECT, FLUX_LANGUAGES, base_language
+from app.clients.deepgram.languages import DETECT, FLUX_LANGUAGES
 from app.clients.deepgram.messages import PROVIDER
 from app.clients.deepgram.speak import DeepgramTTSClient, aura_voice
 from app.clients.entry import ClientSetup, SttEntry, TtsEntry, key_of
+from app.models import base_language
 from app.ports.vendors import SttOptions, TtsOptions
 from app.settings import Settings
 from media.formats import AudioFormat

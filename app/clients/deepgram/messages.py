@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from app.clients.deepgram.languages import DETECT, FLUX_LANGUAGES, base_language
+from app.clients.deepgram.languages import DETECT, FLUX_LANGUAGES
 from app.clients.stt_socket import SocketTimes
+from app.models import base_language
 from media.formats import AudioFormat
 
 PROVIDER = "deepgram"

@@ -9,7 +9,6 @@ from functools import partial
 from types import MappingProxyType
 
 from app.clients.deepgram.connection import DeepgramConnection
-from app.clients.deepgram.languages import base_language
 from app.clients.deepgram.messages import PROVIDER, encoding_name, rest_url
 from app.clients.limiter import RequestLimiter
 from app.clients.piecewise import PiecewiseUtterance
@@ -17,7 +16,7 @@ from app.clients.prices import DEFAULT_PRICES, Prices
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.clients.sound_over_http import SoundOverHttp
 from app.errors import ContentRejected, ProviderError
-from app.models import VoiceConfig
+from app.models import VoiceConfig, base_language
 from app.ports.vendors import Charge, TtsCapabilities
 from media.formats import ENCODINGS, AudioFormat
 

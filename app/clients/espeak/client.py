@@ -13,7 +13,7 @@ from functools import partial
 from app.clients.piecewise import PiecewiseUtterance
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.errors import ProviderError, ProviderProtocolError, ProviderUnavailable
-from app.models import VoiceConfig
+from app.models import VoiceConfig, base_language
 from app.ports.vendors import Charge, TtsCapabilities
 from media.errors import BadAudio
 from media.formats import ENCODINGS
@@ -103,7 +103,7 @@ class EspeakClient(BaseResilientClient):
 
 def local_voice(voice: VoiceConfig) -> VoiceConfig:
     """The program's voice in the language of that one."""
-    language = voice.language.replace("_", "-").split("-")[0].lower()
+    language = base_language(voice.language)
     own = _VOICES.get(language, language)
     return replace(voice, voice_id=own, model=PROGRAM, emotion=None)
 

@@ -52,9 +52,9 @@ class FallbackHearing(FallbackClient[SttSession]):
         """Whether every link is down, and its breaker says so, too."""
         return all(self._chain.is_down(link) and link.client.is_down for link in self._links)
 
-    def listen(self, *, call_id: str) -> FallbackStream:
-        """Open a stream for one call."""
-        return FallbackStream(self._chain, self._links, self._format, call_id=call_id)
+    def listen(self, *, call_id: str, language: str | None = None) -> FallbackStream:
+        """Open a stream for one call. ``language`` is the one in which the caller probably speaks at first."""
+        return FallbackStream(self._chain, self._links, self._format, call_id=call_id, language=language)
 
     async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
         """Transcribe a recording, by the first link that can. Raises BadAudio, or the first failure of a link."""

@@ -79,12 +79,19 @@ class FallbackStream:
     """
 
     def __init__(
-        self, chain: Chain[SttSession], links: Sequence[SttLink], audio_format: AudioFormat, *, call_id: str
+        self,
+        chain: Chain[SttSession],
+        links: Sequence[SttLink],
+        audio_format: AudioFormat,
+        *,
+        call_id: str,
+        language: str | None = None,
     ) -> None:
         self._chain = chain
         self._links = tuple(links)
         self._format = audio_format
         self._call_id = call_id
+        self._language = language
         capacity = round(_KEPT_SECONDS * audio_format.sample_rate)
         self._audio = ReplayBuffer(sample_bytes=audio_format.sample_bytes, capacity=capacity)
         self._events = Events()
@@ -194,7 +201,7 @@ class FallbackStream:
         self._audio.rewind()
         piece = self._audio.take(self._audio.capacity)
         offset = (self._audio.end if piece is None else piece.start) / self._format.sample_rate
-        stream = link.client.listen(call_id=self._call_id)
+        stream = link.client.listen(call_id=self._call_id, language=self._language)
         listener = Listener(link, stream, self._now(), offset, before(self._latest, offset))
         stream.on_working.add(partial(self._works, listener))
         stream.set_patience(self._patience)
@@ -468,6 +475,7 @@ class FallbackStream:
         self._changed.set()
 
     def _emit_end(self, event: TurnEnded) -> None:
+        self._language = event.transcript.language or self._language
         self._latest = self._known = self._ended_eagerly = None
         words, rate = event.transcript.words, self._format.sample_rate
         until = round(words[-1].end * rate) if words else self._audio.end - round(_LEAD_SECONDS * rate)

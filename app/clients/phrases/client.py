@@ -9,7 +9,7 @@ from app.clients.phrases.archive import LANGUAGES, sound
 from app.clients.piecewise import PiecewiseUtterance
 from app.clients.resilient import BaseResilientClient
 from app.errors import ContentRejected, ProviderError
-from app.models import VoiceConfig
+from app.models import VoiceConfig, base_language
 from app.ports.vendors import Charge, TtsCapabilities
 from media.formats import ENCODINGS, AudioFormat
 from media.resample import Converter
@@ -57,7 +57,7 @@ class PhrasesClient(BaseResilientClient):
         )
 
     async def _speak(self, text: str, *, voice: VoiceConfig) -> AsyncGenerator[bytes, None]:
-        audio = await asyncio.to_thread(sound, _base(voice.language), text.strip())
+        audio = await asyncio.to_thread(sound, base_language(voice.language), text.strip())
         if audio is None:
             raise ContentRejected(_PROVIDER, "no such line")
         converter = Converter(_STORED, AudioFormat(voice.encoding, voice.sample_rate))
@@ -66,8 +66,4 @@ class PhrasesClient(BaseResilientClient):
 
 def packaged_voice(voice: VoiceConfig) -> VoiceConfig | None:
     """The voice of the lines; None where there are none in the language."""
-    return replace(voice, voice_id=_MODEL, model=_MODEL) if _base(voice.language) in LANGUAGES else None
-
-
-def _base(language: str) -> str:
-    return language.replace("_", "-").split("-")[0].lower()
+    return replace(voice, voice_id=_MODEL, model=_MODEL) if base_language(voice.language) in LANGUAGES else None

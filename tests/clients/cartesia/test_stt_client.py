@@ -86,6 +86,27 @@ async def test_a_turn_ends_when_the_caller_falls_silent() -> None:
     assert charge.request_ids
 
 
+@pytest.mark.parametrize(
+    ("options", "call", "heard"),
+    [
+        (InkOptions(language="ru", is_any_language=True), "en-US", "en"),
+        (InkOptions(language="ru", is_any_language=True), None, "ru"),
+        (InkOptions(language="ru"), "en", "ru"),
+    ],
+    ids=["the call's", "not known", "the agent speaks one"],
+)
+async def test_a_call_is_heard_in_its_own_language(options: InkOptions, call: str | None, heard: str) -> None:
+    async with running_sandbox() as sandbox:
+        sandbox.stage.call("call-1").expect(Utterance(QUESTION))
+        client = CartesiaSTTClient(api_key="key", base_url=sandbox.cartesia_base_url, audio_format=PCM, options=options)
+        async with client.listen(call_id="call-1", language=call) as stream:
+            await say(stream)
+            ended = (await until(stream, TurnEnded))[-1]
+        await client.aclose()
+    assert isinstance(ended, TurnEnded)
+    assert ended.transcript.language == heard
+
+
 async def test_words_whose_sound_nobody_noticed_end_a_turn_too() -> None:
     async with listening(QUESTION) as (_sandbox, stream):
         for frame in frames(speech(1.0) + silence(0.3)):

@@ -34,8 +34,8 @@ class Ear:
     def is_down(self) -> bool:
         return self.fails is not None
 
-    def listen(self, *, call_id: str) -> "EarStream":
-        self.streams.append(EarStream(self, call_id))
+    def listen(self, *, call_id: str, language: str | None = None) -> "EarStream":
+        self.streams.append(EarStream(self, call_id, language))
         return self.streams[-1]
 
     async def transcribe_batch(self, audio_data: bytes) -> TranscriptionResult:
@@ -49,8 +49,9 @@ class EarStream:
 
     dropped_seconds = 0.0
 
-    def __init__(self, ear: Ear, call_id: str) -> None:
+    def __init__(self, ear: Ear, call_id: str, language: str | None) -> None:
         self.provider, self.call_id, self._ear = ear.provider, call_id, ear
+        self.language = language
         self.audio = b""
         self.patience: list[Patience] = []
         self.on_working = Listeners[[]]("ear.working")

@@ -27,7 +27,7 @@ async def listening(hearing: FallbackHearing) -> AsyncIterator[tuple[FallbackStr
         async for event in stream:
             events.append(event)
 
-    async with hearing.listen(call_id="call-1") as stream, asyncio.TaskGroup() as tasks:
+    async with hearing.listen(call_id="call-1", language="ru") as stream, asyncio.TaskGroup() as tasks:
         following = tasks.create_task(follow(stream), name="follow")
         yield stream, events
         following.cancel()
@@ -148,6 +148,15 @@ async def test_a_probe_and_not_a_caller_finds_out_that_the_first_choice_is_well_
         await speak(stream)
         assert turns(events) == [(QUESTION, "second"), (QUESTION, "first")]
     assert [stream.call_id for stream in first.streams] == ["call-1", "probe", "probe", "call-1"]
+
+
+async def test_the_next_link_is_told_the_language_that_the_caller_was_last_heard_in() -> None:
+    first, second = Ear("first"), Ear("second")
+    async with listening(chain_of(first, second)) as (stream, _events):
+        await speak(stream)
+        first.streams[0].loses(WRONG_KEY)
+        await line(stream, 0.5)
+    assert [each.language for each in (*first.streams, *second.streams)] == ["ru", "en"]
 
 
 async def test_when_all_fail_the_call_is_told_and_all_are_asked_again() -> None:

@@ -1,0 +1,37 @@
+from typing import Any
+
+import pytest
+
+from sandbox.caller.media_format import MediaFormat
+from sandbox.caller.report import CallReport, Lateness, StepTimes, Utterance
+from sandbox.caller.span_detector import Span
+from tests.end_to_end.silences import longest_silence
+
+AGENT = (Span(0.5, 3.0), Span(6.5, 9.0))
+
+
+def report(**told: Any) -> CallReport:
+    empty: dict[str, Any] = dict.fromkeys(("steps", "utterances", "said", "heard", "arrivals", "clears", "events"), ())
+    line = {"format": MediaFormat("mulaw", 8000), "received_samples": 0, "played_samples": 0}
+    end: dict[str, Any] = {"ended_by": "agent", "end_reason": None, "close_code": 1000, "completed": True}
+    times = {"ready_at": 0.0, "ended_at": 9.2, "agent_spans": AGENT, "lateness": Lateness(0, 0, 0)}
+    return CallReport("score", "call", **{**empty, **line, **end, **times, **told})
+
+
+def utterance(kind: str, start: float, end: float) -> Utterance:
+    return Utterance(1, kind, "hello", start, end, None, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "silence"),
+    [
+        ({"utterances": (utterance("says", 4.0, 5.5),)}, 1.0),
+        ({"utterances": (utterance("coughs", 9.0, 9.1),), "agent_spans": AGENT[:1]}, 0.5),
+        ({"steps": (StepTimes(1, "presses", 4.0, 5.0),)}, 1.5),
+        ({"steps": (StepTimes(1, "waits", 4.0, 5.0),)}, 3.5),
+        ({"utterances": (utterance("says", 4.0, 5.5),), "agent_spans": AGENT[:1]}, 9.2 - 5.5),
+    ],
+    ids=["words", "a cough", "keys", "the agent speaks again by itself", "no answer"],
+)
+def test_the_agent_owes_sound_from_the_end_of_words_and_keys(told: dict[str, Any], silence: float) -> None:
+    assert longest_silence(report(**told)) == pytest.approx(silence)
