@@ -220,7 +220,7 @@ class SttSocket(ABC, Generic[AssembledT]):
         return max(owed, self._behind_seconds - _USUAL_DELAY_SECONDS) if self._state.turns.open else owed
 
     def _unanswered_since(self) -> float | None:
-        """When the last sound began, or was sent to this socket, if the vendor has sent nothing since.
+        """When the last sound began, was last answered, or was sent to this socket, if nothing came since its end.
 
         Some time later, it was no speech.
         """
@@ -229,7 +229,7 @@ class SttSocket(ABC, Generic[AssembledT]):
             return None
         if not self._has_answered:
             return max(began_at, self._opened_at)
-        return began_at if began_at > self._heard_at else None
+        return max(began_at, self._heard_at) if self._heard_at < ended_at else None
 
     def abort(self) -> None:
         """Abort the connection without a closing handshake."""

@@ -7,7 +7,7 @@ Task ledger.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import httpx
 
+from app.clock import utc_now
 from bench.fault_matrix.cells import KINDS
 from bench.soak.callers import Call, drawn
 from bench.soak.figures import Figures, measured
@@ -41,6 +42,7 @@ _PROCESSES = 3
 """A turn passes through the caller, the service and the vendors' stand-ins; each may be as late as the caller was."""
 _TELEPHONES_OF = 3
 """Every third caller calls by telephone, where there is a room."""
+_FAULTS_TOLD = 12
 _VENDORS: Final = ("deepgram", "openai", "cartesia")
 _WHOLE_VENDOR = 0.3
 """The share of faults that strike every call."""
@@ -48,10 +50,11 @@ _BAD_ENDS: Final = (None, "internal_error", "crashed")
 
 
 class Found(Exception):
-    """What must not be; ``journal`` is that of its call, if it is one's."""
+    """What must not be; ``journal`` is that of its call, if it is one's. ``faults`` are the last ones."""
 
     def __init__(self, what: str, journal: list[dict[str, Any]] | None = None) -> None:
         self.journal = journal or []
+        self.faults: list[tuple[str, dict[str, Any] | None]] = []
         super().__init__(what)
 
 
@@ -91,6 +94,8 @@ class Soak:
     """The longest silence that nobody owned, in seconds."""
     too_busy: int = 0
     """Calls whose silences the machine was too busy to measure."""
+    _faults: deque[tuple[str, dict[str, Any] | None]] = field(default_factory=lambda: deque(maxlen=_FAULTS_TOLD))
+    """The time of an order, and what was ordered; None: that all be well."""
     _live: dict[int, str] = field(default_factory=dict)
     _ended: list[str] = field(default_factory=list)
     _numbers: Any = field(default_factory=lambda: count(79990000000))
@@ -119,8 +124,11 @@ class Soak:
                 await asyncio.wait(callers)
                 faults.cancel()
         except* Found as found:
-            raise found.exceptions[0] from None
-        await self.place.well()
+            told = found.exceptions[0]
+            if isinstance(told, Found):
+                told.faults = list(self._faults)
+            raise told from None
+        await self._well()
 
     async def _call_again_and_again(self, number: int, caller: int, until: float) -> None:
         chance = Random(f"{self.seed} {number} caller {caller}")  # noqa: S311 - not a secret
@@ -174,10 +182,18 @@ class Soak:
             fault = {"vendor": vendor, "kind": KINDS[name].kind, "times": times, "in_progress": True}
             if live and not strikes_all:
                 fault["call_id"] = chance.choice(live)
-            await self.place.order({**fault, **KINDS[name].more})
+            await self._order({**fault, **KINDS[name].more})
             self.ordered[name] += 1
             await asyncio.sleep(chance.uniform(2, 8))
-            await self.place.well()
+            await self._well()
+
+    async def _order(self, fault: dict[str, Any]) -> None:
+        self._faults.append((utc_now().isoformat(timespec="milliseconds"), fault))
+        await self.place.order(fault)
+
+    async def _well(self) -> None:
+        self._faults.append((utc_now().isoformat(timespec="milliseconds"), None))
+        await self.place.well()
 
     async def _rest(self, at: float) -> Figures:
         """Wait until no call is live, look at all records, erase them, and read the figures."""

@@ -18,6 +18,10 @@ def report(**told: Any) -> CallReport:
     return CallReport("score", "call", **{**empty, **line, **end, **times, **told})
 
 
+def row(kind: str, at: float, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "t": at, "data": data}
+
+
 def utterance(kind: str, start: float, end: float) -> Utterance:
     return Utterance(1, kind, "hello", start, end, None, None)
 
@@ -29,9 +33,10 @@ def utterance(kind: str, start: float, end: float) -> Utterance:
         ({"utterances": (utterance("coughs", 9.0, 9.1),), "agent_spans": AGENT[:1]}, 0.5),
         ({"steps": (StepTimes(1, "presses", 4.0, 5.0),)}, 1.5),
         ({"steps": (StepTimes(1, "waits", 4.0, 5.0),)}, 3.5),
+        ({"events": (row("call.answered", 0.1), row("deadline.passed", 6.0, name="idle"))}, 0.6),
         ({"utterances": (utterance("says", 4.0, 5.5),), "agent_spans": AGENT[:1]}, 9.2 - 5.5),
     ],
-    ids=["words", "a cough", "keys", "the agent speaks again by itself", "no answer"],
+    ids=["words", "a cough", "keys", "the agent speaks again by itself", "the agent has waited for words", "no answer"],
 )
 def test_the_agent_owes_sound_from_the_end_of_words_and_keys(told: dict[str, Any], silence: float) -> None:
     assert longest_silence(report(**told)) == pytest.approx(silence)

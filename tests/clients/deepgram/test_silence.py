@@ -52,6 +52,23 @@ async def test_a_socket_that_has_nothing_to_say_may_be_silent(sound: str) -> Non
         assert len(server.sessions) == 1
 
 
+async def test_a_message_in_the_middle_of_a_sound_is_no_answer_to_all_of_it() -> None:
+    beat = flux("Update", "", end=0.1)
+    async with deepgram(hears((0.1, beat), (0.4, beat))) as server, listening(server) as stream:
+        stream.note_sound(is_heard=True)
+        speak(stream, 0.0, 0.1)
+        await server.until(lambda: bool(server.sessions) and server.sessions[0].seconds >= 0.1)
+        await asyncio.sleep(0.05)  # the beat arrives
+        speak(stream, 0.1, 0.3)
+        stream.note_sound(is_heard=False)
+        await asyncio.sleep(0.05)
+        assert stream.owed_seconds >= 0.05
+        speak(stream, 0.3, 0.5)
+        async with asyncio.timeout(5):
+            while stream.owed_seconds:
+                await asyncio.sleep(0)
+
+
 async def test_sockets_that_fall_silent_one_after_the_other_are_one_outage_and_given_up() -> None:
     silent = hears((0.2, flux("StartOfTurn", "запишите", end=0.2)))
     async with deepgram(*[silent] * 50) as server, listening(server, **IMPATIENT, give_up_seconds=0.8) as stream:
