@@ -37,7 +37,7 @@ _ROUND_SECONDS = 60.0
 _REST_SECONDS = 90.0
 """How long the service may take to come to rest after a round."""
 _LATE_SECONDS = 0.25
-"""Frames of a caller that were later than this: the machine was too busy to hear silences."""
+"""Frames of a caller that were later than this: the machine was too busy to judge the call."""
 _PROCESSES = 3
 """A turn passes through the caller, the service and the vendors' stand-ins; each may be as late as the caller was."""
 _TELEPHONES_OF = 3
@@ -155,15 +155,15 @@ class Soak:
         self.held[call.kind] += 1
         call_id = self._live.pop(caller, "")
         self._ended += [call_id] if call_id else []
+        if report is not None and report.lateness.maximum > _LATE_SECONDS:
+            self.too_busy += 1
+            return
         if failure or report is None:
             raise Found(f"{call.kind} {call_id}: {failure or 'it did not begin'}", await self._journal(call_id))
         await self._listen(call, report)
 
     async def _listen(self, call: Call, report: CallReport) -> None:
         if not call.owes_turns:
-            return
-        if report.lateness.maximum > _LATE_SECONDS:
-            self.too_busy += 1
             return
         silence = longest_silence(report)
         self.longest = max(self.longest, silence)

@@ -30,6 +30,7 @@ async def test_a_call_is_held_in_turns(kind: str, tmp_path: Path) -> None:
     for language, held in calls.items():
         assert held.said("user") == list(QUESTIONS[language]), kind
         assert [text.strip() for text in held.said("assistant")[1:]] == list(ANSWERS[language])
+        assert {row["data"]["language"] for row in held.rows("turn.taken")} == {language}
         assert held.record["end_reason"] == "agent_hangup"
         failed = {row["data"]["provider"] for row in held.rows("provider.failed") if row["data"]["answer"] != "late"}
         assert failed <= {"deepgram"}

@@ -41,8 +41,9 @@ def _http(setup: ClientSetup, _options: TtsOptions) -> CartesiaHttpClient:
 
 def _ink(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) -> CartesiaSTTClient:
     settings = setup.settings
-    is_any = options.language == _DETECT
-    language = base_language(options.likely_language if is_any else options.language)
+    detects = options.language == _DETECT
+    language = base_language(options.likely_language if detects else options.language)
+    is_any = detects or len(options.language_hints) > 1
     return CartesiaSTTClient(
         api_key=key_of(settings.cartesia_api_key),
         base_url=settings.cartesia_base_url,
