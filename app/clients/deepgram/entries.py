@@ -54,7 +54,8 @@ def _flux(options: SttOptions) -> SttOptions | None:
 
 
 def _nova(options: SttOptions) -> SttOptions:
-    return replace(options, model=_NOVA, vendor=None)
+    language = DETECT if len(options.language_hints) > 1 else options.language  # Flux hears them all, too
+    return replace(options, model=_NOVA, vendor=None, language=language)
 
 
 def _make_aura(setup: ClientSetup, _options: TtsOptions) -> DeepgramTTSClient:
