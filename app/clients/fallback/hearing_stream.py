@@ -68,6 +68,7 @@ _LEAD_SECONDS = 1.0
 _AGAIN_SECONDS = 2.0
 """When every link has failed, all are asked again after this time."""
 
+_Chain = Chain[SttSession]
 _TurnEvent = TurnUpdated | TurnEndedEagerly | TurnResumed | TurnEnded
 
 
@@ -79,19 +80,12 @@ class FallbackStream:
     """
 
     def __init__(
-        self,
-        chain: Chain[SttSession],
-        links: Sequence[SttLink],
-        audio_format: AudioFormat,
-        *,
-        call_id: str,
-        language: str | None = None,
+        self, chain: _Chain, links: Sequence[SttLink], audio_format: AudioFormat, *, call_id: str, language: str | None
     ) -> None:
         self._chain = chain
         self._links = tuple(links)
         self._format = audio_format
-        self._call_id = call_id
-        self._language = language
+        self._call_id, self._language = call_id, language
         capacity = round(_KEPT_SECONDS * audio_format.sample_rate)
         self._audio = ReplayBuffer(sample_bytes=audio_format.sample_bytes, capacity=capacity)
         self._events = Events()
