@@ -16,6 +16,7 @@ from app.backoff import Backoff
 from app.calls.after.webhooks import ShowCall
 from app.calls.agent.directory import AgentDirectory, AgentSet
 from app.calls.agent.kept_files import KeptFiles
+from app.calls.agent.mcp import McpTools
 from app.calls.agent.plan import CallPlanner
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import ToolEndpoint
@@ -34,6 +35,7 @@ from app.calls.telephone.do_not_call import DoNotCallList
 from app.clients.entry import ClientSetup, key_of
 from app.clients.http_tools import HttpToolClients
 from app.clients.limiter import Limiters
+from app.clients.mcp_tools import McpServers
 from app.clients.registry import KEEP_WARM_SECONDS, VendorRegistry
 from app.clients.resilient import RetryPolicy
 from app.contained_tasks import ContainedTasks, TaskKind
@@ -114,9 +116,9 @@ async def open_services(
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
         database, reader, journal, unsaved, storage = await _open_storage(settings, stack)
-        vendors, livekit, tools = _open_clients(settings, metrics, stack)
+        vendors, livekit, tools, mcp = await _open_clients(settings, agents, metrics, stack)
         do_not_call = DoNotCallList(DoNotCallStore(database), settings.sip_number)
-        planner = _planner(settings, agents, vendors, tools, do_not_call)
+        planner = _planner(settings, agents, vendors, tools, do_not_call, mcp)
         enter = stack.enter_async_context
         background = await enter(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
         recordings = await enter(_recordings(settings, owner, metrics))
@@ -126,9 +128,9 @@ async def open_services(
         dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal, tools)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
         after = await enter(after_calls(settings, agents, vendors, database, reader, show_call, loops, metrics))
-        health = _health(storage, vendors, tools, livekit, recordings, loops, after)
+        health = _health(storage, vendors, tools, mcp.servers, livekit, recordings, loops, after)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
-        _run_helpers(loops, services, agents, vendors, dispatcher, eraser, health)
+        _run_helpers(loops, services, agents, vendors, mcp, dispatcher, eraser, health)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
         telephone = _telephone(settings, livekit, database, services, dispatcher, loops, times)
         yield Services(
@@ -154,15 +156,20 @@ async def open_services(
             stop()
 
 
-def _open_clients(
-    settings: Settings, metrics: Metrics, stack: AsyncExitStack
-) -> tuple[VendorRegistry, "LiveKitClient | None", HttpToolClients]:
+async def _open_clients(
+    settings: Settings, agents: AgentDirectory, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[VendorRegistry, "LiveKitClient | None", HttpToolClients, McpTools]:
+    """The clients. Those of MCP servers have listed their tools, or failed."""
     vendors = _vendors(settings, metrics)
     livekit = _livekit(settings, metrics)
     tools = HttpToolClients(retry=_retry(settings), observer=metrics.providers)
-    for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose):
+    servers = McpServers(version=VERSION, retry=_retry(settings), observer=metrics.providers)
+    for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose, servers.aclose):
         stack.push_async_callback(close)
-    return vendors, livekit, tools
+    agents.on_changed.add(lambda _agents: servers.list_soon())
+    mcp = McpTools(servers, lambda: list(agents.current.by_name.values()))
+    await mcp.refresh()
+    return vendors, livekit, tools, mcp
 
 
 async def _open_storage(
@@ -212,6 +219,7 @@ def _planner(
     vendors: VendorRegistry,
     tools: HttpToolClients,
     do_not_call: DoNotCallList,
+    mcp: McpTools,
 ) -> CallPlanner:
     """Raises SettingsError when the vendors cannot do what an agent needs."""
 
@@ -223,6 +231,7 @@ def _planner(
         vendors,
         endpoints=endpoints,
         do_not_call=do_not_call.tool_for if settings.dial_prefixes else lambda _number: None,
+        mcp_tools=mcp.tools_of,
         transfer_targets=settings.transfer_targets,
         playout_lead_seconds=settings.playout_lead_ms / 1000,
         version=VERSION,
@@ -328,6 +337,7 @@ def _health(
     storage: StorageHealth,
     vendors: VendorRegistry,
     tools: HttpToolClients,
+    servers: McpServers,
     livekit: "LiveKitClient | None",
     recordings: Recordings,
     loops: ServiceLoops,
@@ -358,6 +368,7 @@ def _health(
             "recordings": recordings.health_check,
             **{provider: of_vendor(provider) for provider in vendors.providers},
             **{f"tool:{name}": partial(tools.health_check, name) for name in tools.names},
+            **{f"mcp:{name}": partial(servers.health_check, name) for name in servers.names},
             **({"webhooks": after.webhooks.health_check} if after.webhooks.endpoints else {}),
             **({"livekit": with_loops("livekit", livekit.health_check)} if livekit is not None else {}),
         }
@@ -404,12 +415,14 @@ def _run_helpers(
     services: CallServices,
     agents: AgentDirectory,
     vendors: VendorRegistry,
+    mcp: McpTools,
     dispatcher: CallDispatcher,
     eraser: CallEraser,
     health: HealthMonitor,
 ) -> None:
     """Run the loops that work beside the calls until the shutdown."""
     loops.keep("agents", agents.watch)
+    loops.keep("mcp", mcp.watch)
     loops.keep("warm:llm", partial(_keep_warm, vendors.warm_up_llm), part="llm")
     loops.keep("warm:tts", partial(_keep_warm, vendors.warm_up_tts), part="tts")
     loops.keep("probe", partial(_probe, vendors, services.metrics))

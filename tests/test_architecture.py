@@ -37,11 +37,14 @@ VENDORS = {
     },
     "httpx2": {
         "app/clients/http_tools.py",
+        "app/clients/mcp_protocol.py",  # what mcp speaks HTTP with
+        "app/clients/mcp_tools.py",
         "app/clients/openai/connections.py",  # what the OpenAI client is built on, too
         "app/clients/sound_over_http.py",  # sound as the body of an answer
         "app/clients/tls.py",  # which authorities it trusts
         "app/clients/webhook_sender.py",
     },
+    "mcp": {"app/clients/mcp_protocol.py"},
     "openai": {"app/clients/openai/connections.py"},
     "standardwebhooks": {
         "app/clients/webhook_sender.py",

@@ -73,11 +73,13 @@ class ToolAnswer:
 
     status: int
     text: str
+    has_failed: bool = False
+    """Whether the answer says that it did not work, whatever its status."""
 
     @property
     def ok(self) -> bool:
         """Whether the endpoint did what was asked."""
-        return httpx2.codes.is_success(self.status)
+        return httpx2.codes.is_success(self.status) and not self.has_failed
 
 
 def url_problem(url: str) -> str | None:
@@ -116,6 +118,21 @@ def tool_connections() -> httpx2.AsyncClient:
         # A small compressed answer may expand to a huge one.
         headers={"Accept": "application/json, text/plain;q=0.9, */*;q=0.1", "Accept-Encoding": "identity"},
     )
+
+
+def refusal(provider: str, response: httpx2.Response) -> ProviderError | None:
+    """Why nothing is to be read of a response, by its status and headers; None if it is an answer."""
+    status = response.status_code
+    if status >= _SERVER_ERRORS:
+        return ProviderUnavailable(provider, f"answered {status}")
+    if status == _TOO_MANY:
+        wait = retry_after_seconds(response.headers.get("retry-after"))
+        return ProviderRateLimited(provider, f"answered {status}", retry_after=wait)
+    if status in _REFUSED:
+        return ProviderRejected(provider, f"answered {status}", status=status)
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return ProviderProtocolError(provider, "compressed the answer, which was not asked for")
+    return None
 
 
 class HttpToolClient(BaseResilientClient):
@@ -202,17 +219,10 @@ class HttpToolClient(BaseResilientClient):
 
     def _check(self, response: httpx2.Response) -> None:
         status = response.status_code
-        if status >= _SERVER_ERRORS:
-            raise ProviderUnavailable(self.provider, f"answered {status}")
-        if status == _TOO_MANY:
-            wait = retry_after_seconds(response.headers.get("retry-after"))
-            raise ProviderRateLimited(self.provider, f"answered {status}", retry_after=wait)
-        if status in _REFUSED:
-            raise ProviderRejected(self.provider, f"answered {status}", status=status)
+        if (problem := refusal(self.provider, response)) is not None:
+            raise problem
         if response.has_redirect_location or status < httpx2.codes.OK:
             raise ProviderRejected(self.provider, f"answered {status}; redirects are not followed", status=status)
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise ProviderProtocolError(self.provider, "compressed the answer, which was not asked for")
 
     async def _text(self, response: httpx2.Response) -> str:
         body = bytearray()

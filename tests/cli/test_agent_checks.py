@@ -7,6 +7,7 @@ import pytest
 from app.cli.checks.agents import agent_checks
 from app.cli.checks.findings import examine
 from app.settings import Settings
+from tests.support.mcp_endpoint import mcp_endpoint
 
 
 async def test_an_agent_without_a_disclosure_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +26,24 @@ async def test_an_agent_without_a_disclosure_is_named(tmp_path: Path, monkeypatc
     ]
     assert "ru, en" in findings[1].said
     assert "disclosure: true" in findings[1].advice
+
+
+async def test_each_mcp_server_is_asked_for_its_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    async with mcp_endpoint() as endpoint:
+        servers = f"- {{name: schedule, url: '{endpoint.url}', tools: [book, gone]}}\n"
+        (folder / "clinic.yaml").write_text(f"prompt: x\ndisclosure: true\nmcp_servers:\n{servers}")
+        monkeypatch.chdir(tmp_path)
+        well = await examine([check for check in agent_checks(Settings()) if "schedule" in check.about])
+        endpoint.refuses = 401
+        ill = await examine([check for check in agent_checks(Settings()) if "schedule" in check.about])
+
+    assert [(finding.about, finding.grade, finding.said) for finding in well] == [
+        ("agent clinic: schedule", "ok", "the MCP server offers schedule_book"),
+        ("agent clinic: schedule", "wrong", "schedule lists no tool gone"),
+    ]
+    assert [(finding.grade, finding.said) for finding in ill] == [
+        ("wrong", "the MCP server lists no tools: answered 401")
+    ]
+    assert endpoint.url in (ill[0].advice or "")

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LOADED_LATER = ("aiohttp", "alembic", "cartesia", "deepgram", "httpx", "livekit.api", "livekit.rtc", "openai")
+LOADED_LATER = ("aiohttp", "alembic", "cartesia", "deepgram", "httpx", "livekit.api", "livekit.rtc", "mcp", "openai")
 """What a start does not wait for, or does not need."""
 PACKAGES = ("app", "routers", "media", "sandbox")
 """What is installed."""

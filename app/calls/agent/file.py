@@ -18,12 +18,14 @@ from app.calls.agent.hours import CallingHours
 from app.calls.agent.knowledge import BadKnowledge, KnowledgeFile, named_files, read_knowledge, version_hash
 from app.calls.agent.lookup import LOOKUP
 from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
+from app.calls.agent.mcp import McpServer
 from app.calls.agent.outcome import OutcomeField, outcome_fields
 from app.calls.agent.own_languages import missing_texts, own_languages
 from app.calls.agent.schema import (
     AgentShape,
     HoursShape,
     LookupShape,
+    McpServerShape,
     SecretTemplate,
     ToolShape,
     WebhookShape,
@@ -91,6 +93,7 @@ class AgentFile:
     outcome: tuple[OutcomeField, ...] = ()
     webhooks: tuple[WebhookEndpoint, ...] = ()
     knowledge: tuple[KnowledgeFile, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
     where: Callable[[tuple[str | int, ...], int, Search], str] = _in_no_file
     """The line of the file with a line of a text: takes the text's place in the agent, and the line in it, from 1.
 
@@ -141,6 +144,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         outcome=() if shape.outcome is None else outcome_fields(shape.outcome.fields),
         webhooks=tuple(_webhook(webhook, shape.name or path.stem) for webhook in shape.webhooks),
         knowledge=knowledge,
+        mcp_servers=tuple(map(_mcp_server, shape.mcp_servers)),
         where=partial(_where, path, document),
     )
 
@@ -287,6 +291,12 @@ def _lookup(shape: LookupShape | None) -> AgentTool | None:
         endpoint=HttpEndpoint(LOOKUP, "POST", address, fixed, shape.timeout_seconds),
         values=RequestValues(query, templates),
     )
+
+
+def _mcp_server(shape: McpServerShape) -> McpServer:
+    fixed, templates = _headers(shape.headers)
+    endpoint = HttpEndpoint(shape.name, "POST", shape.url, fixed, shape.timeout_seconds)
+    return McpServer(endpoint, RequestValues(headers=templates), None if shape.tools is None else tuple(shape.tools))
 
 
 def _tool(shape: ToolShape) -> AgentTool:

@@ -98,9 +98,9 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         max_day_cost_usd=agent.max_day_cost_usd,
         hours=agent.hours,
         lookup=agent.lookup,
+        mcp_servers=agent.mcp_servers,
     )
-    reader = _TextReader(profile, agent, greeting)
-    return replace(profile, texts=reader.texts(), lookup_texts=reader.lookup_texts())
+    return _TextReader(profile, agent, greeting).profile()
 
 
 def _knowledge(agent: AgentFile, settings: Settings, language: str) -> Knowledge | None:
@@ -123,6 +123,11 @@ class _TextReader:
         )
         self._blank = profile.facts(UNKNOWN_CALL, "inbound")
 
+    def profile(self) -> AgentProfile:
+        """The agent with all its templates."""
+        of_lookup, of_servers = self.lookup_texts(), self.mcp_texts()
+        return replace(self._profile, texts=self.texts(), lookup_texts=of_lookup, mcp_texts=of_servers)
+
     def texts(self) -> AgentTexts | None:
         """The templates of the prompt, the lines and the tools; None when there are none."""
         profile, names = self._profile, self._names
@@ -142,6 +147,16 @@ class _TextReader:
         except BadTexts as error:
             problems = [((LOOKUP, *place[2:]), line, problem) for place, line, problem in error.problems]
             raise self._named(BadTexts(problems), names) from None
+        return None if texts.are_plain else texts
+
+    def mcp_texts(self) -> AgentTexts | None:
+        """The templates of the headers of MCP servers."""
+        servers = [server.as_tool() for server in self._profile.mcp_servers]
+        try:
+            texts = AgentTexts("", {}, self._names, self._blank, servers)
+        except BadTexts as error:
+            problems = [(("mcp_servers", *place[1:]), line, problem) for place, line, problem in error.problems]
+            raise self._named(BadTexts(problems), self._names) from None
         return None if texts.are_plain else texts
 
     def _named(self, error: BadTexts, names: Names) -> SettingsError:

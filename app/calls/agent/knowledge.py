@@ -7,7 +7,7 @@ both cases it stands between two marks: it is the operator's own and trusted, bu
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from app.calls.agent.passages import passages_of
@@ -47,6 +47,15 @@ class BadKnowledge(Exception):
     def __init__(self, problems: list[tuple[int | None, str]]) -> None:
         self.problems = problems
         super().__init__(f"{len(problems)} problems")
+
+
+def file_name(name: str) -> str:
+    """The name itself, if a file of knowledge may have it. Raises ValueError."""
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise ValueError(f"{name} is outside of the folder of the agent's file")
+    if not name.lower().endswith(SUFFIXES):
+        raise ValueError(f"{name} is neither text nor markdown; a name ends with {', '.join(SUFFIXES)}")
+    return name
 
 
 def read_knowledge(folder: Path, names: Sequence[str]) -> tuple[KnowledgeFile, ...]:

@@ -9,7 +9,7 @@ import structlog
 from app.calls.agent.directory import AgentSet
 from app.calls.agent.facts import UNKNOWN_CALL
 from app.calls.agent.profile import AgentProfile
-from app.calls.agent.tools import DO_NOT_CALL, ToolEndpoint, do_not_call_tool
+from app.calls.agent.tools import DO_NOT_CALL, AgentTool, ToolEndpoint, do_not_call_tool
 from app.conversation.events import CallCreated
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
@@ -126,6 +126,15 @@ def _no_endpoint(_number: str) -> None:
     """There is no list of numbers that are never called."""
 
 
+McpToolsOfCall = tuple[tuple[AgentTool, ...], Mapping[str, ToolEndpoint]]
+"""Tools that an agent has from MCP servers, and their endpoints by name."""
+
+
+def _no_tools(_agent: AgentProfile) -> McpToolsOfCall:
+    """There are no MCP servers."""
+    return (), {}
+
+
 class CallPlanner:
     """Makes the plan of each call of a process."""
 
@@ -136,6 +145,7 @@ class CallPlanner:
         *,
         endpoints: Callable[[AgentProfile], Mapping[str, ToolEndpoint]],
         do_not_call: Callable[[str], ToolEndpoint | None] = _no_endpoint,
+        mcp_tools: Callable[[AgentProfile], McpToolsOfCall] = _no_tools,
         transfer_targets: Mapping[str, str],
         playout_lead_seconds: float,
         version: str,
@@ -144,11 +154,13 @@ class CallPlanner:
         """``agents`` returns the current agents; ``endpoints`` returns the endpoints of an agent's tools, by name.
 
         ``do_not_call`` returns what puts a number on the do-not-call list; None if there is nothing to put there.
+        ``mcp_tools`` returns what the agent has from its MCP servers now.
         """
         self.agents = agents
         self._vendors = vendors
         self._endpoints = endpoints
         self._do_not_call = do_not_call
+        self._mcp_tools = mcp_tools
         self._transfer_targets = transfer_targets
         self._playout_lead_seconds = playout_lead_seconds
         self.version = version
@@ -157,7 +169,9 @@ class CallPlanner:
 
     def tool_names(self) -> frozenset[str]:
         """Names of the agents' tools. Labels of the metrics may show only these."""
-        return frozenset().union(*(agent.tool_names for agent in self.agents().by_name.values()))
+        agents = self.agents().by_name.values()
+        of_servers = {tool.spec.name for agent in agents for tool in self._mcp_tools(agent)[0] if agent.mcp_servers}
+        return frozenset(of_servers).union(*(agent.tool_names for agent in agents))
 
     def plan(
         self,
@@ -183,7 +197,7 @@ class CallPlanner:
             agent = agent.silent()
         stt, tts = self._vendors.stt(agent.stt, audio_format), self._vendors.tts(agent.tts)
         is_down = call is not None and (stt.is_down or tts.is_down_for(agent.voice(agent.language, audio_format)))
-        agent, endpoints = self._with_do_not_call(agent, call, direction)
+        agent, endpoints = self._with_do_not_call(*self._with_mcp_tools(agent), call, direction)
         plan = CallPlan(
             agent=self._when_unserved(agent, call, direction, is_down=is_down),
             audio_format=audio_format,
@@ -204,14 +218,26 @@ class CallPlanner:
         return plan
 
     def _with_do_not_call(
-        self, agent: AgentProfile, call: CallContext | None, direction: Direction
+        self,
+        agent: AgentProfile,
+        endpoints: Mapping[str, ToolEndpoint],
+        call: CallContext | None,
+        direction: Direction,
     ) -> tuple[AgentProfile, Mapping[str, ToolEndpoint]]:
         """The agent and the endpoints of its tools. If the other side has a number, it can ask not to be called."""
-        endpoints, number = self._endpoints(agent), _other_number(call, direction)
+        number = _other_number(call, direction)
         remover = self._do_not_call(number) if number is not None else None
         if remover is None or not self._vendors.llm(agent.llm).capabilities.tools:
             return agent, endpoints
         return replace(agent, tools=(*agent.tools, do_not_call_tool())), {**endpoints, DO_NOT_CALL: remover}
+
+    def _with_mcp_tools(self, agent: AgentProfile) -> tuple[AgentProfile, Mapping[str, ToolEndpoint]]:
+        """The agent with the tools that its MCP servers offer now, and the endpoints of all its tools."""
+        endpoints = self._endpoints(agent)
+        if not agent.mcp_servers:
+            return agent, endpoints
+        tools, of_servers = self._mcp_tools(agent)
+        return replace(agent, tools=(*agent.tools, *tools)), {**endpoints, **of_servers}
 
     def _when_unserved(
         self, agent: AgentProfile, call: CallContext | None, direction: Direction, *, is_down: bool
@@ -284,6 +310,6 @@ def _problems(plan: CallPlan) -> list[str]:
             problems.append(
                 f"keypad: {meaning.key}: there is no transfer target {meaning.transfers_to}; add it to TRANSFER_TARGETS"
             )
-    if agent.tools and not plan.llm.capabilities.tools:
+    if (agent.tools or agent.mcp_servers) and not plan.llm.capabilities.tools:
         problems.append(f"language model: {plan.llm.model} takes no tools, and the agent {agent.name} has some")
     return problems

@@ -9,6 +9,7 @@ from app.calls.agent.facts import CallFacts
 from app.calls.agent.hours import CallingHours
 from app.calls.agent.knowledge import Knowledge
 from app.calls.agent.lookup import LOOKUP
+from app.calls.agent.mcp import McpServer
 from app.calls.agent.outcome import OutcomeField, read_back
 from app.calls.agent.texts import AgentTexts
 from app.calls.agent.tools import AgentTool
@@ -69,6 +70,10 @@ class AgentProfile:
     """What is worked out from each call after its end."""
     knowledge: Knowledge | None = None
     """What it knows from files."""
+    mcp_servers: tuple[McpServer, ...] = ()
+    """Who offers it more tools."""
+    mcp_texts: AgentTexts | None = None
+    """The templates among their headers; None when there are none."""
     webhooks: tuple[WebhookEndpoint, ...] = ()
     """Who else hears of the agent's calls."""
     is_recorded: bool = True
@@ -132,6 +137,16 @@ class AgentProfile:
 
     def for_call(self, facts: CallFacts) -> tuple["AgentProfile", tuple[str, ...]]:
         """The same agent with the texts of one call, and the places of templates that do not fit the call's values."""
+        agent, failed = self._with_texts(facts)
+        if self.mcp_texts is None:
+            return agent, failed
+        texts = self.mcp_texts.render(facts)
+        both = zip(self.mcp_servers, texts.tools, strict=True)
+        servers = tuple(replace(server, headers=tool.values) for server, tool in both)
+        places = (place.replace("tools.", "mcp_servers.", 1) for place in texts.failed)
+        return replace(agent, mcp_servers=servers), (*failed, *places)
+
+    def _with_texts(self, facts: CallFacts) -> tuple["AgentProfile", tuple[str, ...]]:
         ends = [read_back(self.outcome), facts.prompt_end()]
         known = self.knowledge.block if self.knowledge is not None else None
         if self.texts is None:
@@ -170,6 +185,7 @@ class AgentProfile:
             "speed": self.speed,
             "emotion": self.emotion,
             "tools": [tool.describe() for tool in self.tools],
+            **({"mcp_servers": [each.describe() for each in self.mcp_servers]} if self.mcp_servers else {}),
             **({"knowledge": self.knowledge.describe()} if self.knowledge is not None else {}),
             **({"outcome": {field.name: field.schema for field in self.outcome}} if self.outcome else {}),
             "code_version": version,

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, time
-from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,13 +22,15 @@ from pydantic import (
 )
 
 from app.calls.agent.facts import BUILT_IN, STRANGERS, VALUE_LETTERS_MAX
-from app.calls.agent.knowledge import SUFFIXES
+from app.calls.agent.knowledge import file_name
+from app.calls.agent.mcp import MCP_SECONDS
 from app.calls.agent.numbers import number_problem
 from app.calls.agent.outcome import CONFIRM, outcome_field
 from app.calls.agent.templates import is_template
 from app.calls.agent.tool_values import header_value, split_address
 from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
 from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
+from app.clients.mcp_tools import mcp_problem
 from app.models import CallEvent
 from app.settings_checks import webhook_address, webhook_secrets
 
@@ -45,6 +46,7 @@ _NUMBERS_MAX = 1000
 _WEBHOOKS_MAX = 8
 _FIELDS_MAX = 32
 _FILES_MAX = 32
+_SERVERS_MAX = 8
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OUR_HEADERS = frozenset(
@@ -318,12 +320,20 @@ class WebhookShape(_Shape):
     transcript: bool = False
 
 
-def _knowledge_name(name: str) -> str:
-    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-        raise ValueError(f"{name} is outside of the folder of the agent's file")
-    if not name.lower().endswith(SUFFIXES):
-        raise ValueError(f"{name} is neither text nor markdown; a name ends with {', '.join(SUFFIXES)}")
-    return name
+def _plain(url: str) -> str:
+    if is_template(url):
+        raise ValueError("holds no {{ … }} here: all calls have the same server")
+    return url
+
+
+class McpServerShape(_Shape):
+    """A server of tools that speaks the Model Context Protocol."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    url: Annotated[str, AfterValidator(_address), AfterValidator(_plain)]
+    headers: _Headers = {}
+    timeout_seconds: Annotated[float, Field(gt=0, le=TOOL_SECONDS_MAX)] = MCP_SECONDS
+    tools: Annotated[list[Text], Field(min_length=1)] | None = None
 
 
 class AgentShape(_Shape):
@@ -355,7 +365,8 @@ class AgentShape(_Shape):
     sip_headers: Annotated[list[Annotated[str, AfterValidator(_sip_header)]], Field(max_length=_HEADERS_MAX)] = []
     outcome: OutcomeShape | None = None
     webhooks: Annotated[list[WebhookShape], Field(max_length=_WEBHOOKS_MAX)] = []
-    knowledge: Annotated[list[Annotated[Text, AfterValidator(_knowledge_name)]], Field(max_length=_FILES_MAX)] = []
+    mcp_servers: Annotated[list[McpServerShape], Field(max_length=_SERVERS_MAX)] = []
+    knowledge: Annotated[list[Annotated[Text, AfterValidator(file_name)]], Field(max_length=_FILES_MAX)] = []
 
 
 def beyond_the_shape(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -389,16 +400,28 @@ def _beyond_the_parts(data: dict[Any, Any], tools: set[str]) -> Iterator[tuple[t
     for key, meaning in keypad.items() if isinstance(keypad, dict) else ():
         if isinstance(meaning, dict):
             yield from ((("keypad", str(key), *place), problem) for place, problem in _key_problems(meaning, tools))
-    written = data.get("knowledge")
-    files = written if isinstance(written, list) else []
-    for index, name in enumerate(files):
-        if name in files[:index]:
-            yield ("knowledge", index), "is there twice"
+    yield from ((("knowledge", index), "is there twice") for index in _repeated(data.get("knowledge")))
+    yield from _server_problems(data.get("mcp_servers"))
     webhooks = data.get("webhooks")
     addresses = [webhook.get("url") for webhook in webhooks or () if isinstance(webhook, dict)]
     for index, address in enumerate(addresses):
         if isinstance(address, str) and address in addresses[:index]:
             yield ("webhooks", index, "url"), "is also the address of an earlier webhook"
+
+
+def _server_problems(servers: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if not servers or not isinstance(servers, list):
+        return
+    names = [server.get("name") if isinstance(server, dict) else None for server in servers]
+    yield from ((("mcp_servers", index, "name"), "is also the name of an earlier server") for index in _repeated(names))
+    if problem := mcp_problem():
+        yield ("mcp_servers",), problem
+
+
+def _repeated(values: Any) -> list[int]:
+    """Where a text of a list stands that stands before it, too."""
+    listed = values if isinstance(values, list) else []
+    return [index for index, value in enumerate(listed) if isinstance(value, str) and value in listed[:index]]
 
 
 def _key_problems(meaning: dict[str, Any], tools: set[str]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -120,7 +120,11 @@ class AgentTool:
             json.dumps(read, ensure_ascii=False).encode()  # half a surrogate pair cannot be encoded
         except (ValueError, RecursionError):
             raise BadArguments("the arguments are not JSON") from None
-        for error in Draft202012Validator(self.spec.parameters).iter_errors(read):
+        try:
+            error = next(Draft202012Validator(self.spec.parameters).iter_errors(read), None)
+        except RecursionError:  # a schema that refers to itself, from an MCP server
+            raise BadArguments("the arguments cannot be checked") from None
+        if error is not None:
             raise BadArguments(f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message}")
         return dict(read)
 
