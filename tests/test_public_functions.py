@@ -13,6 +13,7 @@ CONTRACT = {
 """The design's, which the service does not call by itself."""
 CALLED_BY_LIBRARIES = {
     "app/cli/__init__.py explain": "a command",
+    "app/cli/__init__.py run_tests": "a command",
     "app/cli/checks/sip_options.py datagram_received": "asyncio's",
     "app/cli/checks/sip_options.py error_received": "asyncio's",
     "app/clients/mcp_protocol.py handle_async_request": "httpx2's",

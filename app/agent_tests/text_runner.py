@@ -111,7 +111,7 @@ class TextRunner:
     async def _hold(self, prepared: Prepared) -> Sequence[JournalRow]:
         scenario = prepared.scenario
         plan, call = self._calls.plan(prepared.request)
-        fixed = {name: _fixed(name, answers) for name, answers in scenario.tools.items()}
+        fixed = {name: fixed_tool(name, answers) for name, answers in scenario.tools.items()}
         if self._dry_tools:
             fixed = {**{name: FixedTool(name) for name in prepared.agent.tool_names}, **fixed}
         telephony = TextTelephony(None if scenario.transfer == "answered" else scenario.transfer)
@@ -135,7 +135,7 @@ class TextRunner:
                 language=scenario.language,
                 listens_seconds=caller.listens,
             )
-        steps = [_step(line, scenario.language) for line in caller.lines or ()]
+        steps = [script_step(line, scenario.language) for line in caller.lines or ()]
         return ScriptedCaller(steps, listens_seconds=caller.listens)
 
 
@@ -163,7 +163,8 @@ async def run_all(
     ]
 
 
-def _step(line: str | Step, language: str | None) -> ScriptStep:
+def script_step(line: str | Step, language: str | None) -> ScriptStep:
+    """A line of a scenario as a step of its caller."""
     step: ScriptStep = HangsUp()
     match line:
         case str(text) | Step(say=str(text)):
@@ -181,7 +182,8 @@ def _step(line: str | Step, language: str | None) -> ScriptStep:
     return step
 
 
-def _fixed(name: str, answers: ToolAnswerShape | list[ToolAnswerShape]) -> FixedTool:
+def fixed_tool(name: str, answers: ToolAnswerShape | list[ToolAnswerShape]) -> FixedTool:
+    """The tool that gives these answers."""
     listed = answers if isinstance(answers, list) else [answers]
     return FixedTool(name, tuple(FixedAnswer(_text(each.answer), each.status, each.when) for each in listed))
 

@@ -99,7 +99,12 @@ def chat(
 
 @app.command("test")
 def run_tests(
-    files: Annotated[list[Path], typer.Argument(help="files such as agents/clinic.tests.yaml, or folders with some")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="files such as agents/clinic.tests.yaml, or folders with some")
+    ] = None,
+    from_call: Annotated[
+        str | None, typer.Option("--from", help="id of a call: print a file of tests that holds it again")
+    ] = None,
     repeat: Annotated[int, typer.Option(min=1, max=100, help="how often to hold each call")] = 1,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="how many calls to hold at once")] = 4,
     junit: Annotated[Path | None, typer.Option(help="write the results as JUnit's XML to this file")] = None,
@@ -107,9 +112,13 @@ def run_tests(
     fresh: Annotated[bool, typer.Option("--fresh", help="ask judges and personas again, and keep no answer")] = False,
 ) -> None:
     """Hold the calls of test files in text, and say which expectations were not met."""
-    from app.cli.agent_tests import TestOptions, test_command  # as for chat
+    from app.cli.agent_tests import TestOptions, print_recorded_test, test_command  # as for chat
 
-    raise typer.Exit(test_command(TestOptions(files, repeat, parallel, junit, dry_tools, not fresh)))
+    if (from_call is None) is not bool(files):
+        raise typer.BadParameter("give either files or --from")
+    if from_call is not None:
+        raise typer.Exit(print_recorded_test(from_call))
+    raise typer.Exit(test_command(TestOptions(files or [], repeat, parallel, junit, dry_tools, not fresh)))
 
 
 @app.command()

@@ -13,8 +13,10 @@ from rich.text import Text
 from app.agent_tests.file import SUFFIXES, read_test_file
 from app.agent_tests.junit import junit_xml
 from app.agent_tests.kept_answers import KeptAnswers
+from app.agent_tests.recorded import recorded_test
 from app.agent_tests.results import Attempt, ScenarioResult, pass_hat
 from app.agent_tests.text_runner import Prepared, TextRunner, prepare, run_all
+from app.cli.explain import stored_call
 from app.cli.sandbox_process import vendors
 from app.errors import SettingsError
 from app.observability.logs import configure_logging
@@ -64,6 +66,19 @@ def test_command(options: TestOptions) -> int:
     if options.junit is not None:
         options.junit.write_bytes(junit_xml(results))
     return int(not all(result.passed for result in results))
+
+
+def print_recorded_test(call_id: str) -> int:
+    """Print a file of tests that holds a stored call again. Returns the exit status: 1 if there is no such call."""
+    found = stored_call(call_id)
+    if found is None:
+        return 1
+    try:
+        sys.stdout.write(recorded_test(found[0].call_id, found[1]))
+    except ValueError as error:
+        sys.stderr.write(f"{printable(call_id)}: {error}\n")
+        return 1
+    return 0
 
 
 def _paths(given: Sequence[Path]) -> list[Path]:

@@ -11,6 +11,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from app.agent_tests.file import read_test_file
 from app.cli.timeline import LATE, OMITTED, USUAL, timeline
 from app.conversation.deadlines import Deadline
 from app.conversation.events import EVENT_TYPES
@@ -277,3 +278,18 @@ async def test_nobody_can_say_of_a_live_call_or_of_none(tmp_path: Path) -> None:
     assert "has not ended" in (live := ask(tmp_path, "verify")).stdout
     assert "There is no call" in (none := ask(tmp_path, "verify", "call-2")).stderr
     assert live.returncode == none.returncode == 2
+
+
+async def test_a_stored_call_becomes_a_file_of_tests(tmp_path: Path) -> None:
+    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+
+    written = run(tmp_path, "test", "--from", "call-1", DATA_DIR=str(tmp_path))
+
+    assert written.returncode == 0, written.stderr
+    path = tmp_path / "night.tests.yaml"
+    path.write_text(written.stdout)
+    (scenario,) = read_test_file(path).scenarios
+    assert scenario.name == "call-1"
+    assert scenario.caller.lines is not None
+    assert scenario.caller.lines[0] == "I want to pay"
+    assert scenario.expect[-1].end_reason == "operator_hangup"
