@@ -1,7 +1,7 @@
 """Plain values that several layers share. They depend on the standard library alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, get_args
@@ -213,6 +213,35 @@ class ClientMetrics:
 CallEvent = Literal["call.started", "call.answered", "call.ended", "call.analyzed"]
 """What the service reports of a call to endpoints outside."""
 CALL_EVENTS: tuple[CallEvent, ...] = get_args(CallEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """For how many days after its end the parts of a call are kept: 0 for ever, None as long as usual."""
+
+    recording_days: int | None = None
+    transcript_days: int | None = None
+    """The words: of the journal, the record, the analysis and the search."""
+    call_days: int | None = None
+    """The whole call."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is ever erased."""
+        return any((self.recording_days, self.transcript_days, self.call_days))
+
+    def own(self) -> dict[str, int] | None:
+        """What is set, by name; None if nothing is."""
+        return {name: days for name, days in asdict(self).items() if days is not None} or None
+
+    def with_own(self, own: Any) -> "Retention":
+        """The same where ``own``, as :meth:`own` returned it, says nothing else."""
+        known = own if isinstance(own, dict) else {}
+        days = {name: value for name, value in known.items() if name in _DAYS and isinstance(value, int)}
+        return replace(self, **days)
+
+
+AS_USUAL = Retention()
+_DAYS = frozenset(item.name for item in fields(Retention))
 
 ANSWERING = ("reply", "goodbye", "transfer", "prompt")
 """The kinds of utterances that answer the turn whose number they have."""

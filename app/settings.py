@@ -23,7 +23,9 @@ from pydantic_settings import (
 )
 
 from app.errors import SettingsError
+from app.models import Retention
 from app.settings_checks import (
+    KEPT_DAYS_MAX,
     LANGUAGES,
     VENDOR_KEYS,
     HostAndPort,
@@ -191,6 +193,14 @@ class Settings(_Needs, BaseSettings):
     """Most outbound calls to the same number in an hour."""
     dials_per_day: int = Field(200, ge=1)
     """Most outbound calls in 24 hours, to all numbers together."""
+
+    # --- how long calls are kept --------------------------------------------------------------------------------------
+    retention_recording_days: int = Field(0, ge=0, le=KEPT_DAYS_MAX)
+    """Days after a call until its recording is erased; 0 keeps it. An agent can have its own; see docs/retention.md."""
+    retention_transcript_days: int = Field(0, ge=0, le=KEPT_DAYS_MAX)
+    """Days until the words of a call are erased: from record, journal, analysis and search; 0 keeps them."""
+    retention_call_days: int = Field(0, ge=0, le=KEPT_DAYS_MAX)
+    """Days until the whole call is erased, as DELETE does it; 0 keeps it."""
 
     # --- webhooks to you ----------------------------------------------------------------------------------------------
     webhook_url: WebhookAddress | None = None
@@ -380,6 +390,11 @@ class Settings(_Needs, BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite+aiosqlite:///{(self.data_dir / 'calls.db').absolute()}"
+
+    @property
+    def retention(self) -> Retention:
+        """For how many days calls are kept."""
+        return Retention(self.retention_recording_days, self.retention_transcript_days, self.retention_call_days)
 
     @property
     def recordings_dir(self) -> Path:

@@ -146,6 +146,10 @@ Secret = Annotated[SecretStr, AfterValidator(_sendable)]
 """A secret that is sent in a header or signs one."""
 
 
+KEPT_DAYS_MAX = 36_500
+"""A hundred years."""
+
+
 def webhook_address(value: str) -> str:
     """Check the address of an endpoint for webhooks. Raises ValueError."""
     try:

@@ -127,7 +127,7 @@ async def open_services(
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
         dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal, tools)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
-        after = await enter(after_calls(settings, agents, vendors, database, reader, show_call, loops, metrics))
+        after = await enter(after_calls(settings, agents, vendors, database, eraser, reader, show_call, loops, metrics))
         health = _health(storage, vendors, tools, mcp.servers, livekit, recordings, loops, after)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         _run_helpers(loops, services, agents, vendors, mcp, dispatcher, eraser, health)

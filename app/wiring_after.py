@@ -1,4 +1,4 @@
-"""Builds what works after the calls: their analysis, and the webhooks."""
+"""Builds what works after the calls: their analysis, the webhooks, and the retention."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from app.calls.after.analysis import Analyst
+from app.calls.after.retention import EVERY, RetentionSweep
 from app.calls.after.webhooks import ShowCall, Webhooks, endpoints_of
 from app.calls.agent.directory import AgentDirectory
+from app.calls.dispatch.erasure import CallEraser
 from app.clients.registry import VendorRegistry
 from app.clients.webhook_sender import WebhookEndpoint, WebhookSender
 from app.observability.metrics import Metrics
@@ -17,9 +19,10 @@ from app.service_loops import ServiceLoops
 from app.settings import Settings
 from app.settings_checks import split_secrets
 from app.storage.analyses import AnalysisStore
-from app.storage.calls import CallStore
 from app.storage.database import Database
 from app.storage.outbox import Outbox
+from app.storage.retention import RetentionStore
+from app.storage.service_jobs import ServiceJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ async def after_calls(
     agents: AgentDirectory,
     vendors: VendorRegistry,
     database: Database,
+    eraser: CallEraser,
     reader: JournalReader,
     show_call: ShowCall,
     loops: ServiceLoops,
@@ -47,19 +51,26 @@ async def after_calls(
     sender = WebhookSender(allow_private=settings.webhook_allow_private, https_only=is_production)
     outbox, analyses = Outbox(database), AnalysisStore(database)
     analyst = Analyst(analyses, reader, vendors, metrics.analyses)
-    webhooks = Webhooks(outbox, sender, CallStore(database), reader, show_call, loops, metrics.webhooks)
+    webhooks = Webhooks(outbox, sender, eraser.calls, reader, show_call, loops, metrics.webhooks)
     of_settings = _endpoint(settings)
     agents.on_changed.add(lambda changed: webhooks.change(endpoints_of(of_settings, changed)))
     try:
         await webhooks.start(endpoints_of(of_settings, agents.current))
-        analysing = loops.keep("analysis", analyst.look)
+        sweep = _retention(settings, database, eraser, metrics)
+        kept = (loops.keep("analysis", analyst.look), loops.keep("retention", sweep.look))
         try:
             yield AfterCalls(analyses, outbox, webhooks)
         finally:
-            await analysing.stop()
+            for loop in kept:
+                await loop.stop()
     finally:
         await webhooks.stop()
         await sender.aclose()
+
+
+def _retention(settings: Settings, database: Database, eraser: CallEraser, metrics: Metrics) -> RetentionSweep:
+    job = ServiceJob(database, "retention", every=EVERY)
+    return RetentionSweep(job, RetentionStore(database), eraser.calls, eraser, settings.retention, metrics.retention)
 
 
 def _endpoint(settings: Settings) -> WebhookEndpoint | None:

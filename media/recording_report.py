@@ -9,7 +9,7 @@ from media.recording import recording_exists, segment_span
 from media.recording_writer import NOTES_SUFFIX, SEGMENT_SUFFIX
 from media.spans import Span, merged, uncovered
 
-RecordingStatus = Literal["complete", "gaps", "failed", "none"]
+RecordingStatus = Literal["complete", "gaps", "failed", "erased", "none"]
 
 _UNWRITTEN_SECONDS = 0.25
 """A process that dies has at most this much unwritten audio, and that may be silence."""
@@ -19,7 +19,10 @@ _NOTHING_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RecordingReport:
-    """``complete``: nothing is missing; ``gaps``: some is; ``failed``: all is; ``none``: the call had no audio."""
+    """``complete``: nothing is missing; ``gaps``: some is; ``failed``: all is; ``none``: the call had no audio.
+
+    ``erased``: there was one, and whoever keeps recordings has erased it.
+    """
 
     status: RecordingStatus
     gaps: tuple[Span, ...] = ()

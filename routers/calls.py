@@ -203,7 +203,7 @@ async def get_recording(call: TheCall, services: TheServices, request: Request) 
     if call.status != "ended":
         raise CallStillLive("the recording is put together when the call has ended")
     if not (await on_disk(summary_of, call, services.settings.recordings_dir)).recording_available:
-        raise CallNotFound("this call was not recorded")
+        raise CallNotFound("the recording was erased" if call.recording_erased_at else "this call was not recorded")
     return await recording_answer(call, services.settings.recordings_dir / call.call_id, request.headers)
 
 

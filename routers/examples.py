@@ -87,6 +87,8 @@ _SUMMARY: dict[str, Any] = {
     "consent": None,
     "abandoned": None,
     "message": None,
+    "words_erased_at": None,
+    "recording_erased_at": None,
     "seal": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
     "analysis": _ANALYSIS,
     "version": "0.1.0",

@@ -213,7 +213,7 @@ class Tool(BaseModel):
 class RecordingState(BaseModel):
     """How complete the recording of a call is, and which parts are missing."""
 
-    status: Literal["complete", "gaps", "failed", "none"]
+    status: Literal["complete", "gaps", "failed", "erased", "none"]
     gaps: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
         description="Pairs of from and to, in seconds since `answered_at`."
     )
@@ -292,6 +292,8 @@ class CallSummary(BaseModel):
     seal: str | None = Field(
         description="A hash over the whole journal. Null while the call lives, and in calls of versions without seals."
     )
+    words_erased_at: Moment | None = Field(description="When retention erased the words of the call.")
+    recording_erased_at: Moment | None = Field(description="When retention erased the recording.")
     analysis: Analysis | None = Field(description="Null if nothing was said in the call, and while it lives.")
     version: str
 

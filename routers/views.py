@@ -75,6 +75,8 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         abandoned=summary.get("abandoned"),
         message=_message(summary.get("message")),
         seal=row.seal,
+        words_erased_at=row.words_erased_at,
+        recording_erased_at=row.recording_erased_at,
         analysis=analysis_of(row),
         version=row.version,
     )
@@ -177,6 +179,8 @@ def events_json(rows: list[JournalRow]) -> str:
 def _report(row: CallRow, recordings: Path) -> RecordingReport:
     if not row.recording or (row.summary or {}).get("consent") in ("refused", "unanswered"):
         return RecordingReport("none")
+    if row.recording_erased_at is not None:
+        return RecordingReport("erased")
     return recording_report(recordings / row.call_id, row.duration_seconds if row.status == "ended" else None)
 
 

@@ -89,6 +89,8 @@ def _head(call: CallRow, record: CallRecord) -> list[Text]:
         ", ".join(f"{name} {printable(value)}" for name, value in where.items() if value),
         f"{state}; fault: {call.fault} ({fault})",
     ]
+    if call.words_erased_at is not None:
+        lines.append(f"the words were erased at {call.words_erased_at}")
     if record.abandoned is not None:
         lines.append(f"abandoned: {_ABANDONED[record.abandoned]}")
     return [Text(printable(line), style="bold") for line in lines]
@@ -119,6 +121,8 @@ def _recording(call: CallRow) -> list[str]:
     """How complete the recording is; nothing for a call that was not to be recorded."""
     if not call.recording:
         return []
+    if call.recording_erased_at is not None:
+        return [f"recording erased at {call.recording_erased_at}"]
     duration = call.duration_seconds if call.status == "ended" else None
     report = recording_report(load_settings().recordings_dir / call.call_id, duration)
     gaps = ", ".join(f"{begin:.1f} to {end:.1f} s" for begin, end in report.gaps)

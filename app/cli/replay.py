@@ -18,6 +18,9 @@ def replay_command(call_id: str) -> int:
         return 1
     call, rows = found
     console = Console(highlight=False)
+    if call.words_erased_at is not None:
+        console.print(f"{call.call_id} cannot be replayed: its words were erased at {call.words_erased_at}")
+        return 1
     try:
         different = differences(rows)
     except ValueError:

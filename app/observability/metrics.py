@@ -18,6 +18,7 @@ from app.observability.access_metrics import AccessMetrics
 from app.observability.analysis_metrics import AnalysisMetrics
 from app.observability.journal_metrics import JournalMetrics
 from app.observability.provider_metrics import ProviderMetrics
+from app.observability.retention_metrics import RetentionMetrics
 from app.observability.service_metrics import ServiceMetrics
 from app.observability.sound_metrics import SoundMetrics
 from app.observability.storage_metrics import StorageMetrics
@@ -46,6 +47,7 @@ class Metrics:
         self.storage = StorageMetrics(self.registry)
         self.service = ServiceMetrics(self.registry)
         self.analyses = AnalysisMetrics(self.registry)
+        self.retention = RetentionMetrics(self.registry)
         self.webhooks = WebhookMetrics(self.registry)
         self._active = Gauge(
             "voice_calls_active", "Calls that are alive.", registry=self.registry, multiprocess_mode="livesum"
@@ -61,10 +63,7 @@ class Metrics:
         for when in _ABANDONED:
             self._abandoned.labels(when)
         self._duration = Histogram(
-            "voice_call_duration_seconds",
-            "From the answer to the end.",
-            buckets=_CALL_BUCKETS,
-            registry=self.registry,
+            "voice_call_duration_seconds", "From the answer to the end.", buckets=_CALL_BUCKETS, registry=self.registry
         )
         self._latency = Histogram(
             "voice_turn_latency_seconds",

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
 from app.clock import iso_utc
-from app.errors import CallNotFound, CallStillLive
+from app.errors import CallNotFound, CallStillLive, InvalidRequest
 from app.storage.database import Database
 from app.storage.outbox import emit
 from app.storage.schema import analysis_jobs, call_outcomes, calls
@@ -137,11 +137,14 @@ def _finish(job: AnalysisJob, analysis: Analysis, now: str, connection: Connecti
 
 
 def _request(call_id: str, now: str, connection: Connection) -> None:
-    status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
-    if status is None:
+    about = select(calls.c.status, calls.c.words_erased_at).where(calls.c.call_id == call_id)
+    call = connection.execute(about).one_or_none()
+    if call is None:
         raise CallNotFound("there is no such call")
-    if status != "ended":
+    if call.status != "ended":
         raise CallStillLive("the call is analysed when it has ended")
+    if call.words_erased_at is not None:
+        raise InvalidRequest("the words of the call are erased, so there is nothing to analyse")
     request_analysis(connection, call_id, now)
 
 

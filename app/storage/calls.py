@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Float, Row, delete, func, inse
 
 from app.clock import iso_utc, lease_now, utc_now
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, CallTaken, OwnershipLost, StorageError
-from app.models import Direction
+from app.models import Direction, Retention
 from app.ports.services import CallEnding
 from app.storage.analyses import request_analysis
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
@@ -21,12 +21,14 @@ from app.storage.call_words import common_words, erase_words, store_words
 from app.storage.database import Database
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
 from app.storage.outbox import emit
+from app.storage.overwriting import overwrite_rows
 from app.storage.schema import (
     ERASED_BODY,
     call_requests,
     calls,
     erased_calls,
     idempotency_keys,
+    journal,
     sessions,
     webhook_inbox,
 )
@@ -99,6 +101,12 @@ class CallRow:
     """What came of the call, as :mod:`app.storage.analyses` writes it; None if nothing was said in it."""
     words_id: int | None = None
     """The row of the call's words in ``call_texts``."""
+    retention: dict[str, int] | None = None
+    """For how many days parts of the call are kept, where its agent says so; see :class:`app.models.Retention`."""
+    recording_erased_at: str | None = None
+    words_erased_at: str | None = None
+    words_left_from: int | None = None
+    """While the words are being erased, the first row of the journal that may still have some."""
 
 
 class CallStore:
@@ -145,12 +153,14 @@ class CallStore:
         statement = update(calls).where(calls.c.call_id == call_id, calls.c.fence == fence).values(**known)
         await self._database.write(lambda connection: connection.execute(statement))
 
-    async def note_agent(self, call_id: str, fence: int, agent: str, *, is_recorded: bool) -> None:
+    async def note_agent(
+        self, call_id: str, fence: int, agent: str, *, is_recorded: bool, retention: Retention
+    ) -> None:
         """Store that another agent than the request named carries an outbound call."""
         statement = (
             update(calls)
             .where(calls.c.call_id == call_id, calls.c.fence == fence)
-            .values(agent=agent, recording=is_recorded)
+            .values(agent=agent, recording=is_recorded, retention=retention.own())
         )
         await self._database.write(lambda connection: connection.execute(statement))
 
@@ -267,18 +277,24 @@ class CallStore:
         statement = select(func.count()).where(calls.c.status.in_(LIVE), calls.c.owner.is_not(None))
         return await self._database.read(lambda connection: connection.execute(statement).scalar_one())
 
-    async def delete(self, call_id: str) -> None:
+    async def delete(self, call_id: str, *, by: Literal["request", "retention"] = "request") -> None:
         """Erase the call, its journal, its words and its session, also from the pages and the log of the database file.
 
-        Of the request that placed it, only its existence and its time remain, not the number or the content.
+        Of the request that placed it, only its existence and its time remain, not the number or the content. After
+        ``retention``, which erases many, :meth:`empty_log` is the caller's to call.
 
         Raises CallNotFound, CallStillLive.
         """
-        await self._database.write(partial(_delete, call_id))
+        await self._database.write(partial(_delete, call_id, by))
+        self.note_erased()
+        if by == "request":
+            await self.empty_log()
+            if self._is_in_log:
+                log.warning("call.erasure_delayed", call_id=call_id)
+
+    def note_erased(self) -> None:
+        """Something was erased, so that the write-ahead log still has it; :meth:`empty_log` removes it."""
         self._is_in_log = True
-        await self.empty_log()
-        if self._is_in_log:
-            log.warning("call.erasure_delayed", call_id=call_id)
 
     async def empty_log(self) -> None:
         """Remove erased data from the write-ahead log, unless it is clean already or in use."""
@@ -392,12 +408,13 @@ def _mark_answered(call_id: str, fence: int, at: str, connection: Connection) ->
         raise CallAlreadyEnded("the call has ended")
 
 
-def _keep_seal(connection: Connection, call_id: str) -> None:
+def _keep_seal(connection: Connection, call_id: str, by: str) -> None:
     seal = select(calls.c.seal).where(calls.c.call_id == call_id).scalar_subquery()
-    connection.execute(insert(erased_calls).values(call_id=call_id, seal=seal, erased_at=iso_utc(utc_now())))
+    kept = {"call_id": call_id, "seal": seal, "erased_at": iso_utc(utc_now()), "erased_by": by}
+    connection.execute(insert(erased_calls).values(**kept))
 
 
-def _delete(call_id: str, connection: Connection) -> None:
+def _delete(call_id: str, by: str, connection: Connection) -> None:
     status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
     if status is None:
         raise CallNotFound("there is no such call")
@@ -410,5 +427,6 @@ def _delete(call_id: str, connection: Connection) -> None:
     connection.execute(delete(webhook_inbox).where(webhook_inbox.c.room_sid == room))
     erase_words(connection, call_id)
     forget_call(connection, call_id)
-    _keep_seal(connection, call_id)
+    _keep_seal(connection, call_id, by)
+    overwrite_rows(connection, journal.c.call_id == call_id)
     connection.execute(delete(calls).where(calls.c.call_id == call_id))  # cascades to its journal

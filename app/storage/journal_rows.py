@@ -1,11 +1,13 @@
 """One journal transaction: inserts rows of many calls, each only if its writer owns the call."""
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
 from app.journal.seal import SealedRow, row_hash
+from app.journal.wordless import has_words
 from app.storage.backlog import WaitingRow
 from app.storage.calls import end_call
 from app.storage.schema import calls, journal
@@ -55,5 +57,6 @@ def _owners(group: Group, connection: Connection) -> dict[str, Any]:
 def _sealed(waiting: WaitingRow, previous: str) -> SealedRow:
     """The row as it is stored; ``previous`` is the hash of the row before it, or the call's id."""
     row = waiting.row
-    unsealed = SealedRow(row.seq, row.at, float(row.t), row.type, row.turn, row.v, waiting.data)
+    salt = secrets.token_hex(16) if has_words(row.type) else None
+    unsealed = SealedRow(row.seq, row.at, float(row.t), row.type, row.turn, row.v, waiting.data, salt=salt)
     return unsealed._replace(hash=row_hash(previous, unsealed))

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, Connection, case, delete, false, insert, or_, select, update
 
-from app.storage.schema import analysis_jobs, calls, lease_boot, webhook_deliveries
+from app.storage.schema import analysis_jobs, calls, lease_boot, service_jobs, webhook_deliveries
 
 RELEASED = 0.0
 """The lease of a call whose owner is dead: any process may take the call over at once."""
@@ -25,7 +25,7 @@ def release_leases_of_earlier_boots(connection: Connection, boot: str) -> None:
 
 def release_claims(connection: Connection) -> None:
     """Release all claims of work beside the calls. Only for a start, when no worker is alive that could hold one."""
-    for table in (analysis_jobs, webhook_deliveries):
+    for table in (analysis_jobs, webhook_deliveries, service_jobs):
         connection.execute(update(table).where(table.c.lease_until.is_not(None)).values(lease_until=None))
 
 

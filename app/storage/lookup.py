@@ -33,6 +33,11 @@ class SealedCall:
     seal: str | None
     erased_at: str | None
     rows: list[SealedRow]
+    erased_by: str | None = None
+    """``request`` or ``retention``."""
+    words_erased_at: str | None = None
+    is_being_erased: bool = False
+    """Whether some words are still to be erased."""
 
 
 def look_up_sealed(url: str, call_id: str) -> SealedCall | None:
@@ -41,11 +46,17 @@ def look_up_sealed(url: str, call_id: str) -> SealedCall | None:
     ``url`` is SQLAlchemy's. Writes nothing. Raises StorageError.
     """
     with read_only(url) as connection:
-        found = connection.execute(select(calls.c.status, calls.c.seal).where(calls.c.call_id == call_id)).one_or_none()
+        about = (calls.c.status, calls.c.seal, calls.c.words_erased_at, calls.c.words_left_from)
+        found = connection.execute(select(*about).where(calls.c.call_id == call_id)).one_or_none()
         if found is None:
-            kept = select(erased_calls.c.seal, erased_calls.c.erased_at).where(erased_calls.c.call_id == call_id)
+            kept = select(erased_calls).where(erased_calls.c.call_id == call_id)
             erased = connection.execute(kept).one_or_none()
-            return None if erased is None else SealedCall(None, erased.seal, erased.erased_at, [])
-        sealed = select(*ROW, journal.c.hash).where(journal.c.call_id == call_id).order_by(journal.c.seq)
+            return None if erased is None else SealedCall(None, erased.seal, erased.erased_at, [], erased.erased_by)
+        sealed = (
+            select(*ROW, journal.c.hash, journal.c.salt, journal.c.data_hash)
+            .where(journal.c.call_id == call_id)
+            .order_by(journal.c.seq)
+        )
         rows = [SealedRow._make(columns) for columns in connection.execute(sealed)]
-        return SealedCall(found.status, found.seal, None, rows)
+        is_left = found.words_left_from is not None
+        return SealedCall(found.status, found.seal, None, rows, None, found.words_erased_at, is_left)

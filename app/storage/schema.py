@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0019"
+REVISION = "0020"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -73,6 +73,10 @@ calls = Table(
     Column("analysis", JSON(none_as_null=True)),  # its status and what it found; null if there is none
     Column("seal", String),  # the hash of the last row; null while the call lives
     Column("words_id", Integer),  # of call_texts; null if nothing was said, or while the call lives
+    Column("retention", JSON(none_as_null=True)),  # the agent's own; null where the settings decide
+    Column("recording_erased_at", String),
+    Column("words_erased_at", String),
+    Column("words_left_from", Integer),  # while the words are being erased: the first row that may still have some
     Index(  # one call, however often it is reported; but a caller whose call lost the room may be answered again
         "calls_by_telephone_call",
         "room_sid",
@@ -80,6 +84,7 @@ calls = Table(
         unique=True,
         sqlite_where=text("end_reason IS NULL OR end_reason != 'media_lost'"),
     ),
+    Index("calls_by_end", "ended_at", "call_id", sqlite_where=text("status = 'ended'")),  # the oldest are erased first
     *_list_indexes(),
 )
 
@@ -95,6 +100,8 @@ journal = Table(
     Column("v", Integer, nullable=False),
     Column("data", Text, nullable=False),  # JSON, encoded when the row is appended, not when it is committed
     Column("hash", String),  # see app/journal/seal.py; null in rows of versions that had no seals
+    Column("salt", String),  # null in rows that hold no words
+    Column("data_hash", String),  # of the words that retention has erased; null if it has not
     sqlite_with_rowid=False,  # a call's rows are adjacent, and the key is stored once
 )
 
@@ -104,6 +111,7 @@ erased_calls = Table(
     Column("call_id", String, primary_key=True),
     Column("seal", String),
     Column("erased_at", String, nullable=False),
+    Column("erased_by", String, nullable=False, server_default="request"),  # or "retention"
 )
 """All that is left of a call that was erased: that it was, and the seal that its record had."""
 
@@ -269,6 +277,15 @@ webhook_deliveries = Table(
     Index("webhook_deliveries_waiting", "endpoint_id", "due_at", sqlite_where=text("status = 'pending'")),
     sqlite_autoincrement=True,  # no number is given twice: a client lists by them
 )
+
+service_jobs = Table(
+    "service_jobs",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("due_at", String, nullable=False),
+    Column("lease_until", Float),
+)
+"""Work that one process does for all, at intervals."""
 
 do_not_call = Table(
     "do_not_call",

@@ -38,7 +38,7 @@ from app.clients.http_tools import HttpEndpoint, RequestValues
 from app.clients.webhook_sender import WebhookEndpoint
 from app.conversation.policy import DISCLOSURES, ENGLISH, NOTICES, CallPolicy, KeyMeaning, Lines
 from app.errors import SettingsError
-from app.models import CALL_EVENTS
+from app.models import AS_USUAL, CALL_EVENTS, Retention
 from app.ports.streams import ToolSpec
 from app.settings_checks import split_secrets
 
@@ -78,6 +78,7 @@ class AgentFile:
     keypad: tuple[KeyMeaning, ...] = ()
     numbers: tuple[str, ...] = ()
     is_recorded: bool | None = None
+    retention: Retention = AS_USUAL
     max_call_cost_usd: float | None = None
     max_day_cost_usd: float | None = None
     lookup: AgentTool | None = None
@@ -133,6 +134,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         ),
         numbers=tuple(shape.numbers),
         is_recorded=shape.recording,
+        retention=Retention(**shape.retention.model_dump()),
         max_call_cost_usd=shape.limits.max_call_cost_usd,
         max_day_cost_usd=shape.limits.max_day_cost_usd,
         hours=_hours(shape.hours),

@@ -75,9 +75,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         policy=policy,
         language=language,
         voices={**agent.voices, "ru": settings.tts_voice_ru, "en": settings.tts_voice_en},
-        stt=SttOptions(
-            settings.stt_model, settings.language, _hints(settings.language, lines), likely_language=language
-        ),
+        stt=_stt(settings, lines, language),
         llm=LlmOptions(settings.llm_model),
         tts=TtsOptions(settings.tts_model),
         speed=settings.tts_speed,
@@ -95,12 +93,18 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         zone=agent.zone or get_localzone(),
         weekdays={code: weekdays(code) for code in lines},
         is_recorded=settings.recording,
+        retention=agent.retention,
         max_day_cost_usd=agent.max_day_cost_usd,
         hours=agent.hours,
         lookup=agent.lookup,
         mcp_servers=agent.mcp_servers,
     )
     return _TextReader(profile, agent, greeting).profile()
+
+
+def _stt(settings: Settings, lines: Collection[str], language: str) -> SttOptions:
+    hints = _hints(settings.language, lines)
+    return SttOptions(settings.stt_model, settings.language, hints, likely_language=language)
 
 
 def _knowledge(agent: AgentFile, settings: Settings, language: str) -> Knowledge | None:

@@ -16,7 +16,7 @@ from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable, defaults
 from app.clients.webhook_sender import WebhookEndpoint
 from app.conversation.policy import CallPolicy
-from app.models import CallContext, Direction, VoiceConfig
+from app.models import AS_USUAL, CallContext, Direction, Retention, VoiceConfig
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from media.formats import AudioFormat
 
@@ -77,6 +77,8 @@ class AgentProfile:
     webhooks: tuple[WebhookEndpoint, ...] = ()
     """Who else hears of the agent's calls."""
     is_recorded: bool = True
+    retention: Retention = AS_USUAL
+    """How long its calls are kept, where that is not as the settings say."""
     max_day_cost_usd: float | None = None
     """What its calls may cost in a day; None for no limit of its own. The policy has the limit of each call."""
     lookup: AgentTool | None = None
@@ -187,6 +189,7 @@ class AgentProfile:
             "tools": [tool.describe() for tool in self.tools],
             **({"mcp_servers": [each.describe() for each in self.mcp_servers]} if self.mcp_servers else {}),
             **({"knowledge": self.knowledge.describe()} if self.knowledge is not None else {}),
+            **({"retention": kept} if (kept := self.retention.own()) else {}),
             **({"outcome": {field.name: field.schema for field in self.outcome}} if self.outcome else {}),
             "code_version": version,
         }

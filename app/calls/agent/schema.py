@@ -32,7 +32,7 @@ from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
 from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.clients.mcp_tools import mcp_problem
 from app.models import CallEvent
-from app.settings_checks import webhook_address, webhook_secrets
+from app.settings_checks import KEPT_DAYS_MAX, webhook_address, webhook_secrets
 
 TOOL_SECONDS_MAX = 60.0
 """Callers do not wait longer than this for a tool."""
@@ -296,6 +296,17 @@ class LimitsShape(_Shape):
     max_day_cost_usd: Dollars | None = None
 
 
+Days = Annotated[int, Field(ge=0, le=KEPT_DAYS_MAX)]
+
+
+class RetentionShape(_Shape):
+    """For how many days parts of the agent's calls are kept; 0 is for ever."""
+
+    recording_days: Days | None = None
+    transcript_days: Days | None = None
+    call_days: Days | None = None
+
+
 def _outcome_name(name: str) -> str:
     if not _PLAIN_NAME.fullmatch(name):
         raise ValueError("is not a valid name: use lower-case letters, digits and _, and begin with a letter")
@@ -356,6 +367,7 @@ class AgentShape(_Shape):
     numbers: Annotated[list[Annotated[str, AfterValidator(_number)]], Field(max_length=_NUMBERS_MAX)] = []
     recording: bool | None = None
     limits: LimitsShape = LimitsShape()
+    retention: RetentionShape = RetentionShape()
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
     hours: HoursShape | None = None
     lookup: LookupShape | None = None

@@ -217,7 +217,9 @@ class CallDispatcher:
         if agent.name == row.agent:
             return
         try:
-            await self._services.calls.note_agent(row.call_id, row.fence, agent.name, is_recorded=agent.is_recorded)
+            await self._services.calls.note_agent(
+                row.call_id, row.fence, agent.name, is_recorded=agent.is_recorded, retention=agent.retention
+            )
         except StorageError as error:
             log.error("call.agent_not_noted", call_id=row.call_id, code=error.code)
 
@@ -312,6 +314,7 @@ class CallDispatcher:
             livekit_room=call.livekit_room,
             language=agent.language,
             recording=agent.is_recorded,
+            retention=agent.retention.own(),
             metadata=call.metadata,
             agent=agent.name,
             variables=call.variables,

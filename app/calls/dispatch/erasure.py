@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
@@ -36,7 +37,8 @@ class CallEraser:
     """
 
     def __init__(self, calls: CallStore, sessions: SessionStore, recordings: Path, unsaved: UnsavedEnds) -> None:
-        self._calls = calls
+        self.calls = calls
+        """The records of the calls."""
         self._sessions = sessions
         self._recordings = recordings
         self._unsaved = unsaved
@@ -49,11 +51,25 @@ class CallEraser:
         """
         if call.status != "ended":
             raise CallStillLive("the call has not ended yet")
-        folder = self._recordings / call.call_id
-        await self._remove(folder)
-        await self._forget_unsaved(call.call_id)
-        await self._calls.delete(call.call_id)
-        await self._remove(folder)  # its owner may have written more while it closed the recording
+        await self.erase_ended(call.call_id)
+
+    async def erase_ended(self, call_id: str, *, by: Literal["request", "retention"] = "request") -> None:
+        """Erase everything of a call that has ended. Raises as :meth:`erase`."""
+        await self.erase_recording(call_id)
+        await self.forget_unsaved(call_id)
+        await self.calls.delete(call_id, by=by)
+        await self.erase_recording(call_id)  # its owner may have written more while it closed the recording
+
+    async def erase_recording(self, call_id: str) -> None:
+        """Remove the recording of a call that has ended. Safe to repeat. Raises StorageError."""
+        await self._remove(self._recordings / call_id)
+
+    async def forget_unsaved(self, call_id: str) -> None:
+        """Remove the last rows of the call that are kept outside the database. Raises StorageError."""
+        try:
+            await self._unsaved.remove(call_id)
+        except OSError as error:
+            raise StorageError(f"the call's last rows cannot be removed: {error.strerror}") from error
 
     async def run(self) -> None:
         """One round: forget what has expired. The first round also sweeps."""
@@ -66,18 +82,18 @@ class CallEraser:
     async def forget(self, now: datetime) -> None:
         """Remove expired sessions, and erased data from the write-ahead log. Raises StorageError."""
         await self._sessions.forget_expired(now)
-        await self._calls.empty_log()
+        await self.calls.empty_log()
 
     async def sweep(self) -> None:
         """Remove what interrupted erasures have left, and what belongs to no call any more."""
         try:
             for call_id in await self._unsaved.call_ids():
-                call = await self._calls.get(call_id)
+                call = await self.calls.get(call_id)
                 if call is None or call.status == "ended":
-                    await self._forget_unsaved(call_id)
-            known_since = await self._calls.oldest_start()
+                    await self.forget_unsaved(call_id)
+            known_since = await self.calls.oldest_start()
             for folders in await on_disk(lambda: list(self._batches())):
-                known = await self._calls.known(folder.name for folder in folders)
+                known = await self.calls.known(folder.name for folder in folders)
                 for folder in folders:
                     if folder.suffix == _ERASED or (
                         folder.name not in known and await on_disk(_is_later, folder, known_since)
@@ -90,12 +106,6 @@ class CallEraser:
     def _batches(self) -> Iterator[list[Path]]:
         folders = [path for path in self._recordings.iterdir() if path.is_dir()] if self._recordings.is_dir() else []
         yield from (folders[first : first + _FOLDERS_AT_ONCE] for first in range(0, len(folders), _FOLDERS_AT_ONCE))
-
-    async def _forget_unsaved(self, call_id: str) -> None:
-        try:
-            await self._unsaved.remove(call_id)
-        except OSError as error:
-            raise StorageError(f"the call's last rows cannot be removed: {error.strerror}") from error
 
     async def _remove(self, folder: Path) -> None:
         try:

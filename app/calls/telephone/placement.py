@@ -114,6 +114,7 @@ class CallPlacement:
             called_number=to,
             livekit_room=outbound_room_name(self._prefix, call_id),
             recording=speaker.is_recorded,
+            retention=speaker.retention.own(),
             metadata=metadata,
             agent=speaker.name,
             variables=dict(variables),
