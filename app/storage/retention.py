@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, exists, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, tuple_, update
 
 from app.clock import iso_utc
 from app.journal.seal import data_hash
@@ -41,7 +41,7 @@ class EndedCall:
     recording_is_due: bool
     words_are_due: bool
     call_is_due: bool
-    """The whole call. Not while webhooks of it are still to be delivered."""
+    """The whole call. Not while webhooks of it are still to be delivered, or it is still to be analysed."""
 
 
 class RetentionStore:
@@ -78,7 +78,8 @@ class RetentionStore:
 def _ended(
     usual: Retention, now: datetime, after: EndedCall | None, limit: int, connection: Connection
 ) -> tuple[list[EndedCall], EndedCall | None]:
-    pending = exists().where(webhook_deliveries.c.call_id == calls.c.call_id, webhook_deliveries.c.status == "pending")
+    is_waiting = (webhook_deliveries.c.call_id == calls.c.call_id, webhook_deliveries.c.status == "pending")
+    pending = or_(exists().where(*is_waiting), exists().where(analysis_jobs.c.call_id == calls.c.call_id))
     columns = ("call_id", "ended_at", "recording", "retention")
     erased = ("recording_erased_at", "words_erased_at", "words_left_from")
     page = (

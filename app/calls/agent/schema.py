@@ -26,13 +26,14 @@ from app.calls.agent.knowledge import file_name
 from app.calls.agent.mcp import MCP_SECONDS
 from app.calls.agent.numbers import number_problem
 from app.calls.agent.outcome import CONFIRM, outcome_field
+from app.calls.agent.retention_schema import RetentionShape
 from app.calls.agent.templates import is_template
 from app.calls.agent.tool_values import header_value, split_address
 from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
 from app.clients.http_tools import Method, fixed_name, fixed_names, url_problem
 from app.clients.mcp_tools import mcp_problem
 from app.models import CallEvent
-from app.settings_checks import KEPT_DAYS_MAX, webhook_address, webhook_secrets
+from app.settings_checks import webhook_address, webhook_secrets
 
 TOOL_SECONDS_MAX = 60.0
 """Callers do not wait longer than this for a tool."""
@@ -294,17 +295,6 @@ class LimitsShape(_Shape):
 
     max_call_cost_usd: Dollars | None = None
     max_day_cost_usd: Dollars | None = None
-
-
-Days = Annotated[int, Field(ge=0, le=KEPT_DAYS_MAX)]
-
-
-class RetentionShape(_Shape):
-    """For how many days parts of the agent's calls are kept; 0 is for ever."""
-
-    recording_days: Days | None = None
-    transcript_days: Days | None = None
-    call_days: Days | None = None
 
 
 def _outcome_name(name: str) -> str:

@@ -22,7 +22,7 @@ from app.errors import InvalidRequest
 from app.journal.seal import problems
 from app.models import Retention
 from app.observability.retention_metrics import RetentionMetrics
-from app.storage.analyses import AnalysisStore
+from app.storage.analyses import Analysis, AnalysisStore
 from app.storage.calls import CallStore
 from app.storage.lookup import SealedCall, look_up_sealed
 from app.storage.outbox import Outbox, Subscription
@@ -125,7 +125,9 @@ async def house(folder: Path, *, days_later: float = 11) -> AsyncIterator[House]
         yield House(folder, stores, clock, registry, RetentionMetrics(registry))
 
 
-async def an_old_call(ours: House, call_id: str = "call-1", *, words: int = 1, **columns: Any) -> None:
+async def an_old_call(
+    ours: House, call_id: str = "call-1", *, words: int = 1, is_analysed: bool = True, **columns: Any
+) -> None:
     """A recorded call in which the secret was said, by everybody and everywhere."""
     columns = {"recording": True} | columns
     ending = replace(ENDING, ended_at=columns.pop("ended_at", END), said=(SECRET, "Hello"))
@@ -138,6 +140,12 @@ async def an_old_call(ours: House, call_id: str = "call-1", *, words: int = 1, *
     journal.append(call_id, 1, a_row(words + 2, "agent.tool_called", arguments=SECRET, line=SECRET, name="book"))
     journal.append(call_id, 1, last_row(words + 3), replace(ending, summary=summary))
     await journal.flush(call_id)
+    if is_analysed:
+        analyses = AnalysisStore(ours.stores.database)
+        [job] = await analyses.claim(ours.clock.now, lease_now=0.0, until=1.0, limit=1)
+        name = {"value": SECRET, "quote": SECRET, "turn": 1, "verified_by": None}
+        found = Analysis(status="done", summary=SECRET, fields={"name": name}, success=True, reason=SECRET)
+        assert await analyses.finish(job, found, ours.clock.now)
     (ours.recordings / call_id).mkdir(parents=True)
     (ours.recordings / call_id / "worker-a.seg").write_bytes(b"VASEG2" + SECRET.encode())
 
@@ -160,6 +168,10 @@ async def test_of_the_words_of_an_old_call_nothing_is_left_on_the_disk(tmp_path:
         assert call.recording_erased_at
         assert call.words_left_from is None
         assert call.end_reason == "caller_hangup"
+        assert call.analysis
+        assert {name: value for name, value in call.analysis.items() if value is not None} == {
+            "status": "done", "success": True
+        }  # fmt: skip
         rows = await ours.stores.reader.rows("call-1")
         assert [row.data.get("text") for row in rows] == [None, "", None, None]
         assert rows[1].data["confidence"] == 0.9
@@ -369,9 +381,9 @@ async def test_an_analysis_that_came_to_no_end_has_failed_and_is_reported(tmp_pa
     async with house(tmp_path) as ours:
         outbox, analyses = Outbox(ours.stores.database), AnalysisStore(ours.stores.database)
         await outbox.subscribe([Subscription("endpoint", None, frozenset({"call.analyzed"}))])
-        await an_old_call(ours)
+        await an_old_call(ours, is_analysed=False)
         assert await analyses.waiting() == 1
-        assert await ours.sweep(Retention(0, 10, 0))
+        assert await ours.sweep(DAYS_10)
 
         assert await analyses.waiting() == 0
         call = await ours.stores.calls.get("call-1")
