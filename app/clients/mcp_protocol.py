@@ -4,7 +4,7 @@ The only file that imports ``mcp``, which takes 1.6 s of the CPU and 27 MB: it i
 
 Each list and each call is a session of its own, in the task that wants it. So a cancelled call closes its connection, a
 server that dies takes no other call with it, and each call has its own headers. Connections are shared. A server of
-2026-07-28 and later needs one request for a call; an older one, whose sessions have a beginning and an end, four.
+2026-07-28 and later needs one request for a call; an older one, whose sessions have a beginning and an end, five.
 """
 
 import asyncio
@@ -64,15 +64,19 @@ class McpProtocol:
         raise ProviderProtocolError(_PROVIDER, f"listed more than {_PAGES_MAX} pages of tools")
 
     async def call(self, name: str, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> ToolAnswer:
-        """Call a tool, once. An error that the tool itself reports is an answer."""
+        """Call a tool, once. An error of the tool is an answer, and so is one about its name or its arguments."""
         answer: ToolAnswer | None = None
         params = mcp_types.CallToolRequestParams(name=name, arguments=dict(arguments))
         try:
             async with self._errors_mapped(), self._session(headers) as session:
                 request = mcp_types.CallToolRequest(params=params)
                 # Not session.call_tool: that lists the tools before each first answer, to check it by their schemas.
-                result = await session.send_request(request, mcp_types.CallToolResult)
-                answer = _answer(result)
+                try:
+                    answer = _answer(await session.send_request(request, mcp_types.CallToolResult))
+                except MCPError as error:
+                    if error.code not in _REFUSED:
+                        raise
+                    answer = ToolAnswer(_DONE, error.message, has_failed=True)
         except ProviderError:
             if answer is None:
                 raise

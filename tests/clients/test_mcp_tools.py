@@ -87,6 +87,15 @@ async def test_an_error_of_the_tool_is_an_answer_and_its_server_is_well() -> Non
     assert (health.name, health.status) == ("mcp:schedule", "ok")
 
 
+async def test_a_tool_that_is_gone_is_an_answer_too() -> None:
+    async with a_server() as (endpoint, client):
+        endpoint.server.remove_tool("book")
+        answer = await call(client, "book", day="Friday")
+
+    assert not answer.ok
+    assert "book" in answer.text
+
+
 @pytest.mark.parametrize(("name", "called"), [("find_times", 2), ("cancel", 2), ("book", 1)])
 async def test_only_a_call_that_does_no_harm_twice_is_repeated(name: str, called: int) -> None:
     async with a_server() as (endpoint, client):
