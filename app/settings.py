@@ -114,7 +114,8 @@ class Settings(_Needs, BaseSettings):
 
     # --- the agent ----------------------------------------------------------------------------------------------------
     language: str = Field("ru", validation_alias=AliasChoices("VA_LANGUAGE", "LANGUAGE"))
-    """Code of the language the agent starts in: ru, en, or multi; VA_LANGUAGE takes precedence over LANGUAGE."""
+    """Code of the language the agent starts in: ru, en, multi, or another whose texts are in the agent's file, such as
+    de; VA_LANGUAGE takes precedence over LANGUAGE."""
     greeting: str | None = None
     """First words of the agent, in LANGUAGE; when not set, those in the agent's file, or a standard greeting."""
     agents_dir: Path | None = None
@@ -308,8 +309,8 @@ class Settings(_Needs, BaseSettings):
     @field_validator("language")
     @classmethod
     def _known_language(cls, value: str) -> str:
-        if value not in LANGUAGES:
-            raise ValueError(f"use one of {', '.join(LANGUAGES)}")
+        if not is_language(value):
+            raise ValueError(f"use one of {', '.join(LANGUAGES)}, or the code of a language of the agent, such as de")
         return value
 
     @field_validator("eager_eot_threshold")

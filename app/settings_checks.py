@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-LANGUAGES = ("ru", "en", "multi")
-"""Languages with fixed lines and voices. ``multi`` begins in the first and recognises any."""
+ANY_LANGUAGE = "multi"
+LANGUAGES = ("ru", "en", ANY_LANGUAGE)
+"""Languages with standard lines and voices. ``multi`` begins in the first and recognises any. An agent's file can have
+others."""
 VENDOR_KEYS = ("deepgram_api_key", "openai_api_key", "cartesia_api_key")
 _CODE_LENGTH = 2
 _SECRET_LETTERS = 16

@@ -39,7 +39,7 @@ BAD: dict[str, str] = {
     "LOG_LEVEL": "loud",
     "MAX_CONCURRENT_CALLS": "0",
     "DRAIN_SECONDS": "-1",
-    "VA_LANGUAGE": "fr",
+    "VA_LANGUAGE": "french",
     "MAX_RESPONSE_LATENCY": "soon",
     "CONTEXT_WINDOW_SIZE": "10",
     "IDLE_PROMPT_SECONDS": "0",
@@ -234,8 +234,13 @@ def test_a_bare_code_is_a_language(code: str) -> None:
     assert loaded({"LANGUAGE": code}).language == code
 
 
-def test_a_language_that_the_agent_does_not_speak_is_refused() -> None:
-    assert "ru, en, multi" in problems({"VA_LANGUAGE": "de"})[0]
+@pytest.mark.parametrize("written", ["german", "DE", "d", "de-DE"])
+def test_what_is_no_code_of_a_language_is_refused(written: str) -> None:
+    assert "use one of ru, en, multi, or the code of a language of the agent" in problems({"VA_LANGUAGE": written})[0]
+
+
+def test_a_language_may_be_that_of_an_agents_file() -> None:
+    assert loaded({"VA_LANGUAGE": "de"}).language == "de"
 
 
 @pytest.mark.parametrize(

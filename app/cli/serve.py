@@ -100,7 +100,7 @@ class DrainingServer(uvicorn.Server):
         """Read the files of agents that have changed now rather than in two seconds."""
         services = getattr(self._app.state, "services", None)
         if services is not None:
-            services.agents.look_now()
+            services.agents.read_anew()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first SIGTERM or SIGINT, stop at the second."""

@@ -75,6 +75,15 @@ class InterruptionRules:
             return "undecided"
         return reason
 
+    def is_early(self, text: str, *, faint: bool) -> bool:
+        """Whether words over the disclosure, which nothing may cut, are to be answered after it."""
+        call, own = self._call, self.own_words(text)
+        line = call.floor.line
+        if line is None or line.kind is not UtteranceKind.DISCLOSURE or not own or faint:
+            return False
+        is_echo_of_line = line.started and self._is_own_voice(line, text)
+        return not (is_echo_of_line or is_hello(own) or is_backchannel(own, call.language))
+
     def before_answer(self, text: str, *, so_far: bool = False) -> str | None:
         """Why words do not stop an answer that is being made, or a greeting that has not begun."""
         call = self._call

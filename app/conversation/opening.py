@@ -7,13 +7,15 @@
                                            is not; the greeting           as for no
 
 Each part is left out when the agent has none. A caller who answers the question and asks for something gets an answer
-to that in place of the greeting.
+to that in place of the greeting. So does one who has asked for something during the disclosure.
 """
 
 from typing import Literal
 
+from app.conversation.bridging import await_answer
 from app.conversation.commands import Record, StartRecording
 from app.conversation.consent import agrees, asks_for_more
+from app.conversation.deadlines import Deadline
 from app.conversation.farewells import is_farewell
 from app.conversation.notices import unheard_statements
 from app.conversation.opening_events import ConsentAnswered
@@ -36,9 +38,22 @@ def ask_or_greet(call: CallState) -> None:
     """Ask whether the call may be recorded, or greet the caller when that is settled."""
     if call.policy.asks_consent and not call.consent.is_settled:
         _ask(call)
+    elif call.early_words:
+        _answer_early_words(call)
     else:
         call.floor.unheard_greeting = ""
         call.say(UtteranceKind.GREETING, call.lines.greeting)
+
+
+def _answer_early_words(call: CallState) -> None:
+    """Answer what the caller said during the disclosure. They have waited long enough to hear no whole greeting."""
+    text, call.early_words = call.early_words, ""
+    call.floor.unheard_greeting = unheard_statements(call.lines.greeting, "")
+    call.answer(call.turn, text)
+    call.say_unheard_greeting(call.turn)
+    await_answer(call, call.now + call.policy.max_response_seconds - call.policy.filler_lead_seconds)
+    call.due_in(Deadline.REPLY, call.policy.reply_seconds)
+    call.enter(ConversationState.PROCESSING)
 
 
 def awaits_consent(call: CallState) -> bool:

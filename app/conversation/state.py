@@ -79,6 +79,8 @@ class CallState:
     """Until then at the latest the leg is away from the caller; what waits for either of them goes on waiting."""
     unheard_sounds = 0
     """Sounds of the caller in a row that may have been speech, and of which no words came."""
+    early_words = ""
+    """What the caller said while nothing could cut the agent; it is answered as soon as the call is open."""
     agent_asked = ""
     """What was said of the answer or the greeting that ended last: a fixed line after it takes no question back."""
 

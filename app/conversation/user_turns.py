@@ -133,11 +133,19 @@ class UserTurns:
         text = self._words_of_turn(event.text)
         reason = self._reason_to_ignore_turn(text, faint=event.faint)
         text = self._own_words(event.text) if reason is None else text
+        is_early = (
+            reason == "not_interruptible"
+            and self._is_understood(event)
+            and self._rules.is_early(text, faint=event.faint)
+        )
+        text = self._own_words(event.text) if is_early else text
         self._rules.turn_is_over()
-        if reason is not None:
+        if is_early:
+            self._keep_for_later(text, event)
+        elif reason is not None:
             self._ignore(reason)
             reassure(call, text)
-        elif not text or (event.confidence is not None and event.confidence < self._confidence_needed):
+        elif not text or not self._is_understood(event):
             self._not_understood()
         elif (seconds := self._endpointing.missing_silence(text, event.last_voiced_t)) > 0 and call.policy.speaks:
             self._wait_for_more(replace(event, text=text), seconds)
@@ -251,6 +259,16 @@ class UserTurns:
         number = self._record_turn(text, "keypad", self._call.now, None, None)
         if not carry_out(self._call, number, key):
             self._answer(number, text, self._call.taken_until_t, key)
+
+    def _is_understood(self, event: ev.CallerTurnEnded) -> bool:
+        return event.confidence is None or event.confidence >= self._confidence_needed
+
+    def _keep_for_later(self, text: str, event: ev.CallerTurnEnded) -> None:
+        """The caller has asked for something during the disclosure, which goes on."""
+        call = self._call
+        self._follow_language(text, event.language)
+        self._record_turn(text, "speech", event.last_voiced_t, event.language, event.confidence)
+        call.early_words = f"{call.early_words} {text}".strip()
 
     def _own_words(self, text: str) -> str:
         """The words of the turn without an echo, or somebody else's words, at its beginning."""
@@ -389,7 +407,7 @@ class UserTurns:
     def _answer(self, number: int, text: str, ended: float, key: KeyMeaning | None = None) -> None:
         call = self._call
         prepared = call.floor.reply
-        call.held_answer = None
+        call.held_answer, call.early_words = None, ""
         call.answer(number, text, key)
         call.say_unheard_greeting(number)
         late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds

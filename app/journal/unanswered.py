@@ -1,6 +1,7 @@
 """Which of the caller's turns were never answered, how long the caller waited, and whether they gave the call up.
 
-A turn is answered when the answer begins to sound. A filler, an apology or an operator's line is no answer. The
+A turn is answered when the answer begins to sound. A filler, an apology or an operator's line is no answer. What a
+caller says during the disclosure, which nothing cuts, is answered by the first answer after it. The
 caller's last goodbye, after which the agent hangs up, needs none. The wait begins with the caller's last sound. It ends
 when they speak again, when the agent apologises, or with the call.
 """
@@ -35,6 +36,10 @@ class TurnWaits:
     """Turn and kind of each utterance that began to sound."""
     _heard: dict[int, int] = field(default_factory=dict)
     """The turn of each utterance of which something was heard; its first row may be missing."""
+    _disclosure: int | None = None
+    """The disclosure that is sounding."""
+    _early: set[int] = field(default_factory=set)
+    """Turns that were taken while it sounded."""
     _transfer_runs: bool = False
     _said_goodbye: bool = False
     _closed_by: int | None = None
@@ -87,21 +92,27 @@ class TurnWaits:
             if turn.waited_until is None:
                 turn.waited_until = row.data["started_t"]
         self._turns[row.turn or 0] = _Turn(row.data["ended_t"])
+        if self._disclosure is not None:
+            self._early.add(row.turn or 0)
 
     def _started(self, row: JournalRow) -> None:
         number, kind = row.turn or 0, row.data["kind"]
         self._kinds[row.data["speech"]] = number, kind
         self._said_goodbye = self._said_goodbye or kind == "goodbye"
+        self._disclosure = row.data["speech"] if kind == "disclosure" else None
         turn = self._turns.get(number)
         if turn is not None and kind == _APOLOGY and not turn.apologised:
             turn.apologised = True
             turn.waited_until = row.t
 
     def _ended(self, row: JournalRow) -> None:
+        if row.data["speech"] == self._disclosure:
+            self._disclosure = None
         if row.data["heard"]:
             self._heard[row.data["speech"]] = row.turn or 0
 
     def _answered(self) -> set[int]:
         started = {turn for turn, kind in self._kinds.values() if kind in ANSWERING}
         heard = {turn for speech, turn in self._heard.items() if speech not in self._kinds}
-        return started | heard | ({self._closed_by} if self._closed_by is not None else set())
+        answered = started | heard | ({self._closed_by} if self._closed_by is not None else set())
+        return answered | {turn for turn in self._early if any(later >= turn for later in answered)}

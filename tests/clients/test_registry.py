@@ -1,16 +1,22 @@
 """The fallbacks that the settings choose."""
 
 import shutil
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
+from cartesia.types.supported_language import SupportedLanguage
 
+from app.calls.agent.plan import CallPlanner
+from app.clients.cartesia.messages import SONIC_LANGUAGES
 from app.clients.entry import ClientSetup
 from app.clients.registry import VendorRegistry
+from app.conversation.policy import ENGLISH, CallPolicy
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.settings import load_settings
 from media.formats import AudioFormat
+from tests.calls.fakes import AGENT, only
 
 MODEL, VOICE = LlmOptions("gpt-6-luna"), TtsOptions("sonic-3.5")
 PHONE = AudioFormat("mulaw", 8000)
@@ -83,8 +89,48 @@ async def test_an_unknown_fallback_is_named_with_the_known_ones() -> None:
 async def test_a_language_that_the_model_does_not_know_is_a_wrong_setting() -> None:
     made = registry()
 
-    with pytest.raises(SettingsError, match="speech recognition: flux-general-multi does not know the language 'pl'"):
+    with pytest.raises(SettingsError, match="does not know the language 'pl': use nova-3, or one of de, en, es"):
         made.stt(SttOptions("flux-general-multi", "pl", ("pl", "ru")), PHONE)
     assert made.stt(SttOptions("flux-general-multi", "ru", ("ru", "pl")), PHONE)
     assert made.stt(SttOptions("nova-3", "pl", ("pl", "ru")), PHONE)
     await made.aclose()
+
+
+async def test_the_languages_of_the_voice_are_those_of_the_vendors_library() -> None:
+    library = set(get_args(get_args(SupportedLanguage)[0]))
+    made = registry()
+
+    assert made.tts(VOICE).capabilities.languages == SONIC_LANGUAGES == library
+    assert made.tts(TtsOptions("my-own-voice")).capabilities.languages is None
+    await made.aclose()
+
+
+@pytest.mark.parametrize(
+    ("heard_by", "language", "problem"),
+    [
+        ("nova-3", "kk", "speech synthesis: sonic-3.5 does not speak kk; choose another model, or one of ar, bg, bn,"),
+        ("flux-general-multi", "pl", "does not know the language 'pl': use nova-3, or one of de, en, es, fr, hi,"),
+    ],
+)
+async def test_a_language_that_one_of_the_vendors_lacks_is_refused_with_those_to_choose_from(
+    heard_by: str, language: str, problem: str
+) -> None:
+    made = registry()
+    policy = CallPolicy(lines={"en": ENGLISH, language: ENGLISH})
+    agent = replace(
+        AGENT, policy=policy, language=language, stt=SttOptions(heard_by, language), tts=VOICE, voices={language: "v"}
+    )
+    planner = CallPlanner(
+        lambda: only(agent),
+        made,
+        endpoints=lambda _agent: {},
+        transfer_targets={},
+        playout_lead_seconds=0.2,
+        version="1",
+    )
+
+    with pytest.raises(SettingsError) as caught:
+        planner.plan(PHONE)
+    await made.aclose()
+
+    assert problem in caught.value.problems[0]

@@ -45,8 +45,75 @@ def test_nothing_that_the_caller_says_cuts_the_disclosure(said: str, has_begun: 
     call.caller_seems_to_end(said).caller_says(said).caller_presses("1#").wait(0.5)
 
     assert [utterance.fate for utterance in call.utterances] == ["speaking" if has_begun else "waiting"]
-    assert call.turns == []
+    assert call.replies == []
     assert set(call.ignored) == {"not_interruptible"}
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_what_the_caller_asks_for_during_the_disclosure_is_answered_after_it(has_begun: bool) -> None:
+    call = a_call()
+    if has_begun:
+        call.agent_begins()
+    call.caller_says("I want to book a table").wait(1)
+    assert (call.turns, call.replies) == ([("I want to book a table", "speech")], [])
+    if not has_begun:
+        call.agent_begins()
+    call.agent_falls_silent()
+
+    assert [reply.text for reply in call.replies] == ["I want to book a table"]
+    assert call.lines == [f"{DISCLOSURE} {NOTICE}", "Hello, this is the clinic."]
+    assert call.state == "processing"
+    assert call.record.disclosure_heard_at is not None
+
+
+def test_all_that_the_caller_says_during_the_disclosure_is_answered_at_once() -> None:
+    call = a_call().agent_begins()
+    call.caller_says("I want to book a table").wait(0.5).caller_says("For two, please").wait(0.5)
+    call.agent_falls_silent()
+
+    assert [text for text, _ in call.turns] == ["I want to book a table", "For two, please"]
+    assert [reply.text for reply in call.replies] == ["I want to book a table For two, please"]
+    assert list(call.agent_says("Gladly.").caller_hangs_up().record.unanswered) == []
+
+
+@pytest.mark.parametrize("said", ["Hello?", "uh-huh", "You are speaking with a machine"])
+def test_a_hello_or_an_echo_during_the_disclosure_is_no_request(said: str) -> None:
+    call = a_call().agent_begins()
+    call.agent_goes_on(NOTICE).caller_says(said).wait(0.5)
+    call.agent_falls_silent()
+
+    assert (call.turns, call.replies) == ([], [])
+    assert call.lines[-1] == GREETING
+
+
+def test_a_disclosure_that_breaks_comes_again_before_the_answer() -> None:
+    call = a_call().agent_begins()
+    call.caller_says("I want to book a table").speaking_fails()
+    call.agent_falls_silent()
+    assert call.replies == []
+    call.agent_says_the_line()
+
+    assert [reply.text for reply in call.replies] == ["I want to book a table"]
+
+
+def test_the_question_for_consent_comes_before_that_answer() -> None:
+    call = a_call(DISCLOSES, asks_consent=True).agent_begins()
+    call.caller_says("I want to book a table").agent_falls_silent()
+    assert (call.lines[-1], call.replies) == (LINES.consent, [])
+    call.agent_says_the_line().caller_says("Yes, sure")
+
+    assert consents(call) == [(True, "speech")]
+    assert [reply.text for reply in call.replies] == ["I want to book a table"]
+    assert call.lines[-1] == "Hello, this is the clinic."
+
+
+def test_an_answer_to_the_question_that_asks_for_something_answers_both() -> None:
+    call = a_call(DISCLOSES, asks_consent=True).agent_begins()
+    call.caller_says("I want to book a table").agent_falls_silent()
+    call.agent_says_the_line().caller_says("Yes, and I need a parking place").agent_says_the_line()
+
+    assert [reply.text for reply in call.replies] == ["Yes, and I need a parking place"]
+    assert [text for text, _ in call.turns] == ["I want to book a table", "Yes, and I need a parking place"]
 
 
 def test_an_operators_line_does_not_cut_the_disclosure() -> None:

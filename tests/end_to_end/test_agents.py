@@ -60,13 +60,15 @@ async def test_a_signal_has_the_files_read_and_a_worker_comes_back_while_one_is_
     folder = tmp_path / "agents"
     folder.mkdir()
     path = folder / "clinic.yaml"
-    path.write_text("prompt: First.\n")
+    path.write_text("prompt: Before.\n")
+    before = path.stat()
     async with (
         asyncio.timeout(100),
         sandbox_process() as sandbox,
         serving(tmp_path / "data", sandbox, AGENTS_DIR=str(folder), WORKERS="2") as service,
     ):
-        path.write_text("prompt: Second.\n")
+        path.write_text("prompt: Behind.\n")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # of the same size, too: only a signal shows it
         service.process.send_signal(signal.SIGHUP)
         await _logged(service, "agents.read", 1)  # a worker that starts later reads the second prompt at its start
         path.write_text("prompt: '{{ nobody }}'\n")
@@ -78,7 +80,7 @@ async def test_a_signal_has_the_files_read_and_a_worker_comes_back_while_one_is_
             problems = (await http.get("/agents")).json()["problems"]
 
     assert {line["worker"] for line in started[2:]} == {1, 2}
-    assert shown["prompt"] == "Second."
+    assert shown["prompt"] == "Behind."
     assert len(problems) == 1
     assert "clinic.yaml line 1: prompt: nobody is not known here; there are: agent," in problems[0]
 

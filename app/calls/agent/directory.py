@@ -118,8 +118,8 @@ class AgentDirectory:
             log.error("agent.not_read", problem=problem)
         self._keep()
 
-    def look_now(self) -> None:
-        """Have :meth:`watch` look at the files now."""
+    def read_anew(self) -> None:
+        """Have :meth:`watch` read every file now, changed or not: a variable of the environment may have changed."""
         self._woken.set()
 
     async def watch(self) -> None:
@@ -127,12 +127,16 @@ class AgentDirectory:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._look_seconds):
                 await self._woken.wait()
+        is_woken = self._woken.is_set()
         self._woken.clear()
-        await self.reload()
+        await self.reload(anew=is_woken)
 
-    async def reload(self) -> None:
-        """Read the files that have changed, in a thread. Raises SettingsError when the folder cannot be read."""
-        looked = await asyncio.to_thread(self._look)
+    async def reload(self, *, anew: bool = False) -> None:
+        """Read the files that have changed, or with ``anew`` all of them, in a thread.
+
+        Raises SettingsError when the folder cannot be read.
+        """
+        looked = await asyncio.to_thread(self._look, anew=anew)
         if looked is None:
             return
         before = self.current
@@ -145,16 +149,19 @@ class AgentDirectory:
         await asyncio.to_thread(self._keep)
         log.info("agents.read", agents=sorted(self.current.by_name))
 
-    def _look(self) -> _Looked | None:
-        """Read what has changed; None if nothing has. Reads refused files again, too: another may now fit with them."""
+    def _look(self, *, anew: bool = False) -> _Looked | None:
+        """Read what has changed; None if nothing has. Reads refused files again, too: another may now fit with them.
+
+        With ``anew``, reads everything.
+        """
         self._folder = self._folder or self._settings.agents_folder  # the default folder may appear later
         stamps = file_stamps(self._folder, self._stamps)
-        if stamps == self._stamps:
+        if stamps == self._stamps and not anew:
             return None
         read: dict[Path, AgentProfile] = {}
         wrong: dict[Path, list[str]] = {}
         for path, stamp in stamps.items():
-            if self._stamps.get(path) != stamp or path in self._refused:
+            if anew or self._stamps.get(path) != stamp or path in self._refused:
                 try:
                     read[path] = agent_of_file(path, self._settings)
                 except SettingsError as error:

@@ -20,7 +20,7 @@ from app.conversation.policy import CallPolicy
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.settings import Settings, environment
-from app.settings_checks import spending_problem
+from app.settings_checks import ANY_LANGUAGE, spending_problem
 
 _STANDARD_PROMPT = (
     "You are the friendly voice assistant of a company that answers the telephone. Help the caller, ask when something "
@@ -53,6 +53,7 @@ def agent_of_file(path: Path, settings: Settings) -> AgentProfile:
 
 def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> AgentProfile:
     lines = {**CallPolicy().lines, **agent.lines}
+    _check_language(agent, settings.language, lines)
     language = settings.language if settings.language in lines else next(iter(lines))
     if greeting:
         lines[language] = replace(lines[language], greeting=greeting)
@@ -182,6 +183,17 @@ def _line_of(problem: str, names: Names, written: str) -> int | None:
     except TemplateProblem as error:
         return next((line for line, found in error.problems if found == problem), None)
     return None
+
+
+def _check_language(agent: AgentFile, language: str, spoken: Collection[str]) -> None:
+    """Raises SettingsError for a language of the settings in which the agent has no texts."""
+    if language not in (*spoken, ANY_LANGUAGE):
+        raise SettingsError(
+            [
+                f"VA_LANGUAGE: the agent {agent.name} has no texts in {language}; use one of "
+                f"{', '.join(sorted(spoken))} or {ANY_LANGUAGE}, or write all its texts in {language} into its file"
+            ]
+        )
 
 
 def _least(*limits: float | None) -> float | None:

@@ -300,11 +300,15 @@ def _problems(plan: CallPlan) -> list[str]:
     hears, speaks = plan.stt.capabilities.languages, plan.tts.capabilities.languages
     if agent.stt.language != _ANY_LANGUAGE and hears is not None and base_language(agent.stt.language) not in hears:
         problems.append(
-            f"speech recognition: {plan.stt.model} does not know {agent.stt.language}; choose another model"
+            f"speech recognition: {plan.stt.model} does not know {agent.stt.language}; choose another model, or one of "
+            f"{_both(hears, speaks)}"
         )
     for language in plan.policy.lines:
         if speaks is not None and base_language(language) not in speaks:
-            problems.append(f"speech synthesis: {agent.tts.model} does not speak {language}; choose another model")
+            problems.append(
+                f"speech synthesis: {agent.tts.model} does not speak {language}; choose another model, or one of "
+                f"{_both(hears, speaks)}"
+            )
     for meaning in plan.policy.keypad:
         if meaning.transfers_to is not None and meaning.transfers_to not in plan.transfer_targets:
             problems.append(
@@ -313,3 +317,9 @@ def _problems(plan: CallPlan) -> list[str]:
     if (agent.tools or agent.mcp_servers) and not plan.llm.capabilities.tools:
         problems.append(f"language model: {plan.llm.model} takes no tools, and the agent {agent.name} has some")
     return problems
+
+
+def _both(hears: frozenset[str] | None, speaks: frozenset[str] | None) -> str:
+    """The languages to choose from, as far as they are known: those of both vendors."""
+    known = [languages for languages in (hears, speaks) if languages is not None]
+    return ", ".join(sorted(frozenset.intersection(*known)))

@@ -73,7 +73,7 @@ class CartesiaTTSClient(BaseResilientClient):
     @property
     def capabilities(self) -> TtsCapabilities:
         """What the socket gives."""
-        return TtsCapabilities(word_times=True, languages=None, encodings=ENCODINGS)
+        return TtsCapabilities(word_times=True, languages=self._options.languages, encodings=ENCODINGS)
 
     @property
     def variant(self) -> str:

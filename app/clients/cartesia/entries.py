@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from app.clients.cartesia.client import CartesiaOptions, CartesiaTTSClient
-from app.clients.cartesia.messages import PROVIDER
+from app.clients.cartesia.messages import PROVIDER, SONIC_LANGUAGES
 from app.clients.cartesia.over_http import CartesiaHttpClient
 from app.clients.cartesia.stt_client import CartesiaSTTClient
 from app.clients.cartesia.stt_messages import InkOptions
@@ -15,15 +15,17 @@ from media.formats import AudioFormat
 
 _DETECT = "multi"
 _WHISPER = "ink-whisper"
+_SONIC = "sonic"
 _Client = TypeVar("_Client", bound=CartesiaTTSClient)
 
 
-def _make(client: type[_Client], setup: ClientSetup) -> _Client:
+def _make(client: type[_Client], setup: ClientSetup, options: TtsOptions) -> _Client:
     settings = setup.settings
+    languages = SONIC_LANGUAGES if options.model.startswith(_SONIC) else None  # a compatible server has its own models
     return client(
         api_key=key_of(settings.cartesia_api_key),
         base_url=settings.cartesia_base_url,
-        options=CartesiaOptions(pronunciation_dict_id=settings.tts_pronunciations),
+        options=CartesiaOptions(languages=languages, pronunciation_dict_id=settings.tts_pronunciations),
         prices=setup.prices,
         retry=setup.retry,
         observer=setup.observer,
@@ -31,12 +33,12 @@ def _make(client: type[_Client], setup: ClientSetup) -> _Client:
     )
 
 
-def _socket(setup: ClientSetup, _options: TtsOptions) -> CartesiaTTSClient:
-    return _make(CartesiaTTSClient, setup)
+def _socket(setup: ClientSetup, options: TtsOptions) -> CartesiaTTSClient:
+    return _make(CartesiaTTSClient, setup, options)
 
 
-def _http(setup: ClientSetup, _options: TtsOptions) -> CartesiaHttpClient:
-    return _make(CartesiaHttpClient, setup)
+def _http(setup: ClientSetup, options: TtsOptions) -> CartesiaHttpClient:
+    return _make(CartesiaHttpClient, setup, options)
 
 
 def _ink(setup: ClientSetup, options: SttOptions, audio_format: AudioFormat) -> CartesiaSTTClient:

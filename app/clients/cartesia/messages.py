@@ -47,10 +47,20 @@ _BASE64_MAX = 4 * 2**20
 _SECONDS_MAX = 3600
 
 
+SONIC_LANGUAGES = frozenset(
+    {"ar", "bg", "bn", "cs", "da", "de", "el", "en", "es", "fi", "fr", "gu", "he", "hi", "hr", "hu", "id", "it", "ja"}
+    | {"ka", "kn", "ko", "ml", "mr", "ms", "nl", "no", "or", "pa", "pl", "pt", "ro", "ru", "sk", "sv", "ta", "te", "th"}
+    | {"tl", "tr", "uk", "ur", "vi", "zh"}
+)
+"""What Cartesia's own voice models speak; a test compares it with the vendor's library."""
+
+
 @dataclass(frozen=True, slots=True)
 class CartesiaOptions:
     """Timeouts of the client, and settings that all voices share."""
 
+    languages: frozenset[str] | None = None
+    """Codes of the languages that the model speaks; None when only the vendor knows."""
     connect_seconds: float = 2.0
     """The timeout for opening a socket or an HTTP connection."""
     first_audio_seconds: float = 1.5

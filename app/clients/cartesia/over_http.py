@@ -45,7 +45,7 @@ class CartesiaHttpClient(CartesiaTTSClient):
     @property
     def capabilities(self) -> TtsCapabilities:
         """It speaks every language and format of the socket, but tells no word times."""
-        return TtsCapabilities(word_times=False, languages=None, encodings=ENCODINGS)
+        return TtsCapabilities(word_times=False, languages=self._options.languages, encodings=ENCODINGS)
 
     def utterance(  # type: ignore[override]  # the ports are the same, and nobody needs more of the socket's
         self, voice: VoiceConfig, *, call_id: str, after: ProviderError | None = None

@@ -84,7 +84,10 @@ class DeepgramOptions:
             raise ValueError("utterance_end_ms is 1000 or more")
         spoken = self.languages
         if spoken is not None and self.language != DETECT and base_language(self.language) not in spoken:
-            raise ValueError(f"{self.model} does not know the language {self.language!r}: use nova-3")
+            known = ", ".join(sorted(spoken))
+            raise ValueError(
+                f"{self.model} does not know the language {self.language!r}: use nova-3, or one of {known}"
+            )
 
     @property
     def languages(self) -> frozenset[str] | None:

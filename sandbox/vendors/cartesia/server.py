@@ -117,7 +117,8 @@ class SpeechSocket:
             raise Declined(400, "context_closed", "Context closed", "the context has ended or expired")
         if context_id not in self._contexts:
             call_id = leading_call_id(context_id)
-            self._stage.keep_request("cartesia", "tts/websocket context", call_id, {"context_id": context_id})
+            asked = {"context_id": context_id, "language": order.manner.language, "transcript": order.transcript}
+            self._stage.keep_request("cartesia", "tts/websocket context", call_id, asked)
             text = order.transcript
             trouble = self._stage.faults.take(
                 "cartesia",

@@ -1,6 +1,6 @@
 """The agents of a folder, and what happens when its files change."""
 
-import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -254,15 +254,41 @@ async def test_an_agent_that_no_vendor_can_carry_is_refused(folder: Path) -> Non
         a_directory().approve(check)
 
 
-async def test_a_signal_has_the_files_read_at_once(folder: Path) -> None:
+def write_unseen(path: Path, text: str) -> None:
+    """Write as many bytes as there are, and take the time of the change back: no look at the file can see it."""
+    state = path.stat()
+    assert len(text.encode()) == state.st_size
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+async def test_a_signal_has_every_file_read_at_once(folder: Path) -> None:
     directory = AgentDirectory(Settings(), look_seconds=3600)
-    write(folder / "bank.yaml", "prompt: Bank.\n")
+    write_unseen(folder / "clinic.yaml", CLINIC.replace("prompt: Clinic.", "prompt: Doctor."))
+    await directory.reload()
+    assert directory.current.by_name["clinic"].prompt == "Clinic."
 
-    directory.look_now()
-    async with asyncio.timeout(10):
-        await directory.watch()
+    directory.read_anew()
+    await directory.watch()
 
-    assert "bank" in directory.current.by_name
+    assert directory.current.by_name["clinic"].prompt == "Doctor."
+
+
+async def test_a_signal_has_the_environment_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "old")
+    tool = (
+        "tools:\n  - {name: order, description: Orders., method: POST, url: 'https://shop.example.org/', "
+        "headers: {Authorization: '${SHOP_TOKEN}'}}\n"
+    )
+    write(folder / "shop.yml", SHOP + tool)
+    directory = a_directory()
+    monkeypatch.setenv("SHOP_TOKEN", "new")
+
+    directory.read_anew()
+    await directory.watch()
+
+    endpoint = directory.current.by_name["shop"].tools[0].endpoint
+    assert endpoint.headers["Authorization"].get_secret_value() == "new"
 
 
 async def test_without_a_signal_the_files_are_read_after_a_while(folder: Path) -> None:

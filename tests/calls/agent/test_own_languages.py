@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.calls.agent.from_settings import agent_of_file
+from app.calls.agent.from_settings import agent_of_file, agent_profile
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.schema import LinesShape
 from app.errors import SettingsError
@@ -82,3 +82,32 @@ def test_a_language_alone_names_all_that_lacks(tmp_path: Path) -> None:
 
     places = {found.partition(": ")[2].partition(":")[0] for found in caught.value.problems}
     assert places == {"greeting.fr", "voices.fr", *(f"lines.fr.{name}" for name in PLAIN)}
+
+
+def test_a_setting_can_name_a_language_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "praxis.yaml"
+    path.write_text(a_file().replace("language: de\n", ""), encoding="utf-8")
+
+    agent = agent_profile(Settings(language="de", agent_prompt_file=path))
+
+    assert (agent.language, agent.stt.language) == ("de", "de")
+
+
+def test_a_setting_in_which_the_agent_has_no_texts_names_its_languages(tmp_path: Path) -> None:
+    path = tmp_path / "praxis.yaml"
+    path.write_text(a_file(), encoding="utf-8")
+
+    with pytest.raises(SettingsError) as caught:
+        agent_profile(Settings(language="fr", agent_prompt_file=path))
+
+    [problem] = caught.value.problems
+    assert problem.startswith("VA_LANGUAGE: the agent praxis has no texts in fr; use one of de, en, ru or multi,")
+
+
+def test_a_german_file_names_every_line_that_lacks(tmp_path: Path) -> None:
+    some = "prompt: x\nlanguage: de\ngreeting: {de: Hallo!}\nvoices: {de: v}\nlines: {de: {repeat: Wie bitte?}}\n"
+    with pytest.raises(SettingsError) as caught:
+        agent_of(tmp_path, some)
+
+    places = {found.partition(": ")[2].partition(":")[0] for found in caught.value.problems}
+    assert places == {f"lines.de.{name}" for name in PLAIN if name != "repeat"}
