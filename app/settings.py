@@ -137,6 +137,9 @@ class Settings(_Needs, BaseSettings):
     """Longest call, in seconds."""
     media_timeout_seconds: float = Field(10, ge=2, le=3600)
     """Seconds without sound that end a websocket call; at least 30 for Twilio and an egress."""
+    analysis: bool = True
+    """Have the model sum up each call in which something was said: one more request to it after the call. An agent's
+    file decides for itself with ``outcome``."""
     playout_lead_ms: int = Field(200, ge=20, le=1000)
     """How far ahead of real time the agent's audio is sent, in milliseconds."""
 

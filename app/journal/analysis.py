@@ -109,6 +109,11 @@ def analysis_request(rows: Sequence[JournalRow]) -> AnalysisRequest | None:
     return AnalysisRequest(str(model or ""), [Message("system", instructions), Message("user", text)], _schema(fields))
 
 
+def wants_analysis(rows: Sequence[JournalRow]) -> bool:
+    """Whether the agent wants to know what came of its calls, as row 1 says."""
+    return _agent(rows).get("analysis") is not False
+
+
 def outcome_schemas(rows: Sequence[JournalRow]) -> dict[str, dict[str, Any]]:
     """The JSON schema of each field of the agent's outcome, as row 1 has them; empty if it has none."""
     outcome = _agent(rows).get("outcome")

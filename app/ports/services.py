@@ -20,6 +20,8 @@ class CallEnding:
     summary: dict[str, Any] | None = None
     said: tuple[str, ...] = ()
     """What caller and agent said, by which the call is found."""
+    is_analysed: bool = True
+    """Whether it is to be worked out what came of the call, if anything was said."""
 
 
 class CallLeg(Protocol):

@@ -200,9 +200,9 @@ class TextGenerator(Protocol):
     """A language model that answers after a call, when nobody waits."""
 
     async def generate(
-        self, messages: list[Message], *, schema: Mapping[str, Any], call_id: str | None = None
+        self, messages: list[Message], *, schema: Mapping[str, Any] | None = None, call_id: str | None = None
     ) -> GeneratedText:
-        """One whole answer, as JSON that should fit the schema. Raises ProviderError; ContentRejected for a refusal."""
+        """One whole answer; with a schema, JSON that should fit it. Raises ProviderError, such as ContentRejected."""
 
 
 class LanguageModel(Protocol):

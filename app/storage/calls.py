@@ -340,7 +340,7 @@ def create_call(row: CallRow, max_live: int | None, reservation: Reservation | N
 def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding, *, seal: str | None = None) -> None:
     """Mark a live call as ended, in the same transaction as its last journal row."""
     values = asdict(ending)
-    said = values.pop("said")
+    said, is_analysed = values.pop("said"), values.pop("is_analysed")
     ended = connection.execute(
         update(calls)
         .where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status.in_(LIVE))
@@ -349,7 +349,7 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
     if ended.rowcount:
         store_words(connection, call_id, said)
         settle(connection, call_id, _cost_of(ending))
-        if said:
+        if said and is_analysed:
             request_analysis(connection, call_id, ending.ended_at)
         emit(connection, call_id, "call.ended", ending.ended_at)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from app.journal.analysis import (
     analysis_request,
     nothing_said,
     read_answer,
+    wants_analysis,
 )
 from app.models import JournalRow
 
@@ -248,3 +250,12 @@ def test_rows_of_another_version_are_read_as_far_as_possible() -> None:
         assert request is not None
         assert request.schema["required"] == ["summary"]
         assert request.model == ""
+
+
+def test_row_1_says_that_an_agent_wants_no_analysis() -> None:
+    rows = Talk().rows
+    unwanted = replace(rows[0], data={**rows[0].data, "agent": {**rows[0].data["agent"], "analysis": False}})
+
+    assert wants_analysis(rows)
+    assert wants_analysis([])
+    assert not wants_analysis([unwanted, *rows[1:]])

@@ -160,3 +160,14 @@ async def test_erasing_a_call_erases_what_came_of_it(tmp_path: Path) -> None:
 
         for table in ("analysis_jobs", "call_outcomes", "calls"):
             assert look(stores.path, f"SELECT count(*) FROM {table}") == [(0,)]  # noqa: S608 - ours
+
+
+async def test_a_call_that_is_not_to_be_analysed_has_no_job_until_somebody_asks(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await an_ended_call(stores, ending=replace(SAID, is_analysed=False))
+        before, jobs = await analysis(stores), await claim(stores)
+        await AnalysisStore(stores.database).request("call-1", NOW)
+        after = await claim(stores)
+
+    assert (before, jobs) == ({}, [])
+    assert [job.call_id for job in after] == ["call-1"]

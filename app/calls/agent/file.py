@@ -92,6 +92,8 @@ class AgentFile:
     sip_headers: tuple[str, ...] = ()
     """In lower case."""
     outcome: tuple[OutcomeField, ...] = ()
+    is_analysed: bool | None = None
+    """Whether the model sums up each call after its end; None: as the settings say."""
     webhooks: tuple[WebhookEndpoint, ...] = ()
     knowledge: tuple[KnowledgeFile, ...] = ()
     mcp_servers: tuple[McpServer, ...] = ()
@@ -144,6 +146,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         variables=tuple(Variable(name, **dict(variable)) for name, variable in shape.variables.items()),
         sip_headers=tuple(shape.sip_headers),
         outcome=() if shape.outcome is None else outcome_fields(shape.outcome.fields),
+        is_analysed=None if shape.outcome is None else bool(shape.outcome.fields),
         webhooks=tuple(_webhook(webhook, shape.name or path.stem) for webhook in shape.webhooks),
         knowledge=knowledge,
         mcp_servers=tuple(map(_mcp_server, shape.mcp_servers)),

@@ -90,6 +90,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         variables=agent.variables,
         sip_headers=agent.sip_headers,
         outcome=agent.outcome,
+        is_analysed=settings.analysis if agent.is_analysed is None else agent.is_analysed,
         webhooks=agent.webhooks,
         zone=agent.zone or get_localzone(),
         weekdays={code: weekdays(code) for code in lines},

@@ -68,6 +68,8 @@ class AgentProfile:
     """Called numbers that the agent answers; with ``*`` at the end, all numbers with that beginning."""
     outcome: tuple[OutcomeField, ...] = ()
     """What is worked out from each call after its end."""
+    is_analysed: bool = True
+    """Whether the model sums up each call after its end."""
     knowledge: Knowledge | None = None
     """What it knows from files."""
     mcp_servers: tuple[McpServer, ...] = ()
@@ -190,6 +192,7 @@ class AgentProfile:
             **({"mcp_servers": [each.describe() for each in self.mcp_servers]} if self.mcp_servers else {}),
             **({"knowledge": self.knowledge.describe()} if self.knowledge is not None else {}),
             **({"retention": kept} if (kept := self.retention.own()) else {}),
+            **({} if self.is_analysed else {"analysis": False}),
             **({"outcome": {field.name: field.schema for field in self.outcome}} if self.outcome else {}),
             "code_version": version,
         }

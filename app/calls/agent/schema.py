@@ -312,6 +312,11 @@ class OutcomeShape(_Shape):
     ]
 
 
+def _no_outcome(written: Any) -> Any:
+    """``outcome: false``: nothing is worked out from the calls."""
+    return OutcomeShape.model_construct(fields={}) if written is False else written
+
+
 class WebhookShape(_Shape):
     """An endpoint that hears of the agent's calls."""
 
@@ -365,7 +370,7 @@ class AgentShape(_Shape):
         dict[Annotated[str, AfterValidator(_variable_name)], VariableShape], Field(max_length=_VARIABLES_MAX)
     ] = {}
     sip_headers: Annotated[list[Annotated[str, AfterValidator(_sip_header)]], Field(max_length=_HEADERS_MAX)] = []
-    outcome: OutcomeShape | None = None
+    outcome: Annotated[OutcomeShape | None, BeforeValidator(_no_outcome)] = None
     webhooks: Annotated[list[WebhookShape], Field(max_length=_WEBHOOKS_MAX)] = []
     mcp_servers: Annotated[list[McpServerShape], Field(max_length=_SERVERS_MAX)] = []
     knowledge: Annotated[list[Annotated[Text, AfterValidator(file_name)]], Field(max_length=_FILES_MAX)] = []

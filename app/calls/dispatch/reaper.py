@@ -11,6 +11,7 @@ from app.calls.live.session import CallServices
 from app.clock import iso_after, iso_utc, utc_now
 from app.conversation import events as ev
 from app.errors import OwnershipLost, VoiceAgentError
+from app.journal.analysis import wants_analysis
 from app.journal.readable_rows import readable
 from app.journal.record import call_record
 from app.models import JournalRow
@@ -165,6 +166,7 @@ def end_without_core(call: CallRow, rows: list[JournalRow], journal: Journal, en
         language=record.language,
         summary=record.summary(),
         said=record.said(),
+        is_analysed=wants_analysis(rows),
     )
     journal.append(call.call_id, call.fence, row, ending)
 

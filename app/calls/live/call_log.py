@@ -9,6 +9,7 @@ import structlog
 from app.calls.live.call_clock import CallClock
 from app.conversation import events as ev
 from app.errors import StorageError
+from app.journal.analysis import wants_analysis
 from app.journal.record import CallRecord, call_record
 from app.models import JournalRow
 from app.ports.services import CallEnding, CallLeg, Journal
@@ -111,4 +112,5 @@ class CallLog:
             language=record.language,
             summary=record.summary(),
             said=record.said(),
+            is_analysed=wants_analysis(self._rows),
         )

@@ -144,27 +144,14 @@ class OpenAILLMClient(BaseResilientClient):
                     raise ProviderProtocolError(PROVIDER, "the answer began with a thought")
 
     async def generate_response(self, messages: list[Message], context: ConversationContext) -> str:
-        """The whole text of one answer, with retries. Raises ProviderError."""
-
-        async def generate_response() -> str:
-            answer, text = self._ask(messages, (), context.call_context.call_id), ""
-            try:
-                while not answer.complete:
-                    for event in await answer.read():
-                        text = text_after(text, event)
-                await answer.read_to_end()
-            finally:
-                self._learn(answer, context.call_context.call_id)
-                await answer.aclose()
-            return text
-
-        text: str = await self.make_request(generate_response)
-        return text
+        """The whole text of one answer, by the way of :meth:`generate`. Raises ProviderError."""
+        kept = trim(messages, self._options.context_window_size, estimate_tokens)
+        return (await self.generate(kept, call_id=context.call_context.call_id)).text
 
     async def generate(
-        self, messages: list[Message], *, schema: Mapping[str, Any], call_id: str | None = None
+        self, messages: list[Message], *, schema: Mapping[str, Any] | None = None, call_id: str | None = None
     ) -> GeneratedText:
-        """The whole text of one answer that nobody waits for, as JSON that should fit the schema; with retries.
+        """The whole text of one answer that nobody waits for, with retries; with a schema, JSON that should fit it.
 
         Raises ProviderError; ContentRejected when the model refuses.
         """
@@ -173,16 +160,19 @@ class OpenAILLMClient(BaseResilientClient):
 
         async def generate() -> GeneratedText:
             answer = OpenAIAnswer(self._connections.get, options, body, call_id, on_headers=self.limiter.learn)
+            text = ""
             try:
                 while not answer.complete:
-                    await answer.read()
+                    for event in await answer.read():
+                        text = text_after(text, event)
                 await answer.read_to_end()
             finally:
                 await answer.aclose()
             if answer.decoder.refused or answer.decoder.reason == "content_filter":
                 raise ContentRejected(PROVIDER, "the model refused to answer", request_id=answer.request_id)
             usage = self._finished(answer, messages, (), call_id).usage
-            return GeneratedText("".join(answer.decoder.pieces), usage, self.model)
+            written = text if schema is None else "".join(answer.decoder.pieces)  # JSON is not text to be said
+            return GeneratedText(written, usage, self.model)
 
         generated: GeneratedText = await self.make_request(generate)
         return generated

@@ -81,3 +81,22 @@ def test_a_wrong_outcome_is_named(tmp_path: Path, outcome: str, problem: str) ->
         read_agent_file(written(tmp_path, f"prompt: x\noutcome: {outcome}\n"), {}, setting="AGENTS_DIR")
 
     assert problem in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "setting", "is_analysed"),
+    [
+        ("prompt: Talk.\n", True, True),
+        ("prompt: Talk.\n", False, False),
+        ("prompt: Talk.\noutcome: false\n", True, False),
+        (FILE, False, True),
+    ],
+)
+def test_the_file_says_whether_calls_are_summed_up_and_else_the_settings_do(
+    tmp_path: Path, text: str, setting: bool, is_analysed: bool
+) -> None:
+    settings = load_settings(None).model_copy(update={"analysis": setting})
+    agent = agent_of_file(written(tmp_path, text), settings)
+
+    assert agent.is_analysed is is_analysed
+    assert agent.describe("1").get("analysis") is (None if is_analysed else False)

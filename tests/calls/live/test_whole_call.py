@@ -1,11 +1,12 @@
 """Calls from the greeting to the end, in virtual time."""
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from tests.calls.fakes import LINES, LiveCall, World, live_call
+from tests.calls.fakes import AGENT, LINES, LiveCall, World, live_call
 from tests.calls.far_end import TELEPHONE, FarEnd
 from tests.calls.vendors import Answer, ScriptedModel
 
@@ -222,3 +223,13 @@ async def test_health_shows_whether_the_call_runs() -> None:
         assert (await call.body.get_health_status()).status == "ok"
 
     assert (await call.body.get_health_status()).status == "failed"
+
+
+@pytest.mark.parametrize("is_analysed", [True, False])
+async def test_the_end_of_a_call_says_whether_it_is_to_be_summed_up(is_analysed: bool) -> None:
+    world = World(agent=replace(AGENT, is_analysed=is_analysed))
+    async with live_call(world, FarEnd()) as call:
+        call.says("When do you open?")
+        await call.until("agent.finished")
+
+    assert world.journal.endings["call-1"].is_analysed is is_analysed
