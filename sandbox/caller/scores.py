@@ -165,12 +165,12 @@ def booking(language: DemoLanguage, today: date) -> Score:
         presses("1"),
         waits_for_agent(),
         says(said.asks),
-        interrupts(said.takes, over=_beginning(said.offers), after=3.0),
+        interrupts(said.takes, after=4.5),
         waits_for_agent(),
         says(said.agrees),
         waits_for_agent(),
         presses(f"{said.number}#"),
-        backchannels(said.attention, over=_beginning(said.booked), after=2.5),
+        backchannels(said.attention, after=3.0),
         waits_for_agent(),
         says(said.thanks),
         waits_for_end(),
@@ -189,8 +189,3 @@ def booking(language: DemoLanguage, today: date) -> Score:
             {"text": said.bye, "tool_calls": _GOODBYE},
         ),
     )
-
-
-def _beginning(text: str) -> str:
-    """The first three words, which are in the first clause."""
-    return " ".join(text.split()[:3])

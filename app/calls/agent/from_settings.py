@@ -16,7 +16,7 @@ from app.calls.agent.profile import AgentProfile, sip_name
 from app.calls.agent.templates import Names, Template, TemplateProblem, names_of
 from app.calls.agent.texts import AgentTexts, BadTexts
 from app.calls.agent.tools import Place
-from app.conversation.policy import CallPolicy
+from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.settings import Settings, environment
@@ -52,11 +52,7 @@ def agent_of_file(path: Path, settings: Settings) -> AgentProfile:
 
 
 def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> AgentProfile:
-    lines = {**CallPolicy().lines, **agent.lines}
-    _check_language(agent, settings.language, lines)
-    language = settings.language if settings.language in lines else next(iter(lines))
-    if greeting:
-        lines[language] = replace(lines[language], greeting=greeting)
+    lines, language = _lines(agent, settings.language, greeting)
     max_call_cost_usd = _least(settings.max_call_cost_usd, agent.max_call_cost_usd)
     _check_limits(agent, max_call_cost_usd)
     policy = CallPolicy(
@@ -107,6 +103,16 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
 def _stt(settings: Settings, lines: Collection[str], language: str) -> SttOptions:
     hints = _hints(settings.language, lines)
     return SttOptions(settings.stt_model, settings.language, hints, likely_language=language)
+
+
+def _lines(agent: AgentFile, wanted: str, greeting: str | None) -> tuple[dict[str, Lines], str]:
+    """The lines by language, and the language in which the agent begins."""
+    lines = {**CallPolicy().lines, **agent.lines}
+    _check_language(agent, wanted, lines)
+    language = wanted if wanted in lines else next(iter(lines))
+    if greeting:
+        lines[language] = replace(lines[language], greeting=greeting)
+    return lines, language
 
 
 def _knowledge(agent: AgentFile, settings: Settings, language: str) -> Knowledge | None:
