@@ -217,6 +217,10 @@ class LanguageModel(Protocol):
         """The vendor's name of the model."""
 
     @property
+    def is_down(self) -> bool:
+        """Whether nothing would answer in a new call, as far as is known now."""
+
+    @property
     def capabilities(self) -> LlmCapabilities:
         """What the model can do."""
 

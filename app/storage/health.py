@@ -11,6 +11,9 @@ from app.storage.data_folder import DataFolder
 from app.storage.database import Database
 from app.storage.journal import JournalWriter
 
+_ANSWER_SECONDS = 1.8
+"""Less than a check of health may take. A check that is cancelled by a stop says nothing about the storage."""
+
 
 class StorageHealth:
     """Checks the storage every second. While it has failed, no new call is taken, because it could not be stored."""
@@ -42,14 +45,14 @@ class StorageHealth:
         clock = asyncio.get_running_loop().time
         asked_at = clock()
         try:
-            await self._look()
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self._look()
         except StorageError as error:
             self._problem = str(error)
             return self._failed(error)
-        except asyncio.CancelledError:
+        except TimeoutError:
             self._problem = "the storage does not answer"
-            self._outage.failed(StorageError(self._problem))
-            raise
+            return self._failed(StorageError(self._problem))
         self._problem = None
         if (problem := self._problem_of_journal()) is not None:
             return self._failed(StorageError(problem))

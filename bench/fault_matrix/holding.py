@@ -38,8 +38,6 @@ _LONGEST_CALL_SECONDS = 150.0
 _SETTLES_SECONDS = 3.0
 """How long after the calls the service has to be at rest."""
 _LOUD = ("error", "critical")
-_STOPPED_WHILE_CHECKING = "the storage does not answer"
-"""The error of a health check that the end of the service has cancelled."""
 
 _AGENT = """\
 name: clinic
@@ -297,7 +295,7 @@ def _lived(call: Held, report: CallReport, complaint: str, language: str) -> Liv
 
 
 def _is_loud(entry: Mapping[str, Any]) -> bool:
-    return entry["log_level"] in _LOUD and entry.get("error") != _STOPPED_WHILE_CHECKING
+    return entry["log_level"] in _LOUD
 
 
 async def _until_phrases_are_ready(service: RunningService) -> None:

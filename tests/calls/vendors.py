@@ -145,6 +145,7 @@ class ScriptedModel:
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers) or [Answer("All right.")]
+        self.is_down = False
         self.asked: list[list[Message]] = []
         self.offered: list[list[str]] = []
         """Names of the tools that it might call."""

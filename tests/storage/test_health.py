@@ -1,6 +1,8 @@
+import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.errors import StorageError
 from app.storage.data_folder import DataFolder
@@ -23,4 +25,17 @@ async def test_the_storage_has_failed_while_a_commit_takes_too_long(tmp_path: Pa
                 health.require()
         await stores.journal.flush("call-1")
         assert (await health.check()).status == "ok"
+        health.require()
+
+
+async def test_a_check_that_a_stop_cancels_says_nothing_about_the_storage(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        health = StorageHealth(stores.database, stores.journal, DataFolder(tmp_path, stores.path))
+        with capture_logs() as entries:
+            async with asyncio.TaskGroup() as tasks:
+                checking = tasks.create_task(health.check(), name="check")
+                await asyncio.sleep(0)
+                checking.cancel()
+        assert checking.cancelled()
+        assert entries == []
         health.require()

@@ -195,14 +195,15 @@ class CallPlanner:
             log.warning("template.not_rendered", agent=agent.name, place=place)
         if listens_only:
             agent = agent.silent()
-        stt, tts = self._vendors.stt(agent.stt, audio_format), self._vendors.tts(agent.tts)
-        is_down = call is not None and (stt.is_down or tts.is_down_for(agent.voice(agent.language, audio_format)))
+        stt, llm = self._vendors.stt(agent.stt, audio_format), self._vendors.llm(agent.llm)
+        tts, voice = self._vendors.tts(agent.tts), agent.voice(agent.language, audio_format)
+        is_down = call is not None and (stt.is_down or llm.is_down or tts.is_down_for(voice))
         agent, endpoints = self._with_do_not_call(*self._with_mcp_tools(agent), call, direction)
         plan = CallPlan(
             agent=self._when_unserved(agent, call, direction, is_down=is_down),
             audio_format=audio_format,
             stt=stt,
-            llm=self._vendors.llm(agent.llm),
+            llm=llm,
             tts=tts,
             endpoints=endpoints,
             transfer_targets=self._transfer_targets,

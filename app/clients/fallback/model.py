@@ -85,6 +85,11 @@ class FallbackModel(FallbackClient[LlmSession]):
         """The first choice's, with the names of all links."""
         return replace(self.first.capabilities, chain=self.links)
 
+    @property
+    def is_down(self) -> bool:
+        """Whether every link is down, and its breaker says so, too."""
+        return all(self._chain.is_down(link) and link.client.is_down for link in self._chain.links)
+
     async def stream_reply(
         self, messages: list[Message], *, tools: Sequence[ToolSpec] = (), call_id: str | None = None
     ) -> AsyncGenerator[ModelEvent, None]:

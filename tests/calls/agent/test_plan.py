@@ -115,11 +115,12 @@ def test_whom_we_call_leaves_no_message(direction: Direction, takes: bool) -> No
     assert plan_of(World(agent=TAKES_MESSAGES), direction=direction).policy.takes_messages is takes
 
 
-@pytest.mark.parametrize("part", ["hearing", "voice", "nothing"])
+@pytest.mark.parametrize("part", ["hearing", "model", "voice", "nothing"])
 @pytest.mark.parametrize(("direction", "is_told"), [("inbound", True), ("web", True), ("outbound", False)])
 def test_what_is_down_when_a_call_begins_is_known_to_its_agent(part: str, direction: Direction, is_told: bool) -> None:
     world = World()
     world.transcription.is_down = part == "hearing"
+    world.model.is_down = part == "model"
     world.voice.is_known_down = part == "voice"
 
     policy = plan_of(world, direction=direction).policy

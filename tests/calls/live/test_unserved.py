@@ -223,10 +223,11 @@ async def test_the_sound_of_a_call_without_a_message_is_not_kept() -> None:
 # --- known before the call -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("down", ["hearing", "voice"])
+@pytest.mark.parametrize("down", ["hearing", "model", "voice"])
 async def test_a_new_caller_hears_at_once_that_nothing_works(down: str) -> None:
     world = a_world()
     world.transcription.is_down = down == "hearing"
+    world.model.is_down = down == "model"
     world.voice.is_known_down = down == "voice"
 
     async with live_call(world, FarEnd()) as call:

@@ -159,6 +159,24 @@ async def test_the_next_link_is_told_the_language_that_the_caller_was_last_heard
     assert [each.language for each in (*first.streams, *second.streams)] == ["ru", "en"]
 
 
+async def test_hearing_is_down_when_every_link_is_and_well_when_one_of_them_is() -> None:
+    first, second = Ear("first"), Ear("second", fails=WRONG_KEY)
+    hearing = chain_of(first, second)
+    assert not hearing.is_down, "nobody was asked yet"
+    first.fails = WRONG_KEY
+    async with listening(hearing) as (stream, _):
+        await line(stream, 0.5)
+        assert hearing.is_down
+    first.fails = None
+    assert not hearing.is_down, "its breaker knows better than the chain"
+    first.fails = WRONG_KEY
+    assert hearing.is_down
+    second.fails = None
+    await asyncio.sleep(2.0)
+    await hearing.probe()
+    assert not hearing.is_down
+
+
 async def test_when_all_fail_the_call_is_told_and_all_are_asked_again() -> None:
     first, second = Ear("first", fails=WRONG_KEY), Ear("second", fails=WRONG_KEY)
     hearing = chain_of(first, second)

@@ -45,6 +45,8 @@ class Model:
     stalls: float = 0.0
     """Seconds before it fails, in the middle of its answer."""
     calls: bool = False
+    is_down: bool = False
+    """Whether its breaker says so."""
     asked: list[list[Message]] = field(default_factory=list)
     open: int = 0
     model: str = "m"
