@@ -69,6 +69,13 @@ class ClauseSplitter:
             self._push(char, clauses)
         return clauses
 
+    def hurry(self) -> list[str]:
+        """What can be said of a clause that takes too long: its words up to the last place for a cut, if there is one."""
+        clauses: list[str] = []
+        if not self._fence and (cut := max(self._space_cut, self._soft_cut)):
+            self._emit(cut, clauses)
+        return clauses
+
     def finish(self) -> list[str]:
         """What is left when the text has ended. White space alone is no clause."""
         rest, self._clause = self._clause, ""

@@ -136,3 +136,24 @@ def test_the_size_of_the_deltas_makes_no_difference(text: str, sizes: list[int])
 @given(TEXT)
 def test_a_later_clause_starts_with_something_visible(text: str) -> None:
     assert all(not clause[0].isspace() for clause in clauses(text)[1:])
+
+
+def test_in_a_hurry_the_words_so_far_are_a_clause() -> None:
+    splitter = ClauseSplitter()
+    assert splitter.feed("We are op") == []
+    assert splitter.hurry() == ["We are "]
+    assert splitter.hurry() == [], "nobody knows whether the word is complete"
+    assert splitter.feed("en on 12 March, 2026, and") == []
+    assert splitter.hurry() == ["open on 12 March, 2026, "]
+    assert splitter.finish() == ["and"]
+
+
+@given(TEXT, st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_a_hurry_loses_and_changes_nothing(text: str, sizes: list[int]) -> None:
+    splitter, found, at, turn = ClauseSplitter(), [], 0, 0
+    while at < len(text):
+        size, turn = sizes[turn % len(sizes)], turn + 1
+        found += [*splitter.feed(text[at : at + size]), *splitter.hurry()]
+        at += size
+    found += splitter.finish()
+    assert "".join(found).rstrip() == text.rstrip()

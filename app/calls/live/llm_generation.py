@@ -28,6 +28,8 @@ from app.speech_text.clauses import ClauseSplitter
 _ROUNDS_MAX = 3
 """How often an answer may use tools. After that the model must answer with what it knows."""
 _TOOLS_A_ROUND_MAX = 3
+_SLOW_SECONDS = 1.5
+"""A clause that takes the model longer is said in parts: a slow answer is better than none."""
 _BETWEEN_ROUNDS = " "
 _CUT = ("length", "content_filter")
 """Reasons for which a model stops before its answer is complete."""
@@ -173,6 +175,7 @@ class LlmGeneration:
 
     async def _write_round(self, answer: Answer) -> _Round:
         splitter, billed = ClauseSplitter(), True
+        said_at: float | None = None
         written = _Round(self._dialogue.provider, self._dialogue.model)
         clauses = len(answer.clauses)
         may_use_tools = answer.rounds < _ROUNDS_MAX
@@ -185,7 +188,7 @@ class LlmGeneration:
                             self._stamp(answer, "first_token")
                             written.text += text
                             answer.text += text
-                            self._say_all(answer, splitter.feed(text))
+                            said_at = self._say_in_time(answer, splitter, text, said_at)
                         case TextRetracted():
                             await answer.take_back(written.text, clauses)
                             splitter, written.text = ClauseSplitter(), ""
@@ -250,6 +253,18 @@ class LlmGeneration:
         """What the agent says while the tool runs: the tool's own phrase, or a filler."""
         fillers = self._policy.lines[answer.item.language].fillers
         return tool.waiting_phrase.get(answer.item.language) or next(iter(fillers), None)
+
+    def _say_in_time(self, answer: Answer, splitter: ClauseSplitter, text: str, said_at: float | None) -> float:
+        """Say the clauses that the text completes, or a part of one that has been written for long.
+
+        ``said_at`` is when the last clause was complete, None before the first word. Returns its new value.
+        """
+        now = self._clock.call_seconds()
+        clauses = splitter.feed(text)
+        if not clauses and said_at is not None and now - said_at >= _SLOW_SECONDS:
+            clauses = splitter.hurry()
+        self._say_all(answer, clauses)
+        return now if clauses or said_at is None else said_at
 
     def _say_all(self, answer: Answer, clauses: list[str]) -> None:
         for clause in clauses:

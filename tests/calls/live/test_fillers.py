@@ -39,6 +39,21 @@ async def test_a_late_answer_is_covered_before_the_budget_is_spent() -> None:
     assert call.turns()[-1] == ("assistant", "At nine."), "a filler is no part of the text"
 
 
+async def test_a_model_that_writes_a_word_each_half_second_is_heard_while_it_writes() -> None:
+    """The answer begins before it would be given up, and all of it is heard."""
+    text = "We are open every day of the week from nine in the morning to eight in the evening"
+    world = World(model=ScriptedModel(Answer(text, each_token=0.5)))
+    await world.prepare_phrases(TELEPHONE)
+    async with live_call(world, FarEnd()) as call:
+        asked_at = call.now
+        call.says("When do you open?")
+        answer = await call.until("agent.reply_started", kind="reply")
+        await call.until("agent.finished", 3)
+
+    assert answer.t - asked_at < 3.0
+    assert call.turns()[-1] == ("assistant", text)
+
+
 TOKENS = [1.45, 1.6, 1.75, 1.9, 2.0, 2.1, 2.25, 2.4, 2.55]
 """Seconds from the question to the first token."""
 FROM_TOKEN_TO_SOUND = 0.16
