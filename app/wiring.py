@@ -263,6 +263,8 @@ def _spending(settings: Settings, database: Database, metrics: Metrics, loops: S
         metrics.service.note_spending(spent_usd=today.spent_usd, reserved_usd=today.reserved_usd)
 
     watch = SpendingWatch(SpendingStore(database), day_limit=settings.max_day_cost_usd, on_read=show)
+    for on_spent in (metrics.providers.on_spent, metrics.analyses.on_spent):
+        on_spent.add(watch.note)
     loops.keep("spending", watch.look)
     return watch
 

@@ -2,11 +2,15 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from app.observability.listeners import Listeners
+
 
 class AnalysisMetrics:
     """Counts analyses as they end."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.on_spent = Listeners[[float | None]]("analysis.spent")
+        """Called with the cost of each attempt in US dollars; None if it is unknown."""
         self._ended = Counter(
             "voice_analyses_total", "Analyses of ended calls, by result.", ["result"], registry=registry
         )
@@ -29,6 +33,7 @@ class AnalysisMetrics:
     def spent(self, cost: float | None) -> None:
         """Count what an attempt cost, in US dollars."""
         self._cost.inc(cost or 0.0)
+        self.on_spent(cost)
 
     def note_waiting(self, count: int) -> None:
         """Note how many calls wait."""

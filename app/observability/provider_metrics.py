@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from app.observability.listeners import Listeners
+
 _ANSWER_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
 
 
@@ -10,6 +12,8 @@ class ProviderMetrics:
     :class:`app.clients.limiter.LimiterObserver`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.on_spent = Listeners[[float | None]]("provider.spent")
+        """Called with each cost that belongs to no call, in US dollars; None if it is unknown."""
         self._requests = Counter(
             "voice_provider_requests_total",
             "Attempts at requests to vendors, by result.",
@@ -59,10 +63,12 @@ class ProviderMetrics:
     def phrase_voiced(self, provider: str, cost: float | None) -> None:
         """Count what it cost to voice a phrase in advance."""
         self._phrase_cost.labels(provider).inc(cost or 0.0)
+        self.on_spent(cost)
 
     def spent(self, provider: str, cost: float | None) -> None:
         """Count what a request cost that belongs to no call."""
         self._probe_cost.labels(provider).inc(cost or 0.0)
+        self.on_spent(cost)
 
     def waited(self, provider: str, priority: str, seconds: float) -> None:
         """Count a request that was sent after a wait."""

@@ -70,7 +70,7 @@ class ClauseSplitter:
         return clauses
 
     def hurry(self) -> list[str]:
-        """What can be said of a clause that takes too long: its words up to the last place for a cut, if there is one."""
+        """What can be said of a clause that takes too long: its words up to the last place for a cut, if any."""
         clauses: list[str] = []
         if not self._fence and (cut := max(self._space_cut, self._soft_cut)):
             self._emit(cut, clauses)

@@ -20,6 +20,8 @@ _DAY_LETTERS = 10
 """Of an ISO time."""
 _KEPT = timedelta(days=2)
 _DOLLAR_DIGITS = 6
+_NO_AGENT = ""
+"""No agent has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,12 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class DaySpending:
-    """What the calls of a day have cost, in US dollars."""
+    """What was spent on a day, in US dollars."""
 
     day: str
     """The UTC date, ``2026-11-30``."""
     spent_usd: float
-    """Of the calls that have ended and whose cost is known."""
+    """By the calls that have ended and whose cost is known, and by what belongs to no call."""
     reserved_usd: float
     """By live calls, and by ended ones whose cost is unknown."""
     unknown_calls: int
@@ -48,13 +50,17 @@ class DaySpending:
 
 
 class SpendingStore:
-    """Reads what was spent. Calls write it themselves, in their own transactions."""
+    """Reads what was spent, and adds what belongs to no call. Calls write theirs in their own transactions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def add(self, usd: float, now: datetime) -> None:
+        """Add what belongs to no call and to no agent, in one row for each day. Raises StorageError."""
+        await self._database.write(partial(_add, usd, iso_utc(now)[:_DAY_LETTERS]))
+
     async def of_day(self, now: datetime) -> DaySpending:
-        """What the calls of that day have cost. Raises StorageError."""
+        """What was spent on that day. Raises StorageError."""
         return await self._database.read(partial(_of_day, iso_utc(now)[:_DAY_LETTERS]))
 
 
@@ -86,6 +92,14 @@ def check_fits(connection: Connection, reservation: Reservation, started_at: str
             raise SpendingLimitReached(
                 f"the limit of {limit:g} US dollars a day is reached", retry_after=_until_midnight(started_at)
             )
+
+
+def _add(usd: float, day: str, connection: Connection) -> None:
+    is_ours = (spending.c.day == day) & (spending.c.agent == _NO_AGENT)
+    added = connection.execute(update(spending).where(is_ours).values(spent_usd=spending.c.spent_usd + usd))
+    if not added.rowcount:
+        values = {"agent": _NO_AGENT, "reserved_usd": 0.0, "spent_usd": usd, "ended": True}
+        connection.execute(insert(spending), {"day": day, **values})
 
 
 def _used(connection: Connection, which: ColumnElement[bool]) -> float:

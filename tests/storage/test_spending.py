@@ -141,3 +141,16 @@ async def test_a_refused_call_reserves_nothing(tmp_path: Path) -> None:
         await stores.calls.create(refused)
         await ends(stores, "call-1", replace(ENDING, end_reason="rejected_policy"))
         assert await of_today(stores) == DaySpending("2026-11-22", 0.0, 0.0, 0)
+
+
+async def test_what_belongs_to_no_call_counts_in_the_day_and_in_no_agents_limit(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        store = SpendingStore(stores.database)
+        await store.add(0.5, TODAY)
+        await store.add(0.3, TODAY)
+        assert await of_today(stores) == DaySpending("2026-11-22", 0.8, 0.0, 0)
+        with pytest.raises(SpendingLimitReached):
+            await stores.calls.check_spending(CALL, TODAY)
+        await stores.calls.check_spending(Reservation("clinic", 0.5, agent_day_limit=0.6), TODAY)
+        await store.add(0.1, TODAY.replace(day=23))
+        assert (await of_today(stores)).spent_usd == 0.8
