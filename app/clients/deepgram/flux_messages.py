@@ -57,7 +57,8 @@ class FluxTurns(TurnAssembly):
         match message.get("type"):
             case "TurnInfo":
                 heard = self._turn(cast(TurnInfoMessage, message), at)
-                return replace(heard, until=self._heard_until) if heard is not None else None
+                until = read_seconds(message.get("audio_window_end"))
+                return replace(heard, until=until) if heard is not None else None
             case "Error":
                 code = read_token(cast(ErrorMessage, message).get("code"))
                 raise ProviderUnavailable(PROVIDER, f"fatal error {code or 'without a code'}")

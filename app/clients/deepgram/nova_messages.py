@@ -70,7 +70,8 @@ class NovaTurns(TurnAssembly):
         """See :meth:`TurnAssembly.read`."""
         match message.get("type"):
             case "Results":
-                return replace(self._results(cast(ResultsMessage, message), at), until=self._heard_until)
+                results = cast(ResultsMessage, message)
+                return replace(self._results(results, at), until=_end_of(results))
             case "UtteranceEnd":
                 last_word_end = read_seconds(cast(UtteranceEndMessage, message).get("last_word_end"))
                 return Heard(self._utterance_end(last_word_end, at))
@@ -85,8 +86,7 @@ class NovaTurns(TurnAssembly):
         self._heard_until, self._guess_until, self._final_until = 0.0, None, None
 
     def _results(self, message: ResultsMessage, at: Clock) -> Heard:
-        start, duration = read_seconds(message.get("start")), read_seconds(message.get("duration"))
-        end = None if start is None or duration is None else start + duration
+        start, end = read_seconds(message.get("start")), _end_of(message)
         ends = message.get("speech_final") is True or message.get("from_finalize") is True
         is_final = ends or message.get("is_final") is True
         try:
@@ -147,6 +147,12 @@ class NovaTurns(TurnAssembly):
         if after is None:
             return False
         return all(word.end <= after + _SAME_WORD_SECONDS for word in phrase.words)
+
+
+def _end_of(message: ResultsMessage) -> float | None:
+    """The end of the audio that the results are about, in seconds of the socket; None when that cannot be read."""
+    start, duration = read_seconds(message.get("start")), read_seconds(message.get("duration"))
+    return None if start is None or duration is None else start + duration
 
 
 def _best(value: object, at: Clock, *, moment: float) -> Phrase | None:
