@@ -49,6 +49,9 @@ def test_command(options: TestOptions) -> int:
     """Run the tests. Returns the exit status: 0 if all passed, 1 if one failed, 2 for a wrong file."""
     configure_logging("critical")
     settings = load_text_settings()
+    if options.junit is not None and not options.junit.parent.is_dir():
+        sys.stderr.write(f"--junit {options.junit}: there is no folder {options.junit.parent}; create it first\n")
+        return WRONG_FILE
     try:
         files = [read_test_file(path) for path in _paths(options.files)]
         agents = Agents(settings)

@@ -170,3 +170,11 @@ def test_a_wrong_file_is_refused_with_file_line_and_key(tmp_path: Path, written:
     assert "clinic.tests.yaml" in finished.stderr
     assert told in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_file_for_results_that_cannot_be_written_is_refused_before_any_call(tmp_path: Path) -> None:
+    write_tests(tmp_path, scenario("hours", [HOURS], "turns: 1"))
+
+    finished = held(tmp_path, "--junit", "nowhere/results.xml")
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr == "--junit nowhere/results.xml: there is no folder nowhere; create it first\n"
