@@ -164,6 +164,7 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "call.created": _created,
     "call.answered": lambda data: ("quiet", "sound flows"),
     "call.ended": _ended,
+    "caller.typed": lambda data: ("caller", f"types {data['text']}"),
     "caller.dtmf": lambda data: ("caller", f"presses {data['digit']}"),
     "caller.left": _left,
     "consent.answered": lambda data: (

@@ -124,6 +124,7 @@ class ConversationCore:
             ev.CallerTurnResumed: caller.turn_resumed,
             ev.CallerTurnEnded: caller.turn_ended,
             ev.CallerDtmf: caller.dtmf,
+            ev.CallerTyped: caller.typed,
             ev.CallerHeld: caller.held,
             ev.CallerReturned: caller.returned,
             ev.LegLost: partial(leg_lost, self._call),

@@ -136,6 +136,15 @@ class CallerDtmf:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerTyped:
+    """The caller has typed a turn instead of saying it."""
+
+    type: ClassVar[str] = "caller.typed"
+    text: str
+    """Not empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerLeft:
     """The caller is gone."""
 
@@ -425,9 +434,9 @@ class DeadlinePassed:
 Event = (
     CallCreated | CallAnswered | CallEnded | StateChanged | CallerSoundStarted | CallerSoundStopped | CallerWords
     | CallerHeld | CallerReturned | CallerTurnEndedEagerly | CallerTurnResumed | CallerTurnEnded | CallerDtmf
-    | CallerLeft | LegLost | LegRejoined | CallerIgnored | TurnTaken | AgentReplyStarted | AgentReplyGenerated
-    | AgentClauseStarted | AgentPaused | AgentResumed | AgentInterrupted | AgentFinished | AgentToolCalled
-    | AgentToolFinished
+    | CallerTyped | CallerLeft | LegLost | LegRejoined | CallerIgnored | TurnTaken | AgentReplyStarted
+    | AgentReplyGenerated | AgentClauseStarted | AgentPaused | AgentResumed | AgentInterrupted | AgentFinished
+    | AgentToolCalled | AgentToolFinished
     | TransferStarted | TransferDialled | TransferFailed | TransferCompleted | MessageRequested | MessageTranscribed
     | ProviderFailed | ProviderRestored | ProviderUsed | SpendingReached | SayRequested | HangupRequested
     | TransferRequested | DeadlinePassed | ConsentAnswered | LookupFinished | KnowledgeSearched

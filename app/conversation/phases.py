@@ -55,9 +55,12 @@ _LINE: _Types = frozenset(
     }
 )  # fmt: skip
 CALLER_TURN: _Types = frozenset(
-    {ev.CallerWords, ev.CallerTurnEndedEagerly, ev.CallerTurnResumed, ev.CallerTurnEnded, ev.CallerDtmf}
-)
-"""What the caller says, word by word or key by key."""
+    {
+        ev.CallerWords, ev.CallerTurnEndedEagerly, ev.CallerTurnResumed, ev.CallerTurnEnded, ev.CallerDtmf,
+        ev.CallerTyped,
+    }
+)  # fmt: skip
+"""What the caller says, word by word or key by key, or types."""
 _VOICE: _Types = frozenset(
     {
         ev.AgentReplyStarted, ev.AgentReplyGenerated, ev.AgentClauseStarted, ev.AgentPaused, ev.AgentInterrupted,

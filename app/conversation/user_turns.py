@@ -175,6 +175,15 @@ class UserTurns:
             hold_off_the_end(self._call)
         self._call.due_in(Deadline.DIGITS, 0 if is_over else self._call.policy.digits_seconds)
 
+    def typed(self, event: ev.CallerTyped) -> None:
+        """A text that the caller types interrupts like keys, and is a turn at once."""
+        if self._is_kept_from_speaking():
+            self._call.commands.append(Record(ev.CallerIgnored("not_interruptible")))
+            return
+        self._take_the_floor()
+        self._record_words_so_far()
+        self._take_turn(event.text, "typed", self._call.now, None, None)
+
     def held(self, _event: ev.CallerHeld) -> None:
         """The caller is on hold and hears no prompts."""
         self._call.held = True
@@ -223,10 +232,7 @@ class UserTurns:
         if call.phase is CallPhase.TRANSFERRING:
             return
         if digits:
-            if caller is not None and caller.text:
-                if caller.ended is None:
-                    self._rules.note_overtaken(caller.reported)
-                self._record_turn(caller.text, "speech", call.last_voiced_t, None, caller.confidence)
+            self._record_words_so_far()
             text = f"[keypad] {digits}"
             self._listen_to(text, since_t=self._first_key_t)
             self._take_keys(text, digits)
@@ -239,6 +245,14 @@ class UserTurns:
             go_on(call)
         else:
             call.go_on()
+
+    def _record_words_so_far(self) -> None:
+        """What was spoken before keys or a typed text is a turn of its own."""
+        call, caller = self._call, self._call.caller
+        if caller is not None and caller.text:
+            if caller.ended is None:
+                self._rules.note_overtaken(caller.reported)
+            self._record_turn(caller.text, "speech", call.last_voiced_t, None, caller.confidence)
 
     @property
     def _confidence_needed(self) -> float:

@@ -22,6 +22,7 @@ SHOWN: Mapping[str, frozenset[str]] = {
     ev.CallerTurnResumed.type: frozenset({"text"}),
     ev.CallerTurnEnded.type: frozenset({"text", "confidence", "language", "last_voiced_t"}),
     ev.CallerDtmf.type: frozenset({"digit"}),
+    ev.CallerTyped.type: frozenset({"text"}),
     ev.CallerLeft.type: frozenset({"reason"}),
     ev.CallerIgnored.type: frozenset({"reason"}),
     ConsentAnswered.type: frozenset({"agreed"}),

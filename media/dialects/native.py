@@ -1,8 +1,8 @@
 """The server's side of our own media protocol over a websocket (docs/media.md).
 
 Text messages are JSON objects with a ``type``; binary messages are audio. The client begins with ``start`` and then
-sends audio, ``dtmf``, ``mark``, ``cleared`` and ``stop``. The server sends ``ready``, audio, ``mark``, ``clear``,
-``event``, ``end`` and ``error``.
+sends audio, ``dtmf``, ``text``, ``mark``, ``cleared`` and ``stop``. The server sends ``ready``, audio, ``mark``,
+``clear``, ``event``, ``end`` and ``error``.
 """
 
 import json
@@ -19,6 +19,7 @@ from media.dialects.protocol import (
     StreamProtocol,
     json_object,
     pressed,
+    typed,
 )
 from media.formats import AudioFormat, Encoding
 
@@ -26,6 +27,7 @@ _FORMATS = "pcm_s16le at 8000, 16000, 24000 or 48000 Hz, or mulaw at 8000 Hz"
 _KEYS = {
     "start": {"type", "format", "events"},
     "dtmf": {"type", "digit"},
+    "text": {"type", "text"},
     "mark": {"type", "name"},
     "cleared": {"type", "played_samples"},
     "stop": {"type"},
@@ -102,8 +104,8 @@ class NativeProtocol(StreamProtocol):
         match kind:
             case "start":
                 return self._start(fields, now)
-            case "dtmf":
-                return pressed(fields.get("digit"))
+            case "dtmf" | "text":
+                return pressed(fields.get("digit")) if kind == "dtmf" else typed(fields.get("text"))
             case "mark":
                 return self._played(fields.get("name"))
             case "cleared":

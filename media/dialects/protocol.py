@@ -43,6 +43,7 @@ MAX_UNREADABLE = 100
 """How many unreadable messages in a row a forgiving dialect drops; one more ends the stream."""
 MAX_NAME_CHARACTERS = 128
 MAX_OPEN_MARKS = 256
+MAX_TYPED_CHARACTERS = 1000
 """How many marks may wait for their echo; beyond that the oldest is forgotten and its echo ignored."""
 
 
@@ -69,6 +70,14 @@ class DtmfPressed:
     """The caller pressed a key."""
 
     digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextTyped:
+    """The caller typed a turn instead of saying it."""
+
+    text: str
+    """Printable, without spaces at its ends, at most MAX_TYPED_CHARACTERS long, never empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ class Rejected:
         return f"{what}: {self.cause}" if self.cause else what
 
 
-ProtocolEvent = Started | AudioReceived | DtmfPressed | MarkPlayed | Cleared | Stopped | Rejected
+ProtocolEvent = Started | AudioReceived | DtmfPressed | TextTyped | MarkPlayed | Cleared | Stopped | Rejected
 
 
 class Refusal(Exception):
@@ -312,6 +321,14 @@ def pressed(digit: object) -> DtmfPressed:
     if not isinstance(digit, str) or digit not in KEYS:
         raise Refusal("bad_message", "digit is one of 0-9 * # A-D")
     return DtmfPressed(digit)
+
+
+def typed(text: object) -> TextTyped | None:
+    """The event of a typed text, or None for one without a character; raises Refusal for anything that is no text."""
+    if not isinstance(text, str) or len(text) > MAX_TYPED_CHARACTERS:
+        raise Refusal("bad_message", f"text is a string of at most {MAX_TYPED_CHARACTERS:,} characters")
+    readable = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return TextTyped(readable) if readable else None
 
 
 def json_object(text: str) -> dict[str, Any] | None:

@@ -12,6 +12,9 @@ class LegListener(Protocol):
     def press(self, digit: str) -> None:
         """A key."""
 
+    def type_text(self, text: str) -> None:
+        """What the caller typed instead of saying it: a turn."""
+
     def mark_played(self, name: str) -> None:
         """Everything before the mark has been played."""
 

@@ -21,6 +21,7 @@ from media.dialects.protocol import (
     Started,
     Stopped,
     StreamProtocol,
+    TextTyped,
 )
 from media.dialects.refusals import log_refusal
 from media.formats import AudioFormat
@@ -256,6 +257,8 @@ class WebSocketLeg:
                 await caller.handle_audio_received(audio)
             case DtmfPressed(digit):
                 caller.press(digit)
+            case TextTyped(text):
+                caller.type_text(text)
             case MarkPlayed(name):
                 caller.mark_played(name)
             case Cleared(played_samples):

@@ -43,6 +43,7 @@ caller_events = st.one_of(
         ev.CallerTurnEnded, texts, st.none() | st.sampled_from([0.1, 0.9]), languages, st.none() | moments
     ),
     st.builds(ev.CallerDtmf, st.sampled_from("0129*#A")),
+    st.builds(ev.CallerTyped, st.sampled_from(["When are you open?", "yes", "Goodbye!"])),
     st.builds(ev.CallerHeld, moments),
     st.builds(ev.CallerReturned, moments),
     st.builds(ev.LegLost, moments),

@@ -233,6 +233,9 @@ class Call:
     def caller_presses(self, keys: str) -> "Call":
         return self._happens(*(ev.CallerDtmf(digit) for digit in keys))
 
+    def caller_types(self, text: str) -> "Call":
+        return self._happens(ev.CallerTyped(text))
+
     def caller_hangs_up(self) -> "Call":
         return self._happens(ev.CallerLeft())
 

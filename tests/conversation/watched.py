@@ -18,7 +18,14 @@ LISTENING, PROCESSING, SPEAKING, _ENDED = ConversationState
 
 _OUTCOME_SECONDS = 2.0
 """How much longer a transfer may take when the caller has left."""
-_SAID = (ev.CallerWords, ev.CallerTurnEndedEagerly, ev.CallerTurnResumed, ev.CallerTurnEnded, ev.CallerDtmf)
+_SAID = (
+    ev.CallerWords,
+    ev.CallerTurnEndedEagerly,
+    ev.CallerTurnResumed,
+    ev.CallerTurnEnded,
+    ev.CallerDtmf,
+    ev.CallerTyped,
+)
 _NOT_SAID = (
     ev.CallerSoundStarted, ev.CallerSoundStopped, ev.CallerHeld, ev.CallerReturned, ev.LegLost, ev.LegRejoined,
 )  # fmt: skip
@@ -304,6 +311,7 @@ def _one_of_each(speech: int, now: float) -> list[ev.Event]:
         ev.CallerTurnResumed("I want to move"),
         ev.CallerTurnEnded("I want to move my appointment", 0.9),
         ev.CallerDtmf("1"),
+        ev.CallerTyped("I want to move my appointment"),
         ev.CallerHeld(now),
         ev.CallerReturned(now),
         ev.LegLost(now),

@@ -18,6 +18,7 @@ SEEN = {
     "caller.turn_resumed": {"text"},
     "caller.turn_ended": {"text", "confidence", "language", "last_voiced_t"},
     "caller.dtmf": {"digit"},
+    "caller.typed": {"text"},
     "caller.left": {"reason"},
     "caller.ignored": {"reason"},
     "consent.answered": {"agreed"},

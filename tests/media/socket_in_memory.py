@@ -72,6 +72,9 @@ class Caller:
     def press(self, digit: str) -> None:
         self.received.append(("press", digit))
 
+    def type_text(self, text: str) -> None:
+        self.received.append(("type", text))
+
     def mark_played(self, name: str) -> None:
         self.received.append(("mark", name))
 

@@ -203,6 +203,10 @@ class CallOrchestrator:
         if self._keys.is_new(digit, asyncio.get_running_loop().time()):
             self.emit(ev.CallerDtmf(digit))
 
+    def type_text(self, text: str) -> None:
+        """Note what the caller has typed instead of saying it."""
+        self.emit(ev.CallerTyped(text))
+
     def hold(self, is_held: bool) -> None:
         """Note that the far end has put the caller on hold, or ended the hold."""
         self._holding.hold(is_held)

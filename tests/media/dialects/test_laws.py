@@ -16,6 +16,7 @@ from media.dialects.native import NativeProtocol
 from media.dialects.protocol import (
     CLOSE_CODES,
     CLOSE_TOO_BIG,
+    MAX_TYPED_CHARACTERS,
     AudioReceived,
     Cleared,
     DtmfPressed,
@@ -25,6 +26,7 @@ from media.dialects.protocol import (
     Started,
     Stopped,
     StreamProtocol,
+    TextTyped,
 )
 from media.dialects.twilio import TwilioProtocol
 from media.dtmf import KEYS
@@ -60,6 +62,7 @@ MULAW = b64encode(b"\x7f" * 160).decode()
 MESSAGES: dict[str, list[dict[str, Any]]] = {
     "native": [
         {"type": "dtmf", "digit": "5"},
+        {"type": "text", "text": "hello"},
         {"type": "mark", "name": "speech-1"},
         {"type": "cleared", "played_samples": 5},
     ],
@@ -164,6 +167,9 @@ def look_at(stream: StreamProtocol, events: list[ProtocolEvent]) -> None:
                 assert len(audio) % (1 if stream.dialect == "twilio" else 2) == 0
             case DtmfPressed(digit):
                 assert digit in KEYS
+            case TextTyped(written):
+                assert written.isprintable()
+                assert 0 < len(written) <= MAX_TYPED_CHARACTERS
             case MarkPlayed(name):
                 assert name == "speech-1"
             case Cleared(played_samples):

@@ -20,6 +20,7 @@ from media.dialects.protocol import (
     Rejected,
     Started,
     Stopped,
+    TextTyped,
 )
 from media.formats import AudioFormat
 
@@ -114,6 +115,9 @@ def test_a_stream_that_begins_wrong_is_refused(message: str | bytes, code: Error
         (text("dtmf", digit=""), "bad_message"),
         (text("dtmf", digit="a"), "bad_message"),
         (text("dtmf", digit=5), "bad_message"),
+        (text("text"), "bad_message"),
+        (text("text", text=["hello"]), "bad_message"),
+        (text("text", text="x" * 1001), "bad_message"),
         (text("mark"), "bad_message"),
         (text("mark", name=7), "bad_message"),
         (text("mark", name="x" * 129), "bad_message"),
@@ -145,6 +149,19 @@ def test_a_message_of_128_kib_is_read() -> None:
 @pytest.mark.parametrize("digit", list("0123456789*#ABCD"))
 def test_each_key_is_reported(digit: str) -> None:
     assert started().receive(text("dtmf", digit=digit), 0.0) == [DtmfPressed(digit)]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("Алло!", "Алло!"), ("  two\n lines\t ", "two lines"), ("a\u200b\x00b\u2028c", "a b c"), ("x" * 1000, "x" * 1000)],
+)
+def test_a_typed_text_comes_as_one_printable_line(written: str, read: str) -> None:
+    assert started().receive(text("text", text=written), 0.0) == [TextTyped(read)]
+
+
+@pytest.mark.parametrize("written", ["", "  \n", "\u200b"])
+def test_nothing_typed_is_no_turn(written: str) -> None:
+    assert started().receive(text("text", text=written), 0.0) == []
 
 
 def test_audio_of_any_length_up_to_a_second_is_passed_on() -> None:
@@ -315,7 +332,8 @@ fields = {
     "events": st.booleans() | json_values,
 }
 objects = st.fixed_dictionaries(
-    {"type": st.sampled_from(["start", "dtmf", "mark", "cleared", "stop", "new"]) | json_values}, optional=fields
+    {"type": st.sampled_from(["start", "dtmf", "text", "mark", "cleared", "stop", "new"]) | json_values},
+    optional=fields,
 )
 messages = st.one_of(
     st.just(start()),
