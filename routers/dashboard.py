@@ -45,5 +45,9 @@ async def page(services: TheServices) -> Response:
 
 
 def _page(services: Services) -> str:
-    """The page's text. It says whether the service has an API key, because without one nobody can log out."""
-    return _PAGE if services.settings.api_key is not None else _PAGE.replace("<body>", "<body data-open>")
+    """The page's text. It says whether the service has an API key, because without one nobody can log out, and whether
+    it asks real vendors."""
+    settings = services.settings
+    marks = {"data-open": settings.api_key is None, "data-sandbox": not settings.uses_live_vendors}
+    body = " ".join(["<body", *(mark for mark, is_set in marks.items() if is_set)])
+    return _PAGE.replace("<body", body, 1)

@@ -13,7 +13,7 @@ export async function callList(query, place, left, fail) {
   const wanted = new URLSearchParams(FILTERS.filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
   const asked = new URLSearchParams([...wanted].map(([name, value]) => [name, DATES.includes(name) ? startOfDay(value) : value]));
   const rows = element("ul", { class: "calls" });
-  const nothing = element("p", { class: "hint", hidden: true }, wanted.size ? "No calls match these filters." : "No calls yet.");
+  const nothing = element("p", { class: "hint", hidden: true }, ...(wanted.size ? ["No calls match these filters."] : ["No calls yet. ", element("a", { href: "#/talk" }, "Talk to the agent"), "."]));
   const more = element("button", { type: "button", class: "quiet", hidden: true }, "Older calls");
   let older = null;
   let onFirstPage = true;

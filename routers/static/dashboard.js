@@ -5,6 +5,7 @@ import { ask, Refused } from "./api.js";
 import { callList } from "./call_list.js";
 import { callView } from "./call_view.js";
 import { element, notify } from "./elements.js";
+import { talkView } from "./talk_view.js";
 import { webhooksView } from "./webhooks_view.js";
 
 const main = document.getElementById("main");
@@ -60,6 +61,7 @@ function route() {
   if (location.hash && !location.hash.startsWith("#/")) return; // a place on the page
   logOut.hidden = "open" in document.body.dataset; // without an API key nobody is logged in
   if (callId) show((...arguments_) => callView(decodeURIComponent(callId), ...arguments_));
+  else if (path === "/talk") show((...arguments_) => talkView(new URLSearchParams(query), ...arguments_));
   else if (path === "/agents") show(agentsView);
   else if (path === "/webhooks") show((...arguments_) => webhooksView(new URLSearchParams(query), ...arguments_));
   else show((...arguments_) => callList(new URLSearchParams(query), ...arguments_));
