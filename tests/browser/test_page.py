@@ -102,3 +102,13 @@ def test_the_page_shows_the_agents_and_the_files_that_were_refused(tmp_path: Pat
     assert "+74951234567" in page
     assert "standard (default)" in page
     assert "prompt: nobody is not known here" in page
+
+
+def test_the_page_says_that_a_service_without_vendors_does_not_recognise_words(
+    service: RunningService, tmp_path: Path
+) -> None:
+    with service_in_thread(tmp_path / "data", api_key=None, providers="sandbox") as pretending:
+        told = drawn(f"{pretending.url}/#/talk", tmp_path / "profile")
+
+    assert "type your words below" in told
+    assert "type your words below" not in drawn(f"{service.url}/#/talk", tmp_path / "other")

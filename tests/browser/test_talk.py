@@ -1,12 +1,13 @@
 """Talking to the agent from the page: a microphone that hears a file, and what the page plays of the answers."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from sandbox.vendors.voice import synthesize
 from tests.browser.browsing import RATE, browser, logged_in, write_microphone
@@ -15,7 +16,9 @@ from tests.end_to_end.processes import KEY, ServiceProcess, sandbox_process, ser
 pytestmark = pytest.mark.browser
 
 QUESTION, INTERRUPTION, TYPED = "When are you open?", "Wait, and on Sunday?", "Can I book a visit?"
-LONG = "We are open every day from nine in the morning to eight in the evening. On Saturday we close at noon, and later."
+LONG = (
+    "We are open every day from nine in the morning to eight in the evening. On Saturday we close at noon, and later."
+)
 SHORT = "On Sunday we are closed."
 BOOKED = "Certainly. When would you like to come?"
 HERE = Path(__file__).parent
@@ -51,6 +54,12 @@ def sound_of(samples: list[int]) -> np.ndarray:
     return heard[heard != 0]
 
 
+async def moves(meter: Locator) -> None:
+    async with asyncio.timeout(SECONDS / 1000):
+        while await meter.evaluate("meter => meter.value") < 0.3:
+            await asyncio.sleep(0.02)
+
+
 async def test_a_call_from_the_browser(tmp_path: Path) -> None:
     write_microphone(tmp_path / "mic.wav", [7.0, says(QUESTION), 3.5, says(INTERRUPTION), 60.0])
     async with (
@@ -67,6 +76,8 @@ async def test_a_call_from_the_browser(tmp_path: Path) -> None:
         await logged_in(page, f"{service.url}/#/talk", KEY)
         call_id = await call_from(page, service)
         said = page.get_by_role("log", name="What is said")
+        await moves(page.get_by_label("Loudness of the agent"))
+        await moves(page.get_by_label("Loudness of your microphone"))
         for text in ("Good morning.", QUESTION, INTERRUPTION, SHORT):
             await expect(said).to_contain_text(text, timeout=SECONDS)
         await expect(said.get_by_text("not heard:")).to_be_visible()
