@@ -166,6 +166,7 @@ def test_the_map_names_only_files_and_names_that_exist() -> None:
     paths += [path.relative_to(ROOT).as_posix() for path in ROOT.glob("routers/static/*.js")]
     paths += [path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/support/*.c")]
     words = {word.lower() for path in paths if path.endswith(".py") for word in re.findall(r"\w+", text(path))}
+    words |= {Path(path).stem for path in paths}
     prose = re.sub(r"```.*?```", "", text("ARCHITECTURE.md"), flags=re.S)
 
     quoted = re.findall(r"`([^`\n]+)`", prose)
