@@ -13,7 +13,7 @@ from app.clients.deepgram import speak
 from app.clients.deepgram.entries import ENTRIES
 from app.clients.deepgram.messages import DeepgramOptions
 from app.clients.entry import SttEntry
-from app.clients.fallback import hearing, hearing_stream, model, race, speech
+from app.clients.fallback import hearing, hearing_link, model, race, speech
 from app.clients.http_tools import HttpEndpoint
 from app.clients.limiter import LIVE_WAIT_SECONDS
 from app.clients.livekit import api
@@ -44,9 +44,9 @@ TURN = {
     "no first token of the others": model._NEXT_LATE_SECONDS,
     "no message while the caller speaks, Flux": LATE["deepgram-flux"],
     "no message while the caller speaks, Nova": LATE["deepgram-nova"],
-    "no message of a recogniser that has heard nothing": hearing_stream._UNPROVEN_SECONDS,
-    "no new connection after a loss": hearing_stream._RECONNECT_SECONDS,
-    "no first connection": hearing_stream._CONNECT_SECONDS,
+    "no message of a recogniser that has heard nothing": hearing_link._UNPROVEN_SECONDS,
+    "no new connection after a loss": hearing_link._RECONNECT_SECONDS,
+    "no first connection": hearing_link._CONNECT_SECONDS,
     "no first sound of a text": speech._LATE_SECONDS,
     "no first sound of the other voices": speech._NEXT_LATE_SECONDS,
     "an answer that has begun stalls": max(STALLS),

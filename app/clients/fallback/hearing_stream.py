@@ -50,12 +50,6 @@ _OWN_DELAY_SECONDS = 0.05
 _CATCH_UP_SECONDS = 0.1
 _RARELY_SECONDS = 1.0
 """How often to look while nothing is going on, but the first choice does not hear."""
-_RECONNECT_SECONDS = 0.4
-"""How long a link may take to replace a lost connection before another link is asked, too."""
-_CONNECT_SECONDS = 1.0
-"""How long a link may take until its first connection works."""
-_UNPROVEN_SECONDS = 0.6
-"""How long a link that has not heard a turn of this call to its end may owe a message about the caller's speech."""
 _ORPHAN_SECONDS = 1.5
 """How long a link may take to report a turn that began with another. After that the turn has ended."""
 _QUIET_SECONDS = 2.0
@@ -267,8 +261,8 @@ class FallbackStream:
         if listener is speaker:
             if self._lost_at is not None:
                 self._orphan()
-            self._restored()
             if not listener.is_unsteady:
+                self._restored()
                 self._retire_others()
             return
         is_gone = speaker is None or speaker not in self._running or speaker.is_lost
@@ -362,7 +356,7 @@ class FallbackStream:
             speaker is not None
             and len(self._running) == 1
             and speaker.works
-            and not speaker.is_lost
+            and not (speaker.is_lost or speaker.is_unsteady)
             and not self._is_awaited()
         )
         if not is_calm:
@@ -370,6 +364,7 @@ class FallbackStream:
         return None if speaker is not None and speaker.link is self._links[0] else _RARELY_SECONDS
 
     def _look(self) -> None:
+        self._forget_losses()
         late = [self._is_late(listener) for listener in self._running]
         if self._waiting and all(late):
             self._ask(self._waiting.pop(0))
@@ -383,20 +378,21 @@ class FallbackStream:
         elif len(self._running) > 1 and self._is_quiet() and self._speaker_is_well():
             self._stand_down()
 
+    def _forget_losses(self) -> None:
+        """A connection that has lasted is steady again: only now does the caller's speech count as heard."""
+        speaker = self._speaker
+        if speaker is not None and speaker.has_lasted(self._now()):
+            speaker.losses = 0
+            self._restored()
+
     def _is_late(self, listener: Listener) -> bool:
         """Whether another link must be asked. Once late, it stays late until it reports something in time."""
         listener.is_late = listener.is_late or listener.is_unsteady or self._owes_for_long(listener)
         return listener.is_late
 
     def _owes_for_long(self, listener: Listener) -> bool:
-        patience = listener.link.late_seconds
-        if listener.is_lost:  # its new connections may be lost at once, too, and owe nothing meanwhile
-            return self._now() - listener.lost_at >= _RECONNECT_SECONDS
-        if not listener.works:
-            patience = _UNPROVEN_SECONDS if self._is_awaited() else _CONNECT_SECONDS
-        elif not listener.has_heard_turn and listener.link is not self._links[0]:
-            patience = min(patience, _UNPROVEN_SECONDS)
-        return listener.stream.owed_seconds >= patience
+        is_first = listener.link is self._links[0]
+        return listener.owes_for_long(self._now(), is_awaited=self._is_awaited(), is_first=is_first)
 
     def _ask_all_again(self) -> None:
         now = self._now()
@@ -448,7 +444,7 @@ class FallbackStream:
 
     def _pass_on(self, listener: Listener, event: _TurnEvent) -> None:
         self._orphaned_at = None
-        if not listener.is_lost:
+        if isinstance(event, TurnEnded) or not (listener.is_lost or listener.is_unsteady):
             self._restored()
         transcript = self._with_known_words(behind(listener, event.transcript))
         match event:

@@ -99,8 +99,8 @@ class EarStream:
     def set_patience(self, patience: Patience) -> None:
         self.patience.append(patience)
 
-    def loses(self, error: ProviderError) -> None:
-        self._events.put_nowait(StreamLost(error, final=True))
+    def loses(self, error: ProviderError, *, final: bool = True) -> None:
+        self._events.put_nowait(StreamLost(error, final=final))
 
     def _hear(self, kind: type[TurnUpdated] | type[TurnEnded]) -> None:
         if not self._ear.hangs:

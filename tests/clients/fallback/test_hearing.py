@@ -177,6 +177,23 @@ async def test_hearing_is_down_when_every_link_is_and_well_when_one_of_them_is()
     assert not hearing.is_down
 
 
+async def test_connections_that_are_lost_again_and_again_do_not_hear_until_one_has_lasted() -> None:
+    ear = Ear("first")
+    ear.hangs = True
+    async with listening(chain_of(ear)) as (stream, events):
+        await line(stream, 1.5)
+        stream.note_sound(is_heard=True)
+        for _ in range(5):
+            ear.streams[0].loses(ProviderUnavailable("first", "cut"), final=False)
+            await line(stream, 0.1)
+            ear.streams[0].on_working()
+            await line(stream, 0.4)
+        told = [type(event) for event in events if isinstance(event, StreamLost | StreamRestored)]
+        assert told in ([StreamLost, StreamRestored, StreamLost], [StreamLost])
+        await line(stream, 1.6)
+        assert isinstance(events[-1], StreamRestored)
+
+
 async def test_when_all_fail_the_call_is_told_and_all_are_asked_again() -> None:
     first, second = Ear("first", fails=WRONG_KEY), Ear("second", fails=WRONG_KEY)
     hearing = chain_of(first, second)
