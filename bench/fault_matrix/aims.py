@@ -12,6 +12,8 @@ _NO_END: Final = ("None", "", "internal_error", "crashed")
 
 def missed(outcome: Outcome) -> list[str]:
     """The aims that the cell misses, as sentences; empty when it meets them all."""
+    if outcome.failed:
+        return [f"not held: {outcome.failed}"]
     struck = outcome.struck
     found = [f"{struck.silence:.1f} s of silence from {struck.silent_at:.1f} s on"] if _is_too_silent(struck) else []
     if struck.complaint or struck.end_reason in _NO_END:

@@ -88,6 +88,8 @@ def _table(outcomes: Sequence[Outcome]) -> str:
 
 def _heard(outcome: Outcome) -> str:
     struck = outcome.struck
+    if outcome.failed:
+        return "not held"
     if is_held(struck):
         return "everything"
     return f"{struck.answers} of 3 answers" if struck.heard else "nothing"

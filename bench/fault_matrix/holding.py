@@ -6,6 +6,7 @@ a call takes a second or two, and the times are those of a machine that is never
 
 import asyncio
 import os
+import random
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from structlog.testing import capture_logs
 
 from bench.fault_matrix.cells import Cell, Moment
 from sandbox.caller.caller import Caller
-from sandbox.caller.events import AgentStarted, CallerDone, CallerEvent, CallerSpeaks, Connected, Journaled
+from sandbox.caller.events import AgentStarted, CallerDone, CallerEvent, CallerSpeaks, Connected, Journaled, Ready
 from sandbox.caller.media_client import CallFailed
 from sandbox.caller.report import CallReport
 from sandbox.caller.score import Score, hangs_up, says, waits_for_agent
@@ -110,16 +111,19 @@ class Outcome:
     """What a cell came to."""
 
     cell: Cell
-    struck: Lived
-    other: Lived
-    strikes: int
+    struck: Lived = field(default_factory=Lived)
+    other: Lived = field(default_factory=Lived)
+    strikes: int = 0
     """How many requests the fault has struck."""
     left: list[str] = field(default_factory=list)
     """What the service has left behind, or complained of, that is none of a vendor's trouble."""
+    failed: str = ""
+    """Why the cell could not be held to its end; the rest is empty then."""
 
 
 def hold_cell(cell: Cell, folder: Path) -> Outcome:
     """Hold the cell's calls; ``folder`` is new and becomes the service's."""
+    random.seed(str(cell))  # the service spreads its attempts at random
     with asyncio.Runner(loop_factory=LeapingTimeLoop) as runner:
         return runner.run(_Holding(cell, folder).hold())
 
@@ -173,9 +177,19 @@ class _Holding:
         )
 
     async def _both(self, service: RunningService) -> tuple[Lived, Lived]:
+        begun = asyncio.Event()
+        watch = self._watch(service.sandbox)
+
+        def on_event(event: CallerEvent) -> None:
+            watch(event)
+            if isinstance(event, Ready):
+                begun.set()
+
         async with asyncio.TaskGroup() as tasks:
+            struck = tasks.create_task(self._call(service, on_event), name="struck")
+            struck.add_done_callback(lambda _task: begun.set())
+            await begun.wait()  # so the order of the calls, and with it the sandbox's delays, is that of every run
             other = tasks.create_task(self._call(service, lambda _event: None), name="other")
-            struck = tasks.create_task(self._call(service, self._watch(service.sandbox)), name="struck")
         await asyncio.sleep(_SETTLES_SECONDS)
         self._left += await _at_rest(service)
         return struck.result(), other.result()

@@ -3,8 +3,9 @@
 import asyncio
 import re
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
+from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
@@ -150,11 +151,15 @@ class Stage:
         self.requests: deque[KeptRequest] = deque(maxlen=_KEPT_REQUESTS)
         self._calls: OrderedDict[str, CallSheet] = OrderedDict()
         self._draws: OrderedDict[str, int] = OrderedDict()
+        self._numbers: OrderedDict[str, int] = OrderedDict()
+        """The calls' numbers in the order of their first request or script."""
+        self._numbered = count(1)
         self._seed = seed
         self.limits = limits
 
     def call(self, call_id: str) -> CallSheet:
         """The call's sheet; created if there is none."""
+        self._number(call_id)
         return _touch(self._calls, call_id, CallSheet, self.limits.kept_calls)
 
     def script(self, call_id: str | None) -> deque[Utterance] | None:
@@ -185,16 +190,22 @@ class Stage:
         self.requests.append(KeptRequest(vendor, route, call_id, at, body))
 
     def chance(self, vendor: Vendor, call_id: str | None) -> Random:
-        """A generator for the call's next request to the vendor: same seed, same order of requests, same delays."""
-        key = f"{vendor}/{call_id}"
+        """A generator for the call's next request to the vendor: same seed, same order of requests, same delays.
+
+        A call counts by its number, because its id is another one each time.
+        """
+        key = f"{vendor}/{None if call_id is None else self._number(call_id)}"
         self._draws[key] = _touch(self._draws, key, int, self.limits.kept_calls) + 1
         return Random(f"{self._seed}/{key}/{self._draws[key]}")  # noqa: S311 - delays, no secrets
+
+    def _number(self, call_id: str) -> int:
+        return _touch(self._numbers, call_id, lambda: next(self._numbered), self.limits.kept_calls)
 
 
 _Value = TypeVar("_Value")
 
 
-def _touch(kept: "OrderedDict[str, _Value]", key: str, make: type[_Value], most: int) -> _Value:
+def _touch(kept: "OrderedDict[str, _Value]", key: str, make: Callable[[], _Value], most: int) -> _Value:
     if key not in kept:
         kept[key] = make()
         if len(kept) > most:

@@ -8,7 +8,11 @@ from bench.fault_matrix.aims import is_held, missed
 from bench.fault_matrix.cells import Cell, all_cells, chosen
 from bench.fault_matrix.holding import hold_cell
 
-ONCE_MISSED = ["cartesia-socket stalls before all cold", "flux drips greeting all cold"]
+ONCE_MISSED = [
+    "cartesia-socket stalls before all cold",
+    "flux 429-short greeting all cold",
+    "flux drips greeting all cold",
+]
 """Names of cells."""
 
 

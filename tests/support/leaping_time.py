@@ -3,25 +3,38 @@
 Clients, servers and callers on one such loop hold a call of half a minute in a second or two. CPU time counts for
 nothing: whatever arrives on a socket of this machine, or comes out of a thread, arrives at the moment it was sent. So
 the times of a call are those of a machine that is never busy, and nearly the same in every run.
+
+The loop knows which threads work: those that it has given a job, those of the database's driver, and any other unless
+it waits to be notified. The system's view of a thread is no help: one that waits for the interpreter's lock looks idle.
 """
 
 import asyncio
-import os
 import selectors
+import sys
 import threading
-import time
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import thread as pools
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any, Final
+
+from aiosqlite import core as aiosqlite
 
 from tests.support.loop_selector import LoopSelector
 
-_THREADS = "/proc/self/task"
-_GRACE_SECONDS = 0.0002
-"""How long to look, in real time, whether a socket or a thread still has something."""
-_QUIET_SHARE, _QUIET_SECONDS = 0.01, 0.25
-"""For how much of a leap, and for how long at most, all must be quiet: a thread may wait for the interpreter's lock."""
+_LOOK_SECONDS = 0.001
+"""How long to wait, in real time, for a thread or a program before looking again."""
 _STUCK_SECONDS = 60.0
 """A thread that works for longer no longer holds up the clock."""
+_ROUNDS_MAX = 100_000
+"""A loop that runs so often while no time passes will do so for ever."""
+_WAITS: Final = threading.Condition.wait.__code__
+_WORKERS: Final = {pools._worker.__code__: "work_queue", aiosqlite._connection_worker_thread.__code__: "tx"}
+"""Functions that wait for jobs, and the queue of each."""
+
+
+class NeverRests(RuntimeError):
+    """Some task runs again and again without waiting for anything that takes time."""
 
 
 class _LeapingSelector(LoopSelector):
@@ -30,21 +43,25 @@ class _LeapingSelector(LoopSelector):
     def __init__(self, loop: "LeapingTimeLoop") -> None:
         super().__init__()
         self._loop = loop
+        self._rounds = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._rounds += 1
+        if self._rounds > _ROUNDS_MAX:
+            self._rounds = 0
+            raise NeverRests(f"{_ROUNDS_MAX} rounds of the event loop at {self._loop.now:.3f} s")
+        return super().select(timeout)
 
     def wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        began = quiet_since = self._real_time()
+        began = self._real_time()
         while True:
-            worked = _worked_elsewhere()
-            if ready := self.real.select(_GRACE_SECONDS):
+            is_busy = self._loop.is_busy_elsewhere
+            if ready := self.real.select(_LOOK_SECONDS if is_busy or timeout is None else 0):
                 return ready
-            now = self._real_time()
-            if _worked_elsewhere() != worked or self._loop.is_busy_elsewhere or _is_a_thread_at_work():
-                quiet_since = now
-            if timeout is not None:
-                is_quiet = now - quiet_since >= min(timeout * _QUIET_SHARE, _QUIET_SECONDS)
-                if is_quiet or now - began > _STUCK_SECONDS:
-                    self._loop.now += timeout
-                    return []
+            if timeout is not None and (not is_busy or self._real_time() - began > _STUCK_SECONDS):
+                self._rounds = 0
+                self._loop.now += timeout
+                return []
 
     def _real_time(self) -> float:
         return asyncio.SelectorEventLoop.time(self._loop)
@@ -55,9 +72,14 @@ class LeapingTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._threads_busy = 0
+        self._jobs = 0
         self._programs: set[Any] = set()
         super().__init__(_LeapingSelector(self))
+        aiosqlite.SimpleQueue = _DriverQueue  # type: ignore[misc]
+
+    def close(self) -> None:
+        aiosqlite.SimpleQueue = SimpleQueue  # type: ignore[misc]
+        super().close()
 
     def time(self) -> float:
         return self.now
@@ -66,16 +88,20 @@ class LeapingTimeLoop(asyncio.SelectorEventLoop):
     def is_busy_elsewhere(self) -> bool:
         """Whether a thread or a program works for a task of this loop."""
         self._programs = {each for each in self._programs if each.get_returncode() is None}
-        return bool(self._threads_busy or self._programs)
+        return bool(self._jobs or self._programs) or _is_a_thread_at_work()
+
+    def note_job(self, job: "asyncio.Future[Any]") -> None:
+        """Let no time pass until a thread has done this."""
+        self._jobs += 1
+        job.add_done_callback(self._job_is_done)
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
         running = super().run_in_executor(executor, func, *args)
-        self._threads_busy += 1
-        running.add_done_callback(self._thread_is_done)
+        self.note_job(running)
         return running
 
-    def _thread_is_done(self, _running: "asyncio.Future[Any]") -> None:
-        self._threads_busy -= 1
+    def _job_is_done(self, _job: "asyncio.Future[Any]") -> None:
+        self._jobs -= 1
 
     async def _make_subprocess_transport(self, *args: Any, **options: Any) -> Any:
         program = await super()._make_subprocess_transport(*args, **options)
@@ -83,24 +109,26 @@ class LeapingTimeLoop(asyncio.SelectorEventLoop):
         return program
 
 
-def _worked_elsewhere() -> float:
-    """CPU seconds of the other threads of this process so far; exact to 10 microseconds."""
-    return round(time.process_time() - time.thread_time(), 5)
+class _DriverQueue(SimpleQueue[Any]):
+    """The queue of a thread of aiosqlite, which tells the loop of its jobs: pairs of a future and a function."""
+
+    def put_nowait(self, item: Any) -> None:
+        job = item[0]
+        if job is not None and isinstance(loop := job.get_loop(), LeapingTimeLoop):
+            loop.note_job(job)
+        super().put_nowait(item)
 
 
 def _is_a_thread_at_work() -> bool:
-    """Whether another thread of this process runs, wants to run, or waits for a disk."""
-    own = str(threading.get_native_id())
-    return any(_state(thread) in (b"R", b"D") for thread in os.listdir(_THREADS) if thread != own)  # noqa: PTH208
+    """Whether another thread of this process does anything but wait for a notification or a job."""
+    own = threading.get_ident()
+    return any(not _is_idle(frame) for thread, frame in sys._current_frames().items() if thread != own)
 
 
-def _state(thread: str) -> bytes:
-    """The letter of proc(5); empty for a thread that has ended."""
-    try:
-        file = os.open(f"{_THREADS}/{thread}/stat", os.O_RDONLY)
-    except OSError:
-        return b""
-    try:
-        return os.read(file, 512).rpartition(b")")[2][1:2]
-    finally:
-        os.close(file)
+def _is_idle(frame: FrameType) -> bool:
+    code = frame.f_code
+    if code is _WAITS:
+        # ``notify`` takes the waiter out at once; the thread itself may come to run much later.
+        return frame.f_locals["waiter"] in frame.f_locals["self"]._waiters
+    queue = _WORKERS.get(code)
+    return queue is not None and frame.f_locals[queue].empty()

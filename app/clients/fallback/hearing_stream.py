@@ -61,6 +61,8 @@ _LEAD_SECONDS = 1.0
 """How much audio is kept while nobody speaks: the beginning of a sound is noticed late."""
 _AGAIN_SECONDS = 2.0
 """When every link has failed, all are asked again after this time."""
+_RETURN_SECONDS = 1.0
+"""When a better link could not take over, it is asked again after this time."""
 
 _Chain = Chain[SttSession]
 _TurnEvent = TurnUpdated | TurnEndedEagerly | TurnResumed | TurnEnded
@@ -105,6 +107,7 @@ class FallbackStream:
         """When the outage that was announced began."""
         self._given_up = False
         self._again_at = 0.0
+        self._return_at = -math.inf
         self._error: ProviderError = ProviderUnavailable("nobody", "no link can hear")
         self._spent: list[Charge] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -248,6 +251,7 @@ class FallbackStream:
                 self._switch(others[0])
         elif speaker is not None and speaker.works and not (speaker.is_lost or speaker.is_late):
             self._retire(listener)  # it was to take over from one that is well
+            self._return_at = self._now() + _RETURN_SECONDS  # a vendor that refuses at once would be asked without end
         if final:
             self._retire(listener)
         self._changed.set()
@@ -373,7 +377,7 @@ class FallbackStream:
         elif self._has_orphan_ended():
             self._end_orphaned_turn()
         elif self._may_return():
-            if len(self._running) == 1:
+            if len(self._running) == 1 and self._now() >= self._return_at:
                 self._ask(self._order()[0])
         elif len(self._running) > 1 and self._is_quiet() and self._speaker_is_well():
             self._stand_down()

@@ -2,6 +2,7 @@ import pytest
 
 from bench.fault_matrix.aims import missed
 from bench.fault_matrix.cells import Cell
+from bench.fault_matrix.holding import Outcome
 from tests.bench.fault_matrix.outcomes import lived, outcome
 
 
@@ -36,3 +37,8 @@ def test_nobody_else_may_suffer_unless_the_fault_strikes_all() -> None:
     assert missed(outcome(Cell("cartesia-socket", "cuts", "thinking", "all", "warm"), other=shared)) == []
     assert missed(outcome(Cell("cartesia-socket", "stalls", "thinking", "all", "warm"), other=shared)) != []
     assert missed(outcome(left=("task: call_1:stt",))) == ["left behind: task: call_1:stt"]
+
+
+def test_a_cell_that_could_not_be_held_misses_its_aims_with_the_reason() -> None:
+    failed = Outcome(Cell("flux", "hangs", "tool", "all", "warm"), failed="not over after 240 s of real time")
+    assert missed(failed) == ["not held: not over after 240 s of real time"]
