@@ -20,6 +20,7 @@ from sandbox.caller.media_client import CallFailed
 from sandbox.caller.report import CallReport
 from sandbox.caller.score import Score, hangs_up, says, waits, waits_for_agent
 from sandbox.carrier.carrier import TELEPHONE, Carrier
+from sandbox.carrier.livekit_server import LiveKitServer
 from sandbox.carrier.sip_front import SipFront, running_front
 from sandbox.vendors.faults import Fault
 from tests.end_to_end.calls import QUIET, journal_of, speak
@@ -77,10 +78,16 @@ class House:
     """The service with everything around it."""
 
     def __init__(
-        self, service: ServiceProcess, front: SipFront, carrier: Carrier, disk: BadDisk, database: Path
+        self,
+        service: ServiceProcess,
+        front: SipFront,
+        carrier: Carrier,
+        disk: BadDisk,
+        database: Path,
+        livekit_server: LiveKitServer,
     ) -> None:
         self.service, self.front, self.disk, self.database = service, front, disk, database
-        self.carrier = carrier
+        self.carrier, self.livekit_server = carrier, livekit_server
         self._numbers = count(79990000000)
 
     async def fault(self, **fault: Any) -> None:
@@ -229,5 +236,5 @@ async def house(folder: Path, *, workers: int, profile: str, **settings: str) ->
                 **settings,
             }
             async with serving(data, sandbox, log_name="../service.log", **variables, **disk.environment) as service:
-                yield House(service, front, carrier, disk, data / "calls.db")
+                yield House(service, front, carrier, disk, data / "calls.db", server.server)
                 await service.terminate()

@@ -1,1 +1,1 @@
-"""The fault matrix: each interface of each vendor, broken in each way, at each moment of a call."""
+"""The fault matrix: each part that a call needs, broken in each way, at each moment of the call."""

@@ -1,7 +1,8 @@
-"""Break each interface of each vendor in each way at each moment of a call: ``python -m bench.fault_matrix``.
+"""Break each part that a call needs in each way at each moment of it: ``python -m bench.fault_matrix``.
 
 Prints a line for each cell, then the cells that miss an aim, and writes ``docs/fault-matrix.md``. The exit status is 1
-when a caller was left in silence for more than two seconds, or when anything but the struck call suffered.
+when a caller was left in silence for more than two seconds, or when anything but the struck call suffered. LiveKit's
+API, the room, the database and the disk need livekit-server and Redis, as the room tests do.
 """
 
 import argparse
@@ -48,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sample", type=int, help="draw so many of them")
     parser.add_argument("--seed", type=int, default=1, help="draws the sample")
-    parser.add_argument("--at-once", type=int, default=2, help="cells at once, each in a process of its own")
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        default=2,
+        help="cells at once, each in a process of its own; LiveKit, the database and the disk break one after another",
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="where the document goes; none by default")
     return parser
 

@@ -15,13 +15,16 @@ def missed(outcome: Outcome) -> list[str]:
     if outcome.failed:
         return [f"not held: {outcome.failed}"]
     struck = outcome.struck
-    found = [f"{struck.silence:.1f} s of silence from {struck.silent_at:.1f} s on"] if _is_too_silent(struck) else []
-    if struck.complaint or struck.end_reason in _NO_END:
+    place = outcome.cell.place
+    found = []
+    if _is_too_silent(struck) and not place.takes_the_line:
+        found.append(f"{struck.silence:.1f} s of silence from {struck.silent_at:.1f} s on")
+    if (struck.complaint and not place.takes_the_line) or struck.end_reason in _NO_END:
         found.append(f"the call went wrong: {struck.complaint or struck.end_reason}")
     if not outcome.cell.strikes_all:
-        known = {f"provider:{vendor}" for vendor, _route in outcome.cell.place.down}
+        known = {f"provider:{vendor}" for vendor, _route in place.down}
         if outcome.cell.cuts_all:
-            known.add(f"provider:{outcome.cell.place.vendor}")
+            known.add(f"provider:{place.vendor}")
         found += [f"the other call: {each}" for each in _suffered(outcome.other, known)]
     return found + [f"left behind: {each}" for each in outcome.left]
 
@@ -32,7 +35,7 @@ def is_held(lived: Lived) -> bool:
 
 
 def _is_too_silent(lived: Lived) -> bool:
-    return lived.silence > SILENCE_SECONDS
+    return lived.silence - lived.late > SILENCE_SECONDS
 
 
 def _suffered(other: Lived, known: set[str]) -> list[str]:

@@ -19,10 +19,11 @@ ATTEMPTS: Final[tuple[Attempts, ...]] = ("one", "all")
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One interface of a vendor, and the service that uses it as its first choice."""
+    """One interface of a vendor, with the service that uses it as its first choice; or a part of the house."""
 
-    vendor: Vendor
-    route: str
+    vendor: Vendor | None
+    """None: a part that no vendor stands for."""
+    route: str | None
     language: str = "ru"
     settings: Mapping[str, Any] = field(default_factory=dict)
     down: tuple[tuple[Vendor, str | None], ...] = ()
@@ -31,6 +32,10 @@ class Interface:
     """Whether calls share its connection. What cuts that is seen by each of them, and named in each one's record."""
     is_vendors_first: bool = False
     """Whether the failure of a whole vendor is tried with it."""
+    is_in_real_time: bool = False
+    """Whether other programs set the pace: such cells are held one after another, with a telephone as the caller."""
+    takes_the_line: bool = False
+    """Whether nothing can reach the caller without it."""
 
 
 INTERFACES: Final[dict[str, Interface]] = {
@@ -42,8 +47,16 @@ INTERFACES: Final[dict[str, Interface]] = {
     "cartesia-socket": Interface("cartesia", "tts/websocket", is_shared=True, is_vendors_first=True),
     "cartesia-http": Interface("cartesia", "tts/bytes", down=(("cartesia", "tts/websocket"),)),
     "aura": Interface("deepgram", "v1/speak POST", language="en", down=(("cartesia", None),)),
+    "livekit-api": Interface("livekit", None, is_vendors_first=True, is_in_real_time=True),
+    "room": Interface(None, None, is_vendors_first=True, is_in_real_time=True, takes_the_line=True),
+    "database": Interface(None, None, is_vendors_first=True, is_in_real_time=True),
+    "disk": Interface(None, None, is_vendors_first=True, is_in_real_time=True),
 }
 """By name."""
+
+
+_LIVEKITS: Final = {"cut": "half_message", "slow": "drip"}
+"""What the faults of the vendors' streams are for the answers of LiveKit's API, each of one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,46 @@ KINDS: Final[dict[str, Kind]] = {
 """By name."""
 
 
+_NO_STATUS: Final = "it has no HTTP statuses"
+_STATUSES: Final = ("401", "402", "403", "429-short", "429-long", "5xx")
+_NOT_A_REQUEST: Final = "it fails for a time, not for a request"
+
+LEFT_OUT: Final[dict[str, dict[str, str]]] = {
+    "livekit-api": {"stalls": "an answer is one piece; it drips instead"},
+    "room": {
+        **dict.fromkeys(_STATUSES, _NO_STATUS),
+        "one": _NOT_A_REQUEST,
+        "refuses": "as down",
+        "stalls": "as hangs",
+        "drips": "LiveKit drops late packets itself",
+        "late": "LiveKit drops late packets itself",
+        "garbage": "its packets are encrypted, and what does not decrypt is dropped",
+    },
+    "database": {
+        **dict.fromkeys(_STATUSES, _NO_STATUS),
+        "one": _NOT_A_REQUEST,
+        "refuses": "a stranger's lock is how SQLite refuses: hangs",
+        "stalls": "a transaction has no pieces",
+        "drips": "as late on the disk, where the database is, too",
+        "late": "as late on the disk, where the database is, too",
+        "cuts": "there is no connection to another program",
+        "garbage": "a damaged file stops the start",
+        "down": "as hangs",
+    },
+    "disk": {
+        **dict.fromkeys(_STATUSES, _NO_STATUS),
+        "one": _NOT_A_REQUEST,
+        "hangs": "as late: two seconds an access are as good as none",
+        "stalls": "as late",
+        "drips": "as late",
+        "cuts": "there is no connection",
+        "garbage": "no program can tell",
+        "down": "as refuses: the disk is full to the end",
+    },
+}
+"""Ways and attempts that make no sense for a part, and why."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
     """One call in which something breaks. Its name is its fields in this order."""
@@ -111,6 +164,8 @@ class Cell:
     @property
     def strikes_all(self) -> bool:
         """Whether the other call of the cell is struck, too."""
+        if self.place.is_in_real_time:
+            return False  # neither a websocket needs LiveKit, nor may any call notice the disk or the database
         return self.is_from_the_start or self.way.is_whole_vendor or self.way.is_of_account
 
     @property
@@ -119,25 +174,32 @@ class Cell:
         return self.place.is_shared and (self.way.kind == "cut" or self.way.kind in TURNED_AWAY)
 
     def fault(self, call_id: str) -> Fault:
-        """The order for the sandbox."""
+        """The order for the sandbox; only for a vendor's interface."""
+        if self.place.vendor is None:
+            raise ValueError(f"{self.interface} is no vendor's")
+        kind = self.way.kind
         return Fault(
             self.place.vendor,
-            self.way.kind,
+            _LIVEKITS.get(kind, kind) if self.place.vendor == "livekit" else kind,
             times=1 if self.attempts == "one" else None,
-            call_id=None if self.strikes_all else call_id,
+            call_id=None if self.strikes_all or self.place.is_in_real_time else call_id,
             route=None if self.way.is_whole_vendor else self.place.route,
             in_progress=self.moment != "before",
             **self.way.more,
         )
 
+    @property
+    def is_in_the_table(self) -> bool:
+        """Whether it makes sense. A whole vendor does not fail for one attempt, and once is enough for each vendor."""
+        if {self.kind, self.attempts} & LEFT_OUT.get(self.interface, {}).keys():
+            return False
+        return not self.way.is_whole_vendor or (self.attempts == "all" and self.place.is_vendors_first)
+
 
 def all_cells() -> list[Cell]:
-    """The whole matrix. A whole vendor does not fail for one attempt, and once is enough for each vendor."""
-    return [
-        Cell(interface, kind, moment, attempts, start)
-        for interface, kind, moment, attempts, start in product(INTERFACES, KINDS, MOMENTS, ATTEMPTS, STARTS)
-        if not KINDS[kind].is_whole_vendor or (attempts == "all" and INTERFACES[interface].is_vendors_first)
-    ]
+    """The whole matrix."""
+    cells = (Cell(*names) for names in product(INTERFACES, KINDS, MOMENTS, ATTEMPTS, STARTS))
+    return [cell for cell in cells if cell.is_in_the_table]
 
 
 def chosen(cells: Iterable[Cell], only: Sequence[str] = (), sample: int | None = None, seed: int = 1) -> list[Cell]:

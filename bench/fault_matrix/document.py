@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from bench.fault_matrix.aims import SILENCE_SECONDS, is_held, missed
-from bench.fault_matrix.cells import INTERFACES, KINDS, MOMENTS, Cell, all_cells
+from bench.fault_matrix.cells import INTERFACES, KINDS, LEFT_OUT, MOMENTS, Cell, all_cells
 from bench.fault_matrix.holding import Outcome
 
 _MOMENTS_MEAN = {
@@ -34,7 +34,18 @@ def document(outcomes: Sequence[Outcome], command: str, date: str) -> str:
         of_it = [outcome for outcome in outcomes if outcome.cell.interface == name]
         if of_it:
             parts += [f"### {name}", _table(of_it)]
+    parts += ["## What is left out", _left_out()]
     return "\n\n".join(parts) + "\n"
+
+
+def _left_out() -> str:
+    lines = ["| interface | what | why |", "|---|---|---|"]
+    for name, reasons in LEFT_OUT.items():
+        same: dict[str, list[str]] = defaultdict(list)
+        for what, why in reasons.items():
+            same[why].append("for one attempt" if what == "one" else what)
+        lines += [f"| {name} | {', '.join(what)} | {why} |" for why, what in same.items()]
+    return "\n".join(lines)
 
 
 def _intro(cells: int, command: str, date: str) -> str:
@@ -44,6 +55,10 @@ Each interface of each vendor, broken in each way, at each moment of a call, for
 start and with the prepared phrases of an earlier one. Each cell has a call that is struck and one beside it. Settings
 are production's; the sandbox stands for the vendors. Times are measured in the sound that reaches the caller, on a
 clock that leaves out how busy the machine is.
+
+LiveKit's API, the room, the database and the disk break in the same ways, in real time: the struck call comes by
+telephone through a real livekit-server, and the time by which the machine itself was late with the caller's sound is no
+silence. Nothing reaches a caller whose room is gone: there the call must end properly, and the other one must be held.
 
 Made on {date}, {cells} of {len(all_cells())} cells: `{command}`
 

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,14 +34,14 @@ from tests.support.tool_endpoint import Says, tool_endpoint
 
 _LISTENS_SECONDS = 2.6
 """So long the caller listens whether the agent has more to say: longer than any silence may be."""
-_TOOL_SECONDS = 1.0
+TOOL_SECONDS = 1.0
 _PATIENCE_SECONDS = 20.0
 _LONGEST_CALL_SECONDS = 150.0
-_SETTLES_SECONDS = 3.0
+SETTLES_SECONDS = 3.0
 """How long after the calls the service has to be at rest."""
 _LOUD = ("error", "critical")
 
-_AGENT = """\
+AGENT = """\
 name: clinic
 prompt: Answer for a clinic.
 tools:
@@ -92,6 +93,8 @@ class Lived:
     """Seconds from the caller's last sound to the agent's first."""
     silence: float = 0.0
     """The longest silence that nobody owned, in seconds."""
+    late: float = 0.0
+    """How late this machine was with the caller's own sound at worst, in seconds; 0 where the clock leaps."""
     silent_at: float = 0.0
     """When it began, in seconds since the start of the call."""
     heard: list[str] = field(default_factory=list)
@@ -121,16 +124,20 @@ class Outcome:
     """Why the cell could not be held to its end; the rest is empty then."""
 
 
-def hold_cell(cell: Cell, folder: Path) -> Outcome:
-    """Hold the cell's calls; ``folder`` is new and becomes the service's."""
+def hold_cell(cell: Cell, folder: Path, prepared: Path | None = None) -> Outcome:
+    """Hold the cell's calls; ``folder`` is new and becomes the service's.
+
+    ``prepared`` keeps the data of a first start for the other cells that want the same one.
+    """
     random.seed(str(cell))  # the service spreads its attempts at random
     with asyncio.Runner(loop_factory=LeapingTimeLoop) as runner:
-        return runner.run(_Holding(cell, folder).hold())
+        return runner.run(_Holding(cell, folder, prepared or folder / "prepared").hold())
 
 
 class _Holding:
-    def __init__(self, cell: Cell, folder: Path) -> None:
+    def __init__(self, cell: Cell, folder: Path, prepared: Path) -> None:
         self._cell, self._folder = cell, folder
+        self._prepared = prepared / cell.interface
         self._faults: list[Fault] = []
         self._left: list[str] = []
 
@@ -152,19 +159,32 @@ class _Holding:
     async def _calls(self) -> tuple[Lived, Lived]:
         async with (
             running_sandbox(profile="typical") as sandbox,
-            tool_endpoint(Says(after=_TOOL_SECONDS)) as endpoint,
+            tool_endpoint(Says(after=TOOL_SECONDS)) as endpoint,
         ):
             agent = self._folder / "clinic.yaml"
-            agent.write_text(_AGENT % endpoint.url, encoding="utf-8")
+            agent.write_text(AGENT % endpoint.url, encoding="utf-8")
             for vendor, route in self._cell.place.down:
                 sandbox.stage.faults.add(Fault(vendor, "unreachable", times=None, route=route))
             if self._cell.start == "warm":
-                async with self._service(sandbox, agent) as service:
-                    await _until_phrases_are_ready(service)
+                await self._start_once(sandbox, agent)
             if self._cell.is_from_the_start:
                 self._strike(sandbox, "")
             async with self._service(sandbox, agent) as service:
                 return await self._both(service)
+
+    async def _start_once(self, sandbox: RunningSandbox, agent: Path) -> None:
+        """Have the data of a service that has run before."""
+        data = self._folder / "data"
+        if not self._prepared.exists():
+            async with self._service(sandbox, agent) as service:
+                await _until_phrases_are_ready(service)
+            kept = self._folder / "kept"
+            shutil.copytree(data, kept)
+            self._prepared.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # another process has kept its own meanwhile
+                kept.rename(self._prepared)
+            shutil.rmtree(data)
+        shutil.copytree(self._prepared, data)
 
     def _service(self, sandbox: RunningSandbox, agent: Path) -> Any:
         return service_beside(
@@ -190,13 +210,13 @@ class _Holding:
             struck.add_done_callback(lambda _task: begun.set())
             await begun.wait()  # so the order of the calls, and with it the sandbox's delays, is that of every run
             other = tasks.create_task(self._call(service, lambda _event: None), name="other")
-        await asyncio.sleep(_SETTLES_SECONDS)
+        await asyncio.sleep(SETTLES_SECONDS)
         self._left += await _at_rest(service)
         return struck.result(), other.result()
 
     def _watch(self, sandbox: RunningSandbox) -> Callable[[CallerEvent], None]:
         """Orders the fault when the call has come to the cell's moment."""
-        progress = _Progress()
+        progress = Progress()
 
         def on_event(event: CallerEvent) -> None:
             after = progress.reached(event, self._cell.moment)
@@ -229,16 +249,16 @@ class _Holding:
         complaint, report = "", None
         async with caller:
             try:
-                report = await caller.call(_score(language))
+                report = await caller.call(score_of(language))
             except CallFailed as failed:
                 complaint, report = str(failed), failed.report
         if report is None:
             return Lived(complaint=complaint)
-        return _lived(await held(service, report), report, complaint, language)
+        return lived_from(await held(service, report), report, complaint, language)
 
 
-class _Progress:
-    """How far the call is, by what its caller notices."""
+class Progress:
+    """How far a call is, by what its caller notices."""
 
     def __init__(self) -> None:
         self.call_id = ""
@@ -263,7 +283,8 @@ class _Progress:
         return after if is_announced else None
 
 
-def _score(language: str) -> Score:
+def score_of(language: str) -> Score:
+    """What the callers of a cell do, and what the model answers them."""
     said = LINES[language]
     first, second, last = said.answers
     steps = [step for text in said.asks[:2] for step in (says(text), waits_for_agent(_LISTENS_SECONDS))]
@@ -283,7 +304,8 @@ def _score(language: str) -> Score:
     )
 
 
-def _lived(call: Held, report: CallReport, complaint: str, language: str) -> Lived:
+def lived_from(call: Held, report: CallReport, complaint: str, language: str) -> Lived:
+    """What the caller of a held call has lived through."""
     silences = list(unowned_silences(report))
     longest = max(silences, key=lambda each: each.end - each.start, default=None)
     heard = [text.strip() for text in call.said("assistant")]
@@ -298,6 +320,7 @@ def _lived(call: Held, report: CallReport, complaint: str, language: str) -> Liv
         greeted_after=report.agent_spans[0].start if report.agent_spans else None,
         answered_after=[round(each, 2) for each in report.responses],
         silence=0.0 if longest is None else round(longest.end - longest.start, 2),
+        late=report.lateness.maximum,
         silent_at=0.0 if longest is None else round(longest.start, 2),
         heard=heard,
         answers=sum(any(answer in text for text in heard) for answer in LINES[language].answers),

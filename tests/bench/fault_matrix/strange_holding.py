@@ -8,7 +8,7 @@ from bench.fault_matrix.holding import Outcome
 from tests.bench.fault_matrix.outcomes import outcome
 
 
-def strange(cell: Cell) -> Outcome:
+def strange(cell: Cell, _prepared: str) -> Outcome:
     """What happens is named by the kind of the cell."""
     if cell.kind == "cuts":
         os._exit(7)

@@ -39,6 +39,18 @@ def test_nobody_else_may_suffer_unless_the_fault_strikes_all() -> None:
     assert missed(outcome(left=("task: call_1:stt",))) == ["left behind: task: call_1:stt"]
 
 
+def test_a_machine_that_is_late_itself_is_no_silence_of_the_service() -> None:
+    assert missed(outcome(silence=2.2, late=0.3)) == []
+    assert missed(outcome(silence=2.4, late=0.3)) != []
+
+
+def test_a_caller_whose_room_is_gone_hears_nothing_but_the_call_ends_properly_and_the_other_one_is_held() -> None:
+    gone = Cell("room", "down", "speaking", "all", "cold")
+    assert missed(outcome(gone, silence=9.0, complaint="the line is dead", end_reason="media_lost")) == []
+    assert missed(outcome(gone, silence=9.0, end_reason="internal_error")) != []
+    assert missed(outcome(gone, other=lived(answers=1))) == ["the other call: 1 answers, agent_hangup"]
+
+
 def test_a_cell_that_could_not_be_held_misses_its_aims_with_the_reason() -> None:
     failed = Outcome(Cell("flux", "hangs", "tool", "all", "warm"), failed="not over after 240 s of real time")
     assert missed(failed) == ["not held: not over after 240 s of real time"]
