@@ -3,6 +3,7 @@
 from typing import Final
 
 ONCE_MISSED: Final = [
+    "cartesia-socket cuts thinking all warm",
     "cartesia-socket stalls before all cold",
     "flux 429-short greeting all cold",
     "flux drips greeting all cold",
