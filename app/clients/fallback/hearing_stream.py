@@ -49,7 +49,7 @@ _OWN_DELAY_SECONDS = 0.05
 """An event loop that is later than this has kept the vendors' messages waiting, too."""
 _CATCH_UP_SECONDS = 0.1
 _RARELY_SECONDS = 1.0
-"""How often to look while nothing is going on, but the first choice does not hear."""
+"""How often to look while nothing is going on, but the first choice does not hear, and to ask it whether it does."""
 _ORPHAN_SECONDS = 1.5
 """How long a link may take to report a turn that began with another. After that the turn has ended."""
 _QUIET_SECONDS = 2.0
@@ -61,8 +61,6 @@ _LEAD_SECONDS = 1.0
 """How much audio is kept while nobody speaks: the beginning of a sound is noticed late."""
 _AGAIN_SECONDS = 2.0
 """When every link has failed, all are asked again after this time."""
-_RETURN_SECONDS = 1.0
-"""When a better link could not take over, it is asked again after this time."""
 
 _Chain = Chain[SttSession]
 _TurnEvent = TurnUpdated | TurnEndedEagerly | TurnResumed | TurnEnded
@@ -251,7 +249,7 @@ class FallbackStream:
                 self._switch(others[0])
         elif speaker is not None and speaker.works and not (speaker.is_lost or speaker.is_late):
             self._retire(listener)  # it was to take over from one that is well
-            self._return_at = self._now() + _RETURN_SECONDS  # a vendor that refuses at once would be asked without end
+            self._return_at = self._now() + _RARELY_SECONDS  # a vendor that refuses at once would be asked without end
         if final:
             self._retire(listener)
         self._changed.set()
