@@ -17,13 +17,14 @@ from app.start_checks import check_settings
 from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import VERSION, open_services
 from media.dialects.refusals import RefusalLog
-from routers import agents, calls, dashboard, deliveries, do_not_call, health, media, session, webhooks
+from routers import agents, calls, dashboard, deliveries, do_not_call, docs, health, media, session, stats, webhooks
 from routers import metrics as figures
 from routers.attempts import FailedAttempts
 from routers.body_limit import BodyLimit
 from routers.description import describe, operation_id
 from routers.pacing import OneAtATime
 from routers.problems import handle_error, handle_http, handle_validation
+from routers.request_ids import RequestIds
 from routers.safe_headers import SafeHeaders
 from routers.server_sent import EventStreams
 from routers.unstarted import Unstarted
@@ -47,15 +48,15 @@ def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes
             app.state.services = services
             yield
 
-    docs = settings.environment == "development"
+    is_described = settings.environment == "development"
     app = FastAPI(
         title="Voice agent",
         version=VERSION,
         lifespan=lifespan,
-        docs_url="/docs" if docs else None,
+        docs_url=None,  # FastAPI's own page loads its scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # behind a proxy the redirect would go to http and expose the key
-        openapi_url="/openapi.json" if docs else None,
+        openapi_url="/openapi.json" if is_described else None,
         generate_unique_id_function=operation_id,
     )
     for error, handler in (
@@ -70,11 +71,18 @@ def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes
     app.state.event_streams = EventStreams()
     app.state.exposition = OneAtATime(partial(asyncio.to_thread, metrics.exposition))
     app.state.refusals = RefusalLog()
-    Instrumentator(registry=metrics.registry).instrument(app)
-    app.add_middleware(BodyLimit)  # outside the metrics: a claimed length is not a measured one
-    app.add_middleware(SafeHeaders)
-    for module in (agents, calls, do_not_call, media, deliveries, webhooks, health, figures, session, dashboard):
+    _instrument(app, metrics)
+    for module in (agents, calls, stats, do_not_call, media, deliveries, webhooks, health, figures, session, dashboard):
         app.include_router(module.router)
+    if is_described:
+        app.include_router(docs.router)
     app.mount("/static", dashboard.Static())
     describe(app)
     return app
+
+
+def _instrument(app: FastAPI, metrics: Metrics) -> None:
+    Instrumentator(registry=metrics.registry).instrument(app)
+    app.add_middleware(BodyLimit)  # outside the metrics: a claimed length is not a measured one
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(RequestIds)

@@ -47,6 +47,8 @@ class CallContext:
     """The values that the request sets for the agent's variables."""
     lookup: dict[str, Any] = field(default_factory=dict)
     """The values that the agent's lookup returned. Untrusted."""
+    is_synthetic: bool = False
+    """Whether the service calls itself, to check whether callers are answered."""
 
 
 @dataclass(frozen=True, slots=True)

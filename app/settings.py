@@ -135,6 +135,8 @@ class Settings(_Needs, BaseSettings):
     """After this many turns that lead nowhere (repeats, a film, music on hold), the agent says goodbye; 0: never."""
     max_call_seconds: Seconds = 1800
     """Longest call, in seconds."""
+    synthetic_call_minutes: float = Field(0, ge=0, le=1440, allow_inf_nan=False)
+    """Minutes between calls of the service to itself, which cost what a call costs; 0 for none."""
     media_timeout_seconds: float = Field(10, ge=2, le=3600)
     """Seconds without sound that end a websocket call; at least 30 for Twilio and an egress."""
     analysis: bool = True

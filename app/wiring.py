@@ -27,6 +27,7 @@ from app.calls.dispatch.lookups import CallLookups
 from app.calls.dispatch.media_sessions import MediaSessions
 from app.calls.dispatch.operator_requests import CallRequests
 from app.calls.dispatch.spending_watch import SpendingWatch
+from app.calls.dispatch.synthetic_calls import SyntheticCalls
 from app.calls.dispatch.unplaced import UnplacedCalls
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.recordings import Recordings
@@ -36,9 +37,12 @@ from app.clients.entry import ClientSetup, key_of
 from app.clients.http_tools import HttpToolClients
 from app.clients.limiter import Limiters
 from app.clients.mcp_tools import McpServers
+from app.clients.own_door import call_own_door
+from app.clients.phrases.archive import sound
 from app.clients.registry import KEEP_WARM_SECONDS, VendorRegistry
 from app.clients.resilient import RetryPolicy
 from app.contained_tasks import ContainedTasks, TaskKind
+from app.conversation.policy import CallPolicy
 from app.models import HealthStatus, ServiceHealth
 from app.observability.health import Check, HealthMonitor
 from app.observability.loop_lag import watch_loop_lag
@@ -73,6 +77,7 @@ _PROBE_SECONDS = 0.5
 """How often to check whether a probe is due."""
 _UNUSED_SECONDS = 1.0
 """How often to look for clients that nothing uses any more."""
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - where the service reaches itself then
 _BACKGROUND_TASKS_MAX = 1000
 """Of tools, transfers and rooms to be ended. If one that is cancelled was to end a room, the reconciler does it."""
 _RECORDINGS_SECONDS = 5.0
@@ -115,7 +120,7 @@ async def open_services(
     agents = AgentDirectory(settings, kept=KeptFiles(settings.kept_agents_dir), is_checked=owner is not None)
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
-        database, reader, journal, unsaved, storage = await _open_storage(settings, stack)
+        database, reader, journal, unsaved, storage = await _open_storage(settings, metrics, stack)
         vendors, livekit, tools, mcp = await _open_clients(settings, agents, metrics, stack)
         do_not_call = DoNotCallList(DoNotCallStore(database), settings.sip_number)
         planner = _planner(settings, agents, vendors, tools, do_not_call, mcp)
@@ -139,7 +144,7 @@ async def open_services(
             journal_reader=reader,
             calls=services.calls,
             eraser=eraser,
-            sessions=MediaSessions(SessionStore(database)),
+            sessions=_sessions(settings, database, services, dispatcher, loops),
             dispatcher=dispatcher,
             agents=agents,
             requests=requests,
@@ -173,7 +178,7 @@ async def _open_clients(
 
 
 async def _open_storage(
-    settings: Settings, stack: AsyncExitStack
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack
 ) -> tuple[Database, JournalReader, JournalWriter, UnsavedEnds, StorageHealth]:
     database = await Database.open(settings.database)
     stack.push_async_callback(database.close)
@@ -183,7 +188,7 @@ async def _open_storage(
     stack.callback(unsaved.close)
     journal = JournalWriter(database, on_committed=reader.committed, unsaved=unsaved)
     stack.push_async_callback(journal.close)
-    folder = DataFolder(settings.data_dir, database_file(settings.database))
+    folder = DataFolder(settings.data_dir, database_file(settings.database), metrics.process.note_disk)
     stack.callback(folder.close)
     return database, reader, journal, unsaved, StorageHealth(database, journal, folder)
 
@@ -273,6 +278,32 @@ async def _alone(settings: Settings) -> str:
     """Prepare the database as a supervisor would, and name this process."""
     await asyncio.to_thread(migrate, settings.database)
     return f"{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _sessions(
+    settings: Settings, database: Database, services: CallServices, dispatcher: CallDispatcher, loops: ServiceLoops
+) -> MediaSessions:
+    """The sessions, with which the service calls itself every few minutes if the settings say so."""
+    sessions = MediaSessions(SessionStore(database))
+    if not settings.synthetic_call_minutes:
+        return sessions
+    language = "ru" if settings.language.startswith("ru") else "en"
+    line = sound(language, CallPolicy().lines[language].idle[0]) or b""
+    door = f"ws://{_ANYWHERE.get(settings.host, settings.host)}:{settings.port}/media"
+
+    async def hold(call_id: str, token: str) -> None:
+        await call_own_door(f"{door}/{call_id}?token={token}", line)
+
+    calls = SyntheticCalls(
+        sessions,
+        services.calls,
+        minutes=settings.synthetic_call_minutes,
+        hold=hold,
+        may_call=lambda: not dispatcher.admission.is_draining,
+        metrics=services.metrics.synthetic,
+    )
+    loops.keep("synthetic", calls.look)
+    return sessions
 
 
 @asynccontextmanager
@@ -393,6 +424,7 @@ def _show_figures(
         metrics.service.note_draining(dispatcher.admission.is_draining)
         metrics.service.note_capacity(dispatcher.live_calls, places)
         metrics.service.note_tasks(len(asyncio.all_tasks()))
+        metrics.process.note()
         metrics.storage.note_journal(
             waiting=journal.waiting_rows, lost=journal.lost_rows, is_failing=journal.is_failing
         )

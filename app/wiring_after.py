@@ -1,4 +1,4 @@
-"""Builds what works after the calls: their analysis, the webhooks, and the retention."""
+"""Builds what works after the calls: their analysis, the webhooks, the retention, and the figures."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +20,7 @@ from app.settings import Settings
 from app.settings_checks import split_secrets
 from app.storage.analyses import AnalysisStore
 from app.storage.database import Database
+from app.storage.figures import FigureStore
 from app.storage.outbox import Outbox
 from app.storage.retention import RetentionStore
 from app.storage.service_jobs import ServiceJob
@@ -32,6 +33,7 @@ class AfterCalls:
     analyses: AnalysisStore
     outbox: Outbox
     webhooks: Webhooks
+    figures: FigureStore
 
 
 @asynccontextmanager
@@ -59,7 +61,7 @@ async def after_calls(
         sweep = _retention(settings, database, eraser, metrics)
         kept = (loops.keep("analysis", analyst.look), loops.keep("retention", sweep.look))
         try:
-            yield AfterCalls(analyses, outbox, webhooks)
+            yield AfterCalls(analyses, outbox, webhooks, FigureStore(database))
         finally:
             for loop in kept:
                 await loop.stop()

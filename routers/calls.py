@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -11,15 +10,15 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, R
 from fastapi.responses import PlainTextResponse
 
 from app.calls.live.actions import check_transfer
-from app.clock import iso_utc, parse_iso, utc_now
-from app.errors import CallNotFound, CallStillLive, InvalidRequest
+from app.clock import utc_now
+from app.errors import CallNotFound, CallStillLive
 from app.journal.record import call_record
 from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow
 from app.storage.disk_threads import on_disk
 from app.wiring import Services
 from routers.dependencies import TheServices, require_key
-from routers.query_parameters import KNOWN_PARAMETERS, outcome_filters
+from routers.query_parameters import KNOWN_PARAMETERS, moment, outcome_filters
 from routers.recordings import recording_answer
 from routers.schemas import (
     Analysis,
@@ -46,6 +45,10 @@ _TEXT = (
     "Each term is a word that was said (or the beginning of one, from three letters on), a part of a number, "
     "or the beginning of the call's id. Words are found once the call has ended."
 )
+_UNANSWERED = "Ended calls with (`true`) or without (`false`) a turn of the caller that was never answered."
+_LATE = "Ended calls with or without an answer that came later than `MAX_RESPONSE_LATENCY` allows."
+_FAILED = "Calls in which the line, a vendor or the service failed (`true`), or all others."
+_SYNTHETIC = "Instead of the callers' calls, those that the service places to check itself."
 _LAST_SEQ = 2**53 - 1
 """The largest integer that JavaScript represents exactly. No journal is so long."""
 
@@ -82,6 +85,10 @@ async def list_calls(
     fault: Annotated[str | None, Query(pattern=_FAULT, description=_FAULT_MEANS, examples=["provider:tools"])] = None,
     end_reason: EndReason | None = None,
     text: Annotated[str | None, Query(min_length=1, max_length=200, description=_TEXT, examples=["table 4567"])] = None,
+    unanswered: Annotated[bool | None, Query(description=_UNANSWERED)] = None,
+    late: Annotated[bool | None, Query(description=_LATE)] = None,
+    failed: Annotated[bool | None, Query(description=_FAILED)] = None,
+    synthetic: Annotated[bool, Query(description=_SYNTHETIC)] = False,
 ) -> CallPage:
     """List calls, newest first."""
     wanted = CallFilter(
@@ -89,12 +96,16 @@ async def list_calls(
         direction=direction,
         caller=caller,
         called=called,
-        since=_moment("since", since),
-        until=_moment("until", until),
+        since=moment("since", since),
+        until=moment("until", until),
         agent=agent,
         fault=fault,
         end_reason=end_reason,
         text=text,
+        unanswered=unanswered,
+        late=late,
+        failed=failed,
+        synthetic=synthetic,
         outcome=outcome,
     )
     rows, next_cursor = await services.calls.list(wanted, limit=limit, cursor=cursor)
@@ -230,13 +241,3 @@ async def _server_sent(call_id: str, services: Services, after: int) -> AsyncIte
     async with aclosing(pages):
         async for rows in pages:
             yield "".join(map(server_sent, rows)) or HEARTBEAT
-
-
-def _moment(name: str, text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        moment: datetime = parse_iso(text)
-    except (ValueError, OverflowError) as error:
-        raise InvalidRequest(f"{name} is not an ISO 8601 time") from error
-    return iso_utc(moment)

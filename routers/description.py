@@ -15,6 +15,11 @@ from routers.schemas import Problem
 
 _PROBLEM_TYPE = "application/problem+json"
 _PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "application/json": {},  # FastAPI has made it
+    "audio/wav": {"schema": {"type": "string", "format": "binary", "contentMediaType": "audio/wav"}},
+}
+"""Other media types are text."""
 _METHODS = ("get", "post", "put", "delete")
 _NEEDS_NO_STORAGE = {"check_live", "get_metrics", "open_session", "close_session", "list_agents", "get_agent"}
 
@@ -50,8 +55,8 @@ def _complete(operation: dict[str, Any], method: str, path: str) -> None:
     for status, media_type, example in examples.ANSWERS.get(name, ()):
         answer = responses.setdefault(str(status), {"description": HTTPStatus(status).phrase})
         if media_type is not None:
-            text = {} if media_type == "application/json" else {"schema": {"type": "string"}}
-            answer.setdefault("content", {}).setdefault(media_type, text)["example"] = example
+            schema = _SCHEMAS.get(media_type, {"schema": {"type": "string"}})
+            answer.setdefault("content", {}).setdefault(media_type, dict(schema))["example"] = example
     for status in sorted(set(_problems(operation, method, path))):
         responses[str(status.value)] = {
             "description": status.phrase,

@@ -93,6 +93,42 @@ _SUMMARY: dict[str, Any] = {
     "analysis": _ANALYSIS,
     "version": "0.1.0",
 }
+_FIGURES: dict[str, Any] = {
+    "calls": 212,
+    "answered": 209,
+    "talk_seconds": 17843.2,
+    "directions": {"inbound": 198, "outbound": 14},
+    "end_reasons": {"caller_hangup": 170, "agent_hangup": 39, "busy": 3},
+    "faults": {"none": 208, "carrier": 3, "provider:openai": 1},
+    "abandoned": {"early": 4},
+    "outcomes": {"success": 181, "failure": 19},
+    "unanswered_turns": 2,
+    "unanswered_calls": 2,
+    "answers": 1534,
+    "late_answers": 11,
+    "late_calls": 9,
+    "costs": {
+        "stt": 2.31,
+        "llm": 0.42,
+        "tts": 7.02,
+        "telephony": 3.1,
+        "total": 12.85,
+        "currency": "USD",
+        "unpriced_calls": 0,
+    },
+    "latency": {
+        stage: {"p50": value, "p95": 2 * value, "p99": 3 * value, "max": 4 * value, "count": 1534}
+        for stage, value in _STAGES.items()
+    },
+}
+_STATS = {
+    "since": "2026-11-22T00:00:00.000Z",
+    "until": "2026-11-23T00:00:00.000Z",
+    "bucket": "day",
+    "total": _FIGURES,
+    "buckets": [{"starts_at": "2026-11-22T00:00:00.000Z", **_FIGURES}],
+    "agents": [{"agent": "clinic", **_FIGURES}],
+}
 _TOOLS: list[dict[str, Any]] = [
     {
         "id": "call_8f2a",
@@ -234,6 +270,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "list_calls": ((200, _JSON, {"calls": [_SUMMARY], "next_cursor": None}),),
+    "get_stats": ((200, _JSON, _STATS),),
     "place_call": ((202, _JSON, {**_LIVE, "direction": "outbound", "status": "ringing", "answered_at": None}),),
     "get_call": ((200, _JSON, _CALL),),
     "delete_call": ((204, None, None),),

@@ -10,6 +10,7 @@ from fastapi import Depends, Query
 from fastapi.dependencies.models import Dependant
 from fastapi.requests import HTTPConnection
 
+from app.clock import iso_utc, parse_iso
 from app.errors import InvalidRequest
 from app.observability.printable import printable
 
@@ -71,6 +72,16 @@ async def outcome_filters(
         if not _FIELD.fullmatch(name) or not 0 < len(value) <= _VALUE_LETTERS:
             raise InvalidRequest("outcome.<field>: write the name of a field of an agent's outcome, and a value")
     return wanted
+
+
+def moment(name: str, text: str | None) -> str | None:
+    """A parameter that is a time, as ISO UTC. Raises InvalidRequest, which names the parameter."""
+    if text is None:
+        return None
+    try:
+        return iso_utc(parse_iso(text))
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest(f"{name} is not an ISO 8601 time") from error
 
 
 KNOWN_PARAMETERS = Depends(_refuse_unknown)

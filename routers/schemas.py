@@ -143,6 +143,57 @@ class KnowledgeSource(BaseModel):
     line: int
 
 
+class TurnLatency(BaseModel):
+    """How long an answer took, in seconds: consecutive stages from the caller's last sound to the answer's first."""
+
+    end_of_turn: float
+    llm_first_token: float
+    first_clause: float
+    tts_first_audio: float
+    playout: float
+    total: float
+    budget_kept: bool = Field(description="Whether it began within `MAX_RESPONSE_LATENCY`.")
+    filler_at: float | None = Field(description="When a filler before it began, since the call was answered.")
+    bridged: bool = Field(description="Whether it waited for a tool, and a line bridged the wait.")
+
+
+class StageLatency(BaseModel):
+    """How long a stage of a call's answers took, in seconds."""
+
+    p50: float
+    p95: float
+    max: float
+    count: int
+
+
+class TokenUsage(BaseModel):
+    """What the language model used in a call: tokens, and US dollars."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    cost: float | None = Field(default=None, description="Null if the price is not known.")
+
+
+class Costs(BaseModel):
+    """What a call cost. Null if a price is not known, and in a list while the call lives."""
+
+    stt: float | None
+    llm: float | None
+    tts: float | None
+    telephony: float | None
+    total: float | None
+    currency: Literal["USD"]
+
+
+class ProviderIds(BaseModel):
+    """Ids by which others know the call: those of LiveKit, and of each request to a vendor."""
+
+    sip_call_id: str | None
+    room_sid: str | None
+    requests: list[str]
+
+
 class Turn(BaseModel):
     """One utterance. Times are seconds since the call was answered."""
 
@@ -156,7 +207,7 @@ class Turn(BaseModel):
     heard: str
     stt_confidence: float | None
     language: str | None
-    latency: dict[str, Any] | None
+    latency: TurnLatency | None
     kind: str | None = Field(
         description="Of the agent: `reply`, `disclosure`, `consent`, `greeting`, `prompt`, `apology`, `transfer`, "
         "`goodbye`, or `say`, an operator's line. Of the caller: `speech`, `keypad`, or `timeout`."
@@ -269,13 +320,13 @@ class CallSummary(BaseModel):
     end_detail: str | None
     fault: str
     language: str | None
-    latency: dict[str, dict[str, float | int]]
-    token_usage: dict[str, float | int | None]
-    costs: dict[str, float | str | None]
+    latency: dict[str, StageLatency] = Field(description="By stage, and in `total`; empty without an answer.")
+    token_usage: TokenUsage
+    costs: Costs
     metadata: dict[str, Any]
     agent: str | None
     variables: dict[str, Any]
-    provider_ids: dict[str, Any]
+    provider_ids: ProviderIds
     recording_available: bool
     recording: RecordingState
     unanswered: Unanswered | None = Field(description="Null while the call lives, in a list.")

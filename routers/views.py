@@ -23,19 +23,21 @@ from routers.schemas import (
     Call,
     CallMessage,
     CallSummary,
+    Costs,
     Failure,
     Filler,
     Hold,
+    ProviderIds,
     RecordingState,
+    TokenUsage,
     Tool,
     Transcript,
     Turn,
     Unanswered,
 )
 
-_NO_COSTS: dict[str, float | str | None] = {
-    "stt": None, "llm": None, "tts": None, "telephony": None, "total": None, "currency": "USD",
-}  # fmt: skip
+_PARTS = ("stt", "llm", "tts", "telephony", "total")
+"""Of the costs of a call."""
 
 _WORDS = {"turns", "fillers"}
 """Fields of a call that have words of it."""
@@ -61,8 +63,8 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         fault=row.fault,
         language=row.language,
         latency=summary.get("latency", {}),
-        token_usage=summary.get("token_usage", {}),
-        costs={**_NO_COSTS, **summary.get("costs", {})},
+        token_usage=TokenUsage(**summary.get("token_usage", {})),
+        costs=_costs(summary.get("costs", {})),
         metadata=row.metadata,
         agent=row.agent,
         variables=row.variables,
@@ -97,7 +99,7 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
     fresh.update(
         latency=record.latency(),
         token_usage=asdict(record.token_usage),
-        costs={**_NO_COSTS, **record.costs},
+        costs=_costs(record.costs),
         end_detail=record.end_detail,
         fault=row.fault if row.status == "ended" else record.fault,
         language=record.language or row.language,
@@ -184,8 +186,12 @@ def _report(row: CallRow, recordings: Path) -> RecordingReport:
     return recording_report(recordings / row.call_id, row.duration_seconds if row.status == "ended" else None)
 
 
-def _provider_ids(row: CallRow, requests: list[str]) -> dict[str, Any]:
-    return {"sip_call_id": row.sip_call_id, "room_sid": row.room_sid, "requests": requests}
+def _costs(known: dict[str, Any]) -> Costs:
+    return Costs(**{part: known.get(part) for part in _PARTS}, currency="USD")
+
+
+def _provider_ids(row: CallRow, requests: list[str]) -> ProviderIds:
+    return ProviderIds(sip_call_id=row.sip_call_id, room_sid=row.room_sid, requests=requests)
 
 
 def _unanswered(stored: Any) -> Unanswered | None:

@@ -52,6 +52,7 @@ VENDORS = {
     },
     "websockets": {  # a file for each far end
         "app/clients/cartesia/socket.py",
+        "app/clients/own_door.py",
         "app/clients/stt_socket.py",
         "sandbox/caller/media_client.py",
         "sandbox/caller/twilio_line.py",
@@ -200,6 +201,7 @@ def _unbounded_queues(path: str) -> Iterator[str]:
 
 
 STARTS_TASKS = {
+    "app/clients/own_door.py": "a call of the service to itself, which waits for the task that speaks",
     "app/service_loops.py": "the guard itself",
     "app/contained_tasks.py": "tasks that end by themselves; what they raise is logged, counted and reported",
     "app/calls/live/event_loop.py": "in the TaskGroup of the call",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import sys
 import tomllib
 from asyncio.subprocess import PIPE
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -170,3 +172,14 @@ def test_the_service_writes_to_its_volume_alone() -> None:
     assert ours["read_only"]
     assert ours["cap_drop"] == ["ALL"]
     assert [volume.partition(":")[2] for volume in ours["volumes"]] == [ours["environment"]["DATA_DIR"]]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+async def test_each_alert_fires_when_it_should_and_only_then() -> None:
+    process = await asyncio.create_subprocess_exec(
+        "promtool", "test", "rules", "rules.test.yaml",
+        cwd=ROOT / "deploy" / "prometheus", stdout=PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    printed, _ = await process.communicate()
+
+    assert process.returncode == 0, printed.decode()

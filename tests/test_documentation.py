@@ -73,14 +73,26 @@ async def test_the_list_of_metrics_names_every_metric_and_no_other_and_says_what
     assert sorted(named) == sorted(map(_exposed_name, metrics.registry.collect()))
 
 
-def test_alerts_are_about_metrics_that_exist() -> None:
-    named = set(re.findall(r"\bvoice_\w+", text("docs/operations.md")))
+@pytest.mark.parametrize(
+    "document", ["docs/operations.md", "deploy/prometheus/rules.yaml", "deploy/grafana/dashboard.json"]
+)
+def test_alerts_and_charts_are_about_metrics_that_exist(document: str) -> None:
+    named = set(re.findall(r"\bvoice_\w+", text(document)))
     exposed = set()
     for family in Metrics().registry.collect():
         parts = ("_bucket", "_count", "_sum") if family.type == "histogram" else ("",)
         exposed |= {_exposed_name(family) + part for part in parts}
+        exposed.add(family.name)
 
     assert named - exposed == set()
+
+
+def test_every_alert_has_a_paragraph_and_cases_in_which_it_fires_and_does_not() -> None:
+    alerts = re.findall(r"^ +- alert: (\w+)$", text("deploy/prometheus/rules.yaml"), re.M)
+    cases = re.findall(r"^ +- name: (.+)$", text("deploy/prometheus/rules.test.yaml"), re.M)
+
+    assert re.findall(r"^## (\w+)\n\n\S", text("docs/operations.md"), re.M) == alerts
+    assert cases == [f"{alert} {outcome}" for alert in alerts for outcome in ("fires", "does not fire")]
 
 
 def test_the_log_is_explained_event_by_event() -> None:

@@ -13,6 +13,12 @@ from app.errors import SettingsError
 from app.settings import load_settings
 
 Language = Literal["ru", "en"]
+Status = Literal["ringing", "active", "ended"]
+Direction = Literal["inbound", "outbound", "web"]
+Url = Annotated[
+    str | None,
+    typer.Option(help="address of a service to ask, with API_KEY, instead of this machine's database"),
+]
 CallId = Annotated[str, typer.Argument(help="the id, as GET /calls shows it")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -122,11 +128,54 @@ def run_tests(
 
 
 @app.command()
-def explain(call_id: CallId) -> None:
+def calls(
+    text: Annotated[str | None, typer.Option(help="words that were said, or a part of a number or id")] = None,
+    caller: Annotated[str | None, typer.Option("--from", help="the caller's number with its +, or its end")] = None,
+    called: Annotated[str | None, typer.Option("--to", help="the called number, likewise")] = None,
+    since: Annotated[str | None, typer.Option(help="started at this time or later: ISO 8601, UTC")] = None,
+    until: Annotated[str | None, typer.Option(help="started before this time")] = None,
+    status: Annotated[Status | None, typer.Option()] = None,
+    direction: Annotated[Direction | None, typer.Option()] = None,
+    agent: Annotated[str | None, typer.Option(help="the name of the agent")] = None,
+    fault: Annotated[str | None, typer.Option(help="none, caller, carrier, ours, policy, or provider:<name>")] = None,
+    end_reason: Annotated[str | None, typer.Option(help="such as caller_hangup or silence")] = None,
+    outcome: Annotated[list[str] | None, typer.Option(help="field=value, as the analysis found it")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="the line, a vendor or the service failed")] = False,
+    unanswered: Annotated[bool, typer.Option("--unanswered", help="a turn of the caller had no answer")] = False,
+    late: Annotated[bool, typer.Option("--late", help="an answer was late")] = False,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="calls of the service to itself instead")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="how many at most")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="as GET /calls returns them")] = False,
+    url: Url = None,
+) -> None:
+    """List calls, newest first: those in the database of this machine, or of a service elsewhere."""
+    from app.cli.calls import calls_command, wanted_calls  # the database's library
+
+    wanted = wanted_calls(
+        text=text, caller=caller, called=called, since=since, until=until, status=status, direction=direction,
+        agent=agent, outcome=outcome or [], fault=fault, end_reason=end_reason, failed=failed or None,
+        unanswered=unanswered or None, late=late or None, synthetic=synthetic,
+    )  # fmt: skip
+    raise typer.Exit(calls_command(wanted, limit=limit, as_json=as_json, address=url))
+
+
+@app.command()
+def explain(
+    call_id: Annotated[str | None, typer.Argument(help="the id, or the beginning of one")] = None,
+    last: Annotated[bool, typer.Option("--last", help="the newest call")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="the newest call in which the line, a vendor or the service failed")
+    ] = False,
+    url: Url = None,
+) -> None:
     """Show a call from its journal: what happened, what went wrong, and how long the answers took."""
     from app.cli.explain import explain_command  # the database's library
+    from app.storage.call_lists import CallFilter
 
-    raise typer.Exit(explain_command(call_id))
+    if [call_id is not None, last, failed].count(True) != 1:
+        raise typer.BadParameter("give the id of a call, or --last, or --failed")
+    wanted = CallFilter(failed=failed or None, synthetic=None if call_id else False)
+    raise typer.Exit(explain_command(call_id, wanted, url))
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from app.cli.call_source import call_source, find_call, told
 from app.cli.timeline import Moment, Tone, timeline
 from app.cli.turn_table import turn_table
 from app.errors import StorageError
@@ -15,9 +16,10 @@ from app.journal.record import CallRecord, call_record
 from app.models import JournalRow
 from app.observability.printable import printable
 from app.settings import load_settings
+from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow
 from app.storage.lookup import look_up
-from media.recording_report import recording_report
+from media.recording_report import RecordingReport
 
 _STYLES: dict[Tone, str] = {"caller": "green", "agent": "cyan", "quiet": "dim", "wrong": "bold red"}
 _FAULTS = {
@@ -35,12 +37,17 @@ _ABANDONED = {
 _WIDTH = 140
 
 
-def explain_command(call_id: str) -> int:
-    """Print the call. Returns the exit status: 1 if there is no such call."""
-    found = stored_call(call_id)
+def explain_command(call_id: str | None, wanted: CallFilter, address: str | None) -> int:
+    """Print the call with this id or beginning of one, or the newest that is wanted.
+
+    ``address`` is that of a service; None reads the database of the settings. Returns the exit status: 1 if there is no
+    such call.
+    """
+    source = call_source(address)
+    found = told(lambda: find_call(source, call_id, wanted))
     if found is None:
         return 1
-    call, rows = found
+    call, rows = found.call, found.rows
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
@@ -50,7 +57,7 @@ def explain_command(call_id: str) -> int:
         console.print(line, soft_wrap=True)
     if record.turns:
         console.print(turn_table("Turns", [asdict(turn) for turn in record.turns]))
-    for text in (*_figures(record), *_recording(call)):
+    for text in (*_figures(record), *_recording(call, found.recording)):
         console.print(Text(printable(text)))
     return 0
 
@@ -117,14 +124,12 @@ def _line(moment: Moment) -> Text:
     return Text(f"  {when} {turn:>3}  {row.type:27} {printable(moment.text)}", style=_STYLES[moment.tone])
 
 
-def _recording(call: CallRow) -> list[str]:
+def _recording(call: CallRow, report: RecordingReport | None) -> list[str]:
     """How complete the recording is; nothing for a call that was not to be recorded."""
-    if not call.recording:
-        return []
     if call.recording_erased_at is not None:
         return [f"recording erased at {call.recording_erased_at}"]
-    duration = call.duration_seconds if call.status == "ended" else None
-    report = recording_report(load_settings().recordings_dir / call.call_id, duration)
+    if report is None:
+        return []
     gaps = ", ".join(f"{begin:.1f} to {end:.1f} s" for begin, end in report.gaps)
     return [f"recording {report.status}{f': {gaps} missing' if gaps else ''}"]
 

@@ -121,6 +121,16 @@ class CallRecord:
         answered = [turn.latency for turn in self.turns if turn.latency is not None]
         return {stage: _spread([latency[stage] for latency in answered]) for stage in (*STAGES, "total") if answered}
 
+    def answers(self) -> tuple[dict[str, float], ...]:
+        """The latencies of each answer in seconds, by stage and in total."""
+        answered = (turn.latency for turn in self.turns if turn.latency is not None)
+        return tuple({stage: latency[stage] for stage in (*STAGES, "total")} for latency in answered)
+
+    @property
+    def late(self) -> int:
+        """How many answers came later than the policy allows."""
+        return sum(turn.latency is not None and not turn.latency["budget_kept"] for turn in self.turns)
+
     def metrics(self) -> ConversationMetrics:
         """Means over the answered turns."""
         answered = [turn.latency for turn in self.turns if turn.latency is not None]
@@ -148,6 +158,7 @@ class CallRecord:
             "end_detail": self.end_detail,
             "turns": len(self.turns),
             "unanswered": self.unanswered_json(),
+            "late": self.late,
             "abandoned": self.abandoned,
             "message": asdict(self.message) if self.message is not None else None,
             "disclosure_heard_at": self.disclosure_heard_at,

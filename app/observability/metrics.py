@@ -17,11 +17,14 @@ from app.errors import AdmissionError
 from app.observability.access_metrics import AccessMetrics
 from app.observability.analysis_metrics import AnalysisMetrics
 from app.observability.journal_metrics import JournalMetrics
+from app.observability.process_metrics import ProcessMetrics
 from app.observability.provider_metrics import ProviderMetrics
 from app.observability.retention_metrics import RetentionMetrics
 from app.observability.service_metrics import ServiceMetrics
 from app.observability.sound_metrics import SoundMetrics
 from app.observability.storage_metrics import StorageMetrics
+from app.observability.synthetic_metrics import SyntheticMetrics
+from app.observability.turn_metrics import TurnMetrics
 from app.observability.webhook_metrics import WebhookMetrics
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -43,7 +46,10 @@ class Metrics:
         self.access = AccessMetrics(self.registry)
         self.journal = JournalMetrics(self.registry)
         self.providers = ProviderMetrics(self.registry)
+        self.process = ProcessMetrics(self.registry)
         self.sound = SoundMetrics(self.registry)
+        self.synthetic = SyntheticMetrics(self.registry)
+        self.turns = TurnMetrics(self.registry)
         self.storage = StorageMetrics(self.registry)
         self.service = ServiceMetrics(self.registry)
         self.analyses = AnalysisMetrics(self.registry)
@@ -55,13 +61,9 @@ class Metrics:
         self._calls = Counter(
             "voice_calls_total", "Calls that have ended.", ["direction", "end_reason", "fault"], registry=self.registry
         )
-        for direction, reason in product(_DIRECTIONS, _ALERTING):
-            self._calls.labels(direction, reason, "ours")
         self._abandoned = Counter(
             "voice_abandoned_calls_total", "Calls that the caller gave up.", ["when"], registry=self.registry
         )
-        for when in _ABANDONED:
-            self._abandoned.labels(when)
         self._duration = Histogram(
             "voice_call_duration_seconds", "From the answer to the end.", buckets=_CALL_BUCKETS, registry=self.registry
         )
@@ -81,11 +83,18 @@ class Metrics:
         self._rejected = Counter(
             "voice_admission_rejected_total", "Calls that were rejected.", ["reason"], registry=self.registry
         )
-        for refusal in AdmissionError.__subclasses__():
-            self._rejected.labels(refusal.code)
         self._webhooks = Counter(
             "voice_webhooks_total", "LiveKit webhooks by result.", ["event", "result"], registry=self.registry
         )
+        self._expose_zeros()
+
+    def _expose_zeros(self) -> None:
+        for direction, reason in product(_DIRECTIONS, _ALERTING):
+            self._calls.labels(direction, reason, "ours")
+        for when in _ABANDONED:
+            self._abandoned.labels(when)
+        for refusal in AdmissionError.__subclasses__():
+            self._rejected.labels(refusal.code)
 
     def exposition(self) -> bytes:
         """The metrics of all workers in Prometheus' text format; reads the workers' files."""

@@ -22,6 +22,8 @@ class CallEnding:
     """What caller and agent said, by which the call is found."""
     is_analysed: bool = True
     """Whether it is to be worked out what came of the call, if anything was said."""
+    answers: tuple[Mapping[str, float], ...] = ()
+    """The latencies of each answer in seconds, by stage, for the figures of all calls."""
 
 
 class CallLeg(Protocol):

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 from app.clock import iso_utc
 from app.errors import CallNotFound, CallStillLive, InvalidRequest
 from app.storage.database import Database
+from app.storage.figures import count_success
 from app.storage.outbox import emit
 from app.storage.schema import analysis_jobs, call_outcomes, calls
 
@@ -94,6 +95,8 @@ def request_analysis(connection: Connection, call_id: str, at: str) -> None:
     """Have an ended call analysed, as part of a larger transaction. ``at`` is ISO UTC."""
     connection.execute(delete(analysis_jobs).where(analysis_jobs.c.call_id == call_id))
     connection.execute(delete(call_outcomes).where(call_outcomes.c.call_id == call_id))
+    found = connection.execute(select(calls.c.analysis).where(calls.c.call_id == call_id)).scalar_one_or_none() or {}
+    count_success(connection, call_id, found.get("success"), amount=-1)
     connection.execute(insert(analysis_jobs), {"call_id": call_id, "attempts": 0, "due_at": at, "cost": 0.0})
     connection.execute(update(calls).where(calls.c.call_id == call_id).values(analysis=asdict(Analysis())))
 
@@ -126,6 +129,7 @@ def _finish(job: AnalysisJob, analysis: Analysis, now: str, connection: Connecti
     if not connection.execute(delete(analysis_jobs).where(_is_ours(job))).rowcount:
         return False
     connection.execute(update(calls).where(calls.c.call_id == job.call_id).values(analysis=asdict(analysis)))
+    count_success(connection, job.call_id, analysis.success)
     values = {name: outcome_value(field.get("value")) for name, field in (analysis.fields or {}).items()}
     rows = [
         {"field": name, "value": value, "call_id": job.call_id} for name, value in values.items() if value is not None

@@ -17,6 +17,9 @@ from app.errors import InvalidRequest
 from app.storage.call_words import as_number, matches
 from app.storage.schema import call_outcomes, calls
 
+_BLAMELESS = ("none", "caller", "policy")
+"""Faults of calls in which nothing failed at this end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
@@ -35,6 +38,14 @@ class CallFilter:
     agent: str | None = None
     fault: str | None = None
     end_reason: str | None = None
+    unanswered: bool | None = None
+    """Calls with, or without, a turn of the caller that was never answered."""
+    late: bool | None = None
+    """Calls with, or without, an answer that came later than the policy allows."""
+    failed: bool | None = None
+    """Calls in which the line, a vendor or the service failed, or all others."""
+    synthetic: bool | None = None
+    """Calls that the service placed to check itself, or all others."""
     outcome: Mapping[str, str] = field(default_factory=dict)
     """Calls whose analysis found these plain values, by the names of the fields."""
     text: str | None = None
@@ -57,6 +68,15 @@ def list_statement(
             searched.append(_ends_with(column, number.strip()))
     others = {calls.c.agent: wanted.agent, calls.c.fault: wanted.fault, calls.c.end_reason: wanted.end_reason}
     searched += [column == value for column, value in others.items() if value is not None]
+    searched += [
+        (column > 0) == has_some
+        for column, has_some in ((calls.c.unanswered, wanted.unanswered), (calls.c.late, wanted.late))
+        if has_some is not None
+    ]
+    if wanted.failed is not None:
+        searched.append(calls.c.fault.not_in(_BLAMELESS) if wanted.failed else calls.c.fault.in_(_BLAMELESS))
+    if wanted.synthetic:
+        searched.append(calls.c.synthetic.is_(True))
     searched += [_found_in_outcome(name, value) for name, value in wanted.outcome.items()]
     if wanted.text is not None:
         searched.append(matches(wanted.text, common))
@@ -64,6 +84,8 @@ def list_statement(
     # With a plus SQLite uses no index of the column: for rare calls it would read every row that such an index finds.
     chosen = [((literal_column(f"+{column}") if searched else column) == value) for column, value in known]
     conditions: list[ColumnElement[bool]] = [*chosen, *searched]
+    if wanted.synthetic is False:  # that is most calls, so it may be asked of each one that an index finds
+        conditions.append(calls.c.synthetic.is_(False))
     # Always one bound at each end: SQLite reads one range of the one index that fits, and cannot choose another.
     conditions.append(calls.c.started_at >= (wanted.since or ""))
     before = [bound for bound in (after, wanted.until and (wanted.until, "")) if bound]

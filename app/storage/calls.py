@@ -1,7 +1,7 @@
 """Call records: who called, which process owns the call, how it ended."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from app.storage.analyses import request_analysis
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.call_words import common_words, erase_words, store_words
 from app.storage.database import Database
+from app.storage.figures import count_call
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
 from app.storage.outbox import emit
 from app.storage.overwriting import overwrite_rows
@@ -107,6 +108,12 @@ class CallRow:
     words_erased_at: str | None = None
     words_left_from: int | None = None
     """While the words are being erased, the first row of the journal that may still have some."""
+    unanswered: int | None = None
+    """Turns of the caller that were never answered; None while the call lives, and in calls of older versions."""
+    late: int | None = None
+    """Answers that came later than the policy allows; likewise."""
+    synthetic: bool = False
+    """Whether the service placed the call to check itself."""
 
 
 class CallStore:
@@ -311,14 +318,15 @@ class CallStore:
         cursor that did not come from this method.
         """
         after = None if cursor is None else decode_cursor(cursor)
-        rows = await self._database.read(partial(_list, wanted, limit + 1, after))
-        page = [_call(row) for row in rows[:limit]]
+        rows = await self._database.read(partial(list_rows, wanted, limit + 1, after))
+        page = rows[:limit]
         return page, encode_cursor(page[-1].started_at, page[-1].call_id) if len(rows) > limit else None
 
 
-def _list(wanted: CallFilter, limit: int, after: tuple[str, str] | None, connection: Connection) -> Sequence[Row[Any]]:
+def list_rows(wanted: CallFilter, limit: int, after: tuple[str, str] | None, connection: Connection) -> list[CallRow]:
+    """Up to ``limit`` calls after that one, newest first."""
     common = common_words(connection, wanted.text) if wanted.text is not None else frozenset[str]()
-    return connection.execute(list_statement(wanted, limit=limit, after=after, common=common)).all()
+    return list(map(_call, connection.execute(list_statement(wanted, limit=limit, after=after, common=common))))
 
 
 def create_call(row: CallRow, max_live: int | None, reservation: Reservation | None, connection: Connection) -> None:
@@ -340,7 +348,9 @@ def create_call(row: CallRow, max_live: int | None, reservation: Reservation | N
 def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding, *, seal: str | None = None) -> None:
     """Mark a live call as ended, in the same transaction as its last journal row."""
     values = asdict(ending)
-    said, is_analysed = values.pop("said"), values.pop("is_analysed")
+    said, is_analysed, _ = values.pop("said"), values.pop("is_analysed"), values.pop("answers")
+    summary = ending.summary or {}
+    values |= {"unanswered": (summary.get("unanswered") or {}).get("count"), "late": summary.get("late")}
     ended = connection.execute(
         update(calls)
         .where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status.in_(LIVE))
@@ -349,7 +359,9 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
     if ended.rowcount:
         store_words(connection, call_id, said)
         settle(connection, call_id, _cost_of(ending))
-        if said and is_analysed:
+        count_call(connection, call_id, ending)
+        is_synthetic = select(calls.c.synthetic).where(calls.c.call_id == call_id)
+        if said and is_analysed and not connection.execute(is_synthetic).scalar_one():
             request_analysis(connection, call_id, ending.ended_at)
         emit(connection, call_id, "call.ended", ending.ended_at)
 

@@ -1,11 +1,14 @@
 """Checks that the data folder is usable: a volume can be unmounted, full or read-only while the service runs."""
 
 import asyncio
+import shutil
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from app.errors import StorageError
+from app.observability.process_metrics import DiskUsage
 
 _TRIED_BYTES = 4096
 
@@ -13,8 +16,14 @@ _TRIED_BYTES = 4096
 class DataFolder:
     """Checks the folder and the database in it, in its own thread, so that a stalled volume blocks nothing else."""
 
-    def __init__(self, folder: Path, database: Path | None) -> None:
-        """``database`` is the open database's file; None when it is not a file. Raises OSError."""
+    def __init__(
+        self, folder: Path, database: Path | None, on_disk: Callable[[DiskUsage], None] = lambda _disk: None
+    ) -> None:
+        """``database`` is the open database's file; None when it is not a file. Raises OSError.
+
+        ``on_disk`` is called in the thread, with how full the disk is, after each check that found the folder usable.
+        """
+        self._on_disk = on_disk
         self._folder = folder
         self._database = database
         self._opened = _identity(database) if database is not None else None
@@ -48,6 +57,7 @@ class DataFolder:
                 tried.write(b"\0" * _TRIED_BYTES)
         except OSError as error:
             raise StorageError(f"DATA_DIR cannot be written: {error.strerror}") from error
+        self._on_disk(shutil.disk_usage(self._folder))
 
 
 def _identity(path: Path) -> tuple[int, int]:

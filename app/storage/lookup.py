@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from app.journal.seal import SealedRow
 from app.models import JournalRow
-from app.storage.calls import CallRow
+from app.storage.call_lists import CallFilter
+from app.storage.calls import CallRow, list_rows
 from app.storage.database import read_only
 from app.storage.journal_reader import ROW, journal_row
 from app.storage.schema import calls, erased_calls, journal
@@ -23,6 +24,12 @@ def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
             return None
         rows = connection.execute(select(*ROW).where(journal.c.call_id == call_id).order_by(journal.c.seq))
         return CallRow(**found._mapping), [journal_row(*columns) for columns in rows]
+
+
+def find_calls(url: str, wanted: CallFilter, limit: int) -> list[CallRow]:
+    """Up to ``limit`` calls, newest first. ``url`` is SQLAlchemy's. Writes nothing. Raises StorageError."""
+    with read_only(url) as connection:
+        return list_rows(wanted, limit, None, connection)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,9 @@ class Outbox:
 def emit(connection: Connection, call_id: str, event: CallEvent, at: str) -> None:
     """Insert the deliveries of an event of a call, as part of the transaction that makes it true. ``at`` is ISO UTC."""
     agent = select(calls.c.agent).where(calls.c.call_id == call_id).scalar_subquery()
+    is_real = select(calls.c.call_id).where(calls.c.call_id == call_id, calls.c.synthetic.is_(False)).exists()
     wanted = select(webhook_endpoints.c.endpoint_id).where(
+        is_real,
         webhook_endpoints.c.off_since.is_(None),
         or_(webhook_endpoints.c.agent.is_(None), webhook_endpoints.c.agent == agent),
         func.instr(webhook_endpoints.c.events, f" {event} ") > 0,

@@ -6,13 +6,27 @@ from itertools import combinations
 from typing import Any
 
 import structlog
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0020"
+REVISION = "0023"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -23,7 +37,7 @@ _LISTED_BY = {
 }
 """The filters of a call list, each with its column."""
 
-_SEARCHED_BY = ("agent", "fault", "end_reason", "words_id")
+_SEARCHED_BY = ("agent", "fault", "end_reason", "words_id", "unanswered", "late", "synthetic")
 """The columns of the other filters."""
 
 
@@ -77,6 +91,9 @@ calls = Table(
     Column("recording_erased_at", String),
     Column("words_erased_at", String),
     Column("words_left_from", Integer),  # while the words are being erased: the first row that may still have some
+    Column("unanswered", Integer),  # turns of the caller; null while the call lives, and in calls of older versions
+    Column("late", Integer),  # answers that came later than the policy allows; likewise
+    Column("synthetic", Boolean, nullable=False, server_default=false()),  # placed by the service to check itself
     Index(  # one call, however often it is reported; but a caller whose call lost the room may be answered again
         "calls_by_telephone_call",
         "room_sid",
@@ -130,6 +147,31 @@ call_words = Table(
     sqlite_with_rowid=False,
 )
 
+call_figures = Table(
+    "call_figures",
+    metadata,
+    Column("period", String, primary_key=True),  # "hour" or "day"
+    Column("starts_at", String, primary_key=True),  # of the hour or the day, ISO UTC
+    Column("agent", String, primary_key=True),  # empty in calls of versions without agents
+    Column("name", String, primary_key=True),  # see app/storage/figures.py
+    Column("amount", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Sums over the calls that began in an hour or a day. They outlive the calls, and hold nothing of a single one."""
+
+latency_figures = Table(
+    "latency_figures",
+    metadata,
+    Column("period", String, primary_key=True),
+    Column("starts_at", String, primary_key=True),
+    Column("agent", String, primary_key=True),
+    Column("stage", String, primary_key=True),
+    Column("step", Integer, primary_key=True, autoincrement=False),  # see app/storage/figures.py
+    Column("answers", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many answers took about so long in a stage, likewise."""
+
 sessions = Table(
     "sessions",
     metadata,
@@ -143,6 +185,7 @@ sessions = Table(
     Column("events", String, nullable=False, server_default="conversation"),  # or "all"
     Column("agent", String),
     Column("variables", JSON, nullable=False, server_default="{}"),
+    Column("synthetic", Boolean, nullable=False, server_default=false()),
     Index("sessions_by_expiry", "expires_at"),
 )
 

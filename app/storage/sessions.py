@@ -28,6 +28,8 @@ class MediaSession:
     """The agent that the client asks for."""
     variables: dict[str, Any] = field(default_factory=dict)
     """What the client sets for the agent's variables."""
+    synthetic: bool = False
+    """Whether the service calls itself."""
 
 
 class SessionStore:

@@ -112,12 +112,18 @@ class UnsavedEnds:
             kept: dict[str, Any] = json.loads(self._path(call_id).read_bytes())
             rows = [JournalRow(**row) for row in kept["rows"]]
             written = kept["ending"]
-            ending = CallEnding(**{**written, "said": tuple(map(str, written.get("said", ())))})
+            said, answers = tuple(map(str, written.get("said", ()))), tuple(map(_latencies, written.get("answers", ())))
+            ending = CallEnding(**{**written, "said": said, "answers": answers})
             if rows[-1].type != LAST_TYPE:
                 raise ValueError("no end of a call")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             log.error("journal.spool_unreadable", call_id=call_id, error=type(error).__name__)
             return None
         return UnsavedEnd(rows, ending)
+
+
+def _latencies(written: Any) -> dict[str, float]:
+    """Raises ValueError, TypeError or AttributeError."""
+    return {str(stage): float(seconds) for stage, seconds in written.items()}

@@ -112,3 +112,10 @@ def test_the_page_says_that_a_service_without_vendors_does_not_recognise_words(
 
     assert "type your words below" in told
     assert "type your words below" not in drawn(f"{service.url}/#/talk", tmp_path / "other")
+
+
+def test_the_interface_is_described_without_any_other_server(service: RunningService, tmp_path: Path) -> None:
+    page = drawn(f"{service.url}/docs", tmp_path)
+
+    assert "operations-calls-list_calls" in page
+    assert "operations-calls-get_stats" in page

@@ -15,10 +15,13 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import TypeAdapter
 
 from app.main import create_app
+from media.formats import AudioFormat
+from media.recording import Recorder
 from routers.schemas import Problem
 from tests.end_to_end.service import API_KEY, RunningService, service_in_thread, settings_for
 from tests.routers.kept_calls import keep_call
 
+AUDIO = AudioFormat("pcm_s16le", 8000)
 ENDED = [("call.created", {"language": "ru"}), ("call.answered", {}), ("call.ended", {"reason": "silence"})]
 
 
@@ -89,7 +92,11 @@ def client(app: FastAPI, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     """A package that ``openapi-python-client`` has written from the description."""
     folder = tmp_path_factory.mktemp("client")
     (folder / "openapi.json").write_text(json.dumps(app.openapi()), encoding="utf-8")
-    (folder / "config.yaml").write_text("post_hooks: []\npackage_name_override: made_client\n", encoding="utf-8")
+    (folder / "config.yaml").write_text(
+        "post_hooks: []\npackage_name_override: made_client\n"
+        "content_type_overrides: {audio/wav: application/octet-stream}\n",
+        encoding="utf-8",
+    )
     command = [str(Path(sys.executable).with_name("openapi-python-client")), "generate", "--meta", "none"]
     options = ["--path", "openapi.json", "--config", "config.yaml", "--output-path", "made_client"]
     made = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True)
@@ -104,7 +111,12 @@ def client(app: FastAPI, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with service_in_thread(tmp_path_factory.mktemp("service")) as running:
-        keep_call(running.settings.data_dir, "call_kept", ENDED, caller_number="+79990000001", end_reason="silence")
+        told = {"caller_number": "+79990000001", "end_reason": "silence", "recording": True, "duration_seconds": 1.0}
+        keep_call(running.settings.data_dir, "call_kept", ENDED, **told)
+        recorder = Recorder(running.settings.recordings_dir / "call_kept", "worker", AUDIO)
+        recorder.caller(b"\x01\x02" * AUDIO.sample_rate, 0.0)
+        recorder.close()
+        assert recorder.join(60)
         yield running
 
 
@@ -114,6 +126,7 @@ def test_a_client_made_from_the_description_works(client: ModuleType, service: R
         importlib.import_module(f"made_client.api.calls.{name}") for name in ("list_calls", "get_call", "delete_call")
     )
     create = importlib.import_module("made_client.api.media.create_media_session")
+    get_recording = importlib.import_module("made_client.api.calls.get_recording")
     models = importlib.import_module("made_client.models")
 
     with doors:
@@ -121,6 +134,9 @@ def test_a_client_made_from_the_description_works(client: ModuleType, service: R
         assert [(call.call_id, call.end_reason) for call in page.calls] == [("call_kept", "silence")]
         call = get_call.sync("call_kept", client=doors)
         assert (call.started_at.year, call.turns) == (2026, [])
+        assert (call.costs.total, call.costs.currency, call.token_usage.prompt) == (None, "USD", 0)
+        sound = get_recording.sync("call_kept", client=doors).payload.read()
+        assert (sound[:4], len(sound) > AUDIO.sample_rate) == (b"RIFF", True)
         session = create.sync(client=doors, body=models.SessionRequest(caller="+79990000002"))
         assert session.url.startswith("ws://")
         missing = get_call.sync_detailed("call_none", client=doors)

@@ -246,7 +246,10 @@ def test_production_has_no_documentation_of_its_doors(tmp_path: Path) -> None:
             with production.client() as http:
                 assert_problem(http.get(path), 404, "not_found")
         with development.client(api_key=None) as http:
-            assert http.get("/docs").status_code == 200
+            page = http.get("/docs")
+            assert page.status_code == 200
+            assert "script-src 'self';" in page.headers["content-security-policy"]
+            assert not re.search(r"(?:src|href)=\"(?!/static/)", page.text)
             assert {"/calls", "/media/sessions", "/health"} <= set(http.get("/openapi.json").json()["paths"])
 
 

@@ -4,6 +4,7 @@ import base64
 import json
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.dialects import sqlite
@@ -90,6 +91,12 @@ def test_every_combination_of_filters_is_read_from_its_own_index_in_order(
         assert "TEMP B-TREE" not in plan
 
 
+def test_leaving_out_the_calls_that_check_the_service_takes_no_other_index(empty_database: Path) -> None:
+    plan = plan_of(empty_database, CallFilter(direction="web", synthetic=False), None)
+
+    assert plan.startswith("SEARCH calls USING INDEX calls_by_direction ("), plan
+
+
 @pytest.mark.parametrize(
     "searched",
     [
@@ -97,13 +104,16 @@ def test_every_combination_of_filters_is_read_from_its_own_index_in_order(
         {"agent": "clinic", "end_reason": "silence"},
         {"caller": "4567"},
         {"text": "table 4567"},
+        {"unanswered": True, "late": True, "status": "ended", "synthetic": False},
+        {"synthetic": True},
+        {"failed": True},
         {"text": "table", "status": "ended", "called": "+79", "fault": "ours"},
     ],
     ids=str,
 )
 @pytest.mark.parametrize("after", [None, (START, "call-1")], ids=["first page", "later page"])
 def test_every_other_filter_reads_the_index_by_start_and_sorts_nothing(
-    empty_database: Path, searched: dict[str, str], after: tuple[str, str] | None
+    empty_database: Path, searched: dict[str, Any], after: tuple[str, str] | None
 ) -> None:
     plan = plan_of(empty_database, CallFilter(**searched), after)
 

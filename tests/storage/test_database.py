@@ -117,7 +117,7 @@ async def test_a_reader_cannot_write(tmp_path: Path) -> None:
 async def test_a_write_that_raises_leaves_nothing(tmp_path: Path) -> None:
     def insert_and_stumble(connection: Connection) -> None:
         connection.execute(
-            text("INSERT INTO sessions VALUES ('hash', 'call-1', NULL, '{}', 'a', 'b', NULL, 'all', NULL, '{}')")
+            text("INSERT INTO sessions VALUES ('hash', 'call-1', NULL, '{}', 'a', 'b', NULL, 'all', NULL, '{}', 0)")
         )
         raise LookupError("stumbled")
 

@@ -318,6 +318,7 @@ class CallDispatcher:
             metadata=call.metadata,
             agent=agent.name,
             variables=call.variables,
+            synthetic=call.is_synthetic,
             owner=self._services.owner,
             fence=_FIRST_FENCE,
             lease_until=self._lease_clock() + LEASE_SECONDS,

@@ -46,11 +46,16 @@ class MediaSessions:
         *,
         agent: str | None = None,
         variables: Mapping[str, Any] | None = None,
+        call_id: str | None = None,
+        is_synthetic: bool = False,
     ) -> NewSession:
-        """Create a session. It becomes a call when its websocket starts. Raises StorageError."""
+        """Create a session. It becomes a call when its websocket starts. Raises StorageError.
+
+        ``call_id`` is a new id unless it is given. ``is_synthetic`` marks a call of the service to itself.
+        """
         now = utc_now()
         new = NewSession(
-            call_id=f"call_{secrets.token_hex(12)}",
+            call_id=call_id or f"call_{secrets.token_hex(12)}",
             token=secrets.token_urlsafe(32),
             expires_at=now + timedelta(seconds=TOKEN_SECONDS),
         )
@@ -62,6 +67,7 @@ class MediaSessions:
             events=events,
             agent=agent,
             variables=dict(variables or {}),
+            synthetic=is_synthetic,
         )
         await self._store.create(session, _hash(new.token), now=now)
         return new
@@ -76,6 +82,7 @@ class MediaSessions:
             metadata=session.metadata,
             agent=session.agent,
             variables=session.variables,
+            is_synthetic=session.synthetic,
         )
         return OpenedSession(call, shows_all_events=session.events == "all")
 

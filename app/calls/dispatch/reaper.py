@@ -92,8 +92,9 @@ class Reaper:
             else:
                 log.warning("call.ended", call_id=call.call_id, end_reason="crashed", fault="ours")
                 self.on_crashed(call)
-                services.metrics.call_ended(_CRASHED.reason, _CRASHED.fault, None, direction=call.direction)
-                self._count_crashed(call, rows)
+                if not call.synthetic:
+                    services.metrics.call_ended(_CRASHED.reason, _CRASHED.fault, None, direction=call.direction)
+                    self._count_crashed(call, rows)
 
     async def _save_end(self, call: CallRow) -> bool:
         """Commit what the call's owner could not commit before it died, if the call had ended; False if it had not."""
@@ -111,6 +112,8 @@ class Reaper:
         self._unsaved.forget(call.call_id)
         log.info("call.end_saved", call_id=call.call_id, end_reason=unsaved.ending.end_reason)
         whole, metrics = [*rows, *newer], self._services.metrics
+        if call.synthetic:
+            return True
         self._count(call, lambda tools: count_end(metrics, whole, direction=call.direction, tools=tools))
         return True
 
@@ -167,6 +170,7 @@ def end_without_core(call: CallRow, rows: list[JournalRow], journal: Journal, en
         summary=record.summary(),
         said=record.said(),
         is_analysed=wants_analysis(rows),
+        answers=record.answers(),
     )
     journal.append(call.call_id, call.fence, row, ending)
 

@@ -113,4 +113,5 @@ class CallLog:
             summary=record.summary(),
             said=record.said(),
             is_analysed=wants_analysis(self._rows),
+            answers=record.answers(),
         )

@@ -27,6 +27,7 @@ from media.playout import PlayedAudio, Playout
 _MARK_PATIENCE_SECONDS = 0.5
 """How long after its estimated end we wait for the mark of a far end that returns marks."""
 _SHORTEST_WAIT_SECONDS = 0.001
+_AUDIBLE_GAP_SECONDS = 0.02
 _COMING_SECONDS = 0.5
 """For how long after its first token an answer counts as about to be heard. Slower speech synthesis is late."""
 _TRIED = ("first_token", "first_clause", "first_audio")
@@ -107,6 +108,7 @@ class PlaybackScheduler:
         emit: Callable[[ev.Event], None],
         on_sent: Callable[[PlayedAudio], None],
         record: Callable[[list[PlayedAudio]], None],
+        on_underrun: Callable[[], None] = lambda: None,
     ) -> None:
         self._leg = leg
         self._playout = playout
@@ -114,6 +116,9 @@ class PlaybackScheduler:
         self._emit = emit
         self._on_sent = on_sent
         self._record = record
+        self._on_underrun = on_underrun
+        self._next_sample: int | None = None
+        """Where the next piece of this utterance begins if the voice does not run dry; None if a gap is meant."""
         self._waiting: list[PlaybackItem] = []
         self._current: PlaybackItem | None = None
         self._stopped: PlaybackItem | None = None
@@ -135,6 +140,7 @@ class PlaybackScheduler:
         self._is_away = True
         if self._current is not None and self._current.started and not self._current.paused:
             self._leg.send_clear()
+            self._next_sample = None
             self._playout.cut(since)
             self._current.mark = None
 
@@ -237,6 +243,7 @@ class PlaybackScheduler:
 
     def _cut(self, current: PlaybackItem) -> None:
         self._leg.send_clear()
+        self._next_sample = None
         self._playout.cut(self._clock.leg_seconds())
         current.mark = None
 
@@ -294,12 +301,20 @@ class PlaybackScheduler:
         piece = self._playout.release(now)
         if piece is not None:
             self._leg.send_audio(piece.audio)
+            self._note_gap(piece)
             self._on_sent(piece)
             ahead = piece.at_sample / self._leg.audio_format.sample_rate - now
             self._emit_progress(current, max(0.0, ahead))
         if current.track.complete and self._playout.is_empty:
             return self._finish_when_heard(current, now)
         return self._playout.next_release(now)
+
+    def _note_gap(self, piece: PlayedAudio) -> None:
+        """Report a gap before a piece: the sound came more slowly than it is heard."""
+        audible = self._leg.audio_format.sample_rate * _AUDIBLE_GAP_SECONDS
+        if self._next_sample is not None and piece.at_sample - self._next_sample >= audible:
+            self._on_underrun()
+        self._next_sample = piece.at_sample + self._leg.audio_format.samples(piece.audio)
 
     def _cut_at_word(self, current: PlaybackItem, end: int, now: float) -> float | None:
         """More was sent than the caller is to hear: discard the rest when the word has ended."""
@@ -321,6 +336,7 @@ class PlaybackScheduler:
         if chosen is not None:
             self._waiting.remove(chosen)
             self._current = chosen
+            self._next_sample = None
             self._playout.begin()
         return chosen
 

@@ -124,8 +124,7 @@ class CallOrchestrator:
         self._spending = SpendingMeter(
             plan.policy.max_cost_usd, plan.telephony_usd_per_minute, clock=self._clock, emit=self.emit
         )
-        # The first event, whatever else is emitted before the call runs.
-        self._events.emit(plan.created())
+        self._events.emit(plan.created())  # the first event, whatever else is emitted before the call runs
         self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
         self._recording = self._open_recording()
         self._playback = PlaybackScheduler(
@@ -135,6 +134,7 @@ class CallOrchestrator:
             emit=self.emit,
             on_sent=self._note_played,
             record=self._recording.agent,
+            on_underrun=services.metrics.turns.voice_ran_dry,
         )
         self._transcription: TranscriptionInput | None = None
         self._keys = KeyBounce()
@@ -478,6 +478,8 @@ class CallOrchestrator:
 
     def _add_to_metrics(self) -> None:
         metrics = self._services.metrics
+        if self._call.is_synthetic:
+            return
         count_end(metrics, self._log.rows, direction=self._plan.direction, tools=self._plan.agent.tool_names)
         if self._transcription is not None:
             metrics.sound.audio_dropped(self._transcription.dropped_seconds)

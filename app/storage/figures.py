@@ -1,0 +1,241 @@
+"""Figures over all calls: how many, how they ended, what they cost, and how long the answers took.
+
+Each call is added to its hour and its day, by agent, in the transaction of its end, so that a question reads a few sums
+and no calls. A call belongs to the time at which it began. The sums outlive the calls and hold nothing of a single one.
+Calls that the service places to check itself are not counted.
+
+A latency is stored as a step: step ``n`` holds the times from 1.05 to the power ``n - 1`` (left out) to 1.05 to the
+power ``n`` seconds. A percentile is the middle of its step, so it is at most 2.5 % away from the exact one.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, literal, select
+from sqlalchemy.dialects.sqlite import insert
+
+from app.clock import iso_after
+from app.ports.services import CallEnding
+from app.storage.database import Database
+from app.storage.schema import call_figures, calls, latency_figures
+
+Period = Literal["hour", "day"]
+
+_LETTERS: dict[Period, int] = {"hour": 13, "day": 10}
+"""How much of an ISO time names the hour or the day."""
+_REST: dict[Period, str] = {"hour": ":00:00.000Z", "day": "T00:00:00.000Z"}
+_SECONDS: dict[Period, float] = {"hour": 3600.0, "day": 86400.0}
+_GROWTH = 1.05
+_SHORTEST_SECONDS = 0.001
+"""A shorter latency counts as this one."""
+_PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_DIGITS = 6
+_COSTS = ("stt", "llm", "tts", "telephony", "total")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """How long a stage of the answers took, in seconds; each within 2.5 %."""
+
+    p50: float
+    p95: float
+    p99: float
+    max: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Sums over calls that have ended."""
+
+    amounts: Mapping[str, float] = field(default_factory=dict)
+    """``calls``, ``answered``, ``talk_seconds``, ``answers``, ``late_answers``, ``late_calls``, ``unanswered_turns``,
+    ``unanswered_calls``, ``unpriced_calls``, and those with a part after a colon: ``end_reason``, ``fault``,
+    ``direction``, ``abandoned``, ``success`` (``true`` or ``false``) and ``cost`` (US dollars)."""
+    latency: Mapping[str, Latency] = field(default_factory=dict)
+    """By stage, and in ``total``."""
+
+    def amount(self, name: str) -> float:
+        """Of one name; 0 without a call."""
+        return self.amounts.get(name, 0.0)
+
+    def parts(self, name: str) -> dict[str, float]:
+        """The amounts of a name by what follows its colon."""
+        return {key.partition(":")[2]: value for key, value in self.amounts.items() if key.startswith(f"{name}:")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureSet:
+    """The figures of a time. Hours, days and agents without calls are left out."""
+
+    since: str
+    """ISO UTC, at the beginning of its hour or day."""
+    until: str
+    """ISO UTC, left out."""
+    total: Figures
+    by_time: Mapping[str, Figures]
+    """By the beginning of the hour or day, in order."""
+    by_agent: Mapping[str, Figures]
+    """By the name of the agent; empty for calls of versions without agents."""
+
+
+class FigureStore:
+    """Reads the figures. Every method may raise StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self, period: Period, since: str, until: str) -> FigureSet:
+        """The figures from the hour or day of ``since`` on to that of ``until``, which is left out if it just begins.
+
+        Both are ISO UTC.
+        """
+        return await self._database.read(partial(_read, period, start_of(period, since), _end_of(period, until)))
+
+
+def start_of(period: Period, at: str) -> str:
+    """The beginning of the hour or day of an ISO UTC time."""
+    return at[: _LETTERS[period]] + _REST[period]
+
+
+def count_call(connection: Connection, call_id: str, ending: CallEnding) -> None:
+    """Add an ended call to the figures, as part of a larger transaction."""
+    call = connection.execute(
+        select(calls.c.started_at, calls.c.agent, calls.c.direction, calls.c.answered_at, calls.c.synthetic).where(
+            calls.c.call_id == call_id
+        )
+    ).one()
+    if not call.synthetic:
+        amounts = dict(_amounts(ending, call.direction, was_answered=call.answered_at is not None))
+        _add(connection, call.started_at, call.agent, amounts, _steps(ending.answers))
+
+
+def count_success(connection: Connection, call_id: str, success: bool | None, *, amount: int = 1) -> None:
+    """Count what an analysis found, as part of a larger transaction; ``amount`` is -1 to take it back."""
+    call = connection.execute(
+        select(calls.c.started_at, calls.c.agent, calls.c.synthetic).where(calls.c.call_id == call_id)
+    ).one_or_none()
+    if success is not None and call is not None and not call.synthetic:
+        _add(connection, call.started_at, call.agent, {f"success:{str(success).lower()}": amount}, {})
+
+
+def _amounts(ending: CallEnding, direction: str, *, was_answered: bool) -> Iterator[tuple[str, float]]:
+    summary = ending.summary or {}
+    unanswered, late = (summary.get("unanswered") or {}).get("count", 0), summary.get("late", 0)
+    costs = summary.get("costs") or {}
+    yield "calls", 1
+    yield f"end_reason:{ending.end_reason}", 1
+    yield f"fault:{ending.fault}", 1
+    yield f"direction:{direction}", 1
+    if was_answered:
+        yield "answered", 1
+        yield "talk_seconds", ending.duration_seconds or 0.0
+        yield "answers", len(ending.answers)
+    if summary.get("abandoned"):
+        yield f"abandoned:{summary['abandoned']}", 1
+    for name, count in (("unanswered_turns", unanswered), ("late_answers", late)):
+        yield name, count
+        yield f"{name.partition('_')[0]}_calls", bool(count)
+    if was_answered and costs.get("total") is None:
+        yield "unpriced_calls", 1
+    for kind in _COSTS:
+        if costs.get(kind):
+            yield f"cost:{kind}", costs[kind]
+
+
+def _steps(answers: Iterable[Mapping[str, float]]) -> Counter[tuple[str, int]]:
+    return Counter((stage, _step(seconds)) for answer in answers for stage, seconds in answer.items())
+
+
+def _step(seconds: float) -> int:
+    return math.ceil(math.log(max(seconds, _SHORTEST_SECONDS), _GROWTH))
+
+
+def _middle(step: int) -> float:
+    """The value that is as far, in per cent, from the beginning of a step as from its end."""
+    return round(2 * _GROWTH**step / (1 + _GROWTH), 4)
+
+
+def _add(
+    connection: Connection,
+    started_at: str,
+    agent: str | None,
+    amounts: Mapping[str, float],
+    steps: Mapping[tuple[str, int], int],
+) -> None:
+    for period in _LETTERS:
+        where = {"period": period, "starts_at": start_of(period, started_at), "agent": agent or ""}
+        sums = [{**where, "name": name, "amount": amount} for name, amount in amounts.items() if amount]
+        counts = [{**where, "stage": stage, "step": step, "answers": count} for (stage, step), count in steps.items()]
+        for table, column, rows in ((call_figures, "amount", sums), (latency_figures, "answers", counts)):
+            if rows:
+                connection.execute(_upsert(table, column), rows)
+
+
+def _upsert(table: Table, column: str) -> Any:
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={column: table.c[column] + statement.excluded[column]},
+    )
+
+
+def _end_of(period: Period, at: str) -> str:
+    """An hour or day that has begun is read whole."""
+    start = start_of(period, at)
+    return start if start == at else iso_after(start, _SECONDS[period])
+
+
+def _read(period: Period, since: str, until: str, connection: Connection) -> FigureSet:
+    def of(table: Table) -> ColumnElement[bool]:
+        return and_(table.c.period == period, table.c.starts_at >= since, table.c.starts_at < until)
+
+    def grouped(column: str | None) -> dict[str, Figures]:
+        amounts = _sums(connection, of(call_figures), column)
+        latencies = _latencies(connection, of(latency_figures), column)
+        return {
+            key: Figures(amounts=amounts.get(key, {}), latency=latencies.get(key, {}))
+            for key in sorted(amounts.keys() | latencies.keys())
+        }
+
+    total = grouped(None).get("", Figures())
+    return FigureSet(since=since, until=until, total=total, by_time=grouped("starts_at"), by_agent=grouped("agent"))
+
+
+def _sums(connection: Connection, chosen: ColumnElement[bool], column: str | None) -> dict[str, dict[str, float]]:
+    """The amounts by name, for each value of the column; without a column for the empty text."""
+    key = literal("") if column is None else call_figures.c[column]
+    found: dict[str, dict[str, float]] = {}
+    wanted = select(key, call_figures.c.name, func.sum(call_figures.c.amount)).where(chosen)
+    for value, name, amount in connection.execute(wanted.group_by(key, call_figures.c.name)):
+        found.setdefault(value, {})[name] = round(amount, _DIGITS)
+    return found
+
+
+def _latencies(
+    connection: Connection, chosen: ColumnElement[bool], column: str | None
+) -> dict[str, dict[str, Latency]]:
+    """The latencies by stage, for each value of the column; without a column for the empty text."""
+    key = (literal("") if column is None else latency_figures.c[column]).label("key")
+    stage, step = latency_figures.c.stage, latency_figures.c.step
+    steps = select(key, stage, step, func.sum(latency_figures.c.answers).label("answers")).where(chosen)
+    counted = steps.group_by(key, stage, step).subquery()
+    of = (counted.c.key, counted.c.stage)
+    upto = func.sum(counted.c.answers).over(partition_by=of, order_by=counted.c.step).label("upto")
+    count = func.sum(counted.c.answers).over(partition_by=of).label("count")
+    ranked = select(*of, counted.c.step, upto, count).subquery()
+    reached = [
+        func.min(case((ranked.c.upto >= share * ranked.c["count"], ranked.c.step))) for share in _PERCENTILES.values()
+    ]
+    found: dict[str, dict[str, Latency]] = {}
+    wanted = select(ranked.c.key, ranked.c.stage, func.max(ranked.c["count"]), func.max(ranked.c.step), *reached)
+    for value, name, answers, longest, *percentiles in connection.execute(
+        wanted.group_by(ranked.c.key, ranked.c.stage)
+    ):
+        shown = dict(zip(_PERCENTILES, map(_middle, percentiles), strict=True))
+        found.setdefault(value, {})[name] = Latency(**shown, max=_middle(longest), count=answers)
+    return found

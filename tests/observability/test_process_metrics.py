@@ -1,0 +1,31 @@
+"""What a process reads of itself."""
+
+import os
+import shutil
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from app.observability.process_metrics import ProcessMetrics
+
+
+def test_what_this_process_uses_is_read_and_cpu_only_grows(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    metrics = ProcessMetrics(registry)
+
+    def value(name: str) -> float:
+        return registry.get_sample_value(name) or 0.0
+
+    metrics.note()
+    files, cpu = value("voice_process_open_files"), value("voice_process_cpu_seconds_total")
+    with open(os.devnull), open(os.devnull):  # noqa: PTH123 - two more files
+        sum(number * number for number in range(300_000))
+        metrics.note()
+    metrics.note_disk(shutil.disk_usage(tmp_path))
+
+    assert value("voice_process_open_files") == files + 2
+    assert value("voice_process_cpu_seconds_total") > cpu > 0
+    assert value("voice_process_cpu_seconds_total") < sum(os.times()[:2]) + 1
+    assert value("voice_process_resident_bytes") > 10_000_000
+    assert 0 < value("voice_process_open_files_ratio") < 1
+    assert 0 < value("voice_disk_free_bytes") <= value("voice_disk_size_bytes")
