@@ -3,13 +3,17 @@
 import asyncio
 import os
 import socket
+import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
+from tests.support.leaping_time import LeapingTimeLoop, NeverRests
 from tests.support.steady_time import SteadyTimeLoop
 
 VIRTUAL_TIME = True
+_WORK_SECONDS = 0.2
 
 
 async def test_an_hour_passes_at_once() -> None:
@@ -56,3 +60,57 @@ def test_the_network_beyond_this_machine_is_closed() -> None:
 
 def test_settings_of_this_machine_do_not_reach_a_test() -> None:
     assert "SHELL" not in os.environ
+
+
+@pytest.fixture
+def reader() -> Iterator[None]:
+    """A thread that was there before the loop, such as one of a test runner, and waits for a pipe."""
+    end, other_end = os.pipe()
+    thread = threading.Thread(target=os.read, args=(end, 1))
+    thread.start()
+    try:
+        yield
+    finally:
+        os.write(other_end, b"x")
+        thread.join()
+        os.close(end)
+        os.close(other_end)
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_thread_that_was_there_before_holds_up_no_leap() -> None:
+    with asyncio.Runner(loop_factory=LeapingTimeLoop) as runner:
+        assert not runner.run(_is_busy())
+        runner.run(asyncio.sleep(3600.0))
+
+
+def test_no_time_passes_while_a_thread_works() -> None:
+    async def work() -> float:
+        loop = asyncio.get_running_loop()
+        thread = threading.Thread(target=time.sleep, args=(_WORK_SECONDS,))
+        thread.start()
+        await asyncio.sleep(1.0)
+        assert not thread.is_alive()
+        before = loop.time()
+        await asyncio.to_thread(time.sleep, _WORK_SECONDS)
+        return loop.time() - before
+
+    with asyncio.Runner(loop_factory=LeapingTimeLoop) as runner:
+        assert runner.run(work()) == 0.0
+
+
+def test_a_task_that_never_rests_is_told() -> None:
+    async def spin() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    runner = asyncio.Runner(loop_factory=LeapingTimeLoop)
+    with pytest.raises(NeverRests, match=r"at 0\.000 s"):
+        runner.run(spin())
+    runner.close()
+
+
+async def _is_busy() -> bool:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, LeapingTimeLoop)
+    return loop.is_busy_elsewhere

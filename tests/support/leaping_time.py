@@ -4,8 +4,9 @@ Clients, servers and callers on one such loop hold a call of half a minute in a 
 nothing: whatever arrives on a socket of this machine, or comes out of a thread, arrives at the moment it was sent. So
 the times of a call are those of a machine that is never busy, and nearly the same in every run.
 
-The loop knows which threads work: those that it has given a job, those of the database's driver, and any other unless
-it waits to be notified. The system's view of a thread is no help: one that waits for the interpreter's lock looks idle.
+The loop knows which threads work: those that it has given a job, those of the database's driver, and any other that was
+started since, unless that waits to be notified. The system's view of a thread is no help: one that waits for the
+interpreter's lock looks idle.
 """
 
 import asyncio
@@ -74,6 +75,8 @@ class LeapingTimeLoop(asyncio.SelectorEventLoop):
         self.now = 0.0
         self._jobs = 0
         self._programs: set[Any] = set()
+        self._others_threads = set(sys._current_frames())
+        """Those that were there before, such as one of a test runner, and do nothing for this loop."""
         super().__init__(_LeapingSelector(self))
         aiosqlite.SimpleQueue = _DriverQueue  # type: ignore[misc]
 
@@ -88,7 +91,7 @@ class LeapingTimeLoop(asyncio.SelectorEventLoop):
     def is_busy_elsewhere(self) -> bool:
         """Whether a thread or a program works for a task of this loop."""
         self._programs = {each for each in self._programs if each.get_returncode() is None}
-        return bool(self._jobs or self._programs) or _is_a_thread_at_work()
+        return bool(self._jobs or self._programs) or self._is_a_thread_at_work()
 
     def note_job(self, job: "asyncio.Future[Any]") -> None:
         """Let no time pass until a thread has done this."""
@@ -102,6 +105,12 @@ class LeapingTimeLoop(asyncio.SelectorEventLoop):
 
     def _job_is_done(self, _job: "asyncio.Future[Any]") -> None:
         self._jobs -= 1
+
+    def _is_a_thread_at_work(self) -> bool:
+        """Whether a thread that was started since does anything but wait for a notification or a job."""
+        frames = sys._current_frames()
+        self._others_threads &= frames.keys()  # a thread may get the number of one that has ended
+        return any(not _is_idle(frame) for thread, frame in frames.items() if thread not in self._others_threads)
 
     async def _make_subprocess_transport(self, *args: Any, **options: Any) -> Any:
         program = await super()._make_subprocess_transport(*args, **options)
@@ -117,12 +126,6 @@ class _DriverQueue(SimpleQueue[Any]):
         if job is not None and isinstance(loop := job.get_loop(), LeapingTimeLoop):
             loop.note_job(job)
         super().put_nowait(item)
-
-
-def _is_a_thread_at_work() -> bool:
-    """Whether another thread of this process does anything but wait for a notification or a job."""
-    own = threading.get_ident()
-    return any(not _is_idle(frame) for thread, frame in sys._current_frames().items() if thread != own)
 
 
 def _is_idle(frame: FrameType) -> bool:
