@@ -9,13 +9,15 @@ power ``n`` seconds. A percentile is the middle of its step, so it is at most 2.
 """
 
 import math
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, literal, select
 from sqlalchemy.dialects.sqlite import insert
 
 from app.clock import iso_after
@@ -34,7 +36,20 @@ _SHORTEST_SECONDS = 0.001
 """A shorter latency counts as this one."""
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _DIGITS = 6
+_Steps = Counter[int]
+"""How many answers took about so long, by step."""
 _COSTS = ("stt", "llm", "tts", "telephony", "total")
+
+
+def _upsert(table: Table, change: Callable[[Any], dict[str, Any]]) -> Any:
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_=change(statement.excluded)
+    )
+
+
+_ADD_AMOUNT = _upsert(call_figures, lambda new: {"amount": call_figures.c.amount + new.amount})
+_PUT_STEPS = _upsert(latency_figures, lambda new: {"steps": new.steps})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +162,13 @@ def _amounts(ending: CallEnding, direction: str, *, was_answered: bool) -> Itera
             yield f"cost:{kind}", costs[kind]
 
 
-def _steps(answers: Iterable[Mapping[str, float]]) -> Counter[tuple[str, int]]:
-    return Counter((stage, _step(seconds)) for answer in answers for stage, seconds in answer.items())
+def _steps(answers: Iterable[Mapping[str, float]]) -> dict[str, _Steps]:
+    """How many answers took about how long, by stage."""
+    found: dict[str, _Steps] = {}
+    for answer in answers:
+        for stage, seconds in answer.items():
+            found.setdefault(stage, Counter())[_step(seconds)] += 1
+    return found
 
 
 def _step(seconds: float) -> int:
@@ -165,23 +185,29 @@ def _add(
     started_at: str,
     agent: str | None,
     amounts: Mapping[str, float],
-    steps: Mapping[tuple[str, int], int],
+    steps: Mapping[str, _Steps],
 ) -> None:
     for period in _LETTERS:
         where = {"period": period, "starts_at": start_of(period, started_at), "agent": agent or ""}
         sums = [{**where, "name": name, "amount": amount} for name, amount in amounts.items() if amount]
-        counts = [{**where, "stage": stage, "step": step, "answers": count} for (stage, step), count in steps.items()]
-        for table, column, rows in ((call_figures, "amount", sums), (latency_figures, "answers", counts)):
-            if rows:
-                connection.execute(_upsert(table, column), rows)
+        if sums:
+            connection.execute(_ADD_AMOUNT, sums)
+        if steps:
+            stored = select(latency_figures.c.stage, latency_figures.c.steps).filter_by(**where)
+            before = {stage: _unpacked(packed) for stage, packed in connection.execute(stored)}
+            rows = [
+                {**where, "stage": stage, "steps": _packed(before.get(stage, Counter()) + found)}
+                for stage, found in steps.items()
+            ]
+            connection.execute(_PUT_STEPS, rows)
 
 
-def _upsert(table: Table, column: str) -> Any:
-    statement = insert(table)
-    return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_={column: table.c[column] + statement.excluded[column]},
-    )
+def _packed(steps: _Steps) -> dict[str, int]:
+    return {str(step): steps[step] for step in sorted(steps)}
+
+
+def _unpacked(packed: Mapping[str, int]) -> _Steps:
+    return Counter({int(step): answers for step, answers in packed.items()})
 
 
 def _end_of(period: Period, at: str) -> str:
@@ -194,16 +220,22 @@ def _read(period: Period, since: str, until: str, connection: Connection) -> Fig
     def of(table: Table) -> ColumnElement[bool]:
         return and_(table.c.period == period, table.c.starts_at >= since, table.c.starts_at < until)
 
-    def grouped(column: str | None) -> dict[str, Figures]:
+    def grouped(column: str | None, steps: Mapping[str, dict[str, _Steps]]) -> dict[str, Figures]:
         amounts = _sums(connection, of(call_figures), column)
-        latencies = _latencies(connection, of(latency_figures), column)
         return {
-            key: Figures(amounts=amounts.get(key, {}), latency=latencies.get(key, {}))
-            for key in sorted(amounts.keys() | latencies.keys())
+            key: Figures(amounts=amounts.get(key, {}), latency=_latencies(steps.get(key, {})))
+            for key in sorted(amounts.keys() | steps.keys())
         }
 
-    total = grouped(None).get("", Figures())
-    return FigureSet(since=since, until=until, total=total, by_time=grouped("starts_at"), by_agent=grouped("agent"))
+    in_all, by_time, by_agent = _all_steps(connection, of(latency_figures))
+    total = grouped(None, {"": in_all} if in_all else {}).get("", Figures())
+    return FigureSet(
+        since=since,
+        until=until,
+        total=total,
+        by_time=grouped("starts_at", by_time),
+        by_agent=grouped("agent", by_agent),
+    )
 
 
 def _sums(connection: Connection, chosen: ColumnElement[bool], column: str | None) -> dict[str, dict[str, float]]:
@@ -216,26 +248,32 @@ def _sums(connection: Connection, chosen: ColumnElement[bool], column: str | Non
     return found
 
 
-def _latencies(
-    connection: Connection, chosen: ColumnElement[bool], column: str | None
-) -> dict[str, dict[str, Latency]]:
-    """The latencies by stage, for each value of the column; without a column for the empty text."""
-    key = (literal("") if column is None else latency_figures.c[column]).label("key")
-    stage, step = latency_figures.c.stage, latency_figures.c.step
-    steps = select(key, stage, step, func.sum(latency_figures.c.answers).label("answers")).where(chosen)
-    counted = steps.group_by(key, stage, step).subquery()
-    of = (counted.c.key, counted.c.stage)
-    upto = func.sum(counted.c.answers).over(partition_by=of, order_by=counted.c.step).label("upto")
-    count = func.sum(counted.c.answers).over(partition_by=of).label("count")
-    ranked = select(*of, counted.c.step, upto, count).subquery()
-    reached = [
-        func.min(case((ranked.c.upto >= share * ranked.c["count"], ranked.c.step))) for share in _PERCENTILES.values()
-    ]
-    found: dict[str, dict[str, Latency]] = {}
-    wanted = select(ranked.c.key, ranked.c.stage, func.max(ranked.c["count"]), func.max(ranked.c.step), *reached)
-    for value, name, answers, longest, *percentiles in connection.execute(
-        wanted.group_by(ranked.c.key, ranked.c.stage)
-    ):
-        shown = dict(zip(_PERCENTILES, map(_middle, percentiles), strict=True))
-        found.setdefault(value, {})[name] = Latency(**shown, max=_middle(longest), count=answers)
-    return found
+_Grouped = dict[str, dict[str, _Steps]]
+
+
+def _all_steps(connection: Connection, chosen: ColumnElement[bool]) -> tuple[dict[str, _Steps], _Grouped, _Grouped]:
+    """The steps by stage: of all, by hour or day, and by agent."""
+    in_all: dict[str, _Steps] = {}
+    by_time: _Grouped = {}
+    by_agent: _Grouped = {}
+    columns = (latency_figures.c[name] for name in ("starts_at", "agent", "stage", "steps"))
+    for starts_at, agent, stage, packed in connection.execute(select(*columns).where(chosen)):
+        found = _unpacked(packed)
+        for group in (by_time.setdefault(starts_at, {}), by_agent.setdefault(agent, {})):
+            group.setdefault(stage, Counter()).update(found)
+    for stages in by_agent.values():
+        for stage, found in stages.items():
+            in_all.setdefault(stage, Counter()).update(found)
+    return in_all, by_time, by_agent
+
+
+def _latencies(stages: Mapping[str, _Steps]) -> dict[str, Latency]:
+    return {stage: _latency(steps) for stage, steps in sorted(stages.items())}
+
+
+def _latency(steps: _Steps) -> Latency:
+    count, ordered = steps.total(), sorted(steps)
+    upto = list(accumulate(steps[step] for step in ordered))
+    reached = (ordered[bisect_left(upto, share * count)] for share in _PERCENTILES.values())
+    shown = dict(zip(_PERCENTILES, map(_middle, reached), strict=True))
+    return Latency(**shown, max=_middle(ordered[-1]), count=count)

@@ -166,8 +166,7 @@ latency_figures = Table(
     Column("starts_at", String, primary_key=True),
     Column("agent", String, primary_key=True),
     Column("stage", String, primary_key=True),
-    Column("step", Integer, primary_key=True, autoincrement=False),  # see app/storage/figures.py
-    Column("answers", Integer, nullable=False),
+    Column("steps", JSON, nullable=False),  # answers by step, see app/storage/figures.py
     sqlite_with_rowid=False,
 )
 """How many answers took about so long in a stage, likewise."""

@@ -26,9 +26,8 @@ def upgrade() -> None:
     amount = sa.Column("amount", sa.Float(), nullable=False)
     op.create_table("call_figures", *figures, amount, sqlite_with_rowid=False)
     latencies = [sa.Column(name, sa.String(), primary_key=True) for name in ("period", "starts_at", "agent", "stage")]
-    step = sa.Column("step", sa.Integer(), primary_key=True, autoincrement=False)
-    answers = sa.Column("answers", sa.Integer(), nullable=False)
-    op.create_table("latency_figures", *latencies, step, answers, sqlite_with_rowid=False)
+    steps = sa.Column("steps", sa.JSON(), nullable=False)
+    op.create_table("latency_figures", *latencies, steps, sqlite_with_rowid=False)
     _fill()
     op.drop_index("calls_by_start", "calls")
     listed = ["status", "direction", "caller_number", "called_number", "agent", "fault", "end_reason", "words_id"]
