@@ -19,6 +19,9 @@ _EXAMPLES: dict[str, Any] = {
     "float": st.floats(0, 1e6),
     "float | None": st.none() | st.floats(0, 1e6),
     "bool": st.booleans(),
+    "tuple[dict[str, Any], ...]": st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5)), max_size=2).map(
+        tuple
+    ),
     "tuple[str, ...]": st.lists(st.text(max_size=5), max_size=2).map(tuple),
     "dict[str, float]": st.dictionaries(st.text(max_size=3), st.floats(0, 9), max_size=2),
     "dict[str, Any]": st.dictionaries(st.text(max_size=3), st.integers() | st.none() | st.lists(st.text()), max_size=2),

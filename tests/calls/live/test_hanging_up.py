@@ -247,7 +247,12 @@ def test_the_event_loop_of_a_call_awaits_the_next_event_and_nothing_else() -> No
     (body,) = ast.parse(inspect.getsource(event_loop.CallEventLoop)).body
     coroutines = {node.name: awaited_by(node) for node in ast.walk(body) if isinstance(node, ast.AsyncFunctionDef)}
 
-    assert coroutines == {"run": ["self._events.next"], "finish": ["asyncio.wait"]}
+    assert coroutines == {
+        "run": ["self._next_event"],
+        "_queued_event": ["self._events.next"],
+        "finish": ["asyncio.wait"],
+    }
+    assert "next_event or self._queued_event" in inspect.getsource(event_loop.CallEventLoop.__init__)
     assert "timeout=_CANCELLED_WITHIN_SECONDS" in inspect.getsource(event_loop.CallEventLoop.finish)
 
 
