@@ -69,6 +69,8 @@ async def running_sandbox(
 async def serving(app: Starlette, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve an application until the context exits; yields its address. ``app.state.hang_up`` drops a peer."""
     listener = socket.create_server((host, port), backlog=512)
+    # The sockets that it accepts inherit this. asyncio sets it only where it knows the protocol, and here it does not.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app,
         http="httptools",
