@@ -2,7 +2,7 @@
 
 ::
 
-    {"type": "call", "agent": "clinic", "language": "en", "model": "gpt-5.4-mini", "sandbox": false}
+    {"type": "call", "agent": "clinic", "language": "en", "model": "a-model", "sandbox": false}
     {"type": "agent", "t": 2.1, "turn": 1, "kind": "greeting", "text": "Hello!", "generated": "Hello!",
      "interrupted": false}
     {"type": "caller", "t": 4.0, "turn": 1, "text": "When are you open?", "source": "speech"}

@@ -28,6 +28,7 @@ _WORDS: Mapping[str, frozenset[str]] = {
     ev.CallerTurnResumed.type: frozenset({"text"}),
     ev.CallerTurnEnded.type: frozenset({"text"}),
     ev.CallerDtmf.type: frozenset({"digit"}),
+    ev.CallerTyped.type: frozenset({"text"}),
     ev.TurnTaken.type: frozenset({"text"}),
     ev.AgentReplyGenerated.type: frozenset({"text"}),
     ev.AgentClauseStarted.type: frozenset({"text"}),

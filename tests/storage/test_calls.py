@@ -256,7 +256,7 @@ async def test_erasing_a_call_looks_through_no_table(tmp_path: Path) -> None:
         statements: list[str] = []
         driver: Any = connection.connection.driver_connection
         driver.set_trace_callback(statements.append)
-        _delete("call-1", connection)
+        _delete("call-1", "request", connection)
         driver.set_trace_callback(None)
         return {each: [row[-1] for row in driver.execute(f"EXPLAIN QUERY PLAN {each}")] for each in statements}
 
