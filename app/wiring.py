@@ -188,7 +188,7 @@ async def _open_storage(
     stack.callback(unsaved.close)
     journal = JournalWriter(database, on_committed=reader.committed, unsaved=unsaved)
     stack.push_async_callback(journal.close)
-    folder = DataFolder(settings.data_dir, database_file(settings.database), metrics.process.note_disk)
+    folder = DataFolder(settings.data_dir, database_file(settings.database), metrics.process.note)
     stack.callback(folder.close)
     return database, reader, journal, unsaved, StorageHealth(database, journal, folder)
 
@@ -424,7 +424,6 @@ def _show_figures(
         metrics.service.note_draining(dispatcher.admission.is_draining)
         metrics.service.note_capacity(dispatcher.live_calls, places)
         metrics.service.note_tasks(len(asyncio.all_tasks()))
-        metrics.process.note()
         metrics.storage.note_journal(
             waiting=journal.waiting_rows, lost=journal.lost_rows, is_failing=journal.is_failing
         )

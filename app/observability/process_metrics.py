@@ -22,7 +22,10 @@ class DiskUsage(Protocol):
 
 
 class ProcessMetrics:
-    """Noted once a second. Where there is no ``/proc``, as on macOS, only the disk is known."""
+    """Noted with each check of the data folder, in its thread, because reading ``/proc`` takes a moment.
+
+    Where there is no ``/proc``, as on macOS, only the disk is known.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._cpu = Counter(
@@ -52,8 +55,10 @@ class ProcessMetrics:
         self._collector = ProcessCollector(registry=None)
         self._known_cpu = 0.0
 
-    def note(self) -> None:
-        """Read what this process uses now; takes well under a millisecond."""
+    def note(self, disk: DiskUsage) -> None:
+        """Read what this process uses now; ``disk`` is how full that of the data is. Call it in one thread only."""
+        self._disk_free.set(disk.free)
+        self._disk_size.set(disk.total)
         now = {sample.name: sample.value for family in self._collector.collect() for sample in family.samples}
         if not now:
             return
@@ -62,8 +67,3 @@ class ProcessMetrics:
         self._memory.set(now["process_resident_memory_bytes"])
         self._files.set(now["process_open_fds"])
         self._files_ratio.set(now["process_open_fds"] / now["process_max_fds"])
-
-    def note_disk(self, disk: DiskUsage) -> None:
-        """Note how full the disk of the data is. May be called in any thread."""
-        self._disk_free.set(disk.free)
-        self._disk_size.set(disk.total)

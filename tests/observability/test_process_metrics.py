@@ -16,12 +16,12 @@ def test_what_this_process_uses_is_read_and_cpu_only_grows(tmp_path: Path) -> No
     def value(name: str) -> float:
         return registry.get_sample_value(name) or 0.0
 
-    metrics.note()
+    disk = shutil.disk_usage(tmp_path)
+    metrics.note(disk)
     files, cpu = value("voice_process_open_files"), value("voice_process_cpu_seconds_total")
     with open(os.devnull), open(os.devnull):  # noqa: PTH123 - two more files
         sum(number * number for number in range(300_000))
-        metrics.note()
-    metrics.note_disk(shutil.disk_usage(tmp_path))
+        metrics.note(disk)
 
     assert value("voice_process_open_files") == files + 2
     assert value("voice_process_cpu_seconds_total") > cpu > 0
