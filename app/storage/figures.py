@@ -9,6 +9,7 @@ power ``n`` seconds. A percentile is the middle of its step, so it is at most 2.
 """
 
 import math
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -124,7 +125,7 @@ def count_call(connection: Connection, call_id: str, ending: CallEnding) -> None
             calls.c.call_id == call_id
         )
     ).one()
-    if not call.synthetic:
+    if not call.synthetic and _is_moment(call.started_at):
         amounts = dict(_amounts(ending, call.direction, was_answered=call.answered_at is not None))
         _add(connection, call.started_at, call.agent, amounts, _steps(ending.answers))
 
@@ -134,8 +135,13 @@ def count_success(connection: Connection, call_id: str, success: bool | None, *,
     call = connection.execute(
         select(calls.c.started_at, calls.c.agent, calls.c.synthetic).where(calls.c.call_id == call_id)
     ).one_or_none()
-    if success is not None and call is not None and not call.synthetic:
+    if success is not None and call is not None and not call.synthetic and _is_moment(call.started_at):
         _add(connection, call.started_at, call.agent, {f"success:{str(success).lower()}": amount}, {})
+
+
+def _is_moment(started_at: object) -> bool:
+    """Whether it names an hour. Whatever another program has written into a call must not keep it from ending."""
+    return isinstance(started_at, str) and re.match(r"\d{4}-\d\d-\d\dT\d\d:", started_at) is not None
 
 
 def _amounts(ending: CallEnding, direction: str, *, was_answered: bool) -> Iterator[tuple[str, float]]:
