@@ -22,7 +22,7 @@ OTHER = "cartesia-whisper"
 @pytest.mark.parametrize("kind", ["hang", "unauthorized", "stall"])
 async def test_a_call_is_held_in_turns(kind: str, tmp_path: Path) -> None:
     """With production's settings and the three keys alone."""
-    async with running_sandbox(profile="typical") as sandbox:
+    async with running_sandbox(profile="typical", seed=2) as sandbox:
         sandbox.stage.faults.add(Fault("deepgram", kind, times=None))
         async with service_beside(sandbox, tmp_path, tts_speed=1.0) as service:
             calls = await both(service, ANSWERS)
