@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import Services
 from sandbox.running import RunningSandbox, running_sandbox
 from sandbox.vendors.faults import Fault
+from tests.support.leaping_time import LeapingTimeLoop
 from tests.support.ready_server import ReadyServer
 from tests.support.steady_time import SteadyTimeLoop
 
@@ -109,13 +110,18 @@ async def running_service(
     ``faults`` strike from the first second, when the service has not started yet. A setting may be a function of the
     sandbox, for an address of it.
 
-    The sandbox has a thread of its own, so that its work is no delay of the service.
+    The sandbox has a thread of its own, so that its work is no delay of the service; in leaping time, where work
+    takes no time, both share the loop.
     """
-    with _as_alone(), in_thread("sandbox", lambda: running_sandbox(profile=profile)) as sandbox:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_as_alone())
+        if isinstance(asyncio.get_running_loop(), LeapingTimeLoop):
+            sandbox = await stack.enter_async_context(running_sandbox(profile=profile))
+        else:
+            sandbox = stack.enter_context(in_thread("sandbox", lambda: running_sandbox(profile=profile)))
         for fault in faults:
             sandbox.stage.faults.add(fault)
-        async with service_beside(sandbox, data_dir, times=times, **overrides) as service:
-            yield service
+        yield await stack.enter_async_context(service_beside(sandbox, data_dir, times=times, **overrides))
 
 
 @asynccontextmanager

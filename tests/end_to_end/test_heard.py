@@ -1,14 +1,16 @@
 """What the record says the caller heard, against the sound that was really played to them."""
 
-from collections.abc import Iterator
+import asyncio
 
 import pytest
 
 from sandbox.caller.score import Score, coughs, interrupts, says, waits_for_agent
 from sandbox.carrier.telephone import Telephone
+from sandbox.vendors.stage import KeptRequest
 from sandbox.vendors.voice import synthesize
 from tests.end_to_end.calls import GREETING, QUIET, SPEED, Held, hold_all, score
-from tests.end_to_end.service import RunningService, service_in_thread
+from tests.end_to_end.service import running_service
+from tests.support.leaping_time import LeapingTimeLoop
 
 SENTENCES = (
     "Мы работаем каждый день с девяти утра до восьми вечера. ",
@@ -46,14 +48,20 @@ SCORES["a cough"] = (
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with service_in_thread(tmp_path_factory.mktemp("heard"), greeting=GREETING) as running:
-        yield running
+def house(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Held], list[KeptRequest]]:
+    """The calls, and what the model was asked in them."""
+
+    async def held() -> tuple[dict[str, Held], list[KeptRequest]]:
+        async with running_service(tmp_path_factory.mktemp("heard"), greeting=GREETING) as service:
+            return await hold_all(service, SCORES), list(service.sandbox.stage.requests)
+
+    with asyncio.Runner(loop_factory=LeapingTimeLoop) as runner:
+        return runner.run(held())
 
 
 @pytest.fixture(scope="module")
-def calls(service: RunningService) -> dict[str, Held]:
-    return service.run(hold_all(service, SCORES))
+def calls(house: tuple[dict[str, Held], list[KeptRequest]]) -> dict[str, Held]:
+    return house[0]
 
 
 def words_played(call: Held, margin_seconds: float = 0.0) -> int:
@@ -112,11 +120,12 @@ def test_the_cut_turn_ends_when_the_caller_heard_it_end(calls: dict[str, Held], 
 
 @pytest.mark.parametrize("name", [name for name in SCORES if name.startswith("after")])
 def test_the_model_sees_what_was_heard_and_not_what_was_generated(
-    service: RunningService, calls: dict[str, Held], name: str
+    house: tuple[dict[str, Held], list[KeptRequest]], name: str
 ) -> None:
+    calls, requests = house
     call = calls[name]
     heard = str(cut_turn(call)["text"]).strip()
-    asked = [kept.body for kept in service.sandbox.stage.requests if kept.call_id == call.call_id]
+    asked = [kept.body for kept in requests if kept.call_id == call.call_id]
     last = next(str(body) for body in reversed(asked) if "Постойте" in str(body))
     assert heard in last
     assert REPLY not in last

@@ -9,6 +9,8 @@ from sandbox.caller.score import Score, says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import QUIET, hold, score
 from tests.end_to_end.service import RunningService, running_service
 
+LEAPING_TIME = True
+
 AGENT = "prompt: You answer for the {name}.\nlanguage: en\ngreeting: {{en: Hello.}}\nknowledge: [facts.md]\n"
 ROOMS = "\n\n".join(f"## Room {number}\nNobody knows of it." for number in range(300))
 CLINIC = f"""\

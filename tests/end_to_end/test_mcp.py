@@ -10,6 +10,8 @@ from tests.end_to_end.calls import END_CALL, QUIET, hold, score
 from tests.end_to_end.service import RunningService, running_service
 from tests.support.mcp_endpoint import mcp_endpoint
 
+LEAPING_TIME = True
+
 AGENT = """\
 prompt: You answer for the clinic.
 language: en

@@ -131,7 +131,9 @@ class _DriverQueue(SimpleQueue[Any]):
 def _is_idle(frame: FrameType) -> bool:
     code = frame.f_code
     if code is _WAITS:
-        # ``notify`` takes the waiter out at once; the thread itself may come to run much later.
-        return frame.f_locals["waiter"] in frame.f_locals["self"]._waiters
+        # ``notify`` takes the waiter out at once; the thread itself may come to run much later. In the first lines of
+        # the function there is no waiter yet.
+        waiter = frame.f_locals.get("waiter")
+        return waiter is not None and waiter in frame.f_locals["self"]._waiters
     queue = _WORKERS.get(code)
     return queue is not None and frame.f_locals[queue].empty()
