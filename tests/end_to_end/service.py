@@ -73,8 +73,9 @@ class RunningService:
         }
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Do it on the service's own event loop, from another thread."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(_WAITS_SECONDS)
+        """Do it on the service's own event loop, from another thread; a leaping clock moves meanwhile only."""
+        with _moving(self.loop):
+            return asyncio.run_coroutine_threadsafe(work, self.loop).result(_WAITS_SECONDS)
 
 
 def settings_for(data_dir: Path, sandbox: RunningSandbox | None = None, **overrides: Any) -> Settings:
@@ -152,14 +153,19 @@ async def service_beside(
 
 
 @contextmanager
-def service_in_thread(data_dir: Path, **options: Any) -> Iterator[RunningService]:
+def service_in_thread(data_dir: Path, *, leaping: bool = False, **options: Any) -> Iterator[RunningService]:
     """As :func:`running_service`, on an event loop in a thread of its own, so that many tests can share it."""
-    with in_thread("service", lambda: running_service(data_dir, **options)) as service:
+    loops = LeapingTimeLoop if leaping else SteadyTimeLoop
+    with in_thread("service", lambda: running_service(data_dir, **options), loops) as service:
         yield service
 
 
 @contextmanager
-def in_thread(name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) -> Iterator[_T]:
+def in_thread(
+    name: str,
+    make: Callable[[], AbstractAsyncContextManager[_T]],
+    loops: type[asyncio.AbstractEventLoop] = SteadyTimeLoop,
+) -> Iterator[_T]:
     """Enter and leave the context on an event loop of its own, which must not be left with a task."""
     entered: Future[tuple[_T, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
@@ -173,7 +179,7 @@ def in_thread(name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) ->
 
     def run() -> None:
         try:
-            with asyncio.Runner(loop_factory=SteadyTimeLoop) as runner:
+            with asyncio.Runner(loop_factory=loops) as runner:
                 runner.run(stay())
         except BaseException as error:
             if entered.done():
@@ -184,13 +190,30 @@ def in_thread(name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) ->
     thread.start()
     try:
         value, loop, leave = entered.result(_WAITS_SECONDS)
+        _let_move(loop, False)
         try:
             yield value
         finally:
+            _let_move(loop, True)
             loop.call_soon_threadsafe(leave.set)
     finally:
         thread.join(_WAITS_SECONDS)
         assert not thread.is_alive(), f"{name} did not stop"
+
+
+@contextmanager
+def _moving(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    _let_move(loop, True)
+    try:
+        yield
+    finally:
+        _let_move(loop, False)
+
+
+def _let_move(loop: asyncio.AbstractEventLoop, moves: bool) -> None:
+    """Between what the tests ask for, a leaping clock would run away over all that the service does by the hour."""
+    if isinstance(loop, LeapingTimeLoop):
+        loop.stands_still = not moves
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class Evening:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with service_in_thread(tmp_path_factory.mktemp("calls"), greeting=GREETING) as running:
+    with service_in_thread(tmp_path_factory.mktemp("calls"), leaping=True, greeting=GREETING) as running:
         running.run(_prepare_lines(running))
         yield running
 

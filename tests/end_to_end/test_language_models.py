@@ -47,7 +47,7 @@ REFUSED = {
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     data_dir = tmp_path_factory.mktemp(f"models-{request.param}")
     quick: dict[str, Any] = {"greeting": GREETING, "openai_api": request.param}
-    with service_in_thread(data_dir, **quick) as running:
+    with service_in_thread(data_dir, leaping=True, **quick) as running:
         yield running
 
 

@@ -156,7 +156,7 @@ TROUBLES: dict[str, tuple[Trouble, str | None, int, str | None]] = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with service_in_thread(tmp_path_factory.mktemp("trouble"), greeting=LONG_GREETING) as running:
+    with service_in_thread(tmp_path_factory.mktemp("trouble"), leaping=True, greeting=LONG_GREETING) as running:
         yield running
 
 
@@ -227,7 +227,11 @@ def test_no_call_is_left_and_no_crash_was_seen(service: RunningService, evening:
         assert "voice_calls_active 0.0" in http.get("/metrics").text
 
 
-async def test_audio_may_come_before_ready_and_is_kept(service: RunningService) -> None:
+def test_audio_may_come_before_ready_and_is_kept(service: RunningService) -> None:
+    service.run(_speaks_before_ready(service))
+
+
+async def _speaks_before_ready(service: RunningService) -> None:
     async with new_line(service) as line:
         await line.send(START)
         await line.send(speak("Алло, здравствуйте!", "ru", 16000)[:32000])
@@ -244,7 +248,11 @@ async def test_audio_may_come_before_ready_and_is_kept(service: RunningService) 
     assert len(wav) > 44
 
 
-async def test_a_record_grows_while_the_call_lives(service: RunningService) -> None:
+def test_a_record_grows_while_the_call_lives(service: RunningService) -> None:
+    service.run(_watches_the_record(service))
+
+
+async def _watches_the_record(service: RunningService) -> None:
     async with new_line(service, {**START, "events": True}) as line:
         first = await line.until("event")
         assert (first["event"]["seq"], first["event"]["type"]) == (1, "call.created")

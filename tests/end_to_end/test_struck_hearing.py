@@ -31,7 +31,9 @@ BYSTANDERS = ("B", "C")
 @pytest.fixture(scope="module", params=["flux-general-multi", "nova-3"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     data_dir = tmp_path_factory.mktemp("hearing")
-    with service_in_thread(data_dir, greeting=GREETING, idle_prompts=0, stt_model=request.param) as running:
+    with service_in_thread(
+        data_dir, leaping=True, greeting=GREETING, idle_prompts=0, stt_model=request.param
+    ) as running:
         yield running
 
 

@@ -17,7 +17,8 @@ from tests.end_to_end.calls import GREETING, QUIET, SPEED, Held, held, hold, sco
 from tests.end_to_end.service import API_KEY, RunningService, service_in_thread
 
 REPLY = (
-    "Мы работаем каждый день с девяти утра до восьми вечера. В субботу приходите к нам с десяти и до самого обеда. "
+    "Мы работаем каждый день недели с девяти часов утра до восьми часов вечера без перерыва. "
+    "В субботу приходите к нам с десяти и до самого обеда. "
     "По праздникам у нас закрыто и телефон не отвечает."
 )
 SCORE = score(
@@ -70,7 +71,7 @@ BYSTANDERS = {name: ("B", "C", "D", "E") if name == "socket" else ("B", "C") for
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     # Without stand-ins: they would speak for a vendor that an earlier call has found down, and no fault would strike.
     alone = {"greeting": GREETING, "idle_prompts": 0, "tts_fallbacks": ("none",)}
-    with service_in_thread(tmp_path_factory.mktemp("struck"), **alone) as running:
+    with service_in_thread(tmp_path_factory.mktemp("struck"), leaping=True, **alone) as running:
         running.run(hold(running, score(waits_for_agent(QUIET)), TELEPHONE))
         yield running
 

@@ -56,6 +56,8 @@ class _LeapingSelector(LoopSelector):
     def wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         began = self._real_time()
         while True:
+            if self._loop.stands_still:
+                return self.real.select()
             is_busy = self._loop.is_busy_elsewhere
             if ready := self.real.select(_LOOK_SECONDS if is_busy or timeout is None else 0):
                 return ready
@@ -73,6 +75,8 @@ class LeapingTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.stands_still = False
+        """While another thread says so, no time passes, and the loop does what is asked of it over sockets."""
         self._jobs = 0
         self._programs: set[Any] = set()
         self._others_threads = set(sys._current_frames())
