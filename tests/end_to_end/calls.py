@@ -12,6 +12,7 @@ from sandbox.caller.report import CallReport
 from sandbox.caller.score import Score, Step
 from sandbox.carrier.telephone import Telephone
 from sandbox.vendors.voice import synthesize
+from tests.end_to_end.lines import ended_record_of
 from tests.end_to_end.service import API_KEY, RunningService
 
 SPEED = 1.5
@@ -79,9 +80,9 @@ async def hold_all(
 
 
 async def held(service: RunningService, report: CallReport) -> Held:
-    """What the service says of a call that is over."""
+    """What the service says of a call that is over, which it may notice a moment after the caller."""
+    record = await ended_record_of(service, report.call_id)
     async with service.async_client() as http:
-        record = (await http.get(f"/calls/{report.call_id}")).raise_for_status().json()
         journal = await journal_of(http, report.call_id)
     return Held(report, record, journal)
 
