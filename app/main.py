@@ -17,11 +17,26 @@ from app.start_checks import check_settings
 from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import VERSION, open_services
 from media.dialects.refusals import RefusalLog
-from routers import agents, calls, dashboard, deliveries, do_not_call, docs, health, media, session, stats, webhooks
+from routers import (
+    agents,
+    call_files,
+    calls,
+    dashboard,
+    deliveries,
+    do_not_call,
+    docs,
+    health,
+    live_calls,
+    media,
+    session,
+    stats,
+    webhooks,
+)
 from routers import metrics as figures
 from routers.attempts import FailedAttempts
 from routers.body_limit import BodyLimit
 from routers.description import describe, operation_id
+from routers.live_calls import LiveBoard
 from routers.pacing import OneAtATime
 from routers.problems import handle_error, handle_http, handle_validation
 from routers.request_ids import RequestIds
@@ -29,6 +44,9 @@ from routers.safe_headers import SafeHeaders
 from routers.server_sent import EventStreams
 from routers.unstarted import Unstarted
 from routers.views import reported_call
+
+_OF_CALLS = (live_calls, calls, call_files)  # in this order: "live" is no call's id
+_ROUTES = (agents, *_OF_CALLS, stats, do_not_call, media, deliveries, webhooks, health, figures, session, dashboard)
 
 
 def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes = STANDARD_TIMES) -> FastAPI:
@@ -69,10 +87,11 @@ def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes
     app.state.failed_attempts = FailedAttempts()
     app.state.unstarted = Unstarted()
     app.state.event_streams = EventStreams()
+    app.state.live_board = LiveBoard()
     app.state.exposition = OneAtATime(partial(asyncio.to_thread, metrics.exposition))
     app.state.refusals = RefusalLog()
     _instrument(app, metrics)
-    for module in (agents, calls, stats, do_not_call, media, deliveries, webhooks, health, figures, session, dashboard):
+    for module in _ROUTES:
         app.include_router(module.router)
     if is_described:
         app.include_router(docs.router)

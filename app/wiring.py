@@ -104,6 +104,8 @@ class Services:
     metrics: Metrics
     health: HealthMonitor
     spending: SpendingWatch
+    limits: Limiters
+    """Those of the vendors."""
     loops: ServiceLoops
     times: ServiceTimes
 
@@ -127,8 +129,7 @@ async def open_services(
         enter = stack.enter_async_context
         background = await enter(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
         recordings = await enter(_recordings(settings, owner, metrics))
-        loops = await enter(ServiceLoops())
-        _watch(loops, (database.loop, journal.loop, reader.loop), background, metrics)
+        loops = _watch(await enter(ServiceLoops()), (database.loop, journal.loop, reader.loop), background, metrics)
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
         dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal, tools)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
@@ -154,6 +155,7 @@ async def open_services(
             metrics=metrics,
             health=health,
             spending=_spending(settings, database, metrics, loops),
+            limits=vendors.limits,
             loops=loops,
             times=times,
         )
@@ -434,13 +436,16 @@ def _show_figures(
     health.on_checked.add(note)
 
 
-def _watch(loops: ServiceLoops, others: Iterable[ServiceLoop], background: ContainedTasks, metrics: Metrics) -> None:
+def _watch(
+    loops: ServiceLoops, others: Iterable[ServiceLoop], background: ContainedTasks, metrics: Metrics
+) -> ServiceLoops:
     """Count the failures of all loops and tasks, including those that end later than these."""
     metrics.service.loops_are((*get_args(LoopName), *get_args(TaskKind)))
     loops.on_failed.add(metrics.service.loop_failed)
     background.on_failed.add(metrics.service.loop_failed)
     for loop in others:
         loops.watch(loop)
+    return loops
 
 
 def _run_helpers(

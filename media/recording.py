@@ -259,6 +259,16 @@ class WholeRecording:
             self._files = files.pop_all()
 
     @property
+    def samples(self) -> int:
+        """Of each side."""
+        return self._samples
+
+    @property
+    def seconds(self) -> float:
+        """From the answer to the last sound."""
+        return self._samples / self._rate
+
+    @property
     def size(self) -> int:
         """The size of the file, in bytes."""
         return _WAV.size + self._samples * _FRAME_BYTES

@@ -18,6 +18,8 @@ async def list_agents(services: TheServices) -> AgentList:
         agents=[agent_summary_of(agent) for _, agent in sorted(now.by_name.items())],
         default=now.default.name,
         problems=list(now.problems),
+        transfer_targets=list(services.settings.transfer_targets),
+        places_calls=services.telephone is not None and bool(services.settings.dial_prefixes),
     )
 
 

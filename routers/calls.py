@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse
 
 from app.calls.live.actions import check_transfer
 from app.clock import utc_now
-from app.errors import CallNotFound, CallStillLive
+from app.errors import CallNotFound, CallStillLive, InvalidRequest
 from app.journal.record import call_record
 from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow
@@ -49,6 +49,10 @@ _UNANSWERED = "Ended calls with (`true`) or without (`false`) a turn of the call
 _LATE = "Ended calls with or without an answer that came later than `MAX_RESPONSE_LATENCY` allows."
 _FAILED = "Calls in which the line, a vendor or the service failed (`true`), or all others."
 _SYNTHETIC = "Instead of the callers' calls, those that the service places to check itself."
+_ORDER = (
+    "`worst`: one page of the calls with trouble, first those with the most unanswered turns, then those in which "
+    "something failed, then those with the most late answers."
+)
 _LAST_SEQ = 2**53 - 1
 """The largest integer that JavaScript represents exactly. No journal is so long."""
 
@@ -89,8 +93,11 @@ async def list_calls(
     late: Annotated[bool | None, Query(description=_LATE)] = None,
     failed: Annotated[bool | None, Query(description=_FAILED)] = None,
     synthetic: Annotated[bool, Query(description=_SYNTHETIC)] = False,
+    order: Annotated[Literal["newest", "worst"], Query(description=_ORDER)] = "newest",
 ) -> CallPage:
     """List calls, newest first."""
+    if order == "worst" and cursor is not None:
+        raise InvalidRequest("order=worst has no further pages: choose a shorter time")
     wanted = CallFilter(
         status=status,
         direction=direction,
@@ -106,6 +113,7 @@ async def list_calls(
         late=late,
         failed=failed,
         synthetic=synthetic,
+        worst_first=order == "worst",
         outcome=outcome,
     )
     rows, next_cursor = await services.calls.list(wanted, limit=limit, cursor=cursor)

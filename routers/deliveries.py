@@ -21,14 +21,15 @@ router = APIRouter(
 async def list_deliveries(
     services: TheServices,
     status: Literal["pending", "delivered", "dead"] | None = None,
+    call_id: Annotated[str | None, Query(min_length=1, max_length=200, description="Those of this call.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[int | None, Query(ge=1, description="The `next_cursor` of the previous page.")] = None,
 ) -> DeliveryPage:
     """List the webhooks that the service sends or has sent, newest first."""
-    found = await services.after.outbox.list(status, limit=limit + 1, before=cursor)
+    found = await services.after.outbox.list(status, limit=limit + 1, before=cursor, call_id=call_id)
     page = found[:limit]
     next_cursor = page[-1].delivery_id if len(found) > limit else None
-    return DeliveryPage(deliveries=[_shown(delivery, services) for delivery in page], next_cursor=next_cursor)
+    return DeliveryPage(deliveries=[delivery_of(delivery, services) for delivery in page], next_cursor=next_cursor)
 
 
 @router.post("/{delivery_id}/retry", status_code=HTTPStatus.ACCEPTED)
@@ -37,10 +38,11 @@ async def retry_delivery(delivery_id: int, services: TheServices) -> WebhookDeli
     delivery = await services.after.outbox.retry(delivery_id, utc_now())
     if delivery is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such delivery")
-    return _shown(delivery, services)
+    return delivery_of(delivery, services)
 
 
-def _shown(delivery: Delivery, services: Services) -> WebhookDelivery:
+def delivery_of(delivery: Delivery, services: Services) -> WebhookDelivery:
+    """A delivery as it is shown: without the endpoint's secrets."""
     endpoint = services.after.webhooks.endpoints.get(delivery.endpoint_id)
     return WebhookDelivery(
         delivery_id=delivery.delivery_id,

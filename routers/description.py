@@ -17,6 +17,7 @@ _PROBLEM_TYPE = "application/problem+json"
 _PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "application/json": {},  # FastAPI has made it
+    "application/zip": {"schema": {"type": "string", "format": "binary", "contentMediaType": "application/zip"}},
     "audio/wav": {"schema": {"type": "string", "format": "binary", "contentMediaType": "audio/wav"}},
 }
 """Other media types are text."""

@@ -171,6 +171,26 @@ _LIVE = {
     "recording_available": False,
     "recording": {"status": "complete", "gaps": []},
 }
+_LIVE_NOW: dict[str, Any] = {
+    "call_id": _ID,
+    "direction": "inbound",
+    "status": "active",
+    "caller_number": "+70000000001",
+    "called_number": "+70000000002",
+    "agent": "clinic",
+    "started_at": "2026-11-22T10:00:00.000Z",
+    "answered_at": "2026-11-22T10:00:00.405Z",
+    "seconds": 29.6,
+    "floor": "speaking",
+    "transfer_to": None,
+    "speaker": "agent",
+    "words": "We open at nine",
+    "answer_seconds": 0.94,
+    "late_answers": 0,
+    "cost": 0.0123,
+    "cost_is_complete": True,
+    "trouble": [{"stage": "think", "what": "openai: provider_unavailable"}],
+}
 _EVENT: dict[str, Any] = {
     "seq": 2,
     "at": "2026-11-22T10:00:00.412Z",
@@ -208,6 +228,24 @@ _HEALTH = {
         "unknown_calls": 0,
         "limit_usd": 50.0,
     },
+    "limits": {
+        "calls": 60,
+        "call_usd": 1.5,
+        "dials_per_day": 200,
+        "dials_per_number_hour": 3,
+        "vendors": [
+            {
+                "limit": "deepgram-listen",
+                "provider": "deepgram",
+                "in_use": 3,
+                "concurrent": 50,
+                "waiting": 0,
+                "paused_seconds": 0.0,
+                "left": {"requests": 0.93},
+            },
+        ],
+    },
+    "webhooks": {"waiting": 2, "dead": 0, "died": 0, "oldest": "2026-11-22T09:59:58.120Z", "switched_off": 0},
 }
 _AGENT: dict[str, Any] = {
     "name": "clinic",
@@ -229,6 +267,7 @@ _WHOLE_AGENT: dict[str, Any] = {
     "variables": [{"name": "doctor", "default": "any doctor", "description": "Whom to see", "required": False}],
     "prompt": "You answer the telephone of a clinic.",
 }
+_POSSIBLE = {"transfer_targets": ["reception"], "places_calls": True}
 _DELIVERY: dict[str, Any] = {
     "delivery_id": 12,
     "webhook_id": "msg_5c0d1e7a9b3f4d2e8a6b7c81",
@@ -295,6 +334,13 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "get_analysis": ((200, _JSON, _ANALYSIS),),
     "analyse_call": ((202, _JSON, {**dict.fromkeys(_ANALYSIS), "status": "pending"}),),
     "get_recording": ((200, "audio/wav", "RIFF…"),),
+    "explain_call": (
+        (200, _JSON, {"lines": [{"text": f"{_ID}: inbound, from +70000000001", "tone": "heading"}]}),
+        (200, "text/plain", f"{_ID}: inbound, from +70000000001 to +70000000002, version 0.1.0\n"),
+    ),
+    "get_waveform": ((200, _JSON, {"seconds": 47.6, "caller": [0.0, 0.31, 0.02], "agent": [0.44, 0.0, 0.38]}),),
+    "get_archive": ((200, "application/zip", "PK…"),),
+    "list_live_calls": ((200, _JSON, {"calls": [_LIVE_NOW], "at": "2026-11-22T10:00:30.000Z", "places": 60}),),
     "create_media_session": (
         (201, _JSON, {"call_id": _ID, "url": _MEDIA, "twiml": _TWIML, "expires_at": "2026-11-22T10:01:00.000Z"}),
     ),
@@ -303,7 +349,7 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "check_ready": ((200, _JSON, {"status": "ok", "live_calls": 3}),),
     "get_health": ((200, _JSON, _HEALTH),),
     "get_metrics": ((200, "text/plain", "voice_calls_active 3.0\n"),),
-    "list_agents": ((200, _JSON, {"agents": [_AGENT], "default": "clinic", "problems": []}),),
+    "list_agents": ((200, _JSON, {"agents": [_AGENT], "default": "clinic", "problems": [], **_POSSIBLE}),),
     "get_agent": ((200, _JSON, _WHOLE_AGENT),),
     "list_deliveries": ((200, _JSON, {"deliveries": [_DELIVERY], "next_cursor": None}),),
     "retry_delivery": ((202, _JSON, _DELIVERY),),
@@ -315,7 +361,16 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
 }
 """Status, media type and body of successful responses, by operation. No media type means no body."""
 
-CONFLICTS = {"delete_call", "hang_up", "say", "transfer", "get_recording", "analyse_call"}
+CONFLICTS = {
+    "delete_call",
+    "hang_up",
+    "say",
+    "transfer",
+    "get_recording",
+    "get_waveform",
+    "get_archive",
+    "analyse_call",
+}
 """Operations that a call may refuse because of its state."""
 
 _PROBLEMS = {

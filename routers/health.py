@@ -50,7 +50,7 @@ async def check_ready(services: TheServices, response: Response) -> dict[str, An
 async def get_health(services: TheServices, stranger: Annotated[bool, Depends(is_stranger)]) -> dict[str, Any]:
     """Every component at the last check of the worker that answers, the age of that check, and what is running.
 
-    In production, a client without a key sees the states, but neither the names of tools nor the details of a failure.
+    In production, a client without a key sees the states, but neither the names of tools nor any detail, limit or cost.
     """
     latest = services.health.latest
     components = latest.components if latest else ()
@@ -64,6 +64,8 @@ async def get_health(services: TheServices, stranger: Annotated[bool, Depends(is
         "live_calls": await _live_calls(services),
         "workers": services.settings.workers,
         "spending": None if stranger else _spending(services),
+        "limits": None if stranger else _limits(services),
+        "webhooks": None if stranger else asdict(services.after.webhooks.backlog),
     }
 
 
@@ -90,6 +92,18 @@ def _spending(services: Services) -> dict[str, Any] | None:
     """What the calls of this UTC day have cost; None before it is read for the first time."""
     today = services.spending.latest
     return None if today is None else {**asdict(today), "limit_usd": services.spending.day_limit}
+
+
+def _limits(services: Services) -> dict[str, Any]:
+    """What the settings allow, and how much of the vendors' limits the worker that answers uses."""
+    settings = services.settings
+    return {
+        "calls": settings.places,
+        "call_usd": settings.max_call_cost_usd,
+        "dials_per_day": settings.dials_per_day,
+        "dials_per_number_hour": settings.dials_per_number_hour,
+        "vendors": [asdict(state) for state in services.limits.states()],
+    }
 
 
 def _component(item: ServiceHealth) -> dict[str, Any]:

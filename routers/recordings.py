@@ -1,7 +1,7 @@
-"""Sends a recording, or a range of it."""
+"""Sends a recording or a range of it, and whatever else is made piece by piece in a thread."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -50,12 +50,13 @@ async def recording_answer(call: CallRow, folder: Path, asked: Headers) -> Respo
     if piece is not None:
         headers["Content-Range"] = f"bytes {piece.start}-{piece.stop - 1}/{size}"
     status = HTTPStatus.OK if piece is None else HTTPStatus.PARTIAL_CONTENT
-    return StreamingResponse(_read(whole, wanted), status, headers, media_type="audio/wav")
+    return StreamingResponse(
+        on_their_way(whole.read(wanted.start, wanted.stop), whole.close), status, headers, media_type="audio/wav"
+    )
 
 
-async def _read(whole: WholeRecording, wanted: range) -> AsyncIterator[bytes]:
-    """Read piece by piece in a thread, the next one when the previous one has been sent."""
-    pieces = whole.read(wanted.start, wanted.stop)
+async def on_their_way(pieces: Iterator[bytes], close: Callable[[], None]) -> AsyncIterator[bytes]:
+    """Make piece by piece in a thread, the next one when the previous one has been sent; then ``close``."""
     reading = start_on_disk(next, pieces, None)
     try:
         while (piece := await asyncio.shield(reading)) is not None:
@@ -63,4 +64,4 @@ async def _read(whole: WholeRecording, wanted: range) -> AsyncIterator[bytes]:
             reading = start_on_disk(next, pieces, None)
     finally:
         # A client that is gone must not wait for a slow disk. The files are closed when the thread has finished.
-        reading.add_done_callback(lambda _: whole.close())
+        reading.add_done_callback(lambda _: close())

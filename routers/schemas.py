@@ -99,6 +99,8 @@ class AgentList(BaseModel):
     agents: list[AgentSummary]
     default: str
     problems: list[str]
+    transfer_targets: list[str] = Field(description="The names of TRANSFER_TARGETS, for transfers by an operator.")
+    places_calls: bool = Field(description="Whether `POST /calls` can call telephones.")
 
 
 class AgentVariable(BaseModel):

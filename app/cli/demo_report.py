@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from app.cli.turn_table import turn_table
+from routers.turn_table import turn_lines
 from sandbox.caller.report import CallReport
 from sandbox.vendors.added_latency import added_latencies
 
@@ -31,7 +31,8 @@ def print_report(
     """Print the turns, what they cost, the added latency, and where the files are."""
     console.print()
     title = f"{record['call_id']}: {record['end_reason']}, {record['duration_seconds']:.1f} s"
-    console.print(turn_table(title, record["turns"]))
+    for line in (title, *turn_lines(record["turns"])):
+        console.print(line, soft_wrap=True, markup=False)
     costs = {name: value for name, value in record["costs"].items() if isinstance(value, float)}
     console.print("costs     " + ", ".join(f"{name} ${value:.5f}" for name, value in costs.items()))
     added = added_latencies(_heard_answers(report, record), timings)

@@ -81,6 +81,23 @@ class _Budget:
     ends_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """How much of a limit is used, in this worker."""
+
+    limit: str
+    provider: str
+    in_use: int
+    """Requests under way."""
+    concurrent: int | None
+    """The most at once; None for no such limit."""
+    waiting: int
+    paused_seconds: float
+    """How long the vendor still wants no request."""
+    left: dict[str, float]
+    """The share, 0 to 1, that is left of each allowance which the vendor's headers state, by its kind."""
+
+
 class RequestLimiter:
     """The queue before one limit of a vendor. All times are of the running loop's clock."""
 
@@ -190,6 +207,19 @@ class RequestLimiter:
         ]
         return max([self._paused_until, *spent])
 
+    def state(self, limit: str) -> LimitState:
+        """Its use now; ``limit`` is its name."""
+        now = _now()
+        left = {
+            kind: round(max(0.0, budget.remaining) / budget.limit, 3)
+            for kind, budget in self._budgets.items()
+            if budget.ends_at > now and budget.limit > 0
+        }
+        paused = round(max(0.0, self._paused_until - now), 1)
+        return LimitState(
+            limit, self._provider, self._in_use, self._concurrent, len(self._waiting), paused_seconds=paused, left=left
+        )
+
     def _grant(self) -> Slot:
         self._in_use += 1
         if "requests" in self._budgets:
@@ -217,6 +247,10 @@ class Limiters:
             share = None if concurrent is None else max(1, concurrent // self._workers)
             self._made[limit] = RequestLimiter(provider, concurrent=share, observer=self._observer)
         return self._made[limit]
+
+    def states(self) -> list[LimitState]:
+        """The use of each limit now."""
+        return [limiter.state(limit) for limit, limiter in self._made.items()]
 
 
 def _now() -> float:

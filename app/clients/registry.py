@@ -31,6 +31,7 @@ from app.clients.fallback.hearing_link import SttLink
 from app.clients.fallback.model import FallbackModel
 from app.clients.fallback.sentence import sentence
 from app.clients.fallback.speech import FallbackVoice, VoiceLink
+from app.clients.limiter import Limiters
 from app.clients.openai import entries as openai
 from app.clients.phrases import entries as phrases
 from app.errors import ProviderError, SettingsError
@@ -155,6 +156,11 @@ class VendorRegistry:
                     links.append(VoiceLink(name, self._speaker(other, options), voice=other.fallback_voice))
             self._voices[key] = FallbackVoice(links)
         return self._voices[key].given
+
+    @property
+    def limits(self) -> Limiters:
+        """Those of the vendors, as far as requests were made."""
+        return self._setup.limiters
 
     @property
     def providers(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 A page by status, direction and whole numbers is one range of one index, so its cost does not depend on the number of
 calls. A page by anything else reads one index, newest calls first, until the page is full.
+The worst calls of a time are found by reading that part of the index whole.
 """
 
 import base64
@@ -48,6 +49,9 @@ class CallFilter:
     """Calls that the service placed to check itself, or all others."""
     outcome: Mapping[str, str] = field(default_factory=dict)
     """Calls whose analysis found these plain values, by the names of the fields."""
+    worst_first: bool = False
+    """Only calls with trouble, and first those with the most unanswered turns, then those in which something failed,
+    then those with the most late answers."""
     text: str | None = None
     """Calls in which each term was said, or is part of a number, or begins the call's id."""
 
@@ -92,7 +96,14 @@ def list_statement(
     if before:
         conditions.append(tuple_(calls.c.started_at, calls.c.call_id) < min(before))
     newest_first = (calls.c.started_at.desc(), calls.c.call_id.desc())
-    return select(calls).where(*conditions).order_by(*newest_first).limit(limit)
+    if not wanted.worst_first:
+        return select(calls).where(*conditions).order_by(*newest_first).limit(limit)
+    # The index has all that the order needs, so only the calls of the page are read.
+    trouble = (func.coalesce(calls.c.unanswered, 0), calls.c.fault.not_in(_BLAMELESS), func.coalesce(calls.c.late, 0))
+    conditions.append((trouble[0] > 0) | trouble[1] | (trouble[2] > 0))
+    order = (*(each.desc() for each in trouble), *newest_first)
+    worst = select(calls.c.call_id).where(*conditions).order_by(*order).limit(limit)
+    return select(calls).where(calls.c.call_id.in_(worst)).order_by(*order)
 
 
 def _found_in_outcome(name: str, value: str) -> ColumnElement[bool]:

@@ -312,7 +312,8 @@ class CallStore:
     async def list(
         self, wanted: CallFilter, *, limit: int, cursor: str | None = None
     ) -> tuple[list[CallRow], str | None]:
-        """Up to ``limit`` calls, newest first, and the cursor of the next page; None on the last page.
+        """Up to ``limit`` calls, newest first, and the cursor of the next page; None on the last page, and for the
+        worst calls, which have one page.
 
         Calls that start between two pages appear on neither, and no call appears twice. Raises InvalidRequest for a
         cursor that did not come from this method.
@@ -320,6 +321,8 @@ class CallStore:
         after = None if cursor is None else decode_cursor(cursor)
         rows = await self._database.read(partial(list_rows, wanted, limit + 1, after))
         page = rows[:limit]
+        if wanted.worst_first:
+            return page, None
         return page, encode_cursor(page[-1].started_at, page[-1].call_id) if len(rows) > limit else None
 
 

@@ -115,9 +115,13 @@ class Outbox:
         await self.failed(delivery, error, answer, None)
         await self._database.write(partial(_switch_off, delivery.endpoint_id, error, iso_utc(now)))
 
-    async def list(self, status: DeliveryStatus | None, *, limit: int, before: int | None = None) -> list[Delivery]:
-        """Deliveries, newest first; ``before`` is the last delivery of the page before."""
+    async def list(
+        self, status: DeliveryStatus | None, *, limit: int, before: int | None = None, call_id: str | None = None
+    ) -> list[Delivery]:
+        """Deliveries, of all calls or of one, newest first; ``before`` is the last delivery of the page before."""
         wanted = select(webhook_deliveries)
+        if call_id is not None:
+            wanted = wanted.where(webhook_deliveries.c.call_id == call_id)
         if status is not None:
             wanted = wanted.where(webhook_deliveries.c.status == status)
         if before is not None:

@@ -12,9 +12,9 @@ from subprocess import CompletedProcess
 import pytest
 
 from app.agent_tests.file import read_test_file
-from app.cli.timeline import LATE, OMITTED, USUAL, timeline
 from app.conversation.deadlines import Deadline
 from app.conversation.events import EVENT_TYPES
+from app.journal.timeline import LATE, OMITTED, USUAL, timeline
 from app.models import JournalRow
 from app.ports.services import CallEnding
 from media.formats import AudioFormat

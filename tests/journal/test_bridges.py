@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.cli.timeline import timeline
 from app.conversation import events as ev
 from app.journal.record import call_record
+from app.journal.timeline import timeline
 from app.models import JournalRow
 
 CREATED = ev.CallCreated({"max_response_seconds": 1.5}, "en")

@@ -94,7 +94,7 @@ def client(app: FastAPI, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     (folder / "openapi.json").write_text(json.dumps(app.openapi()), encoding="utf-8")
     (folder / "config.yaml").write_text(
         "post_hooks: []\npackage_name_override: made_client\n"
-        "content_type_overrides: {audio/wav: application/octet-stream}\n",
+        "content_type_overrides: {audio/wav: application/octet-stream, application/zip: application/octet-stream}\n",
         encoding="utf-8",
     )
     command = [str(Path(sys.executable).with_name("openapi-python-client")), "generate", "--meta", "none"]

@@ -43,6 +43,9 @@ async def test_a_service_that_is_well_says_so_with_every_component_and_its_versi
         assert parts["storage"]["latency"] > 0
         assert parts["storage"]["last_success"] is not None
         assert parts["openai"]["breaker"] == "closed"
+        assert (health["limits"]["calls"], health["webhooks"]["waiting"]) == (service.settings.places, 0)
+        limits = {each["limit"]: each for each in health["limits"]["vendors"]}
+        assert (limits["cartesia"]["provider"], limits["cartesia"]["in_use"]) == ("cartesia", 0)
         ready = await http.get("/health/ready")
         assert (ready.status_code, ready.json()) == (200, {"status": "ok", "live_calls": 0})
 
@@ -180,6 +183,7 @@ async def test_in_production_clients_without_a_key_see_states_but_no_names_of_to
             wrong = await http.get("/health", headers={"Authorization": "Bearer wrong"})
             proxied = await http.get("/health", headers={"Authorization": "Basic b3BzOm9wcw=="})
         assert "find_free_times" not in json.dumps(health)
+        assert (health["limits"], health["webhooks"], health["spending"]) == (None, None, None)
         states = {part["name"]: part["status"] for part in health["components"]}
         assert states == dict.fromkeys(
             ("service", "storage", "recordings", "deepgram", "openai", "cartesia", "tools"), "ok"

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from app.errors import InvalidRequest
+from app.ports.services import CallEnding
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import migrate
-from tests.storage.stores import START, look, url_of
+from tests.storage.stores import END, START, a_call, look, open_stores, url_of
 
 VALUES = {
     "status": "ended",
@@ -120,3 +121,35 @@ def test_every_other_filter_reads_the_index_by_start_and_sorts_nothing(
     assert plan.startswith("SEARCH calls USING INDEX calls_by_start ("), plan
     assert "SCAN" not in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_the_worst_calls_of_a_time_are_found_in_the_index_by_start_alone(empty_database: Path) -> None:
+    wanted = CallFilter(worst_first=True, since="2026-11-29", until="2026-11-30", agent="clinic", synthetic=False)
+    plan = plan_of(empty_database, wanted, None)
+
+    assert "SEARCH calls USING COVERING INDEX calls_by_start (" in plan, plan
+    assert "SCAN calls" not in plan
+
+
+async def test_the_worst_calls_come_first_and_calls_without_trouble_not_at_all(tmp_path: Path) -> None:
+    troubles = {
+        "fine": (0, 0, "none"),
+        "late": (0, 3, "none"),
+        "later": (0, 5, "caller"),
+        "failed": (0, 1, "provider:openai"),
+        "ignored": (1, 0, "none"),
+        "ignored twice": (2, 0, "none"),
+        "of an older version": (None, None, "none"),
+    }
+    async with open_stores(tmp_path) as stores:
+        for name, (unanswered, late, fault) in troubles.items():
+            await stores.calls.create(a_call(call_id=name))
+            summary = {"unanswered": None if unanswered is None else {"count": unanswered}, "late": late}
+            ending = CallEnding(
+                ended_at=END, duration_seconds=1.0, end_reason="caller_hangup", fault=fault, summary=summary
+            )
+            await stores.calls.end_without_row(name, 1, ending)
+        worst, cursor = await stores.calls.list(CallFilter(worst_first=True), limit=4)
+
+    assert [call.call_id for call in worst] == ["ignored twice", "ignored", "failed", "later"]
+    assert cursor is None

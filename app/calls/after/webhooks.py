@@ -24,7 +24,7 @@ from app.ports.services import JournalReader
 from app.service_loops import LoopFinished, ServiceLoop, ServiceLoops
 from app.storage.calls import CallRow, CallStore
 from app.storage.disk_threads import on_disk
-from app.storage.outbox import Delivery, Outbox, Subscription
+from app.storage.outbox import Backlog, Delivery, Outbox, Subscription
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +81,8 @@ class Webhooks:
         self._wanted: list[WebhookEndpoint] = []
         self._changed = asyncio.Event()
         self._follower: ServiceLoop | None = None
+        self.backlog = Backlog()
+        """At the last check of the health."""
 
     @property
     def endpoints(self) -> dict[str, WebhookEndpoint]:
@@ -122,7 +124,7 @@ class Webhooks:
     async def health_check(self) -> ServiceHealth:
         """Degraded while messages are late, have died in the last day, or an endpoint has switched itself off."""
         now = self._clock()
-        backlog = await self._outbox.backlog(now - _DAY)
+        backlog = self.backlog = await self._outbox.backlog(now - _DAY)
         age = 0.0 if backlog.oldest is None else max(0.0, (now - parse_iso(backlog.oldest)).total_seconds())
         self._metrics.note_backlog(waiting=backlog.waiting, dead=backlog.dead, oldest_seconds=age)
         problems = [

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from app.calls.dispatch.leases import LeaseKeeper
 from app.calls.dispatch.reaper import Reaper
-from app.cli.timeline import timeline
 from app.conversation import events as ev
 from app.journal.record import call_record
+from app.journal.timeline import timeline
 from app.models import JournalRow
 from app.storage.call_lists import CallFilter
 from app.storage.leases import RELEASED
