@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.calls.agent.schema import TOOL_SECONDS_MAX
+from app.calls.after import analysis
+from app.calls.agent.schema import MCP_SECONDS, TOOL_SECONDS_MAX, LookupShape
 from app.calls.agent.tools import WAITING_PHRASE_AFTER_SECONDS
 from app.calls.live import event_loop, message_recording, phrase_cache, session
-from app.clients import piecewise, resilient, webhook_sender
+from app.calls.live.turn_knowledge import SEARCH_SECONDS_MAX
+from app.clients import mcp_tools, piecewise, resilient, webhook_sender
 from app.clients.cartesia.messages import CartesiaOptions
 from app.clients.cartesia.stt_messages import InkOptions
 from app.clients.deepgram import speak
@@ -21,7 +23,7 @@ from app.clients.openai.requests import OpenAIOptions
 from app.conversation import user_turns
 from app.conversation.policy import CallPolicy
 from app.settings import Settings
-from app.storage import database
+from app.storage import database, health
 from media.dialects.protocol import START_SECONDS
 from media.legs import room, room_absence, room_connection
 
@@ -95,6 +97,11 @@ PARTS: dict[str, tuple[float | None, float | None, float | None, float | None]] 
         NONE,
         HttpEndpoint("tool", "GET", "https://example.org").timeout_seconds,
     ),
+    "tool of an MCP server: its answer": (NONE, NONE, NONE, MCP_SECONDS),
+    "MCP server: the list of its tools": (NONE, NONE, NONE, mcp_tools._LISTING_SECONDS),
+    "knowledge: a search": (NONE, NONE, NONE, SEARCH_SECONDS_MAX),
+    "lookup while it rings": (NONE, NONE, NONE, LookupShape.model_fields["timeout_seconds"].default),
+    "analysis of an ended call": (NONE, NONE, NONE, analysis._ATTEMPT_SECONDS),
     "LiveKit's API: a request": (NONE, NONE, NONE, api._REQUEST_SECONDS),
     "LiveKit's API: a dial": (NONE, NONE, NONE, api._ANSWER_SECONDS),
     "LiveKit: joining a room": (room_connection.CONNECT_SECONDS, NONE, NONE, room_connection.AGAIN_SECONDS),
@@ -107,6 +114,7 @@ PARTS: dict[str, tuple[float | None, float | None, float | None, float | None]] 
     "storage: the greeting": (NONE, NONE, NONE, event_loop._GREETING_WAITS_SECONDS),
     "storage: the end of a call": (NONE, NONE, NONE, session._COMMITTED_WITHIN_SECONDS),
     "storage: a prepared phrase": (NONE, NONE, NONE, phrase_cache._READ_SECONDS),
+    "storage: the check of each second": (NONE, NONE, NONE, health._ANSWER_SECONDS),
     "media: `start`": (NONE, START_SECONDS, NONE, NONE),
     "media: sound of the caller": (NONE, NONE, default("media_timeout_seconds"), default("max_call_seconds")),
 }
