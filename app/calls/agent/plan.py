@@ -99,6 +99,12 @@ class CallPlan:
         """Whether the sound of that line may outlive the call. It may not if the line holds values of the call."""
         return line not in self.agent.personal
 
+    def personal_opening(self) -> list[str]:
+        """What is said first, as far as it holds values of the call, so that no sound of it can have been kept."""
+        lines = self.policy.lines[self.language]
+        opening = [] if self.policy.is_out_of_order else [lines.opening, lines.greeting]
+        return [text for text in opening if text and not self.may_keep(text)]
+
     def _said(self, language: str, lines: Lines) -> list[str]:
         tools = [tool for tool in self.agent.tools if language in tool.waiting_phrase]
         asked = (lines.consent, lines.not_recorded) if self.policy.asks_consent else ()

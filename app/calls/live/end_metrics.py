@@ -1,11 +1,31 @@
-"""Counts a call that has ended, from its rows: once, in the process that commits its end."""
+"""Logs a call that has ended, and counts it from its rows: once, in the process that commits its end."""
 
 from collections.abc import Collection, Mapping, Sequence
+
+import structlog
 
 from app.journal.readable_rows import readable
 from app.journal.record import STAGES, CallRecord, TurnRecord, call_record
 from app.models import JournalRow
 from app.observability.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+
+def log_end(record: CallRecord, *, rows: int, heard_seconds: float) -> None:
+    """Log the end. ``heard_seconds`` is how much of the caller's sound was transcribed."""
+    log.info(
+        "call.ended",
+        end_reason=record.end_reason,
+        fault=record.fault,
+        duration_seconds=record.duration_seconds,
+        turns=len(record.turns),
+        rows=rows,
+        language=record.language,
+        heard_seconds=round(heard_seconds, 2),
+        latency_total=record.latency().get("total"),
+        cost_usd=record.costs.get("total"),
+    )
 
 
 def count_end(metrics: Metrics, rows: Sequence[JournalRow], *, direction: str, tools: Collection[str]) -> None:

@@ -11,12 +11,13 @@ from app.calls.live.playback import PlaybackItem, PlaybackScheduler
 from app.calls.live.speech_track import SpeechTrack
 from app.calls.live.tts_synthesis import TtsSynthesis, first_of
 from app.calls.live.turn_knowledge import TurnKnowledge
+from app.calls.live.voiced_ahead import VoicedAhead, VoicedLine
 from app.conversation import events as ev
 from app.conversation.turns import UtteranceKind
 from app.errors import ContentRejected, ProviderError, ProviderProtocolError
 from app.models import Message, VoiceConfig
 from app.ports.streams import ToolCall
-from app.ports.vendors import TextToSpeech
+from app.ports.vendors import Charge, TextToSpeech
 
 _ATTEMPTS = 2
 _THINK, _SPEAK = "think", "speak"
@@ -73,6 +74,7 @@ class ReplyPipeline:
         self._playback = playback
         self._clock = clock
         self._emit = emit
+        self.ahead = VoicedAhead(tts, call_id, on_charge=self._charge, on_retry=self._emit_failure_ahead)
 
     async def reply(
         self, item: PlaybackItem, voice: VoiceConfig, messages: list[Message], first: ToolCall | None = None
@@ -114,18 +116,34 @@ class ReplyPipeline:
             phrase.play_on(item.track, text, voice)
             self._sound(item)
         else:
-            tts_synthesis = self._tts_synthesis(item, voice)
-            tts_synthesis.say(text)
-            tts_synthesis.finish()
             try:
-                await self._voice(item, tts_synthesis)
+                await self._voice_line(item, voice, text)
             except _StageFailed as failure:
                 self._give_up(item)
                 self._emit_failure(item, failure, final=True)
                 return
-            if item.kind not in _NEVER_KEPT and tts_synthesis.is_first_choice and self._may_keep(text):
-                await self._phrases.keep(text, voice, self._tts, item.track)
         self._emit(ev.AgentReplyGenerated(item.turn, item.number, text))
+
+    async def _voice_line(self, item: PlaybackItem, voice: VoiceConfig, text: str) -> None:
+        if (voiced := self.ahead.take(text, voice)) is not None:
+            await self._play_voiced(item, voiced)
+            return
+        tts_synthesis = self._tts_synthesis(item, voice)
+        tts_synthesis.say(text)
+        tts_synthesis.finish()
+        await self._voice(item, tts_synthesis)
+        if item.kind not in _NEVER_KEPT and tts_synthesis.is_first_choice and self._may_keep(text):
+            await self._phrases.keep(text, voice, self._tts, item.track)
+
+    async def _play_voiced(self, item: PlaybackItem, voiced: VoicedLine) -> None:
+        item.begin_anew(voiced.track)
+        voiced.on_sound = lambda: self._sound(item)
+        if voiced.track.has_audio:
+            self._sound(item)
+        try:
+            await voiced.wait()
+        except ProviderError as error:
+            raise _StageFailed(_SPEAK, error) from error
 
     async def _try_reply(self, item: PlaybackItem, voice: VoiceConfig, answer: Answer) -> _StageFailed | None:
         failure = None
@@ -172,20 +190,23 @@ class ReplyPipeline:
             raise _StageFailed(_SPEAK, error) from error
         finally:
             for charge in tts_synthesis.charges():
-                self._emit(
-                    ev.ProviderUsed(
-                        charge.provider,
-                        charge.model,
-                        item.turn,
-                        stage=_SPEAK,
-                        characters=charge.characters,
-                        cost=charge.cost,
-                        request_id=charge.request_ids[-1] if charge.request_ids else None,
-                        request_ids=charge.request_ids,
-                        way=charge.way,
-                        served=charge.served,
-                    )
-                )
+                self._charge(charge, item.turn)
+
+    def _charge(self, charge: Charge, turn: int = 0) -> None:
+        self._emit(
+            ev.ProviderUsed(
+                charge.provider,
+                charge.model,
+                turn,
+                stage=_SPEAK,
+                characters=charge.characters,
+                cost=charge.cost,
+                request_id=charge.request_ids[-1] if charge.request_ids else None,
+                request_ids=charge.request_ids,
+                way=charge.way,
+                served=charge.served,
+            )
+        )
 
     def _tts_synthesis(self, item: PlaybackItem, voice: VoiceConfig) -> TtsSynthesis:
         return TtsSynthesis(
@@ -211,6 +232,9 @@ class ReplyPipeline:
             self._playback.wake()
         else:
             self._playback.discard(item)
+
+    def _emit_failure_ahead(self, error: ProviderError) -> None:
+        self._emit(ev.ProviderFailed.of(error, _SPEAK, final=False, turn=0, answer="lost"))
 
     def _emit_failure(self, item: PlaybackItem, failure: _StageFailed, *, final: bool) -> None:
         error = failure.error

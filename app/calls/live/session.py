@@ -6,7 +6,8 @@ belong to the service's background work, because no call waits for them.
 ``<call>``             passes events and deadlines to the core and carries out its commands. Ends with the terminal row.
                        A bug in any task ends here: it ends this call as ``internal_error`` and affects no other.
 ``<call>:stt``         reads the caller's words. Ends with their stream, or is cancelled at the end of the call.
-``<call>:answer``      answers the leg, which may ring for a while. Ends when sound flows, or is cancelled.
+``<call>:answer``      answers the leg, which may ring for a while. Ends when sound flows, or is cancelled. It owns
+                       ``<call>:opening`` and ``<call>:opening:<n>``, which voice the first lines meanwhile.
 ``<call>:playback``    plays utterances. Cancelled at the end of the call.
 ``<call>:speech:<n>``  makes the sound of one utterance. Ends when the sound is complete or given up; a stop cancels it
                        and waits for it. It owns ``<call>:voice:<n>`` and ``<call>:feed``, which end with it.
@@ -37,7 +38,7 @@ from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
 from app.calls.live.call_recording import CallRecording
 from app.calls.live.dialogue import DialogueManager
-from app.calls.live.end_metrics import count_end
+from app.calls.live.end_metrics import count_end, log_end
 from app.calls.live.event_loop import CallEventLoop, EventQueue, last_events
 from app.calls.live.hold_watch import HoldWatch
 from app.calls.live.llm_generation import LlmGeneration
@@ -50,6 +51,7 @@ from app.calls.live.spending import SpendingMeter
 from app.calls.live.tool_runs import ToolRuns
 from app.calls.live.transcription import TranscriptionInput
 from app.calls.live.turn_knowledge import TurnKnowledge
+from app.calls.live.voiced_ahead import VoicedAhead
 from app.contained_tasks import ContainedTasks
 from app.conversation import events as ev
 from app.conversation.core import ConversationCore
@@ -330,11 +332,12 @@ class CallOrchestrator:
                 emit=self.emit,
                 start=lambda work: tasks.create_task(work, name=f"{call.call_id}:message"),
             )
-            self._event_loop = event_loop = self._make_loop(tasks, self._transcription, self._message)
+            event_loop, ahead = self._make_loop(tasks, self._transcription, self._message)
+            self._event_loop = event_loop
             helpers = [
                 tasks.create_task(self._transcription.follow(), name=f"{call.call_id}:stt"),
                 tasks.create_task(self._playback.run(), name=f"{call.call_id}:playback"),
-                tasks.create_task(self._answer(), name=f"{call.call_id}:answer"),
+                tasks.create_task(self._answer(ahead), name=f"{call.call_id}:answer"),
                 tasks.create_task(self._spending.watch(self._transcription.costs), name=f"{call.call_id}:spending"),
             ]
             self._running.set()
@@ -363,7 +366,15 @@ class CallOrchestrator:
                 self._write_the_end_of_a_crash()
         self._begin_to_close()
 
-    async def _answer(self) -> None:
+    async def _answer(self, ahead: VoicedAhead) -> None:
+        """Answer the leg. While it rings, voice what is said first."""
+        plan = self._plan
+        async with asyncio.TaskGroup() as tasks:
+            opening = ahead.voice(plan.personal_opening(), plan.voice(plan.language))
+            tasks.create_task(opening, name=f"{self._call.call_id}:opening")
+            await self._pick_up()
+
+    async def _pick_up(self) -> None:
         try:
             await self._leg.answer(self._call.call_id)
         except NotAnswered as error:
@@ -383,7 +394,9 @@ class CallOrchestrator:
         except CallAlreadyEnded:
             return
 
-    def _make_loop(self, tasks: asyncio.TaskGroup, heard: TranscriptionInput, kept: MessageRecording) -> CallEventLoop:
+    def _make_loop(
+        self, tasks: asyncio.TaskGroup, heard: TranscriptionInput, kept: MessageRecording
+    ) -> tuple[CallEventLoop, VoicedAhead]:
         call, services, plan = self._call, self._services, self._plan
         actions = CallActions(
             call_id=call.call_id,
@@ -409,7 +422,7 @@ class CallOrchestrator:
             clock=self._clock,
             emit=self.emit,
         )
-        return CallEventLoop(
+        event_loop = CallEventLoop(
             core=self._core,
             events=self._events,
             call_log=self._log,
@@ -425,6 +438,7 @@ class CallOrchestrator:
             tasks=tasks,
             call_id=call.call_id,
         )
+        return event_loop, reply_pipeline.ahead
 
     def _make_tools(self, actions: CallActions) -> ToolRuns:
         return ToolRuns(
@@ -464,7 +478,8 @@ class CallOrchestrator:
         self._services.metrics.call_left()
         if self._is_lost:
             return
-        self._log_the_end()
+        heard_seconds = self._transcription.heard_seconds if self._transcription else 0.0
+        log_end(self._log.record, rows=len(self._log), heard_seconds=heard_seconds)
         if self._is_committed or not self._log.is_ended:
             self._add_to_metrics()
         else:
@@ -483,18 +498,3 @@ class CallOrchestrator:
         count_end(metrics, self._log.rows, direction=self._plan.direction, tools=self._plan.agent.tool_names)
         if self._transcription is not None:
             metrics.sound.audio_dropped(self._transcription.dropped_seconds)
-
-    def _log_the_end(self) -> None:
-        record = self._log.record
-        log.info(
-            "call.ended",
-            end_reason=record.end_reason,
-            fault=record.fault,
-            duration_seconds=record.duration_seconds,
-            turns=len(record.turns),
-            rows=len(self._log),
-            language=record.language,
-            heard_seconds=round(self._transcription.heard_seconds, 2) if self._transcription else 0.0,
-            latency_total=record.latency().get("total"),
-            cost_usd=record.costs.get("total"),
-        )
