@@ -8,6 +8,8 @@ import pytest
 from tests.routers.test_calls import assert_problem
 from tests.routers.test_calls_placed import door, ended, place
 
+LEAPING_TIME = True
+
 CLINIC = """\
 prompt: You answer for {{ agent }}, ask for {{ doctor }}.
 language: en

@@ -16,6 +16,8 @@ from app.storage.spending import Reservation
 from tests.routers.test_calls import assert_problem
 from tests.storage.stores import a_call
 
+LEAPING_TIME = True
+
 OUR_NUMBER = "+74950000000"
 TO = "+79990000001"
 SETTINGS: dict[str, Any] = {

@@ -5,6 +5,8 @@ from pathlib import Path
 from tests.routers.test_calls import assert_problem
 from tests.routers.test_calls_placed import TO, door, ended, place
 
+LEAPING_TIME = True
+
 NEVER = "prompt: x\nhours: {from: '00:00', to: '00:01', days: [mon]}\n"
 SUNDAY_TOO = "prompt: x\nhours: {from: '00:00', to: '24:00'}\n"
 

@@ -12,6 +12,8 @@ from tests.end_to_end.calls import GREETING, QUIET, hold, score
 from tests.end_to_end.lines import new_session, opened
 from tests.end_to_end.service import running_service
 
+LEAPING_TIME = True
+
 CALLER = "+70000000001"
 
 
