@@ -20,7 +20,7 @@ from app.clients.http_tools import HttpEndpoint
 from app.clients.limiter import LIVE_WAIT_SECONDS
 from app.clients.livekit import api
 from app.clients.openai.requests import OpenAIOptions
-from app.conversation import user_turns
+from app.conversation import stt_outage, user_turns
 from app.conversation.policy import CallPolicy
 from app.settings import Settings
 from app.storage import database, health
@@ -62,6 +62,7 @@ TURN = {
     "a fixed line has not begun": POLICY.line_start_seconds,
     "a voice should have come to its next clause": POLICY.stall_seconds,
     "the caller cannot be heard": POLICY.stt_outage_seconds,
+    "the same for a caller who has spoken": stt_outage._WAITS_SECONDS,
 }
 PARTS: dict[str, tuple[float | None, float | None, float | None, float | None]] = {
     "speech recognition, Flux": (

@@ -8,10 +8,11 @@ from app.conversation.interjections import go_on, interject, note_start
 from app.conversation.opening import ask_or_greet, awaits_consent, open_call
 from app.conversation.phases import CallPhase
 from app.conversation.state import BLAMELESS, HUNG_UP, CallState
+from app.conversation.stt_outage import stt_lost, stt_restored
 from app.conversation.tool_news import note_outcome, note_told, tell_outcome
 from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
 from app.conversation.turns import Utterance, UtteranceKind
-from app.conversation.unserved import can_be_helped, give_up
+from app.conversation.unserved import give_up
 from app.models import ConversationState
 
 _BEFORE_THE_ANSWER = (UtteranceKind.FILLER, UtteranceKind.NOTICE)
@@ -120,7 +121,7 @@ class AgentSpeech:
         if event.answer not in BLAMELESS:
             call.blame(f"provider:{event.provider}")
         if event.stage == "listen":
-            self._stt_failed(final=event.final)
+            stt_lost(call, final=event.final)
             return
         utterance = call.floor.find(event.speech) if event.speech is not None else None
         if utterance is None:
@@ -140,13 +141,9 @@ class AgentSpeech:
             self.lost(utterance)
 
     def provider_restored(self, event: ev.ProviderRestored) -> None:
-        """Speech to text works again; what was said meanwhile is heard late, so an open turn gets time for it."""
+        """A vendor works again. Only speech to text had kept the call waiting."""
         if event.stage == "listen":
-            if self._call.stt_is_gone and Deadline.PAUSE in self._call.deadlines:
-                self._call.due_in(Deadline.PAUSE, self._call.policy.unfinished_pause_seconds)
-            self._call.stt_is_gone = False
-            self._call.stt_outage_notice = "none"
-            self._call.deadlines.clear(Deadline.STT_OUTAGE)
+            stt_restored(self._call)
 
     def lost(self, utterance: Utterance) -> None:
         """An utterance is over, and the caller heard nothing or not all of it."""
@@ -175,32 +172,6 @@ class AgentSpeech:
             else:
                 self._go_on_without(utterance)
 
-    def stt_outage(self) -> None:
-        """Speech to text has been gone for too long: say so at the first gap in the agent's speech; later, give up."""
-        call = self._call
-        if call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):
-            call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
-            return
-        if call.stt_outage_notice == "given":
-            self._nobody_hears()
-        else:
-            self._say_deaf()
-
-    def _say_deaf(self) -> None:
-        """Say that the caller cannot be heard, now or at the first gap."""
-        call = self._call
-        call.stt_outage_notice = "due"
-        if not call.announce_stt_outage():
-            call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
-
-    def _nobody_hears(self) -> None:
-        """The caller could use the keypad for a while. Keys, and what the agent says meanwhile, hold off the end."""
-        call = self._call
-        if Deadline.DIGITS in call.deadlines or any(not utterance.preemptive for utterance in call.floor.live):
-            call.due_in(Deadline.STT_OUTAGE, call.policy.stt_give_up_seconds)
-        else:
-            give_up(call)
-
     def _follow_announcement(self, utterance: Utterance) -> None:
         """The transfer is certain once its announcement is heard, unless the model writes the answer again."""
         call = self._call
@@ -214,23 +185,6 @@ class AgentSpeech:
         kind = self._call.floor.take_stopped(event.speech)
         if kind is not None and kind is not UtteranceKind.FILLER:
             self._call.history.add(event.turn, "assistant", event.heard)
-
-    def _stt_failed(self, *, final: bool) -> None:
-        """Speech to text failed. A call whose agent does not speak goes on, because it is still recorded."""
-        call = self._call
-        call.stt_is_gone = True
-        if not call.policy.speaks or call.phase is CallPhase.CLOSING:
-            return
-        if final and call.phase in (CallPhase.RINGING, CallPhase.TRANSFERRING):
-            call.stt_failed = True
-        elif call.message is not None:
-            return
-        elif final and not call.policy.keypad and can_be_helped(call):
-            give_up(call)
-        elif final and call.stt_outage_notice != "given":
-            self._say_deaf()
-        elif Deadline.STT_OUTAGE not in call.deadlines:
-            call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
 
     def _was_empty(self, utterance: Utterance) -> None:
         """An answer had no words: a failure, unless it called a built-in tool."""

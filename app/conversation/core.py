@@ -23,6 +23,7 @@ from app.conversation.opening import open_call, silence_answers
 from app.conversation.phases import CALLER_TURN, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
 from app.conversation.state import CallState
+from app.conversation.stt_outage import stt_outage_is_due
 from app.conversation.tool_news import tell_outcome
 from app.conversation.transfers import Transfers
 from app.conversation.turns import UtteranceKind
@@ -155,7 +156,7 @@ class ConversationCore:
             Deadline.STALL: self._stall_due,
             Deadline.RESUME: self._resume_due,
             Deadline.MESSAGE: lambda: message_is_due(self._call),
-            Deadline.STT_OUTAGE: self._agent_speech.stt_outage,
+            Deadline.STT_OUTAGE: lambda: stt_outage_is_due(self._call),
             Deadline.TRANSFER: self._transfers.overdue,
         }
 

@@ -65,6 +65,8 @@ class Consent:
 class CallState:
     """Everything the core remembers. ``now`` and ``commands`` belong to the event that is being handled."""
 
+    stt_lost_t = 0.0
+    """When speech to text failed last."""
     stt_outage_notice: Literal["none", "due", "given"] = "none"
     """The notice that the agent cannot hear the caller."""
     tool_news: int | None = None

@@ -27,6 +27,9 @@ from app.conversation.turns import UtteranceKind
 _TAKEN = "message_taken"
 _LOST = "provider_failure"
 _LOOK_AGAIN_SECONDS = 1.0
+_SHORTLY_SECONDS = 0.2
+_SPOKEN = ("speech", "timeout")
+"""Sources of turns that a recogniser has heard."""
 _SOUND_SECONDS_MAX = 30.0
 """A sound without words that lasts longer is noise, and does not keep the message open."""
 
@@ -84,7 +87,7 @@ def add_turn(call: CallState, text: str, source: str) -> None:
     if says_goodbye or call.now - message.asked_t > call.policy.message_seconds:
         _close(call)
     else:
-        call.due_in(Deadline.MESSAGE, call.policy.message_pause_seconds)
+        _wait_for_more(call, call.last_voiced_t if source in _SPOKEN else call.now)
 
 
 def add_sound(call: CallState) -> None:
@@ -93,7 +96,7 @@ def add_sound(call: CallState) -> None:
         return
     call.message.add_sound(call.sound_since_t, call.last_voiced_t)
     if Deadline.MESSAGE in call.deadlines and (call.message.is_left or not call.message.asked_again):
-        call.due_in(Deadline.MESSAGE, call.policy.message_pause_seconds)
+        _wait_for_more(call, call.last_voiced_t)
 
 
 def hash_pressed(call: CallState) -> bool:
@@ -150,6 +153,12 @@ def _close(call: CallState) -> None:
         call.close(_TAKEN, call.lines.message_thanks)
     else:
         call.close(_LOST, call.lines.failure_goodbye)
+
+
+def _wait_for_more(call: CallState, silent_since_t: float) -> None:
+    """Ask whether there is more when the caller has been silent for long enough, however late their words came."""
+    silent_for = call.now - silent_since_t
+    call.due_in(Deadline.MESSAGE, max(_SHORTLY_SECONDS, call.policy.message_pause_seconds - silent_for))
 
 
 def _count_open_sound(call: CallState) -> None:

@@ -17,6 +17,7 @@ from app.conversation.phases import CallPhase
 from app.conversation.policy import KeyMeaning
 from app.conversation.progress import Progress
 from app.conversation.state import CallState
+from app.conversation.stt_outage import SPEECH_SECONDS, fell_silent
 from app.conversation.tools import run_wanted_tools
 from app.conversation.turns import CallerTurn, UtteranceKind
 from app.conversation.unserved import add_sound, add_turn, hash_pressed
@@ -29,8 +30,6 @@ _LISTENING = ("acknowledgement", "not_interruptible", "faint")
 """The reasons to pass over words that somebody did say over the agent's voice."""
 _SOUND_BRINGS_WORDS_SECONDS = 2.0
 """How long a sound after a pause may go on without words before it counts as noise."""
-_SPEECH_SECONDS = 0.4
-"""A sound that lasts this long may have been speech."""
 _LOOK_AGAIN_SECONDS = 0.2
 _NOT_OVER_YET_SECONDS = 1.0
 """How often to look again at a turn that cannot be over yet."""
@@ -64,10 +63,11 @@ class UserTurns:
     def sound_stopped(self, event: ev.CallerSoundStopped) -> None:
         """Wait a moment for words, then go on."""
         call = self._call
-        if call.sound and event.last_voiced_t - call.sound_since_t >= _SPEECH_SECONDS:
+        if call.sound and event.last_voiced_t - call.sound_since_t >= SPEECH_SECONDS:
             call.unheard_sounds += 1
         call.sound, call.last_voiced_t = False, event.last_voiced_t
         add_sound(call)
+        fell_silent(call)
         self._endpointing.watch_pause()
         utterance = self._call.floor.audible
         if utterance is not None and utterance.paused:

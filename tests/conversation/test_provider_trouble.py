@@ -339,6 +339,43 @@ def test_the_agent_says_that_it_cannot_hear_the_caller() -> None:
     assert call.caller_says("Hello?").state == "processing"
 
 
+def speaks_unheard(call: Call, seconds: float) -> Call:
+    return call.caller_makes_a_sound().wait(seconds).caller_falls_silent()
+
+
+def test_who_has_spoken_since_the_loss_waits_less_than_two_seconds() -> None:
+    call = speaks_unheard(greeted_call().hearing_fails(), 0.8)
+
+    assert call.wait(1.7).lines[-1] == LINES.greeting
+    assert call.wait(0.1).lines[-1] == LINES.deaf
+
+
+def test_who_spoke_as_it_was_lost_waits_less_than_two_seconds() -> None:
+    call = greeted_call().caller_makes_a_sound().wait(0.4).caller_begins("I want to move my").hearing_fails().wait(0.3)
+
+    assert call.caller_falls_silent().wait(1.8).lines[-1] == LINES.deaf
+
+
+def test_who_was_silent_already_is_told_when_nothing_else_can_have_heard_them() -> None:
+    call = greeted_call().caller_makes_a_sound().wait(0.4).caller_begins("I want to").caller_falls_silent().wait(0.6)
+
+    assert call.hearing_fails().wait(1.1).lines[-1] == LINES.greeting
+    assert call.wait(0.2).lines[-1] == LINES.deaf
+
+
+def test_a_cough_during_an_outage_is_nothing_to_wait_for() -> None:
+    call = speaks_unheard(greeted_call().hearing_fails(), 0.2)
+
+    assert call.wait(2.5).lines[-1] == LINES.greeting
+    assert call.wait(0.4).lines[-1] == LINES.deaf
+
+
+def test_words_that_come_late_are_not_said_to_be_unheard() -> None:
+    call = speaks_unheard(greeted_call().hearing_fails(), 0.8).wait(1.0).hearing_works_again().caller_ends("Hello?")
+
+    assert call.agent_says("Hello!").wait(3).lines == [LINES.greeting]
+
+
 def test_ears_that_stay_lost_end_the_call_politely() -> None:
     call = greeted_call(stt_outage_seconds=3.0, stt_give_up_seconds=10.0).hearing_fails().wait(3).agent_says_the_line()
 

@@ -112,7 +112,7 @@ def test_the_caller_who_hangs_up_while_the_human_is_called_has_hung_up() -> None
 
 
 def test_a_message_is_asked_for_heard_and_thanked_for() -> None:
-    call = asked_for_a_message().caller_says("Please call me back about my invoice").wait(1.4)
+    call = asked_for_a_message().caller_says("Please call me back about my invoice").wait(1.0)
     assert call.lines[-1] == LINES.message, "the caller may go on"
 
     assert call.wait(0.2).lines[-1] == LINES.message_more
@@ -122,6 +122,15 @@ def test_a_message_is_asked_for_heard_and_thanked_for() -> None:
     assert call.record.message.text == "Please call me back about my invoice"
     assert call.record.message.heard == "live"
     assert differences(call.rows) == []
+
+
+def test_the_silence_after_words_that_came_late_counts_from_the_caller_s_last_sound() -> None:
+    call = asked_for_a_message()
+    call.caller_makes_a_sound().wait(1.0).caller_falls_silent().wait(1.5)
+    call.caller_ends("Please call me back about my invoice", last_voiced_t=call.now - 1.5)
+
+    assert call.wait(0.1).lines[-1] == LINES.message
+    assert call.wait(0.2).lines[-1] == LINES.message_more
 
 
 def test_nothing_of_a_message_is_shown_to_a_model_that_is_not_there() -> None:
