@@ -15,7 +15,7 @@ from media.formats import AudioFormat
 _FIRST_SECONDS = 5.0
 """For the first sound of a piece of text: by then the caller has been given a filler, or another voice."""
 _GAP_SECONDS = 0.7
-"""For each further sound."""
+"""For each further sound, and how far the sound may fall behind the time in which it is heard."""
 _LETTERS_PER_SECOND_MAX = 22.0
 """No voice speaks faster at normal speed; the average is 14."""
 _LETTERS_PER_SECOND_MIN = 1.0
@@ -111,15 +111,17 @@ class PiecewiseUtterance:
 
     async def _ask(self, text: str) -> None:
         loop = asyncio.get_running_loop()
-        sounded = 0.0
+        began_at, sounded = None, 0.0
         async with self._attempt() as attempt, asyncio.timeout(_FIRST_SECONDS) as patience:
             async with aclosing(self._sound_of(text)) as pieces:
                 async for piece in pieces:
-                    patience.reschedule(loop.time() + _GAP_SECONDS)
+                    now = loop.time()
+                    began_at = began_at or now
+                    sounded += self._format.seconds(piece)
+                    patience.reschedule(min(now, began_at + sounded) + _GAP_SECONDS)
                     if not piece:
                         continue
                     attempt.answered()
-                    sounded += self._format.seconds(piece)
                     if sounded > _ENDLESS_SECONDS + _letters(text) / _LETTERS_PER_SECOND_MIN:
                         raise WrongSound(self._charge(0).provider, "more sound than its text takes")
                     self._unread.append(piece)

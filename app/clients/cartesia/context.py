@@ -36,6 +36,8 @@ class SpokenContext:
         """The time of its first sample, in seconds since the first sample of the utterance."""
         self.progress_at = now
         """When the vendor last sent something, or when something last became due."""
+        self.heard_until: float | None = None
+        """When the caller will have heard the sound so far, if they hear it as it comes; None before it comes."""
         self.has_sounded = False
         """Whether any audio has arrived."""
         self.sound_is_too_long = False
@@ -73,6 +75,7 @@ class SpokenContext:
         if self._words_are_news:
             self._measure()
         self._sound_seconds += seconds
+        self.heard_until = (now if self.heard_until is None else self.heard_until) + seconds
         self.has_sounded = self._audio_since_text = True
         self.awaits_next_text = False
         self.progress_at = now
@@ -171,7 +174,7 @@ class SpokenContext:
 
     def _start_owing(self, now: float) -> None:
         if not self.owes:
-            self.progress_at = now
+            self.progress_at, self.heard_until = now, None
 
 
 def letters(text: str) -> int:

@@ -215,6 +215,8 @@ class CartesiaUtterance:
         if context is None or not context.owes:
             return None
         deadline = context.progress_at + self._patience(context)
+        if context.heard_until is not None:  # a voice slower than speech is as good as silent
+            deadline = min(deadline, context.heard_until + self._options.audio_gap_seconds)
         return min(deadline, self._suspicion[0]) if self._suspicion is not None else deadline
 
     def _patience(self, context: SpokenContext) -> float:

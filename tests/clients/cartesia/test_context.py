@@ -242,3 +242,22 @@ def test_words_that_the_vendor_writes_in_its_own_way_are_said_when_the_last_one_
     context.gave_audio(3.6, 0.0)
     context.gave_words(timed("Звоните с 9 до 21 часа, кроме выходных."), 0.0)
     assert context.has_said_all
+
+
+def test_sound_is_heard_as_it_comes_and_what_comes_ahead_waits() -> None:
+    context = context_given(TEXT)
+    context.gave_audio(0.1, 1.0)
+    context.gave_audio(2.0, 1.1)
+    assert context.heard_until == pytest.approx(3.1)
+    context.gave_audio(0.1, 9.0)
+    assert context.heard_until == pytest.approx(3.2), "a lag is not made up by waiting"
+
+
+def test_a_pause_in_which_nothing_was_owed_is_no_lag() -> None:
+    context = context_given("Привет, мир!")
+    context.gave_audio(1.0, 1.0)
+    context.gave_words(words("Привет, мир!"), 1.0)
+    context.given("И ещё.", 9.0)
+    assert context.heard_until is None
+    context.gave_audio(1.0, 9.5)
+    assert context.heard_until == pytest.approx(10.5)

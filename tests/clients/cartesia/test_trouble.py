@@ -296,6 +296,17 @@ async def test_no_first_sound_before_the_deadline_is_a_timeout() -> None:
         await server.until(lambda: server.is_closed(0))  # a socket that may be half-open is not used again
 
 
+async def test_sound_that_comes_more_slowly_than_it_is_heard_is_a_timeout() -> None:
+    async def drips(line: Line, request: dict[str, Any]) -> None:
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            await line.sounds(request["context_id"], b"\x01\x02")
+
+    async with voice(drips, audio_gap_seconds=0.05, first_audio_seconds=0.5) as (_, client):
+        _audio, error = await fate(await spoken(client, "Беда."))
+        assert isinstance(error, ProviderTimeout)
+
+
 async def test_a_stall_in_the_middle_is_a_timeout() -> None:
     async def stalls(line: Line, request: dict[str, Any]) -> None:
         """Nothing more."""
