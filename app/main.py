@@ -10,12 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 
+from app.calls.agent.plan import CallPlanner
 from app.errors import VoiceAgentError
 from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.start_checks import check_settings
 from app.times import STANDARD_TIMES, ServiceTimes
-from app.wiring import VERSION, open_services
+from app.wiring import VERSION, MakePlanner, open_services
 from media.dialects.refusals import RefusalLog
 from routers import (
     agents,
@@ -49,20 +50,21 @@ _OF_CALLS = (live_calls, calls, call_files)  # in this order: "live" is no call'
 _ROUTES = (agents, *_OF_CALLS, stats, do_not_call, media, deliveries, webhooks, health, figures, session, dashboard)
 
 
-def create_app(settings: Settings, owner: str | None = None, times: ServiceTimes = STANDARD_TIMES) -> FastAPI:
+def create_app(
+    settings: Settings, owner: str | None = None, times: ServiceTimes = STANDARD_TIMES, make: MakePlanner = CallPlanner
+) -> FastAPI:
     """Build the application. Its services live from startup to shutdown. Raises SettingsError.
 
-    ``owner`` is the name that the supervisor gave this worker; None for a single process.
+    ``owner`` is the name that the supervisor gave this worker, None for a single process; ``make`` makes the planner.
     """
     if owner is None:  # else the supervisor has checked them; a file that is wrong now must not keep a worker away
         check_settings(settings)
-
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         show_call = partial(reported_call, settings.recordings_dir)
-        async with open_services(settings, metrics, show_call, owner, times) as services:
+        async with open_services(settings, metrics, show_call, owner, times, make) as services:
             app.state.services = services
             yield
 

@@ -84,6 +84,10 @@ _RECORDINGS_SECONDS = 5.0
 """How long a stopping process waits for its last recordings."""
 
 
+MakePlanner = Callable[..., CallPlanner]
+"""Makes the planner of a service, from what :class:`CallPlanner` is made of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the routes need."""
@@ -112,12 +116,12 @@ class Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, metrics: Metrics, show_call: ShowCall, owner: str | None, times: ServiceTimes
+    settings: Settings, metrics: Metrics, show_call: ShowCall, owner: str | None, times: ServiceTimes, make: MakePlanner
 ) -> AsyncIterator[Services]:
     """Open and run everything the service needs. Raises SettingsError or StorageError.
 
     ``owner`` is the name of this worker, from the supervisor, which has prepared the database; None without one.
-    ``show_call`` makes what webhooks say.
+    ``show_call`` makes what webhooks say, and ``make`` the planner of the calls.
     """
     agents = AgentDirectory(settings, kept=KeptFiles(settings.kept_agents_dir), is_checked=owner is not None)
     owner = owner or await _alone(settings)
@@ -125,7 +129,7 @@ async def open_services(
         database, reader, journal, unsaved, storage = await _open_storage(settings, metrics, stack)
         vendors, livekit, tools, mcp = await _open_clients(settings, agents, metrics, stack)
         do_not_call = DoNotCallList(DoNotCallStore(database), settings.sip_number)
-        planner = _planner(settings, agents, vendors, tools, do_not_call, mcp)
+        planner = _planner(make, settings, agents, vendors, tools, do_not_call, mcp)
         enter = stack.enter_async_context
         background = await enter(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
         recordings = await enter(_recordings(settings, owner, metrics))
@@ -221,6 +225,7 @@ def _dispatcher(
 
 
 def _planner(
+    make: MakePlanner,
     settings: Settings,
     agents: AgentDirectory,
     vendors: VendorRegistry,
@@ -233,7 +238,7 @@ def _planner(
     def endpoints(of: AgentProfile) -> Mapping[str, ToolEndpoint]:
         return {tool.spec.name: tools.client(tool.endpoint) for tool in of.tools}
 
-    planner = CallPlanner(
+    planner = make(
         lambda: agents.current,
         vendors,
         endpoints=endpoints,

@@ -212,6 +212,7 @@ STARTS_TASKS = {
     "app/cli/checks/findings.py": "the doctor's, which ends with its checks",
     "app/cli/demo_telephone.py": "the demo's, which ends with its call",
     "app/cli/serve.py": "drains once, and then the process ends",
+    "app/cli/trial_service.py": "serves the tests of agents, in a process that carries no real call",
     "app/cli/supervisor.py": "another process than the one that carries calls",
     "app/clients/cartesia/socket.py": "of one socket; its end fails the utterances on it",
     "app/clients/cartesia/client.py": "opens one socket; what it raises is for who waits for it",

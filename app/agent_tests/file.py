@@ -1,15 +1,18 @@
 """Reads a file of tests. An error names every problem at once, each with its file, line and key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from app.agent_tests.shape import FileShape, ScenarioShape, Tools
+from app.agent_tests.shape import FileShape, ScenarioShape, Step, Tools
 from app.calls.agent.marked_yaml import BadYaml, MarkedYaml
 from app.errors import SettingsError
+
+Place = tuple[str | int, ...]
+"""The keys and positions that lead to a part of a file."""
 
 SUFFIXES = (".tests.yaml", ".tests.yml")
 
@@ -23,9 +26,25 @@ class TestFile:
     path: Path
     agent: str | None
     """The agent's name or file; None for the default agent."""
+    environment: Mapping[str, str]
+    """Values for ``${NAME}`` of the agent's file that the environment lacks."""
     judge_model: str | None
     scenarios: tuple[ScenarioShape, ...]
     """Each with the language and the tools of the file where it has none of its own."""
+    document: MarkedYaml
+    """The file as it is written."""
+
+    def has(self, place: Place) -> bool:
+        """Whether the file has that part."""
+        return _at(place, self.document.data) is not None
+
+    def problem(self, place: Place, text: str) -> str:
+        """What is wrong with a part, with its line and key."""
+        return f"{self.path} line {self.document.line(place)}: {_dotted(place)}: {text}"
+
+    def sound(self, step: Step) -> Path | None:
+        """The file with the caller's own sound of a step; None if there is none."""
+        return None if step.sound is None else self.path.parent / step.sound
 
 
 def read_test_file(path: Path) -> TestFile:
@@ -41,7 +60,7 @@ def read_test_file(path: Path) -> TestFile:
     except BadYaml as error:
         raise SettingsError([f"{path} line {each.line}: {each.text}" for each in error.problems]) from error
     shape = _checked(path, document)
-    return TestFile(path, _agent(path, shape), shape.judge_model, tuple(_scenarios(shape)))
+    return TestFile(path, _agent(path, shape), shape.environment, shape.judge_model, tuple(_scenarios(shape)), document)
 
 
 def _agent(path: Path, shape: FileShape) -> str | None:
@@ -59,12 +78,13 @@ def _agent(path: Path, shape: FileShape) -> str | None:
 def _scenarios(shape: FileShape) -> Iterator[ScenarioShape]:
     for scenario in shape.scenarios:
         tools: Tools = {**shape.tools, **scenario.tools}
-        own = {"language": scenario.language or shape.language, "now": scenario.now or shape.now}
+        own: dict[str, Any] = {"language": scenario.language or shape.language, "now": scenario.now or shape.now}
+        own["telephone"] = scenario.telephone or shape.telephone
         yield scenario.model_copy(update={"tools": tools, **own})
 
 
 def _checked(path: Path, document: MarkedYaml) -> FileShape:
-    problems: list[tuple[tuple[str | int, ...], str]] = []
+    problems: list[tuple[Place, str]] = []
     if not isinstance(document.data, dict):
         raise SettingsError([f"{path} line 1: a file of tests begins with keys, such as scenarios: ..."])
     problems += _repeated_names(document.data)
@@ -79,7 +99,7 @@ def _checked(path: Path, document: MarkedYaml) -> FileShape:
     return shape
 
 
-def _repeated_names(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _repeated_names(data: dict[Any, Any]) -> Iterator[tuple[Place, str]]:
     names: set[str] = set()
     scenarios = data.get("scenarios")
     for index, scenario in enumerate(scenarios if isinstance(scenarios, list) else ()):
@@ -89,7 +109,7 @@ def _repeated_names(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...
         names.add(str(name))
 
 
-def _problems(error: ValidationError, data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _problems(error: ValidationError, data: Any) -> Iterator[tuple[Place, str]]:
     """What is wrong, by place in the file. Of the alternatives of a value, only those that fit its type are told."""
     for item in error.errors(include_url=False):
         place = _in_file(item["loc"], data)
@@ -108,7 +128,7 @@ def _problems(error: ValidationError, data: Any) -> Iterator[tuple[tuple[str | i
             yield place, item["msg"][:1].lower() + item["msg"][1:]
 
 
-def _in_file(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
+def _in_file(loc: Place, data: Any) -> Place:
     """The place without the names that pydantic gives to alternatives. A missing key stays at its end."""
     place: list[str | int] = []
     for index, step in enumerate(loc):
@@ -122,7 +142,7 @@ def _in_file(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
     return tuple(place)
 
 
-def _at(place: tuple[str | int, ...], data: Any) -> Any:
+def _at(place: Place, data: Any) -> Any:
     for step in place:
         if isinstance(data, dict):
             data = data.get(step)
@@ -131,6 +151,6 @@ def _at(place: tuple[str | int, ...], data: Any) -> Any:
     return data
 
 
-def _dotted(place: tuple[str | int, ...]) -> str:
+def _dotted(place: Place) -> str:
     """The place as a person writes it: ``scenarios[0].caller.lines[2].say``."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")

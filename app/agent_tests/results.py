@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import comb
 
 from app.agent_tests.expectations import Checked
+from app.models import JournalRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class Attempt:
     cost_usd: float | None = 0.0
     problem: str = ""
     """Why the call could not be held, or not to its end; empty if it was."""
+    rows: tuple[JournalRow, ...] = ()
+    """The call's journal."""
 
     @property
     def passed(self) -> bool:

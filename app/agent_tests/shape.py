@@ -51,6 +51,10 @@ class Step(_Shape):
     """What the caller does: one of the keys, and ``after`` beside ``over``."""
 
     say: Text | None = None
+    pause: Seconds | None = None
+    """Of ``say``: how long the agent has been silent before it; only sound has it."""
+    sound: Text | None = None
+    """Of ``say`` and ``over``: a WAV file, beside the file of tests, that says it in place of a voice."""
     over: Text | None = None
     """Said over the agent's next words."""
     after: Seconds = 1.0
@@ -66,6 +70,10 @@ class Step(_Shape):
         given = [name for name in _STEP_KINDS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"is one of {', '.join(_STEP_KINDS)}")
+        if self.pause is not None and self.say is None:
+            raise ValueError("pause belongs to say")
+        if self.sound is not None and self.say is None and self.over is None:
+            raise ValueError("sound belongs to say and over")
         return self
 
 
@@ -79,6 +87,25 @@ class Persona(_Shape):
     """How they talk."""
     turns: Annotated[int, Field(ge=1, le=100)] = 12
     """After so many lines they hang up."""
+    interrupts: Annotated[int, Field(ge=0, le=100)] = 0
+    """How often they may interrupt the agent."""
+    patience: Seconds = 4.0
+    """Seconds of the agent's words before they may interrupt."""
+
+
+class TelephoneShape(_Shape):
+    """What the caller calls with. A call in text has none of it."""
+
+    encoding: Literal["wide", "narrow"] = "wide"
+    """``narrow``: G.711 at 8 kHz, as most telephones; ``wide``: 16 kHz."""
+    noise: Literal["street", "white"] | None = None
+    """What is heard behind the caller all the time."""
+    noise_level: Annotated[float, Field(ge=-90, le=0)] = -45.0
+    """Of the noise: dBFS (RMS)."""
+    echo_delay: Annotated[float, Field(ge=0.02, le=2)] | None = None
+    """Seconds after which the caller's line returns the agent's sound; no echo when left out."""
+    echo_loss: Annotated[float, Field(ge=0, le=90)] = 20.0
+    """Of the echo: how much quieter it comes back, in dB."""
 
 
 class CallerShape(_Shape):
@@ -159,6 +186,7 @@ class ScenarioShape(_Shape):
     tools: Tools = {}
     transfer: TransferFailure | Literal["answered"] = "answered"
     """What comes of a transfer."""
+    telephone: TelephoneShape | None = None
     expect: Annotated[list[Expectation], Field(min_length=1)]
 
 
@@ -168,7 +196,10 @@ class FileShape(_Shape):
     agent: Text | None = None
     language: Text | None = None
     now: datetime | None = None
+    environment: dict[str, str] = {}
+    """Values for ``${NAME}`` of the agent's file that the environment lacks, such as keys of tools that are fixed."""
     judge_model: Text | None = None
     """The model that judges, and plays personas; the agent's own when left out."""
+    telephone: TelephoneShape | None = None
     tools: Tools = {}
     scenarios: Annotated[list[ScenarioShape], Field(min_length=1, max_length=SCENARIOS_MAX)]

@@ -18,6 +18,17 @@ def transcript(rows: Sequence[JournalRow]) -> str:
     return "\n".join(line for _, _, line in sorted(lines, key=lambda each: each[:2]))
 
 
+def being_said(rows: Sequence[JournalRow]) -> str:
+    """The words of the agent that have begun and not ended; empty when the agent is silent."""
+    clauses: dict[int, list[str]] = {}
+    for row in rows:
+        if row.type == "agent.clause_started":
+            clauses.setdefault(row.data["speech"], []).append(row.data["text"])
+        elif row.type in ("agent.finished", "agent.interrupted"):
+            clauses.pop(row.data["speech"], None)
+    return " ".join("".join(texts).strip() for texts in clauses.values())
+
+
 def said_in(record: CallRecord, number: int | None) -> str:
     """What both sides said in that turn, for a report; the last words of the call without a turn."""
     of_turn = [turn for turn in record.turns if turn.number == number] if number is not None else record.turns[-2:]

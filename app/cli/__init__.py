@@ -111,20 +111,23 @@ def run_tests(
     from_call: Annotated[
         str | None, typer.Option("--from", help="id of a call: print a file of tests that holds it again")
     ] = None,
+    audio: Annotated[
+        bool, typer.Option("--audio/--text", help="hold the calls over sound, in real time; without it, in text")
+    ] = False,
     repeat: Annotated[int, typer.Option(min=1, max=100, help="how often to hold each call")] = 1,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="how many calls to hold at once")] = 4,
     junit: Annotated[Path | None, typer.Option(help="write the results as JUnit's XML to this file")] = None,
     dry_tools: Annotated[bool, typer.Option("--dry-tools", help="call no tool, even without a fixed answer")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="ask judges and personas again, and keep no answer")] = False,
 ) -> None:
-    """Hold the calls of test files in text, and say which expectations were not met."""
+    """Hold the calls of test files, and say which expectations were not met."""
     from app.cli.agent_tests import TestOptions, print_recorded_test, test_command  # as for chat
 
     if (from_call is None) is not bool(files):
         raise typer.BadParameter("give either files or --from")
     if from_call is not None:
         raise typer.Exit(print_recorded_test(from_call))
-    raise typer.Exit(test_command(TestOptions(files or [], repeat, parallel, junit, dry_tools, not fresh)))
+    raise typer.Exit(test_command(TestOptions(files or [], repeat, parallel, junit, dry_tools, audio, not fresh)))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +14,17 @@ from rich.text import Text
 from app.agent_tests.file import SUFFIXES, read_test_file
 from app.agent_tests.junit import junit_xml
 from app.agent_tests.kept_answers import KeptAnswers
+from app.agent_tests.prepared import Prepared, prepare
 from app.agent_tests.recorded import recorded_test
 from app.agent_tests.results import Attempt, ScenarioResult, pass_hat
-from app.agent_tests.text_runner import Prepared, TextRunner, prepare, run_all
+from app.agent_tests.running import Holder, ScenarioRunner, run_all
+from app.agent_tests.text_runner import TextHolder
 from app.cli.explain import stored_call
-from app.cli.sandbox_process import vendors
+from app.cli.sandbox_process import SandboxAddresses, vendors_or_sandbox
 from app.errors import SettingsError
 from app.observability.logs import configure_logging
 from app.observability.printable import printable
-from app.settings import Settings, load_text_settings
+from app.settings import Settings, load_settings, load_text_settings
 from app.wiring_text import Agents, open_text_calls
 
 WRONG_FILE = 2
@@ -42,13 +45,15 @@ class TestOptions:
     parallel: int
     junit: Path | None
     dry_tools: bool
+    is_audio: bool
+    """Whether the calls are held over sound."""
     keeps_answers: bool
 
 
 def test_command(options: TestOptions) -> int:
     """Run the tests. Returns the exit status: 0 if all passed, 1 if one failed, 2 for a wrong file."""
     configure_logging("critical")
-    settings = load_text_settings()
+    settings = load_settings() if options.is_audio else load_text_settings()
     if options.junit is not None and not options.junit.parent.is_dir():
         sys.stderr.write(f"--junit {options.junit}: there is no folder {options.junit.parent}; create it first\n")
         return WRONG_FILE
@@ -60,8 +65,10 @@ def test_command(options: TestOptions) -> int:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return WRONG_FILE
     kept = KeptAnswers(settings.data_dir / _ANSWERS if options.keeps_answers else None)
-    with vendors(settings.model_copy(update={"sandbox_profile": "instant"})) as reachable:
-        results = asyncio.run(_run(options, prepared, agents, reachable, kept))
+    if not options.is_audio:
+        settings = settings.model_copy(update={"sandbox_profile": "instant"})
+    with vendors_or_sandbox(settings) as (reachable, sandbox):
+        results = asyncio.run(_run(options, prepared, agents, reachable, sandbox, kept))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
@@ -96,19 +103,40 @@ def _paths(given: Sequence[Path]) -> list[Path]:
 
 
 async def _run(
-    options: TestOptions, prepared: Sequence[Prepared], agents: Agents, settings: Settings, kept: KeptAnswers
+    options: TestOptions,
+    prepared: Sequence[Prepared],
+    agents: Agents,
+    settings: Settings,
+    sandbox: SandboxAddresses | None,
+    kept: KeptAnswers,
 ) -> list[ScenarioResult]:
-    async with open_text_calls(settings, agents) as calls:
-        runner = TextRunner(calls, kept, dry_tools=options.dry_tools)
+    def show(each: Prepared, attempt: Attempt) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"{'passed' if attempt.passed else 'FAILED'}  {printable(each.scenario.name)}\n")
+
+    async with AsyncExitStack() as stack:
+        used = list({id(each.agent): each.agent for each in prepared}.values())
+        calls = await stack.enter_async_context(open_text_calls(settings, agents, used))
         for each in prepared:
-            calls.plan(each.request)
+            calls.check(each.request)
         await calls.warm_up()
+        holder: Holder = TextHolder(calls, kept, dry_tools=options.dry_tools)
+        if options.is_audio:
+            from app.cli.audio_tests import open_audio_calls  # loads the service and the simulated caller
 
-        def show(each: Prepared, attempt: Attempt) -> None:
-            if sys.stderr.isatty():
-                sys.stderr.write(f"{'passed' if attempt.passed else 'FAILED'}  {printable(each.scenario.name)}\n")
-
-        return await run_all(prepared, runner.run, repeat=options.repeat, parallel=options.parallel, on_attempt=show)
+            holder = await stack.enter_async_context(
+                open_audio_calls(
+                    settings,
+                    prepared,
+                    calls,
+                    kept,
+                    sandbox_url=None if sandbox is None else sandbox.url,
+                    parallel=options.parallel,
+                    dry_tools=options.dry_tools,
+                )
+            )
+        runner = ScenarioRunner(holder, calls.generator, kept)
+        return await run_all(prepared, runner, repeat=options.repeat, parallel=options.parallel, on_attempt=show)
 
 
 def _print_results(console: Console, results: Sequence[ScenarioResult], repeat: int, kept: KeptAnswers) -> None:

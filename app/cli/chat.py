@@ -12,12 +12,13 @@ import structlog
 from rich.console import Console
 from rich.text import Text
 
+from app.calls.agent.lookup import LOOKUP
 from app.calls.text.caller import Action, HangsUp, Interrupts, Noise, OverAgent, Presses, Says, Silent
-from app.calls.text.outside import FixedTool
+from app.calls.text.outside import FixedAnswer, FixedTool
 from app.calls.text.script import ScriptedCaller
 from app.cli.chat_lines import ChatLines
 from app.cli.sandbox_process import vendors
-from app.errors import InvalidRequest
+from app.errors import CallRejected, InvalidRequest
 from app.models import JournalRow
 from app.observability.logs import configure_logging
 from app.observability.printable import printable
@@ -27,6 +28,7 @@ from app.wiring_text import Agents, TextRequest, open_text_calls
 log = structlog.get_logger(__name__)
 
 _RESULT_SHOWN = 300
+_NOTHING_KNOWN = FixedTool(LOOKUP, (FixedAnswer("{}"),))
 WRONG_REQUEST = 2
 """Exit status when there is no such agent, or a variable is wrong."""
 _HELP = (
@@ -66,9 +68,14 @@ async def _chat(
     options: ChatOptions, request: TextRequest, agents: Agents, settings: Settings, *, is_sandbox: bool
 ) -> int:
     view = _View(options.as_json)
-    async with open_text_calls(settings, agents) as calls:
+    async with open_text_calls(settings, agents, [request.agent]) as calls:
         agent = request.agent
-        plan, call = calls.plan(request)
+        try:
+            planned = await calls.plan(request, lookup=_NOTHING_KNOWN if options.dry_tools else None)
+        except CallRejected as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+        plan = planned.plan
         view.show({
             "type": "call",
             "agent": agent.name,
@@ -76,10 +83,10 @@ async def _chat(
             "model": plan.llm.model,
             "sandbox": is_sandbox,
         })  # fmt: skip
-        endpoints = {tool.spec.name: FixedTool(tool.spec.name) for tool in plan.agent.tools if options.dry_tools}
+        endpoints = {name: FixedTool(name) for name in plan.endpoints if options.dry_tools}
         caller = ScriptedCaller([Says(options.once)]) if options.once is not None else _Typing(view.ask, view.show_help)
         await calls.warm_up()
-        rows = await calls.hold(plan, call, caller, endpoints=endpoints, on_row=view.take)
+        rows = await calls.hold(planned, caller, endpoints=endpoints, on_row=view.take)
     return int(rows[-1].data.get("fault", "none") not in ("none", "caller", "policy"))
 
 
@@ -99,7 +106,7 @@ class _Typing:
             if line.strip() and (action := self._read(line.strip())) is not None:
                 return action
 
-    def over_agent(self, speech_seconds: float) -> OverAgent | None:
+    async def over_agent(self, rows: Sequence[JournalRow], speech_seconds: float) -> OverAgent | None:
         over = self.over
         if over is None or over.after_seconds > speech_seconds:
             return None

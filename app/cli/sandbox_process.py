@@ -61,9 +61,16 @@ def sandbox_process(profile: Profile, *, port: int = 0) -> Iterator[SandboxAddre
 @contextmanager
 def vendors(settings: Settings) -> Iterator[Settings]:
     """The settings with the vendors' addresses: the real ones, or those of a sandbox that runs meanwhile."""
+    with vendors_or_sandbox(settings) as (reachable, _):
+        yield reachable
+
+
+@contextmanager
+def vendors_or_sandbox(settings: Settings) -> Iterator[tuple[Settings, SandboxAddresses | None]]:
+    """As :func:`vendors`, with the addresses of the sandbox, if there is one."""
     if settings.uses_live_vendors:
         log.info("service.live", note="calls are heard, thought and spoken by Deepgram, OpenAI and Cartesia")
-        yield settings
+        yield settings, None
         return
     with sandbox_process(settings.sandbox_profile) as sandbox:
         log.warning(
@@ -72,7 +79,7 @@ def vendors(settings: Settings) -> Iterator[Settings]:
             faults=f"{sandbox.url}/control/faults takes what shall go wrong: docs/faults.md",
         )
         addresses = {name.lower(): url for name, url in sandbox.settings().items()}
-        yield settings.model_copy(update={**addresses, **dict.fromkeys(VENDOR_KEYS)})
+        yield settings.model_copy(update={**addresses, **dict.fromkeys(VENDOR_KEYS)}), sandbox
 
 
 def print_sandbox(port: int, profile: Profile) -> int:

@@ -1,7 +1,7 @@
 """A simulated call in progress: three tasks around one line."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, assert_never
 
 from sandbox.caller.control_client import ControlClient
@@ -38,6 +38,7 @@ from sandbox.caller.score import (
     Coughs,
     HangsUp,
     Holds,
+    Improvises,
     Interrupts,
     Overhears,
     Presses,
@@ -54,6 +55,8 @@ from sandbox.carrier.telephone import Telephone
 _BETWEEN_DIGITS_SECONDS = 0.2
 _LONGER_THAN_A_PAUSE_SECONDS = 2.5
 _END_FOLLOWS_STOP_SECONDS = 5.0
+_SURELY_FINISHED_SECONDS = 0.8
+"""A caller who had meant to speak over the agent listens for so long whether the agent goes on."""
 
 
 class CallInProgress:
@@ -66,17 +69,20 @@ class CallInProgress:
     def __init__(
         self,
         score: Score,
-        sounds: Mapping[Step, Sound],
+        sound_of: Callable[[Step], Awaitable[Sound | None]],
         microphone: Microphone,
         telephone: Telephone,
         line: Line,
         control: ControlClient,
         on_event: Callable[[CallerEvent], None],
         echo: EchoReturn | None = None,
+        improvises: Improvises | None = None,
     ) -> None:
+        """``sound_of`` makes the sound of a step; ``improvises`` goes on after the score."""
         self.failure: CallFailed | None = None
         """Why the call did not follow the score."""
-        self._score, self._sounds, self._microphone, self._telephone = score, sounds, microphone, telephone
+        self._score, self._sound_of, self._microphone, self._telephone = score, sound_of, microphone, telephone
+        self._improvises = improvises
         self._line, self._control, self._emit = line, control, on_event
         self._loop = asyncio.get_running_loop()
         self._hearing = CallerHearing(telephone.format.sample_rate, echo.hear if echo else None)
@@ -232,23 +238,33 @@ class CallInProgress:
 
     async def _perform_score(self) -> None:
         try:
-            for number, step in enumerate(self._score.steps, 1):
-                self._step_began = self._now()
-                await self._perform(number, step)
-                self._steps.append(StepTimes(number, step.do, self._step_began, self._now()))
+            for step in self._score.steps:
+                await self._perform_next(step)
+            while (improvised := await self._improvised()) is not None:
+                await self._perform_next(improvised)
         except CallFailed as failure:
             self.failure = failure
         await self._hang_up()
+
+    async def _improvised(self) -> Step | None:
+        return None if self._improvises is None else await self._improvises.next(self._rows)
+
+    async def _perform_next(self, step: Step) -> None:
+        number = len(self._steps) + 1
+        self._step_began = self._now()
+        await self._perform(number, step)
+        self._steps.append(StepTimes(number, step.do, self._step_began, self._now()))
 
     async def _perform(self, number: int, step: Step) -> None:
         match step:
             case Says():
                 await self._utter(number, step)
             case Interrupts() | Backchannels() | Overhears() | Coughs():
-                await self._until_its_moment(number, step)
-                await self._utter(number, step)
-            case WaitsForAgent(quiet=quiet):
-                await self._until(number, step, lambda: self._agent_has_finished(quiet))
+                if await self._until_its_moment(number, step) or not isinstance(step, Coughs):
+                    await self._utter(number, step)
+            case WaitsForAgent():
+                since = self._last_sound
+                await self._until(number, step, lambda: self._is_callers_turn(step, since))
                 self._was_heard(self._now())
             case Waits(seconds=seconds) | Holds(seconds=seconds):
                 self._on_hold = isinstance(step, Holds)
@@ -263,15 +279,24 @@ class CallInProgress:
             case _:
                 assert_never(step)
 
-    async def _until_its_moment(self, number: int, step: Interrupts | Backchannels | Overhears | Coughs) -> None:
-        after = step.after
+    async def _until_its_moment(self, number: int, step: Interrupts | Backchannels | Overhears | Coughs) -> bool:
+        """Wait for the moment to speak over the agent. False if they finished before it and the step allows that."""
+        after, came = step.after, True
+        may_be_late = isinstance(step, Interrupts | Coughs) and step.or_after
         if step.over is not None:
             over = step.over
             await self._until(number, step, lambda: self._agent_says(over))
             await asyncio.sleep(after or 0.0)
         elif after is not None:
             since, seconds = self._last_sound, after
-            await self._until(number, step, lambda: self._hearing.has_spoken_for(seconds, since, self._now()))
+
+            def is_time() -> bool:
+                nonlocal came
+                came = self._hearing.has_spoken_for(seconds, since, self._now())
+                return came or (may_be_late and self._agent_has_finished(_SURELY_FINISHED_SECONDS))
+
+            await self._until(number, step, is_time)
+        return came
 
     def _agent_says(self, words: str) -> bool:
         """Whether the agent has begun a clause with these words since the caller last asked for something."""
@@ -284,6 +309,14 @@ class CallInProgress:
         return self._hearing.has_finished(quiet, self._last_sound, now) or self._hearing.has_finished(
             surely, self._last_demand, now
         )
+
+    def _is_callers_turn(self, step: WaitsForAgent, since: float) -> bool:
+        now, longest, most = self._now(), step.or_speaking, step.at_most
+        if longest is not None and self._hearing.has_spoken_for(longest, since, now):
+            return True
+        if most is not None and now - self._step_began >= most and self._hearing.silent_for(now) >= step.quiet:
+            return True
+        return self._agent_has_finished(step.quiet)
 
     def _was_heard(self, at: float) -> None:
         """Count what the agent says from then on as the answer to the caller."""
@@ -313,7 +346,9 @@ class CallInProgress:
         await seen
 
     async def _utter(self, number: int, step: Says | Interrupts | Backchannels | Coughs | Overhears) -> None:
-        sound = self._sounds[step]
+        sound = await self._sound_of(step)
+        if sound is None:
+            return
         text, language = ("", None) if isinstance(step, Coughs) else (step.text, step.language)
         await self._control.expect_utterance(text, sound, language or self._score.language)
         starts_at = self._microphone.make(sound, self._now())

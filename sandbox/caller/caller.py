@@ -7,11 +7,15 @@ time their last frame leaves.
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from wave import Error as WaveError
+from wave import open as open_wave
 
 import httpx
 import numpy as np
+import soxr
 
 from sandbox.caller.call import CallInProgress
 from sandbox.caller.control_client import ControlClient
@@ -21,7 +25,7 @@ from sandbox.caller.line import Line
 from sandbox.caller.media_client import CallFailed, media_socket, open_session
 from sandbox.caller.microphone import Microphone, Sound, SoundMaker
 from sandbox.caller.report import CallReport
-from sandbox.caller.score import Backchannels, Coughs, Interrupts, Overhears, Says, Score, Step
+from sandbox.caller.score import Backchannels, Coughs, Improvises, Interrupts, Overhears, Says, Score, Step
 from sandbox.carrier.telephone import Telephone
 from sandbox.vendors.voice import Speech, SpokenWord
 
@@ -89,12 +93,13 @@ class Caller:
         metadata: Mapping[str, Any] | None = None,
         agent: str | None = None,
         variables: Mapping[str, Any] | None = None,
+        improvises: Improvises | None = None,
     ) -> CallReport:
         """Play the score until it is over or the agent ends the call.
 
         Raises CallFailed; if the call had begun, the exception's ``report`` says how far it got. ``metadata`` is sent
         together with the score's ``language``, which the service may use as a hint; ``agent`` is the name of the agent
-        to call, and ``variables`` are values for it.
+        to call, and ``variables`` are values for it. ``improvises`` goes on when the score is over.
         """
         sounds = await self._sounds(score)
         body: dict[str, Any] = {"metadata": {"language_hint": score.language, **(metadata or {})}}
@@ -104,7 +109,7 @@ class Caller:
         self._emit(Connected(session.call_id))
         control = await self._prompted(session.call_id, score, sounds)
         async with media_socket(session, self._telephone.format, events=True) as client:
-            call = await self._play(score, sounds, client, control)
+            call = await self._play(score, sounds, client, control, improvises)
         return self._outcome(call)
 
     async def call_through(self, score: Score, dial: Callable[[], AbstractAsyncContextManager[Line]]) -> CallReport:
@@ -125,13 +130,25 @@ class Caller:
         return control
 
     async def _play(
-        self, score: Score, sounds: Mapping[Step, Sound], line: Line, control: ControlClient
+        self,
+        score: Score,
+        sounds: dict[Step, Sound],
+        line: Line,
+        control: ControlClient,
+        improvises: Improvises | None = None,
     ) -> CallInProgress:
         self._emit(Ready(line.ready_at))
         path, sound_format = self._telephone.echo, self._telephone.format
         echo = None if path is None else EchoReturn(path, sound_format.sample_rate)
         microphone = Microphone(self._sound_maker.background, sound_format, echo)
-        call = CallInProgress(score, sounds, microphone, self._telephone, line, control, self._emit, echo)
+
+        async def sound_of(step: Step) -> Sound | None:
+            if step not in sounds and (sound := await self._sound(step, score.language)) is not None:
+                sounds[step] = sound
+                await control.teach(sound, score.language)
+            return sounds.get(step)
+
+        call = CallInProgress(score, sound_of, microphone, self._telephone, line, control, self._emit, echo, improvises)
         try:
             async with asyncio.timeout(self._longest_call):
                 await call.run()
@@ -149,18 +166,32 @@ class Caller:
 
     async def _sounds(self, score: Score) -> dict[Step, Sound]:
         """The sound of every step that has one."""
-        sounds: dict[Step, Sound] = {}
-        for step in score.steps:
-            match step:
-                case Says() | Interrupts() | Backchannels():
-                    sounds[step] = await self._speech(step.text, step.language or score.language)
-                case Overhears(loss_db=loss_db):
-                    sounds[step] = await self._speech(step.text, step.language or score.language, loss_db)
-                case Coughs(seconds=seconds, kind=kind):
-                    sounds[step] = self._sound_maker.burst(kind, seconds)
-                case _:
-                    pass
-        return sounds
+        sounds = {step: await self._sound(step, score.language) for step in score.steps}
+        return {step: sound for step, sound in sounds.items() if sound is not None}
+
+    async def _sound(self, step: Step, language: str) -> Sound | None:
+        match step:
+            case Says(sound=str(path)) | Interrupts(sound=str(path)):
+                return await asyncio.to_thread(self._own_sound, Path(path))
+            case Says() | Interrupts() | Backchannels():
+                return await self._speech(step.text, step.language or language)
+            case Overhears(loss_db=loss_db):
+                return await self._speech(step.text, step.language or language, loss_db)
+            case Coughs(seconds=seconds, kind=kind):
+                return self._sound_maker.burst(kind, seconds)
+            case _:
+                return None
+
+    def _own_sound(self, path: Path) -> Sound:
+        """The sound of a mono WAV file of 16 bits. Raises CallFailed."""
+        rate = self._telephone.format.sample_rate
+        try:
+            with open_wave(str(path), "rb") as wav:
+                recorded, samples = wav.getframerate(), np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2")
+        except (OSError, EOFError, WaveError) as error:
+            raise CallFailed(f"{path} is no sound that can be played: {error}") from error
+        made = soxr.resample(samples, recorded, rate) if recorded != rate else samples
+        return self._sound_maker.sound(made.astype(np.int16))
 
     async def _speech(self, text: str, language: str, loss_db: float | None = None) -> Sound:
         """In the caller's voice or, with a loss, in that of somebody farther away."""

@@ -10,8 +10,9 @@ In JSON a step is an object whose ``do`` names it and whose other keys are its f
                {"do": "hangs_up"}]}
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
@@ -29,6 +30,8 @@ class Says:
     text: str
     language: str | None = None
     """Code such as ``ru``; None: the score's."""
+    sound: str | None = None
+    """A WAV file that says it in place of the voice."""
     do: Literal["says"] = field(default="says", kw_only=True)
     __pydantic_config__ = _STRICT
 
@@ -43,6 +46,9 @@ class Interrupts:
     language: str | None = None
     over: str | None = None
     """Words of the agent's: waits for the clause that holds them."""
+    sound: str | None = None
+    or_after: bool = False
+    """Speaks after the agent's words when they are too short; otherwise the step fails then."""
     do: Literal["interrupts"] = field(default="interrupts", kw_only=True)
     __pydantic_config__ = _STRICT
 
@@ -67,6 +73,8 @@ class Coughs:
     seconds: Annotated[float, Field(gt=0, le=5)] = 0.18
     kind: BurstKind = "cough"
     over: str | None = None
+    or_after: bool = False
+    """Makes no noise when the agent's words are too short; otherwise the step fails then."""
     do: Literal["coughs"] = field(default="coughs", kw_only=True)
     __pydantic_config__ = _STRICT
 
@@ -90,6 +98,10 @@ class WaitsForAgent:
     """Listens until the agent has spoken and then been quiet for ``quiet`` seconds."""
 
     quiet: Seconds = 0.6
+    or_speaking: Seconds | None = None
+    """Waits no longer once the agent has been speaking for this long."""
+    at_most: Seconds | None = None
+    """Waits no longer when the agent is silent after this long."""
     do: Literal["waits_for_agent"] = field(default="waits_for_agent", kw_only=True)
     __pydantic_config__ = _STRICT
 
@@ -169,6 +181,13 @@ class Score:
     patience: Annotated[float, Field(gt=0)] = 20.0
     """After this many seconds of the agent's silence a step that waits for the agent fails."""
     __pydantic_config__ = _STRICT
+
+
+class Improvises(Protocol):
+    """A caller who decides during the call what to do next, after the steps of their score."""
+
+    async def next(self, rows: Sequence[dict[str, Any]]) -> Step | None:
+        """The next step; None to hang up. ``rows`` are those of the call's journal so far."""
 
 
 _SCORE = TypeAdapter(Score)

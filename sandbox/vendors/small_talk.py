@@ -8,6 +8,9 @@ from typing import Any
 
 from sandbox.vendors.stage import Reply, ScriptedToolCall
 
+_LOOKS = "find_free_times"
+"""A tool whose answer is told, and before which nothing is said."""
+_TIME = re.compile(r"\b\d{1,2}:\d\d\b")
 _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 
@@ -51,6 +54,7 @@ _RULES = (
         r"понедельник|вторник|сред[уа]|четверг|пятниц|суббот|завтра|monday|tuesday|wednesday|thursday|friday|tomorrow",
         "Записала вас, утром есть свободное время в десять часов. Подойдёт?",
         "I have you down for ten o'clock in the morning. Does that work for you?",
+        "find_free_times",
     ),
     _rule(
         r"работаете|график|часы работы|открыты|opening|open|hours|close",
@@ -86,26 +90,42 @@ _OTHERWISE = _rule(
 _AFTER_TOOL = _rule("", "Готово. Чем ещё могу помочь?", "That is done. What else can I do for you?")
 
 
-def talk(heard: str, tools: Mapping[str, Any], *, after_tool: bool) -> Reply:
-    """Answer what the caller said; ``tools`` maps the offered tools to the JSON schemas of their arguments."""
-    if after_tool:
-        return Reply(_in_language(_AFTER_TOOL, heard))
+def talk(heard: str, tools: Mapping[str, Any], *, found: str | None) -> Reply:
+    """Answer what the caller said; ``tools`` maps the offered tools to the JSON schemas of their arguments.
+
+    ``found`` is what a tool has just answered.
+    """
+    if found is not None:
+        return Reply(_told(found, heard))
     rule = next((rule for rule in _RULES if rule.heard.search(heard)), _OTHERWISE)
-    calls: tuple[ScriptedToolCall, ...] = ()
-    if rule.tool is not None and rule.tool in tools:
-        calls = (ScriptedToolCall(rule.tool, json.dumps(_arguments(tools[rule.tool]), ensure_ascii=False)),)
-    return Reply(_in_language(rule, heard), calls)
+    if rule.tool is None or rule.tool not in tools:
+        return Reply(_in_language(rule, heard))
+    said = "" if rule.tool == _LOOKS else _in_language(rule, heard)
+    words = rule.heard.search(heard)
+    arguments = _arguments(tools[rule.tool], day=words[0] if words else "")
+    return Reply(said, (ScriptedToolCall(rule.tool, json.dumps(arguments, ensure_ascii=False)),))
+
+
+def _told(found: str, heard: str) -> str:
+    """What a tool answered, as far as it names times."""
+    times = _TIME.findall(found)
+    if not times:
+        return _in_language(_AFTER_TOOL, heard)
+    is_russian = bool(_CYRILLIC.search(heard))
+    both = (" или " if is_russian else " or ").join(times)
+    return f"Свободно {both}. Что вам подходит?" if is_russian else f"There is time at {both}. Which suits you?"
 
 
 def _in_language(rule: _Rule, heard: str) -> str:
     return rule.russian if _CYRILLIC.search(heard) else rule.english
 
 
-def _arguments(schema: Any) -> dict[str, Any]:
-    """The required arguments, each with the first value that its schema allows."""
+def _arguments(schema: Any, *, day: str) -> dict[str, Any]:
+    """The required arguments, each with the first value that its schema allows; ``day`` as the caller named it."""
     properties: Mapping[str, Any] = schema.get("properties", {})
     required: Iterable[str] = schema.get("required", ())
-    return {name: _value(properties.get(name, {})) for name in required}
+    values = {name: _value(properties.get(name, {})) for name in required}
+    return {**values, **({"day": day} if "day" in values else {})}
 
 
 def _value(schema: Mapping[str, Any]) -> Any:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from app.agent_tests.file import read_test_file
+from app.agent_tests.fixed_tools import fixed_tool
 from app.agent_tests.recorded import recorded_test
-from app.agent_tests.text_runner import fixed_tool, script_step
+from app.agent_tests.text_runner import script_step
 from app.calls.text.caller import HangsUp, Interrupts, Presses, Says, Silent
 from app.calls.text.script import Step
 from app.clients.http_tools import ToolAnswer

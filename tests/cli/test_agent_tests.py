@@ -9,6 +9,7 @@ import pytest
 
 from app.agent_tests.shape import EXPECTATIONS
 from tests.cli.test_chat import run
+from tests.support.sources import ROOT
 
 AGENT = """
 prompt: You answer the telephone of a clinic.
@@ -19,6 +20,7 @@ outcome:
     patient_name: {type: string, description: the patient's name}
 """
 
+EXAMPLE = ROOT / "docs" / "agent.example.tests.yaml"
 HOURS = "When are you open?"
 """The sandbox answers: every day from nine in the morning to eight in the evening."""
 
@@ -126,7 +128,7 @@ def test_each_kind_of_expectation_passes_and_fails_and_a_rerun_asks_no_judge(tmp
     assert "0 answers asked for, 6 known" in again.stdout
 
 
-def test_a_persona_books_and_says_goodbye_and_every_attempt_counts(tmp_path: Path) -> None:
+def test_a_persona_books_every_attempt_counts_and_the_example_passes(tmp_path: Path) -> None:
     persona = """
   - name: books
     caller:
@@ -137,10 +139,10 @@ def test_a_persona_books_and_says_goodbye_and_every_attempt_counts(tmp_path: Pat
       - turns: 6"""
     write_tests(tmp_path, persona)
 
-    finished = held(tmp_path, "--repeat", "3")
+    finished = held(tmp_path, str(EXAMPLE), "--repeat", "3")
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "3/3" in finished.stdout
-    assert "all 1 scenarios passed; pass^1 100%, pass^3 100%" in finished.stdout
+    assert finished.stdout.count("3/3") == 5
+    assert "all 5 scenarios passed; pass^1 100%, pass^3 100%" in finished.stdout
 
 
 def test_the_first_failing_turn_is_shown_with_what_was_said(tmp_path: Path) -> None:

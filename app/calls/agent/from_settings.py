@@ -1,7 +1,7 @@
 """Builds agents from their files and the settings."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,20 @@ def agent_profile(settings: Settings) -> AgentProfile:
 
 def agent_of_file(path: Path, settings: Settings) -> AgentProfile:
     """Build the agent of a file of AGENTS_DIR, which takes precedence over the settings. Raises SettingsError."""
-    agent = read_agent_file(path, environment(), setting="AGENTS_DIR")
+    return _of_own_file(path, read_agent_file(path, environment(), setting="AGENTS_DIR"), settings)
+
+
+def agent_of_any_file(path: Path, settings: Settings, more: Mapping[str, str]) -> AgentProfile:
+    """Build the agent of a file anywhere, which may have a name of its own. Raises SettingsError.
+
+    ``more`` has values for ``${NAME}`` that the environment lacks.
+    """
+    agent = read_agent_file(path, {**more, **environment()}, setting="AGENTS_DIR")
+    _check_webhooks(agent, settings)
+    return _profile(agent, _with_file(settings, agent, only=Settings.model_fields.keys()), None)
+
+
+def _of_own_file(path: Path, agent: AgentFile, settings: Settings) -> AgentProfile:
     if agent.name != path.stem:
         raise SettingsError([f"{path}: name: an agent in AGENTS_DIR has the name of its file; leave the key out"])
     _check_defaults(agent, is_default=path.stem == "default")

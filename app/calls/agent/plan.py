@@ -14,6 +14,7 @@ from app.conversation.events import CallCreated
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
 from app.models import CallContext, Direction, VoiceConfig, base_language
+from app.ports.services import Telephony
 from app.ports.vendors import LanguageModel, LlmOptions, SpeechToText, SttOptions, TextToSpeech, TtsOptions
 from media.formats import AudioFormat
 
@@ -63,6 +64,8 @@ class CallPlan:
     direction: Direction
     telephony_usd_per_minute: float | None
     """The price of the line: 0 without a telephone, None when it is not known."""
+    telephony: Telephony | None = None
+    """Who transfers the caller, where their line cannot."""
 
     @property
     def language(self) -> str:

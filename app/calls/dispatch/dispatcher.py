@@ -147,8 +147,9 @@ class CallDispatcher:
         self._check_wanted(looked)
         call = replace(looked.call, start_time=utc_now())
         plan = self.admission.plan(call, leg.audio_format, direction, listens_only=listens_only)
+        human = telephony or plan.telephony
         orchestrator = CallOrchestrator(
-            self._services, plan, leg, call, fence=_FIRST_FENCE, spawn=self._spawn, telephony=telephony
+            self._services, plan, leg, call, fence=_FIRST_FENCE, spawn=self._spawn, telephony=human
         )
         self._live[call.call_id] = orchestrator
         try:

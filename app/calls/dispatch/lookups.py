@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 
 from app.calls.agent.lookup import LOOKUP, LookupAnswer, read_answer
+from app.calls.agent.plan import CallPlanner
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import ToolEndpoint
-from app.calls.dispatch.admission import Admission
 from app.clients.http_tools import HttpEndpoint
 from app.conversation.opening_events import LookupFinished
 from app.errors import ProviderError
@@ -30,10 +31,21 @@ class LookedUp:
     is_rejected: bool = False
 
 
+class Answering(Protocol):
+    """Knows who answers a call; implemented by :class:`app.calls.dispatch.admission.Admission`."""
+
+    @property
+    def planner(self) -> CallPlanner:
+        """Knows all agents."""
+
+    def agent_of(self, call: CallContext, direction: Direction) -> AgentProfile:
+        """The agent that answers the call."""
+
+
 class CallLookups:
     """The lookups of a process."""
 
-    def __init__(self, admission: Admission, client: Callable[[HttpEndpoint], ToolEndpoint]) -> None:
+    def __init__(self, admission: Answering, client: Callable[[HttpEndpoint], ToolEndpoint]) -> None:
         self._admission = admission
         self._client = client
 

@@ -64,10 +64,10 @@ class TextCaller(Protocol):
     async def next(self, rows: Sequence[JournalRow]) -> Action:
         """What the caller does now that the agent is silent. ``rows`` is the journal so far."""
 
-    def over_agent(self, speech_seconds: float) -> OverAgent | None:
+    async def over_agent(self, rows: Sequence[JournalRow], speech_seconds: float) -> OverAgent | None:
         """What the caller does during words of the agent that take so long; None if they listen to them.
 
-        Asked once for each utterance, when all of its words are known.
+        Asked once for each utterance, when all of its words are known. ``rows`` is the journal so far.
         """
 
 

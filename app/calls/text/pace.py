@@ -89,7 +89,7 @@ class TextPace:
 
     async def _next_time(self, deadline: float) -> float | None:
         """When something happens next, at the latest at the deadline; None if the caller has just decided that."""
-        self._decide_over_agent()
+        await self._decide_over_agent()
         times = [deadline]
         if self._coming:
             times.append(self._coming[0][0])
@@ -113,13 +113,14 @@ class TextPace:
     def _is_callers_turn(self) -> bool:
         return self._core.deadline_passed().name in _WAITS_FOR_CALLER
 
-    def _decide_over_agent(self) -> None:
+    async def _decide_over_agent(self) -> None:
         """Ask the caller once whether they say something over the words that play."""
         playing = self._speech.current
         if playing is None or playing[0] == self._asked_about:
             return
         self._asked_about, began, seconds = playing
-        over = self._caller.over_agent(seconds)
+        with self._clock.stopped():
+            over = await self._caller.over_agent(self._rows(), seconds)
         if over is not None:
             self._speak_over(over, max(self._clock.call_seconds(), began + over.after_seconds))
 

@@ -30,7 +30,7 @@ class ScriptedCaller:
         seconds, self._listens_seconds = self._listens_seconds, 0.0
         return Silent(seconds) if seconds else HangsUp()
 
-    def over_agent(self, speech_seconds: float) -> OverAgent | None:
+    async def over_agent(self, rows: Sequence[JournalRow], speech_seconds: float) -> OverAgent | None:
         """The next step, if it comes over words as long as these."""
         step = self._steps[0] if self._steps else None
         if isinstance(step, Interrupts | Noise) and step.after_seconds < speech_seconds:

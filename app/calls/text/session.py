@@ -121,14 +121,19 @@ class TextCall:
         telephony: Telephony | None = None,
         on_row: OnRow = lambda _row: None,
         endpoints: Mapping[str, ToolEndpoint] | None = None,
+        lookup: ev.Event | None = None,
     ) -> None:
-        """``on_row`` gets each row of the journal. ``endpoints`` answer in place of the agent's own tools."""
+        """``on_row`` gets each row of the journal. ``endpoints`` answer in place of the agent's own tools.
+
+        ``lookup`` says what was found out about the caller before the call.
+        """
         self._plan = plan
         self._call = call
         self._caller = caller
         self._background = background
         self._telephony = telephony
         self._on_row = on_row
+        self._lookup = lookup
         self._endpoints = plan.endpoints if endpoints is None else endpoints
         self._running: set[str] = set()
         """Tools and transfers that run."""
@@ -145,6 +150,8 @@ class TextCall:
         log = CallLog(call.call_id, _FENCE, _Rows(self._on_row), self._leg, clock)
         core = ConversationCore(plan.policy, plan.language)
         events.emit(plan.created())
+        if self._lookup is not None:
+            events.emit(self._lookup)
         events.emit(ev.CallAnswered(clock.answer()))
         async with asyncio.TaskGroup() as tasks:
             loop = self._make_loop(core, events, log, clock, tasks)

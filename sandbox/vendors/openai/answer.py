@@ -142,7 +142,7 @@ class Answering:
         if asked.schema is None:
             scripted = stage.next_reply(call_id, _conversation_before(asked), asked.heard, keep=breaks_off)
             quoted = None if asked.after_tool else quoted_answer(_instructions(asked), asked.heard)
-            reply = scripted or quoted or talk(asked.heard, asked.tools, after_tool=asked.after_tool)
+            reply = scripted or quoted or talk(asked.heard, asked.tools, found=_tool_result(asked))
             reply = replace(reply, text=_rest(reply.text, asked.messages))
         else:
             reply = Reply(role_answer(asked.schema, asked.heard) or structured_answer(asked.schema, asked.heard))
@@ -209,6 +209,12 @@ def _rest(text: str, messages: list[dict[str, Any]]) -> str:
     said = [message for message in messages if message.get("role") not in ("system", "developer")]
     begun = text_of(said[-1].get("content")) if said and said[-1].get("role") == "assistant" else ""
     return text.removeprefix(begun)
+
+
+def _tool_result(asked: Asked) -> str | None:
+    """What a tool has just answered, in either API; None if none has."""
+    last = asked.messages[-1]
+    return str(last.get("output") or last.get("content") or "") if asked.after_tool else None
 
 
 def _conversation_before(asked: Asked) -> str:

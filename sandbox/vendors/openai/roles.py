@@ -5,7 +5,7 @@ The rules are honest, not clever, so that a test of an agent can pass and fail w
 * The judge looks for the words in quotation marks in the agent's lines: ``Does the agent say "nine"?``. A question
   without a quotation is answered yes if at least half of its longer words occur there.
 * The persona says its goal, then answers the agent's last question with the facts whose names occur in it, then says
-  yes once, then goodbye.
+  yes once, then goodbye. Where they may interrupt, they do, after their first words, with the facts they have not told.
 """
 
 import json
@@ -17,6 +17,7 @@ _QUOTED = re.compile(r'"([^"]+)"|«([^»]+)»|“([^”]+)”')
 _QUESTION = re.compile(r"^The question: (.+)$", re.MULTILINE)
 _GOAL = re.compile(r"^Your goal: (.+)$", re.MULTILINE)
 _FACT = re.compile(r"^- ([^:\n]+): (.+)$", re.MULTILINE)
+_SAYING = re.compile(r"^The agent is saying: (.+)$", re.MULTILINE)
 _STEM_LETTERS = 5
 _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 _GOODBYE = re.compile(r"до свидания|goodbye|\bbye\b", re.IGNORECASE)
@@ -28,6 +29,8 @@ def role_answer(schema: dict[str, Any], text: str) -> str | None:
     properties = set(schema.get("properties") or ())
     if properties == {"verdict", "turn", "reason"}:
         return json.dumps(_judge(text), ensure_ascii=False)
+    if properties == {"interrupts", "says"}:
+        return json.dumps(_interruption(text), ensure_ascii=False)
     if properties == {"says", "hangs_up"}:
         return json.dumps(_persona(text), ensure_ascii=False)
     return None
@@ -68,6 +71,18 @@ def _persona(text: str) -> dict[str, Any]:
     if last.rstrip().endswith("?") and yes not in own and not _GOODBYE.search(last):
         return {"says": yes, "hangs_up": False}
     return {"says": "Спасибо, до свидания." if is_russian else "Thank you, goodbye.", "hangs_up": True}
+
+
+def _interruption(text: str) -> dict[str, Any]:
+    """The words of a persona over the agent: the facts that they have not told."""
+    saying = _SAYING.search(text)
+    said = _LINE.findall(text)
+    own = [words for _, who, words in said if who == "caller"]
+    head = text.partition("The call so far:")[0].partition("The facts:")[2]
+    known = [value.strip() for _, value in _FACT.findall(head) if not _said(value.strip(), own)]
+    if saying is None or not own or not known:
+        return {"interrupts": False, "says": ""}
+    return {"interrupts": True, "says": ", ".join(known)}
 
 
 def _said(value: str, own: list[str]) -> bool:
