@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from sandbox.caller.report import CallReport
 from sandbox.caller.span_detector import Span
 
+_APART_SECONDS = 0.2
+"""How far the clocks of the caller and the service may be apart: a prompt can be heard before it was due."""
+
 
 def longest_silence(report: CallReport) -> float:
     """The longest of :func:`unowned_silences`, in seconds."""
@@ -24,7 +27,7 @@ def unowned_silences(report: CallReport) -> Iterator[Span]:
         until = report.ended_at if utterance is None else utterance.start
         spans = [span for span in report.agent_spans if span.end > since and span.start < until]
         for span in spans:
-            callers = [at for at in patience_ends if since < at <= span.start]
+            callers = [min(at, span.start) for at in patience_ends if since < at <= span.start + _APART_SECONDS]
             yield Span(max([since, *callers]), max(since, span.start))
             since = max(since, span.end)
         if not spans:

@@ -34,9 +34,18 @@ def utterance(kind: str, start: float, end: float) -> Utterance:
         ({"steps": (StepTimes(1, "presses", 4.0, 5.0),)}, 1.5),
         ({"steps": (StepTimes(1, "waits", 4.0, 5.0),)}, 3.5),
         ({"events": (row("call.answered", 0.1), row("deadline.passed", 6.0, name="idle"))}, 0.6),
+        ({"events": (row("call.answered", 0.1), row("deadline.passed", 6.7, name="idle"))}, 0.5),
         ({"utterances": (utterance("says", 4.0, 5.5),), "agent_spans": AGENT[:1]}, 9.2 - 5.5),
     ],
-    ids=["words", "a cough", "keys", "the agent speaks again by itself", "the agent has waited for words", "no answer"],
+    ids=[
+        "words",
+        "a cough",
+        "keys",
+        "the agent speaks again by itself",
+        "the agent has waited for words",
+        "the clocks differ",
+        "no answer",
+    ],
 )
 def test_the_agent_owes_sound_from_the_end_of_words_and_keys(told: dict[str, Any], silence: float) -> None:
     assert longest_silence(report(**told)) == pytest.approx(silence)
