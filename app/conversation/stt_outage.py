@@ -17,8 +17,8 @@ from app.conversation.unserved import can_be_helped, give_up
 
 _WAITS_SECONDS = 1.75
 """How long a caller who has spoken waits, in silence, until they are told."""
-_REPLACED_SECONDS = 1.2
-"""This long after a loss, another recogniser has usually reported what it missed."""
+_REPLACED_SECONDS = 0.3
+"""How long after the loss that is for another recogniser. A silent one has rivals long before it counts as lost."""
 SPEECH_SECONDS = 0.4
 """A shorter sound of the caller is probably no words."""
 
@@ -40,7 +40,7 @@ def stt_lost(call: CallState, *, final: bool) -> None:
         _tell(call)
     elif Deadline.STT_OUTAGE not in call.deadlines:
         call.due_in(Deadline.STT_OUTAGE, call.policy.stt_outage_seconds)
-        if call.caller is not None and not call.sound:
+        if _waits_for_answer(call):
             _tell_sooner(call)
 
 
@@ -55,8 +55,8 @@ def stt_restored(call: CallState) -> None:
 
 def fell_silent(call: CallState) -> None:
     """The caller has stopped making a sound. If nothing has heard what they said, they wait for an answer to it."""
-    has_spoken = call.caller is not None or call.last_voiced_t - call.sound_since_t >= SPEECH_SECONDS
-    if call.stt_is_gone and has_spoken and call.stt_outage_notice == "none" and Deadline.STT_OUTAGE in call.deadlines:
+    is_told = call.stt_outage_notice != "none" or Deadline.STT_OUTAGE not in call.deadlines
+    if call.stt_is_gone and not is_told and _waits_for_answer(call):
         _tell_sooner(call)
 
 
@@ -68,6 +68,14 @@ def stt_outage_is_due(call: CallState) -> None:
         _nobody_hears(call)
     else:
         _tell(call)
+
+
+def _waits_for_answer(call: CallState) -> bool:
+    """Whether the caller has said something that the agent has not answered, and is silent now."""
+    if call.sound or any(not utterance.preemptive for utterance in call.floor.live):
+        return False
+    is_unheard = call.last_voiced_t > max(call.agent_ended_t, call.taken_until_t)
+    return call.caller is not None or (is_unheard and call.last_voiced_t - call.sound_since_t >= SPEECH_SECONDS)
 
 
 def _tell_sooner(call: CallState) -> None:

@@ -35,6 +35,14 @@ def utterance(kind: str, start: float, end: float) -> Utterance:
         ({"steps": (StepTimes(1, "waits", 4.0, 5.0),)}, 3.5),
         ({"events": (row("call.answered", 0.1), row("deadline.passed", 6.0, name="idle"))}, 0.6),
         ({"events": (row("call.answered", 0.1), row("deadline.passed", 6.7, name="idle"))}, 0.5),
+        ({"events": (row("call.answered", 0.1), row("deadline.passed", 6.5, name="message"))}, 0.5),
+        (
+            {
+                "utterances": (utterance("says", 3.5, 4.0),),
+                "events": (row("call.answered", 0.1), row("deadline.passed", 6.5, name="message")),
+            },
+            2.5,
+        ),
         ({"utterances": (utterance("says", 4.0, 5.5),), "agent_spans": AGENT[:1]}, 9.2 - 5.5),
     ],
     ids=[
@@ -44,6 +52,8 @@ def utterance(kind: str, start: float, end: float) -> Utterance:
         "the agent speaks again by itself",
         "the agent has waited for words",
         "the clocks differ",
+        "the agent has asked for more of a message",
+        "words of a message",
         "no answer",
     ],
 )
