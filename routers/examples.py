@@ -83,6 +83,7 @@ _SUMMARY: dict[str, Any] = {
     "recording_available": True,
     "recording": {"status": "gaps", "gaps": [[31.25, 33.5]]},
     "unanswered": {"count": 0, "waited_seconds": []},
+    "late_answers": 0,
     "disclosure_heard_at": None,
     "consent": None,
     "abandoned": None,
@@ -159,6 +160,7 @@ _CALL = {
     **_SUMMARY,
     **_TRANSCRIPT,
     "agent_hash": "9b74c9897bac770ffc029102a200c5de",
+    "response_budget_seconds": 1.5,
     "holds": [{"started_at": 12.04, "ended_at": 20.48}],
 }
 _LIVE = {

@@ -332,6 +332,9 @@ class CallSummary(BaseModel):
     recording_available: bool
     recording: RecordingState
     unanswered: Unanswered | None = Field(description="Null while the call lives, in a list.")
+    late_answers: int | None = Field(
+        description="Answers that came later than `MAX_RESPONSE_LATENCY` allows; null while the call lives, in a list."
+    )
     disclosure_heard_at: Moment | None = Field(description="When the caller had heard the disclosure to its end.")
     consent: Literal["given", "refused", "unanswered"] | None = Field(
         description="Whether the caller agreed to be recorded; null if they were not asked. `refused` also when they "
@@ -362,6 +365,7 @@ class Call(CallSummary):
     """The whole record. ``agent_hash`` is the ``version`` of the agent that answered."""
 
     agent_hash: str | None
+    response_budget_seconds: float | None = Field(description="What an answer may take, from the caller's last sound.")
     holds: list[Hold]
     turns: list[Turn]
     fillers: list[Filler]

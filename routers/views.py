@@ -72,6 +72,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         recording_available=row.status == "ended" and report.has_sound,
         recording=RecordingState(status=report.status, gaps=[list(gap) for gap in report.gaps]),
         unanswered=_unanswered(summary.get("unanswered")),
+        late_answers=row.late,
         disclosure_heard_at=summary.get("disclosure_heard_at"),
         consent=summary.get("consent"),
         abandoned=summary.get("abandoned"),
@@ -105,13 +106,15 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         language=record.language or row.language,
         provider_ids=_provider_ids(row, record.request_ids),
         unanswered=record.unanswered_json(),
+        late_answers=record.late,
         disclosure_heard_at=record.disclosure_heard_at,
         consent=record.consent,
         abandoned=record.abandoned,
         message=None if record.message is None else asdict(record.message),
     )
     holds = [Hold(**asdict(hold)) for hold in record.holds]
-    return Call(**fresh, **transcript_of(record).model_dump(), agent_hash=record.agent_hash, holds=holds)
+    own = {"agent_hash": record.agent_hash, "response_budget_seconds": record.response_budget_seconds}
+    return Call(**fresh, **transcript_of(record).model_dump(), **own, holds=holds)
 
 
 def reported_call(recordings: Path, row: CallRow, rows: list[JournalRow], *, with_transcript: bool) -> dict[str, Any]:

@@ -105,6 +105,8 @@ class CallRecord:
     """Whether the caller agreed to be recorded; None if they were not asked."""
     agent_hash: str | None = None
     """The hash of the file of the agent that answered, as row 1 has it."""
+    response_budget_seconds: float | None = None
+    """What an answer may take, from the caller's last sound; None in calls of versions that did not note it."""
     token_usage: TokenUsage = field(default_factory=TokenUsage)
     costs: dict[str, float | None] = field(default_factory=dict)
     request_ids: list[str] = field(default_factory=list)
@@ -254,6 +256,7 @@ class _Reader:
         self._record.agent_hash = (row.data.get("agent") or {}).get("agent_hash")
         self._bill.created(row)
         self._budget = row.data.get("policy", {}).get("max_response_seconds", 0.0)
+        self._record.response_budget_seconds = self._budget or None
 
     def _answered(self, row: JournalRow) -> None:
         if self._record.answered_t is None:

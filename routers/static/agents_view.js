@@ -5,7 +5,7 @@ import { element, table } from "./elements.js";
 
 const HASH_SHOWN = 12;
 
-export async function agentsView(place, left) {
+export async function agentsView(_query, place, left) {
   const { agents, default: first, problems } = await ask("agents");
   if (left.aborted) return;
   const rows = agents.map((agent) => [
@@ -14,7 +14,7 @@ export async function agentsView(place, left) {
     agent.languages.join(", "),
     element("code", { title: agent.version }, agent.version.slice(0, HASH_SHOWN)),
   ]);
-  place.replaceChildren(element("h1", {}, "Agents"), ...refused(problems), table("Agents", ["Agent", "Numbers", "Languages", "Version"], rows));
+  place.replaceChildren(element("h1", {}, "Agents"), ...refused(problems), table("Agents", ["Agent", "Numbers", "Languages", "Version"], rows, { words: true }));
 }
 
 function refused(problems) {

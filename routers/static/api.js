@@ -9,8 +9,8 @@ export class Refused extends Error {
 }
 
 /** Give the JSON of an answer, or null when it has none. Throws Refused. */
-export async function ask(path, { method = "GET", body } = {}) {
-  const options = { method, headers: { Accept: "application/json" } };
+export async function ask(path, { method = "GET", body, headers = {} } = {}) {
+  const options = { method, headers: { Accept: "application/json", ...headers } };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";

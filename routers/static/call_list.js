@@ -1,94 +1,80 @@
-// The list of calls: newest first, filtered by what is in the address, more on demand.
+// The list of calls, filtered by what is in the address. It stays as it is while it is read: what is new waits for a press.
 
 import { ask } from "./api.js";
+import { filterForm, queryOf } from "./call_filters.js";
 import { element } from "./elements.js";
-import { END_REASONS, abandoned, clock, endReason, fault, moment, parties, unanswered } from "./words.js";
+import { moment, parties, seconds, span, troubles, whatCameOfIt } from "./words.js";
 
-const FILTERS = ["text", "status", "direction", "from", "to", "since", "until", "agent", "fault", "end_reason"];
-const DATES = ["since", "until"];
-const REFRESH_MILLISECONDS = 4000;
+const LOOK_MILLISECONDS = 4000;
 const PAGE = 25;
 
 export async function callList(query, place, left, fail) {
-  const wanted = new URLSearchParams(FILTERS.filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
-  const asked = new URLSearchParams([...wanted].map(([name, value]) => [name, DATES.includes(name) ? startOfDay(value) : value]));
+  const asked = queryOf(query);
+  const isFiltered = [...query].some(([name]) => name !== "order");
   const rows = element("ul", { class: "calls" });
-  const nothing = element("p", { class: "hint", hidden: true }, ...(wanted.size ? ["No calls match these filters."] : ["No calls yet. ", element("a", { href: "#/talk" }, "Talk to the agent"), "."]));
+  const nothing = element("p", { class: "hint", hidden: true }, ...(isFiltered ? ["No calls match these filters. ", element("a", { href: "#/calls" }, "Show all calls")] : ["No calls yet. ", element("a", { href: "#/talk" }, "Talk to the agent"), "."]));
   const more = element("button", { type: "button", class: "quiet", hidden: true }, "Older calls");
+  const fresh = element("button", { type: "button", class: "quiet fresh" }, "");
+  const known = new Map(); // what is shown of each call, by its id
   let older = null;
-  let onFirstPage = true;
 
   async function page(cursor) {
     const parameters = new URLSearchParams([...asked, ["limit", PAGE], ...(cursor ? [["cursor", cursor]] : [])]);
     const { calls, next_cursor: next } = await ask(`calls?${parameters}`);
     if (left.aborted) return;
+    if (!cursor) {
+      known.clear();
+      rows.replaceChildren();
+      fresh.hidden = true;
+    }
     older = next;
     more.hidden = !next;
-    const items = calls.map(row);
-    if (cursor) {
-      rows.append(...items);
-      items[0]?.querySelector("a").focus();
-    } else {
-      replaceKeepingFocus(rows, items);
-      nothing.hidden = calls.length > 0;
-    }
+    const items = calls.map(callRow);
+    for (const call of calls) known.set(call.call_id, call.status);
+    rows.append(...items);
+    nothing.hidden = known.size > 0;
+    if (cursor) items[0]?.querySelector("a").focus();
   }
 
-  more.addEventListener("click", () => {
-    onFirstPage = false;
-    page(older).catch(fail);
+  more.addEventListener("click", () => page(older).catch(fail));
+  fresh.addEventListener("click", async () => {
+    await page().catch(fail);
+    rows.querySelector("a")?.focus();
   });
-  await page();
-  place.replaceChildren(element("h1", {}, "Calls"), filterForm(wanted), nothing, rows, more);
-  const refreshing = setInterval(() => {
-    if (onFirstPage && !document.hidden) page().catch(fail);
-  }, REFRESH_MILLISECONDS);
-  left.addEventListener("abort", () => clearInterval(refreshing));
+  fresh.hidden = true;
+  const [{ agents }] = await Promise.all([ask("agents"), page()]);
+  if (left.aborted) return;
+  place.replaceChildren(element("div", { class: "head" }, element("h1", {}, "Calls"), element("div", { class: "fresh-place", role: "status" }, fresh)), shortcuts(query), filterForm(query, agents), nothing, rows, more);
+  const looking = setInterval(async () => {
+    if (document.hidden || asked.get("order") === "worst") return;
+    try {
+      const { calls } = await ask(`calls?${new URLSearchParams([...asked, ["limit", PAGE]])}`);
+      const changed = calls.filter((call) => known.get(call.call_id) !== call.status).length;
+      fresh.hidden = changed === 0;
+      fresh.textContent = changed === 1 ? "Show 1 new or changed call" : `Show ${changed} new or changed calls`;
+    } catch (error) {
+      if (error.status !== 0) fail(error);
+    }
+  }, LOOK_MILLISECONDS);
+  left.addEventListener("abort", () => clearInterval(looking));
 }
 
-/** The day begins in the reader's own zone, in which the list shows its times. */
-function startOfDay(date) {
-  const start = new Date(`${date}T00:00`);
-  return Number.isNaN(start.valueOf()) ? date : start.toISOString();
+/** The questions that are asked most, each a press away. The agent and the dates stay. */
+function shortcuts(query) {
+  const kept = ["agent", "since", "until"].filter((name) => query.get(name)).map((name) => [name, query.get(name)]);
+  const choices = [["All", []], ["Worst first", [["order", "worst"]]], ["Unanswered", [["unanswered", "true"]]], ["Late answers", [["late", "true"]]], ["Failed", [["failed", "true"]]]];
+  const links = choices.map(([text, wanted]) => {
+    const address = new URLSearchParams([...kept, ...wanted]).toString();
+    const isCurrent = address === new URLSearchParams([...query].sort(([one], [other]) => (kept.some(([name]) => name === one) ? 0 : 1) - (kept.some(([name]) => name === other) ? 0 : 1))).toString();
+    return element("a", { href: address ? `#/calls?${address}` : "#/calls", "aria-current": isCurrent ? "true" : null }, text);
+  });
+  return element("nav", { class: "chips", "aria-label": "Often asked" }, links);
 }
 
-function filterForm(wanted) {
-  const select = (name, label, values) =>
-    field(name, label, element("select", { id: name, name }, element("option", { value: "" }, "any"), values.map((value) => element("option", { value, selected: wanted.get(name) === value }, value))));
-  const input = (name, label, type, placeholder, pattern) => field(name, label, element("input", { id: name, name, type, placeholder, pattern, value: wanted.get(name) }));
-  const apply = (event) => {
-    event.preventDefault();
-    const given = [...new FormData(event.target)].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value);
-    location.hash = `#/?${new URLSearchParams(given)}`;
-  };
-  const open = wanted.size > 0 || matchMedia("(min-width: 40rem)").matches;
-  const form = element(
-    "form",
-    { onsubmit: apply },
-    input("text", "Words, number or id", "search", "table 4567"),
-    select("status", "Status", ["ringing", "active", "ended"]),
-    select("direction", "Direction", ["inbound", "outbound", "web"]),
-    input("from", "Caller", "text", "+7…"),
-    input("to", "Called", "text", "+7…"),
-    input("agent", "Agent", "text"),
-    input("fault", "Fault", "text", "ours, provider:…", "none|caller|carrier|ours|policy|provider:[^:]+"),
-    select("end_reason", "Ended by", Object.keys(END_REASONS)),
-    input("since", "Since", "date"),
-    input("until", "Before", "date"),
-    element("div", { class: "actions" }, element("button", { type: "submit" }, "Filter"), element("a", { href: "#/" }, "Clear")),
-  );
-  return element("details", { class: "filters card", open }, element("summary", {}, "Filters"), form);
-}
-
-function field(name, label, control) {
-  return element("div", { class: "field" }, element("label", { for: name }, label), control);
-}
-
-function row(call) {
-  const waits = unanswered(call);
-  const fine = call.fault === "none" && !waits;
-  const stage = call.status === "ended" ? abandoned(call.abandoned) ?? endReason(call.end_reason) : { ringing: "Ringing", active: "In progress" }[call.status];
-  const outcome = [call.fault === "none" ? null : fault(call.fault), waits, stage].filter(Boolean).join(" ");
+/** A call in a list: who, what came of it, and what was wrong. */
+export function callRow(call) {
+  const wrong = troubles(call);
+  const total = call.latency.total;
   return element(
     "li",
     {},
@@ -97,19 +83,16 @@ function row(call) {
       { class: "card call", href: `#/calls/${encodeURIComponent(call.call_id)}`, "data-call": call.call_id },
       element("span", { class: "who" }, parties(call)),
       element("span", { class: `badge ${call.status}` }, call.status === "ended" ? call.direction : `${call.direction}, ${call.status}`),
-      element("span", { class: fine ? "outcome" : "outcome fault" }, outcome),
-      element("span", { class: "when" }, element("time", { datetime: call.started_at }, moment(call.started_at)), call.status === "ended" ? ` · ${clock(call.duration_seconds)}` : null, latencyOf(call)),
+      element("span", { class: "outcome", dir: "auto" }, whatCameOfIt(call)),
+      wrong.length ? element("span", { class: "tags" }, wrong.map((text) => element("span", { class: "tag-bad" }, text))) : null,
+      element(
+        "span",
+        { class: "when" },
+        element("time", { datetime: call.started_at }, moment(call.started_at)),
+        call.status === "ended" ? ` · ${span(call.duration_seconds ?? 0)}` : null,
+        call.agent ? ` · ${call.agent}` : null,
+        total ? ` · answers in ${seconds(total.p50)}, longest ${seconds(total.max)}` : null,
+      ),
     ),
   );
-}
-
-function latencyOf(call) {
-  const total = call.latency.total;
-  return total ? ` · answers in ${total.p50.toFixed(2)} s` : null;
-}
-
-function replaceKeepingFocus(rows, items) {
-  const focused = document.activeElement?.dataset?.call;
-  rows.replaceChildren(...items);
-  if (focused) [...rows.querySelectorAll("a")].find((link) => link.dataset.call === focused)?.focus();
 }

@@ -5,9 +5,21 @@ import { ask, Refused } from "./api.js";
 import { callList } from "./call_list.js";
 import { callView } from "./call_view.js";
 import { element, notify } from "./elements.js";
+import { figuresView } from "./figures_view.js";
+import { healthView } from "./health_view.js";
+import { nowView } from "./now_view.js";
 import { talkView } from "./talk_view.js";
 import { webhooksView } from "./webhooks_view.js";
 
+const VIEWS = {
+  "/": ["Now", nowView],
+  "/calls": ["Calls", callList],
+  "/figures": ["Figures", figuresView],
+  "/health": ["Health", healthView],
+  "/agents": ["Agents", agentsView],
+  "/webhooks": ["Webhooks", webhooksView],
+  "/talk": ["Talk", talkView],
+};
 const main = document.getElementById("main");
 const logOut = document.getElementById("log-out");
 let leave = () => {};
@@ -19,7 +31,7 @@ async function show(view) {
   leave = () => left.abort();
   main.replaceChildren(element("p", { class: "hint" }, "Loading…"));
   try {
-    await view(main, left.signal, fail);
+    await view(main, left.signal, (error) => left.signal.aborted || fail(error));
   } catch (error) {
     if (!left.signal.aborted) fail(error);
   }
@@ -30,9 +42,11 @@ function fail(error) {
   if (!(error instanceof Refused)) throw error;
   if (error.status === 401 || error.status === 429) return show(login);
   if (error.status === 404) {
-    main.replaceChildren(element("h1", {}, "Nothing here"), element("p", {}, error.message), element("p", {}, element("a", { href: "#/" }, "All calls")));
+    leave();
+    main.replaceChildren(element("h1", {}, "Nothing here"), element("p", {}, error.message), element("p", {}, element("a", { href: "#/calls" }, "All calls")));
     return undefined;
   }
+  if (main.querySelector("h1") === null) main.replaceChildren(element("h1", {}, "This cannot be shown"), element("p", {}, error.message));
   return notify(error.message);
 }
 
@@ -50,7 +64,17 @@ async function login(place) {
       key.select();
     }
   };
-  const form = element("form", { class: "login card", onsubmit: submit }, element("h1", {}, "Log in"), element("input", { autocomplete: "username", value: "operator", hidden: true }), element("label", { for: "key" }, "API key"), key, wrong, element("button", { type: "submit" }, "Log in"));
+  const form = element(
+    "form",
+    { class: "login card", onsubmit: submit },
+    element("h1", {}, "Log in"),
+    element("input", { autocomplete: "username", value: "operator", hidden: true, "aria-label": "User" }),
+    element("label", { for: "key" }, "API key"),
+    key,
+    element("p", { class: "hint" }, "The API_KEY of the service's settings."),
+    wrong,
+    element("button", { type: "submit" }, "Log in"),
+  );
   place.replaceChildren(form);
   key.focus();
 }
@@ -60,11 +84,13 @@ function route() {
   const callId = path.match(/^\/calls\/([^/]+)$/)?.[1];
   if (location.hash && !location.hash.startsWith("#/")) return; // a place on the page
   logOut.hidden = "open" in document.body.dataset; // without an API key nobody is logged in
-  if (callId) show((...arguments_) => callView(decodeURIComponent(callId), ...arguments_));
-  else if (path === "/talk") show((...arguments_) => talkView(new URLSearchParams(query), ...arguments_));
-  else if (path === "/agents") show(agentsView);
-  else if (path === "/webhooks") show((...arguments_) => webhooksView(new URLSearchParams(query), ...arguments_));
-  else show((...arguments_) => callList(new URLSearchParams(query), ...arguments_));
+  const [name, view] = callId ? ["Call", (asked, ...others) => callView(decodeURIComponent(callId), asked, ...others)] : VIEWS[path] ?? VIEWS["/"];
+  document.title = `${name} · Voice agent`;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#${callId ? "/calls" : path}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  show((...others) => view(new URLSearchParams(query), ...others));
 }
 
 logOut.addEventListener("click", async () => {
@@ -77,6 +103,9 @@ logOut.addEventListener("click", async () => {
 });
 addEventListener("hashchange", () => {
   route();
-  if (location.hash.startsWith("#/")) main.focus();
+  if (location.hash.startsWith("#/")) {
+    main.focus();
+    scrollTo(0, 0);
+  }
 });
 route();

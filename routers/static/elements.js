@@ -18,19 +18,55 @@ export function facts(pairs) {
   return element("dl", { class: "facts" }, known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 }
 
-/** A table with a caption for those who hear it. */
-export function table(caption, heads, rows) {
+/** A table with a caption for those who hear it. It scrolls by itself where it is too wide, by keys too.
+ * Numbers stand to the right; with `words` everything stands to the left. */
+export function table(caption, heads, rows, { words = false } = {}) {
   return element(
     "div",
-    { class: "scroll" },
+    { class: words ? "scroll texts" : "scroll", tabindex: 0, role: "region", "aria-label": `${caption}, table` },
     element(
       "table",
       {},
       element("caption", { class: "unseen" }, caption),
-      element("thead", {}, element("tr", {}, heads.map((head) => element("th", { scope: "col" }, head)))),
+      element("thead", {}, element("tr", {}, heads.map((head) => (head ? element("th", { scope: "col" }, head) : element("td", {}))))),
       element("tbody", {}, rows.map(([first, ...rest]) => element("tr", {}, element("th", { scope: "row" }, first), rest.map((cell) => element("td", {}, cell))))),
     ),
   );
+}
+
+/** A card with a heading. */
+export function card(title, ...children) {
+  return element("section", { class: "card", "aria-label": title }, element("h2", {}, title), ...children);
+}
+
+/** A label and its control. */
+export function field(label, control) {
+  return element("div", { class: "field" }, element("label", { for: control.id }, label), control);
+}
+
+/** A choice of values, each a text or a pair of value and text. */
+export function select(attributes, values, chosen) {
+  const pairs = values.map((value) => (Array.isArray(value) ? value : [value, value]));
+  return element("select", attributes, pairs.map(([value, text]) => element("option", { value, selected: value === chosen }, text)));
+}
+
+/** Whether the person agrees: asked in a dialog, in which doing nothing is the first choice. */
+export function agrees(title, text, { yes, no = "Cancel" }) {
+  return new Promise((answer) => {
+    const dialog = element(
+      "dialog",
+      { "aria-label": title },
+      element("h2", {}, title),
+      element("p", {}, text),
+      element("form", { method: "dialog", class: "actions" }, element("button", { value: "no", class: "quiet", autofocus: true }, no), element("button", { value: "yes", class: "danger" }, yes)),
+    );
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      answer(dialog.returnValue === "yes");
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
 }
 
 let fading = 0;

@@ -4,6 +4,7 @@ import { ask } from "./api.js";
 import { element, notify } from "./elements.js";
 import { openLine } from "./talk_line.js";
 import { liveTranscript } from "./talk_transcript.js";
+import { fieldsOf, valuesOf } from "./variables.js";
 import { endReason, stateOf } from "./words.js";
 
 const KEYS = [..."123456789*0#"];
@@ -43,22 +44,6 @@ export async function talkView(query, place, left, fail) {
   names.addEventListener("change", () => showVariables().catch(fail));
   await showVariables();
   place.replaceChildren(element("h1", {}, "Talk"), form, stage);
-}
-
-function fieldsOf(variables) {
-  return variables.map(({ name, default: usual, description, required }) =>
-    element(
-      "div",
-      { class: "field" },
-      element("label", { for: `variable-${name}` }, description || name),
-      element("input", { id: `variable-${name}`, name: `variable-${name}`, value: usual ?? "", required: required && usual === null }),
-    ),
-  );
-}
-
-function valuesOf(form) {
-  const given = [...form].filter(([name, value]) => name.startsWith("variable-") && value !== "");
-  return Object.fromEntries(given.map(([name, value]) => [name.slice("variable-".length), value]));
 }
 
 /** One call, from the session to its end. */

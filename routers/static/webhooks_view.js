@@ -12,9 +12,9 @@ export async function webhooksView(query, place, left, fail) {
   if (left.aborted) return;
   const choices = STATUSES.map(([code, name]) => element("a", { href: `#/webhooks?status=${code}`, "aria-current": code === status ? "page" : null }, name));
   const list = deliveries.length
-    ? table("Webhooks", ["Event", "Call", "To", "Attempts", "Last answer", "Then", ""], deliveries.map((delivery) => row(delivery, fail)))
+    ? table("Webhooks", ["Event", "Call", "To", "Attempts", "Last answer", "Then", ""], deliveries.map((delivery) => row(delivery, fail)), { words: true })
     : element("p", { class: "hint" }, { dead: "No webhook was given up.", pending: "No webhook is waiting.", delivered: "No webhook was delivered." }[status]);
-  place.replaceChildren(element("h1", {}, "Webhooks"), element("p", { class: "actions" }, choices), element("section", { class: "card" }, list));
+  place.replaceChildren(element("h1", {}, "Webhooks"), element("nav", { class: "chips", "aria-label": "Status" }, choices), element("section", { class: "card" }, list));
 }
 
 function row(delivery, fail) {

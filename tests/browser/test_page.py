@@ -55,14 +55,22 @@ def drawn(url: str, folder: Path) -> str:
     return outcome.stdout
 
 
-@pytest.mark.parametrize("view", ["#/", "#/calls/call_hostile"])
+def test_a_newcomer_sees_what_to_do_first(tmp_path: Path) -> None:
+    with service_in_thread(tmp_path / "data", api_key=None) as new:
+        page = drawn(f"{new.url}/", tmp_path / "profile")
+
+    assert 'href="#/talk">Talk to the agent</a>' in page
+    assert "make demo" in page
+
+
+@pytest.mark.parametrize("view", ["#/calls", "#/calls/call_hostile"])
 def test_what_a_stranger_says_is_shown_as_text_and_never_run(
     service: RunningService, tmp_path: Path, view: str
 ) -> None:
     page = drawn(f"{service.url}/{view}", tmp_path)
 
     assert HOSTILE in html.unescape(re.sub(r"<[^>]+>", "", page))
-    assert "<title>Voice agent</title>" in page
+    assert re.search(r"<title>Calls? · Voice agent</title>", page)
     assert not re.search(r"<b>|<img src=\"?x|document\.title=\d</script>", page)
 
 
@@ -75,7 +83,7 @@ def test_without_the_key_the_page_asks_for_it(tmp_path: Path) -> None:
         page = drawn(f"{locked.url}/", tmp_path / "profile")
 
     assert 'type="password"' in page
-    assert "Calls</h1>" not in page
+    assert "Now</h1>" not in page
 
 
 def test_without_an_api_key_there_is_nothing_to_log_out_of(service: RunningService, tmp_path: Path) -> None:

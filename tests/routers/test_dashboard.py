@@ -62,8 +62,9 @@ def test_every_file_that_the_page_names_is_there(browser: httpx.Client) -> None:
     imported = {f"static/{name}" for path in SCRIPTS for name in re.findall(r'from "\./([^"]+)"', text(path))}
     imported |= {name for path in SCRIPTS for name in re.findall(r'addModule\("([^"]+)"\)', text(path))}
 
-    others = {"dashboard.html", "docs.html", "docs.js", "swagger-ui"}
-    assert named | imported == {f"static/{path.name}" for path in STATIC.iterdir() if path.name not in others}
+    others = {"dashboard.html", "docs.html", "docs.js", "swagger-ui", "uplot"}
+    own = {f"static/{path.name}" for path in STATIC.iterdir() if path.name not in others}
+    assert named | imported == own | {"static/uplot/uPlot.esm.js", "static/uplot/uPlot.min.css"}
     for name in named | imported:
         answer = browser.get(f"/{name}")
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache"), name
@@ -98,6 +99,15 @@ def test_every_end_of_a_call_has_plain_words() -> None:
     assert set(re.findall(r"^  (\w+):", found[1], re.M)) == ENDS
     assert re.findall(r'\["(\w+)", "', words[words.index("STAGES") :]) == list(STAGES)
     assert {state.name for state in TRANSITIONS} - {"ENDED"} == set(re.findall(r"([A-Z]{4,}): \"", words))
+
+
+def test_what_others_wrote_stands_with_its_licence_and_loads_nothing() -> None:
+    for folder in (path for path in STATIC.iterdir() if path.is_dir()):
+        assert (folder / "LICENSE.txt").stat().st_size > 500, folder.name
+    uplot = text("routers/static/uplot/uPlot.esm.js")
+    assert "uPlot (v1.6.32)" in uplot.replace("https://github.com/leeoniya/", "")
+    assert "uPlot 1.6.32 (MIT" in text("routers/static/charts.js")
+    assert not re.search(r"innerHTML|\bfetch\(|XMLHttpRequest|\beval\b|^import|new Function", uplot, re.M)
 
 
 def test_the_page_follows_events_that_exist() -> None:
