@@ -42,7 +42,7 @@ test-room: $(INSTALLED) ## telephone calls through a real livekit-server; says w
 	@$(PYTHON) -m pytest -m 'room and alone' tests/room $(ARGS) $(OR_NOTHING)
 
 test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
-	@$(PYTHON) -m pytest -m browser tests/browser $(ARGS)
+	@$(PYTHON) -m pytest -m browser -n 2 --dist loadfile tests/browser $(ARGS)
 
 fuzz: $(INSTALLED) ## every field of the vendors' messages, wrong in every way; make test tries a sample (ARGS="-k nova")
 	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 --dist load tests/matrix $(ARGS) $(OR_NOTHING)
