@@ -113,8 +113,13 @@ def call_of(row: CallRow, rows: list[JournalRow], recordings: Path) -> Call:
         message=None if record.message is None else asdict(record.message),
     )
     holds = [Hold(**asdict(hold)) for hold in record.holds]
-    own = {"agent_hash": record.agent_hash, "response_budget_seconds": record.response_budget_seconds}
-    return Call(**fresh, **transcript_of(record).model_dump(), **own, holds=holds)
+    return Call(
+        **fresh,
+        **transcript_of(record).model_dump(),
+        agent_hash=record.agent_hash,
+        response_budget_seconds=record.response_budget_seconds,
+        holds=holds,
+    )
 
 
 def reported_call(recordings: Path, row: CallRow, rows: list[JournalRow], *, with_transcript: bool) -> dict[str, Any]:
