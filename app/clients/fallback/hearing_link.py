@@ -1,11 +1,12 @@
 """A link of the chain that hears, and the part it has in one call."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.clients.entry import LinkStream, SttSession
 from app.clients.fallback.chain import Link
 from app.ports.streams import Transcript
+from app.ports.vendors import Charge
 
 _RECONNECT_SECONDS = 0.4
 """How long a link may take to replace a lost connection before another link is asked, too."""
@@ -50,6 +51,10 @@ class Listener:
     has_heard_turn: bool = False
     """Whether it has reported the end of a turn: one that has not may stall after its first words."""
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def charges(self) -> list[Charge]:
+        """What it has cost so far."""
+        return [replace(each, way=self.link.name, served=self.served) for each in self.stream.charges()]
 
     @property
     def is_unsteady(self) -> bool:

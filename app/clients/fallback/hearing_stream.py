@@ -13,7 +13,6 @@ before those stays as it was. When a better link is well again, it takes over be
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -59,6 +58,8 @@ _UNANSWERED_SECONDS = 4.0
 """After this much silence, no link will find words in the last sound any more."""
 _LEAD_SECONDS = 1.0
 """How much audio is kept while nobody speaks: the beginning of a sound is noticed late."""
+_REST_SECONDS = 0.2
+"""Two vendors that take connections only to cut them would be asked in turn, without end and without a pause."""
 _AGAIN_SECONDS = 2.0
 """When every link has failed, all are asked again after this time."""
 
@@ -88,6 +89,8 @@ class FallbackStream:
         self._ending: list[Listener] = []
         self._waiting: list[SttLink] = []
         """The links to ask next."""
+        self._rest_until: dict[str, float] = {}
+        """When a link that was lost may be asked again, by its name."""
         self._speaker: Listener | None = None
         """The link whose words count."""
         self._sound_on = False
@@ -127,7 +130,7 @@ class FallbackStream:
     def charges(self) -> list[Charge]:
         """What each link has cost; ``served`` marks those whose words were used."""
         charges = add_up(
-            [*self._spent, *(charge for each in [*self._ending, *self._running] for charge in _charges(each))]
+            [*self._spent, *(charge for each in [*self._ending, *self._running] for charge in each.charges())]
         )
         return [charge for charge in charges if charge.seconds] or charges[:1]
 
@@ -231,13 +234,14 @@ class FallbackStream:
 
     def _add_charges(self, listener: Listener) -> None:
         self._ending.remove(listener)
-        self._spent = add_up([*self._spent, *_charges(listener)])
+        self._spent = add_up([*self._spent, *listener.charges()])
 
     def _lost(self, listener: Listener, error: ProviderError, *, final: bool) -> None:
         """A link has lost its connection, and tries again unless the loss is final."""
         if not listener.is_lost:
             listener.lost_at = self._now()
         self._error, listener.is_lost = error, True
+        self._rest_until[listener.link.name] = self._now() + _REST_SECONDS
         listener.losses += 1
         self._note(listener, error)
         speaker = self._speaker
@@ -366,16 +370,18 @@ class FallbackStream:
         return None if speaker is not None and speaker.link is self._links[0] else _RARELY_SECONDS
 
     def _look(self) -> None:
+        now = self._now()
         self._forget_losses()
         late = [self._is_late(listener) for listener in self._running]
-        if self._waiting and all(late):
-            self._ask(self._waiting.pop(0))
+        if all(late) and (rested := [each for each in self._waiting if self._rest_until.get(each.name, 0.0) <= now]):
+            self._waiting.remove(rested[0])
+            self._ask(rested[0])
         elif not self._running:
             self._ask_all_again()
         elif self._has_orphan_ended():
             self._end_orphaned_turn()
         elif self._may_return():
-            if len(self._running) == 1 and self._now() >= self._return_at:
+            if len(self._running) == 1 and now >= self._return_at:
                 self._ask(self._order()[0])
         elif len(self._running) > 1 and self._is_quiet() and self._speaker_is_well():
             self._stand_down()
@@ -490,7 +496,3 @@ class FallbackStream:
         if not task.cancelled() and (bug := task.exception()) is not None:
             self._bug = self._bug or bug
             self._events.close()
-
-
-def _charges(listener: Listener) -> list[Charge]:
-    return [replace(each, way=listener.link.name, served=listener.served) for each in listener.stream.charges()]

@@ -6,7 +6,7 @@ from typing import Any, Self, cast
 from app.clients.entry import SttSession
 from app.clients.fallback.hearing import FallbackHearing
 from app.clients.fallback.hearing_link import SttLink
-from app.errors import ProviderError
+from app.errors import ProviderError, ProviderUnavailable
 from app.models import Patience, TranscriptionResult
 from app.observability.listeners import Listeners
 from app.ports.streams import HeardWord, SpeechEvent, StreamLost, Transcript, TurnEnded, TurnUpdated
@@ -24,6 +24,8 @@ class Ear:
         self.provider, self.model, self.text = name, f"{name}-1", text
         self.fails = fails
         self.hangs = False
+        self.cuts = False
+        """Whether it takes every connection, and cuts it at once; a stream reconnects 10 ms later."""
         self.streams: list[EarStream] = []
 
     @property
@@ -76,6 +78,8 @@ class EarStream:
         self.is_open = True
         if self._ear.fails is not None:
             self._events.put_nowait(StreamLost(self._ear.fails, final=True))
+        elif self._ear.cuts:
+            self._later(0.0, self._works_and_is_cut)
         else:
             self._later(1.0, self.on_working)
         return self
@@ -101,6 +105,11 @@ class EarStream:
 
     def loses(self, error: ProviderError, *, final: bool = True) -> None:
         self._events.put_nowait(StreamLost(error, final=final))
+
+    def _works_and_is_cut(self) -> None:
+        self.on_working()
+        self.loses(ProviderUnavailable(self.provider, "cut"), final=False)
+        self._later(0.01, self._works_and_is_cut)
 
     def _hear(self, kind: type[TurnUpdated] | type[TurnEnded]) -> None:
         if not self._ear.hangs:

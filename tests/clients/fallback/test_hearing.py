@@ -194,6 +194,14 @@ async def test_connections_that_are_lost_again_and_again_do_not_hear_until_one_h
         assert isinstance(events[-1], StreamRestored)
 
 
+async def test_vendors_that_cut_every_connection_at_once_are_asked_in_turn_with_pauses() -> None:
+    first, second = Ear("first"), Ear("second")
+    first.cuts = second.cuts = True
+    async with listening(chain_of(first, second)) as (stream, _events):
+        await speak(stream, 2.0)
+    assert 2 < len(first.streams) + len(second.streams) <= 30
+
+
 async def test_when_all_fail_the_call_is_told_and_all_are_asked_again() -> None:
     first, second = Ear("first", fails=WRONG_KEY), Ear("second", fails=WRONG_KEY)
     hearing = chain_of(first, second)
