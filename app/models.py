@@ -245,6 +245,9 @@ class Retention:
 AS_USUAL = Retention()
 _DAYS = frozenset(item.name for item in fields(Retention))
 
+RedactCategory = Literal["cards", "phones", "emails"]
+"""What is taken out of a call before it is stored."""
+
 ANSWERING = ("reply", "goodbye", "transfer", "prompt")
 """The kinds of utterances that answer the turn whose number they have."""
 

@@ -33,6 +33,7 @@ from app.settings_checks import (
     IPv4,
     Networks,
     NumberPrefixes,
+    RedactCategories,
     Seconds,
     Secret,
     SipAddress,
@@ -200,7 +201,10 @@ class Settings(_Needs, BaseSettings):
     dials_per_day: int = Field(200, ge=1)
     """Most outbound calls in 24 hours, to all numbers together."""
 
-    # --- how long calls are kept --------------------------------------------------------------------------------------
+    # --- what is kept of calls, and how long --------------------------------------------------------------------------
+    redact: RedactCategories = ()
+    """What is taken out of the words before they are stored, of cards,phones,emails. An agent can have its own; see
+    docs/redaction.md."""
     retention_recording_days: int = Field(0, ge=0, le=KEPT_DAYS_MAX)
     """Days after a call until its recording is erased; 0 keeps it. An agent can have its own; see docs/retention.md."""
     retention_transcript_days: int = Field(0, ge=0, le=KEPT_DAYS_MAX)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from app.models import RedactCategory
+
 ANY_LANGUAGE = "multi"
 LANGUAGES = ("ru", "en", ANY_LANGUAGE)
 """Languages with standard lines and voices. ``multi`` begins in the first and recognises any. An agent's file can have
@@ -120,6 +122,8 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Separated by commas."""
 Networks = Annotated[Words, AfterValidator(_networks)]
 """IP addresses and networks, separated by commas."""
+RedactCategories = Annotated[tuple[RedactCategory, ...], NoDecode, BeforeValidator(_split)]
+"""Separated by commas."""
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 IPv4 = Annotated[str, AfterValidator(_ipv4_address)]
 NumberPrefixes = Annotated[Words, AfterValidator(_prefixes)]

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from app.cli.explain import stored_call
 from app.conversation.events import Event
-from app.journal.replay import Difference, differences
+from app.journal.replay import Difference, differences, redacted_of
 from app.observability.printable import printable
 
 _SHOWN = 20
@@ -30,6 +30,9 @@ def replay_command(call_id: str) -> int:
         console.print(Text(_shown(difference)), soft_wrap=True)
     if len(different) > _SHOWN:
         console.print(f"and {len(different) - _SHOWN} more, which may follow from these")
+    if redacted := redacted_of(rows):
+        told = f"{', '.join(map(printable, redacted))} were redacted: decisions that hung on these words may differ"
+        console.print(Text(told))
     outcome = f"{len(different)} differences" if different else "the same decisions"
     console.print(f"{len(rows)} rows of version {call.version}: {outcome}", style="bold red" if different else "green")
     return int(bool(different))

@@ -42,8 +42,8 @@ _WORDS: Mapping[str, frozenset[str]] = {
     KnowledgeSearched.type: frozenset({"passages"}),  # they tell what was asked
 }
 """The fields that hold words, by the type of the row."""
-_AGENT_KEPT = frozenset(
-    {"name", "agent_hash", "models", "voices", "speed", "emotion", "chains", "code_version", "retention"}
+AGENT_KEPT = frozenset(
+    {"name", "agent_hash", "models", "voices", "speed", "emotion", "chains", "code_version", "retention", "redact"}
 )
 """Of the agent in row 1. Its prompt, lines and tools may hold values of the call."""
 _POLICY_ERASED = frozenset({"lines", "keypad"})
@@ -74,7 +74,7 @@ def _created(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **data,
         "policy": _only(data.get("policy"), lambda name: name not in _POLICY_ERASED),
-        "agent": _only(data.get("agent"), lambda name: name in _AGENT_KEPT),
+        "agent": _only(data.get("agent"), lambda name: name in AGENT_KEPT),
     }
 
 

@@ -68,8 +68,9 @@ def _add(request: CallRequest, now: datetime, connection: Connection) -> None:
 
 
 def _take(owner: str, now: str, connection: Connection) -> list[CallRequest]:
-    taken = connection.execute(
-        update(call_requests).where(_waiting_for(owner)).values(taken_at=now).returning(call_requests)
-    )
-    rows = sorted(taken, key=lambda row: row.request_id)
+    """The data does not stay: what an operator has the agent say may be what the journal of the call must not hold."""
+    waiting = select(call_requests).where(_waiting_for(owner)).order_by(call_requests.c.request_id)
+    rows = connection.execute(waiting).all()
+    taken = call_requests.c.request_id.in_([row.request_id for row in rows])
+    connection.execute(update(call_requests).where(taken).values(taken_at=now, data={}))
     return [CallRequest(row.call_id, row.kind, row.data) for row in rows]

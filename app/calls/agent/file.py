@@ -38,7 +38,7 @@ from app.clients.http_tools import HttpEndpoint, RequestValues
 from app.clients.webhook_sender import WebhookEndpoint
 from app.conversation.policy import DISCLOSURES, ENGLISH, NOTICES, CallPolicy, KeyMeaning, Lines
 from app.errors import SettingsError
-from app.models import AS_USUAL, CALL_EVENTS, Retention
+from app.models import AS_USUAL, CALL_EVENTS, RedactCategory, Retention
 from app.ports.streams import ToolSpec
 from app.settings_checks import split_secrets
 
@@ -79,6 +79,8 @@ class AgentFile:
     numbers: tuple[str, ...] = ()
     is_recorded: bool | None = None
     retention: Retention = AS_USUAL
+    redact: tuple[RedactCategory, ...] | None = None
+    """What is taken out of its calls before they are stored; None: as the settings say."""
     max_call_cost_usd: float | None = None
     max_day_cost_usd: float | None = None
     lookup: AgentTool | None = None
@@ -137,6 +139,7 @@ def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str)
         numbers=tuple(shape.numbers),
         is_recorded=shape.recording,
         retention=Retention(**shape.retention.model_dump()),
+        redact=None if shape.redact is None else tuple(shape.redact),
         max_call_cost_usd=shape.limits.max_call_cost_usd,
         max_day_cost_usd=shape.limits.max_day_cost_usd,
         hours=_hours(shape.hours),

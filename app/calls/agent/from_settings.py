@@ -19,6 +19,8 @@ from app.calls.agent.tools import Place
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
+from app.redaction.finder import Finder
+from app.redaction.numbers import regions_of
 from app.settings import Settings, environment
 from app.settings_checks import ANY_LANGUAGE, spending_problem
 
@@ -105,6 +107,8 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         weekdays={code: weekdays(code) for code in lines},
         is_recorded=settings.recording,
         retention=agent.retention,
+        redact=settings.redact,
+        finder=_finder(settings, agent, lines),
         max_day_cost_usd=agent.max_day_cost_usd,
         hours=agent.hours,
         lookup=agent.lookup,
@@ -126,6 +130,10 @@ def _lines(agent: AgentFile, wanted: str, greeting: str | None) -> tuple[dict[st
     if greeting:
         lines[language] = replace(lines[language], greeting=greeting)
     return lines, language
+
+
+def _finder(settings: Settings, agent: AgentFile, lines: Collection[str]) -> Finder | None:
+    return Finder(settings.redact, regions_of(lines, agent.numbers)) if settings.redact else None
 
 
 def _knowledge(agent: AgentFile, settings: Settings, language: str) -> Knowledge | None:
@@ -263,6 +271,7 @@ def _with_file(settings: Settings, agent: AgentFile, only: Collection[str]) -> S
     of_file = {
         "language": agent.language,
         "recording": agent.is_recorded,
+        "redact": agent.redact,
         **{f"{kind}_model": model for kind, model in agent.models.items()},
         **{f"tts_voice_{code}": voice for code, voice in agent.voices.items()},
     }

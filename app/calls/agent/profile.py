@@ -16,8 +16,9 @@ from app.calls.agent.tools import AgentTool
 from app.calls.agent.variables import Variable, defaults
 from app.clients.webhook_sender import WebhookEndpoint
 from app.conversation.policy import CallPolicy
-from app.models import AS_USUAL, CallContext, Direction, Retention, VoiceConfig
+from app.models import AS_USUAL, CallContext, Direction, RedactCategory, Retention, VoiceConfig
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
+from app.redaction.finder import Finder
 from media.formats import AudioFormat
 
 _FACTS = frozenset({"called_number", "language_hint", "sip_headers"})
@@ -81,6 +82,10 @@ class AgentProfile:
     is_recorded: bool = True
     retention: Retention = AS_USUAL
     """How long its calls are kept, where that is not as the settings say."""
+    redact: tuple[RedactCategory, ...] = ()
+    """What is taken out of its calls before they are stored."""
+    finder: Finder | None = None
+    """Finds it; None when there is nothing to take out."""
     max_day_cost_usd: float | None = None
     """What its calls may cost in a day; None for no limit of its own. The policy has the limit of each call."""
     lookup: AgentTool | None = None
@@ -192,6 +197,7 @@ class AgentProfile:
             **({"mcp_servers": [each.describe() for each in self.mcp_servers]} if self.mcp_servers else {}),
             **({"knowledge": self.knowledge.describe()} if self.knowledge is not None else {}),
             **({"retention": kept} if (kept := self.retention.own()) else {}),
+            **({"redact": list(self.redact)} if self.redact else {}),
             **({} if self.is_analysed else {"analysis": False}),
             **({"outcome": {field.name: field.schema for field in self.outcome}} if self.outcome else {}),
             "code_version": version,

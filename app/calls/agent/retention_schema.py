@@ -1,11 +1,13 @@
-"""The part of an agent's file that says how long its calls are kept."""
+"""The parts of an agent's file that say what is kept of its calls, and how long."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.models import RedactCategory
 from app.settings_checks import KEPT_DAYS_MAX
 
+RedactShape = list[RedactCategory]
 Days = Annotated[int, Field(ge=0, le=KEPT_DAYS_MAX)]
 
 

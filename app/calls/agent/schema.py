@@ -26,7 +26,7 @@ from app.calls.agent.knowledge import file_name
 from app.calls.agent.mcp import MCP_SECONDS
 from app.calls.agent.numbers import number_problem
 from app.calls.agent.outcome import CONFIRM, outcome_field
-from app.calls.agent.retention_schema import RetentionShape
+from app.calls.agent.retention_schema import RedactShape, RetentionShape
 from app.calls.agent.templates import is_template
 from app.calls.agent.tool_values import header_value, split_address
 from app.calls.agent.tools import RESERVED_NAMES, WAITING_PHRASE_AFTER_SECONDS
@@ -363,6 +363,7 @@ class AgentShape(_Shape):
     recording: bool | None = None
     limits: LimitsShape = LimitsShape()
     retention: RetentionShape = RetentionShape()
+    redact: RedactShape | None = None
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
     hours: HoursShape | None = None
     lookup: LookupShape | None = None

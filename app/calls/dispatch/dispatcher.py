@@ -274,6 +274,11 @@ class CallDispatcher:
         elif call_id in self._beginning:
             self._beginning[call_id].append(event)
 
+    def redacts(self, call_id: str) -> bool:
+        """Whether it is a live call of this process whose words are not all stored."""
+        call = self._live.get(call_id)
+        return call is not None and call.plan.agent.finder is not None
+
     def ownership_lost(self, call_id: str) -> None:
         """Another process owns that call now."""
         call = self._live.get(call_id)

@@ -25,9 +25,10 @@ _LOOK_SECONDS = 0.2
 _LOOK_AGAIN = Backoff(first_seconds=0.2, max_seconds=1.0)
 """Short, because an operator waits."""
 
+_SAY = "say"
 _EVENTS: dict[str, tuple[Callable[..., ev.Event], tuple[str, ...]]] = {
     "hangup": (ev.HangupRequested, ()),
-    "say": (ev.SayRequested, ("text",)),
+    _SAY: (ev.SayRequested, ("text",)),
     "transfer": (ev.TransferRequested, ("to",)),
 }
 """For each kind of request: its event, and the strings that its data must have, which are the event's fields."""
@@ -49,8 +50,12 @@ class CallRequests:
     async def ask(self, call_id: str, kind: str, **data: Any) -> None:
         """Store a request. The journal of the call shows its outcome.
 
-        Raises CallNotFound, CallAlreadyEnded, StorageError.
+        What is to be said in a call of this process that redacts is not stored. Raises CallNotFound, CallAlreadyEnded,
+        StorageError.
         """
+        if kind == _SAY and self._dispatcher.redacts(call_id):
+            self._carry_out(CallRequest(call_id, kind, data))
+            return
         await self._store.add(CallRequest(call_id, kind, data), utc_now())
         self._asked_here.set()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import structlog
 
@@ -11,8 +12,11 @@ from app.conversation import events as ev
 from app.errors import StorageError
 from app.journal.analysis import wants_analysis
 from app.journal.record import CallRecord, call_record
+from app.journal.redacted import RowRedactor
+from app.journal.wordless import without_words
 from app.models import JournalRow
 from app.ports.services import CallEnding, CallLeg, Journal
+from app.redaction.finder import Finder
 
 log = structlog.get_logger(__name__)
 
@@ -22,12 +26,22 @@ _LOOK_AGAIN_SECONDS = 1.0
 class CallLog:
     """Numbers the rows, appends them to the journal, and sends them to a leg that asked for them."""
 
-    def __init__(self, call_id: str, fence: int, journal: Journal, leg: CallLeg, clock: CallClock) -> None:
+    def __init__(
+        self,
+        call_id: str,
+        fence: int,
+        journal: Journal,
+        leg: CallLeg,
+        clock: CallClock,
+        finder: Finder | None = None,
+    ) -> None:
+        """``finder`` finds what must not be in any row."""
         self._call_id = call_id
         self._fence = fence
         self._journal = journal
         self._leg = leg
         self._clock = clock
+        self._redactor = RowRedactor(finder) if finder is not None else None
         self._rows: list[JournalRow] = []
         self._record: tuple[int, CallRecord] | None = None
         """The record, with the number of rows it was made from."""
@@ -97,10 +111,21 @@ class CallLog:
             return
 
     def _row(self, event: ev.Event, t: float, turn: int | None) -> JournalRow:
-        data = ev.row_data(event)
+        data = self._stored(event)
         row = JournalRow(len(self._rows) + 1, self._clock.wall(t), t, event.type, turn, ev.VERSION, data)
         self._rows.append(row)
         return row
+
+    def _stored(self, event: ev.Event) -> dict[str, Any]:
+        """What of the event may be stored. A bug in what decides that costs words, not the call."""
+        data = ev.row_data(event)
+        if self._redactor is None:
+            return data
+        try:
+            return self._redactor.redacted(event.type, data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the row must be written
+            log.error("redaction.failed", call_id=self._call_id, type=event.type, error=type(error).__name__)
+            return without_words(event.type, data)
 
     def _ending(self, t: float) -> CallEnding:
         record = self.record

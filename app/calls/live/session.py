@@ -127,7 +127,7 @@ class CallOrchestrator:
             plan.policy.max_cost_usd, plan.telephony_usd_per_minute, clock=self._clock, emit=self.emit
         )
         self._events.emit(plan.created())  # the first event, whatever else is emitted before the call runs
-        self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock)
+        self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock, plan.agent.finder)
         self._recording = self._open_recording()
         self._playback = PlaybackScheduler(
             leg,

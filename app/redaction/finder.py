@@ -1,0 +1,163 @@
+"""Finds in one text what must not be stored, and what may be a part of it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from app.models import RedactCategory
+from app.redaction.emails import email_spans, local_part
+from app.redaction.labels import is_other
+from app.redaction.marks import CARD, DIGITS, PHONE, Span, merged
+from app.redaction.memory import Memory
+from app.redaction.numbers import CARD_DIGITS, PHONE_DIGITS, is_card, is_phone
+from app.redaction.runs import Run, digit_runs, loose_runs
+
+KEPT_DIGITS = 6
+"""So many digits of a number may be stored before it is known that it is one: the issuer's, no more."""
+
+
+_LONG, _LONG_KEPT = 2000, 8
+"""Letters of a text whose findings are kept, and how many texts are."""
+_DIGITS_BESIDE = 4
+"""So many digits of other numbers may stand beside a telephone number in one run: a time, an extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known about a text besides its words."""
+
+    before: tuple[str, ...] = ()
+    """Digits with which the same person ended what they said before, in the order they came."""
+    stale: int = 0
+    """So many of them were said before the agent asked for something else."""
+    asked: str = ""
+    """What the agent has said last."""
+    is_asked_for_email: bool = False
+    is_partial: bool = False
+    """The text goes on, and a later one replaces it: too much rather than too little is taken out."""
+    is_suspicious: bool = False
+    """Digits at the end may be the first part of a number whose other part comes in another text."""
+
+
+NOTHING_KNOWN = Circumstances()
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found in a text."""
+
+    spans: list[Span] = field(default_factory=list)
+    numbers: list[tuple[str, str]] = field(default_factory=list)
+    """Digits that were taken out, with their marks."""
+    names: list[str] = field(default_factory=list)
+    """Local parts of addresses that were taken out."""
+    pieces: tuple[str, ...] | None = None
+    """Digits with which the text ends, and those before it that they go on with; None for a text without digits."""
+
+
+class Finder:
+    """Finds what belongs to some categories. The same for all calls of an agent."""
+
+    def __init__(self, categories: Collection[RedactCategory], regions: tuple[str, ...] = ()) -> None:
+        """``regions`` are where telephone numbers without a country's code are, such as ``RU``."""
+        self._cards, self._phones, self._emails = (name in categories for name in ("cards", "phones", "emails"))
+        self._regions = regions
+        self._long_texts: dict[str, Findings] = {}
+        """What was found in prompts, which are the same in many calls."""
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether it looks for digits at all."""
+        return self._cards or self._phones
+
+    def find(self, text: str, memory: Memory, known: Circumstances = NOTHING_KNOWN) -> Findings:
+        """What the text holds."""
+        is_long = known == NOTHING_KNOWN and len(text) > _LONG and not memory
+        if is_long and text in self._long_texts:
+            return self._long_texts[text]
+        found = self._found(text, memory, known)
+        if is_long:
+            if len(self._long_texts) >= _LONG_KEPT:
+                del self._long_texts[next(iter(self._long_texts))]
+            self._long_texts[text] = found
+        return found
+
+    def _found(self, text: str, memory: Memory, known: Circumstances) -> Findings:
+        found = Findings()
+        if self._emails:
+            spans = email_spans(text, was_asked=known.is_asked_for_email, is_partial=known.is_partial)
+            found.names = [name for span in spans if (name := local_part(text[span.start : span.end]))]
+            found.spans = [*spans, *memory.names_in(text)]
+        if self.has_numbers:
+            runs = digit_runs(text, without=[(span.start, span.end) for span in found.spans])
+            self._find_numbers(runs, memory, known, found)
+        found.spans = merged(found.spans)
+        return found
+
+    def _find_numbers(self, runs: list[Run], memory: Memory, known: Circumstances, found: Findings) -> None:
+        left = []
+        for index, run in enumerate(runs):
+            before = known.before if index == 0 and known.before and run.is_leading else ()
+            mark = self._mark(run, before, memory, known)
+            if mark in (None, DIGITS):
+                left.append(run)
+            if mark is not None:
+                found.spans.append(Span(run.start, run.end, mark))
+                found.numbers += [(digits, mark) for digits in {run.digits, "".join((*before, run.digits))}]
+            if run is runs[-1]:
+                found.pieces = (*before, run.digits) if run.is_open else ()
+        for run in loose_runs(left) if self._cards else ():
+            if is_card(run.digits):
+                found.spans.append(Span(run.start, run.end, CARD))
+                found.numbers.append((run.digits, CARD))
+
+    def _mark(self, run: Run, before: tuple[str, ...], memory: Memory, known: Circumstances) -> str | None:
+        """The mark for the run, which goes on with the digits ``before``; None when it stays."""
+        begun = ["".join(before[first:]) for first in range(len(before))]
+        if self._cards and (_holds_card(run, begun) or self._begins_with_card(run, known)):
+            return CARD
+        if self._phones and self._holds_phone(run, begun[known.stale :], known):
+            return PHONE
+        if (mark := memory.mark_of(run.digits)) is not None:
+            return mark
+        fresh = len("".join(before[known.stale :]))
+        goes_on = fresh > 0 and fresh + len(run.digits) > KEPT_DIGITS and not is_other(run.lead, known.asked)
+        return DIGITS if goes_on or self._may_be_a_part(run, known) else None
+
+    def _holds_phone(self, run: Run, begun: list[str], known: Circumstances) -> bool:
+        if len(run.digits) >= PHONE_DIGITS[0]:
+            parts = (part for part in run.parts() if len(run.digits) - len(part.digits) <= _DIGITS_BESIDE)
+            if any(self._is_phone(part, known) for part in parts):
+                return True
+        return any(is_phone(start + run.digits, self._regions) for start in begun)
+
+    def _begins_with_card(self, run: Run, known: Circumstances) -> bool:
+        """Whether more digits follow a card's at once, as when somebody types on without a pause."""
+        digits = run.digits
+        if len(run.groups) > 1 or len(digits) <= CARD_DIGITS[-1] or is_other(run.lead, known.asked):
+            return False
+        return any(is_card(digits[:size]) for size in CARD_DIGITS)
+
+    def _is_phone(self, run: Run, known: Circumstances) -> bool:
+        if run.is_international:
+            return is_phone(run.digits, (), is_international=True)
+        return is_phone(run.digits, self._regions) and not is_other(run.lead, known.asked)
+
+    def _may_be_a_part(self, run: Run, known: Circumstances) -> bool:
+        if len(run.digits) <= KEPT_DIGITS:
+            return False
+        if known.is_partial:
+            return True
+        if is_other(run.lead, known.asked):
+            return False
+        if run.is_spoken and len(run.digits) in CARD_DIGITS:
+            return True
+        is_other_phone = not self._phones and len(run.digits) > len("9161234567") and is_phone(run.digits, ())
+        return known.is_suspicious and not run.is_round and not is_other_phone and run.is_open
+
+
+def _holds_card(run: Run, begun: list[str]) -> bool:
+    """Whether a card's number is in the run, or ends in it after one of those beginnings."""
+    if len(run.digits) >= CARD_DIGITS[0] and any(is_card(part.digits) for part in run.parts()):
+        return True
+    ends = [run.part(0, last).digits for last in range(len(run.groups))] if begun else []
+    return any(is_card(start + end) for start in begun for end in ends)
