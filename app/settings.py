@@ -203,8 +203,7 @@ class Settings(_Needs, BaseSettings):
 
     # --- what is kept of calls, and how long --------------------------------------------------------------------------
     redact: RedactCategories = ()
-    """What is taken out of the words before they are stored, of cards,phones,emails. An agent can have its own; see
-    docs/redaction.md."""
+    """What is taken out of calls before they are stored: cards,phones,emails. An agent can have its own."""
     retention_recording_days: int = Field(0, ge=0, le=KEPT_DAYS_MAX)
     """Days after a call until its recording is erased; 0 keeps it. An agent can have its own; see docs/retention.md."""
     retention_transcript_days: int = Field(0, ge=0, le=KEPT_DAYS_MAX)

@@ -144,6 +144,37 @@ def test_a_wrong_limit_is_named_with_its_line(
     assert told.startswith(f"{file} line 6: limits.{problem}")
 
 
+@pytest.mark.parametrize(
+    ("of_file", "of_settings", "redacted"),
+    [
+        ("", {}, ()),
+        ("", {"REDACT": "cards, emails"}, ("cards", "emails")),
+        ("redact: [phones]", {"REDACT": "cards"}, ("phones",)),
+        ("redact: []", {"REDACT": "cards"}, ()),
+    ],
+)
+def test_what_is_redacted_is_up_to_the_settings_unless_the_file_says_it(
+    of_file: str,
+    of_settings: dict[str, str],
+    redacted: tuple[str, ...],
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file.write_text(f"{FILE}{of_file}\n", encoding="utf-8")
+    made = agent_of_file(file, settings(monkeypatch, **of_settings))
+
+    assert made.redact == redacted
+    assert (made.finder is not None) is bool(redacted)
+    assert made.describe("1").get("redact", []) == list(redacted)
+
+
+def test_an_unknown_category_is_named_with_its_line(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(f"{FILE}redact: [cards, names]\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        agent_of_file(file, settings(monkeypatch))
+    assert caught.value.problems == [f"{file} line 6: redact[1]: input should be 'cards', 'phones' or 'emails'"]
+
+
 def test_a_wrong_file_stops_the_start(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text(FILE + "tone: warm\n", encoding="utf-8")
     blocked = tmp_path / "data"

@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.calls.dispatch.operator_requests import CallRequests
 from app.errors import CallNotFound, StorageError
+from app.redaction.finder import Finder
 from app.service_loops import ServiceLoops
 from app.storage.requests import CallRequest
 from tests.calls.desk import Desk, desk
-from tests.calls.fakes import World
+from tests.calls.fakes import AGENT, World
 
 VIRTUAL_TIME = True
 
@@ -78,6 +81,39 @@ async def test_a_request_for_a_call_of_another_process_is_carried_out_within_a_f
         assert row.t - began <= 0.21
         await call.until("agent.finished", 2)
         assert call.turns()[-1] == ("assistant", "A colleague is on the way.")
+
+
+async def test_what_is_to_be_said_in_a_call_that_redacts_is_not_stored() -> None:
+    redacting = replace(AGENT, redact=("cards",), finder=Finder(("cards",)))
+    async with board(World(agent=redacting)) as here:
+        call = await here.desk.rings()
+        await call.greeted()
+        here.store.fails_with = StorageError("nothing is to be stored")
+        await here.requests.ask("call-1", "say", text="Your card is 4539578763621486.")
+        assert (await call.until("operator.say_requested")).data == {"text": "Your card is [card]."}
+        await call.until("agent.finished", 2)
+        assert call.turns()[-1] == ("assistant", "Your card is [card].")
+        here.store.fails_with = None
+
+
+async def test_a_bug_in_the_redaction_costs_words_and_not_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    redacting = replace(AGENT, redact=("cards",), finder=Finder(("cards",)))
+
+    def raises(*_: object) -> None:
+        raise ValueError("4539578763621486")
+
+    async with board(World(agent=redacting)) as here:
+        call = await here.desk.rings()
+        await call.greeted()
+        monkeypatch.setattr(redacting.finder, "find", raises)
+        with capture_logs() as lines:
+            await here.requests.ask("call-1", "say", text="Your card is 4539578763621486.")
+            await here.requests.ask("call-1", "hangup")
+            await call.ended()
+    assert [row.data for row in call.rows_of("operator.say_requested")] == [{"text": ""}]
+    failed = [line for line in lines if line["event"] == "redaction.failed"]
+    assert (failed[0]["type"], failed[0]["error"]) == ("operator.say_requested", "ValueError")
+    assert "4539" not in str(lines)
 
 
 async def test_requests_are_carried_out_in_their_order() -> None:
