@@ -1,7 +1,7 @@
 """Builds agents from their files and the settings."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from app.calls.agent.lookup import LOOKUP
 from app.calls.agent.profile import AgentProfile, sip_name
 from app.calls.agent.templates import Names, Template, TemplateProblem, names_of
 from app.calls.agent.texts import AgentTexts, BadTexts
-from app.calls.agent.tools import Place
+from app.calls.agent.tools import AgentTool, Place
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
@@ -155,50 +155,43 @@ class _TextReader:
             sip=[sip_name(header) for header in agent.sip_headers],
         )
         self._blank = profile.facts(UNKNOWN_CALL, "inbound")
+        self._problems: list[str] = []
 
     def profile(self) -> AgentProfile:
         """The agent with all its templates."""
-        of_lookup, of_servers = self.lookup_texts(), self.mcp_texts()
-        return replace(self._profile, texts=self.texts(), lookup_texts=of_lookup, mcp_texts=of_servers)
-
-    def texts(self) -> AgentTexts | None:
-        """The templates of the prompt, the lines and the tools; None when there are none."""
         profile, names = self._profile, self._names
-        try:
-            texts = AgentTexts(profile.prompt, profile.policy.lines, names, self._blank, profile.tools)
-        except BadTexts as error:
-            raise self._named(error, names) from None
-        return None if texts.are_plain else texts
-
-    def lookup_texts(self) -> AgentTexts | None:
-        """The templates of the lookup's request, which cannot know what the lookup will bring."""
-        if self._profile.lookup is None:
-            return None
-        names = replace(self._names, open_groups=self._names.open_groups - {LOOKUP})
-        try:
-            texts = AgentTexts("", {}, names, self._blank, [self._profile.lookup])
-        except BadTexts as error:
-            problems = [((LOOKUP, *place[2:]), line, problem) for place, line, problem in error.problems]
-            raise self._named(BadTexts(problems), names) from None
-        return None if texts.are_plain else texts
-
-    def mcp_texts(self) -> AgentTexts | None:
-        """The templates of the headers of MCP servers."""
-        servers = [server.as_tool() for server in self._profile.mcp_servers]
-        try:
-            texts = AgentTexts("", {}, self._names, self._blank, servers)
-        except BadTexts as error:
-            problems = [(("mcp_servers", *place[1:]), line, problem) for place, line, problem in error.problems]
-            raise self._named(BadTexts(problems), self._names) from None
-        return None if texts.are_plain else texts
-
-    def _named(self, error: BadTexts, names: Names) -> SettingsError:
-        return SettingsError(
-            [
-                f"{'GREETING' if place == self._of_setting else self._where(place, line, problem, names)}: {problem}"
-                for place, line, problem in error.problems
-            ]
+        # The lookup's request cannot know what the lookup will bring.
+        before_lookup = replace(names, open_groups=names.open_groups - {LOOKUP})
+        lookup = [profile.lookup] if profile.lookup is not None else []
+        servers = [server.as_tool() for server in profile.mcp_servers]
+        read = replace(
+            profile,
+            texts=self._read(names, profile.tools, prompt=profile.prompt, lines=profile.policy.lines),
+            lookup_texts=self._read(before_lookup, lookup, place_of=lambda place: (LOOKUP, *place[2:])),
+            mcp_texts=self._read(names, servers, place_of=lambda place: ("mcp_servers", *place[1:])),
         )
+        if self._problems:
+            raise SettingsError(self._problems)
+        return read
+
+    def _read(
+        self,
+        names: Names,
+        tools: Sequence[AgentTool],
+        *,
+        prompt: str = "",
+        lines: Mapping[str, Lines] | None = None,
+        place_of: Callable[[Place], Place] = lambda place: place,
+    ) -> AgentTexts | None:
+        """Templates; None when there are none, or when some are wrong. ``place_of`` is where a tool's place is told."""
+        try:
+            texts = AgentTexts(prompt, lines or {}, names, self._blank, tools)
+        except BadTexts as error:
+            for place, line, problem in error.problems:
+                where = self._where(place_of(place), line, problem, names)
+                self._problems.append(f"{'GREETING' if place == self._of_setting else where}: {problem}")
+            return None
+        return None if texts.are_plain else texts
 
     def _where(self, place: Place, line: int, problem: str, names: Names) -> str:
         return self._agent.where(place, line, partial(_line_of, problem, names))

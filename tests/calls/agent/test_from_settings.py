@@ -201,6 +201,9 @@ lines:
       - "{{ nobody }}"
     apology: "{{ doctor / 2 }}"
 variables: {doctor: {default: Smith}}
+lookup: {url: "https://example.org", headers: {X-Name: "{{ lookup.name }}"}}
+mcp_servers:
+  - {name: schedule, url: "https://example.org/mcp", headers: {X-Doctor: "{{ docter }}"}}
 """
 
 
@@ -217,6 +220,8 @@ def test_every_wrong_template_is_named_with_its_line(file: Path, monkeypatch: py
             f"{file} line 5: greeting.ru: variable is not known here",
             f"{file} line 10: lines.en.idle[1]: nobody is not known here",
             f"{file} line 11: lines.en.apology: gives no text in a call without values (TypeError): use default(…)",
+            f"{file} line 13: lookup.headers.X-Name: lookup is not known here",
+            f"{file} line 15: mcp_servers[0].headers.X-Doctor: docter is not known here",
         ]
     )
 
