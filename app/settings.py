@@ -106,6 +106,8 @@ class Settings(_Needs, BaseSettings):
     """Address of a SQLite file, sqlite+aiosqlite:/// and its path; calls.db in DATA_DIR when not set."""
     recording: bool = True
     """Keep a stereo recording of each call."""
+    recording_compression: Literal["opus", "none"] = "opus"
+    """Two minutes after a call, make its recording a tenth as large, with a little loss; none keeps every sample."""
     workers: int = Field(1, ge=1, le=64)
     """Processes that share the calls; one carries about ten telephone calls, or a hundred over websockets."""
     max_concurrent_calls: int | None = Field(None, ge=1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from app.calls.after.analysis import Analyst
+from app.calls.after.compression import Compressor
 from app.calls.after.retention import EVERY, RetentionSweep
 from app.calls.after.webhooks import ShowCall, Webhooks, endpoints_of
 from app.calls.agent.directory import AgentDirectory
@@ -19,6 +20,7 @@ from app.service_loops import ServiceLoops
 from app.settings import Settings
 from app.settings_checks import split_secrets
 from app.storage.analyses import AnalysisStore
+from app.storage.compressions import CompressionStore
 from app.storage.database import Database
 from app.storage.figures import FigureStore
 from app.storage.outbox import Outbox
@@ -59,7 +61,10 @@ async def after_calls(
     try:
         await webhooks.start(endpoints_of(of_settings, agents.current))
         sweep = _retention(settings, database, eraser, metrics)
-        kept = (loops.keep("analysis", analyst.look), loops.keep("retention", sweep.look))
+        kept = [loops.keep("analysis", analyst.look), loops.keep("retention", sweep.look)]
+        if settings.recording_compression == "opus":
+            compressor = Compressor(CompressionStore(database), settings.recordings_dir, metrics.compressions)
+            kept.append(loops.keep("compression", compressor.look))
         try:
             yield AfterCalls(analyses, outbox, webhooks, FigureStore(database))
         finally:

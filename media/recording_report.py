@@ -1,17 +1,17 @@
 """Says whether a call's recording is complete, and which seconds are missing."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from media.recording import recording_exists, segment_span
-from media.recording_writer import NOTES_SUFFIX, SEGMENT_SUFFIX
+from media.recording_notes import NOTES_SUFFIX, Notes, read_notes
+from media.segments import SEGMENT_SUFFIX, segment_span
 from media.spans import Span, merged, uncovered
+from media.whole_recording import recording_exists
 
 RecordingStatus = Literal["complete", "gaps", "failed", "erased", "none"]
 
-_UNWRITTEN_SECONDS = 0.25
+UNWRITTEN_SECONDS = 0.25
 """A process that dies has at most this much unwritten audio, and that may be silence."""
 _NOTHING_SECONDS = 1.0
 """A shorter call may end before there is any audio."""
@@ -30,15 +30,6 @@ class RecordingReport:
     has_sound: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Notes:
-    """An owner's notes about its part of the call, see :mod:`media.recording_writer`."""
-
-    began: float
-    ended: float | None
-    gaps: tuple[Span, ...]
-
-
 def recording_report(directory: Path, duration: float | None) -> RecordingReport:
     """Inspect the folder of a call; ``duration`` is from the answer to the end, None while the call is live.
 
@@ -47,7 +38,7 @@ def recording_report(directory: Path, duration: float | None) -> RecordingReport
     try:
         has_sound = recording_exists(directory)
         names = {path.name for path in directory.iterdir()} if has_sound or directory.is_dir() else set()
-        notes = {name: found for name in names if (found := _notes(directory / name)) is not None}
+        notes = {name: found for name in names if (found := read_notes(directory / name)) is not None}
         spans = list(_spans(directory, names, notes))
     except OSError:
         return RecordingReport("failed", ((0.0, duration or 0.0),))
@@ -61,7 +52,7 @@ def recording_report(directory: Path, duration: float | None) -> RecordingReport
     return RecordingReport("gaps" if missing else "complete", missing, has_sound=True)
 
 
-def _spans(directory: Path, names: set[str], notes: dict[str, _Notes]) -> list[Span]:
+def _spans(directory: Path, names: set[str], notes: dict[str, Notes]) -> list[Span]:
     """The time spans that the owners covered. The first owner covered the beginning, with or without audio."""
     spans = [(each.began, each.ended) for each in notes.values() if each.ended is not None]
     for name in names:
@@ -69,19 +60,6 @@ def _spans(directory: Path, names: set[str], notes: dict[str, _Notes]) -> list[S
         if name.endswith(SEGMENT_SUFFIX) and (noted is None or noted.ended is None):
             span = segment_span(directory / name)  # its owner died, or is still writing
             if span is not None:
-                spans.append((span[0], span[1] + _UNWRITTEN_SECONDS))
+                spans.append((span[0], span[1] + UNWRITTEN_SECONDS))
     spans.sort()
     return [(0.0, spans[0][1]), *spans[1:]] if spans else []
-
-
-def _notes(path: Path) -> _Notes | None:
-    """Read an owner's notes; None if the file is something else."""
-    if path.suffix != NOTES_SUFFIX:
-        return None
-    try:
-        found = json.loads(path.read_bytes())
-        gaps = tuple((float(start), float(end)) for start, end in found["gaps"])
-        ended = found["ended"]
-        return _Notes(float(found["began"]), None if ended is None else float(ended), gaps)
-    except (ValueError, TypeError, KeyError):
-        return None

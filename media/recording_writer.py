@@ -4,27 +4,26 @@ Each recording has its own thread. During a slow write the call's further audio 
 write, so any number of calls keeps up with a disk that needs two seconds per write. A single thread for all calls would
 fall further behind with each of them. A thread per recording is also a bulkhead.
 
-Beside a segment lie its notes, ``<owner>.json``: ``{"began", "ended", "gaps": [[from, to], ...]}`` in seconds since the
-answer. ``ended`` is null until nothing more is written. The file is replaced atomically, so a reader never sees half.
+The thread holds a shared lock (``flock``) on the file that it writes, which goes with its process. So whoever removes
+segments sees that one is still being written.
 """
 
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from errno import EDQUOT, EFBIG, ENOSPC
+from fcntl import LOCK_NB, LOCK_SH, flock
 from itertools import count
 from pathlib import Path
 from threading import Condition, Thread
 from time import monotonic as _now  # noqa: TID251 - the thread has no event loop
 from typing import NamedTuple
 
+from media.recording_notes import NOTES_SUFFIX, Notes, write_notes
+from media.segments import SEGMENT_SUFFIX
 from media.spans import Span, merged
-
-SEGMENT_SUFFIX = ".seg"
-NOTES_SUFFIX = ".json"
 
 _FULL = (ENOSPC, EDQUOT, EFBIG)
 """The disk is full: what was written is intact, and the same file continues when there is room again."""
@@ -260,7 +259,10 @@ class RecordingWriter:
         path = self._new_path()
         if self._notes_path is None:
             self._notes_path = path.with_suffix(NOTES_SUFFIX)
-        return _OpenFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), path)
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        with suppress(OSError):  # a file system without locks
+            flock(number, LOCK_SH | LOCK_NB)
+        return _OpenFile(number, path)
 
     def _new_path(self) -> Path:
         """Choose a new path; the parent folder is not created, because when it is missing, its disk is missing."""
@@ -287,19 +289,7 @@ class RecordingWriter:
         gaps = self.gaps
         if self._notes_path is None:
             self._notes_path = self._new_path().with_suffix(NOTES_SUFFIX)
-        notes = {
-            "began": round(self._began or 0.0, 3),
-            "ended": None if ended is None else round(ended, 3),
-            "gaps": [[round(start, 3), round(end, 3)] for start, end in gaps],
-        }
-        partial = self._notes_path.with_suffix(".part")
-        file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(file, json.dumps(notes).encode())
-            os.fsync(file)
-        finally:
-            os.close(file)
-        partial.replace(self._notes_path)
+        write_notes(self._notes_path, Notes(self._began or 0.0, ended, gaps))
         self._noted_gaps = gaps
 
     def _close_file(self) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from media.recording import WholeRecording
+from media.whole_recording import WholeRecording
 
 _FULL_SCALE = 32768
 

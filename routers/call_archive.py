@@ -7,7 +7,7 @@ from datetime import datetime
 from io import RawIOBase
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from media.recording import WholeRecording
+from media.whole_recording import WholeRecording
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from app.storage.calls import CallRow
 from app.storage.disk_threads import on_disk
 from app.wiring import Services
 from media.errors import RecordingUnreadable
-from media.recording import WholeRecording
 from media.recording_report import recording_report
 from media.waveform import waveform
+from media.whole_recording import WholeRecording
 from routers.call_archive import Part, archive, json_part
 from routers.calls import TheCall
 from routers.deliveries import delivery_of
@@ -56,7 +56,7 @@ async def get_waveform(
         raise CallNotFound("this call has no recording")
     try:
         caller, agent = await on_disk(waveform, whole, points)
-    except OSError as error:
+    except (OSError, RecordingUnreadable) as error:
         raise CallNotFound("the recording cannot be read") from error
     finally:
         whole.close()

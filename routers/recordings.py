@@ -10,12 +10,12 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import Headers
 
-from app.clock import parse_iso
+from app.clock import iso_from_epoch, parse_iso
 from app.errors import CallNotFound
 from app.storage.calls import CallRow
 from app.storage.disk_threads import on_disk, start_on_disk
 from media.errors import RecordingUnreadable
-from media.recording import WholeRecording
+from media.whole_recording import WholeRecording
 from routers.ranges import wanted_bytes
 
 _NEVER = "1970-01-01"
@@ -24,15 +24,20 @@ _NEVER = "1970-01-01"
 async def recording_answer(call: CallRow, folder: Path, asked: Headers) -> Response:
     """The response to a player. Raises CallNotFound, or HTTPException for a wrong range.
 
-    The WAV is assembled while it is sent; no file is written. The ETag shows that all ranges belong to one file.
+    The WAV is assembled while it is sent; no file is written. The ETag shows that all ranges belong to one file: when
+    the recording has been compressed meanwhile, a player that goes on with an older range gets all of it anew.
     """
     try:
         whole = await on_disk(WholeRecording, folder)
     except (OSError, RecordingUnreadable) as error:  # just erased, or damaged
         raise CallNotFound("the recording cannot be read") from error
     try:
-        size, tag = whole.size, f'"{call.call_id}-{whole.size}"'
-        changed = format_datetime(parse_iso(call.ended_at or _NEVER), usegmt=True)
+        size, compressed = whole.size, whole.compressed
+        tag = f'"{call.call_id}-{size}{"" if compressed is None else "-compressed"}"'
+        ended = call.ended_at or _NEVER
+        changed = format_datetime(
+            parse_iso(ended if compressed is None else iso_from_epoch(compressed.changed)), usegmt=True
+        )
         is_same_file = asked.get("if-range", tag) in (tag, changed)
         piece = wanted_bytes(asked.get("range"), size) if is_same_file else None
     except BaseException:

@@ -204,6 +204,7 @@ STARTS_TASKS = {
     "app/clients/own_door.py": "a call of the service to itself, which waits for the task that speaks",
     "app/service_loops.py": "the guard itself",
     "app/contained_tasks.py": "tasks that end by themselves; what they raise is logged, counted and reported",
+    "app/calls/after/compression.py": "one program; what it raises is for who renews its lease",
     "app/calls/live/event_loop.py": "in the TaskGroup of the call",
     "app/calls/live/tts_synthesis.py": "in the TaskGroup of the call",
     "app/calls/live/session.py": "the TaskGroup of the call",

@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from app.errors import AdmissionError
 from app.observability.access_metrics import AccessMetrics
 from app.observability.analysis_metrics import AnalysisMetrics
+from app.observability.compression_metrics import CompressionMetrics
 from app.observability.journal_metrics import JournalMetrics
 from app.observability.process_metrics import ProcessMetrics
 from app.observability.provider_metrics import ProviderMetrics
@@ -53,6 +54,7 @@ class Metrics:
         self.storage = StorageMetrics(self.registry)
         self.service = ServiceMetrics(self.registry)
         self.analyses = AnalysisMetrics(self.registry)
+        self.compressions = CompressionMetrics(self.registry)
         self.retention = RetentionMetrics(self.registry)
         self.webhooks = WebhookMetrics(self.registry)
         self._active = Gauge(

@@ -1,9 +1,4 @@
-"""What came of the calls, and which calls still have to be analysed.
-
-The job of a call is inserted in the transaction of its end, so no call is forgotten. Workers claim jobs with a lease;
-a worker that dies leaves a lease that runs out, and another takes the job. Each claim counts as an attempt, so that a
-call that kills its worker does not do so for ever.
-"""
+"""What came of the calls, and which calls still have to be analysed (:mod:`app.storage.call_jobs`)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,10 +6,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from app.clock import iso_utc
 from app.errors import CallNotFound, CallStillLive, InvalidRequest
+from app.storage.call_jobs import CallJobs
 from app.storage.database import Database
 from app.storage.figures import count_success
 from app.storage.outbox import emit
@@ -59,27 +55,20 @@ class AnalysisStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._jobs = CallJobs(database, analysis_jobs)
 
     async def claim(self, now: datetime, *, lease_now: float, until: float, limit: int) -> list[AnalysisJob]:
         """Claim up to ``limit`` jobs that are due, with a lease until ``until``, oldest first."""
-        due = and_(
-            analysis_jobs.c.due_at <= iso_utc(now),
-            or_(analysis_jobs.c.lease_until.is_(None), analysis_jobs.c.lease_until < lease_now),
-        )
-        some = select(analysis_jobs.c.call_id).where(due).limit(1)
-        if await self._database.read(lambda connection: connection.execute(some).first()) is None:
-            return []  # the usual case: no other process waits for a write that changes nothing
-        return await self._database.write(partial(_claim, due, until, limit))
+        claimed = await self._jobs.claim(now, lease_now=lease_now, until=until, limit=limit)
+        return [AnalysisJob(**row._mapping) for row in claimed]
 
     async def finish(self, job: AnalysisJob, analysis: Analysis, now: datetime) -> bool:
         """Store what came of the call, and report it. False, and nothing happens, if the lease was lost."""
-        return await self._database.write(partial(_finish, job, analysis, iso_utc(now)))
+        return await self._database.write(partial(_finish, self._jobs.is_ours(job), job, analysis, iso_utc(now)))
 
     async def again(self, job: AnalysisJob, due_at: datetime, cost: float | None) -> None:
         """Have the job done later; ``cost`` is that of all attempts so far."""
-        later = update(analysis_jobs).where(_is_ours(job))
-        later = later.values(due_at=iso_utc(due_at), lease_until=None, cost=cost)
-        await self._database.write(lambda connection: connection.execute(later))
+        await self._jobs.change(job, due_at=iso_utc(due_at), lease_until=None, cost=cost)
 
     async def request(self, call_id: str, now: datetime) -> None:
         """Have a call analysed, anew if it was before. Raises CallNotFound, CallStillLive."""
@@ -87,8 +76,7 @@ class AnalysisStore:
 
     async def waiting(self) -> int:
         """How many calls are not analysed yet."""
-        count = select(func.count()).select_from(analysis_jobs)
-        return await self._database.read(lambda connection: connection.execute(count).scalar_one())
+        return await self._jobs.waiting()
 
 
 def request_analysis(connection: Connection, call_id: str, at: str) -> None:
@@ -114,19 +102,10 @@ def outcome_value(value: Any) -> str | None:
             return None
 
 
-def _claim(due: ColumnElement[bool], until: float, limit: int, connection: Connection) -> list[AnalysisJob]:
-    first = select(analysis_jobs.c.call_id).where(due).order_by(analysis_jobs.c.due_at).limit(limit)
-    claimed = (
-        update(analysis_jobs)
-        .where(analysis_jobs.c.call_id.in_(connection.execute(first).scalars().all()))
-        .values(lease_until=until, attempts=analysis_jobs.c.attempts + 1)
-        .returning(analysis_jobs)
-    )
-    return [AnalysisJob(**row._mapping) for row in connection.execute(claimed)]
-
-
-def _finish(job: AnalysisJob, analysis: Analysis, now: str, connection: Connection) -> bool:
-    if not connection.execute(delete(analysis_jobs).where(_is_ours(job))).rowcount:
+def _finish(
+    is_ours: ColumnElement[bool], job: AnalysisJob, analysis: Analysis, now: str, connection: Connection
+) -> bool:
+    if not connection.execute(delete(analysis_jobs).where(is_ours)).rowcount:
         return False
     connection.execute(update(calls).where(calls.c.call_id == job.call_id).values(analysis=asdict(analysis)))
     count_success(connection, job.call_id, analysis.success)
@@ -150,7 +129,3 @@ def _request(call_id: str, now: str, connection: Connection) -> None:
     if call.words_erased_at is not None:
         raise InvalidRequest("the words of the call are erased, so there is nothing to analyse")
     request_analysis(connection, call_id, now)
-
-
-def _is_ours(job: AnalysisJob) -> ColumnElement[bool]:
-    return and_(analysis_jobs.c.call_id == job.call_id, analysis_jobs.c.lease_until == job.lease_until)

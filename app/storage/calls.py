@@ -18,6 +18,7 @@ from app.ports.services import CallEnding
 from app.storage.analyses import request_analysis
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.call_words import common_words, erase_words, store_words
+from app.storage.compressions import request_compression
 from app.storage.database import Database
 from app.storage.figures import count_call
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
@@ -363,9 +364,11 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
         store_words(connection, call_id, said)
         settle(connection, call_id, _cost_of(ending))
         count_call(connection, call_id, ending)
-        is_synthetic = select(calls.c.synthetic).where(calls.c.call_id == call_id)
-        if said and is_analysed and not connection.execute(is_synthetic).scalar_one():
+        call = connection.execute(select(calls.c.synthetic, calls.c.recording).where(calls.c.call_id == call_id)).one()
+        if said and is_analysed and not call.synthetic:
             request_analysis(connection, call_id, ending.ended_at)
+        if call.recording:
+            request_compression(connection, call_id, ending.ended_at)
         emit(connection, call_id, "call.ended", ending.ended_at)
 
 

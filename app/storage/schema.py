@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0023"
+REVISION = "0021"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -275,6 +275,17 @@ analysis_jobs = Table(
     Index("analysis_jobs_due", "due_at"),
 )
 """The calls whose analysis is not done."""
+
+compression_jobs = Table(
+    "compression_jobs",
+    metadata,
+    Column("call_id", String, ForeignKey("calls.call_id", ondelete="CASCADE"), primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", String, nullable=False),
+    Column("lease_until", Float),
+    Index("compression_jobs_due", "due_at"),
+)
+"""The calls whose recording is not compressed."""
 
 call_outcomes = Table(
     "call_outcomes",

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from media.errors import RecordingUnreadable
 from media.formats import AudioFormat
 from media.g711 import mulaw_to_pcm
-from media.recording import Recorder, WholeRecording, recording_exists
+from media.recording import Recorder
+from media.whole_recording import WholeRecording, recording_exists
 
 PCM = AudioFormat("pcm_s16le", 8000)
 MULAW = AudioFormat("mulaw", 8000)

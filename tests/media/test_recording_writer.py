@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pytest
 
 from media.formats import AudioFormat
-from media.recording import Recorder, WholeRecording
+from media.recording import Recorder
 from media.recording_report import RecordingReport, recording_report
+from media.whole_recording import WholeRecording
 
 RATE = 8000
 PCM = AudioFormat("pcm_s16le", RATE)

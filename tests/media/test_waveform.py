@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from media.formats import AudioFormat
-from media.recording import Recorder, WholeRecording
+from media.recording import Recorder
 from media.waveform import waveform
+from media.whole_recording import WholeRecording
 
 RATE = 8000
 

@@ -10,9 +10,11 @@ import httpx
 import pytest
 
 from app.times import ServiceTimes
+from media.compression import compress_recording
 from media.formats import AudioFormat
 from media.recording import Recorder
 from tests.end_to_end.service import RunningService, running_service, service_in_thread
+from tests.media.talking import conversation, record
 from tests.routers.kept_calls import INSERT_ROW, execute, keep_call
 from tests.routers.test_dashboard import ENDS
 
@@ -157,6 +159,39 @@ def test_the_recording_of_a_live_call_is_a_conflict(http: httpx.Client) -> None:
 def test_a_call_that_was_not_recorded_has_no_recording(http: httpx.Client) -> None:
     assert http.get("/calls/call_1").json()["recording_available"] is False
     assert_problem(http.get("/calls/call_1/recording"), 404, "call_not_found")
+
+
+def test_a_compressed_recording_is_served_as_the_wav_that_it_was(service: RunningService, http: httpx.Client) -> None:
+    data = service.settings.data_dir
+    call_id = keep_call(data, "call_squeezed", ENDED, recording=True, started_at=END, ended_at=END)
+    folder = data / "recordings" / call_id
+    recorder = Recorder(folder, "worker", AudioFormat("pcm_s16le", 8000))
+    record(recorder, AudioFormat("pcm_s16le", 8000), *conversation(8000, 12.0))
+    recorder.close(60.0)
+    assert recorder.join(60)
+    url = f"/calls/{call_id}/recording"
+    before, known = http.get(url), http.get(f"/calls/{call_id}").json()["recording"]
+    assert compress_recording(folder).outcome == "done"
+
+    after = http.get(url)
+    size = len(before.content)
+    pieces = {
+        (first, end): http.get(url, headers={"Range": f"bytes={first}-{end - 1}"})
+        for first, end in ((0, size), (0, 50), (40, 47), (200_001, 300_000), (size - 1, size), (size // 2, size))
+    }
+    resumed = http.get(url, headers={"Range": "bytes=9-", "If-Range": before.headers["etag"]})
+
+    assert after.headers["content-length"] == before.headers["content-length"] == str(size)
+    assert after.content[:44] == before.content[:44]
+    assert after.content != before.content
+    for (first, end), piece in pieces.items():
+        assert (piece.status_code, piece.content) == (206, after.content[first:end])
+        assert piece.headers["content-length"] == str(end - first)
+    assert (resumed.status_code, resumed.content) == (200, after.content)  # the older file is not gone on with
+    assert http.get(f"/calls/{call_id}").json()["recording"] == known
+    assert http.delete(f"/calls/{call_id}").status_code == 204
+    assert not folder.exists()
+    assert_problem(http.get(url), 404, "call_not_found")
 
 
 def test_a_player_gets_pieces_of_one_recording(service: RunningService, http: httpx.Client) -> None:

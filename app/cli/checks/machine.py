@@ -21,6 +21,7 @@ _SECONDS = 5.0
 _GIB = 2**30
 _RECORDING_BYTES_AN_HOUR = 2 * 2 * 16000 * 3600
 """Two channels of 16 bits at the sample rate of telephone calls."""
+_COMPRESSED_SHARE = 0.1
 _FREE_GIB_WISE, _FREE_GIB_LEAST = 2.0, 0.2
 _SKEW_WISE, _SKEW_MOST = 5.0, 60.0
 """In seconds. Beyond the second one, LiveKit's tokens and webhooks are refused."""
@@ -30,7 +31,8 @@ def machine_checks(settings: Settings) -> list[Check]:
     """Folder and disk, database, clock."""
 
     async def folder() -> Sequence[Finding]:
-        return await asyncio.to_thread(look_at_folder, settings.data_dir)
+        is_compressed = settings.recording_compression != "none"
+        return await asyncio.to_thread(look_at_folder, settings.data_dir, is_compressed=is_compressed)
 
     async def database() -> Sequence[Finding]:
         return [await open_database(settings.database)]
@@ -41,7 +43,7 @@ def machine_checks(settings: Settings) -> list[Check]:
     return [Check("DATA_DIR", folder), Check("database", database), Check("clock", clock, 3 * _SECONDS + 1)]
 
 
-def look_at_folder(folder: Path) -> list[Finding]:
+def look_at_folder(folder: Path, *, is_compressed: bool = True) -> list[Finding]:
     """Check that the folder can be written, and how much space is left."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,13 +52,14 @@ def look_at_folder(folder: Path) -> list[Finding]:
     except OSError as error:
         advice = "Give the folder to the user that the service runs as, or set DATA_DIR to another."
         return [Finding("DATA_DIR", "wrong", f"{folder} cannot be written: {error.strerror}", advice)]
-    return [Finding("DATA_DIR", "ok", f"{folder} can be written"), judge_room(shutil.disk_usage(folder).free)]
+    room = judge_room(shutil.disk_usage(folder).free, is_compressed=is_compressed)
+    return [Finding("DATA_DIR", "ok", f"{folder} can be written"), room]
 
 
-def judge_room(free_bytes: int) -> Finding:
+def judge_room(free_bytes: int, *, is_compressed: bool = True) -> Finding:
     """How many hours of recordings fit into the free space."""
-    free = free_bytes / _GIB
-    said = f"{free:.1f} GiB free, about {free_bytes // _RECORDING_BYTES_AN_HOUR} hours of recordings"
+    free, share = free_bytes / _GIB, _COMPRESSED_SHARE if is_compressed else 1.0
+    said = f"{free:.1f} GiB free, about {free_bytes / _RECORDING_BYTES_AN_HOUR / share:.0f} hours of recordings"
     if free < _FREE_GIB_LEAST:
         return Finding("disk", "wrong", said, "Make room: on a full disk no call can be recorded or even kept.")
     if free < _FREE_GIB_WISE:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from app.conversation import events as ev
-from media.recording import WholeRecording
+from media.whole_recording import WholeRecording
 from tests.calls.fakes import AGENT, POLICY, LiveCall, World, live_call
 from tests.calls.far_end import FarEnd
 from tests.calls.vendors import Answer, ScriptedModel
