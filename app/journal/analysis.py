@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 
 from app.journal.record import CallRecord, TurnRecord, call_record
 from app.models import JournalRow, Message
+from app.redaction.marks import MARKS
 
 VerifiedBy = Literal["caller", "keypad", "tool"]
 IsValid = Callable[[Mapping[str, Any], Any], bool]
@@ -163,7 +164,7 @@ class _Evidence:
 
     def finding(self, given: Any, schema: Mapping[str, Any], is_valid: IsValid) -> Finding:
         value = given.get("value") if isinstance(given, dict) else None
-        if not isinstance(given, dict) or value is None or not is_valid(schema, value):
+        if not isinstance(given, dict) or value is None or value in MARKS or not is_valid(schema, value):
             return Finding(None, None, None, None)
         source = self._said(given.get("quote"), given.get("turn"))
         quote = None if source is None else str(given["quote"]).strip()[:_QUOTE_MAX]

@@ -220,6 +220,13 @@ def test_keys_and_tools_verify_too() -> None:
     assert finding(failed, "day", value="2026-06-03").verified_by is None
 
 
+def test_a_value_that_was_redacted_is_no_value() -> None:
+    talk = Talk().caller(1, "[card]").agent(1, "[card], right?").caller(2, "Yes.").tool(2, {"pin": "[card]"})
+
+    assert finding(talk, "pin", value="[card]", quote="[card]", turn=1, confirmed_turn=2) == NOTHING
+    assert finding(talk, "pin", value="paid with [card]").value == "paid with [card]"
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "Sorry, I cannot.", "[]", "{", '{"summary": 5}', '{"summary": " "}', '{"summary": "x"}', '{"summary": NaN}',

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from app.redaction.finder import Finder
 from tests.calls.fakes import AGENT, LINES, LiveCall, World, live_call
 from tests.calls.far_end import TELEPHONE, FarEnd
 from tests.calls.vendors import Answer, ScriptedModel
@@ -188,6 +189,18 @@ async def test_a_leg_that_asked_for_events_is_shown_every_row() -> None:
     assert [row["seq"] for row in far_end.rows] == [row.seq for row in call.rows]
     assert far_end.rows[0]["type"] == "call.created"
     assert far_end.rows[-1]["type"] == "call.ended"
+
+
+async def test_a_call_that_redacts_works_with_the_words_and_shows_and_stores_none() -> None:
+    far_end, model = FarEnd(wants_events=True), ScriptedModel(Answer("Your card is 4539 5787 6362 1486."))
+    world = World(model=model, agent=replace(AGENT, redact=("cards",), finder=Finder(("cards",))))
+    async with live_call(world, far_end) as call:
+        call.says("Take 4539 5787 6362 1486, please.")
+        await call.until("agent.finished", 2)
+
+    assert call.turns()[-2:] == [("user", "Take [card], please."), ("assistant", "Your card is [card].")]
+    assert "4539" not in str([far_end.rows, call.rows])
+    assert "Take 4539 5787 6362 1486, please." in str(model.asked)
 
 
 async def test_a_leg_that_did_not_ask_for_events_is_shown_none() -> None:
