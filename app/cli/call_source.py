@@ -173,7 +173,9 @@ def _query(wanted: CallFilter) -> dict[str, str]:
     query = {f"outcome.{name}": value for name, value in wanted.outcome.items()}
     for part in fields(wanted):
         value = getattr(wanted, part.name)
-        if value is not None and part.name != "outcome":
+        if part.name == "worst_first":
+            query |= {"order": "worst"} if value else {}
+        elif value is not None and part.name != "outcome":
             query[_NAMES.get(part.name, part.name)] = json.dumps(value) if isinstance(value, bool) else str(value)
     return query
 
