@@ -8,23 +8,24 @@ A latency is stored as a step: step ``n`` holds the times from 1.05 to the power
 power ``n`` seconds. A percentile is the middle of its step, so it is at most 2.5 % away from the exact one.
 """
 
+import json
 import math
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import accumulate
+from functools import cache, partial
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, literal, select
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, Connection, Table, Text, and_, func, literal, select, type_coerce
 from sqlalchemy.dialects.sqlite import insert
 
 from app.clock import iso_after
 from app.ports.services import CallEnding
 from app.storage.database import Database
-from app.storage.schema import call_figures, calls, latency_figures
+from app.storage.schema import call_figures, calls, decode_object, latency_figures
 
 Period = Literal["hour", "day"]
 
@@ -126,8 +127,8 @@ def count_call(connection: Connection, call_id: str, ending: CallEnding) -> None
         )
     ).one()
     if not call.synthetic and _is_moment(call.started_at):
-        amounts = dict(_amounts(ending, call.direction, was_answered=call.answered_at is not None))
-        _add(connection, call.started_at, call.agent, amounts, _steps(ending.answers))
+        amounts = dict(amounts_of(ending, call.direction, was_answered=call.answered_at is not None))
+        add(connection, call.started_at, call.agent, amounts, steps_of(ending.answers))
 
 
 def count_success(connection: Connection, call_id: str, success: bool | None, *, amount: int = 1) -> None:
@@ -136,7 +137,7 @@ def count_success(connection: Connection, call_id: str, success: bool | None, *,
         select(calls.c.started_at, calls.c.agent, calls.c.synthetic).where(calls.c.call_id == call_id)
     ).one_or_none()
     if success is not None and call is not None and not call.synthetic and _is_moment(call.started_at):
-        _add(connection, call.started_at, call.agent, {f"success:{str(success).lower()}": amount}, {})
+        add(connection, call.started_at, call.agent, {f"success:{str(success).lower()}": amount}, {})
 
 
 def _is_moment(started_at: object) -> bool:
@@ -144,7 +145,8 @@ def _is_moment(started_at: object) -> bool:
     return isinstance(started_at, str) and re.match(r"\d{4}-\d\d-\d\dT\d\d:", started_at) is not None
 
 
-def _amounts(ending: CallEnding, direction: str, *, was_answered: bool) -> Iterator[tuple[str, float]]:
+def amounts_of(ending: CallEnding, direction: str, *, was_answered: bool) -> Iterator[tuple[str, float]]:
+    """What a call adds to the figures, by the names of :class:`Figures`."""
     summary = ending.summary or {}
     unanswered, late = (summary.get("unanswered") or {}).get("count", 0), summary.get("late", 0)
     costs = summary.get("costs") or {}
@@ -168,7 +170,7 @@ def _amounts(ending: CallEnding, direction: str, *, was_answered: bool) -> Itera
             yield f"cost:{kind}", costs[kind]
 
 
-def _steps(answers: Iterable[Mapping[str, float]]) -> dict[str, _Steps]:
+def steps_of(answers: Iterable[Mapping[str, float]]) -> dict[str, _Steps]:
     """How many answers took about how long, by stage."""
     found: dict[str, _Steps] = {}
     for answer in answers:
@@ -181,18 +183,20 @@ def _step(seconds: float) -> int:
     return math.ceil(math.log(max(seconds, _SHORTEST_SECONDS), _GROWTH))
 
 
+@cache
 def _middle(step: int) -> float:
     """The value that is as far, in per cent, from the beginning of a step as from its end."""
     return round(2 * _GROWTH**step / (1 + _GROWTH), 4)
 
 
-def _add(
+def add(
     connection: Connection,
     started_at: str,
     agent: str | None,
     amounts: Mapping[str, float],
     steps: Mapping[str, _Steps],
 ) -> None:
+    """Add to the hour and the day of that ISO time, as part of a larger transaction."""
     for period in _LETTERS:
         where = {"period": period, "starts_at": start_of(period, started_at), "agent": agent or ""}
         sums = [{**where, "name": name, "amount": amount} for name, amount in amounts.items() if amount]
@@ -226,14 +230,14 @@ def _read(period: Period, since: str, until: str, connection: Connection) -> Fig
     def of(table: Table) -> ColumnElement[bool]:
         return and_(table.c.period == period, table.c.starts_at >= since, table.c.starts_at < until)
 
-    def grouped(column: str | None, steps: Mapping[str, dict[str, _Steps]]) -> dict[str, Figures]:
+    def grouped(column: str | None, latencies: _Latencies) -> dict[str, Figures]:
         amounts = _sums(connection, of(call_figures), column)
         return {
-            key: Figures(amounts=amounts.get(key, {}), latency=_latencies(steps.get(key, {})))
-            for key in sorted(amounts.keys() | steps.keys())
+            key: Figures(amounts=amounts.get(key, {}), latency=latencies.get(key, {}))
+            for key in sorted(amounts.keys() | latencies.keys())
         }
 
-    in_all, by_time, by_agent = _all_steps(connection, of(latency_figures))
+    in_all, by_time, by_agent = _all_latencies(connection, of(latency_figures))
     total = grouped(None, {"": in_all} if in_all else {}).get("", Figures())
     return FigureSet(
         since=since,
@@ -254,32 +258,60 @@ def _sums(connection: Connection, chosen: ColumnElement[bool], column: str | Non
     return found
 
 
-_Grouped = dict[str, dict[str, _Steps]]
+_Latencies = dict[str, dict[str, Latency]]
+"""By hour, day or agent, and by stage."""
 
 
-def _all_steps(connection: Connection, chosen: ColumnElement[bool]) -> tuple[dict[str, _Steps], _Grouped, _Grouped]:
-    """The steps by stage: of all, by hour or day, and by agent."""
-    in_all: dict[str, _Steps] = {}
-    by_time: _Grouped = {}
-    by_agent: _Grouped = {}
-    columns = (latency_figures.c[name] for name in ("starts_at", "agent", "stage", "steps"))
-    for starts_at, agent, stage, packed in connection.execute(select(*columns).where(chosen)):
-        found = _unpacked(packed)
-        for group in (by_time.setdefault(starts_at, {}), by_agent.setdefault(agent, {})):
-            group.setdefault(stage, Counter()).update(found)
-    for stages in by_agent.values():
-        for stage, found in stages.items():
-            in_all.setdefault(stage, Counter()).update(found)
-    return in_all, by_time, by_agent
+def _all_latencies(
+    connection: Connection, chosen: ColumnElement[bool]
+) -> tuple[dict[str, Latency], _Latencies, _Latencies]:
+    """The latencies by stage: of all, by hour or day, and by agent.
+
+    A week by hour has thousands of rows, so their steps are decoded together and summed as arrays.
+    """
+    text = type_coerce(latency_figures.c.steps, Text)
+    columns = (latency_figures.c.starts_at, latency_figures.c.agent, latency_figures.c.stage, text)
+    rows = connection.execute(select(*columns).where(chosen)).all()
+    if not rows:
+        return {}, {}, {}
+    decoded = _decoded([packed for *_, packed in rows])
+    lengths = [len(steps) for steps in decoded]
+    steps = np.array([int(step) for packed in decoded for step in packed], np.int64)
+    answers = np.array([count for packed in decoded for count in packed.values()], np.float64)
+    stages = [stage for _, _, stage, _ in rows]
+
+    def summed(keys: list[str]) -> _Latencies:
+        names = {name: number for number, name in enumerate(dict.fromkeys(zip(keys, stages, strict=True)))}
+        group = np.repeat([names[name] for name in zip(keys, stages, strict=True)], lengths)
+        lowest = int(steps.min())
+        width = int(steps.max()) - lowest + 1
+        counts = np.bincount(group * width + steps - lowest, answers, len(names) * width)
+        found: _Latencies = {}
+        for (key, stage), latency in sorted(
+            zip(names, _latencies(counts.reshape(len(names), width), lowest), strict=True)
+        ):
+            found.setdefault(key, {})[stage] = latency
+        return found
+
+    all_of_it = summed([""] * len(rows))[""]
+    return all_of_it, summed([at for at, *_ in rows]), summed([agent for _, agent, *_ in rows])
 
 
-def _latencies(stages: Mapping[str, _Steps]) -> dict[str, Latency]:
-    return {stage: _latency(steps) for stage, steps in sorted(stages.items())}
+def _decoded(packed: list[Any]) -> list[dict[str, int]]:
+    """The steps of all rows, decoded at once; if another program wrote one that is no JSON, each by itself."""
+    try:
+        decoded: list[dict[str, int]] = json.loads(f"[{','.join(packed)}]")
+    except (TypeError, ValueError):
+        return [decode_object(each) for each in packed]
+    return decoded
 
 
-def _latency(steps: _Steps) -> Latency:
-    count, ordered = steps.total(), sorted(steps)
-    upto = list(accumulate(steps[step] for step in ordered))
-    reached = (ordered[bisect_left(upto, share * count)] for share in _PERCENTILES.values())
-    shown = dict(zip(_PERCENTILES, map(_middle, reached), strict=True))
-    return Latency(**shown, max=_middle(ordered[-1]), count=count)
+def _latencies(counts: npt.NDArray[Any], lowest: int) -> Iterator[Latency]:
+    """The latency of each row of counts, whose first column is that of the step ``lowest``."""
+    upto = counts.cumsum(axis=1)
+    totals = upto[:, -1:]
+    reached = {name: (upto < share * totals).sum(axis=1) for name, share in _PERCENTILES.items()}
+    longest = counts.shape[1] - 1 - (counts[:, ::-1] > 0).argmax(axis=1)
+    for row, total in enumerate(totals[:, 0]):
+        shown = {name: _middle(lowest + int(columns[row])) for name, columns in reached.items()}
+        yield Latency(**shown, max=_middle(lowest + int(longest[row])), count=int(total))
