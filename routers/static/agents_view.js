@@ -1,7 +1,7 @@
 // The agents that answer, each with its numbers and languages, and what is wrong with the files that were refused.
 
 import { ask } from "./api.js";
-import { element, table } from "./elements.js";
+import { card, element, table } from "./elements.js";
 
 const HASH_SHOWN = 12;
 
@@ -13,8 +13,9 @@ export async function agentsView(_query, place, left) {
     agent.numbers.join(", ") || "none",
     agent.languages.join(", "),
     element("code", { title: agent.version }, agent.version.slice(0, HASH_SHOWN)),
+    element("span", { class: "links" }, element("a", { href: `#/talk?${new URLSearchParams({ agent: agent.name })}` }, "Talk"), " · ", element("a", { href: `#/calls?${new URLSearchParams({ agent: agent.name })}` }, "Calls")),
   ]);
-  place.replaceChildren(element("h1", {}, "Agents"), ...refused(problems), table("Agents", ["Agent", "Numbers", "Languages", "Version"], rows, { words: true }));
+  place.replaceChildren(element("h1", {}, "Agents"), ...refused(problems), card("All agents", table("Agents", ["Agent", "Numbers", "Languages", "Version", ""], rows, { words: true })));
 }
 
 function refused(problems) {

@@ -4,7 +4,7 @@ import { ask, callPath } from "./api.js";
 import { agrees, element, notify, select } from "./elements.js";
 import { stateOf } from "./words.js";
 
-const SILENT = "The caller's words appear here while they speak.";
+const SILENT = "The caller is silent.";
 
 /** `element` is the panel. Its parts keep their places, whatever they say. */
 export function livePanel(call, agents, fail) {
@@ -30,7 +30,7 @@ export function livePanel(call, agents, fail) {
   const panel = element(
     "section",
     { class: "card live", "aria-label": "Live" },
-    element("p", { class: "floor" }, element("span", { class: "pulse", "aria-hidden": "true" }), "The agent is ", state),
+    element("p", { class: "floor" }, element("span", { class: "pulse", "aria-hidden": "true" }), element("span", { class: "wide-only" }, "The agent is "), state),
     actions,
     words,
     element("form", { class: "say", onsubmit: say }, element("label", { class: "unseen", for: "say" }, "Have the agent say"), text, element("button", { type: "submit" }, "Say")),

@@ -44,14 +44,16 @@ export async function callView(callId, query, place, left, fail) {
 
   function follow(first) {
     const said = conversation(null);
-    const about = element("div", {});
+    // On a narrow screen this is above what is said, closed, so that a new turn moves nothing.
+    const facts = element("div", {});
+    const about = element("details", { class: "about", open: matchMedia("(min-width: 64rem)").matches }, element("summary", {}, "The call and its costs"), facts);
     const panel = livePanel(first, agents, fail);
     const redraw = (now) => {
       said.draw(now);
-      about.replaceChildren(aside(now), costs(now));
+      facts.replaceChildren(aside(now), costs(now));
     };
     redraw(first);
-    place.replaceChildren(...head(first), panel.element, element("div", { class: "columns" }, element("div", {}, said.element), about));
+    place.replaceChildren(...head(first), panel.element, element("div", { class: "columns live-columns" }, element("div", {}, said.element), about));
     const events = new EventSource(callPath(callId, "/events"));
     left.addEventListener("abort", () => events.close());
     let settling = 0;
