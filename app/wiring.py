@@ -103,6 +103,7 @@ class Services:
     requests: CallRequests
     after: AfterCalls
     do_not_call: DoNotCallList
+    mcp: McpTools
     telephone: "Telephone | None"
     """None without LiveKit."""
     metrics: Metrics
@@ -155,6 +156,7 @@ async def open_services(
             requests=requests,
             after=after,
             do_not_call=do_not_call,
+            mcp=mcp,
             telephone=telephone,
             metrics=metrics,
             health=health,

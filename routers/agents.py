@@ -29,4 +29,4 @@ async def get_agent(name: str, services: TheServices) -> Agent:
     agent = services.agents.current.by_name.get(name)
     if agent is None:
         raise HTTPException(404, "there is no agent of that name")
-    return agent_of(agent)
+    return agent_of(agent, (each.tool.spec.name for each in services.mcp.offer(agent).tools))

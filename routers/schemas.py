@@ -120,6 +120,9 @@ class Agent(AgentSummary):
     models: dict[str, str]
     voices: dict[str, str]
     tools: list[str]
+    mcp_servers: list[str] = Field(description="The MCP servers whose tools the agent has besides.")
+    mcp_tools: list[str] = Field(description="The tools that they list now, by the names that the model knows.")
+    knowledge: list[str] = Field(description="The files that the agent answers from.")
     recording: bool
     sip_headers: list[str]
     disclosure: dict[str, str] = Field(description="By language, what is said first; empty if the agent says nothing.")

@@ -1,6 +1,7 @@
 """Converts call records to the bodies of responses."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,8 @@ def agent_summary_of(agent: AgentProfile) -> AgentSummary:
     return AgentSummary(**_agent(agent))
 
 
-def agent_of(agent: AgentProfile) -> Agent:
-    """The whole agent."""
+def agent_of(agent: AgentProfile, mcp_tools: Iterable[str]) -> Agent:
+    """The whole agent; ``mcp_tools`` are the tools that it has from its servers now."""
     return Agent(
         **_agent(agent),
         language=agent.language,
@@ -151,6 +152,9 @@ def agent_of(agent: AgentProfile) -> Agent:
         models={"stt": agent.stt.model, "llm": agent.llm.model, "tts": agent.tts.model},
         voices=agent.voices,
         tools=[tool.spec.name for tool in agent.tools],
+        mcp_servers=[server.endpoint.name for server in agent.mcp_servers],
+        mcp_tools=list(mcp_tools),
+        knowledge=[name for name, _ in agent.knowledge.files] if agent.knowledge is not None else [],
         recording=agent.is_recorded,
         sip_headers=list(agent.sip_headers),
         disclosure={language: lines.opening for language, lines in agent.policy.lines.items() if lines.opening},

@@ -7,6 +7,7 @@ import pytest
 
 from tests.routers.test_calls import assert_problem
 from tests.routers.test_calls_placed import door, ended, place
+from tests.support.mcp_endpoint import mcp_endpoint
 
 LEAPING_TIME = True
 
@@ -48,6 +49,24 @@ async def test_the_agents_are_listed_and_each_is_shown(tmp_path: Path, agents: d
         "name": "doctor", "default": "any doctor", "description": "Whom to see", "required": False,
     }  # fmt: skip
     assert_problem(gone, 404, "not_found")
+
+
+async def test_an_agent_is_shown_with_its_servers_their_tools_and_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    (folder / "facts.md").write_text("# Opening hours\nFrom nine to five.\n")
+    async with mcp_endpoint() as endpoint:
+        servers = f"mcp_servers:\n  - {{name: schedule, url: '{endpoint.url}'}}\n"
+        (folder / "clinic.yaml").write_text(f"{CLINIC}knowledge: [facts.md]\n{servers}")
+        (folder / "shop.yaml").write_text("prompt: Sell.\n")
+        async with door(tmp_path, agents_dir=folder) as (http, _):
+            clinic, shop = [(await http.get(f"/agents/{name}")).json() for name in ("clinic", "shop")]
+
+    names = ("mcp_servers", "mcp_tools", "knowledge")
+    assert [shop[name] for name in names] == [[], [], []]
+    assert [clinic["mcp_servers"], clinic["knowledge"]] == [["schedule"], ["facts.md"]]
+    assert clinic["mcp_tools"]
+    assert all(name.startswith("schedule_") for name in clinic["mcp_tools"])
 
 
 async def test_a_refused_file_is_shown_beside_the_agent_that_stays(tmp_path: Path, agents: dict[str, Any]) -> None:
