@@ -27,7 +27,9 @@ _AFTER_WORDS = {
     Completeness.UNFINISHED: Patience.PATIENT,
 }
 _WORDS_AFTER_SOUND_SECONDS = 1.0
-"""How long after the end of a sound speech to text may still report its words."""
+"""How long after the end of a sound speech to text usually reports its words."""
+_BETWEEN_WORDS_SECONDS = 0.6
+"""While somebody speaks, speech to text reports words more often than this."""
 
 
 class Endpointing:
@@ -72,15 +74,22 @@ class Endpointing:
         watched, self._watched = self._watched, caller.text
         if watched == caller.text and not call.sound and Deadline.PAUSE in call.deadlines:
             return
-        is_noticed = (
-            call.last_voiced_t > caller.started_t and call.now - call.last_voiced_t <= _WORDS_AFTER_SOUND_SECONDS
-        )
+        is_noticed = call.last_voiced_t > caller.started_t
         is_sure = caller.confidence is None or caller.confidence >= call.policy.min_confidence
         if is_noticed and is_sure and not call.sound and caller.text and call.policy.speaks:
-            seconds = self._pause_seconds(self.completeness(caller.text))
-            call.deadlines.set(Deadline.PAUSE, max(call.now, call.last_voiced_t + seconds))
+            call.deadlines.set(Deadline.PAUSE, self._pause_ends_at(caller.text))
         else:
             call.deadlines.clear(Deadline.PAUSE)
+
+    def _pause_ends_at(self, text: str) -> float:
+        """When the silence after these words, which have just come, will have been long enough."""
+        call, how = self._call, self.completeness(text)
+        at = max(call.now, call.last_voiced_t + self._pause_seconds(how))
+        if call.now - call.last_voiced_t <= _WORDS_AFTER_SOUND_SECONDS:
+            return at
+        # The recogniser is slow, or the caller has gone on too quietly for the detector: more words would tell.
+        more = self._pause_seconds(how) if how in (Completeness.DICTATING, Completeness.UNFINISHED) else 0.0
+        return max(at, call.now + max(more, _BETWEEN_WORDS_SECONDS))
 
     def _pause_seconds(self, how: Completeness) -> float:
         policy = self._call.policy

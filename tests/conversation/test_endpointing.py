@@ -204,11 +204,25 @@ def test_the_same_words_again_do_not_begin_the_pause_again() -> None:
 def test_other_words_that_come_late_are_waited_for() -> None:
     call = answers(asked("Which day suits you?"), "Wednesday").wait(1.2).caller_begins("Wednesday at ten")
 
-    call.wait(POLICY.likely_pause_seconds)
+    call.wait(0.5).caller_begins("Wednesday at ten o'clock").wait(0.5)
     assert call.turns[1:] == []
-    call.caller_ends("Wednesday at ten")
+    call.caller_ends("Wednesday at ten o'clock")
 
-    assert call.turns[1:] == [("Wednesday at ten", "speech")]
+    assert call.turns[1:] == [("Wednesday at ten o'clock", "speech")]
+
+
+def test_a_recogniser_that_is_slow_to_end_keeps_no_caller_waiting_after_its_last_words() -> None:
+    call = answers(asked("Which day suits you?"), "Wednesday").wait(1.2).caller_begins("Wednesday at ten")
+
+    assert call.wait(0.59).turns[1:] == []
+    assert call.wait(0.02).turns[1:] == [("Wednesday at ten", "speech")]
+
+
+def test_words_that_come_late_and_are_not_all_wait_for_the_rest() -> None:
+    call = answers(asked("Which day suits you?"), "Wednesday").wait(1.2).caller_begins("Wednesday or")
+
+    assert call.wait(POLICY.unfinished_pause_seconds - 0.01).turns[1:] == []
+    assert call.wait(0.02).turns[1:] == [("Wednesday or", "speech")]
 
 
 # --- waiting on -------------------------------------------------------------------------------------------------------
