@@ -15,9 +15,9 @@ from app.conversation.phases import CallPhase
 from app.conversation.state import CallState
 from app.conversation.unserved import can_be_helped, give_up
 
-_WAITS_SECONDS = 1.75
+_WAITS_SECONDS = 1.65
 """How long a caller who has spoken waits, in silence, until they are told."""
-_REPLACED_SECONDS = 0.3
+_REPLACED_SECONDS = 0.2
 """How long after the loss that is for another recogniser. A silent one has rivals long before it counts as lost."""
 SPEECH_SECONDS = 0.4
 """A shorter sound of the caller is probably no words."""

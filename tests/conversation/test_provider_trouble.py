@@ -346,7 +346,7 @@ def speaks_unheard(call: Call, seconds: float) -> Call:
 def test_who_has_spoken_since_the_loss_waits_less_than_two_seconds() -> None:
     call = speaks_unheard(greeted_call().hearing_fails(), 0.8)
 
-    assert call.wait(1.7).lines[-1] == LINES.greeting
+    assert call.wait(1.6).lines[-1] == LINES.greeting
     assert call.wait(0.1).lines[-1] == LINES.deaf
 
 
@@ -357,10 +357,10 @@ def test_who_spoke_as_it_was_lost_waits_less_than_two_seconds() -> None:
 
 
 def test_who_was_silent_already_is_told_when_nothing_else_can_have_heard_them() -> None:
-    call = greeted_call().caller_makes_a_sound().wait(0.4).caller_begins("I want to").caller_falls_silent().wait(0.6)
+    call = greeted_call().caller_makes_a_sound().wait(0.4).caller_begins("I want to").caller_falls_silent().wait(1.55)
 
-    assert call.hearing_fails().wait(1.1).lines[-1] == LINES.greeting
-    assert call.wait(0.2).lines[-1] == LINES.deaf
+    assert call.hearing_fails().wait(0.15).lines[-1] == LINES.greeting
+    assert call.wait(0.1).lines[-1] == LINES.deaf
 
 
 def test_a_cough_during_an_outage_is_nothing_to_wait_for() -> None:

@@ -1,11 +1,14 @@
 """How long a caller waited in silence, measured in the sound that reached them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sandbox.caller.report import CallReport
 from sandbox.caller.span_detector import Span
 
-_APART_SECONDS = 0.2
+_EDGE_SECONDS = 0.05
+"""The state changes as the sound begins."""
+_APART_SECONDS = 0.4
 """How far the clocks of the caller and the service may be apart: a prompt can be heard before it was due."""
 
 
@@ -18,29 +21,57 @@ def unowned_silences(report: CallReport) -> Iterator[Span]:
     """The times in which neither side was heard though the agent had the floor.
 
     The agent has it from the beginning of the call until it has spoken, and from the end of each utterance of the
-    caller, or of the keys they press, until it has spoken to its end. Silence after the agent's last word belongs to
-    the caller, until the agent's patience is over, and a cough or a backchannel asks for nothing. After words of a
-    message the silence is the agent's; after its question for more, the caller's.
+    caller, or of the keys they press, until it has spoken to its end. Then the floor is the caller's: while the agent
+    listens, until they speak or its patience is over. A filler gives nobody the floor, and a cough or a backchannel
+    asks for nothing.
     """
-    since, has_asked = 0.0, False
+    since, callers_since = 0.0, None
     for utterance in [*_callers_turns(report), None]:
         until = report.ended_at if utterance is None else utterance.start
         spans = [span for span in report.agent_spans if span.end > since and span.start < until]
         for span in spans:
-            patience_ends = _times_of(report, "idle", *(("message",) if has_asked else ()))
-            callers = [min(at, span.start) for at in patience_ends if since < at <= span.start + _APART_SECONDS]
-            yield Span(max([since, *callers]), max(since, span.start))
-            since, has_asked = max(since, span.end), True
+            yield Span(_agents_again(report, callers_since, since, span.start), max(since, span.start))
+            since = max(since, span.end)
+            callers_since = since
         if not spans:
             yield Span(since, max(since, until))
-        since, has_asked = report.ended_at if utterance is None else utterance.end, False
+        since, callers_since = report.ended_at if utterance is None else utterance.end, None
 
 
-def _times_of(report: CallReport, *deadlines: str) -> list[float]:
-    """When the agent had waited long enough for words of the caller, in seconds since the line was ready."""
-    answered = [row["t"] for row in report.events if row["type"] == "call.answered"]
-    passed = [row for row in report.events if row["type"] == "deadline.passed" and row["data"]["name"] in deadlines]
-    return [row["t"] - answered[0] for row in passed]
+def _agents_again(report: CallReport, callers_since: float | None, since: float, until: float) -> float:
+    """From when in that silence the floor is the agent's; ``callers_since``: it has spoken, and ended then."""
+    patience_ends = _times(report, "deadline.passed", name="idle")
+    if callers_since is not None and _listens(report, since, until):
+        patience_ends.append(until)
+    return max([since, *(min(at, until) for at in patience_ends if since < at <= until + _APART_SECONDS)])
+
+
+def _listens(report: CallReport, since: float, until: float) -> bool:
+    """Whether the agent has said all it had to say, and listens during that silence."""
+    filler = {row["data"]["speech"] for row in report.events if _is(row, "agent.reply_started", kind="filler")}
+    spoken = [row for row in report.events if row["type"] == "agent.finished"]
+    line = _line_opened(report)
+    before = [row for row in spoken if row["t"] - line <= since + _APART_SECONDS]
+    states = [
+        row for row in report.events if row["type"] == "state.changed" and row["t"] - line < until - _EDGE_SECONDS
+    ]
+    if not before or not states or before[-1]["data"]["speech"] in filler:
+        return False
+    return states[-1]["data"]["after"] == "listening" and states[-1]["t"] - line <= since + _APART_SECONDS
+
+
+def _times(report: CallReport, kind: str, /, **data: object) -> list[float]:
+    """When rows of that kind were written, in seconds since the line was ready."""
+    line = _line_opened(report)
+    return [row["t"] - line for row in report.events if _is(row, kind, **data)]
+
+
+def _is(row: Mapping[str, Any], kind: str, /, **data: object) -> bool:
+    return row["type"] == kind and all(row["data"].get(name) == value for name, value in data.items())
+
+
+def _line_opened(report: CallReport) -> float:
+    return next((float(row["t"]) for row in report.events if row["type"] == "call.answered"), 0.0)
 
 
 def _callers_turns(report: CallReport) -> list[Span]:

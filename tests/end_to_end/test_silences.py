@@ -18,12 +18,20 @@ def report(**told: Any) -> CallReport:
     return CallReport("score", "call", **{**empty, **line, **end, **times, **told})
 
 
-def row(kind: str, at: float, **data: Any) -> dict[str, Any]:
+def row(kind: str, at: float, /, **data: Any) -> dict[str, Any]:
     return {"type": kind, "t": at, "data": data}
 
 
 def utterance(kind: str, start: float, end: float) -> Utterance:
     return Utterance(1, kind, "hello", start, end, None, None)
+
+
+LISTENS = (
+    row("call.answered", 0.1),
+    row("agent.finished", 3.1, speech=1),
+    row("state.changed", 3.1, after="listening"),
+    row("state.changed", 6.6, after="speaking"),
+)
 
 
 @pytest.mark.parametrize(
@@ -35,14 +43,10 @@ def utterance(kind: str, start: float, end: float) -> Utterance:
         ({"steps": (StepTimes(1, "waits", 4.0, 5.0),)}, 3.5),
         ({"events": (row("call.answered", 0.1), row("deadline.passed", 6.0, name="idle"))}, 0.6),
         ({"events": (row("call.answered", 0.1), row("deadline.passed", 6.7, name="idle"))}, 0.5),
-        ({"events": (row("call.answered", 0.1), row("deadline.passed", 6.5, name="message"))}, 0.5),
-        (
-            {
-                "utterances": (utterance("says", 3.5, 4.0),),
-                "events": (row("call.answered", 0.1), row("deadline.passed", 6.5, name="message")),
-            },
-            2.5,
-        ),
+        ({"events": LISTENS}, 0.5),
+        ({"utterances": (utterance("says", 3.5, 4.0),), "events": LISTENS}, 2.5),
+        ({"events": (row("agent.reply_started", 0.5, speech=1, kind="filler"), *LISTENS)}, 3.5),
+        ({"events": (*LISTENS, row("state.changed", 4.0, after="processing"))}, 3.5),
         ({"utterances": (utterance("says", 4.0, 5.5),), "agent_spans": AGENT[:1]}, 9.2 - 5.5),
     ],
     ids=[
@@ -52,8 +56,10 @@ def utterance(kind: str, start: float, end: float) -> Utterance:
         "the agent speaks again by itself",
         "the agent has waited for words",
         "the clocks differ",
-        "the agent has asked for more of a message",
-        "words of a message",
+        "the agent has said all and listens",
+        "it does not answer",
+        "after a filler it listens to nobody",
+        "it has not said all",
         "no answer",
     ],
 )
