@@ -17,6 +17,8 @@ KEPT_DIGITS = 6
 
 _LONG, _LONG_KEPT = 2000, 8
 """Letters of a text whose findings are kept, and how many texts are."""
+_DICTATED = 4
+"""After so many digits a person who goes on with words and digits may still dictate."""
 _DIGITS_BESIDE = 4
 """So many digits of other numbers may stand beside a telephone number in one run: a time, an extension."""
 
@@ -29,6 +31,8 @@ class Circumstances:
     """Digits with which the same person ended what they said before, in the order they came."""
     stale: int = 0
     """So many of them were said before the agent asked for something else."""
+    is_whole: bool = False
+    """They are a whole number: only what follows at once may belong to it."""
     asked: str = ""
     """What the agent has said last."""
     is_asked_for_email: bool = False
@@ -36,6 +40,11 @@ class Circumstances:
     """The text goes on, and a later one replaces it: too much rather than too little is taken out."""
     is_suspicious: bool = False
     """Digits at the end may be the first part of a number whose other part comes in another text."""
+
+    @property
+    def fresh_digits(self) -> int:
+        """How many digits came before on the present subject."""
+        return sum(map(len, self.before[self.stale :]))
 
 
 NOTHING_KNOWN = Circumstances()
@@ -50,6 +59,8 @@ class Findings:
     """Digits that were taken out, with their marks."""
     names: list[str] = field(default_factory=list)
     """Local parts of addresses that were taken out."""
+    is_whole: bool = False
+    """The last digits are a whole number."""
     pieces: tuple[str, ...] | None = None
     """Digits with which the text ends, and those before it that they go on with; None for a text without digits."""
 
@@ -95,20 +106,31 @@ class Finder:
 
     def _find_numbers(self, runs: list[Run], memory: Memory, known: Circumstances, found: Findings) -> None:
         left = []
-        for index, run in enumerate(runs):
-            before = known.before if index == 0 and known.before and run.is_leading else ()
+        for run in runs:
+            before = self._before(run, known, found)
             mark = self._mark(run, before, memory, known)
             if mark in (None, DIGITS):
                 left.append(run)
             if mark is not None:
                 found.spans.append(Span(run.start, run.end, mark))
                 found.numbers += [(digits, mark) for digits in {run.digits, "".join((*before, run.digits))}]
-            if run is runs[-1]:
-                found.pieces = (*before, run.digits) if run.is_open else ()
+            found.pieces = (*before, run.digits)
+            found.is_whole = mark in (CARD, PHONE)
+        if runs and not runs[-1].goes_on:
+            found.pieces = ()
         for run in loose_runs(left) if self._cards else ():
             if is_card(run.digits):
                 found.spans.append(Span(run.start, run.end, CARD))
                 found.numbers.append((run.digits, CARD))
+
+    def _before(self, run: Run, known: Circumstances, found: Findings) -> tuple[str, ...]:
+        """The digits that the run may go on with. Within one text only if they go on with those before it."""
+        if not known.before:
+            return ()
+        if found.pieces is None:
+            is_dictated = not known.is_whole and known.fresh_digits >= _DICTATED
+            return known.before if run.is_leading or (is_dictated and run.is_near(0)) else ()
+        return found.pieces if run.is_near(run.behind) and not found.is_whole else ()
 
     def _mark(self, run: Run, before: tuple[str, ...], memory: Memory, known: Circumstances) -> str | None:
         """The mark for the run, which goes on with the digits ``before``; None when it stays."""
@@ -119,8 +141,9 @@ class Finder:
             return PHONE
         if (mark := memory.mark_of(run.digits)) is not None:
             return mark
-        fresh = len("".join(before[known.stale :]))
-        goes_on = fresh > 0 and fresh + len(run.digits) > KEPT_DIGITS and not is_other(run.lead, known.asked)
+        fresh = known.fresh_digits if before else 0
+        may_go_on = fresh > 0 and (known.is_suspicious or known.is_partial)
+        goes_on = may_go_on and fresh + len(run.digits) > KEPT_DIGITS and not is_other(run.lead, known.asked)
         return DIGITS if goes_on or self._may_be_a_part(run, known) else None
 
     def _holds_phone(self, run: Run, begun: list[str], known: Circumstances) -> bool:
@@ -152,7 +175,7 @@ class Finder:
         if run.is_spoken and len(run.digits) in CARD_DIGITS:
             return True
         is_other_phone = not self._phones and len(run.digits) > len("9161234567") and is_phone(run.digits, ())
-        return known.is_suspicious and not run.is_round and not is_other_phone and run.is_open
+        return known.is_suspicious and not run.is_amount and not is_other_phone and (run.is_compact or run.is_open)
 
 
 def _holds_card(run: Run, begun: list[str]) -> bool:

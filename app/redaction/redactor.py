@@ -31,6 +31,8 @@ class Ledger:
     pieces: tuple[str, ...] = ()
     stale: int = 0
     """So many of the pieces were said before the agent asked for something else."""
+    is_whole: bool = False
+    """They are a whole number."""
     turns: int = 0
     """Turns without digits since then."""
 
@@ -44,7 +46,7 @@ class Ledger:
         if found.pieces is None:
             return Ledger() if self.turns == _TURNS_WITHOUT_DIGITS else replace(self, turns=self.turns + 1)
         goes_on = len(found.pieces) > len(self.pieces)
-        after = Ledger(found.pieces, self.stale if goes_on else 0)
+        after = Ledger(found.pieces, self.stale if goes_on else 0, found.is_whole)
         return Ledger() if after.fresh_digits >= CARD_DIGITS[-1] else after
 
     def of_another_subject(self) -> "Ledger":
@@ -161,7 +163,9 @@ class Redactor:
         return [self.value(item) for item in value] if isinstance(value, list | tuple) else value
 
     def _of_caller(self, ledger: Ledger) -> Circumstances:
-        return Circumstances(ledger.pieces, ledger.stale, self.asked, self.is_asked_for_email, is_suspicious=True)
+        return Circumstances(
+            ledger.pieces, ledger.stale, ledger.is_whole, self.asked, self.is_asked_for_email, is_suspicious=True
+        )
 
     def _redacted(self, text: str, known: Circumstances) -> str:
         return marked(text, self._found(text, known).spans)

@@ -19,10 +19,15 @@ _GAP = re.compile(rf"(?:[\W_]|\b(?:{_FILLERS})\b)*", re.IGNORECASE)
 """What may stand within a number, and before or after it in a turn that is only a part of it."""
 _NO_GAP = re.compile(r"[:;+%№$€₽£\[\]{}\"\n]|\b(?:плюс|plus)\b", re.IGNORECASE)
 """What never stands within a number: it begins another one, or is of times, prices, marks, JSON."""
+_UNIT = re.compile(
+    r"\s*(?:руб|р\.|коп|долл|евро|тенге|тысяч|миллион|dollar|euro|pound|cent|thousand|million|usd|eur|[$€₽£%])",
+    re.IGNORECASE,
+)
+_COMPACT_DIGITS = 4
 _GROUPS_TRIED = 10
 _LIST_DIGITS = 60
 _USUAL_CARD = 16
-_LEAD_LETTERS = 48
+_LEAD_LETTERS, _FEW_LETTERS = 48, 64
 _PLUS_LETTERS = 8
 _LOOSE_WORDS = 4
 _WORD = re.compile(r"[^\W\d_]+")
@@ -77,15 +82,29 @@ class Run:
         first = max(self.behind, start - _LEAD_LETTERS)
         return self.text[max(first, self.text.rfind("]", first, start) + 1) : start]
 
+    def is_near(self, place: int) -> bool:
+        """Whether only a few words stand between a place before it and the run: "and the second part is ..."."""
+        return _are_few(self.text, place, self.start)
+
     @property
     def is_leading(self) -> bool:
-        """Whether the text begins with it."""
+        """Whether nothing but pauses is before it."""
         return bool(_GAP.fullmatch(self.text, 0, self.start))
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the text ends with it, but for a few words, so that more of it may follow."""
+        return _are_few(self.text, self.end, len(self.text))
+
+    @property
     def is_open(self) -> bool:
-        """Whether the text ends with it, so that more of it may follow."""
+        """Whether nothing but pauses follows it."""
         return bool(_GAP.fullmatch(self.text, self.end))
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether it is no list of small numbers."""
+        return any(len(group.digits) >= _COMPACT_DIGITS for group in self.groups)
 
     @property
     def is_spoken(self) -> bool:
@@ -93,9 +112,9 @@ class Run:
         return not any(group.is_written for group in self.groups)
 
     @property
-    def is_round(self) -> bool:
-        """A price or an amount: ``1 250 000``."""
-        return bool(_ROUND.fullmatch(self.text[self.start : self.end]))
+    def is_amount(self) -> bool:
+        """Whether it is a price or an amount: ``1 250 000``, ``1 234 567 dollars``."""
+        return bool(_ROUND.fullmatch(self.text, self.start, self.end) or _UNIT.match(self.text, self.end))
 
     def part(self, first: int, last: int) -> "Run":
         """From one group to another, that one included."""
@@ -152,6 +171,14 @@ def loose_runs(runs: list[Run]) -> Iterator[Run]:
             if length in CARD_DIGITS:
                 groups = tuple(group for run in runs[first : last + 1] for group in run.groups)
                 yield Run(groups, runs[first].text, runs[first].behind)
+
+
+def _are_few(text: str, start: int, end: int) -> bool:
+    """Whether there are so few words that they hardly say anything else."""
+    if _GAP.fullmatch(text, start, end):
+        return True
+    between = text[start:end] if end - start <= _FEW_LETTERS else None
+    return between is not None and "[" not in between and len(_WORD.findall(between)) <= _LOOSE_WORDS
 
 
 def _are_near(before: Run, run: Run) -> bool:

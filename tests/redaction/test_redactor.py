@@ -45,6 +45,18 @@ def test_a_number_goes_on_in_the_next_turn() -> None:
     ]
 
 
+def test_a_few_words_between_the_pieces_hide_nothing() -> None:
+    redactor = a_redactor()
+    said = ("It is 4539 57 for now", "the second part is 8763", "another bit: 6214", "and finally 86")
+
+    assert [redactor.taken(text) for text in said] == [
+        "It is 4539 57 for now",
+        "the second part is [digits]",
+        "another bit: [digits]",
+        "and finally [card]",
+    ]
+
+
 def test_a_telephone_number_goes_on_in_the_next_turn() -> None:
     redactor = a_redactor("phones")
 
@@ -87,6 +99,20 @@ def test_the_name_of_a_known_address_is_taken_out_alone_too() -> None:
     redactor.plain("john.smith@gmail.com")
 
     assert redactor.plain("Is john.smith right, John?") == "Is [email] right, John?"
+
+
+def test_small_numbers_in_several_turns_are_not_one() -> None:
+    redactor = a_redactor()
+    said = ("Мне 45", "запишите на 15 мая", "к 10 часам", "нас будет 3")
+
+    assert [redactor.taken(text) for text in said] == list(said)
+
+
+def test_numbers_in_the_answers_of_an_agent_are_not_one() -> None:
+    redactor = a_redactor()
+    said = ("Your room is 214.", "Your ticket has the number 5031.", "It is at 10 45.")
+
+    assert [redactor.spoken(number, text, text)[1] for number, text in enumerate(said)] == list(said)
 
 
 def test_menus_are_no_numbers() -> None:
