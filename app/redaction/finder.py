@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.models import RedactCategory
 from app.redaction.emails import email_spans, local_part
-from app.redaction.labels import is_other
+from app.redaction.labels import is_other, names_telephone
 from app.redaction.marks import CARD, DIGITS, PHONE, Span, merged
 from app.redaction.memory import Memory
 from app.redaction.numbers import CARD_DIGITS, PHONE_DIGITS, is_card, is_phone
@@ -143,8 +143,14 @@ class Finder:
             return mark
         fresh = known.fresh_digits if before else 0
         may_go_on = fresh > 0 and (known.is_suspicious or known.is_partial)
-        goes_on = may_go_on and fresh + len(run.digits) > KEPT_DIGITS and not is_other(run.lead, known.asked)
+        goes_on = may_go_on and fresh + len(run.digits) > KEPT_DIGITS and not self._is_other(run, known)
         return DIGITS if goes_on or self._may_be_a_part(run, known) else None
+
+    def _is_other(self, run: Run, known: Circumstances) -> bool:
+        """Whether the number is called something that stays; a telephone number does where only cards go."""
+        if is_other(run.lead, known.asked):
+            return True
+        return not self._phones and names_telephone(f"{known.asked} {run.lead}")
 
     def _holds_phone(self, run: Run, begun: list[str], known: Circumstances) -> bool:
         if len(run.digits) >= PHONE_DIGITS[0]:
@@ -156,21 +162,21 @@ class Finder:
     def _begins_with_card(self, run: Run, known: Circumstances) -> bool:
         """Whether more digits follow a card's at once, as when somebody types on without a pause."""
         digits = run.digits
-        if len(run.groups) > 1 or len(digits) <= CARD_DIGITS[-1] or is_other(run.lead, known.asked):
+        if len(run.groups) > 1 or len(digits) <= CARD_DIGITS[-1] or self._is_other(run, known):
             return False
         return any(is_card(digits[:size]) for size in CARD_DIGITS)
 
     def _is_phone(self, run: Run, known: Circumstances) -> bool:
         if run.is_international:
             return is_phone(run.digits, (), is_international=True)
-        return is_phone(run.digits, self._regions) and not is_other(run.lead, known.asked)
+        return is_phone(run.digits, self._regions) and not self._is_other(run, known)
 
     def _may_be_a_part(self, run: Run, known: Circumstances) -> bool:
         if len(run.digits) <= KEPT_DIGITS:
             return False
         if known.is_partial:
             return True
-        if is_other(run.lead, known.asked):
+        if self._is_other(run, known):
             return False
         if run.is_spoken and len(run.digits) in CARD_DIGITS:
             return True

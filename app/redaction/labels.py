@@ -12,6 +12,7 @@ _OURS = (
     r"карт|visa|виз[аыу]\b|mastercard|мастеркард|card|тел(?:ефон|\.)|мобильн|позвон|звон|phone|mobile|cell\b"
     r"|call (?:me|us)|reach"
 )
+_TELEPHONE = re.compile(r"тел|мобильн|позвон|звон|phone|mobile|cell|call|reach", re.IGNORECASE)
 _NAMED = re.compile(rf"\b(?:(?P<other>{_OTHER})|(?P<ours>{_OURS}))", re.IGNORECASE)
 
 
@@ -24,6 +25,12 @@ def names_other(text: str) -> bool | None:
     """Whether what the text names last is a number that is kept, such as an order's; None when it names none."""
     found = last_match(_NAMED, text)
     return None if found is None else found["other"] is not None
+
+
+def names_telephone(text: str) -> bool:
+    """Whether what the text names last is a telephone number."""
+    found = last_match(_NAMED, text)
+    return found is not None and bool(_TELEPHONE.match(found[0]))
 
 
 def is_other(lead: str, asked: str) -> bool:

@@ -115,6 +115,14 @@ def test_numbers_in_the_answers_of_an_agent_are_not_one() -> None:
     assert [redactor.spoken(number, text, text)[1] for number, text in enumerate(said)] == list(said)
 
 
+def test_a_telephone_number_stays_where_only_cards_go() -> None:
+    redactor = a_redactor("cards")
+    redactor.heard("Наберите номер телефона, по которому с вами связаться.", goes_on=True, asks_for_email=False)
+
+    assert redactor.taken("[keypad] 9161234567") == "[keypad] 9161234567"
+    assert a_redactor("cards").taken("мой телефон 916 123 45 67") == "мой телефон 916 123 45 67"
+
+
 def test_menus_are_no_numbers() -> None:
     redactor = a_redactor()
 
