@@ -12,7 +12,7 @@ const LEAP_SECONDS = 10;
 const MARK_PIXELS = 9;
 const NEAR_PIXELS = 6;
 
-/** `element` is the section, `hear` plays from a second on, `seek` goes there in silence. */
+/** `element` is the section, `hear` plays from a second on. */
 export function sound(call, left) {
   const audio = element("audio", { controls: true, preload: "metadata", src: callPath(call.call_id, "/recording"), "aria-label": "Recording: caller left, agent right" });
   const canvas = element("canvas", { "aria-hidden": "true" });
@@ -78,7 +78,6 @@ export function sound(call, left) {
       element("p", { class: "keys" }, keys.map(([kind, name]) => element("span", { class: "key" }, element("span", { class: `swatch mark-${kind}`, "aria-hidden": "true" }), name))),
     ),
     hear,
-    seek,
   };
 }
 

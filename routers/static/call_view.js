@@ -18,7 +18,7 @@ const CHANGES = [
 ];
 const SETTLE_MILLISECONDS = 250;
 
-export async function callView(callId, query, place, left, fail) {
+export async function callView(callId, _query, place, left, fail) {
   const [call, agents] = await Promise.all([ask(callPath(callId)), ask("agents")]);
   if (left.aborted) return;
   if (call.status === "ended") draw(call);
@@ -38,8 +38,6 @@ export async function callView(callId, query, place, left, fail) {
         element("div", {}, ...[cameOfIt(ended), aside(ended), latencies(ended), costs(ended), details(ended), eraser(ended, fail)].filter(Boolean)),
       ),
     );
-    const at = Number.parseFloat(query.get("at"));
-    if (Number.isFinite(at)) player?.seek(at);
   }
 
   function follow(first) {

@@ -10,7 +10,7 @@ const HEIGHT = 190;
 export function barChart(title, buckets, series, options) {
   const values = series.map(([, , of]) => buckets.map((each) => of(each) ?? 0));
   const piled = values.map((_, index) => buckets.map((_each, at) => values.slice(index).reduce((sum, one) => sum + one[at], 0)));
-  const bars = uPlot.paths.bars({ size: [0.7, 40] });
+  const bars = uPlot.paths.bars({ size: [0.7, 40], align: 1 }); // from the beginning of the hour or day on
   return chart(title, buckets, series, values, options, (colour) => ({
     data: piled,
     series: series.map(([name, shade]) => ({ label: name, fill: colour(shade), stroke: colour(shade), width: 0, paths: bars, points: { show: false } })),
@@ -26,7 +26,7 @@ export function lineChart(title, buckets, series, options) {
   }));
 }
 
-function chart(title, buckets, series, values, { left, unit }, made) {
+function chart(title, buckets, series, values, { left, unit, tick: tickOf = unit }, made) {
   const canvas = element("div", { class: "plot", role: "img", "aria-label": `${title}. ${summary(series, values, unit)} The table below has every value.` });
   const note = element("p", { class: "hint mark-note" }, summary(series, values, unit));
   const keys = element("p", { class: "keys" }, series.map(([name, shade]) => element("span", { class: "key" }, element("span", { class: `swatch shade-${shade}`, "aria-hidden": "true" }), name)));
@@ -41,14 +41,16 @@ function chart(title, buckets, series, values, { left, unit }, made) {
     const colour = coloursOf(canvas);
     const { data, series: drawn } = made(colour);
     const axis = { stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "12px system-ui, sans-serif" };
+    const last = buckets[buckets.length - 1];
+    const length = buckets.length > 1 ? (buckets[1].at - buckets[0].at) / 1000 : 3600;
     const highest = Math.max(...data.flat().map((value) => value ?? 0), 0);
     const options = {
       width,
       height: HEIGHT,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
-      scales: { x: { time: true }, y: { range: [0, highest * 1.08 || 1] } },
-      axes: [{ ...axis, space: 60 }, { ...axis, size: 58, values: (_plot, ticks) => ticks.map((tick) => (Number.isInteger(tick) || !unit(1).match(/^1$/) ? unit(tick) : "")) }],
+      scales: { x: { time: true, range: [buckets[0].at / 1000, last.at / 1000 + length] }, y: { range: [0, highest * 1.08 || 1] } },
+      axes: [{ ...axis, space: 60 }, { ...axis, size: 58, values: (_plot, ticks) => ticks.map(tickOf) }],
       series: [{}, ...drawn],
       hooks: { setCursor: [({ cursor: { idx } }) => { note.textContent = idx === null || idx === undefined ? summary(series, values, unit) : told(buckets[idx], series, values, idx, unit); }] },
     };

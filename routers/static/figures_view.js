@@ -7,7 +7,8 @@ import { card, element, field, table } from "./elements.js";
 import { bucketsOf, calendarDay, rangeOf, RANGES } from "./figures_range.js";
 import { counted, faultKind, endReason, milliseconds, money, percent, seconds, STAGES } from "./words.js";
 
-const WORST = 5;
+const WORST = 6;
+const COUNTS = { unit: String, tick: (value) => (Number.isInteger(value) ? String(value) : "") };
 const BLAMELESS = ["none", "caller", "policy"];
 
 export async function figuresView(query, place, left) {
@@ -30,15 +31,15 @@ function figures(stats, worst, range, callsOf, left) {
   return [
     tiles(total, callsOf),
     worst.length
-      ? element("section", { "aria-label": "Worst calls" }, element("h2", {}, "Worst calls"), element("ul", { class: "calls" }, worst.map(callRow)), element("p", { class: "after" }, element("a", { href: callsOf({ order: "worst" }) }, "All calls with trouble, worst first")))
+      ? element("section", { class: "worst", "aria-label": "Worst calls" }, element("h2", {}, "Worst calls"), element("ul", { class: "calls" }, worst.map(callRow)), element("p", { class: "after" }, element("a", { href: callsOf({ order: "worst" }) }, "All calls with trouble, worst first")))
       : element("p", { class: "card fine" }, "No call of this time had a failure, a late answer or an unanswered turn."),
     element(
       "div",
       { class: "charts" },
-      barChart(`Calls by ${range.bucket}`, buckets, [["Without a failure", "accent", (each) => each.calls - failedOf(each)], ["With a failure", "bad", failedOf]], { left, unit: (value) => String(Math.round(value)) }),
-      lineChart(`Time to answer by ${range.bucket}`, buckets, [["Median", "accent", (each) => each.latency?.total?.p50], ["95th percentile", "llm_first_token", (each) => each.latency?.total?.p95], ["99th percentile", "bad", (each) => each.latency?.total?.p99]], { left, unit: (value) => seconds(value) }),
-      barChart(`Unanswered turns and late answers by ${range.bucket}`, buckets, [["Late answers", "tts_first_audio", (each) => each.late_answers], ["Unanswered turns", "bad", (each) => each.unanswered_turns]], { left, unit: (value) => String(Math.round(value)) }),
-      barChart(`Cost by ${range.bucket}`, buckets, [["US dollars", "accent", (each) => each.costs?.total ?? 0]], { left, unit: (value) => money(value) }),
+      barChart(`Calls by ${range.bucket}`, buckets, [["Without a failure", "accent", (each) => each.calls - failedOf(each)], ["With a failure", "bad", failedOf]], { left, ...COUNTS }),
+      lineChart(`Time to answer by ${range.bucket}`, buckets, [["Median", "accent", (each) => each.latency?.total?.p50], ["95th percentile", "llm_first_token", (each) => each.latency?.total?.p95], ["99th percentile", "bad", (each) => each.latency?.total?.p99]], { left, unit: seconds }),
+      barChart(`Unanswered turns and late answers by ${range.bucket}`, buckets, [["Late answers", "tts_first_audio", (each) => each.late_answers], ["Unanswered turns", "bad", (each) => each.unanswered_turns]], { left, ...COUNTS }),
+      barChart(`Cost by ${range.bucket}`, buckets, [["US dollars", "accent", (each) => each.costs?.total ?? 0]], { left, unit: money, tick: (value) => `$${Number(value.toFixed(4))}` }),
     ),
     element(
       "div",
