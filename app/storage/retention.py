@@ -27,7 +27,7 @@ from app.storage.schema import (
 )
 
 _ROWS_AT_ONCE = 500
-"""Rows of a journal in one transaction: live calls wait for it, 20 ms on an idle machine."""
+"""Rows of a journal in one transaction: live calls wait for it, for 20 ms of CPU."""
 _SHORTEST = timedelta(days=1)
 _TOO_LATE = "the words of the call were erased before it was analysed"
 
