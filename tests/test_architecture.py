@@ -208,6 +208,7 @@ STARTS_TASKS = {
     "app/calls/live/event_loop.py": "in the TaskGroup of the call",
     "app/calls/live/tts_synthesis.py": "in the TaskGroup of the call",
     "app/calls/live/session.py": "the TaskGroup of the call",
+    "app/calls/live/voiced_ahead.py": "a TaskGroup inside that of the call",
     "app/calls/live/reply.py": "in the TaskGroup of the call",
     "app/calls/text/session.py": "the TaskGroup of the call",
     "app/cli/checks/findings.py": "the doctor's, which ends with its checks",
