@@ -165,8 +165,14 @@ async def open_services(
             loops=loops,
             times=times,
         )
-        for stop in (*([telephone.stop] if telephone is not None else []), requests.stop, dispatcher.stop):
-            stop()
+        _stop(telephone, requests, dispatcher)
+
+
+def _stop(telephone: "Telephone | None", requests: CallRequests, dispatcher: CallDispatcher) -> None:
+    if telephone is not None:
+        telephone.stop()
+    requests.stop()
+    dispatcher.stop()
 
 
 async def _open_clients(
