@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
+from app.calls.after.recorded_test import recorded_test
 from app.clock import parse_iso
 from app.errors import CallNotFound, CallStillLive
 from app.journal.record import call_record
@@ -32,6 +34,7 @@ from routers.views import call_of, events_json, transcript_text
 router = APIRouter(prefix="/calls/{call_id}", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["calls"])
 
 _POINTS = "Into how many equal parts the call is cut."
+_SOUND = "A zip with the file and the caller's sound, rather than the file alone."
 _WEBHOOKS_MAX = 1000
 
 
@@ -80,6 +83,36 @@ async def get_archive(call: TheCall, services: TheServices) -> Response:
     }
     sent = on_their_way(pieces, (lambda: None) if whole is None else whole.close)
     return StreamingResponse(sent, headers=headers, media_type="application/zip")
+
+
+@router.get("/scenario", response_class=Response)
+async def get_scenario(
+    call: TheCall, services: TheServices, sound: Annotated[bool, Query(description=_SOUND)] = False
+) -> Response:
+    """Get a call that has ended as a file of tests: its caller's words and timing, and the answers of its tools.
+
+    `voice-agent test` holds it again. With `sound`, a zip also has the caller's own sound, if the call was recorded.
+    """
+    if call.status != "ended":
+        raise CallStillLive("a test is made of a call when it has ended")
+    if call.words_erased_at is not None:
+        raise CallNotFound("the words of this call were erased")
+    rows = await services.journal_reader.rows(call.call_id)
+    has_sound = sound and call.recording and call.recording_erased_at is None
+    folder = services.settings.recordings_dir / call.call_id if has_sound else None
+    try:
+        made = await on_disk(partial(recorded_test, call.call_id, rows, folder, sound_folder=f"{call.call_id}.sound"))
+    except ValueError as error:
+        raise CallNotFound(str(error)) from error
+    name = f"{call.call_id}.tests.yaml"
+    headers = {"Cache-Control": "no-store"}
+    if not sound:
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        return Response(made.yaml, headers=headers, media_type="application/yaml")
+    headers["Content-Disposition"] = f'attachment; filename="{call.call_id}.tests.zip"'
+    parts = [Part(name, made.yaml.encode()), *(Part(path, wav) for path, wav in made.sounds.items())]
+    pieces = archive(call.call_id, parse_iso(call.started_at), parts, None)
+    return StreamingResponse(on_their_way(pieces, lambda: None), headers=headers, media_type="application/zip")
 
 
 async def _parts(call: CallRow, services: Services) -> list[Part]:

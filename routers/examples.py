@@ -344,6 +344,14 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
         (200, "text/plain", f"{_ID}: inbound, from +70000000001 to +70000000002, version 0.1.0\n"),
     ),
     "get_waveform": ((200, _JSON, {"seconds": 47.6, "caller": [0.0, 0.31, 0.02], "agent": [0.44, 0.0, 0.38]}),),
+    "get_scenario": (
+        (
+            200,
+            "application/yaml",
+            f"agent: clinic\nscenarios:\n- name: {_ID}\n  caller: {{lines: [When do you open?]}}\n",
+        ),
+        (200, "application/zip", "PK…"),
+    ),
     "get_archive": ((200, "application/zip", "PK…"),),
     "list_live_calls": ((200, _JSON, {"calls": [_LIVE_NOW], "at": "2026-11-22T10:00:30.000Z", "places": 60}),),
     "create_media_session": (
@@ -374,6 +382,7 @@ CONFLICTS = {
     "get_recording",
     "get_waveform",
     "get_archive",
+    "get_scenario",
     "analyse_call",
 }
 """Operations that a call may refuse because of its state."""

@@ -16,6 +16,7 @@ CALLED_BY_LIBRARIES = {
     "app/cli/__init__.py run_tests": "a command",
     "app/cli/checks/sip_options.py datagram_received": "asyncio's",
     "app/cli/checks/sip_options.py error_received": "asyncio's",
+    "app/cli/trial_service.py capture_signals": "uvicorn's",
     "app/clients/mcp_protocol.py handle_async_request": "httpx2's",
     "app/settings.py settings_customise_sources": "pydantic's",
 }

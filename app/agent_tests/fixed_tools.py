@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from app.agent_tests.shape import ScenarioShape, ToolAnswerShape
 from app.calls.agent.lookup import LOOKUP
-from app.calls.text.outside import FixedAnswer, FixedTool, TextTelephony
+from app.calls.text.outside import NOTHING_KNOWN, FixedAnswer, FixedTool, TextTelephony
 
 
 def fixed_tools(scenario: ScenarioShape, known: Iterable[str], *, dry: bool) -> dict[str, FixedTool]:
@@ -24,7 +24,7 @@ def fixed_lookup(scenario: ScenarioShape, *, dry: bool) -> FixedTool | None:
     """What answers the agent's lookup: the answer to ``lookup``, or nothing known if ``dry``; None to really ask."""
     if (answers := scenario.tools.get(LOOKUP)) is not None:
         return fixed_tool(LOOKUP, answers)
-    return FixedTool(LOOKUP, (FixedAnswer("{}"),)) if dry else None
+    return NOTHING_KNOWN if dry else None
 
 
 def fixed_telephony(scenario: ScenarioShape) -> TextTelephony:

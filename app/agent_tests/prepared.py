@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from app.agent_tests.changes import NO_CHANGES, Changes
 from app.agent_tests.file import Place, TestFile
 from app.agent_tests.shape import ScenarioShape
 from app.calls.agent.lookup import LOOKUP
@@ -40,13 +41,15 @@ class Prepared:
         return self.file.judge_model or self.agent.llm.model
 
 
-def prepare(files: Sequence[TestFile], agents: Agents) -> list[Prepared]:
-    """The scenarios with their agents. Raises SettingsError, with the line of each agent, variable, tool or field that
-    does not exist."""
+def prepare(files: Sequence[TestFile], agents: Agents, changes: Changes = NO_CHANGES) -> list[Prepared]:
+    """The scenarios with their agents, which have these changes.
+
+    Raises SettingsError, with the line of each agent, variable, tool or field that does not exist.
+    """
     prepared, problems = [], []
     for file in files:
         try:
-            agent = agents.find(file.agent, file.environment)
+            agent = changes.applied(agents.find(file.agent, file.environment))
         except InvalidRequest as error:
             problems.append(file.problem(("agent",), str(error)))
             continue

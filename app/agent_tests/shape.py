@@ -59,6 +59,8 @@ class Step(_Shape):
     """Said over the agent's next words."""
     after: Seconds = 1.0
     """Seconds of the agent's words before it."""
+    optional: bool = False
+    """Of ``over``: not said when the agent's words are too short for it, as a word of attention would not be."""
     noise: Seconds | None = None
     """A cough over the agent's next words, after so many seconds of them."""
     silence: Seconds | None = None
@@ -70,6 +72,8 @@ class Step(_Shape):
         given = [name for name in _STEP_KINDS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"is one of {', '.join(_STEP_KINDS)}")
+        if self.optional and self.over is None:
+            raise ValueError("optional belongs to over")
         if self.pause is not None and self.say is None:
             raise ValueError("pause belongs to say")
         if self.sound is not None and self.say is None and self.over is None:
@@ -170,6 +174,19 @@ class Expectation(_Shape):
         return self
 
 
+class RecordedExchange(_Shape):
+    """What was said in a call, from the caller's words to their next ones; the first is the opening."""
+
+    caller: str = ""
+    agent: str = ""
+    answer: Seconds | None = None
+    """From the end of the caller's words to the answer."""
+    first_token: Seconds | None = None
+    """Of that, until the model's first word."""
+    tools: list[str] = []
+    interrupted: bool = False
+
+
 Tools = dict[str, ToolAnswerShape | list[ToolAnswerShape]]
 
 
@@ -187,6 +204,8 @@ class ScenarioShape(_Shape):
     transfer: TransferFailure | Literal["answered"] = "answered"
     """What comes of a transfer."""
     telephone: TelephoneShape | None = None
+    recorded: list[RecordedExchange] = []
+    """The call that the scenario was made of, to compare with."""
     expect: Annotated[list[Expectation], Field(min_length=1)]
 
 

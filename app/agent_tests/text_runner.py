@@ -54,8 +54,8 @@ def script_step(line: str | Step, language: str | None) -> ScriptStep:
     match line:
         case str(text) | Step(say=str(text)):
             step = Says(text, language)
-        case Step(over=str(text), after=after):
-            step = Interrupts(text, after, language)
+        case Step(over=str(text), after=after, optional=optional):
+            step = Interrupts(text, after, language, optional)
         case Step(noise=float(after)):
             step = Noise(after)
         case Step(silence=float(seconds)):

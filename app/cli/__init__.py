@@ -3,7 +3,7 @@
 import gc
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,12 +12,22 @@ from app.cli.settings_problems import SETTINGS_STATUS, print_problems
 from app.errors import SettingsError
 from app.settings import load_settings
 
+if TYPE_CHECKING:  # slow to load
+    from app.agent_tests.changes import Changes
+
 Language = Literal["ru", "en"]
 Status = Literal["ringing", "active", "ended"]
 Direction = Literal["inbound", "outbound", "web"]
 Url = Annotated[
     str | None,
     typer.Option(help="address of a service to ask, with API_KEY, instead of this machine's database"),
+]
+WithPrompt = Annotated[
+    Path | None, typer.Option("--with-prompt", help="another prompt: a text, or an agent's file with it")
+]
+WithModel = Annotated[str | None, typer.Option("--with-model", help="another language model")]
+Policy = Annotated[
+    list[str] | None, typer.Option("--set", help="policy.name=value, such as policy.idle_prompt_seconds=5")
 ]
 CallId = Annotated[str, typer.Argument(help="the id, as GET /calls shows it")]
 
@@ -109,8 +119,14 @@ def run_tests(
         list[Path] | None, typer.Argument(help="files such as agents/clinic.tests.yaml, or folders with some")
     ] = None,
     from_call: Annotated[
-        str | None, typer.Option("--from", help="id of a call: print a file of tests that holds it again")
+        str | None, typer.Option("--from", help="id of a call: make a file of tests that holds it again")
     ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="with --from: write it to this file, and the caller's sound beside it")
+    ] = None,
+    with_prompt: WithPrompt = None,
+    with_model: WithModel = None,
+    policy: Policy = None,
     audio: Annotated[
         bool, typer.Option("--audio/--text", help="hold the calls over sound, in real time; without it, in text")
     ] = False,
@@ -121,13 +137,16 @@ def run_tests(
     fresh: Annotated[bool, typer.Option("--fresh", help="ask judges and personas again, and keep no answer")] = False,
 ) -> None:
     """Hold the calls of test files, and say which expectations were not met."""
-    from app.cli.agent_tests import TestOptions, print_recorded_test, test_command  # as for chat
+    from app.cli.agent_tests import TestOptions, test_command
+    from app.cli.recorded_tests import write_recorded_test
 
     if (from_call is None) is not bool(files):
         raise typer.BadParameter("give either files or --from")
     if from_call is not None:
-        raise typer.Exit(print_recorded_test(from_call))
-    raise typer.Exit(test_command(TestOptions(files or [], repeat, parallel, junit, dry_tools, audio, not fresh)))
+        raise typer.Exit(write_recorded_test(from_call, output))
+    changes = _changes(with_prompt, with_model, policy)
+    options = TestOptions(files or [], repeat, parallel, junit, dry_tools, changes, audio, not fresh)
+    raise typer.Exit(test_command(options))
 
 
 @app.command()
@@ -182,11 +201,19 @@ def explain(
 
 
 @app.command()
-def replay(call_id: CallId) -> None:
-    """Run a call's journal through this version, and show where it decides differently."""
-    from app.cli.replay import replay_command  # the database's library
+def replay(
+    call_id: CallId,
+    with_prompt: WithPrompt = None,
+    with_model: WithModel = None,
+    policy: Policy = None,
+    agent: Annotated[
+        str | None, typer.Option(help="with another prompt or model: the agent's name or file; the call's own")
+    ] = None,
+) -> None:
+    """Run a call's journal through this version, and show where it, or another policy or model, decides differently."""
+    from app.cli.replay import replay_command  # as for chat
 
-    raise typer.Exit(replay_command(call_id))
+    raise typer.Exit(replay_command(call_id, _changes(with_prompt, with_model, policy), agent))
 
 
 @app.command()
@@ -198,6 +225,16 @@ def verify(
     from app.cli.verify import verify_command  # the database's library
 
     raise typer.Exit(verify_command(call_id, seal))
+
+
+def _changes(prompt: Path | None, model: str | None, policy: list[str] | None) -> "Changes":
+    """What an agent is to be other than it is. Raises typer.BadParameter."""
+    from app.agent_tests.changes import Changes, policy_settings
+
+    try:
+        return Changes(prompt, model, policy_settings(named_values(policy or [])))
+    except SettingsError as error:
+        raise typer.BadParameter(error.problems[0]) from error
 
 
 def named_values(given: list[str]) -> dict[str, str]:

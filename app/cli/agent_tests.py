@@ -11,17 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.agent_tests.changes import Changes
 from app.agent_tests.file import SUFFIXES, read_test_file
 from app.agent_tests.junit import junit_xml
 from app.agent_tests.kept_answers import KeptAnswers
 from app.agent_tests.prepared import Prepared, prepare
-from app.agent_tests.recorded import recorded_test
 from app.agent_tests.results import Attempt, ScenarioResult, pass_hat
 from app.agent_tests.running import Holder, ScenarioRunner, run_all
 from app.agent_tests.text_runner import TextHolder
-from app.cli.explain import stored_call
+from app.cli.comparison_table import print_comparison
 from app.cli.sandbox_process import SandboxAddresses, vendors_or_sandbox
 from app.errors import SettingsError
+from app.journal.comparison import Exchange, compared, exchanges
 from app.observability.logs import configure_logging
 from app.observability.printable import printable
 from app.settings import Settings, load_settings, load_text_settings
@@ -45,6 +46,8 @@ class TestOptions:
     parallel: int
     junit: Path | None
     dry_tools: bool
+    changes: Changes
+    """What is to be other than in the files of the agents."""
     is_audio: bool
     """Whether the calls are held over sound."""
     keeps_answers: bool
@@ -60,7 +63,7 @@ def test_command(options: TestOptions) -> int:
     try:
         files = [read_test_file(path) for path in _paths(options.files)]
         agents = Agents(settings)
-        prepared = prepare(files, agents)
+        prepared = prepare(files, agents, options.changes)
     except SettingsError as error:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return WRONG_FILE
@@ -73,22 +76,10 @@ def test_command(options: TestOptions) -> int:
     if not console.is_terminal:
         console.width = _WIDTH
     _print_results(console, results, options.repeat, kept)
+    _print_comparisons(console, prepared, results, is_audio=options.is_audio)
     if options.junit is not None:
         options.junit.write_bytes(junit_xml(results))
     return int(not all(result.passed for result in results))
-
-
-def print_recorded_test(call_id: str) -> int:
-    """Print a file of tests that holds a stored call again. Returns the exit status: 1 if there is no such call."""
-    found = stored_call(call_id)
-    if found is None:
-        return 1
-    try:
-        sys.stdout.write(recorded_test(found[0].call_id, found[1]))
-    except ValueError as error:
-        sys.stderr.write(f"{printable(call_id)}: {error}\n")
-        return 1
-    return 0
 
 
 def _paths(given: Sequence[Path]) -> list[Path]:
@@ -137,6 +128,20 @@ async def _run(
             )
         runner = ScenarioRunner(holder, calls.generator, kept)
         return await run_all(prepared, runner, repeat=options.repeat, parallel=options.parallel, on_attempt=show)
+
+
+def _print_comparisons(
+    console: Console, prepared: Sequence[Prepared], results: Sequence[ScenarioResult], *, is_audio: bool
+) -> None:
+    """Of each scenario that was made of a call: that call, and the first attempt to hold it again."""
+    for each, result in zip(prepared, results, strict=True):
+        recorded, rows = each.scenario.recorded, result.attempts[0].rows
+        if recorded and rows:
+            then = [Exchange(**{**shape.model_dump(), "tools": tuple(shape.tools)}) for shape in recorded]
+            now = exchanges(rows)
+            if not is_audio:
+                then, now = [one.in_text() for one in then], [one.in_text() for one in now]
+            print_comparison(console, result.name, compared(then, now))
 
 
 def _print_results(console: Console, results: Sequence[ScenarioResult], repeat: int, kept: KeptAnswers) -> None:

@@ -12,6 +12,7 @@ from app.models import JournalRow
 from sandbox.caller.echo_path import EchoPath
 from sandbox.caller.media_format import MediaFormat
 from sandbox.caller.score import (
+    Backchannels,
     Coughs,
     HangsUp,
     Interrupts,
@@ -71,6 +72,8 @@ def _step(prepared: Prepared, line: str | Line, at_most: float) -> Iterator[Step
             yield from (_listens(at_most), Says(text))
         case Line(say=str(text), pause=pause):
             yield from (_listens(at_most, pause), Says(text, sound=sound))
+        case Line(over=str(text), after=after, optional=True):
+            yield Backchannels(text, after, sound=sound, or_after=True)
         case Line(over=str(text), after=after):
             yield Interrupts(text, after, sound=sound, or_after=True)
         case Line(noise=float(after)):
@@ -92,7 +95,7 @@ def _after(steps: Sequence[Step]) -> float:
     match steps[-1:]:
         case [Waits()]:
             return 0.0
-        case [Interrupts() | Coughs()]:
+        case [Interrupts() | Coughs() | Backchannels()]:
             return _AFTER_OVER_SECONDS
         case _:
             return _TURN_SECONDS

@@ -12,9 +12,8 @@ import structlog
 from rich.console import Console
 from rich.text import Text
 
-from app.calls.agent.lookup import LOOKUP
 from app.calls.text.caller import Action, HangsUp, Interrupts, Noise, OverAgent, Presses, Says, Silent
-from app.calls.text.outside import FixedAnswer, FixedTool
+from app.calls.text.outside import NOTHING_KNOWN, FixedTool
 from app.calls.text.script import ScriptedCaller
 from app.cli.chat_lines import ChatLines
 from app.cli.sandbox_process import vendors
@@ -28,7 +27,6 @@ from app.wiring_text import Agents, TextRequest, open_text_calls
 log = structlog.get_logger(__name__)
 
 _RESULT_SHOWN = 300
-_NOTHING_KNOWN = FixedTool(LOOKUP, (FixedAnswer("{}"),))
 WRONG_REQUEST = 2
 """Exit status when there is no such agent, or a variable is wrong."""
 _HELP = (
@@ -71,7 +69,7 @@ async def _chat(
     async with open_text_calls(settings, agents, [request.agent]) as calls:
         agent = request.agent
         try:
-            planned = await calls.plan(request, lookup=_NOTHING_KNOWN if options.dry_tools else None)
+            planned = await calls.plan(request, lookup=NOTHING_KNOWN if options.dry_tools else None)
         except CallRejected as error:
             sys.stderr.write(f"{error}\n")
             return 1

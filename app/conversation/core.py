@@ -97,6 +97,16 @@ class ConversationCore:
         earliest = self._call.deadlines.next()
         return ev.DeadlinePassed(earliest[1] if earliest else "none")
 
+    def due_at(self, name: Deadline) -> float | None:
+        """When that deadline is due; None when it is not set."""
+        return self._call.deadlines.at(name)
+
+    def assume_due(self, event: ev.DeadlinePassed, now: float) -> None:
+        """Have the deadline of a journal's row be due, although it is set for later, or not at all."""
+        name = deadline_named(event.name)
+        if name is not None and (self.due_at(name) or float("inf")) > now:
+            self._call.deadlines.set(name, now)
+
     def turn_of(self, event: ev.Event) -> int | None:
         """The turn number for the event's row. Ask before the event is handled."""
         if type(event) in CALLER_TURN:

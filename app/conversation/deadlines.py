@@ -56,6 +56,10 @@ class Deadlines:
     def __contains__(self, name: Deadline) -> bool:
         return name in self._at
 
+    def at(self, name: Deadline) -> float | None:
+        """The time of a deadline; None when it is not set."""
+        return self._at.get(name)
+
     def set(self, name: Deadline, at: float) -> None:
         """Set the time, and replace any earlier one."""
         self._at[name] = at

@@ -28,9 +28,27 @@ def redacted_of(rows: Sequence[JournalRow]) -> tuple[str, ...]:
     return tuple(map(str, named)) if isinstance(named, list) else ()
 
 
-def core_of(created: ev.CallCreated) -> ConversationCore:
-    """The core of a call with this first row."""
-    return ConversationCore(CallPolicy.from_dict({**_OLDER, **created.policy}), created.language)
+def policy_of(created: ev.CallCreated) -> CallPolicy:
+    """The policy of a call with this first row."""
+    return CallPolicy.from_dict({**_OLDER, **created.policy})
+
+
+def core_of(created: ev.CallCreated, policy: CallPolicy | None = None) -> ConversationCore:
+    """The core of a call with this first row, with its policy or another one."""
+    return ConversationCore(policy or policy_of(created), created.language)
+
+
+def created_of(rows: Sequence[JournalRow]) -> ev.CallCreated:
+    """The first row. Raises ValueError when it is not ``call.created``."""
+    event = ev.from_row(rows[0]) if rows and is_readable(rows[0]) else None
+    if not isinstance(event, ev.CallCreated):
+        raise ValueError("a journal begins with call.created")
+    return event
+
+
+def is_decision(event: ev.Event) -> bool:
+    """Whether a row is a decision of the core, which is compared and not handled."""
+    return isinstance(event, _DECISIONS)
 
 
 def replay(rows: Iterable[JournalRow]) -> list[tuple[JournalRow, list[cmd.Command]]]:

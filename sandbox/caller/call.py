@@ -260,7 +260,7 @@ class CallInProgress:
             case Says():
                 await self._utter(number, step)
             case Interrupts() | Backchannels() | Overhears() | Coughs():
-                if await self._until_its_moment(number, step) or not isinstance(step, Coughs):
+                if await self._until_its_moment(number, step) or isinstance(step, Interrupts):
                     await self._utter(number, step)
             case WaitsForAgent():
                 since = self._last_sound
@@ -282,7 +282,7 @@ class CallInProgress:
     async def _until_its_moment(self, number: int, step: Interrupts | Backchannels | Overhears | Coughs) -> bool:
         """Wait for the moment to speak over the agent. False if they finished before it and the step allows that."""
         after, came = step.after, True
-        may_be_late = isinstance(step, Interrupts | Coughs) and step.or_after
+        may_be_late = isinstance(step, Interrupts | Coughs | Backchannels) and step.or_after
         if step.over is not None:
             over = step.over
             await self._until(number, step, lambda: self._agent_says(over))

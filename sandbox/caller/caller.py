@@ -171,7 +171,7 @@ class Caller:
 
     async def _sound(self, step: Step, language: str) -> Sound | None:
         match step:
-            case Says(sound=str(path)) | Interrupts(sound=str(path)):
+            case Says(sound=str(path)) | Interrupts(sound=str(path)) | Backchannels(sound=str(path)):
                 return await asyncio.to_thread(self._own_sound, Path(path))
             case Says() | Interrupts() | Backchannels():
                 return await self._speech(step.text, step.language or language)

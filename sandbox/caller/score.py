@@ -61,6 +61,9 @@ class Backchannels:
     after: Seconds = 1.0
     language: str | None = None
     over: str | None = None
+    sound: str | None = None
+    or_after: bool = False
+    """Says nothing when the agent's words are too short; otherwise the step fails then."""
     do: Literal["backchannels"] = field(default="backchannels", kw_only=True)
     __pydantic_config__ = _STRICT
 

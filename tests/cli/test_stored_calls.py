@@ -281,15 +281,35 @@ async def test_nobody_can_say_of_a_live_call_or_of_none(tmp_path: Path) -> None:
 
 
 async def test_a_stored_call_becomes_a_file_of_tests(tmp_path: Path) -> None:
-    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+    call = a_night_to_ask_about()
+    await keep(tmp_path, rows_of(call), recording=True)
+    recorder = Recorder(tmp_path / "recordings" / "call-1", "worker", AudioFormat("pcm_s16le", 8000))
+    recorder.caller(b"\x00\x40" * 8000 * 9, 0.0)
+    recorder.close()
+    assert recorder.join(60)
 
-    written = run(tmp_path, "test", "--from", "call-1", DATA_DIR=str(tmp_path))
+    printed = run(tmp_path, "test", "--from", "call-1", DATA_DIR=str(tmp_path))
+    written = run(tmp_path, "test", "--from", "call-1", "--output", "night.tests.yaml", DATA_DIR=str(tmp_path))
 
-    assert written.returncode == 0, written.stderr
-    path = tmp_path / "night.tests.yaml"
-    path.write_text(written.stdout)
-    (scenario,) = read_test_file(path).scenarios
+    assert (printed.returncode, written.returncode) == (0, 0), written.stderr
+    assert "sound" not in printed.stdout
+    assert "--output FILE also writes their sound" in printed.stderr
+    assert "2 pieces of sound in night.sound" in written.stderr
+    test = read_test_file(tmp_path / "night.tests.yaml")
+    (scenario,) = test.scenarios
     assert scenario.name == "call-1"
     assert scenario.caller.lines is not None
-    assert scenario.caller.lines[0] == "I want to pay"
+    line = scenario.caller.lines[0]
+    assert not isinstance(line, str)
+    assert (line.say, test.sound(line)) == ("I want to pay", tmp_path / "night.sound" / "01.wav")
+    assert (tmp_path / "night.sound" / "01.wav").stat().st_mode & 0o777 == 0o600
+    assert [each.caller for each in scenario.recorded][1] == "I want to pay"
     assert scenario.expect[-1].end_reason == "operator_hangup"
+
+
+async def test_another_policy_is_replayed_offline(tmp_path: Path) -> None:
+    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+
+    shown = run(tmp_path, "replay", "call-1", "--set", "policy.reply_seconds=0.5", DATA_DIR=str(tmp_path))
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "with this policy nothing would differ" in shown.stdout

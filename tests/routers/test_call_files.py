@@ -9,6 +9,7 @@ from zipfile import ZipFile
 import httpx
 import pytest
 
+from app.agent_tests.file import read_test_file
 from media.formats import AudioFormat
 from media.recording import Recorder
 from tests.cli.test_commands import run
@@ -35,6 +36,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         keep_call(data, "call_heard", ROWS, recording=True, **ENDED)
         keep_call(data, "call_silent", ROWS, **ENDED)
         keep_call(data, "call_live", ROWS[:2], status="active")
+        keep_call(data, "call_erased", ROWS, words_erased_at="2026-11-23T10:00:00.000Z", **ENDED)
+        keep_call(data, "call_mute", [*ROWS[:2], ROWS[-1]], **ENDED)
         recorder = Recorder(running.settings.recordings_dir / "call_heard", "worker", AUDIO)
         recorder.caller(b"\x00\x40" * AUDIO.sample_rate, 0.0)
         recorder.close()
@@ -98,3 +101,31 @@ def test_the_zip_of_a_call_without_a_recording_has_the_rest(http: httpx.Client, 
             *("call.json", "events.json", "transcript.txt", "explanation.txt", "webhooks.json"),
         }
     assert_problem(http.get("/calls/call_live/archive"), 409, "call_live")
+
+
+def test_a_call_becomes_a_test_with_its_callers_sound(http: httpx.Client, tmp_path: Path) -> None:
+    alone = http.get("/calls/call_heard/scenario")
+    whole = http.get("/calls/call_heard/scenario", params={"sound": "true"})
+    with ZipFile(io.BytesIO(whole.content)) as files:
+        files.extractall(tmp_path)
+
+    assert alone.headers["content-type"] == "application/yaml"
+    assert alone.headers["content-disposition"] == 'attachment; filename="call_heard.tests.yaml"'
+    assert whole.headers["content-disposition"] == 'attachment; filename="call_heard.tests.zip"'
+    test = read_test_file(tmp_path / "call_heard" / "call_heard.tests.yaml")
+    [scenario] = test.scenarios
+    line = (scenario.caller.lines or [])[0]
+    assert not isinstance(line, str)
+    sound = test.sound(line)
+    assert (line.say, sound) == ("Is Dr Ågren in?", tmp_path / "call_heard" / "call_heard.sound" / "01.wav")
+    assert sound is not None
+    assert len(sound.read_bytes()) > 8000
+    assert "sound" not in alone.text
+
+
+def test_a_test_needs_words_and_an_end(http: httpx.Client) -> None:
+    with ZipFile(io.BytesIO(http.get("/calls/call_silent/scenario?sound=true").content)) as files:
+        assert files.namelist() == ["call_silent/call_silent.tests.yaml"]
+    assert_problem(http.get("/calls/call_live/scenario"), 409, "call_live")
+    assert_problem(http.get("/calls/call_erased/scenario"), 404, "call_not_found")
+    assert_problem(http.get("/calls/call_mute/scenario"), 404, "call_not_found")

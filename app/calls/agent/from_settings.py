@@ -58,6 +58,13 @@ def agent_of_any_file(path: Path, settings: Settings, more: Mapping[str, str]) -
     return _profile(agent, _with_file(settings, agent, only=Settings.model_fields.keys()), None)
 
 
+def with_prompt(agent: AgentProfile, path: Path) -> AgentProfile:
+    """The agent with the prompt of that file: a text, or an agent's file. Raises SettingsError."""
+    found = read_agent_file(path, environment(), setting="--with-prompt")
+    own = replace(found, variables=agent.variables, sip_headers=agent.sip_headers)
+    return _TextReader(replace(agent, prompt=found.prompt), own, None).profile()
+
+
 def _of_own_file(path: Path, agent: AgentFile, settings: Settings) -> AgentProfile:
     if agent.name != path.stem:
         raise SettingsError([f"{path}: name: an agent in AGENTS_DIR has the name of its file; leave the key out"])

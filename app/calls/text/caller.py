@@ -26,6 +26,8 @@ class Interrupts:
     text: str
     after_seconds: float
     language: str | None = None
+    is_optional: bool = False
+    """Whether nothing is said when the agent's words are too short."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.calls.agent.lookup import LOOKUP
 from app.clients.http_tools import RequestValues, ToolAnswer
 from app.errors import TransferFailed, TransferFailure
 from app.ports.services import TransferMethod
@@ -56,6 +57,10 @@ class FixedTool:
         index = next((index for index in fitting if index not in self.given), fitting[-1])
         self.given[index] = self.given.get(index, 0) + 1
         return ToolAnswer(self.answers[index].status, self.answers[index].text)
+
+
+NOTHING_KNOWN = FixedTool(LOOKUP, (FixedAnswer("{}"),))
+"""A lookup that knows nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ _WORDS_AFTER_SECONDS = 0.4
 """How long speech to text takes to its first words."""
 _BETWEEN_KEYS_SECONDS = 0.2
 _NOISE_SECONDS = 0.3
+_ROUNDING_SECONDS = 1e-3
+"""The clock counts milliseconds, and may be behind by a part of one after a leap."""
 _EVENTS_MAX = 200
 """Events of one thing that the caller does. A text has a handful, and there is one for each key."""
 
@@ -97,7 +99,7 @@ class TextPace:
             times.append(ends_at)
         if len(times) > 1 or self._speech.is_paused or not self._is_callers_turn():
             return min(times)
-        if self._quiet_until > self._clock.call_seconds():
+        if self._quiet_until > self._clock.call_seconds() + _ROUNDING_SECONDS:
             return min(deadline, self._quiet_until)
         with self._clock.stopped():
             action = await self._caller.next(self._rows())

@@ -21,10 +21,10 @@ class ScriptedCaller:
         """The next step. What was to be said over words of the agent that were too short is said after them."""
         while self._steps:
             match self._steps.popleft():
+                case Noise() | Interrupts(is_optional=True):
+                    continue
                 case Interrupts(text, language=language):
                     return Says(text, language)
-                case Noise():
-                    continue
                 case step:
                     return step
         seconds, self._listens_seconds = self._listens_seconds, 0.0

@@ -6,12 +6,12 @@ import pytest
 
 from app.agent_tests.file import read_test_file
 from app.agent_tests.fixed_tools import fixed_tool
-from app.agent_tests.recorded import recorded_test
 from app.agent_tests.text_runner import script_step
 from app.calls.text.caller import HangsUp, Interrupts, Presses, Says, Silent
 from app.calls.text.script import Step
 from app.clients.http_tools import ToolAnswer
 from app.journal.record import call_record
+from app.journal.scenario import RecordedCall
 from app.models import JournalRow
 from tests.calls.fakes import World
 from tests.calls.text.test_session import OPEN, held, said
@@ -46,7 +46,7 @@ def shown(rows: list[JournalRow]) -> list[tuple[str, str]]:
 async def test_a_call_that_was_recorded_goes_as_it_went(tmp_path: Path) -> None:
     first = await held(a_world(), *STEPS)
     path = tmp_path / "call.tests.yaml"
-    path.write_text(recorded_test("call-1", first))
+    path.write_text(RecordedCall("call-1", first).written())
     (scenario,) = read_test_file(path).scenarios
     steps = [script_step(line, scenario.language) for line in scenario.caller.lines or ()]
 
@@ -63,7 +63,7 @@ async def test_a_call_that_was_recorded_goes_as_it_went(tmp_path: Path) -> None:
 async def test_a_tool_that_was_refused_is_refused_again(tmp_path: Path) -> None:
     first = await held(a_world(ToolAnswer(409, "taken")), Says("When?"), Says("Friday?"))
     path = tmp_path / "call.tests.yaml"
-    path.write_text(recorded_test("call-1", first))
+    path.write_text(RecordedCall("call-1", first).written())
     (scenario,) = read_test_file(path).scenarios
     tools = [fixed_tool(name, answers) for name, answers in scenario.tools.items()]
     again = await held(a_world(), Says("When?"), Says("Friday?"), tools=tools)
@@ -75,4 +75,4 @@ async def test_a_tool_that_was_refused_is_refused_again(tmp_path: Path) -> None:
 async def test_a_call_without_a_word_is_no_test() -> None:
     rows = await held(World(), Silent(1.0))
     with pytest.raises(ValueError, match="said nothing"):
-        recorded_test("call-1", rows)
+        RecordedCall("call-1", rows)
