@@ -15,7 +15,7 @@ _SILENCE = 2
 
 
 class WavSource(Protocol):
-    """A stereo WAV file of 16 bits that can be read in ranges; see :class:`media.recording.WholeRecording`."""
+    """A stereo WAV file of 16 bits that can be read in ranges; see :class:`media.whole_recording.WholeRecording`."""
 
     @property
     def size(self) -> int:

@@ -9,7 +9,8 @@ import pytest
 
 from media.cutting import cut_left
 from media.formats import AudioFormat
-from media.recording import Recorder, WholeRecording
+from media.recording import Recorder
+from media.whole_recording import WholeRecording
 
 
 @pytest.mark.parametrize("audio_format", [AudioFormat("pcm_s16le", 16000), AudioFormat("mulaw", 8000)])

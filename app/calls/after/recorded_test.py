@@ -9,7 +9,7 @@ from app.journal.scenario import Piece, RecordedCall
 from app.models import JournalRow
 from media.cutting import cut_left
 from media.errors import RecordingUnreadable
-from media.recording import WholeRecording
+from media.whole_recording import WholeRecording
 
 
 @dataclass(frozen=True, slots=True)
