@@ -3,16 +3,15 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import structlog
 
-from app.backoff import Backoff
 from app.calls.after.webhooks import ShowCall
 from app.calls.agent.directory import AgentDirectory, AgentSet
 from app.calls.agent.kept_files import KeptFiles
@@ -28,7 +27,6 @@ from app.calls.dispatch.media_sessions import MediaSessions
 from app.calls.dispatch.operator_requests import CallRequests
 from app.calls.dispatch.spending_watch import SpendingWatch
 from app.calls.dispatch.synthetic_calls import SyntheticCalls
-from app.calls.dispatch.unplaced import UnplacedCalls
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.recordings import Recordings
 from app.calls.live.session import CallServices
@@ -39,15 +37,14 @@ from app.clients.limiter import Limiters
 from app.clients.mcp_tools import McpServers
 from app.clients.own_door import call_own_door
 from app.clients.phrases.archive import sound
-from app.clients.registry import KEEP_WARM_SECONDS, VendorRegistry
+from app.clients.registry import VendorRegistry
 from app.clients.resilient import RetryPolicy
-from app.contained_tasks import ContainedTasks, TaskKind
+from app.contained_tasks import ContainedTasks
 from app.conversation.policy import CallPolicy
 from app.models import HealthStatus, ServiceHealth
 from app.observability.health import Check, HealthMonitor
-from app.observability.loop_lag import watch_loop_lag
 from app.observability.metrics import Metrics
-from app.service_loops import LoopName, Part, ServiceLoop, ServiceLoops
+from app.service_loops import Part, ServiceLoops
 from app.settings import Settings
 from app.storage.calls import CallStore
 from app.storage.data_folder import DataFolder
@@ -63,6 +60,7 @@ from app.storage.spending import DaySpending, SpendingStore
 from app.storage.unsaved import UnsavedEnds
 from app.times import ServiceTimes
 from app.wiring_after import AfterCalls, after_calls
+from app.wiring_loops import run_helpers, watch
 from media.formats import AudioFormat
 
 if TYPE_CHECKING:  # these import LiveKit's libraries, see _livekit
@@ -73,10 +71,6 @@ log = structlog.get_logger(__name__)
 
 VERSION = version("voice-agent")
 _TELEPHONE = AudioFormat("pcm_s16le", 16000)
-_PROBE_SECONDS = 0.5
-"""How often to check whether a probe is due."""
-_UNUSED_SECONDS = 1.0
-"""How often to look for clients that nothing uses any more."""
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - where the service reaches itself then
 _BACKGROUND_TASKS_MAX = 1000
 """Of tools, transfers and rooms to be ended. If one that is cancelled was to end a room, the reconciler does it."""
@@ -134,14 +128,14 @@ async def open_services(
         enter = stack.enter_async_context
         background = await enter(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
         recordings = await enter(_recordings(settings, owner, metrics))
-        loops = _watch(await enter(ServiceLoops()), (database.loop, journal.loop, reader.loop), background, metrics)
+        loops = watch(await enter(ServiceLoops()), (database.loop, journal.loop, reader.loop), background, metrics)
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
         dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal, tools)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
         after = await enter(after_calls(settings, agents, vendors, database, eraser, reader, show_call, loops, metrics))
         health = _health(storage, vendors, tools, mcp.servers, livekit, recordings, loops, after)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
-        _run_helpers(loops, services, agents, vendors, mcp, dispatcher, eraser, health)
+        run_helpers(loops, services, agents, vendors, mcp, dispatcher, eraser, health)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
         telephone = _telephone(settings, livekit, database, services, dispatcher, loops, times)
         yield Services(
@@ -447,58 +441,3 @@ def _show_figures(
     database.on_written.add(metrics.storage.written)
     journal.on_written.add(metrics.storage.committed)
     health.on_checked.add(note)
-
-
-def _watch(
-    loops: ServiceLoops, others: Iterable[ServiceLoop], background: ContainedTasks, metrics: Metrics
-) -> ServiceLoops:
-    """Count the failures of all loops and tasks, including those that end later than these."""
-    metrics.service.loops_are((*get_args(LoopName), *get_args(TaskKind)))
-    loops.on_failed.add(metrics.service.loop_failed)
-    background.on_failed.add(metrics.service.loop_failed)
-    for loop in others:
-        loops.watch(loop)
-    return loops
-
-
-def _run_helpers(
-    loops: ServiceLoops,
-    services: CallServices,
-    agents: AgentDirectory,
-    vendors: VendorRegistry,
-    mcp: McpTools,
-    dispatcher: CallDispatcher,
-    eraser: CallEraser,
-    health: HealthMonitor,
-) -> None:
-    """Run the loops that work beside the calls until the shutdown."""
-    loops.keep("agents", agents.watch)
-    loops.keep("mcp", mcp.watch)
-    loops.keep("warm:llm", partial(_keep_warm, vendors.warm_up_llm), part="llm")
-    loops.keep("warm:tts", partial(_keep_warm, vendors.warm_up_tts), part="tts")
-    loops.keep("probe", partial(_probe, vendors, services.metrics))
-    loops.keep("clients", partial(_close_unused, vendors, agents, dispatcher))
-    loops.keep("loop.lag", partial(watch_loop_lag, services.metrics.service.loop_was_late))
-    loops.keep("eraser", eraser.run)
-    loops.keep("unplaced", UnplacedCalls(services.calls, dispatcher, services.owner).look)
-    loops.keep("health", health.run, backoff=Backoff(first_seconds=0.5, max_seconds=2.0))  # else it is stale
-
-
-async def _probe(vendors: VendorRegistry, metrics: Metrics) -> None:
-    """One round: ask vendors that are down whether they work again, so that no caller has to try them."""
-    for charge in await vendors.probe():
-        metrics.providers.spent(charge.provider, charge.cost)
-    await asyncio.sleep(_PROBE_SECONDS)
-
-
-async def _close_unused(vendors: VendorRegistry, agents: AgentDirectory, dispatcher: CallDispatcher) -> None:
-    """One round: close the clients of agents that have changed or gone, when their last call has ended."""
-    in_use = [client for plan in dispatcher.live_plans for client in plan.clients]
-    await vendors.close_unused(agents.current.vendor_options, in_use)
-    await asyncio.sleep(_UNUSED_SECONDS)
-
-
-async def _keep_warm(warm_up: Callable[[], Awaitable[None]]) -> None:
-    """One round: keep a connection open, so that no caller waits for one."""
-    await warm_up()
-    await asyncio.sleep(KEEP_WARM_SECONDS)
