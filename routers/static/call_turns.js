@@ -3,8 +3,11 @@
 import { element } from "./elements.js";
 import { clock, failure, seconds, toolOutcome } from "./words.js";
 
-/** `hear` plays from a second on; null without a recording. `draw` adds what is new and changes what has changed. */
-export function conversation(hear) {
+/**
+ * `hear` plays from a second on; null without a recording. `draw` adds what is new and changes what has changed. In a
+ * live call what is new comes last, even if its moment lies before others, so that nothing moves that is being read.
+ */
+export function conversation(hear, { isLive = false } = {}) {
   const log = element("div", { class: "turns", role: "log", "aria-label": "What was said" });
   const nothing = element("p", { class: "hint" }, "Nobody has said anything yet.");
   log.append(nothing);
@@ -12,7 +15,13 @@ export function conversation(hear) {
 
   function draw(call) {
     const moments = momentsOf(call);
+    const known = new Set(moments.map(({ key }) => key));
     nothing.hidden = moments.length > 0;
+    for (const [key, { drawn }] of shown) {
+      if (known.has(key)) continue;
+      drawn.remove();
+      shown.delete(key);
+    }
     let before = nothing;
     for (const moment of moments) {
       const told = JSON.stringify(moment);
@@ -23,7 +32,9 @@ export function conversation(hear) {
         entry = { told, drawn };
         shown.set(moment.key, entry);
       }
-      if (before.nextSibling !== entry.drawn) before.after(entry.drawn);
+      if (isLive) {
+        if (!log.contains(entry.drawn)) log.append(entry.drawn);
+      } else if (before.nextSibling !== entry.drawn) before.after(entry.drawn);
       before = entry.drawn;
     }
   }
@@ -34,7 +45,7 @@ export function conversation(hear) {
 /** Everything that has its moment in a call, in order. Each has a key that stays the same. */
 export function momentsOf(call) {
   const moments = [
-    ...call.turns.map((turn) => ({ key: `turn ${turn.role} ${turn.number} ${turn.kind} ${turn.role === "user" ? "" : turn.started_at}`, at: turn.started_at, turn, who: whoOf(turn) })),
+    ...call.turns.map((turn) => ({ key: `turn ${turn.role} ${turn.number} ${turn.kind} ${turn.started_at}`, at: turn.started_at, turn, who: whoOf(turn) })),
     ...call.fillers.map((filler) => ({ key: `filler ${filler.started_at}`, at: filler.started_at, kind: "filler", what: "Filler", text: filler.text })),
     ...call.tools.map((tool) => ({ key: `tool ${tool.id} ${tool.called_at}`, at: tool.called_at, kind: "tool", what: `Tool ${tool.name}`, text: toolOutcome(tool), bad: ["failed", "unknown"].includes(tool.outcome) })),
     ...call.failures.map((failed, index) => ({ key: `failure ${index}`, at: failed.at, text: failure(failed), ...(failed.answer === "late" ? { kind: "hedge", what: "A slow answer" } : { kind: "failure", what: "Failure", bad: true }) })),

@@ -41,7 +41,7 @@ export async function callView(callId, _query, place, left, fail) {
   }
 
   function follow(first) {
-    const said = conversation(null);
+    const said = conversation(null, { isLive: true });
     // On a narrow screen this is above what is said, closed, so that a new turn moves nothing.
     const facts = element("div", {});
     const about = element("details", { class: "about", open: matchMedia("(min-width: 64rem)").matches }, element("summary", {}, "The call and its costs"), facts);

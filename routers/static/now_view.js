@@ -13,19 +13,20 @@ export async function nowView(_query, place, left, fail) {
   const shown = new Map(); // by id, in the order in which they are on the page
   const list = element("ul", { class: "now" });
   const count = element("p", { class: "lead", role: "status" });
-  const lost = element("p", { class: "fault", role: "status" });
   const nobody = last.length
     ? element("p", { class: "hint" }, "Nobody is on the line. A call appears here when it begins; those before are in ", element("a", { href: "#/calls" }, "Calls"), ".")
     : firstSteps();
-  const clear = element("button", { type: "button", class: "quiet", hidden: true, onclick: () => {
+  const clear = element("button", { type: "button", class: "quiet", disabled: true, onclick: () => {
     for (const [id, card] of shown) if (card.isOver) { card.item.remove(); shown.delete(id); }
-    settle(0);
+    settle();
   } }, "Clear calls that are over");
 
   let places = live.places;
-  function settle(alive) {
+  function settle() {
+    const alive = [...shown.values()].filter((card) => !card.isOver).length;
+    count.classList.remove("fault");
     count.textContent = `${counted(alive, "call")} on the line, of ${places} possible`;
-    clear.hidden = ![...shown.values()].some((card) => card.isOver);
+    clear.disabled = alive === shown.size;
     nobody.hidden = shown.size > 0;
   }
 
@@ -40,31 +41,31 @@ export async function nowView(_query, place, left, fail) {
       shown.get(call.call_id).draw(call);
     }
     for (const [id, card] of shown) if (!alive.has(id)) card.end();
-    settle(alive.size);
+    settle();
   }
 
   draw(live);
   place.replaceChildren(
     element("div", { class: "head" }, element("h1", {}, "Now"), element("div", { class: "actions" }, clear, placeCallButton(agents, fail), element("a", { class: "button", href: "#/talk" }, "Talk to an agent"))),
     count,
-    lost,
     list,
     nobody,
   );
   let looking = false;
   const timer = setInterval(async () => {
-    if (document.hidden || looking) return;
+    if (document.hidden || looking) return undefined;
     looking = true;
     try {
       const found = await ask("calls/live");
-      lost.textContent = "";
       if (!left.aborted) draw(found);
     } catch (error) {
-      if (error.status === 0) lost.textContent = "The service is out of reach. What you see is old.";
-      else fail(error);
+      if (error.status !== 0) return fail(error);
+      count.textContent = "The service is out of reach. What you see is old.";
+      count.classList.add("fault");
     } finally {
       looking = false;
     }
+    return undefined;
   }, LOOK_MILLISECONDS);
   left.addEventListener("abort", () => clearInterval(timer));
 }

@@ -1,6 +1,7 @@
 """The dashboard in a real browser: Chromium draws the page, and what it has drawn is read."""
 
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -31,6 +32,17 @@ CUT_SHORT = [
 ]
 
 
+ANALYSIS = {
+    "status": "done",
+    "summary": "The caller booked a visit.",
+    "fields": {"visit_day": {"value": "2026-12-04", "quote": "on Friday", "turn": 3, "verified_by": "caller"}},
+    "success": True,
+    "reason": None,
+    "model": "gpt-6-luna",
+    "cost": 0.0004,
+}
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with service_in_thread(tmp_path_factory.mktemp("browser"), api_key=None) as running:
@@ -41,7 +53,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
             "metadata": '{"a": "<script>document.title=3</script>"}',
         }
         keep_call(data, "call_hostile", ROWS, end_reason="caller_hangup", **told)
-        keep_call(data, "call_cut", CUT_SHORT, end_reason="caller_hangup")
+        keep_call(data, "call_cut", CUT_SHORT, end_reason="caller_hangup", analysis=json.dumps(ANALYSIS))
         yield running
 
 
@@ -96,6 +108,15 @@ def test_what_the_caller_did_not_hear_is_marked_with_words(service: RunningServi
     page = drawn(f"{service.url}/#/calls/call_cut", tmp_path)
 
     assert re.search(r'<span class="unheard"><span class="tag">not heard:</span> until nine\.</span>', page)
+
+
+def test_the_outcome_is_shown_with_the_words_that_it_comes_from(service: RunningService, tmp_path: Path) -> None:
+    page = drawn(f"{service.url}/#/calls/call_cut", tmp_path)
+
+    assert '<p class="lead came" dir="auto">The caller booked a visit.</p>' in page
+    assert "<dt>visit day</dt>" in page
+    assert "“on Friday” (turn 3)" in page
+    assert "confirmed by the caller" in page
 
 
 def test_the_page_shows_the_agents_and_the_files_that_were_refused(tmp_path: Path) -> None:
