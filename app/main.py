@@ -10,13 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 
-from app.calls.agent.plan import CallPlanner
+from app.calls.agent.plan import CallPlanner, MakePlanner
 from app.errors import VoiceAgentError
 from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.start_checks import check_settings
 from app.times import STANDARD_TIMES, ServiceTimes
-from app.wiring import VERSION, MakePlanner, open_services
+from app.wiring import VERSION, open_services
 from media.dialects.refusals import RefusalLog
 from routers import (
     agents,

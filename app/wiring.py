@@ -16,7 +16,7 @@ from app.calls.after.webhooks import ShowCall
 from app.calls.agent.directory import AgentDirectory, AgentSet
 from app.calls.agent.kept_files import KeptFiles
 from app.calls.agent.mcp import McpTools
-from app.calls.agent.plan import CallPlanner
+from app.calls.agent.plan import CallPlanner, MakePlanner
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import ToolEndpoint
 from app.calls.dispatch.admission import Admission
@@ -76,10 +76,6 @@ _BACKGROUND_TASKS_MAX = 1000
 """Of tools, transfers and rooms to be ended. If one that is cancelled was to end a room, the reconciler does it."""
 _RECORDINGS_SECONDS = 5.0
 """How long a stopping process waits for its last recordings."""
-
-
-MakePlanner = Callable[..., CallPlanner]
-"""Makes the planner of a service, from what :class:`CallPlanner` is made of."""
 
 
 @dataclass(frozen=True, slots=True)

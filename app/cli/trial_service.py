@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 
 from pydantic import SecretStr
 
+from app.calls.agent.plan import MakePlanner
 from app.cli.serve import DrainingServer, uvicorn_config
 from app.errors import SettingsError
 from app.main import create_app
 from app.settings import Settings
-from app.wiring import MakePlanner
 
 _STARTS_SECONDS = 60.0
 _LOOK_SECONDS = 0.02

@@ -3,6 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from wave import open as open_wave
+
+import pytest
 
 from app.agent_tests.file import read_test_file
 from app.agent_tests.kept_answers import KeptAnswers
@@ -13,6 +16,7 @@ from app.cli.audio_tests import open_audio_calls
 from app.settings import Settings
 from app.wiring_text import Agents, TextCalls, open_text_calls
 from sandbox.running import RunningSandbox, running_sandbox
+from sandbox.vendors.voice import synthesize
 from tests.end_to_end.service import settings_for
 from tests.support.sources import ROOT
 
@@ -70,7 +74,13 @@ async def test_the_example_passes_over_sound(tmp_path: Path) -> None:
     assert all(row.type != "provider.used" or row.data["cost"] is not None for row in persona)
 
 
-async def test_what_fails_over_sound_says_at_which_turn(tmp_path: Path) -> None:
+async def test_what_fails_over_sound_says_at_which_turn_and_a_caller_has_their_own_sound(tmp_path: Path) -> None:
+    own = synthesize("I want a human, please.", "en", 8000).pcm
+    with open_wave(str(tmp_path / "own.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(own)
     path = written(
         tmp_path,
         """
@@ -78,7 +88,7 @@ async def test_what_fails_over_sound_says_at_which_turn(tmp_path: Path) -> None:
     caller: {lines: [When are you open?], listens: 1}
     expect: [{latency: 0.0}, {turns: 0}, {end_reason: caller_hangup}]
   - name: transferred
-    caller: {lines: ["I want a human, please."]}
+    caller: {lines: [{say: "I want a human, please.", pause: 1.2, sound: own.wav}]}
     expect: [{tool: transfer, arguments: {target: sales}}, {end_reason: transferred}, {said: midnight}]
 """,
     )
@@ -89,6 +99,8 @@ async def test_what_fails_over_sound_says_at_which_turn(tmp_path: Path) -> None:
         for name, each in made.items()
     }
     assert missed == {"slow": [("latency: 0.0", 2), ("turns: 0", 2)], "transferred": [("said: midnight", 2)]}
+    [turn] = [row.data for row in made["transferred"].rows if row.type == "turn.taken"]
+    assert turn["ended_t"] - turn["started_t"] == pytest.approx(len(own) / 16000, abs=0.4)
 
 
 async def test_with_real_vendors_the_callers_voice_is_the_vendors_and_is_kept(tmp_path: Path) -> None:

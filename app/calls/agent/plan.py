@@ -267,6 +267,10 @@ class CallPlanner:
         return replace(agent, policy=policy)
 
 
+MakePlanner = Callable[..., CallPlanner]
+"""Makes the planner of a service, from what :class:`CallPlanner` is made of."""
+
+
 def _texts(lines: Lines) -> list[str]:
     """Every line. Lines for trouble come first."""
     opening = [lines.opening] if lines.opening else []
