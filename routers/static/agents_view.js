@@ -10,12 +10,12 @@ export async function agentsView(_query, place, left) {
   if (left.aborted) return;
   const rows = agents.map((agent) => [
     agent.name === first ? `${agent.name} (default)` : agent.name,
+    element("span", { class: "links" }, element("a", { href: `#/talk?${new URLSearchParams({ agent: agent.name })}` }, "Talk"), " · ", element("a", { href: `#/calls?${new URLSearchParams({ agent: agent.name })}` }, "Calls")),
     agent.numbers.join(", ") || "none",
     agent.languages.join(", "),
     element("code", { title: agent.version }, agent.version.slice(0, HASH_SHOWN)),
-    element("span", { class: "links" }, element("a", { href: `#/talk?${new URLSearchParams({ agent: agent.name })}` }, "Talk"), " · ", element("a", { href: `#/calls?${new URLSearchParams({ agent: agent.name })}` }, "Calls")),
   ]);
-  place.replaceChildren(element("h1", {}, "Agents"), ...refused(problems), card("All agents", table("Agents", ["Agent", "Numbers", "Languages", "Version", ""], rows, { words: true })));
+  place.replaceChildren(element("h1", {}, "Agents"), ...refused(problems), card("All agents", table("Agents", ["Agent", "", "Numbers", "Languages", "Version"], rows, { words: true })));
 }
 
 function refused(problems) {

@@ -19,7 +19,7 @@ export async function nowView(_query, place, left, fail) {
   const clear = element("button", { type: "button", class: "quiet", disabled: true, onclick: () => {
     for (const [id, card] of shown) if (card.isOver) { card.item.remove(); shown.delete(id); }
     settle();
-  } }, "Clear calls that are over");
+  } }, "Clear ended calls");
 
   let places = live.places;
   function settle() {

@@ -36,7 +36,7 @@ export async function talkView(query, place, left, fail) {
     element("div", { class: "field" }, element("label", { for: "agent" }, "Agent"), names),
     variables,
     element("div", { class: "actions" }, start),
-    element("p", { class: "hint" }, "Your browser asks for the microphone. Without one, or if you refuse it, you can type what you say. The call is a real one: it is recorded and listed like any other."),
+    element("p", { class: "hint" }, "Your browser asks for the microphone. Without one, or if you refuse it, you can type what you say. The call is a real one, and is listed like any other."),
     "sandbox" in document.body.dataset
       ? element("p", { class: "hint" }, "This service asks no vendor. Its stand-in for speech recognition notices that you speak, and not what you say: type your words below once the call has begun.")
       : null,
