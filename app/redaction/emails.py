@@ -72,11 +72,6 @@ class _Address:
         return bool(_STRUCTURED.search(self.local))
 
 
-def names_email(text: str) -> bool:
-    """Whether the text speaks of an e-mail address, as a question for one does."""
-    return bool(_LABEL.search(text))
-
-
 def email_spans(text: str, *, was_asked: bool = False, is_partial: bool = False) -> list[Span]:
     """The places of addresses, and of what may be the beginning of one at the end of the text.
 
