@@ -56,7 +56,8 @@ export function momentsOf(call) {
 
 function whoOf(turn) {
   if (turn.role === "user") return { keypad: "Caller, by keys", typed: "Caller, typing" }[turn.kind] ?? "Caller";
-  return { say: "Agent, for an operator", greeting: "Agent, greeting", disclosure: "Agent, disclosure", goodbye: "Agent, goodbye", prompt: "Agent, asking whether the caller is there", apology: "Agent, apology" }[turn.kind] ?? "Agent";
+  const lines = { say: "for an operator", greeting: "greeting", disclosure: "disclosure", goodbye: "goodbye", prompt: "prepared line", apology: "apology" };
+  return turn.kind in lines ? `Agent, ${lines[turn.kind]}` : "Agent";
 }
 
 /** What happened beside the turns, at its moment. */

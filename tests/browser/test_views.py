@@ -121,6 +121,11 @@ async def test_the_call_shows_stages_against_the_budget_and_everything_written_d
             record = json.loads(files.read(f"{busy.interrupted.call_id}/call.json"))
         assert {"call.json", "events.json", "transcript.txt", "explanation.txt", "recording.wav"} <= names
         assert record["call_id"] == busy.interrupted.call_id
+        async with page.expect_download() as coming:
+            await page.get_by_role("link", name="Make a test of this call").click()
+        with ZipFile(io.BytesIO(Path(await (await coming.value).path()).read_bytes())) as files:
+            endings = {Path(name).suffix for name in files.namelist()}
+        assert endings == {".yaml", ".wav"}
 
 
 async def test_calls_are_searched_filtered_and_ordered(busy: BusyService) -> None:
