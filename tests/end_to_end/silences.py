@@ -6,8 +6,6 @@ from typing import Any
 from sandbox.caller.report import CallReport
 from sandbox.caller.span_detector import Span
 
-_EDGE_SECONDS = 0.05
-"""The state changes as the sound begins."""
 _APART_SECONDS = 0.4
 """How far the clocks of the caller and the service may be apart: a prompt can be heard before it was due."""
 
@@ -53,7 +51,7 @@ def _listens(report: CallReport, since: float, until: float) -> bool:
     line = _line_opened(report)
     before = [row for row in spoken if row["t"] - line <= since + _APART_SECONDS]
     states = [
-        row for row in report.events if row["type"] == "state.changed" and row["t"] - line < until - _EDGE_SECONDS
+        row for row in report.events if row["type"] == "state.changed" and row["t"] - line < until - _APART_SECONDS
     ]
     if not before or not states or before[-1]["data"]["speech"] in filler:
         return False
