@@ -93,6 +93,8 @@ class CallerWords:
     confidence: float | None = None
     heard_by: str = ""
     """The entry of the registry that has recognised the words, where there are several ways; else empty."""
+    language: str | None = None
+    """The code of their language, if speech to text has told it already; None in old rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ _WAITS_SECONDS = 1.65
 """How long a caller who has spoken waits, in silence, until they are told."""
 _REPLACED_SECONDS = 0.2
 """How long after the loss that is for another recogniser. A silent one has rivals long before it counts as lost."""
+_REPORTED_SECONDS = 0.4
+"""Within this time, a recogniser that works again reports the words of an open turn."""
+_ANSWERED_SECONDS = 1.8
+"""How long after their last sound a caller waits for those words."""
 SPEECH_SECONDS = 0.4
 """A shorter sound of the caller is probably no words."""
 
@@ -45,9 +49,15 @@ def stt_lost(call: CallState, *, final: bool) -> None:
 
 
 def stt_restored(call: CallState) -> None:
-    """Speech to text works again; what was said meanwhile is heard late, so an open turn gets time for it."""
+    """Speech to text works again; what was said meanwhile is heard late, so an open turn gets time for it.
+
+    Who was told that they are not heard may say it again. Nobody else waits longer for the answer than they must.
+    """
     if call.stt_is_gone and Deadline.PAUSE in call.deadlines:
-        call.due_in(Deadline.PAUSE, call.policy.unfinished_pause_seconds)
+        seconds = call.policy.unfinished_pause_seconds
+        if call.stt_outage_notice != "given":
+            seconds = max(_REPORTED_SECONDS, call.last_voiced_t + _ANSWERED_SECONDS - call.now)
+        call.due_in(Deadline.PAUSE, seconds)
     call.stt_is_gone = False
     call.stt_outage_notice = "none"
     call.deadlines.clear(Deadline.STT_OUTAGE)

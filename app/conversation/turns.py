@@ -41,6 +41,8 @@ class CallerTurn:
     """All words so far."""
     confidence: float | None = None
     """The confidence in the words, if speech to text has reported one."""
+    language: str | None = None
+    """Their language, if speech to text has told it."""
     before: str = ""
     """Words that speech to text reported as a whole turn, although the caller had not finished."""
     ended: CallerTurnEnded | None = None

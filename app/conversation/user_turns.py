@@ -91,7 +91,8 @@ class UserTurns:
         ):
             return
         self._take_the_floor()
-        self._listen_to(self._own_words(event.text)).confidence = event.confidence
+        caller = self._listen_to(self._own_words(event.text))
+        caller.confidence, caller.language = event.confidence, event.language or caller.language
         self._endpointing.watch_pause()
 
     def turn_ended_eagerly(self, event: ev.CallerTurnEndedEagerly) -> None:
@@ -108,7 +109,8 @@ class UserTurns:
             return
         text = self._own_words(event.text)
         self._follow_language(text, event.language)
-        self._listen_to(text).confidence = event.confidence
+        caller = self._listen_to(text)
+        caller.confidence, caller.language = event.confidence, event.language or caller.language
         self._endpointing.watch_pause()
         if self._endpointing.completeness(text) is Completeness.UNFINISHED:
             self._drop_preemptive_reply()
@@ -211,7 +213,7 @@ class UserTurns:
             self._take_turn(ended.text, "speech", ended.last_voiced_t, ended.language, ended.confidence)
         else:
             self._rules.note_overtaken(caller.reported)
-            self._take_turn(caller.text, "speech", call.last_voiced_t, None, caller.confidence)
+            self._take_turn(caller.text, "speech", call.last_voiced_t, caller.language, caller.confidence)
 
     def transcript_timeout(self) -> None:
         """No end of turn has come: take the words as they are. While speech to text is gone, keep waiting."""
@@ -220,7 +222,7 @@ class UserTurns:
             self._call.due_in(Deadline.TURN, self._call.policy.turn_end_seconds)
         elif caller is not None:
             self._rules.note_overtaken(caller.reported)
-            self._take_turn(caller.text, "timeout", self._call.last_voiced_t, None, None)
+            self._take_turn(caller.text, "timeout", self._call.last_voiced_t, caller.language, None)
 
     def digits_are_complete(self) -> None:
         """Take the keys as a turn. The words before them are a turn, too, and one answer is for both.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from app.conversation import events as ev
 from app.conversation.policy import CallPolicy
 from app.models import Patience
 from tests.conversation.script import Call, greeted_call
@@ -216,6 +217,14 @@ def test_a_recogniser_that_is_slow_to_end_keeps_no_caller_waiting_after_its_last
 
     assert call.wait(0.59).turns[1:] == []
     assert call.wait(0.02).turns[1:] == [("Wednesday at ten", "speech")]
+
+
+def test_a_turn_that_its_pause_ends_is_in_the_language_of_its_words() -> None:
+    call = asked("Which day suits you?").caller_makes_a_sound().wait(0.4)
+    call.tell(ev.CallerWords("mittwoch", language="de"))
+    call.caller_falls_silent().wait(POLICY.likely_pause_seconds)
+
+    assert [row.data["language"] for row in call.rows if row.type == "turn.taken"][-1] == "de"
 
 
 def test_words_that_come_late_and_are_not_all_wait_for_the_rest() -> None:

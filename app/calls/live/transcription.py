@@ -107,7 +107,13 @@ class TranscriptionInput:
                         self._words = transcript.text
                         self._is_faint = self._sounds.is_faint
                         self._emit(
-                            ev.CallerWords(transcript.text, self._is_faint, transcript.confidence, transcript.way)
+                            ev.CallerWords(
+                                transcript.text,
+                                self._is_faint,
+                                transcript.confidence,
+                                transcript.way,
+                                transcript.language,
+                            )
                         )
                 case TurnEndedEagerly(transcript):
                     self._emit(
