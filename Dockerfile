@@ -29,7 +29,7 @@ RUN pip uninstall --yes --root-user-action ignore pip \
 COPY --from=build /opt/venv /opt/venv
 # The base image's standard library has no bytecode, and the service writes none. Compiling here what it imports saves each
 # process a second at its start. A library that is missing in the image fails the build.
-RUN /opt/venv/bin/python -c "import app.cli.serve, app.wiring_telephone, app.clients.cartesia.batch, app.clients.deepgram.batch, app.clients.openai.connections, app.clients.mcp_protocol, app.storage.migrations"
+RUN /opt/venv/bin/python -c "import app.cli.serve, app.wiring_telephone, app.clients.cartesia.batch, app.clients.deepgram.batch, app.clients.openai.connections, app.clients.mcp_protocol, app.clients.otlp, app.storage.migrations"
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

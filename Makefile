@@ -71,7 +71,7 @@ lock: $(INSTALLED) ## rewrite the locks with the newest versions that pyproject.
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python $(PIP_INSTALL) uv
 	$(LOCK) pyproject.toml --all-extras --output-file requirements-dev.lock
-	$(LOCK) pyproject.toml --extra mcp --constraint requirements-dev.lock --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra mcp --extra otel --constraint requirements-dev.lock --output-file requirements.lock
 	echo setuptools | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-build.lock
 	rm -rf $(VENV)-lock
 

@@ -61,6 +61,8 @@ _AGENTS = Path("agents")
 _PLACES_OF_A_WORKER = 50
 _NEARLY_THE_SAME = 0.84
 """Such as GREETINGS for GREETING, or DEEPGRAM_KEY for DEEPGRAM_API_KEY."""
+_OF_OPENTELEMETRY = "OTEL_"
+"""Its SDK reads many names that are close to our settings."""
 _PYDANTICS_OWN = "Value error, "
 
 
@@ -222,6 +224,14 @@ class Settings(_Needs, BaseSettings):
     """Whether the reports say what was said."""
     webhook_allow_private: bool = False
     """Whether webhooks may go to this machine and to private networks."""
+
+    # --- traces -------------------------------------------------------------------------------------------------------
+    otel_exporter_otlp_endpoint: HttpAddress | None = None
+    """Where traces of calls go, by OTLP over HTTP, such as http://collector:4318; no traces when not set."""
+    otel_exporter_otlp_headers: SecretStr | None = None
+    """Headers for the collector, ``name=value`` separated by commas."""
+    otel_service_name: str = "voice-agent"
+    """The name of the service in its traces."""
 
     # --- the vendors --------------------------------------------------------------------------------------------------
     providers: Literal["live", "sandbox"] | None = None
@@ -482,5 +492,6 @@ def misspelt_settings(env_file: str = ".env") -> dict[str, str]:
     """Names in the environment or the file that are almost those of settings, with the likely setting."""
     known = setting_names()
     given = sorted({name.upper() for name in environment(env_file)} - known)
+    given = [name for name in given if not name.startswith(_OF_OPENTELEMETRY)]
     near = {name: get_close_matches(name, known, n=1, cutoff=_NEARLY_THE_SAME) for name in given}
     return {name: found[0] for name, found in near.items() if found}

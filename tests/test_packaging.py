@@ -99,7 +99,7 @@ def test_every_package_that_is_imported_is_declared_and_the_other_way_round() ->
     imported = {name.partition(".")[0] for path in python_files(*PACKAGES) for name in imports(path)}
     strangers = imported - set(sys.stdlib_module_names) - set(PACKAGES)
     distributions = importlib.metadata.packages_distributions()
-    declared = _declared("dependencies", "mcp", "sandbox")
+    declared = _declared("dependencies", "mcp", "otel", "sandbox")
 
     owners = [{_normal(owner) for owner in distributions[name]} for name in strangers]
     needed = {owner for several in owners for owner in several & declared or several}  # some packages share a name
@@ -109,8 +109,8 @@ def test_every_package_that_is_imported_is_declared_and_the_other_way_round() ->
 
 
 def test_every_dependency_has_a_locked_version() -> None:
-    assert _declared("dependencies", "mcp") <= set(_locked("requirements.lock"))
-    assert _declared("dependencies", "mcp", "sandbox", "dev") <= set(_locked("requirements-dev.lock"))
+    assert _declared("dependencies", "mcp", "otel") <= set(_locked("requirements.lock"))
+    assert _declared("dependencies", "mcp", "otel", "sandbox", "dev") <= set(_locked("requirements-dev.lock"))
     assert set(_locked("requirements-build.lock")) == {"setuptools"}
 
 

@@ -154,7 +154,7 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 def serve_alone(settings: Settings) -> None:
     """Serve in this process until a signal. Raises SettingsError."""
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, is_traced=settings.otel_exporter_otlp_endpoint is not None)
     warn_of_misspelt()
     warn_of_root(os.geteuid())
     with vendors(settings) as complete:

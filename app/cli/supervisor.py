@@ -55,7 +55,7 @@ _NOT_STARTED_STATUS = 3
 
 def supervise(settings: Settings) -> int:
     """Serve with ``settings.workers`` processes until a signal. Returns the exit status. Raises SettingsError."""
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, is_traced=settings.otel_exporter_otlp_endpoint is not None)
     warn_of_misspelt()
     warn_of_root(os.geteuid())
     check_settings(settings)

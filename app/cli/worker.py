@@ -72,7 +72,7 @@ def main() -> None:
     with Path("/dev/stdin").open("rb", buffering=0) as commands:
         order = read_order(commands)
         settings = order.settings
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, is_traced=settings.otel_exporter_otlp_endpoint is not None)
         structlog.contextvars.bind_contextvars(worker=order.number)
         try:
             app = create_app(settings, order.owner)

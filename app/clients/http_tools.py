@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from app.clients.rate_limit_headers import retry_after_seconds
 from app.clients.resilient import BaseResilientClient, ProviderObserver, RetryPolicy
 from app.clients.tls import tls_context
+from app.clients.traces import TraceHeaders, no_trace
 from app.errors import (
     ProviderError,
     ProviderProtocolError,
@@ -23,6 +24,7 @@ from app.errors import (
     ProviderUnavailable,
 )
 from app.models import ServiceHealth, worst_health
+from app.observability.trace_ids import tool_key
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -147,8 +149,10 @@ class HttpToolClient(BaseResilientClient):
         *,
         retry: RetryPolicy | None = None,
         observer: ProviderObserver | None = None,
+        traced: TraceHeaders = no_trace,
     ) -> None:
         super().__init__(retry=retry, observer=observer)
+        self._traced = traced
         self.endpoint = endpoint
         self._connections = connections
 
@@ -166,7 +170,8 @@ class HttpToolClient(BaseResilientClient):
         401, 403, 407 and 429. Only idempotent methods are retried, within ``timeout_seconds``. Raises ProviderError.
         """
         deadline = asyncio.get_running_loop().time() + self.endpoint.timeout_seconds
-        ids = {"X-Call-Id": call_id, "Idempotency-Key": f"{call_id}:{tool_call_id}"}
+        traced = self._traced(call_id, tool_key(tool_call_id))
+        ids = {"X-Call-Id": call_id, "Idempotency-Key": f"{call_id}:{tool_call_id}", **traced}
         request = self._request(arguments, ids, values)
 
         async def ask() -> ToolAnswer:
@@ -237,8 +242,9 @@ class HttpToolClient(BaseResilientClient):
 class HttpToolClients:
     """One client for each endpoint, made when an agent first needs it: equal endpoints share a breaker."""
 
-    def __init__(self, *, retry: RetryPolicy, observer: ProviderObserver) -> None:
+    def __init__(self, *, retry: RetryPolicy, observer: ProviderObserver, traced: TraceHeaders = no_trace) -> None:
         self._retry = retry
+        self._traced = traced
         self._observer = observer
         self._connections: httpx2.AsyncClient | None = None
         self._clients: list[HttpToolClient] = []
@@ -255,7 +261,9 @@ class HttpToolClients:
                 return client
         if self._connections is None:
             self._connections = tool_connections()
-        made = HttpToolClient(endpoint, self._connections, retry=self._retry, observer=self._observer)
+        made = HttpToolClient(
+            endpoint, self._connections, retry=self._retry, observer=self._observer, traced=self._traced
+        )
         self._clients.append(made)
         return made
 

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -115,11 +115,19 @@ class WebhookSender:
     """By endpoint: a name server that hangs holds up no other endpoint."""
     _http: httpx2.AsyncClient | None = None
 
-    async def send(self, endpoint: WebhookEndpoint, message_id: str, body: str, now: datetime) -> SendResult:
-        """Send a message once. Never raises for what an endpoint or its network does."""
+    async def send(
+        self,
+        endpoint: WebhookEndpoint,
+        message_id: str,
+        body: str,
+        now: datetime,
+        headers: Mapping[str, str] | None = None,
+    ) -> SendResult:
+        """Send a message once, with more ``headers``. Never raises for what an endpoint or its network does."""
         try:
             async with asyncio.timeout(self.seconds):
-                return await self._post(endpoint, self._signed(endpoint, message_id, body, now), body)
+                signed = self._signed(endpoint, message_id, body, now)
+                return await self._post(endpoint, {**(headers or {}), **signed}, body)
         except TimeoutError:
             return SendResult(error=f"no answer within {self.seconds:g} s")
         except _Refused as refused:

@@ -11,14 +11,15 @@ import structlog
 from app.observability.log_writer import LogWriter
 from app.observability.printable import escaped
 from app.observability.secret_names import HIDDEN, hide_secrets, is_secret
+from app.observability.trace_ids import with_trace_id
 
 _NUMBER = re.compile(r"(?P<call_id>\bcall_[0-9a-f]{24}\b)|\+?\d(?:[\s().-]{0,2}\d){7,}")
 """Anything that looks like a telephone number, that is, eight digits or more; or a call id, which is not one."""
 _TALKATIVE_LIBRARIES = (
     "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "livekit",
-    "openai", "websockets",
+    "openai", "requests", "urllib3", "websockets",
 )  # fmt: skip
-_UNMASKED = {"timestamp", "call_id", "request_id", "request_ids", "session_id"}
+_UNMASKED = {"timestamp", "call_id", "request_id", "request_ids", "session_id", "trace_id"}
 """Keys whose values are ids or times: digits, but not telephone numbers."""
 
 Event = MutableMapping[str, Any]
@@ -66,12 +67,16 @@ def mask(text: str) -> str:
     return escaped(masked)
 
 
-def configure_logging(level: str, *, pretty: bool | None = None) -> None:
-    """Send the logs of the service and of its libraries to stderr; pretty by default on a terminal."""
+def configure_logging(level: str, *, pretty: bool | None = None, is_traced: bool = False) -> None:
+    """Send the logs of the service and of its libraries to stderr; pretty by default on a terminal.
+
+    If calls are traced, a line with a call's id also has that of its trace.
+    """
     if pretty is None:
         pretty = sys.stderr.isatty()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        *([with_trace_id] if is_traced else []),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

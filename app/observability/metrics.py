@@ -25,6 +25,7 @@ from app.observability.service_metrics import ServiceMetrics
 from app.observability.sound_metrics import SoundMetrics
 from app.observability.storage_metrics import StorageMetrics
 from app.observability.synthetic_metrics import SyntheticMetrics
+from app.observability.trace_metrics import TraceMetrics
 from app.observability.turn_metrics import TurnMetrics
 from app.observability.webhook_metrics import WebhookMetrics
 
@@ -56,6 +57,7 @@ class Metrics:
         self.analyses = AnalysisMetrics(self.registry)
         self.compressions = CompressionMetrics(self.registry)
         self.retention = RetentionMetrics(self.registry)
+        self.traces = TraceMetrics(self.registry)
         self.webhooks = WebhookMetrics(self.registry)
         self._active = Gauge(
             "voice_calls_active", "Calls that are alive.", registry=self.registry, multiprocess_mode="livesum"

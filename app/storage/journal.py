@@ -62,6 +62,8 @@ class JournalWriter:
         self._database = database
         self.on_committed = Listeners("journal.committed", on_committed)
         self.on_lost = Listeners("journal.lost", on_lost)
+        self.on_ended = Listeners[[str]]("journal.ended")
+        """Called with each call whose last row this process has committed."""
         self.on_written = Listeners[[float]]("journal.written")
         """Called after each committed group with the seconds its commit took."""
         self._backlog = Backlog() if backlog is None else backlog
@@ -225,6 +227,8 @@ class JournalWriter:
             if not settled.done() and self._backlog.settled(call_id, mark):
                 settled.set_result(None)
         self.on_committed(call_id)
+        if lost is None and rows[-1].ending is not None:
+            self.on_ended(call_id)
 
     # Failures
 
