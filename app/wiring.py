@@ -39,6 +39,7 @@ from app.clients.own_door import call_own_door
 from app.clients.phrases.archive import sound
 from app.clients.registry import VendorRegistry
 from app.clients.resilient import RetryPolicy
+from app.clients.traces import TraceExporter, trace_exporter, trace_headers
 from app.contained_tasks import ContainedTasks
 from app.conversation.policy import CallPolicy
 from app.models import HealthStatus, ServiceHealth
@@ -117,18 +118,18 @@ async def open_services(
     agents = AgentDirectory(settings, kept=KeptFiles(settings.kept_agents_dir), is_checked=owner is not None)
     owner = owner or await _alone(settings)
     async with AsyncExitStack() as stack:
-        database, reader, journal, unsaved, storage = await _open_storage(settings, metrics, stack)
-        vendors, livekit, tools, mcp = await _open_clients(settings, agents, metrics, stack)
+        database, reader, journal, unsaved, storage, recordings = await _open_storage(settings, metrics, stack, owner)
+        vendors, livekit, tools, mcp, exporter = await _open_clients(settings, agents, metrics, stack)
         do_not_call = DoNotCallList(DoNotCallStore(database), settings.sip_number)
         planner = _planner(make, settings, agents, vendors, tools, do_not_call, mcp)
         enter = stack.enter_async_context
         background = await enter(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
-        recordings = await enter(_recordings(settings, owner, metrics))
         loops = watch(await enter(ServiceLoops()), (database.loop, journal.loop, reader.loop), background, metrics)
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
         dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal, tools)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
-        after = await enter(after_calls(settings, agents, vendors, database, eraser, reader, show_call, loops, metrics))
+        about = after_calls(settings, agents, vendors, database, eraser, reader, show_call, loops, metrics, exporter)
+        after = await enter(about)
         health = _health(storage, vendors, tools, mcp.servers, livekit, recordings, loops, after)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         run_helpers(loops, services, agents, vendors, mcp, dispatcher, eraser, health)
@@ -167,23 +168,24 @@ def _stop(telephone: "Telephone | None", requests: CallRequests, dispatcher: Cal
 
 async def _open_clients(
     settings: Settings, agents: AgentDirectory, metrics: Metrics, stack: AsyncExitStack
-) -> tuple[VendorRegistry, "LiveKitClient | None", HttpToolClients, McpTools]:
+) -> tuple[VendorRegistry, "LiveKitClient | None", HttpToolClients, McpTools, TraceExporter | None]:
     """The clients. Those of MCP servers have listed their tools, or failed."""
     vendors = _vendors(settings, metrics)
     livekit = _livekit(settings, metrics)
-    tools = HttpToolClients(retry=_retry(settings), observer=metrics.providers)
+    exporter = trace_exporter(settings, VERSION)
+    tools = HttpToolClients(retry=_retry(settings), observer=metrics.providers, traced=trace_headers(exporter))
     servers = McpServers(version=VERSION, retry=_retry(settings), observer=metrics.providers)
     for close in (vendors.aclose, *([livekit.aclose] if livekit else []), tools.aclose, servers.aclose):
         stack.push_async_callback(close)
     agents.on_changed.add(lambda _agents: servers.list_soon())
     mcp = McpTools(servers, lambda: list(agents.current.by_name.values()))
     await mcp.refresh()
-    return vendors, livekit, tools, mcp
+    return vendors, livekit, tools, mcp, exporter
 
 
 async def _open_storage(
-    settings: Settings, metrics: Metrics, stack: AsyncExitStack
-) -> tuple[Database, JournalReader, JournalWriter, UnsavedEnds, StorageHealth]:
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack, owner: str
+) -> tuple[Database, JournalReader, JournalWriter, UnsavedEnds, StorageHealth, Recordings]:
     database = await Database.open(settings.database)
     stack.push_async_callback(database.close)
     reader = JournalReader(database)
@@ -191,10 +193,12 @@ async def _open_storage(
     unsaved = UnsavedEnds(settings.unsaved_dir)
     stack.callback(unsaved.close)
     journal = JournalWriter(database, on_committed=reader.committed, unsaved=unsaved)
+    journal.on_ended.add(reader.on_ended)
     stack.push_async_callback(journal.close)
     folder = DataFolder(settings.data_dir, database_file(settings.database), metrics.process.note)
     stack.callback(folder.close)
-    return database, reader, journal, unsaved, StorageHealth(database, journal, folder)
+    recordings = await stack.enter_async_context(_recordings(settings, owner, metrics))
+    return database, reader, journal, unsaved, StorageHealth(database, journal, folder), recordings
 
 
 def _dispatcher(

@@ -9,13 +9,14 @@ from pydantic import SecretStr
 from app.calls.after.analysis import Analyst
 from app.calls.after.compression import Compressor
 from app.calls.after.retention import EVERY, RetentionSweep
+from app.calls.after.traces import CallTraces
 from app.calls.after.webhooks import ShowCall, Webhooks, endpoints_of
 from app.calls.agent.directory import AgentDirectory
 from app.calls.dispatch.erasure import CallEraser
 from app.clients.registry import VendorRegistry
+from app.clients.traces import TraceExporter, trace_headers
 from app.clients.webhook_sender import WebhookEndpoint, WebhookSender
 from app.observability.metrics import Metrics
-from app.ports.services import JournalReader
 from app.service_loops import ServiceLoops
 from app.settings import Settings
 from app.settings_checks import split_secrets
@@ -23,6 +24,7 @@ from app.storage.analyses import AnalysisStore
 from app.storage.compressions import CompressionStore
 from app.storage.database import Database
 from app.storage.figures import FigureStore
+from app.storage.journal_reader import JournalReader
 from app.storage.outbox import Outbox
 from app.storage.retention import RetentionStore
 from app.storage.service_jobs import ServiceJob
@@ -49,13 +51,18 @@ async def after_calls(
     show_call: ShowCall,
     loops: ServiceLoops,
     metrics: Metrics,
+    exporter: TraceExporter | None,
 ) -> AsyncIterator[AfterCalls]:
-    """Set the endpoints up and send what waits for them. Enter it before the first call. Raises StorageError."""
+    """Set the endpoints up and send what waits for them. Enter it before the first call. Raises StorageError.
+
+    Traces of the calls that this process ends go to the ``exporter``.
+    """
     is_production = settings.environment == "production"
     sender = WebhookSender(allow_private=settings.webhook_allow_private, https_only=is_production)
     outbox, analyses = Outbox(database), AnalysisStore(database)
     analyst = Analyst(analyses, reader, vendors, metrics.analyses)
-    webhooks = Webhooks(outbox, sender, eraser.calls, reader, show_call, loops, metrics.webhooks)
+    traced = trace_headers(exporter)
+    webhooks = Webhooks(outbox, sender, eraser.calls, reader, show_call, loops, metrics.webhooks, traced=traced)
     of_settings = _endpoint(settings)
     agents.on_changed.add(lambda changed: webhooks.change(endpoints_of(of_settings, changed)))
     try:
@@ -66,13 +73,31 @@ async def after_calls(
             compressor = Compressor(CompressionStore(database), settings.recordings_dir, metrics.compressions)
             kept.append(loops.keep("compression", compressor.look))
         try:
-            yield AfterCalls(analyses, outbox, webhooks, FigureStore(database))
+            async with _traces(reader, exporter, loops, metrics):
+                yield AfterCalls(analyses, outbox, webhooks, FigureStore(database))
         finally:
             for loop in kept:
                 await loop.stop()
     finally:
         await webhooks.stop()
         await sender.aclose()
+
+
+@asynccontextmanager
+async def _traces(
+    reader: JournalReader, exporter: TraceExporter | None, loops: ServiceLoops, metrics: Metrics
+) -> AsyncIterator[None]:
+    if exporter is None:
+        yield
+        return
+    traces = CallTraces(reader, exporter, metrics.traces)
+    reader.on_ended.add(traces.ended)
+    loop = loops.keep("traces", traces.look)
+    try:
+        yield
+    finally:
+        await loop.stop()
+        await traces.stop()
 
 
 def _retention(settings: Settings, database: Database, eraser: CallEraser, metrics: Metrics) -> RetentionSweep:

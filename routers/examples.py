@@ -92,6 +92,7 @@ _SUMMARY: dict[str, Any] = {
     "recording_erased_at": None,
     "seal": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
     "analysis": _ANALYSIS,
+    "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
     "version": "0.1.0",
 }
 _FIGURES: dict[str, Any] = {

@@ -354,6 +354,7 @@ class CallSummary(BaseModel):
     words_erased_at: Moment | None = Field(description="When retention erased the words of the call.")
     recording_erased_at: Moment | None = Field(description="When retention erased the recording.")
     analysis: Analysis | None = Field(description="Null if nothing was said in the call, and while it lives.")
+    trace_id: str = Field(description="The id of its trace, where OTEL_EXPORTER_OTLP_ENDPOINT has traces sent.")
     version: str
 
 

@@ -14,6 +14,7 @@ from app.journal.record import OPERATORS_LINE, CallRecord, TurnRecord, call_reco
 from app.journal.tool_records import ToolRecord
 from app.models import JournalRow
 from app.observability.printable import printable
+from app.observability.trace_ids import trace_id
 from app.storage.calls import CallRow
 from media.recording_report import RecordingReport, recording_report
 from routers.schemas import (
@@ -82,6 +83,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         words_erased_at=row.words_erased_at,
         recording_erased_at=row.recording_erased_at,
         analysis=analysis_of(row),
+        trace_id=trace_id(row.call_id),
         version=row.version,
     )
 

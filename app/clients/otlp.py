@@ -14,6 +14,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.re import parse_env_headers
@@ -51,7 +52,7 @@ class OtlpTraces:
     def is_sampled(self, call_id: str) -> bool:
         """Whether the trace of this call is sent, by OTEL_TRACES_SAMPLER; by default each is."""
         wanted = self._sampler.should_sample(None, int(trace_id(call_id), _HEX), "call")
-        return bool(wanted.decision.is_sampled())
+        return wanted.decision is Decision.RECORD_AND_SAMPLE
 
     async def export(self, call_id: str, spans: CallSpans) -> int:
         """Make the spans and send them; returns their number. Raises NotExported.
@@ -62,7 +63,7 @@ class OtlpTraces:
 
     def close(self) -> None:
         """End what is being sent, as soon as its attempt ends."""
-        self._exporter.shutdown()
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # the package has no types here
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _export(self, call_id: str, spans: CallSpans) -> int:
@@ -93,7 +94,9 @@ class OtlpTraces:
 
 def _context(call_id: str, key: str) -> SpanContext:
     sampled = TraceFlags(TraceFlags.SAMPLED)
-    return SpanContext(int(trace_id(call_id), _HEX), int(span_id(call_id, key), _HEX), is_remote=False, trace_flags=sampled)
+    return SpanContext(
+        int(trace_id(call_id), _HEX), int(span_id(call_id, key), _HEX), is_remote=False, trace_flags=sampled
+    )
 
 
 def _nanoseconds(began_at: datetime, seconds: float) -> int:

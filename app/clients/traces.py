@@ -3,8 +3,13 @@
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from app.journal.spans import CallTrace
 from app.observability.trace_ids import traceparent
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 CallSpans = Callable[[], CallTrace | None]
 """Works the spans of a call out; it runs in a thread."""
@@ -39,8 +44,28 @@ def no_trace(_call_id: str, _key: str) -> dict[str, str]:
     return {}
 
 
-def trace_headers(exporter: TraceExporter) -> TraceHeaders:
-    """The headers where traces go to that exporter, as https://www.w3.org/TR/trace-context/ says."""
+def trace_exporter(settings: Settings, version: str) -> TraceExporter | None:
+    """The exporter of the settings; None without an endpoint, and, with a warning, without OpenTelemetry's packages."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    try:
+        from app.clients.otlp import OtlpTraces  # who sends no traces need neither have nor load it
+    except ImportError as error:
+        log.warning("traces.not_installed", advice="pip install .[otel]", missing=error.name)
+        return None
+    headers = settings.otel_exporter_otlp_headers
+    return OtlpTraces(
+        settings.otel_exporter_otlp_endpoint,
+        None if headers is None else headers.get_secret_value(),
+        service_name=settings.otel_service_name,
+        version=version,
+    )
+
+
+def trace_headers(exporter: TraceExporter | None) -> TraceHeaders:
+    """The headers where traces go to that exporter, as https://www.w3.org/TR/trace-context/ says; none without one."""
+    if exporter is None:
+        return no_trace
 
     def headers(call_id: str, key: str) -> dict[str, str]:
         return {"traceparent": traceparent(call_id, key, is_sampled=exporter.is_sampled(call_id))}

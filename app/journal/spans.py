@@ -1,16 +1,16 @@
-"""The trace of a call, made from its rows: a span for the call, each turn, stage, request to a vendor, and tool. No I/O.
+"""The trace of a call, made from its rows: spans for the call, its turns, stages, vendor requests and tools. No I/O.
 
 ::
 
     call                            invoked agent, end reason, fault
     ├─ ringing                      until the answer
     ├─ lookup
-    ├─ listen flux-general-multi    what recognition billed
+    ├─ listen <model>               what recognition billed
     ├─ turn                         from the caller's first sound to the last of the answer
     │  ├─ end_of_turn, llm_first_token, first_clause, tts_first_audio, playout
-    │  ├─ chat gpt-6-luna           a request to the model
-    │  ├─ execute_tool find_times
-    │  ├─ speak sonic-3.5           what synthesis billed
+    │  ├─ chat <model>              a request to the model
+    │  ├─ execute_tool <tool>
+    │  ├─ speak <model>             what synthesis billed
     │  └─ say                       what the caller could hear
     └─ transfer
 

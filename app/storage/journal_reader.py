@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from app.errors import StorageError
 from app.models import JournalRow
+from app.observability.listeners import Listeners
 from app.service_loops import ServiceLoop
 from app.storage.calls import LIVE
 from app.storage.database import Database
@@ -34,6 +35,8 @@ class JournalReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.on_ended = Listeners[[str]]("journal.ended")
+        """Called with each call whose last row this process has committed."""
         self._followers: dict[str, set[asyncio.Event]] = {}
         self._followed = asyncio.Event()
         self._newest: dict[str, int | None] = {}

@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from app.clients.traces import NotExported, TraceExporter
+from app.errors import StorageError
 from app.journal.spans import call_trace
 from app.observability.outages import Outage
 from app.observability.trace_metrics import TraceMetrics
@@ -40,6 +41,7 @@ class CallTraces:
         self._metrics = metrics
         self._waiting: asyncio.Queue[str] = asyncio.Queue(waiting_max)
         self._stop_seconds = stop_seconds
+        self._is_over = False
         self._outage = Outage("traces.not_exported", "traces.exported", level="warning")
 
     def __repr__(self) -> str:
@@ -48,6 +50,9 @@ class CallTraces:
     def ended(self, call_id: str) -> None:
         """Have the trace of a call sent whose last row is committed. Never waits."""
         if not self._exporter.is_sampled(call_id):
+            return
+        if self._is_over:
+            self._metrics.ended("stopped")
             return
         try:
             self._waiting.put_nowait(call_id)
@@ -60,7 +65,8 @@ class CallTraces:
 
     async def stop(self) -> None:
         """Send what waits, for two seconds at most; the rest is lost. The loop must have ended."""
-        with suppress(TimeoutError):
+        self._is_over = True
+        with suppress(TimeoutError, StorageError):
             async with asyncio.timeout(self._stop_seconds):
                 while not self._waiting.empty():
                     await self._send(self._waiting.get_nowait())

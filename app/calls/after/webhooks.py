@@ -15,10 +15,12 @@ from typing import Any, Protocol
 import structlog
 
 from app.calls.agent.directory import AgentSet
+from app.clients.traces import TraceHeaders, no_trace
 from app.clients.webhook_sender import SendResult, WebhookEndpoint, WebhookSender
 from app.clock import lease_now, parse_iso, utc_now
 from app.errors import StorageError
 from app.models import JournalRow, ServiceHealth
+from app.observability.trace_ids import CALL
 from app.observability.webhook_metrics import WebhookMetrics
 from app.ports.services import JournalReader
 from app.service_loops import LoopFinished, ServiceLoop, ServiceLoops
@@ -67,7 +69,9 @@ class Webhooks:
         metrics: WebhookMetrics,
         *,
         clock: Callable[[], datetime] = utc_now,
+        traced: TraceHeaders = no_trace,
     ) -> None:
+        self._traced = traced
         self._outbox = outbox
         self._sender = sender
         self._calls = calls
@@ -175,7 +179,8 @@ class Webhooks:
         else:
             if body is None:
                 return  # the call was erased just now, and its deliveries with it
-            result = await self._sender.send(endpoint, delivery.message_id, body, self._clock())
+            headers = self._traced(delivery.call_id, CALL)
+            result = await self._sender.send(endpoint, delivery.message_id, body, self._clock(), headers)
         await self._store(endpoint, delivery, result)
 
     async def _body(self, endpoint: WebhookEndpoint, delivery: Delivery) -> str | None:
