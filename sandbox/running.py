@@ -15,6 +15,8 @@ from sandbox.vendors.app import create_sandbox
 from sandbox.vendors.stage import LIMITS, Limits, Stage
 
 _STOPS_SECONDS = 2.0
+_ROUNDS = 3
+"""Of the event loop, until a connection that was accepted at the last moment is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class _Server(uvicorn.Server):
         """Stop accepting, close every connection, and wait for its tasks."""
         for accepting in self.servers:
             accepting.close()
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
         tasks = set(self.server_state.tasks)
         for connection in list(self.server_state.connections):
             connection.shutdown()
