@@ -15,8 +15,8 @@ from sandbox.vendors.app import create_sandbox
 from sandbox.vendors.stage import LIMITS, Limits, Stage
 
 _STOPS_SECONDS = 2.0
-_ROUNDS = 3
-"""Of the event loop, until a connection that was accepted at the last moment is known."""
+_ROUNDS = 4
+"""Of the event loop: until it has made a connection that it accepted at the last moment, and has lost it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,6 @@ class _Server(uvicorn.Server):
         """Stop accepting, close every connection, and wait for its tasks."""
         for accepting in self.servers:
             accepting.close()
-        for _ in range(_ROUNDS):
-            await asyncio.sleep(0)
         tasks = set(self.server_state.tasks)
         for connection in list(self.server_state.connections):
             connection.shutdown()
@@ -117,9 +115,10 @@ class _Server(uvicorn.Server):
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)  # the loop calls connection_lost one iteration later
+        for _ in range(_ROUNDS):
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
 
     def hang_up(self, client: Any, *, reset: bool = False) -> None:
         """Drop the connection of a peer address; with ``reset`` by RST, so that unread data is lost."""
