@@ -15,8 +15,6 @@ from sandbox.vendors.app import create_sandbox
 from sandbox.vendors.stage import LIMITS, Limits, Stage
 
 _STOPS_SECONDS = 2.0
-_ROUNDS = 4
-"""Of the event loop: until it has made a connection that it accepted at the last moment, and has lost it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +113,9 @@ class _Server(uvicorn.Server):
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        for _ in range(_ROUNDS):
-            for connection in list(self.server_state.connections):
-                connection.transport.abort()
-            await asyncio.sleep(0)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the loop calls connection_lost one iteration later
 
     def hang_up(self, client: Any, *, reset: bool = False) -> None:
         """Drop the connection of a peer address; with ``reset`` by RST, so that unread data is lost."""
