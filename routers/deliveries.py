@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Path, Query
 
 from app.clock import utc_now
 from app.storage.outbox import Delivery
@@ -16,6 +16,9 @@ router = APIRouter(
     prefix="/webhooks/deliveries", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["webhooks"]
 )
 
+_ID_MAX = 2**63 - 1
+"""The database holds no larger number."""
+
 
 @router.get("")
 async def list_deliveries(
@@ -23,7 +26,7 @@ async def list_deliveries(
     status: Literal["pending", "delivered", "dead"] | None = None,
     call_id: Annotated[str | None, Query(min_length=1, max_length=200, description="Those of this call.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[int | None, Query(ge=1, description="The `next_cursor` of the previous page.")] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=_ID_MAX, description="`next_cursor` of the page before.")] = None,
 ) -> DeliveryPage:
     """List the webhooks that the service sends or has sent, newest first."""
     found = await services.after.outbox.list(status, limit=limit + 1, before=cursor, call_id=call_id)
@@ -33,7 +36,7 @@ async def list_deliveries(
 
 
 @router.post("/{delivery_id}/retry", status_code=HTTPStatus.ACCEPTED)
-async def retry_delivery(delivery_id: int, services: TheServices) -> WebhookDelivery:
+async def retry_delivery(delivery_id: Annotated[int, Path(ge=1, le=_ID_MAX)], services: TheServices) -> WebhookDelivery:
     """Send a webhook again, now, with the same `webhook-id`. An endpoint that had answered 410 is on again."""
     delivery = await services.after.outbox.retry(delivery_id, utc_now())
     if delivery is None:

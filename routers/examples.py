@@ -271,6 +271,7 @@ _WHOLE_AGENT: dict[str, Any] = {
     "disclosure": {},
     "consent": None,
     "variables": [{"name": "doctor", "default": "any doctor", "description": "Whom to see", "required": False}],
+    "outcome": [{"name": "day", "schema": {"type": "string", "format": "date"}, "confirm": True}],
     "prompt": "You answer the telephone of a clinic.",
 }
 _POSSIBLE = {"transfer_targets": ["reception"], "places_calls": True}

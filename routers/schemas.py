@@ -112,6 +112,14 @@ class AgentVariable(BaseModel):
     required: bool
 
 
+class AgentOutcomeField(BaseModel):
+    """A value that is worked out from each call after its end."""
+
+    name: str
+    json_schema: dict[str, Any] = Field(description="JSON schema of the value.", alias="schema")
+    confirm: bool = Field(description="Whether the agent reads it back to the caller.")
+
+
 class Agent(AgentSummary):
     """One agent."""
 
@@ -128,6 +136,7 @@ class Agent(AgentSummary):
     disclosure: dict[str, str] = Field(description="By language, what is said first; empty if the agent says nothing.")
     consent: Literal["ask"] | None = Field(description="`ask`: the call is recorded once the caller has agreed.")
     variables: list[AgentVariable]
+    outcome: list[AgentOutcomeField]
     prompt: str
 
 

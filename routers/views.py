@@ -19,6 +19,7 @@ from app.storage.calls import CallRow
 from media.recording_report import RecordingReport, recording_report
 from routers.schemas import (
     Agent,
+    AgentOutcomeField,
     AgentSummary,
     AgentVariable,
     Analysis,
@@ -162,6 +163,10 @@ def agent_of(agent: AgentProfile, mcp_tools: Iterable[str]) -> Agent:
         disclosure={language: lines.opening for language, lines in agent.policy.lines.items() if lines.opening},
         consent="ask" if agent.policy.asks_consent else None,
         variables=[AgentVariable(**variable.describe()) for variable in agent.variables],
+        outcome=[
+            AgentOutcomeField(name=field.name, schema=dict(field.schema), confirm=field.is_confirmed)
+            for field in agent.outcome
+        ],
         prompt=agent.prompt,
     )
 

@@ -92,6 +92,8 @@ def is_public(address: IpAddress) -> bool:
             inner = ipaddress.IPv4Address(int(address) & _IPV4_BITS)
         if inner is not None:
             return is_public(inner)
+        if address.is_site_local:  # of old private networks, and global to Python
+            return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -121,7 +121,7 @@ async def test_this_machine_is_refused_however_it_is_written(host: str) -> None:
         ("10.0.0.1", False), ("172.16.0.1", False), ("192.168.1.1", False), ("127.8.8.8", False), ("0.1.2.3", False),
         ("169.254.169.254", False), ("100.64.0.1", False), ("224.0.0.1", False), ("255.255.255.255", False),
         ("198.18.0.1", False), ("::", False), ("::1", False), ("fe80::1", False), ("fd00::1", False),
-        ("ff02::1", False),
+        ("ff02::1", False), ("fec0::1", False),
         ("::ffff:10.0.0.1", False), ("64:ff9b::7f00:1", False), ("2002:7f00:1::", False), ("2001:db8::1", False),
     ],
 )  # fmt: skip

@@ -19,6 +19,9 @@ timezone: Europe/Moscow
 variables:
   doctor: {default: any doctor, description: Whom to see}
   order: {required: true, default: 0}
+outcome:
+  fields:
+    day: {type: string, format: date}
 """
 
 
@@ -48,6 +51,7 @@ async def test_the_agents_are_listed_and_each_is_shown(tmp_path: Path, agents: d
     assert clinic["variables"][0] == {
         "name": "doctor", "default": "any doctor", "description": "Whom to see", "required": False,
     }  # fmt: skip
+    assert clinic["outcome"] == [{"name": "day", "schema": {"type": "string", "format": "date"}, "confirm": False}]
     assert_problem(gone, 404, "not_found")
 
 

@@ -45,11 +45,15 @@ async def test_a_delivery_that_is_not_there_and_one_whose_endpoint_is_gone(tmp_p
         [dead] = (await http.get("/webhooks/deliveries")).json()["deliveries"]
         gone = await http.post(f"/webhooks/deliveries/{delivery.delivery_id}/retry")
         unknown = await http.post("/webhooks/deliveries/99/retry")
+        no_number = await http.post(f"/webhooks/deliveries/{2**63}/retry")
+        no_page = await http.get("/webhooks/deliveries", params={"cursor": 2**63})
         health = (await http.get("/health")).json()
 
     assert (dead["status"], dead["url"]) == ("dead", None)
     assert_problem(gone, 422, "invalid_request")
     assert_problem(unknown, 404, "not_found")
+    assert_problem(no_number, 422, "invalid_request")
+    assert_problem(no_page, 422, "invalid_request")
     assert "webhooks" not in [component["name"] for component in health["components"]]
 
 

@@ -214,7 +214,7 @@ def _checked(document: MarkedYaml, path: Path, environment: Mapping[str, str]) -
     try:
         shape = AgentShape.model_validate(document.data, context=environment)
     except ValidationError as error:
-        problems += [_problem(item) for item in error.errors(include_url=False)]
+        problems += _problems(error, document.data)
     else:
         problems += missing_texts(shape)
     if shape is None or problems:
@@ -231,9 +231,29 @@ _BEYOND = {
 """How a number exceeds a limit, and pydantic's name for the limit."""
 
 
-def _problem(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
+def _problems(error: ValidationError, data: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    """All problems, each with its place. Where several types are allowed, those of the type that fits best."""
+    found = [_problem(item, data) for item in error.errors(include_url=False)]
+    inner = {place[:length] for place, _ in found for length in range(len(place))}
+    return [(place, text) for place, text in found if place not in inner]
+
+
+def _in_file(place: tuple[str | int, ...], data: Any, *, is_missing: bool) -> tuple[str | int, ...]:
+    """The place without the names of types, which pydantic puts where several are allowed."""
+    steps: list[str | int] = []
+    for number, step in enumerate(place, 1):
+        is_there = step in data if isinstance(data, dict) else isinstance(data, list) and isinstance(step, int)
+        if is_there:
+            data = data[step]
+        if is_there or (is_missing and number == len(place)):
+            steps.append(step)
+    return tuple(steps)
+
+
+def _problem(error: Mapping[str, Any], data: Any) -> tuple[tuple[str | int, ...], str]:
     """The place in the file, and what is wrong there. Quotes only numbers, because other values may be secrets."""
     place = tuple(step for step in error["loc"] if step != "[key]")
+    place = _in_file(place, data, is_missing=error["type"] == "missing")
     place = (*place[:1], *map(str, place[1:])) if place[:1] == ("keypad",) else place  # YAML reads a key as a number
     limits: dict[str, Any] = error.get("ctx", {})
     match error["type"]:

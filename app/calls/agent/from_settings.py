@@ -67,7 +67,8 @@ def with_prompt(agent: AgentProfile, path: Path) -> AgentProfile:
 
 def _of_own_file(path: Path, agent: AgentFile, settings: Settings) -> AgentProfile:
     if agent.name != path.stem:
-        raise SettingsError([f"{path}: name: an agent in AGENTS_DIR has the name of its file; leave the key out"])
+        where = agent.where(("name",), 1, lambda _written: None)
+        raise SettingsError([f"{where}: an agent in AGENTS_DIR has the name of its file; leave the key out"])
     _check_defaults(agent, is_default=path.stem == "default")
     _check_webhooks(agent, settings)
     return _profile(agent, _with_file(settings, agent, only=Settings.model_fields.keys()), None)

@@ -129,11 +129,11 @@ def _parameters(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: Any) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name} is not a time zone; use an IANA name, such as Europe/Moscow") from None
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError):
+        raise ValueError("is not a time zone; use an IANA name, such as Europe/Moscow") from None
 
 
 def _time(written: Any) -> time:
@@ -411,10 +411,10 @@ def _beyond_the_parts(data: dict[Any, Any], tools: set[str]) -> Iterator[tuple[t
     yield from ((("knowledge", index), "is there twice") for index in _repeated(data.get("knowledge")))
     yield from _server_problems(data.get("mcp_servers"))
     webhooks = data.get("webhooks")
-    addresses = [webhook.get("url") for webhook in webhooks or () if isinstance(webhook, dict)]
-    for index, address in enumerate(addresses):
-        if isinstance(address, str) and address in addresses[:index]:
-            yield ("webhooks", index, "url"), "is also the address of an earlier webhook"
+    listed = webhooks if isinstance(webhooks, list) else []
+    addresses = [webhook.get("url") if isinstance(webhook, dict) else None for webhook in listed]
+    earlier = "is also the address of an earlier webhook"
+    yield from ((("webhooks", index, "url"), earlier) for index in _repeated(addresses))
 
 
 def _server_problems(servers: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -95,7 +95,7 @@ def test_every_wrong_file_stops_the_start(folder: Path) -> None:
     assert "agents/bank.yaml line 3: language" in problems
     assert "agents/cafe.yaml line 1: prompt: nobody is not known here" in problems
     assert "agents/dentist.yaml: numbers: +7 (495) 123-45-67 is a number of the agent clinic, too" in problems
-    assert "agents/other.yaml: name:" in problems
+    assert "agents/other.yaml line 1: name:" in problems
 
 
 def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:

@@ -349,3 +349,22 @@ def test_a_wrong_webhook_is_named(tmp_path: Path, webhook: str, problem: str) ->
     [found] = problems(tmp_path, f"prompt: Help.\nwebhooks: [{webhook.replace('%s', WEBHOOK_SECRET)}]\n")
 
     assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("timezone: 5", ["timezone: is not a time zone; use an IANA name, such as Europe/Moscow"]),
+        (r'timezone: "\ud800"', ["timezone: is not a time zone; use an IANA name, such as Europe/Moscow"]),
+        ("webhooks: 5", ["webhooks: input should be a valid list"]),
+        ("disclosure: {xx: Hi}", ["disclosure.xx: is not the code of a language, such as de"]),
+        ("disclosure: {ru: ''}", ["disclosure.ru: string should have at least 1 character"]),
+        (
+            "notice: Hi",
+            ["notice: input should be a valid boolean", "notice: input should be a valid dictionary"],
+        ),
+        ("variables: {a: {default: x, requird: 1}}", ["variables.a.requird: is not a key of an agent's file here"]),
+    ],
+)
+def test_a_value_of_a_wrong_kind_is_named_as_the_file_has_it(tmp_path: Path, text: str, named: list[str]) -> None:
+    assert problems(tmp_path, f"prompt: x\n{text}\n") == [f"agent.yaml line 2: {problem}" for problem in named]
