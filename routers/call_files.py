@@ -25,7 +25,7 @@ from routers.call_archive import Part, archive, json_part
 from routers.calls import TheCall
 from routers.deliveries import delivery_of
 from routers.dependencies import TheServices, require_key
-from routers.explanation import Line, explanation
+from routers.explanation import Line, SentWebhook, explanation
 from routers.file_schemas import Explanation, ExplanationLine, Waveform
 from routers.query_parameters import KNOWN_PARAMETERS
 from routers.recordings import on_their_way
@@ -136,7 +136,9 @@ async def _explained(call: CallRow, rows: Sequence[JournalRow], services: Servic
     duration = call.duration_seconds if call.status == "ended" else None
     folder = services.settings.recordings_dir / call.call_id
     report = await on_disk(recording_report, folder, duration) if call.recording else None
-    return await asyncio.to_thread(explanation, call, rows, report)
+    sent = await services.after.outbox.list(None, limit=_WEBHOOKS_MAX, call_id=call.call_id)
+    webhooks = [SentWebhook(each.message_id, each.event, each.status) for each in reversed(sent)]
+    return await asyncio.to_thread(explanation, call, rows, report, webhooks)
 
 
 async def _recording(call: CallRow, services: Services) -> WholeRecording | None:

@@ -46,6 +46,9 @@ _TEXT = (
     "or the beginning of the call's id. Words are found once the call has ended."
 )
 _UNANSWERED = "Ended calls with (`true`) or without (`false`) a turn of the caller that was never answered."
+_WEBHOOK = (
+    "The call of a webhook, by its `webhook-id` or the beginning; for an hour also by the `id` of one of LiveKit's."
+)
 _LATE = "Ended calls with or without an answer that came later than `MAX_RESPONSE_LATENCY` allows."
 _FAILED = "Calls in which the line, a vendor or the service failed (`true`), or all others."
 _SYNTHETIC = "Instead of the callers' calls, those that the service places to check itself."
@@ -88,6 +91,7 @@ async def list_calls(
     agent: Annotated[str | None, Query(min_length=1, max_length=200, description="The name of the agent.")] = None,
     fault: Annotated[str | None, Query(pattern=_FAULT, description=_FAULT_MEANS, examples=["provider:tools"])] = None,
     end_reason: EndReason | None = None,
+    webhook: Annotated[str | None, Query(min_length=4, max_length=200, description=_WEBHOOK)] = None,
     text: Annotated[str | None, Query(min_length=1, max_length=200, description=_TEXT, examples=["table 4567"])] = None,
     unanswered: Annotated[bool | None, Query(description=_UNANSWERED)] = None,
     late: Annotated[bool | None, Query(description=_LATE)] = None,
@@ -109,6 +113,7 @@ async def list_calls(
         fault=fault,
         end_reason=end_reason,
         text=text,
+        webhook=webhook,
         unanswered=unanswered,
         late=late,
         failed=failed,

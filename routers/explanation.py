@@ -8,6 +8,7 @@ from app.journal.record import CallRecord, call_record
 from app.journal.timeline import Moment, Tone, timeline
 from app.models import JournalRow
 from app.observability.printable import printable
+from app.observability.trace_ids import trace_id
 from app.storage.calls import CallRow
 from media.recording_report import RecordingReport
 from routers.turn_table import turn_lines
@@ -34,12 +35,33 @@ class Line:
     tone: Tone | Literal["heading", "plain"] = "plain"
 
 
-def explanation(call: CallRow, rows: Sequence[JournalRow], report: RecordingReport | None) -> list[Line]:
-    """What the list says of the call, what went wrong, its timeline, its turns and its figures.
+@dataclass(frozen=True, slots=True)
+class SentWebhook:
+    """A webhook that reports the call."""
+
+    webhook_id: str
+    event: str
+    status: str
+    """``pending``, ``delivered`` or ``dead``."""
+
+
+def explanation(
+    call: CallRow,
+    rows: Sequence[JournalRow],
+    report: RecordingReport | None,
+    webhooks: Sequence[SentWebhook] = (),
+) -> list[Line]:
+    """What the list says of the call, what went wrong, its timeline, its turns, its figures, and the ids of others.
 
     ``report`` is the state of the recording; None for a call that was not to be recorded. The call may be live.
     """
-    return list(_lines(call, rows, report))
+    return [*_lines(call, rows, report), *(Line(printable(text)) for text in _ids(call, webhooks))]
+
+
+def _ids(call: CallRow, webhooks: Sequence[SentWebhook]) -> list[str]:
+    """By what others know the call; the requests to vendors are among the figures."""
+    sent = [f"webhook {each.webhook_id} {each.event}, {each.status}" for each in webhooks]
+    return [f"trace {trace_id(call.call_id)}", *sent]
 
 
 def _lines(call: CallRow, rows: Sequence[JournalRow], report: RecordingReport | None) -> Iterator[Line]:

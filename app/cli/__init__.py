@@ -183,7 +183,9 @@ def calls(
 
 @app.command()
 def explain(
-    call_id: Annotated[str | None, typer.Argument(help="the id, or the beginning of one")] = None,
+    call_id: Annotated[
+        str | None, typer.Argument(help="the id of the call, or of a webhook about it, or the beginning of one")
+    ] = None,
     last: Annotated[bool, typer.Option("--last", help="the newest call")] = False,
     failed: Annotated[
         bool, typer.Option("--failed", help="the newest call in which the line, a vendor or the service failed")

@@ -16,13 +16,16 @@ from app.observability.printable import printable
 from app.settings import Settings, load_settings
 from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow
-from app.storage.lookup import find_calls, look_up
+from app.storage.lookup import find_calls, look_up, sent_webhooks
 from media.recording_report import RecordingReport, recording_report
+from routers.explanation import SentWebhook
 from routers.views import summary_of
 
 _SECONDS = 20.0
 _PAGE = 200
 _SHOWN_IDS = 10
+_WEBHOOK_LETTERS = 4
+"""Of the id of a webhook: with fewer it is no id."""
 _T = TypeVar("_T")
 
 
@@ -37,6 +40,7 @@ class FoundCall:
     call: CallRow
     rows: list[JournalRow]
     recording: RecordingReport | None
+    webhooks: Sequence[SentWebhook]
 
 
 class CallSource(Protocol):
@@ -71,7 +75,9 @@ class StoredCalls:
         call, rows = found
         duration = call.duration_seconds if call.status == "ended" else None
         report = recording_report(self._settings.recordings_dir / call.call_id, duration) if call.recording else None
-        return FoundCall(call, rows, report)
+        sent = sent_webhooks(self._settings.database, call_id)
+        webhooks = [SentWebhook(each.message_id, each.event, each.status) for each in sent]
+        return FoundCall(call, rows, report, webhooks)
 
 
 class ServedCalls:
@@ -105,7 +111,9 @@ class ServedCalls:
         rows = [JournalRow(**row) for row in events["events"]]
         state = record["recording"]
         report = RecordingReport(state["status"], tuple((begin, end) for begin, end in state["gaps"]))
-        return FoundCall(_row(record), rows, None if report.status == "none" else report)
+        sent = self._ask("/webhooks/deliveries", {"call_id": call_id, "limit": str(_PAGE)})["deliveries"]
+        webhooks = [SentWebhook(each["webhook_id"], each["event"], each["status"]) for each in reversed(sent)]
+        return FoundCall(_row(record), rows, None if report.status == "none" else report, webhooks)
 
     def _ask(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """The JSON of an answer; None when there is no such thing."""
@@ -138,7 +146,8 @@ def call_source(address: str | None) -> CallSource:
 
 
 def find_call(source: CallSource, call_id: str | None, wanted: CallFilter) -> FoundCall:
-    """The call with this id, or the one whose id begins so; without an id, the newest of those that are wanted.
+    """The call with this id, or the one whose id, or that of its webhook, begins so; without an id, the newest of those
+    that are wanted.
 
     Raises NotFound when there is none, or more than one.
     """
@@ -149,8 +158,12 @@ def find_call(source: CallSource, call_id: str | None, wanted: CallFilter) -> Fo
     else:
         listed = source.list(replace(wanted, text=call_id), _PAGE) if call_id.strip() else []
         ids = [call["call_id"] for call in listed if str(call["call_id"]).startswith(call_id)]
+        if not ids and len(call_id) >= _WEBHOOK_LETTERS:
+            ids = [str(call["call_id"]) for call in source.list(replace(wanted, webhook=call_id), _PAGE)]
     if len(ids) > 1:
-        raise NotFound(f"{len(ids)} calls begin with {printable(str(call_id))}: " + ", ".join(ids[:_SHOWN_IDS]))
+        raise NotFound(
+            f"{len(ids)} calls, or their webhooks, begin with {printable(str(call_id))}: " + ", ".join(ids[:_SHOWN_IDS])
+        )
     found = source.get(ids[0]) if ids else None
     if found is None:
         raise NotFound(f"There is no {'such call' if call_id is None else f'call {printable(call_id)}'} {source}.")

@@ -36,7 +36,7 @@ def explain_command(call_id: str | None, wanted: CallFilter, address: str | None
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
-    for line in explanation(found.call, found.rows, found.recording):
+    for line in explanation(found.call, found.rows, found.recording, found.webhooks):
         console.print(Text(line.text, style=_STYLES[line.tone]), soft_wrap=True)
     return 0
 

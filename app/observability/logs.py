@@ -19,7 +19,7 @@ _TALKATIVE_LIBRARIES = (
     "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "livekit",
     "openai", "requests", "urllib3", "websockets",
 )  # fmt: skip
-_UNMASKED = {"timestamp", "call_id", "request_id", "request_ids", "session_id", "trace_id"}
+_UNMASKED = {"timestamp", "call_id", "event_id", "request_id", "request_ids", "session_id", "trace_id"}
 """Keys whose values are ids or times: digits, but not telephone numbers."""
 
 Event = MutableMapping[str, Any]

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, func, literal_column, select, tupl
 from app.clock import iso_utc, parse_iso
 from app.errors import InvalidRequest
 from app.storage.call_words import as_number, matches
-from app.storage.schema import call_outcomes, calls
+from app.storage.schema import call_outcomes, calls, webhook_deliveries, webhook_inbox
 
 _BLAMELESS = ("none", "caller", "policy")
 """Faults of calls in which nothing failed at this end."""
@@ -54,6 +54,8 @@ class CallFilter:
     then those with the most late answers."""
     text: str | None = None
     """Calls in which each term was said, or is part of a number, or begins the call's id."""
+    webhook: str | None = None
+    """The calls of the webhooks whose ids begin so: those that the service sent, and for an hour LiveKit's."""
 
 
 def list_statement(
@@ -82,8 +84,7 @@ def list_statement(
     if wanted.synthetic:
         searched.append(calls.c.synthetic.is_(True))
     searched += [_found_in_outcome(name, value) for name, value in wanted.outcome.items()]
-    if wanted.text is not None:
-        searched.append(matches(wanted.text, common))
+    searched += _looked_for(wanted, common)
     known = [(column, value) for column, value in equal.items() if value is not None]
     # With a plus SQLite uses no index of the column: for rare calls it would read every row that such an index finds.
     chosen = [((literal_column(f"+{column}") if searched else column) == value) for column, value in known]
@@ -104,6 +105,20 @@ def list_statement(
     order = (*(each.desc() for each in trouble), *newest_first)
     worst = select(calls.c.call_id).where(*conditions).order_by(*order).limit(limit)
     return select(calls).where(calls.c.call_id.in_(worst)).order_by(*order)
+
+
+def _looked_for(wanted: CallFilter, common: frozenset[str]) -> list[ColumnElement[bool]]:
+    found = [] if wanted.webhook is None else [_of_webhook(wanted.webhook)]
+    return found if wanted.text is None else [*found, matches(wanted.text, common)]
+
+
+def _of_webhook(begin: str) -> ColumnElement[bool]:
+    """The call that a webhook reports, or that takes place in the room of which LiveKit's reports."""
+    sent = select(webhook_deliveries.c.call_id)
+    sent = sent.where(webhook_deliveries.c.message_id.startswith(begin, autoescape=True))
+    received = select(webhook_inbox.c.room_sid)
+    received = received.where(webhook_inbox.c.event_id.startswith(begin, autoescape=True))
+    return calls.c.call_id.in_(sent) | calls.c.room_sid.in_(received)
 
 
 def _found_in_outcome(name: str, value: str) -> ColumnElement[bool]:

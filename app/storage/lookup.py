@@ -10,7 +10,8 @@ from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow, list_rows
 from app.storage.database import read_only
 from app.storage.journal_reader import ROW, journal_row
-from app.storage.schema import calls, erased_calls, journal
+from app.storage.outbox import Delivery
+from app.storage.schema import calls, erased_calls, journal, webhook_deliveries
 
 
 def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
@@ -30,6 +31,14 @@ def find_calls(url: str, wanted: CallFilter, limit: int) -> list[CallRow]:
     """Up to ``limit`` calls, newest first. ``url`` is SQLAlchemy's. Writes nothing. Raises StorageError."""
     with read_only(url) as connection:
         return list_rows(wanted, limit, None, connection)
+
+
+def sent_webhooks(url: str, call_id: str) -> list[Delivery]:
+    """The webhooks that report a call, in their order. ``url`` is SQLAlchemy's. Raises StorageError."""
+    wanted = select(webhook_deliveries).where(webhook_deliveries.c.call_id == call_id)
+    with read_only(url) as connection:
+        found = connection.execute(wanted.order_by(webhook_deliveries.c.delivery_id))
+        return [Delivery(**row._mapping) for row in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ def test_calls_are_listed_in_a_table_newest_first(service: RunningService, where
         ({"called": "+79990000002"}, []),
         ({"outcome": {"booked": "true"}}, []),
         ({"synthetic": True}, []),
+        ({"webhook": "msg_of_nobody"}, []),
         ({}, ["call_b2", "call_a1"]),
     ],
     ids=str,
@@ -126,7 +127,7 @@ def test_what_cannot_be_found_is_said(service: RunningService, where: tuple[str,
             find_call(asked, call_id, CallFilter())
         told.append(str(caught.value))
 
-    assert told[0] == "2 calls begin with call_a: call_a1, call_a0"
+    assert told[0] == "2 calls, or their webhooks, begin with call_a: call_a1, call_a0"
     assert told[1].startswith(f"There is no call call_x {'at' if where else 'in the database of'} ")
 
 

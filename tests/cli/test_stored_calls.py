@@ -16,7 +16,9 @@ from app.conversation.deadlines import Deadline
 from app.conversation.events import EVENT_TYPES
 from app.journal.timeline import LATE, OMITTED, USUAL, timeline
 from app.models import JournalRow
+from app.observability.trace_ids import trace_id
 from app.ports.services import CallEnding
+from app.storage.outbox import Outbox, Subscription
 from media.formats import AudioFormat
 from media.recording import Recorder
 from tests.cli.test_commands import run
@@ -64,6 +66,24 @@ async def test_a_call_is_explained_with_what_went_wrong_first(tmp_path: Path) ->
     asked, answered = (shown.stdout.index(text) for text in ("I want to pay", "Gladly. With a card?"))
     assert asked < answered
     assert "telephony unknown" in shown.stdout
+
+
+async def test_a_call_is_explained_by_the_id_of_a_webhook_that_reported_it(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await Outbox(stores.database).subscribe([Subscription("mine", None, frozenset({"call.ended"}))])
+    await keep(tmp_path, rows_of(a_night_to_ask_about()))
+    async with open_stores(tmp_path) as stores:
+        (sent,) = await Outbox(stores.database).list(None, limit=10)
+
+    shown = ask(tmp_path, "explain", sent.message_id[:12])
+
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert lines[0].startswith("call-1: ")
+    assert lines[-2:] == [f"trace {trace_id('call-1')}", f"webhook {sent.message_id} call.ended, pending"]
+    assert lines[-3].startswith("requests ")
+    nothing = ask(tmp_path, "explain", "msg_of_nobody")
+    assert (nothing.returncode, "There is no call msg_of_nobody" in nothing.stderr) == (1, True)
 
 
 async def test_what_a_caller_says_cannot_control_the_terminal(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from app.errors import CallTaken
 from app.models import TelephoneCall
+from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow
 from app.storage.webhooks import WebhookInbox
 from tests.storage.stores import END, START, open_stores
@@ -40,6 +41,19 @@ async def test_an_event_counts_once(tmp_path: Path) -> None:
         assert await inbox.take(NOW, 9) == [caller()]
         assert not await inbox.add("EV_1", "participant_joined", caller(), NOW)
         assert await inbox.take(NOW, 9) == []
+
+
+async def test_a_call_is_found_by_the_id_of_the_event_that_announced_it(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await WebhookInbox(stores.database).add("EV_one", "participant_joined", caller(), NOW)
+        await stores.calls.create(row("call_a"))
+        await stores.calls.create(row("call_b", room_sid="RM_2"))
+
+        found, _ = await stores.calls.list(CallFilter(webhook="EV_o"), limit=9)
+        nobody, _ = await stores.calls.list(CallFilter(webhook="EV%"), limit=9)
+
+    assert [call.call_id for call in found] == ["call_a"]
+    assert nobody == []
 
 
 async def test_an_event_is_forgotten_after_an_hour(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import structlog
+
 from app.calls.dispatch.claims import Claims
 from app.calls.telephone.inbound import RoomCalls
 from app.clients.livekit.webhooks import KNOWN_EVENTS, read_webhook, verify_webhook
@@ -9,6 +11,8 @@ from app.clock import utc_now
 from app.errors import WebhookInvalid
 from app.observability.metrics import Metrics
 from app.storage.webhooks import WebhookInbox
+
+log = structlog.get_logger(__name__)
 
 _WANTED = "participant_joined"
 """A caller rings. The leg sees everything later in the room itself, sooner and in order."""
@@ -39,5 +43,7 @@ class Webhooks:
         if event.event == _WANTED and event.caller is not None and self._rooms.is_ours(event.caller):
             is_new = await self._inbox.add(event.event_id, event.event, event.caller, now)
             result = "accepted" if is_new else "duplicate"
+            if is_new:
+                log.info("webhook.accepted", event_id=event.event_id, room_sid=event.caller.room_sid)
             self._claims.wake()
         self._metrics.webhook_received(event.event if event.event in KNOWN_EVENTS else "unknown", result)
