@@ -17,6 +17,7 @@ VoiceAgentError
 ├── CallStateError           the call is in the wrong state for the request
 │   ├── CallAlreadyEnded     call_ended
 │   ├── CallStillLive        call_live
+│   ├── NotRecorded          not_recorded         nobody can listen in on a call that is not recorded
 │   └── NotATelephone        not_a_telephone      only a telephone call can be transferred
 ├── AdmissionError           a new call is not accepted
 │   ├── AtCapacity           at_capacity                                                  retryable
@@ -192,6 +193,12 @@ class CallStillLive(CallStateError):
     """The call has not ended yet."""
 
     code = "call_live"
+
+
+class NotRecorded(CallStateError):
+    """The call is not recorded."""
+
+    code = "not_recorded"
 
 
 class NotATelephone(CallStateError):

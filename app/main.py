@@ -27,6 +27,7 @@ from routers import (
     do_not_call,
     docs,
     health,
+    listening,
     live_calls,
     media,
     session,
@@ -37,6 +38,7 @@ from routers import metrics as figures
 from routers.attempts import FailedAttempts
 from routers.body_limit import BodyLimit
 from routers.description import describe, operation_id
+from routers.listening import Listeners
 from routers.live_calls import LiveBoard
 from routers.pacing import OneAtATime
 from routers.problems import handle_error, handle_http, handle_validation
@@ -46,7 +48,7 @@ from routers.server_sent import EventStreams
 from routers.unstarted import Unstarted
 from routers.views import reported_call
 
-_OF_CALLS = (live_calls, calls, call_files)  # in this order: "live" is no call's id
+_OF_CALLS = (live_calls, calls, call_files, listening)  # in this order: "live" is no call's id
 _ROUTES = (agents, *_OF_CALLS, stats, do_not_call, media, deliveries, webhooks, health, figures, session, dashboard)
 
 
@@ -90,6 +92,7 @@ def create_app(
     app.state.unstarted = Unstarted()
     app.state.event_streams = EventStreams()
     app.state.live_board = LiveBoard()
+    app.state.listeners = Listeners()
     app.state.exposition = OneAtATime(partial(asyncio.to_thread, metrics.exposition))
     app.state.refusals = RefusalLog()
     _instrument(app, metrics)

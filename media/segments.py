@@ -38,6 +38,9 @@ _MAGIC = b"VASEG2"
 _MAGICS = (_MAGIC, b"VASEG1")
 _HEADER = struct.Struct("<6sBI")
 _RECORD = struct.Struct("<cQI")
+RECORD_HEADER_BYTES = _RECORD.size
+FIRST_SOUND = _HEADER.size + _RECORD.size
+"""Bytes into a segment."""
 _ENCODINGS: tuple[Encoding, ...] = ("pcm_s16le", "mulaw")
 
 Piece = tuple[int, int, npt.NDArray[np.int16]]
@@ -73,10 +76,7 @@ class Segment:
         """One side's audio from sample ``first`` on, as 16-bit samples, each piece with its position in the call."""
         stretches = self.stretches[channel]
         for stretch in islice(stretches, bisect_right(stretches, first, key=attrgetter("end")), None):
-            length = (stretch.end - stretch.start) * self.format.sample_bytes
-            audio = os.pread(self.file.fileno(), length, stretch.offset)
-            pcm = mulaw_to_pcm(audio) if self.format.encoding == "mulaw" else audio
-            yield stretch.start, channel, np.frombuffer(pcm, "<i2")
+            yield stretch.start, channel, segment_samples(self.file, stretch, self.format)
 
     def span(self) -> Span | None:
         """From the first to the last audio, in seconds since the answer; None when there is none.
@@ -104,21 +104,51 @@ def segment_record(side: bytes, start: int, audio: bytes) -> bytes:
 
 def has_audio(path: Path) -> bool:
     """Whether a segment has more than its header. Raises OSError."""
-    return path.stat().st_size > _HEADER.size + _RECORD.size
+    return path.stat().st_size > FIRST_SOUND
 
 
 def open_segment(files: ExitStack, path: Path) -> Segment | None:
     """Open a segment; None if its header is incomplete or of another format. Raises OSError."""
     file = files.enter_context(path.open("rb", buffering=0))
-    header = file.read(_HEADER.size)
+    found = segment_format(file)
+    if found is None:
+        return None
+    audio_format, is_old = found
+    size = os.fstat(file.fileno()).st_size
+    stretches, is_understood = _stretches(file, size, audio_format.sample_bytes)
+    return Segment(path, file, size, audio_format, stretches, is_old, is_understood)
+
+
+def segment_format(file: BinaryIO) -> tuple[AudioFormat, bool] | None:
+    """The format of a segment's sound, and whether it is older than the notes beside a segment. Raises OSError.
+
+    None if the header is incomplete or of another format.
+    """
+    header = os.pread(file.fileno(), _HEADER.size, 0)
     if len(header) < _HEADER.size:
         return None
     magic, encoding, rate = _HEADER.unpack(header)
     if magic not in _MAGICS or encoding >= len(_ENCODINGS) or rate not in SAMPLE_RATES:
         return None
-    audio_format, size = AudioFormat(_ENCODINGS[encoding], rate), os.fstat(file.fileno()).st_size
-    stretches, is_understood = _stretches(file, size, audio_format.sample_bytes)
-    return Segment(path, file, size, audio_format, stretches, magic != _MAGIC, is_understood)
+    return AudioFormat(_ENCODINGS[encoding], rate), magic != _MAGIC
+
+
+def segment_samples(file: BinaryIO, stretch: Stretch, audio_format: AudioFormat) -> npt.NDArray[np.int16]:
+    """The sound of a record, as 16-bit samples. Raises OSError."""
+    audio = os.pread(file.fileno(), (stretch.end - stretch.start) * audio_format.sample_bytes, stretch.offset)
+    return np.frombuffer(mulaw_to_pcm(audio) if audio_format.encoding == "mulaw" else audio, "<i2")
+
+
+def next_record(file: BinaryIO, offset: int, size: int, sample_bytes: int) -> tuple[int, Stretch, int] | None:
+    """The record whose sound begins at byte ``offset``: its channel, its place, and how many bytes its sound will have.
+
+    ``size`` is how much of the file there is: the place covers what has been written. None for what is no record.
+    Raises OSError.
+    """
+    tag, start, length = _RECORD.unpack(os.pread(file.fileno(), _RECORD.size, offset - _RECORD.size))
+    if tag not in CHANNELS:
+        return None
+    return CHANNELS[tag], Stretch(start, start + min(length, size - offset) // sample_bytes, offset), length
 
 
 def segment_span(path: Path) -> Span | None:
@@ -130,15 +160,15 @@ def segment_span(path: Path) -> Span | None:
 
 def _stretches(file: BinaryIO, size: int, sample_bytes: int) -> tuple[dict[int, list[Stretch]], bool]:
     found: dict[int, list[Stretch]] = {channel: [] for channel in CHANNELS.values()}
-    offset, is_understood = _HEADER.size + _RECORD.size, True
+    offset, is_understood = FIRST_SOUND, True
     while offset < size:
-        tag, start, length = _RECORD.unpack(os.pread(file.fileno(), _RECORD.size, offset - _RECORD.size))
-        if tag not in CHANNELS:
+        record = next_record(file, offset, size, sample_bytes)
+        if record is None:
             return found, False
-        end = start + min(length, size - offset) // sample_bytes
-        if end <= LONGEST_SAMPLES:
-            found[CHANNELS[tag]].append(Stretch(start, end, offset))
+        channel, stretch, length = record
+        if stretch.end <= LONGEST_SAMPLES:
+            found[channel].append(stretch)
         else:
             is_understood = False
-        offset += length + _RECORD.size
+        offset += length + RECORD_HEADER_BYTES
     return found, is_understood
