@@ -37,17 +37,19 @@ LISTENERS_MAX = 20
 _LOOK_SECONDS = 0.05
 _LOOKS_PER_QUESTION = 5
 """How many times the disk is read before the database is asked whether the call still lives."""
-_SEND_SECONDS = 10.0
-"""A listener who takes nothing for so long is gone."""
 _TRY_AGAIN_SECONDS = 5
 _GOING_AWAY = 1001
+
+_Messages = AsyncIterator[dict[str, Any] | bytes]
 
 
 class Listeners:
     """Counts those who listen in on this process."""
 
-    def __init__(self, limit: int = LISTENERS_MAX) -> None:
+    def __init__(self, limit: int = LISTENERS_MAX, send_seconds: float = 10.0) -> None:
+        """A listener who takes nothing for ``send_seconds`` is gone."""
         self.limit = limit
+        self.send_seconds = send_seconds
         self.listening = 0
 
 
@@ -71,13 +73,14 @@ async def listen_in(websocket: WebSocket, call_id: str, services: TheServices) -
     try:
         await websocket.accept()
         log.info("call.listened", call_id=call_id)
-        await _serve(websocket, live_messages(services.settings.recordings_dir / call_id, call_id, services.calls))
+        messages = live_messages(services.settings.recordings_dir / call_id, call_id, services.calls)
+        await _serve(websocket, messages, listeners.send_seconds)
     finally:
         listeners.listening -= 1
     return None
 
 
-async def live_messages(folder: Path, call_id: str, calls: CallStore) -> AsyncIterator[dict[str, Any] | bytes]:
+async def live_messages(folder: Path, call_id: str, calls: CallStore) -> _Messages:
     """What a listener is sent, as it comes, until the call is over. Raises StorageError, OSError."""
     sound = LiveSound(folder)
     reading: asyncio.Future[Any] | None = None
@@ -128,29 +131,29 @@ async def _require_live(call_id: str, calls: CallStore) -> None:
         raise NotRecorded("this call is not recorded, so nobody can listen in")
 
 
-async def _serve(websocket: WebSocket, messages: AsyncIterator[dict[str, Any] | bytes]) -> None:
+async def _serve(websocket: WebSocket, messages: _Messages, seconds: float) -> None:
     """Send until the call or the listener is gone. A task of each direction; both end here."""
     async with asyncio.TaskGroup() as tasks:
-        sending = tasks.create_task(_send(websocket, messages), name="listener.send")
+        sending = tasks.create_task(_send(websocket, messages, seconds), name="listener.send")
         leaving = tasks.create_task(_until_gone(websocket), name="listener.leave")
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         sending.cancel()
         leaving.cancel()
 
 
-async def _send(websocket: WebSocket, messages: AsyncIterator[dict[str, Any] | bytes]) -> None:
+async def _send(websocket: WebSocket, messages: _Messages, seconds: float) -> None:
     code = _GOING_AWAY
     with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):  # RuntimeError: closed while a message was sent
         async with aclosing(messages):  # type: ignore[type-var]
             with suppress(VoiceAgentError, OSError):
                 async for message in messages:
-                    async with asyncio.timeout(_SEND_SECONDS):
+                    async with asyncio.timeout(seconds):
                         if isinstance(message, bytes):
                             await websocket.send_bytes(message)
                         else:
                             await websocket.send_json(message)
                 code = 1000
-        async with asyncio.timeout(_SEND_SECONDS):
+        async with asyncio.timeout(seconds):
             await websocket.close(code)
 
 

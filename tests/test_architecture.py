@@ -201,6 +201,7 @@ def _unbounded_queues(path: str) -> Iterator[str]:
 
 
 STARTS_TASKS = {
+    "routers/listening.py": "of one socket that listens in; no call waits for it",
     "app/clients/own_door.py": "a call of the service to itself, which waits for the task that speaks",
     "app/service_loops.py": "the guard itself",
     "app/contained_tasks.py": "tasks that end by themselves; what they raise is logged, counted and reported",

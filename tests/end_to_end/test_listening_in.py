@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from routers import listening, session_cookie
+from routers import session_cookie
 from sandbox.caller.score import says, waits_for_agent
 from tests.end_to_end.calls import QUIET, Held, hold, score
 from tests.end_to_end.service import API_KEY, RunningService, running_service
@@ -134,8 +134,8 @@ async def test_a_listener_who_takes_nothing_is_dropped_and_the_call_goes_on(
         await send(socket, data)
 
     monkeypatch.setattr(WebSocket, "send_bytes", never)
-    monkeypatch.setattr(listening, "_SEND_SECONDS", 0.3)
     async with running_service(tmp_path) as service:
+        service.app.state.listeners.send_seconds = 0.3
         ear = Ear()
         async with asyncio.TaskGroup() as tasks:
             holding = tasks.create_task(hold(service, TALK))
