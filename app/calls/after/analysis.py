@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 WAIT_SECONDS = (10.0, 60.0, 600.0, 3600.0, 6 * 3600.0)
 """The wait after each failed attempt. After the next one the analysis has failed."""
+_CHECKED_FORMATS = ("date", "email", "ipv4", "ipv6", "uuid")
+"""A ``time`` without seconds and zone is what callers say, though the standard wants both: it is not checked."""
 _AT_ONCE = 2
 """Calls that one worker analyses at the same time."""
 _LOOK_SECONDS = 1.0
@@ -161,9 +163,11 @@ def _reason(error: Exception) -> str:
 
 def _read(text: str, rows: list[JournalRow]) -> Findings:
     """In a thread: the library is slow to load, and agents without tools have not loaded it."""
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    formats = FormatChecker(_CHECKED_FORMATS)
 
     def is_valid(schema: Any, value: Any) -> bool:
-        return bool(Draft202012Validator(schema).is_valid(value))
+        return bool(Draft202012Validator(schema, format_checker=formats).is_valid(value))
 
     return read_answer(text, rows, is_valid)

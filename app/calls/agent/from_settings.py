@@ -16,7 +16,7 @@ from app.calls.agent.profile import AgentProfile, sip_name
 from app.calls.agent.templates import Names, Template, TemplateProblem, names_of
 from app.calls.agent.texts import AgentTexts, BadTexts
 from app.calls.agent.tools import AgentTool, Place
-from app.conversation.policy import CallPolicy, Lines
+from app.conversation.policy import NOTICES, CallPolicy, Lines
 from app.errors import SettingsError
 from app.ports.vendors import LlmOptions, SttOptions, TtsOptions
 from app.redaction.finder import Finder
@@ -75,7 +75,7 @@ def _of_own_file(path: Path, agent: AgentFile, settings: Settings) -> AgentProfi
 
 
 def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> AgentProfile:
-    lines, language = _lines(agent, settings.language, greeting)
+    lines, language = _lines(agent, settings, greeting)
     max_call_cost_usd = _least(settings.max_call_cost_usd, agent.max_call_cost_usd)
     _check_limits(agent, max_call_cost_usd)
     policy = CallPolicy(
@@ -130,14 +130,21 @@ def _stt(settings: Settings, lines: Collection[str], language: str) -> SttOption
     return SttOptions(settings.stt_model, settings.language, hints, likely_language=language)
 
 
-def _lines(agent: AgentFile, wanted: str, greeting: str | None) -> tuple[dict[str, Lines], str]:
+def _lines(agent: AgentFile, settings: Settings, greeting: str | None) -> tuple[dict[str, Lines], str]:
     """The lines by language, and the language in which the agent begins."""
-    lines = {**CallPolicy().lines, **agent.lines}
+    lines, wanted = {**CallPolicy().lines, **agent.lines}, settings.language
+    if not settings.recording:
+        lines = {code: _without_standard_notice(of_language, code) for code, of_language in lines.items()}
     _check_language(agent, wanted, lines)
     language = wanted if wanted in lines else next(iter(lines))
     if greeting:
         lines[language] = replace(lines[language], greeting=greeting)
     return lines, language
+
+
+def _without_standard_notice(lines: Lines, language: str) -> Lines:
+    """The lines of an agent whose calls are not recorded. A notice in the file's own words may say something else."""
+    return replace(lines, notice="") if lines.notice == NOTICES.get(language) else lines
 
 
 def _finder(settings: Settings, agent: AgentFile, lines: Collection[str]) -> Finder | None:

@@ -83,10 +83,15 @@ async def house(tmp_path: Path, *script: Any, cost: float | None = 0.25) -> Asyn
 
 
 async def an_ended_call(
-    stores: Stores, call_id: str = "call-1", *, says: str | None = "A table on Friday, for two.", model: str = "m"
+    stores: Stores,
+    call_id: str = "call-1",
+    *,
+    says: str | None = "A table on Friday, for two.",
+    model: str = "m",
+    outcome: Mapping[str, Any] = SCHEMA,
 ) -> None:
     await stores.calls.create(a_call(call_id))
-    agent = {"name": "a", "prompt": "Book.", "models": {"llm": model}, "outcome": SCHEMA}
+    agent = {"name": "a", "prompt": "Book.", "models": {"llm": model}, "outcome": outcome}
     rows = [a_row(1, "call.created", language="en", agent=agent)]
     if says is not None:
         taken = {"turn": 1, "text": says, "source": "speech", "started_t": 0.1, "ended_t": 0.2}
@@ -222,3 +227,11 @@ async def test_the_loop_finds_calls_by_itself(tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             while (await ours.analysis())["status"] != "done":
                 await ours.analyst.look()
+
+
+async def test_a_value_that_is_no_date_is_dropped_where_a_date_is_asked_for(tmp_path: Path) -> None:
+    async with house(tmp_path) as ours:
+        await an_ended_call(ours.stores, outcome={"day": {"type": "string", "format": "date"}})
+        await ours.analyst.analyse_due()
+
+        assert (await ours.analysis())["fields"]["day"]["value"] is None

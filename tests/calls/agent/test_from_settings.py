@@ -374,3 +374,20 @@ def test_production_refuses_a_webhook_without_encryption(tmp_path: Path, monkeyp
     assert agent_profile(settings(monkeypatch, **given)).webhooks[0].url == "http://a.example/"
     with pytest.raises(SettingsError, match=r"line 2: webhooks\[0\].url: use https://"):
         agent_profile(settings(monkeypatch, **given, ENVIRONMENT="production"))
+
+
+def test_nobody_is_told_of_a_recording_that_is_not_made(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(
+        "prompt: x\nnotice: {ru: Разговор расшифровывается., en: This call is being recorded.}\nrecording: false\n"
+    )
+    own = agent_of_file(file, settings(monkeypatch)).policy.lines
+    file.write_text("prompt: x\nnotice: true\n")
+    recorded = agent_of_file(file, settings(monkeypatch)).policy.lines
+    unrecorded = agent_of_file(file, settings(monkeypatch, RECORDING="false")).policy.lines
+
+    assert [own[code].notice for code in ("ru", "en")] == ["Разговор расшифровывается.", ""]
+    assert [recorded[code].notice for code in ("ru", "en")] == [
+        "Разговор записывается.",
+        "This call is being recorded.",
+    ]
+    assert [unrecorded[code].notice for code in ("ru", "en")] == ["", ""]
