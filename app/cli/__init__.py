@@ -113,6 +113,22 @@ def chat(
     raise typer.Exit(chat_command(options))
 
 
+@app.command("call")
+def call_service(
+    url: Annotated[str | None, typer.Option(help="address of the service; the one on this machine")] = None,
+    agent: Annotated[str | None, typer.Option(help="the name of the agent")] = None,
+    variables: Annotated[list[str] | None, typer.Option("--set", help="name=value of a variable of the agent")] = None,
+    language: Annotated[Language, typer.Option(help="language of the caller")] = "ru",
+    sandbox_url: Annotated[str | None, typer.Option("--sandbox", help="address of the sandbox behind it")] = None,
+) -> None:
+    """Have a simulated caller call a running service, with API_KEY, and print what both sides say."""
+    from app.cli.simulated_call import CallOptions, call_command  # as for the demo
+    from sandbox.caller.scores import demo as demo_score
+
+    values = named_values(variables or [])
+    raise typer.Exit(call_command(CallOptions(url, agent, values, demo_score(language), sandbox_url)))
+
+
 @app.command("test")
 def run_tests(
     files: Annotated[
