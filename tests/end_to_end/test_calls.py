@@ -44,7 +44,7 @@ FORMATS = {
     "pcm 48000": MediaFormat("pcm_s16le", 48000),
     "mulaw 8000": MediaFormat("mulaw", 8000),
 }
-OF_A_RECORD_ALONE = ("agent_hash", "holds", "turns", "tools", "fillers", "failures")
+OF_A_RECORD_ALONE = ("agent_hash", "response_budget_seconds", "holds", "turns", "tools", "fillers", "failures")
 """What a list of calls leaves out."""
 MADE_LATER = "analysis"
 """What a call gets after its end."""
