@@ -10,6 +10,7 @@ interpreter's lock looks idle.
 """
 
 import asyncio
+import os
 import selectors
 import sys
 import threading
@@ -59,6 +60,7 @@ class _LeapingSelector(LoopSelector):
             if self._loop.stands_still:
                 return self.real.select()
             is_busy = self._loop.is_busy_elsewhere
+            os.sched_yield()  # the system's own thread may not have carried yet what was sent on this machine
             if ready := self.real.select(_LOOK_SECONDS if is_busy or timeout is None else 0):
                 return ready
             if timeout is not None and (not is_busy or self._real_time() - began > _STUCK_SECONDS):
