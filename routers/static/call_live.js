@@ -2,12 +2,13 @@
 
 import { ask, callPath } from "./api.js";
 import { agrees, element, notify, select } from "./elements.js";
+import { listening } from "./listen.js";
 import { stateOf } from "./words.js";
 
 const SILENT = "The caller is silent.";
 
 /** `element` is the panel. Its parts keep their places, whatever they say. */
-export function livePanel(call, agents, fail) {
+export function livePanel(call, agents, left, fail) {
   const order = (door, body) => ask(callPath(call.call_id, door), { method: "POST", body });
   const state = element("strong", { role: "status" }, "connecting…");
   const words = element("p", { class: "hearing", dir: "auto" }, SILENT);
@@ -26,12 +27,14 @@ export function livePanel(call, agents, fail) {
     if (!(await agrees("Hang up?", "The call ends at once, for the caller too.", { yes: "Hang up", no: "Stay on the line" }))) return;
     await order("/hangup").then(() => notify("Ending the call."), fail);
   };
-  const actions = element("div", { class: "actions" }, element("button", { type: "button", class: "danger", onclick: hangUp }, "Hang up…"));
+  const ears = listening(call.call_id, left, fail);
+  const actions = element("div", { class: "actions" }, ears.button, element("button", { type: "button", class: "danger", onclick: hangUp }, "Hang up…"));
   const panel = element(
     "section",
     { class: "card live", "aria-label": "Live" },
     element("p", { class: "floor" }, element("span", { class: "pulse", "aria-hidden": "true" }), element("span", { class: "wide-only" }, "The agent is "), state),
     actions,
+    ears.levels,
     words,
     element("form", { class: "say", onsubmit: say }, element("label", { class: "unseen", for: "say" }, "Have the agent say"), text, element("button", { type: "submit" }, "Say")),
     transferForm(call, agents.transfer_targets, order, fail),
@@ -46,6 +49,7 @@ export function livePanel(call, agents, fail) {
     },
     /** The call is over: the reader says when its record takes the place of what they read. */
     end: (show) => {
+      ears.stop();
       const button = element("button", { type: "button", onclick: show }, "Show the record");
       panel.replaceChildren(element("p", { class: "lead", role: "status" }, "The call is over."), element("div", { class: "actions" }, button));
       panel.classList.add("over");

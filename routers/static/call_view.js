@@ -45,7 +45,7 @@ export async function callView(callId, _query, place, left, fail) {
     // On a narrow screen this is above what is said, closed, so that a new turn moves nothing.
     const facts = element("div", {});
     const about = element("details", { class: "about", open: matchMedia("(min-width: 64rem)").matches }, element("summary", {}, "The call and its costs"), facts);
-    const panel = livePanel(first, agents, fail);
+    const panel = livePanel(first, agents, left, fail);
     const redraw = (now) => {
       said.draw(now);
       facts.replaceChildren(aside(now), costs(now));

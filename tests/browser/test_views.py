@@ -186,6 +186,18 @@ async def test_a_live_call_stays_in_its_place_while_it_is_read_and_an_operator_c
         await expect(page.get_by_text("An operator hung up.").first).to_be_visible()
 
 
+async def test_an_operator_listens_in_to_a_live_call(busy: BusyService) -> None:
+    async with browser() as chromium:
+        with live_call(busy.service) as live:
+            async with a_page(busy, chromium, f"#/calls/{live}") as page:
+                await page.get_by_role("button", name="Listen in").click()
+                await page.get_by_label("Have the agent say").fill("We close early on Friday. " * 3)
+                await page.get_by_role("button", name="Say", exact=True).click()
+                await until(page, "document.querySelector('[aria-label=\"Loudness of the agent\"]').value > 0.3")
+                await page.get_by_role("button", name="Stop listening").click()
+                await expect(page.get_by_label("Loudness of the agent")).to_be_hidden()
+
+
 async def test_new_calls_wait_until_the_reader_asks_for_them(busy: BusyService) -> None:
     async with browser() as chromium, a_page(busy, chromium, "#/calls") as page:
         first = page.locator("ul.calls > li").first
