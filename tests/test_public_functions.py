@@ -12,6 +12,7 @@ CONTRACT = {
 }  # fmt: skip
 """The design's, which the service does not call by itself."""
 CALLED_BY_LIBRARIES = {
+    "app/cli/__init__.py call_service": "a command",
     "app/cli/__init__.py explain": "a command",
     "app/cli/__init__.py run_tests": "a command",
     "app/cli/checks/sip_options.py datagram_received": "asyncio's",

@@ -39,7 +39,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     folder = tmp_path_factory.mktemp("loops")
     with in_thread("livekit", lambda: running(ListRooms=api.ListRoomsResponse())) as livekit:
         settings: dict[str, Any] = {"livekit_url": livekit.url, "livekit_api_key": KEY, "livekit_api_secret": SECRET}
-        settings["synthetic_call_minutes"] = 1440
+        settings |= {"synthetic_call_minutes": 1440, "otel_exporter_otlp_endpoint": "http://127.0.0.1:9"}
         with service_in_thread(folder, greeting=GREETING, **settings) as service:
             yield service
 
