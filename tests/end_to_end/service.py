@@ -65,9 +65,12 @@ class RunningService:
         return httpx.AsyncClient(**self._options(api_key))
 
     def _options(self, api_key: str | None) -> dict[str, Any]:
+        headers = _authorization(api_key)
+        if isinstance(self.loop, LeapingTimeLoop):
+            headers["Connection"] = "close"  # a kept one may be closed as it is used: the client's clock does not leap
         return {
             "base_url": self.url,
-            "headers": _authorization(api_key),
+            "headers": headers,
             "trust_env": False,
             "verify": tls_context(),
         }

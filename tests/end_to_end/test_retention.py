@@ -46,7 +46,6 @@ async def test_each_agents_calls_are_kept_as_long_as_its_file_says_and_the_rest_
         held = {name: await hold(service, TALK, agent=name) for name in KEPT}
         three_days_pass(data / "calls.db")
         async with service.async_client() as http:
-            http.headers["Connection"] = "close"  # while the clock leaps, a kept one may be closed as it is used
             urls = {name: f"/calls/{call.call_id}" for name, call in held.items()}
             async with asyncio.timeout(600):
                 while (await http.get(urls["brief"])).status_code != 404:
