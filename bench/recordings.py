@@ -126,7 +126,7 @@ def measure(rate: int, minutes: float, noise: int, folder: Path) -> str:
         memory = 0
         while program.poll() is None:
             memory = max(memory, memory_kilobytes(program.pid))
-            time.sleep(0.01)
+            time.sleep(0.01)  # another program: the kernel tells the most it has used only while it lives
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 60 / minutes
     size = (folder / COMPRESSED_NAME).stat().st_size / sound.nbytes

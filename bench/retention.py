@@ -9,9 +9,7 @@ import argparse
 import asyncio
 import json
 import sqlite3
-import sys
 import tempfile
-from asyncio.subprocess import PIPE
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +27,7 @@ from app.storage.retention import RetentionStore
 from app.storage.service_jobs import ServiceJob
 from app.storage.sessions import SessionStore
 from app.storage.unsaved import UnsavedEnds
+from bench.write_lock import second_writer
 
 _THEN = "2020-01-01T00:00:00.000Z"
 _WAKES_SECONDS = 0.005
@@ -61,12 +60,7 @@ def fill(path: Path, calls: int, rows: int) -> None:
 async def measure(path: Path, folder: Path, usual: Retention | None) -> tuple[list[float], list[float]]:
     """Milliseconds: how late the loop woke, and the second process's waits. Without ``usual`` nothing is swept."""
     loop = asyncio.get_running_loop()
-    second = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.write_lock", path, stdin=PIPE, stdout=PIPE
-    )
-    if second.stdout is None:
-        raise AssertionError("it is a pipe")
-    await second.stdout.readline()
+    second = await second_writer(path)
     database = await Database.open(f"sqlite+aiosqlite:///{path}")
     unsaved = UnsavedEnds(folder / "unsaved")
     calls = CallStore(database)

@@ -26,18 +26,24 @@ _CALLS = 100
 _BETWEEN_SECONDS = 0.05
 
 
-async def measure(busy_ms: int, folder: Path) -> list[float]:
-    """p50 and p95 in milliseconds, of storing a call and of the second process's wait for the lock."""
-    path = folder / f"{busy_ms}.db"
-    url = f"sqlite+aiosqlite:///{path}"
-    migrate(url)
-    loop = asyncio.get_running_loop()
+async def second_writer(path: Path) -> asyncio.subprocess.Process:
+    """A second process that writes to the database; returns once it does."""
     second = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.write_lock", path, stdin=PIPE, stdout=PIPE
     )
     if second.stdout is None:
         raise AssertionError("it is a pipe")
     await second.stdout.readline()
+    return second
+
+
+async def measure(busy_ms: int, folder: Path) -> list[float]:
+    """p50 and p95 in milliseconds, of storing a call and of the second process's wait for the lock."""
+    path = folder / f"{busy_ms}.db"
+    url = f"sqlite+aiosqlite:///{path}"
+    migrate(url)
+    loop = asyncio.get_running_loop()
+    second = await second_writer(path)
     database = await Database.open(url)
     store = CallStore(database)
     stored = []

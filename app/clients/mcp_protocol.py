@@ -101,7 +101,7 @@ class McpProtocol:
                 self._discovered = client.session.discover_result
                 self._mode = "legacy" if self._discovered is None else client.protocol_version
                 yield client.session
-        except Exception:
+        except Exception:  # whatever it was, it is raised again: only what was known of the server is forgotten
             self._mode, self._discovered = "auto", None  # it may be another server by now
             raise
 

@@ -1,8 +1,8 @@
 """A migrated SQLite file with the stores on it, and calls and rows to put there."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -111,6 +111,14 @@ def look(path: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         return connection.execute(query, parameters).fetchall()
     finally:
         connection.close()
+
+
+def insert_calls(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write calls as an older version did: the columns that it had, by name."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for row in rows:
+            marks = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO calls ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - ours
 
 
 @asynccontextmanager

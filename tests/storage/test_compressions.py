@@ -1,4 +1,3 @@
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -6,7 +5,7 @@ from typing import Any
 from app.clock import parse_iso
 from app.storage.compressions import REST_SECONDS, CompressionJob, CompressionStore
 from app.storage.database import migrate
-from tests.storage.stores import END, ENDING, Stores, a_call, last_row, look, open_stores, url_of
+from tests.storage.stores import END, ENDING, Stores, a_call, insert_calls, last_row, look, open_stores, url_of
 from tests.storage.test_figures_of_older_calls import CALL, migrate_to
 
 DUE = parse_iso(END) + timedelta(seconds=REST_SECONDS)
@@ -69,11 +68,7 @@ async def test_recordings_from_before_are_compressed_the_oldest_first(tmp_path: 
         {**ended, "call_id": "unrecorded", "recording": 0},
         {**ended, "call_id": "live", "status": "active", "ended_at": None},
     ]
-    with sqlite3.connect(path) as connection:
-        for row in rows:
-            marks = ", ".join("?" * len(row))
-            connection.execute(f"INSERT INTO calls ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - ours
-    connection.close()
+    insert_calls(path, rows)
     migrate(url_of(path))
 
     jobs = "SELECT call_id, attempts, lease_until FROM compression_jobs ORDER BY due_at"

@@ -1,7 +1,6 @@
 """What the migration makes of calls that an older version has stored."""
 
 import json
-import sqlite3
 from pathlib import Path
 
 from alembic import command
@@ -11,7 +10,7 @@ from sqlalchemy import create_engine
 import app.storage.migrations as migrations
 from app.storage.database import migrate
 from app.storage.figures import FigureStore
-from tests.storage.stores import look, open_stores, url_of
+from tests.storage.stores import insert_calls, look, open_stores, url_of
 
 CALL = {
     "call_id": "old", "kind": "room", "direction": "inbound", "status": "ended",
@@ -41,11 +40,7 @@ async def test_calls_of_an_older_version_are_in_the_figures_and_found_as_unanswe
         {**CALL, "call_id": "broken", "summary": "{", "agent": None},
         {**CALL, "call_id": "live", "status": "active", "end_reason": None, "summary": None},
     ]
-    with sqlite3.connect(path) as connection:
-        for row in rows:
-            marks = ", ".join("?" * len(row))
-            connection.execute(f"INSERT INTO calls ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - ours
-    connection.close()
+    insert_calls(path, rows)
     migrate(url_of(path))
     async with open_stores(tmp_path) as stores:
         found = await FigureStore(stores.database).read("hour", "2026-11-22T10:00:00.000Z", "2026-11-22T11:00:00.000Z")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.calls.live.call_clock import CallClock
+from app.calls.live.charge_events import used
 from app.calls.live.llm_generation import Answer, LlmGeneration
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.playback import PlaybackItem, PlaybackScheduler
@@ -193,20 +194,7 @@ class ReplyPipeline:
                 self._charge(charge, item.turn)
 
     def _charge(self, charge: Charge, turn: int = 0) -> None:
-        self._emit(
-            ev.ProviderUsed(
-                charge.provider,
-                charge.model,
-                turn,
-                stage=_SPEAK,
-                characters=charge.characters,
-                cost=charge.cost,
-                request_id=charge.request_ids[-1] if charge.request_ids else None,
-                request_ids=charge.request_ids,
-                way=charge.way,
-                served=charge.served,
-            )
-        )
+        self._emit(used(charge, _SPEAK, turn))
 
     def _tts_synthesis(self, item: PlaybackItem, voice: VoiceConfig) -> TtsSynthesis:
         return TtsSynthesis(

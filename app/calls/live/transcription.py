@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from app.calls.live.call_clock import CallClock
+from app.calls.live.charge_events import used
 from app.calls.live.voice_activity import CallerSounds
 from app.conversation import events as ev
 from app.models import Patience
@@ -62,20 +63,7 @@ class TranscriptionInput:
 
     def bill(self) -> list[ev.ProviderUsed]:
         """The audio that the vendors have transcribed, and its cost."""
-        return [
-            ev.ProviderUsed(
-                charge.provider,
-                charge.model,
-                stage=_STAGE,
-                seconds=charge.seconds,
-                cost=charge.cost,
-                request_id=charge.request_ids[-1] if charge.request_ids else None,
-                request_ids=charge.request_ids,
-                way=charge.way,
-                served=charge.served,
-            )
-            for charge in self._stream.charges()
-        ]
+        return [used(charge, _STAGE) for charge in self._stream.charges()]
 
     def costs(self) -> list[float | None]:
         """What the vendors will bill for the audio so far, in US dollars; None for an unknown price."""
