@@ -105,6 +105,10 @@ class AgentFile:
     A folded text has other lines than its file, so there the search finds the line.
     """
 
+    def place(self, place: tuple[str | int, ...]) -> str:
+        """The line of a part of the agent that is no text."""
+        return self.where(place, 1, _not_found)
+
 
 def read_agent_file(path: Path, environment: Mapping[str, str], *, setting: str) -> AgentFile:
     """Read a whole agent from ``.yaml`` or ``.yml``; any other file is the prompt alone.

@@ -67,7 +67,7 @@ def with_prompt(agent: AgentProfile, path: Path) -> AgentProfile:
 
 def _of_own_file(path: Path, agent: AgentFile, settings: Settings) -> AgentProfile:
     if agent.name != path.stem:
-        where = agent.where(("name",), 1, lambda _written: None)
+        where = agent.place(("name",))
         raise SettingsError([f"{where}: an agent in AGENTS_DIR has the name of its file; leave the key out"])
     _check_defaults(agent, is_default=path.stem == "default")
     _check_webhooks(agent, settings)
@@ -106,6 +106,7 @@ def _profile(agent: AgentFile, settings: Settings, greeting: str | None) -> Agen
         knowledge=_knowledge(agent, settings, language),
         tools=agent.tools,
         numbers=agent.numbers,
+        number_places=tuple(agent.place(("numbers", index)) for index, _ in enumerate(agent.numbers)),
         variables=agent.variables,
         sip_headers=agent.sip_headers,
         outcome=agent.outcome,
@@ -239,7 +240,7 @@ def _least(*limits: float | None) -> float | None:
 def _check_limits(agent: AgentFile, max_call_cost_usd: float | None) -> None:
     """Raises SettingsError for a limit of a day into which no call fits."""
     if problem := spending_problem(max_call_cost_usd, agent.max_day_cost_usd):
-        where = agent.where(("limits", "max_day_cost_usd"), 1, lambda _written: None)
+        where = agent.place(("limits", "max_day_cost_usd"))
         raise SettingsError([f"{where}: {problem} max_call_cost_usd"])
 
 
@@ -247,7 +248,7 @@ def _check_defaults(agent: AgentFile, *, is_default: bool) -> None:
     """Raises SettingsError for values that a caller who dials in would have to set."""
     if agent.numbers or is_default:
         problems = [
-            f"{agent.where(('variables', variable.name), 1, lambda _written: None)}: is required, but a "
+            f"{agent.place(('variables', variable.name))}: is required, but a "
             "caller who dials in cannot set it; give it a default"
             for variable in agent.variables
             if variable.required and variable.default is None
@@ -260,7 +261,7 @@ def _check_webhooks(agent: AgentFile, settings: Settings) -> None:
     """Raises SettingsError for addresses to which no personal data may be sent."""
     if settings.environment == "production":
         problems = [
-            f"{agent.where(('webhooks', index, 'url'), 1, lambda _written: None)}: use https://, because "
+            f"{agent.place(('webhooks', index, 'url'))}: use https://, because "
             "ENVIRONMENT=production and webhooks hold personal data"
             for index, webhook in enumerate(agent.webhooks)
             if not webhook.url.startswith("https://")

@@ -67,6 +67,8 @@ class AgentProfile:
     """SIP headers that the templates and the prompt may show, in lower case."""
     numbers: tuple[str, ...] = ()
     """Called numbers that the agent answers; with ``*`` at the end, all numbers with that beginning."""
+    number_places: tuple[str, ...] = ()
+    """Where each of them stands in a file."""
     outcome: tuple[OutcomeField, ...] = ()
     """What is worked out from each call after its end."""
     is_analysed: bool = True

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.calls.telephone.numbers import same_spelling
+from app.calls.agent.telephone_numbers import same_spelling
 from app.clients.http_tools import RequestValues, ToolAnswer
 from app.clock import utc_now
 from app.errors import InvalidRequest, NumberNotListed, ProviderUnavailable, StorageError

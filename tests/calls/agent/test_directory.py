@@ -85,7 +85,7 @@ def test_without_a_folder_the_settings_are_the_agent(tmp_path: Path, monkeypatch
 def test_every_wrong_file_stops_the_start(folder: Path) -> None:
     write(folder / "bank.yaml", "prompt: Bank.\nnumbers: ['7 495 1234567']\nlanguage: xx\n")
     write(folder / "cafe.yaml", "prompt: '{{ nobody }}'\n")
-    write(folder / "dentist.yaml", "prompt: Dentist.\nnumbers: ['+7 (495) 123-45-67']\n")
+    write(folder / "dentist.yaml", "prompt: Dentist.\nnumbers: ['+78120000000',\n  8 (495) 123-45-67]\n")
     write(folder / "other.yaml", "name: another\nprompt: x\n")
 
     with pytest.raises(SettingsError) as caught:
@@ -94,7 +94,10 @@ def test_every_wrong_file_stops_the_start(folder: Path) -> None:
     problems = "\n".join(caught.value.problems)
     assert "agents/bank.yaml line 3: language" in problems
     assert "agents/cafe.yaml line 1: prompt: nobody is not known here" in problems
-    assert "agents/dentist.yaml: numbers: +7 (495) 123-45-67 is a number of the agent clinic, too" in problems
+    assert (
+        "agents/dentist.yaml line 3: numbers[1]: 8 (495) 123-45-67 is a number of the agent clinic, too "
+        "(agents/clinic.yaml line 3: numbers[0])"
+    ) in problems
     assert "agents/other.yaml line 1: name:" in problems
 
 
@@ -176,8 +179,10 @@ async def test_who_had_a_number_keeps_it_when_its_new_file_is_refused(folder: Pa
     assert directory.current.find(None, "+74951234567").name == "clinic"
     assert names(directory) == ["clinic", "shop", "standard"]
     assert directory.current.problems == (
-        "agents/a_bank.yaml: numbers: +74951234567 is a number of the agent clinic, too",
-        "agents/clinic.yaml: numbers: +7800* is a number of the agent shop, too",
+        "agents/a_bank.yaml line 2: numbers[0]: +74951234567 is a number of the agent clinic, too "
+        "(agents/clinic.yaml line 3: numbers[0])",
+        "agents/clinic.yaml line 3: numbers[0]: +7800* is a number of the agent shop, too "
+        "(agents/shop.yml line 2: numbers[0])",
     )
 
 
