@@ -130,7 +130,7 @@ async def open_services(
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
         about = after_calls(settings, agents, vendors, database, eraser, reader, show_call, loops, metrics, exporter)
         after = await enter(about)
-        health = _health(storage, vendors, tools, mcp.servers, livekit, recordings, loops, after)
+        health = _health(storage, vendors, tools, mcp, livekit, recordings, loops, after)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         run_helpers(loops, services, agents, vendors, mcp, dispatcher, eraser, health)
         requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
@@ -379,7 +379,7 @@ def _health(
     storage: StorageHealth,
     vendors: VendorRegistry,
     tools: HttpToolClients,
-    servers: McpServers,
+    mcp: McpTools,
     livekit: "LiveKitClient | None",
     recordings: Recordings,
     loops: ServiceLoops,
@@ -410,7 +410,7 @@ def _health(
             "recordings": recordings.health_check,
             **{provider: of_vendor(provider) for provider in vendors.providers},
             **{f"tool:{name}": partial(tools.health_check, name) for name in tools.names},
-            **{f"mcp:{name}": partial(servers.health_check, name) for name in servers.names},
+            **{f"mcp:{name}": partial(mcp.health_check, name) for name in mcp.servers.names},
             **({"webhooks": after.webhooks.health_check} if after.webhooks.endpoints else {}),
             **({"livekit": with_loops("livekit", livekit.health_check)} if livekit is not None else {}),
         }

@@ -1,6 +1,5 @@
 """Scenarios with the agents that they test, checked before any call is held."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ from app.agent_tests.changes import NO_CHANGES, Changes
 from app.agent_tests.file import Place, TestFile
 from app.agent_tests.shape import ScenarioShape
 from app.calls.agent.lookup import LOOKUP
+from app.calls.agent.mcp import may_offer
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import DO_NOT_CALL
 from app.errors import InvalidRequest, SettingsError
@@ -87,5 +87,4 @@ def _problems(prepared: Prepared, index: int) -> Iterator[tuple[Place, str]]:
 def _may_have(agent: AgentProfile, name: str) -> bool:
     """Whether the agent has that tool, or may have it from one of its servers, whose lists are not known yet."""
     own = {*agent.tool_names, DO_NOT_CALL, *([LOOKUP] if agent.lookup is not None else [])}
-    servers = [re.sub(r"[^A-Za-z0-9_-]", "_", server.endpoint.name) for server in agent.mcp_servers]
-    return name in own or any(name.startswith(f"{server}_") for server in servers)
+    return name in own or any(may_offer(each.endpoint.name, each.allowed, name) for each in agent.mcp_servers)

@@ -1,5 +1,6 @@
 """The policy of a call: timeouts, limits, and the lines that the agent says without a language model."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -258,6 +259,19 @@ class CallPolicy:
             if label
         ]
         return " ".join([line, *options])
+
+    def without_keys(self, gone: Collection[str]) -> "CallPolicy":
+        """The same policy without these keys of the telephone, which then are like any key without a meaning."""
+        stay = [number for number, meaning in enumerate(self.keypad) if meaning.key not in gone]
+
+        def kept(texts: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(texts[number] for number in stay if number < len(texts))
+
+        lines = {
+            language: replace(each, keypad_labels=kept(each.keypad_labels), keypad_texts=kept(each.keypad_texts))
+            for language, each in self.lines.items()
+        }
+        return replace(self, lines=lines, keypad=tuple(self.keypad[number] for number in stay))
 
     def to_dict(self) -> dict[str, Any]:
         """For row 1 of the journal."""

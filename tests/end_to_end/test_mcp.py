@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sandbox.caller.score import says, waits_for_agent, waits_for_end
+from sandbox.caller.score import presses, says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, QUIET, hold, score
 from tests.end_to_end.service import RunningService, running_service
 from tests.support.mcp_endpoint import mcp_endpoint
@@ -84,3 +84,45 @@ async def test_a_server_that_is_down_stops_neither_the_start_nor_a_call_and_its_
     assert before.record["end_reason"] == "agent_hangup"
     assert (ill["status"], well["status"]) == ("degraded", "ok")
     assert [tool["outcome"] for tool in after.record["tools"]] == ["ok"]
+
+
+KEYPAD = """\
+keypad:
+  1: {label: {en: hear the times}, tool: schedule_find_times, arguments: {day: Monday}}
+  2: {label: {en: have it cancelled}, tool: schedule_cancel, arguments: {day: Monday}}
+"""
+
+
+async def test_a_key_calls_a_tool_of_the_server_and_without_the_tool_it_is_like_any_other_key(tmp_path: Path) -> None:
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    told = {"text": "There is time at ten. Goodbye!", "tool_calls": END_CALL}
+
+    def key(name: str) -> Any:
+        return score(waits_for_agent(QUIET), presses(name), waits_for_end(), replies=(told,), language="en")
+
+    async with mcp_endpoint() as endpoint:
+        allowed = "tools: [find_times, refuse]"
+        assert allowed in AGENT
+        text = AGENT.replace(allowed, "tools: [find_times, cancel]") % endpoint.url + KEYPAD
+        (agents / "default.yaml").write_text(text)
+        endpoint.server.remove_tool("cancel")
+        async with running_service(tmp_path / "data", agents_dir=agents) as service:
+            health = await health_of(service)
+            held, unknown = await hold(service, key("1")), await hold(service, key("2"))
+            endpoint.add(endpoint.cancel)
+            await asyncio.sleep(61)
+            later, well = await hold(service, key("2")), await health_of(service)
+
+    [tool] = held.record["tools"]
+    assert (tool["name"], tool["outcome"]) == ("schedule_find_times", "ok")
+    assert json.loads(held.rows("agent.tool_called")[0]["data"]["arguments"]) == {"day": "Monday"}
+    assert unknown.record["tools"] == []
+    assert unknown.said("user") == ["[keypad] 2"]
+    assert [each["name"] for each in later.record["tools"]] == ["schedule_cancel"]
+    assert health["status"] == "degraded"
+    assert health["detail"] == (
+        "default: schedule lists no tool cancel; "
+        "default: the key 2 does nothing: schedule offers no tool schedule_cancel"
+    )
+    assert well["status"] == "ok"

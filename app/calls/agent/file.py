@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from app.calls.agent.beyond_the_shape import beyond_the_shape
 from app.calls.agent.hours import CallingHours
 from app.calls.agent.knowledge import BadKnowledge, KnowledgeFile, named_files, read_knowledge, version_hash
 from app.calls.agent.lookup import LOOKUP
@@ -29,7 +30,6 @@ from app.calls.agent.schema import (
     SecretTemplate,
     ToolShape,
     WebhookShape,
-    beyond_the_shape,
 )
 from app.calls.agent.tool_values import split_address
 from app.calls.agent.tools import AgentTool

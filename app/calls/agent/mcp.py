@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Protocol
 
 import structlog
@@ -11,6 +12,8 @@ import structlog
 from app.calls.agent.tools import RESERVED_NAMES, AgentTool, ToolEndpoint
 from app.clients.http_tools import HttpEndpoint, Method, RequestValues
 from app.clients.mcp_tools import ListedTool, McpServers, McpToolEndpoint
+from app.conversation.policy import CallPolicy, KeyMeaning
+from app.models import ServiceHealth
 from app.ports.streams import ToolSpec
 
 log = structlog.get_logger(__name__)
@@ -65,6 +68,10 @@ class McpUser(Protocol):
     def tools(self) -> Sequence[AgentTool]:
         """The tools of its file."""
 
+    @property
+    def policy(self) -> CallPolicy:
+        """What the keys of the telephone do."""
+
 
 @dataclass(frozen=True, slots=True)
 class OfferedTool:
@@ -82,12 +89,38 @@ class Offer:
     tools: tuple[OfferedTool, ...]
     problems: tuple[str, ...]
     """Which tools it does not have, and why."""
+    missing: Mapping[str, tuple[str, ...]]
+    """Those problems that are about tools which the file names, by the server that should have them."""
+
+
+def offered_name(server: str, tool: str) -> str:
+    """The name that a server's tool has for the model and in the agent's file."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", f"{server}_{tool}")
+
+
+def may_offer(server: str, allowed: Collection[str] | None, name: str) -> bool:
+    """Whether that may be the name of a tool of the server, whose list is not known."""
+    if allowed is not None:
+        return any(offered_name(server, tool) == name for tool in allowed if isinstance(tool, str))
+    return name.startswith(offered_name(server, "")) and name != offered_name(server, "")
+
+
+def keys_of(server: McpServer, keypad: Collection[KeyMeaning], own_tools: Collection[str]) -> list[KeyMeaning]:
+    """The keys of the telephone that are to call a tool of that server."""
+    tools = [(key, key.tool) for key in keypad if key.tool is not None and key.tool not in own_tools]
+    return [key for key, tool in tools if may_offer(server.endpoint.name, server.allowed, tool)]
 
 
 def offer(
-    servers: Collection[McpServer], lists: Mapping[str, Collection[ListedTool] | None], own_tools: Collection[str]
+    servers: Collection[McpServer],
+    lists: Mapping[str, Collection[ListedTool] | None],
+    own_tools: Collection[str],
+    keypad: Collection[KeyMeaning] = (),
 ) -> Offer:
-    """What the servers offer, by the list of each (None while it is not known). ``own_tools`` are names of the file."""
+    """What the servers offer, by the list of each (None while it is not known).
+
+    ``own_tools`` are the names of the file's tools, and ``keypad`` its keys.
+    """
     owners = dict.fromkeys(RESERVED_NAMES, "a built-in tool") | dict.fromkeys(own_tools, "a tool of the file")
     tools: list[OfferedTool] = []
     problems: list[str] = []
@@ -109,17 +142,25 @@ def offer(
             else:
                 owners[name] = what
                 tools.append(made)
+    missing: dict[str, tuple[str, ...]] = {}
+    offered = {each.tool.spec.name for each in tools}
+    for server in servers:
+        name, listed = server.endpoint.name, lists.get(server.endpoint.name)
         known = {tool.name for tool in listed or ()}
-        missing = [name for name in server.allowed or () if listed is not None and name not in known]
-        problems += [f"{server.endpoint.name} lists no tool {name}" for name in missing]
-    return Offer(tuple(tools), tuple(problems))
+        absent = [tool for tool in server.allowed or () if listed is not None and tool not in known]
+        dead = [key for key in keys_of(server, keypad, own_tools) if key.tool not in offered]
+        missing[name] = (
+            *(f"{name} lists no tool {tool}" for tool in absent),
+            *(f"the key {key.key} does nothing: {name} offers no tool {key.tool}" for key in dead),
+        )
+    return Offer(tuple(tools), (*problems, *chain.from_iterable(missing.values())), missing)
 
 
 def _tool(server: McpServer, listed: ListedTool) -> OfferedTool:
     """The method says what may be done with a call: given up (GET), repeated (PUT), or neither (POST)."""
     method: Method = "GET" if listed.is_read_only else "PUT" if listed.is_idempotent else "POST"
     endpoint = server.endpoint
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", f"{endpoint.name}_{listed.name}")
+    name = offered_name(endpoint.name, listed.name)
     tool = AgentTool(
         spec=ToolSpec(name, listed.description[:_DESCRIPTION_LETTERS_MAX], dict(listed.parameters)),
         endpoint=HttpEndpoint(name, method, endpoint.url, endpoint.headers, endpoint.timeout_seconds),
@@ -142,7 +183,7 @@ class McpTools:
     def offer(self, user: McpUser) -> Offer:
         """What an agent has now."""
         lists = {server.endpoint.name: self.servers.client(server.endpoint).tools for server in user.mcp_servers}
-        return offer(user.mcp_servers, lists, [tool.spec.name for tool in user.tools])
+        return offer(user.mcp_servers, lists, [tool.spec.name for tool in user.tools], user.policy.keypad)
 
     def tools_of(self, user: McpUser) -> tuple[tuple[AgentTool, ...], dict[str, ToolEndpoint]]:
         """The same as tools of a call, and who is called for each, by its name."""
@@ -151,6 +192,15 @@ class McpTools:
             each.tool.spec.name: McpToolEndpoint(self.servers.client(each.server), each.listed) for each in tools
         }
         return tuple(each.tool for each in tools), endpoints
+
+    async def health_check(self, name: str) -> ServiceHealth:
+        """The health of the servers of that name; degraded also without a tool that an agent's file names."""
+        health = await self.servers.health_check(name)
+        users = sorted(self._users(), key=lambda user: user.name)
+        missing = [f"{user.name}: {each}" for user in users for each in self.offer(user).missing.get(name, ())]
+        if health.status != "ok" or not missing:
+            return health
+        return replace(health, status="degraded", detail="; ".join(missing))
 
     async def refresh(self) -> None:
         """List the tools where that is due, and log what agents lack. A server that fails is only logged."""

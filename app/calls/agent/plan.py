@@ -247,7 +247,11 @@ class CallPlanner:
         if not agent.mcp_servers:
             return agent, endpoints
         tools, of_servers = self._mcp_tools(agent)
-        return replace(agent, tools=(*agent.tools, *tools)), {**endpoints, **of_servers}
+        agent = replace(agent, tools=(*agent.tools, *tools))
+        # Such a key may name a tool that its server does not offer now. It then goes to the model as other keys do.
+        gone = [key.key for key in agent.policy.keypad if key.tool is not None and key.tool not in agent.tool_names]
+        policy = agent.policy.without_keys(gone) if gone else agent.policy
+        return replace(agent, policy=policy), {**endpoints, **of_servers}
 
     def _when_unserved(
         self, agent: AgentProfile, call: CallContext | None, direction: Direction, *, is_down: bool

@@ -10,9 +10,9 @@ from typing import Any
 
 from app.calls.agent.hours import CallingHours
 from app.calls.agent.profile import AgentProfile
+from app.calls.agent.telephone_numbers import same_spelling, time_zones
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.unplaced import PLACED_WITHIN_SECONDS
-from app.calls.agent.telephone_numbers import same_spelling, time_zones
 from app.clients.livekit.trunks import bare_number, outbound_room_name
 from app.clock import iso_utc, lease_now, utc_now
 from app.errors import AdmissionError, DestinationNotAllowed, InvalidRequest, OutsideHours

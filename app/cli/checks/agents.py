@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from app.calls.agent.directory import AgentDirectory
-from app.calls.agent.mcp import McpServer, offer
+from app.calls.agent.mcp import McpServer, keys_of, offer
 from app.calls.agent.profile import AgentProfile
 from app.cli.checks.findings import Check, Finding
 from app.clients.mcp_tools import McpServers, checked
@@ -31,9 +31,12 @@ def _server_check(agent: AgentProfile, server: McpServer) -> Check:
             return [Finding(about, "wrong", said, f"Check the server, its address and headers: {server.endpoint.url}")]
         finally:
             await servers.aclose()
-        offered = offer([server], {server.endpoint.name: listed}, [tool.spec.name for tool in agent.tools])
+        own_tools = [tool.spec.name for tool in agent.tools]
+        others = [other for other in agent.mcp_servers if other is not server]
+        keypad = [key for key in agent.policy.keypad if not any(keys_of(other, [key], own_tools) for other in others)]
+        offered = offer([server], {server.endpoint.name: listed}, own_tools, keypad)
         names = ", ".join(each.tool.spec.name for each in offered.tools) or "none"
-        advice = "Rename a tool, or name under tools: those that the agent may use"
+        advice = "Rename a tool, or name under tools: and keypad: only those that the server has"
         problems = [Finding(about, "wrong", problem, advice) for problem in offered.problems]
         return [Finding(about, "ok", f"the MCP server offers {names}"), *problems]
 

@@ -85,6 +85,31 @@ def test_what_is_wrong_is_named_with_its_place(keypad: str, problem: str, tmp_pa
     assert any(problem in found for found in refused.value.problems), refused.value.problems
 
 
+SERVERS = """
+mcp_servers:
+  - {name: schedule, url: "https://example.org/mcp", tools: [book]}
+  - {name: prices, url: "https://example.org/prices"}
+"""
+
+
+def test_a_tool_of_a_server_is_known_by_its_name_here(tmp_path: Path) -> None:
+    agent = read(tmp_path, f"{SERVERS}keypad:\n  1: {{label: {{en: x}}, tool: prices_list}}\n")
+    assert agent.keypad == (KeyMeaning("1", tool="prices_list", arguments="{}"),)
+    with pytest.raises(SettingsError, match=r"line 7: keypad\.1\.tool: there is no tool schedule_cancel; name one of"):
+        read(tmp_path, f"{SERVERS}keypad:\n  1: {{label: {{en: x}}, tool: schedule_cancel}}\n")
+
+
+def test_without_a_key_the_others_keep_their_texts() -> None:
+    own: dict[str, Any] = {"keypad_labels": ("one", "two", "three"), "keypad_texts": ("1!", "", "3!")}
+    lines = {"en": replace(CallPolicy().lines["en"], **own)}
+    policy = CallPolicy(lines=lines, keypad=(KeyMeaning("1"), KeyMeaning("2", tool="gone"), KeyMeaning("3")))
+
+    left = policy.without_keys(["2"])
+
+    assert left.with_menu(left.lines["en"], "Well.") == "Well. Press 1 to one. Press 3 to three."
+    assert left.lines["en"].keypad_texts == ("1!", "3!")
+
+
 def test_a_template_in_a_line_of_a_key_is_rendered_and_a_wrong_one_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "default.yaml"
     said = "say:\n      en: 'It is {{ caller_number }}.'"

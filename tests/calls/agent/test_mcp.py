@@ -7,10 +7,11 @@ import pytest
 
 from app.calls.agent.facts import UNKNOWN_CALL
 from app.calls.agent.from_settings import agent_of_file
-from app.calls.agent.mcp import McpServer, offer
+from app.calls.agent.mcp import McpServer, may_offer, offer
 from app.calls.agent.profile import AgentProfile
 from app.clients.http_tools import HttpEndpoint, RequestValues
 from app.clients.mcp_tools import ListedTool
+from app.conversation.policy import KeyMeaning
 from app.errors import SettingsError
 from app.settings import Settings
 
@@ -74,6 +75,25 @@ def test_what_no_model_can_be_given_is_left_out() -> None:
         "its arguments are no object",
         "an agent has 64 tools of servers at most; name some",
     ]
+
+
+def test_a_key_whose_tool_is_not_there_is_named() -> None:
+    keypad = [KeyMeaning("1", tool="schedule_book"), KeyMeaning("2", tool="schedule_gone"), KeyMeaning("3", tool="own")]
+    problem = "the key 2 does nothing: schedule offers no tool schedule_gone"
+
+    offered = offer([a_server(), a_server("other")], {"schedule": [BOOK], "other": []}, ["own"], keypad)
+    unknown = offer([a_server()], {"schedule": None}, ["own"], keypad[1:])
+
+    assert offered.problems == unknown.problems == (problem,)
+    assert offered.missing == {"schedule": (problem,), "other": ()}
+
+
+def test_a_key_may_name_what_a_server_may_offer() -> None:
+    assert may_offer("schedule", None, "schedule_book")
+    assert may_offer("schedule", ["find.times"], "schedule_find_times")
+    assert not may_offer("schedule", ["find.times"], "schedule_book")
+    assert not may_offer("schedule", None, "schedule_")
+    assert not may_offer("schedule", None, "book")
 
 
 def an_agent(folder: Path, servers: str) -> AgentProfile:
