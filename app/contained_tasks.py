@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 _PATIENCE_SECONDS = 10.0
 """A little longer than the slowest tool may take."""
 
-TaskKind = Literal["apology", "call", "close", "commit", "leftover", "phrases", "room", "tool", "transfer"]
+TaskKind = Literal["apology", "call", "close", "commit", "leftover", "phrases", "room", "simulated", "tool", "transfer"]
 """What a task is for. Metrics use it as a label, because the task's name contains a call id."""
 
 

@@ -22,10 +22,12 @@ VoiceAgentError
 ├── AdmissionError           a new call is not accepted
 │   ├── AtCapacity           at_capacity                                                  retryable
 │   ├── DialLimitReached     dial_limit           enough calls were placed for now        retryable
+│   ├── SimulatedCallLimit   simulated_call_limit enough simulated calls are live         retryable
 │   ├── SpendingLimitReached spending_limit       the day's calls may cost no more        retryable
 │   ├── CallTaken            call_taken           this telephone call is already answered
 │   ├── CallRejected         rejected_policy      the agent's lookup says not to take it
 │   └── Draining             draining                                                     retryable
+├── SimulatedCallFailed      simulated_call_failed a simulated caller could not call
 ├── DestinationNotAllowed    destination_not_allowed a number that may not be called
 │   ├── OnDoNotCallList      do_not_call          its owner wants no more calls
 │   └── OutsideHours         outside_hours        it may not be called at this time of day there
@@ -236,6 +238,12 @@ class DialLimitReached(AdmissionError):
         super().__init__(message)
 
 
+class SimulatedCallLimit(AdmissionError):
+    """As many simulated calls are live as there may be."""
+
+    code = "simulated_call_limit"
+
+
 class SpendingLimitReached(AdmissionError):
     """The calls of the day may cost no more. The limit is renewed after ``retry_after`` seconds."""
 
@@ -263,6 +271,12 @@ class CallRejected(AdmissionError):
         """``row``: the data of the call's row ``lookup.finished``."""
         super().__init__(message)
         self.row = dict(row or {})
+
+
+class SimulatedCallFailed(VoiceAgentError):
+    """A simulated caller could not call, or the call did not go as its score says."""
+
+    code = "simulated_call_failed"
 
 
 class DestinationNotAllowed(VoiceAgentError):

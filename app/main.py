@@ -31,6 +31,7 @@ from routers import (
     live_calls,
     media,
     session,
+    simulated_calls,
     stats,
     webhooks,
 )
@@ -48,7 +49,7 @@ from routers.server_sent import EventStreams
 from routers.unstarted import Unstarted
 from routers.views import reported_call
 
-_OF_CALLS = (live_calls, calls, call_files, listening)  # in this order: "live" is no call's id
+_OF_CALLS = (live_calls, simulated_calls, calls, call_files, listening)  # in this order: "live" is no call's id
 _ROUTES = (agents, *_OF_CALLS, stats, do_not_call, media, deliveries, webhooks, health, figures, session, dashboard)
 
 

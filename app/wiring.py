@@ -25,6 +25,7 @@ from app.calls.dispatch.erasure import CallEraser
 from app.calls.dispatch.lookups import CallLookups
 from app.calls.dispatch.media_sessions import MediaSessions
 from app.calls.dispatch.operator_requests import CallRequests
+from app.calls.dispatch.simulated_calls import SimulatedCalls
 from app.calls.dispatch.spending_watch import SpendingWatch
 from app.calls.dispatch.synthetic_calls import SyntheticCalls
 from app.calls.live.phrase_cache import PhraseCache
@@ -89,6 +90,7 @@ class Services:
     calls: CallStore
     eraser: CallEraser
     sessions: MediaSessions
+    simulated: SimulatedCalls
     dispatcher: CallDispatcher
     agents: AgentDirectory
     requests: CallRequests
@@ -133,15 +135,15 @@ async def open_services(
         health = _health(storage, vendors, tools, mcp, livekit, recordings, loops, after)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         run_helpers(loops, services, agents, vendors, mcp, dispatcher, eraser, health)
-        requests = CallRequests(CallRequestStore(database), dispatcher, owner=owner, loops=loops)
-        telephone = _telephone(settings, livekit, database, services, dispatcher, loops, times)
+        requests, telephone, sessions = _ways_in(settings, livekit, database, services, dispatcher, loops, times)
         yield Services(
             settings=settings,
             version=VERSION,
             journal_reader=reader,
             calls=services.calls,
             eraser=eraser,
-            sessions=_sessions(settings, database, services, dispatcher, loops),
+            sessions=sessions,
+            simulated=SimulatedCalls(sessions, background),
             dispatcher=dispatcher,
             agents=agents,
             requests=requests,
@@ -157,6 +159,21 @@ async def open_services(
             times=times,
         )
         _stop(telephone, requests, dispatcher)
+
+
+def _ways_in(
+    settings: Settings,
+    livekit: "LiveKitClient | None",
+    database: Database,
+    services: CallServices,
+    dispatcher: CallDispatcher,
+    loops: ServiceLoops,
+    times: ServiceTimes,
+) -> "tuple[CallRequests, Telephone | None, MediaSessions]":
+    """What operators ask of calls, and where calls come from."""
+    requests = CallRequests(CallRequestStore(database), dispatcher, owner=services.owner, loops=loops)
+    telephone = _telephone(settings, livekit, database, services, dispatcher, loops, times)
+    return requests, telephone, _sessions(settings, database, services, dispatcher, loops)
 
 
 def _stop(telephone: "Telephone | None", requests: CallRequests, dispatcher: CallDispatcher) -> None:

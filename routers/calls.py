@@ -51,7 +51,7 @@ _WEBHOOK = (
 )
 _LATE = "Ended calls with or without an answer that came later than `MAX_RESPONSE_LATENCY` allows."
 _FAILED = "Calls in which the line, a vendor or the service failed (`true`), or all others."
-_SYNTHETIC = "Instead of the callers' calls, those that the service places to check itself."
+_SYNTHETIC = "Instead of real callers' calls, those of the service to itself and of simulated callers."
 _ORDER = (
     "`worst`: one page of the calls with trouble, first those with the most unanswered turns, then those in which "
     "something failed, then those with the most late answers."

@@ -77,6 +77,7 @@ _SUMMARY: dict[str, Any] = {
     "token_usage": {"prompt": 412, "cached": 256, "completion": 9, "cost": 0.0003},
     "costs": {"stt": 0.0062, "llm": 0.0003, "tts": 0.0334, "telephony": 0.0095, "total": 0.0494, "currency": "USD"},
     "metadata": {"order": 7},
+    "synthetic": False,
     "agent": "clinic",
     "variables": {"doctor": "Dr Smith"},
     "provider_ids": {"sip_call_id": "SCL_m3Xc9", "room_sid": "RM_k2Vb7", "requests": ["req_8f29", "req_8f2a"]},
@@ -181,6 +182,7 @@ _LIVE_NOW: dict[str, Any] = {
     "caller_number": "+70000000001",
     "called_number": "+70000000002",
     "agent": "clinic",
+    "synthetic": False,
     "started_at": "2026-11-22T10:00:00.000Z",
     "answered_at": "2026-11-22T10:00:00.405Z",
     "seconds": 29.6,
@@ -297,6 +299,18 @@ _TWIML = (
     "</Stream></Connect></Response>"
 )
 
+_SESSION = {
+    "call_id": _ID,
+    "url": _MEDIA,
+    "twiml": _TWIML,
+    "expires_at": "2026-11-22T10:01:00.000Z",
+    "sandbox": None,
+}
+_SCORE = {
+    "name": "demo-en",
+    "language": "en",
+    "about": "Asks questions, interrupts a long answer, and says goodbye.",
+}
 _LISTED = {"number": "+70000000001", "added_at": "2026-11-22T10:00:00.000Z", "added_by": "caller"}
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -310,6 +324,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "say": {"text": "The technician is on the way."},
     "transfer": {"to": "reception"},
     "create_media_session": {"caller": "+70000000001", "metadata": {"order": 7}},
+    "place_simulated_call": {"score": "demo-en", "agent": "clinic", "variables": {"doctor": "Dr Smith"}},
     "open_session": {"api_key": "the output of: openssl rand -hex 32"},
 }
 """Request bodies by operation."""
@@ -356,9 +371,9 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     ),
     "get_archive": ((200, "application/zip", "PK…"),),
     "list_live_calls": ((200, _JSON, {"calls": [_LIVE_NOW], "at": "2026-11-22T10:00:30.000Z", "places": 60}),),
-    "create_media_session": (
-        (201, _JSON, {"call_id": _ID, "url": _MEDIA, "twiml": _TWIML, "expires_at": "2026-11-22T10:01:00.000Z"}),
-    ),
+    "create_media_session": ((201, _JSON, _SESSION),),
+    "list_scores": ((200, _JSON, {"scores": [_SCORE], "limit": 3}),),
+    "place_simulated_call": ((201, _JSON, {"call_id": _ID}),),
     "receive_livekit_webhook": ((200, None, None),),
     "check_live": ((200, _JSON, {"status": "ok"}),),
     "check_ready": ((200, _JSON, {"status": "ok", "live_calls": 3}),),

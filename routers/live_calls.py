@@ -62,6 +62,7 @@ def _shown(row: CallRow, call: LiveCall, now: str) -> ShownCall:
         caller_number=row.caller_number,
         called_number=row.called_number,
         agent=row.agent,
+        synthetic=row.synthetic,
         started_at=row.started_at,
         answered_at=row.answered_at,
         seconds=round(max(0.0, seconds), 1),

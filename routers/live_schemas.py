@@ -23,6 +23,7 @@ class LiveCall(BaseModel):
     caller_number: str | None
     called_number: str | None
     agent: str | None
+    synthetic: bool = Field(description="Nobody real calls: the service itself does, or a simulated caller.")
     started_at: Moment
     answered_at: Moment | None
     seconds: float = Field(description="Since the answer; since the start while it rings.")

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Body, Depends, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from app.calls.dispatch.media_sessions import NewSession, OpenedSession
+from app.calls.dispatch.simulated_calls import sandbox_of
 from app.clock import iso_utc
 from app.errors import AdmissionError, CallRejected, SpendingLimitReached, StorageError, TokenError
 from app.journal.shown_rows import shown_to_caller
@@ -47,7 +48,12 @@ async def create_media_session(
     agent = services.dispatcher.admission.wanted_agent(wanted.agent, wanted.variables)
     await services.dispatcher.admission.check_spending(agent)
     session = await services.sessions.create(
-        wanted.caller, wanted.metadata, wanted.events, agent=wanted.agent, variables=wanted.variables
+        wanted.caller,
+        wanted.metadata,
+        wanted.events,
+        agent=wanted.agent,
+        variables=wanted.variables,
+        is_synthetic=wanted.synthetic,
     )
     domain = services.settings.domain
     scheme = "wss" if domain or request.url.scheme == "https" else "ws"
@@ -57,6 +63,7 @@ async def create_media_session(
         url=f"{door}/{session.call_id}?token={session.token}",
         twiml=_twiml(f"{door}/twilio", session),
         expires_at=iso_utc(session.expires_at),
+        sandbox=sandbox_of(services.settings),
     )
 
 

@@ -23,6 +23,8 @@ _STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
     errors.TransferNotAllowed: HTTPStatus.FORBIDDEN,
     errors.DialLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
     errors.SpendingLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.SimulatedCallLimit: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.SimulatedCallFailed: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DestinationNotAllowed: HTTPStatus.FORBIDDEN,
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.WebhookInvalid: HTTPStatus.UNAUTHORIZED,

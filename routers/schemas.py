@@ -42,6 +42,10 @@ def _depth(value: Any) -> int:
     return depth
 
 
+Metadata = Annotated[dict[str, Any], AfterValidator(_check_metadata)]
+"""Any JSON object of a reasonable size."""
+
+
 class Problem(BaseModel):
     """An error (RFC 9457). ``code`` is stable and for programs, ``detail`` is for people."""
 
@@ -62,11 +66,14 @@ class SessionRequest(BaseModel):
     """Who will call, as far as the client wants to say."""
 
     caller: Annotated[str | None, Field(max_length=64)] = None
-    metadata: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
     agent: str | None = None
     """The name of the agent that answers; the default agent when left out."""
-    variables: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+    variables: Metadata = Field(default_factory=dict)
     """Values for the agent's variables."""
+    synthetic: bool = False
+    """Whether nobody real calls: the call is in no figures, no metrics of callers, and no list unless it is asked for,
+    and nobody is sent a webhook about it."""
     events: Literal["conversation", "all"] = "conversation"
     """Which events a websocket gets if it asks for them. ``conversation``: what caller and agent say, and who has the
     floor. ``all``: the whole journal, with prompt and tools; share the address of such a session with nobody."""
@@ -77,10 +84,10 @@ class PlacedCall(BaseModel):
 
     to: TelephoneNumber
     number: Annotated[TelephoneNumber | None, Field(alias="from")] = None
-    metadata: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
     agent: str | None = None
     """The name of the agent that calls; the default agent when left out."""
-    variables: Annotated[dict[str, Any], AfterValidator(_check_metadata)] = Field(default_factory=dict)
+    variables: Metadata = Field(default_factory=dict)
     """Values for the agent's variables."""
 
 
@@ -147,6 +154,9 @@ class SessionAnswer(BaseModel):
     url: str
     twiml: str
     expires_at: Moment
+    sandbox: str | None = Field(
+        description="Where the stand-ins take the words that they cannot recognise; null with real vendors."
+    )
 
 
 class KnowledgeSource(BaseModel):
@@ -338,6 +348,7 @@ class CallSummary(BaseModel):
     token_usage: TokenUsage
     costs: Costs
     metadata: dict[str, Any]
+    synthetic: bool = Field(description="Nobody real called: the service itself did, or a simulated caller.")
     agent: str | None
     variables: dict[str, Any]
     provider_ids: ProviderIds

@@ -69,6 +69,7 @@ def summary_of(row: CallRow, recordings: Path) -> CallSummary:
         token_usage=TokenUsage(**summary.get("token_usage", {})),
         costs=_costs(summary.get("costs", {})),
         metadata=row.metadata,
+        synthetic=row.synthetic,
         agent=row.agent,
         variables=row.variables,
         provider_ids=_provider_ids(row, summary.get("requests", [])),

@@ -9,6 +9,7 @@ import typer
 
 from app.cli.sandbox_process import Profile, print_sandbox
 from app.cli.settings_problems import SETTINGS_STATUS, print_problems
+from app.clock import utc_now
 from app.errors import SettingsError
 from app.settings import load_settings
 
@@ -115,18 +116,31 @@ def chat(
 
 @app.command("call")
 def call_service(
+    score: Annotated[
+        str | None, typer.Argument(help="what the caller does: a name of --list; demo, in the language of the settings")
+    ] = None,
     url: Annotated[str | None, typer.Option(help="address of the service; the one on this machine")] = None,
     agent: Annotated[str | None, typer.Option(help="the name of the agent")] = None,
     variables: Annotated[list[str] | None, typer.Option("--set", help="name=value of a variable of the agent")] = None,
-    language: Annotated[Language, typer.Option(help="language of the caller")] = "ru",
-    sandbox_url: Annotated[str | None, typer.Option("--sandbox", help="address of the sandbox behind it")] = None,
+    sandbox_url: Annotated[
+        str | None, typer.Option("--sandbox", help="address of a sandbox that the service takes for real vendors")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object a line")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="list what the caller can do, and call nobody")] = False,
 ) -> None:
     """Have a simulated caller call a running service, with API_KEY, and print what both sides say."""
-    from app.cli.simulated_call import CallOptions, call_command  # as for the demo
-    from sandbox.caller.scores import demo as demo_score
+    from app.cli.simulated_call import CallOptions, call_command, list_scores  # as for the demo
+    from sandbox.caller.scores import SCORES
 
-    values = named_values(variables or [])
-    raise typer.Exit(call_command(CallOptions(url, agent, values, demo_score(language), sandbox_url)))
+    if list_them:
+        raise typer.Exit(list_scores(as_json=as_json))
+    settings = load_settings()
+    name = score or ("demo-ru" if settings.language.startswith("ru") else "demo-en")
+    if name not in SCORES:
+        raise typer.BadParameter(f"there is no score {name}; there are {', '.join(SCORES)}")
+    made = SCORES[name].make(utc_now().date())
+    options = CallOptions(url, agent, named_values(variables or []), made, sandbox_url, as_json)
+    raise typer.Exit(call_command(settings, options))
 
 
 @app.command("test")
@@ -181,7 +195,7 @@ def calls(
     failed: Annotated[bool, typer.Option("--failed", help="the line, a vendor or the service failed")] = False,
     unanswered: Annotated[bool, typer.Option("--unanswered", help="a turn of the caller had no answer")] = False,
     late: Annotated[bool, typer.Option("--late", help="an answer was late")] = False,
-    synthetic: Annotated[bool, typer.Option("--synthetic", help="calls of the service to itself instead")] = False,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="calls of nobody real instead: simulated ones")] = False,
     limit: Annotated[int, typer.Option(min=1, help="how many at most")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="as GET /calls returns them")] = False,
     url: Url = None,

@@ -3,7 +3,7 @@
 import { element, field, select } from "./elements.js";
 import { END_REASONS } from "./words.js";
 
-const PLAIN = ["text", "status", "direction", "from", "to", "agent", "fault", "end_reason", "unanswered", "late", "failed", "order"];
+const PLAIN = ["text", "status", "direction", "from", "to", "agent", "fault", "end_reason", "unanswered", "late", "failed", "synthetic", "order"];
 const DATES = ["since", "until"];
 const FAULTS = [["", "any"], ["none", "none"], ["caller", "the caller's side"], ["carrier", "the carrier"], ["ours", "this service"], ["policy", "a rule of the service"]];
 const OUTCOME = /^([a-z][a-z0-9_]*)\s*=\s*(.+)$/;
@@ -58,7 +58,7 @@ export function filterForm(query, agents) {
         input("to", "Called number", "text", { placeholder: "+7…", inputmode: "tel" }),
         input("since", "From day", "date"),
         input("until", "Before day", "date"),
-        element("fieldset", {}, element("legend", {}, "Only calls with"), check("unanswered", "unanswered turns"), check("late", "late answers"), check("failed", "a failure")),
+        element("fieldset", {}, element("legend", {}, "Only calls with"), check("unanswered", "unanswered turns"), check("late", "late answers"), check("failed", "a failure"), check("synthetic", "a simulated caller")),
         choice("order", "Order", [["", "newest first"], ["worst", "worst first"]]),
         element("div", { class: "actions" }, element("button", { type: "submit" }, "Apply"), element("a", { href: "#/calls" }, "Clear")),
       ),

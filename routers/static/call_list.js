@@ -62,7 +62,7 @@ export async function callList(query, place, left, fail) {
 /** The questions that are asked most, each a press away. The agent and the dates stay. */
 function shortcuts(query) {
   const kept = ["agent", "since", "until"].filter((name) => query.get(name)).map((name) => [name, query.get(name)]);
-  const choices = [["All", []], ["Worst first", [["order", "worst"]]], ["Unanswered", [["unanswered", "true"]]], ["Late answers", [["late", "true"]]], ["Failed", [["failed", "true"]]]];
+  const choices = [["All", []], ["Worst first", [["order", "worst"]]], ["Unanswered", [["unanswered", "true"]]], ["Late answers", [["late", "true"]]], ["Failed", [["failed", "true"]]], ["Simulated", [["synthetic", "true"]]]];
   const links = choices.map(([text, wanted]) => {
     const address = new URLSearchParams([...kept, ...wanted]).toString();
     const isCurrent = address === new URLSearchParams([...query].sort(([one], [other]) => (kept.some(([name]) => name === one) ? 0 : 1) - (kept.some(([name]) => name === other) ? 0 : 1))).toString();

@@ -41,6 +41,7 @@ export function livePanel(call, agents, left, fail) {
   );
   return {
     element: panel,
+    listen: ears.start,
     state: (code) => { state.textContent = stateOf(code); },
     words: (said) => { words.textContent = said ? `“${said}”` : SILENT; },
     connection: (open) => {

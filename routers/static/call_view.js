@@ -18,7 +18,7 @@ const CHANGES = [
 ];
 const SETTLE_MILLISECONDS = 250;
 
-export async function callView(callId, _query, place, left, fail) {
+export async function callView(callId, query, place, left, fail) {
   const [call, agents] = await Promise.all([ask(callPath(callId)), ask("agents")]);
   if (left.aborted) return;
   if (call.status === "ended") draw(call);
@@ -51,6 +51,7 @@ export async function callView(callId, _query, place, left, fail) {
       facts.replaceChildren(aside(now), costs(now));
     };
     redraw(first);
+    if (query.has("listen")) panel.listen();
     place.replaceChildren(...head(first), panel.element, element("div", { class: "columns live-columns" }, element("div", {}, said.element), about));
     const events = new EventSource(callPath(callId, "/events"));
     left.addEventListener("abort", () => events.close());

@@ -15,9 +15,10 @@ export function listening(callId, left, fail) {
   const button = element("button", { type: "button", class: "quiet", "aria-pressed": "false", onclick: () => (line ? stop() : start()) }, "Listen in");
   let line = null;
   left.addEventListener("abort", stop);
-  return { button, levels, stop };
+  return { button, levels, start, stop };
 
   function start() {
+    if (line) return;
     const address = new URL(callPath(callId, "/listen"), location.href);
     address.protocol = address.protocol.replace("http", "ws");
     const speaker = new AudioContext();

@@ -3,17 +3,18 @@
 import { ask } from "./api.js";
 import { element } from "./elements.js";
 import { placeCallButton } from "./place_call.js";
+import { simulatedCallButton } from "./simulated_call.js";
 import { clock, counted, money, parties, seconds, stageName, stateOf, whatCameOfIt } from "./words.js";
 
 const LOOK_MILLISECONDS = 1000;
 
 export async function nowView(_query, place, left, fail) {
-  const [live, { calls: last }, agents] = await Promise.all([ask("calls/live"), ask("calls?limit=1"), ask("agents")]);
+  const [live, { calls: last }, { calls: pretended }, agents] = await Promise.all([ask("calls/live"), ask("calls?limit=1"), ask("calls?limit=1&synthetic=true"), ask("agents")]);
   if (left.aborted) return;
   const shown = new Map(); // by id, in the order in which they are on the page
   const list = element("ul", { class: "now" });
   const count = element("p", { class: "lead", role: "status" });
-  const nobody = last.length
+  const nobody = last.length || pretended.length
     ? element("p", { class: "hint" }, "Nobody is on the line. A call appears here when it begins; those before are in ", element("a", { href: "#/calls" }, "Calls"), ".")
     : firstSteps();
   const clear = element("button", { type: "button", class: "quiet", disabled: true, onclick: () => {
@@ -46,7 +47,7 @@ export async function nowView(_query, place, left, fail) {
 
   draw(live);
   place.replaceChildren(
-    element("div", { class: "head" }, element("h1", {}, "Now"), element("div", { class: "actions" }, clear, placeCallButton(agents, fail), element("a", { class: "button", href: "#/talk" }, "Talk to an agent"))),
+    element("div", { class: "head" }, element("h1", {}, "Now"), element("div", { class: "actions" }, clear, placeCallButton(agents, fail), simulatedCallButton(agents, fail), element("a", { class: "button", href: "#/talk" }, "Talk to an agent"))),
     count,
     list,
     nobody,
@@ -79,7 +80,7 @@ function liveCard(call) {
     { class: "card live-call", href: `#/calls/${encodeURIComponent(call.call_id)}` },
     element("span", { class: "who" }, parties(call)),
     time,
-    element("span", { class: "hint" }, [call.agent, call.direction].filter(Boolean).join(" · ")),
+    element("span", { class: "hint" }, [call.agent, call.synthetic ? "simulated" : call.direction].filter(Boolean).join(" · ")),
     state,
     words,
     trouble,
@@ -115,11 +116,12 @@ function firstSteps() {
   return element(
     "section",
     { class: "card", "aria-label": "First steps" },
-    element("h2", {}, "No call yet. Three ways to the first one:"),
+    element("h2", {}, "No call yet. Four ways to the first one:"),
     element(
       "ol",
       { class: "steps" },
       element("li", {}, element("a", { href: "#/talk" }, "Talk to the agent"), " from this page, through your microphone or by typing."),
+      element("li", {}, "Press ", element("strong", {}, "Simulated call…"), " above: a simulated caller calls the agent, and you listen in."),
       element("li", {}, "Run ", element("code", {}, "make demo"), ": a simulated caller books a visit at a clinic, and the call appears here."),
       element("li", {}, "Connect a telephone number, as ", element("code", {}, "docs/telephony.md"), " describes, and call it."),
     ),

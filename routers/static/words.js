@@ -149,8 +149,10 @@ export function money(amount) {
   return `$${amount.toFixed(amount && amount < 1 ? 4 : 2)}`;
 }
 
+const WITHOUT_NUMBER = { browser: "Browser (Talk)", simulated: "Simulated caller" };
+
 /** The caller and the called number. */
 export function parties(call) {
   const caller = call.caller_number ?? (call.direction === "web" ? "Web client" : "Withheld number");
-  return call.called_number ? `${caller} → ${call.called_number}` : caller === "browser" ? "Browser (Talk)" : caller;
+  return call.called_number ? `${caller} → ${call.called_number}` : WITHOUT_NUMBER[caller] ?? caller;
 }

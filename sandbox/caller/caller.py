@@ -22,7 +22,7 @@ from sandbox.caller.control_client import ControlClient
 from sandbox.caller.echo_path import EchoReturn
 from sandbox.caller.events import CallerEvent, Connected, Ended, Ready
 from sandbox.caller.line import Line
-from sandbox.caller.media_client import CallFailed, media_socket, open_session
+from sandbox.caller.media_client import CallFailed, MediaSession, media_socket, open_session
 from sandbox.caller.microphone import Microphone, Sound, SoundMaker
 from sandbox.caller.report import CallReport
 from sandbox.caller.score import Backchannels, Coughs, Improvises, Interrupts, Overhears, Says, Score, Step
@@ -41,8 +41,9 @@ class Caller:
     """Makes any number of calls, in sequence or at once. An async context manager.
 
     With ``sandbox_url`` the caller posts the words of every utterance, and the score's scripted replies, to the
-    sandbox's control interface, because the stand-ins cannot recognise speech. None: real vendors listen. With
-    ``sandbox_listens`` the sandbox recognises what it hears; ``speak`` must then time its words.
+    sandbox's control interface, because the stand-ins cannot recognise speech. None: to the one that the service
+    names, or real vendors listen. With ``sandbox_listens`` the sandbox recognises what it hears; ``speak`` must then
+    time its words.
     """
 
     def __init__(
@@ -94,20 +95,31 @@ class Caller:
         agent: str | None = None,
         variables: Mapping[str, Any] | None = None,
         improvises: Improvises | None = None,
+        is_synthetic: bool = False,
     ) -> CallReport:
         """Play the score until it is over or the agent ends the call.
 
         Raises CallFailed; if the call had begun, the exception's ``report`` says how far it got. ``metadata`` is sent
         together with the score's ``language``, which the service may use as a hint; ``agent`` is the name of the agent
         to call, and ``variables`` are values for it. ``improvises`` goes on when the score is over.
+        ``is_synthetic`` keeps the call out of the service's figures.
         """
         sounds = await self._sounds(score)
         body: dict[str, Any] = {"metadata": {"language_hint": score.language, **(metadata or {})}}
-        asked = {"caller": number, "agent": agent, "variables": variables}
+        asked = {"caller": number, "agent": agent, "variables": variables, "synthetic": is_synthetic or None}
         body |= {name: value for name, value in asked.items() if value is not None}
         session = await open_session(self._http, self._service_url, body, self._api_key)
+        return await self._call_by(session, score, sounds, improvises)
+
+    async def call_by(self, session: MediaSession, score: Score) -> CallReport:
+        """As :meth:`call`, by a session that somebody else has opened."""
+        return await self._call_by(session, score, await self._sounds(score), None)
+
+    async def _call_by(
+        self, session: MediaSession, score: Score, sounds: dict[Step, Sound], improvises: Improvises | None
+    ) -> CallReport:
         self._emit(Connected(session.call_id))
-        control = await self._prompted(session.call_id, score, sounds)
+        control = await self._prompted(session.call_id, score, sounds, session.sandbox_url)
         async with media_socket(session, self._telephone.format, events=True) as client:
             call = await self._play(score, sounds, client, control, improvises)
         return self._outcome(call)
@@ -121,9 +133,12 @@ class Caller:
             call = await self._play(score, sounds, line, control)
         return self._outcome(call)
 
-    async def _prompted(self, call_id: str, score: Score, sounds: Mapping[Step, Sound]) -> ControlClient:
+    async def _prompted(
+        self, call_id: str, score: Score, sounds: Mapping[Step, Sound], sandbox_url: str | None = None
+    ) -> ControlClient:
         """The call's control, and what the sandbox is to know before the call begins."""
-        control = ControlClient(self._http, self._sandbox_url, call_id, listens_at=self._listens_at)
+        behind = self._sandbox_url or sandbox_url
+        control = ControlClient(self._http, behind, call_id, listens_at=self._listens_at)
         await control.script_replies(score.replies)
         for sound in sounds.values():
             await control.teach(sound, score.language)

@@ -65,6 +65,8 @@ class MediaSession:
     url: str
     twiml: str = ""
     """The TwiML to answer Twilio with, for a call through Twilio instead."""
+    sandbox_url: str | None = None
+    """Where the stand-ins behind the service take orders; None: real vendors are behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ async def open_session(
     if response.status_code != httpx.codes.CREATED:
         raise CallRefused(response.status_code, "session", _problem(response))
     session = response.json()
-    return MediaSession(session["call_id"], session["url"], session.get("twiml", ""))
+    return MediaSession(session["call_id"], session["url"], session.get("twiml", ""), session.get("sandbox"))
 
 
 def _problem(response: httpx.Response) -> str:

@@ -1,5 +1,6 @@
 """Scores that come with the sandbox."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
@@ -189,3 +190,30 @@ def booking(language: DemoLanguage, today: date) -> Score:
             {"text": said.bye, "tool_calls": _GOODBYE},
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NamedScore:
+    """A score that is chosen by its name."""
+
+    name: str
+    language: DemoLanguage
+    about: str
+    """What the caller does, in one sentence."""
+    make: Callable[[date], Score]
+    """Makes it for a call on that day."""
+
+
+_ASKS = "Asks questions, interrupts a long answer, and says goodbye."
+_BOOKS = "Books a visit by voice and keys, with an agent that has the tools of docs/agent.example.yaml."
+
+
+def _named(language: DemoLanguage) -> tuple[NamedScore, ...]:
+    return (
+        NamedScore(f"demo-{language}", language, _ASKS, lambda _today: demo(language)),
+        NamedScore(f"booking-{language}", language, _BOOKS, lambda today: booking(language, today)),
+    )
+
+
+SCORES: Mapping[str, NamedScore] = {each.name: each for each in (*_named("en"), *_named("ru"))}
+"""Every score by its name."""

@@ -1,12 +1,10 @@
 """Every view after real calls: what is on it, what the keys do, and that nothing else is asked or complained of."""
 
-import asyncio
 import io
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from itertools import product
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -14,15 +12,10 @@ from zipfile import ZipFile
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.browsing import browser
+from tests.browser.browsing import PATIENCE, browser, complaints_of, until
 from tests.browser.busy_service import HOURS, LIVE_SECONDS_MAX, BusyService, busy_service, live_call
 
 pytestmark = pytest.mark.browser
-
-AXE = Path(__file__).parent / "axe" / "axe.min.js"
-"""axe-core 4.14.1 (MPL-2.0), for these tests only."""
-PATIENCE = 15_000
-"""Milliseconds."""
 
 
 @pytest.fixture(scope="module")
@@ -254,29 +247,5 @@ async def test_axe_finds_nothing_in_either_theme_at_any_width(busy: BusyService)
                 await until(page, "document.querySelector('h1') && !document.querySelector('main > .hint:only-child')")
                 await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
                 await expect(page.get_by_text("Loading…")).to_have_count(0)
-                for width, theme in product((320, 390, 1280), ("light", "dark")):
-                    await page.set_viewport_size({"width": width, "height": 900})
-                    await page.emulate_media(color_scheme=theme)
-                    found += [f"{view} {width} {theme}: {each}" for each in await complaints_of(page)]
-                    wide = await page.evaluate("document.documentElement.scrollWidth")
-                    found += [f"{view} {width}: scrolls sideways, {wide} pixels"] if wide > width else []
+                found += [f"{view} {each}" for each in await complaints_of(page)]
     assert found == [], "\n".join(found)
-
-
-async def until(page: Page, expression: str) -> None:
-    """Wait until it is true. The page's policy keeps Playwright from waiting for it by itself."""
-    async with asyncio.timeout(PATIENCE / 1000):
-        while not await page.evaluate(f"Boolean({expression})"):
-            await asyncio.sleep(0.02)
-
-
-async def complaints_of(page: Page) -> list[str]:
-    """What axe says of the page as it is."""
-    if not await page.evaluate("'axe' in window"):
-        await page.evaluate(AXE.read_text())
-    result = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{broken['id']}: {node['html'][:120]}; {node['failureSummary'][:160]}"
-        for broken in result["violations"]
-        for node in broken["nodes"][:3]
-    ]
