@@ -195,7 +195,7 @@ def calls(
     failed: Annotated[bool, typer.Option("--failed", help="the line, a vendor or the service failed")] = False,
     unanswered: Annotated[bool, typer.Option("--unanswered", help="a turn of the caller had no answer")] = False,
     late: Annotated[bool, typer.Option("--late", help="an answer was late")] = False,
-    synthetic: Annotated[bool, typer.Option("--synthetic", help="calls of nobody real instead: simulated ones")] = False,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="simulated calls instead")] = False,
     limit: Annotated[int, typer.Option(min=1, help="how many at most")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="as GET /calls returns them")] = False,
     url: Url = None,
