@@ -4,13 +4,14 @@ The only file that imports ``mcp``, which takes 1.6 s of the CPU and 27 MB: it i
 
 Each list and each call is a session of its own, in the task that wants it. So a cancelled call closes its connection, a
 server that dies takes no other call with it, and each call has its own headers. Connections are shared. A server of
-2026-07-28 and later needs one request for a call; an older one, whose sessions have a beginning and an end, five.
+2026-07-28 needs one request for a call; one of 2025-03-26 to 2025-11-25, whose sessions have a beginning and an end,
+three to five.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -88,8 +89,9 @@ class McpProtocol:
 
     @asynccontextmanager
     async def _session(self, headers: Mapping[str, str]) -> AsyncIterator[ClientSession]:
+        guarded = _Guarded(self._connections, headers)
         http = httpx2.AsyncClient(
-            transport=_Guarded(self._connections, headers),
+            transport=guarded,
             timeout=None,  # the whole call has a deadline
             trust_env=False,
             headers={"Accept-Encoding": "identity"},
@@ -103,6 +105,8 @@ class McpProtocol:
                 yield client.session
         except Exception:  # whatever it was, it is raised again: only what was known of the server is forgotten
             self._mode, self._discovered = "auto", None  # it may be another server by now
+            if guarded.problem is not None:
+                raise guarded.problem from None
             raise
 
     @asynccontextmanager
@@ -158,6 +162,8 @@ class _Guarded(httpx2.AsyncBaseTransport):
     def __init__(self, connections: httpx2.AsyncClient, headers: Mapping[str, str]) -> None:
         self._connections = connections
         self._headers = dict(headers)
+        self.problem: ProviderError | None = None
+        """Why it refused to read an answer. The library tells only that a stream of events broke off."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Raises ProviderError for an answer of which nothing is to be read."""
@@ -166,22 +172,31 @@ class _Guarded(httpx2.AsyncBaseTransport):
             response = await self._connections.send(request, stream=True)
         if (problem := refusal(_PROVIDER, response)) is not None:
             await response.aclose()
+            self._note(request, problem)
             raise problem
-        return httpx2.Response(response.status_code, headers=response.headers, stream=_Bounded(response))
+        body = _Bounded(response, lambda problem: self._note(request, problem))
+        return httpx2.Response(response.status_code, headers=response.headers, stream=body)
+
+    def _note(self, request: httpx2.Request, problem: ProviderError) -> None:
+        if request.method == "POST":  # not the stream of news, nor the end of a session
+            self.problem = self.problem or problem
 
 
 class _Bounded(httpx2.AsyncByteStream):
     """The body of an answer, up to a limit."""
 
-    def __init__(self, response: httpx2.Response) -> None:
+    def __init__(self, response: httpx2.Response, on_problem: Callable[[ProviderError], None]) -> None:
         self._response = response
+        self._on_problem = on_problem
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
         async for chunk in self._response.aiter_raw():
             size += len(chunk)
             if size > _BODY_BYTES_MAX:
-                raise ProviderProtocolError(_PROVIDER, f"answered more than {_BODY_BYTES_MAX} bytes")
+                problem = ProviderProtocolError(_PROVIDER, f"answered more than {_BODY_BYTES_MAX} bytes")
+                self._on_problem(problem)
+                raise problem
             yield chunk
 
     async def aclose(self) -> None:

@@ -24,14 +24,16 @@ from tests.support.mcp_endpoint import McpEndpoint, mcp_endpoint
 LEAPING_TIME = True
 
 TOKEN = "secret-of-the-schedule"
+OLDER = ("2025-03-26", "2025-06-18", "2025-11-25")
+"""The versions with a handshake that streamable HTTP has."""
 
 
 @asynccontextmanager
 async def a_server(
-    *, seconds: float = 5.0, stateless: bool = False
+    *, seconds: float = 5.0, stateless: bool = False, speaks: str | None = None
 ) -> AsyncIterator[tuple[McpEndpoint, McpServerClient]]:
     servers = McpServers(version="1.2", retry=RetryPolicy(), observer=NoObserver())
-    async with mcp_endpoint(stateless=stateless) as endpoint:
+    async with mcp_endpoint(stateless=stateless, speaks=speaks) as endpoint:
         headers = {"Authorization": SecretStr(f"Bearer {TOKEN}")}
         client = servers.client(HttpEndpoint("schedule", "POST", endpoint.url, headers, seconds))
         try:
@@ -48,9 +50,12 @@ async def call(client: McpServerClient, name: str, values: RequestValues | None 
     )
 
 
+@pytest.mark.parametrize("speaks", [None, *OLDER])
 @pytest.mark.parametrize("stateless", [False, True])
-async def test_tools_are_listed_with_what_they_say_of_themselves_and_called(stateless: bool) -> None:
-    async with a_server(stateless=stateless) as (endpoint, client):
+async def test_tools_are_listed_with_what_they_say_of_themselves_and_called(
+    stateless: bool, speaks: str | None
+) -> None:
+    async with a_server(stateless=stateless, speaks=speaks) as (endpoint, client):
         listed = {tool.name: tool for tool in client.tools or ()}
         answers = [await call(client, "find_times", day="Friday"), await call(client, "book", day="Friday")]
 
@@ -62,6 +67,23 @@ async def test_tools_are_listed_with_what_they_say_of_themselves_and_called(stat
     assert hints["book"] == (False, False)
     assert [(answer.ok, answer.text) for answer in answers] == [(True, "On Friday: ten, eleven"), (True, "booked")]
     assert endpoint.called == ["find_times", "book"]
+    assert endpoint.began == (0 if speaks is None else 3)
+    versions = {request.get("mcp-protocol-version") for request in endpoint.requests[len(endpoint.requests) // 2 :]}
+    assert versions - {None} == {speaks or "2026-07-28"}
+
+
+@pytest.mark.parametrize("stateless", [False, True])
+async def test_a_server_that_changes_its_version_fails_once_at_most(stateless: bool) -> None:
+    outcomes: list[bool] = []
+    async with a_server(stateless=stateless) as (endpoint, client):
+        for speaks in (OLDER[0], OLDER[0], OLDER[-1], OLDER[-1], None, None):
+            endpoint.speaks = speaks
+            try:
+                outcomes.append((await call(client, "find_times", day="Friday")).ok)
+            except ProviderError:
+                outcomes.append(False)
+
+    assert outcomes[1::2] == [True, True, True]
 
 
 async def test_each_request_has_the_headers_of_the_server_and_of_its_call() -> None:
@@ -96,9 +118,10 @@ async def test_a_tool_that_is_gone_is_an_answer_too() -> None:
     assert "book" in answer.text
 
 
+@pytest.mark.parametrize("speaks", [None, OLDER[0]])
 @pytest.mark.parametrize(("name", "called"), [("find_times", 2), ("cancel", 2), ("book", 1)])
-async def test_only_a_call_that_does_no_harm_twice_is_repeated(name: str, called: int) -> None:
-    async with a_server() as (endpoint, client):
+async def test_only_a_call_that_does_no_harm_twice_is_repeated(name: str, called: int, speaks: str | None) -> None:
+    async with a_server(speaks=speaks) as (endpoint, client):
         endpoint.fails_first = 1
         try:
             answer = await call(client, name, day="Friday")
@@ -112,9 +135,10 @@ async def test_only_a_call_that_does_no_harm_twice_is_repeated(name: str, called
     assert endpoint.called == [name] * called
 
 
-async def test_a_server_that_hangs_is_given_up_at_the_deadline() -> None:
+@pytest.mark.parametrize("speaks", [None, OLDER[0]])
+async def test_a_server_that_hangs_is_given_up_at_the_deadline(speaks: str | None) -> None:
     loop = asyncio.get_running_loop()
-    async with a_server(seconds=2.0) as (_, client):
+    async with a_server(seconds=2.0, speaks=speaks) as (_, client):
         began = loop.time()
         with pytest.raises(ProviderTimeout):
             await call(client, "hang")
@@ -125,8 +149,9 @@ async def test_a_server_that_hangs_is_given_up_at_the_deadline() -> None:
     assert after.ok
 
 
-async def test_a_cancelled_call_leaves_nothing_behind() -> None:
-    async with a_server(seconds=60.0) as (endpoint, client):
+@pytest.mark.parametrize("speaks", [None, OLDER[0]])
+async def test_a_cancelled_call_leaves_nothing_behind(speaks: str | None) -> None:
+    async with a_server(seconds=60.0, speaks=speaks) as (endpoint, client):
         calling = asyncio.get_running_loop().create_task(call(client, "hang"), name="calling")
         await endpoint.hangs.wait()
         calling.cancel()
@@ -135,17 +160,21 @@ async def test_a_cancelled_call_leaves_nothing_behind() -> None:
         assert (await call(client, "book", day="Friday")).ok
 
 
+@pytest.mark.parametrize("speaks", [None, OLDER[0]])
 @pytest.mark.parametrize("letters", [16 * 1024 + 1, 2 * 1024 * 1024])
-async def test_a_huge_result_is_refused(letters: int) -> None:
-    async with a_server() as (_, client):
+async def test_a_huge_result_is_refused(letters: int, speaks: str | None) -> None:
+    async with a_server(speaks=speaks) as (_, client):
         with pytest.raises(ProviderProtocolError, match="answered more than"):
             await call(client, "tell_all", letters=letters)
         assert (await call(client, "tell_all", letters=16 * 1024)).ok
 
 
+@pytest.mark.parametrize("speaks", [None, OLDER[0]])
 @pytest.mark.parametrize(("status", "error"), [(503, ProviderUnavailable), (401, ProviderRejected)])
-async def test_a_server_that_refuses_is_told_by_its_status(status: int, error: type[ProviderError]) -> None:
-    async with a_server() as (endpoint, client):
+async def test_a_server_that_refuses_is_told_by_its_status(
+    status: int, error: type[ProviderError], speaks: str | None
+) -> None:
+    async with a_server(speaks=speaks) as (endpoint, client):
         endpoint.refuses = status
         with pytest.raises(error, match=str(status)):
             await call(client, "book", day="Friday")
