@@ -22,7 +22,7 @@ from app.storage.compressions import request_compression
 from app.storage.database import Database
 from app.storage.figures import count_call
 from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
-from app.storage.outbox import emit
+from app.storage.outbox import announce_placed, emit
 from app.storage.overwriting import overwrite_rows
 from app.storage.schema import (
     ERASED_BODY,
@@ -34,7 +34,7 @@ from app.storage.schema import (
     sessions,
     webhook_inbox,
 )
-from app.storage.spending import Reservation, check_fits, forget_call, reserve, settle
+from app.storage.spending import Reservation, check_fits, forget_call, reserve, reserve_anew, settle
 
 log = structlog.get_logger(__name__)
 
@@ -161,16 +161,15 @@ class CallStore:
         statement = update(calls).where(calls.c.call_id == call_id, calls.c.fence == fence).values(**known)
         await self._database.write(lambda connection: connection.execute(statement))
 
-    async def note_agent(
-        self, call_id: str, fence: int, agent: str, *, is_recorded: bool, retention: Retention
+    async def settle_agent(
+        self, call_id: str, fence: int, *, is_recorded: bool, retention: Retention, reservation: Reservation
     ) -> None:
-        """Store that another agent than the request named carries an outbound call."""
-        statement = (
-            update(calls)
-            .where(calls.c.call_id == call_id, calls.c.fence == fence)
-            .values(agent=agent, recording=is_recorded, retention=retention.own())
-        )
-        await self._database.write(lambda connection: connection.execute(statement))
+        """Store which agent carries an outbound call, now that its lookup has answered, and announce the call.
+
+        It reserves in place of the agent that the request named. Raises SpendingLimitReached; then nothing has changed.
+        """
+        values = {"agent": reservation.agent, "recording": is_recorded, "retention": retention.own()}
+        await self._database.write(partial(_settle_agent, call_id, fence, values, reservation))
 
     async def renew_leases(self, owner: str, call_ids: Collection[str], until: float) -> set[str]:
         """Renew the owner's leases on these calls until ``until``; returns the calls that another process owns now.
@@ -333,8 +332,18 @@ def list_rows(wanted: CallFilter, limit: int, after: tuple[str, str] | None, con
     return list(map(_call, connection.execute(list_statement(wanted, limit=limit, after=after, common=common))))
 
 
-def create_call(row: CallRow, max_live: int | None, reservation: Reservation | None, connection: Connection) -> None:
-    """Insert a call as :meth:`CallStore.create` does, as part of a larger transaction."""
+def create_call(
+    row: CallRow,
+    max_live: int | None,
+    reservation: Reservation | None,
+    connection: Connection,
+    *,
+    is_announced: bool = True,
+) -> None:
+    """Insert a call as :meth:`CallStore.create` does, as part of a larger transaction.
+
+    ``is_announced``: whether it is known which agent carries it, so that its webhooks say now that it has started.
+    """
     is_over = (calls.c.status == "ended") & (calls.c.end_reason == "media_lost")
     same = (
         (calls.c.room_sid == row.room_sid) & (calls.c.sip_call_id == row.sip_call_id) & ~func.coalesce(is_over, False)
@@ -346,7 +355,18 @@ def create_call(row: CallRow, max_live: int | None, reservation: Reservation | N
     if reservation is not None:
         reserve(connection, row.call_id, reservation, row.started_at)
     connection.execute(insert(calls), asdict(row))
-    emit(connection, row.call_id, "call.started", row.started_at)
+    if is_announced:
+        emit(connection, row.call_id, "call.started", row.started_at)
+
+
+def _settle_agent(
+    call_id: str, fence: int, values: dict[str, Any], reservation: Reservation, connection: Connection
+) -> None:
+    ours = (calls.c.call_id == call_id) & (calls.c.fence == fence) & calls.c.status.in_(LIVE)
+    settled = connection.execute(update(calls).where(ours).values(**values).returning(calls.c.started_at)).first()
+    if settled is not None:
+        reserve_anew(connection, call_id, reservation, settled.started_at)
+        announce_placed(connection, call_id)
 
 
 def end_call(connection: Connection, call_id: str, fence: int, ending: CallEnding, *, seal: str | None = None) -> None:
@@ -369,6 +389,7 @@ def end_call(connection: Connection, call_id: str, fence: int, ending: CallEndin
             request_analysis(connection, call_id, ending.ended_at)
         if call.recording:
             request_compression(connection, call_id, ending.ended_at)
+        announce_placed(connection, call_id)  # it may have ended while its lookup was under way
         emit(connection, call_id, "call.ended", ending.ended_at)
 
 
@@ -415,6 +436,7 @@ def _mark_answered(call_id: str, fence: int, at: str, connection: Connection) ->
         .values(status="active", answered_at=at)
     )
     if connection.execute(answered).rowcount:
+        announce_placed(connection, call_id)
         emit(connection, call_id, "call.answered", at)
         return
     row = connection.execute(select(calls.c.status, calls.c.fence).where(calls.c.call_id == call_id)).one_or_none()

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from app.clock import iso_utc
@@ -152,15 +152,37 @@ class Outbox:
 
 def emit(connection: Connection, call_id: str, event: CallEvent, at: str) -> None:
     """Insert the deliveries of an event of a call, as part of the transaction that makes it true. ``at`` is ISO UTC."""
+    _deliver(connection, call_id, event, at, connection.execute(_wanted(call_id, event)).scalars().all())
+
+
+def announce_placed(connection: Connection, call_id: str) -> None:
+    """Emit ``call.started`` of an outbound call to the endpoints that have not had it. Other calls have emitted theirs.
+
+    The endpoints are those of the agent that calls, which is not known before its lookup has answered.
+    """
+    event: CallEvent = "call.started"
+    ours = webhook_deliveries.c.call_id == call_id
+    had = select(webhook_deliveries.c.endpoint_id).where(ours, webhook_deliveries.c.event == event)
+    is_placed = select(calls.c.call_id).where(calls.c.call_id == call_id, calls.c.direction == "outbound").exists()
+    wanted = _wanted(call_id, event).where(is_placed, webhook_endpoints.c.endpoint_id.not_in(had))
+    if endpoints := connection.execute(wanted).scalars().all():
+        at = connection.execute(select(calls.c.started_at).where(calls.c.call_id == call_id)).scalar_one()
+        _deliver(connection, call_id, event, at, endpoints)
+
+
+def _wanted(call_id: str, event: CallEvent) -> Select[str]:
+    """The endpoints that get the event of that call."""
     agent = select(calls.c.agent).where(calls.c.call_id == call_id).scalar_subquery()
     is_real = select(calls.c.call_id).where(calls.c.call_id == call_id, calls.c.synthetic.is_(False)).exists()
-    wanted = select(webhook_endpoints.c.endpoint_id).where(
+    return select(webhook_endpoints.c.endpoint_id).where(
         is_real,
         webhook_endpoints.c.off_since.is_(None),
         or_(webhook_endpoints.c.agent.is_(None), webhook_endpoints.c.agent == agent),
         func.instr(webhook_endpoints.c.events, f" {event} ") > 0,
     )
-    endpoints = connection.execute(wanted).scalars().all()
+
+
+def _deliver(connection: Connection, call_id: str, event: CallEvent, at: str, endpoints: Iterable[str]) -> None:
     rows = [
         {
             "message_id": f"msg_{secrets.token_hex(12)}",

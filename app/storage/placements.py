@@ -57,13 +57,17 @@ class PlacementStore:
         now: datetime,
         reservation: Reservation | None = None,
         refusal: DestinationNotAllowed | None = None,
+        is_announced: bool = True,
     ) -> str:
         """Insert a call for any process to claim; returns its id. For a known key, returns the id of its call.
 
-        ``refusal`` is why this number may not be called now. Raises it, KeyReused, OnDoNotCallList, DialLimitReached,
+        ``refusal`` is why this number may not be called now; ``is_announced`` as for
+        :func:`app.storage.calls.create_call`. Raises it, KeyReused, OnDoNotCallList, DialLimitReached,
         AtCapacity, SpendingLimitReached, StorageError.
         """
-        return await self._database.write(partial(_place, row, limits, max_live, reservation, key, now, refusal))
+        return await self._database.write(
+            partial(_place, row, limits, max_live, reservation, key, now, refusal, is_announced)
+        )
 
 
 def _place(
@@ -74,6 +78,7 @@ def _place(
     key: IdempotencyKey | None,
     now: datetime,
     refusal: DestinationNotAllowed | None,
+    is_announced: bool,
     connection: Connection,
 ) -> str:
     connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < iso_utc(now - _KEPT)))
@@ -88,7 +93,7 @@ def _place(
     to_number = dials.c.number_digest == number
     _check(to_number, limits.number_per_hour, _HOUR, now, connection, "calls to this number in an hour")
     _check(None, limits.all_per_day, _DAY, now, connection, "calls placed in a day")
-    create_call(row, max_live, reservation, connection)
+    create_call(row, max_live, reservation, connection, is_announced=is_announced)
     connection.execute(insert(dials), {"placed_at": row.started_at, "number_digest": number})
     if key is not None:
         values = {"key_digest": _digest(key.key), "body_hash": key.body_hash, "call_id": row.call_id}

@@ -73,6 +73,12 @@ def reserve(connection: Connection, call_id: str, reservation: Reservation, star
     connection.execute(insert(spending), {"day": started_at[:_DAY_LETTERS], "call_id": call_id, **values})
 
 
+def reserve_anew(connection: Connection, call_id: str, reservation: Reservation, started_at: str) -> None:
+    """Put another reservation in the place of the one of that call. Raises SpendingLimitReached."""
+    connection.execute(delete(spending).where(spending.c.call_id == call_id))
+    reserve(connection, call_id, reservation, started_at)
+
+
 def settle(connection: Connection, call_id: str, cost: float | None) -> None:
     """Put what a call has cost in the place of what it reserved; None keeps that."""
     connection.execute(update(spending).where(spending.c.call_id == call_id).values(spent_usd=cost, ended=True))

@@ -1,7 +1,7 @@
 """A call in virtual time: the real body and core, with vendors, a far end, a journal and a list of calls in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from app.conversation import events as ev
 from app.conversation.policy import CallPolicy, Lines
 from app.errors import AtCapacity, OwnershipLost, StorageError, TransferFailed
 from app.journal.replay import differences
-from app.models import CallContext, JournalRow
+from app.models import CallContext, JournalRow, Retention
 from app.observability.metrics import Metrics
 from app.ports.services import CallEnding, TransferMethod
 from app.ports.streams import SpeechEvent, Transcript, TurnEnded, TurnUpdated
@@ -66,9 +66,9 @@ AGENT = AgentProfile(
 )
 
 
-def only(agent: AgentProfile) -> AgentSet:
-    """One agent, which answers every call."""
-    return AgentSet({agent.name: agent}, agent, NumberTable({}))
+def only(agent: AgentProfile, others: Sequence[AgentProfile] = ()) -> AgentSet:
+    """One agent, which answers every call, and others that must be named."""
+    return AgentSet({each.name: each for each in (agent, *others)}, agent, NumberTable({}))
 
 
 class MemoryJournal:
@@ -133,6 +133,8 @@ class MemoryCalls:
         """Calls of processes that are known to be dead; one that was not ended is found again."""
         self.silent: list[CallRow] = []
         """Calls whose leases have run out, as only somebody who could renew his own may find."""
+        self.settled: list[Reservation] = []
+        """What the agents of outbound calls reserved after their lookups."""
         self.lost: set[str] = set()
         """Calls that another process owns."""
         self.fails_with: Exception | None = None
@@ -168,6 +170,13 @@ class MemoryCalls:
         found = self.expired if only_released else [*self.expired, *self.silent]
         return [call for call in found if call.call_id not in known]
 
+    async def settle_agent(
+        self, call_id: str, fence: int, *, is_recorded: bool, retention: Retention, reservation: Reservation
+    ) -> None:
+        if self.fails_with is not None:
+            raise self.fails_with
+        self.settled.append(reservation)
+
     async def end_without_row(self, call_id: str, fence: int, ending: CallEnding) -> None:
         self._journal.endings.setdefault(call_id, ending)
 
@@ -184,6 +193,8 @@ class World:
     voice: ScriptedVoice = field(default_factory=ScriptedVoice)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     agent: AgentProfile = AGENT
+    others: Sequence[AgentProfile] = ()
+    """Agents that answer only when they are named."""
     tools: dict[str, ScriptedTool] = field(default_factory=dict)
     """Where the agent's tools are asked, by name."""
     lead: float = 0.2
@@ -213,7 +224,7 @@ class World:
     @property
     def planner(self) -> CallPlanner:
         return CallPlanner(
-            partial(only, replace(self.agent, is_recorded=self.kept is not None)),
+            partial(only, replace(self.agent, is_recorded=self.kept is not None), self.others),
             self.vendors or self,
             endpoints=lambda _agent: self.tools,
             transfer_targets=self.targets,

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from app.clock import iso_utc, parse_iso
-from app.errors import CallTaken, InvalidRequest
-from app.models import CALL_EVENTS
+from app.errors import CallTaken, InvalidRequest, SpendingLimitReached
+from app.models import AS_USUAL, CALL_EVENTS
 from app.storage.database import migrate
 from app.storage.outbox import Backlog, Delivery, Outbox, Subscription
+from app.storage.placements import DialLimits, PlacementStore
+from app.storage.spending import Reservation, SpendingStore
 from tests.storage.stores import END, ENDING, START, Stores, a_call, last_row, look, open_stores, url_of
 
 NOW = parse_iso(END) + timedelta(seconds=1)
@@ -205,3 +207,83 @@ async def test_the_list_goes_on_where_its_last_page_ended(tmp_path: Path) -> Non
         assert events(await outbox.list("pending", limit=2, before=page[-1].delivery_id)) == [
             ("call-0", "call.started")
         ]
+
+
+STANDARD, CLINIC = Subscription("standard", "standard", ALL), Subscription("clinic", "clinic", ALL)
+PLACED = {"direction": "outbound", "agent": "standard", "status": "ringing"}
+DIALS = DialLimits(number_per_hour=9, all_per_day=9)
+
+
+async def place(stores: Stores, *, is_announced: bool) -> Outbox:
+    """A call of the agent ``standard`` whose lookup has not answered yet."""
+    outbox = Outbox(stores.database)
+    await outbox.subscribe([US, STANDARD, CLINIC])
+    row = a_call(**PLACED)
+    given: Any = {"limits": DIALS, "max_live": 9, "key": None, "now": NOW, "is_announced": is_announced}
+    await PlacementStore(stores.database).place(row, reservation=Reservation("standard", 0.2), **given)
+    return outbox
+
+
+async def settle(stores: Stores, agent: str, usd: float = 0.5) -> None:
+    await stores.calls.settle_agent(
+        "call-1", 1, is_recorded=True, retention=AS_USUAL, reservation=Reservation(agent, usd, 0.6)
+    )
+
+
+async def told(outbox: Outbox) -> list[tuple[str, str]]:
+    return [(each.endpoint_id, each.event) for each in reversed(await outbox.list(None, limit=20))]
+
+
+async def ends(stores: Stores) -> None:
+    stores.journal.append("call-1", 1, last_row(1), ENDING)
+    await stores.journal.flush("call-1")
+
+
+async def test_only_the_agent_that_the_lookup_chose_hears_of_a_placed_call(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        outbox = await place(stores, is_announced=False)
+        assert await told(outbox) == []
+        await settle(stores, "clinic")
+        spent = await SpendingStore(stores.database).of_day(parse_iso(START))
+        await stores.calls.mark_answered("call-1", 1, START)
+        await ends(stores)
+        heard = await told(outbox)
+
+    each = [(endpoint, event) for event in ("started", "answered", "ended") for endpoint in ("clinic", "us")]
+    assert sorted(heard[:2]) + sorted(heard[2:4]) + sorted(heard[4:]) == [
+        (endpoint, f"call.{event}") for endpoint, event in each
+    ]
+    assert spent.reserved_usd == 0.5
+
+
+async def test_a_placed_call_that_ends_before_its_lookup_answers_is_told_in_order(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        outbox = await place(stores, is_announced=False)
+        await ends(stores)
+        heard = await told(outbox)
+
+    assert [event for endpoint, event in heard if endpoint == "standard"] == ["call.started", "call.ended"]
+
+
+async def test_a_call_that_was_announced_is_not_announced_twice(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        outbox = await place(stores, is_announced=True)
+        await settle(stores, "standard")
+        await stores.calls.mark_answered("call-1", 1, START)
+        await ends(stores)
+        heard = await told(outbox)
+
+    assert [event for endpoint, event in heard if endpoint == "us"] == ["call.started", "call.answered", "call.ended"]
+
+
+async def test_what_the_chosen_agent_may_not_spend_leaves_the_call_as_it_was(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        outbox = await place(stores, is_announced=False)
+        with pytest.raises(SpendingLimitReached):
+            await settle(stores, "clinic", usd=0.7)
+        row = await stores.calls.get("call-1")
+        spent = await SpendingStore(stores.database).of_day(parse_iso(START))
+        heard = await told(outbox)
+
+    assert row is not None
+    assert (row.agent, spent.reserved_usd, heard) == ("standard", 0.2, [])

@@ -4,6 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, time, tzinfo
 
+from app.calls.agent.telephone_numbers import time_zones
+from app.errors import OutsideHours
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -26,3 +29,13 @@ class CallingHours:
         days = ", ".join(day for day in DAYS if day in self.days)
         zone = "there" if self.zone is None else f"in {self.zone}"
         return f"{self.start:%H:%M} to {self.end:%H:%M} {zone} ({days})"
+
+
+def outside_hours(hours: CallingHours | None, number: str, now: datetime) -> OutsideHours | None:
+    """Why a number in E.164 may not be called at this time of day; None if it may."""
+    if hours is None:
+        return None
+    zones = time_zones(number)
+    if hours.zone is None and not zones:
+        return OutsideHours("the time of day at this number is not known; set a timezone in the agent's hours")
+    return None if hours.allow(now, zones) else OutsideHours(f"this agent calls from {hours} only")

@@ -46,10 +46,11 @@ def check_variables(declared: Sequence[Variable], given: Mapping[str, Any]) -> N
         for name, value in given.items()
         if name in names and not isinstance(value, str | int | float)
     ]
-    problems += [
-        f"variables.{variable.name}: is missing"
-        for variable in declared
-        if variable.required and clean(given.get(variable.name)) in (None, "")
-    ]
+    problems += [f"variables.{name}: is missing" for name in missing(declared, given)]
     if problems:
         raise InvalidRequest("; ".join(problems))
+
+
+def missing(declared: Sequence[Variable], given: Mapping[str, Any]) -> list[str]:
+    """The names of required variables without a value."""
+    return [each.name for each in declared if each.required and clean(given.get(each.name)) in (None, "")]

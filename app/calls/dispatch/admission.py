@@ -1,6 +1,7 @@
 """Decides whether the service takes a new call, and what the call runs with."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import structlog
@@ -71,9 +72,15 @@ class Admission:
             self.refuse(AtCapacity("all places for calls are taken"))
 
     async def check_spending(self, agent: AgentProfile) -> None:
-        """Check whether a call of that agent may cost what it may cost. Raises SpendingLimitReached, StorageError."""
+        """Check whether a call of that agent may cost what it may cost. Raises SpendingLimitReached, StorageError.
+
+        Its lookup may give the call to another agent, whose limits then count when the call begins.
+        """
+        reservation = self.reservation(agent)
+        if agent.lookup is not None:
+            reservation = replace(reservation, usd=0.0, agent_day_limit=None)
         try:
-            await self._calls.check_spending(self.reservation(agent), utc_now())
+            await self._calls.check_spending(reservation, utc_now())
         except SpendingLimitReached as error:
             self.refuse(error)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from app.calls.agent.hours import outside_hours
 from app.calls.agent.plan import CallPlan
 from app.calls.agent.profile import AgentProfile
 from app.calls.dispatch.admission import Admission
@@ -186,7 +187,7 @@ class CallDispatcher:
             self._check_wanted(looked)
             call = replace(looked.call, start_time=utc_now())
             plan = self.admission.plan(call, leg.audio_format, "outbound")
-            await self._note_agent(row, plan.agent)
+            await self._settle_agent(row, plan.agent, looked)
             orchestrator = CallOrchestrator(
                 self._services, plan, leg, call, fence=row.fence, spawn=self._spawn, telephony=telephony
             )
@@ -203,7 +204,7 @@ class CallDispatcher:
     def _check_wanted(self, looked: LookedUp) -> None:
         if looked.is_rejected:
             row = None if looked.event is None else ev.row_data(looked.event)
-            self.admission.refuse(CallRejected("the agent's lookup does not want this call", row))
+            self.admission.refuse(CallRejected("the lookup refused it", row))
 
     async def _record_unwanted(self, looked: LookedUp) -> None:
         """Record a call over a websocket that the lookup refuses. It is refused also when this fails."""
@@ -213,14 +214,27 @@ class CallDispatcher:
         except (StorageError, AdmissionError, OwnershipLost) as error:
             log.warning("caller.not_refused", code=error.code)
 
-    async def _note_agent(self, row: CallRow, agent: AgentProfile) -> None:
-        """Store who calls, if the lookup has chosen another agent. The call goes on when this fails."""
-        if agent.name == row.agent:
+    async def _settle_agent(self, row: CallRow, agent: AgentProfile, looked: LookedUp) -> None:
+        """Store who calls, now that the lookup has answered. Raises CallRejected if another agent may not call now.
+
+        The call goes on when the database fails.
+        """
+        is_another = agent.name != row.agent
+        if looked.event is None and not is_another:
             return
+        looked_up = None if looked.event is None else ev.row_data(looked.event)
+        if is_another and (refusal := outside_hours(agent.hours, row.called_number or "", utc_now())):
+            self.admission.refuse(CallRejected(f"the agent {agent.name} may not call: {refusal}", looked_up))
         try:
-            await self._services.calls.note_agent(
-                row.call_id, row.fence, agent.name, is_recorded=agent.is_recorded, retention=agent.retention
+            await self._services.calls.settle_agent(
+                row.call_id,
+                row.fence,
+                is_recorded=agent.is_recorded,
+                retention=agent.retention,
+                reservation=self.admission.reservation(agent),
             )
+        except SpendingLimitReached as error:
+            self.admission.refuse(CallRejected(f"the agent {agent.name} may not call: {error}", looked_up))
         except StorageError as error:
             log.error("call.agent_not_noted", call_id=row.call_id, code=error.code)
 

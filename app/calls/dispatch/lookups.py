@@ -1,9 +1,9 @@
 """Asks the endpoint that knows the caller before a call begins, and never longer than it may take."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -11,6 +11,7 @@ from app.calls.agent.lookup import LOOKUP, LookupAnswer, read_answer
 from app.calls.agent.plan import CallPlanner
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.tools import ToolEndpoint
+from app.calls.agent.variables import missing
 from app.clients.http_tools import HttpEndpoint
 from app.conversation.opening_events import LookupFinished
 from app.errors import ProviderError
@@ -40,6 +41,11 @@ class Answering(Protocol):
 
     def agent_of(self, call: CallContext, direction: Direction) -> AgentProfile:
         """The agent that answers the call."""
+
+
+def _lacking(agent: AgentProfile, given: Mapping[str, Any]) -> list[str]:
+    """The names of variables without which that agent cannot take a call."""
+    return missing([variable for variable in agent.variables if variable.default is None], given)
 
 
 class CallLookups:
@@ -79,10 +85,13 @@ class CallLookups:
         problems = list(answer.problems)
         agents = self._admission.planner.agents().by_name
         if answer.agent is not None:
-            if answer.agent in agents:
-                agent, call = agents[answer.agent], replace(call, agent=answer.agent)
-            else:
+            other = agents.get(answer.agent)
+            if other is None:
                 problems.append("agent: is not known")
+            elif lacking := _lacking(other, {**answer.variables, **call.variables}):
+                problems.append(f"agent: lacks its required variables {', '.join(lacking)}")
+            else:
+                agent, call = other, replace(call, agent=other.name)
         if answer.language is not None:
             if answer.language in agent.policy.lines:
                 call = replace(call, metadata={**call.metadata, "language_hint": answer.language})

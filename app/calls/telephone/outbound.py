@@ -24,7 +24,6 @@ from media.errors import NotAnswered
 log = structlog.get_logger(__name__)
 
 _STOPPING = ev.CallEnded("shutdown", "ours", "never dialled: the service was stopping")
-_UNWANTED = ev.CallEnded("rejected_policy", "policy", "never dialled: the lookup refused it")
 _EMPTY_SECONDS = 120
 """How long LiveKit keeps the room while the telephone has not come into it."""
 
@@ -66,7 +65,8 @@ class OutboundCalls:
         try:
             orchestrator = await self._dispatcher.start_placed(row, leg, telephony=self._make_telephony(room, identity))
         except CallRejected as unwanted:
-            await self._give_up(row, _UNWANTED, unwanted.row)
+            ended = ev.CallEnded("rejected_policy", "policy", f"never dialled: {unwanted}")
+            await self._give_up(row, ended, unwanted.row)
             return
         except AdmissionError:
             await self._give_up(row, _STOPPING)

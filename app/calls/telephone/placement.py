@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.calls.agent.hours import CallingHours
+from app.calls.agent.hours import outside_hours
 from app.calls.agent.profile import AgentProfile
-from app.calls.agent.telephone_numbers import same_spelling, time_zones
+from app.calls.agent.telephone_numbers import same_spelling
 from app.calls.dispatch.admission import Admission
 from app.calls.dispatch.unplaced import PLACED_WITHIN_SECONDS
 from app.clients.livekit.trunks import bare_number, outbound_room_name
 from app.clock import iso_utc, lease_now, utc_now
-from app.errors import AdmissionError, DestinationNotAllowed, InvalidRequest, OutsideHours
+from app.errors import AdmissionError, DestinationNotAllowed, InvalidRequest
 from app.storage.calls import CallRow
 from app.storage.placements import DialLimits, IdempotencyKey, PlacementStore
 
@@ -91,7 +91,8 @@ class CallPlacement:
                 key=named,
                 now=now,
                 reservation=self._admission.reservation(speaker),
-                refusal=_outside_hours(speaker.hours, to, now),
+                refusal=outside_hours(speaker.hours, to, now),
+                is_announced=speaker.lookup is None,  # which may give the call to another agent
             )
         except AdmissionError as error:
             self._admission.refuse(error)
@@ -120,16 +121,6 @@ class CallPlacement:
             variables=dict(variables),
             lease_until=lease_now() + PLACED_WITHIN_SECONDS,
         )
-
-
-def _outside_hours(hours: CallingHours | None, to: str, now: datetime) -> OutsideHours | None:
-    """Why that number may not be called at this time of day; None if it may."""
-    if hours is None:
-        return None
-    zones = time_zones(to)
-    if hours.zone is None and not zones:
-        return OutsideHours("the time of day at this number is not known; set a timezone in the agent's hours")
-    return None if hours.allow(now, zones) else OutsideHours(f"this agent calls from {hours} only")
 
 
 def _hash(body: dict[str, Any]) -> str:
