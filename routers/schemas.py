@@ -435,7 +435,7 @@ class WebhookDelivery(BaseModel):
     webhook_id: str
     call_id: str
     event: str
-    url: str | None
+    url: str | None = Field(description="The address without the values of its query, which may be secrets.")
     agent: str | None = Field(description="The agent whose file names the endpoint; null for `WEBHOOK_URL`.")
     status: Literal["pending", "delivered", "dead"]
     attempts: int

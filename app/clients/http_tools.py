@@ -3,10 +3,11 @@
 import asyncio
 import http.cookiejar
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+from urllib.parse import quote
 
 import httpx2
 from pydantic import SecretStr
@@ -97,6 +98,17 @@ def url_problem(url: str) -> str | None:
     if read.userinfo:
         return "contains a password; put it into a header, as ${NAME}"
     return "has a fragment (#...), which is never sent" if read.fragment else None
+
+
+def shown_address(url: str, more: Iterable[str] = ()) -> str:
+    """An address as it may be stored and shown: its query has names alone, because a value may be a secret.
+
+    ``more`` are names of parameters that are added in each call. ``https://x.org/visits?day=…&key=…``.
+    """
+    read = httpx2.URL(url)
+    names = dict.fromkeys((*read.params.keys(), *more))
+    query = "&".join(f"{quote(name)}=…" for name in names)
+    return f"{read.copy_with(query=None, fragment=None, userinfo=b'')}{'?' if query else ''}{query}"
 
 
 def fixed_names(url: str) -> frozenset[str]:

@@ -20,6 +20,7 @@ import httpx2
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
+from app.clients.http_tools import shown_address
 from app.clients.rate_limit_headers import retry_after_seconds
 from app.clients.tls import tls_context
 from app.models import CALL_EVENTS, CallEvent
@@ -59,8 +60,8 @@ class WebhookEndpoint:
 
     @property
     def shown(self) -> str:
-        """The address without its query, which may hold a secret."""
-        return str(httpx2.URL(self.url).copy_with(query=None))
+        """The address without the values of its query."""
+        return shown_address(self.url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,9 +217,9 @@ async def test_tls_asks_for_the_name_and_not_for_the_address() -> None:
     assert result == SendResult(error="the connection failed: ConnectError")
 
 
-def test_the_shown_address_has_no_query_and_the_id_tells_agents_apart() -> None:
+def test_the_shown_address_has_no_values_and_the_id_tells_agents_apart() -> None:
     endpoint = an_endpoint("https://example.org/calls?key=secret")
 
-    assert endpoint.shown == "https://example.org/calls"
+    assert endpoint.shown == "https://example.org/calls?key=…"
     assert endpoint.endpoint_id == an_endpoint("https://example.org/calls?key=secret", OLD).endpoint_id
     assert endpoint.endpoint_id != WebhookEndpoint(endpoint.url, endpoint.secrets, agent="clinic").endpoint_id

@@ -340,7 +340,6 @@ def _tool(shape: ToolShape) -> AgentTool:
         waiting_phrase=shape.waiting_phrase,
         waiting_phrase_after_seconds=shape.waiting_phrase_after_seconds,
         values=RequestValues(query, templates, shape.arguments),
-        written_url=shape.url if query else None,
     )
 
 

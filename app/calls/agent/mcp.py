@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import structlog
 
 from app.calls.agent.tools import RESERVED_NAMES, AgentTool, ToolEndpoint
-from app.clients.http_tools import HttpEndpoint, Method, RequestValues
+from app.clients.http_tools import HttpEndpoint, Method, RequestValues, shown_address
 from app.clients.mcp_tools import ListedTool, McpServers, McpToolEndpoint
 from app.conversation.policy import CallPolicy, KeyMeaning
 from app.models import ServiceHealth
@@ -40,10 +40,10 @@ class McpServer:
     """The names of the tools that the agent may use, as the server lists them; None for all."""
 
     def describe(self) -> dict[str, Any]:
-        """The server for row 1 of the journal. Headers appear by name only."""
+        """The server for row 1 of the journal. Headers and the address's parameters appear by name only."""
         return {
             "name": self.endpoint.name,
-            "url": self.endpoint.url,
+            "url": shown_address(self.endpoint.url),
             "headers": sorted((*self.endpoint.headers, *self.headers.headers)),
             "timeout_seconds": self.endpoint.timeout_seconds,
         }

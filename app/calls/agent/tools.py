@@ -8,7 +8,8 @@ from typing import Any, NoReturn, Protocol
 from pydantic import SecretStr
 
 from app.calls.agent.tool_values import header_text
-from app.clients.http_tools import NO_VALUES, HttpEndpoint, RequestValues, ToolAnswer
+from app.clients.http_tools import NO_VALUES, HttpEndpoint, RequestValues, ToolAnswer, shown_address
+from app.observability.secret_names import HIDDEN, is_secret
 from app.ports.streams import ToolSpec
 
 END_CALL = ToolSpec(
@@ -68,19 +69,17 @@ class AgentTool:
     """How long the tool may run before the agent says the phrase."""
     values: RequestValues = NO_VALUES
     """Templates, or what they have become in one call."""
-    written_url: str | None = None
-    """The address with its templates; None if it has none."""
 
     def describe(self) -> dict[str, Any]:
-        """The tool for row 1 of the journal. Headers appear by name only: their values are secrets."""
+        """The tool for row 1 of the journal. Headers and what is in the address appear by name: they may be secrets."""
         return {
             "name": self.spec.name,
             "description": self.spec.description,
             "parameters": self.spec.parameters,
             "method": self.endpoint.method,
-            "url": self.written_url or self.endpoint.url,
+            "url": shown_address(self.endpoint.url, dict(self.values.query)),
             "headers": sorted((*self.endpoint.headers, *self.values.headers)),
-            "arguments": dict(self.values.arguments),
+            "arguments": {name: HIDDEN if is_secret(name) else value for name, value in self.values.arguments.items()},
             "timeout_seconds": self.endpoint.timeout_seconds,
             "waiting_phrase": dict(self.waiting_phrase),
             "waiting_phrase_after_seconds": self.waiting_phrase_after_seconds,

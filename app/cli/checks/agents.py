@@ -7,6 +7,7 @@ from app.calls.agent.directory import AgentDirectory
 from app.calls.agent.mcp import McpServer, keys_of, offer
 from app.calls.agent.profile import AgentProfile
 from app.cli.checks.findings import Check, Finding
+from app.clients.http_tools import shown_address
 from app.clients.mcp_tools import McpServers, checked
 from app.clients.resilient import NoObserver, RetryPolicy
 from app.errors import ProviderError
@@ -28,7 +29,14 @@ def _server_check(agent: AgentProfile, server: McpServer) -> Check:
             listed = checked(await servers.client(server.endpoint).list_tools())
         except ProviderError as error:
             said = f"the MCP server lists no tools: {error.reason}"
-            return [Finding(about, "wrong", said, f"Check the server, its address and headers: {server.endpoint.url}")]
+            return [
+                Finding(
+                    about,
+                    "wrong",
+                    said,
+                    f"Check the server, its address and headers: {shown_address(server.endpoint.url)}",
+                )
+            ]
         finally:
             await servers.aclose()
         own_tools = [tool.spec.name for tool in agent.tools]

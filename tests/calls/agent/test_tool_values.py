@@ -9,10 +9,12 @@ import pytest
 
 from app.calls.agent.from_settings import agent_of_file
 from app.calls.agent.profile import AgentProfile
-from app.clients.http_tools import HttpToolClients
+from app.calls.agent.tools import AgentTool
+from app.clients.http_tools import HttpEndpoint, HttpToolClients, RequestValues, shown_address
 from app.clients.resilient import NoObserver, RetryPolicy
 from app.errors import SettingsError
 from app.models import CallContext
+from app.ports.streams import ToolSpec
 from app.settings import Settings
 from tests.support.tool_endpoint import Asked, tool_endpoint
 
@@ -111,14 +113,28 @@ async def test_calls_with_other_values_share_the_client_of_a_tool() -> None:
     assert len(made) == 1
 
 
-def test_row_1_has_the_templates_and_no_value_or_secret() -> None:
+def test_row_1_has_names_and_no_value_or_secret() -> None:
     agent = in_call(agent_of(TOOL.format(method="GET", url="https://example.org")), {"name": "Anna"})
 
     described = agent.describe("1")["tools"][0]
 
-    assert described["url"] == "https://example.org/times?branch=3&who={{ metadata.name }}&at={{ called_number }}"
+    assert described["url"] == "https://example.org/times?branch=…&who=…&at=…"
     assert described["headers"] == ["Authorization", "X-Who"]
     assert "secret" not in json.dumps(described)
+
+
+def test_an_address_is_shown_without_values() -> None:
+    assert shown_address("https://x.org:8443/a/b?key=s3cret&to%20whom=me&key=2#x", ["day"]) == (
+        "https://x.org:8443/a/b?key=…&to%20whom=…&day=…"
+    )
+    assert shown_address("http://me:secret@x.org/a") == "http://x.org/a"
+    tool = AgentTool(
+        ToolSpec("a", "", {}),
+        HttpEndpoint("a", "POST", "https://x.org/a?key=s3cret"),
+        values=RequestValues(arguments={"source": "telephone", "api_key": "s3cret"}),
+    )
+    assert tool.describe()["arguments"] == {"source": "telephone", "api_key": "***"}
+    assert "s3cret" not in json.dumps(tool.describe())
 
 
 def test_a_waiting_phrase_with_values_is_not_kept_as_sound() -> None:
