@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from media.formats import AudioFormat
+from media.playout import RECORDED_AFTER_SECONDS, RECORDED_PIECE_SECONDS
 from media.segments import (
     CHANNELS,
     FIRST_SOUND,
@@ -24,11 +25,11 @@ from media.segments import (
     segment_samples,
 )
 
-_SETTLES_SECONDS = 0.85
-"""The newest sound is held back so long: the agent's reaches the disk when it is certain that the caller has heard it,
-which :mod:`media.playout` knows after 0.7 s."""
-_FIRST_SECONDS = 0.2
-"""How much is read at first, and by a reader who is behind."""
+_SETTLES_SECONDS = RECORDED_AFTER_SECONDS + RECORDED_PIECE_SECONDS + 0.06
+"""The newest sound is held back so long, so that both sides are in step: the agent's reaches the disk when it is
+certain that the caller has heard it. The rest is for who brings it there, and for timers that are late."""
+_FIRST_SECONDS = 0.02
+"""How much is read at first, and by a reader who is behind: more would be later than what follows."""
 _BEHIND_SECONDS_MAX = 0.6
 """A reader who is further behind than others goes on near the newest sound."""
 

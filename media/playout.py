@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from media.formats import AudioFormat
 
 _KEPT_SECONDS = 0.7
-"""How long played audio is kept before it is recorded: a late answer may still take back 0.2 s of it."""
+"""How long played audio is kept: a late answer to a cut may still take back 0.2 s of it."""
+RECORDED_AFTER_SECONDS = 0.55
+"""When played audio is recorded. What a still later answer takes back, from a far end that needs more than 0.3 s for
+it, is recorded again when it is played again."""
+RECORDED_PIECE_SECONDS = 0.06
+"""When so much is to be recorded, the owner should come for it. A long piece does not wait for its end."""
 _ANSWER_SECONDS = 0.5
 """How long the far end may take to report what it had played at a cut."""
 _OPEN_CUTS_MAX = 256
@@ -63,6 +68,8 @@ class Playout:
         self._waiting: deque[memoryview] = deque()
         self._waiting_bytes = 0
         self._sent: deque[PlayedAudio] = deque()
+        self._recorded = 0
+        """The position up to which played audio was taken for the recording."""
         self._end = 0
         """The position at which all sent audio will have been played."""
         self._utterance_sent = 0
@@ -197,18 +204,28 @@ class Playout:
     # What was heard.
 
     def take_played(self, now: float, *, everything: bool = False) -> list[PlayedAudio]:
-        """Take the audio that was heard and can no longer be corrected; with ``everything``, all that was heard."""
-        settled = self._sample(now) - (0 if everything else self._kept_samples)
+        """Take the audio that was heard and will hardly be corrected; with ``everything``, all that was heard."""
+        here = self._sample(now)
+        settled = here - (0 if everything else self._unrecorded_samples)
+        self._split_at(settled)
         played = []
-        while self._sent and self._end_of(self._sent[0]) <= settled:
-            played.append(self._sent.popleft())
+        for piece in self._sent:
+            if self._end_of(piece) > settled:
+                break
+            if piece.at_sample >= self._recorded:
+                self._recorded = self._end_of(piece)
+                played.append(piece)
+        while self._sent and self._end_of(self._sent[0]) <= min(here - self._kept_samples, self._recorded):
+            self._sent.popleft()
         return played
 
     def next_played(self) -> float | None:
-        """When :meth:`take_played` has audio next; None while nothing was sent."""
-        if not self._sent:
+        """When :meth:`take_played` should be called next; None while nothing was sent."""
+        piece = next((each for each in self._sent if each.at_sample >= self._recorded), None)
+        if piece is None:
             return None
-        return (self._end_of(self._sent[0]) + self._kept_samples) / self._format.sample_rate
+        most = piece.at_sample + int(RECORDED_PIECE_SECONDS * self._format.sample_rate)
+        return (min(self._end_of(piece), most) + self._unrecorded_samples) / self._format.sample_rate
 
     @property
     def _next_piece(self) -> int:
@@ -220,6 +237,10 @@ class Playout:
     @property
     def _kept_samples(self) -> int:
         return int(_KEPT_SECONDS * self._format.sample_rate)
+
+    @property
+    def _unrecorded_samples(self) -> int:
+        return int(RECORDED_AFTER_SECONDS * self._format.sample_rate)
 
     @property
     def _waiting_samples(self) -> int:
@@ -238,6 +259,18 @@ class Playout:
         self._utterance_sent += samples
         self._total_sent += samples
         return piece
+
+    def _split_at(self, settled: int) -> None:
+        """Let the piece in which that position lies end there, or up to a frame before."""
+        for index, piece in enumerate(self._sent):
+            if piece.at_sample < settled < self._end_of(piece):
+                frame = self._format.frame_samples
+                size = (settled - piece.at_sample) // frame * frame * self._format.sample_bytes
+                if piece.at_sample >= self._recorded and size:
+                    begun = PlayedAudio(piece.at_sample, piece.audio[:size])
+                    self._sent[index] = PlayedAudio(self._end_of(begun), piece.audio[size:])
+                    self._sent.insert(index, begun)
+                return
 
     def _take(self, samples: int) -> bytes:
         """Remove this many samples from the front of what waits."""

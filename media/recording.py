@@ -15,8 +15,8 @@ from media.recording_writer import RecordingWriter, Sound
 from media.segments import AGENT, CALLER, segment_header, segment_record
 from media.spans import Span
 
-_WRITE_SECONDS = 0.25
-"""At most this much audio, of both sides together, is held back before it is written."""
+WRITE_SECONDS = 0.125
+"""At most this much audio of a side is held back before it is written, and of both sides together twice as much."""
 _WAITING_SECONDS = 10.0
 """At most this much audio waits for a slow or full disk. Further audio is dropped and its time becomes a gap."""
 
@@ -57,7 +57,7 @@ class _Record(NamedTuple):
 class Recorder:
     """Records one owner's part of a call into ``<owner>.seg``, which is created with the first audio.
 
-    Never raises into the call and never waits for the disk: :class:`RecordingWriter` writes every quarter of a second
+    Never raises into the call and never waits for the disk: :class:`RecordingWriter` writes eight times a second
     in its own thread. Up to ten seconds of audio may wait for the disk; more is dropped, and ``gaps`` says which time
     that was. During the call the segment survives a crash of the process, not of the machine; at the end of the call it
     is synced to the disk.
@@ -161,7 +161,8 @@ class Recorder:
             side.start = side.end = start
         side.append(audio[known * sample_bytes : (known + samples) * sample_bytes], samples)
         self._held_samples += samples
-        if self._held_samples >= _WRITE_SECONDS * self._format.sample_rate:
+        most = WRITE_SECONDS * self._format.sample_rate
+        if side.end - side.start >= most or self._held_samples >= 2 * most:
             self._write()
 
     def _write(self) -> None:

@@ -37,6 +37,8 @@ LISTENERS_MAX = 20
 _LOOK_SECONDS = 0.05
 _LOOKS_PER_QUESTION = 5
 """How many times the disk is read before the database is asked whether the call still lives."""
+_LAST_SECONDS = 0.2
+"""How long the last sound may take to the disk after the end of the call was stored."""
 _TRY_AGAIN_SECONDS = 5
 _GOING_AWAY = 1001
 
@@ -90,6 +92,8 @@ async def live_messages(folder: Path, call_id: str, calls: CallStore) -> _Messag
             if looks % _LOOKS_PER_QUESTION == 0:
                 row = await calls.get(call_id)
                 is_over = row is None or row.status == "ended"
+                if is_over:
+                    await asyncio.sleep(_LAST_SECONDS)
             looks += 1
             reading = start_on_disk(sound.read, is_over=is_over)
             block = await asyncio.shield(reading)
@@ -97,9 +101,9 @@ async def live_messages(folder: Path, call_id: str, calls: CallStore) -> _Messag
                 if not has_started:
                     has_started = True
                     form = {"sample_rate": sound.sample_rate, "channels": 2, "encoding": "pcm_s16le"}
-                    yield {"type": "start", **form, "at_seconds": round(block.start, 3)}
+                    yield {"type": "start", **form, "at_seconds": round(block.start, 5)}
                 if block.skipped_seconds:
-                    yield {"type": "skipped", "seconds": round(block.skipped_seconds, 3)}
+                    yield {"type": "skipped", "seconds": round(block.skipped_seconds, 5)}
                 yield block.audio
             if is_over:
                 yield {"type": "end"}

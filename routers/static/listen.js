@@ -1,9 +1,10 @@
-// Listens in to a live call: the caller on the left, the agent on the right, about a second late.
+// Listens in to a live call: the caller on the left, the agent on the right, at most a second late.
 
 import { callPath } from "./api.js";
 import { element } from "./elements.js";
 
-const AHEAD_SECONDS = 0.15; // of sound that is kept, because messages do not come evenly
+const AHEAD_SECONDS = 0.12; // of sound that is kept, because messages do not come evenly
+const BEHIND_SECONDS = 0.4; // more than that is left out, or every hitch of the network would make the listener later for good
 const FULL = 32768;
 const SIDES = ["caller", "agent"];
 const REFUSED = "You cannot listen in: this call is not recorded, or too many listen already.";
@@ -43,6 +44,7 @@ export function listening(callId, left, fail) {
 
   function play(data) {
     const { speaker, rate } = line;
+    if (line.plays_at - speaker.currentTime > BEHIND_SECONDS) return;
     const samples = new Int16Array(data);
     const piece = speaker.createBuffer(SIDES.length, samples.length / SIDES.length, rate);
     meters.forEach((meter, side) => {

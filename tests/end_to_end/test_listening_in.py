@@ -33,8 +33,8 @@ class Ear:
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.sound = b""
-        self.ends: list[tuple[float, float]] = []
-        """Of each piece: when it came, and how many seconds after the answer its sound ends."""
+        self.begins: list[tuple[float, float]] = []
+        """Of each piece: when it came, and how many seconds after the answer its sound begins."""
         self.code = 0
 
     async def hear(self, url: str) -> None:
@@ -49,11 +49,11 @@ class Ear:
         if isinstance(message, str):
             self.messages.append(json.loads(message))
             return
-        self.sound += message
         start = self.messages[0]
         skipped = sum(each.get("seconds", 0) for each in self.messages)
         heard = len(self.sound) / 4 / start["sample_rate"]
-        self.ends.append((asyncio.get_running_loop().time(), start["at_seconds"] + skipped + heard))
+        self.begins.append((asyncio.get_running_loop().time(), start["at_seconds"] + skipped + heard))
+        self.sound += message
 
 
 def url_of(service: RunningService, call_id: str) -> str:
@@ -86,11 +86,13 @@ async def test_both_sides_are_heard_within_a_second(tmp_path: Path) -> None:
     assert (start["channels"], start["encoding"]) == (2, "pcm_s16le")
     assert (skipped, end, ear.code) == ([], {"type": "end"}, 1000)
     heard, first = np.frombuffer(ear.sound, "<i2").reshape(-1, 2), round(start["at_seconds"] * start["sample_rate"])
-    assert np.array_equal(heard, recorded[first:])
+    both = min(len(heard), len(recorded) - first)  # the recording ends with the call, its sound with a frame
+    assert len(heard) - both < start["sample_rate"] / 50
+    assert np.array_equal(heard[:both], recorded[first : first + both])
     assert heard[:, 0].any()
     assert heard[:, 1].any()
-    late = [came - held.report.ready_at - until for came, until in ear.ends]
-    assert median(late) < 1.0
+    # The last piece has all that was left. The bound for each sample: tests/media/test_live_sound_delay.py
+    assert median(came - held.report.ready_at - since for came, since in ear.begins[:-1]) < 0.9
 
 
 async def test_who_may_listen(tmp_path: Path) -> None:

@@ -187,16 +187,31 @@ def test_a_new_utterance_begins_with_nothing() -> None:
 # --- what was heard ---------------------------------------------------------------------------------------------------
 
 
-def test_audio_is_given_to_the_recording_when_it_can_be_corrected_no_more() -> None:
+def test_audio_is_given_to_the_recording_in_short_pieces_when_it_will_hardly_be_corrected() -> None:
     playout = playout_with(1600, finished=True)
     released(playout, 1.0)
-    due = playout.next_played()
+    taken: list[bytes] = []
+    whens: list[float] = []
+    assert playout.take_played(0.56) == []
+    while (due := playout.next_played()) is not None:
+        taken += [piece.audio for piece in playout.take_played(due)]
+        whens.append(due)
+    assert whens == pytest.approx([0.61, 0.67, 0.73, 0.75])
+    assert b"".join(taken) == sound(1600)
 
-    assert due is not None
-    assert due == pytest.approx(0.9)
-    assert playout.take_played(due - 0.01) == []
-    assert b"".join(piece.audio for piece in playout.take_played(due)) == sound(1600)
-    assert playout.next_played() is None
+
+def test_what_a_very_late_answer_takes_back_is_played_and_recorded_again() -> None:
+    playout = playout_with(8000)
+    released(playout, 0.5)
+    playout.cut(0.5)  # 4000 samples were played, as far as is known
+    first = playout.take_played(0.99)
+    assert b"".join(piece.audio for piece in first) == sound(3520)
+    playout.correct(3000, 0.99)
+    assert playout.sent == 3000
+    released(playout, 1.2, since=1.0)
+    again = b"".join(piece.audio for piece in playout.take_played(2.0))
+    assert len(again) > 2000
+    assert again == sound(len(again) // 2, first=3000)
 
 
 def test_everything_heard_is_returned_at_the_end_of_the_call() -> None:

@@ -26,6 +26,8 @@ from media.playout import PlayedAudio, Playout
 
 _MARK_PATIENCE_SECONDS = 0.5
 """How long after its estimated end we wait for the mark of a far end that returns marks."""
+_RECORDED_WITHIN_SECONDS = 0.03
+"""How long what was played may wait to be recorded after it can be."""
 _SHORTEST_WAIT_SECONDS = 0.001
 _AUDIBLE_GAP_SECONDS = 0.02
 _COMING_SECONDS = 0.5
@@ -226,7 +228,7 @@ class PlaybackScheduler:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
-            again_at = self._step()
+            again_at = self._or_to_record(self._step())
             if again_at is None:
                 await self._changed.wait()
                 continue
@@ -265,12 +267,17 @@ class PlaybackScheduler:
         self._make_way(current, now)
         return self._play(current, now)
 
+    def _or_to_record(self, again_at: float | None) -> float | None:
+        """That time, or soon after what was played can be recorded: usually something else is to be done then."""
+        played = self._playout.next_played()
+        if played is None:
+            return again_at
+        due = played + _RECORDED_WITHIN_SECONDS
+        return due if again_at is None else min(again_at, due)
+
     def _look_again(self, now: float) -> float | None:
         """When there may be something to do although nothing is being played."""
-        played = self._playout.next_played()
-        if not any(item.ready for item in self._waiting):
-            return played
-        return min(now + self._coming_for(), played if played is not None else float("inf"))
+        return now + self._coming_for() if any(item.ready for item in self._waiting) else None
 
     def _coming_for(self) -> float:
         """For how much longer an answer counts as about to be heard; 0 if no answer does."""
