@@ -55,6 +55,7 @@ from app.storage.do_not_call import DoNotCallStore
 from app.storage.health import StorageHealth
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
+from app.storage.owner_locks import OwnerLock
 from app.storage.requests import CallRequestStore
 from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
@@ -128,7 +129,7 @@ async def open_services(
         background = await enter(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))
         loops = watch(await enter(ServiceLoops()), (database.loop, journal.loop, reader.loop), background, metrics)
         services = _call_services(settings, metrics, database, journal, background, recordings, owner)
-        dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal, tools)
+        dispatcher = _dispatcher(settings, services, planner, reader, loops, storage, unsaved, journal, tools, stack)
         eraser = CallEraser(services.calls, SessionStore(database), settings.recordings_dir, unsaved)
         about = after_calls(settings, agents, vendors, database, eraser, reader, show_call, loops, metrics, exporter)
         after = await enter(about)
@@ -228,7 +229,10 @@ def _dispatcher(
     unsaved: UnsavedEnds,
     journal: JournalWriter,
     tools: HttpToolClients,
+    stack: AsyncExitStack,
 ) -> CallDispatcher:
+    lock = OwnerLock(settings.data_dir / "owners", services.owner)
+    stack.callback(lock.close)
     admission = Admission(
         planner,
         services.calls,
@@ -238,7 +242,9 @@ def _dispatcher(
         on_rejected=services.metrics.call_rejected,
     )
     look_up = CallLookups(admission, tools.client).ask
-    dispatcher = CallDispatcher(services, admission, reader=reader, loops=loops, unsaved=unsaved, look_up=look_up)
+    dispatcher = CallDispatcher(
+        services, admission, reader=reader, loops=loops, unsaved=unsaved, look_up=look_up, lock=lock
+    )
     journal.on_lost.add(dispatcher.ownership_lost)
     return dispatcher
 

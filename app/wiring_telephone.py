@@ -12,6 +12,7 @@ from app.calls.dispatch.dispatcher import CallDispatcher
 from app.calls.live.session import CallServices
 from app.calls.telephone.apologies import Apologies
 from app.calls.telephone.dialer import SipDialer
+from app.calls.telephone.heirs import RoomHeirs
 from app.calls.telephone.inbound import MakeLeg, RoomCalls
 from app.calls.telephone.leftovers import Leftovers
 from app.calls.telephone.outbound import OutboundCalls
@@ -90,6 +91,14 @@ def open_telephone(
         make_telephony=make_telephony,
         dialer=dialer,
         ring_seconds=settings.ring_seconds,
+        loops=loops,
+    )
+    RoomHeirs(
+        dispatcher=dispatcher,
+        livekit=livekit,
+        make_leg=make_leg,
+        leftovers=leftovers,
+        make_telephony=make_telephony,
         loops=loops,
     )
     inbox = WebhookInbox(database)
@@ -188,6 +197,7 @@ def _apologies(
         background=services.background,
     )
     dispatcher.on_crashed.add(apologies.let_go)
+    dispatcher.on_over.add(apologies.end)
     return apologies
 
 

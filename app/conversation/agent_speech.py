@@ -9,13 +9,14 @@ from app.conversation.opening import ask_or_greet, awaits_consent, open_call
 from app.conversation.phases import CallPhase
 from app.conversation.state import BLAMELESS, HUNG_UP, CallState
 from app.conversation.stt_outage import stt_lost, stt_restored
+from app.conversation.take_over import say_the_rest
 from app.conversation.tool_news import note_outcome, note_told, tell_outcome
 from app.conversation.tools import forget_tool_calls, note_tool_call, want_tool
 from app.conversation.turns import Utterance, UtteranceKind
 from app.conversation.unserved import give_up
 from app.models import ConversationState
 
-_BEFORE_THE_ANSWER = (UtteranceKind.FILLER, UtteranceKind.NOTICE)
+_BEFORE_THE_ANSWER = (UtteranceKind.FILLER, UtteranceKind.NOTICE, UtteranceKind.RECONNECTED)
 _OPENS = (UtteranceKind.DISCLOSURE, UtteranceKind.CONSENT)
 """What comes before the greeting."""
 
@@ -264,7 +265,7 @@ class AgentSpeech:
 
     def _after_filler(self) -> None:
         call = self._call
-        if interject(call):
+        if say_the_rest(call) or interject(call):
             return
         if call.floor.reply_pending:
             call.enter(ConversationState.PROCESSING)

@@ -46,6 +46,8 @@ class Say:
     kind: str
     language: str
     text: str
+    is_rest: bool = False
+    """Whether it is the rest of something, so that its sound is of no use to another call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,11 @@ class CancelTransfer:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitTransfer:
+    """A human is being called into the room, by a process that has died: emit the outcome."""
+
+
+@dataclass(frozen=True, slots=True)
 class SendDigits:
     """Press keys on the telephone line."""
 
@@ -163,6 +170,7 @@ Command = (
     | RaiseThreshold
     | Transfer
     | CancelTransfer
+    | AwaitTransfer
     | SendDigits
     | KeepMessage
     | TranscribeMessage

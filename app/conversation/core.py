@@ -24,6 +24,7 @@ from app.conversation.phases import CALLER_TURN, CallPhase, is_allowed
 from app.conversation.policy import CallPolicy
 from app.conversation.state import CallState
 from app.conversation.stt_outage import stt_outage_is_due
+from app.conversation.take_over import cut_off, taken_over
 from app.conversation.tool_news import tell_outcome
 from app.conversation.transfers import Transfers
 from app.conversation.turns import UtteranceKind
@@ -75,6 +76,16 @@ class ConversationCore:
         """What was said and heard until now."""
         return self._call.history
 
+    @property
+    def policy(self) -> CallPolicy:
+        """How the call is held."""
+        return self._call.policy
+
+    @property
+    def owes_answer(self) -> bool:
+        """Whether an answer to a finished turn is being made and has not begun."""
+        return self._call.floor.reply_pending
+
     def handle(self, event: ev.Event, now: float) -> list[Command]:
         """Handle an event. ``now`` is in seconds since the call was created, and never decreases.
 
@@ -106,6 +117,10 @@ class ConversationCore:
         name = deadline_named(event.name)
         if name is not None and (self.due_at(name) or float("inf")) > now:
             self._call.deadlines.set(name, now)
+
+    def cut_off(self, since_t: float) -> list[ev.AgentInterrupted]:
+        """What was heard until then of each utterance that a process, which died then, could not report itself."""
+        return cut_off(self._call, since_t)
 
     def turn_of(self, event: ev.Event) -> int | None:
         """The turn number for the event's row. Ask before the event is handled."""
@@ -150,6 +165,7 @@ class ConversationCore:
             ev.AgentFinished: agent.finished,
             ev.ProviderFailed: agent.provider_failed,
             ev.ProviderRestored: agent.provider_restored,
+            ev.CallTakenOver: self._taken_over,
         }
 
     def _table_of_deadlines(self) -> dict[Deadline, Callable[[], None]]:
@@ -184,6 +200,11 @@ class ConversationCore:
 
     def _ended(self, _event: ev.CallEnded) -> None:
         self._call.was_ended()
+
+    def _taken_over(self, event: ev.CallTakenOver) -> None:
+        self._endpointing.begin_anew()
+        self._user_turns.begin_anew()
+        taken_over(self._call, event)
 
     def _left(self, event: ev.CallerLeft) -> None:
         if event.reason in _FAULTS_OF_THE_CARRIER:
@@ -260,7 +281,7 @@ class ConversationCore:
 
     def _reply_due(self) -> None:
         reply, line = self._call.floor.reply, self._call.floor.line
-        if line is not None and line.kind is UtteranceKind.NOTICE:
+        if line is not None and line.kind in (UtteranceKind.NOTICE, UtteranceKind.RECONNECTED):
             self._call.due_in(Deadline.REPLY, self._call.policy.reply_seconds)
         elif reply is not None and self._call.floor.reply_pending:
             self._call.blame(f"provider:{reply.late_provider}" if reply.late_provider else "ours")

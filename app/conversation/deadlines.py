@@ -73,6 +73,10 @@ class Deadlines:
         """Clear all deadlines."""
         self._at.clear()
 
+    def keep_only(self, *names: Deadline) -> None:
+        """Clear all deadlines but those of these names."""
+        self._at = {name: at for name, at in self._at.items() if name in names}
+
     def next(self) -> tuple[float, Deadline] | None:
         """The earliest time and its name."""
         return min(((at, name) for name, at in self._at.items()), default=None)

@@ -41,6 +41,10 @@ class Endpointing:
         self._watched = ""
         """The words after which the pause is being watched."""
 
+    def begin_anew(self) -> None:
+        """A new recogniser listens, which knows nothing."""
+        self._patience, self._watched = Patience.NORMAL, ""
+
     def follow(self) -> None:
         """Set the recogniser's patience for the caller's turn, if it has to change."""
         wanted = self._wanted_patience()

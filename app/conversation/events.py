@@ -14,6 +14,7 @@ from app.conversation.provider_events import ProviderFailed as ProviderFailed
 from app.conversation.provider_events import ProviderRestored as ProviderRestored
 from app.conversation.provider_events import ProviderUsed as ProviderUsed
 from app.conversation.spending import SpendingReached as SpendingReached
+from app.conversation.takeover_events import CallTakenOver as CallTakenOver
 from app.models import JournalRow
 
 # --- the call ------------------------------------------------------------------------------------------------------
@@ -441,7 +442,7 @@ Event = (
     | AgentToolCalled | AgentToolFinished
     | TransferStarted | TransferDialled | TransferFailed | TransferCompleted | MessageRequested | MessageTranscribed
     | ProviderFailed | ProviderRestored | ProviderUsed | SpendingReached | SayRequested | HangupRequested
-    | TransferRequested | DeadlinePassed | ConsentAnswered | LookupFinished | KnowledgeSearched
+    | TransferRequested | DeadlinePassed | ConsentAnswered | LookupFinished | KnowledgeSearched | CallTakenOver
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}

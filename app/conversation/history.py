@@ -74,6 +74,16 @@ class ConversationHistory:
                 return True
         return False
 
+    def break_off_tools(self, outcome: str) -> None:
+        """Whatever runs will never be heard of again: its outcome is this one."""
+        for remark in list(self._remarks):
+            if remark.tool is not None and remark.tool.is_running:
+                self.tool_finished(remark.tool.id, outcome)
+
+    def has_tool(self, turn: int, name: str | None) -> bool:
+        """Whether a tool of that name was used in that turn."""
+        return any(each.turn == turn and each.tool is not None and each.tool.name == name for each in self._remarks)
+
     def _insert(self, remark: Remark) -> None:
         place = len(self._remarks)
         while place and _order(self._remarks[place - 1]) > _order(remark):

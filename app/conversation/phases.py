@@ -48,7 +48,8 @@ PHASE_TRANSITIONS: dict[CallPhase, frozenset[CallPhase]] = {
 _Types = frozenset[type[ev.Event]]
 
 _END: _Types = frozenset({ev.CallEnded, ev.CallerLeft, ev.HangupRequested, ev.DeadlinePassed, ev.SpendingReached})
-_VENDORS: _Types = frozenset({ev.ProviderFailed, ev.ProviderRestored})
+_VENDORS: _Types = frozenset({ev.ProviderFailed, ev.ProviderRestored, ev.CallTakenOver})
+"""What becomes of those that serve the call: vendors, and the process itself."""
 _LINE: _Types = frozenset(
     {
         ev.CallerSoundStarted, ev.CallerSoundStopped, ev.CallerHeld, ev.CallerReturned, ev.LegLost, ev.LegRejoined,

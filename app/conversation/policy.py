@@ -83,6 +83,10 @@ class Lines:
     """Asks whether the call may be recorded, where the policy wants it."""
     not_recorded: str = "All right, this call is not being recorded."
     """When the caller does not agree."""
+    reconnected: str = "Sorry, the line cut out for a moment."
+    """When another process goes on with the call, because the one before has died."""
+    reconnected_repeat: str = "Sorry, the line cut out for a moment. Could you say that again?"
+    """The same, when the caller was speaking meanwhile."""
     keypad_option: str = "Press {key} to {label}."
     """One sentence of the menu: what a key does."""
     keypad_human: str = "talk to a person"
@@ -137,6 +141,8 @@ RUSSIAN = Lines(
     message_thanks="Спасибо, я всё передам. До свидания!",
     consent="Можно записать наш разговор? Скажите «да» или «нет». Или нажмите: один, если можно, два, если нет.",
     not_recorded="Хорошо, разговор не записывается.",
+    reconnected="Простите, связь на секунду прервалась.",
+    reconnected_repeat="Простите, связь на секунду прервалась. Повторите, пожалуйста.",
 )
 
 ENGLISH = Lines(

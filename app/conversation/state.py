@@ -32,7 +32,7 @@ from app.conversation.turns import CallerTurn, Floor, Utterance, UtteranceKind
 from app.conversation.waiting import Wait
 from app.models import ConversationState
 
-_FALSE_INTERRUPTIONS = 2
+FALSE_INTERRUPTIONS = 2
 """This many in a call raise the detector's threshold; after this many in an utterance, only words pause it."""
 _SLOWEST_LETTERS_PER_SECOND = 10.0
 HUNG_UP = "agent_hangup"
@@ -83,6 +83,16 @@ class CallState:
     """Sounds of the caller in a row that may have been speech, and of which no words came."""
     early_words = ""
     """What the caller said while nothing could cut the agent; it is answered as soon as the call is open."""
+    transferred_to = ""
+    """To whom the caller is being transferred, or was last."""
+    human_is_dialled = False
+    """Whether a human is being called into the room, so that a caller who leaves has hung up."""
+    unfinished: Utterance | None = None
+    """A fixed line, or the rest of one, that is said after the bridging line of a take-over."""
+    false_interruptions = 0
+    """How often a sound has paused the voice for nothing."""
+    bridges_answer = False
+    """Whether the next answer is preceded by that line."""
     agent_asked = ""
     """What was said of the answer or the greeting that ended last: a fixed line after it takes no question back."""
 
@@ -134,7 +144,6 @@ class CallState:
         """The last turn whose answer was heard, so that the model's vendor has not refused it."""
         self._refused_before = False
         """Whether a turn was refused and none was answered since."""
-        self._false_interruptions = 0
         self._fault = "none"
 
     @property
@@ -198,6 +207,7 @@ class CallState:
         ends_call: str | None = None,
         transfers_to: str | None = None,
         interruptible: bool = True,
+        is_rest: bool = False,
     ) -> None:
         """Say a fixed text in place of any other fixed text. An agent that does not speak does nothing."""
         if not self.policy.speaks:
@@ -212,16 +222,24 @@ class CallState:
         self.floor.line = utterance
         if utterance.is_final:
             self.enter_phase(CallPhase.TRANSFERRING)
-        self.commands.append(Say(turn, utterance.number, kind, self.language, text))
+        self.commands.append(Say(turn, utterance.number, kind, self.language, text, is_rest))
         self.deadlines.clear(Deadline.IDLE, Deadline.MESSAGE)
         self.due_in(Deadline.START, self.policy.line_start_seconds)
 
     def start_reply(self, turn: int, text: str, *, preemptive: bool, key: KeyMeaning | None = None) -> None:
         """Start an answer, with the tool of a key if it has one."""
         utterance = Utterance(self.floor.next_number(), turn, UtteranceKind.REPLY, text, self.language, preemptive)
+        utterance.key = key
         self.floor.reply = utterance
         started = StartReply(turn, utterance.number, self.language, text, preemptive)
         self.commands.append(started if key is None else replace(started, tool=key.tool, arguments=key.arguments))
+
+    def repeat_reply(self, reply: Utterance, rest: str) -> None:
+        """Say the rest of an answer that was cut off, and then do what was to follow it."""
+        again = Utterance(self.floor.next_number(), reply.turn, UtteranceKind.REPLY, reply.text, self.language)
+        again.ends_call, again.transfers_to, again.digits = reply.ends_call, reply.transfers_to, reply.digits
+        self.floor.reply = again
+        self.commands.append(Say(again.turn, again.number, again.kind, again.language, rest, is_rest=True))
 
     def answer(self, turn: int, text: str, key: KeyMeaning | None = None) -> None:
         """Answer a finished turn, with the preemptive reply if it fits, else with a new one."""
@@ -263,7 +281,7 @@ class CallState:
             if (
                 not utterance.interruptible
                 or utterance.is_final
-                or utterance.false_interruptions >= _FALSE_INTERRUPTIONS
+                or utterance.false_interruptions >= FALSE_INTERRUPTIONS
             ):
                 return
             utterance.paused, utterance.paused_t, utterance.backchanneled = True, self.now, False
@@ -291,17 +309,29 @@ class CallState:
 
     def _count_false_interruption(self, utterance: Utterance) -> None:
         utterance.false_interruptions += 1
-        self._false_interruptions += 1
-        if self._false_interruptions % _FALSE_INTERRUPTIONS == 0:
+        self.false_interruptions += 1
+        if self.false_interruptions % FALSE_INTERRUPTIONS == 0:
             self.commands.append(RaiseThreshold())
 
     def stop(self, utterance: Utterance) -> None:
         """Cut an utterance short."""
         self.note_goodbye_of(utterance)
+        if utterance.kind is UtteranceKind.RECONNECTED:
+            self._give_up_rest()
         self.floor.note_unheard(utterance, self.now)
+        if not utterance.paused:
+            utterance.paused, utterance.paused_t = True, self.now
         self.floor.stop(utterance)
         self._note_end_of(utterance)
         self.commands.append(StopUtterance(utterance.number))
+
+    def _give_up_rest(self) -> None:
+        """The caller has cut in before the rest of a line could be said; some lines they must hear all the same."""
+        rest, self.unfinished = self.unfinished, None
+        if rest is not None and rest.kind is UtteranceKind.SAY:
+            self.say_requests.insert(0, rest.text)
+        elif rest is not None:
+            self.floor.note_unheard(rest, self.now)
 
     def note_goodbye_of(self, utterance: Utterance) -> None:
         """Remember that a goodbye was cut short, and that the agent meant to hang up after it."""
@@ -320,6 +350,11 @@ class CallState:
 
     def forget(self, utterance: Utterance) -> None:
         """Drop an utterance that has ended by itself."""
+        self.floor.forget(utterance)
+        self._note_end_of(utterance)
+
+    def end_utterance(self, utterance: Utterance) -> None:
+        """Drop an utterance that has died with its process; nothing more will be heard of it."""
         self.floor.forget(utterance)
         self._note_end_of(utterance)
 
@@ -382,6 +417,7 @@ class CallState:
     def start_transfer(self, to: str) -> None:
         """Transfer the caller now; the announcement is over."""
         self.close_caller_turn()
+        self.transferred_to, self.human_is_dialled = to, False
         self.enter(ConversationState.PROCESSING)
         self.deadlines.clear(Deadline.IDLE)
         self.due_in(Deadline.TRANSFER, self.policy.transfer_seconds)

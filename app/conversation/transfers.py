@@ -19,8 +19,6 @@ class Transfers:
         self._call = state_of_call
         self._left: str | None = None
         """The end reason of a caller who left during the transfer."""
-        self._is_dialled = False
-        """Whether a human is being called into the room, so that a caller who leaves has hung up."""
 
     def requested(self, event: ev.TransferRequested) -> None:
         """An operator wants a transfer: announce it after the current utterance."""
@@ -33,7 +31,7 @@ class Transfers:
         """A caller who leaves from now on has hung up, and so has one who has left already."""
         if not self._call.transfer_runs:
             return
-        self._is_dialled = True
+        self._call.human_is_dialled = True
         if self._left is not None:
             self._call.end(self._left)
 
@@ -59,7 +57,7 @@ class Transfers:
     def left(self, reason: str) -> bool:
         """The caller is gone. Whether they may be with the human; the call ends soon either way."""
         call = self._call
-        if not call.transfer_runs or self._is_dialled:
+        if not call.transfer_runs or call.human_is_dialled:
             return False
         if self._left is None:
             self._left = reason
@@ -69,7 +67,7 @@ class Transfers:
     def _is_still_here(self) -> None:
         call = self._call
         call.enter_phase(CallPhase.TALKING)
-        self._is_dialled = False
+        call.human_is_dialled = False
         if self._left is not None:
             call.end(self._left)
         elif call.stt_failed:

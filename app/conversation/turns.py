@@ -7,6 +7,7 @@ from app.conversation.answerable import can_be_answered
 from app.conversation.echo_text import heard_words
 from app.conversation.events import AgentToolCalled, CallerTurnEnded
 from app.conversation.notices import unheard_statements
+from app.conversation.policy import KeyMeaning
 
 _CHARACTERS_PER_SECOND = 15
 """The rate of average speech, for estimates only."""
@@ -26,6 +27,8 @@ class UtteranceKind(StrEnum):
     PROMPT = "prompt"
     APOLOGY = "apology"
     FILLER = "filler"
+    RECONNECTED = "reconnected"
+    """The line that bridges the time in which the process of the call had died."""
     SAY = "say"
     TRANSFER = "transfer"
     GOODBYE = "goodbye"
@@ -103,6 +106,8 @@ class Utterance:
     """What the caller had heard when the voice was paused; None while it plays."""
     tools: list[AgentToolCalled] = field(default_factory=list)
     """Tools to run when the turn is certainly over."""
+    key: KeyMeaning | None = None
+    """The key whose tool is run first."""
 
     @property
     def is_own_words(self) -> bool:
@@ -154,7 +159,7 @@ class Floor:
         self.line: Utterance | None = None
         self.unheard_greeting = ""
         """What must still be heard of the greeting, which the caller has cut short."""
-        self._stopped: dict[int, UtteranceKind] = {}
+        self._stopped: dict[int, Utterance] = {}
         self.last_number = 0
         """The serial number of the last utterance."""
 
@@ -202,10 +207,20 @@ class Floor:
         """Drop a stopped utterance. An event will say what was heard of it, even if the core has not seen it begin."""
         self.forget(utterance)
         if not utterance.preemptive:
-            self._stopped[utterance.number] = utterance.kind
+            self._stopped[utterance.number] = utterance
         if len(self._stopped) > _STOPPED_KEPT:
             del self._stopped[min(self._stopped)]
 
     def take_stopped(self, number: int) -> UtteranceKind | None:
         """The kind of a stopped utterance, when the event of its end has come; None the second time."""
+        utterance = self.take_stopped_utterance(number)
+        return None if utterance is None else utterance.kind
+
+    def take_stopped_utterance(self, number: int) -> Utterance | None:
+        """The same, with all that is known of it."""
         return self._stopped.pop(number, None)
+
+    @property
+    def stopped(self) -> list[Utterance]:
+        """Stopped utterances of whose end nothing has come yet."""
+        return list(self._stopped.values())

@@ -52,6 +52,10 @@ class UserTurns:
         self._unclear = 0
         self._rules = InterruptionRules(state_of_call)
 
+    def begin_anew(self) -> None:
+        """A new recogniser listens: it will report nothing of what was said before."""
+        self._rules.turn_is_over()
+
     def sound_started(self, event: ev.CallerSoundStarted) -> None:
         """Pause the voice at once."""
         self._call.sound, self._call.sound_since_t = True, event.since_t
@@ -426,6 +430,9 @@ class UserTurns:
         call.held_answer, call.early_words = None, ""
         call.answer(number, text, key)
         call.say_unheard_greeting(number)
+        if call.bridges_answer and call.floor.line is None:
+            call.say(UtteranceKind.RECONNECTED, call.lines.reconnected, turn=number)
+        call.bridges_answer = False
         late = ended + call.policy.max_response_seconds - call.policy.filler_lead_seconds
         if prepared is not None and prepared is call.floor.reply:
             late = max(late, call.now + _PREPARED_WITHIN_SECONDS)

@@ -113,7 +113,7 @@ class LiveCall:
 
     def _reply_started(self, row: JournalRow) -> None:
         kind, stamps = row.data["kind"], row.data.get("stamps", {})
-        if kind in ("filler", "notice"):
+        if kind in ("filler", "notice", "reconnected"):
             self._bridges.filler_started(row.turn)
         elif "last_voiced" in stamps:
             seconds = stamps["first_frame"] - stamps["last_voiced"]

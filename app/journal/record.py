@@ -350,7 +350,7 @@ class _Reader:
             self._fillers.add(number)
             self._filler_at.setdefault(turn.number, turn.started_at)
             self._bridges.filler_started(turn.number)
-        elif row.data["kind"] == "notice":
+        elif row.data["kind"] in ("notice", "reconnected"):
             self._filler_at.setdefault(turn.number, turn.started_at)
             self._bridges.filler_started(turn.number)
         else:

@@ -51,6 +51,11 @@ def is_decision(event: ev.Event) -> bool:
     return isinstance(event, _DECISIONS)
 
 
+def events_of(rows: Iterable[JournalRow]) -> list[ev.Event]:
+    """The events of the rows that this version can read."""
+    return [event for row in rows if is_readable(row) and (event := ev.from_row(row)) is not None]
+
+
 def replay(rows: Iterable[JournalRow]) -> list[tuple[JournalRow, list[cmd.Command]]]:
     """Each row with the commands it gives. Raises ValueError when the first row is not ``call.created``."""
     core: ConversationCore | None = None

@@ -255,7 +255,7 @@ class _Reader:
         span.began = span.ended = min(row.t, float(data["stamps"].get("first_frame", row.t)))
         self._open[span.key] = self._add(span, row.turn, kind=data["kind"], language=data["language"])
         before = data["stamps"].get("last_voiced")
-        if data["kind"] in ("filler", "notice") or before is None:
+        if data["kind"] in ("filler", "notice", "reconnected") or before is None:
             return
         for stage, stamp in zip(STAGES, _STAMPS, strict=True):
             at = max(before, data["stamps"].get(stamp, before))

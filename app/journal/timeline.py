@@ -175,6 +175,10 @@ _SAYINGS: dict[str, Callable[[Data], _Line]] = {
     "knowledge.searched": _searched,
     "caller.held": lambda data: ("quiet", f"no sound since {data['since_t']:.1f} s: on hold, or gone"),
     "caller.returned": lambda data: ("quiet", f"sound again after {data['held_seconds']:.1f} s on hold"),
+    "call.taken_over": lambda data: (
+        "wrong",
+        f"its process died: another has the caller after {data['gap_seconds']:.1f} s",
+    ),
     "leg.lost": lambda data: ("wrong", f"the room is lost since {data['since_t']:.1f} s: nobody hears the other"),
     "leg.rejoined": lambda data: ("quiet", f"in the room again after {data['away_seconds']:.1f} s"),
     "message.requested": lambda _data: ("wrong", "the call cannot be served: the caller is asked for a message"),

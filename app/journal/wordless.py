@@ -15,11 +15,12 @@ from app.conversation.opening_events import ConsentAnswered, LookupFinished
 _NO_WORDS = frozenset(
     event.type
     for event in (
-        ev.CallAnswered, ev.CallEnded, ev.StateChanged, ev.CallerSoundStarted, ev.CallerSoundStopped, ev.CallerHeld,
-        ev.CallerReturned, ev.CallerLeft, ev.CallerIgnored, ev.LegLost, ev.LegRejoined, ev.AgentReplyStarted,
-        ev.AgentResumed, ev.TransferStarted, ev.TransferDialled, ev.TransferFailed, ev.TransferCompleted,
-        ev.MessageRequested, ev.ProviderFailed, ev.ProviderRestored, ev.ProviderUsed, ev.SpendingReached,
-        ev.HangupRequested, ev.TransferRequested, ev.DeadlinePassed, ConsentAnswered, LookupFinished,
+        ev.CallAnswered, ev.CallTakenOver, ev.CallEnded, ev.StateChanged, ev.CallerSoundStarted, ev.CallerSoundStopped,
+        ev.CallerHeld, ev.CallerReturned, ev.CallerLeft, ev.CallerIgnored, ev.LegLost, ev.LegRejoined,
+        ev.AgentReplyStarted, ev.AgentResumed, ev.TransferStarted, ev.TransferDialled, ev.TransferFailed,
+        ev.TransferCompleted, ev.MessageRequested, ev.ProviderFailed, ev.ProviderRestored, ev.ProviderUsed,
+        ev.SpendingReached, ev.HangupRequested, ev.TransferRequested, ev.DeadlinePassed, ConsentAnswered,
+        LookupFinished,
     )
 )  # fmt: skip
 _WORDS: Mapping[str, frozenset[str]] = {

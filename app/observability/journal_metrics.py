@@ -11,7 +11,7 @@ _STOP_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2)
 _KINDS = ("pause", "false_pause", "cut")
 _IGNORED = ("acknowledgement", "echo", "unintelligible", "not_interruptible", "repeated")
 _SPEECHES = (
-    *("reply", "disclosure", "consent", "greeting", "notice"),
+    *("reply", "disclosure", "consent", "greeting", "notice", "reconnected"),
     *("prompt", "apology", "filler", "say", "transfer", "goodbye"),
 )
 _SOURCES = ("speech", "keypad", "timeout")

@@ -41,6 +41,11 @@ class ServiceMetrics:
         self._capacity = gauge("voice_capacity_ratio", "Live calls as a share of capacity, in all workers.", "livesum")
         self._tasks = gauge("voice_tasks", "Tasks on the event loops of all workers.", "livesum")
         self._claims = Counter("voice_claims_total", "Telephone calls claimed.", ["kind"], registry=registry)
+        self._taken_over = Counter(
+            "voice_calls_taken_over_total",
+            "Calls that went on here when their process died.",
+            registry=registry,
+        )
         self._lease_failures = Counter(
             "voice_lease_renewals_failed_total",
             "Failed renewals of a worker's call leases.",
@@ -92,6 +97,10 @@ class ServiceMetrics:
     def call_claimed(self, kind: str) -> None:
         """Count a claimed call; ``kind`` is ``inbound`` or ``outbound``."""
         self._claims.labels(kind).inc()
+
+    def call_taken_over(self) -> None:
+        """Count a call that goes on here, because its process has died."""
+        self._taken_over.inc()
 
     def lease_not_renewed(self) -> None:
         """Count a failed renewal; it is retried in half a second."""

@@ -93,6 +93,12 @@ class Telephony(Protocol):
         leaves has hung up.
         """
 
+    async def follow_dial(self) -> None:
+        """Return when the human has answered whom a process that has died was calling into the room.
+
+        Raises TransferFailed when nobody is being called, or nobody answers.
+        """
+
 
 class Journal(Protocol):
     """Writes a call's rows."""

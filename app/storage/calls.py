@@ -21,7 +21,7 @@ from app.storage.call_words import common_words, erase_words, store_words
 from app.storage.compressions import request_compression
 from app.storage.database import Database
 from app.storage.figures import count_call
-from app.storage.leases import RELEASED, is_expired, is_released, prove_writable
+from app.storage.leases import RELEASED, alive_at, is_expired, is_released, prove_writable
 from app.storage.outbox import announce_placed, emit
 from app.storage.overwriting import overwrite_rows
 from app.storage.schema import (
@@ -92,6 +92,8 @@ class CallRow:
 
     For a call without an owner: the deadline for placing it.
     """
+    alive_at: float | None = None
+    """When the owner before this one was last known to live, on the same clock; None if nobody knows."""
     over_since: float | None = None
     """When the call ended, on the clock of :func:`app.clock.lease_now`; None while live or if before this boot."""
     room_sid: str | None = None
@@ -113,6 +115,8 @@ class CallRow:
     """Turns of the caller that were never answered; None while the call lives, and in calls of older versions."""
     late: int | None = None
     """Answers that came later than the policy allows; likewise."""
+    resume_hash: str | None = None
+    """The hash of the token with which the client of a websocket goes on with its call."""
     synthetic: bool = False
     """Whether the service placed the call to check itself."""
 
@@ -200,7 +204,7 @@ class CallStore:
         statement = (
             update(calls)
             .where(expired)
-            .values(owner=owner, fence=calls.c.fence + 1, lease_until=until)
+            .values(owner=owner, fence=calls.c.fence + 1, lease_until=until, alive_at=alive_at(now))
             .returning(calls)
         )
         rows = await self._database.write(lambda connection: connection.execute(statement).all())
@@ -252,8 +256,15 @@ class CallStore:
 
     async def release_leases(self, owner: str) -> int:
         """Release a dead owner's leases, so that its live calls can be taken over at once; returns their number."""
-        statement = update(calls).where(calls.c.owner == owner, calls.c.status.in_(LIVE)).values(lease_until=RELEASED)
+        its_own = update(calls).where(calls.c.owner == owner, calls.c.status.in_(LIVE))
+        statement = its_own.values(lease_until=RELEASED, alive_at=alive_at(lease_now()))
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def other_owners(self, owner: str) -> list[str]:
+        """The other processes that own live calls and are not known to be dead."""
+        statement = select(calls.c.owner).distinct()
+        statement = statement.where(calls.c.status.in_(LIVE), calls.c.owner != owner, ~is_released())
+        return await self._database.read(lambda connection: list(connection.execute(statement).scalars()))
 
     async def end_without_row(self, call_id: str, fence: int, ending: CallEnding) -> None:
         """End a call whose journal cannot be read or take a last row."""

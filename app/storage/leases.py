@@ -10,6 +10,16 @@ _SLOW_SECONDS = 10.0
 """How long a sibling may fail to renew its leases because it is busy; losing its calls would be worse for callers."""
 
 
+_ALIVE_SECONDS = 1.5
+"""How long before its lease runs out an owner is last known to live: it renews two seconds, each half a second."""
+
+
+def alive_at(now: float) -> ColumnElement[float]:
+    """When the owner of a call, who is dead at ``now``, was last known to live, on the clock of the leases."""
+    by_lease = calls.c.lease_until - _ALIVE_SECONDS
+    return case((is_released(), calls.c.alive_at), (by_lease > now, now), else_=by_lease)
+
+
 def release_leases_of_earlier_boots(connection: Connection, boot: str) -> None:
     """Release all leases from before this boot: their owners cannot be alive.
 
@@ -17,7 +27,9 @@ def release_leases_of_earlier_boots(connection: Connection, boot: str) -> None:
     """
     if connection.execute(select(lease_boot.c.boot)).scalars().all() == [boot]:
         return
-    connection.execute(update(calls).where(calls.c.lease_until.is_not(None)).values(lease_until=RELEASED))
+    connection.execute(
+        update(calls).where(calls.c.lease_until.is_not(None)).values(lease_until=RELEASED, alive_at=None)
+    )
     connection.execute(update(calls).where(calls.c.over_since.is_not(None)).values(over_since=None))
     connection.execute(delete(lease_boot))
     connection.execute(insert(lease_boot), {"boot": boot, "proofs": 0})

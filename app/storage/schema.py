@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0021"
+REVISION = "0025"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -81,6 +81,7 @@ calls = Table(
     Column("owner", String),
     Column("fence", Integer, nullable=False),
     Column("lease_until", Float),
+    Column("alive_at", Float),
     Column("over_since", Float),
     Column("room_sid", String),
     Column("sip_call_id", String),
@@ -94,6 +95,7 @@ calls = Table(
     Column("unanswered", Integer),  # turns of the caller; null while the call lives, and in calls of older versions
     Column("late", Integer),  # answers that came later than the policy allows; likewise
     Column("synthetic", Boolean, nullable=False, server_default=false()),  # placed by the service to check itself
+    Column("resume_hash", String),
     Index(  # one call, however often it is reported; but a caller whose call lost the room may be answered again
         "calls_by_telephone_call",
         "room_sid",

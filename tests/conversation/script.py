@@ -14,7 +14,9 @@ from app.conversation import events as ev
 from app.conversation.core import ConversationCore
 from app.conversation.policy import ENGLISH, CallPolicy
 from app.journal.record import CallRecord, call_record
+from app.journal.revival import revive
 from app.models import JournalRow, Patience
+from tests.conversation.watched import memory
 
 LINES = ENGLISH
 _BORN = "2026-11-22T10:00:00.000Z"
@@ -188,6 +190,22 @@ class Call:
         self.asked = []
         self._pass(seconds)
         return self
+
+    def process_dies(self, gap_seconds: float = 1.0) -> "Call":
+        """Another process rebuilds the core from the rows, and has the caller that much later."""
+        died_t, dead = self.now, self.core
+        revival = revive(self.rows)
+        assert memory(revival.core) == memory(dead), "the heir remembers something else"
+        assert revival.undecided == ()
+        self.core = revival.core
+        ends = self.core.cut_off(died_t)
+        self.keeps_message = False
+        for utterance in self.live:
+            utterance.fate = "stopped"
+        if not revival.core._call.human_is_dialled:
+            self.transfer = None
+        self.now += gap_seconds
+        return self._happens(ev.CallTakenOver(died_t, gap_seconds, "heir"), *ends)
 
     # --- the caller ---------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from tests.conversation.chance import (
     agent_events,
     caller_events,
     last_events,
+    moments,
     odd_events,
     outside_events,
     policies,
@@ -66,6 +67,14 @@ class AnythingInAnyOrder(RuleBasedStateMachine):
 
         assert self.watched.handle(event) == []
         assert memory(core, but=("_fault",)) == before
+
+    @rule(since=moments, luck=st.integers(0, 2))
+    def another_process_takes_over(self, since: float, luck: int) -> None:
+        if luck == 0:
+            ends = self.watched.core.cut_off(since)
+            self.watched.handle(ev.CallTakenOver(since, 1.0, "heir"))
+            for end in ends:
+                self.watched.handle(end)
 
     @rule(event=outside_events | odd_events)
     def the_world(self, event: ev.Event) -> None:

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from app.conversation import events as ev
 from app.conversation.phases import CallPhase
+from app.conversation.take_over import GO_ON
 from app.journal.replay import differences, replay
 from app.models import JournalRow
 from tests.conversation.chance import languages, last_events, short_times, texts
@@ -122,6 +123,12 @@ class ARealCall(RuleBasedStateMachine):
         else:
             self.call.transfer_fails()
 
+    @rule(gap=st.sampled_from([0.3, 1.0, 4.0, 40.0]), luck=st.integers(0, 3))
+    def the_process_dies(self, gap: float, luck: int) -> None:
+        if luck == 0 and self.call.ended is None:
+            self.call.process_dies(gap)
+            self.sounding = False
+
     @rule(event=last_events, luck=st.integers(0, 9))
     def the_end(self, event: ev.Event, luck: int) -> None:
         if luck == 0:
@@ -223,7 +230,9 @@ def _every_turn_was_answered(call: Call) -> None:
         if row.type == "turn.taken":
             reply_pending = True
         elif row.type in ("agent.reply_started", "caller.words", "caller.turn_ended", "caller.dtmf", "call.ended"):
-            reply_pending = reply_pending and row.type == "agent.reply_started" and row.data["kind"] == "filler"
+            reply_pending = (
+                reply_pending and row.type == "agent.reply_started" and row.data["kind"] in ("filler", "reconnected")
+            )
     assert not reply_pending
 
 
@@ -242,7 +251,7 @@ def _the_history_is_what_was_heard(call: Call) -> None:
     pressed = "You pressed these keys: "
     said_by = {"assistant": heard, "user": [taken for taken, _ in call.turns]}
     for role, text in call.remembers:
-        assert text.startswith(pressed) if role == "system" else text in said_by[role]
+        assert text.startswith((pressed, GO_ON)) if role == "system" else text in said_by[role]
     assert len([role for role, _ in call.remembers if role == "user"]) == len(call.turns)
 
 

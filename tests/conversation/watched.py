@@ -145,7 +145,9 @@ class Watched:
         self._follow_change(before, phase, event, announced=announced)
         assert self.core.next_deadline() is not None or phase is CallPhase.ENDED
         said = [command.kind for command in commands if isinstance(command, cmd.Say)]
-        if before is CallPhase.CLOSING:
+        if before is CallPhase.CLOSING and isinstance(event, ev.CallTakenOver):
+            assert said in ([], ["goodbye"])
+        elif before is CallPhase.CLOSING:
             assert said == [], "a call that is closing talks again"
         elif phase is CallPhase.CLOSING:
             assert said[-1] == "goodbye"
@@ -203,7 +205,7 @@ class Watched:
                 case cmd.StopUtterance(speech):
                     assert speech in self.numbers
                     self._drop(speech)
-                case cmd.Transfer():
+                case cmd.Transfer() | cmd.AwaitTransfer():
                     assert not self.transferring, "two humans are called"
                     self.transferring = True
                     self._outcome_by = self.now + self._policy.transfer_seconds + _OUTCOME_SECONDS
@@ -215,6 +217,8 @@ class Watched:
         assert len(self.begun & self._live) <= 1, "two utterances are heard"
 
     def _follow_event(self, event: ev.Event) -> None:
+        if isinstance(event, ev.CallTakenOver):
+            self._forget_the_dead()
         speech = getattr(event, "speech", None)
         self.transferring = self.transferring and not isinstance(event, ev.TransferFailed)
         if isinstance(event, ev.AgentFinished | ev.AgentInterrupted) and speech in set(self.numbers) - self._live:
@@ -236,6 +240,13 @@ class Watched:
                 self.over.add(speech)
             case ev.ProviderFailed(final=True) if speech not in self.begun:
                 self._drop(speech)
+
+    def _forget_the_dead(self) -> None:
+        """Nothing that a dead process was saying or doing goes on."""
+        if self.core.phase is not RINGING:
+            for alive in (self.replies, self.lines, self.held, self.interjected):
+                alive.clear()
+            self.transferring = False
 
     @property
     def _live(self) -> set[int]:

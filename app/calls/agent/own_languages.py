@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterator
 
-from app.calls.agent.schema import AgentShape, LinesShape
+from app.calls.agent.lines_schema import LinesShape
+from app.calls.agent.schema import AgentShape
 from app.conversation.policy import CallPolicy
 
 Place = tuple[str | int, ...]

@@ -283,7 +283,8 @@ def _texts(lines: Lines) -> list[str]:
     others = [*lines.long_wait, lines.repeat, lines.keypad, *lines.idle, lines.refused, lines.cut_off, lines.deaf]
     transfers = [lines.transfer, lines.transfer_failed]
     goodbyes = [lines.goodbye, lines.silence_goodbye, lines.limit_goodbye, lines.shutdown_goodbye]
-    return [*urgent, lines.unserved, *messages, *others, *transfers, *goodbyes]
+    bridges = [lines.reconnected, lines.reconnected_repeat]
+    return [*urgent, *bridges, lines.unserved, *messages, *others, *transfers, *goodbyes]
 
 
 def _other_number(call: CallContext | None, direction: Direction) -> str | None:

@@ -22,6 +22,7 @@ from pydantic import (
 
 from app.calls.agent.facts import BUILT_IN, STRANGERS, VALUE_LETTERS_MAX
 from app.calls.agent.knowledge import file_name
+from app.calls.agent.lines_schema import LinesShape, Text
 from app.calls.agent.mcp import MCP_SECONDS
 from app.calls.agent.numbers import number_problem
 from app.calls.agent.outcome import outcome_field
@@ -160,14 +161,6 @@ def _variable_name(name: str) -> str:
     return name
 
 
-def _option(line: str) -> str:
-    if "{key}" not in line or "{label}" not in line:
-        raise ValueError("needs {key} and {label}, which stand for the key and for what it does")
-    return line
-
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-Texts = Annotated[list[Text], Field(min_length=1, max_length=10)]
 Language = Annotated[str, AfterValidator(_language)]
 _Headers = Annotated[
     dict[Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, PlainValidator(_header_value)]],
@@ -179,38 +172,6 @@ _Argument = Annotated[str, StringConstraints(max_length=VALUE_LETTERS_MAX)] | in
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class LinesShape(_Shape):
-    """Any of the prepared lines (:class:`app.conversation.policy.Lines`). What is said first has keys of its own."""
-
-    repeat: Text | None = None
-    keypad: Text | None = None
-    idle: Texts | None = None
-    fillers: Texts | None = None
-    long_wait: Texts | None = None
-    apology: Text | None = None
-    cut_off: Text | None = None
-    deaf: Text | None = None
-    transfer: Text | None = None
-    transfer_failed: Text | None = None
-    goodbye: Text | None = None
-    silence_goodbye: Text | None = None
-    limit_goodbye: Text | None = None
-    failure_goodbye: Text | None = None
-    shutdown_goodbye: Text | None = None
-    refused: Text | None = None
-    stalled: Text | None = None
-    stalled_goodbye: Text | None = None
-    unserved: Text | None = None
-    message: Text | None = None
-    message_again: Text | None = None
-    message_more: Text | None = None
-    message_thanks: Text | None = None
-    consent: Text | None = None
-    not_recorded: Text | None = None
-    keypad_option: Annotated[Text, AfterValidator(_option)] | None = None
-    keypad_human: Text | None = None
 
 
 class ToolShape(_Shape):

@@ -3,25 +3,29 @@
 Task ledger. Calls and these tasks are run by :mod:`app.service_loops`, so that none of them can end another.
 
 ``leases``     keeps this process the owner of its calls (:mod:`app.calls.dispatch.leases`). Ends by cancellation.
-``reaper``     ends calls whose owner died (:mod:`app.calls.dispatch.reaper`). Ends by cancellation.
+``reaper``     takes over, or ends, calls whose owner died (:mod:`app.calls.dispatch.reaper`). Ends by cancellation.
 ``phrases:...`` prepares fixed lines (:mod:`app.calls.dispatch.prepared_phrases`). Ends by itself, or by cancellation.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from app.calls.agent.hours import outside_hours
+from app.calls.agent.inherited_plan import inherited
 from app.calls.agent.plan import CallPlan
 from app.calls.agent.profile import AgentProfile
 from app.calls.dispatch.admission import Admission
+from app.calls.dispatch.heirs import Heirs
 from app.calls.dispatch.leases import LEASE_SECONDS, LeaseKeeper
 from app.calls.dispatch.lookups import LookedUp
 from app.calls.dispatch.prepared_phrases import PhrasePreparation
 from app.calls.dispatch.reaper import Reaper, end_without_core
+from app.calls.live.origin import InheritedCall, created_at
 from app.calls.live.session import CallOrchestrator, CallServices
 from app.clock import iso_after, iso_utc, lease_now, utc_now
 from app.conversation import events as ev
@@ -31,14 +35,17 @@ from app.errors import (
     AtCapacity,
     CallRejected,
     OwnershipLost,
+    SettingsError,
     SpendingLimitReached,
     StorageError,
 )
+from app.journal.revival import Revival
 from app.models import CallContext, Direction, JournalRow, TelephoneCall
 from app.observability.listeners import Listeners
 from app.ports.services import CallLeg, JournalReader, Telephony
 from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow
+from app.storage.owner_locks import OwnerLock
 from app.storage.unsaved import UnsavedEnds
 from media.formats import AudioFormat
 
@@ -70,8 +77,12 @@ class CallDispatcher:
         lease_clock: Callable[[], float] = lease_now,
         unsaved: UnsavedEnds | None = None,
         look_up: LookUp | None = None,
+        lock: OwnerLock | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """``look_up`` asks about a call before it begins; see :class:`app.calls.dispatch.lookups.CallLookups`."""
+        """``lock`` shows which other processes of this machine are dead; ``now`` is the time of day.
+
+        ``look_up`` asks about a call before it begins; see :class:`app.calls.dispatch.lookups.CallLookups`."""
         self.admission = admission
         self._lease_clock = lease_clock
         self._services = services
@@ -92,8 +103,11 @@ class CallDispatcher:
             on_not_renewed=services.metrics.service.lease_not_renewed,
             clock=lease_clock,
         )
+        self._now = now
+        self.heirs = Heirs()
+        tools = admission.planner.tool_names
         self._reaper = Reaper(
-            services, reader, leases, held=self._held, agent_tools=admission.planner.tool_names, unsaved=unsaved
+            services, reader, leases, self.heirs, held=self._held, agent_tools=tools, unsaved=unsaved, lock=lock
         )
         self._helpers = [
             loops.keep("leases", leases.run, is_vital=True),
@@ -112,6 +126,11 @@ class CallDispatcher:
     def live_plans(self) -> list[CallPlan]:
         """The plans of these calls."""
         return [call.plan for call in self._live.values()]
+
+    @property
+    def on_over(self) -> Listeners[[CallRow]]:
+        """Called with each call that was over when its process died, and whose line may still be open."""
+        return self._reaper.on_over
 
     @property
     def on_crashed(self) -> Listeners[[CallRow]]:
@@ -200,6 +219,69 @@ class CallDispatcher:
         await orchestrator.handle_call_start(call)
         self._phrases.begin(plan)
         return orchestrator
+
+    def expect(self, row: CallRow) -> bool:
+        """Keep a call whose process has died as one of this process, until :meth:`take_over` or :meth:`let_go`.
+
+        Returns False when its agent is not here.
+        """
+        if self._agent_of_heir(row) is None:
+            log.warning("call.not_revived", call_id=row.call_id, reason="its agent is not here")
+            return False
+        self._beginning[row.call_id] = []
+        return True
+
+    async def take_over(
+        self, row: CallRow, leg: CallLeg, revival: Revival, *, telephony: Telephony | None = None
+    ) -> CallOrchestrator | None:
+        """Go on with an expected call of a dead process; returns once it runs. None when it could only be ended."""
+        call = _inherited_call(row, revival)
+        plan = self._plan_of_heir(row, leg, revival, call)
+        if plan is None:
+            await self.let_go(row)
+            return None
+        since = None if row.alive_at is None else self._lease_clock() - row.alive_at
+        orchestrator = CallOrchestrator(
+            self._services,
+            plan,
+            leg,
+            call,
+            fence=row.fence,
+            spawn=self._spawn,
+            telephony=telephony or plan.telephony,
+            origin=InheritedCall(revival, now=self._now(), alive_seconds_ago=since, owner=self._services.owner),
+        )
+        self._live[row.call_id] = orchestrator
+        early = self._beginning.pop(row.call_id, [])
+        self._on_started()
+        self._services.metrics.service.call_taken_over()
+        log.warning("call.taken_over", call_id=row.call_id, fence=row.fence)
+        for event in early:
+            orchestrator.emit(event)
+        await orchestrator.handle_call_start(call)
+        self._phrases.begin(plan)
+        return orchestrator
+
+    def _plan_of_heir(self, row: CallRow, leg: CallLeg, revival: Revival, call: CallContext) -> CallPlan | None:
+        """The plan of a call that another process began; None if its agent cannot go on with it here."""
+        agent = self._agent_of_heir(row)
+        if agent is None:
+            return None
+        try:
+            plan = self.admission.planner.plan(leg.audio_format, agent=agent, call=call, direction=row.direction)
+        except SettingsError as error:
+            log.error("call.not_revived", call_id=row.call_id, reason=str(error))
+            return None
+        return inherited(plan, revival.created, revival.core.policy)
+
+    async def let_go(self, row: CallRow) -> None:
+        """End an expected call that cannot be taken over after all."""
+        await self._reaper.end(row)
+        self._beginning.pop(row.call_id, None)
+
+    def _agent_of_heir(self, row: CallRow) -> AgentProfile | None:
+        agents = self.admission.planner.agents()
+        return agents.default if row.agent is None else agents.by_name.get(row.agent)
 
     def _check_wanted(self, looked: LookedUp) -> None:
         if looked.is_rejected:
@@ -357,6 +439,19 @@ class CallDispatcher:
     def _held(self) -> list[str]:
         """Calls that nobody else may end: the live ones, and ended ones with rows still to commit."""
         return list({*self._live, *self._beginning, *self._services.journal.waiting()})
+
+
+def _inherited_call(row: CallRow, revival: Revival) -> CallContext:
+    return CallContext(
+        row.call_id,
+        row.caller_number,
+        created_at(revival.rows),
+        row.livekit_room,
+        row.metadata,
+        row.agent,
+        row.variables,
+        is_synthetic=row.synthetic,
+    )
 
 
 def _lookup_row(call: CallRow, looked_up: Mapping[str, Any]) -> JournalRow:

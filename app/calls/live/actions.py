@@ -78,6 +78,11 @@ class CallActions:
         name = f"{self._call_id}:transfer"
         self._transfer = self._background.start(self._run_transfer(to), name=name, kind="transfer", on_error=self._fail)
 
+    def await_transfer(self) -> None:
+        """Wait for the human whom a process that has died was calling into the room. The outcome comes as an event."""
+        name = f"{self._call_id}:transfer"
+        self._transfer = self._background.start(self._follow_dial(), name=name, kind="transfer", on_error=self._fail)
+
     def cancel_transfer(self) -> None:
         """Cancel the transfer. Background work stops a telephone that rings."""
         if self._transfer is not None:
@@ -97,6 +102,16 @@ class CallActions:
         except TransferFailed as error:
             log.warning("call.not_handed_over", call_id=self._call_id, reason=error.reason)
             self._emit(ev.TransferFailed(error.reason))
+
+    async def _follow_dial(self) -> None:
+        try:
+            if self._telephony is None:
+                raise TransferFailed("not_a_telephone")
+            await self._telephony.follow_dial()
+        except TransferFailed as error:
+            self._emit(ev.TransferFailed(error.reason))
+        else:
+            self._emit(ev.TransferCompleted("dialled"))
 
     async def _try_transfer(self, to: str) -> TransferMethod:
         if self._telephony is None:

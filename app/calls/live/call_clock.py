@@ -19,6 +19,18 @@ class CallClock:
         self._last = 0.0
         self.created_at = iso_utc(created_at)
 
+    @classmethod
+    def resumed(cls, created_at: datetime, *, elapsed: float, last: float, answered: float | None) -> "CallClock":
+        """The clock of a call that was created ``elapsed`` seconds ago, by another process.
+
+        ``last`` is the last time that was told of it, and ``answered`` when it was answered, in call seconds.
+        """
+        clock = cls(created_at)
+        clock._created -= elapsed
+        clock._last = last
+        clock._answered = None if answered is None else clock._created + answered
+        return clock
+
     def call_seconds(self, at_least: float = 0.0) -> float:
         """Seconds since the call was created. Never decreases, and is never less than ``at_least``."""
         self._last = max(self._last, at_least, round(self._time() - self._created, _DIGITS))
@@ -27,6 +39,11 @@ class CallClock:
     def leg_seconds(self) -> float:
         """Seconds since the call was answered; 0 before."""
         return 0.0 if self._answered is None else self._time() - self._answered
+
+    @property
+    def answered_t(self) -> float:
+        """When the call was answered, in call seconds; 0 before."""
+        return 0.0 if self._answered is None else round(self._answered - self._created, _DIGITS)
 
     def answer(self) -> float:
         """The call is answered now. Returns the seconds since it was created."""

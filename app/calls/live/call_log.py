@@ -34,15 +34,16 @@ class CallLog:
         leg: CallLeg,
         clock: CallClock,
         finder: Finder | None = None,
+        rows: Sequence[JournalRow] = (),
     ) -> None:
-        """``finder`` finds what must not be in any row."""
+        """``finder`` finds what must not be in any row. ``rows`` are the rows of earlier owners."""
         self._call_id = call_id
         self._fence = fence
         self._journal = journal
         self._leg = leg
         self._clock = clock
         self._redactor = RowRedactor(finder) if finder is not None else None
-        self._rows: list[JournalRow] = []
+        self._rows = list(rows)
         self._record: tuple[int, CallRecord] | None = None
         """The record, with the number of rows it was made from."""
 

@@ -146,8 +146,11 @@ class CallEventLoop:
         tasks: asyncio.TaskGroup,
         call_id: str,
         next_event: Callable[[float], Awaitable[ev.Event | None]] | None = None,
+        question: dict[str, float] | None = None,
     ) -> None:
-        """``next_event`` returns the next event, or None if the deadline it gets, in call seconds, comes first.
+        """``question`` has the stamps of a turn that another process was answering.
+
+        ``next_event`` returns the next event, or None if the deadline it gets, in call seconds, comes first.
 
         Without it, that is what the queue has, on the call's clock.
         """
@@ -172,7 +175,7 @@ class CallEventLoop:
         self._cancelled: set[asyncio.Task[None]] = set()
         """Cancelled tasks that have not ended yet."""
         self._ending: ev.CallEnded | None = None
-        self._question: dict[str, float] = {}
+        self._question: dict[str, float] = question or {}
         """The stamps of the turn that is being answered: its last voiced sample and its end, in call seconds."""
 
     @property
@@ -231,6 +234,8 @@ class CallEventLoop:
                 self._actions.transfer(to)
             case cmd.CancelTransfer():
                 self._actions.cancel_transfer()
+            case cmd.AwaitTransfer():
+                self._actions.await_transfer()
             case cmd.SendDigits(digits):
                 self._actions.send_digits(digits)
             case cmd.RunTool(id=tool_id):
@@ -317,7 +322,7 @@ class CallEventLoop:
 
     def _say(self, command: cmd.Say) -> None:
         voice = self._voice(command.language)
-        track = SpeechTrack(voice.sample_rate, keep_sound=True)
+        track = SpeechTrack(voice.sample_rate, keep_sound=not command.is_rest)
         item = PlaybackItem(command.utterance, command.turn, command.kind, command.language, track)
         self._playback.offer(item)
         self._begin(item, lambda: self._reply_pipeline.line(item, voice, command.text))

@@ -228,7 +228,7 @@ class LlmGeneration:
         text, quiet = written.text, not written.text
         for call in written.calls:
             try:
-                tool = self._tools.check(call)
+                tool = self._tools.check(call, answer.item.turn)
             except BadArguments as error:
                 result = self._tools.refuse(answer.item, call, error.explanation)
             else:

@@ -32,6 +32,8 @@ _SHORTEST_WAIT_SECONDS = 0.001
 _AUDIBLE_GAP_SECONDS = 0.02
 _COMING_SECONDS = 0.5
 """For how long after its first token an answer counts as about to be heard. Slower speech synthesis is late."""
+_FIRST = (UtteranceKind.NOTICE, UtteranceKind.RECONNECTED)
+"""What an answer that is ready waits for."""
 _TRIED = ("first_token", "first_clause", "first_audio")
 """The stamps of one attempt at an utterance. A new attempt clears them."""
 
@@ -334,7 +336,7 @@ class PlaybackScheduler:
 
     def _first_ready(self) -> PlaybackItem | None:
         answer_comes = self._coming_for() > 0
-        notices = [item for item in self._waiting if item.kind == UtteranceKind.NOTICE]
+        notices = [item for item in self._waiting if item.kind in _FIRST]
         ready = (item for item in notices or self._waiting if item.ready)
         return next((item for item in ready if item.kind != UtteranceKind.FILLER or not answer_comes), None)
 

@@ -25,38 +25,31 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import structlog
 
 from app.calls.agent.plan import CallPlan
-from app.calls.agent.tools import Toolbox
-from app.calls.live.actions import CallActions
+from app.calls.live.assembly import CallParts
 from app.calls.live.bulkhead import bulkhead, leaves
-from app.calls.live.call_clock import CallClock
 from app.calls.live.call_log import CallLog
 from app.calls.live.call_recording import CallRecording
-from app.calls.live.dialogue import DialogueManager
 from app.calls.live.end_metrics import count_end, log_end
 from app.calls.live.event_loop import CallEventLoop, EventQueue, last_events
 from app.calls.live.hold_watch import HoldWatch
-from app.calls.live.llm_generation import LlmGeneration
 from app.calls.live.message_recording import MessageRecording
+from app.calls.live.origin import NewCall, Origin
 from app.calls.live.phrase_cache import PhraseCache
 from app.calls.live.playback import PlaybackScheduler
 from app.calls.live.recordings import Recordings
-from app.calls.live.reply import ReplyPipeline
 from app.calls.live.spending import SpendingMeter
-from app.calls.live.tool_runs import ToolRuns
 from app.calls.live.transcription import TranscriptionInput
-from app.calls.live.turn_knowledge import TurnKnowledge
 from app.calls.live.voiced_ahead import VoicedAhead
 from app.contained_tasks import ContainedTasks
 from app.conversation import events as ev
-from app.conversation.core import ConversationCore
 from app.errors import CallAlreadyEnded, OwnershipLost, StorageError
 from app.journal.record import CallRecord
+from app.journal.replay import events_of
 from app.models import CallContext, HealthStatus, ServiceHealth
 from app.observability.metrics import Metrics
 from app.observability.tracebacks import describe
@@ -68,10 +61,6 @@ from media.playout import PlayedAudio, Playout
 
 log = structlog.get_logger(__name__)
 
-_TRANSFER_WAITS_SECONDS = 1.0
-"""How long a transfer waits for the commit of its request before it calls the human."""
-_TOOL_WAITS_SECONDS = 0.25
-"""How long a tool that may change something waits for the commit of its row before it is called."""
 _LINE_WAITS_SECONDS = 0.25
 """How long the line stays open for the commit of the terminal row."""
 _COMMITTED_WITHIN_SECONDS = 5.0
@@ -112,32 +101,29 @@ class CallOrchestrator:
         fence: int,
         spawn: Callable[[Coroutine[Any, Any, None], str], object],
         telephony: Telephony | None = None,
+        origin: Origin | None = None,
     ) -> None:
+        """Without an ``origin`` the call begins here."""
         self._services = services
         self._plan = plan
         self._leg = leg
         self._call = call
         self._fence = fence
         self._spawn = spawn
-        self._telephony = telephony
-        self._clock = CallClock(call.start_time)
-        self._core = ConversationCore(plan.policy, plan.language)
+        self._origin = origin or NewCall(plan, call)
+        self._clock, self._core = self._origin.clock, self._origin.core
         self._events = EventQueue()
         self._spending = SpendingMeter(
             plan.policy.max_cost_usd, plan.telephony_usd_per_minute, clock=self._clock, emit=self.emit
         )
-        self._events.emit(plan.created())  # the first event, whatever else is emitted before the call runs
-        self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock, plan.agent.finder)
+        self._spending.resume(events_of(self._origin.rows))
+        for event in self._origin.first:  # whatever else is emitted before the call runs
+            self._events.emit(event)
+        finder, rows = plan.agent.finder, self._origin.rows
+        self._log = CallLog(call.call_id, fence, services.journal, leg, self._clock, finder, rows)
         self._recording = self._open_recording()
-        self._playback = PlaybackScheduler(
-            leg,
-            Playout(leg.audio_format, plan.playout_lead_seconds),
-            clock=self._clock,
-            emit=self.emit,
-            on_sent=self._note_played,
-            record=self._recording.agent,
-            on_underrun=services.metrics.turns.voice_ran_dry,
-        )
+        self._playback = self._make_playback()
+        self._parts = self._make_parts(telephony)
         self._transcription: TranscriptionInput | None = None
         self._keys = KeyBounce()
         self._holding = HoldWatch(self._clock, self.emit)
@@ -151,7 +137,36 @@ class CallOrchestrator:
         self._is_committed = False
         """Whether the terminal row is in the database, or never will be."""
         self._running = asyncio.Event()
+        self._found = asyncio.Event()
+        """Set when the leg has the caller, or never will."""
         self._ended = asyncio.Event()
+
+    def _make_playback(self) -> PlaybackScheduler:
+        return PlaybackScheduler(
+            self._leg,
+            Playout(self._leg.audio_format, self._plan.playout_lead_seconds),
+            clock=self._clock,
+            emit=self.emit,
+            on_sent=self._note_played,
+            record=self._recording.agent,
+            on_underrun=self._services.metrics.turns.voice_ran_dry,
+        )
+
+    def _make_parts(self, telephony: Telephony | None) -> CallParts:
+        return CallParts(
+            call=self._call,
+            plan=self._plan,
+            leg=self._leg,
+            telephony=telephony,
+            origin=self._origin,
+            phrases=self._services.phrases,
+            background=self._services.background,
+            events=self._events,
+            log=self._log,
+            playback=self._playback,
+            start_recording=self._recording.start,
+            emit=self.emit,
+        )
 
     def __repr__(self) -> str:
         return f"<CallOrchestrator {self._call.call_id} {self._core.state} {self._log!r} {self._playback!r}>"
@@ -332,7 +347,7 @@ class CallOrchestrator:
                 emit=self.emit,
                 start=lambda work: tasks.create_task(work, name=f"{call.call_id}:message"),
             )
-            event_loop, ahead = self._make_loop(tasks, self._transcription, self._message)
+            event_loop, ahead = self._parts.assemble(tasks, self._transcription, self._message)
             self._event_loop = event_loop
             helpers = [
                 tasks.create_task(self._transcription.follow(), name=f"{call.call_id}:stt"),
@@ -341,7 +356,11 @@ class CallOrchestrator:
                 tasks.create_task(self._spending.watch(self._transcription.costs), name=f"{call.call_id}:spending"),
             ]
             self._running.set()
+            for event in self._origin.undecided:
+                self._log.write(event, self._clock.call_seconds(), self._core.turn_of(event))
             await asyncio.sleep(0)  # the client gets ``ready`` before the first events
+            if self._origin.waits:
+                await self._found.wait()
             await event_loop.run()
             for task in helpers:
                 task.cancel()
@@ -380,10 +399,12 @@ class CallOrchestrator:
         except NotAnswered as error:
             log.warning("call.not_answered", reason=error.reason, detail=str(error))
             self.leave(error.reason, str(error))
+            self._found.set()
             return
-        since_t = self._clock.answer()
-        self.emit(ev.CallAnswered(since_t))
-        await self._mark_answered(self._clock.wall(since_t))
+        for event in self._origin.on_caller():
+            self.emit(event)
+        self._found.set()
+        await self._mark_answered(self._clock.wall(self._clock.answered_t))
 
     async def _mark_answered(self, at: str) -> None:
         """Mark the call as answered in the list of calls. The journal, which is authoritative, has its own row."""
@@ -393,64 +414,6 @@ class CallOrchestrator:
             log.error("call.not_marked_answered", code=error.code)
         except CallAlreadyEnded:
             return
-
-    def _make_loop(
-        self, tasks: asyncio.TaskGroup, heard: TranscriptionInput, kept: MessageRecording
-    ) -> tuple[CallEventLoop, VoicedAhead]:
-        call, services, plan = self._call, self._services, self._plan
-        actions = CallActions(
-            call_id=call.call_id,
-            leg=self._leg,
-            telephony=self._telephony,
-            targets=plan.transfer_targets,
-            start_recording=self._recording.start,
-            background=services.background,
-            commit=partial(self._log.commit, _TRANSFER_WAITS_SECONDS),
-            emit=self.emit,
-            fail=self._events.fail,
-        )
-        dialogue = DialogueManager(model=plan.llm, context=call, prompt=plan.prompt, history=self._core.history)
-        tools = self._make_tools(actions)
-        reply_pipeline = ReplyPipeline(
-            call_id=call.call_id,
-            llm_generation=LlmGeneration(dialogue, tools, plan.policy, clock=self._clock, emit=self.emit),
-            knowledge=TurnKnowledge(plan.agent.knowledge, clock=self._clock, emit=self.emit),
-            tts=plan.tts,
-            phrases=services.phrases,
-            may_keep=plan.may_keep,
-            playback=self._playback,
-            clock=self._clock,
-            emit=self.emit,
-        )
-        event_loop = CallEventLoop(
-            core=self._core,
-            events=self._events,
-            call_log=self._log,
-            clock=self._clock,
-            voice=plan.voice,
-            playback=self._playback,
-            transcription=heard,
-            dialogue=dialogue,
-            reply_pipeline=reply_pipeline,
-            actions=actions,
-            tools=tools,
-            message=kept,
-            tasks=tasks,
-            call_id=call.call_id,
-        )
-        return event_loop, reply_pipeline.ahead
-
-    def _make_tools(self, actions: CallActions) -> ToolRuns:
-        return ToolRuns(
-            call_id=self._call.call_id,
-            toolbox=Toolbox(actions.tools, self._plan.agent.tools),
-            endpoints=self._plan.endpoints,
-            background=self._services.background,
-            clock=self._clock,
-            commit=partial(self._log.commit, _TOOL_WAITS_SECONDS),
-            emit=self.emit,
-            fail=self._events.fail,
-        )
 
     def _write_the_end_of_a_crash(self) -> None:
         """Write the last rows after a crash too, so that the record is complete."""
@@ -465,7 +428,7 @@ class CallOrchestrator:
     def _open_recording(self) -> CallRecording:
         recordings = self._services.recordings if self._plan.is_recorded else None
         recording = CallRecording(recordings, self._call.call_id, self._leg.audio_format, self._clock)
-        if not self._plan.policy.asks_consent:
+        if self._origin.is_recorded:
             recording.start()
         return recording
 

@@ -49,6 +49,13 @@ class SpendingMeter:
             self._used += event.cost or 0.0
             self._is_complete = self._is_complete and event.cost is not None
 
+    def resume(self, events: Iterable[ev.Event]) -> None:
+        """Take what the call has cost in other processes. What they reported is not reported again."""
+        for event in events:
+            self.note(event)
+            if isinstance(event, ev.SpendingReached):
+                self._due = 1.0 if event.spent_usd < event.limit_usd else float("inf")
+
     async def watch(self, listening: Callable[[], Iterable[float | None]]) -> None:
         """Look until cancelled. ``listening`` returns what recognition has cost so far."""
         while self._limit is not None:

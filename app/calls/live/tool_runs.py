@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,8 +71,11 @@ class ToolRuns:
         commit: Callable[[], Awaitable[object]],
         emit: Callable[[ev.Event], None],
         fail: Callable[[Exception], None],
+        earlier: Iterable[ev.Event] = (),
     ) -> None:
-        """``commit`` commits the rows so far, or gives up after a short time. Raises OwnershipLost.
+        """``earlier`` are the events of this call in other processes.
+
+        ``commit`` commits the rows so far, or gives up after a short time. Raises OwnershipLost.
 
         ``fail`` ends the call when there is a bug.
         """
@@ -89,6 +92,13 @@ class ToolRuns:
         """Tools that the core knows of and has not run yet, by id."""
         self._running: dict[asyncio.Task[None], RequestedTool] = {}
         self._ids: set[str] = set()
+        self._called: set[tuple[int, str]] = set()
+        """Turn and name of the tools that ran in other processes."""
+        for event in earlier:
+            if isinstance(event, ev.AgentToolCalled):
+                self._ids.add(event.id)
+                if not event.refused:
+                    self._called.add((event.turn, event.name))
 
     def __repr__(self) -> str:
         return f"<ToolRuns {len(self._running)} running>"
@@ -103,12 +113,17 @@ class ToolRuns:
         self._ids.add(unique)
         return replace(call, id=unique)
 
-    def check(self, call: ToolCall) -> AgentTool:
-        """Find the called tool. Raises BadArguments when there is none, or when the arguments do not fit."""
+    def check(self, call: ToolCall, turn: int) -> AgentTool:
+        """Find the called tool. Raises BadArguments when there is none, or when the arguments do not fit.
+
+        It also does when the tool may change something, and a process that has died ran it for the same turn.
+        """
         tool = self.toolbox.find(call.name)
         if tool is None:
             raise BadArguments("there is no such tool")
         tool.read(call.arguments)
+        if tool.endpoint.method != _NO_EFFECT and (turn, call.name) in self._called:
+            raise BadArguments("it was called for this turn before the service was interrupted; see its result above")
         return tool
 
     def request(self, item: PlaybackItem, call: ToolCall, tool: AgentTool, line: str | None) -> RequestedTool:

@@ -67,6 +67,11 @@ class Apologies:
     def _begin(self, call: CallRow, room: str) -> None:
         self._background.start(self._apologise(call, room), name=f"{room}:apology", kind="apology")
 
+    def end(self, call: CallRow) -> None:
+        """End the room of a call that is over, without a word. Never waits."""
+        if call.livekit_room is not None:
+            self._end(call, call.livekit_room)
+
     def _end(self, call: CallRow, room: str) -> None:
         if call.room_sid is None:
             self._leftovers.end_room(room)

@@ -3,12 +3,13 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from typing import Literal
 
 import structlog
 
 from app.calls.telephone.dialer import SipDialer
 from app.calls.telephone.leftovers import Leftovers
-from app.clients.livekit.api import LiveKitClient
+from app.clients.livekit.api import LiveKitClient, RoomSeen
 from app.errors import DialFailed, DialFailure, ProviderError, TransferFailed, TransferFailure
 from app.ports.services import TransferMethod
 from app.times import STANDARD_TIMES
@@ -24,6 +25,10 @@ _FAILURES: dict[DialFailure, TransferFailure] = {
 }
 _OF_THE_HUMAN = ("busy", "no_answer")
 """The human's telephone rang. Dialling it again the other way does not help."""
+
+_LEG: Literal["transfer"] = "transfer"
+_LOOK_SECONDS = 0.5
+"""The time between two looks for a human whom another process has dialled."""
 
 
 class RoomTelephony:
@@ -66,6 +71,22 @@ class RoomTelephony:
         await self._call_in(to)
         return "dialled"
 
+    async def follow_dial(self) -> None:
+        """Look for the human whom another process has dialled, until they have answered or are gone."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._ring_seconds
+        while clock() < until:
+            try:
+                found = await self._livekit.dialled(RoomSeen(self._room, ""), _LEG)
+            except ProviderError as error:
+                raise TransferFailed("unavailable") from error
+            if "active" in found:
+                return
+            if not found:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise TransferFailed("no_answer")
+
     async def _call_in(self, to: str) -> None:
         identity = f"human-{secrets.token_hex(4)}"
         try:
@@ -73,7 +94,7 @@ class RoomTelephony:
                 to,
                 room=self._room,
                 identity=identity,
-                leg="transfer",
+                leg=_LEG,
                 ring_seconds=self._ring_seconds,
                 ringing_is_heard=True,
             )

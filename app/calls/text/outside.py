@@ -75,3 +75,7 @@ class TextTelephony:
         if self.failure is not None:
             raise TransferFailed(self.failure)
         return "dialled"
+
+    async def follow_dial(self) -> None:
+        """Nobody else dials anybody. Raises TransferFailed."""
+        raise TransferFailed("no_answer")

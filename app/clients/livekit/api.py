@@ -34,6 +34,7 @@ _REQUEST_SECONDS = 3.0
 _TOKEN_TTL = timedelta(hours=1)
 """The lifetime of a token: for joining, and for rejoining after a lost connection."""
 _NOT_FOUND = "not_found"
+_STATUS = "sip.callStatus"
 _ANSWER_SECONDS = 8.0
 """Added to the ringing time of a dial: for joining the room and for the response."""
 _ANSWER_BYTES_MAX = 16 * 1024 * 1024
@@ -118,6 +119,11 @@ class LiveKitClient(BaseResilientClient):
     async def count_telephones(self, room: RoomSeen) -> int:
         """How many telephones are in the room: callers', and those that the service has dialled."""
         return len(await self._telephones(room))
+
+    async def dialled(self, room: RoomSeen, leg: str) -> list[str]:
+        """The ``sip.callStatus`` of each telephone that the service has dialled into the room for that purpose."""
+        telephones = await self._telephones(room)
+        return [each.attributes.get(_STATUS, "") for each in telephones if each.attributes.get(OUR_LEG) == leg]
 
     async def has_agent(self, room: RoomSeen) -> bool:
         """Whether an agent is in the room, ours or another."""

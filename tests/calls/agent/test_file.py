@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.calls.agent.file import AgentFile, read_agent_file
-from app.calls.agent.schema import LinesShape
+from app.calls.agent.lines_schema import LinesShape
 from app.conversation.policy import ENGLISH, RUSSIAN, Lines
 from app.errors import SettingsError
 from app.models import CALL_EVENTS

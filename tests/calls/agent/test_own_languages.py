@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.calls.agent.from_settings import agent_of_file, agent_profile
+from app.calls.agent.lines_schema import LinesShape
 from app.calls.agent.profile import AgentProfile
-from app.calls.agent.schema import LinesShape
 from app.errors import SettingsError
 from app.settings import Settings
 

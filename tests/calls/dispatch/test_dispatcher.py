@@ -320,7 +320,7 @@ async def test_a_bug_while_lines_are_prepared_harms_no_call() -> None:
     world = World(agent=replace(AGENT, policy=replace(AGENT.policy, lines={"en": lines})))
     async with desk(world, failures={"phrases": 1}) as open_desk:
         call = await open_desk.rings()
-        await asyncio.sleep(5)
+        await asyncio.sleep(7)
         call.says("When do you open?")
         await call.until("agent.finished", 2)
 

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from app.calls.dispatch.heirs import Heirs
 from app.calls.dispatch.leases import LeaseKeeper
 from app.calls.dispatch.reaper import Reaper
 from app.conversation import events as ev
@@ -66,7 +67,7 @@ async def reaped(world: World, stores: Stores, unsaved: UnsavedEnds) -> None:
     leases = LeaseKeeper(
         stores.calls, "heir", held=list, on_lost=lambda _: None, on_not_renewed=lambda: None, clock=lambda: 5.0
     )
-    reaper = Reaper(services, stores.reader, leases, held=list, agent_tools=frozenset, unsaved=unsaved)
+    reaper = Reaper(services, stores.reader, leases, Heirs(), held=list, agent_tools=frozenset, unsaved=unsaved)
     reaping = asyncio.get_running_loop().create_task(reaper.run(), name="reaper")
     async with asyncio.timeout(60):
         while await stores.calls.count_live() or await unsaved.call_ids():

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from app.calls.dispatch.heirs import Heirs
 from app.calls.dispatch.leases import LeaseKeeper
 from app.calls.dispatch.reaper import Reaper
 from app.conversation import events as ev
@@ -99,7 +100,7 @@ async def _reaped(stores: Stores, spoils: dict[str, Spoil]) -> list[Any]:
     leases = LeaseKeeper(
         stores.calls, "heir", held=list, on_lost=lambda _: None, on_not_renewed=lambda: None, clock=lambda: 5.0
     )
-    reaper = Reaper(services, stores.reader, leases, held=list, agent_tools=frozenset)
+    reaper = Reaper(services, stores.reader, leases, Heirs(), held=list, agent_tools=frozenset)
     with capture_logs() as entries:
         reaping = asyncio.get_running_loop().create_task(reaper.run(), name="reaper")
         try:
