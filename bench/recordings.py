@@ -1,9 +1,9 @@
 """How large recordings become, and what that costs: ``python -m bench.recordings [--minutes 10] [--rates 8000]``.
 
-Two people talk in turns with the sandbox's voice, at every sample rate; ``noise`` adds that of a line to both sides.
-``size`` is relative to the WAV. ``crosstalk`` is how much of a side is heard in the other: dB, by correlation. ``late``
-is by the best match. CPU times are of a program of its own at the lowest priority, for an hour of the call; ``range``
-is how long a range of 64 kB at the end takes, and ``memory`` the most that the program uses.
+Two people talk in turns with the sandbox's voice, at every sample rate; ``noise`` adds that of a line to the caller's
+side. ``size`` is relative to the WAV. ``crosstalk`` is how much of a side is heard in the other: dB, by correlation.
+``late`` is by the best match. CPU times are of a program of its own at the lowest priority, for an hour of the call;
+``range`` is how long a range of 64 kB at the end takes, and ``memory`` the most that the program uses.
 
 ``--call`` measures what live calls notice: the delay of an event loop that wakes every 5 ms, while the program works.
 """
@@ -48,8 +48,8 @@ def conversation(rate: int, seconds: float, *, noise: int) -> Samples:
         for side, text in ((1, lines[turn % len(lines)][0]), (0, lines[turn % len(lines)][1].replace("/", " "))):
             said = np.frombuffer(default_voice().synthesize(text.strip(), "en", rate).pcm, "<i2")
             if at + len(said) > len(sound):
-                hiss = np.random.default_rng(1).normal(0, noise, sound.shape)
-                return np.clip(sound + hiss, -32768, 32767).astype("<i2")
+                hiss = np.random.default_rng(1).normal(0, noise, len(sound))
+                return np.clip(sound + np.stack((hiss, np.zeros_like(hiss)), axis=1), -32768, 32767).astype("<i2")
             sound[at : at + len(said), side] = said // (2 - side)
             at += len(said) + round(rate * _PAUSES_SECONDS[turn % len(_PAUSES_SECONDS)])
         turn += 1

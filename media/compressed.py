@@ -1,10 +1,17 @@
-"""A recording as one compressed file: Opus in Ogg, stereo, caller left, agent right.
+"""A recording as one compressed file: Opus in Ogg, with both sides apart. Any player plays it.
 
-Any player plays it. Its comment names the segments that it was made of, with their sizes, so that a segment is removed
+::
+
+    8 kHz            left: agent   centre: caller   right: agent
+    higher rates     left: caller                   right: agent
+
+Its comment names the segments that it was made of, with their sizes, so that a segment is removed
 only when its sound is known to be in the file.
 
-Opus gives each side what it needs of a common budget. Below about 32 kbit/s it begins to mix the sides, and the caller
-could be heard in the agent's. So every rate has a level above that: see ``docs/performance.md`` for what was measured.
+Opus gives each side what it needs of a common budget. Below about 32 kbit/s it begins to mix left and right, and the
+caller could be heard in the agent's side. So the higher rates have levels above that. At 8 kHz, where that is more than
+a tenth of the recording, the caller has the centre, which is coded by itself, and left and right are the same. What was
+measured: ``docs/performance.md``.
 """
 
 import json
@@ -25,10 +32,12 @@ if TYPE_CHECKING:  # it loads a library, which no call needs
     from soundfile import SoundFile
 
 COMPRESSED_NAME = "recording.opus"
-COMPRESSION_LEVELS = dict(zip(SAMPLE_RATES, (0.958, 0.93, 0.92, 0.88), strict=True))
-"""By sample rate. libsndfile gives each side 6 kbit/s and, times one minus the level, 250 more."""
+COMPRESSION_LEVELS = dict(zip(SAMPLE_RATES, (0.97, 0.93, 0.92, 0.88), strict=True))
+"""By sample rate. libsndfile gives each channel 6 kbit/s and, times one minus the level, 250 more."""
 
-_CHANNELS = 2
+_CENTRED_RATE = 8000
+_CENTRED, _STEREO = ((1, 0, 1), (1, 0)), ((0, 1), (0, 1))
+"""Which side each channel has, and which channel each side is read from. Files of older versions are all stereo."""
 _CONTAINER, _CODEC = "OGG", "OPUS"
 
 
@@ -47,8 +56,10 @@ class CompressedFile:
             """Hertz."""
             self.samples: int = self._sound.frames
             """Of each side, from the answer on."""
-            if self._sound.channels != _CHANNELS or self.rate not in SAMPLE_RATES:
+            layouts = {len(sides): channels for sides, channels in (_CENTRED, _STEREO)}
+            if self._sound.channels not in layouts or self.rate not in SAMPLE_RATES:
                 raise RecordingUnreadable("the compressed recording is not one of a call")
+            self._channels = list(layouts[self._sound.channels])
             self.contents = _contents(self._sound.comment)
             """The segments that it was made of, each with its size in bytes."""
             self._files = files.pop_all()
@@ -72,7 +83,7 @@ class CompressedFile:
         sound: npt.NDArray[np.int16] = _done(lambda: self._sound.read(wanted, "int16", always_2d=True))
         if len(sound) < wanted:
             raise RecordingUnreadable("the compressed recording ends early")
-        return sound
+        return sound[:, self._channels]
 
 
 def write_compressed(
@@ -94,11 +105,12 @@ def write_compressed(
 
 def _encode(written: "_WrittenFile", rate: int, blocks: Iterable[npt.NDArray[np.int16]], comment: str) -> None:
     level = COMPRESSION_LEVELS[rate]
+    sides = list((_CENTRED if rate == _CENTRED_RATE else _STEREO)[0])
     kind = {"format": _CONTAINER, "subtype": _CODEC, "compression_level": level}
-    with _open(written, "w", samplerate=rate, channels=_CHANNELS, **kind) as sound:
+    with _open(written, "w", samplerate=rate, channels=len(sides), **kind) as sound:
         sound.comment = comment
         for block in blocks:
-            _write(sound, block)
+            _write(sound, block[:, sides])
             written.check()
         _done(sound.close)
 

@@ -1,11 +1,13 @@
 """The compressed file of every rate: its size, its sound, and any part of it."""
 
+import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from soundfile import SoundFile
 
 from media.compressed import CompressedFile, write_compressed
 from media.errors import RecordingUnreadable
@@ -104,3 +106,18 @@ def test_a_file_that_is_cut_ends_early_or_cannot_be_read(tmp_path: Path) -> None
 def test_a_file_that_is_not_there_is_no_error_of_the_library(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         CompressedFile(tmp_path / "a")
+
+
+def test_telephone_sound_that_an_older_version_compressed_in_stereo_has_its_sides(tmp_path: Path) -> None:
+    path, rate = tmp_path / "a", 8000
+    sound = stereo(rate, 4.0)
+    kind = {"format": "OGG", "subtype": "OPUS", "compression_level": 0.958}
+    with SoundFile(path, "w", samplerate=rate, channels=2, **kind) as older:
+        older.comment = json.dumps({"segments": CONTENTS})
+        older.write(sound)
+
+    with CompressedFile(path) as compressed:
+        back = compressed.read(0, len(sound))
+    for side in (0, 1):
+        assert np.corrcoef(sound[:, side], back[:, side])[0, 1] > 0.9
+        assert abs(np.corrcoef(sound[:, side], back[:, 1 - side])[0, 1]) < 0.3

@@ -102,7 +102,7 @@ def test_telephone_sound_of_several_owners_is_one_file_with_its_gaps(tmp_path: P
     assert compress_recording(tmp_path).outcome == "done"
 
     assert is_same_sound(was, heard(tmp_path))
-    assert not heard(tmp_path)[round(2.3 * RATE) : round(2.7 * RATE)].any()
+    assert np.abs(heard(tmp_path)[round(2.3 * RATE) : round(2.7 * RATE)]).max() <= 1
     assert recording_report(tmp_path, 5.0) == report
 
 
