@@ -48,7 +48,7 @@ fuzz: $(INSTALLED) ## every field of the vendors' messages, wrong in every way; 
 	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 --dist load tests/matrix $(ARGS) $(OR_NOTHING)
 	@MATRIX_CELLS=all $(PYTHON) -m pytest -n 2 -m room tests/room/test_livekit_trouble.py $(ARGS) $(OR_NOTHING)
 
-matrix: $(INSTALLED) ## every fault at every moment of a call, into docs/fault-matrix.md; takes hours, needs livekit-server (ARGS="--sample 20 --seed 3")
+matrix: $(INSTALLED) ## every fault at every moment of a call, into docs/fault-matrix.md; takes seven hours, in several runs with ARGS="--keep FILE"
 	@$(PYTHON) -m bench.fault_matrix $(if $(ARGS),,--write docs/fault-matrix.md) $(ARGS)
 
 soak: $(INSTALLED) ## callers of all kinds and faults at random, until something goes wrong (ARGS="--hours 2 --seed 3 --calls 8")

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from app.clock import utc_now
+from bench.fault_matrix import kept
 from bench.fault_matrix.aims import missed
 from bench.fault_matrix.cells import INTERFACES, KINDS, all_cells, chosen
 from bench.fault_matrix.document import document
@@ -23,18 +24,27 @@ def main() -> int:
     options = _parser().parse_args()
     cells = chosen(all_cells(), options.only, options.sample, options.seed)
     command = shlex.join(["python", "-m", "bench.fault_matrix", *sys.argv[1:]])
-    outcomes: list[Outcome] = []
-    for outcome in hold_all(cells, options.at_once):
+    outcomes = [] if options.keep is None else [each for each in kept.read(options.keep, cells) if not missed(each)]
+    held = {outcome.cell for outcome in outcomes}
+    for outcome in hold_all([cell for cell in cells if cell not in held], options.at_once):
         outcomes.append(outcome)
         print(f"{len(outcomes)}/{len(cells)} {_line(outcome)}", flush=True)
+        if options.keep is not None:
+            kept.add(options.keep, outcome)
         if options.write is not None:  # a run that is stopped leaves what it has found
-            outcomes.sort(key=lambda outcome: outcome.cell)
-            options.write.write_text(document(outcomes, command, utc_now().date().isoformat()), encoding="utf-8")
+            _write(options.write, outcomes, command)
+    if options.write is not None:
+        _write(options.write, outcomes, command)
     wrong = [outcome for outcome in outcomes if missed(outcome)]
     for outcome in wrong:
         print(f"MISSED {outcome.cell}: {'; '.join(missed(outcome))}")
     print(f"{len(outcomes)} cells, {len(wrong)} miss an aim")
     return int(bool(wrong))
+
+
+def _write(path: Path, outcomes: list[Outcome], command: str) -> None:
+    in_order = sorted(outcomes, key=lambda outcome: outcome.cell)
+    path.write_text(document(in_order, command, utc_now().date().isoformat()), encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=2,
         help="cells at once, each in a process of its own; LiveKit, the database and the disk break one after another",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="keep the outcomes in this file, and hold only those that it lacks or that missed an aim",
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="where the document goes; none by default")
     return parser
