@@ -47,6 +47,8 @@ async def _run(seconds: float, seed: int, callers: int) -> int:
                 print(f"FOUND with --seed {seed} --calls {callers}: {found}")
                 for at, fault in found.faults:
                     print(f"{at} {'all are well' if fault is None else fault}")
+                for line in found.heard:
+                    print(line)
                 for row in found.journal:
                     print(json.dumps(row, ensure_ascii=False))
                 return 1

@@ -8,7 +8,7 @@ Task ledger.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -52,8 +52,12 @@ _BAD_ENDS: Final = (None, "internal_error", "crashed")
 class Found(Exception):
     """What must not be; ``journal`` is that of its call, if it is one's. ``faults`` are the last ones."""
 
-    def __init__(self, what: str, journal: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, what: str, journal: list[dict[str, Any]] | None = None, report: CallReport | None = None
+    ) -> None:
         self.journal = journal or []
+        self.heard = [] if report is None else list(_told(report))
+        """What the call was for its caller, a line each, in the order of time."""
         self.faults: list[tuple[str, dict[str, Any] | None]] = []
         super().__init__(what)
 
@@ -159,7 +163,8 @@ class Soak:
             self.too_busy += 1
             return
         if failure or report is None:
-            raise Found(f"{call.kind} {call_id}: {failure or 'it did not begin'}", await self._journal(call_id))
+            why = failure or "it did not begin"
+            raise Found(f"{call.kind} {call_id}: {why}", await self._journal(call_id), report)
         await self._listen(call, report)
 
     async def _listen(self, call: Call, report: CallReport) -> None:
@@ -169,7 +174,7 @@ class Soak:
         self.longest = max(self.longest, silence)
         if silence > SILENCE_SECONDS + _PROCESSES * report.lateness.maximum:
             what = f"{call.kind} {report.call_id}: {silence:.1f} s of silence that nobody owns"
-            raise Found(what, await self._journal(report.call_id))
+            raise Found(what, await self._journal(report.call_id), report)
 
     async def _trouble(self, number: int) -> None:
         """One fault at a time: any one vendor may be down."""
@@ -224,6 +229,16 @@ class Soak:
             with suppress(httpx.HTTPError):
                 return await journal_of(http, call_id)
         return []
+
+
+def _told(report: CallReport) -> Iterator[str]:
+    """What the caller heard and did, with times since the line was ready, which is ``call.answered`` of the journal."""
+    agent = [(span.start, span.end, "the agent speaks") for span in report.agent_spans]
+    caller = [(step.started_at, step.ended_at, f"the caller: {step.kind}") for step in report.steps]
+    for start, end, what in sorted([*agent, *caller]):
+        yield f"{start:7.2f} to {end:7.2f}: {what}"
+    end = f"{report.ended_at:7.2f}: ended by the {report.ended_by}, {report.end_reason}"
+    yield f"{end}; {report.format}, frames up to {report.lateness.maximum:.2f} s late"
 
 
 def _calls_active(metrics: str) -> float:
