@@ -8,6 +8,8 @@ from sandbox.caller.span_detector import Span
 
 _APART_SECONDS = 0.4
 """How far the clocks of the caller and the service may be apart: a prompt can be heard before it was due."""
+_ON_THE_WAY_SECONDS = 0.8
+"""How much later than its row the beginning of a sound may be heard: through a room it takes half a second."""
 
 
 def longest_silence(report: CallReport) -> float:
@@ -51,7 +53,7 @@ def _listens(report: CallReport, since: float, until: float) -> bool:
     line = _line_opened(report)
     before = [row for row in spoken if row["t"] - line <= since + _APART_SECONDS]
     states = [
-        row for row in report.events if row["type"] == "state.changed" and row["t"] - line < until - _APART_SECONDS
+        row for row in report.events if row["type"] == "state.changed" and row["t"] - line < until - _ON_THE_WAY_SECONDS
     ]
     if not before or not states or before[-1]["data"]["speech"] in filler:
         return False
