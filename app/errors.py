@@ -26,7 +26,9 @@ VoiceAgentError
 │   ├── SpendingLimitReached spending_limit       the day's calls may cost no more        retryable
 │   ├── CallTaken            call_taken           this telephone call is already answered
 │   ├── CallRejected         rejected_policy      the agent's lookup says not to take it
-│   └── Draining             draining                                                     retryable
+│   ├── Draining             draining                                                     retryable
+│   ├── ServicePaused        paused               an operator lets no new calls in         retryable
+│   └── OutboundStopped      outbound_stopped     an operator lets nobody be called        retryable
 ├── SimulatedCallFailed      simulated_call_failed a simulated caller could not call
 ├── DestinationNotAllowed    destination_not_allowed a number that may not be called
 │   ├── OnDoNotCallList      do_not_call          its owner wants no more calls
@@ -40,6 +42,7 @@ VoiceAgentError
 │   ├── TokenInvalid         token_invalid        unknown or expired
 │   └── TokenUsed            token_used           a second socket for one session
 ├── InvalidRequest           invalid_request      a request with an invalid value
+├── KeyNotAllowed            key_not_allowed      a key without the scope that the request needs
 ├── KeyReused                idempotency_key_reused one key for two different requests
 ├── OwnershipLost            ownership_lost       another process owns the call now
 └── StorageError             storage_failed       the database could not write or read a row  retryable
@@ -279,6 +282,20 @@ class SimulatedCallFailed(VoiceAgentError):
     code = "simulated_call_failed"
 
 
+class ServicePaused(AdmissionError):
+    """An operator has paused the service."""
+
+    code = "paused"
+    retryable = True
+
+
+class OutboundStopped(AdmissionError):
+    """An operator has stopped outbound calls."""
+
+    code = "outbound_stopped"
+    retryable = True
+
+
 class DestinationNotAllowed(VoiceAgentError):
     """The number may not be called."""
 
@@ -365,6 +382,12 @@ class InvalidRequest(VoiceAgentError):
     """A request has an invalid value."""
 
     code = "invalid_request"
+
+
+class KeyNotAllowed(VoiceAgentError):
+    """The key is known, but may not do that."""
+
+    code = "key_not_allowed"
 
 
 class KeyReused(VoiceAgentError):

@@ -30,6 +30,7 @@ from routers import (
     listening,
     live_calls,
     media,
+    service,
     session,
     simulated_calls,
     stats,
@@ -50,7 +51,9 @@ from routers.unstarted import Unstarted
 from routers.views import reported_call
 
 _OF_CALLS = (live_calls, simulated_calls, calls, call_files, listening)  # in this order: "live" is no call's id
-_ROUTES = (agents, *_OF_CALLS, stats, do_not_call, media, deliveries, webhooks, health, figures, session, dashboard)
+_ROUTES = (
+    agents, *_OF_CALLS, stats, do_not_call, media, deliveries, service, webhooks, health, figures, session, dashboard,
+)  # fmt: skip
 
 
 def create_app(

@@ -56,7 +56,6 @@ from app.storage.health import StorageHealth
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.owner_locks import OwnerLock
-from app.storage.requests import CallRequestStore
 from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
 from app.storage.spending import DaySpending, SpendingStore
@@ -64,6 +63,7 @@ from app.storage.unsaved import UnsavedEnds
 from app.times import ServiceTimes
 from app.wiring_after import AfterCalls, after_calls
 from app.wiring_loops import run_helpers, watch
+from app.wiring_operators import Operators, open_operators
 from media.formats import AudioFormat
 
 if TYPE_CHECKING:  # these import LiveKit's libraries, see _livekit
@@ -94,9 +94,8 @@ class Services:
     simulated: SimulatedCalls
     dispatcher: CallDispatcher
     agents: AgentDirectory
-    requests: CallRequests
+    operators: Operators
     after: AfterCalls
-    do_not_call: DoNotCallList
     mcp: McpTools
     telephone: "Telephone | None"
     """None without LiveKit."""
@@ -136,7 +135,8 @@ async def open_services(
         health = _health(storage, vendors, tools, mcp, livekit, recordings, loops, after)
         _show_figures(metrics, database, journal, dispatcher, settings.places, health)
         run_helpers(loops, services, agents, vendors, mcp, dispatcher, eraser, health)
-        requests, telephone, sessions = _ways_in(settings, livekit, database, services, dispatcher, loops, times)
+        operators = await open_operators(database, services, dispatcher, do_not_call, loops)
+        telephone, sessions = _ways_in(settings, livekit, database, services, dispatcher, loops, times)
         yield Services(
             settings=settings,
             version=VERSION,
@@ -147,9 +147,8 @@ async def open_services(
             simulated=SimulatedCalls(sessions, background),
             dispatcher=dispatcher,
             agents=agents,
-            requests=requests,
+            operators=operators,
             after=after,
-            do_not_call=do_not_call,
             mcp=mcp,
             telephone=telephone,
             metrics=metrics,
@@ -159,7 +158,7 @@ async def open_services(
             loops=loops,
             times=times,
         )
-        _stop(telephone, requests, dispatcher)
+        _stop(telephone, operators.requests, dispatcher)
 
 
 def _ways_in(
@@ -170,11 +169,10 @@ def _ways_in(
     dispatcher: CallDispatcher,
     loops: ServiceLoops,
     times: ServiceTimes,
-) -> "tuple[CallRequests, Telephone | None, MediaSessions]":
-    """What operators ask of calls, and where calls come from."""
-    requests = CallRequests(CallRequestStore(database), dispatcher, owner=services.owner, loops=loops)
+) -> "tuple[Telephone | None, MediaSessions]":
+    """Where calls come from."""
     telephone = _telephone(settings, livekit, database, services, dispatcher, loops, times)
-    return requests, telephone, _sessions(settings, database, services, dispatcher, loops)
+    return telephone, _sessions(settings, database, services, dispatcher, loops)
 
 
 def _stop(telephone: "Telephone | None", requests: CallRequests, dispatcher: CallDispatcher) -> None:

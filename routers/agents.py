@@ -1,13 +1,13 @@
 """The agents that answer calls."""
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, HTTPException
 
-from routers.dependencies import TheServices, require_key
-from routers.query_parameters import KNOWN_PARAMETERS
+from routers.auditing import WITH_KEY
+from routers.dependencies import TheServices
 from routers.schemas import Agent, AgentList
 from routers.views import agent_of, agent_summary_of
 
-router = APIRouter(prefix="/agents", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["agents"])
+router = APIRouter(prefix="/agents", dependencies=WITH_KEY, tags=["agents"])
 
 
 @router.get("")

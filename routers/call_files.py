@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from app.calls.after.recorded_test import recorded_test
@@ -21,17 +21,17 @@ from media.errors import RecordingUnreadable
 from media.recording_report import recording_report
 from media.waveform import waveform
 from media.whole_recording import WholeRecording
+from routers.auditing import WITH_KEY
 from routers.call_archive import Part, archive, json_part
 from routers.calls import TheCall
 from routers.deliveries import delivery_of
-from routers.dependencies import TheServices, require_key
+from routers.dependencies import TheServices
 from routers.explanation import Line, SentWebhook, explanation
 from routers.file_schemas import Explanation, ExplanationLine, Waveform
-from routers.query_parameters import KNOWN_PARAMETERS
 from routers.recordings import on_their_way
 from routers.views import call_of, events_json, transcript_text
 
-router = APIRouter(prefix="/calls/{call_id}", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["calls"])
+router = APIRouter(prefix="/calls/{call_id}", dependencies=WITH_KEY, tags=["calls"])
 
 _POINTS = "Into how many equal parts the call is cut."
 _SOUND = "A zip with the file and the caller's sound, rather than the file alone."

@@ -17,8 +17,9 @@ from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow
 from app.storage.disk_threads import on_disk
 from app.wiring import Services
-from routers.dependencies import TheServices, require_key
-from routers.query_parameters import KNOWN_PARAMETERS, moment, outcome_filters
+from routers.auditing import WITH_KEY, made_call
+from routers.dependencies import TheServices
+from routers.query_parameters import moment, outcome_filters
 from routers.recordings import recording_answer
 from routers.schemas import (
     Analysis,
@@ -34,7 +35,7 @@ from routers.schemas import (
 from routers.server_sent import HEARTBEAT, STREAM_BEGINNING, EventStream, EventStreams, server_sent
 from routers.views import analysis_of, call_of, events_json, summary_of, transcript_of, transcript_text
 
-router = APIRouter(prefix="/calls", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["calls"])
+router = APIRouter(prefix="/calls", dependencies=WITH_KEY, tags=["calls"])
 
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
@@ -130,6 +131,7 @@ async def list_calls(
 @router.post("", response_model=Call, status_code=HTTPStatus.ACCEPTED)
 async def place_call(
     wanted: PlacedCall,
+    request: Request,
     services: TheServices,
     key: Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)] = None,
 ) -> Response:
@@ -139,6 +141,7 @@ async def place_call(
     call_id = await services.telephone.placing.place(
         wanted.to, wanted.number, wanted.metadata, key, agent=wanted.agent, variables=wanted.variables
     )
+    made_call(request, call_id)
     return await _accepted(call_id, services)
 
 
@@ -151,14 +154,14 @@ async def get_call(call: TheCall, services: TheServices) -> Response:
 @router.post("/{call_id}/hangup", response_model=Call, status_code=HTTPStatus.ACCEPTED)
 async def hang_up(call_id: str, services: TheServices) -> Response:
     """Hang up at once. The last event of the call is its end."""
-    await services.requests.ask(call_id, "hangup")
+    await services.operators.requests.ask(call_id, "hangup")
     return await _accepted(call_id, services)
 
 
 @router.post("/{call_id}/say", response_model=Call, status_code=HTTPStatus.ACCEPTED)
 async def say(call_id: str, wanted: SayRequest, services: TheServices) -> Response:
     """Have the agent say a text after its current utterance. An event shows when it does."""
-    await services.requests.ask(call_id, "say", text=wanted.text)
+    await services.operators.requests.ask(call_id, "say", text=wanted.text)
     return await _accepted(call_id, services)
 
 
@@ -172,7 +175,7 @@ async def delete_call(call: TheCall, services: TheServices) -> None:
 async def transfer(call: TheCall, wanted: TransferRequest, services: TheServices) -> Response:
     """Transfer the caller to a human after the agent's current utterance. An event reports the outcome."""
     check_transfer(call, wanted.to, services.settings.transfer_targets)
-    await services.requests.ask(call.call_id, "transfer", to=wanted.to)
+    await services.operators.requests.ask(call.call_id, "transfer", to=wanted.to)
     return await _accepted(call.call_id, services)
 
 

@@ -3,18 +3,16 @@
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query
 
 from app.clock import utc_now
 from app.storage.outbox import Delivery
 from app.wiring import Services
-from routers.dependencies import TheServices, require_key
-from routers.query_parameters import KNOWN_PARAMETERS
+from routers.auditing import WITH_KEY
+from routers.dependencies import TheServices
 from routers.schemas import DeliveryPage, WebhookDelivery
 
-router = APIRouter(
-    prefix="/webhooks/deliveries", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["webhooks"]
-)
+router = APIRouter(prefix="/webhooks/deliveries", dependencies=WITH_KEY, tags=["webhooks"])
 
 _ID_MAX = 2**63 - 1
 """The database holds no larger number."""

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import ipaddress
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
@@ -12,9 +13,12 @@ from fastapi.requests import HTTPConnection
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
+from app.errors import KeyNotAllowed
+from app.storage.api_keys import SCOPES, Scope
 from app.wiring import Services
 from routers import session_cookie
 from routers.attempts import FailedAttempts
+from routers.scopes import method_and_path, needed_scope
 
 
 def services_of(connection: HTTPConnection) -> Services:
@@ -40,16 +44,56 @@ _Cookie = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Who sent a request."""
+
+    name: str
+    """As the audit names them."""
+    scopes: frozenset[Scope]
+
+
+_THIS_MACHINE = KeyHolder("this machine", frozenset(SCOPES))
+"""Where no API_KEY is set."""
+_OPERATOR = KeyHolder(session_cookie.OPERATOR, frozenset(SCOPES))
+
+
 async def require_key(connection: HTTPConnection, services: TheServices, bearer: _Bearer, cookie: _Cookie) -> None:
-    """Refuse a request without the API key or the cookie. With no key set, answer this machine only."""
+    """Refuse a request without a key that may do that, or its cookie. With no key set, answer this machine only.
+
+    Raises HTTPException, KeyNotAllowed, and StorageError when a named key cannot be looked up.
+    """
     key = services.settings.api_key
-    if key is None:
-        _require_this_machine(connection)
-    elif _is_right(bearer, key):
-        return
-    elif cookie is None or not session_cookie.is_genuine(cookie, key):
-        refuse(connection, "api", guessed=bool(cookie) or _has_key(connection))
-    require_own_page(connection, services)
+    holder = None if key is None else await _holder_of_key(bearer, key, services)
+    if holder is None:
+        if key is None:
+            _require_this_machine(connection)
+            holder = _THIS_MACHINE
+        elif (holder := await _holder_of_cookie(cookie, key, services)) is None:
+            refuse(connection, "api", guessed=bool(cookie) or _has_key(connection))
+        require_own_page(connection, services)
+    scope = needed_scope(*method_and_path(connection))
+    if scope not in holder.scopes:
+        raise KeyNotAllowed(f"the key {holder.name!r} lacks the scope {scope!r}, which this request needs")
+    connection.state.key_holder = holder
+
+
+async def _holder_of_key(bearer: _Bearer, key: SecretStr, services: Services) -> KeyHolder | None:
+    if bearer is None:
+        return None
+    if is_same(bearer.credentials, key):
+        return _OPERATOR
+    named = await services.operators.keys.find(bearer.credentials)
+    return None if named is None else KeyHolder(named.name, named.scopes)
+
+
+async def _holder_of_cookie(cookie: str | None, key: SecretStr, services: Services) -> KeyHolder | None:
+    """A cookie of a named key ends with that key."""
+    given = None if cookie is None else session_cookie.key_of(cookie, key)
+    if given is None or given.mark is None:
+        return None if given is None else _OPERATOR
+    named = await services.operators.keys.named(given.name)
+    return KeyHolder(named.name, named.scopes) if named is not None and named.mark == given.mark else None
 
 
 async def is_stranger(request: Request, services: TheServices) -> bool:

@@ -311,6 +311,21 @@ _SCORE = {
     "language": "en",
     "about": "Asks questions, interrupts a long answer, and says goodbye.",
 }
+_ORDERS: dict[str, Any] = {
+    "paused_since": "2026-11-22T10:00:00.000Z",
+    "draining_since": None,
+    "outbound_stopped_since": None,
+    "ordered_by": "operator",
+}
+_ASKED: dict[str, Any] = {
+    "audit_id": 17,
+    "at": "2026-11-22T10:00:00.000Z",
+    "key": "night-shift",
+    "action": "POST /calls/{call_id}/hangup",
+    "call_id": "call_5f0c3f6b1d2e4a79a1b2c3d4",
+    "detail": None,
+    "status": 202,
+}
 _LISTED = {"number": "+70000000001", "added_at": "2026-11-22T10:00:00.000Z", "added_by": "caller"}
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -386,6 +401,11 @@ ANSWERS: dict[str, tuple[tuple[int, str | None, Any], ...]] = {
     "list_do_not_call": ((200, _JSON, {"numbers": [_LISTED], "next_cursor": None}),),
     "add_do_not_call": ((200, _JSON, _LISTED),),
     "remove_do_not_call": ((204, None, None),),
+    "pause_service": ((202, _JSON, _ORDERS),),
+    "resume_service": ((202, _JSON, _ORDERS | {"paused_since": None}),),
+    "drain_service": ((202, _JSON, _ORDERS | {"draining_since": "2026-11-22T10:15:00.000Z"}),),
+    "stop_outbound": ((202, _JSON, _ORDERS | {"outbound_stopped_since": "2026-11-22T10:15:00.000Z"}),),
+    "list_audit": ((200, _JSON, {"entries": [_ASKED], "next_cursor": None}),),
     "open_session": ((204, None, None),),
     "close_session": ((204, None, None),),
 }

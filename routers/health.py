@@ -18,7 +18,7 @@ from routers.query_parameters import KNOWN_PARAMETERS
 router = APIRouter(prefix="/health", dependencies=[KNOWN_PARAMETERS], tags=["health"])
 
 _COUNTING_SECONDS = 0.5
-_NOT_READY = ("starting", "draining", "stale", "failed")
+_NOT_READY = ("starting", "draining", "paused", "stale", "failed")
 _TOOL = "tool:"
 _WORST_FIRST = ("failed", "degraded", "ok")
 
@@ -36,11 +36,14 @@ async def check_live(services: TheServices, response: Response) -> dict[str, str
 async def check_ready(services: TheServices, response: Response) -> dict[str, Any]:
     """Whether the service takes calls, and how many are live on all workers.
 
-    It takes none while it starts or stops, without its storage, or when its last health check is too old (`stale`).
+    It takes none while it starts or stops, while an operator has paused it, without its storage, or when its last
+    health check is too old (`stale`).
     """
     status = _status(services)
     if status != "failed" and services.dispatcher.admission.is_draining:
         status = "draining"
+    elif status != "failed" and services.operators.orders.current.paused_since is not None:
+        status = "paused"
     if status in _NOT_READY:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     return {"status": status, "live_calls": await _live_calls(services)}
@@ -65,6 +68,7 @@ async def get_health(services: TheServices, stranger: Annotated[bool, Depends(is
         "workers": services.settings.workers,
         "spending": None if stranger else _spending(services),
         "limits": None if stranger else _limits(services),
+        "orders": None if stranger else asdict(services.operators.orders.current),
         "webhooks": None if stranger else asdict(services.after.webhooks.backlog),
     }
 

@@ -3,19 +3,19 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 
 from app.clock import iso_utc, parse_iso, utc_now
 from app.journal.live_call import LiveCall
 from app.storage.call_lists import CallFilter
 from app.storage.calls import LIVE, CallRow
 from app.wiring import Services
-from routers.dependencies import TheServices, require_key
+from routers.auditing import WITH_KEY
+from routers.dependencies import TheServices
 from routers.live_schemas import LiveCall as ShownCall
 from routers.live_schemas import LiveCalls, VendorTrouble
-from routers.query_parameters import KNOWN_PARAMETERS
 
-router = APIRouter(prefix="/calls", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["calls"])
+router = APIRouter(prefix="/calls", dependencies=WITH_KEY, tags=["calls"])
 
 _CALLS_MAX = 500
 """Of each status. More live calls than that are counted, but not shown."""

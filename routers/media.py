@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from fastapi import APIRouter, Body, Depends, Request, WebSocket
+from fastapi import APIRouter, Body, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from app.calls.dispatch.media_sessions import NewSession, OpenedSession
@@ -23,7 +23,8 @@ from media.dialects.protocol import Rejected
 from media.dialects.refusals import RefusalLog
 from media.dialects.twilio import TwilioProtocol
 from media.legs.websocket import FarEndGone, WebSocketLeg, wait_for_start
-from routers.dependencies import TheServices, require_key
+from routers.auditing import WITH_KEY, made_call
+from routers.dependencies import TheServices
 from routers.problems import of_error
 from routers.query_parameters import KNOWN_PARAMETERS
 from routers.schemas import SessionAnswer, SessionRequest
@@ -38,11 +39,12 @@ _NO_CALL = Rejected(
 )
 
 
-@router.post("/sessions", status_code=HTTPStatus.CREATED, dependencies=[Depends(require_key)])
+@router.post("/sessions", status_code=HTTPStatus.CREATED, dependencies=WITH_KEY)
 async def create_media_session(
     services: TheServices, request: Request, wanted: Annotated[SessionRequest | None, Body()] = None
 ) -> SessionAnswer:
     """Create an address for one websocket. The session becomes a call when the socket sends ``start``."""
+    services.dispatcher.admission.check_paused()
     services.dispatcher.admission.require_storage()
     wanted = wanted or SessionRequest()
     agent = services.dispatcher.admission.wanted_agent(wanted.agent, wanted.variables)
@@ -55,6 +57,7 @@ async def create_media_session(
         variables=wanted.variables,
         is_synthetic=wanted.synthetic,
     )
+    made_call(request, session.call_id)
     domain = services.settings.domain
     scheme = "wss" if domain or request.url.scheme == "https" else "ws"
     door = f"{scheme}://{domain or request.headers.get('host', 'localhost')}/media"

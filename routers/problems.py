@@ -13,12 +13,15 @@ from starlette.websockets import WebSocketState
 
 from app import errors
 
-_STATUS: dict[type[errors.VoiceAgentError], HTTPStatus] = {
+_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.CallNotFound: HTTPStatus.NOT_FOUND,
     errors.NumberNotListed: HTTPStatus.NOT_FOUND,
     errors.CallStateError: HTTPStatus.CONFLICT,
     errors.AtCapacity: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ServicePaused: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.OutboundStopped: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.KeyNotAllowed: HTTPStatus.FORBIDDEN,
     errors.CallRejected: HTTPStatus.FORBIDDEN,
     errors.TransferNotAllowed: HTTPStatus.FORBIDDEN,
     errors.DialLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
@@ -52,9 +55,18 @@ def problem(
     )
 
 
+def status_of(error: Exception) -> HTTPStatus:
+    """The status of the answer to an error."""
+    if isinstance(error, HTTPException):
+        return HTTPStatus(error.status_code)
+    if isinstance(error, RequestValidationError):
+        return HTTPStatus.UNPROCESSABLE_ENTITY
+    return next((_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
 def of_error(error: errors.VoiceAgentError) -> JSONResponse:
     """The document for one of our errors."""
-    status = next((_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = status_of(error)
     limits = (errors.DialLimitReached, errors.SpendingLimitReached)
     wait = error.retry_after if isinstance(error, limits) else _TRY_AGAIN_SECONDS
     headers = {"Retry-After": str(math.ceil(wait))} if error.retryable else {}

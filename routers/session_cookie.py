@@ -1,20 +1,34 @@
 """The session cookie of a browser: ``<audio>`` and ``EventSource`` cannot send the key in a header.
 
-Its value is the time of the login, signed with the API key. So every worker can check it, nothing is stored, and a new
-key ends every session. Logging out deletes the browser's cookie; a copy of it works until it expires.
+Its value is whose key it was given for and the time of the login, signed with the API key. So every worker can check
+it, nothing is stored, and a new API key ends every session; revoking a named key ends those of that key. Logging out
+deletes the browser's cookie; a copy of it works until it expires.
 """
 
 import hashlib
+from dataclasses import dataclass
 
 from fastapi import Response
 from fastapi.requests import HTTPConnection
 from itsdangerous import BadSignature, TimestampSigner
 from pydantic import SecretStr
 
+from routers.scopes import SAFE_METHODS
+
 NAME = "voice_agent"
 SECONDS = 12 * 60 * 60
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_VALUE = "operator"
+OPERATOR = "operator"
+"""Whoever has the API key of the settings. No named key may be called that."""
+_MARK = ":"
+
+
+@dataclass(frozen=True, slots=True)
+class CookieKey:
+    """The key that a cookie was given for."""
+
+    name: str
+    mark: str | None
+    """That of a named key; None for the API key of the settings."""
 
 
 def signer(api_key: SecretStr) -> TimestampSigner:
@@ -22,9 +36,10 @@ def signer(api_key: SecretStr) -> TimestampSigner:
     return TimestampSigner(api_key.get_secret_value(), salt=NAME, key_derivation="hmac", digest_method=hashlib.sha256)
 
 
-def set_cookie(response: Response, api_key: SecretStr, *, secure: bool) -> None:
-    """Let this browser in for twelve hours, from pages of this service only."""
-    value = signer(api_key).sign(_VALUE).decode()
+def set_cookie(response: Response, api_key: SecretStr, given: CookieKey, *, secure: bool) -> None:
+    """Let this browser in for twelve hours, from pages of this service only, with what that key may do."""
+    holder = given.name if given.mark is None else f"{given.name}{_MARK}{given.mark}"
+    value = signer(api_key).sign(holder).decode()
     response.set_cookie(NAME, value, max_age=SECONDS, httponly=True, samesite="strict", secure=secure)
 
 
@@ -33,17 +48,21 @@ def clear_cookie(response: Response, *, secure: bool) -> None:
     response.delete_cookie(NAME, httponly=True, samesite="strict", secure=secure)
 
 
-def is_genuine(cookie: str, api_key: SecretStr) -> bool:
-    """Whether this service issued the cookie, with the current key, within the last twelve hours."""
+def key_of(cookie: str, api_key: SecretStr) -> CookieKey | None:
+    """The key of a cookie; None unless this service issued it, with the current API key, in the last twelve hours."""
     try:
-        return signer(api_key).unsign(cookie, max_age=SECONDS) == _VALUE.encode()
-    except BadSignature:  # SignatureExpired is one, too
-        return False
+        holder = signer(api_key).unsign(cookie, max_age=SECONDS).decode()
+    except (BadSignature, UnicodeDecodeError):  # SignatureExpired is one, too
+        return None
+    name, _, mark = holder.rpartition(_MARK)
+    if name:
+        return CookieKey(name, mark)
+    return CookieKey(holder, None) if holder == OPERATOR else None
 
 
 def is_from_here(connection: HTTPConnection, domain: str | None) -> bool:
     """Whether a request comes from a page of this service, as far as the browser says. Always true for safe methods."""
     origin = connection.headers.get("origin")
-    if origin is None or connection.scope.get("method") in _SAFE_METHODS:
+    if origin is None or connection.scope.get("method") in SAFE_METHODS:
         return True
     return origin.partition("://")[2] in (connection.headers.get("host"), domain)

@@ -6,14 +6,14 @@ real recogniser hears it; in the sandbox, which recognises nothing, the caller a
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 
 from app.calls.dispatch.simulated_calls import sandbox_of
-from routers.dependencies import TheServices, require_key
-from routers.query_parameters import KNOWN_PARAMETERS
+from routers.auditing import WITH_KEY, made_call
+from routers.dependencies import TheServices
 from routers.simulated_schemas import CallerScore, CallerScores, SimulatedCall, SimulatedCallRequest
 
-router = APIRouter(prefix="/calls/simulated", dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["calls"])
+router = APIRouter(prefix="/calls/simulated", dependencies=WITH_KEY, tags=["calls"])
 
 
 @router.get("")
@@ -40,6 +40,7 @@ async def place_simulated_call(wanted: SimulatedCallRequest, services: TheServic
         agent=wanted.agent,
         variables=wanted.variables,
     )
+    made_call(request, call_id)
     return SimulatedCall(call_id=call_id)
 
 

@@ -4,17 +4,18 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from app.clock import iso_utc, parse_iso, utc_now
 from app.errors import InvalidRequest
 from app.storage.figures import Figures
-from routers.dependencies import TheServices, require_key
+from routers.auditing import WITH_KEY
+from routers.dependencies import TheServices
 from routers.figure_schemas import AgentFigures, Stats, TimeFigures
 from routers.figure_schemas import Figures as ShownFigures
-from routers.query_parameters import KNOWN_PARAMETERS, moment
+from routers.query_parameters import moment
 
-router = APIRouter(dependencies=[Depends(require_key), KNOWN_PARAMETERS], tags=["calls"])
+router = APIRouter(dependencies=WITH_KEY, tags=["calls"])
 
 Bucket = Literal["hour", "day"]
 _USUAL = {"hour": timedelta(days=1), "day": timedelta(days=30)}

@@ -15,6 +15,7 @@ CALLED_BY_LIBRARIES = {
     "app/cli/__init__.py call_service": "a command",
     "app/cli/__init__.py explain": "a command",
     "app/cli/__init__.py run_tests": "a command",
+    "app/cli/keys.py list_keys": "a command",
     "app/cli/checks/sip_options.py datagram_received": "asyncio's",
     "app/cli/checks/sip_options.py error_received": "asyncio's",
     "app/cli/trial_service.py capture_signals": "uvicorn's",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from app.cli import keys
 from app.cli.sandbox_process import Profile, print_sandbox
 from app.cli.settings_problems import SETTINGS_STATUS, print_problems
 from app.clock import utc_now
@@ -33,6 +34,7 @@ Policy = Annotated[
 CallId = Annotated[str, typer.Argument(help="the id, as GET /calls shows it")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(keys.app, name="keys")
 
 
 @app.command()

@@ -41,6 +41,9 @@ class DrainingServer(uvicorn.Server):
     A second signal stops at once.
     """
 
+    ends_when_drained = True
+    """Whether this process itself ends when an operator has drained the service."""
+
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain_seconds: float) -> None:
         super().__init__(config)
         self._app = app
@@ -64,7 +67,7 @@ class DrainingServer(uvicorn.Server):
         self.has_failed |= self._is_lost() or getattr(self.lifespan, "shutdown_failed", False)
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: stop if the service can no longer carry calls. uvicorn itself would go on serving."""
+        """Ten times a second: stop if the service can no longer carry calls, or if an operator wants it to end."""
         if not self.has_failed and self._is_lost():
             self.has_failed = True
             log.error("service.failed")
@@ -72,6 +75,14 @@ class DrainingServer(uvicorn.Server):
             if self._drain is not None:
                 self._drain.cancel()
             self._drain = asyncio.get_running_loop().create_task(self._drain_then_stop(0.0), name="drain")
+        services = getattr(self._app.state, "services", None)
+        if (
+            self.ends_when_drained
+            and self._drain is None
+            and services is not None
+            and services.operators.orders.is_to_end
+        ):
+            self.drain()
         return await super().on_tick(counter)
 
     def _is_lost(self) -> bool:

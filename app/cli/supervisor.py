@@ -7,6 +7,7 @@ Task ledger.
 
 ``worker-<n>``   keeps one worker running. Ends when the worker has ended after a signal.
 ``heartbeats``   kills workers that hang. Ends with the last worker after a signal.
+``orders``       ends the service when an operator has drained it. Ends with the last worker after a signal.
 ``release-<n>``  releases the calls of a dead worker. Ends when that is done, or after a minute.
 """
 
@@ -18,6 +19,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from tempfile import TemporaryDirectory
 
 import structlog
@@ -27,6 +29,7 @@ from app.cli.heartbeats import LOOK_SECONDS, Look, Pulse
 from app.cli.orders import RELOAD, STOP, WorkerOrder, written
 from app.cli.sandbox_process import vendors
 from app.cli.settings_problems import SETTINGS_STATUS, warn_of_misspelt
+from app.clock import utc_now
 from app.errors import StorageError
 from app.observability.logs import configure_logging
 from app.observability.metrics import FOLDER_VARIABLE, forget_process
@@ -35,6 +38,7 @@ from app.settings import Settings
 from app.start_checks import check_settings, warn_of_root
 from app.storage.calls import CallStore
 from app.storage.database import Database, migrate
+from app.storage.service_orders import ServiceOrderStore
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +47,7 @@ _BEATS_AT_ONCE = 4096
 _RELEASE_SECONDS = 60.0
 """How long to try to release the calls of a dead worker. By then its leases have expired anyway."""
 _RELEASE_AGAIN_SECONDS = 0.5
+_ORDERS_SECONDS = 0.5
 _CLOSING_SECONDS = 40.0
 """The most that a worker needs for goodbyes and its last rows. After that it is killed."""
 _HEALTHY_SECONDS = 30.0
@@ -107,11 +112,13 @@ class Supervisor:
             )
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(self._watch(), name="heartbeats")
+                obeying = tasks.create_task(self._obey(database, utc_now()), name="orders")
                 async with asyncio.TaskGroup() as workers:
                     for number in range(1, self._settings.workers + 1):
                         kept = self._keep(number, CallStore(database), tasks)
                         workers.create_task(kept, name=f"worker-{number}")
                 watching.cancel()
+                obeying.cancel()
         finally:
             await database.close()
         return self._status
@@ -133,6 +140,15 @@ class Supervisor:
         for number, process in self._workers.items():
             log.error("worker.killed", worker=number, reason="it did not stop in time")
             _kill(process)
+
+    async def _obey(self, database: Database, started: datetime) -> None:
+        """Stop once an operator has drained the service. The workers see to it that no new call begins."""
+        orders, calls = ServiceOrderStore(database), CallStore(database)
+        while not self._signals:
+            await asyncio.sleep(_ORDERS_SECONDS)
+            with suppress(StorageError):  # the workers' health tells of it
+                if (await orders.current()).is_to_end(started) and not await calls.count_live():
+                    self._stop()
 
     async def _watch(self) -> None:
         """Kill workers that hang. The task that waits for a worker's end does the rest."""

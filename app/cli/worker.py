@@ -30,6 +30,7 @@ from app.observability.logs import configure_logging
 class WorkerServer(DrainingServer):
     """Obeys its supervisor. When the supervisor is gone it drains and stops: nobody would replace it if it died."""
 
+    ends_when_drained = False  # the supervisor ends all workers then, and starts no others
     commands: BinaryIO
     heart: Heart
 

@@ -38,8 +38,8 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?![\w.-])")
 """Not a secret: ``first_token: 0.31`` is a time."""
 
 _CREDENTIALS = re.compile(r"\b(bearer\s+)[^\s\"',;]+|\b((?:token|basic)\s+)[\w.~+/=-]{16,}", re.IGNORECASE)
-_KEYS = re.compile(r"\b(?:sk[-_]|whsec_)[\w-]{8,}|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
-"""Keys of vendors, secrets of webhooks, and JSON Web Tokens."""
+_KEYS = re.compile(r"\b(?:sk[-_]|whsec_|va_)[\w-]{8,}|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
+"""Keys of vendors and of this service, secrets of webhooks, and JSON Web Tokens."""
 _USER = re.compile(r"(?<=//)[^/\s?#@\"'<>]+@")
 """User and password before the host of an address."""
 

@@ -38,6 +38,7 @@ class ServiceMetrics:
             "kind",
         )
         self._draining = gauge("voice_draining", "Workers that take no new calls because they are stopping.", "livesum")
+        self._orders = gauge("voice_service_order", "1 while an operator's order holds.", "livemax", "order")
         self._capacity = gauge("voice_capacity_ratio", "Live calls as a share of capacity, in all workers.", "livesum")
         self._tasks = gauge("voice_tasks", "Tasks on the event loops of all workers.", "livesum")
         self._claims = Counter("voice_claims_total", "Telephone calls claimed.", ["kind"], registry=registry)
@@ -85,6 +86,11 @@ class ServiceMetrics:
     def note_draining(self, is_draining: bool) -> None:
         """Note whether this process takes no new calls."""
         self._draining.set(is_draining)
+
+    def note_orders(self, *, is_paused: bool, is_outbound_stopped: bool) -> None:
+        """Note which orders of operators hold."""
+        self._orders.labels("pause").set(is_paused)
+        self._orders.labels("stop-outbound").set(is_outbound_stopped)
 
     def note_capacity(self, live_calls: int, places: int) -> None:
         """Note the live calls of this process and the capacity of all workers."""

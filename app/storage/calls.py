@@ -34,6 +34,7 @@ from app.storage.schema import (
     sessions,
     webhook_inbox,
 )
+from app.storage.service_orders import orders_now
 from app.storage.spending import Reservation, check_fits, forget_call, reserve, reserve_anew, settle
 
 log = structlog.get_logger(__name__)
@@ -136,7 +137,7 @@ class CallStore:
 
         Raises CallTaken when the same telephone call exists already and has not lost its room, AtCapacity when all
         processes together have ``max_live`` live calls, SpendingLimitReached when the reservation does not fit into the
-        day's limits.
+        day's limits, and ServicePaused. Without ``max_live`` the call is none that is taken.
         """
         await self._database.write(partial(create_call, row, max_live, reservation))
 
@@ -361,8 +362,10 @@ def create_call(
     )
     if row.room_sid is not None and connection.execute(select(calls.c.call_id).where(same)).first():
         raise CallTaken("this telephone call was taken before")
-    if max_live is not None and _count_live(connection) >= max_live:
-        raise AtCapacity(f"all {max_live} places for calls are taken")
+    if max_live is not None:
+        orders_now(connection).check_new_call()
+        if _count_live(connection) >= max_live:
+            raise AtCapacity(f"all {max_live} places for calls are taken")
     if reservation is not None:
         reserve(connection, row.call_id, reservation, row.started_at)
     connection.execute(insert(calls), asdict(row))

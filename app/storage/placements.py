@@ -16,6 +16,7 @@ from app.storage.calls import CallRow, create_call
 from app.storage.database import Database
 from app.storage.do_not_call import is_listed
 from app.storage.schema import ERASED_BODY, dials, idempotency_keys
+from app.storage.service_orders import orders_now
 from app.storage.spending import Reservation
 
 _KEPT = timedelta(hours=24)
@@ -63,7 +64,7 @@ class PlacementStore:
 
         ``refusal`` is why this number may not be called now; ``is_announced`` as for
         :func:`app.storage.calls.create_call`. Raises it, KeyReused, OnDoNotCallList, DialLimitReached,
-        AtCapacity, SpendingLimitReached, StorageError.
+        AtCapacity, SpendingLimitReached, ServicePaused, OutboundStopped, StorageError.
         """
         return await self._database.write(
             partial(_place, row, limits, max_live, reservation, key, now, refusal, is_announced)
@@ -85,6 +86,7 @@ def _place(
     connection.execute(delete(dials).where(dials.c.placed_at < iso_utc(now - _DAY)))
     if key is not None and (placed := _placed_before(key, connection)):
         return placed
+    orders_now(connection).check_outbound()
     if is_listed(connection, row.called_number or ""):
         raise OnDoNotCallList("this number is on the do-not-call list")
     if refusal is not None:

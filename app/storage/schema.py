@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 metadata = MetaData()
 
-REVISION = "0025"
+REVISION = "0028"
 """The newest revision in ``migrations/versions``, which creates these tables."""
 
 _LISTED_BY = {
@@ -349,6 +349,41 @@ do_not_call = Table(
     Column("added_at", String, nullable=False),
     Column("added_by", String, nullable=False),  # "operator" or "caller"
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("key_hash", String, nullable=False, unique=True),  # SHA-256, hexadecimal
+    Column("scopes", String, nullable=False),  # separated by commas
+    Column("created_at", String, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_id", Integer, primary_key=True),
+    Column("at", String, nullable=False),
+    Column("key", String, nullable=False),  # the name of the key
+    Column("action", String, nullable=False),
+    Column("call_id", String),  # no foreign key: an entry outlives its call
+    Column("detail", String),
+    Column("status", Integer),
+    Index("audit_by_call", "call_id", "audit_id"),
+    Index("audit_by_key", "key", "audit_id"),
+    sqlite_autoincrement=True,  # no number is given twice: a client lists by them
+)
+
+service_orders = Table(
+    "service_orders",
+    metadata,
+    Column("order_id", Integer, primary_key=True),  # 1: there is one row
+    Column("paused_since", String),
+    Column("draining_since", String),
+    Column("outbound_stopped_since", String),
+    Column("ordered_by", String),  # the name of the key
+)
+"""What operators have ordered the whole service to do."""
 
 
 def decode_object(written: Any) -> dict[str, Any]:

@@ -74,9 +74,14 @@ async def sandbox_process(profile: str = "instant") -> AsyncIterator[dict[str, s
 
 @asynccontextmanager
 async def serving(
-    data_dir: Path, sandbox: Mapping[str, str], *, log_name: str = "service.log", **variables: str
+    data_dir: Path,
+    sandbox: Mapping[str, str],
+    *,
+    log_name: str = "service.log",
+    takes_calls: bool = True,
+    **variables: str,
 ) -> AsyncIterator[ServiceProcess]:
-    """``python -m app.cli serve``, ready; killed on leaving if it still runs."""
+    """``python -m app.cli serve``, ready, or without ``takes_calls`` alive; killed on leaving if it still runs."""
     port = variables.get("PORT") or str(free_port())
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"), "a-vendors-secret-key")
     vendors = {name.upper(): url for name, url in sandbox.items() if name != "url"}
@@ -90,7 +95,7 @@ async def serving(
         )
     service = ServiceProcess(f"http://127.0.0.1:{port}", process, log_path, sandbox["url"])
     try:
-        await _until_ready(service)
+        await _until_ready(service, "/health/ready" if takes_calls else "/health/live")
         yield service
     finally:
         if process.returncode is None:
@@ -103,12 +108,12 @@ def _new_file(path: Path) -> BinaryIO:
     return path.open("wb")
 
 
-async def _until_ready(service: ServiceProcess) -> None:
+async def _until_ready(service: ServiceProcess, path: str) -> None:
     async with service.client() as http, asyncio.timeout(_STARTS_SECONDS):
         while True:
             assert service.process.returncode is None, service.log_path.read_text()
             try:
-                if (await http.get("/health/ready")).is_success:
+                if (await http.get(path)).is_success:
                     return
             except httpx.TransportError:
                 await asyncio.sleep(0.02)

@@ -10,10 +10,11 @@ from app.calls.agent.plan import CallPlan, CallPlanner
 from app.calls.agent.profile import AgentProfile
 from app.calls.agent.variables import check_variables
 from app.clock import utc_now
-from app.errors import AdmissionError, AtCapacity, Draining, InvalidRequest, SpendingLimitReached
+from app.errors import AdmissionError, AtCapacity, Draining, InvalidRequest, ServicePaused, SpendingLimitReached
 from app.models import CallContext, Direction
 from app.observability.listeners import Listeners
 from app.storage.calls import CallStore
+from app.storage.service_orders import ServiceOrders
 from app.storage.spending import Reservation
 from media.formats import AudioFormat
 
@@ -40,6 +41,8 @@ class Admission:
         """Raises StorageError while the storage could not keep a new call."""
         self._calls = calls
         self._max_day_cost_usd = max_day_cost_usd
+        self.orders = ServiceOrders()
+        """What operators have ordered, as this process knows it; the transaction that stores a call knows for sure."""
         self._draining = False
         self._on_rejected = Listeners("call.rejected", on_rejected)
 
@@ -61,12 +64,20 @@ class Admission:
             self.refuse(Draining("the service is stopping and takes no new calls"))
 
     def check_at_once(self) -> None:
-        """Check what is known without the database. Raises Draining, StorageError."""
+        """Check what is known without the database. Raises Draining, ServicePaused, StorageError."""
         self.check_not_draining()
+        self.check_paused()
         self.require_storage()
 
+    def check_paused(self) -> None:
+        """Raises ServicePaused when an operator has paused the service."""
+        try:
+            self.orders.check_new_call()
+        except ServicePaused as error:
+            self.refuse(error)
+
     async def check(self) -> None:
-        """Check whether a call would be accepted now. Raises Draining, AtCapacity, StorageError."""
+        """Check whether a call would be accepted now. Raises as check_at_once, AtCapacity."""
         self.check_at_once()
         if await self._calls.count_live() >= self.max_live:
             self.refuse(AtCapacity("all places for calls are taken"))

@@ -35,6 +35,7 @@ from app.errors import (
     AtCapacity,
     CallRejected,
     OwnershipLost,
+    ServicePaused,
     SettingsError,
     SpendingLimitReached,
     StorageError,
@@ -156,8 +157,9 @@ class CallDispatcher:
         """Take the call, which begins now, and have it answered; returns once it runs.
 
         ``telephony`` hands the caller over to a human; calls without one cannot. ``listens_only`` is for a leg that
-        carries no sound back: the service records and transcribes what comes. Raises Draining, AtCapacity,
-        SpendingLimitReached, CallRejected, StorageError, and CallTaken for a telephone call that was taken before.
+        carries no sound back: the service records and transcribes what comes. Raises Draining, ServicePaused,
+        AtCapacity, SpendingLimitReached, CallRejected, StorageError, and CallTaken for a telephone call that was taken
+        before.
         """
         self.admission.check_at_once()
         looked = await self._look_up(call, direction)
@@ -176,7 +178,7 @@ class CallDispatcher:
             row = self._row(call, plan.agent, direction, telephone)
             reservation = self.admission.reservation(plan.agent)
             await self._services.calls.create(row, max_live=self.admission.max_live, reservation=reservation)
-        except (AtCapacity, SpendingLimitReached) as error:
+        except (AtCapacity, ServicePaused, SpendingLimitReached) as error:
             self._forget(call.call_id)
             self.admission.refuse(error)
         except BaseException:

@@ -27,6 +27,7 @@ from app.errors import (
     CallTaken,
     OwnershipLost,
     ProviderError,
+    ServicePaused,
     SpendingLimitReached,
     StorageError,
 )
@@ -152,7 +153,7 @@ class RoomCalls:
             )
         except CallTaken:
             return
-        except SpendingLimitReached:
+        except (SpendingLimitReached, ServicePaused):
             await self._turn_away(caller, call)
             return
         except CallRejected as unwanted:
