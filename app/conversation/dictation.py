@@ -4,34 +4,14 @@ import re
 from dataclasses import dataclass
 
 from app.conversation.echo_text import heard_words
+from app.spoken_digits import digit_groups
 
 
 def _words(*listed: str) -> frozenset[str]:
     return frozenset(word for words in listed for word in words.split())
 
 
-_ZEROS = _words("ноль нуль zero oh")
-_UNITS = _words(
-    "один одна одну два две три четыре пять шесть семь восемь девять",
-    "one two three four five six seven eight nine",
-)
-_TEENS = _words(
-    "десять одиннадцать двенадцать тринадцать четырнадцать пятнадцать шестнадцать семнадцать восемнадцать девятнадцать",
-    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen",
-)
-_TENS = _words(
-    "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто",
-    "twenty thirty forty fifty sixty seventy eighty ninety",
-)
-_HUNDREDS = _words("сто двести триста четыреста пятьсот шестьсот семьсот восемьсот девятьсот")
-_SIZES = {
-    **dict.fromkeys(_ZEROS | _UNITS, 1),
-    **dict.fromkeys(_TEENS | _TENS, 2),
-    **dict.fromkeys(_HUNDREDS, 3),
-}
-"""How many digits a word stands for, by itself."""
-_REPEATS = {"double": 2, "triple": 3, "дважды": 2, "трижды": 3}
-_SKIPPED = {"плюс", "plus", "эм", "э", "мм", "ну", "um", "uh", "er", "so", "и", "and"}
+_SKIPPED = _words("плюс plus эм э мм ну um uh er so и and")
 _LETTERS = _words(
     "а бэ вэ гэ дэ е жэ зэ й ка эль эм эн о пэ эр эс тэ у эф ха цэ че ша ща э ю я бе ве ге де же зе те це",
     "эйч джей кей дабл икс уай зет",
@@ -66,38 +46,13 @@ class Digits:
 def digits_at_end(text: str) -> Digits:
     """The digits that the text ends with, in words or in figures."""
     count = groups = 0
-    first = ""
-    words = heard_words(text.replace("+", " "))
-    while words and words[-1] in _SKIPPED:
-        words.pop()
-    for index in range(len(words) - 1, -1, -1):
-        size = _size(words, index)
-        if size is None:
+    first, end = "", len(text)
+    for group in reversed(digit_groups(text)):
+        if not _SKIPPED.issuperset(heard_words(text[group.end : end].replace("+", " "))):
             break
-        if size:
-            count, first = count + size, words[index]
-            groups += index == 0 or not _belong_together(words[index - 1], words[index])
+        count, groups, end = count + len(group.digits), groups + 1, group.start
+        first = heard_words(text[group.start : group.end])[0]
     return Digits(count, groups, first)
-
-
-def _size(words: list[str], index: int) -> int | None:
-    """How many digits a word adds to those after it; None when it is not part of a number."""
-    word, after = words[index], words[index + 1] if index + 1 < len(words) else ""
-    if word.isdecimal():
-        return len(word)
-    if word in _REPEATS:
-        return _REPEATS[word] - 1 if after in _ZEROS | _UNITS else None
-    if word in _SKIPPED:
-        return 0
-    size = _SIZES.get(word)
-    return size - _SIZES[after] if size and _belong_together(word, after) else size
-
-
-def _belong_together(word: str, after: str) -> bool:
-    """Whether two words are one number: "двадцать пять", but not "десять пять" or "двадцать ноль"."""
-    if word in _TENS:
-        return after in _UNITS
-    return word in _HUNDREDS and after in _UNITS | _TEENS | _TENS
 
 
 def letters_at_end(text: str) -> int:

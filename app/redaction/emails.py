@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from app.redaction.labels import last_match
 from app.redaction.marks import EMAIL, Span
-from app.redaction.spoken_digits import NUMBER_WORDS, words
+from app.spoken_digits import NUMBER_WORDS, words
 
 _AT = words("@ собака собачка собакой эт at")
 _AT_OF_ANYTHING = "at"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from app.redaction.numbers import CARD_DIGITS
-from app.redaction.spoken_digits import DigitGroup, digit_groups
+from app.spoken_digits import DigitGroup, digit_groups
 
 _FILLERS = (
     "э|эм|мм|ну|вот|так|да|угу|ага|и|а|потом|затем|дальше|далее|следующие|остальное|остальные|последние|продолжаю|это"
