@@ -3,17 +3,22 @@
 Fills a database with old calls, and erases them as the service does, with its pauses. Meanwhile the event loop wakes
 every 5 ms, as that of live calls does, and a second process keeps taking and releasing the write lock of the database,
 as other workers do. Prints how late the loop wakes and how long the second process waits, first without the sweep.
+
+``--live 10`` runs the service instead, with so many calls that talk over websockets: in turn without a sweep, and while
+it sweeps. Prints what the service adds to their answers and how late its loop is, and both as a ratio to no sweep.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import sqlite3
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 
 from prometheus_client import CollectorRegistry
 
@@ -27,6 +32,9 @@ from app.storage.retention import RetentionStore
 from app.storage.service_jobs import ServiceJob
 from app.storage.sessions import SessionStore
 from app.storage.unsaved import UnsavedEnds
+from bench.calls import Row
+from bench.calls import measure as measure_calls
+from bench.pinned import LOAD_CORE, sandbox, service
 from bench.write_lock import second_writer
 
 _THEN = "2020-01-01T00:00:00.000Z"
@@ -86,25 +94,79 @@ def _spread(found: list[float]) -> str:
     return f"p50 {percents[49]:.1f}, p99 {percents[98]:.1f}, longest {max(found):.1f} ms"
 
 
+_SWEEPS: Mapping[str, Mapping[str, str]] = {
+    "no sweep": {},
+    "words": {"RETENTION_TRANSCRIPT_DAYS": "1"},
+    "whole calls": {"RETENTION_CALL_DAYS": "1"},
+}
+
+
+def live(folder: Path, path: Path, count: int, seconds: float, rounds: int) -> None:
+    """Live calls without a sweep and beside one, in turn."""
+    os.sched_setaffinity(0, {LOAD_CORE})
+    rows: dict[str, list[Row]] = {what: [] for what in _SWEEPS}
+    for _ in range(rounds):
+        for what, settings in _SWEEPS.items():
+            _forget_sweeps(path)
+            before = _kept(path)
+            with sandbox("instant") as (vendors, addresses), service(folder, addresses, **settings) as server:
+                row = asyncio.run(measure_calls(count, seconds, server, vendors))
+            rows[what].append(row)
+            erased = [was - now for was, now in zip(before, _kept(path), strict=True)]
+            print(
+                f"{what}: {row.answers} answers, {row.added_p50:.1f} ms added (p50), {row.added_p95:.1f} (p95); loop "
+                f"{row.loop_lag_p50:.1f} ms late (p50), {row.loop_lag_p99:.1f} (p99); {row.unanswered} unanswered; "
+                f"erased {erased[0]} calls, the words of {erased[1]} {row.void}",
+                flush=True,
+            )
+    for what in list(_SWEEPS)[1:]:
+        ratios = {
+            name: median(getattr(row, name) for row in rows[what])
+            / median(getattr(row, name) for row in rows["no sweep"])
+            for name in ("added_p50", "added_p95", "loop_lag_p50", "loop_lag_p99")
+        }
+        print(f"{what} / no sweep:", ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items()), flush=True)
+
+
+def _forget_sweeps(path: Path) -> None:
+    """Make the next sweep due."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM service_jobs")
+
+
+def _kept(path: Path) -> tuple[int, int]:
+    """How many old calls there are, and how many of them have their words."""
+    old = "FROM calls WHERE version = 'bench'"
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(f"SELECT count(*), count(*) FILTER (WHERE words_erased_at IS NULL) {old}")
+        calls, with_words = found.fetchone()
+    return calls, with_words
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=300)
+    parser.add_argument("--live", type=int, default=0, help="so many calls that talk, over websockets")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement with live calls")
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "calls.db"
         migrate(f"sqlite+aiosqlite:///{path}")
         fill(path, options.calls, options.rows)
+        if options.live:
+            live(folder, path, options.live, options.seconds, options.rounds)
+            return
         days = timedelta(days=1).days
         for what, usual in (
             ("no sweep", None),
             ("words", Retention(0, days, 0)),
             ("whole calls", Retention(0, 0, days)),
         ):
-            with closing(sqlite3.connect(path)) as connection, connection:
-                connection.execute("DELETE FROM service_jobs")
+            _forget_sweeps(path)
             late, waits = asyncio.run(measure(path, folder, usual))
             print(f"{what}: the loop is late by {_spread(late)}; the second process waits {_spread(waits)}", flush=True)
 
