@@ -19,7 +19,7 @@ FILES_IN_ORDER := --dist loadfile --no-loadscope-reorder
 OR_NOTHING := $(if $(ARGS),|| [ $$? -eq 5 ])
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-room run test test-room test-browser fuzz matrix soak bench bench-talk check lock env-example deploy clean
+.PHONY: help demo demo-room run test test-postgres test-room test-browser fuzz matrix soak bench bench-talk check lock env-example deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ test: $(INSTALLED) ## every test that needs no other server (ARGS="-k barge_in")
 test-room: $(INSTALLED) ## telephone calls through a real livekit-server; says what is missing for them (ARGS="-k hangs_up")
 	@$(PYTHON) -m pytest -n 2 $(FILES_IN_ORDER) -m 'room and not alone' tests/room $(ARGS) $(OR_NOTHING)
 	@$(PYTHON) -m pytest -m 'room and alone' tests/room $(ARGS) $(OR_NOTHING)
+
+test-postgres: $(INSTALLED) ## the calls from end to end once more, on a real Postgres (ARGS="-k barge_in")
+	@TESTS_ON=postgres $(PYTHON) -m pytest -n $(CALLS_AT_ONCE) $(FILES_IN_ORDER) tests/end_to_end $(ARGS)
 
 test-browser: $(INSTALLED) ## the dashboard as Chromium draws it
 	@$(PYTHON) -m pytest -m browser -n 2 --dist loadfile tests/browser $(ARGS)

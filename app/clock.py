@@ -1,7 +1,8 @@
 """The clocks that processes share: the wall clock and the lease clock. Durations come from the event loop's clock.
 
 Anybody may set the wall clock, so nothing that decides whether a call lives may depend on it. Nobody can set the lease
-clock.
+clock: it counts from the boot of this machine. Where several machines share a database, each adds how far the
+database's clock is ahead of its own, so that all mean the same moment.
 """
 
 import subprocess
@@ -23,9 +24,27 @@ _BOOT_COMMAND = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
 """On macOS."""
 
 
+_ahead = 0.0
+"""How far the lease clock is ahead of this machine's."""
+
+
 def lease_now() -> float:
-    """Seconds since this machine booted, the same in all processes; never steps, never goes back."""
+    """Seconds since this machine booted, the same in all processes; never steps, never goes back.
+
+    On Postgres it is the time of its server as this machine's clock goes on from the last :func:`set_lease_clock`.
+    """
+    return machine_now() + _ahead
+
+
+def machine_now() -> float:
+    """Seconds since this machine booted."""
     return time.clock_gettime(_LEASE_CLOCK)
+
+
+def set_lease_clock(ahead: float) -> None:
+    """Set how far the lease clock of this process is ahead of :func:`machine_now`; 0 until then."""
+    global _ahead
+    _ahead = ahead
 
 
 def boot_identity() -> str:

@@ -28,6 +28,7 @@ from app.settings_checks import (
     KEPT_DAYS_MAX,
     LANGUAGES,
     VENDOR_KEYS,
+    DatabaseAddress,
     HostAndPort,
     HttpAddress,
     IPv4,
@@ -37,7 +38,6 @@ from app.settings_checks import (
     Seconds,
     Secret,
     SipAddress,
-    SqliteAddress,
     TelephoneNumber,
     TransferTargets,
     WebhookAddress,
@@ -104,8 +104,8 @@ class Settings(_Needs, BaseSettings):
     """Bearer token for /metrics; when not set, /metrics is open."""
     data_dir: Path = Path("./data")
     """Holds calls.db, recordings/ and phrases/."""
-    database_url: SqliteAddress | None = None
-    """Address of a SQLite file, sqlite+aiosqlite:/// and its path; calls.db in DATA_DIR when not set."""
+    database_url: DatabaseAddress | None = None
+    """Address of a Postgres database, or of a SQLite file; calls.db in DATA_DIR when not set. See docs/postgres.md."""
     recording: bool = True
     """Keep a stereo recording of each call."""
     recording_compression: Literal["opus", "none"] = "opus"

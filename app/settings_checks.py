@@ -104,13 +104,17 @@ def _address(value: str, *schemes: str) -> str:
     return value.rstrip("/")
 
 
-def _sqlite_file(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"sqlite\+aiosqlite:///[^:?]+", value.get_secret_value()):
+def _database(value: SecretStr) -> SecretStr:
+    """As SQLAlchemy takes it; hosts of databases leave out the driver, and write ``sslmode`` as libpq does."""
+    address = re.sub(r"^postgres(?:ql)?:(?=//)", "postgresql+asyncpg:", value.get_secret_value())
+    if address.startswith("postgresql+asyncpg:"):
+        address = re.sub(r"(?<=[?&])sslmode=", "ssl=", address)
+    if not re.fullmatch(r"sqlite\+aiosqlite:///[^:?]+|postgresql\+asyncpg://([^/?]*)/[^/?]+(\?.*)?", address):
         raise ValueError(
-            "write sqlite+aiosqlite:/// and the path of a file, such as sqlite+aiosqlite:////data/calls.db; "
-            "other databases are not supported"
+            "write postgresql+asyncpg://user:password@host/name, or sqlite+aiosqlite:/// and the path of a file, such "
+            "as sqlite+aiosqlite:////data/calls.db; other databases are not supported"
         )
-    return value
+    return SecretStr(address)
 
 
 def _split(value: Any) -> Any:
@@ -133,8 +137,8 @@ SipAddress = Annotated[str, AfterValidator(_sip_address)]
 """``sip:host``, with an optional port and transport."""
 TransferTargets = Annotated[dict[str, str], NoDecode, BeforeValidator(_targets)]
 """``name=address``, separated by commas; an address is ``+`` and digits, or ``sip:user@host``, as LiveKit takes it."""
-SqliteAddress = Annotated[SecretStr, AfterValidator(_sqlite_file)]
-"""SQLAlchemy's address of a SQLite file."""
+DatabaseAddress = Annotated[SecretStr, AfterValidator(_database)]
+"""SQLAlchemy's address of a SQLite file or of a Postgres database."""
 HttpAddress = Annotated[str, AfterValidator(lambda value: _address(value, "https", "http"))]
 WebsocketAddress = Annotated[str, AfterValidator(lambda value: _address(value, "wss", "ws", "https", "http"))]
 

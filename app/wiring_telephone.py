@@ -24,7 +24,7 @@ from app.clients.livekit.trunks import outbound_trunk_name
 from app.observability.metrics import Metrics
 from app.service_loops import ServiceLoops
 from app.settings import Settings
-from app.storage.database import Database
+from app.storage.database import Database, is_shared
 from app.storage.placements import DialLimits, PlacementStore
 from app.storage.webhooks import WebhookInbox
 from app.times import ServiceTimes
@@ -148,7 +148,7 @@ def _counted(kind: str, take: Callable[[_Taken], None], metrics: Metrics) -> Cal
 
 def _share(settings: Settings, owner: str) -> Share:
     places = math.ceil(settings.places / settings.workers)
-    return Share(owner, places, settings.places, has_siblings=settings.workers > 1)
+    return Share(owner, places, settings.places, has_siblings=settings.workers > 1 or is_shared(settings.database))
 
 
 def _legs(settings: Settings, livekit: LiveKitClient) -> MakeLeg:

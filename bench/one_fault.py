@@ -33,7 +33,7 @@ from bench.gaps import telephone_gap, websocket_gap
 from bench.struck_house import HeldCall, House, Watched, house
 from sandbox.caller.report import CallReport
 from sandbox.vendors.faults import NAMED
-from tests.end_to_end.strikes import locked
+from tests.support.databases import locked
 
 GAP_SECONDS = 0.04
 _AFTER_SECONDS = 1.5

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support import postgres
 from tests.support.leaping_time import LeapingTimeLoop
 from tests.support.steady_time import SteadyTimeLoop
 from tests.support.virtual_time import VirtualTimeLoop
@@ -29,6 +30,15 @@ _REAL_TIME = {"browser", "room"}
 
 settings.register_profile("explore", settings.get_profile("ci"), derandomize=False, max_examples=1000)
 settings.load_profile("ci")
+
+
+def pytest_configure() -> None:
+    """The processes of a run share a Postgres server; the first test that needs it starts it."""
+    postgres.announce()
+
+
+def pytest_unconfigure() -> None:
+    postgres.withdraw()
 
 
 def pytest_collection_finish() -> None:

@@ -21,7 +21,7 @@ from routers import health
 from tests.support.sources import LOADED_LATER, PACKAGES, ROOT, imports, python_files, text
 
 USED_WITHOUT_AN_IMPORT = {
-    "aiosqlite": "SQLAlchemy's driver",
+    "aiosqlite": "SQLAlchemy's driver for SQLite",
     "greenlet": "SQLAlchemy's asyncio extension",
     "tzdata": "the time zones of zoneinfo, where the system has none",
     "uvloop": "uvicorn's event loop",

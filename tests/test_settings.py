@@ -53,7 +53,7 @@ BAD: dict[str, str] = {
     "OPENAI_BASE_URL": "api.openai.com",
     "OPENAI_API": "assistants",
     "DOMAIN": "voice.example.org:99999",
-    "DATABASE_URL": "postgresql+asyncpg://agent:database-secret@db/calls",
+    "DATABASE_URL": "mysql+aiomysql://agent:database-secret@db/calls",
     "TRANSFER_TARGETS": "+74950000000",
     "MAX_CALL_COST_USD": "0",
     "CARTESIA_CONTEXTS": "0",
@@ -284,6 +284,18 @@ def test_a_name_of_ours_in_the_file_goes_before_that_of_the_shell(tmp_path: Path
 def test_the_database_is_a_file_in_the_data_folder_unless_another_is_named(tmp_path: Path) -> None:
     assert loaded({"DATA_DIR": str(tmp_path)}).database == f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}"
     assert loaded(GOOD).database == GOOD["DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("given_url", "used"),
+    [
+        ("postgres://voice:secret@db:5432/calls", "postgresql+asyncpg://voice:secret@db:5432/calls"),
+        ("postgresql://voice@db/calls?sslmode=require", "postgresql+asyncpg://voice@db/calls?ssl=require"),
+        ("postgresql+asyncpg:///calls?host=a:5432&host=b:5432", "postgresql+asyncpg:///calls?host=a:5432&host=b:5432"),
+    ],
+)
+def test_an_address_of_postgres_may_be_written_as_its_hosts_write_it(given_url: str, used: str) -> None:
+    assert loaded({"DATABASE_URL": given_url}).database == used
 
 
 def test_no_secret_is_shown() -> None:

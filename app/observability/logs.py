@@ -16,8 +16,8 @@ from app.observability.trace_ids import with_trace_id
 _NUMBER = re.compile(r"(?P<call_id>\bcall_[0-9a-f]{24}\b)|\+?\d(?:[\s().-]{0,2}\d){7,}")
 """Anything that looks like a telephone number, that is, eight digits or more; or a call id, which is not one."""
 _TALKATIVE_LIBRARIES = (
-    "aiosqlite", "alembic", "asyncio", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2", "livekit",
-    "openai", "requests", "urllib3", "websockets",
+    "aiosqlite", "alembic", "asyncio", "asyncpg", "cartesia", "deepgram", "httpcore", "httpcore2", "httpx", "httpx2",
+    "livekit", "openai", "requests", "urllib3", "websockets",
 )  # fmt: skip
 _UNMASKED = {"timestamp", "call_id", "event_id", "request_id", "request_ids", "session_id", "trace_id"}
 """Keys whose values are ids or times: digits, but not telephone numbers."""

@@ -121,7 +121,7 @@ def _finish(
 
 def _request(call_id: str, now: str, connection: Connection) -> None:
     about = select(calls.c.status, calls.c.words_erased_at).where(calls.c.call_id == call_id)
-    call = connection.execute(about).one_or_none()
+    call = connection.execute(about.with_for_update()).one_or_none()
     if call is None:
         raise CallNotFound("there is no such call")
     if call.status != "ended":

@@ -9,11 +9,12 @@ from datetime import datetime
 from functools import partial
 from typing import Final, Literal, get_args
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, select
 
 from app.clock import iso_utc
 from app.errors import InvalidRequest
 from app.storage.database import Database
+from app.storage.dialects.statements import insert_new
 from app.storage.schema import api_keys
 
 Scope = Literal["read", "call", "operate", "erase"]
@@ -93,9 +94,8 @@ class ApiKeyStore:
 
 
 def _add(row: dict[str, str], connection: Connection) -> None:
-    if connection.execute(select(api_keys.c.name).where(api_keys.c.name == row["name"])).first() is not None:
+    if not insert_new(connection, api_keys, row):
         raise InvalidRequest(f"there is a key {row['name']!r} already: revoke it first, or take another name")
-    connection.execute(insert(api_keys), row)
 
 
 def _key(row: Row[tuple[str, ...]]) -> ApiKey:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, or_, s
 
 from app.clock import iso_utc
 from app.storage.database import Database
+from app.storage.dialects.statements import unclaimed
 
 
 class Job(Protocol):
@@ -69,7 +70,7 @@ class CallJobs:
         first = select(table.call_id).where(due).order_by(table.due_at).limit(limit)
         claimed = (
             update(self._table)
-            .where(table.call_id.in_(connection.execute(first).scalars().all()))
+            .where(table.call_id.in_(connection.execute(unclaimed(first)).scalars().all()))
             .values(lease_until=until, attempts=table.attempts + 1)
             .returning(self._table)
         )

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 
 from app.clock import iso_utc, parse_iso
 from app.errors import InvalidRequest
 from app.storage.call_words import as_number, matches
+from app.storage.dialects.statements import ending, unindexed
 from app.storage.schema import call_outcomes, calls, webhook_deliveries, webhook_inbox
 
 _BLAMELESS = ("none", "caller", "policy")
@@ -87,7 +88,7 @@ def list_statement(
     searched += _looked_for(wanted, common)
     known = [(column, value) for column, value in equal.items() if value is not None]
     # With a plus SQLite uses no index of the column: for rare calls it would read every row that such an index finds.
-    chosen = [((literal_column(f"+{column}") if searched else column) == value) for column, value in known]
+    chosen = [((unindexed(column) if searched else column) == value) for column, value in known]
     conditions: list[ColumnElement[bool]] = [*chosen, *searched]
     if wanted.synthetic is False:  # that is most calls, so it may be asked of each one that an index finds
         conditions.append(calls.c.synthetic.is_(False))
@@ -128,7 +129,7 @@ def _found_in_outcome(name: str, value: str) -> ColumnElement[bool]:
 
 def _ends_with(column: ColumnElement[Any], end: str) -> ColumnElement[bool]:
     bare = as_number(end) or end
-    return func.substr(column, -len(bare)) == bare
+    return ending(column, len(bare)) == bare
 
 
 def encode_cursor(started_at: str, call_id: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, literal, or_, select, update
 
+from app.storage.dialects.statements import position
 from app.storage.schema import call_texts, call_words, calls
 
 _WORD = re.compile(r"[^\W_]+")
@@ -90,7 +91,7 @@ def matches(text: str, common: frozenset[str]) -> ColumnElement[bool]:
 
 def _has_part(term: str) -> tuple[ColumnElement[bool], ...]:
     part = as_number(term) or term
-    return tuple(func.instr(number, part) > 0 for number in (calls.c.caller_number, calls.c.called_number))
+    return tuple(position(number, part) > 0 for number in (calls.c.caller_number, calls.c.called_number))
 
 
 def _has_term(term: str, common: frozenset[str]) -> ColumnElement[bool]:
@@ -103,7 +104,7 @@ def _has_word(word: str, *, is_common: bool) -> ColumnElement[bool]:
     if not is_common:
         return calls.c.words_id.in_(select(call_words.c.words_id).where(_is_word(word)))
     wanted = f" {word}" if len(word) >= _PREFIX_LENGTH else f" {word} "
-    said = func.instr(literal(" ").concat(call_texts.c.words).concat(" "), wanted) > 0
+    said = position(literal(" ").concat(call_texts.c.words).concat(" "), wanted) > 0
     return select(call_texts.c.words_id).where(call_texts.c.words_id == calls.c.words_id, said).exists()
 
 

@@ -1,7 +1,7 @@
 """Call records: who called, which process owns the call, how it ended."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -20,6 +20,7 @@ from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, lis
 from app.storage.call_words import common_words, erase_words, store_words
 from app.storage.compressions import request_compression
 from app.storage.database import Database
+from app.storage.dialects.statements import Lock, hold, keep_rows, unclaimed
 from app.storage.figures import count_call
 from app.storage.leases import RELEASED, alive_at, is_expired, is_released, prove_writable
 from app.storage.outbox import announce_placed, emit
@@ -202,14 +203,8 @@ class CallStore:
         found = select(calls.c.call_id).where(expired).limit(1)
         if await self._database.read(lambda connection: connection.execute(found).first()) is None:
             return []  # the usual case: no other process waits for a write that changes nothing
-        statement = (
-            update(calls)
-            .where(expired)
-            .values(owner=owner, fence=calls.c.fence + 1, lease_until=until, alive_at=alive_at(now))
-            .returning(calls)
-        )
-        rows = await self._database.write(lambda connection: connection.execute(statement).all())
-        return [_call(row) for row in rows]
+        renewed = {"lease_until": until, "alive_at": alive_at(now)}
+        return await self._database.write(partial(_claim, expired, None, owner, renewed))
 
     async def claim_unowned(self, owner: str, until: float, limit: int) -> list[CallRow]:
         """Claim up to ``limit`` outbound calls without an owner, oldest first; each goes to one process.
@@ -218,10 +213,7 @@ class CallStore:
         placing lies before ``until`` are left to :meth:`claim_overdue`.
         """
         in_time = or_(calls.c.lease_until.is_(None), calls.c.lease_until > until)
-        unowned = (
-            select(calls.c.call_id).where(_UNOWNED & in_time).order_by(calls.c.started_at, calls.c.call_id).limit(limit)
-        )
-        return await self._claim(calls.c.call_id.in_(unowned), owner, until)
+        return await self._database.write(partial(_claim, _UNOWNED & in_time, limit, owner, {"lease_until": until}))
 
     async def claim_overdue(self, now: float, owner: str, until: float) -> list[CallRow]:
         """Claim the calls without an owner whose deadline for placing has passed.
@@ -242,14 +234,7 @@ class CallStore:
         found = select(calls.c.call_id).where(which).limit(1)
         if await self._database.read(lambda connection: connection.execute(found).first()) is None:
             return []
-        return await self._claim(which, owner, until)
-
-    async def _claim(self, which: ColumnElement[bool], owner: str, until: float) -> list[CallRow]:
-        statement = (
-            update(calls).where(which).values(owner=owner, fence=calls.c.fence + 1, lease_until=until).returning(calls)
-        )
-        rows = await self._database.write(lambda connection: connection.execute(statement).all())
-        return sorted(map(_call, rows), key=lambda call: (call.started_at, call.call_id))
+        return await self._database.write(partial(_claim, which, None, owner, {"lease_until": until}))
 
     async def is_any_unclaimed(self) -> bool:
         """Whether a caller waits in the inbox, or an outbound call has no owner."""
@@ -356,6 +341,7 @@ def create_call(
 
     ``is_announced``: whether it is known which agent carries it, so that its webhooks say now that it has started.
     """
+    hold(connection, Lock.ADMISSION)
     is_over = (calls.c.status == "ended") & (calls.c.end_reason == "media_lost")
     same = (
         (calls.c.room_sid == row.room_sid) & (calls.c.sip_call_id == row.sip_call_id) & ~func.coalesce(is_over, False)
@@ -414,12 +400,26 @@ def _cost_of(ending: CallEnding) -> float | None:
     return 0.0 if total is None and ending.duration_seconds == 0.0 else total
 
 
+def _claim(
+    which: ColumnElement[bool], limit: int | None, owner: str, lease: Mapping[str, Any], connection: Connection
+) -> list[CallRow]:
+    """Make the owner that of these calls, oldest first. One that another process is just claiming is not among them."""
+    some = select(calls.c.call_id).where(which).order_by(calls.c.started_at, calls.c.call_id).limit(limit)
+    these = connection.execute(unclaimed(some)).scalars().all()
+    if not these:
+        return []
+    values = {"owner": owner, "fence": calls.c.fence + 1, **lease}
+    claimed = update(calls).where(calls.c.call_id.in_(these)).values(**values).returning(calls)
+    return sorted(map(_call, connection.execute(claimed)), key=lambda call: (call.started_at, call.call_id))
+
+
 def _renew_leases(owner: str, call_ids: Collection[str], until: float, connection: Connection) -> set[str]:
     if not call_ids:
         if _count_live(connection):
             prove_writable(connection)
         return set()
     held = calls.c.call_id.in_(call_ids)
+    keep_rows(connection, select(calls.c.call_id).where(held).order_by(calls.c.call_id))
     connection.execute(
         update(calls).where(held, calls.c.status.in_(LIVE), calls.c.owner == owner).values(lease_until=until)
     )
@@ -469,7 +469,8 @@ def _keep_seal(connection: Connection, call_id: str, by: str) -> None:
 
 
 def _delete(call_id: str, by: str, connection: Connection) -> None:
-    status = connection.execute(select(calls.c.status).where(calls.c.call_id == call_id)).scalar_one_or_none()
+    found = select(calls.c.status).where(calls.c.call_id == call_id).with_for_update()
+    status = connection.execute(found).scalar_one_or_none()
     if status is None:
         raise CallNotFound("there is no such call")
     if status != "ended":

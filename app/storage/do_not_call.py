@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from app.clock import iso_utc
 from app.storage.database import Database
+from app.storage.dialects.statements import insert_new
 from app.storage.schema import do_not_call
 
 Source = Literal["operator", "caller"]
@@ -35,11 +36,9 @@ class DoNotCallStore:
         entry = ListedNumber(number, iso_utc(now), by)
 
         def write(connection: Connection) -> ListedNumber:
-            found = _find(connection, number)
-            if found is None:
-                row = {"number": number, "added_at": entry.added_at, "added_by": by}
-                connection.execute(insert(do_not_call), row)
-            return found or entry
+            row = {"number": number, "added_at": entry.added_at, "added_by": by}
+            is_new = insert_new(connection, do_not_call, row)
+            return entry if is_new else _find(connection, number) or entry
 
         return await self._database.write(write)
 

@@ -12,19 +12,19 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Connection, Table, Text, and_, func, literal, select, type_coerce
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import ColumnElement, Connection, Table, Text, and_, cast, func, literal, select
 
 from app.clock import iso_after
 from app.ports.services import CallEnding
 from app.storage.database import Database
+from app.storage.dialects.statements import Lock, add_to, hold, replace_in
 from app.storage.schema import call_figures, calls, decode_object, latency_figures
 
 Period = Literal["hour", "day"]
@@ -41,17 +41,6 @@ _DIGITS = 6
 _Steps = Counter[int]
 """How many answers took about so long, by step."""
 _COSTS = ("stt", "llm", "tts", "telephony", "total")
-
-
-def _upsert(table: Table, change: Callable[[Any], dict[str, Any]]) -> Any:
-    statement = insert(table)
-    return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns), set_=change(statement.excluded)
-    )
-
-
-_ADD_AMOUNT = _upsert(call_figures, lambda new: {"amount": call_figures.c.amount + new.amount})
-_PUT_STEPS = _upsert(latency_figures, lambda new: {"steps": new.steps})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,11 +186,12 @@ def add(
     steps: Mapping[str, _Steps],
 ) -> None:
     """Add to the hour and the day of that ISO time, as part of a larger transaction."""
+    hold(connection, Lock.FIGURES)
     for period in _LETTERS:
         where = {"period": period, "starts_at": start_of(period, started_at), "agent": agent or ""}
         sums = [{**where, "name": name, "amount": amount} for name, amount in amounts.items() if amount]
         if sums:
-            connection.execute(_ADD_AMOUNT, sums)
+            add_to(connection, call_figures, "amount", sums)
         if steps:
             stored = select(latency_figures.c.stage, latency_figures.c.steps).filter_by(**where)
             before = {stage: _unpacked(packed) for stage, packed in connection.execute(stored)}
@@ -209,7 +199,7 @@ def add(
                 {**where, "stage": stage, "steps": _packed(before.get(stage, Counter()) + found)}
                 for stage, found in steps.items()
             ]
-            connection.execute(_PUT_STEPS, rows)
+            replace_in(connection, latency_figures, "steps", rows)
 
 
 def _packed(steps: _Steps) -> dict[str, int]:
@@ -269,7 +259,7 @@ def _all_latencies(
 
     A week by hour has thousands of rows, so their steps are decoded together and summed as arrays.
     """
-    text = type_coerce(latency_figures.c.steps, Text)
+    text = cast(latency_figures.c.steps, Text)
     columns = (latency_figures.c.starts_at, latency_figures.c.agent, latency_figures.c.stage, text)
     rows = connection.execute(select(*columns).where(chosen)).all()
     if not rows:

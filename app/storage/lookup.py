@@ -1,14 +1,15 @@
 """Looks up one call from outside the service, read-only, while the service may be running."""
 
 from dataclasses import dataclass
+from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from app.journal.seal import SealedRow
 from app.models import JournalRow
 from app.storage.call_lists import CallFilter
 from app.storage.calls import CallRow, list_rows
-from app.storage.database import read_only
+from app.storage.database import look
 from app.storage.journal_reader import ROW, journal_row
 from app.storage.outbox import Delivery
 from app.storage.schema import calls, erased_calls, journal, webhook_deliveries
@@ -19,26 +20,27 @@ def look_up(url: str, call_id: str) -> tuple[CallRow, list[JournalRow]] | None:
 
     ``url`` is SQLAlchemy's. Raises StorageError.
     """
-    with read_only(url) as connection:
+
+    def work(connection: Connection) -> tuple[CallRow, list[JournalRow]] | None:
         found = connection.execute(select(calls).where(calls.c.call_id == call_id)).one_or_none()
         if found is None:
             return None
         rows = connection.execute(select(*ROW).where(journal.c.call_id == call_id).order_by(journal.c.seq))
         return CallRow(**found._mapping), [journal_row(*columns) for columns in rows]
 
+    return look(url, work)
+
 
 def find_calls(url: str, wanted: CallFilter, limit: int) -> list[CallRow]:
     """Up to ``limit`` calls, newest first. ``url`` is SQLAlchemy's. Writes nothing. Raises StorageError."""
-    with read_only(url) as connection:
-        return list_rows(wanted, limit, None, connection)
+    return look(url, partial(list_rows, wanted, limit, None))
 
 
 def sent_webhooks(url: str, call_id: str) -> list[Delivery]:
     """The webhooks that report a call, in their order. ``url`` is SQLAlchemy's. Raises StorageError."""
     wanted = select(webhook_deliveries).where(webhook_deliveries.c.call_id == call_id)
-    with read_only(url) as connection:
-        found = connection.execute(wanted.order_by(webhook_deliveries.c.delivery_id))
-        return [Delivery(**row._mapping) for row in found]
+    in_order = wanted.order_by(webhook_deliveries.c.delivery_id)
+    return look(url, lambda connection: [Delivery(**row._mapping) for row in connection.execute(in_order)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def look_up_sealed(url: str, call_id: str) -> SealedCall | None:
 
     ``url`` is SQLAlchemy's. Writes nothing. Raises StorageError.
     """
-    with read_only(url) as connection:
+
+    def work(connection: Connection) -> SealedCall | None:
         about = (calls.c.status, calls.c.seal, calls.c.words_erased_at, calls.c.words_left_from)
         found = connection.execute(select(*about).where(calls.c.call_id == call_id)).one_or_none()
         if found is None:
@@ -76,3 +79,5 @@ def look_up_sealed(url: str, call_id: str) -> SealedCall | None:
         rows = [SealedRow._make(columns) for columns in connection.execute(sealed)]
         is_left = found.words_left_from is not None
         return SealedCall(found.status, found.seal, None, rows, None, found.words_erased_at, is_left)
+
+    return look(url, work)

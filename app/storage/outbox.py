@@ -19,6 +19,7 @@ from app.clock import iso_utc
 from app.errors import InvalidRequest
 from app.models import CallEvent
 from app.storage.database import Database
+from app.storage.dialects.statements import Lock, hold, position, unclaimed
 from app.storage.schema import calls, webhook_deliveries, webhook_endpoints
 
 DeliveryStatus = Literal["pending", "delivered", "dead"]
@@ -178,7 +179,7 @@ def _wanted(call_id: str, event: CallEvent) -> Select[str]:
         is_real,
         webhook_endpoints.c.off_since.is_(None),
         or_(webhook_endpoints.c.agent.is_(None), webhook_endpoints.c.agent == agent),
-        func.instr(webhook_endpoints.c.events, f" {event} ") > 0,
+        position(webhook_endpoints.c.events, f" {event} ") > 0,
     )
 
 
@@ -201,6 +202,7 @@ def _deliver(connection: Connection, call_id: str, event: CallEvent, at: str, en
 
 
 def _subscribe(subscriptions: list[Subscription], connection: Connection) -> None:
+    hold(connection, Lock.SUBSCRIPTIONS)
     known = set(connection.execute(select(webhook_endpoints.c.endpoint_id)).scalars())
     for wanted in subscriptions:
         values = {"agent": wanted.agent, "events": f" {' '.join(sorted(wanted.events))} "}
@@ -237,7 +239,7 @@ def _claim(due: ColumnElement[bool], until: float, limit: int, connection: Conne
     first = select(webhook_deliveries.c.delivery_id).where(due).order_by(*order).limit(limit)
     claimed = (
         update(webhook_deliveries)
-        .where(webhook_deliveries.c.delivery_id.in_(connection.execute(first).scalars().all()))
+        .where(webhook_deliveries.c.delivery_id.in_(connection.execute(unclaimed(first)).scalars().all()))
         .values(lease_until=until)
         .returning(webhook_deliveries)
     )
@@ -255,7 +257,7 @@ def _switch_off(endpoint_id: str, error: str, now: str, connection: Connection) 
 
 def _retry(delivery_id: int, now: str, connection: Connection) -> Delivery | None:
     same = webhook_deliveries.c.delivery_id == delivery_id
-    row = connection.execute(select(webhook_deliveries).where(same)).one_or_none()
+    row = connection.execute(select(webhook_deliveries).where(same).with_for_update()).one_or_none()
     if row is None:
         return None
     endpoint = webhook_endpoints.c.endpoint_id == row.endpoint_id

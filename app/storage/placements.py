@@ -14,6 +14,7 @@ from app.clock import iso_utc, parse_iso
 from app.errors import DestinationNotAllowed, DialLimitReached, KeyReused, OnDoNotCallList
 from app.storage.calls import CallRow, create_call
 from app.storage.database import Database
+from app.storage.dialects.statements import Lock, hold
 from app.storage.do_not_call import is_listed
 from app.storage.schema import ERASED_BODY, dials, idempotency_keys
 from app.storage.service_orders import orders_now
@@ -82,6 +83,7 @@ def _place(
     is_announced: bool,
     connection: Connection,
 ) -> str:
+    hold(connection, Lock.ADMISSION)
     connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < iso_utc(now - _KEPT)))
     connection.execute(delete(dials).where(dials.c.placed_at < iso_utc(now - _DAY)))
     if key is not None and (placed := _placed_before(key, connection)):

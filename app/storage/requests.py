@@ -11,6 +11,7 @@ from app.clock import iso_utc
 from app.errors import CallAlreadyEnded, CallNotFound
 from app.storage.calls import LIVE
 from app.storage.database import Database
+from app.storage.dialects.statements import unclaimed
 from app.storage.schema import call_requests, calls
 
 _FORGOTTEN_AFTER = timedelta(hours=1)
@@ -70,7 +71,7 @@ def _add(request: CallRequest, now: datetime, connection: Connection) -> None:
 def _take(owner: str, now: str, connection: Connection) -> list[CallRequest]:
     """The data does not stay: what an operator has the agent say may be what the journal of the call must not hold."""
     waiting = select(call_requests).where(_waiting_for(owner)).order_by(call_requests.c.request_id)
-    rows = connection.execute(waiting).all()
+    rows = connection.execute(unclaimed(waiting)).all()
     taken = call_requests.c.request_id.in_([row.request_id for row in rows])
     connection.execute(update(call_requests).where(taken).values(taken_at=now, data={}))
     return [CallRequest(row.call_id, row.kind, row.data) for row in rows]

@@ -118,7 +118,7 @@ def _due(row: Any, usual: Retention, now: datetime) -> EndedCall:
 
 def _erase_words(call_id: str, now: str, rows_at_once: int, connection: Connection) -> bool:
     about = select(calls).where(calls.c.call_id == call_id, calls.c.status == "ended")
-    call = connection.execute(about).one_or_none()
+    call = connection.execute(about.with_for_update()).one_or_none()
     if call is None:
         return True
     if call.words_erased_at is None:

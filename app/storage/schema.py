@@ -41,6 +41,11 @@ _SEARCHED_BY = ("agent", "fault", "end_reason", "words_id", "unanswered", "late"
 """The columns of the other filters."""
 
 
+def _where(condition: str) -> dict[str, Any]:
+    """What an index of some rows only has, on either database."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 def _list_indexes() -> Iterator[Index]:
     """One index for each combination of these filters, so that a page costs only what it returns, however rare it is.
 
@@ -101,9 +106,9 @@ calls = Table(
         "room_sid",
         "sip_call_id",
         unique=True,
-        sqlite_where=text("end_reason IS NULL OR end_reason != 'media_lost'"),
+        **_where("end_reason IS NULL OR end_reason != 'media_lost'"),
     ),
-    Index("calls_by_end", "ended_at", "call_id", sqlite_where=text("status = 'ended'")),  # the oldest are erased first
+    Index("calls_by_end", "ended_at", "call_id", **_where("status = 'ended'")),  # the oldest are erased first
     *_list_indexes(),
 )
 
@@ -203,7 +208,7 @@ webhook_inbox = Table(
     Column("taken_at", String),
     Index("webhook_inbox_by_age", "received_at"),
     Index("webhook_inbox_by_room", "room_sid"),
-    Index("webhook_inbox_waiting", "received_at", sqlite_where=text("taken_at IS NULL")),
+    Index("webhook_inbox_waiting", "received_at", **_where("taken_at IS NULL")),
 )
 
 call_requests = Table(
@@ -217,7 +222,7 @@ call_requests = Table(
     Column("taken_at", String),
     Index("call_requests_by_call", "call_id"),
     # Owners poll this index.
-    Index("call_requests_waiting", "request_id", sqlite_where=text("taken_at IS NULL")),
+    Index("call_requests_waiting", "request_id", **_where("taken_at IS NULL")),
 )
 
 lease_boot = Table(
@@ -329,7 +334,7 @@ webhook_deliveries = Table(
     Index("webhook_deliveries_by_call", "call_id", "endpoint_id"),
     Index("webhook_deliveries_by_status", "status", "delivery_id"),
     # Each worker polls this index for each endpoint.
-    Index("webhook_deliveries_waiting", "endpoint_id", "due_at", sqlite_where=text("status = 'pending'")),
+    Index("webhook_deliveries_waiting", "endpoint_id", "due_at", **_where("status = 'pending'")),
     sqlite_autoincrement=True,  # no number is given twice: a client lists by them
 )
 

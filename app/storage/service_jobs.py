@@ -6,10 +6,11 @@ A claim is a lease. A process that dies leaves one that runs out, and then anoth
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from app.clock import iso_utc
 from app.storage.database import Database
+from app.storage.dialects.statements import insert_new
 from app.storage.schema import service_jobs
 
 
@@ -45,8 +46,7 @@ class ServiceJob:
         return and_(due, or_(service_jobs.c.lease_until.is_(None), service_jobs.c.lease_until < lease_now))
 
     def _claim(self, due: ColumnElement[bool], now: str, until: float, connection: Connection) -> bool:
-        if connection.execute(select(service_jobs.c.name).where(self._is_it)).first() is None:
-            connection.execute(insert(service_jobs), {"name": self._name, "due_at": now, "lease_until": until})
+        if insert_new(connection, service_jobs, {"name": self._name, "due_at": now, "lease_until": until}):
             return True
         return connection.execute(update(service_jobs).where(self._is_it, due).values(lease_until=until)).rowcount > 0
 

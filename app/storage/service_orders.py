@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 from app.clock import iso_utc
 from app.errors import OutboundStopped, ServicePaused
 from app.storage.database import Database
+from app.storage.dialects.statements import Lock, hold
 from app.storage.schema import call_requests, calls, service_orders
 
 Order = Literal["pause", "resume", "drain", "stop-outbound"]
@@ -73,6 +74,7 @@ def orders_now(connection: Connection) -> ServiceOrders:
 
 
 def _give(order: Order, by: str, now: str, connection: Connection) -> ServiceOrders:
+    hold(connection, Lock.ADMISSION)  # a call that is just being placed is placed before or not at all
     before = orders_now(connection)
     paused, draining, stopped = before.paused_since, before.draining_since, before.outbound_stopped_since
     match order:

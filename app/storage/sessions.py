@@ -12,6 +12,8 @@ from app.errors import TokenInvalid, TokenUsed
 from app.storage.database import Database
 from app.storage.schema import sessions
 
+_USED = "the token has opened a socket already"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSession:
@@ -78,7 +80,7 @@ def _check(call_id: str, token_hash: str, now: str, connection: Connection) -> N
     times = select(sessions.c.used_at, sessions.c.expires_at).where(_of_token(call_id, token_hash))
     session = connection.execute(times).one_or_none()
     if session is not None and session.used_at is not None:
-        raise TokenUsed("the token has opened a socket already")
+        raise TokenUsed(_USED)
     if session is None or session.expires_at <= now:
         raise TokenInvalid("the token is unknown or has expired")
 
@@ -87,8 +89,10 @@ def _redeem(call_id: str, token_hash: str, now: str, connection: Connection) -> 
     _check(call_id, token_hash, now, connection)
     row = connection.execute(
         update(sessions)
-        .where(_of_token(call_id, token_hash))
+        .where(_of_token(call_id, token_hash), sessions.c.used_at.is_(None))
         .values(used_at=now)
         .returning(*(sessions.c[part.name] for part in fields(MediaSession)))
-    ).one()
+    ).one_or_none()
+    if row is None:
+        raise TokenUsed(_USED)  # by another process, since the check
     return MediaSession(**row._mapping)

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 from app.clock import iso_utc, parse_iso
 from app.errors import SpendingLimitReached
 from app.storage.database import Database
+from app.storage.dialects.statements import Lock, hold
 from app.storage.schema import spending
 
 _DAY_LETTERS = 10
@@ -66,6 +67,7 @@ class SpendingStore:
 
 def reserve(connection: Connection, call_id: str, reservation: Reservation, started_at: str) -> None:
     """Reserve for a call that begins at that ISO time. Raises SpendingLimitReached."""
+    hold(connection, Lock.ADMISSION)
     check_fits(connection, reservation, started_at)
     oldest = iso_utc(parse_iso(started_at) - _KEPT)[:_DAY_LETTERS]
     connection.execute(delete(spending).where(spending.c.day < oldest))
@@ -75,6 +77,7 @@ def reserve(connection: Connection, call_id: str, reservation: Reservation, star
 
 def reserve_anew(connection: Connection, call_id: str, reservation: Reservation, started_at: str) -> None:
     """Put another reservation in the place of the one of that call. Raises SpendingLimitReached."""
+    hold(connection, Lock.ADMISSION)
     connection.execute(delete(spending).where(spending.c.call_id == call_id))
     reserve(connection, call_id, reservation, started_at)
 
@@ -101,6 +104,7 @@ def check_fits(connection: Connection, reservation: Reservation, started_at: str
 
 
 def _add(usd: float, day: str, connection: Connection) -> None:
+    hold(connection, Lock.SPENDING)
     is_ours = (spending.c.day == day) & (spending.c.agent == _NO_AGENT)
     added = connection.execute(update(spending).where(is_ours).values(spent_usd=spending.c.spent_usd + usd))
     if not added.rowcount:

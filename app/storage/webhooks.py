@@ -5,11 +5,12 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from app.clock import iso_utc
 from app.models import TelephoneCall
 from app.storage.database import Database
+from app.storage.dialects.statements import insert_new, unclaimed
 from app.storage.schema import webhook_inbox
 
 log = structlog.get_logger(__name__)
@@ -44,11 +45,7 @@ class WebhookInbox:
 
 def _add(row: dict[str, Any], forget_before: str, connection: Connection) -> bool:
     connection.execute(delete(webhook_inbox).where(webhook_inbox.c.received_at < forget_before))
-    same = select(webhook_inbox.c.event_id).where(webhook_inbox.c.event_id == row["event_id"])
-    if connection.execute(same).first():
-        return False
-    connection.execute(insert(webhook_inbox), row)
-    return True
+    return insert_new(connection, webhook_inbox, row)
 
 
 def _take(now: str, limit: int, connection: Connection) -> list[TelephoneCall]:
@@ -60,7 +57,7 @@ def _take(now: str, limit: int, connection: Connection) -> list[TelephoneCall]:
     )
     taken = (
         update(webhook_inbox)
-        .where(webhook_inbox.c.event_id.in_(waiting))
+        .where(webhook_inbox.c.event_id.in_(connection.execute(unclaimed(waiting)).scalars().all()))
         .values(taken_at=now)
         .returning(webhook_inbox.c.room, webhook_inbox.c.room_sid, webhook_inbox.c.identity, webhook_inbox.c.attributes)
     )

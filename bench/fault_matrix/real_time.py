@@ -30,7 +30,8 @@ from sandbox.caller.report import CallReport
 from sandbox.caller.score import Score, waits_for_agent
 from sandbox.carrier.carrier import TELEPHONE
 from tests.end_to_end.calls import Held, journal_of
-from tests.end_to_end.strikes import locked, stopped
+from tests.end_to_end.strikes import stopped
+from tests.support.databases import locked
 from tests.support.tool_endpoint import Says, ToolEndpoint, tool_endpoint
 
 _NUMBER = "+79990000001"

@@ -6,7 +6,7 @@ from app.storage.api_keys import ApiKeyStore
 from app.storage.audit import AuditLog
 from app.storage.database import Database
 from tests.cli.test_commands import run
-from tests.storage.stores import url_of
+from tests.support.databases import url_of
 
 
 async def test_a_key_is_shown_once_listed_by_name_and_revoked_and_the_audit_knows(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Calls in real time mostly wait, so several are held at once; the order says which are begun first."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.databases import CALLS_ARE_ON_POSTGRES, databases
 
 _LONGEST_FIRST = (
     "test_without_keys.py",
@@ -17,6 +20,17 @@ _LONGEST_FIRST = (
     "test_processes.py",
 )
 """A file is one process's from its beginning to its end; one that began last would have the others wait for it."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def database() -> Iterator[None]:
+    """The databases of a module's services: SQLite files, or with ``TESTS_ON=postgres`` those of a real server."""
+    databases.are_on_postgres = CALLS_ARE_ON_POSTGRES
+    try:
+        yield
+    finally:
+        databases.forget()
+        databases.are_on_postgres = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import re
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from sandbox.caller.twilio_line import start
 from tests.end_to_end.calls import END_CALL, QUIET, score, speak
 from tests.end_to_end.lines import START, opened
 from tests.end_to_end.processes import KEY, ServiceProcess
+from tests.support.databases import change
 
 UNUSED_SESSIONS = 2000
 INJECTION = (
@@ -138,8 +137,8 @@ async def _open_wrongly(service: ServiceProcess, evening: Evening) -> None:
         evening.refusals["a good one"] = await line.closed()
     evening.refusals["a used token"] = await status_of(session["url"])
     expired = await new_session(service)
-    with closing(sqlite3.connect(service.log_path.with_name("calls.db"), isolation_level=None)) as database:
-        database.execute("UPDATE sessions SET expires_at = '2026' WHERE call_id = ?", (expired["call_id"],))
+    database = service.log_path.with_name("calls.db")
+    change(database, "UPDATE sessions SET expires_at = '2026' WHERE call_id = ?", expired["call_id"])
     evening.refusals["an expired token"] = await status_of(expired["url"])
     for name, message in (("audio of 10 MB", bytes(10 << 20)), ("text of 10 MB", "x" * (10 << 20))):
         for door in ("/twilio", "/call"):

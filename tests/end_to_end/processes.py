@@ -18,6 +18,7 @@ from app.clients.tls import tls_context
 from sandbox.caller.caller import Caller
 from sandbox.child_server import free_port
 from tests.end_to_end.calls import GREETING, speak
+from tests.support.databases import databases, url_of
 
 KEY = "key-of-the-operator"
 _STARTS_SECONDS = 120.0
@@ -86,6 +87,8 @@ async def serving(
     keys = dict.fromkeys(("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"), "a-vendors-secret-key")
     vendors = {name.upper(): url for name, url in sandbox.items() if name != "url"}
     own = {"PORT": port, "API_KEY": KEY, "DATA_DIR": str(data_dir), "GREETING": GREETING, "TTS_SPEED": "1.5"}
+    if databases.are_on_postgres:
+        own["DATABASE_URL"] = url_of(data_dir / "calls.db")
     log_path = data_dir / log_name
     with _new_file(log_path) as log:
         process = await asyncio.create_subprocess_exec(

@@ -23,6 +23,7 @@ from app.times import STANDARD_TIMES, ServiceTimes
 from app.wiring import Services
 from sandbox.running import RunningSandbox, running_sandbox
 from sandbox.vendors.faults import Fault
+from tests.support.databases import databases, url_of
 from tests.support.leaping_time import LeapingTimeLoop
 from tests.support.ready_server import ReadyServer
 from tests.support.steady_time import SteadyTimeLoop
@@ -91,6 +92,7 @@ def settings_for(data_dir: Path, sandbox: RunningSandbox | None = None, **overri
         "port": 0,
         "language": "ru",
         "data_dir": data_dir,
+        "database_url": url_of(data_dir / "calls.db") if databases.are_on_postgres else None,
         "api_key": API_KEY,
         "tts_speed": 1.5,
         **keys,

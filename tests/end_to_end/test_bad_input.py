@@ -7,7 +7,6 @@ import asyncio
 import json
 import re
 import resource
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -30,6 +29,7 @@ from tests.end_to_end.hostile import (
     status_of,
 )
 from tests.end_to_end.processes import ServiceProcess, sandbox_process, serving
+from tests.support.databases import locked
 from tests.support.slowness import slowness
 
 QUESTIONS = ("Когда вы открыты?", "А в субботу?", "До свидания!")
@@ -191,17 +191,12 @@ def test_hostile_clients_cost_little_memory(evenings: dict[str, Evening]) -> Non
 async def _lock(service: ServiceProcess, evening: Evening) -> None:
     """Another process writes for longer than anybody waits for it."""
     session = await new_session(service)
-    connection = sqlite3.connect(service.log_path.with_name("calls.db"), isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with locked(service.log_path.with_name("calls.db")):
         async with service.client() as http, asyncio.TaskGroup() as tasks:
             http.timeout = httpx.Timeout(15)
             opening = tasks.create_task(status_of(session["url"]), name="opening")
             asking = [tasks.create_task(http.post("/media/sessions"), name="asking") for _ in range(5)]
             evening.answers["read while locked"] = await http.get("/calls")
-    finally:
-        connection.rollback()
-        connection.close()
     evening.refusals["while locked"] = opening.result()
     evening.answers |= {f"asked while locked {number}": task.result() for number, task in enumerate(asking)}
     async with service.client() as http:

@@ -1,8 +1,6 @@
 """A call that was really held is compressed by the service, played, and erased without a trace."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ from app.storage.compressions import REST_SECONDS
 from sandbox.caller.score import says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, GREETING, QUIET, hold, score
 from tests.end_to_end.service import running_service
+from tests.support.databases import change
 
 LEAPING_TIME = True
 TALK = score(
@@ -29,8 +28,7 @@ TALK = score(
 
 def due_now(database: Path) -> int:
     """The clock of the wall does not leap, so the job is moved instead. Returns how many there were."""
-    with closing(sqlite3.connect(database)) as connection, connection:
-        return connection.execute("UPDATE compression_jobs SET due_at = '2000-01-01T00:00:00.000Z'").rowcount
+    return len(change(database, "UPDATE compression_jobs SET due_at = '2000-01-01T00:00:00.000Z' RETURNING call_id"))
 
 
 def loudness(wav: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

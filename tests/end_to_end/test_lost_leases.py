@@ -9,7 +9,8 @@ import pytest
 
 from tests.end_to_end.phones import Exchange, Phone
 from tests.end_to_end.processes import sandbox_process, serving
-from tests.end_to_end.strikes import locked, stopped
+from tests.end_to_end.strikes import stopped
+from tests.support.databases import locked
 from tests.support.slowness import slowness
 
 CRASHED = 'voice_calls_total{direction="web",end_reason="crashed",fault="ours"}'

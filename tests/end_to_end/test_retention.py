@@ -1,8 +1,6 @@
 """How long an agent's file keeps its calls, of calls that were really held and became old."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from app.clock import iso_utc, utc_now
 from sandbox.caller.score import says, waits_for_agent, waits_for_end
 from tests.end_to_end.calls import END_CALL, QUIET, hold, score
 from tests.end_to_end.service import running_service
+from tests.support.databases import change
 
 LEAPING_TIME = True
 
@@ -30,9 +29,8 @@ TALK = score(
 def three_days_pass(database: Path) -> None:
     """The clock of the wall does not leap, so the calls are moved instead, and the next sweep is due."""
     then = iso_utc(utc_now() - timedelta(days=3))
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("UPDATE calls SET ended_at = ?", (then,))
-        connection.execute("UPDATE service_jobs SET due_at = ? WHERE name = 'retention'", (then,))
+    change(database, "UPDATE calls SET ended_at = ?", then)
+    change(database, "UPDATE service_jobs SET due_at = ? WHERE name = 'retention'", then)
 
 
 async def test_each_agents_calls_are_kept_as_long_as_its_file_says_and_the_rest_as_the_settings_say(

@@ -11,7 +11,8 @@ import pytest
 
 from tests.end_to_end.phones import Exchange, Phone, exchange
 from tests.end_to_end.processes import sandbox_process
-from tests.end_to_end.strikes import locked, stopped
+from tests.end_to_end.strikes import stopped
+from tests.support.databases import locked
 from tests.support.slowness import slowness
 from tests.support.wall_clock import WallClock
 

@@ -1,8 +1,7 @@
-"""A migrated SQLite file with the stores on it, and calls and rows to put there."""
+"""A migrated database with the stores on it, and calls and rows to put there."""
 
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +17,8 @@ from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.sessions import MediaSession, SessionStore
 from app.storage.unsaved import UnsavedEnds
+from tests.support import databases
+from tests.support.databases import change, url_of
 
 START = "2026-11-22T10:00:00.000Z"
 END = "2026-11-22T10:01:00.000Z"
@@ -36,10 +37,6 @@ class Stores:
     reader: JournalReader
     lost: list[str] = field(default_factory=list)
     """The calls of which the journal said that another process owns them."""
-
-
-def url_of(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"
 
 
 @asynccontextmanager
@@ -104,35 +101,15 @@ def last_row(seq: int) -> JournalRow:
     return a_row(seq, "call.ended")
 
 
-def look(path: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """What another process sees in the file."""
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(query, parameters).fetchall()
-    finally:
-        connection.close()
-
-
 def insert_calls(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write calls as an older version did: the columns that it had, by name."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for row in rows:
-            marks = ", ".join("?" * len(row))
-            connection.execute(f"INSERT INTO calls ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - ours
+    for row in rows:
+        marks = ", ".join("?" * len(row))
+        change(path, f"INSERT INTO calls ({', '.join(row)}) VALUES ({marks})", *row.values())  # noqa: S608 - ours
 
 
 @asynccontextmanager
 async def locked(path: Path) -> AsyncIterator[Callable[[], None]]:
-    """Another process holds the write lock until the given function is called, or to the end."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-
-    def release() -> None:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-    try:
+    """Another process lets nobody write until the given function is called, or to the end."""
+    with databases.locked(path) as release:
         yield release
-    finally:
-        release()
-        connection.close()

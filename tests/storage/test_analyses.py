@@ -12,7 +12,8 @@ from app.storage.analyses import Analysis, AnalysisJob, AnalysisStore, outcome_v
 from app.storage.call_lists import CallFilter
 from app.storage.database import migrate
 from app.storage.outbox import Outbox, Subscription
-from tests.storage.stores import END, ENDING, Stores, a_call, last_row, look, open_stores, url_of
+from tests.storage.stores import END, ENDING, Stores, a_call, last_row, open_stores
+from tests.support.databases import look, url_of
 
 NOW = parse_iso(END) + timedelta(seconds=1)
 SAID = replace(ENDING, said=("Здравствуйте",))
@@ -80,6 +81,7 @@ async def test_a_job_is_one_workers_until_its_lease_runs_out(tmp_path: Path) -> 
         assert await AnalysisStore(other.database).finish(theirs, DONE, NOW)
 
 
+@pytest.mark.sqlite
 async def test_a_start_releases_the_jobs_of_dead_workers(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await an_ended_call(stores)

@@ -13,7 +13,8 @@ from app.errors import InvalidRequest
 from app.ports.services import CallEnding
 from app.storage.call_lists import CallFilter, decode_cursor, encode_cursor, list_statement
 from app.storage.database import migrate
-from tests.storage.stores import END, START, a_call, look, open_stores, url_of
+from tests.storage.stores import END, START, a_call, open_stores
+from tests.support.databases import look, url_of
 
 VALUES = {
     "status": "ended",
@@ -79,6 +80,7 @@ def plan_of(path: Path, wanted: CallFilter, after: tuple[str, str] | None) -> st
     return "\n".join(row[-1] for row in look(path, f"EXPLAIN QUERY PLAN {statement}"))
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("after", [None, (START, "call-1")], ids=["first page", "later page"])
 def test_every_combination_of_filters_is_read_from_its_own_index_in_order(
     empty_database: Path, after: tuple[str, str] | None
@@ -92,12 +94,14 @@ def test_every_combination_of_filters_is_read_from_its_own_index_in_order(
         assert "TEMP B-TREE" not in plan
 
 
+@pytest.mark.sqlite
 def test_leaving_out_the_calls_that_check_the_service_takes_no_other_index(empty_database: Path) -> None:
     plan = plan_of(empty_database, CallFilter(direction="web", synthetic=False), None)
 
     assert plan.startswith("SEARCH calls USING INDEX calls_by_direction ("), plan
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "searched",
     [
@@ -123,6 +127,7 @@ def test_every_other_filter_reads_the_index_by_start_and_sorts_nothing(
     assert "TEMP B-TREE" not in plan
 
 
+@pytest.mark.sqlite
 def test_the_worst_calls_of_a_time_are_found_in_the_index_by_start_alone(empty_database: Path) -> None:
     wanted = CallFilter(worst_first=True, since="2026-11-29", until="2026-11-30", agent="clinic", synthetic=False)
     plan = plan_of(empty_database, wanted, None)

@@ -1,6 +1,5 @@
 """Calls are found by what was said in them, by parts of numbers and by ids; and no word outlives its call."""
 
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import app.storage.migrations as migrations
 from app.storage.call_lists import CallFilter
 from app.storage.call_words import as_number, words_of
 from app.storage.database import migrate
-from tests.storage.stores import ENDING, START, Stores, a_call, a_row, last_row, look, open_stores, url_of
+from tests.storage.stores import ENDING, START, Stores, a_call, a_row, last_row, open_stores
+from tests.support.databases import change, look, url_of
 
 
 def test_words_are_folded_and_each_is_kept_once() -> None:
@@ -101,6 +101,7 @@ async def test_a_call_is_found(tmp_path: Path, wanted: dict[str, str], found: li
         assert pages == found
 
 
+@pytest.mark.sqlite
 async def test_no_word_of_an_erased_call_is_left_and_no_other_call_loses_one(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await ended(stores, "call_a", "тайна сообщена", "slipper")
@@ -129,6 +130,7 @@ async def test_a_call_that_another_process_owns_gets_no_words(tmp_path: Path) ->
     assert look(tmp_path / "calls.db", "SELECT count(*) FROM call_words") == [(0,)]
 
 
+@pytest.mark.sqlite
 def test_the_calls_of_an_older_version_are_found_too(tmp_path: Path) -> None:
     path = tmp_path / "calls.db"
     engine = create_engine(f"sqlite:///{path}")
@@ -174,9 +176,11 @@ def test_the_calls_of_an_older_version_are_found_too(tmp_path: Path) -> None:
 async def test_words_that_many_calls_have_are_found_all_the_same(tmp_path: Path, text: str, found: list[str]) -> None:
     async with open_stores(tmp_path) as stores:
         await filled(stores)
-        with sqlite3.connect(tmp_path / "calls.db") as connection:  # as many rows as make these words common
-            rows = ((word, number) for word in ("столик", "двоих", "на") for number in range(10**6, 10**6 + 20_000))
-            connection.executemany("INSERT INTO call_words (word, words_id) VALUES (?, ?)", rows)
-        connection.close()
+        change(  # as many rows as make these words common
+            stores.path,
+            "WITH RECURSIVE numbers (number) AS (SELECT 1000000 UNION ALL SELECT number + 1 FROM numbers"
+            " WHERE number < 1020000), words (word) AS (VALUES ('столик'), ('двоих'), ('на'))"
+            " INSERT INTO call_words (word, words_id) SELECT word, number FROM numbers, words",
+        )
         page, _ = await stores.calls.list(CallFilter(text=text), limit=5)
         assert [call.call_id for call in page] == found

@@ -1,14 +1,18 @@
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy import insert as sql_insert
 
 from app.clock import parse_iso
 from app.errors import AtCapacity, CallAlreadyEnded, CallNotFound, CallStillLive, OwnershipLost
 from app.storage.calls import CallFilter, CallRow, _delete
-from tests.storage.stores import ENDING, START, Stores, a_call, a_row, a_session, last_row, look, open_stores
+from app.storage.schema import calls
+from tests.storage.stores import ENDING, START, Stores, a_call, a_row, a_session, last_row, open_stores
+from tests.support.databases import look
 
 
 async def end(stores: Stores, call_id: str, *, seq: int = 1) -> None:
@@ -163,12 +167,8 @@ async def test_only_the_named_calls_keep_their_lease(tmp_path: Path) -> None:
 
 async def test_500_calls_with_the_same_start_are_each_listed_once(tmp_path: Path) -> None:
     def insert(connection: Connection) -> None:
-        for number in range(500):
-            connection.exec_driver_sql(
-                "INSERT INTO calls (call_id, kind, direction, status, created_at, started_at, fault, version,"
-                " recording, metadata, fence) VALUES (?, 'websocket', 'web', 'ended', ?, ?, 'none', '1', 0, '{}', 1)",
-                (f"call-{number:03}", START, START),
-            )
+        rows = [asdict(a_call(f"call-{number:03}", status="ended")) for number in range(500)]
+        connection.execute(sql_insert(calls), rows)
 
     async with open_stores(tmp_path) as stores:
         await stores.database.write(insert)
@@ -212,6 +212,7 @@ async def test_a_filter_lists_the_calls_that_match_all_of_it(tmp_path: Path) -> 
 # Erasure
 
 
+@pytest.mark.sqlite
 async def test_a_deleted_call_leaves_no_byte_of_the_caller_in_any_file(tmp_path: Path) -> None:
     secret, kept = "тайна-тайна", "соседи-молчат"
     async with open_stores(tmp_path) as stores:
@@ -251,6 +252,7 @@ async def test_only_an_ended_call_that_exists_can_be_deleted(tmp_path: Path) -> 
         assert await stores.calls.get("call-1") == a_call()
 
 
+@pytest.mark.sqlite
 async def test_erasing_a_call_looks_through_no_table(tmp_path: Path) -> None:
     def erase(connection: Connection) -> dict[str, list[str]]:
         statements: list[str] = []

@@ -5,14 +5,17 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from app.clock import iso_after
 from app.errors import AtCapacity
 from app.storage.calls import CallRow
 from app.storage.database import migrate
 from app.storage.leases import release_leases_of_earlier_boots
 from app.storage.webhooks import WebhookInbox
-from tests.storage.stores import START, Stores, a_call, look, open_stores, url_of
+from tests.storage.stores import START, Stores, a_call, open_stores
 from tests.storage.test_webhooks import NOW, caller
+from tests.support.databases import look, url_of
 
 PLACES = 17
 
@@ -29,8 +32,8 @@ def outbound(number: int) -> CallRow:
     )
 
 
-async def processes(folder: Path, stack: AsyncExitStack, number: int) -> list[Stores]:
-    return [await stack.enter_async_context(open_stores(folder)) for _ in range(number)]
+async def processes(folder: Path, stack: AsyncExitStack, number: int, **options: float) -> list[Stores]:
+    return [await stack.enter_async_context(open_stores(folder, **options)) for _ in range(number)]
 
 
 async def test_a_thousand_arrivals_at_once_never_exceed_the_places(tmp_path: Path) -> None:
@@ -42,7 +45,7 @@ async def test_a_thousand_arrivals_at_once_never_exceed_the_places(tmp_path: Pat
         return True
 
     async with AsyncExitStack() as stack:
-        each = await processes(tmp_path, stack, 4)
+        each = await processes(tmp_path, stack, 4, turn_seconds=100)
         taken = await asyncio.gather(*(arrive(each[number % 4], number) for number in range(1000)))
         assert await each[0].calls.count_live() == sum(taken) == PLACES
 
@@ -131,6 +134,7 @@ async def test_with_only_released_only_calls_of_dead_workers_are_taken_over(tmp_
             await stores.calls.release_leases(heir)
 
 
+@pytest.mark.sqlite
 async def test_an_owner_without_calls_writes_while_there_is_somebody_to_judge_and_never_else(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         log = tmp_path / "calls.db-wal"
@@ -142,6 +146,7 @@ async def test_an_owner_without_calls_writes_while_there_is_somebody_to_judge_an
         assert log.stat().st_size > before
 
 
+@pytest.mark.sqlite
 async def test_calls_from_before_a_reboot_are_released(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call("before", owner="a1.worker2-x", lease_until=4e9))
@@ -159,6 +164,7 @@ async def test_calls_from_before_a_reboot_are_released(tmp_path: Path) -> None:
         assert await stores.calls.is_any_unclaimed()
 
 
+@pytest.mark.sqlite
 async def test_to_look_for_what_waits_writes_nothing_and_scans_no_table(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         before = stores.database.transactions

@@ -2,11 +2,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.clock import parse_iso
 from app.storage.compressions import REST_SECONDS, CompressionJob, CompressionStore
 from app.storage.database import migrate
-from tests.storage.stores import END, ENDING, Stores, a_call, insert_calls, last_row, look, open_stores, url_of
+from tests.storage.stores import END, ENDING, Stores, a_call, insert_calls, last_row, open_stores
 from tests.storage.test_figures_of_older_calls import CALL, migrate_to
+from tests.support.databases import look, url_of
 
 DUE = parse_iso(END) + timedelta(seconds=REST_SECONDS)
 
@@ -57,6 +60,7 @@ async def test_a_job_that_is_to_be_done_again_is_due_later(tmp_path: Path) -> No
         assert later.attempts == 2
 
 
+@pytest.mark.sqlite
 async def test_recordings_from_before_are_compressed_the_oldest_first(tmp_path: Path) -> None:
     path = tmp_path / "calls.db"
     migrate_to(path, "0023")

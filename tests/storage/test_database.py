@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,13 @@ from sqlalchemy import Connection, create_engine, text
 from app.errors import StorageError
 from app.storage.database import Database, migrate
 from app.storage.schema import REVISION, metadata
-from tests.storage.stores import a_call, a_row, locked, look, open_stores, url_of
+from tests.storage.stores import a_call, a_row, locked, open_stores
+from tests.support.databases import look, url_of
 
 WAITS_SECONDS = 5.0
 
 
+@pytest.mark.sqlite
 def test_the_migrations_build_the_tables_that_the_code_uses(tmp_path: Path) -> None:
     migrate(url_of(tmp_path / "calls.db"))
     engine = create_engine(f"sqlite:///{tmp_path / 'calls.db'}")
@@ -29,6 +32,7 @@ def test_the_migrations_build_the_tables_that_the_code_uses(tmp_path: Path) -> N
     assert differences == []
 
 
+@pytest.mark.sqlite
 def test_the_schema_that_a_start_takes_for_current_is_the_newest_migrations(tmp_path: Path) -> None:
     migrate(url_of(tmp_path / "calls.db"))
     engine = create_engine(f"sqlite:///{tmp_path / 'calls.db'}")
@@ -47,6 +51,7 @@ async def test_migrating_twice_changes_nothing_and_keeps_the_calls(tmp_path: Pat
     assert look(tmp_path / "calls.db", "SELECT call_id FROM calls") == [("call-1",)]
 
 
+@pytest.mark.sqlite
 def test_a_database_of_a_newer_version_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "calls.db"
     migrate(url_of(path))
@@ -60,6 +65,7 @@ def test_a_database_of_a_newer_version_is_refused_and_unchanged(tmp_path: Path) 
     assert look(path, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 
+@pytest.mark.sqlite
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
 
@@ -67,12 +73,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         migrate(url_of(tmp_path / "file" / "calls.db"))
 
 
+@pytest.mark.sqlite
 def test_a_read_only_file_system_is_a_clear_error() -> None:
     # Not even root writes there.
     with pytest.raises(StorageError, match=r"cannot write the database /proc/calls\.db"):
         migrate(url_of(Path("/proc/calls.db")))
 
 
+@pytest.mark.sqlite
 def test_a_file_that_is_not_a_database_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "calls.db").write_bytes(b"holiday pictures " * 100)
 
@@ -80,17 +88,20 @@ def test_a_file_that_is_not_a_database_is_a_clear_error(tmp_path: Path) -> None:
         migrate(url_of(tmp_path / "calls.db"))
 
 
+@pytest.mark.sqlite
 def test_an_address_that_is_none_is_a_clear_error() -> None:
     with pytest.raises(StorageError, match="not the address of a database"):
         migrate("calls.db")
 
 
+@pytest.mark.sqlite
 def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     migrate(url_of(tmp_path / "new folder 100%" / "calls.db"))
 
     assert (tmp_path / "new folder 100%" / "calls.db").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.sqlite
 async def test_the_writer_is_durable_and_wipes_what_is_deleted(tmp_path: Path) -> None:
     def pragmas(connection: Connection) -> dict[str, object]:
         names = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "busy_timeout")
@@ -110,14 +121,14 @@ async def test_the_writer_is_durable_and_wipes_what_is_deleted(tmp_path: Path) -
 
 async def test_a_reader_cannot_write(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
-        with pytest.raises(StorageError, match="SQLITE_READONLY"):
+        with pytest.raises(StorageError, match=r"may not be written|SQLITE_READONLY"):
             await stores.database.read(lambda connection: connection.execute(text("DELETE FROM calls")))
 
 
 async def test_a_write_that_raises_leaves_nothing(tmp_path: Path) -> None:
     def insert_and_stumble(connection: Connection) -> None:
         connection.execute(
-            text("INSERT INTO sessions VALUES ('hash', 'call-1', NULL, '{}', 'a', 'b', NULL, 'all', NULL, '{}', 0)")
+            text("INSERT INTO sessions VALUES ('hash', 'call-1', NULL, '{}', 'a', 'b', NULL, 'all', NULL, '{}', false)")
         )
         raise LookupError("stumbled")
 
@@ -134,7 +145,7 @@ async def test_an_error_names_no_value(tmp_path: Path) -> None:
         with pytest.raises(StorageError) as caught:
             await stores.calls.create(a_call(caller_number="+79161234567"))
 
-    assert "SQLITE_CONSTRAINT" in str(caught.value)
+    assert re.search("SQLITE_CONSTRAINT|UniqueViolation", str(caught.value))
     assert caught.value.retryable is False
     assert "7916" not in str(caught.value) + str(caught.value.__cause__)
 
@@ -150,6 +161,7 @@ async def test_a_lock_held_for_a_moment_only_delays_the_write(tmp_path: Path) ->
         assert await stores.calls.count_live() == 1
 
 
+@pytest.mark.sqlite
 async def test_a_loop_that_is_held_up_keeps_no_other_process_from_the_database(tmp_path: Path) -> None:
     has_begun, may_go_on = threading.Event(), threading.Event()
 
@@ -168,6 +180,7 @@ async def test_a_loop_that_is_held_up_keeps_no_other_process_from_the_database(t
         await writing
 
 
+@pytest.mark.sqlite
 async def test_a_write_behind_a_lock_does_not_wait_for_all_writes_before_it(tmp_path: Path) -> None:
     async with (
         open_stores(tmp_path, busy_milliseconds=500, turn_seconds=0.4) as stores,
@@ -185,6 +198,7 @@ async def test_a_write_behind_a_lock_does_not_wait_for_all_writes_before_it(tmp_
     assert took < 1.5  # each alone waits for half a second
 
 
+@pytest.mark.sqlite
 async def test_a_cancelled_writer_that_waits_for_its_turn_writes_nothing(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         async with locked(stores.path), asyncio.TaskGroup() as group:
@@ -246,6 +260,7 @@ async def test_too_many_waiting_writes_are_refused_at_once(tmp_path: Path) -> No
             await stores.database.write(lambda connection: None)
 
 
+@pytest.mark.sqlite
 async def test_only_a_database_that_was_prepared_is_opened(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="it has not been prepared"):
         await Database.open(url_of(tmp_path / "calls.db"))
@@ -253,6 +268,7 @@ async def test_only_a_database_that_was_prepared_is_opened(tmp_path: Path) -> No
     assert not (tmp_path / "calls.db").exists()
 
 
+@pytest.mark.sqlite
 async def test_opening_a_file_that_is_not_a_database_fails_and_leaves_nothing_open(tmp_path: Path) -> None:
     (tmp_path / "calls.db").write_bytes(b"holiday pictures " * 100)
 
@@ -295,6 +311,7 @@ async def test_an_observer_that_raises_loses_no_write_and_stops_none(tmp_path: P
         assert not stores.database.loop.failures + stores.journal.loop.failures
 
 
+@pytest.mark.sqlite
 async def test_a_write_whose_thread_cannot_be_had_fails_and_the_next_has_a_new_thread(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         stores.database._thread.shutdown()
@@ -304,6 +321,7 @@ async def test_a_write_whose_thread_cannot_be_had_fails_and_the_next_has_a_new_t
         assert not stores.database.loop.is_gone
 
 
+@pytest.mark.sqlite
 async def test_a_database_without_a_writer_can_be_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -318,6 +336,7 @@ async def test_a_database_without_a_writer_can_be_closed(tmp_path: Path, monkeyp
     assert {type(outcome) for outcome in outcomes} == {StorageError}
 
 
+@pytest.mark.sqlite
 async def test_without_a_writer_writes_fail_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -332,6 +351,7 @@ async def test_without_a_writer_writes_fail_at_once(tmp_path: Path, monkeypatch:
         monkeypatch.undo()
 
 
+@pytest.mark.sqlite
 async def test_a_write_in_hand_comes_to_its_end_when_the_writer_is_interrupted(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         release = threading.Event()

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine
@@ -10,7 +11,10 @@ from sqlalchemy import create_engine
 import app.storage.migrations as migrations
 from app.storage.database import migrate
 from app.storage.figures import FigureStore
-from tests.storage.stores import insert_calls, look, open_stores, url_of
+from tests.storage.stores import insert_calls, open_stores
+from tests.support.databases import look, url_of
+
+pytestmark = pytest.mark.sqlite  # there are no older databases on Postgres
 
 CALL = {
     "call_id": "old", "kind": "room", "direction": "inbound", "status": "ended",

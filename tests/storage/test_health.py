@@ -6,14 +6,19 @@ from structlog.testing import capture_logs
 
 from app.errors import StorageError
 from app.storage.data_folder import DataFolder
+from app.storage.database import database_file
 from app.storage.health import StorageHealth
 from tests.storage.stores import a_call, a_row, locked, open_stores
+from tests.support.databases import url_of
 
 
 async def test_the_storage_has_failed_while_a_commit_takes_too_long(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         health = StorageHealth(
-            stores.database, stores.journal, DataFolder(tmp_path, stores.path), longest_commit_seconds=0.0
+            stores.database,
+            stores.journal,
+            DataFolder(tmp_path, database_file(url_of(stores.path))),
+            longest_commit_seconds=0.0,
         )
         await stores.calls.create(a_call())
         async with locked(stores.path):
@@ -30,7 +35,9 @@ async def test_the_storage_has_failed_while_a_commit_takes_too_long(tmp_path: Pa
 
 async def test_a_check_that_a_stop_cancels_says_nothing_about_the_storage(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
-        health = StorageHealth(stores.database, stores.journal, DataFolder(tmp_path, stores.path))
+        health = StorageHealth(
+            stores.database, stores.journal, DataFolder(tmp_path, database_file(url_of(stores.path)))
+        )
         with capture_logs() as entries:
             async with asyncio.TaskGroup() as tasks:
                 checking = tasks.create_task(health.check(), name="check")

@@ -15,7 +15,8 @@ from app.errors import OwnershipLost, StorageError
 from app.models import JournalRow
 from app.storage.backlog import Backlog
 from app.storage.journal import JournalWriter
-from tests.storage.stores import END, ENDING, Stores, a_call, a_row, last_row, locked, look, open_stores
+from tests.storage.stores import END, ENDING, Stores, a_call, a_row, last_row, locked, open_stores
+from tests.support.databases import look
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -291,6 +292,7 @@ def _limit_pages(pages: int, connection: Connection) -> int:
     return int(connection.exec_driver_sql(f"PRAGMA max_page_count = {used + pages}").scalar_one())
 
 
+@pytest.mark.sqlite
 async def test_rows_wait_in_order_while_the_disk_is_full(tmp_path: Path) -> None:
     async with open_stores(tmp_path, flush_seconds=0.2) as stores:
         await stores.calls.create(a_call())
@@ -329,6 +331,7 @@ async def test_when_too_many_rows_wait_the_loss_is_said_once_and_the_end_is_kept
         assert [line["event"] for line in logs] == ["journal.rows_lost"]
 
 
+@pytest.mark.sqlite
 async def test_closing_while_nothing_can_be_written_ends_and_says_what_is_lost(tmp_path: Path) -> None:
     async with open_stores(tmp_path, flush_seconds=0.1) as stores:
         await stores.calls.create(a_call())
@@ -359,6 +362,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.sqlite
 async def test_what_was_flushed_survives_kill_9(tmp_path: Path) -> None:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _CHILD, str(tmp_path), cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE

@@ -6,7 +6,8 @@ import pytest
 
 from app.errors import StorageError
 from app.storage.lookup import look_up
-from tests.storage.stores import a_call, a_row, locked, open_stores, url_of
+from tests.storage.stores import a_call, a_row, locked, open_stores
+from tests.support.databases import url_of
 
 
 async def test_a_call_is_found_with_its_whole_journal_while_others_write(tmp_path: Path) -> None:
@@ -23,6 +24,7 @@ async def test_a_call_is_found_with_its_whole_journal_while_others_write(tmp_pat
             assert look_up(url_of(stores.path), "call-2") is None
 
 
+@pytest.mark.sqlite
 async def test_looking_changes_nothing(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call())
@@ -33,6 +35,7 @@ async def test_looking_changes_nothing(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.sqlite
 def test_no_database_is_made_where_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="there is no database"):
         look_up(url_of(tmp_path / "calls.db"), "call-1")
@@ -40,6 +43,7 @@ def test_no_database_is_made_where_there_is_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sqlite
 def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "calls.db").write_bytes(b"something else" * 1000)
 

@@ -11,7 +11,8 @@ from app.storage.database import migrate
 from app.storage.outbox import Backlog, Delivery, Outbox, Subscription
 from app.storage.placements import DialLimits, PlacementStore
 from app.storage.spending import Reservation, SpendingStore
-from tests.storage.stores import END, ENDING, START, Stores, a_call, last_row, look, open_stores, url_of
+from tests.storage.stores import END, ENDING, START, Stores, a_call, last_row, open_stores
+from tests.support.databases import look, url_of
 
 NOW = parse_iso(END) + timedelta(seconds=1)
 ALL = frozenset(CALL_EVENTS)
@@ -93,6 +94,7 @@ async def test_a_claim_is_one_workers_until_its_lease_runs_out(tmp_path: Path) -
         assert [delivery.status for delivery in await Outbox(one.database).list(None, limit=9)] == ["pending"]
 
 
+@pytest.mark.sqlite
 async def test_a_start_releases_what_dead_workers_had_claimed(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await Outbox(stores.database).subscribe([US])

@@ -132,6 +132,7 @@ async def test_a_call_that_is_placed_learns_its_room_and_its_sip_call(tmp_path: 
     assert (call.call_id, call.sip_call_id) == ("call-1", "SCL_1")
 
 
+@pytest.mark.sqlite
 async def test_what_was_dialled_and_asked_is_known_after_an_update(tmp_path: Path) -> None:
     now = utc_now()
     row = outbound("call-1", at=now)

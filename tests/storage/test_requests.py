@@ -7,7 +7,8 @@ import pytest
 from app.clock import parse_iso
 from app.errors import CallAlreadyEnded, CallNotFound
 from app.storage.requests import CallRequest, CallRequestStore
-from tests.storage.stores import START, Stores, a_call, look, open_stores
+from tests.storage.stores import START, Stores, a_call, open_stores
+from tests.support.databases import look
 
 NOW = parse_iso(START)
 HANGUP = CallRequest("call-1", "hangup", {})
@@ -83,7 +84,7 @@ async def test_what_was_asked_too_late_is_never_given_and_forgotten_in_time(tmp_
         await requests.add(say("x", "call-2"), NOW + timedelta(minutes=59))
         assert look(stores.path, "SELECT count(*) FROM call_requests") == [(3,)]
         await requests.add(say("y", "call-2"), NOW + timedelta(minutes=61))
-        assert look(stores.path, "SELECT json_extract(data, '$.text') FROM call_requests") == [
+        assert look(stores.path, "SELECT data ->> 'text' FROM call_requests ORDER BY request_id") == [
             (None,),  # what was said does not stay
             ("x",),
             ("y",),
@@ -99,6 +100,7 @@ async def test_requests_to_live_calls_survive_a_step_of_the_wall_clock(tmp_path:
         assert await requests.take("worker-a", NOW) == [HANGUP, say("x")]
 
 
+@pytest.mark.sqlite
 async def test_to_look_for_requests_writes_nothing_and_scans_no_table(tmp_path: Path) -> None:
     async with open_stores(tmp_path) as stores:
         await stores.calls.create(a_call())

@@ -15,6 +15,8 @@ from app.storage.schema import decode_object
 from app.storage.webhooks import WebhookInbox
 from tests.storage.stores import START, Stores, a_call, a_row, open_stores
 
+pytestmark = pytest.mark.sqlite  # there are no older databases on Postgres
+
 NOW = parse_iso(START)
 GARBAGE = ("", "{", "nonsense", "[1, 2]", "5", "null", '"text"', '{"a": ' * 2000)
 

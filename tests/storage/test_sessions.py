@@ -6,7 +6,8 @@ import pytest
 
 from app.clock import parse_iso
 from app.errors import TokenInvalid, TokenUsed
-from tests.storage.stores import START, Stores, a_session, locked, look, open_stores
+from tests.storage.stores import START, Stores, a_session, locked, open_stores
+from tests.support.databases import look
 
 NOW = parse_iso(START)
 LATER = NOW + timedelta(seconds=60)

@@ -12,7 +12,8 @@ from app.errors import SpendingLimitReached
 from app.ports.services import CallEnding
 from app.storage.calls import CallRow
 from app.storage.spending import DaySpending, Reservation, SpendingStore
-from tests.storage.stores import ENDING, Stores, a_call, last_row, look, open_stores
+from tests.storage.stores import ENDING, Stores, a_call, last_row, open_stores
+from tests.support.databases import look
 
 TODAY = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CALL = Reservation("clinic", 0.5, day_limit=1.2)

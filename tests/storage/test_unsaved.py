@@ -8,7 +8,8 @@ from stat import S_IMODE
 import pytest
 
 from app.storage.unsaved import UnsavedEnds
-from tests.storage.stores import ENDING, Stores, a_call, a_row, last_row, locked, look, open_stores
+from tests.storage.stores import ENDING, Stores, a_call, a_row, last_row, locked, open_stores
+from tests.support.databases import look
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -35,6 +35,10 @@ _WORKERS: Final = {pools._worker.__code__: "work_queue", aiosqlite._connection_w
 """Functions that wait for jobs, and the queue of each."""
 
 
+_OF_THE_DATABASE: Final = {"storage.read", "storage.write"}
+"""Tasks that wait for a program which is no child of the loop, and answers at once."""
+
+
 class NeverRests(RuntimeError):
     """Some task runs again and again without waiting for anything that takes time."""
 
@@ -98,6 +102,12 @@ class LeapingTimeLoop(asyncio.SelectorEventLoop):
         """Whether a thread or a program works for a task of this loop."""
         self._programs = {each for each in self._programs if each.get_returncode() is None}
         return bool(self._jobs or self._programs) or self._is_a_thread_at_work()
+
+    def create_task(self, *arguments: Any, name: str | None = None, **options: Any) -> "asyncio.Task[Any]":
+        task: asyncio.Task[Any] = super().create_task(*arguments, name=name, **options)
+        if name in _OF_THE_DATABASE:
+            self.note_job(task)
+        return task
 
     def note_job(self, job: "asyncio.Future[Any]") -> None:
         """Let no time pass until a thread has done this."""

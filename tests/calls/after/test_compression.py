@@ -20,7 +20,8 @@ from media.formats import AudioFormat
 from media.recording import Recorder
 from tests.calls.after.test_webhooks import Clock
 from tests.media.talking import conversation, record
-from tests.storage.stores import END, ENDING, Stores, a_call, last_row, look, open_stores
+from tests.storage.stores import END, ENDING, Stores, a_call, last_row, open_stores
+from tests.support.databases import look
 
 PCM = AudioFormat("pcm_s16le", 8000)
 

@@ -30,7 +30,8 @@ from app.storage.retention import RetentionStore
 from app.storage.service_jobs import ServiceJob
 from app.storage.unsaved import UnsavedEnds
 from tests.calls.after.test_webhooks import Clock
-from tests.storage.stores import END, ENDING, Stores, a_call, a_row, last_row, look, open_stores, url_of
+from tests.storage.stores import END, ENDING, Stores, a_call, a_row, last_row, open_stores
+from tests.support.databases import look, url_of
 
 SECRET = "Zebrowska"
 DAYS_10 = Retention(10, 10, 10)

@@ -13,7 +13,8 @@ from app.clock import parse_iso
 from app.errors import CallNotFound, CallStillLive, StorageError
 from app.storage.calls import CallRow, CallStore
 from app.storage.unsaved import UnsavedEnds
-from tests.storage.stores import START, a_call, a_session, look, open_stores
+from tests.storage.stores import START, a_call, a_session, open_stores
+from tests.support.databases import look
 
 SECRET = "a secret of the caller"
 LONG_AGO = 1_000_000_000

@@ -21,7 +21,9 @@ def upgrade() -> None:
     )
     op.create_index("call_requests_by_call", "call_requests", ["call_id"])
     waiting = sa.text("taken_at IS NULL")
-    op.create_index("call_requests_waiting", "call_requests", ["request_id"], sqlite_where=waiting)
+    op.create_index(
+        "call_requests_waiting", "call_requests", ["request_id"], sqlite_where=waiting, postgresql_where=waiting
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column("key", sa.String, primary_key=True),

@@ -62,4 +62,5 @@ def _create_webhooks() -> None:
         "webhook_deliveries",
         ["endpoint_id", "due_at"],
         sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
     )

@@ -18,4 +18,5 @@ def upgrade() -> None:
         ["room_sid", "sip_call_id"],
         unique=True,
         sqlite_where=sa.text("end_reason IS NULL OR end_reason != 'media_lost'"),
+        postgresql_where=sa.text("end_reason IS NULL OR end_reason != 'media_lost'"),
     )

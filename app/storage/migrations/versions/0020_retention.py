@@ -17,7 +17,7 @@ def upgrade() -> None:
     ):
         op.add_column("calls", sa.Column(name, kind))
     ended = sa.text("status = 'ended'")
-    op.create_index("calls_by_end", "calls", ["ended_at", "call_id"], sqlite_where=ended)
+    op.create_index("calls_by_end", "calls", ["ended_at", "call_id"], sqlite_where=ended, postgresql_where=ended)
     op.add_column("journal", sa.Column("salt", sa.String()))
     op.add_column("journal", sa.Column("data_hash", sa.String()))
     op.add_column("erased_calls", sa.Column("erased_by", sa.String(), nullable=False, server_default="request"))
