@@ -122,7 +122,7 @@ async def open_services(
     async with AsyncExitStack() as stack:
         database, reader, journal, unsaved, storage, recordings = await _open_storage(settings, metrics, stack, owner)
         vendors, livekit, tools, mcp, exporter = await _open_clients(settings, agents, metrics, stack)
-        do_not_call = DoNotCallList(DoNotCallStore(database), settings.sip_number)
+        do_not_call = DoNotCallList(DoNotCallStore(database), lambda: agents.current.numbers.home)
         planner = _planner(make, settings, agents, vendors, tools, do_not_call, mcp)
         enter = stack.enter_async_context
         background = await enter(ContainedTasks(tasks_max=_BACKGROUND_TASKS_MAX))

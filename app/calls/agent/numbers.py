@@ -29,15 +29,16 @@ class NumberTable:
 
         That is one of our own numbers, such as ``+74950000000``; without it the numbers with ``+`` say which country.
         """
-        self._home = common_home(home, [number for of_agent in numbers.values() for number in of_agent])
+        self.home = common_home(home, [number for of_agent in numbers.values() for number in of_agent])
+        """A number, or the beginning of some, of that country; None if it is not known."""
         self._owners: dict[str, str] = {}
         for agent, of_agent in numbers.items():
-            self._owners |= {_key(number, self._home): agent for number in of_agent}
+            self._owners |= {_key(number, self.home): agent for number in of_agent}
 
     def find(self, called: str | None) -> str | None:
         """The agent that answers this number, if there is one."""
         digits = (called or "").replace(_REST, "")
-        spellings = dict.fromkeys((_key(digits, self._home), _plain(digits)))
+        spellings = dict.fromkeys((_key(digits, self.home), _plain(digits)))
         patterns = {each[:length] + _REST for each in spellings for length in range(len(each) + 1)}
         keys = (*spellings, *sorted(patterns, key=len, reverse=True))
         return next((self._owners[key] for key in keys if key in self._owners), None)

@@ -1,6 +1,6 @@
 """The list of numbers that nobody calls again, as operators and callers change it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.calls.agent.telephone_numbers import same_spelling
@@ -15,14 +15,14 @@ _PROVIDER = "tools"
 class DoNotCallList:
     """The list, for numbers in any spelling. Every method may raise InvalidRequest and StorageError."""
 
-    def __init__(self, store: DoNotCallStore, own_number: str | None) -> None:
-        """A number without its country's code is in the country of ``own_number``."""
+    def __init__(self, store: DoNotCallStore, home: Callable[[], str | None]) -> None:
+        """A number without its country's code is in the country of ``home``, a number; None if that is not known."""
         self._store = store
-        self._own_number = own_number
+        self._home = home
 
     async def add(self, number: str, by: Source = "operator") -> ListedNumber:
-        """Put the number on the list."""
-        return await self._store.add(self._spelling(number), by, utc_now())
+        """Put the number on the list. A caller's number is as carriers write it, at times without its ``+``."""
+        return await self._store.add(self._spelling(number, is_carriers=by == "caller"), by, utc_now())
 
     async def remove(self, number: str) -> None:
         """Take the number off the list. Raises NumberNotListed."""
@@ -37,13 +37,16 @@ class DoNotCallList:
 
     def tool_for(self, number: str) -> "DoNotCallTool | None":
         """The tool of a call with that number; None if it is none that can be called."""
-        return DoNotCallTool(self, number) if same_spelling(number, self._own_number) else None
+        return DoNotCallTool(self, number) if same_spelling(number, self._home()) else None
 
-    def _spelling(self, number: str) -> str:
-        spelling = same_spelling(number, self._own_number)
+    def _spelling(self, number: str, *, is_carriers: bool = False) -> str:
+        home = self._home()
+        # Without a country, 8 495 1234567 of Moscow would be taken for a number of Vietnam, and Moscow still be called.
+        is_clear = is_carriers or home is not None or number.lstrip().startswith("+")
+        spelling = same_spelling(number, home) if is_clear else None
         if spelling is None:
             raise InvalidRequest(
-                "number: is no telephone number; write it with the country's code, such as +74951234567"
+                "number: is no telephone number; write it with + and the country's code, such as +74951234567"
             )
         return spelling
 
