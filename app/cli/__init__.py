@@ -261,6 +261,22 @@ def verify(
     raise typer.Exit(verify_command(call_id, seal))
 
 
+@app.command()
+def backup(target: Annotated[Path, typer.Argument(help="the file to write; it must not exist")]) -> None:
+    """Write database and recordings to one file, also while the service runs."""
+    from app.cli.backup import backup_command  # the database's library
+
+    raise typer.Exit(backup_command(target))
+
+
+@app.command()
+def restore(source: Annotated[Path, typer.Argument(help="a file that backup has written")]) -> None:
+    """Put a backup back, into a DATA_DIR that has no calls yet."""
+    from app.cli.backup import restore_command
+
+    raise typer.Exit(restore_command(source))
+
+
 def _changes(prompt: Path | None, model: str | None, policy: list[str] | None) -> "Changes":
     """What an agent is to be other than it is. Raises typer.BadParameter."""
     from app.agent_tests.changes import Changes, policy_settings
