@@ -24,7 +24,15 @@ from app.clock import iso_utc, utc_now
 from app.errors import StorageError
 from app.observability.printable import printable
 from app.settings import Settings, load_settings
-from app.storage.backup import COPY_NAME, copy_database, is_empty, put_back, recorded_calls
+from app.storage.backup import (
+    POSTGRES_COPY,
+    SQLITE_COPY,
+    copy_database,
+    copy_name,
+    is_empty,
+    put_back,
+    recorded_calls,
+)
 from app.storage.database import migrate
 from app.storage.schema import REVISION
 
@@ -76,6 +84,8 @@ def restore_command(source: Path) -> int:
     try:
         _check_free(settings)
         manifest = _checked(source)
+        if copy_name(settings.database) not in manifest["files"]:
+            raise _Unfit("it is of the other kind of database: SQLite and Postgres cannot be restored into each other")
         _unpack(source, settings, manifest)
         migrate(settings.database)
     except (_Unfit, StorageError, OSError, tarfile.TarError, ValueError) as error:
@@ -90,11 +100,11 @@ def restore_command(source: Path) -> int:
 def _write(settings: Settings, path: Path) -> _Contents:
     contents = _Contents()
     with TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder, _new_file(path) as file:
-        copy = Path(folder) / COPY_NAME
+        copy = Path(folder) / copy_name(settings.database)
         copy_database(settings.database, copy)
         with tarfile.open(fileobj=file, mode="w") as archive:
-            _add(archive, contents, COPY_NAME, copy)
-            for call_id in recorded_calls(copy):
+            _add(archive, contents, copy.name, copy)
+            for call_id in recorded_calls(settings.database):
                 found = [_add(archive, contents, f"recordings/{name}", settings.recordings_dir / name) for name in
                          _names(settings.recordings_dir, call_id)]  # fmt: skip
                 contents.calls += any(found)
@@ -190,7 +200,7 @@ def _checked(source: Path) -> dict[str, Any]:
 def _is_ours(name: str) -> bool:
     """Whether a file of that name goes where it belongs, and nowhere else."""
     parts = PurePosixPath(name).parts
-    if name in (COPY_NAME, _MANIFEST):
+    if name in (SQLITE_COPY, POSTGRES_COPY, _MANIFEST):
         return True
     depth = {"recordings": 3, "unsaved": 2}.get(parts[0] if parts else "")
     return len(parts) == depth and ".." not in parts and str(PurePosixPath(*parts)) == name
@@ -211,7 +221,7 @@ def _unpack(source: Path, settings: Settings, manifest: dict[str, Any]) -> None:
                 path.rename(target)
                 if target.is_dir():
                     target.chmod(_OWN_FOLDER)
-        put_back(settings.database, Path(folder) / COPY_NAME)
+        put_back(settings.database, Path(folder) / copy_name(settings.database))
 
 
 def _new_file(path: Path) -> IO[bytes]:

@@ -12,7 +12,8 @@ import pytest
 
 from app.cli.backup import backup_command, restore_command
 from app.storage.schema import REVISION
-from tests.storage.stores import a_call, a_row, look, open_stores
+from tests.storage.stores import a_call, a_row, open_stores
+from tests.support.databases import look
 
 SOUND = b"\x01\x02" * 5000
 
