@@ -8,23 +8,25 @@ A latency is stored as a step: step ``n`` holds the times from 1.05 to the power
 power ``n`` seconds. A percentile is the middle of its step, so it is at most 2.5 % away from the exact one.
 """
 
+import asyncio
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Connection, Table, Text, and_, cast, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Table, Text, and_, cast, select
 
 from app.clock import iso_after
 from app.ports.services import CallEnding
 from app.storage.database import Database
-from app.storage.dialects.statements import Lock, add_to, hold, replace_in
+from app.storage.dialects.statements import Lock, add_to, hold, object_of, replace_in
 from app.storage.schema import call_figures, calls, decode_object, latency_figures
 
 Period = Literal["hour", "day"]
@@ -40,6 +42,7 @@ _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _DIGITS = 6
 _Steps = Counter[int]
 """How many answers took about so long, by step."""
+_COMMAS = bytes.maketrans(b":", b",")
 _COSTS = ("stt", "llm", "tts", "telephony", "total")
 
 
@@ -100,7 +103,9 @@ class FigureStore:
 
         Both are ISO UTC.
         """
-        return await self._database.read(partial(_read, period, start_of(period, since), _end_of(period, until)))
+        begin, end = start_of(period, since), _end_of(period, until)
+        rows = await self._database.read(partial(_read, period, begin, end))
+        return await asyncio.to_thread(_figures_of, rows, begin, end)
 
 
 def start_of(period: Period, at: str) -> str:
@@ -216,58 +221,74 @@ def _end_of(period: Period, at: str) -> str:
     return start if start == at else iso_after(start, _SECONDS[period])
 
 
-def _read(period: Period, since: str, until: str, connection: Connection) -> FigureSet:
+class _Rows(NamedTuple):
+    """The sums of a time as they are stored. They are decoded and added up in a thread of their own."""
+
+    amounts: list[tuple[str, str, str]]
+    """Of each hour or day and agent, the amounts by name as JSON."""
+    steps: list[tuple[str, str, str, str]]
+    """Of each hour or day, agent and stage, the answers by step as JSON."""
+
+
+def _read(period: Period, since: str, until: str, connection: Connection) -> _Rows:
     def of(table: Table) -> ColumnElement[bool]:
         return and_(table.c.period == period, table.c.starts_at >= since, table.c.starts_at < until)
 
-    def grouped(column: str | None, latencies: _Latencies) -> dict[str, Figures]:
-        amounts = _sums(connection, of(call_figures), column)
-        return {
-            key: Figures(amounts=amounts.get(key, {}), latency=latencies.get(key, {}))
-            for key in sorted(amounts.keys() | latencies.keys())
-        }
-
-    in_all, by_time, by_agent = _all_latencies(connection, of(latency_figures))
-    total = grouped(None, {"": in_all} if in_all else {}).get("", Figures())
-    return FigureSet(
-        since=since,
-        until=until,
-        total=total,
-        by_time=grouped("starts_at", by_time),
-        by_agent=grouped("agent", by_agent),
+    amounts = call_figures.c
+    objects = select(amounts.starts_at, amounts.agent, object_of(amounts.name, amounts.amount))
+    latencies = latency_figures.c
+    steps = select(latencies.starts_at, latencies.agent, latencies.stage, cast(latencies.steps, Text))
+    by_hour_and_agent = objects.where(of(call_figures)).group_by(amounts.starts_at, amounts.agent)
+    return _Rows(
+        amounts=[tuple(row) for row in connection.execute(by_hour_and_agent)],
+        steps=[tuple(row) for row in connection.execute(steps.where(of(latency_figures)))],
     )
 
 
-def _sums(connection: Connection, chosen: ColumnElement[bool], column: str | None) -> dict[str, dict[str, float]]:
-    """The amounts by name, for each value of the column; without a column for the empty text."""
-    key = literal("") if column is None else call_figures.c[column]
-    found: dict[str, dict[str, float]] = {}
-    wanted = select(key, call_figures.c.name, func.sum(call_figures.c.amount)).where(chosen)
-    for value, name, amount in connection.execute(wanted.group_by(key, call_figures.c.name)):
-        found.setdefault(value, {})[name] = round(amount, _DIGITS)
-    return found
+def _figures_of(rows: _Rows, since: str, until: str) -> FigureSet:
+    in_all, by_time, by_agent = _latencies_of(rows.steps)
+    decoded = _decoded([packed for *_, packed in rows.amounts])
+    amounts = [(at, agent, found) for (at, agent, _), found in zip(rows.amounts, decoded, strict=True)]
+
+    def grouped(keyed: Iterable[tuple[str, Mapping[str, float]]], latencies: _Latencies) -> dict[str, Figures]:
+        sums: dict[str, dict[str, float]] = {}
+        for key, found in keyed:
+            known = sums.setdefault(key, {})
+            for name, amount in found.items():
+                known[name] = known.get(name, 0) + amount
+        return {
+            key: Figures(
+                amounts={name: round(amount, _DIGITS) for name, amount in sorted(sums.get(key, {}).items())},
+                latency=latencies.get(key, {}),
+            )
+            for key in sorted(sums.keys() | latencies.keys())
+        }
+
+    by_agent_figures = grouped(((agent, amount) for _, agent, amount in amounts), by_agent)
+    total = grouped((("", each.amounts) for each in by_agent_figures.values()), {"": in_all} if in_all else {})
+    return FigureSet(
+        since=since,
+        until=until,
+        total=total.get("", Figures()),
+        by_time=grouped(((at, amount) for at, _, amount in amounts), by_time),
+        by_agent=by_agent_figures,
+    )
 
 
 _Latencies = dict[str, dict[str, Latency]]
 """By hour, day or agent, and by stage."""
 
 
-def _all_latencies(
-    connection: Connection, chosen: ColumnElement[bool]
-) -> tuple[dict[str, Latency], _Latencies, _Latencies]:
+def _latencies_of(rows: list[tuple[str, str, str, str]]) -> tuple[dict[str, Latency], _Latencies, _Latencies]:
     """The latencies by stage: of all, by hour or day, and by agent.
 
     A week by hour has thousands of rows, so their steps are decoded together and summed as arrays.
     """
-    text = cast(latency_figures.c.steps, Text)
-    columns = (latency_figures.c.starts_at, latency_figures.c.agent, latency_figures.c.stage, text)
-    rows = connection.execute(select(*columns).where(chosen)).all()
     if not rows:
         return {}, {}, {}
-    decoded = _decoded([packed for *_, packed in rows])
-    lengths = [len(steps) for steps in decoded]
-    steps = np.array([int(step) for packed in decoded for step in packed], np.int64)
-    answers = np.array([count for packed in decoded for count in packed.values()], np.float64)
+    lengths, steps, answers = _all_steps([packed for *_, packed in rows])
+    if not len(steps):
+        return {}, {}, {}
     stages = [stage for _, _, stage, _ in rows]
 
     def summed(keys: list[str]) -> _Latencies:
@@ -287,10 +308,27 @@ def _all_latencies(
     return all_of_it, summed([at for at, *_ in rows]), summed([agent for _, agent, *_ in rows])
 
 
-def _decoded(packed: list[Any]) -> list[dict[str, int]]:
-    """The steps of all rows, decoded at once; if another program wrote one that is no JSON, each by itself."""
+def _all_steps(packed: list[str]) -> tuple[list[int], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """How many steps each row has, and of all rows one after the other the steps and their answers.
+
+    What the service has written has numbers and signs only, so all of it is read as one array, not as JSON.
+    """
+    text = ",".join(map(str, packed)).encode().translate(_COMMAS, b'{}" ')
+    lengths = [str(each).count(":") for each in packed]
+    if not text.translate(None, b"0123456789-,"):
+        with suppress(ValueError, DeprecationWarning):  # numpy reads as far as it can
+            numbers = np.fromstring(text, np.int64, sep=",")
+            if len(numbers) == 2 * sum(lengths):
+                return lengths, numbers[::2], numbers[1::2].astype(np.float64)
+    decoded = [decode_object(each) for each in packed]
+    steps = np.array([int(step) for each in decoded for step in each], np.int64)
+    return [len(each) for each in decoded], steps, np.array([n for each in decoded for n in each.values()], np.float64)
+
+
+def _decoded(packed: list[Any]) -> list[dict[str, float]]:
+    """The amounts of all rows, decoded at once; if another program wrote one that is no JSON, each by itself."""
     try:
-        decoded: list[dict[str, int]] = json.loads(f"[{','.join(packed)}]")
+        decoded: list[dict[str, float]] = json.loads(f"[{','.join(packed)}]")
     except (TypeError, ValueError):
         return [decode_object(each) for each in packed]
     return decoded

@@ -87,6 +87,24 @@ async def test_without_calls_there_are_no_figures(tmp_path: Path) -> None:
     assert (found.total, found.by_time, found.by_agent) == (Figures(), {}, {})
 
 
+@pytest.mark.parametrize("written", ["no JSON", "[1, 2]", "7", '{"1": 2.5e1}', '{"1", 5}'])
+async def test_a_row_that_another_program_has_damaged_takes_no_other_with_it(tmp_path: Path, written: str) -> None:
+    async with open_stores(tmp_path) as stores:
+        for call_id, agent in (("one", "clinic"), ("two", "sales")):
+            ending = replace(ENDING, answers=ANSWERS)
+            await ends(stores, call_id, ending, agent=agent, answered_at="2026-11-22T10:00:01.000Z")
+        await stores.database.write(
+            lambda connection: connection.exec_driver_sql(
+                "UPDATE latency_figures SET steps = ? WHERE agent = 'sales' AND stage = 'total'", (written,)
+            )
+        )
+        found = await figures(stores)
+
+    assert found.by_agent["clinic"].latency["total"].count == 2
+    assert found.by_agent["sales"].latency["playout"].count == 2
+    assert found.by_agent["sales"].amount("calls") == 1
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_every_percentile_is_within_two_and_a_half_per_cent(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - not for secrets

@@ -6,6 +6,7 @@ what              SQLite                                      Postgres
 one at a time     every write has the lock of the file        :func:`hold` takes an advisory lock until the commit
 a row's lock      likewise                                    ``FOR UPDATE``; a claim passes over locked rows
 a part of a text  ``instr``, ``substr``                       ``strpos``, ``right``
+rows as an object ``json_group_object``                       ``json_object_agg``
 an index less     a plus before the column                    the planner knows better
 proof of writing  a row that is changed                       a message in the write-ahead log, which locks no row
 ================  ==========================================  =====================================================
@@ -104,10 +105,27 @@ class ending(FunctionElement[str]):  # noqa: N801 - likewise
     type = String()
 
 
+class object_of(FunctionElement[str]):  # noqa: N801 - likewise
+    """Of a group of rows, names and numbers as the text of a JSON object: ``object_of(names, numbers)``."""
+
+    inherit_cache = True
+    type = String()
+
+
 class unindexed(FunctionElement[Any]):  # noqa: N801 - likewise
     """A column of which SQLite must not use an index: for rare calls it would read every row that such an index has."""
 
     inherit_cache = True
+
+
+@compiles(object_of)
+def _json_group_object(element: object_of, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_group_object({compiler.process(element.clauses, **options)})"
+
+
+@compiles(object_of, "postgresql")
+def _json_object_agg(element: object_of, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_object_agg({compiler.process(element.clauses, **options)})::text"
 
 
 @compiles(position)
