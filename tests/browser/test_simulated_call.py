@@ -6,14 +6,14 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.browsing import PATIENCE, browser, until
-from tests.end_to_end.service import service_in_thread
+from tests.end_to_end.test_simulated_calls import own_time_service
 
 pytestmark = pytest.mark.browser
 
 
 async def test_a_simulated_call_is_placed_from_the_page_and_heard(tmp_path: Path) -> None:
     expect.set_options(timeout=PATIENCE)
-    with service_in_thread(tmp_path, api_key=None, providers="sandbox", language="en") as service:
+    with own_time_service(tmp_path, api_key=None) as service:
         async with browser() as chromium:
             page = await chromium.new_page()
             await page.goto(service.url)
