@@ -25,6 +25,7 @@ from app.calls.dispatch.erasure import CallEraser
 from app.calls.dispatch.lookups import CallLookups
 from app.calls.dispatch.media_sessions import MediaSessions
 from app.calls.dispatch.operator_requests import CallRequests
+from app.calls.dispatch.resumptions import Resumptions
 from app.calls.dispatch.simulated_calls import SimulatedCalls
 from app.calls.dispatch.spending_watch import SpendingWatch
 from app.calls.dispatch.synthetic_calls import SyntheticCalls
@@ -56,6 +57,8 @@ from app.storage.health import StorageHealth
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.owner_locks import OwnerLock
+from app.storage.requests import CallRequestStore
+from app.storage.resumptions import ResumptionStore
 from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
 from app.storage.spending import DaySpending, SpendingStore
@@ -95,6 +98,7 @@ class Services:
     dispatcher: CallDispatcher
     agents: AgentDirectory
     operators: Operators
+    resumptions: Resumptions
     after: AfterCalls
     mcp: McpTools
     telephone: "Telephone | None"
@@ -148,6 +152,7 @@ async def open_services(
             dispatcher=dispatcher,
             agents=agents,
             operators=operators,
+            resumptions=_resumptions(database, dispatcher, reader, owner),
             after=after,
             mcp=mcp,
             telephone=telephone,
@@ -173,6 +178,11 @@ def _ways_in(
     """Where calls come from."""
     telephone = _telephone(settings, livekit, database, services, dispatcher, loops, times)
     return telephone, _sessions(settings, database, services, dispatcher, loops)
+
+
+def _resumptions(database: Database, dispatcher: CallDispatcher, reader: JournalReader, owner: str) -> Resumptions:
+    store, requests = ResumptionStore(database), CallRequestStore(database)
+    return Resumptions(store, requests, dispatcher, reader, owner=owner)
 
 
 def _stop(telephone: "Telephone | None", requests: CallRequests, dispatcher: CallDispatcher) -> None:

@@ -11,11 +11,14 @@ from fastapi import APIRouter, Body, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from app.calls.dispatch.media_sessions import NewSession, OpenedSession
+from app.calls.dispatch.resumptions import resumes, shows_all_events
 from app.calls.dispatch.simulated_calls import sandbox_of
+from app.calls.live.session import CallOrchestrator
 from app.clock import iso_utc
-from app.errors import AdmissionError, CallRejected, SpendingLimitReached, StorageError, TokenError
+from app.errors import AdmissionError, CallRejected, SpendingLimitReached, StorageError, TokenError, VoiceAgentError
 from app.journal.shown_rows import shown_to_caller
 from app.models import CallContext
+from app.ports.services import CallLeg
 from app.wiring import Services
 from media.dialects.egress import EGRESS_FORMAT, EgressProtocol
 from media.dialects.native import NativeProtocol
@@ -140,6 +143,9 @@ async def egress(websocket: WebSocket, call_id: str, services: TheServices, toke
 @router.websocket("/{call_id}")
 async def media(websocket: WebSocket, call_id: str, services: TheServices, token: str = "") -> None:
     """The native media protocol."""
+    if resumes(token):
+        await _resume(websocket, call_id, token, services)
+        return
     opened = await _opened(websocket, call_id, token, services)
     if opened is None:
         return
@@ -154,8 +160,43 @@ async def media(websocket: WebSocket, call_id: str, services: TheServices, token
             call_id,
             shown=(_whole if opened.shows_all_events else shown_to_caller) if started.wants_events else None,
             on_error=services.metrics.sound.media_failed,
+            is_resumable=True,
         )
-        await _serve(leg, opened.call, services)
+        resumable = services.resumptions.leg(leg, call_id, shows_all=opened.shows_all_events)
+        orchestrator = await _begun(resumable, leg, opened.call, services)
+        if orchestrator is not None:
+            await services.resumptions.carry(resumable, call_id, orchestrator)
+
+
+async def _resume(websocket: WebSocket, call_id: str, token: str, services: Services) -> None:
+    """Go on with a call whose client has lost its socket."""
+    try:
+        services.dispatcher.admission.require_storage()
+        call = await services.resumptions.find(call_id, token)
+    except (TokenError, StorageError) as error:
+        if isinstance(error, TokenError):
+            services.metrics.access.refused("media", error.code)
+        await websocket.send_denial_response(of_error(error))
+        return
+    await websocket.accept()
+    protocol = NativeProtocol(_now(), media_timeout_seconds=services.settings.media_timeout_seconds)
+    socket = _Socket(websocket)
+    started = await wait_for_start(socket, protocol, on_error=services.metrics.sound.media_failed)
+    if started is None:
+        return
+    leg = WebSocketLeg(
+        socket,
+        protocol,
+        started.format,
+        call_id,
+        shown=(_whole if shows_all_events(token) else shown_to_caller) if started.wants_events else None,
+        on_error=services.metrics.sound.media_failed,
+        is_resumable=True,
+    )
+    try:
+        await services.resumptions.resume(call, token, leg)
+    except VoiceAgentError as error:
+        await leg.fail("bad_start", str(error))
 
 
 def _whole(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -177,16 +218,23 @@ async def _opened(websocket: WebSocket, call_id: str, token: str, services: Serv
 
 
 async def _serve(leg: WebSocketLeg, call: CallContext, services: Services, *, listens_only: bool = False) -> None:
+    orchestrator = await _begun(leg, leg, call, services, listens_only=listens_only)
+    if orchestrator is not None:
+        await orchestrator.carry(leg.run(orchestrator))
+
+
+async def _begun(
+    leg: CallLeg, socket: WebSocketLeg, call: CallContext, services: Services, *, listens_only: bool = False
+) -> CallOrchestrator | None:
+    """The call once it runs; None when there is no place for it, which its client has been told."""
     try:
-        orchestrator = await services.dispatcher.start(call, leg, direction="web", listens_only=listens_only)
+        return await services.dispatcher.start(call, leg, direction="web", listens_only=listens_only)
     except AdmissionError as error:
         is_policy = isinstance(error, (SpendingLimitReached, CallRejected))
-        await leg.refuse("rejected_policy" if is_policy else "rejected_capacity")
-        return
+        await socket.refuse("rejected_policy" if is_policy else "rejected_capacity")
     except StorageError:
-        await leg.fail("internal", "the call could not be stored")
-        return
-    await orchestrator.carry(leg.run(orchestrator))
+        await socket.fail("internal", "the call could not be stored")
+    return None
 
 
 def _now() -> float:

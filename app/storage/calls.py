@@ -22,7 +22,7 @@ from app.storage.compressions import request_compression
 from app.storage.database import Database
 from app.storage.dialects.statements import Lock, hold, keep_rows, unclaimed
 from app.storage.figures import count_call
-from app.storage.leases import RELEASED, alive_at, is_expired, is_released, prove_writable
+from app.storage.leases import RELEASED, alive_at, is_expired, is_released, prove_writable, waits_for_client
 from app.storage.outbox import announce_placed, emit
 from app.storage.overwriting import overwrite_rows
 from app.storage.schema import (
@@ -150,7 +150,7 @@ class CallStore:
         """The call, or None."""
         statement = select(calls).where(calls.c.call_id == call_id)
         row = await self._database.read(lambda connection: connection.execute(statement).one_or_none())
-        return None if row is None else _call(row)
+        return None if row is None else call_of(row)
 
     async def mark_answered(self, call_id: str, fence: int, at: str) -> None:
         """Mark the call as active since ``at`` (ISO UTC); only the first answer counts.
@@ -192,12 +192,14 @@ class CallStore:
         If several processes try, one of them gets each call. The owner's own calls are taken too, except those in
         ``alive``. Calls of a worker under the same supervisor are taken at once after :meth:`release_leases`, and
         otherwise only ten seconds later, because the worker may just be slow. With ``only_released`` only released
-        calls are taken. ``now`` and ``until`` are on the clock of :func:`app.clock.lease_now`.
+        calls are taken. A call whose client may still come back over another websocket is left to that client.
+        ``now`` and ``until`` are on the clock of :func:`app.clock.lease_now`.
         """
         expired = (
             calls.c.status.in_(LIVE)
             & calls.c.owner.is_not(None)
             & (is_released() if only_released else is_expired(owner, now))
+            & ~waits_for_client(now)
             & or_(calls.c.owner != owner, calls.c.call_id.not_in(alive))
         )
         found = select(calls.c.call_id).where(expired).limit(1)
@@ -246,6 +248,12 @@ class CallStore:
         statement = its_own.values(lease_until=RELEASED, alive_at=alive_at(lease_now()))
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
+    async def let_go(self, call_id: str, fence: int, now: float) -> None:
+        """Release a live call of this process, which another takes over."""
+        its_own = update(calls).where(calls.c.call_id == call_id, calls.c.fence == fence, calls.c.status.in_(LIVE))
+        released = its_own.values(lease_until=RELEASED, alive_at=now)
+        await self._database.write(lambda connection: connection.execute(released))
+
     async def other_owners(self, owner: str) -> list[str]:
         """The other processes that own live calls and are not known to be dead."""
         statement = select(calls.c.owner).distinct()
@@ -260,7 +268,7 @@ class CallStore:
         """The calls that take place, or took place, in this LiveKit room."""
         statement = select(calls).where(calls.c.room_sid == room_sid)
         rows = await self._database.read(lambda connection: connection.execute(statement).all())
-        return [_call(row) for row in rows]
+        return [call_of(row) for row in rows]
 
     async def count_live(self) -> int:
         """The number of live calls of all processes."""
@@ -326,7 +334,7 @@ class CallStore:
 def list_rows(wanted: CallFilter, limit: int, after: tuple[str, str] | None, connection: Connection) -> list[CallRow]:
     """Up to ``limit`` calls after that one, newest first."""
     common = common_words(connection, wanted.text) if wanted.text is not None else frozenset[str]()
-    return list(map(_call, connection.execute(list_statement(wanted, limit=limit, after=after, common=common))))
+    return list(map(call_of, connection.execute(list_statement(wanted, limit=limit, after=after, common=common))))
 
 
 def create_call(
@@ -410,7 +418,7 @@ def _claim(
         return []
     values = {"owner": owner, "fence": calls.c.fence + 1, **lease}
     claimed = update(calls).where(calls.c.call_id.in_(these)).values(**values).returning(calls)
-    return sorted(map(_call, connection.execute(claimed)), key=lambda call: (call.started_at, call.call_id))
+    return sorted(map(call_of, connection.execute(claimed)), key=lambda call: (call.started_at, call.call_id))
 
 
 def _renew_leases(owner: str, call_ids: Collection[str], until: float, connection: Connection) -> set[str]:
@@ -427,7 +435,8 @@ def _renew_leases(owner: str, call_ids: Collection[str], until: float, connectio
     return set(connection.execute(lost).scalars())
 
 
-def _call(row: Row[Any]) -> CallRow:
+def call_of(row: Row[Any]) -> CallRow:
+    """The call of a row of the table."""
     return CallRow(**{name: _value(name, value) for name, value in row._mapping.items()})
 
 

@@ -14,11 +14,19 @@ _SLOW_SECONDS = 10.0
 _ALIVE_SECONDS = 1.5
 """How long before its lease runs out an owner is last known to live: it renews two seconds, each half a second."""
 
+_CLIENT_SECONDS = 10.0
+"""How long the client of a websocket has to come back."""
+
 
 def alive_at(now: float) -> ColumnElement[float]:
     """When the owner of a call, who is dead at ``now``, was last known to live, on the clock of the leases."""
     by_lease = calls.c.lease_until - _ALIVE_SECONDS
     return case((is_released(), calls.c.alive_at), (by_lease > now, now), else_=by_lease)
+
+
+def waits_for_client(now: float) -> ColumnElement[bool]:
+    """Whether the client of a call, whose owner is dead, may still come back over another websocket."""
+    return calls.c.resume_hash.is_not(None) & (func.coalesce(alive_at(now), RELEASED) > now - _CLIENT_SECONDS)
 
 
 def release_leases_of_earlier_boots(connection: Connection, boot: str) -> None:

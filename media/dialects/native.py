@@ -47,12 +47,18 @@ class NativeProtocol(StreamProtocol):
 
     # What goes out.
 
-    def ready(self, call_id: str) -> str:
-        """The answer to Started; audio positions count from here. Raises RuntimeError before Started."""
+    def ready(self, call_id: str, resume_token: str | None = None, *, is_resumed: bool = False) -> str:
+        """The answer to Started; audio positions count from here. Raises RuntimeError before Started.
+
+        With the token, a client that loses its socket goes on with its call over another one.
+        """
         if self._format is None:
             raise RuntimeError("ready before start")
         audio_format = {"encoding": self._format.encoding, "sample_rate": self._format.sample_rate}
-        return _message("ready", call_id=call_id, format=audio_format)
+        resumption: dict[str, Any] = {} if resume_token is None else {"resume_token": resume_token}
+        if is_resumed:
+            resumption["resumed"] = True
+        return _message("ready", call_id=call_id, format=audio_format, **resumption)
 
     def audio(self, audio: bytes) -> bytes:
         """The audio, unchanged."""

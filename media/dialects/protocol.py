@@ -219,7 +219,7 @@ class StreamProtocol(ABC):
 
     # Outgoing messages. None: the dialect has no such message.
 
-    def ready(self, call_id: str) -> str | None:
+    def ready(self, call_id: str, resume_token: str | None = None, *, is_resumed: bool = False) -> str | None:
         """The answer to Started; audio positions count from here."""
         return None
 

@@ -36,6 +36,8 @@ _HANGUP_CODES = (1000, 1001, 1005, 1006)
 A client whose page is closed, whose program is killed or whose network is gone sends no close frame; that counts as
 hanging up. Any other code means that something went wrong at the client.
 """
+_GOODBYES = (1000, 1001, 1005)
+"""Close codes with which a client leaves that could resume its call."""
 _GOODBYE_SECONDS = 2.0
 """How long the far end may take to read the last messages."""
 _READER_KNOWS_SECONDS = 0.2
@@ -99,8 +101,11 @@ class WebSocketLeg:
         *,
         shown: RowFilter | None = None,
         on_error: Callable[[str], None] = lambda code: None,
+        is_resumable: bool = False,
     ) -> None:
         """``shown`` is set for a client that asked for the journal.
+
+        ``is_resumable``: a socket that is lost is noted as :attr:`lost`, and its caller has not left.
 
         ``on_error`` is called when the socket closes because of an error, with the error's code or the close code.
         """
@@ -120,6 +125,11 @@ class WebSocketLeg:
         self._caller: LegListener | None = None
         self._has_left = asyncio.Event()
         self._bug: Exception | None = None
+        self._is_resumable = is_resumable
+        self.lost: str | None = None
+        """How the socket was lost, if the client may go on over another one."""
+        self.open_clears = 0
+        """How many clears the client has not answered."""
 
     def __repr__(self) -> str:
         return f"<WebSocketLeg {self._name} {self._format}, {len(self._outbox)} messages wait>"
@@ -138,6 +148,22 @@ class WebSocketLeg:
         """Send ``ready``: the call has begun."""
         self._put(self._protocol.ready(call_id))
 
+    def send_ready(self, call_id: str, resume_token: str | None, *, is_resumed: bool) -> None:
+        """Send ``ready`` to a client that may resume its call with the token."""
+        self._put(self._protocol.ready(call_id, resume_token, is_resumed=is_resumed))
+
+    def drop(self) -> None:
+        """Close the socket: its client goes on over another one."""
+        if not self._closed.is_set():
+            self.lost = self.lost or "replaced"
+            self._outbox.clear()
+            self._close_with(_CLOSE_NORMAL)
+            self._closed.set()
+
+    async def wait_closed(self) -> None:
+        """Return when the leg is closed."""
+        await self._closed.wait()
+
     def send_audio(self, audio: bytes) -> None:
         """Queue audio for the caller."""
         self._put(self._protocol.audio(audio), audio_bytes=len(audio))
@@ -147,6 +173,7 @@ class WebSocketLeg:
         self._outbox = deque(each for each in self._outbox if not each.audio_bytes and not each.is_mark)
         self._unread_audio = 0
         self._put(self._protocol.clear())
+        self.open_clears += self._protocol.answers_clear
         if not self._protocol.answers_clear and self._caller is not None:
             asyncio.get_running_loop().call_soon(self._caller.cleared, None)
 
@@ -211,6 +238,8 @@ class WebSocketLeg:
 
     def _leave(self, reason: str, detail: str | None = None) -> None:
         """Report why the caller is gone; only the first reason counts."""
+        if self.lost is not None:
+            return
         if self._caller is not None and not self._has_left.is_set():
             self._has_left.set()
             self._caller.leave(reason, detail)
@@ -220,8 +249,7 @@ class WebSocketLeg:
             while await self._read_until_due(caller):
                 continue
         except FarEndGone as gone:
-            reason = "caller_hangup" if gone.code in _HANGUP_CODES else "media_lost"
-            self._leave(reason, f"closed with {gone.code}")
+            self._gone(gone.code)
             self._outbox.clear()
             self._close_with(_CLOSE_NORMAL)
         except Exception as error:  # noqa: BLE001 - a bug in a handler: the client gets an error, then run raises it
@@ -230,6 +258,15 @@ class WebSocketLeg:
             self._on_error("internal")
             self._put(self._protocol.error("internal", "something went wrong on this side"))
             self._close_with(CLOSE_CODES["internal"])
+
+    def _gone(self, code: int) -> None:
+        """The far end has closed the socket, or lost it."""
+        detail = f"closed with {code}"
+        if self._is_resumable and code not in _GOODBYES and self._closing is None and not self._has_left.is_set():
+            self.lost = self.lost or detail
+            self._closed.set()
+        else:
+            self._leave("caller_hangup" if code in _HANGUP_CODES else "media_lost", detail)
 
     async def _read_until_due(self, caller: LegListener) -> bool:
         """Read until the current deadline; messages move it, so one timer serves many. False: the stream is over."""
@@ -262,6 +299,7 @@ class WebSocketLeg:
             case MarkPlayed(name):
                 caller.mark_played(name)
             case Cleared(played_samples):
+                self.open_clears -= 1
                 caller.cleared(played_samples)
             case Stopped():
                 self._leave("caller_hangup")
@@ -319,7 +357,8 @@ class WebSocketLeg:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_READER_KNOWS_SECONDS):
                     await self._has_left.wait()
-            self._leave("caller_hangup", f"closed with {gone.code}")
+            if not self._has_left.is_set():
+                self._gone(gone.code)
             self._close_with(_CLOSE_NORMAL)
         await self._close_socket()
         self._closed.set()

@@ -372,6 +372,25 @@ class CallDispatcher:
         elif call_id in self._beginning:
             self._beginning[call_id].append(event)
 
+    def hand_over(self, call_id: str) -> None:
+        """Let go of a call of this process, because its client has come to another one. Never waits."""
+        call = self._live.get(call_id)
+        if call is not None:
+            work = self._let_go_of(call, call_id)
+            self._services.background.start(work, name=f"{call_id}:hand-over", kind="room")
+
+    async def _let_go_of(self, call: CallOrchestrator, call_id: str) -> None:
+        fence = call.fence
+        call.ownership_lost()
+        await call.wait_ended()
+        await self._services.journal.flush(call_id)
+        await self._services.calls.let_go(call_id, fence, self._lease_clock())
+        log.info("call.handed_over", call_id=call_id)
+
+    async def end_dead(self, row: CallRow, revival: Revival | None) -> None:
+        """End a call of a dead process that this one has claimed and cannot go on with."""
+        await self._reaper.end(row, revival)
+
     def redacts(self, call_id: str) -> bool:
         """Whether it is a live call of this process whose words are not all stored."""
         call = self._live.get(call_id)

@@ -26,6 +26,8 @@ _LOOK_AGAIN = Backoff(first_seconds=0.2, max_seconds=1.0)
 """Short, because an operator waits."""
 
 _SAY = "say"
+HAND_OVER = "hand_over"
+"""Another process is to go on with the call: its client has come there."""
 _EVENTS: dict[str, tuple[Callable[..., ev.Event], tuple[str, ...]]] = {
     "hangup": (ev.HangupRequested, ()),
     _SAY: (ev.SayRequested, ("text",)),
@@ -36,6 +38,8 @@ _EVENTS: dict[str, tuple[Callable[..., ev.Event], tuple[str, ...]]] = {
 
 class CallRequests:
     """Takes requests to calls: ``hangup`` ``{}``, ``say`` ``{"text"}``, ``transfer`` ``{"to"}``.
+
+    Of another process that is to go on with a call: ``hand_over`` ``{}``.
 
     A new kind is a line in ``_EVENTS`` and an endpoint that makes it.
     """
@@ -75,6 +79,9 @@ class CallRequests:
 
     def _carry_out(self, request: CallRequest) -> None:
         """Emit the event of a request. Ignores what this version does not know: a newer one may have written it."""
+        if request.kind == HAND_OVER:
+            self._dispatcher.hand_over(request.call_id)
+            return
         known = _EVENTS.get(request.kind)
         if known is None:
             log.warning("request.unknown", call_id=request.call_id, kind=request.kind)

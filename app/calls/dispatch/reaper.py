@@ -31,6 +31,7 @@ _REAP_SECONDS = 0.2
 _ATTEMPTS = 10
 """Attempts to end a call whose rows cannot be read for a reason that may pass. They are some seconds apart."""
 _CRASHED = ev.CallEnded("crashed", "ours")
+_NOT_RESUMED = ev.CallEnded("media_lost", "ours", "its process died, and its client did not come back")
 
 
 class Reaper:
@@ -127,6 +128,8 @@ class Reaper:
     async def end(self, call: CallRow, revival: Revival | None = None) -> None:
         """End a call of a dead process. Raises errors that may pass."""
         ended = _CRASHED if revival is None or revival.ending is None else revival.ending
+        if ended is _CRASHED and call.resume_hash is not None:
+            ended = _NOT_RESUMED
         rows = await self._end(call, ended, () if revival is None else revival.undecided)
         if self._unsaved is not None:
             self._unsaved.forget(call.call_id)  # its rows do not follow those of the journal

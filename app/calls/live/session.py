@@ -260,6 +260,11 @@ class CallOrchestrator:
         await self.wait_ended()
 
     @property
+    def fence(self) -> int:
+        """The fencing token with which the call is owned."""
+        return self._fence
+
+    @property
     def plan(self) -> CallPlan:
         """What the call runs with."""
         return self._plan
