@@ -128,6 +128,8 @@ class CallStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._looks_since: float | None = None
+        """When this process first looked for calls of dead ones."""
         self._is_in_log = True
         """Whether the write-ahead log may contain erased data; True after a start, because it is unknown."""
 
@@ -195,11 +197,13 @@ class CallStore:
         calls are taken. A call whose client may still come back over another websocket is left to that client.
         ``now`` and ``until`` are on the clock of :func:`app.clock.lease_now`.
         """
+        if self._looks_since is None:
+            self._looks_since = now
         expired = (
             calls.c.status.in_(LIVE)
             & calls.c.owner.is_not(None)
             & (is_released() if only_released else is_expired(owner, now))
-            & ~waits_for_client(now)
+            & ~waits_for_client(now, self._looks_since)
             & or_(calls.c.owner != owner, calls.c.call_id.not_in(alive))
         )
         found = select(calls.c.call_id).where(expired).limit(1)

@@ -14,7 +14,7 @@ _SLOW_SECONDS = 10.0
 _ALIVE_SECONDS = 1.5
 """How long before its lease runs out an owner is last known to live: it renews two seconds, each half a second."""
 
-_CLIENT_SECONDS = 10.0
+CLIENT_SECONDS = 10.0
 """How long the client of a websocket has to come back."""
 
 
@@ -24,9 +24,15 @@ def alive_at(now: float) -> ColumnElement[float]:
     return case((is_released(), calls.c.alive_at), (by_lease > now, now), else_=by_lease)
 
 
-def waits_for_client(now: float) -> ColumnElement[bool]:
-    """Whether the client of a call, whose owner is dead, may still come back over another websocket."""
-    return calls.c.resume_hash.is_not(None) & (func.coalesce(alive_at(now), RELEASED) > now - _CLIENT_SECONDS)
+def waits_for_client(now: float, since: float) -> ColumnElement[bool]:
+    """Whether the client of a call, whose owner is dead, may still come back over another websocket.
+
+    ``since``: when this process began to look. The client of a service that starts again has had nowhere to go.
+    """
+    can_return = calls.c.resume_hash.is_not(None)
+    if now - since < CLIENT_SECONDS:
+        return can_return
+    return can_return & (func.coalesce(alive_at(now), RELEASED) > now - CLIENT_SECONDS)
 
 
 def release_leases_of_earlier_boots(connection: Connection, boot: str) -> None:

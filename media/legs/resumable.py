@@ -44,7 +44,7 @@ class ResumableLeg:
         self._is_over = False
 
     def __repr__(self) -> str:
-        return f"<ResumableLeg {self._name} {'away' if self._away_since is not None else self._socket!r}>"
+        return f"<ResumableLeg {self._name} {'away' if self._is_away else self._socket!r}>"
 
     @property
     def wants_events(self) -> bool:
@@ -55,6 +55,11 @@ class ResumableLeg:
     def audio_format(self) -> AudioFormat:
         """The format of both directions, the same over every socket."""
         return self._socket.audio_format
+
+    @property
+    def _is_away(self) -> bool:
+        """Whether the last socket is lost, and there is no other yet."""
+        return self._socket.lost is not None
 
     async def answer(self, call_id: str) -> None:
         """Send ``ready``, with the token for the next socket."""
@@ -72,24 +77,24 @@ class ResumableLeg:
 
     def send_audio(self, audio: bytes) -> None:
         """Queue audio for the caller, unless they are away."""
-        if self._away_since is None:
+        if not self._is_away:
             self._socket.send_audio(audio)
 
     def send_clear(self) -> None:
         """Discard what has not been played. A client that is away does not say how much it had played."""
-        if self._away_since is None:
+        if not self._is_away:
             self._socket.send_clear()
         elif self._caller is not None:
             asyncio.get_running_loop().call_soon(self._caller.cleared, None)
 
     def send_mark(self, name: str) -> None:
         """Ask the far end to report when it has played the audio so far."""
-        if self._away_since is None:
+        if not self._is_away:
             self._socket.send_mark(name)
 
     def send_event(self, row: Mapping[str, Any]) -> None:
         """Send a row, or keep it for a client that is away."""
-        if self._away_since is None:
+        if not self._is_away:
             self._socket.send_event(row)
         else:
             self._missed.append(row)
@@ -101,7 +106,7 @@ class ResumableLeg:
         """Send the end and close."""
         self._is_over = True
         self._changed.set()
-        if self._away_since is None:
+        if not self._is_away:
             await self._socket.hang_up(reason)
 
     async def run(self, caller: LegListener) -> None:

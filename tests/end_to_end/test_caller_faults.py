@@ -15,7 +15,7 @@ from tests.end_to_end.service import API_KEY, RunningService, service_in_thread
 
 END_REASONS = {
     "gone": ("media_timeout", "carrier", "media_timeout"),
-    "reset": ("caller_hangup", "none", "closed with 1006"),
+    "reset": ("media_lost", "carrier", "closed with 1006"),
     "wrong_encoding": ("media_lost", "carrier", "audio_too_fast: four times real time: is it 16-bit?"),
 }
 """Of those whose call does not end as any other: end reason, fault, and what is known besides."""

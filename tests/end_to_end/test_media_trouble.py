@@ -148,7 +148,7 @@ TROUBLES: dict[str, tuple[Trouble, str | None, int, str | None]] = {
         "caller_hangup",
     ),
     "no audio for 10 s": (falls_silent, "media_timeout", 1008, "media_timeout"),
-    "gone without a word": (vanishes, None, 1006, "caller_hangup"),
+    "gone without a word": (vanishes, None, 1006, "media_lost"),
     "closed without stop": (closes_without_stop, None, 1000, "caller_hangup"),
     "never reads": (never_reads, None, 1006, "media_lost"),
 }

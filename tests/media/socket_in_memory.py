@@ -84,6 +84,12 @@ class Caller:
     def hold(self, is_held: bool) -> None:
         self.received.append(("hold", is_held))
 
+    def lost_line(self, seconds_ago: float) -> None:
+        self.received.append(("lost_line", seconds_ago))
+
+    def regained_line(self, away_seconds: float) -> None:
+        self.received.append(("regained_line", away_seconds))
+
     def leave(self, reason: str, detail: str | None = None) -> None:
         self.details.append(detail)
         self.received.append(("leave", reason))

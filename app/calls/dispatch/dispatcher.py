@@ -372,10 +372,10 @@ class CallDispatcher:
         elif call_id in self._beginning:
             self._beginning[call_id].append(event)
 
-    def hand_over(self, call_id: str) -> None:
-        """Let go of a call of this process, because its client has come to another one. Never waits."""
+    def hand_over(self, call_id: str, fence: object) -> None:
+        """Let go of a call that this process owns by that fence: its client has come to another. Never waits."""
         call = self._live.get(call_id)
-        if call is not None:
+        if call is not None and call.fence == fence:
             work = self._let_go_of(call, call_id)
             self._services.background.start(work, name=f"{call_id}:hand-over", kind="room")
 

@@ -39,7 +39,7 @@ _EVENTS: dict[str, tuple[Callable[..., ev.Event], tuple[str, ...]]] = {
 class CallRequests:
     """Takes requests to calls: ``hangup`` ``{}``, ``say`` ``{"text"}``, ``transfer`` ``{"to"}``.
 
-    Of another process that is to go on with a call: ``hand_over`` ``{}``.
+    Of another process that is to go on with a call: ``hand_over`` ``{"fence"}``.
 
     A new kind is a line in ``_EVENTS`` and an endpoint that makes it.
     """
@@ -80,7 +80,7 @@ class CallRequests:
     def _carry_out(self, request: CallRequest) -> None:
         """Emit the event of a request. Ignores what this version does not know: a newer one may have written it."""
         if request.kind == HAND_OVER:
-            self._dispatcher.hand_over(request.call_id)
+            self._dispatcher.hand_over(request.call_id, request.data.get("fence"))
             return
         known = _EVENTS.get(request.kind)
         if known is None:

@@ -106,7 +106,7 @@ class Resumptions:
             log.info("call.resumed", call_id=call.call_id)
             await socket.wait_closed()
             return
-        claimed = await self._claim(call.call_id, token)
+        claimed = await self._claim(call, token)
         revival = await self._dispatcher.heirs.read(claimed, await self._reader.rows(call.call_id))
         if revival is None or revival.ending is not None or not self._dispatcher.expect(claimed):
             await self._dispatcher.end_dead(claimed, revival)
@@ -118,12 +118,12 @@ class Resumptions:
             raise TokenInvalid("the call cannot go on")
         await self.carry(leg, call.call_id, orchestrator)
 
-    async def _claim(self, call_id: str, token: str) -> CallRow:
+    async def _claim(self, call: CallRow, token: str) -> CallRow:
         """Ask the owner to let go, and take the call when it has, or is dead. Raises TokenInvalid, StorageError."""
-        await self._requests.add(CallRequest(call_id, HAND_OVER, {}), utc_now())
+        await self._requests.add(CallRequest(call.call_id, HAND_OVER, {"fence": call.fence}), utc_now())
         until = self._clock() + RESUME_SECONDS
         while (now := self._clock()) < until:
-            row = await self._store.claim(call_id, _hash(token), self._owner, now=now, until=now + LEASE_SECONDS)
+            row = await self._store.claim(call.call_id, _hash(token), self._owner, now=now, until=now + LEASE_SECONDS)
             if row is not None:
                 return row
             await asyncio.sleep(_LOOK_SECONDS)
