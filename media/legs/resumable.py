@@ -41,6 +41,7 @@ class ResumableLeg:
         self._away_since: float | None = None
         self._missed: deque[Mapping[str, Any]] = deque(maxlen=_EVENTS_KEPT)
         self._changed = asyncio.Event()
+        self._is_ready = False
         self._is_over = False
 
     def __repr__(self) -> str:
@@ -64,16 +65,21 @@ class ResumableLeg:
     async def answer(self, call_id: str) -> None:
         """Send ``ready``, with the token for the next socket."""
         self._socket.send_ready(call_id, await self._new_token(), is_resumed=self._is_resumed)
+        self._is_ready = True
+        self._send_missed()
 
     async def resume(self, socket: WebSocketLeg) -> None:
         """Go on over this socket, in place of one that is lost, or that only the client knows to be lost."""
         socket.send_ready(self._name, await self._new_token(), is_resumed=True)
         before, self._socket = self._socket, socket
-        for row in self._missed:
-            socket.send_event(row)
-        self._missed.clear()
+        self._send_missed()
         before.drop()
         self._changed.set()
+
+    def _send_missed(self) -> None:
+        for row in self._missed:
+            self._socket.send_event(row)
+        self._missed.clear()
 
     def send_audio(self, audio: bytes) -> None:
         """Queue audio for the caller, unless they are away."""
@@ -93,8 +99,8 @@ class ResumableLeg:
             self._socket.send_mark(name)
 
     def send_event(self, row: Mapping[str, Any]) -> None:
-        """Send a row, or keep it for a client that is away."""
-        if not self._is_away:
+        """Send a row, or keep it for a client that is away, or has not got ``ready`` yet."""
+        if self._is_ready and not self._is_away:
             self._socket.send_event(row)
         else:
             self._missed.append(row)
