@@ -84,12 +84,12 @@ _RECORDINGS_SECONDS = 5.0
 """How long a stopping process waits for its last recordings."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What the routes need."""
 
     settings: Settings
-    version: str
+    version: str = VERSION
     journal_reader: JournalReader
     calls: CallStore
     eraser: CallEraser
@@ -143,7 +143,6 @@ async def open_services(
         telephone, sessions = _ways_in(settings, livekit, database, services, dispatcher, loops, times)
         yield Services(
             settings=settings,
-            version=VERSION,
             journal_reader=reader,
             calls=services.calls,
             eraser=eraser,
