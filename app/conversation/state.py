@@ -437,7 +437,7 @@ class CallState:
             self.commands.append(TranscribeMessage())
 
     def close(self, reason: str, goodbye: str) -> None:
-        """End the call with a goodbye, if anybody can hear it. From here on nothing that the caller does can prevent it."""
+        """End the call with a goodbye, if anybody can hear it. From here on the caller cannot prevent it."""
         if self.phase is CallPhase.CLOSING:
             return
         if self.phase is CallPhase.RINGING or not self.policy.speaks or self.now < self.away_until_t:
