@@ -331,6 +331,28 @@ async def test_one_call_that_cannot_be_erased_holds_up_no_other_and_is_tried_aga
 # one process of all
 
 
+async def test_the_slower_the_database_the_longer_the_sweep_rests(tmp_path: Path) -> None:
+    took, rests = 0.03, list[float]()
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    async with house(tmp_path) as here:
+        await an_old_call(here)
+        sweep = here.sweeper(Retention(0, 1, 0))
+        sweep._pause = rest
+        erase = sweep._store.erase_words
+
+        async def slow(*given: Any) -> bool:
+            await asyncio.sleep(took)
+            return await erase(*given)
+
+        sweep._store.erase_words = slow  # type: ignore[method-assign]
+        assert await sweep.sweep_if_due()
+
+    assert max(rests) >= 9 * took
+
+
 async def test_one_process_sweeps_each_hour(tmp_path: Path) -> None:
     async with house(tmp_path) as ours:
         swept = await asyncio.gather(*(ours.sweep(DAYS_10) for _ in range(4)))
