@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 LoopName = Literal[
     "agents", "analysis", "claims", "clients", "compression", "eraser", "health", "journal.poller", "journal.writer",
     "leases", "loop.lag", "mcp", "orders", "probe", "reaper", "requests", "retention", "rooms.reconciler", "spending",
-    "storage.clock", "storage.writer", "synthetic", "traces", "unplaced", "warm:llm", "warm:tts", "webhooks",
+    "storage.listener", "storage.writer", "synthetic", "traces", "unplaced", "warm:llm", "warm:tts", "webhooks",
 ]  # fmt: skip
 """The names of all loops. Metrics use them as label values."""
 Part = Literal["service", "storage", "livekit", "stt", "llm", "tts"]

@@ -17,6 +17,7 @@ from app.errors import StorageError
 from app.observability.listeners import Listeners
 from app.service_loops import ServiceLoop
 from app.storage.schema import REVISION, decode_object, encode_json
+from app.storage.wakeups import Wakeups
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ class Database(ABC):
     def __init__(self) -> None:
         self._closed = False
         self._reads: set[asyncio.Task[Any]] = set()
+        self.wakeups = Wakeups()
         self.transactions = 0
         """How many write transactions were committed."""
         self.on_written = Listeners[[float]]("storage.written")

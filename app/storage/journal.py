@@ -227,6 +227,7 @@ class JournalWriter:
             if not settled.done() and self._backlog.settled(call_id, mark):
                 settled.set_result(None)
         self.on_committed(call_id)
+        self._database.wakeups.rows_committed(call_id)
         if lost is None and rows[-1].ending is not None:
             self.on_ended(call_id)
 

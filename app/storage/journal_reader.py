@@ -18,6 +18,10 @@ from app.storage.schema import calls, decode_object, journal
 from app.storage.waiting import set_within
 
 _POLL_SECONDS = 0.25
+_POLL_WHEN_TOLD_SECONDS = 1.0
+"""The same, while other processes tell of their rows."""
+_FOLLOW_AGAIN_POLLS = 10
+"""So many polls later, the others are told again which calls are followed here."""
 _PAGE_ROWS = 500
 _UNREADABLE_TIME = -1.0
 """The time of a row whose time is no number; no row lies before its call."""
@@ -41,6 +45,8 @@ class JournalReader:
         self._followed = asyncio.Event()
         self._newest: dict[str, int | None] = {}
         self._commits = 0
+        self._polls = 0
+        database.wakeups.heard["rows"].add(self.committed)
         self._shared: dict[tuple[str, int, int], asyncio.Future[_Page]] = {}
         self.loop = ServiceLoop("journal.poller", self._poll, part="storage")
 
@@ -101,8 +107,13 @@ class JournalReader:
 
     async def _poll(self) -> None:
         await self._followed.wait()
-        await asyncio.sleep(_POLL_SECONDS)
+        wakeups = self._database.wakeups
+        await asyncio.sleep(wakeups.poll_seconds(_POLL_SECONDS, _POLL_WHEN_TOLD_SECONDS))
         followed = list(self._followers)
+        self._polls += 1
+        if self._polls % _FOLLOW_AGAIN_POLLS == 0:
+            for call_id in followed:
+                wakeups.tell("follow", call_id)
         try:
             newest = await self._database.read(partial(_newest_rows, followed))
         except StorageError:
@@ -116,6 +127,7 @@ class JournalReader:
     def _following(self, call_id: str) -> Iterator[asyncio.Event]:
         committed = asyncio.Event()
         self._followers.setdefault(call_id, set()).add(committed)
+        self._database.wakeups.tell("follow", call_id)
         self._followed.set()
         try:
             yield committed

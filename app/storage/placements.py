@@ -67,9 +67,11 @@ class PlacementStore:
         :func:`app.storage.calls.create_call`. Raises it, KeyReused, OnDoNotCallList, DialLimitReached,
         AtCapacity, SpendingLimitReached, ServicePaused, OutboundStopped, StorageError.
         """
-        return await self._database.write(
+        placed = await self._database.write(
             partial(_place, row, limits, max_live, reservation, key, now, refusal, is_announced)
         )
+        self._database.wakeups.tell("calls")
+        return placed
 
 
 def _place(

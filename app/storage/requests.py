@@ -32,10 +32,13 @@ class CallRequestStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.wakeups = database.wakeups
+        """Tells of requests that another process has stored."""
 
     async def add(self, request: CallRequest, now: datetime) -> None:
         """Store a request for the owner of the call. Raises CallNotFound, CallAlreadyEnded."""
         await self._database.write(partial(_add, request, now))
+        self._database.wakeups.tell("requests", request.call_id)
 
     async def take(self, owner: str, now: datetime) -> list[CallRequest]:
         """Take the requests to this owner's live calls, oldest first; each is returned once.

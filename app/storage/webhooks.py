@@ -36,7 +36,10 @@ class WebhookInbox:
             "attributes": caller.attributes,
             "received_at": iso_utc(now),
         }
-        return await self._database.write(partial(_add, row, iso_utc(now - _KEPT)))
+        is_new = await self._database.write(partial(_add, row, iso_utc(now - _KEPT)))
+        if is_new:
+            self._database.wakeups.tell("calls")
+        return is_new
 
     async def take(self, now: datetime, limit: int) -> list[TelephoneCall]:
         """Take up to ``limit`` waiting callers, first come first; each is returned to one process."""

@@ -71,8 +71,6 @@ class Cluster:
         self.folder = folder
         self.port = port
         self._data = folder / "data"
-        self.process: subprocess.Popen[bytes] | None = None
-        """The shell that ends the server with its parent."""
 
     def url(self, name: str) -> str:
         return f"postgresql+asyncpg://voice:voice@127.0.0.1:{self.port}/{name}"
@@ -95,8 +93,9 @@ class Cluster:
         for setting in (*_LIKE_PRODUCTION, *settings):
             server += ["-c", setting]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                ["/bin/sh", "-c", _UNTIL_ITS_PARENT_ENDS, "sh", *server],
+            subprocess.run(
+                ["/bin/sh", "-c", f"({_UNTIL_ITS_PARENT_ENDS}) &", "sh", *server],
+                check=True,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -123,8 +122,6 @@ class Cluster:
     def stop(self, mode: str = "immediate") -> None:
         """Stop it: ``immediate`` as a crash does, ``fast`` in order."""
         self._run("pg_ctl", "stop", "-m", mode, "-w", "-s")
-        if self.process is not None:
-            self.process.wait(_STARTS_SECONDS)
 
     def promote(self) -> None:
         """Make a standby the primary."""

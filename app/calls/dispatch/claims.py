@@ -21,6 +21,8 @@ from app.storage.webhooks import WebhookInbox
 
 _LOOK_SECONDS = 0.05
 """The time between two looks, if another process may get the webhook. A look takes 0.5 ms, so 1 % of a core."""
+_LOOK_WHEN_TOLD_SECONDS = 0.5
+"""The same, while other processes tell of their webhooks."""
 _LOOK_AGAIN = Backoff(first_seconds=1.0, max_seconds=1.0)
 """Short, because callers wait: a database that is back must be noticed soon."""
 _WAIT_SECONDS_A_CALL = 0.002
@@ -86,6 +88,7 @@ class Claims:
         self._on_outbound = Listeners("call.claimed", on_outbound) if on_outbound is not None else None
         self._awake = asyncio.Event()
         self._awake.set()
+        calls.wakeups.heard["calls"].add(lambda _call_id: self.wake())
         self._loop = loops.keep("claims", self._look, backoff=_LOOK_AGAIN)
 
     def wake(self) -> None:
@@ -111,7 +114,8 @@ class Claims:
 
     async def _woken(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_SECONDS if self._share.has_siblings else None):
+            seconds = self._calls.wakeups.poll_seconds(_LOOK_SECONDS, _LOOK_WHEN_TOLD_SECONDS)
+            async with asyncio.timeout(seconds if self._share.has_siblings else None):
                 await self._awake.wait()
         self._awake.clear()
 

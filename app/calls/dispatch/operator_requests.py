@@ -22,6 +22,8 @@ from app.storage.requests import CallRequest, CallRequestStore
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.2
+_LOOK_WHEN_TOLD_SECONDS = 1.0
+"""The same, while other processes tell of requests."""
 _LOOK_AGAIN = Backoff(first_seconds=0.2, max_seconds=1.0)
 """Short, because an operator waits."""
 
@@ -49,6 +51,7 @@ class CallRequests:
         self._dispatcher = dispatcher
         self._owner = owner
         self._asked_here = asyncio.Event()
+        store.wakeups.heard["requests"].add(lambda _call_id: self._asked_here.set())
         self._loop = loops.keep("requests", self._look, backoff=_LOOK_AGAIN)
 
     async def ask(self, call_id: str, kind: str, **data: Any) -> None:
@@ -70,7 +73,7 @@ class CallRequests:
     async def _look(self) -> None:
         """One round: sleep until a request may wait, and carry out what waits."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(self._store.wakeups.poll_seconds(_LOOK_SECONDS, _LOOK_WHEN_TOLD_SECONDS)):
                 await self._asked_here.wait()
         self._asked_here.clear()
         if self._dispatcher.live_calls:

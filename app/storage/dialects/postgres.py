@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.clock import machine_now, set_lease_clock
 from app.errors import StorageError
-from app.service_loops import LoopFinished, ServiceLoop
+from app.service_loops import ServiceLoop
 from app.storage.database import (
     BUSY_MILLISECONDS,
     WRITES_WAITING,
@@ -32,6 +32,7 @@ from app.storage.database import (
     too_many_writes,
     upgrade_schema,
 )
+from app.storage.dialects.listener import PostgresWakeups
 from app.storage.dialects.statements import Lock, hold
 from app.storage.dialects.tables import fit_tables
 
@@ -44,8 +45,6 @@ _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 10.0
 """A transaction that takes longer is given up with its connection: its server may be gone without a word."""
 _ATTEMPTS = 5
-_CLOCK_SECONDS = 10.0
-"""How often to look how far the database's clock is ahead."""
 _ROUND_TRIP_SECONDS = 0.5
 """A slower answer says too little about the time."""
 _STEP_SECONDS = 0.25
@@ -88,17 +87,23 @@ class _Progress:
 
 
 class PostgresDatabase(Database):
-    """Loop ``storage.clock`` follows the clock of the database and ends in :meth:`close`."""
+    """Loop ``storage.listener`` is told of other processes' writes, and follows the clock of the database.
 
-    def __init__(self, writers: AsyncEngine, readers: AsyncEngine, answer_seconds: float) -> None:
+    It ends in :meth:`close`.
+    """
+
+    def __init__(
+        self, writers: AsyncEngine, readers: AsyncEngine, listener: AsyncEngine, answer_seconds: float
+    ) -> None:
         super().__init__()
+        self.wakeups: PostgresWakeups = PostgresWakeups(listener, self._follow_clock)
         self._answer_seconds = answer_seconds
         self._writers = writers
         self._readers = readers
         self._writes: set[asyncio.Task[Any]] = set()
         self._waiting = 0
         self._ahead: float | None = None
-        self.loop = ServiceLoop("storage.clock", self._follow_clock, part="storage")
+        self.loop = ServiceLoop("storage.listener", self.wakeups.listen, part="storage")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -111,7 +116,8 @@ class PostgresDatabase(Database):
         writers = _engine(target, busy_milliseconds, **pool)
         alone: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
         readers = _engine(target, busy_milliseconds, default_transaction_read_only="on", **alone, **pool)
-        database = cls(writers, readers, max(_ANSWER_SECONDS, busy_milliseconds / 1000 + _ANSWER_SECONDS / 2))
+        listener = _engine(target, busy_milliseconds, poolclass=NullPool, synchronous_commit="off", **alone)
+        database = cls(writers, readers, listener, max(_ANSWER_SECONDS, busy_milliseconds / 1000 + _ANSWER_SECONDS / 2))
         try:
             await database._read_clock()
             await database.ping()
@@ -185,9 +191,6 @@ class PostgresDatabase(Database):
         return result
 
     async def _follow_clock(self) -> None:
-        if self._closed:
-            raise LoopFinished
-        await asyncio.sleep(_CLOCK_SECONDS)
         with suppress(StorageError):  # those who read and write say so
             await self._read_clock()
 
@@ -323,6 +326,7 @@ def _engine(
     *,
     default_transaction_read_only: str = "off",
     statement_timeout: str = "15000",
+    synchronous_commit: str | None = None,
     **options: Any,
 ) -> AsyncEngine:
     server = {
@@ -333,6 +337,8 @@ def _engine(
         "lock_timeout": str(busy_milliseconds),
         "statement_timeout": statement_timeout,
     }
+    if synchronous_commit is not None:
+        server["synchronous_commit"] = synchronous_commit
     connect: dict[str, Any] = {"server_settings": server, "timeout": _CONNECT_SECONDS}
     if "target_session_attrs" not in target.query:
         connect["target_session_attrs"] = "primary"

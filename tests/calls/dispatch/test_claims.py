@@ -10,6 +10,7 @@ from app.errors import StorageError
 from app.models import TelephoneCall
 from app.service_loops import ServiceLoops
 from app.storage.calls import CallRow
+from app.storage.wakeups import Wakeups
 from tests.storage.stores import a_call
 
 VIRTUAL_TIME = True
@@ -24,6 +25,7 @@ class Waiting:
         self.workers: list[Worker] = []
         self.looks = 0
         self.fails = False
+        self.wakeups = Wakeups()
 
     async def is_any_unclaimed(self) -> bool:
         self.looks += 1

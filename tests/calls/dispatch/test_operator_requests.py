@@ -15,6 +15,7 @@ from app.errors import CallNotFound, StorageError
 from app.redaction.finder import Finder
 from app.service_loops import ServiceLoops
 from app.storage.requests import CallRequest
+from app.storage.wakeups import Wakeups
 from tests.calls.desk import Desk, desk
 from tests.calls.fakes import AGENT, World
 
@@ -28,6 +29,7 @@ class MemoryRequests:
         self.waiting: list[CallRequest] = []
         self.looks: list[float] = []
         self.fails_with: Exception | None = None
+        self.wakeups = Wakeups()
 
     async def add(self, request: CallRequest, now: datetime) -> None:
         if self.fails_with is not None:
