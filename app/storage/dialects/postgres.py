@@ -42,7 +42,7 @@ _CONNECTIONS = 4
 """Of each kind, those that write and those that read."""
 _CONNECT_SECONDS = 5.0
 """For each host of the address."""
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
 """A transaction that takes longer is given up with its connection: its server may be gone without a word."""
 _ATTEMPTS = 5
 _ROUND_TRIP_SECONDS = 0.5
@@ -110,14 +110,16 @@ class PostgresDatabase(Database):
         return f"<Database {state}, {self.transactions} transactions, {self._waiting} waiting>"
 
     @classmethod
-    async def connect(cls, target: URL, busy_milliseconds: int, turn_seconds: float) -> "PostgresDatabase":
-        """As :meth:`Database.open`."""
+    async def connect(
+        cls, target: URL, busy_milliseconds: int, turn_seconds: float, answer_seconds: float = _ANSWER_SECONDS
+    ) -> "PostgresDatabase":
+        """As :meth:`Database.open`. A transaction may take ``answer_seconds`` more than it waits for a lock."""
         pool: dict[str, Any] = {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": turn_seconds}
         writers = _engine(target, busy_milliseconds, **pool)
         alone: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
         readers = _engine(target, busy_milliseconds, default_transaction_read_only="on", **alone, **pool)
         listener = _engine(target, busy_milliseconds, poolclass=NullPool, synchronous_commit="off", **alone)
-        database = cls(writers, readers, listener, max(_ANSWER_SECONDS, busy_milliseconds / 1000 + _ANSWER_SECONDS / 2))
+        database = cls(writers, readers, listener, busy_milliseconds / 1000 + answer_seconds)
         try:
             await database._read_clock()
             await database.ping()

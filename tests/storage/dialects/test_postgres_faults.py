@@ -4,15 +4,17 @@ No row that was acknowledged is lost, rows keep their order, and each is there o
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from app.errors import StorageError
 from app.storage.calls import CallStore
-from app.storage.database import Database, migrate
-from app.storage.dialects import postgres
+from app.storage.database import migrate
+from app.storage.dialects.postgres import PostgresDatabase
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from tests.storage.stores import a_call, a_row
@@ -32,9 +34,9 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-async def strike(url: str, blow: Callable[[], None], *, prefix: str, looked_at: str = "") -> None:
+async def strike(url: str, blow: Callable[[], None], *, prefix: str, answer_seconds: float = 5.0) -> None:
     """Append rows to five calls all the time, strike the server, and see what is there afterwards."""
-    database = await Database.open(url)
+    database = await PostgresDatabase.connect(make_url(url), round(answer_seconds * 1000), 5.0, answer_seconds)
     calls, reader, journal = CallStore(database), JournalReader(database), JournalWriter(database, flush_seconds=60)
     acknowledged: dict[str, int] = {}
     struck = asyncio.Event()
@@ -105,18 +107,15 @@ async def test_dropped_connections_lose_nothing(cluster: Cluster) -> None:
     await strike(cluster.url(NAME), drop, prefix="dropped")
 
 
-async def test_a_server_that_stands_still_loses_nothing(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_stands_still_loses_nothing(cluster: Cluster) -> None:
     """Each transaction is given up after a while, and what it may have committed is not there twice."""
-    monkeypatch.setattr(postgres, "_ANSWER_SECONDS", 0.5)
 
     def stand_still() -> None:
-        import time
-
         cluster.pause()
         time.sleep(2)
         cluster.pause(goes_on=True)
 
-    await strike(cluster.url(NAME), stand_still, prefix="still")
+    await strike(cluster.url(NAME), stand_still, prefix="still", answer_seconds=0.25)
 
 
 async def test_a_standby_that_is_promoted_takes_over(tmp_path: Path) -> None:
