@@ -130,8 +130,6 @@ class CallStore:
         self._database = database
         self._looks_since: float | None = None
         """When this process first looked for calls of dead ones."""
-        self.wakeups = database.wakeups
-        """Tells of calls that another process wants to be taken."""
         self._is_in_log = True
         """Whether the write-ahead log may contain erased data; True after a start, because it is unknown."""
 

@@ -24,6 +24,8 @@ class WebhookInbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.wakeups = database.wakeups
+        """Tells of callers, and of calls to be placed, that another process has stored."""
 
     async def add(self, event_id: str, event: str, caller: TelephoneCall, now: datetime) -> bool:
         """Store an event for processing; False when its id is known. Deletes events older than an hour."""

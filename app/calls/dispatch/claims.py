@@ -88,7 +88,7 @@ class Claims:
         self._on_outbound = Listeners("call.claimed", on_outbound) if on_outbound is not None else None
         self._awake = asyncio.Event()
         self._awake.set()
-        calls.wakeups.heard["calls"].add(lambda _call_id: self.wake())
+        inbox.wakeups.heard["calls"].add(lambda _call_id: self.wake())
         self._loop = loops.keep("claims", self._look, backoff=_LOOK_AGAIN)
 
     def wake(self) -> None:
@@ -114,7 +114,7 @@ class Claims:
 
     async def _woken(self) -> None:
         with suppress(TimeoutError):
-            seconds = self._calls.wakeups.poll_seconds(_LOOK_SECONDS, _LOOK_WHEN_TOLD_SECONDS)
+            seconds = self._inbox.wakeups.poll_seconds(_LOOK_SECONDS, _LOOK_WHEN_TOLD_SECONDS)
             async with asyncio.timeout(seconds if self._share.has_siblings else None):
                 await self._awake.wait()
         self._awake.clear()
