@@ -70,7 +70,7 @@ async def _start(*arguments: str) -> Process:
             stdout=PIPE,
             stderr=DEVNULL,
             env=environment_without_settings(),
-            process_group=0,  # Ctrl-C is for the service, which lets its calls end
+            start_new_session=True,  # Ctrl-C is for the service, which lets its calls end
         )
     except OSError as error:
         raise SimulatedCallFailed(f"the simulated caller cannot be run: {error.strerror}") from error
