@@ -306,7 +306,7 @@ def score_of(language: str) -> Score:
 
 def lived_from(call: Held, report: CallReport, complaint: str, language: str) -> Lived:
     """What the caller of a held call has lived through."""
-    silences = list(unowned_silences(report))
+    silences = list(unowned_silences(report, call.journal))
     longest = max(silences, key=lambda each: each.end - each.start, default=None)
     heard = [text.strip() for text in call.said("assistant")]
     served = {

@@ -170,11 +170,12 @@ class Soak:
     async def _listen(self, call: Call, report: CallReport) -> None:
         if not call.owes_turns:
             return
-        silence = longest_silence(report)
+        journal = list(report.events) or await self._journal(report.call_id)
+        silence = longest_silence(report, journal)
         self.longest = max(self.longest, silence)
         if silence > SILENCE_SECONDS + _PROCESSES * report.lateness.maximum:
             what = f"{call.kind} {report.call_id}: {silence:.1f} s of silence that nobody owns"
-            raise Found(what, await self._journal(report.call_id), report)
+            raise Found(what, journal, report)
 
     async def _trouble(self, number: int) -> None:
         """One fault at a time: any one vendor may be down."""

@@ -67,3 +67,8 @@ LISTENS = (
 )
 def test_the_agent_owes_sound_from_the_end_of_words_and_keys(told: dict[str, Any], silence: float) -> None:
     assert longest_silence(report(**told)) == pytest.approx(silence)
+
+
+def test_a_caller_by_telephone_has_seen_no_rows() -> None:
+    assert longest_silence(report()) == 3.5
+    assert longest_silence(report(), LISTENS) == 0.5
