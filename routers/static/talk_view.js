@@ -17,7 +17,7 @@ export async function talkView(query, place, left, fail) {
   const variables = element("div", { class: "variables" });
   const names = element("select", { id: "agent", name: "agent" }, agents.map(({ name }) => element("option", { value: name, selected: name === chosen }, name)));
   const start = element("button", { type: "submit" }, "Call");
-  const stage = element("div", { class: "stage" });
+  const stage = element("div", { class: "talk-stage" });
   const begin = async (event) => {
     event.preventDefault();
     const form = new FormData(event.target);
