@@ -83,10 +83,11 @@ class TextPlan:
 class Agents:
     """The agents of the settings. Raises SettingsError for a wrong file."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, environment: Mapping[str, str] = NOTHING_MORE) -> None:
+        """``environment`` has values for ``${NAME}`` of the files in AGENTS_DIR that the environment lacks."""
         self._settings = settings
         self._found: dict[str, AgentProfile] = {}
-        self.current: AgentSet = AgentDirectory(settings).current
+        self.current: AgentSet = AgentDirectory(settings, more=environment).current
         """Those of AGENTS_DIR, and the default."""
 
     def find(self, name: str | None, environment: Mapping[str, str] = NOTHING_MORE) -> AgentProfile:

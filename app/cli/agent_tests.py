@@ -62,7 +62,7 @@ def test_command(options: TestOptions) -> int:
         return WRONG_FILE
     try:
         files = [read_test_file(path) for path in _paths(options.files)]
-        agents = Agents(settings)
+        agents = Agents(settings, {name: value for file in files for name, value in file.environment.items()})
         prepared = prepare(files, agents, options.changes)
     except SettingsError as error:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))

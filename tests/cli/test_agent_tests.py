@@ -145,6 +145,21 @@ def test_a_persona_books_every_attempt_counts_and_the_example_passes(tmp_path: P
     assert "all 5 scenarios passed; pass^1 100%, pass^3 100%" in finished.stdout
 
 
+def test_the_example_is_copied_its_test_fails_with_another_prompt_and_passes_when_it_is_mended(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    name = "garden-street-clinic"  # as docs/testing-agents.md says
+    agent, tests = tmp_path / "agents" / f"{name}.yaml", tmp_path / "agents" / f"{name}.tests.yaml"
+    agent.write_text(EXAMPLE.with_name("agent.example.yaml").read_text())
+    tests.write_text(EXAMPLE.read_text())
+    passes = run(tmp_path, "test", str(tests))
+    assert passes.returncode == 0, passes.stdout + passes.stderr
+    agent.write_text(agent.read_text().replace("from nine to six", "from eight to six"))
+    fails = run(tmp_path, "test", str(tests))
+    assert (fails.returncode, "from nine to six" in fails.stdout) == (1, True), fails.stdout + fails.stderr
+    tests.write_text(tests.read_text().replace("from nine to six", "from eight to six"))
+    assert run(tmp_path, "test", str(tests)).returncode == 0
+
+
 def test_the_first_failing_turn_is_shown_with_what_was_said(tmp_path: Path) -> None:
     write_tests(tmp_path, scenario("hours", [HOURS, "Goodbye!"], "not_said: nine in the morning"))
 

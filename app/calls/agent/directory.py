@@ -74,11 +74,14 @@ class AgentDirectory:
         look_seconds: float = 2.0,
         kept: KeptFiles | None = None,
         is_checked: bool = False,
+        more: Mapping[str, str] | None = None,
     ) -> None:
         """``look_seconds`` is the time between two looks at the files. ``kept`` has their copies.
 
         ``is_checked``: whether the files were checked before this process started, so that a wrong one was good then.
+        ``more`` has values for ``${NAME}`` in the files that the environment lacks.
         """
+        self._more = more or {}
         self._settings = settings
         self._folder = settings.agents_folder
         self._kept = kept
@@ -163,7 +166,7 @@ class AgentDirectory:
         for path, stamp in stamps.items():
             if anew or self._stamps.get(path) != stamp or path in self._refused:
                 try:
-                    read[path] = agent_of_file(path, self._settings)
+                    read[path] = agent_of_file(path, self._settings, self._more)
                 except SettingsError as error:
                     wrong[path] = error.problems
         self._table({**self._agents, **read}.values())  # each number takes 40 µs the first time, here in the thread
@@ -248,7 +251,7 @@ class AgentDirectory:
         if copy is None:
             return None
         with suppress(SettingsError):
-            agent = agent_of_file(copy, self._settings)
+            agent = agent_of_file(copy, self._settings, self._more)
             return None if _problems(self._check, agent) else agent
         return None
 

@@ -43,16 +43,16 @@ def agent_profile(settings: Settings) -> AgentProfile:
     return _profile(agent, _with_file(settings, agent, only=unset), settings.greeting)
 
 
-def agent_of_file(path: Path, settings: Settings) -> AgentProfile:
-    """Build the agent of a file of AGENTS_DIR, which takes precedence over the settings. Raises SettingsError."""
-    return _of_own_file(path, read_agent_file(path, environment(), setting="AGENTS_DIR"), settings)
-
-
-def agent_of_any_file(path: Path, settings: Settings, more: Mapping[str, str]) -> AgentProfile:
-    """Build the agent of a file anywhere, which may have a name of its own. Raises SettingsError.
+def agent_of_file(path: Path, settings: Settings, more: Mapping[str, str] | None = None) -> AgentProfile:
+    """Build the agent of a file of AGENTS_DIR, which takes precedence over the settings. Raises SettingsError.
 
     ``more`` has values for ``${NAME}`` that the environment lacks.
     """
+    return _of_own_file(path, read_agent_file(path, {**(more or {}), **environment()}, setting="AGENTS_DIR"), settings)
+
+
+def agent_of_any_file(path: Path, settings: Settings, more: Mapping[str, str]) -> AgentProfile:
+    """Build the agent of a file anywhere, which may have a name of its own; otherwise as :func:`agent_of_file`."""
     agent = read_agent_file(path, {**more, **environment()}, setting="AGENTS_DIR")
     _check_webhooks(agent, settings)
     return _profile(agent, _with_file(settings, agent, only=Settings.model_fields.keys()), None)
