@@ -62,12 +62,15 @@ def demo(
     language: Annotated[Language, typer.Option(help="language of the conversation")] = "ru",
     profile: Annotated[Profile, typer.Option(help="the vendors' delays")] = "typical",
     room: Annotated[bool, typer.Option("--room", help="call by telephone, through a real livekit-server")] = False,
+    kill: Annotated[bool, typer.Option("--kill", help="kill the process that holds the call, mid-sentence")] = False,
 ) -> None:
     """Hold a whole call on this machine, without keys or accounts: watch it, then listen to the recording."""
     # Loads the simulated caller, which a service in production does not need.
     from app.cli.demo import run_demo, run_room_demo
 
-    raise typer.Exit((run_room_demo if room else run_demo)(language, profile))
+    if room and kill:
+        raise typer.BadParameter("--kill shows a call over a websocket; leave out --room")
+    raise typer.Exit(run_room_demo(language, profile) if room else run_demo(language, profile, kill=kill))
 
 
 @app.command()

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from app.cli import Language
+from app.cli.demo_kill import MidSentenceKill
 from app.cli.demo_outcome import EVENT, print_outcome, problems
 from app.cli.demo_report import print_report, report_console
 from app.cli.demo_telephone import NUMBER, call_by_telephone
@@ -74,17 +75,37 @@ class ClinicNearby:
         return {**self.clinic.environment(), "AGENT_PROMPT_FILE": _AGENT, "WEBHOOK_ALLOW_PRIVATE": "true"}
 
 
-def run_demo(language: Language, profile: Profile) -> int:
-    """Hold a call over a websocket and print a report. Returns the exit status: 0 when all went as it should."""
+def run_demo(language: Language, profile: Profile, *, kill: bool = False) -> int:
+    """Hold a call over a websocket and print a report. Returns the exit status: 0 when all went as it should.
+
+    ``kill``: the process that holds the call is killed in the middle of a sentence, and another goes on.
+    """
     _FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
-    port, nearby = free_port(), ClinicNearby()
-    with sandbox_process(profile) as sandbox, _service(sandbox, language, port, nearby.settings()) as url:
+    port, nearby, view = free_port(), ClinicNearby(), CallView(language, profile)
+    settings = nearby.settings() | ({"WORKERS": "2"} if kill else {})
+    (_FOLDER / _LOG).unlink(missing_ok=True)
+    with sandbox_process(profile) as sandbox, _service(sandbox, language, port, settings) as url:
 
         async def hold(http: httpx.AsyncClient, show: Callable[[CallerEvent], None]) -> CallReport:
-            async with Caller(url, _speak, sandbox_url=sandbox.url, api_key=_API_KEY, on_event=show) as caller:
-                return await caller.call(_score(language), number=NUMBER, metadata={"name": _NAMES[language]})
+            killer = (
+                MidSentenceKill(f"sqlite+aiosqlite:///{_FOLDER / 'calls.db'}", _FOLDER / _LOG, view.note)
+                if kill
+                else None
+            )
 
-        return asyncio.run(_call(url, sandbox, nearby, CallView(language, profile), hold))
+            def shown(event: CallerEvent) -> None:
+                show(event)
+                if killer is not None:
+                    killer.watch(event)
+
+            try:
+                async with Caller(url, _speak, sandbox_url=sandbox.url, api_key=_API_KEY, on_event=shown) as caller:
+                    return await caller.call(_score(language), number=NUMBER, metadata={"name": _NAMES[language]})
+            finally:
+                if killer is not None:
+                    await killer.stop()
+
+        return asyncio.run(_call(url, sandbox, nearby, view, hold))
 
 
 def run_room_demo(language: Language, profile: Profile) -> int:

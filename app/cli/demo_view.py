@@ -45,6 +45,10 @@ class CallView:
             case _:
                 pass
 
+    def note(self, what: str) -> None:
+        """Show what happens to the service."""
+        self._print(Text(f"          ✂      {what}", style="bold red"))
+
     def fail(self, reason: str) -> None:
         """Show that the call failed."""
         self._print(Text(f"The call failed: {reason}", style="bold red"))
@@ -60,6 +64,8 @@ class CallView:
             case "agent.reply_started" if "last_voiced" in data["stamps"]:
                 seconds = data["stamps"]["first_frame"] - data["stamps"]["last_voiced"]
                 self._line(at, "", f"answered {seconds:.2f} s after the caller's last sound", "magenta")
+            case "call.taken_over":
+                self._line(at, "", f"another process has the caller, {data['gap_seconds']:.2f} s later", "bold red")
             case "agent.paused":
                 self._line(at, "", "the agent pauses at once", "dim")
             case "agent.resumed":

@@ -25,6 +25,9 @@ from sandbox.vendors.encodings import Samples
 
 _MESSAGE_LIMIT_BYTES = 1 << 20
 _CLOSE_SECONDS = 2.0
+_RESUME_SECONDS = 10.0
+"""How long a call waits for its client."""
+_RESUME_AGAIN_SECONDS = 0.05
 
 
 class CallFailed(Exception):
@@ -104,7 +107,9 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """The call has begun."""
+    """The call has begun, or goes on."""
+
+    resume_token: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +158,28 @@ async def media_socket(
 
     Raises CallRefused when the service refuses the upgrade, CallBroken when the call is not ready in time.
     """
+    socket = await _connected(session.url, ready_seconds)
+    client = MediaClient(socket, session, media_format, ready_seconds=ready_seconds)
     try:
-        socket = await connect(
-            session.url,
+        try:
+            async with asyncio.timeout(ready_seconds):
+                await client.start(events=events)
+        except TimeoutError as error:
+            raise CallBroken(f"the call was not ready after {ready_seconds:g} s") from error
+        yield client
+    finally:
+        await client.close()
+
+
+async def _connected(url: str, seconds: float) -> ClientConnection:
+    """An open websocket. Raises CallRefused, CallFailed."""
+    try:
+        return await connect(
+            url,
             compression=None,
             proxy=None,
             ping_interval=None,
-            open_timeout=ready_seconds,
+            open_timeout=seconds,
             close_timeout=_CLOSE_SECONDS,
             max_size=_MESSAGE_LIMIT_BYTES,
         )
@@ -168,24 +188,28 @@ async def media_socket(
         raise CallRefused(status, "websocket", refusal.response.reason_phrase) from refusal
     except (OSError, TimeoutError, WebSocketException) as error:
         raise CallFailed(f"the websocket cannot be opened: {type(error).__name__}") from error
-    async with socket:
-        client = MediaClient(socket, session.call_id, media_format)
-        try:
-            async with asyncio.timeout(ready_seconds):
-                await client.start(events=events)
-        except TimeoutError as error:
-            raise CallBroken(f"the call was not ready after {ready_seconds:g} s") from error
-        yield client
 
 
 class MediaClient:
-    """The client's end of a media websocket. Sending after it has closed does nothing; :meth:`messages` reports it."""
+    """The client's end of a media websocket. Sending after it has closed does nothing; :meth:`messages` reports it.
 
-    def __init__(self, socket: ClientConnection, call_id: str, media_format: MediaFormat) -> None:
-        self.call_id = call_id
+    A socket that is lost is replaced: :meth:`messages` goes on with the call over another one, for 10 s.
+    """
+
+    def __init__(
+        self, socket: ClientConnection, session: MediaSession, media_format: MediaFormat, *, ready_seconds: float
+    ) -> None:
+        self.call_id = session.call_id
+        self.resumptions = 0
+        """How often a lost socket was replaced."""
+        self._door = session.url.partition("?")[0]
+        self._token: str | None = None
+        """What the next socket is opened with; None if a lost one is not replaced."""
+        self._ready_seconds = ready_seconds
+        self._wants_events = False
         self.format = media_format
         self.ready_at = 0.0
-        """The loop's clock when ``ready`` was received."""
+        """The loop's clock when the first ``ready`` was received."""
         self._socket = socket
         self._early: list[ServiceMessage] = []
         self._error: _Error | None = None
@@ -196,33 +220,56 @@ class MediaClient:
         return self._socket.close_code
 
     async def start(self, *, events: bool) -> None:
-        """Begin the call and wait until it is ready. Raises CallBroken."""
+        """Begin the call, or go on with it, and wait until it is ready. Raises CallBroken."""
+        self._wants_events = events
         wire_format = {"encoding": self.format.encoding, "sample_rate": self.format.sample_rate}
         await self._send({"type": "start", "format": wire_format, "events": events})
         try:
             while not isinstance(message := await self._receive(), _Ready):
                 self._early.append(message)
+            self._token = message.resume_token
         except ConnectionClosed as closed:
             raise self._broken(closed) from closed
-        self.ready_at = asyncio.get_running_loop().time()
+        self.ready_at = self.ready_at or asyncio.get_running_loop().time()
 
     async def messages(self) -> AsyncIterator[ServiceMessage]:
         """The service's messages, to the end of the call. Raises CallBroken when the end was not announced."""
         ended = False
-        for message in self._early:
-            yield message
-        try:
-            while True:
-                async with asyncio.timeout(_CLOSE_SECONDS if ended else None):
-                    received = await self._receive()
-                if not isinstance(received, _Ready):
-                    ended = ended or isinstance(received, CallEnded)
-                    yield received
-        except TimeoutError:
-            return  # the end was announced; media_socket closes the socket
-        except ConnectionClosed as closed:
-            if not ended or self._error:
-                raise self._broken(closed) from closed
+        while True:
+            while self._early:
+                yield self._early.pop(0)
+            try:
+                while True:
+                    async with asyncio.timeout(_CLOSE_SECONDS if ended else None):
+                        received = await self._receive()
+                    if not isinstance(received, _Ready):
+                        ended = ended or isinstance(received, CallEnded)
+                        yield received
+            except TimeoutError:
+                return  # the end was announced; media_socket closes the socket
+            except ConnectionClosed as closed:
+                if ended and not self._error:
+                    return
+                if self._error or closed.rcvd is not None or not await self._resume():
+                    raise self._broken(closed) from closed
+
+    async def _resume(self) -> bool:
+        """Go on over another socket. False when the call is over, or the service does not come back in time."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + _RESUME_SECONDS
+        while self._token is not None and clock() < until:
+            try:
+                self._socket = await _connected(f"{self._door}?token={self._token}", self._ready_seconds)
+                async with asyncio.timeout(self._ready_seconds):
+                    await self.start(events=self._wants_events)
+            except CallRefused:
+                return False
+            except (CallFailed, TimeoutError):
+                await asyncio.sleep(_RESUME_AGAIN_SECONDS)
+            else:
+                self.resumptions += 1
+                return True
+        return False
 
     async def send_audio(self, audio: bytes) -> None:
         """Send sound in the format of the call."""
@@ -231,6 +278,10 @@ class MediaClient:
     async def send_digit(self, digit: str) -> None:
         """Send a key press."""
         await self._send({"type": "dtmf", "digit": digit})
+
+    async def send_text(self, text: str) -> None:
+        """Send what the caller types instead of saying it."""
+        await self._send({"type": "text", "text": text})
 
     async def send_mark(self, name: str) -> None:
         """Report that the sound before a mark has been played."""
@@ -245,11 +296,13 @@ class MediaClient:
         await self._send({"type": "stop"})
 
     def reset(self) -> None:
-        """Break the connection without a close frame."""
+        """Break the connection without a close frame, and do not come back."""
+        self._token = None
         self._socket.transport.abort()
 
     async def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, and do not come back."""
+        self._token = None
         await self._socket.close()
 
     async def _send(self, message: bytes | dict[str, Any]) -> None:
@@ -287,7 +340,7 @@ class MediaClient:
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], ServiceMessage | _Ready | _Error]] = {
-    "ready": lambda message: _Ready(),
+    "ready": lambda message: _Ready(message.get("resume_token")),
     "mark": lambda message: AgentMark(message["name"]),
     "clear": lambda message: ClearRequested(),
     "event": lambda message: JournalRow(message["event"]),
