@@ -4,6 +4,9 @@ const LINE_RATE = 24000;
 const MICROPHONE = { audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true } };
 const ENDED = 1000;
 const AHEAD_SECONDS = 1;
+const LOST = 1006;
+const RESUME_MS = 10000; // how long the service waits for a client that has lost its socket
+const AGAIN_MS = 200;
 
 /**
  * Open the line. Call it from a click: browsers play nothing before one.
@@ -17,9 +20,10 @@ export async function openLine(session, on) {
   const options = { processorOptions: { rate: LINE_RATE } };
   const capture = new AudioWorkletNode(audio, "microphone", { ...options, numberOfOutputs: 1, channelCount: 1, channelCountMode: "explicit" });
   const speaker = new AudioWorkletNode(audio, "speaker", { ...options, numberOfInputs: 0, outputChannelCount: [1] });
-  const socket = new WebSocket(socketUrl(session));
-  socket.binaryType = "arraybuffer";
-  const send = (message) => { if (socket.readyState === WebSocket.OPEN) socket.send(message instanceof ArrayBuffer ? message : JSON.stringify(message)); };
+  let socket = null;
+  let token = null; // what opens the next socket, if this one is lost
+  let lostAt = null;
+  const send = (message) => { if (socket?.readyState === WebSocket.OPEN) socket.send(message instanceof ArrayBuffer ? message : JSON.stringify(message)); };
   let reason = null;
   let complaint = problem;
   let isOver = false;
@@ -37,7 +41,7 @@ export async function openLine(session, on) {
   function over() {
     if (isOver) return;
     isOver = true;
-    socket.close();
+    socket?.close();
     microphone?.getTracks().forEach((track) => track.stop());
     audio.close();
     on.ended(reason, complaint);
@@ -52,31 +56,60 @@ export async function openLine(session, on) {
     else if (data.cleared !== undefined) send({ type: "cleared", played_samples: data.cleared });
     else on.heard(data.level);
   };
-  socket.onopen = () => {
+
+  function connect(address) {
+    socket = new WebSocket(address);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = start;
+    socket.onmessage = take;
+    socket.onclose = closed;
+  }
+
+  /** A socket that breaks is replaced: the call goes on, whichever process of the service has it then. */
+  function closed({ code }) {
+    lostAt ??= performance.now();
+    if (code === ENDED || isOver) over();
+    else if (code === LOST && token !== null && performance.now() - lostAt < RESUME_MS) setTimeout(() => isOver || connect(socketUrl(session, token)), AGAIN_MS);
+    else {
+      complaint ??= "The connection to the service was lost.";
+      over();
+    }
+  }
+
+  function start() {
     begun = performance.now();
+    sent = 0;
     send({ type: "start", format: { encoding: "pcm_s16le", sample_rate: LINE_RATE }, events: true });
+    if (token !== null) {
+      speaker.port.postMessage({ clear: true });
+      return;
+    }
     if (microphone) audio.createMediaStreamSource(microphone).connect(capture);
     capture.connect(audio.destination); // it gives no sound, and runs only when it is connected
     speaker.connect(audio.destination);
-  };
+  }
+
   const messages = {
-    ready: () => on.ready(microphone !== null, problem),
+    ready: ({ resume_token: next = null, resumed = false }) => {
+      token = next;
+      lostAt = null;
+      if (!resumed) on.ready(microphone !== null, problem);
+    },
     mark: ({ name }) => speaker.port.postMessage({ mark: name }),
     clear: () => speaker.port.postMessage({ clear: true }),
     event: ({ event }) => on.event(event),
     end: (message) => { reason = message.reason; },
     error: ({ message }) => { complaint = message; },
   };
-  socket.onmessage = ({ data }) => {
+
+  function take({ data }) {
     if (typeof data === "string") {
       const message = JSON.parse(data);
       messages[message.type]?.(message);
     } else speaker.port.postMessage({ audio: data }, [data]);
-  };
-  socket.onclose = ({ code }) => {
-    if (code !== ENDED && !isOver) complaint ??= "The connection to the service was lost.";
-    over();
-  };
+  }
+
+  connect(socketUrl(session));
 
   return {
     mute: (muted) => capture.port.postMessage({ muted }),
@@ -87,9 +120,10 @@ export async function openLine(session, on) {
   };
 }
 
-/** The service's address as this page reaches it; `url` may name another host. */
-function socketUrl({ call_id: callId, url }) {
-  const here = new URL(`media/${encodeURIComponent(callId)}${new URL(url).search}`, document.baseURI);
+/** The service's address as this page reaches it; `url` may name another host. `token` goes on with a call. */
+function socketUrl({ call_id: callId, url }, token = null) {
+  const search = token === null ? new URL(url).search : `?token=${encodeURIComponent(token)}`;
+  const here = new URL(`media/${encodeURIComponent(callId)}${search}`, document.baseURI);
   here.protocol = here.protocol.replace("http", "ws");
   return here;
 }
