@@ -28,6 +28,8 @@ lines:
     apology: Entschuldigung, das hat nicht geklappt.
     cut_off: Entschuldigung, ich wurde unterbrochen.
     deaf: Ich kann Sie gerade nicht hören.
+    reconnected: Entschuldigung, die Verbindung war kurz weg.
+    reconnected_repeat: Entschuldigung, die Verbindung war kurz weg. Könnten Sie das wiederholen?
     transfer: Ich verbinde Sie.
     transfer_failed: Leider nimmt niemand ab.
     goodbye: Auf Wiederhören!
