@@ -83,6 +83,8 @@ class Struck:
     end_reason: str | None
     tools_twice: int
     """Tools that ran for the same turn before and after the kill."""
+    tail: str
+    """The last rows of the journal, for a call that was dropped."""
 
 
 @dataclass(slots=True)
@@ -256,7 +258,8 @@ class Kills:
         again = _tools_run(rows[:cut]) & _tools_run(rows[cut:])
         spot = f"{where.phase.name} {where.state.name}"
         gap = heard[0] if heard else None
-        return Struck(held.call_id, spot, gap, goes_on, record.get("end_reason"), len(again))
+        tail = "\n".join(f"  {row.t:7.2f} {row.type} {str(row.data)[:150]}" for row in rows[-30:])
+        return Struck(held.call_id, spot, gap, goes_on, record.get("end_reason"), len(again), tail)
 
 
 def _tools_run(rows: list[JournalRow]) -> set[tuple[int | None, str]]:
@@ -283,6 +286,9 @@ def show(kills: Kills, console: Console, how: str) -> int:
         table.add_row(name, str(len(found)), *figures, str(sum(each.goes_on for each in found)), reasons)
     console.print(table)
     dropped = [each.call_id for each in kills.struck if not each.goes_on]
+    for each in kills.struck:
+        if not each.goes_on:
+            console.print(each.call_id, each.tail, sep="\n", markup=False, soft_wrap=True)
     twice = sum(each.tools_twice for each in kills.struck)
     console.print(f"calls dropped: {len(dropped)} {' '.join(dropped)}; tools run twice: {twice}")
     return 1 if dropped or twice else 0

@@ -118,7 +118,7 @@ class CallRow:
     late: int | None = None
     """Answers that came later than the policy allows; likewise."""
     resume_hash: str | None = None
-    """The hash of the token with which the client of a websocket goes on with its call."""
+    """The hashes of the tokens with which the client of a websocket goes on with its call."""
     synthetic: bool = False
     """Whether the service placed the call to check itself."""
 

@@ -10,15 +10,15 @@ from app.storage.schema import calls
 
 
 class ResumptionStore:
-    """The hash of each call's token; a new one replaces the one before."""
+    """The hashes of each call's tokens: of the next one, and of the one that its client has used last."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def note(self, call_id: str, fence: int, token_hash: str) -> None:
-        """Store the token of a call that this process owns."""
+    async def note(self, call_id: str, fence: int, token_hashes: str) -> None:
+        """Store the hashes of the tokens of a call that this process owns, with a space between them."""
         statement = (
-            update(calls).where(calls.c.call_id == call_id, calls.c.fence == fence).values(resume_hash=token_hash)
+            update(calls).where(calls.c.call_id == call_id, calls.c.fence == fence).values(resume_hash=token_hashes)
         )
         await self._database.write(lambda connection: connection.execute(statement))
 
@@ -43,4 +43,8 @@ class ResumptionStore:
 
 
 def _is(call_id: str, token_hash: str) -> ColumnElement[bool]:
-    return (calls.c.call_id == call_id) & (calls.c.resume_hash == token_hash) & calls.c.status.in_(LIVE)
+    return (
+        (calls.c.call_id == call_id)
+        & calls.c.resume_hash.contains(token_hash, autoescape=True)
+        & calls.c.status.in_(LIVE)
+    )

@@ -21,8 +21,11 @@ RESUME_SECONDS = 10.0
 _EVENTS_KEPT = 2000
 """Rows that are kept for a client that is away; then the oldest are dropped, and the client sees a gap in their seq."""
 
-NewToken = Callable[[], Awaitable[str | None]]
-"""Makes the token for the next resumption, and stores it; None if that is not possible now."""
+NewToken = Callable[[str | None], Awaitable[str | None]]
+"""Makes the token for the next resumption, and stores it; None if that is not possible now.
+
+It takes the token that the client has used, which stays valid: the client may never get ``ready`` with the next one.
+"""
 
 
 class ResumableLeg:
@@ -31,12 +34,12 @@ class ResumableLeg:
     can_send_digits = False
     output_latency_seconds = 0.0
 
-    def __init__(self, first: WebSocketLeg, name: str, *, new_token: NewToken, is_resumed: bool = False) -> None:
-        """``is_resumed``: the client goes on with a call that another process has begun."""
+    def __init__(self, first: WebSocketLeg, name: str, *, new_token: NewToken, used: str | None = None) -> None:
+        """``used``: the token with which the client goes on with a call that another process has begun."""
         self._socket = first
         self._name = name
         self._new_token = new_token
-        self._is_resumed = is_resumed
+        self._used = used
         self._caller: LegListener | None = None
         self._away_since: float | None = None
         self._missed: deque[Mapping[str, Any]] = deque(maxlen=_EVENTS_KEPT)
@@ -64,13 +67,13 @@ class ResumableLeg:
 
     async def answer(self, call_id: str) -> None:
         """Send ``ready``, with the token for the next socket."""
-        self._socket.send_ready(call_id, await self._new_token(), is_resumed=self._is_resumed)
+        self._socket.send_ready(call_id, await self._new_token(self._used), is_resumed=self._used is not None)
         self._is_ready = True
         self._send_missed()
 
-    async def resume(self, socket: WebSocketLeg) -> None:
+    async def resume(self, socket: WebSocketLeg, used: str) -> None:
         """Go on over this socket, in place of one that is lost, or that only the client knows to be lost."""
-        socket.send_ready(self._name, await self._new_token(), is_resumed=True)
+        socket.send_ready(self._name, await self._new_token(used), is_resumed=True)
         before, self._socket = self._socket, socket
         self._send_missed()
         before.drop()
@@ -120,7 +123,7 @@ class ResumableLeg:
         self._caller = caller
         while True:
             socket = self._socket
-            is_first = self._away_since is None and not self._is_resumed
+            is_first = self._away_since is None and self._used is None
             listener = caller if is_first else cast(LegListener, _Resumed(caller))
             if self._away_since is not None:
                 away, self._away_since = asyncio.get_running_loop().time() - self._away_since, None

@@ -69,20 +69,23 @@ class Resumptions:
         self._legs: dict[str, ResumableLeg] = {}
 
     def leg(
-        self, socket: WebSocketLeg, call_id: str, *, shows_all: bool, fence: int = 1, is_resumed: bool = False
+        self, socket: WebSocketLeg, call_id: str, *, shows_all: bool, fence: int = 1, used: str | None = None
     ) -> ResumableLeg:
-        """The leg of a call whose client can come back; ``shows_all``: it may see the whole journal."""
+        """The leg of a call whose client can come back; ``shows_all``: it may see the whole journal.
 
-        async def new_token() -> str | None:
+        ``used`` is the token with which it has come back to another process.
+        """
+
+        async def new_token(used: str | None) -> str | None:
             token = (_WHOLE if shows_all else _PREFIX) + secrets.token_urlsafe(32)
             try:
-                await self._store.note(call_id, fence, _hash(token))
+                await self._store.note(call_id, fence, " ".join(map(_hash, filter(None, (token, used)))))
             except StorageError as error:
                 log.warning("call.not_resumable", call_id=call_id, code=error.code)
                 return None
             return token
 
-        return ResumableLeg(socket, call_id, new_token=new_token, is_resumed=is_resumed)
+        return ResumableLeg(socket, call_id, new_token=new_token, used=used)
 
     async def carry(self, leg: ResumableLeg, call_id: str, orchestrator: CallOrchestrator) -> None:
         """Run the leg of a call; meanwhile its client can come back to this process."""
@@ -102,7 +105,7 @@ class Resumptions:
         if leg is not None:
             if leg.audio_format != socket.audio_format:
                 raise TokenInvalid("a call is resumed in the format in which it began")
-            await leg.resume(socket)
+            await leg.resume(socket, token)
             log.info("call.resumed", call_id=call.call_id)
             await socket.wait_closed()
             return
@@ -112,7 +115,7 @@ class Resumptions:
             await self._dispatcher.end_dead(claimed, revival)
             raise TokenInvalid("the call cannot go on")
         shows_all = shows_all_events(token)
-        leg = self.leg(socket, call.call_id, shows_all=shows_all, fence=claimed.fence, is_resumed=True)
+        leg = self.leg(socket, call.call_id, shows_all=shows_all, fence=claimed.fence, used=token)
         orchestrator = await self._dispatcher.take_over(claimed, leg, revival)
         if orchestrator is None:
             raise TokenInvalid("the call cannot go on")

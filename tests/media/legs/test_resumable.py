@@ -29,7 +29,7 @@ async def over(socket: Socket) -> WebSocketLeg:
 async def running(socket: Socket, caller: Caller) -> AsyncIterator[ResumableLeg]:
     tokens = iter(["first", "second", "third"])
 
-    async def new_token() -> str | None:
+    async def new_token(_used: str | None) -> str | None:
         return next(tokens)
 
     leg = ResumableLeg(await over(socket), "call-1", new_token=new_token)
@@ -51,7 +51,7 @@ async def test_a_socket_that_is_lost_is_replaced_and_the_client_misses_no_row() 
         leg.send_event({"seq": 2})
         leg.send_audio(FRAME)
         await asyncio.sleep(3)
-        await leg.resume(await over(second))
+        await leg.resume(await over(second), "first")
         leg.send_event({"seq": 3})
         await settled()
 
@@ -87,7 +87,7 @@ async def test_a_client_that_closes_its_socket_has_hung_up(code: int) -> None:
 async def test_a_socket_that_only_its_client_knows_to_be_lost_is_replaced_too() -> None:
     first, second, caller = Socket(START), Socket(START), Caller()
     async with running(first, caller) as leg:
-        await leg.resume(await over(second))
+        await leg.resume(await over(second), "first")
         await settled()
         leg.send_audio(FRAME)
         await settled()
@@ -115,7 +115,7 @@ async def test_what_a_client_says_it_has_played_counts_from_its_own_beginning_so
         await settled()
         first.goes(1006)
         await settled()
-        await leg.resume(await over(second))
+        await leg.resume(await over(second), "first")
         leg.send_clear()
         second.says({"type": "cleared", "played_samples": 7})
         await settled()
