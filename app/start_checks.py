@@ -14,7 +14,7 @@ from app.storage.database import database_file
 log = structlog.get_logger(__name__)
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_PRIVATE = ("recordings", "phrases", "unsaved", "agents")
+_PRIVATE = ("recordings", "phrases", "unsaved", "spool", "agents")
 """Folders in the data folder that hold personal data."""
 _OF_THE_DISK = "lost+found"
 """What a file system keeps in its own top folder."""

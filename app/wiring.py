@@ -62,6 +62,7 @@ from app.storage.resumptions import ResumptionStore
 from app.storage.schema import REVISION
 from app.storage.sessions import SessionStore
 from app.storage.spending import DaySpending, SpendingStore
+from app.storage.spool import Spool
 from app.storage.unsaved import UnsavedEnds
 from app.times import ServiceTimes
 from app.wiring_after import AfterCalls, after_calls
@@ -217,7 +218,9 @@ async def _open_storage(
     stack.push_async_callback(reader.close)
     unsaved = UnsavedEnds(settings.unsaved_dir)
     stack.callback(unsaved.close)
-    journal = JournalWriter(database, on_committed=reader.committed, unsaved=unsaved)
+    spool = Spool(settings.data_dir / "spool", owner)
+    stack.callback(spool.close)
+    journal = JournalWriter(database, on_committed=reader.committed, unsaved=unsaved, spool=spool)
     journal.on_ended.add(reader.on_ended)
     stack.push_async_callback(journal.close)
     folder = DataFolder(settings.data_dir, database_file(settings.database), metrics.process.note)

@@ -15,7 +15,7 @@ def modes(folder: Path) -> dict[str, str]:
 
 def wide_open(folder: Path) -> Path:
     folder.mkdir()
-    for name in ("recordings", "phrases", "unsaved"):
+    for name in ("recordings", "phrases", "unsaved", "spool"):
         (folder / name).mkdir()
     for name in ("calls.db", "calls.db-wal"):
         (folder / name).touch()
@@ -28,7 +28,7 @@ def test_what_others_may_read_is_closed_to_them(tmp_path: Path) -> None:
     data = wide_open(tmp_path / "data")
     with capture_logs() as told:
         keep_private(data)
-    folders = dict.fromkeys(("data", "recordings", "phrases", "unsaved"), "0o700")
+    folders = dict.fromkeys(("data", "recordings", "phrases", "unsaved", "spool"), "0o700")
     assert modes(data) == {**folders, "calls.db": "0o600", "calls.db-wal": "0o600"}
     assert told == []
 

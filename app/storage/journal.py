@@ -18,6 +18,7 @@ from app.storage.backlog import Backlog, WaitingRow
 from app.storage.database import Database
 from app.storage.journal_rows import Group, LostRows, write_group
 from app.storage.schema import encode_json
+from app.storage.spool import Spool
 from app.storage.unsaved import LAST_TYPE, UnsavedEnds
 from app.storage.waiting import set_within
 
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 _GROUP_SECONDS = 0.05
 _GROUP_ROWS = 2000
 _BACKOFF = Backoff(first_seconds=0.1, max_seconds=1.0)
+_REFILLED_ROWS = 500
+"""Of a call, from the disk, at a time."""
 _FAILURES_KEPT = 10_000
 
 
@@ -53,6 +56,7 @@ class JournalWriter:
         on_lost: Callable[[str], None] | None = None,
         backlog: Backlog | None = None,
         unsaved: UnsavedEnds | None = None,
+        spool: Spool | None = None,
         flush_seconds: float = 5.0,
     ) -> None:
         """Create it in a running loop.
@@ -66,7 +70,8 @@ class JournalWriter:
         """Called with each call whose last row this process has committed."""
         self.on_written = Listeners[[float]]("journal.written")
         """Called after each committed group with the seconds its commit took."""
-        self._backlog = Backlog() if backlog is None else backlog
+        self._spool = spool
+        self._backlog = Backlog(disk=spool) if backlog is None else backlog
         self._unsaved = unsaved
         self._kept: set[str] = set()
         """Calls whose ends are kept in files."""
@@ -136,10 +141,16 @@ class JournalWriter:
         if self._backlog.add(call_id, WaitingRow(fence, row, data, ending)):
             self._rows_wait.set()
             if ending is not None and self._unsaved is not None:
-                self._kept.add(call_id)
-                self._unsaved.keep(call_id, self._backlog.rows(call_id))
+                self._keep_end(call_id, self._unsaved)
         else:
             self._drop(call_id, fence, row.type)
+
+    def _keep_end(self, call_id: str, unsaved: UnsavedEnds) -> None:
+        """Keep the end of a call in its file, unless the outage is so long that its rows wait on disk already."""
+        rows = self._backlog.rows(call_id)
+        if rows and rows[-1].ending is not None:
+            self._kept.add(call_id)
+            unsaved.keep(call_id, rows)
 
     async def flush(self, call_id: str) -> None:
         """Commit at once; returns when all rows appended so far for the call are committed.
@@ -175,6 +186,7 @@ class JournalWriter:
         self._commit_asked.clear()
         self._commit_began = asyncio.get_running_loop().time()
         try:
+            await self._refill()
             is_settled = await self._commit(self._backlog.group(_GROUP_ROWS))
             took = self.commit_seconds
         finally:
@@ -190,6 +202,21 @@ class JournalWriter:
         if not len(self._backlog):
             self._rows_wait.clear()
             self._commit_asked.clear()
+
+    async def _refill(self) -> None:
+        """Bring rows back from the disk, where there is room for them."""
+        if self._spool is None:
+            return
+        for call_id, spooled in self._backlog.spooled(_REFILLED_ROWS).items():
+            wanted = min(spooled, _REFILLED_ROWS)
+            rows = await self._spool.take(call_id, wanted)
+            missing = wanted - len(rows)
+            self._backlog.refill(call_id, rows, missing)
+            if missing:
+                self.lost_rows += missing
+                fence = rows[-1].fence if rows else 0
+                self._fail(call_id, _Failure(StorageError, "rows of the call were lost on the disk", fence))
+                log.error("journal.rows_lost", call_id=call_id, waiting=len(self._backlog))
 
     async def _commit(self, group: Group) -> bool:
         """Commit a group; True when it is settled. A row that the database refuses affects only its own call."""

@@ -111,9 +111,7 @@ class UnsavedEnds:
         try:
             kept: dict[str, Any] = json.loads(self._path(call_id).read_bytes())
             rows = [JournalRow(**row) for row in kept["rows"]]
-            written = kept["ending"]
-            said, answers = tuple(map(str, written.get("said", ()))), tuple(map(_latencies, written.get("answers", ())))
-            ending = CallEnding(**{**written, "said": said, "answers": answers})
+            ending = ending_from(kept["ending"])
             if rows[-1].type != LAST_TYPE:
                 raise ValueError("no end of a call")
         except FileNotFoundError:
@@ -122,6 +120,12 @@ class UnsavedEnds:
             log.error("journal.spool_unreadable", call_id=call_id, error=type(error).__name__)
             return None
         return UnsavedEnd(rows, ending)
+
+
+def ending_from(written: dict[str, Any]) -> CallEnding:
+    """How a call ended, as it was written into a file. Raises ValueError, TypeError or AttributeError."""
+    said, answers = tuple(map(str, written.get("said", ()))), tuple(map(_latencies, written.get("answers", ())))
+    return CallEnding(**{**written, "said": said, "answers": answers})
 
 
 def _latencies(written: Any) -> dict[str, float]:

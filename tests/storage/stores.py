@@ -16,6 +16,7 @@ from app.storage.database import Database, migrate
 from app.storage.journal import JournalWriter
 from app.storage.journal_reader import JournalReader
 from app.storage.sessions import MediaSession, SessionStore
+from app.storage.spool import Spool
 from app.storage.unsaved import UnsavedEnds
 from tests.support import databases
 from tests.support.databases import change, url_of
@@ -45,6 +46,7 @@ async def open_stores(
     *,
     backlog: Backlog | None = None,
     unsaved: UnsavedEnds | None = None,
+    spool: Spool | None = None,
     flush_seconds: float = 5.0,
     **options: Any,
 ) -> AsyncIterator[Stores]:
@@ -59,6 +61,7 @@ async def open_stores(
         on_lost=lost.append,
         backlog=backlog,
         unsaved=unsaved,
+        spool=spool,
         flush_seconds=flush_seconds,
     )
     try:
