@@ -229,6 +229,7 @@ STARTS_TASKS = {
     "app/clients/piecewise.py": "one request; what it raises is for who iterates",
     "app/clients/reconnecting.py": "of one call's stream; what it raises is for who reads it",
     "app/storage/database.py": "one read; what it raises is for who waits for it",
+    "app/storage/dialects/listener.py": "one question of the loop that listens, which waits for it",
     "app/storage/dialects/postgres.py": "one write; what it raises is for who waits for it",
 }
 """Files that start tasks, and why what a task raises ends no other but those that belong to the same call."""

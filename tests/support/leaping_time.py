@@ -35,7 +35,7 @@ _WORKERS: Final = {pools._worker.__code__: "work_queue", aiosqlite._connection_w
 """Functions that wait for jobs, and the queue of each."""
 
 
-_OF_THE_DATABASE: Final = {"storage.read", "storage.write"}
+_OF_THE_DATABASE: Final = {"storage.notice", "storage.read", "storage.write"}
 """Tasks that wait for a program which is no child of the loop, and answers at once."""
 
 

@@ -8,8 +8,8 @@ A process that follows a call says so every few seconds; the others remember it 
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import StorageError
 from app.storage.wakeups import Topic, Wakeups
+
+T = TypeVar("T")
 
 _CHANNEL = "voice_agent"
 _GATHERED_SECONDS = 0.01
@@ -64,18 +66,19 @@ class PostgresWakeups(Wakeups):
     async def listen(self) -> None:
         """Listen until the connection is lost. Raises StorageError then."""
         try:
-            async with self._engine.connect() as connection:
+            connection = await _asked(self._engine.connect().start())
+            try:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
-                await driver.add_listener(_CHANNEL, self._hear)
+                await _asked(driver.add_listener(_CHANNEL, self._hear))
                 self._own = driver.get_server_pid()
                 self.is_listening = True
                 self._catch_up()
-                try:
-                    while True:
-                        await self._send(driver)
-                finally:
-                    self.is_listening = False
-                    await connection.invalidate()
+                while True:
+                    await self._send(driver)
+            finally:
+                self.is_listening = False
+                await connection.invalidate()
+                await connection.close()
         except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise StorageError(f"the connection for notices was lost: {type(error).__name__}") from error
 
@@ -90,15 +93,13 @@ class PostgresWakeups(Wakeups):
             async with asyncio.timeout(_ALIVE_SECONDS):
                 await self._is_waiting.wait()
         except TimeoutError:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await driver.execute("SELECT 1")
+            await _asked(driver.execute("SELECT 1"))
             await self._on_alive()
             return
         await asyncio.sleep(_GATHERED_SECONDS)
         notices, self._notices = list(self._notices), {}
         self._is_waiting.clear()
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            await driver.execute(_SEND, _CHANNEL, notices)
+        await _asked(driver.execute(_SEND, _CHANNEL, notices))
 
     def _hear(self, _driver: Any, process: int, _channel: str, notice: str) -> None:
         topic, _, call_id = notice.partition(" ")
@@ -107,3 +108,9 @@ class PostgresWakeups(Wakeups):
 
     def _note_followed(self, call_id: str) -> None:
         self._followed[call_id] = asyncio.get_running_loop().time() + _FOLLOWED_SECONDS
+
+
+async def _asked(question: Coroutine[Any, Any, T]) -> T:
+    """What the server answers. Raises TimeoutError when it does not."""
+    async with asyncio.timeout(_ANSWER_SECONDS):
+        return await asyncio.get_running_loop().create_task(question, name="storage.notice")
