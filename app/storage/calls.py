@@ -22,6 +22,7 @@ from app.storage.compressions import request_compression
 from app.storage.database import Database
 from app.storage.dialects.statements import Lock, hold, keep_rows, unclaimed
 from app.storage.figures import count_call
+from app.storage.lease_sightings import LeaseSightings
 from app.storage.leases import RELEASED, alive_at, is_expired, is_released, prove_writable, waits_for_client
 from app.storage.outbox import announce_placed, emit
 from app.storage.overwriting import overwrite_rows
@@ -128,8 +129,8 @@ class CallStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._looks_since: float | None = None
-        """When this process first looked for calls of dead ones."""
+        self._sightings = LeaseSightings(database)
+        self._looks_since: float | None = None  # when this process first looked for calls of dead ones
         self._is_in_log = True
         """Whether the write-ahead log may contain erased data; True after a start, because it is unknown."""
 
@@ -206,10 +207,9 @@ class CallStore:
             & ~waits_for_client(now, self._looks_since)
             & or_(calls.c.owner != owner, calls.c.call_id.not_in(alive))
         )
-        found = select(calls.c.call_id).where(expired).limit(1)
-        if await self._database.read(lambda connection: connection.execute(found).first()) is None:
+        if not (dead := await self._sightings.unmoved(expired)):
             return []  # the usual case: no other process waits for a write that changes nothing
-        renewed = {"lease_until": until, "alive_at": alive_at(now)}
+        expired, renewed = expired & calls.c.call_id.in_(dead), {"lease_until": until, "alive_at": alive_at(now)}
         return await self._database.write(partial(_claim, expired, None, owner, renewed))
 
     async def claim_unowned(self, owner: str, until: float, limit: int) -> list[CallRow]:

@@ -40,6 +40,8 @@ class Database(ABC):
 
     loop: ServiceLoop
     """Ends in :meth:`close`."""
+    unmoved_seconds = 0.0
+    """How long a lease that has run out must also have stood still; see :mod:`app.storage.lease_sightings`."""
 
     def __init__(self) -> None:
         self._closed = False

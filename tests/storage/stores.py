@@ -53,6 +53,7 @@ async def open_stores(
     path = folder / "calls.db"
     migrate(url_of(path))
     database = await Database.open(url_of(path), **options)
+    database.unmoved_seconds = 0.0  # tests give the times themselves
     reader = JournalReader(database)
     lost: list[str] = []
     journal = JournalWriter(

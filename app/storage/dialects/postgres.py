@@ -92,6 +92,8 @@ class PostgresDatabase(Database):
     It ends in :meth:`close`.
     """
 
+    unmoved_seconds = 1.2
+
     def __init__(
         self, writers: AsyncEngine, readers: AsyncEngine, listener: AsyncEngine, answer_seconds: float
     ) -> None:

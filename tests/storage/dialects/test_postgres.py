@@ -153,3 +153,19 @@ async def test_two_transactions_that_lock_each_other_out_both_happen(tmp_path: P
             stores.database.write(lambda connection: lock("call-2", "call-1", connection)),
         )
         assert look(stores.path, "SELECT count(*) FROM calls WHERE language = 'xx'") == [(2,)]
+
+
+async def test_a_clock_that_is_set_forward_takes_no_call_from_its_living_owner(tmp_path: Path) -> None:
+    async with open_stores(tmp_path) as stores:
+        await stores.calls.create(a_call("alive", owner="one", lease_until=100.0))
+        await stores.calls.create(a_call("dead", owner="two", lease_until=100.0))
+        await stores.calls.create(a_call("released", owner="three", lease_until=100.0))
+        await stores.calls.release_leases("three")
+        stores.database.unmoved_seconds = 0.05
+        taken = []
+        for look in range(1, 40):  # an hour later by the database, and the living owner renews between two looks
+            now = 3600.0 + look / 100
+            taken += await stores.calls.take_over_expired(now, "heir", until=now + 1e6)
+            await stores.calls.renew_leases("one", ["alive"], 110.0 + look)
+            await asyncio.sleep(0.01)
+    assert [call.call_id for call in taken] == ["released", "dead"]
