@@ -32,7 +32,7 @@ def outbound(number: int) -> CallRow:
     )
 
 
-async def processes(folder: Path, stack: AsyncExitStack, number: int, **options: float) -> list[Stores]:
+async def processes(folder: Path, stack: AsyncExitStack, number: int, **options: int) -> list[Stores]:
     return [await stack.enter_async_context(open_stores(folder, **options)) for _ in range(number)]
 
 
@@ -45,7 +45,7 @@ async def test_a_thousand_arrivals_at_once_never_exceed_the_places(tmp_path: Pat
         return True
 
     async with AsyncExitStack() as stack:
-        each = await processes(tmp_path, stack, 4, turn_seconds=100)
+        each = await processes(tmp_path, stack, 4, turn_seconds=100, busy_milliseconds=100_000)
         taken = await asyncio.gather(*(arrive(each[number % 4], number) for number in range(1000)))
         assert await each[0].calls.count_live() == sum(taken) == PLACES
 
