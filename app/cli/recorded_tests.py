@@ -41,7 +41,8 @@ def write_recorded_test(call_id: str, output: Path | None) -> int:
         if call.recording and call.recording_erased_at is None:
             sys.stderr.write("This file has the caller's words; --output FILE also writes their sound, beside it.\n")
     elif made.sounds:
-        sys.stderr.write(f"{output} is written, and {len(made.sounds)} pieces of sound in {output.parent / folder}.\n")
+        pieces = "1 piece" if len(made.sounds) == 1 else f"{len(made.sounds)} pieces"
+        sys.stderr.write(f"{output} is written, and {pieces} of sound in {output.parent / folder}.\n")
     else:
         sys.stderr.write(f"{output} is written. The call has no recording, so it has the caller's words alone.\n")
     return 0
