@@ -213,6 +213,7 @@ STARTS_TASKS = {
     "app/calls/live/reply.py": "in the TaskGroup of the call",
     "app/calls/text/session.py": "the TaskGroup of the call",
     "app/cli/checks/findings.py": "the doctor's, which ends with its checks",
+    "app/cli/demo_kill.py": "the demo's, which waits for it after its call",
     "app/cli/demo_telephone.py": "the demo's, which ends with its call",
     "app/cli/serve.py": "drains once, and then the process ends",
     "app/cli/trial_service.py": "serves the tests of agents, in a process that carries no real call",
