@@ -30,6 +30,10 @@ TURN_SECONDS = 5.0
 _SQLITE, _POSTGRES = "sqlite", "postgresql"
 
 
+class NotPrepared(StorageError):
+    """A database without the tables, which :func:`migrate` makes."""
+
+
 class Database(ABC):
     """Runs transactions that are plain functions of a connection.
 

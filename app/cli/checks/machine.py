@@ -15,7 +15,7 @@ from app.clients.tls import tls_context
 from app.clock import utc_now
 from app.errors import StorageError
 from app.settings import Settings
-from app.storage.database import Database
+from app.storage.database import Database, NotPrepared
 
 _SECONDS = 5.0
 _GIB = 2**30
@@ -78,6 +78,8 @@ async def open_database(url: str) -> Finding:
             await opened.ping()
         finally:
             await opened.close()
+    except NotPrepared:
+        return Finding("database", "ok", "has no tables yet; the first start creates them")
     except StorageError as error:
         advice = "Is it a database of this service, may its user write it, is the disk full?"
         return Finding("database", "wrong", str(error), advice)

@@ -26,6 +26,7 @@ from app.storage.database import (
     BUSY_MILLISECONDS,
     WRITES_WAITING,
     Database,
+    NotPrepared,
     closed,
     engine_options,
     over,
@@ -52,6 +53,7 @@ _STEP_SECONDS = 0.25
 _COLLISIONS = {"40001", "40P01", "0A000"}
 """Serialization failure; deadlock; a plan from before a migration."""
 _NOT_THE_PRIMARY = "25006"
+_NO_TABLE = "42P01"
 _VALUES_REFUSED = ("22", "23")
 """Classes of errors for which the values of the statement are to blame."""
 _FAILURES = (
@@ -256,7 +258,8 @@ def storage_error(error: Exception) -> StorageError:
     meaning = next((meaning for beginning, meaning in _MEANINGS.items() if state.startswith(beginning)), None)
     if isinstance(cause, OSError):
         meaning = "it cannot be reached"
-    mapped = StorageError(f"the database failed: {name}" + (f", {meaning}" if meaning else ""))
+    kind = NotPrepared if state == _NO_TABLE else StorageError
+    mapped = kind(f"the database failed: {name}" + (f", {meaning}" if meaning else ""))
     unwrapped = type(error) is StatementError  # raised before the statement reached the database
     is_encoding = isinstance(cause, ValueError | OverflowError) and not isinstance(cause, OSError)
     mapped.retryable = not (unwrapped or is_encoding or state.startswith(_VALUES_REFUSED))

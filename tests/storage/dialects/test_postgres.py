@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
+from app.cli.checks.machine import open_database
 from app.clock import lease_now, machine_now, set_lease_clock
 from app.errors import StorageError
 from app.storage.database import Database, migrate
@@ -63,6 +64,7 @@ async def test_a_database_that_was_not_prepared_is_not_opened() -> None:
     cluster, name = new_database(is_empty=True)
     with pytest.raises(StorageError, match="it has not been prepared"):
         await Database.open(cluster.url(name))
+    assert (await open_database(cluster.url(name))).said == "has no tables yet; the first start creates them"
     drop_database(cluster, name)
     with pytest.raises(StorageError, match="there is no database of this name"):
         await Database.open(cluster.url(name))
