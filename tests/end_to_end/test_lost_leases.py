@@ -13,7 +13,7 @@ from tests.end_to_end.strikes import stopped
 from tests.support.databases import locked
 from tests.support.slowness import slowness
 
-CRASHED = 'voice_calls_total{direction="web",end_reason="crashed",fault="ours"}'
+CRASHED = 'voice_calls_total{direction="web",end_reason="media_lost",fault="ours"}'
 
 
 @dataclass
@@ -91,8 +91,8 @@ def test_a_call_whose_owner_renews_its_lease_goes_on_whatever_befalls_the_other(
     assert morning.healthy == [True] * 4
 
 
-def test_a_call_that_was_lost_is_crashed_and_its_old_owner_writes_nothing_more(morning: Morning) -> None:
-    assert (morning.lost["end_reason"], morning.lost["fault"]) == ("crashed", "ours")
+def test_a_call_that_was_lost_ends_and_its_old_owner_writes_nothing_more(morning: Morning) -> None:
+    assert (morning.lost["end_reason"], morning.lost["fault"]) == ("media_lost", "ours")
     assert [row["seq"] for row in morning.lost_rows] == list(range(1, len(morning.lost_rows) + 1))
     assert [row["type"] for row in morning.lost_rows].count("call.ended") == 1
 

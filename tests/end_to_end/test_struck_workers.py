@@ -36,7 +36,7 @@ class Night:
     """Records of the calls of the worker that hung."""
     line_codes: list[int] = field(default_factory=list)
     crashed: float = 0.0
-    """How many calls the figures say have crashed, at the end."""
+    """How many calls the figures say have lost their process, at the end."""
     active: float = 0.0
     alive: int = 0
     lines: list[str] = field(default_factory=list)
@@ -89,7 +89,7 @@ async def _spend(night: Night, here: Exchange, folder: Path, clock: WallClock) -
     await _hang(night, here, phones[1])
     await _note(night, here, "worker hangs", phones[2])
     figures = await here.figures()
-    night.crashed = figures['voice_calls_total{direction="web",end_reason="crashed",fault="ours"}']
+    night.crashed = figures['voice_calls_total{direction="web",end_reason="media_lost",fault="ours"}']
     night.active, night.alive = figures["voice_calls_active"], len(phones[2])
 
 
@@ -146,8 +146,8 @@ def test_a_worker_that_hangs_is_known_killed_and_replaced_within_five_seconds(ni
     assert night.replaced_after < 5 * slowness()
 
 
-def test_the_calls_of_a_worker_that_hung_end_as_crashed_once(night: Night) -> None:
-    assert {(record["end_reason"], record["fault"]) for record in night.struck} == {("crashed", "ours")}
+def test_the_calls_of_a_worker_that_hung_end_once(night: Night) -> None:
+    assert {(record["end_reason"], record["fault"]) for record in night.struck} == {("media_lost", "ours")}
     assert set(night.line_codes) == {1006}
     assert night.crashed == len(night.struck)
     assert night.active == night.alive
