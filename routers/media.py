@@ -12,8 +12,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from app.calls.dispatch.media_sessions import NewSession, OpenedSession
 from app.calls.dispatch.resumptions import resumes, shows_all_events
-from app.calls.dispatch.simulated_calls import sandbox_of
 from app.calls.live.session import CallOrchestrator
+from app.clients.simulated_caller import sandbox_of
 from app.clock import iso_utc
 from app.errors import AdmissionError, CallRejected, SpendingLimitReached, StorageError, TokenError, VoiceAgentError
 from app.journal.shown_rows import shown_to_caller

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, HTTPException, Request
 
-from app.calls.dispatch.simulated_calls import sandbox_of
+from app.clients.simulated_caller import sandbox_of
 from routers.auditing import WITH_KEY, made_call
 from routers.dependencies import TheServices
 from routers.simulated_schemas import CallerScore, CallerScores, SimulatedCall, SimulatedCallRequest

@@ -94,6 +94,7 @@ ABOUT_NO_MODULE = {
     "tests/test_conftest.py": "the guards of the tests",
     "tests/test_deadlines.py": "how long the service waits for what",
     "tests/test_deploy.py": "what runs it elsewhere",
+    "tests/test_kubernetes.py": "what runs it on Kubernetes",
     "tests/test_documentation.py": "the documents",
     "tests/test_public_functions.py": "what is public",
     "tests/test_packaging.py": "what is installed and deployed",

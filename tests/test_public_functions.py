@@ -14,6 +14,7 @@ CONTRACT = {
 CALLED_BY_LIBRARIES = {
     "app/cli/__init__.py call_service": "a command",
     "app/cli/__init__.py explain": "a command",
+    "app/cli/__init__.py restore": "a command",
     "app/cli/__init__.py run_tests": "a command",
     "app/cli/keys.py list_keys": "a command",
     "app/cli/checks/sip_options.py datagram_received": "asyncio's",

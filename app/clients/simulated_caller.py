@@ -7,12 +7,13 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.errors import SimulatedCallFailed
-from app.settings import environment_without_settings
+from app.settings import Settings, environment_without_settings
 
 _PROGRAM = (sys.executable, "-m", "app.cli.simulated_caller")
 
@@ -29,13 +30,14 @@ class ScoreChoice:
 class SimulatedCallerProgram:
     """Each call is a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Sequence[str] = _PROGRAM) -> None:
+        self._program = program
         self._scores: tuple[ScoreChoice, ...] | None = None
 
     async def scores(self) -> tuple[ScoreChoice, ...]:
         """What the caller can do; asked once. Raises SimulatedCallFailed."""
         if self._scores is None:
-            process = await _start("--list")
+            process = await self._start("--list")
             answer, _ = await process.communicate()
             if process.returncode:
                 raise SimulatedCallFailed(f"the simulated caller ended with status {process.returncode}")
@@ -44,7 +46,7 @@ class SimulatedCallerProgram:
 
     async def call(self, order: Mapping[str, Any], on_ready: Callable[[], None]) -> None:
         """Hold a call to its end. Raises SimulatedCallFailed. A cancelled one hangs up by going away."""
-        process = await _start()
+        process = await self._start()
         reason = None
         try:
             process.stdin.write(json.dumps(order).encode() + b"\n")  # type: ignore[union-attr]  # it is a pipe
@@ -60,23 +62,30 @@ class SimulatedCallerProgram:
         if status:
             raise SimulatedCallFailed(reason or f"the simulated caller ended with status {status}")
 
-
-async def _start(*arguments: str) -> Process:
-    try:
-        return await asyncio.create_subprocess_exec(
-            *_PROGRAM,
-            *arguments,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            env=environment_without_settings(),
-            start_new_session=True,  # Ctrl-C is for the service, which lets its calls end
-        )
-    except OSError as error:
-        raise SimulatedCallFailed(f"the simulated caller cannot be run: {error.strerror}") from error
+    async def _start(self, *arguments: str) -> Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self._program,
+                *arguments,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                env=environment_without_settings(),
+                start_new_session=True,  # Ctrl-C is for the service, which lets its calls end
+            )
+        except OSError as error:
+            raise SimulatedCallFailed(f"the simulated caller cannot be run: {error.strerror}") from error
 
 
 async def _end(process: Process) -> None:
     if process.returncode is None:
         process.kill()
         await process.wait()
+
+
+def sandbox_of(settings: Settings) -> str | None:
+    """Where the stand-ins take orders; None with real vendors."""
+    if settings.uses_live_vendors:
+        return None
+    address = urlsplit(settings.openai_base_url)
+    return f"{address.scheme}://{address.netloc}"

@@ -6,21 +6,20 @@ import sys
 import pytest
 import uvloop
 
-from app.clients import simulated_caller
 from app.clients.simulated_caller import SimulatedCallerProgram
 from app.errors import SimulatedCallFailed
 from sandbox.caller.scores import SCORES
 from sandbox.child_server import free_port
 
 
-def test_it_says_what_callers_can_do_and_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def asked_twice() -> list[list[str]]:
+def test_it_says_what_callers_can_do_and_is_asked_once() -> None:
+    async def asked_twice() -> list[str]:
         program = SimulatedCallerProgram()
         first = await program.scores()
-        monkeypatch.setattr(simulated_caller, "_PROGRAM", ("no such program",))
-        return [[each.name for each in first], [each.name for each in await program.scores()]]
+        assert await program.scores() is first
+        return [each.name for each in first]
 
-    assert uvloop.run(asked_twice()) == [list(SCORES), list(SCORES)]
+    assert uvloop.run(asked_twice()) == list(SCORES)
 
 
 def test_a_call_that_does_not_come_about_says_why() -> None:
@@ -42,11 +41,9 @@ def test_a_call_that_does_not_come_about_says_why() -> None:
         ((sys.executable, "-c", f"print({json.dumps(json.dumps({'scores': []}))}); raise SystemExit(4)"), "status 4"),
     ],
 )
-def test_a_program_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, program: tuple[str, ...], reason: str) -> None:
-    monkeypatch.setattr(simulated_caller, "_PROGRAM", program)
-
+def test_a_program_that_fails_is_told(program: tuple[str, ...], reason: str) -> None:
     async def asks() -> None:
         with pytest.raises(SimulatedCallFailed, match=reason):
-            await SimulatedCallerProgram().scores()
+            await SimulatedCallerProgram(program).scores()
 
     uvloop.run(asks())

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -11,7 +10,6 @@ from app.calls.dispatch.media_sessions import MediaSessions
 from app.clients.simulated_caller import ScoreChoice, SimulatedCallerProgram
 from app.contained_tasks import ContainedTasks
 from app.errors import InvalidRequest, SimulatedCallFailed, SimulatedCallLimit
-from app.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -95,11 +93,3 @@ class SimulatedCalls:
         self._live -= 1
         if not begun.done():
             begun.set_exception(SimulatedCallFailed("the simulated caller ended before it called"))
-
-
-def sandbox_of(settings: Settings) -> str | None:
-    """Where the stand-ins take orders; None with real vendors."""
-    if settings.uses_live_vendors:
-        return None
-    address = urlsplit(settings.openai_base_url)
-    return f"{address.scheme}://{address.netloc}"
