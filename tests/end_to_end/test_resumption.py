@@ -57,7 +57,7 @@ class Client:
             while True:
                 self.rows.append((await line.until("event"))["event"])
 
-    async def row(self, kind: str, count: int = 1, **data: Any) -> dict[str, Any]:
+    async def row(self, kind: str, count: int = 1, /, **data: Any) -> dict[str, Any]:
         async with asyncio.timeout(60):
             while True:
                 found = [row for row in self.rows if row["type"] == kind and data.items() <= row["data"].items()]
@@ -124,7 +124,8 @@ async def test_the_worker_of_a_call_is_killed_and_the_other_has_the_client_back_
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(90), calling(tmp_path, WORKERS="2") as (client, service):
         async with client.on_line():
-            await client.row("agent.clause_started")
+            await client.row("agent.finished")
+            await asyncio.sleep(0.3)  # the rows of the last moment are not committed yet
             owner = client.owner(tmp_path)
             started = [line for line in map(_parsed, service.log_lines()) if line["event"] == "worker.started"]
             number = int(owner.partition(".worker")[2].partition("-")[0])
