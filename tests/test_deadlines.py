@@ -111,7 +111,7 @@ PARTS: dict[str, tuple[float | None, float | None, float | None, float | None]] 
     "transfer: its outcome": (NONE, NONE, NONE, POLICY.transfer_seconds),
     "webhook to an operator": (webhook_sender._CONNECT_SECONDS, NONE, NONE, webhook_sender._SECONDS),
     "outbound call: ringing": (NONE, NONE, NONE, default("ring_seconds")),
-    "storage: a write": (database._TURN_SECONDS, NONE, NONE, database._BUSY_MILLISECONDS / 1000),
+    "storage: a write": (database.TURN_SECONDS, NONE, NONE, database.BUSY_MILLISECONDS / 1000),
     "storage: the greeting": (NONE, NONE, NONE, event_loop._GREETING_WAITS_SECONDS),
     "storage: the end of a call": (NONE, NONE, NONE, session._COMMITTED_WITHIN_SECONDS),
     "storage: a prepared phrase": (NONE, NONE, NONE, phrase_cache._READ_SECONDS),
