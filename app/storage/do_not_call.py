@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, select
 from app.clock import iso_utc
 from app.storage.database import Database
 from app.storage.dialects.statements import insert_new
+from app.storage.ringing import hang_up_what_rings
 from app.storage.schema import do_not_call
 
 Source = Literal["operator", "caller"]
@@ -32,12 +33,16 @@ class DoNotCallStore:
         self._database = database
 
     async def add(self, number: str, by: Source, now: datetime) -> ListedNumber:
-        """Put the number on the list, and return its entry, which may be older."""
+        """Put the number on the list, and return its entry, which may be older.
+
+        Calls to it that have been placed and not been answered are hung up.
+        """
         entry = ListedNumber(number, iso_utc(now), by)
 
         def write(connection: Connection) -> ListedNumber:
             row = {"number": number, "added_at": entry.added_at, "added_by": by}
             is_new = insert_new(connection, do_not_call, row)
+            hang_up_what_rings(entry.added_at, connection, number)
             return entry if is_new else _find(connection, number) or entry
 
         return await self._database.write(write)

@@ -11,7 +11,8 @@ from app.clock import iso_utc
 from app.errors import OutboundStopped, ServicePaused
 from app.storage.database import Database
 from app.storage.dialects.statements import Lock, hold
-from app.storage.schema import call_requests, calls, service_orders
+from app.storage.ringing import hang_up_what_rings
+from app.storage.schema import service_orders
 
 Order = Literal["pause", "resume", "drain", "stop-outbound"]
 _THE_ROW: Final = 1
@@ -89,7 +90,7 @@ def _give(order: Order, by: str, now: str, connection: Connection) -> ServiceOrd
     orders = ServiceOrders(paused, draining, stopped, by)
     _keep(orders, connection)
     if order == "stop-outbound":
-        _hang_up_what_rings(now, connection)
+        hang_up_what_rings(now, connection)
     return orders
 
 
@@ -103,13 +104,3 @@ def _keep(orders: ServiceOrders, connection: Connection) -> None:
     kept = update(service_orders).where(service_orders.c.order_id == _THE_ROW).values(**values)
     if not connection.execute(kept).rowcount:
         connection.execute(insert(service_orders), {"order_id": _THE_ROW, **values})
-
-
-def _hang_up_what_rings(now: str, connection: Connection) -> None:
-    asked = select(call_requests.c.request_id).where(
-        call_requests.c.call_id == calls.c.call_id, call_requests.c.kind == "hangup"
-    )
-    ringing = select(calls.c.call_id).where(calls.c.direction == "outbound", calls.c.status == "ringing")
-    rows = connection.execute(ringing.where(~asked.exists())).scalars()
-    if requests := [{"call_id": call_id, "kind": "hangup", "data": {}, "created_at": now} for call_id in rows]:
-        connection.execute(insert(call_requests), requests)

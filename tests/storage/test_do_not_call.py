@@ -70,3 +70,12 @@ async def test_a_request_that_was_accepted_before_is_answered_as_before(tmp_path
         assert await place(placements, outbound("call-2", number=NUMBERS[0]), key=KEY, refusal=late) == "call-1"
         with pytest.raises(DestinationNotAllowed):
             await place(placements, outbound("call-3", number=NUMBERS[1]), refusal=late)
+
+
+async def test_a_call_that_was_placed_before_its_number_was_listed_is_hung_up(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (stores, placements):
+        for call_id, number in (("call_1", NUMBERS[0]), ("call_2", NUMBERS[1])):
+            await place(placements, outbound(call_id, number=number))
+        await DoNotCallStore(stores.database).add(NUMBERS[0], "operator", NOW)
+        hung_up = await stores.calls.claim_hung_up("worker-b", 0.0)
+    assert [call.call_id for call in hung_up] == ["call_1"]
