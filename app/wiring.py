@@ -341,7 +341,7 @@ def _sessions(
         services.calls,
         minutes=settings.synthetic_call_minutes,
         hold=hold,
-        may_call=lambda: not dispatcher.admission.is_draining,
+        may_call=lambda: dispatcher.admission.takes_calls,
         metrics=services.metrics.synthetic,
     )
     loops.keep("synthetic", calls.look)

@@ -47,8 +47,9 @@ async def create_media_session(
     services: TheServices, request: Request, wanted: Annotated[SessionRequest | None, Body()] = None
 ) -> SessionAnswer:
     """Create an address for one websocket. The session becomes a call when the socket sends ``start``."""
-    services.dispatcher.admission.check_paused()
     services.dispatcher.admission.require_storage()
+    await services.operators.orders.read()  # another process may have been told to pause a moment ago
+    services.dispatcher.admission.check_paused()
     wanted = wanted or SessionRequest()
     agent = services.dispatcher.admission.wanted_agent(wanted.agent, wanted.variables)
     await services.dispatcher.admission.check_spending(agent)

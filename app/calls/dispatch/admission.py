@@ -54,6 +54,11 @@ class Admission:
         """Whether new calls are refused because the service is stopping."""
         return self._draining
 
+    @property
+    def takes_calls(self) -> bool:
+        """Whether it takes calls, as far as this process knows."""
+        return not self._draining and self.orders.paused_since is None
+
     def drain(self) -> None:
         """Take no more calls."""
         self._draining = True
