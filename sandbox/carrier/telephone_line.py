@@ -248,7 +248,7 @@ class TelephoneLine:
     def _track_subscribed(
         self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
-        if track.kind == rtc.TrackKind.KIND_AUDIO:
+        if track.kind == rtc.TrackKind.KIND_AUDIO and not self._over.is_set():  # an heir may come while we hang up
             self._participant_seen(participant)
             mixer = Mixer(RATE)
             hearing = asyncio.get_running_loop().create_task(_hear(track, mixer), name="carrier.hears")
