@@ -112,7 +112,7 @@ async def test_a_server_that_stands_still_loses_nothing(cluster: Cluster) -> Non
 
     def stand_still() -> None:
         cluster.pause()
-        time.sleep(2)
+        time.sleep(2)  # in a thread: the server stands still so long, and no event tells that it does
         cluster.pause(goes_on=True)
 
     await strike(cluster.url(NAME), stand_still, prefix="still", answer_seconds=0.25)
