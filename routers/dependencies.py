@@ -14,7 +14,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from pydantic import SecretStr
 
 from app.errors import KeyNotAllowed
-from app.storage.api_keys import SCOPES, Scope
+from app.storage.api_keys import OPERATOR, SCOPES, Scope
 from app.wiring import Services
 from routers import session_cookie
 from routers.attempts import FailedAttempts
@@ -55,7 +55,7 @@ class KeyHolder:
 
 _THIS_MACHINE = KeyHolder("this machine", frozenset(SCOPES))
 """Where no API_KEY is set."""
-_OPERATOR = KeyHolder(session_cookie.OPERATOR, frozenset(SCOPES))
+_OPERATOR = KeyHolder(OPERATOR, frozenset(SCOPES))
 
 
 async def require_key(connection: HTTPConnection, services: TheServices, bearer: _Bearer, cookie: _Cookie) -> None:

@@ -4,10 +4,11 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from app.storage.api_keys import OPERATOR
 from routers.dependencies import TheServices, is_same, refuse, require_own_page
 from routers.query_parameters import KNOWN_PARAMETERS
 from routers.schemas import SessionKey
-from routers.session_cookie import OPERATOR, CookieKey, clear_cookie, set_cookie
+from routers.session_cookie import CookieKey, clear_cookie, set_cookie
 
 router = APIRouter(prefix="/session", dependencies=[Depends(require_own_page), KNOWN_PARAMETERS], tags=["session"])
 

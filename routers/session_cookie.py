@@ -13,12 +13,11 @@ from fastapi.requests import HTTPConnection
 from itsdangerous import BadSignature, TimestampSigner
 from pydantic import SecretStr
 
+from app.storage.api_keys import OPERATOR
 from routers.scopes import SAFE_METHODS
 
 NAME = "voice_agent"
 SECONDS = 12 * 60 * 60
-OPERATOR = "operator"
-"""Whoever has the API key of the settings. No named key may be called that."""
 _MARK = ":"
 
 

@@ -118,8 +118,7 @@ def _write(settings: Settings, path: Path) -> _Contents:
 
 def _names(root: Path, folder: str) -> Iterator[str]:
     """The files in a folder, as their names in an archive; none if it is gone."""
-    with suppress(FileNotFoundError):
-        yield from sorted(f"{folder}/{path.name}" for path in (root / folder).iterdir() if path.is_file())
+    yield from sorted(f"{folder}/{path.name}" for path in _all(root / folder) if path.is_file())
 
 
 def _add(archive: tarfile.TarFile, contents: _Contents, name: str, path: Path) -> bool:

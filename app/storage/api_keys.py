@@ -25,8 +25,8 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 PREFIX: Final = "va_"
 """Every key begins with it, so that a scanner of leaked secrets knows one when it sees it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-_TAKEN = ("operator",)
-"""What the audit calls whoever has the API_KEY of the settings."""
+OPERATOR: Final = "operator"
+"""What the audit calls whoever has the API_KEY of the settings. No named key may be called that."""
 _KEY_BYTES = 32
 _MARK_DIGITS = 16
 
@@ -54,10 +54,10 @@ class ApiKeyStore:
 
     async def add(self, name: str, scopes: Collection[Scope], now: datetime) -> str:
         """Make a key and return it: it is not stored and cannot be shown again. Raises InvalidRequest."""
-        if not _NAME.fullmatch(name) or name in _TAKEN:
+        if not _NAME.fullmatch(name) or name == OPERATOR:
             raise InvalidRequest(
                 f"{name[:40]!r} cannot be the name of a key: take up to 40 of a-z, 0-9, dot, dash and underscore, "
-                f"and not {_TAKEN[0]!r}"
+                f"and not {OPERATOR!r}"
             )
         if not scopes:
             raise InvalidRequest(f"a key needs a scope: {', '.join(SCOPES)}")

@@ -15,10 +15,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -116,7 +116,7 @@ class Cluster:
                 == 0
             ):
                 return
-            time.sleep(0.02)
+            time.sleep(0.02)  # another program: polling is the only way to know
         raise NoPostgres(f"the server did not start: {(self.folder / 'log').read_text(errors='replace')[-2000:]}")
 
     def stop(self, mode: str = "immediate") -> None:
@@ -329,18 +329,5 @@ def _as_user() -> dict[str, Any]:
 
 def _apart(run: Any) -> Any:
     """Run it on an event loop in another thread: the caller may be on one of its own."""
-    results: list[Any] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            results.append(asyncio.run(run()))
-        except BaseException as error:  # noqa: BLE001 - raised below
-            errors.append(error)
-
-    thread = Thread(target=work, name="postgres")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    with ThreadPoolExecutor(1, "postgres") as apart:
+        return apart.submit(lambda: asyncio.run(run())).result()

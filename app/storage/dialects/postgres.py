@@ -7,10 +7,10 @@ unknown: that is a StorageError, and who tries again must find what is there.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from threading import Thread
 from typing import Any, TypeVar
 
 import asyncpg
@@ -310,21 +310,8 @@ async def _once(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
 
 def _in_own_loop(work: Coroutine[Any, Any, T]) -> T:
     """Do it in a thread of its own: the caller may be on an event loop."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            errors.append(error)
-
-    thread = Thread(target=run, name="storage.apart")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    with ThreadPoolExecutor(1, "storage.apart") as apart:
+        return apart.submit(asyncio.run, work).result()
 
 
 def _engine(
